@@ -1,0 +1,42 @@
+# `make demo` and `make test` are all a newcomer needs: each makes its own environment first.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TYPES := build/typing
+
+.PHONY: demo test slow lint types check install clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; assert (3, 11) <= sys.version_info < (3, 14), 'Python 3.11 to 3.13 is needed'"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/seeingkit analyze --gan progan --data minichurches --out runs/demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The type checker follows no import hooks, so it gets the two mapped folders under their real names.
+types: $(STAMP)
+	mkdir -p $(TYPES)
+	ln -sfn ../../adapters $(TYPES)/seeingkit_adapters
+	ln -sfn ../../plugins $(TYPES)/seeingkit_plugins
+	MYPYPATH=$(TYPES) $(BIN)/mypy -p seeingkit -p seeingkit_adapters -p seeingkit_plugins
+
+check: lint types test
+
+clean:
+	rm -rf $(VENV) build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
