@@ -1,0 +1,437 @@
+"""What a generator, a segmenter and an image source must be, for every analysis to run on them.
+
+Guarantees that hold for every implementation (``seeingkit.testing`` checks them):
+
+* everything is batch-first, and row ``k`` of a result depends on row ``k`` of the input only;
+* ``advance(advance(begin(z), b), "image")`` equals ``advance(begin(z), "image")`` at every
+  boundary ``b``; ``advance`` is pure and differentiable in ``state.x`` and ``params``;
+* latents depend on (seed, index, label) only, never on the batch they were drawn in;
+* images are float32 RGB (N, 3, H, W) with the nominal range [-1, 1], not clamped.
+
+The split follows Bau et al., ICCV 2019, section 3.2: G = G_f ∘ g_n ∘ … ∘ g_1; a ``Boundary`` is a
+named cut, ``State.x`` is r there, and ``advance(state, "image")`` is G_f.
+"""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from .errors import ImageError, UnknownNameError, UsageError
+
+Latent = Mapping[str, Tensor]
+"""Batch-first: ``{"z": (N, D)}``, plus ``{"label": (N,)}`` int64 if the model is conditional."""
+
+
+# ------------------------------------------------------------------------------- boundaries, state
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A named cut through a generator.
+
+    Attributes:
+        name: canonical name by meaning (``input``, ``w``, ``r8.conv0``, ``image``).
+        index: 0 = input, then in the order of computation; the last is ``image``.
+        shape: shape of one row of x there, without the batch axis.
+        kind: ``latent``, ``feature`` or ``image``.
+        extent: spatial size (H, W) of a feature map, or None.
+        aliases: other names accepted, such as native module paths.
+    """
+
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    kind: Literal["latent", "feature", "image"]
+    extent: tuple[int, int] | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a batch stands inside a generator.
+
+    Attributes:
+        at: name of the boundary.
+        x: (N, …) the one differentiable tensor there.
+        carry: whatever later stages also need, each tensor batch-first.
+    """
+
+    at: str
+    x: Tensor
+    carry: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def with_x(self, x: Tensor) -> State:
+        """The same state with another x (of the same batch size)."""
+        return replace(self, x=x)
+
+    def with_carry(self, **tensors: Tensor) -> State:
+        """The same state with some carried tensors replaced or added."""
+        return replace(self, carry={**self.carry, **tensors})
+
+    def detach(self) -> State:
+        """The same values without their history."""
+        return replace(
+            self, x=self.x.detach(), carry={k: v.detach() for k, v in self.carry.items()}
+        )
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+    def __getitem__(self, rows: slice | Sequence[int] | Tensor | int) -> State:
+        """Some rows of the batch (an int keeps the batch axis)."""
+        if isinstance(rows, int):
+            rows = [rows]
+        picked: Any = rows if isinstance(rows, (slice, Tensor)) else list(rows)
+        return replace(self, x=self.x[picked], carry={k: v[picked] for k, v in self.carry.items()})
+
+    @staticmethod
+    def cat(states: Sequence[State]) -> State:
+        """One batch out of several at the same boundary."""
+        if len({s.at for s in states}) != 1:
+            raise UsageError(f"states at different boundaries: {sorted({s.at for s in states})}")
+        return State(
+            states[0].at,
+            torch.cat([s.x for s in states]),
+            {k: torch.cat([s.carry[k] for s in states]) for k in states[0].carry},
+        )
+
+
+# -------------------------------------------------------------------------------------- generators
+
+
+class LatentSpec(BaseModel):
+    """One input tensor of a generator: its shape without the batch axis, and its distribution."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = "z"
+    shape: tuple[int, ...]
+    distribution: Literal["normal"] = "normal"
+
+
+class GeneratorInfo(BaseModel):
+    """What is known of a loaded generator. Everything that changes its images is in here.
+
+    Attributes:
+        family: registered name of the adapter.
+        resolution: height and width of the images in pixels.
+        latent: its random inputs.
+        class_names: names of the classes of a conditional model, else empty.
+        weights_sha256: hash of the weights file(s).
+        options: resolved options (truncation, noise policy, latent convention, …).
+        parameters: number of trained numbers.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    family: str
+    resolution: int
+    channels: int = 3
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    latent: tuple[LatentSpec, ...]
+    class_names: tuple[str, ...] = ()
+    weights_sha256: str | None = None
+    licence: str = "unknown"
+    options: dict[str, Any] = {}
+    parameters: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the images."""
+        return self.model_dump(mode="json", exclude={"licence", "parameters"})
+
+
+def seeds_latents(indices: Sequence[int], dim: int, seed: int) -> np.ndarray:
+    """Row i = ``RandomState(seed + i).randn(dim)``: the convention of NVIDIA's tools, (N, dim)."""
+    return np.stack(
+        [np.random.RandomState((seed + int(i)) % 2**32).randn(dim) for i in indices]
+        or [np.empty(dim)][:0]
+    ).reshape(len(indices), dim)
+
+
+@functools.lru_cache(maxsize=4)
+def _sequence(seed: int, rows: int, dim: int) -> np.ndarray:
+    return np.random.RandomState(seed).standard_normal((rows, dim)).astype(np.float32)
+
+
+def sequence_latents(indices: Sequence[int], dim: int, seed: int) -> np.ndarray:
+    """Row i of ``RandomState(seed).standard_normal((n, dim))``: the paper's code, (N, dim)."""
+    if not len(indices):
+        return np.empty((0, dim), np.float32)
+    rows = 1 << max(10, int(max(indices)).bit_length())  # a prefix does not depend on the size
+    return _sequence(seed, rows, dim)[np.asarray(indices)]
+
+
+class Sampler(ABC):
+    """Tier 1: latents in, images out. Enough for class statistics and FSD."""
+
+    info: GeneratorInfo
+
+    def latents(
+        self,
+        indices: Sequence[int],
+        *,
+        seed: int = 0,
+        labels: Sequence[int] | Tensor | None = None,
+    ) -> Latent:
+        """Latents of the given image numbers; row k depends on (seed, indices[k]) only.
+
+        Returns:
+            ``{"z": (N, D) float32}`` on the CPU, and ``label`` (N,) int64 if conditional.
+        """
+        draw = (
+            sequence_latents if self.info.options.get("latents") == "sequence" else seeds_latents
+        )
+        sizes = [int(np.prod(part.shape)) for part in self.info.latent]
+        flat = torch.from_numpy(draw(indices, sum(sizes), seed).astype(np.float32))
+        latent = {
+            part.name: piece.reshape(len(indices), *part.shape)
+            for part, piece in zip(self.info.latent, flat.split(sizes, dim=1), strict=True)
+        }
+        if self.info.class_names:
+            if labels is None:
+                raise UsageError(f"{self.info.family} is conditional: give labels")
+            latent["label"] = torch.as_tensor(labels, dtype=torch.int64).reshape(len(indices))
+        return latent
+
+    @abstractmethod
+    def __call__(self, latent: Latent) -> Tensor:
+        """Images (N, 3, H, W) float32, nominal [-1, 1], RGB, as the original gives them."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return torch.device("cpu")
+
+    def to(self, device: str | torch.device) -> Sampler:
+        """Move the model; returns itself."""
+        return self
+
+
+class Generator(Sampler):
+    """Tier 2: a generator that can be entered and left at named boundaries."""
+
+    boundaries: tuple[Boundary, ...]
+
+    def boundary(self, name: str) -> Boundary:
+        """The boundary of that name or alias.
+
+        Raises:
+            UnknownNameError: lists the boundaries that exist.
+        """
+        for boundary in self.boundaries:
+            if name == boundary.name or name in boundary.aliases:
+                return boundary
+        raise UnknownNameError("boundary", name, [b.name for b in self.boundaries])
+
+    @abstractmethod
+    def begin(self, latent: Latent) -> State:
+        """The state at boundary 0 (``input``)."""
+
+    @abstractmethod
+    def advance(
+        self, state: State, to: str = "image", *, params: Mapping[str, Tensor] | None = None
+    ) -> State:
+        """The state at a later boundary. Pure; differentiable in ``state.x`` and ``params``.
+
+        Args:
+            state: where to start.
+            to: name or alias of the boundary to stop at, not before ``state.at``.
+            params: replacements for some of the network's own tensors, by name.
+        """
+
+    def __call__(self, latent: Latent) -> Tensor:
+        """Images (N, 3, H, W) of the latents, without history."""
+        with torch.no_grad():
+            return self.advance(self.begin(latent)).x
+
+
+# -------------------------------------------------------------------------------------- segmenters
+
+
+class Label(NamedTuple):
+    """One label: its name and the kind of thing it is (``object``, ``part``, ``material``)."""
+
+    name: str
+    category: str = "object"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The labels a segmenter knows; the number of a label is its place in ``labels``.
+
+    Attributes:
+        labels: number 0 means "nothing" where ``has_background`` is true.
+        planes: what each plane of a segmentation shows, the first being the objects.
+        has_background: whether number 0 is "no object" and is left out of figures and verdicts.
+    """
+
+    labels: tuple[Label, ...]
+    planes: tuple[str, ...] = ("object",)
+    has_background: bool = True
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self.labels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in the order of their numbers."""
+        return tuple(label.name for label in self.labels)
+
+    def index(self, name: str) -> int:
+        """The number of a label."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise UnknownNameError("label", name, self.names) from None
+
+
+class SegmenterInfo(BaseModel):
+    """What is known of a loaded segmenter; its identity is part of every tally."""
+
+    model_config = ConfigDict(frozen=True)
+
+    family: str
+    weights_sha256: str | None = None
+    licence: str = "unknown"
+    options: dict[str, Any] = {}
+    parameters: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the labels."""
+        return self.model_dump(mode="json", exclude={"licence", "parameters"})
+
+
+class Annotator(ABC):
+    """Turns each image into a row of numbers."""
+
+    vocabulary: Vocabulary
+    info: SegmenterInfo
+
+    @abstractmethod
+    def statistics(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to (N, planes x labels), plane-major."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return torch.device("cpu")
+
+    def to(self, device: str | torch.device) -> Annotator:
+        """Move the model; returns itself."""
+        return self
+
+
+class Segmenter(Annotator):
+    """Gives every pixel a label."""
+
+    @abstractmethod
+    def segment(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to (N, planes, H', W') int64; 0 = nothing."""
+
+    @abstractmethod
+    def score(self, images: Tensor, label: int) -> Tensor:
+        """How sure the segmenter is of one label: (N, H', W') in [0, 1], differentiable."""
+
+    def statistics(self, images: Tensor) -> Tensor:
+        """Pixels of each label in each plane: (N, planes x labels) int64, plane-major."""
+        maps = self.segment(images)
+        n, planes = maps.shape[:2]
+        size = len(self.vocabulary)
+        offsets = torch.arange(n * planes, device=maps.device).reshape(n, planes, 1, 1) * size
+        flat = torch.bincount((maps + offsets).flatten(), minlength=n * planes * size)
+        return flat.reshape(n, planes * size)
+
+
+# ----------------------------------------------------------------------------------------- sources
+
+
+class Skipped(NamedTuple):
+    """An image that could not be used: its stable id, and why."""
+
+    item: str
+    reason: str
+
+
+class ImageSource(ABC):
+    """Pictures with stable ids: a folder, a zip, a data set, or a Sampler seen as images.
+
+    Attributes:
+        name: for people.
+        ids: one stable string per image; the same for the same content on every machine.
+        fingerprint: hash of everything that changes the pixels (content, preset, options).
+    """
+
+    name: str
+    ids: Sequence[str]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """(N, 3, H, W) float32 in [-1, 1], RGB.
+
+        Raises:
+            ImageError: naming the first image that cannot be read.
+        """
+
+    def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
+        """Like ``read``, but images that cannot be read are named instead of raised.
+
+        Returns:
+            images (M, 3, H, W) or None when M = 0, the indices they belong to, and the rest.
+        """
+        images: list[Tensor] = []
+        good: list[int] = []
+        skipped: list[Skipped] = []
+        for i in indices:
+            try:
+                images.append(self.read([i]))
+                good.append(i)
+            except ImageError as error:
+                skipped.append(Skipped(error.item, error.reason))
+        return (torch.cat(images) if images else None), good, skipped
+
+    def describe(self) -> dict[str, Any]:
+        """What a report says of this source."""
+        return {"name": self.name, "images": len(self), "fingerprint": self.fingerprint}
+
+    def close(self) -> None:
+        """Let go of files and handles."""
+
+
+class Inversion(BaseModel):
+    """The result of an inverter; defined in full by the inversion stage."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+class Inverter(ABC):
+    """Finds the generator's closest image to a photo (Bau et al. 2019, section 3.2)."""
+
+    target: str
+
+    @abstractmethod
+    def invert(
+        self,
+        generator: Generator,
+        images: Tensor,
+        *,
+        labels: Sequence[int] | None = None,
+        init: Latent | State | None = None,
+        seed: int = 0,
+    ) -> Inversion:
+        """Invert images (N, 3, H, W) in [-1, 1]; the result of one does not depend on others."""

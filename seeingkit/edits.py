@@ -1,0 +1,124 @@
+"""Edits of x at a boundary, as pure functions, and the one loop that applies them.
+
+Guarantee: an edited run equals stopping at the boundary, changing x by hand and going on. Adapters
+know nothing of edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .contracts import Generator, State
+from .errors import UsageError
+
+
+class Edit(Protocol):
+    """A change of x at one boundary."""
+
+    @property
+    def at(self) -> str:
+        """Name or alias of the boundary."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x (N, …) to x' of the same shape."""
+
+
+@dataclass(frozen=True)
+class UnitEdit:
+    """Blend some units (channels) towards a value: x[u] ← (1 − α·mask)·x[u] + α·mask·value.
+
+    With ``value=0, alpha=1`` this is the ablation of GAN Dissection (Bau et al., ICLR 2019, §3.2).
+
+    Attributes:
+        at: the boundary.
+        units: channel numbers (axis 1).
+        alpha: strength in [0, 1].
+        value: a number, or one per unit.
+        mask: (H, W) or (N, 1, H, W) in [0, 1], or None for everywhere.
+    """
+
+    at: str
+    units: tuple[int, ...]
+    alpha: float = 1.0
+    value: float | Tensor = 0.0
+    mask: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """See the class."""
+        index = torch.as_tensor(self.units, device=x.device)
+        if len(self.units) and not (0 <= min(self.units) and max(self.units) < x.shape[1]):
+            raise UsageError(f"unit numbers at {self.at!r} go from 0 to {x.shape[1] - 1}")
+        picked = x.index_select(1, index)
+        value = torch.as_tensor(self.value, dtype=x.dtype, device=x.device)
+        if value.ndim == 1:
+            value = value.reshape(-1, *([1] * (x.ndim - 2)))
+        weight = torch.as_tensor(self.alpha, dtype=x.dtype, device=x.device)
+        if self.mask is not None:
+            weight = weight * self.mask.to(x)
+        return x.index_copy(1, index, torch.lerp(picked, value.expand_as(picked), weight))
+
+
+@dataclass(frozen=True)
+class AddEdit:
+    """Add a residual: x ← x + δ (Bau et al. 2019, section 3.2: r = δ + g(…)).
+
+    Attributes:
+        at: the boundary.
+        delta: broadcastable to x.
+    """
+
+    at: str
+    delta: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return x + self.delta.to(x)
+
+
+def run(
+    generator: Generator,
+    state: State,
+    to: str = "image",
+    *,
+    edits: Sequence[Edit] = (),
+    keep: Sequence[str] = (),
+    params: Mapping[str, Tensor] | None = None,
+) -> tuple[State, dict[str, Tensor]]:
+    """Advance a state, applying edits on the way and keeping x at named boundaries.
+
+    Edits at the starting boundary apply too; several at one boundary apply in the order given.
+    What is kept is x after the edits there.
+
+    Returns:
+        the state at ``to``, and x at each boundary named in ``keep`` (under the name given).
+
+    Raises:
+        UnknownNameError: no such boundary.
+        UsageError: an edit or a kept boundary lies outside the way from start to end.
+    """
+    start, stop = generator.boundary(state.at), generator.boundary(to)
+    by_index: dict[int, list[Edit]] = {}
+    wanted: dict[int, list[str]] = {}
+    for edit in edits:
+        by_index.setdefault(generator.boundary(edit.at).index, []).append(edit)
+    for name in keep:
+        wanted.setdefault(generator.boundary(name).index, []).append(name)
+    stops = sorted(by_index.keys() | wanted.keys() | {stop.index})
+    if stops[0] < start.index or stops[-1] > stop.index:
+        raise UsageError(
+            f"edits and kept boundaries must lie between {start.name!r} and {stop.name!r}"
+        )
+    kept: dict[str, Tensor] = {}
+    for index in stops:
+        if index > start.index or generator.boundary(state.at).index != index:
+            state = generator.advance(state, generator.boundaries[index].name, params=params)
+        for edit in by_index.get(index, ()):
+            state = state.with_x(edit(state.x))
+        for name in wanted.get(index, ()):
+            kept[name] = state.x
+    return state, kept

@@ -1,0 +1,110 @@
+"""``StagedAdapter``: a generator written as a list of named stages.
+
+Guarantees that a subclass cannot get the engine's rules wrong: stages run in order, from any
+boundary to any later one, with the network's own tensors or with replacements, and the state handed
+out is the state the next stage takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .contracts import Boundary, Generator, GeneratorInfo, Latent, State
+from .errors import ModelError, UsageError
+
+Carry = Mapping[str, Tensor]
+StageFunction = Callable[[Tensor, Carry], tuple[Tensor, Carry]]
+
+
+class _Segment(nn.Module):
+    """Runs stages inside ``functional_call``, so that replaced parameters reach them."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.network = module
+
+    def forward(
+        self, stages: Sequence[StageFunction], x: Tensor, carry: Carry
+    ) -> tuple[Tensor, Carry]:
+        for stage in stages:
+            x, carry = stage(x, carry)
+        return x, carry
+
+
+class StagedAdapter(Generator):
+    """A generator given by its network and one function per stage.
+
+    Args:
+        module: the network that owns every tensor the stages use; put in eval mode and frozen.
+        info: what is known of it.
+        boundaries: the n + 1 cuts, ``input`` first and ``image`` last, indices 0..n.
+        stages: the n functions ``(x, carry) -> (x, carry)``; stage k goes from cut k to cut k + 1.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        info: GeneratorInfo,
+        boundaries: Sequence[Boundary],
+        stages: Sequence[StageFunction],
+    ) -> None:
+        if len(boundaries) != len(stages) + 1:
+            raise ModelError(
+                f"{info.family}: {len(boundaries)} boundaries need {len(boundaries) - 1} stages, "
+                f"there are {len(stages)}"
+            )
+        if [b.index for b in boundaries] != list(range(len(boundaries))):
+            raise ModelError(f"{info.family}: boundary indices must count 0, 1, 2, …")
+        if boundaries[-1].name != "image":
+            raise ModelError(f"{info.family}: the last boundary must be named 'image'")
+        names = [name for b in boundaries for name in (b.name, *b.aliases)]
+        if len(set(names)) != len(names):
+            raise ModelError(f"{info.family}: two boundaries share a name or alias")
+        self.module = module.eval().requires_grad_(False)
+        self.info = info
+        self.boundaries = tuple(boundaries)
+        self.stages = tuple(stages)
+        self._segment = _Segment(self.module)
+
+    def begin(self, latent: Latent) -> State:
+        """x = z; a label, if any, is carried."""
+        first = self.info.latent[0].name
+        rest = {k: v.to(self.device) for k, v in latent.items() if k != first}
+        return State(self.boundaries[0].name, latent[first].to(self.device), rest)
+
+    def advance(
+        self, state: State, to: str = "image", *, params: Mapping[str, Tensor] | None = None
+    ) -> State:
+        """See ``Generator.advance``."""
+        start, stop = self.boundary(state.at), self.boundary(to)
+        if stop.index < start.index:
+            raise UsageError(f"cannot go back from boundary {start.name!r} to {stop.name!r}")
+        stages = self.stages[start.index : stop.index]
+        if params:
+            known = dict(self.module.named_parameters()) | dict(self.module.named_buffers())
+            for name in params:
+                if name not in known:
+                    raise UsageError(f"{self.info.family} has no parameter {name!r}")
+            x, carry = torch.func.functional_call(
+                self._segment,
+                {f"network.{name}": value for name, value in params.items()},
+                (stages, state.x, state.carry),
+            )
+        else:
+            x, carry = self._segment(stages, state.x, state.carry)
+        return State(stop.name, x, carry)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's tensors are."""
+        for tensor in self.module.parameters():
+            return tensor.device
+        return torch.device("cpu")
+
+    def to(self, device: str | torch.device) -> StagedAdapter:
+        """Move the network; returns itself."""
+        self.module.to(device)
+        return self
