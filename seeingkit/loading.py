@@ -1,0 +1,174 @@
+"""From a name on the command line to a loaded generator or segmenter.
+
+Names are ``family`` or ``family:weights``. Weights come from ``--weights`` if given, else from the
+named weights, else from the family's best published weights for the data (if there is one domain to
+go by), and the caller is told which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from .caching import cache_folder
+from .errors import CorruptFileError, MissingWeightsError, PluginError, UsageError
+from .registry import Registry, check_options, import_target, registry
+from .specs import GanSpec, SegmenterSpec, WeightFile, WeightsSpec
+
+if TYPE_CHECKING:
+    from .contracts import Sampler, Segmenter
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a name came to, before anything heavy is imported.
+
+    Attributes:
+        name: ``family`` or ``family:weights``.
+        spec: the family.
+        weights: the file or folder, or None for models without weights.
+        weights_spec: the registered weights, or None for a user's own file.
+        options: all options, as given and as implied by the weights.
+    """
+
+    name: str
+    spec: GanSpec | SegmenterSpec
+    weights: Path | None
+    weights_spec: WeightsSpec | None
+    options: dict[str, object]
+
+
+def choose(
+    kind: Literal["gan", "segmenter"],
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    domain: str | None = None,
+    options: Mapping[str, object] | None = None,
+    known: Registry | None = None,
+) -> Choice:
+    """Decide family, weights and options; checks options and that the files are there.
+
+    Raises:
+        UnknownNameError: no such family or weights.
+        MissingWeightsError: the files are not here (the message says where to get them).
+    """
+    known = known or registry()
+    family, _, tag = name.partition(":")
+    spec = cast("GanSpec | SegmenterSpec", known.resolve(kind, family))
+    options = dict(options or {})
+    if weights is not None:
+        if tag:
+            raise UsageError(f"{name} already names weights; give {spec.name} with --weights FILE")
+        path = Path(weights)
+        if not path.exists():
+            raise MissingWeightsError(f"{path}: no such weights file or folder; check --weights")
+        check_options(spec, options)
+        return Choice(spec.name, spec, path, None, options)
+    chosen: WeightsSpec | None = None
+    if tag:
+        chosen = cast("WeightsSpec", known.resolve("weights", f"{spec.name}:{tag}"))
+    elif spec.needs_weights:
+        candidates = known.weights_for(spec.name, domain) if domain else []
+        candidates = candidates or (known.weights_for(spec.name) if not domain else [])
+        if not candidates:
+            names = [w.full_name for w in known.weights_for(spec.name)]
+            listed = f" (registered: {', '.join(names)})" if names else ""
+            for_domain = f" for {domain!r}" if domain else ""
+            raise MissingWeightsError(
+                f"{spec.name} has no registered weights{for_domain}{listed}; "
+                f"give --{'weights' if kind == 'gan' else 'segmenter-weights'} FILE"
+            )
+        chosen = candidates[0]
+    merged = {**(chosen.options if chosen else {}), **options}
+    check_options(spec, merged)
+    where = weights_path(chosen) if chosen else None
+    return Choice(chosen.full_name if chosen else spec.name, spec, where, chosen, merged)
+
+
+def weights_path(spec: WeightsSpec) -> Path:
+    """The file (or, with several files, the folder) of registered weights on this machine.
+
+    Raises:
+        MissingWeightsError: gives URL, hash and the folder to put the file in.
+        CorruptFileError: the file is not the registered one.
+    """
+    folder = cache_folder() / "weights" / spec.family / spec.name
+    found = [_file_path(file, folder, spec) for file in spec.files]
+    if len(found) == 1:
+        return found[0]
+    if len({path.parent for path in found}) != 1:
+        raise PluginError(f"{spec.full_name}: its files must lie in one folder")
+    return found[0].parent
+
+
+def _file_path(file: WeightFile, folder: Path, spec: WeightsSpec) -> Path:
+    if file.resource:
+        package, _, inside = file.resource.partition(":")
+        path = Path(str(importlib.resources.files(package).joinpath(inside)))
+    else:
+        path = folder / file.name
+    if not path.is_file():
+        where = f"get it from {file.url} and " if file.url else ""
+        raise MissingWeightsError(
+            f"{spec.full_name}: {file.name} is not on this machine; {where}put it in {path.parent}"
+            + (f" (sha256 {file.sha256})" if file.sha256 else "")
+        )
+    if file.sha256:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != file.sha256:
+            raise CorruptFileError(
+                f"{path}: sha256 is {found[:16]}…, {spec.full_name} is {file.sha256[:16]}…; "
+                "delete the file and get it again"
+            )
+    return path
+
+
+def _load(choice: Choice, device: str) -> Any:
+    from .devices import resolve_device
+
+    resolved = resolve_device(device)
+    target = import_target(choice.spec)
+    model = target(choice.weights, check_options(choice.spec, choice.options))
+    if not hasattr(model, "info"):
+        raise PluginError(f"{choice.spec.target} returned a {type(model).__name__}, not a model")
+    return model.to(resolved)
+
+
+def load_generator(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    domain: str | None = None,
+    **options: object,
+) -> Sampler:
+    """Load a generator: ``load_generator("progan", weights="church.pth")``.
+
+    Args:
+        name: ``family`` or ``family:weights``.
+        weights: a file, or a folder of files; beats registered weights.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``auto``.
+        domain: data set whose weights are wanted when none are named.
+        options: the family's options (``seeingkit ls gans`` lists them).
+    """
+    choice = choose("gan", name, weights=weights, domain=domain, options=options)
+    return cast("Sampler", _load(choice, device))
+
+
+def load_segmenter(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    domain: str | None = None,
+    **options: object,
+) -> Segmenter:
+    """Load a segmenter: ``load_segmenter("espnetv2", weights="city.pth", size=(384, 384))``."""
+    choice = choose("segmenter", name, weights=weights, domain=domain, options=options)
+    return cast("Segmenter", _load(choice, device))

@@ -1,0 +1,244 @@
+"""Finds plugins and what they register. Nothing here imports torch.
+
+Guarantees: a plugin that cannot be imported, or registers something wrong, is listed as failed with
+its reason and takes nothing else with it (its half-done registrations are rolled back); two plugins
+that register the same name are refused with both names; an unknown name lists near matches.
+
+Environment: ``SEEINGKIT_PLUGINS`` (comma-separated allow list of entry points),
+``SEEINGKIT_BLOCK`` (block list), ``SEEINGKIT_STRICT=1`` (a failing plugin is an error).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, cast
+
+import pluggy
+from pydantic import BaseModel, ValidationError
+
+from .errors import DuplicateNameError, PluginError, UnknownNameError, UsageError
+from .hooks import PROJECT, Hooks
+from .specs import (
+    DataSpec,
+    GanSpec,
+    InverterSpec,
+    Kind,
+    Preset,
+    SegmenterSpec,
+    Spec,
+    WeightsSpec,
+    _Loadable,
+)
+
+_KINDS: dict[type[Spec], Kind] = {
+    GanSpec: "gan",
+    SegmenterSpec: "segmenter",
+    DataSpec: "data",
+    InverterSpec: "inverter",
+    WeightsSpec: "weights",
+}
+
+
+@dataclass
+class PluginRecord:
+    """What became of one entry point."""
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+    status: Literal["ok", "failed", "blocked"] = "ok"
+    reason: str = ""
+    registers: list[str] = field(default_factory=list)
+
+
+class Registry:
+    """Everything that plugins registered, by kind and name."""
+
+    def __init__(self) -> None:
+        self.plugins: list[PluginRecord] = []
+        self._specs: dict[tuple[Kind, str], Spec] = {}
+        self._presets: dict[str, Preset] = {}
+        self._origin: dict[tuple[str, str], str] = {}
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(Hooks)
+
+    # ----------------------------------------------------------------------------------- loading
+
+    def load(self, points: Iterable[EntryPoint], environ: dict[str, str] | None = None) -> None:
+        """Load entry points, one by one, each guarded."""
+        env = os.environ if environ is None else environ
+        allow = _names(env.get("SEEINGKIT_PLUGINS"))
+        block = _names(env.get("SEEINGKIT_BLOCK"))
+        strict = env.get("SEEINGKIT_STRICT", "") not in ("", "0")
+        for point in sorted(points, key=lambda p: (p.name, p.value)):
+            distribution = point.dist.name if point.dist else "unknown"
+            record = PluginRecord(
+                point.name,
+                distribution,
+                point.dist.version if point.dist else "",
+                point.value,
+            )
+            self.plugins.append(record)
+            if point.name in block or (allow and point.name not in allow):
+                record.status = "blocked"
+                record.reason = "SEEINGKIT_BLOCK" if point.name in block else "SEEINGKIT_PLUGINS"
+                continue
+            try:
+                self.add(point.load(), record)
+            except DuplicateNameError:
+                raise
+            except Exception as error:  # whatever a plugin does at import must harm nobody else
+                first = (str(error).splitlines() or [""])[0]
+                record.status = "failed"
+                record.reason = f"{type(error).__name__}: {first}"
+                if strict:
+                    raise PluginError(
+                        f"plugin {point.name!r} of {distribution} failed: {record.reason}"
+                    ) from error
+
+    def add(self, plugin: object, record: PluginRecord) -> None:
+        """Register what one plugin module (or object) brings; all of it or nothing."""
+        fresh: dict[tuple[Kind, str], Spec] = {}
+        presets: dict[str, Preset] = {}
+        where = f"{record.distribution} ({record.name})"
+
+        def register(spec: Spec | Preset) -> None:
+            if isinstance(spec, Preset):
+                self._refuse_twice("preset", spec.name, where, presets)
+                presets[spec.name] = spec
+                return
+            kind = _KINDS.get(type(spec))
+            if kind is None:
+                raise PluginError(f"register() takes a spec, not a {type(spec).__name__}")
+            names = [spec.name, *spec.aliases]
+            if isinstance(spec, WeightsSpec):
+                names = [f"{spec.family}:{n}" for n in names]
+            for name in names:
+                self._refuse_twice(kind, name, where, {n for k, n in fresh if k == kind})
+                fresh[kind, name] = spec
+            record.registers.append(f"{kind} {names[0]}")
+
+        before = self._manager.get_plugins()
+        self._manager.register(plugin)
+        try:
+            self._manager.check_pending()
+            hooks = self._manager.subset_hook_caller("seeingkit_register", before)
+            if not hooks.get_hookimpls():
+                raise PluginError(f"{record.module} has no seeingkit_register hook")
+            hooks(register=register)
+        except Exception:
+            record.registers.clear()
+            self._manager.unregister(plugin)
+            raise
+        self._specs.update(fresh)
+        self._presets.update(presets)
+        for kind_of, name in [*fresh, *(("preset", n) for n in presets)]:
+            self._origin[kind_of, name] = where
+
+    def _refuse_twice(self, kind: str, name: str, where: str, fresh: Iterable[str]) -> None:
+        first = self._origin.get((kind, name)) or (where if name in fresh else None)
+        if first is not None:
+            raise DuplicateNameError(
+                f"{kind} {name!r} is registered twice, by {first} and by {where}; "
+                f"block one with SEEINGKIT_BLOCK=<plugin>"
+            )
+
+    # ----------------------------------------------------------------------------------- looking up
+
+    def specs(self, kind: Kind) -> list[Spec]:
+        """All specs of a kind, each once, by name."""
+        unique = {id(s): s for (k, _), s in self._specs.items() if k == kind}
+        return sorted(
+            unique.values(),
+            key=lambda s: s.full_name if isinstance(s, WeightsSpec) else s.name,
+        )
+
+    def resolve(self, kind: Kind, name: str) -> Spec:
+        """The spec of that name or alias.
+
+        Raises:
+            UnknownNameError: lists near matches.
+        """
+        try:
+            return self._specs[kind, name]
+        except KeyError:
+            known = [n for k, n in self._specs if k == kind]
+            failed = [p.name for p in self.plugins if p.status == "failed"]
+            hint = f"(failed plugins: {', '.join(failed)}; see 'seeingkit plugins')"
+            what = "data set" if kind == "data" else kind
+            raise UnknownNameError(what, name, known, hint if failed else "") from None
+
+    def preset(self, name: str) -> Preset:
+        """The preprocessing preset of that name."""
+        from .sources.preprocess import PRESETS
+
+        presets = {**PRESETS, **self._presets}
+        if name not in presets:
+            raise UnknownNameError("preset", name, presets)
+        return presets[name]
+
+    def weights_for(self, family: str, domain: str | None = None) -> list[WeightsSpec]:
+        """Registered weights of a family, optionally of one domain (data set name or alias)."""
+        names = {domain}
+        if domain is not None and ("data", domain) in self._specs:
+            spec = self._specs["data", domain]
+            names |= {spec.name, *spec.aliases}
+        return [
+            spec
+            for spec in cast("list[WeightsSpec]", self.specs("weights"))
+            if spec.family == family and (domain is None or names & set(spec.domains))
+        ]
+
+
+def _names(value: str | None) -> set[str]:
+    return {part.strip() for part in (value or "").split(",") if part.strip()}
+
+
+@functools.cache
+def registry() -> Registry:
+    """The registry of this process, filled from the installed entry points on first use."""
+    filled = Registry()
+    filled.load(entry_points(group=PROJECT))
+    return filled
+
+
+def import_target(spec: _Loadable) -> Callable[..., Any]:
+    """Import what a spec points at.
+
+    Raises:
+        PluginError: the module cannot be imported or lacks the name; says which extra may help.
+    """
+    module, _, attribute = spec.target.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise PluginError(
+            f"{spec.name}: cannot import {spec.target} ({type(error).__name__}: {reason})"
+        ) from error
+    return cast("Callable[..., Any]", found)
+
+
+def check_options(spec: _Loadable, values: dict[str, object]) -> BaseModel:
+    """Validate user options against a spec's model.
+
+    Raises:
+        UsageError: names the option, what is wrong, and the options there are.
+    """
+    try:
+        return spec.options.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(p) for p in first["loc"]) or "options"
+        known = ", ".join(spec.options.model_fields) or "none"
+        raise UsageError(
+            f"{spec.name}: option {name!r}: {first['msg'].lower()}; options: {known}"
+        ) from error

@@ -1,0 +1,162 @@
+"""The light records that plugins register. Nothing here, and nothing a spec holds, imports torch.
+
+A spec says what there is (name, summary, licence, options) and where the code is (``target``, a
+``"package.module:callable"`` string that is imported only when the thing is used):
+
+=============== ==================================================================================
+spec            the target is called as
+=============== ==================================================================================
+GanSpec         ``target(weights: Path | None, options: BaseModel) -> Sampler``
+SegmenterSpec   ``target(weights: Path | None, options: BaseModel) -> Segmenter``
+DataSpec        ``target(options: BaseModel, preset: Preset) -> ImageSource``
+InverterSpec    ``target(options: BaseModel) -> Inverter``
+=============== ==================================================================================
+
+``options`` is a pydantic model class whose fields are the options a user may give; it is validated
+before the target is imported, and its values are part of the identity of whatever is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Kind = Literal["gan", "segmenter", "data", "inverter", "weights"]
+
+
+class Options(BaseModel):
+    """Base of all option models: unknown options are an error, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Preset(BaseModel):
+    """A named way to turn any picture into the network's input; part of every result's identity.
+
+    Attributes:
+        name: as given to ``--preset``.
+        size: shorter side in pixels after resizing, or None to keep the picture's own size.
+        crop: whether the centre ``size`` x ``size`` square is cut out.
+        filter: resampling filter, antialiased (Pillow's definition).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    size: int | None = Field(default=256, ge=1, le=8192)
+    crop: bool = True
+    filter: Literal["bilinear", "bicubic", "lanczos", "box"] = "bilinear"
+    summary: str = ""
+
+    def identity(self) -> dict[str, object]:
+        """What changes the pixels: everything but the summary."""
+        return self.model_dump(exclude={"summary"})
+
+
+class Spec(BaseModel):
+    """What every registered thing has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    summary: str
+    licence: str = "unknown"
+    aliases: tuple[str, ...] = ()
+
+    @field_validator("name", "aliases")
+    @classmethod
+    def _plain_names(cls, value: object) -> object:
+        names = (value,) if isinstance(value, str) else value
+        for name in names:  # type: ignore[attr-defined]
+            if not name or any(c.isspace() or c in ":/\\" for c in name):
+                raise ValueError(f"a name has no spaces, colons or slashes: {name!r}")
+        return value
+
+
+class _Loadable(Spec):
+    target: str
+    options: type[BaseModel] = Options
+
+    @field_validator("target")
+    @classmethod
+    def _module_and_name(cls, value: str) -> str:
+        module, _, attribute = value.partition(":")
+        if not module or not attribute:
+            raise ValueError(f"a target reads 'package.module:callable', not {value!r}")
+        return value
+
+
+class GanSpec(_Loadable):
+    """A generator family, such as ``progan``."""
+
+    needs_weights: bool = True
+
+
+class SegmenterSpec(_Loadable):
+    """A segmenter family, such as ``upernet``."""
+
+    needs_weights: bool = True
+
+
+class DataSpec(_Loadable):
+    """A data set known by name.
+
+    Attributes:
+        preset: the preset used when the user names none.
+        segmenter: the segmenter (``family:weights``) used when the user names none.
+        gan: the generator family used when the user names none.
+        n: images per side when the user gives no number (the paper's 10,000 unless stated).
+    """
+
+    preset: str = "paper"
+    n: int = 10_000
+    segmenter: str | None = None
+    gan: str | None = None
+
+
+class InverterSpec(_Loadable):
+    """A way to find the generator's closest image to a photo."""
+
+
+class WeightFile(BaseModel):
+    """One file of a set of weights.
+
+    Attributes:
+        name: file name on disk.
+        url: where it is published, or None when it ships with the plugin.
+        resource: ``"package:path/inside/package"`` of a file that ships with the plugin.
+        sha256: full hash, or None when nobody published one.
+        size: bytes, when known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    url: str | None = None
+    resource: str | None = None
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    size: int | None = None
+
+
+class WeightsSpec(Spec):
+    """Trained weights of a family: ``family:name`` on the command line.
+
+    Attributes:
+        family: the GAN or segmenter family whose target reads them.
+        kind: what that family is.
+        domains: data sets they were trained on; ``--data`` finds them by this.
+        files: one or more files; with several, the target gets their folder.
+        options: option values these weights imply; the user's own options win.
+    """
+
+    family: str
+    kind: Literal["gan", "segmenter", "inverter"]
+    domains: tuple[str, ...] = ()
+    files: tuple[WeightFile, ...]
+    options: dict[str, object] = Field(default_factory=dict)
+
+    @property
+    def full_name(self) -> str:
+        """``family:name``."""
+        return f"{self.family}:{self.name}"
