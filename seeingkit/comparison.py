@@ -1,0 +1,219 @@
+"""Compares the tally of real images with the tally of generated ones.
+
+Guarantees: only tallies of the same segmenter, vocabulary and preset are compared (unless forced);
+the result says how far sampling alone explains the distance; every number is a function of the two
+tallies and the seed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .contracts import Vocabulary
+from .errors import TallyError
+from .progress import progress_bar
+from .results import (
+    FSDResult,
+    ModelRecord,
+    Results,
+    SkippedItem,
+    SourceRecord,
+)
+from .statistics import (
+    FSD,
+    bias_reduced,
+    compare_classes,
+    disjoint_half_floor,
+    fsd_of_rows,
+    permutation_p_value,
+)
+from .tallies import Tally
+
+PERMUTATIONS = 200
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two tallies and what was found between them."""
+
+    real: Tally
+    generated: Tally
+    results: Results
+
+    @property
+    def omitted(self) -> list[str]:
+        """Names of the classes that are missing, by real area, largest first."""
+        return [c.label for c in self.results.classes if c.omitted]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of ``results.json``."""
+        return self.results.model_dump(mode="json")
+
+    def _repr_html_(self) -> str:
+        from .report import summary_html
+
+        return summary_html(self.results)
+
+
+def fsd(a: Tally | np.ndarray, b: Tally | np.ndarray) -> FSD:
+    """Fréchet Segmentation Distance of two tallies, or of (N, L) area fractions, in percent².
+
+    Raises:
+        TallyError: different vocabularies, or fewer than two images on a side.
+    """
+    a, b = (x if isinstance(x, Tally) else Tally.from_fractions(x) for x in (a, b))
+    _check_vocabularies(a.vocabulary, b.vocabulary)
+    return fsd_of_rows(_rows(a), _rows(b))
+
+
+def compare(
+    real: Tally,
+    generated: Tally,
+    *,
+    seed: int = 0,
+    level: float = 0.05,
+    permutations: int = PERMUTATIONS,
+    force: bool = False,
+) -> Comparison:
+    """Class by class and as one distance: what do the generated images lack?
+
+    Args:
+        real, generated: tallies of at least two images each.
+        seed: of the floor's splits and the permutations.
+        level: false discovery rate of the verdicts.
+        permutations: 0 leaves the p-value out.
+        force: compare although segmenter or preset differ.
+
+    Raises:
+        TallyError: the tallies do not fit each other.
+    """
+    check_comparable(real, generated, force=force)
+    x, y = _rows(real), _rows(generated)
+    distance = fsd_of_rows(x, y)
+    floor = disjoint_half_floor(x, len(real), len(generated), seed=seed)
+    with progress_bar("permutation test", permutations, "permutations") as bar:
+        p_value = permutation_p_value(
+            x,
+            y,
+            distance,
+            permutations=permutations,
+            seed=seed,
+            progress=lambda _: bar.advance(1),
+        )
+    labels = [(label.name, label.category) for label in real.vocabulary]
+    results = Results(
+        fsd=FSDResult(
+            **distance._asdict(),
+            floor=floor.value if floor else None,
+            floor_halves=floor.half if floor else None,
+            bias_reduced=bias_reduced(x, y, distance, seed=seed),
+            p_value=p_value,
+            permutations=permutations if p_value is not None else 0,
+        ),
+        n_real=len(real),
+        n_generated=len(generated),
+        segmenter=model_record(real.record.get("segmenter")),
+        generator=_generator_record(generated),
+        data=source_record(real, "real images"),
+        generated=source_record(generated, "generated images"),
+        preset=real.identity.preset if real.identity else {},
+        level=level,
+        classes=compare_classes(x.toarray(), y.toarray(), labels, level=level),
+        skipped=[
+            SkippedItem(source=side, item=s.item, reason=s.reason)  # type: ignore[arg-type]
+            for side, tally in (("real", real), ("generated", generated))
+            for s in tally.skipped
+        ],
+        warnings=_warnings(real, generated, distance, floor.value if floor else None),
+    )
+    return Comparison(real, generated, results)
+
+
+def check_comparable(real: Tally, generated: Tally, *, force: bool = False) -> None:
+    """Refuse tallies whose numbers do not mean the same.
+
+    Raises:
+        TallyError: says what differs and how to mend it.
+    """
+    _check_vocabularies(real.vocabulary, generated.vocabulary)
+    for side, tally in (("real", real), ("generated", generated)):
+        if len(tally) < 2:
+            raise TallyError(f"the {side} side has {len(tally)} usable images; at least 2 are needed")
+    if force or real.identity is None or generated.identity is None:
+        return
+    for what in ("segmenter", "preset"):
+        a, b = getattr(real.identity, what), getattr(generated.identity, what)
+        if json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
+            keys = sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k))
+            raise TallyError(
+                f"the tallies differ in {what} ({', '.join(keys)}); tally both sides alike"
+            )
+
+
+def _check_vocabularies(a: Vocabulary, b: Vocabulary) -> None:
+    if len(a) != len(b):
+        raise TallyError(f"the tallies have {len(a)} and {len(b)} labels; use one segmenter")
+    for k, (x, y) in enumerate(zip(a, b, strict=True)):
+        if x.name != y.name:
+            raise TallyError(f"label {k} is {x.name!r} on one side and {y.name!r} on the other")
+
+
+def _rows(tally: Tally) -> sparse.csr_array:
+    return tally.sparse_percent(0)
+
+
+def model_record(info: dict[str, Any] | None, name: str | None = None) -> ModelRecord:
+    """What ``results.json`` says of a segmenter or generator."""
+    info = info or {"family": "unknown"}
+    return ModelRecord(
+        name=name or str(info.get("name", info["family"])),
+        family=str(info["family"]),
+        weights_sha256=info.get("weights_sha256"),
+        licence=info.get("licence", "unknown"),
+        parameters=info.get("parameters", 0),
+        resolution=info.get("resolution"),
+        options=info.get("options", {}),
+    )
+
+
+def _generator_record(generated: Tally) -> ModelRecord | None:
+    info = generated.record.get("source", {}).get("generator")
+    return model_record(info) if info else None
+
+
+def source_record(tally: Tally, name: str) -> SourceRecord:
+    """What ``results.json`` says of one side's images."""
+    source = dict(tally.record.get("source", {}))
+    known = {key: source.pop(key, None) for key in ("name", "kind", "images", "fingerprint", "seed")}
+    source.pop("generator", None)
+    return SourceRecord(
+        name=str(known["name"] or name),
+        kind=str(known["kind"] or "rows"),
+        images=int(known["images"] or len(tally)),
+        fingerprint=str(known["fingerprint"] or ""),
+        seed=known["seed"],
+        details=source,
+    )
+
+
+def _warnings(real: Tally, generated: Tally, distance: FSD, floor: float | None) -> list[str]:
+    n = min(len(real), len(generated))
+    found = []
+    if n < 5000:
+        found.append(
+            f"With {n} images on the smaller side, FSD is mostly useful against its own floor; "
+            "values at different n cannot be compared."
+        )
+    if floor is not None and floor > distance.value / 2:
+        found.append("More than half of this FSD is what two samples of the real images give.")
+    if len(real) != len(generated):
+        found.append(
+            f"The sides differ in size ({len(real)} real, {len(generated)} generated); "
+            "FSD depends on both."
+        )
+    return found

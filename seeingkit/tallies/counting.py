@@ -1,0 +1,199 @@
+"""The loop that turns an image source into a tally.
+
+Guarantees: finished chunks are never done again; killing the process loses at most the chunk in
+work; any number of processes (``RANK`` and ``WORLD_SIZE`` as torchrun sets them) share the chunks
+``rank::world`` without talking to each other, and the merge reads files; an image that cannot be
+read is named and left out, never counted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..caching import cache_folder
+from ..contracts import ImageSource, Segmenter, Skipped
+from ..errors import ImageError, ModelError, TallyError, UsageError
+from ..progress import progress_bar
+from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
+from .table import Tally, TallyIdentity
+
+Loaded = tuple[list[int], Tensor | None, list[int], list[Skipped]]
+
+
+def tally(
+    source: ImageSource,
+    segmenter: Segmenter,
+    *,
+    store: ChunkStore | str | Path | None = None,
+    preset: dict[str, Any] | None = None,
+    batch_size: int = 16,
+    on_bad: Literal["skip", "fail"] = "skip",
+    title: str | None = None,
+) -> Tally:
+    """Count the labels of every image of a source.
+
+    Args:
+        source: what to look at; its length is the number of images.
+        segmenter: gives every pixel a label.
+        store: where chunks go; default: the cache folder (``SEEINGKIT_CACHE``).
+        preset: how the source prepared the images (part of the identity); default: the source's.
+        batch_size: images segmented at once; halved when memory runs out. The tally does not depend
+            on it, but for pixels whose two best scores lie within float rounding.
+        on_bad: whether an unreadable image is left out and listed, or ends the run.
+        title: what the progress bar says.
+
+    Raises:
+        ImageError: an unreadable image with ``on_bad="fail"``.
+        TallyError: the source is empty, or no image could be read.
+        ModelError: the segmenter gave labels outside its vocabulary, or memory ran out at batch 1.
+    """
+    if len(source) == 0:
+        raise TallyError(f"{source.name}: there are no images to tally")
+    if batch_size < 1:
+        raise UsageError(f"the batch size must be at least 1, not {batch_size}")
+    store = store if isinstance(store, ChunkStore) else ChunkStore(store or default_store())
+    if preset is None:
+        preset = getattr(source, "preset_identity", None) or {}
+    identity = TallyIdentity(
+        source=source.fingerprint, segmenter=segmenter.info.identity(), preset=preset
+    )
+    record = {"source": source.describe(), "segmenter": segmenter.info.model_dump(mode="json")}
+    metadata = describe(segmenter.vocabulary, identity, record)
+    chunks = [
+        (start, min(start + CHUNK, len(source)), store.path(identity, start, start + CHUNK))
+        for start in range(0, len(source), CHUNK)
+    ]
+    if len(source) % CHUNK:  # the last chunk is named by its own range
+        start, stop, _ = chunks[-1]
+        chunks[-1] = (start, stop, store.path(identity, start, stop))
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    todo = [chunk for chunk in chunks[rank::world] if not chunk[2].exists()]
+    counter = _Counter(source, segmenter, batch_size, on_bad)
+    with progress_bar(title or f"tally {source.name}", len(source), "images") as bar:
+        waiting = sum(stop - start for start, stop, _ in todo)
+        bar.advance(len(source) - waiting, resumed=True)
+        for start, stop, path in todo:
+            rows = ChunkRows()
+            for done in counter.rows(range(start, stop), rows):
+                bar.advance(done)
+            store.write(path, rows, metadata)
+    if rank == 0:
+        _wait_for([path for _, _, path in chunks])
+    elif not all(path.exists() for _, _, path in chunks):
+        _wait_for([path for _, _, path in chunks])
+    found = read_rows([path for _, _, path in chunks])
+    if on_bad == "fail" and found.skipped:
+        raise ImageError(*found.skipped[0])
+    if not len(found):
+        first = found.skipped[0]
+        raise TallyError(
+            f"{source.name}: none of {len(source)} images can be used; "
+            f"the first: {first.item}: {first.reason}"
+        )
+    # A chunk may have been written under another run's description of the same images.
+    return Tally(
+        found.ids,
+        found.counts,
+        found.pixels,
+        found.vocabulary,
+        identity,
+        found.skipped,
+        record,
+    )
+
+
+def default_store() -> Path:
+    """Where chunks go unless told otherwise."""
+    return cache_folder() / "tallies"
+
+
+class _Counter:
+    """Segments batches while the next one is being read."""
+
+    def __init__(
+        self,
+        source: ImageSource,
+        segmenter: Segmenter,
+        batch_size: int,
+        on_bad: Literal["skip", "fail"],
+    ) -> None:
+        self.source, self.segmenter = source, segmenter
+        self.batch_size, self.on_bad = batch_size, on_bad
+        self.columns = len(segmenter.vocabulary) * len(segmenter.vocabulary.planes)
+
+    def rows(self, indices: Sequence[int], rows: ChunkRows) -> Iterator[int]:
+        """Fill ``rows`` with the images of one chunk; yields how many were done at each step."""
+        batches = [
+            list(indices[k : k + self.batch_size])
+            for k in range(0, len(indices), self.batch_size)
+        ]
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self._load, batches[0])
+            for k in range(len(batches)):
+                batch, images, good, skipped = ahead.result()
+                if k + 1 < len(batches):
+                    ahead = reader.submit(self._load, batches[k + 1])
+                self._skip(batch, good, skipped, rows)
+                if images is not None:
+                    self._count(images, good, rows)
+                yield len(batch)
+
+    def _load(self, batch: list[int]) -> Loaded:
+        images, good, skipped = self.source.load(batch)
+        return batch, images, good, skipped
+
+    def _skip(
+        self, batch: list[int], good: list[int], skipped: list[Skipped], rows: ChunkRows
+    ) -> None:
+        bad = [k for k in batch if k not in set(good)]
+        if len(bad) != len(skipped):
+            raise TallyError(
+                f"{self.source.name}: {len(bad)} images are missing but {len(skipped)} are named"
+            )
+        if skipped and self.on_bad == "fail":
+            raise ImageError(*skipped[0])
+        for index, item in zip(bad, skipped, strict=True):
+            rows.skip(index, item.item, item.reason)
+
+    def _count(self, images: Tensor, good: list[int], rows: ChunkRows) -> None:
+        try:
+            counts = self.segmenter.statistics(images.to(self.segmenter.device)).cpu()
+        except torch.OutOfMemoryError as error:
+            if len(good) == 1:
+                raise ModelError(
+                    "out of memory with a single image; use a smaller preset or --device cpu"
+                ) from error
+            half = (len(good) + 1) // 2
+            self.batch_size = min(self.batch_size, half)
+            for part in (slice(0, half), slice(half, None)):
+                self._count(images[part], good[part], rows)
+            return
+        if counts.shape != (len(good), self.columns):
+            raise ModelError(
+                f"{self.segmenter.info.family}: statistics have shape {tuple(counts.shape)}, "
+                f"expected {(len(good), self.columns)}"
+            )
+        planes = len(self.segmenter.vocabulary.planes)
+        numbers = counts.numpy()
+        pixels = numbers.sum(axis=1) // planes
+        for k, index in enumerate(good):
+            rows.add(index, str(self.source.ids[index]), int(pixels[k]), numbers[k])
+
+
+def _wait_for(paths: Sequence[Path], patience: float = 3600.0) -> None:
+    """Wait until other processes have written their chunks."""
+    started = time.monotonic()
+    while missing := [path for path in paths if not path.exists()]:
+        if time.monotonic() - started > patience:
+            raise TallyError(
+                f"{len(missing)} chunks were not written by the other processes; run it again"
+            )
+        time.sleep(0.05)

@@ -1,0 +1,193 @@
+"""``Tally``: for each image, its id and the area of each label as pixel counts (sparse rows).
+
+Guarantees: rows are in the order of the source, ids are unique, an image that could not be read has
+no row (it is listed in ``skipped``), and areas are exact integers over exact pixel totals. A tally of
+a million images with fifteen labels each takes about 150 MB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict
+from scipy import sparse
+
+from ..contracts import Label, Skipped, Vocabulary
+from ..errors import TallyError
+
+TALLY_SCHEMA = 1
+
+
+class TallyIdentity(BaseModel):
+    """Everything that changes a tally's numbers. Two tallies compare only if all but ``source`` agree.
+
+    Attributes:
+        source: fingerprint of the images and of how they were prepared.
+        segmenter: family, weights hash and options.
+        preset: preprocessing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    segmenter: dict[str, Any]
+    preset: dict[str, Any]
+    schema_version: int = TALLY_SCHEMA
+
+    def key(self, *more: object) -> str:
+        """Hash of the identity (and of anything more, such as a chunk's range), 32 hex digits."""
+        text = json.dumps([self.model_dump(mode="json"), *more], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Areas of labels in a set of images.
+
+    Attributes:
+        ids: one stable id per row.
+        counts: (N, planes x labels) sparse; pixels of each label, plane-major.
+        pixels: (N,) pixels in each label map.
+        vocabulary: what the columns mean.
+        identity: where the numbers come from, or None for rows from elsewhere.
+        skipped: images that have no row, and why.
+        record: what a report says of source and segmenter.
+    """
+
+    ids: tuple[str, ...]
+    counts: sparse.csr_array
+    pixels: NDArray[np.float64]
+    vocabulary: Vocabulary
+    identity: TallyIdentity | None = None
+    skipped: tuple[Skipped, ...] = ()
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        columns = len(self.vocabulary) * len(self.vocabulary.planes)
+        if self.counts.shape != (n, columns):
+            raise TallyError(f"a tally of {n} images needs {n} x {columns} counts")
+        if self.pixels.shape != (n,) or (n and not (self.pixels > 0).all()):
+            raise TallyError("each image of a tally needs a positive number of pixels")
+        if len(set(self.ids)) != n:
+            raise TallyError("a tally holds two images with the same id")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def sparse_percent(self, plane: int = 0) -> sparse.csr_array:
+        """(N, L) areas of one plane in percent, sparse float64."""
+        size = len(self.vocabulary)
+        part = sparse.csr_array(self.counts[:, plane * size : (plane + 1) * size], dtype=np.float64)
+        return sparse.csr_array(sparse.diags_array(100.0 / self.pixels) @ part)
+
+    def percent(self, plane: int = 0) -> NDArray[np.float64]:
+        """(N, L) areas of one plane in percent, dense float64."""
+        return self.sparse_percent(plane).toarray()
+
+    def fractions(self, plane: int = 0) -> NDArray[np.float64]:
+        """(N, L) areas of one plane as fractions in [0, 1]."""
+        return self.percent(plane) / 100
+
+    @classmethod
+    def from_fractions(
+        cls,
+        rows: ArrayLike,
+        vocabulary: Vocabulary | Sequence[str] | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+    ) -> Tally:
+        """A tally of any (N, L) array of area fractions, for data from elsewhere.
+
+        Raises:
+            TallyError: not two-dimensional, negative, NaN, or a row that sums to more than 1.
+        """
+        fractions = np.asarray(rows, dtype=np.float64)
+        if fractions.ndim != 2:
+            raise TallyError(f"area fractions must be (N, L), not {fractions.ndim}-dimensional")
+        n, size = fractions.shape
+        if not np.isfinite(fractions).all() or (fractions < 0).any():
+            raise TallyError("area fractions must be finite and not negative")
+        if n and fractions.sum(axis=1).max() > 1 + 1e-6:
+            raise TallyError("area fractions of an image sum to more than 1; percent given?")
+        if vocabulary is None:
+            vocabulary = tuple(f"label {k}" for k in range(size))
+        if not isinstance(vocabulary, Vocabulary):
+            vocabulary = Vocabulary(
+                tuple(Label(str(name)) for name in vocabulary),
+                has_background=bool(len(vocabulary)) and vocabulary[0] == "-",
+            )
+        names = tuple(ids) if ids is not None else tuple(f"row {k}" for k in range(n))
+        return cls(names, sparse.csr_array(fractions), np.ones(n), vocabulary)
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Tally:
+        """The tally of some of the images."""
+        picked = np.asarray(rows, dtype=np.intp)
+        return Tally(
+            tuple(self.ids[k] for k in picked),
+            sparse.csr_array(self.counts[picked]),
+            self.pixels[picked],
+            self.vocabulary,
+            self.identity,
+            self.skipped,
+            self.record,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Summary: n, mean area and presence of each label, what was skipped."""
+        columns = []
+        for plane, category in enumerate(self.vocabulary.planes):
+            areas = self.sparse_percent(plane)
+            mean = np.asarray(areas.mean(axis=0)).ravel() if len(self) else np.zeros(0)
+            present = np.diff(sparse.csc_array(areas).indptr)
+            for k in np.argsort(-mean, kind="stable"):
+                if mean[k] > 0:
+                    columns.append(
+                        {
+                            "label": self.vocabulary.labels[k].name,
+                            "category": self.vocabulary.labels[k].category,
+                            "plane": category,
+                            "index": int(k),
+                            "area": float(mean[k]),
+                            "presence": float(present[k] / len(self)),
+                        }
+                    )
+        return {
+            "n": len(self),
+            **self.record,
+            "classes": columns,
+            "skipped": [{"item": s.item, "reason": s.reason} for s in self.skipped],
+        }
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{escape(c['label'])}</td><td>{c['area']:.3g} %</td>"
+            f"<td>{100 * c['presence']:.1f} %</td></tr>"
+            for c in self.to_dict()["classes"][:30]
+        )
+        return (
+            f"<table><caption>{len(self)} images</caption>"
+            f"<tr><th>class</th><th>mean area</th><th>in images</th></tr>{rows}</table>"
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the whole tally as one Parquet file (same columns as a chunk)."""
+        from .chunks import write_rows
+
+        return write_rows(Path(path), self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tally:
+        """Read a tally written by ``save``."""
+        from .chunks import read_rows
+
+        return read_rows([Path(path)])
