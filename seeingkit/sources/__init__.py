@@ -1,0 +1,43 @@
+"""Where pictures come from: folders, lists, archives, lmdb data sets, arrays, and generators.
+
+Every source gives the same float32 RGB in [-1, 1] for the same picture and preset, names each
+picture that it cannot use, and has a fingerprint that changes when any byte of it does.
+"""
+
+from .archive import ZipImages
+from .arrays import ArrayImages
+from .decode import DECODE, SUFFIXES, Limits, decode
+from .digests import cache_folder
+from .files import FileImages, open_file, open_folder, open_glob, open_list
+from .lmdb import LmdbImages
+from .opening import open_images
+from .preprocess import PRESETS, apply, find_preset, quantise, to_tensor
+from .sampler import SamplerSource
+from .selection import Selection, select
+from .stored import StoredImages
+
+__all__ = [
+    "DECODE",
+    "PRESETS",
+    "SUFFIXES",
+    "ArrayImages",
+    "FileImages",
+    "Limits",
+    "LmdbImages",
+    "SamplerSource",
+    "Selection",
+    "StoredImages",
+    "ZipImages",
+    "apply",
+    "cache_folder",
+    "decode",
+    "find_preset",
+    "open_file",
+    "open_folder",
+    "open_glob",
+    "open_images",
+    "open_list",
+    "quantise",
+    "select",
+    "to_tensor",
+]

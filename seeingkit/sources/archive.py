@@ -1,0 +1,91 @@
+"""Pictures inside a zip archive, read in place: nothing is ever written to disk.
+
+Guarantees: the same pictures, ids, order and fingerprint as the folder that the archive unpacks
+to; an encrypted, damaged or over-large member is one refused picture; an archive that cannot be
+opened is a ``SourceError``. Of two members with one name the later counts, as when unpacking.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import unicodedata
+import zipfile
+import zlib
+
+from ..errors import ImageError, SourceError
+from ..specs import Preset
+from .decode import Limits, check_bytes, is_image_name
+from .digests import Stamp, file_stamp
+from .files import is_hidden, natural_key, nothing_in
+from .stored import StoredImages
+
+
+class ZipImages(StoredImages):
+    """The pictures of a zip archive.
+
+    Raises:
+        SourceError: missing, not a zip archive, damaged, or without pictures.
+    """
+
+    kind = "zip"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        preset: Preset | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        where = os.fspath(path)
+        try:
+            self._archive = zipfile.ZipFile(where)
+        except FileNotFoundError:
+            raise SourceError(f"no such file: {where}") from None
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+            raise SourceError(f"{where}: not a zip archive that can be read ({error})") from error
+        members: dict[str, zipfile.ZipInfo] = {}
+        others = 0
+        for member in self._archive.infolist():
+            item = member_id(member.filename)
+            if member.is_dir() or is_hidden(item):
+                continue
+            if is_image_name(item):
+                members[item] = member
+            else:
+                others += 1
+        if not members:
+            self._archive.close()
+            raise SourceError(nothing_in(f"the archive {where}", others))
+        ids = sorted(members, key=natural_key)
+        self._members = [members[item] for item in ids]
+        self._stamp = file_stamp(where)
+        super().__init__(where, ids, preset=preset, limits=limits, place=where)
+
+    def fetch(self, index: int) -> bytes:
+        """The unpacked bytes of one member, whose checksum was right."""
+        member, item = self._members[index], self.ids[index]
+        if member.flag_bits & 1:
+            raise ImageError(item, "encrypted in the archive")
+        check_bytes(member.file_size, item, self.limits)
+        try:
+            return self._archive.read(member)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+            raise ImageError(item, f"damaged in the archive ({error})") from error
+        except (NotImplementedError, RuntimeError) as error:
+            raise ImageError(item, f"cannot be unpacked ({error})") from error
+
+    def stamp(self, index: int) -> Stamp | None:
+        """The archive's size, times and inode, and the member's place and checksum."""
+        member = self._members[index]
+        return self._stamp and (*self._stamp, member.header_offset, member.CRC)
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._archive.close()
+
+
+def member_id(name: str) -> str:
+    """A member's name as an id: forward slashes, composed accents, nothing outside the archive."""
+    path = posixpath.normpath("/" + name.replace("\\", "/").lstrip("/")).lstrip("/")
+    return unicodedata.normalize("NFC", path)

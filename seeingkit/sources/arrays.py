@@ -1,0 +1,91 @@
+"""Pictures in one numpy file: ``.npy``, or the ``.npz`` that samplers commonly write.
+
+Guarantees: only uint8 arrays of shape (N, H, W, 3) are taken, never a pickle; a ``.npy`` is
+mapped, not loaded. Ids are the row numbers with six digits.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import ImageError, SourceError
+from ..specs import Preset
+from .decode import Limits
+from .digests import Stamp, file_stamp
+from .stored import StoredImages
+
+
+class ArrayImages(StoredImages):
+    """The rows of an array of pictures.
+
+    Args:
+        path: a ``.npy`` file, or a ``.npz`` file with one array, or one called ``images`` or
+            ``arr_0`` (what ``numpy.savez`` calls the first).
+
+    Raises:
+        SourceError: missing, damaged, asks for a pickle, or not (N, H, W, 3) uint8.
+    """
+
+    kind = "array"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        preset: Preset | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        where = os.fspath(path)
+        try:
+            self._rows = _rows(where)
+        except FileNotFoundError:
+            raise SourceError(f"no such file: {where}") from None
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise SourceError(f"{where}: not a numpy file that can be read ({error})") from error
+        shape, kind = self._rows.shape, self._rows.dtype
+        if kind != np.uint8 or len(shape) != 4 or shape[3] != 3:
+            raise SourceError(
+                f"{where}: pictures are uint8 of shape (N, H, W, 3), not {kind} of shape {shape}"
+            )
+        self._stamp = file_stamp(where)
+        ids = [f"{row:06d}" for row in range(shape[0])]
+        super().__init__(where, ids, preset=preset, limits=limits, place=where)
+
+    def fetch(self, index: int) -> bytes:
+        """The raw samples of one row, row by row, RGB."""
+        return bytes(self._rows[index].tobytes())
+
+    def picture(self, index: int) -> Image.Image:
+        """One row as a picture."""
+        row = np.ascontiguousarray(self._rows[index])
+        if min(row.shape[:2]) < self.limits.min_side:
+            reason = f"{row.shape[1]}x{row.shape[0]} pixels, smaller than {self.limits.min_side}"
+            raise ImageError(self.ids[index], reason)
+        return Image.fromarray(row)
+
+    def content(self, index: int) -> str:
+        """As for files, with the shape, which raw samples do not tell."""
+        return f"{'x'.join(map(str, self._rows.shape[1:]))}:{super().content(index)}"
+
+    def stamp(self, index: int) -> Stamp | None:
+        """Size, times and inode of the file."""
+        return self._stamp
+
+
+def _rows(path: str) -> NDArray[np.uint8]:
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    with loaded:
+        names = loaded.files
+        for name in ("images", "arr_0", *(names if len(names) == 1 else ())):
+            if name in names:
+                found: NDArray[np.uint8] = loaded[name]
+                return found
+    raise ValueError(f"arrays {names}, none called 'images' or 'arr_0'")

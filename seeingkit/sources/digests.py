@@ -1,0 +1,83 @@
+"""Remembers content hashes of files, so that an unchanged folder is not read twice.
+
+Guarantees: a remembered hash is used only for the same size, modification and change time and
+inode, and only when those times lay well in the past when the hash was taken (a file rewritten
+within the clock's resolution is hashed again). A store that cannot be read or written is as if it
+were empty. Writing is atomic; of two writers the last wins, and nothing but time is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import platformdirs
+
+SETTLED = 2.0
+"""Seconds a file must have been left alone before its hash is remembered."""
+
+Stamp = tuple[int, ...]
+"""(size, mtime ns, ctime ns, inode) and whatever else tells one content from another."""
+
+
+def cache_folder() -> Path:
+    """``SEEINGKIT_CACHE``, or the user's cache folder."""
+    return Path(os.environ.get("SEEINGKIT_CACHE") or platformdirs.user_cache_dir("seeingkit"))
+
+
+def file_stamp(path: str | os.PathLike[str]) -> Stamp | None:
+    """What changes when the file changes; None when there is no such file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+class DigestStore:
+    """The remembered hashes of one place (a folder, an archive)."""
+
+    def __init__(self, place: str | os.PathLike[str], folder: Path | None = None) -> None:
+        key = hashlib.sha256(os.fsencode(os.path.realpath(place))).hexdigest()
+        self.path = (folder or cache_folder()) / "digests" / f"{key}.json"
+        self._known: dict[str, list[object]] = {}
+        self._changed = False
+        with contextlib.suppress(OSError, ValueError):
+            read = json.loads(self.path.read_text("utf-8"))
+            if isinstance(read, dict):
+                self._known = read
+
+    def get(self, item: str, stamp: Stamp) -> str | None:
+        """The hash of an item that has not changed since, or None."""
+        entry = self._known.get(item)
+        if isinstance(entry, list) and len(entry) == 2 and entry[0] == list(stamp):
+            return str(entry[1])
+        return None
+
+    def put(self, item: str, stamp: Stamp, digest: str) -> None:
+        """Remember a hash, if the file had come to rest before it was taken."""
+        if max(stamp[1:3], default=0) < time.time_ns() - int(SETTLED * 1e9):
+            self._known[item] = [list(stamp), digest]
+            self._changed = True
+
+    def save(self) -> None:
+        """Write what is new; a cache that cannot be written is no error."""
+        if not self._changed:
+            return
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                    json.dump(self._known, stream, separators=(",", ":"))
+                os.replace(name, self.path)
+                self._changed = False
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(name)
+                raise

@@ -1,0 +1,134 @@
+"""Finds the pictures that a user means by a name, a path or a pattern.
+
+A name that a data set registered means that data set, unless it has a path separator in it (write
+``./churches`` for a folder of that name). Everything else is a path: a folder, a ``.zip``, an lmdb
+folder, a ``.txt`` list, a ``.npy`` or ``.npz`` array, one picture; or a
+pattern with ``*``, ``?`` or ``[``.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from ..contracts import ImageSource
+from ..errors import PluginError, SourceError, UnknownNameError, UsageError
+from ..specs import DataSpec, Preset
+from .archive import ZipImages
+from .arrays import ArrayImages
+from .decode import SUFFIXES, Limits, is_image_name
+from .files import open_file, open_folder, open_glob, open_list
+from .lmdb import LmdbImages
+from .preprocess import find_preset
+from .selection import select
+
+
+def open_images(
+    name_or_path: str | os.PathLike[str],
+    *,
+    resolution: int | None = None,
+    preset: str | Preset | None = None,
+    n: int | None = None,
+    seed: int | None = None,
+    **options: Any,
+) -> ImageSource:
+    """The pictures that a name, path or pattern stands for.
+
+    Args:
+        name_or_path: see this module.
+        resolution: shorter side after resizing, instead of the preset's.
+        preset: name of a preset, or one; default ``paper``, or the data set's own.
+        n: take only this many (``select``).
+        seed: of that choice; default 1, the paper's.
+        options: of the data set, or for paths those of ``Limits`` (``max_pixels``, ``min_side``,
+            ``max_bytes``).
+
+    Raises:
+        SourceError: nothing is there, or nothing that can be used.
+        UnknownNameError: no such preset.
+        UsageError: an option that does not exist or does not fit.
+    """
+    wanted = os.path.expanduser(os.fspath(name_or_path))
+    if not wanted:
+        raise UsageError("an empty name is no image source; give a path, a pattern or a data set")
+    plain = isinstance(name_or_path, str) and not _has_separator(wanted)
+    spec, unknown = _data_set(wanted) if plain else (None, None)
+    if spec is not None:
+        source = _open_data_set(spec, find_preset(preset or spec.preset, resolution), options)
+    else:
+        source = _open_path(wanted, find_preset(preset, resolution), _limits(options), unknown)
+    try:
+        return select(source, n, 1 if seed is None else seed)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _has_separator(text: str) -> bool:
+    return "/" in text or os.sep in text
+
+
+def _data_set(name: str) -> tuple[DataSpec | None, UnknownNameError | None]:
+    from ..registry import registry
+
+    try:
+        return cast(DataSpec, registry().resolve("data", name)), None
+    except UnknownNameError as error:
+        return None, error
+
+
+def _open_data_set(spec: DataSpec, preset: Preset, options: Mapping[str, Any]) -> ImageSource:
+    from ..registry import check_options, import_target
+
+    source = import_target(spec)(check_options(spec, dict(options)), preset)
+    if not isinstance(source, ImageSource):
+        raise PluginError(
+            f"data set {spec.name!r}: {spec.target} gave a {type(source).__name__}, "
+            f"not an ImageSource"
+        )
+    return source
+
+
+def _open_path(
+    path: str, preset: Preset, limits: Limits, unknown: UnknownNameError | None
+) -> ImageSource:
+    if os.path.isdir(path):
+        if os.path.isfile(os.path.join(path, "data.mdb")):
+            return LmdbImages(path, preset=preset, limits=limits)
+        return open_folder(path, preset=preset, limits=limits)
+    if os.path.exists(path):
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix == ".zip":
+            return ZipImages(path, preset=preset, limits=limits)
+        if suffix in (".npy", ".npz"):
+            return ArrayImages(path, preset=preset, limits=limits)
+        if suffix == ".txt":
+            return open_list(path, preset=preset, limits=limits)
+        if os.path.basename(path) == "data.mdb":
+            return LmdbImages(os.path.dirname(path) or ".", preset=preset, limits=limits)
+        if is_image_name(path):
+            return open_file(path, preset=preset, limits=limits)
+        raise SourceError(
+            f"{path}: not a folder, .zip, .txt list, .npy, .npz or picture ({', '.join(SUFFIXES)})"
+        )
+    if glob.has_magic(path):
+        return open_glob(path, preset=preset, limits=limits)
+    if unknown is not None:
+        raise SourceError(f"no such path: {path}, and {unknown}") from unknown
+    raise SourceError(f"no such path: {path}")
+
+
+def _limits(options: Mapping[str, Any]) -> Limits:
+    try:
+        return Limits.model_validate(dict(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"option {name!r} of an image source: {first['msg'].lower()}; "
+            f"options: {', '.join(Limits.model_fields)}"
+        ) from error

@@ -1,0 +1,141 @@
+"""Turns an RGB picture into the network's input, in the same way for files and for generators.
+
+Guarantees: preset ``paper`` gives, to the bit, what the paper's loader gives for the same RGB
+picture (shorter side to 256 by antialiased bilinear resampling, centre crop, [-1, 1]; Bau et al.
+2019 and ``fsd.py`` of its code: Resize(256), CenterCrop(256), ToTensor, Normalize(0.5, 0.5)). The
+rounding conventions are theirs: the longer side becomes ``int(size * longer / shorter)`` and the
+crop starts at ``round((side - size) / 2)``, halves to even.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ..errors import ImageError, UnknownNameError, UsageError
+from ..specs import Preset
+from .decode import Limits
+
+PRESETS: dict[str, Preset] = {
+    "paper": Preset(
+        name="paper",
+        summary="shorter side to 256 (bilinear, antialiased), centre crop 256x256",
+    ),
+    "native": Preset(
+        name="native",
+        size=None,
+        crop=False,
+        summary="the pictures' own size, which must be the same for all",
+    ),
+}
+"""Built-in presets; plugins may register more."""
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+}
+
+
+def find_preset(preset: str | Preset | None, resolution: int | None = None) -> Preset:
+    """The preset of that name (default ``paper``), optionally at another resolution.
+
+    ``paper`` at resolution 128 is called ``paper@128``, and that name is understood too.
+
+    Raises:
+        UnknownNameError: no such preset.
+        UsageError: a resolution that is no positive number of pixels.
+    """
+    if preset is None or isinstance(preset, str):
+        name, at, size = (preset or "paper").partition("@")
+        if at:
+            if not size.isascii() or not size.isdigit():
+                raise UsageError(f"preset {preset!r}: give the resolution in pixels, as paper@128")
+            if resolution is not None and resolution != int(size):
+                raise UsageError(f"preset {preset!r} and resolution {resolution} disagree")
+            resolution = int(size)
+        preset = PRESETS[name] if name in PRESETS else _registered(name)
+    if resolution is None or resolution == preset.size:
+        return preset
+    if not 1 <= resolution <= 8192:
+        raise UsageError(f"resolution {resolution}: give 1 to 8192 pixels")
+    stem = preset.name.partition("@")[0]
+    return preset.model_copy(update={"name": f"{stem}@{resolution}", "size": resolution})
+
+
+def _registered(name: str) -> Preset:
+    from ..registry import registry
+
+    try:
+        return registry().preset(name)
+    except UnknownNameError as error:
+        raise UnknownNameError("preset", name, PRESETS) from error
+
+
+def resized_size(width: int, height: int, size: int) -> tuple[int, int]:
+    """(width, height) after the shorter side became ``size``."""
+    longer = int(size * max(width, height) / min(width, height))
+    return (size, longer) if width <= height else (longer, size)
+
+
+def crop_offset(side: int, size: int) -> int:
+    """Where the centred ``size`` pixels of ``side`` pixels begin."""
+    return round((side - size) / 2.0)
+
+
+def apply(
+    image: Image.Image,
+    preset: Preset,
+    item: str = "image",
+    limits: Limits | None = None,
+) -> NDArray[np.uint8]:
+    """Resize and crop one RGB picture.
+
+    Returns:
+        (H, W, 3) uint8; ``size`` x ``size`` for a preset that crops.
+
+    Raises:
+        ImageError: so long and narrow that the resized picture is over the pixel limit.
+    """
+    size = preset.size
+    if size is None:
+        return np.asarray(image)
+    wanted = resized_size(*image.size, size)
+    limit = (limits or Limits()).max_pixels
+    if wanted[0] * wanted[1] > limit:
+        raise ImageError(
+            item,
+            f"{image.width}x{image.height} pixels become {wanted[0]}x{wanted[1]}, "
+            f"more than the limit of {limit:,} in all",
+        )
+    if wanted != image.size:
+        image = image.resize(wanted, _FILTERS[preset.filter])
+    if preset.crop and wanted != (size, size):
+        left, top = (crop_offset(side, size) for side in image.size)
+        image = image.crop((left, top, left + size, top + size))
+    return np.asarray(image)
+
+
+def to_tensor(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
+    """(H, W, 3) or (N, H, W, 3) uint8 to (3, H, W) or (N, 3, H, W) float32 in [-1, 1].
+
+    The operations are ToTensor's and Normalize's, in their order: (v / 255 - 0.5) / 0.5.
+    """
+    if not isinstance(pixels, Tensor):
+        pixels = torch.from_numpy(np.array(pixels))  # copy: Pillow's arrays are read-only
+    planes = pixels.movedim(-1, -3).contiguous().to(torch.float32)
+    return planes.div_(255).sub_(0.5).div_(0.5)
+
+
+def quantise(images: Tensor) -> Tensor:
+    """(N, 3, H, W) in nominal [-1, 1] to (N, H, W, 3) uint8: what is saved as PNG.
+
+    The value is floor(x * 127.5 + 128) clipped to 0..255, so halves round up: the expression of
+    NVIDIA's tools. NaN has no value; check before.
+    """
+    levels = images.movedim(-3, -1).to(torch.float32).mul(127.5).add_(128).clamp_(0, 255)
+    return levels.to(torch.uint8).contiguous()

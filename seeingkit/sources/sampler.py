@@ -1,0 +1,221 @@
+"""A generator seen as a source of pictures.
+
+Guarantees: picture k is what would be read back had image k been saved as PNG, to the bit
+(quantised to 8 bits, then the same preset as a file); it depends on (seed, k, label) only, so a
+larger n keeps the first pictures and the fingerprint; an image with NaN or Inf in it is refused by
+name.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ..contracts import ImageSource, Sampler, Skipped
+from ..errors import ImageError, ModelError, UsageError
+from ..specs import Preset
+from .preprocess import PRESETS, apply, quantise, to_tensor
+from .stored import in_threads
+
+QUANTISE = 1
+"""Version of how images become 8-bit pictures; part of the fingerprint."""
+
+
+class SeedIds(Sequence[str]):
+    """``seed0-000000``, ``seed0-000001``, …: made when asked for, so a million cost nothing."""
+
+    def __init__(self, seed: int, numbers: range) -> None:
+        self._seed = seed
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> SeedIds: ...
+    def __getitem__(self, index: int | slice) -> str | SeedIds:
+        if isinstance(index, slice):
+            return SeedIds(self._seed, self._numbers[index])
+        return f"seed{self._seed}-{self._numbers[index]:06d}"
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"seed{self._seed}-{k:06d}" for k in self._numbers)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class SamplerSource(ImageSource):
+    """Images 0 to n - 1 of a generator.
+
+    Args:
+        sampler: the generator.
+        n: how many images.
+        seed: of the latents.
+        labels: for a conditional model, the class of every image, or a list of classes that is
+            gone through again and again; by default all classes in turn.
+        preset: what happens to each picture; default ``paper``.
+        batch: images generated at once.
+
+    Raises:
+        UsageError: n or batch below 1, or a label that the model does not have.
+    """
+
+    kind = "generator"
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        n: int,
+        seed: int = 0,
+        labels: Sequence[int] | Tensor | int | None = None,
+        preset: Preset | None = None,
+        batch: int = 8,
+    ) -> None:
+        if n < 1:
+            raise UsageError(f"n = {n}: ask for at least one image")
+        if batch < 1:
+            raise UsageError(f"batch = {batch}: generate at least one image at a time")
+        self.sampler = sampler
+        self.seed = int(seed)
+        self.preset = preset or PRESETS["paper"]
+        self.batch = batch
+        self.name = sampler.info.family
+        self.ids: Sequence[str] = SeedIds(self.seed, range(n))
+        self.labels = _labels(sampler, labels)
+
+    # ------------------------------------------------------------------------------------ images
+
+    def generate(self, indices: Sequence[int]) -> Tensor:
+        """Images of one batch as the generator gives them: (N, 3, H, W) float32.
+
+        Raises:
+            ModelError: the generator gave something else.
+        """
+        labels = [self.labels[i % len(self.labels)] for i in indices] if self.labels else None
+        latent = self.sampler.latents(indices, seed=self.seed, labels=labels)
+        device = self.sampler.device
+        with torch.no_grad():
+            images = self.sampler({key: value.to(device) for key, value in latent.items()})
+        shape = tuple(images.shape)
+        if len(shape) != 4 or shape[:2] != (len(indices), 3) or not images.is_floating_point():
+            raise ModelError(
+                f"{self.name} gave {images.dtype} of shape {shape} for {len(indices)} images; "
+                f"expected floating point ({len(indices)}, 3, H, W)"
+            )
+        return images
+
+    def quantised(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8] | ImageError]:
+        """The 8-bit picture (H, W, 3) of each index, as a PNG would hold it, or why there is none.
+
+        Pictures come in the order asked for; ``batch`` of them are generated at a time.
+        """
+        for start in range(0, len(indices), self.batch):
+            chosen = [int(i) for i in indices[start : start + self.batch]]
+            names = [self.ids[i] for i in chosen]
+            images = self.generate(chosen)
+            flat = images.flatten(1)
+            nan = flat.isnan().any(1).tolist()
+            inf = flat.isinf().any(1).tolist()
+            levels = quantise(images.nan_to_num()).cpu().numpy()
+            for row, item in enumerate(names):
+                if nan[row] or inf[row]:
+                    yield ImageError(item, f"generator gave {'NaN' if nan[row] else 'Inf'}")
+                else:
+                    yield levels[row]
+
+    def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
+        """Images of these indices; those with NaN or Inf are named instead.
+
+        Returns:
+            images (M, 3, H, W) float32 in [-1, 1] or None when M = 0, the indices they belong
+            to, and the rest.
+        """
+
+        def finish(index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return apply(Image.fromarray(picture), self.preset, self.ids[index])
+
+        good: list[int] = []
+        pictures: list[NDArray[np.uint8]] = []
+        skipped: list[Skipped] = []
+        for index, result in zip(indices, self.quantised(indices), strict=True):
+            if isinstance(result, ImageError):
+                skipped.append(Skipped(result.item, result.reason))
+            else:
+                good.append(index)
+                pictures.append(result)
+        if not good:
+            return None, good, skipped
+        arrays = in_threads(lambda pair: finish(*pair), zip(good, pictures, strict=True))
+        return to_tensor(np.stack(list(arrays))), good, skipped
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """Images of these indices: (N, 3, H, W) float32 in [-1, 1].
+
+        Raises:
+            ImageError: naming the first with NaN or Inf.
+        """
+        images, _, skipped = self.load(indices)
+        if skipped:
+            raise ImageError(*skipped[0])
+        return torch.empty(0, 3, 1, 1) if images is None else images
+
+    # ------------------------------------------------------------------------------- fingerprint
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the pixels; n is not part of it."""
+        return {
+            "quantise": QUANTISE,
+            "generator": self.sampler.info.identity(),
+            "seed": self.seed,
+            "labels": list(self.labels),
+            "preset": self.preset.identity(),
+        }
+
+    @functools.cached_property
+    def fingerprint(self) -> str:  # type: ignore[override]
+        """Hash of the generator's identity, the seed, the labels and the preset."""
+        text = json.dumps(self.identity(), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Name, kind, number of images, seed, preset and fingerprint."""
+        return {
+            **super().describe(),
+            "kind": self.kind,
+            "seed": self.seed,
+            "preset": self.preset.name,
+        }
+
+
+def _labels(sampler: Sampler, labels: Sequence[int] | Tensor | int | None) -> tuple[int, ...]:
+    classes = len(sampler.info.class_names)
+    if not classes:
+        if labels is not None:
+            raise UsageError(f"{sampler.info.family} is not conditional: give no labels")
+        return ()
+    if labels is None:
+        return tuple(range(classes))
+    given = [labels] if isinstance(labels, int) else labels
+    found = tuple(int(label) for label in given)
+    if not found:
+        raise UsageError(f"{sampler.info.family}: an empty list of labels; give at least one")
+    for label in found:
+        if not 0 <= label < classes:
+            raise UsageError(
+                f"{sampler.info.family}: no class {label}; its classes are 0 to {classes - 1}"
+            )
+    return found

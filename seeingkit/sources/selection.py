@@ -1,0 +1,130 @@
+"""Part of a source, chosen as the paper chooses it.
+
+Guarantees: ``select`` with the same source, n and seed chooses the same pictures in the same order
+as ganseeing's ``fsd.py`` (``random.Random(seed).shuffle`` of the indices, the first n); a larger n
+begins with the pictures of a smaller one; ids are kept.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from ..contracts import ImageSource, Skipped
+from ..errors import UsageError
+from ..specs import Preset
+from .stored import Progress
+
+
+@runtime_checkable
+class _Digesting(Protocol):
+    def digest(self, indices: Sequence[int], progress: Progress | None = None) -> str: ...
+
+
+class Selection(ImageSource):
+    """Some pictures of a source, in a given order.
+
+    Args:
+        source: where they come from; it stays open until the selection is closed.
+        indices: which, each at most once.
+
+    Raises:
+        UsageError: an index that the source does not have, or the same one twice.
+    """
+
+    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
+        self.source = source
+        self.indices = tuple(int(i) for i in indices)
+        wrong = next((i for i in self.indices if not 0 <= i < len(source)), None)
+        if wrong is not None:
+            raise UsageError(f"{source.name}: no image {wrong}; there are {len(source)}")
+        if len(set(self.indices)) != len(self.indices):
+            raise UsageError(f"{source.name}: an image is selected twice")
+        self.name = source.name
+        self.ids = tuple(source.ids[i] for i in self.indices)
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """As the source's ``read``, numbered within the selection."""
+        return self.source.read([self.indices[i] for i in indices])
+
+    def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
+        """As the source's ``load``, numbered within the selection."""
+        places = {self.indices[i]: i for i in indices}
+        images, good, skipped = self.source.load([self.indices[i] for i in indices])
+        return images, [places[i] for i in good], skipped
+
+    def digest(self, indices: Sequence[int], progress: Progress | None = None) -> str:
+        """Hash of everything that changes the pixels of these pictures, in this order."""
+        chosen = [self.indices[i] for i in indices]
+        if isinstance(self.source, _Digesting):
+            return self.source.digest(chosen, progress)
+        text = json.dumps([self.source.fingerprint, chosen])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def compute_fingerprint(self, progress: Progress | None = None) -> str:
+        """The fingerprint, read from the contents on the first call."""
+        if "fingerprint" not in self.__dict__:
+            self.__dict__["fingerprint"] = self.digest(range(len(self)), progress)
+        return str(self.__dict__["fingerprint"])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:  # type: ignore[override]
+        """Hash of the selected pictures and their order; others of the source do not matter."""
+        return self.digest(range(len(self)))
+
+    def describe(self) -> dict[str, Any]:
+        """What the source says, for the selected pictures only."""
+        kept = (
+            "kind",
+            "preset",
+            "seed",
+        )  # asking the source itself would hash all of it
+        theirs = {key: getattr(self.source, key) for key in kept if hasattr(self.source, key)}
+        if isinstance(theirs.get("preset"), Preset):
+            theirs["preset"] = theirs["preset"].name
+        return {**super().describe(), **theirs, "selected_from": len(self.source)}
+
+    def close(self) -> None:
+        """Close the source."""
+        self.source.close()
+
+
+def select(
+    source: ImageSource,
+    n: int | None = None,
+    seed: int = 1,
+    *,
+    allow_fewer: bool = False,
+) -> ImageSource:
+    """n pictures of a source, drawn without replacement as the paper's code draws them.
+
+    Args:
+        source: where they come from.
+        n: how many; None takes the whole source as it stands.
+        seed: of the shuffle; 1 is the paper's.
+        allow_fewer: whether a source with fewer than n pictures gives all it has.
+
+    Returns:
+        The source itself when n is None, else a ``Selection``.
+
+    Raises:
+        UsageError: n below 1, or more pictures than there are.
+    """
+    if n is None:
+        return source
+    if n < 1:
+        raise UsageError(f"n = {n}: ask for at least one image")
+    if n > len(source) and not allow_fewer:
+        raise UsageError(
+            f"{source.name} has {len(source)} images, fewer than the {n} asked for; "
+            f"ask for --n {len(source)} or add images"
+        )
+    order = list(range(len(source)))
+    random.Random(seed).shuffle(order)
+    return Selection(source, order[:n])

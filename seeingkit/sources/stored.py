@@ -1,0 +1,262 @@
+"""Pictures that are kept somewhere: what a folder, a list, an archive and an lmdb have in common.
+
+Guarantees: the result of ``load`` and ``read`` does not depend on the number of threads, nor on
+which other pictures are asked for; all pictures of a source have one size (its first readable
+picture's, when the preset keeps sizes); the fingerprint covers every id, every byte, the order,
+the preset, the limits and the version of the decoder, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ..contracts import ImageSource, Skipped
+from ..errors import ImageError, SourceError
+from ..specs import Preset
+from .decode import DECODE, Limits, decode, quiet
+from .digests import DigestStore, Stamp
+from .preprocess import PRESETS, apply, to_tensor
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+THREADS = min(4, os.cpu_count() or 1)
+"""Threads that decode; Pillow lets go of the interpreter while it works."""
+
+_BLOCK = 512  # items handed to the threads at a time, so that memory does not grow with the source
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> Iterator[R]:
+    """``map`` over threads: results in the order of the items."""
+    items = list(items)
+    if threads <= 1 or len(items) <= 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        for start in range(0, len(items), _BLOCK):
+            yield from pool.map(work, items[start : start + _BLOCK])
+
+
+class StoredImages(ImageSource):
+    """Encoded pictures with stable ids.
+
+    Args:
+        name: for people.
+        ids: one per picture, unique.
+        preset: how a picture becomes an array; default ``paper``.
+        limits: which pictures are refused; default ``Limits()``.
+        place: path that the remembered hashes belong to, or None to remember none.
+
+    Raises:
+        SourceError: no pictures, or an id twice.
+    """
+
+    kind = "images"
+
+    def __init__(
+        self,
+        name: str,
+        ids: Sequence[str],
+        *,
+        preset: Preset | None = None,
+        limits: Limits | None = None,
+        place: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if not ids:
+            raise SourceError(f"{name}: no images in it")
+        if len(set(ids)) != len(ids):
+            seen: set[str] = set()
+            twice = next(i for i in ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            raise SourceError(f"{name}: two images are both called {twice!r}; rename one")
+        self.name = name
+        self.ids = tuple(ids)
+        self.preset = preset or PRESETS["paper"]
+        self.limits = limits or Limits()
+        self.threads = THREADS
+        self._place = place
+
+    # ------------------------------------------------------------------------------- one picture
+
+    @abstractmethod
+    def fetch(self, index: int) -> bytes:
+        """The stored bytes of one picture.
+
+        Raises:
+            ImageError: they cannot be had.
+        """
+
+    def stamp(self, index: int) -> Stamp | None:
+        """What changes when the stored bytes change, or None when nothing cheap does."""
+        return None
+
+    def picture(self, index: int) -> Image.Image:
+        """One picture as RGB, at its own size.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        return decode(self.fetch(index), self.ids[index], self.limits)
+
+    def pixels(self, index: int) -> NDArray[np.uint8]:
+        """One picture after the preset: (H, W, 3) uint8.
+
+        Raises:
+            ImageError: it cannot be read, or its size is not that of the others.
+        """
+        array = self._array(index)
+        if self.preset.size is None or not self.preset.crop:
+            size, first = self._extent
+            if array.shape[:2] != size:
+                raise ImageError(
+                    self.ids[index],
+                    f"{array.shape[1]}x{array.shape[0]} pixels, but {size[1]}x{size[0]} expected "
+                    f"(the size of {first}); use a preset that resizes and crops",
+                )
+        return array
+
+    def _array(self, index: int) -> NDArray[np.uint8]:
+        return apply(self.picture(index), self.preset, self.ids[index], self.limits)
+
+    @functools.cached_property
+    def _extent(self) -> tuple[tuple[int, int], str]:
+        """(H, W) of the first picture that can be read, and its id."""
+        first: ImageError | None = None
+        for index, item in enumerate(self.ids):
+            try:
+                height, width = self._array(index).shape[:2]
+                return (height, width), item
+            except ImageError as error:
+                first = first or error
+        raise SourceError(f"{self.name}: none of {len(self)} images can be read (first: {first})")
+
+    # ----------------------------------------------------------------------------- many pictures
+
+    def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
+        """Pictures of these indices; those that cannot be read are named instead.
+
+        Returns:
+            images (M, 3, H, W) float32 in [-1, 1] or None when M = 0, the indices they belong
+            to, in the order asked for, and the rest.
+        """
+
+        def attempt(index: int) -> NDArray[np.uint8] | ImageError:
+            try:
+                return self.pixels(index)
+            except ImageError as error:
+                return error
+
+        with quiet():
+            if len(indices) and (self.preset.size is None or not self.preset.crop):
+                with contextlib.suppress(SourceError):  # then each picture gives its own reason
+                    _ = self._extent  # once, before the threads ask for it
+            results = list(in_threads(attempt, indices, self.threads))
+        arrays: list[NDArray[np.uint8]] = []
+        good: list[int] = []
+        skipped: list[Skipped] = []
+        for index, result in zip(indices, results, strict=True):
+            if isinstance(result, ImageError):
+                skipped.append(Skipped(result.item, result.reason))
+            else:
+                arrays.append(result)
+                good.append(index)
+        return (to_tensor(np.stack(arrays)) if arrays else None), good, skipped
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """Pictures of these indices: (N, 3, H, W) float32 in [-1, 1].
+
+        Raises:
+            ImageError: naming the first that cannot be read.
+        """
+        images, _, skipped = self.load(indices)
+        if skipped:
+            raise ImageError(*skipped[0])
+        return torch.empty(0, 3, 1, 1) if images is None else images
+
+    # ------------------------------------------------------------------------------- fingerprint
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the pixels besides the contents."""
+        return {
+            "decode": DECODE,
+            "preset": self.preset.identity(),
+            "limits": self.limits.model_dump(),
+        }
+
+    def content(self, index: int) -> str:
+        """SHA-256 of one picture's stored bytes, or why they cannot be had."""
+        try:
+            data = self.fetch(index)
+        except ImageError as error:
+            return f"unreadable: {error.reason}"
+        return f"{len(data)}:{hashlib.sha256(data).hexdigest()}"
+
+    def digest(self, indices: Sequence[int], progress: Progress | None = None) -> str:
+        """Hash of everything that changes the pixels of these pictures, in this order.
+
+        Hashes of files that have not changed are remembered in the cache folder.
+        """
+        store = DigestStore(self._place) if self._place is not None else None
+
+        def one(index: int) -> str:
+            stamp = self.stamp(index) if store else None
+            known = store.get(self.ids[index], stamp) if store and stamp else None
+            if known is not None:
+                return known
+            found = self.content(index)
+            if (
+                store
+                and stamp
+                and not found.startswith("unreadable")
+                and stamp == self.stamp(index)
+            ):
+                store.put(self.ids[index], stamp, found)
+            return found
+
+        total = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode())
+        done = 0
+        contents = in_threads(one, indices, self.threads)
+        for done, (index, content) in enumerate(zip(indices, contents, strict=True), start=1):
+            total.update(json.dumps([self.ids[index], content]).encode())
+            if progress and done % _BLOCK == 0:
+                progress(done, len(indices))
+        if progress and done % _BLOCK:
+            progress(done, len(indices))
+        if store:
+            store.save()
+        return total.hexdigest()
+
+    def compute_fingerprint(self, progress: Progress | None = None) -> str:
+        """The fingerprint, read from the contents on the first call.
+
+        Args:
+            progress: called with (pictures hashed, pictures in all).
+        """
+        if "fingerprint" not in self.__dict__:
+            self.__dict__["fingerprint"] = self.digest(range(len(self)), progress)
+        return str(self.__dict__["fingerprint"])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:  # type: ignore[override]
+        """Hash of ids, contents, order, preset, limits and decoder version."""
+        return self.digest(range(len(self)))
+
+    def describe(self) -> dict[str, Any]:
+        """Name, kind, number of pictures, preset and fingerprint."""
+        return {**super().describe(), "kind": self.kind, "preset": self.preset.name}
