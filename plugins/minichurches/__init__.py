@@ -1,0 +1,1 @@
+"""The embedded default: church scenes drawn by our own renderer, and networks trained on them."""

@@ -1,0 +1,62 @@
+"""What the embedded default offers, as light specs: importing this never imports torch."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import Field
+
+from seeingkit.hooks import Register, hookimpl
+from seeingkit.specs import DataSpec, Options, WeightFile, WeightsSpec
+
+PACKAGE = "seeingkit_plugins.minichurches"
+REAL_SEED = 2
+"""The scenes that stand for real photographs: no network was trained or tuned on this series."""
+
+
+class SceneOptions(Options):
+    """Options of the data set ``minichurches``."""
+
+    resolution: Literal[64, 128] = Field(64, description="pixels per side")
+    seed: int = Field(REAL_SEED, ge=0, description="series of scenes; 0 and 1 made the networks")
+    n: int = Field(10_000, ge=1, description="how many scenes; there is no end to them")
+
+
+@hookimpl
+def seeingkit_register(register: Register) -> None:
+    """Register the scenes and the weights trained on them."""
+    register(
+        DataSpec(
+            name="minichurches",
+            summary="outdoor church scenes at 64x64 or 128x128, drawn by a program, with labels",
+            licence="MIT",
+            target=f"{PACKAGE}.dataset:load",
+            options=SceneOptions,
+            preset="native",
+            segmenter="upernet:minichurches",
+            gan="progan:minichurches",
+            n=2000,
+        )
+    )
+    shipped = json.loads(files(PACKAGE).joinpath("weights/shipped.json").read_text("utf-8"))
+    for entry in shipped:
+        register(
+            WeightsSpec(
+                name="minichurches",
+                family=entry["family"],
+                kind=entry["kind"],
+                summary=entry["summary"],
+                licence="MIT",
+                domains=("minichurches",),
+                files=(
+                    WeightFile(
+                        name=entry["file"],
+                        resource=f"{PACKAGE}:weights/{entry['file']}",
+                        sha256=entry["sha256"],
+                        size=entry["size"],
+                    ),
+                ),
+            )
+        )

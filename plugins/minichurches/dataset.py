@@ -1,0 +1,79 @@
+"""The scenes as an image source: scene i of a series is the same on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from seeingkit.contracts import ImageSource
+from seeingkit.errors import UsageError
+from seeingkit.sources.preprocess import apply, to_tensor
+from seeingkit.specs import Preset
+
+from .catalog import SceneOptions
+from .scenes import RENDERER_VERSION, Scene, render
+
+
+class MiniChurches(ImageSource):
+    """Scenes 0 to n - 1 of one series.
+
+    Args:
+        options: resolution, series and number of scenes.
+        preset: what happens to each picture, as to a file.
+    """
+
+    kind = "rendered scenes"
+    name = "minichurches"
+
+    def __init__(self, options: SceneOptions, preset: Preset) -> None:
+        self.options, self.preset = options, preset
+        self.ids = [f"scene{options.seed}-{k:06d}" for k in range(options.n)]
+        drawn = {
+            "renderer": RENDERER_VERSION,
+            "seed": options.seed,
+            "resolution": options.resolution,
+            "preset": preset.identity(),
+        }  # not n: more scenes do not change the first ones
+        text = json.dumps(["minichurches", drawn], sort_keys=True)
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+
+    def first(self, n: int) -> MiniChurches:
+        """The same series with another number of scenes."""
+        return MiniChurches(self.options.model_copy(update={"n": n}), self.preset)
+
+    def scene(self, index: int) -> Scene:
+        """Picture and exact labels of one scene, before the preset."""
+        if not 0 <= index < len(self):
+            raise UsageError(f"minichurches has scenes 0 to {len(self) - 1}, not {index}")
+        return render(self.options.seed, index, self.options.resolution)
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """(N, 3, H, W) float32 in [-1, 1]."""
+        return torch.stack([to_tensor(self._pixels(int(k))) for k in indices])
+
+    def _pixels(self, index: int) -> NDArray[np.uint8]:
+        picture = Image.fromarray(self.scene(index).image)
+        return apply(picture, self.preset, self.ids[index])
+
+    def describe(self) -> dict[str, Any]:
+        """What a report says of this source."""
+        return {
+            **super().describe(),
+            "kind": self.kind,
+            "seed": self.options.seed,
+            "resolution": self.options.resolution,
+            "renderer": RENDERER_VERSION,
+        }
+
+
+def load(options: SceneOptions, preset: Preset) -> MiniChurches:
+    """The data set, as the registry calls it."""
+    return MiniChurches(options, preset)
