@@ -125,7 +125,7 @@ class Registry:
             record.registers.append(f"{kind} {names[0]}")
 
         before = self._manager.get_plugins()
-        self._manager.register(plugin)
+        self._manager.register(plugin, name=f"{record.distribution}:{record.name}")
         try:
             self._manager.check_pending()
             hooks = self._manager.subset_hook_caller("seeingkit_register", before)

@@ -18,6 +18,9 @@ from .frechet import FSD, Moments, Rows, frechet, fsd_of_rows, moments
 
 Progress = Callable[[int], None]
 
+ENOUGH = 50
+"""Images per side below which no bias-reduced value is given."""
+
 
 class Floor(NamedTuple):
     """What two disjoint sets of real images give.
@@ -70,9 +73,10 @@ def bias_reduced(
 ) -> float | None:
     """Half-sample Richardson: 2 FSD(n) − mean FSD(n/2). Can fall slightly below zero.
 
-    Both halves of each split are used. None with fewer than 4 images on a side.
+    Both halves of each split are used. None with fewer than ``ENOUGH`` images on a side, where the
+    difference of two large biases says nothing.
     """
-    if min(real.shape[0], generated.shape[0]) < 4:
+    if min(real.shape[0], generated.shape[0]) < ENOUGH:
         return None
     values = []
     for (a, b), (c, d) in zip(

@@ -1,0 +1,62 @@
+"""Small models whose answers are known in closed form."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seeingkit.contracts import (
+    ImageSource,
+    Label,
+    Segmenter,
+    SegmenterInfo,
+    Skipped,
+    Vocabulary,
+)
+from seeingkit.errors import ImageError
+
+
+class LevelSegmenter(Segmenter):
+    """Label = which third of [-1, 1] the red channel lies in: dark, middle, bright (1, 2, 3)."""
+
+    def __init__(self, name: str = "levels", delay: float = 0.0) -> None:
+        self.vocabulary = Vocabulary(tuple(map(Label, ("-", "dark", "middle", "bright"))))
+        self.info = SegmenterInfo(family=name)
+        self.delay, self.seen = delay, 0
+        self.memory: int | None = None
+
+    def segment(self, images: Tensor) -> Tensor:
+        if self.memory is not None and len(images) > self.memory:
+            raise torch.OutOfMemoryError("too many")
+        time.sleep(self.delay * len(images))
+        self.seen += len(images)
+        red = images[:, :1]
+        return 1 + (red > -1 / 3).long() + (red > 1 / 3).long()
+
+    def score(self, images: Tensor, label: int) -> Tensor:
+        centre = (-2 / 3, 0.0, 2 / 3)[label - 1]
+        return torch.exp(-((images[:, 0] - centre) ** 2))
+
+
+class Noise(ImageSource):
+    """Image i is noise of RandomState(i); some numbers cannot be read."""
+
+    def __init__(self, n: int, bad: Sequence[int] = (), name: str = "noise") -> None:
+        self.name, self.bad = name, set(bad)
+        self.ids = [f"noise-{k}" for k in range(n)]
+        self.fingerprint = f"noise {sorted(self.bad)} {name}"
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        rows = []
+        for k in indices:
+            if k in self.bad:
+                raise ImageError(self.ids[k], "broken on purpose")
+            draw = torch.Generator().manual_seed(int(k))
+            rows.append(torch.rand(3, 6, 5, generator=draw) * 2 - 1)
+        return torch.stack(rows)
+
+    def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
+        return super().load(indices)
