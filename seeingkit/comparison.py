@@ -143,7 +143,9 @@ def check_comparable(real: Tally, generated: Tally, *, force: bool = False) -> N
     _check_vocabularies(real.vocabulary, generated.vocabulary)
     for side, tally in (("real", real), ("generated", generated)):
         if len(tally) < 2:
-            raise TallyError(f"the {side} side has {len(tally)} usable images; at least 2 are needed")
+            raise TallyError(
+                f"the {side} side has {len(tally)} usable images; at least 2 are needed"
+            )
     if force or real.identity is None or generated.identity is None:
         return
     for what in ("segmenter", "preset"):
@@ -189,7 +191,9 @@ def _generator_record(generated: Tally) -> ModelRecord | None:
 def source_record(tally: Tally, name: str) -> SourceRecord:
     """What ``results.json`` says of one side's images."""
     source = dict(tally.record.get("source", {}))
-    known = {key: source.pop(key, None) for key in ("name", "kind", "images", "fingerprint", "seed")}
+    known = {
+        key: source.pop(key, None) for key in ("name", "kind", "images", "fingerprint", "seed")
+    }
     source.pop("generator", None)
     return SourceRecord(
         name=str(known["name"] or name),

@@ -151,10 +151,10 @@ class GeneratorInfo(BaseModel):
 
 def seeds_latents(indices: Sequence[int], dim: int, seed: int) -> np.ndarray:
     """Row i = ``RandomState(seed + i).randn(dim)``: the convention of NVIDIA's tools, (N, dim)."""
-    return np.stack(
-        [np.random.RandomState((seed + int(i)) % 2**32).randn(dim) for i in indices]
-        or [np.empty(dim)][:0]
-    ).reshape(len(indices), dim)
+    rows = np.empty((len(indices), dim))
+    for row, i in zip(rows, indices, strict=True):
+        row[:] = np.random.RandomState((seed + int(i)) % 2**32).randn(dim)
+    return rows
 
 
 @functools.lru_cache(maxsize=4)
@@ -167,7 +167,8 @@ def sequence_latents(indices: Sequence[int], dim: int, seed: int) -> np.ndarray:
     if not len(indices):
         return np.empty((0, dim), np.float32)
     rows = 1 << max(10, int(max(indices)).bit_length())  # a prefix does not depend on the size
-    return _sequence(seed, rows, dim)[np.asarray(indices)]
+    picked: np.ndarray = _sequence(seed, rows, dim)[np.asarray(indices)]
+    return picked
 
 
 class Sampler(ABC):
@@ -187,9 +188,7 @@ class Sampler(ABC):
         Returns:
             ``{"z": (N, D) float32}`` on the CPU, and ``label`` (N,) int64 if conditional.
         """
-        draw = (
-            sequence_latents if self.info.options.get("latents") == "sequence" else seeds_latents
-        )
+        draw = sequence_latents if self.info.options.get("latents") == "sequence" else seeds_latents
         sizes = [int(np.prod(part.shape)) for part in self.info.latent]
         flat = torch.from_numpy(draw(indices, sum(sizes), seed).astype(np.float32))
         latent = {

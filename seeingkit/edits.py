@@ -51,7 +51,7 @@ class UnitEdit:
     def __call__(self, x: Tensor) -> Tensor:
         """See the class."""
         index = torch.as_tensor(self.units, device=x.device)
-        if len(self.units) and not (0 <= min(self.units) and max(self.units) < x.shape[1]):
+        if len(self.units) and not (min(self.units) >= 0 and max(self.units) < x.shape[1]):
             raise UsageError(f"unit numbers at {self.at!r} go from 0 to {x.shape[1] - 1}")
         picked = x.index_select(1, index)
         value = torch.as_tensor(self.value, dtype=x.dtype, device=x.device)

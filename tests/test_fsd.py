@@ -29,7 +29,9 @@ def reference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy warns of singular products
         root = scipy.linalg.sqrtm(s @ t)
-    return float(difference @ difference), float(np.trace(s) + np.trace(t) - 2 * np.trace(root).real)
+    return float(difference @ difference), float(
+        np.trace(s) + np.trace(t) - 2 * np.trace(root).real
+    )
 
 
 def tallies(n: int, m: int, labels: int, live: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +76,9 @@ def test_closed_form_of_diagonal_covariances() -> None:
 
 
 rows = st.integers(0, 2**32 - 1).flatmap(
-    lambda seed: st.tuples(st.just(seed), st.integers(2, 30), st.integers(2, 30), st.integers(1, 12))
+    lambda seed: st.tuples(
+        st.just(seed), st.integers(2, 30), st.integers(2, 30), st.integers(1, 12)
+    )
 )
 
 

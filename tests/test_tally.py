@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 
 from seeingkit import Tally, tally
 from seeingkit.errors import ImageError, ModelError, TallyError
-from seeingkit.tallies import ChunkStore, TallyIdentity
+from seeingkit.tallies import ChunkStore, TallyIdentity, counting
 from seeingkit.tallies import chunks as chunk_files
-from seeingkit.tallies import counting
 
 from .toys import LevelSegmenter, Noise
 
@@ -221,7 +220,13 @@ def test_identity_key_depends_on_every_field() -> None:
     base = {"source": "a", "segmenter": {"x": 1}, "preset": {"size": 2}}
     keys = {
         TallyIdentity.model_validate({**base, **change}).key()
-        for change in ({}, {"source": "b"}, {"segmenter": {"x": 2}}, {"preset": {}}, {"schema_version": 9})
+        for change in (
+            {},
+            {"source": "b"},
+            {"segmenter": {"x": 2}},
+            {"preset": {}},
+            {"schema_version": 9},
+        )
     }
     assert len(keys) == 5
     one = TallyIdentity.model_validate(base)

@@ -7,7 +7,6 @@ picture that it cannot use, and has a fingerprint that changes when any byte of 
 from .archive import ZipImages
 from .arrays import ArrayImages
 from .decode import DECODE, SUFFIXES, Limits, decode
-from .digests import cache_folder
 from .files import FileImages, open_file, open_folder, open_glob, open_list
 from .lmdb import LmdbImages
 from .opening import open_images
@@ -29,7 +28,6 @@ __all__ = [
     "StoredImages",
     "ZipImages",
     "apply",
-    "cache_folder",
     "decode",
     "find_preset",
     "open_file",

@@ -16,18 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import platformdirs
+from ..caching import cache_folder
 
 SETTLED = 2.0
 """Seconds a file must have been left alone before its hash is remembered."""
 
 Stamp = tuple[int, ...]
 """(size, mtime ns, ctime ns, inode) and whatever else tells one content from another."""
-
-
-def cache_folder() -> Path:
-    """``SEEINGKIT_CACHE``, or the user's cache folder."""
-    return Path(os.environ.get("SEEINGKIT_CACHE") or platformdirs.user_cache_dir("seeingkit"))
 
 
 def file_stamp(path: str | os.PathLike[str]) -> Stamp | None:

@@ -53,7 +53,7 @@ def moments(rows: Rows | sparse.csr_array) -> Moments:
         raise TallyError(f"a covariance needs at least 2 images, there are {n}")
     if sparse.issparse(rows):
         mean = np.asarray(rows.mean(axis=0)).ravel()
-        cross = np.asarray((rows.T @ rows).todense())
+        cross = sparse.csr_array(rows.T @ rows).toarray()
         cov = (cross - n * np.outer(mean, mean)) / (n - 1)
     else:
         dense = np.asarray(rows, dtype=np.float64)

@@ -1,11 +1,11 @@
 """Chunks of a tally on disk: Parquet, named by what they hold, written whole or not at all.
 
-Guarantees: a chunk file that exists is complete (temporary name, flush, rename); its name is the hash
-of everything that changes its numbers, so it is never stale; reading is independent of the order and
-the number of processes that wrote.
+Guarantees: a chunk file that exists is complete (temporary name, flush, rename); its name is the
+hash of everything that changes its numbers, so it is never stale; reading is independent of the
+order and the number of processes that wrote.
 
 Columns: ``index`` int64 (place in the source), ``id`` string, ``pixels`` int32, ``labels`` list of
-int32 (plane * L + label), ``counts`` list (pixels of each), ``skipped`` string or null (the reason).
+int32 (plane * L + label), ``counts`` list (pixels of each), ``skipped`` string or null (why).
 File metadata: vocabulary, identity and record as JSON.
 """
 
@@ -137,7 +137,7 @@ def read_rows(paths: Sequence[Path]) -> Tally:
     """The tally of some chunk files, in the order of the images' indices.
 
     Raises:
-        TallyError: a file is missing or damaged, an index occurs twice, files do not belong together.
+        TallyError: a file is missing or damaged, an index occurs twice, files do not fit.
     """
     tables: list[pa.Table] = []
     meta: dict[str, Any] | None = None

@@ -85,9 +85,7 @@ def tally(
             for done in counter.rows(range(start, stop), rows):
                 bar.advance(done)
             store.write(path, rows, metadata)
-    if rank == 0:
-        _wait_for([path for _, _, path in chunks])
-    elif not all(path.exists() for _, _, path in chunks):
+    if rank == 0 or not all(path.exists() for _, _, path in chunks):
         _wait_for([path for _, _, path in chunks])
     found = read_rows([path for _, _, path in chunks])
     if on_bad == "fail" and found.skipped:
@@ -132,8 +130,7 @@ class _Counter:
     def rows(self, indices: Sequence[int], rows: ChunkRows) -> Iterator[int]:
         """Fill ``rows`` with the images of one chunk; yields how many were done at each step."""
         batches = [
-            list(indices[k : k + self.batch_size])
-            for k in range(0, len(indices), self.batch_size)
+            list(indices[k : k + self.batch_size]) for k in range(0, len(indices), self.batch_size)
         ]
         with ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(self._load, batches[0])

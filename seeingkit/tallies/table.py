@@ -1,8 +1,8 @@
 """``Tally``: for each image, its id and the area of each label as pixel counts (sparse rows).
 
 Guarantees: rows are in the order of the source, ids are unique, an image that could not be read has
-no row (it is listed in ``skipped``), and areas are exact integers over exact pixel totals. A tally of
-a million images with fifteen labels each takes about 150 MB.
+no row (it is listed in ``skipped``), and areas are exact integers over exact pixel totals. A tally
+of a million images with fifteen labels each takes about 150 MB.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TALLY_SCHEMA = 1
 
 
 class TallyIdentity(BaseModel):
-    """Everything that changes a tally's numbers. Two tallies compare only if all but ``source`` agree.
+    """Everything that changes a tally's numbers. Tallies compare if all but ``source`` agree.
 
     Attributes:
         source: fingerprint of the images and of how they were prepared.
@@ -90,7 +90,8 @@ class Tally:
 
     def percent(self, plane: int = 0) -> NDArray[np.float64]:
         """(N, L) areas of one plane in percent, dense float64."""
-        return self.sparse_percent(plane).toarray()
+        areas: NDArray[np.float64] = self.sparse_percent(plane).toarray()
+        return areas
 
     def fractions(self, plane: int = 0) -> NDArray[np.float64]:
         """(N, L) areas of one plane as fractions in [0, 1]."""

@@ -1,0 +1,71 @@
+"""seeingkit: see what an image generator cannot draw.
+
+The public names below are imported on first use; importing this package never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_WHERE = {
+    "analyze": "analysis",
+    "Analysis": "analysis",
+    "compare": "comparison",
+    "fsd": "comparison",
+    "Comparison": "comparison",
+    "tally": "tallies",
+    "Tally": "tallies",
+    "FSD": "statistics",
+    "load_generator": "loading",
+    "load_segmenter": "loading",
+    "open_images": "sources",
+    "run": "edits",
+    "UnitEdit": "edits",
+    "AddEdit": "edits",
+    "StagedAdapter": "staged",
+    "AutoStaged": "autostaged",
+}
+
+if TYPE_CHECKING:
+    from .analysis import Analysis, analyze
+    from .autostaged import AutoStaged
+    from .comparison import Comparison, compare, fsd
+    from .edits import AddEdit, UnitEdit, run
+    from .loading import load_generator, load_segmenter
+    from .sources import open_images
+    from .staged import StagedAdapter
+    from .statistics import FSD
+    from .tallies import Tally, tally
+
+__all__ = [
+    "FSD",
+    "AddEdit",
+    "Analysis",
+    "AutoStaged",
+    "Comparison",
+    "StagedAdapter",
+    "Tally",
+    "UnitEdit",
+    "analyze",
+    "compare",
+    "fsd",
+    "load_generator",
+    "load_segmenter",
+    "open_images",
+    "run",
+    "tally",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'seeingkit' has no attribute {name!r}")
+    found = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,338 @@
+"""The main job: what does this generator leave out of its distribution?
+
+Reads like the data flows: images → tally → comparison → omitted classes → report.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .comparison import Comparison, compare
+from .config import Config, make_config
+from .contracts import ImageSource, Segmenter
+from .errors import UnknownNameError, UsageError
+from .examples import fill_gallery
+from .exporting import write_classes, write_images
+from .loading import load_generator, load_segmenter
+from .registry import registry
+from .results import Manifest
+from .rundir import RunDirectory
+from .specs import DataSpec
+from .tallies import ChunkStore, Tally, tally
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A finished run: where it lies and what it found."""
+
+    run: RunDirectory
+    comparison: Comparison
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.run.path / "report.html"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of ``results.json``."""
+        return self.comparison.to_dict()
+
+    def _repr_html_(self) -> str:
+        return self.comparison._repr_html_()
+
+
+def analyze(
+    gan: str | None = None,
+    data: str | None = None,
+    *,
+    segmenter: str | None = None,
+    out: str | Path | None = None,
+    store: ChunkStore | str | Path | None = None,
+    **settings: Any,
+) -> Analysis:
+    """Compare a generator's images with real ones and write a report.
+
+    Args:
+        gan: ``family`` or ``family:weights``; default: the data set's own, else ``progan``.
+        data: data set's name, path or glob; default: the embedded ``minichurches``.
+        segmenter: default: the data set's own, else ``upernet``.
+        out: the run directory; default ``runs/<gan>-<data>-<key>``.
+        store: where chunks of tallies are kept; default: the cache.
+        settings: the other fields of ``seeingkit.config.Config`` (n, seed, preset, weights, …).
+    """
+    return execute(plan_analysis(gan, data, segmenter=segmenter, **settings), out=out, store=store)
+
+
+def plan_analysis(
+    gan: str | None, data: str | None, *, segmenter: str | None = None, **settings: Any
+) -> Config:
+    """The full config of ``analyze``: what is not given comes from the data set's spec."""
+    data = data or "minichurches"
+    spec = data_spec(data)
+    gan = gan or (spec.gan if spec else None) or "progan"
+    return _config("analyze", spec, data, gan, segmenter, settings)
+
+
+def plan_comparison(
+    real: str, generated: str, *, segmenter: str | None = None, **settings: Any
+) -> Config:
+    """The full config of ``compare``."""
+    spec = data_spec(real) or data_spec(generated)
+    return _config("compare", spec, real, generated, segmenter, settings)
+
+
+def _config(
+    command: str,
+    spec: DataSpec | None,
+    real: str,
+    generated: str,
+    segmenter: str | None,
+    settings: dict[str, Any],
+) -> Config:
+    settings = {key: value for key, value in settings.items() if value is not None}
+    if spec is not None:
+        settings.setdefault("preset", spec.preset)
+        if segmenter is None and "segmenter_weights" not in settings:
+            segmenter = spec.segmenter
+    return make_config(
+        command=command,
+        real=real,
+        generated=generated,
+        segmenter=segmenter or "upernet",
+        **settings,
+    )
+
+
+def data_spec(name: str) -> DataSpec | None:
+    """The registered data set of that name, if it is one."""
+    try:
+        found = registry().resolve("data", name)
+    except UnknownNameError:
+        return None
+    return found if isinstance(found, DataSpec) else None
+
+
+def execute(
+    config: Config, *, out: str | Path | None = None, store: ChunkStore | str | Path | None = None
+) -> Analysis:
+    """Run a config from images to report; finished chunks of an earlier run are used."""
+    run = RunDirectory.for_config(config, out)
+    clock = _Clock()
+    manifest = _manifest(config)
+    run.write_json("manifest.json", manifest.model_dump(mode="json"))
+    with clock.time("load"):
+        segmenter = _segmenter(config)
+        real = open_side(config.real, config)
+        generated = open_side(config.generated, config, n=_n(config, real), generated=True)
+    with clock.time("tally real images"):
+        real_tally = _tally(real, segmenter, config, store, "real images")
+    with clock.time("tally generated images"):
+        generated_tally = _tally(generated, segmenter, config, store, "generated images")
+    with clock.time("compare"):
+        comparison = compare(
+            real_tally,
+            generated_tally,
+            seed=config.seed,
+            level=config.level,
+            permutations=config.permutations,
+        )
+    with clock.time("report"):
+        run.write_json("results.json", comparison.to_dict())
+        write_classes(run.path / "classes.parquet", comparison.results)
+        write_images(run.path / "images.parquet", real_tally, generated_tally)
+        fill_gallery(comparison, real, generated, segmenter, seed=config.seed).save(run.path)
+    for source in (real, generated):
+        source.close()
+    manifest = manifest.model_copy(
+        update={
+            "hashes": _hashes(comparison),
+            "timings": clock.seconds,
+            "finished": _now(),
+        }
+    )
+    run.write_json("manifest.json", manifest.model_dump(mode="json"))
+    write_report(run)
+    return Analysis(run, comparison)
+
+
+def write_report(run: RunDirectory) -> Path:
+    """(Re)write the report of a run from its files."""
+    from .report import Gallery
+    from .report import write_report as write
+
+    return write(run.path, run.results(), run.manifest(), Gallery.load(run.path))
+
+
+def tally_side(config: Config, *, store: ChunkStore | str | Path | None = None) -> Tally:
+    """The tally of ``config.generated`` alone: the command ``tally``."""
+    segmenter = _segmenter(config)
+    source = open_side(config.generated, config, generated=is_generator(config.generated))
+    return _tally(source, segmenter, config, store, "images")
+
+
+# -------------------------------------------------------------------------------------- the steps
+
+
+def _segmenter(config: Config) -> Segmenter:
+    return load_segmenter(
+        config.segmenter,
+        weights=config.segmenter_weights,
+        device=config.device,
+        domain=config.real if data_spec(config.real) else None,
+        **config.segmenter_options,
+    )
+
+
+def open_side(
+    name: str, config: Config, *, n: int | None = None, generated: bool = False
+) -> ImageSource:
+    """Images of one side: a data set, a path, a glob, or a generator as ``family[:weights]``.
+
+    Args:
+        name: as on the command line.
+        config: preset, seed, options.
+        n: how many images; None: ``config.n``, or all there are up to the data set's default.
+        generated: this side is the generator of ``analyze``: weights and options are for it.
+    """
+    from .sources import SamplerSource, open_images
+    from .sources.preprocess import find_preset
+
+    preset = find_preset(config.preset)
+    if is_generator(name, given_weights=generated and config.weights is not None):
+        sampler = load_generator(
+            name,
+            weights=config.weights if generated else None,
+            device=config.device,
+            domain=config.real if generated and data_spec(config.real) else None,
+            **(config.gan_options if generated else {}),
+        )
+        source = SamplerSource(sampler, n or config.n or 10_000, config.seed, preset=preset)
+        source.name = name
+        return source
+    if generated and config.command == "analyze":
+        registry().resolve("gan", name.partition(":")[0])  # names near matches
+    options = {} if generated else config.data_options
+    whole = open_images(name, preset=preset, **options)
+    spec = data_spec(name)
+    wanted = n or config.n or min(len(whole), spec.n if spec else 10_000)
+    if config.n is not None and config.n > len(whole) and not hasattr(whole, "first"):
+        raise UsageError(f"{name}: has {len(whole)} images, --n asks for {config.n}")
+    if hasattr(whole, "first"):  # an endless source: more images keep the first ones
+        first: ImageSource = whole.first(wanted)
+        return first
+    if wanted >= len(whole):
+        return whole
+    from .sources import select
+
+    return select(whole, wanted, config.seed)
+
+
+def is_generator(name: str, *, given_weights: bool = False) -> bool:
+    """Whether a side's name means a registered generator family."""
+    family, _, tag = name.partition(":")
+    try:
+        registry().resolve("gan", family)
+    except UnknownNameError:
+        return False
+    return bool(tag) or given_weights or not Path(name).exists()
+
+
+def _n(config: Config, real: ImageSource) -> int:
+    return config.n or len(real)
+
+
+def _tally(
+    source: ImageSource,
+    segmenter: Segmenter,
+    config: Config,
+    store: ChunkStore | str | Path | None,
+    title: str,
+) -> Tally:
+    from .sources.preprocess import find_preset
+
+    return tally(
+        source,
+        segmenter,
+        store=store,
+        preset=find_preset(config.preset).identity(),
+        batch_size=config.batch_size,
+        on_bad=config.on_bad,
+        title=title,
+    )
+
+
+# ------------------------------------------------------------------------------------ the manifest
+
+
+@dataclass
+class _Clock:
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - started, 3)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _manifest(config: Config) -> Manifest:
+    import torch
+
+    packages = ("torch", "numpy", "scipy", "pillow", "pyarrow", "safetensors", "pydantic")
+    return Manifest(
+        seeingkit=version("seeingkit"),
+        command=command_line(config),
+        config={**config.model_dump(mode="json"), "key": config.key()},
+        versions={
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "threads": str(torch.get_num_threads()),
+            **{name: version(name) for name in packages},
+        },
+        started=_now(),
+    )
+
+
+def command_line(config: Config) -> str:
+    """A command that repeats the run."""
+    import shlex
+
+    words = ["seeingkit", config.command]
+    if config.command == "analyze":
+        words += ["--gan", config.generated, "--data", config.real]
+    else:
+        words += [config.real, config.generated]
+    plain = config.model_dump(mode="json", exclude_defaults=True)
+    for name in ("weights", "segmenter", "segmenter_weights", "n", "seed", "preset", "device"):
+        if plain.get(name) is not None:
+            words += [f"--{name.replace('_', '-')}", str(plain[name])]
+    for name in ("batch_size", "level", "permutations", "on_bad"):
+        if name in plain:
+            words += [f"--{name.replace('_', '-')}", str(plain[name])]
+    for name in ("gan_options", "segmenter_options", "data_options"):
+        for key, value in plain.get(name, {}).items():
+            words += [f"--{name[:-1].replace('_', '-')}", f"{key}={value}"]
+    return shlex.join(words)
+
+
+def _hashes(comparison: Comparison) -> dict[str, str]:
+    found = {
+        "real images": comparison.results.data.fingerprint,
+        "generated images": comparison.results.generated.fingerprint,
+        "segmenter weights": comparison.results.segmenter.weights_sha256 or "",
+    }
+    if comparison.results.generator:
+        found["generator weights"] = comparison.results.generator.weights_sha256 or ""
+    return {name: value for name, value in found.items() if value}

@@ -1,0 +1,236 @@
+"""The typer application: main command, and the commands that do work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import looking
+from .output import parse_options, print_json, print_summary, print_tally
+
+app = typer.Typer(
+    name="seeingkit",
+    help="See what an image generator cannot draw.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+looking.add_commands(app)
+
+Segmenter = Annotated[str | None, typer.Option(help="Segmenter: family or family:weights.")]
+SegmenterWeights = Annotated[
+    Path | None, typer.Option(help="The segmenter's weights file or folder.")
+]
+SegmenterOption = Annotated[
+    list[str] | None, typer.Option(help="key=value for the segmenter; may be repeated.")
+]
+GanOption = Annotated[
+    list[str] | None, typer.Option(help="key=value for the generator; may be repeated.")
+]
+DataOption = Annotated[
+    list[str] | None, typer.Option(help="key=value for the data set; may be repeated.")
+]
+N = Annotated[int | None, typer.Option("--n", help="Images per side.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")]
+BatchSize = Annotated[int, typer.Option(help="Images segmented at once.")]
+PresetName = Annotated[
+    str | None, typer.Option("--preset", help="Preprocessing, e.g. paper, native, paper@128.")
+]
+OnBad = Annotated[str, typer.Option(help="Unreadable images: skip (exit code 3) or fail.")]
+Out = Annotated[Path | None, typer.Option(help="Run directory.")]
+Store = Annotated[Path | None, typer.Option(help="Folder of tally chunks (default: cache).")]
+Json = Annotated[bool, typer.Option("--json", help="Print results.json instead of words.")]
+Permutations = Annotated[int, typer.Option(help="Permutations behind the p-value.")]
+Level = Annotated[float, typer.Option(help="False discovery rate of the verdicts.")]
+Weights = Annotated[Path | None, typer.Option(help="The generator's weights file.")]
+
+
+@app.command()
+def analyze(
+    gan: Annotated[str | None, typer.Option(help="Generator: family or family:weights.")] = None,
+    data: Annotated[str | None, typer.Option(help="Real images: name, path or glob.")] = None,
+    weights: Weights = None,
+    segmenter: Segmenter = None,
+    segmenter_weights: SegmenterWeights = None,
+    n: N = None,
+    seed: Seed = None,
+    preset: PresetName = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 16,
+    level: Level = 0.05,
+    permutations: Permutations = 200,
+    on_bad: OnBad = "skip",
+    gan_option: GanOption = None,
+    segmenter_option: SegmenterOption = None,
+    data_option: DataOption = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Repeat the run of this manifest.json.")
+    ] = None,
+    out: Out = None,
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """What does this generator leave out? Segment, compare, name the missing classes, report."""
+    from ..analysis import execute, plan_analysis
+    from ..config import read_config
+    from ..devices import resolve_device
+    from ..errors import UsageError
+
+    if config is not None:
+        if gan or data or weights or segmenter:
+            raise UsageError("--config repeats a run as it was; leave the other settings out")
+        plan = read_config(config)
+    else:
+        plan = plan_analysis(
+            gan,
+            data,
+            segmenter=segmenter,
+            weights=_text(weights),
+            segmenter_weights=_text(segmenter_weights),
+            n=n,
+            seed=seed,
+            preset=preset,
+            device=resolve_device(device),
+            batch_size=batch_size,
+            level=level,
+            permutations=permutations,
+            on_bad=on_bad,
+            gan_options=parse_options(gan_option),
+            segmenter_options=parse_options(segmenter_option),
+            data_options=parse_options(data_option),
+        )
+    return _finish(execute(plan, out=out, store=store), json)
+
+
+@app.command()
+def compare(
+    real: Annotated[str, typer.Argument(help="Real images: name, path or glob.")],
+    generated: Annotated[
+        str, typer.Argument(help="Generated images: path, glob, or generator as family:weights.")
+    ],
+    weights: Weights = None,
+    segmenter: Segmenter = None,
+    segmenter_weights: SegmenterWeights = None,
+    n: N = None,
+    seed: Seed = None,
+    preset: PresetName = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 16,
+    level: Level = 0.05,
+    permutations: Permutations = 200,
+    on_bad: OnBad = "skip",
+    gan_option: GanOption = None,
+    segmenter_option: SegmenterOption = None,
+    data_option: DataOption = None,
+    out: Out = None,
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Compare any two sets of images, class by class, and report."""
+    from ..analysis import execute, plan_comparison
+    from ..devices import resolve_device
+
+    plan = plan_comparison(
+        real,
+        generated,
+        segmenter=segmenter,
+        weights=_text(weights),
+        segmenter_weights=_text(segmenter_weights),
+        n=n,
+        seed=seed,
+        preset=preset,
+        device=resolve_device(device),
+        batch_size=batch_size,
+        level=level,
+        permutations=permutations,
+        on_bad=on_bad,
+        gan_options=parse_options(gan_option),
+        segmenter_options=parse_options(segmenter_option),
+        data_options=parse_options(data_option),
+    )
+    return _finish(execute(plan, out=out, store=store), json)
+
+
+@app.command()
+def tally(
+    source: Annotated[str, typer.Argument(help="Name, path, glob, or generator family:weights.")],
+    weights: Weights = None,
+    segmenter: Segmenter = None,
+    segmenter_weights: SegmenterWeights = None,
+    n: N = None,
+    seed: Seed = None,
+    preset: PresetName = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 16,
+    on_bad: OnBad = "skip",
+    gan_option: GanOption = None,
+    segmenter_option: SegmenterOption = None,
+    data_option: DataOption = None,
+    out: Annotated[Path | None, typer.Option(help="Write the tally to this Parquet file.")] = None,
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Count how much of each class the images show; killed runs go on where they stopped."""
+    from ..analysis import plan_comparison, tally_side
+    from ..devices import resolve_device
+    from ..errors import ExitCode
+
+    plan = plan_comparison(
+        source,
+        source,
+        segmenter=segmenter,
+        weights=_text(weights),
+        segmenter_weights=_text(segmenter_weights),
+        n=n,
+        seed=seed,
+        preset=preset,
+        device=resolve_device(device),
+        batch_size=batch_size,
+        on_bad=on_bad,
+        gan_options=parse_options(gan_option),
+        segmenter_options=parse_options(segmenter_option),
+        data_options=parse_options(data_option),
+    )
+    found = tally_side(plan, store=store)
+    if out is not None:
+        found.save(out)
+    if json:
+        print_json(found.to_dict())
+    else:
+        print_tally(found.to_dict())
+    return ExitCode.SKIPPED if found.skipped else ExitCode.DONE
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    json: Json = False,
+) -> int:
+    """Write the report of a finished run again, from its files."""
+    from ..analysis import write_report
+    from ..rundir import RunDirectory
+
+    path = write_report(RunDirectory(run))
+    if json:
+        print_json({"report": str(path)})
+    else:
+        typer.echo(str(path))
+    return 0
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _finish(analysis: Any, json: bool) -> int:
+    from ..errors import ExitCode
+
+    if json:
+        print_json(analysis.to_dict())
+    else:
+        print_summary(analysis.comparison.results, analysis.report)
+    return ExitCode.SKIPPED if analysis.comparison.results.skipped else ExitCode.DONE

@@ -1,0 +1,114 @@
+"""Commands that look and do no work: ``ls``, ``plugins``, ``doctor``. None imports a model."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from .output import print_json, print_table
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Listing(StrEnum):
+    """What ``ls`` lists."""
+
+    gans = "gans"
+    segmenters = "segmenters"
+    data = "data"
+    inverters = "inverters"
+    weights = "weights"
+
+
+_KINDS = {"gans": "gan", "segmenters": "segmenter", "inverters": "inverter"}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command(name="ls")(ls)
+    app.command()(plugins)
+    app.command()(doctor)
+    app.callback(invoke_without_command=True)(_main)
+
+
+def _main(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"seeingkit {installed('seeingkit')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+def ls(what: Listing, json: Json = False) -> int:
+    """List what is registered."""
+    from ..registry import registry
+
+    specs = registry().specs(_KINDS.get(what.value, what.value))  # type: ignore[arg-type]
+    records = [_spec_record(spec) for spec in specs]
+    if json:
+        print_json(records)
+        return 0
+    for record in records:
+        names = ", ".join([record["name"], *record["aliases"]])
+        typer.echo(f"{names}\n    {record['summary']} ({record['licence']})")
+        for option, about in record["options"].items():
+            typer.echo(f"    {option} = {about['default']!r}: {about['description']}")
+    if not records:
+        typer.echo(f"no {what.value} are registered")
+    return 0
+
+
+def _spec_record(spec: Any) -> dict[str, Any]:
+    from ..specs import _Loadable
+
+    record: dict[str, Any] = spec.model_dump(mode="json", exclude={"options"})
+    record["name"] = getattr(spec, "full_name", spec.name)
+    record["options"] = {}
+    if isinstance(spec, _Loadable):
+        for name, field in spec.options.model_fields.items():
+            default = None if field.is_required() else field.get_default()
+            record["options"][name] = {"default": default, "description": field.description or ""}
+    return record
+
+
+def plugins(json: Json = False) -> int:
+    """List plugins, what they register, and what failed."""
+    from ..registry import registry
+
+    records = [vars(record) for record in registry().plugins]
+    if json:
+        print_json(records)
+        return 0
+    rows = [
+        (
+            r["name"],
+            r["status"],
+            f"{r['distribution']} {r['version']}".strip(),
+            r["reason"] or f"{len(r['registers'])} registered",
+        )
+        for r in records
+    ]
+    print_table(rows, ("plugin", "status", "distribution", "brings"), words=True)
+    return 0
+
+
+def doctor(json: Json = False) -> int:
+    """Check this machine: versions, devices, plugins, embedded weights, cache folder."""
+    from ..doctor import examine
+    from ..errors import ExitCode
+
+    checks = examine()
+    if json:
+        print_json([vars(check) for check in checks])
+    else:
+        rows = [(c.name, "ok" if c.ok else "problem", c.found) for c in checks]
+        print_table(rows, ("check", "state", "found"), words=True)
+    return ExitCode.DONE if all(check.ok for check in checks) else ExitCode.FAILED

@@ -1,0 +1,97 @@
+"""Looks at the machine and the installation, and says what would not work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+
+from .caching import cache_folder
+from .errors import SeeingkitError
+from .loading import weights_path
+from .registry import registry
+from .specs import WeightsSpec
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+def examine() -> list[Check]:
+    """All checks, in the order a person would ask."""
+    checks = [_guarded(name, check) for name, check in _CHECKS]
+    for plugin in registry().plugins:
+        checks.append(
+            Check(
+                f"plugin {plugin.name}", plugin.status != "failed", plugin.reason or plugin.status
+            )
+        )
+    for spec in registry().specs("weights"):
+        if isinstance(spec, WeightsSpec) and any(f.resource for f in spec.files):
+            checks.append(_guarded(f"weights {spec.full_name}", partial(_weights, spec)))
+    return checks
+
+
+def _guarded(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, check())
+    except (SeeingkitError, ImportError, PackageNotFoundError, OSError) as error:
+        return Check(name, False, str(error).splitlines()[0])
+
+
+def _weights(spec: WeightsSpec) -> str:
+    return weights_path(spec).name
+
+
+def _torch() -> str:
+    import torch
+
+    return f"{torch.__version__}, {torch.get_num_threads()} threads"
+
+
+def _devices() -> str:
+    import torch
+
+    found = ["cpu"]
+    for k in range(torch.cuda.device_count()):
+        found.append(f"cuda:{k} ({torch.cuda.get_device_name(k)})")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return ", ".join(found)
+
+
+def _cache() -> str:
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} cannot be written; set SEEINGKIT_CACHE")
+    free = os.statvfs(folder)
+    return f"{folder} ({free.f_bavail * free.f_frsize / 2**30:.0f} GiB free)"
+
+
+def _packages() -> str:
+    names = ("numpy", "scipy", "pillow", "pyarrow", "pydantic", "altair", "vl-convert-python")
+    return ", ".join(f"{name} {version(name)}" for name in names)
+
+
+def _lmdb() -> str:
+    try:
+        return f"lmdb {version('lmdb')}"
+    except PackageNotFoundError:
+        return "lmdb not installed (only for LSUN files: pip install 'seeingkit[lmdb]')"
+
+
+_CHECKS: list[tuple[str, Callable[[], str]]] = [
+    ("torch", _torch),
+    ("devices", _devices),
+    ("packages", _packages),
+    ("extras", _lmdb),
+    ("cache", _cache),
+]

@@ -1,0 +1,73 @@
+"""Picks the pictures a report shows, reads them again and labels them again.
+
+Guarantee: what is shown beside an area is the picture and the label map that this area was counted
+from (same source, same segmenter), found by its stable id.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .comparison import Comparison
+from .contracts import ImageSource, Segmenter
+from .report.galleries import (
+    SIDES,
+    Gallery,
+    GalleryClass,
+    GalleryImage,
+    Side,
+    choose_classes,
+    pick_examples,
+)
+from .sources.preprocess import quantise
+from .tallies import Tally
+
+
+def fill_gallery(
+    comparison: Comparison,
+    real: ImageSource,
+    generated: ImageSource,
+    segmenter: Segmenter,
+    *,
+    seed: int = 0,
+) -> Gallery:
+    """Examples of the classes worth a look, real beside generated."""
+    vocabulary = segmenter.vocabulary
+    sides: dict[Side, tuple[Tally, ImageSource]] = {
+        "real": (comparison.real, real),
+        "generated": (comparison.generated, generated),
+    }
+    places = {
+        side: {item: k for k, item in enumerate(source.ids)} for side, (_, source) in sides.items()
+    }
+    labelled: dict[tuple[Side, int], tuple[np.ndarray, np.ndarray]] = {}
+    classes = []
+    records = {record.label: record for record in comparison.results.classes}
+    for label in choose_classes(comparison.results):
+        record = records[label]
+        shown: dict[Side, tuple[GalleryImage, ...]] = {}
+        for side in SIDES:
+            tally, source = sides[side]
+            areas = tally.sparse_percent(0)[:, [record.index]].toarray().ravel()
+            images = []
+            for row in pick_examples(areas, seed=seed, side=side):
+                item = tally.ids[row]
+                place = places[side][item]
+                if (side, place) not in labelled:
+                    labelled[side, place] = _label(source, place, segmenter)
+                picture, labels = labelled[side, place]
+                images.append(GalleryImage(item, picture, labels, float(areas[row])))
+            shown[side] = tuple(images)
+        classes.append(GalleryClass(record.label, record.index, shown["real"], shown["generated"]))
+    return Gallery(
+        vocabulary.names, classes=tuple(classes), has_background=vocabulary.has_background
+    )
+
+
+def _label(source: ImageSource, place: int, segmenter: Segmenter) -> tuple[np.ndarray, np.ndarray]:
+    images = source.read([place])
+    with torch.inference_mode():
+        labels = segmenter.segment(images.to(segmenter.device))[0, 0].cpu().numpy()
+    small = np.uint8 if len(segmenter.vocabulary) <= 256 else np.uint16
+    return quantise(images)[0].numpy(), labels.astype(small)

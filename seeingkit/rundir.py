@@ -1,0 +1,95 @@
+"""The run directory: everything a run leaves behind, readable without this library.
+
+``manifest.json`` (how), ``results.json`` (what), ``classes.parquet``, ``images.parquet`` (the
+tallies), ``figures/``, ``gallery/`` (pictures of the report), ``report.html``. Files are replaced
+whole. A directory is used again only for the same settings, so finished work is never overwritten
+by other work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from .config import Config
+from .errors import RunError
+from .results import SCHEMA_VERSION, Manifest, Results
+
+
+class RunDirectory:
+    """One run's folder."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def for_config(cls, config: Config, out: str | Path | None) -> RunDirectory:
+        """The folder named by ``out``, or ``runs/<generated>-<real>-<key>``; created and claimed.
+
+        Raises:
+            RunError: it holds something else.
+        """
+        if out is None:
+            names = [_slug(text) for text in (config.generated, config.real)]
+            out = Path("runs") / f"{names[0]}-{names[1]}-{config.key()}"
+        run = cls(out)
+        if run.path.exists() and not run.path.is_dir():
+            raise RunError(f"{run.path}: is a file; name a folder with --out")
+        manifest = run.path / "manifest.json"
+        if manifest.exists():
+            if run.manifest().config.get("key") != config.key():
+                raise RunError(
+                    f"{run.path}: holds a run with other settings; choose another --out or delete it"
+                )
+        elif run.path.is_dir() and any(run.path.iterdir()):
+            raise RunError(f"{run.path}: is not empty and holds no run; choose another --out")
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{run.path}: cannot be created ({error.strerror})") from error
+        return run
+
+    def write_json(self, name: str, content: dict[str, Any]) -> Path:
+        """Write one JSON file, whole or not at all."""
+        path = self.path / name
+        temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(path)
+        return path
+
+    def results(self) -> Results:
+        """The results stored here."""
+        return Results.model_validate(self._read("results.json"))
+
+    def manifest(self) -> Manifest:
+        """The manifest stored here."""
+        try:
+            return Manifest.model_validate(self._read("manifest.json"))
+        except ValidationError as error:
+            raise RunError(
+                f"{self.path}/manifest.json: damaged, {error.error_count()} errors"
+            ) from error
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            loaded = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read ({error.strerror}); is this a run?") from error
+        except ValueError as error:
+            raise RunError(f"{path}: damaged JSON ({error})") from error
+        if not isinstance(loaded, dict) or loaded.get("schema_version") != SCHEMA_VERSION:
+            raise RunError(
+                f"{path}: not schema version {SCHEMA_VERSION}; use the version that wrote it"
+            )
+        return loaded
+
+
+def _slug(text: str) -> str:
+    kept = "".join(c if c.isalnum() else "-" for c in Path(text).name.lower())
+    return "-".join(part for part in kept.split("-") if part)[:40] or "images"

@@ -1,0 +1,141 @@
+"""The conformance kit: what every generator, segmenter and image source must do, as checks.
+
+Guarantee: something that passes is fit for every analysis in seeingkit; something that does not
+fails with an ``AssertionError`` of one line that names the check, the family and, where there is
+one, the boundary. The kit ships with the package, so that third-party plugins use the same::
+
+    from seeingkit.testing import check_generator, parametrize_with_checks
+
+    check_generator(my_generator)                       # all checks, stops at the first failure
+
+    @parametrize_with_checks({"mygan": my_generator})   # one pytest case per check
+    def test_conformance(subject, check):
+        check(subject)
+
+Importing this does not import pytest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..contracts import Generator, ImageSource, Sampler, Segmenter
+from ..errors import UsageError
+from .checks import Check
+from .generators import generator_checks, sampler_checks
+from .segmenters import segmenter_checks
+from .sources import source_checks
+
+__all__ = [
+    "Check",
+    "check_generator",
+    "check_sampler",
+    "check_segmenter",
+    "check_source",
+    "checks_for",
+    "failures",
+    "generator_checks",
+    "parametrize_with_checks",
+    "sampler_checks",
+    "segmenter_checks",
+    "source_checks",
+]
+
+
+def check_sampler(sampler: Sampler) -> None:
+    """Run all checks of tier 1 (latents in, images out).
+
+    Raises:
+        AssertionError: the first check that fails, in one line.
+    """
+    for _, check in sampler_checks():
+        check(sampler)
+
+
+def check_generator(generator: Generator) -> None:
+    """Run all checks of tiers 1 and 2 (boundaries too).
+
+    Raises:
+        AssertionError: the first check that fails, in one line.
+    """
+    for _, check in generator_checks():
+        check(generator)
+
+
+def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:
+    """Run all checks of a segmenter.
+
+    Args:
+        segmenter: what to check.
+        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for smooth noise of
+            128 x 128 pixels.
+
+    Raises:
+        AssertionError: the first check that fails, in one line.
+    """
+    for _, check in segmenter_checks(images):
+        check(segmenter)
+
+
+def check_source(source: ImageSource) -> None:
+    """Run all checks of an image source.
+
+    Raises:
+        AssertionError: the first check that fails, in one line.
+    """
+    for _, check in source_checks():
+        check(source)
+
+
+def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
+    """The checks that apply to a generator, sampler, segmenter or image source.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if isinstance(subject, Generator):
+        return generator_checks()
+    if isinstance(subject, Sampler):
+        return sampler_checks()
+    if isinstance(subject, Segmenter):
+        return segmenter_checks()
+    if isinstance(subject, ImageSource):
+        return source_checks()
+    raise UsageError(
+        f"a {type(subject).__name__} is no Sampler, Generator, Segmenter or ImageSource"
+    )
+
+
+def failures(subject: object) -> dict[str, str]:
+    """Run every check and return the messages of those that fail, by the check's name."""
+    failed: dict[str, str] = {}
+    for name, check in checks_for(subject):
+        try:
+            check(subject)
+        except AssertionError as error:
+            failed[name] = str(error)
+    return failed
+
+
+def parametrize_with_checks(
+    subjects: Mapping[str, object] | Sequence[object],
+) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator for a pytest function with the arguments ``subject`` and ``check``.
+
+    Args:
+        subjects: generators, samplers, segmenters or image sources, by the name to show or in a
+            sequence (then the class names show).
+    """
+    import pytest
+
+    if not isinstance(subjects, Mapping):
+        subjects = {f"{type(s).__name__}{i}": s for i, s in enumerate(subjects)}
+    cases = [
+        pytest.param(subject, check, id=f"{shown}-{name}")
+        for shown, subject in subjects.items()
+        for name, check in checks_for(subject)
+    ]
+    return pytest.mark.parametrize(("subject", "check"), cases)

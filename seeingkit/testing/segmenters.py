@@ -1,0 +1,188 @@
+"""Checks of segmenters, as ``seeingkit.contracts`` promises them.
+
+Guarantee: the pixel counts of a segmenter that passes add up to the pixels of each plane, do not
+depend on the batch an image was in, and its score can be optimised.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..contracts import Segmenter
+from .checks import Check, named, require, require_json, require_same
+
+FLIPPED_PIXELS = 1e-3
+"""Share of pixels whose label may depend on the batch (near ties, decided by rounding)."""
+SCORE_TOLERANCE = 1e-4
+"""Largest difference between a score alone and in a batch."""
+
+
+def noise_images(n: int = 3, size: int = 128) -> Tensor:
+    """Smooth coloured noise: (n, 3, size, size) float32 in [-1, 1], the same every time."""
+    source = torch.Generator().manual_seed(0)
+    coarse = torch.rand(n, 3, 8, 8, generator=source) * 2 - 1
+    return F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def identity_is_json(segmenter: Segmenter, images: Tensor) -> None:
+    """What the labels depend on can be written down and compared."""
+    require_json(segmenter.info.identity(), "info.identity()")
+
+
+def vocabulary_unique(segmenter: Segmenter, images: Tensor) -> None:
+    """No label occurs twice in a category, and no plane twice."""
+    vocabulary = segmenter.vocabulary
+    require(len(vocabulary) > 0, "the vocabulary is empty")
+    pairs = Counter((label.category, label.name) for label in vocabulary)
+    double = [f"{category} {name!r}" for (category, name), n in pairs.items() if n > 1]
+    require(not double, f"the vocabulary has {', '.join(double[:3])} twice")
+    require(all(label.name for label in vocabulary), "a label has no name")
+    planes = vocabulary.planes
+    require(len(planes) > 0 and len(set(planes)) == len(planes), f"planes are {planes}")
+
+
+def labels_in_range(segmenter: Segmenter, images: Tensor) -> None:
+    """Segmentations are int64 numbers of the vocabulary."""
+    maps = _segment(segmenter, images)
+    require(maps.dtype == torch.int64, f"labels are {maps.dtype}, not int64")
+    low, high, size = int(maps.min()), int(maps.max()), len(segmenter.vocabulary)
+    require(0 <= low and high < size, f"labels go from {low} to {high}, there are {size}")
+
+
+def planes_as_declared(segmenter: Segmenter, images: Tensor) -> None:
+    """A segmentation has one plane for each that the vocabulary declares."""
+    shape, planes = tuple(_segment(segmenter, images).shape), segmenter.vocabulary.planes
+    require(
+        len(shape) == 4 and shape[:2] == (len(images), len(planes)) and min(shape) > 0,
+        f"a segmentation is {shape}, declared ({len(images)}, {len(planes)}, H, W)",
+    )
+
+
+def labels_repeat(segmenter: Segmenter, images: Tensor) -> None:
+    """The same images give the same labels, whatever was seen in between."""
+    first = _segment(segmenter, images).clone()
+    _segment(segmenter, images.flip(3))
+    require_same(_segment(segmenter, images), first, "labels of the same images")
+
+
+def batch_invariance(segmenter: Segmenter, images: Tensor) -> None:
+    """An image alone and among others gets the same labels, scores and counts."""
+    together, label = _segment(segmenter, images), _common(segmenter, images)[0]
+    with torch.no_grad():
+        scores = segmenter.score(images, label)
+    for i in range(len(images)):
+        alone = _segment(segmenter, images[i : i + 1])
+        require(alone.shape[1:] == together.shape[1:], f"image {i} alone: {tuple(alone.shape)}")
+        flipped = float((alone[0] != together[i]).double().mean())
+        require(flipped <= FLIPPED_PIXELS, f"image {i} alone: {flipped:.2%} other labels")
+        with torch.no_grad():
+            score = segmenter.score(images[i : i + 1], label)
+        require_same(score[0], scores[i], f"score of image {i} alone", SCORE_TOLERANCE)
+
+
+def statistics_count_pixels(segmenter: Segmenter, images: Tensor) -> None:
+    """Statistics count the labels of each plane, plane-major, and sum to its pixels."""
+    maps = _segment(segmenter, images)
+    n, planes, height, width = maps.shape
+    size = len(segmenter.vocabulary)
+    counts = segmenter.statistics(images)
+    require(
+        tuple(counts.shape) == (n, planes * size),
+        f"statistics are {tuple(counts.shape)}, expected ({n}, {planes} x {size})",
+    )
+    by_plane = counts.reshape(n, planes, size)
+    sums = by_plane.sum(2)
+    require(
+        bool((sums == height * width).all()),
+        f"a plane's counts sum to {float(sums.flatten()[0]):g}, it has {height * width} pixels",
+    )
+    for label in range(size):
+        found = (maps == label).sum((2, 3)).to(by_plane)
+        require_same(by_plane[:, :, label], found, f"counts of label {label}")
+
+
+def score_in_range(segmenter: Segmenter, images: Tensor) -> None:
+    """Scores are (N, H', W') numbers in [0, 1]."""
+    for label in _common(segmenter, images):
+        with torch.no_grad():
+            score = segmenter.score(images, label)
+        require(
+            score.ndim == 3 and len(score) == len(images) and score.is_floating_point(),
+            f"score of label {label} is {score.dtype} {tuple(score.shape)}, expected (N, H, W)",
+        )
+        low, high = float(score.min()), float(score.max())
+        require(0 <= low and high <= 1, f"score of label {label} goes from {low:g} to {high:g}")
+
+
+def score_differentiable(segmenter: Segmenter, images: Tensor) -> None:
+    """A finite gradient leads from the score to the images; it is not zero for all labels."""
+    sizes = []
+    for label in _common(segmenter, images):
+        with torch.enable_grad():
+            x = images.clone().requires_grad_()
+            score = segmenter.score(x, label)
+            require(score.requires_grad, f"score of label {label} has no gradient")
+            (gradient,) = torch.autograd.grad(score.sum(), x, allow_unused=True)
+        require(gradient is not None, f"score of label {label} does not depend on the images")
+        require(bool(torch.isfinite(gradient).all()), f"gradient of label {label} is not finite")
+        sizes.append(float(gradient.abs().max()))
+    require(max(sizes) > 0, "the gradient of every score is zero everywhere")
+
+
+def images_untouched(segmenter: Segmenter, images: Tensor) -> None:
+    """Nothing changes the images it is given."""
+    given = images.clone()
+    _segment(segmenter, given)
+    require_same(given, images, "images after segment")
+    segmenter.statistics(given)
+    require_same(given, images, "images after statistics")
+    with torch.no_grad():
+        segmenter.score(given, 0)
+    require_same(given, images, "images after score")
+
+
+def _segment(segmenter: Segmenter, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return segmenter.segment(images)
+
+
+def _common(segmenter: Segmenter, images: Tensor) -> list[int]:
+    """Up to three labels: the two that cover most of the first plane, and the last."""
+    maps = _segment(segmenter, images)[:, 0]
+    ranked = [label for label, _ in Counter(maps.flatten().tolist()).most_common(2)]
+    return list(dict.fromkeys([*ranked, len(segmenter.vocabulary) - 1]))
+
+
+def segmenter_checks(images: Tensor | None = None) -> list[tuple[str, Check[Segmenter]]]:
+    """Name and function of each check of a segmenter; a function raises AssertionError.
+
+    Args:
+        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for ``noise_images``.
+    """
+    functions = (
+        identity_is_json,
+        vocabulary_unique,
+        labels_in_range,
+        planes_as_declared,
+        labels_repeat,
+        batch_invariance,
+        statistics_count_pixels,
+        score_in_range,
+        score_differentiable,
+        images_untouched,
+    )
+    given = noise_images() if images is None else images
+
+    def on_device(function: object) -> tuple[str, Check[Segmenter]]:
+        def check(segmenter: Segmenter) -> None:
+            function(segmenter, given.to(segmenter.device))  # type: ignore[operator]
+
+        check.__name__ = function.__name__  # type: ignore[attr-defined]
+        check.__doc__ = function.__doc__
+        return named(check)
+
+    return [on_device(function) for function in functions]

@@ -1,0 +1,92 @@
+"""Checks of image sources, as ``seeingkit.contracts`` promises them.
+
+Guarantee: an image of a source that passes has one name and one content, however it is read.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ..contracts import ImageSource
+from .checks import Check, named, require, require_json, require_same
+
+_MOST = 8  # images looked at: the first few and the last
+
+
+def _indices(source: ImageSource) -> list[int]:
+    count = len(source)
+    return list(dict.fromkeys([*range(min(count, _MOST - 1)), count - 1]))
+
+
+def ids_unique(source: ImageSource) -> None:
+    """There is one id, a string that is not empty, for each image."""
+    ids = list(source.ids)
+    require(len(ids) == len(source), f"{len(ids)} ids for {len(source)} images")
+    require(len(ids) > 0, "the source is empty")
+    require(all(isinstance(i, str) and i for i in ids), "an id is empty or no string")
+    require(len(set(ids)) == len(ids), f"{len(ids) - len(set(ids))} ids occur twice")
+
+
+def images_in_range(source: ImageSource) -> None:
+    """Images are finite float32 (N, 3, H, W) in [-1, 1]."""
+    for i in _indices(source):
+        image = source.read([i])
+        shape = tuple(image.shape)
+        require(
+            len(shape) == 4 and shape[:2] == (1, 3) and min(shape) > 0,
+            f"image {source.ids[i]!r} is {shape}, expected (1, 3, H, W)",
+        )
+        require(image.dtype == torch.float32, f"image {source.ids[i]!r} is {image.dtype}")
+        require(bool(torch.isfinite(image).all()), f"image {source.ids[i]!r} holds NaN or Inf")
+        low, high = float(image.min()), float(image.max())
+        require(-1 <= low and high <= 1, f"image {source.ids[i]!r} goes from {low:g} to {high:g}")
+
+
+def order_is_kept(source: ImageSource) -> None:
+    """Several images read at once, in any order and repeatedly, are those read one by one."""
+    indices = _indices(source)
+    alone = {i: source.read([i]) for i in indices}
+    first = alone[indices[0]].shape
+    same = [i for i in reversed(indices) if alone[i].shape == first]  # only these fit one batch
+    together = source.read(same)
+    require(len(together) == len(same), f"{len(together)} images for {len(same)} indices")
+    for row, i in enumerate(same):
+        require_same(together[row : row + 1], alone[i], f"image {source.ids[i]!r} in a batch")
+
+
+def load_agrees(source: ImageSource) -> None:
+    """``load`` gives what ``read`` gives, with the indices, and accounts for every image."""
+    index = _indices(source)[-1]
+    images, good, skipped = source.load([index])
+    require(len(good) + len(skipped) == 1, f"{len(good)} images and {len(skipped)} skipped of 1")
+    require(good == [index] and images is not None, f"image {source.ids[index]!r} was skipped")
+    assert images is not None
+    require_same(images, source.read([index]), f"image {source.ids[index]!r} loaded")
+
+
+def fingerprint_is_stable(source: ImageSource) -> None:
+    """The fingerprint is a string that reading does not change."""
+    before, ids = source.fingerprint, list(source.ids)
+    require(isinstance(before, str) and bool(before), f"the fingerprint is {before!r}")
+    source.read([0])
+    require(source.fingerprint == before, "the fingerprint changed while images were read")
+    require(list(source.ids) == ids, "the ids changed while images were read")
+
+
+def description_is_json(source: ImageSource) -> None:
+    """What a report says of the source can be written as JSON."""
+    require(isinstance(source.name, str) and bool(source.name), f"the name is {source.name!r}")
+    require_json(source.describe(), "describe()")
+
+
+def source_checks() -> list[tuple[str, Check[ImageSource]]]:
+    """Name and function of each check of an image source; a function raises AssertionError."""
+    functions = (
+        ids_unique,
+        images_in_range,
+        order_is_kept,
+        load_agrees,
+        fingerprint_is_stable,
+        description_is_json,
+    )
+    return [named(function) for function in functions]
