@@ -18,13 +18,16 @@ from typing import Any
 from .comparison import Comparison, compare
 from .config import Config, make_config
 from .contracts import ImageSource, Segmenter
+from .devices import resolve_device
 from .errors import UnknownNameError, UsageError
 from .examples import fill_gallery
 from .exporting import write_classes, write_images
-from .loading import load_generator, load_segmenter
+from .loading import choose, load_generator, load_segmenter
 from .registry import registry
 from .results import Manifest
 from .rundir import RunDirectory
+from .sources import SamplerSource, open_images, select
+from .sources.preprocess import find_preset
 from .specs import DataSpec
 from .tallies import ChunkStore, Tally, tally
 
@@ -77,7 +80,10 @@ def plan_analysis(
     """The full config of ``analyze``: what is not given comes from the data set's spec."""
     data = data or "minichurches"
     spec = data_spec(data)
-    gan = gan or (spec.gan if spec else None) or "progan"
+    if gan is None and spec is not None and spec.gan is not None:
+        # A user's own weights replace the registered ones, not the family.
+        gan = spec.gan.partition(":")[0] if settings.get("weights") else spec.gan
+    gan = gan or "progan"
     return _config("analyze", spec, data, gan, segmenter, settings)
 
 
@@ -124,13 +130,14 @@ def execute(
     config: Config, *, out: str | Path | None = None, store: ChunkStore | str | Path | None = None
 ) -> Analysis:
     """Run a config from images to report; finished chunks of an earlier run are used."""
+    real = open_side(config.real, config)
+    _check_names(config)
     run = RunDirectory.for_config(config, out)
     clock = _Clock()
     manifest = _manifest(config)
     run.write_json("manifest.json", manifest.model_dump(mode="json"))
     with clock.time("load"):
         segmenter = _segmenter(config)
-        real = open_side(config.real, config)
         generated = open_side(config.generated, config, n=_n(config, real), generated=True)
     with clock.time("tally real images"):
         real_tally = _tally(real, segmenter, config, store, "real images")
@@ -171,6 +178,16 @@ def write_report(run: RunDirectory) -> Path:
     return write(run.path, run.results(), run.manifest(), Gallery.load(run.path))
 
 
+def share(config: Config, *, store: ChunkStore | str | Path | None = None) -> None:
+    """Do this process's share of both tallies and nothing else (ranks above 0 of torchrun)."""
+    segmenter = _segmenter(config)
+    real = open_side(config.real, config)
+    generated = open_side(config.generated, config, n=_n(config, real), generated=True)
+    for source in (real, generated):
+        _tally(source, segmenter, config, store, source.name)
+        source.close()
+
+
 def tally_side(config: Config, *, store: ChunkStore | str | Path | None = None) -> Tally:
     """The tally of ``config.generated`` alone: the command ``tally``."""
     segmenter = _segmenter(config)
@@ -179,6 +196,28 @@ def tally_side(config: Config, *, store: ChunkStore | str | Path | None = None) 
 
 
 # -------------------------------------------------------------------------------------- the steps
+
+
+def _check_names(config: Config) -> None:
+    """Find wrong names, options and missing files before anything is loaded or written."""
+    domain = config.real if data_spec(config.real) else None
+    if config.command == "analyze" or is_generator(config.generated):
+        choose(
+            "gan",
+            config.generated,
+            weights=config.weights,
+            domain=domain,
+            options=config.gan_options,
+        )
+    choose(
+        "segmenter",
+        config.segmenter,
+        weights=config.segmenter_weights,
+        domain=domain,
+        options=config.segmenter_options,
+    )
+    find_preset(config.preset)
+    resolve_device(config.device)
 
 
 def _segmenter(config: Config) -> Segmenter:
@@ -202,9 +241,6 @@ def open_side(
         n: how many images; None: ``config.n``, or all there are up to the data set's default.
         generated: this side is the generator of ``analyze``: weights and options are for it.
     """
-    from .sources import SamplerSource, open_images
-    from .sources.preprocess import find_preset
-
     preset = find_preset(config.preset)
     if is_generator(name, given_weights=generated and config.weights is not None):
         sampler = load_generator(
@@ -217,8 +253,6 @@ def open_side(
         source = SamplerSource(sampler, n or config.n or 10_000, config.seed, preset=preset)
         source.name = name
         return source
-    if generated and config.command == "analyze":
-        registry().resolve("gan", name.partition(":")[0])  # names near matches
     options = {} if generated else config.data_options
     whole = open_images(name, preset=preset, **options)
     spec = data_spec(name)
@@ -230,8 +264,6 @@ def open_side(
         return first
     if wanted >= len(whole):
         return whole
-    from .sources import select
-
     return select(whole, wanted, config.seed)
 
 
@@ -256,8 +288,6 @@ def _tally(
     store: ChunkStore | str | Path | None,
     title: str,
 ) -> Tally:
-    from .sources.preprocess import find_preset
-
     return tally(
         source,
         segmenter,
@@ -294,7 +324,7 @@ def _manifest(config: Config) -> Manifest:
     return Manifest(
         seeingkit=version("seeingkit"),
         command=command_line(config),
-        config={**config.model_dump(mode="json"), "key": config.key()},
+        config=config.model_dump(mode="json"),
         versions={
             "python": platform.python_version(),
             "platform": f"{platform.system()} {platform.machine()}",

@@ -125,11 +125,11 @@ def compare(
         level=level,
         classes=compare_classes(x.toarray(), y.toarray(), labels, level=level),
         skipped=[
-            SkippedItem(source=side, item=s.item, reason=s.reason)  # type: ignore[arg-type]
+            SkippedItem(source=side, item=s.item, reason=s.reason)
             for side, tally in (("real", real), ("generated", generated))
             for s in tally.skipped
         ],
-        warnings=_warnings(real, generated, distance, floor.value if floor else None),
+        warnings=_warnings(real, generated),
     )
     return Comparison(real, generated, results)
 
@@ -205,16 +205,8 @@ def source_record(tally: Tally, name: str) -> SourceRecord:
     )
 
 
-def _warnings(real: Tally, generated: Tally, distance: FSD, floor: float | None) -> list[str]:
-    n = min(len(real), len(generated))
+def _warnings(real: Tally, generated: Tally) -> list[str]:
     found = []
-    if n < 5000:
-        found.append(
-            f"With {n} images on the smaller side, FSD is mostly useful against its own floor; "
-            "values at different n cannot be compared."
-        )
-    if floor is not None and floor > distance.value / 2:
-        found.append("More than half of this FSD is what two samples of the real images give.")
     if len(real) != len(generated):
         found.append(
             f"The sides differ in size ({len(real)} real, {len(generated)} generated); "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from .errors import UsageError
+from .processes import local_rank, world
 
 
 def resolve_device(name: str = "auto") -> str:
@@ -15,7 +16,7 @@ def resolve_device(name: str = "auto") -> str:
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return "cuda"
+            return f"cuda:{local_rank() % torch.cuda.device_count()}" if world() > 1 else "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)

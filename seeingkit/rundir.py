@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .config import Config
+from .config import Config, read_config
 from .errors import RunError
 from .results import SCHEMA_VERSION, Manifest, Results
 
@@ -41,9 +41,9 @@ class RunDirectory:
             raise RunError(f"{run.path}: is a file; name a folder with --out")
         manifest = run.path / "manifest.json"
         if manifest.exists():
-            if run.manifest().config.get("key") != config.key():
+            if read_config(manifest).key() != config.key():
                 raise RunError(
-                    f"{run.path}: holds a run with other settings; choose another --out or delete it"
+                    f"{run.path}: holds a run with other settings; name another --out or delete it"
                 )
         elif run.path.is_dir() and any(run.path.iterdir()):
             raise RunError(f"{run.path}: is not empty and holds no run; choose another --out")

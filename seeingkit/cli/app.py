@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..processes import rank
 from . import looking
 from .output import parse_options, print_json, print_summary, print_tally
+
+if TYPE_CHECKING:
+    from ..config import Config
 
 app = typer.Typer(
     name="seeingkit",
@@ -75,7 +79,7 @@ def analyze(
     json: Json = False,
 ) -> int:
     """What does this generator leave out? Segment, compare, name the missing classes, report."""
-    from ..analysis import execute, plan_analysis
+    from ..analysis import plan_analysis
     from ..config import read_config
     from ..devices import resolve_device
     from ..errors import UsageError
@@ -103,7 +107,7 @@ def analyze(
             segmenter_options=parse_options(segmenter_option),
             data_options=parse_options(data_option),
         )
-    return _finish(execute(plan, out=out, store=store), json)
+    return _run(plan, out, store, json)
 
 
 @app.command()
@@ -131,7 +135,7 @@ def compare(
     json: Json = False,
 ) -> int:
     """Compare any two sets of images, class by class, and report."""
-    from ..analysis import execute, plan_comparison
+    from ..analysis import plan_comparison
     from ..devices import resolve_device
 
     plan = plan_comparison(
@@ -152,7 +156,7 @@ def compare(
         segmenter_options=parse_options(segmenter_option),
         data_options=parse_options(data_option),
     )
-    return _finish(execute(plan, out=out, store=store), json)
+    return _run(plan, out, store, json)
 
 
 @app.command()
@@ -196,6 +200,8 @@ def tally(
         data_options=parse_options(data_option),
     )
     found = tally_side(plan, store=store)
+    if rank():
+        return ExitCode.DONE
     if out is not None:
         found.save(out)
     if json:
@@ -226,9 +232,14 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _finish(analysis: Any, json: bool) -> int:
+def _run(plan: Config, out: Path | None, store: Path | None, json: bool) -> int:
+    from ..analysis import execute, share
     from ..errors import ExitCode
 
+    if rank():
+        share(plan, store=store)
+        return ExitCode.DONE
+    analysis = execute(plan, out=out, store=store)
     if json:
         print_json(analysis.to_dict())
     else:
