@@ -8,7 +8,6 @@ read is named and left out, never counted.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from torch import Tensor
 from ..caching import cache_folder
 from ..contracts import ImageSource, Segmenter, Skipped
 from ..errors import ImageError, ModelError, TallyError, UsageError
+from ..processes import rank, world
 from ..progress import progress_bar
 from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
 from .table import Tally, TallyIdentity
@@ -74,8 +74,7 @@ def tally(
     if len(source) % CHUNK:  # the last chunk is named by its own range
         start, stop, _ = chunks[-1]
         chunks[-1] = (start, stop, store.path(identity, start, stop))
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    todo = [chunk for chunk in chunks[rank::world] if not chunk[2].exists()]
+    todo = [chunk for chunk in chunks[rank() :: world()] if not chunk[2].exists()]
     counter = _Counter(source, segmenter, batch_size, on_bad)
     with progress_bar(title or f"tally {source.name}", len(source), "images") as bar:
         waiting = sum(stop - start for start, stop, _ in todo)
@@ -85,8 +84,7 @@ def tally(
             for done in counter.rows(range(start, stop), rows):
                 bar.advance(done)
             store.write(path, rows, metadata)
-    if rank == 0 or not all(path.exists() for _, _, path in chunks):
-        _wait_for([path for _, _, path in chunks])
+    _wait_for([path for _, _, path in chunks])
     found = read_rows([path for _, _, path in chunks])
     if on_bad == "fail" and found.skipped:
         raise ImageError(*found.skipped[0])
