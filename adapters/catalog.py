@@ -17,9 +17,9 @@ class ProGANOptions(Options):
     """Options of ``progan``."""
 
     clamp: bool = Field(True, description="hard tanh on the output (ganseeing); off: gandissect")
-    variant: (
-        Literal["progan", "equallr", "pixelwisenorm", "minibatch_disc", "simple"] | None
-    ) = Field(None, description="ablation network; needed only where the keys cannot tell")
+    variant: Literal["progan", "equallr", "pixelwisenorm", "minibatch_disc", "simple"] | None = (
+        Field(None, description="ablation network; needed only where the keys cannot tell")
+    )
     latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
 
 
