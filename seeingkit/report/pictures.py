@@ -1,0 +1,146 @@
+"""Images of a gallery as data URIs, small enough together for one HTML file.
+
+Up to 128 pixels an image is kept exactly (lossless WebP); larger ones become WebP of quality 85
+and at most 512 pixels a side, and less where all of them would exceed the budget. Overlays are
+indexed PNGs with a transparent background: one of all labels, one of the class in question.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .galleries import SIDES, Gallery, GalleryImage, Side
+
+BUDGET = 8_000_000
+"""Bytes of all images of a page as text; with the scripts the page stays below 10 MB."""
+EXACT_UP_TO = 128
+ONLY_COLOUR = (255, 0, 170)
+"""Colour of the overlay of one class."""
+
+_SIZES = ((512, 85), (384, 85), (256, 85), (256, 70), (192, 65), (128, 60), (96, 50))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One example as the page shows it.
+
+    Attributes:
+        photo, overlay, only: data URIs of the image, all labels, and the class alone.
+        width, height: of the original image in pixels.
+        pixelated: whether enlarging should keep pixels square.
+        legend: (name, CSS colour, percent of the image) of the labels in it, largest first.
+    """
+
+    id: str
+    area: float
+    photo: str
+    overlay: str
+    only: str
+    width: int
+    height: int
+    pixelated: bool
+    legend: tuple[tuple[str, str, float], ...]
+
+
+def encode_gallery(gallery: Gallery, budget: int = BUDGET) -> list[dict[Side, tuple[Picture, ...]]]:
+    """The pictures of each class and side, all together within the budget if at all possible."""
+    pictures: list[dict[Side, tuple[Picture, ...]]] = []
+    for size, quality in _SIZES:
+        pictures = [
+            {
+                side: tuple(
+                    _picture(item, shown.index, gallery, size, quality) for item in shown.side(side)
+                )
+                for side in SIDES
+            }
+            for shown in gallery.classes
+        ]
+        if sum(_weight(p) for sides in pictures for row in sides.values() for p in row) <= budget:
+            break
+    return pictures
+
+
+def _weight(picture: Picture) -> int:
+    return len(picture.photo) + len(picture.overlay) + len(picture.only)
+
+
+def _picture(item: GalleryImage, index: int, gallery: Gallery, size: int, quality: int) -> Picture:
+    height, width = item.image.shape[:2]
+    labels = _nearest(item.labels, min(size, 256))
+    return Picture(
+        id=item.id,
+        area=item.area,
+        photo=_photo(item.image, size, quality),
+        overlay=_all_labels(labels, gallery),
+        only=_indexed((labels == index).astype(np.uint8), [(0, 0, 0), ONLY_COLOUR]),
+        width=width,
+        height=height,
+        pixelated=max(width, height) <= EXACT_UP_TO,
+        legend=_legend(item.labels, gallery),
+    )
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _photo(image: NDArray[np.uint8], size: int, quality: int) -> str:
+    picture = Image.fromarray(image)
+    exact = max(picture.size) <= min(EXACT_UP_TO, size)
+    if max(picture.size) > size:
+        picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", lossless=exact, quality=quality, method=2)
+    return _uri("webp", buffer.getvalue())
+
+
+def _nearest(labels: NDArray[Any], size: int) -> NDArray[Any]:
+    """The map with its longer side at ``size`` at most, by taking the nearest pixel."""
+    longer = max(labels.shape)
+    if longer <= size:
+        return labels
+    rows, columns = (
+        np.minimum(
+            ((np.arange(max(1, round(n * size / longer))) + 0.5) * longer / size).astype(int), n - 1
+        )
+        for n in labels.shape
+    )
+    return labels[np.ix_(rows, columns)]
+
+
+def _all_labels(labels: NDArray[Any], gallery: Gallery) -> str:
+    present, counts = np.unique(labels, return_counts=True)
+    if gallery.has_background:
+        keep = present != 0
+        present, counts = present[keep], counts[keep]
+    # A palette has room for 255 labels beside "nothing"; no picture of a scene has more.
+    present = present[np.argsort(-counts, kind="stable")][:255]
+    place = np.zeros(len(gallery.names), np.uint8)
+    place[present] = np.arange(1, len(present) + 1)
+    return _indexed(place[labels], [(0, 0, 0), *(gallery.colours[k] for k in present)])
+
+
+def _indexed(places: NDArray[np.uint8], palette: list[tuple[int, int, int]]) -> str:
+    picture = Image.fromarray(places)
+    picture.putpalette([channel for colour in palette for channel in colour])
+    buffer = io.BytesIO()
+    bits = next(b for b in (1, 2, 4, 8) if len(palette) <= 2**b)
+    picture.save(buffer, "PNG", transparency=0, bits=bits)
+    return _uri("png", buffer.getvalue())
+
+
+def _legend(labels: NDArray[Any], gallery: Gallery) -> tuple[tuple[str, str, float], ...]:
+    present, counts = np.unique(labels, return_counts=True)
+    rows = [
+        (gallery.names[k], "#{:02x}{:02x}{:02x}".format(*gallery.colours[k]), 100 * c / labels.size)
+        for k, c in zip(present.tolist(), counts.tolist(), strict=True)
+        if k or not gallery.has_background
+    ]
+    return tuple(sorted(rows, key=lambda row: -row[2]))
