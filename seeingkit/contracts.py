@@ -198,7 +198,14 @@ class Sampler(ABC):
         if self.info.class_names:
             if labels is None:
                 raise UsageError(f"{self.info.family} is conditional: give labels")
-            latent["label"] = torch.as_tensor(labels, dtype=torch.int64).reshape(len(indices))
+            given = torch.as_tensor(labels, dtype=torch.int64).flatten()
+            classes = len(self.info.class_names)
+            if len(given) != len(indices) or not bool(((given >= 0) & (given < classes)).all()):
+                raise UsageError(
+                    f"{self.info.family}: give one label from 0 to {classes - 1} for each of the "
+                    f"{len(indices)} images"
+                )
+            latent["label"] = given
         return latent
 
     @abstractmethod

@@ -50,7 +50,7 @@ class UnitEdit:
 
     def __call__(self, x: Tensor) -> Tensor:
         """See the class."""
-        index = torch.as_tensor(self.units, device=x.device)
+        index = torch.as_tensor(self.units, dtype=torch.int64, device=x.device)
         if len(self.units) and not (min(self.units) >= 0 and max(self.units) < x.shape[1]):
             raise UsageError(f"unit numbers at {self.at!r} go from 0 to {x.shape[1] - 1}")
         picked = x.index_select(1, index)
@@ -60,7 +60,9 @@ class UnitEdit:
         weight = torch.as_tensor(self.alpha, dtype=x.dtype, device=x.device)
         if self.mask is not None:
             weight = weight * self.mask.to(x)
-        return x.index_copy(1, index, torch.lerp(picked, value.expand_as(picked), weight))
+        edited = x.clone()  # keeps the memory format, so that later stages compute the same
+        edited[:, index] = torch.lerp(picked, value.expand_as(picked), weight)
+        return edited
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ class Replay:
         if self.passed and self.leave is None:
             return forward(*args, **kwargs)
         parent, calls = self.frames[-1]
+        if not parent.children:  # with gradients, torch's own layers call what they else fuse
+            return forward(*args, **kwargs)
         call = next(calls, None)
         if call is None or call.module is not module:
             raise ModelError(
@@ -170,16 +172,17 @@ class Passes:
 
     def plain(self, latent: Latent, params: Mapping[str, Tensor] | None = None) -> Tensor:
         """The whole pass, with some of the network's tensors replaced."""
-        if not params:
-            image: Tensor = self.root(latent)
-            return image
-        network = self.root.get_submodule("network")
-        owned = dict(network.named_parameters()) | dict(network.named_buffers())
-        for name in params:
-            if name not in owned:
-                raise UnknownNameError("parameter", name, owned)
-        swapped = {f"network.{name}": value for name, value in params.items()}
-        image = torch.func.functional_call(self.root, swapped, (latent,))
+        image: Tensor
+        if params:
+            network = self.root.get_submodule("network")
+            owned = dict(network.named_parameters()) | dict(network.named_buffers())
+            for name in params:
+                if name not in owned:
+                    raise UnknownNameError("parameter", name, owned)
+            swapped = {f"network.{name}": value for name, value in params.items()}
+            image = torch.func.functional_call(self.root, swapped, (latent,))
+        else:
+            image = self.root(latent)
         return image
 
     def run(

@@ -71,6 +71,14 @@ class StagedAdapter(Generator):
 
     def begin(self, latent: Latent) -> State:
         """x = z; a label, if any, is carried."""
+        for part in self.info.latent:
+            shape = tuple(latent[part.name].shape[1:]) if part.name in latent else None
+            if shape != tuple(part.shape):
+                found = "missing" if shape is None else f"of shape (N, *{shape})"
+                raise UsageError(
+                    f"{self.info.family}: latent {part.name!r} is {found}, expected "
+                    f"(N, *{tuple(part.shape)})"
+                )
         first = self.info.latent[0].name
         rest = {k: v.to(self.device) for k, v in latent.items() if k != first}
         return State(self.boundaries[0].name, latent[first].to(self.device), rest)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -16,8 +15,3 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder ../shared with golden and real files is not beside this checkout")
     return SHARED
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _two_threads() -> None:
-    torch.set_num_threads(2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,8 +17,17 @@ from torch import Tensor, nn
 from seeingkit.autostaged import AutoStaged
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import ModelError, UnknownNameError, UsageError
-from seeingkit.testing import generator_checks
-from seeingkit.weights import load_into, read_state_dict
+from seeingkit.testing import Check, generator_checks
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread(_two_threads: None) -> Iterator[None]:
+    """The networks are tiny; more threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 # ------------------------------------------------------------------------------------- networks
 
@@ -338,7 +347,10 @@ def test_rows_and_cat(generator: AutoStaged) -> None:
     for boundary in generator.boundaries:
         state = generator.advance(generator.begin(latent), boundary.name)
         parts = State.cat([state[2:], state[[1]], state[0]])
-        assert torch.equal(generator.advance(parts).x, want[[2, 3, 1, 0]])
+        # a matrix product may round by the row's place
+        torch.testing.assert_close(
+            generator.advance(parts).x, want[[2, 3, 1, 0]], rtol=0, atol=1e-6
+        )
         torch.testing.assert_close(generator.advance(state[1]).x, want[1:2], rtol=0, atol=1e-5)
 
 
@@ -433,6 +445,34 @@ def test_construction_freezes_and_leaves_the_random_state_alone() -> None:
     assert other.info.weights_sha256 != generator.info.weights_sha256
 
 
+def test_layers_that_torch_fuses_without_gradients() -> None:
+    class Transformer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens = nn.Linear(6, 4 * 12)
+            self.layers = nn.ModuleList(
+                nn.TransformerEncoderLayer(12, 2, 8, batch_first=True) for _ in range(2)
+            )
+
+        def forward(self, z: Tensor) -> Tensor:
+            x = self.tokens(z).view(-1, 4, 12)
+            for layer in self.layers:
+                x = layer(x)
+            return x.view(-1, 2, 2, 3, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(-1, 3, 4, 4)
+
+    generator = AutoStaged(Transformer(), {"first": "layers.0", "tokens": "tokens"}, latent=6)
+    assert generator.boundary("first").kind == "latent"
+    latent = latents(generator)
+    for name in ("tokens", "first"):
+        state = generator.advance(generator.begin(latent), name)
+        with torch.no_grad():
+            assert torch.equal(generator.advance(state).x, plain(generator, latent))
+        x = state.x.clone().requires_grad_()
+        image = generator.advance(state.with_x(x)).x
+        torch.testing.assert_close(image, plain(generator, latent), rtol=0, atol=1e-5)
+        assert float(torch.autograd.grad(image.square().sum(), x)[0].abs().max()) > 0
+
+
 # ------------------------------------------------------------------------------------ resilience
 
 
@@ -457,7 +497,6 @@ def test_forwards_are_put_back_whatever_happens() -> None:
     assert clean()
     state = generator.advance(generator.begin(latent), "r8")
     assert clean()
-    real = network.b16.torgb.__class__._conv_forward
 
     def broken(*_: object) -> Tensor:
         raise KeyboardInterrupt
@@ -466,7 +505,6 @@ def test_forwards_are_put_back_whatever_happens() -> None:
     with pytest.raises(KeyboardInterrupt):
         generator.advance(state, params={"b8.torgb.bias": torch.zeros(3)})
     del network.b16.torgb._conv_forward
-    assert network.b16.torgb.__class__._conv_forward is real
     assert clean()
     assert torch.equal(generator.advance(state).x, want)
 
@@ -580,22 +618,22 @@ class Plain(nn.Module):
         (Plain((48,)), "lift", r"\(2, 48\), expected"),
         (Plain(), "aside", r"no gradient leads from the image back to 'aside'"),
         (Plain(grad=False), "lift", r"no gradient leads .* gradients off in forward"),
-        (Secretive(), "mid", r"going on from 'mid' gives another image .* an attribute"),
-        (Plain().half(), "lift", r"."),
+        (Secretive(), "mid", r"going on from 'mid' gives another image .* \(an attribute"),
     ],
 )
 def test_networks_that_cannot_be_staged_are_refused(
     network: nn.Module, path: str, message: str
 ) -> None:
     size = 4 if isinstance(network, (Plain, Noisy, Secretive)) else 5
-    if next(network.parameters()).dtype == torch.float16:
-        with pytest.raises(ModelError, match=r"torch.float16 .* expected finite float32"):
-            AutoStaged(network, {"x": path}, latent=4, call=lambda m, z: m(z["z"].half()))
-        return
     with pytest.raises(ModelError, match=message) as caught:
         AutoStaged(network, {"x": path}, latent=size)
     assert "\n" not in str(caught.value)
     assert not any("forward" in m.__dict__ for m in network.modules() if type(m) is nn.Linear)
+
+
+def test_images_of_another_type_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"torch.float16 .* expected finite float32"):
+        AutoStaged(Plain(), {}, latent=4, call=lambda network, z: network(z["z"]).half())
 
 
 def test_a_pass_that_makes_other_calls_is_refused() -> None:
@@ -689,8 +727,10 @@ def digiface(shared: Path) -> AutoStaged:
     return AutoStaged(network, stages, latent=(100, 1, 1))
 
 
-@pytest.mark.parametrize(("name", "check"), generator_checks(), ids=lambda x: str(x)[:30])
-def test_real_dcgan_conforms(digiface: AutoStaged, name: str, check) -> None:
+@pytest.mark.parametrize(
+    "check", [pytest.param(check, id=name) for name, check in generator_checks()]
+)
+def test_real_dcgan_conforms(digiface: AutoStaged, check: Check[AutoStaged]) -> None:
     check(digiface)
 
 

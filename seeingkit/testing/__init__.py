@@ -25,7 +25,8 @@ from torch import Tensor
 from ..contracts import Generator, ImageSource, Sampler, Segmenter
 from ..errors import UsageError
 from .checks import Check
-from .generators import generator_checks, sampler_checks
+from .generators import generator_checks
+from .samplers import sampler_checks
 from .segmenters import segmenter_checks
 from .sources import source_checks
 

@@ -50,7 +50,7 @@ def labels_in_range(segmenter: Segmenter, images: Tensor) -> None:
     maps = _segment(segmenter, images)
     require(maps.dtype == torch.int64, f"labels are {maps.dtype}, not int64")
     low, high, size = int(maps.min()), int(maps.max()), len(segmenter.vocabulary)
-    require(0 <= low and high < size, f"labels go from {low} to {high}, there are {size}")
+    require(low >= 0 and high < size, f"labels go from {low} to {high}, there are {size}")
 
 
 def planes_as_declared(segmenter: Segmenter, images: Tensor) -> None:
@@ -115,7 +115,7 @@ def score_in_range(segmenter: Segmenter, images: Tensor) -> None:
             f"score of label {label} is {score.dtype} {tuple(score.shape)}, expected (N, H, W)",
         )
         low, high = float(score.min()), float(score.max())
-        require(0 <= low and high <= 1, f"score of label {label} goes from {low:g} to {high:g}")
+        require(low >= 0 and high <= 1, f"score of label {label} goes from {low:g} to {high:g}")
 
 
 def score_differentiable(segmenter: Segmenter, images: Tensor) -> None:

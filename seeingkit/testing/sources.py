@@ -39,7 +39,7 @@ def images_in_range(source: ImageSource) -> None:
         require(image.dtype == torch.float32, f"image {source.ids[i]!r} is {image.dtype}")
         require(bool(torch.isfinite(image).all()), f"image {source.ids[i]!r} holds NaN or Inf")
         low, high = float(image.min()), float(image.max())
-        require(-1 <= low and high <= 1, f"image {source.ids[i]!r} goes from {low:g} to {high:g}")
+        require(low >= -1 and high <= 1, f"image {source.ids[i]!r} goes from {low:g} to {high:g}")
 
 
 def order_is_kept(source: ImageSource) -> None:

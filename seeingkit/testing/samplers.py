@@ -1,0 +1,149 @@
+"""Checks of samplers (tier 1), as ``seeingkit.contracts`` promises them.
+
+Guarantee: a sampler that passes gives the same image for the same (seed, index, label) in any
+batch: bit for bit in equal batches (on the CPU), within ``BATCH_TOLERANCE`` in others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..contracts import Latent, Sampler
+from ..errors import UsageError
+from .checks import (
+    BATCH_TOLERANCE,
+    Check,
+    named,
+    repeat_tolerance,
+    require,
+    require_json,
+    require_same,
+)
+
+ROWS = 3
+
+
+def _labels(sampler: Sampler, indices: Sequence[int]) -> list[int] | None:
+    """A label for each index, so that a row keeps its label in any batch."""
+    classes = len(sampler.info.class_names)
+    return [i % classes for i in indices] if classes else None
+
+
+def draw(sampler: Sampler, indices: Sequence[int] = range(ROWS), seed: int = 0) -> Latent:
+    """Latents of some indices, with labels where the model needs them."""
+    return sampler.latents(indices, seed=seed, labels=_labels(sampler, indices))
+
+
+def network(sampler: Sampler) -> nn.Module | None:
+    """The network, if the sampler shows it as ``module``."""
+    module = getattr(sampler, "module", None)
+    return module if isinstance(module, nn.Module) else None
+
+
+def identity_is_json(sampler: Sampler) -> None:
+    """What the images depend on can be written down and compared."""
+    require_json(sampler.info.identity(), "info.identity()")
+    require(sampler.info.resolution > 0, f"resolution is {sampler.info.resolution}")
+    require(len(sampler.info.latent) > 0, "info.latent names no random input")
+
+
+def latents_by_index(sampler: Sampler) -> None:
+    """Row k of the latents depends on (seed, indices[k]) only, in any order and any split."""
+    indices = [4, 0, 1027, 2]
+    together = draw(sampler, indices)
+    for part in sampler.info.latent:
+        require(part.name in together, f"latent {part.name!r} is declared but not drawn")
+        value = together[part.name]
+        require(
+            value.dtype == torch.float32 and tuple(value.shape) == (len(indices), *part.shape),
+            f"latent {part.name!r} is {value.dtype} {tuple(value.shape)}, "
+            f"declared (N, {', '.join(map(str, part.shape))}) float32",
+        )
+        require(value.device.type == "cpu", f"latent {part.name!r} is on {value.device}")
+    splits = {"reversed": indices[::-1], "alone": [1027], "split in two": indices[1:3]}
+    for how, some in splits.items():
+        again = draw(sampler, some)
+        for name, value in together.items():
+            rows = value[[indices.index(i) for i in some]]
+            require_same(again[name], rows, f"latent {name!r} drawn {how}")
+    other = draw(sampler, indices, seed=12345)
+    for part in sampler.info.latent:
+        value = together[part.name]
+        require(not torch.equal(value, other[part.name]), f"{part.name!r} ignores the seed")
+        require(not torch.equal(value[0], value[1]), f"{part.name!r} ignores the index")
+
+
+def label_policy(sampler: Sampler) -> None:
+    """Labels given are used; without any, a conditional model refuses or draws them by index."""
+    classes, indices = len(sampler.info.class_names), range(ROWS)
+    if not classes:
+        require("label" not in sampler.latents(indices), "draws labels but declares no classes")
+        return
+    label = draw(sampler)["label"]
+    require(
+        label.dtype == torch.int64 and label.tolist() == _labels(sampler, indices),
+        f"labels {_labels(sampler, indices)} became {label.dtype} {label.tolist()}",
+    )
+    try:
+        drawn = sampler.latents(indices)["label"]
+    except UsageError:
+        pass
+    else:
+        alone = torch.cat([sampler.latents([i])["label"] for i in indices])
+        require_same(alone, drawn, "labels drawn one by one")
+        require(bool(((drawn >= 0) & (drawn < classes)).all()), f"draws labels {drawn.tolist()}")
+    if classes > 1:
+        first = {**draw(sampler), "label": torch.zeros(ROWS, dtype=torch.int64)}
+        second = {**first, "label": torch.ones(ROWS, dtype=torch.int64)}
+        require(not torch.equal(sampler(first), sampler(second)), "images ignore the label")
+
+
+def image_format(sampler: Sampler) -> None:
+    """Images are finite float32 RGB (N, 3, R, R) without history, from a frozen model in eval."""
+    images = sampler(draw(sampler))
+    size = sampler.info.resolution
+    require(
+        tuple(images.shape) == (ROWS, 3, size, size),
+        f"images are {tuple(images.shape)}, declared ({ROWS}, 3, {size}, {size})",
+    )
+    require(images.dtype == torch.float32, f"images are {images.dtype}, not float32")
+    require(bool(torch.isfinite(images).all()), "images hold NaN or Inf")
+    require(not images.requires_grad, "images carry a gradient by default")
+    module = network(sampler)
+    if module is not None:
+        training = [name or "the network" for name, m in module.named_modules() if m.training]
+        require(not training, f"{', '.join(training[:1])} is in training mode")
+        wanted = [name for name, p in module.named_parameters() if p.requires_grad]
+        require(not wanted, f"parameter {', '.join(wanted[:1])} requires a gradient")
+
+
+def images_repeat(sampler: Sampler) -> None:
+    """The same latents give the same images, whatever was made in between."""
+    first = sampler(draw(sampler))
+    sampler(draw(sampler, range(10, 10 + ROWS)))
+    tolerance = repeat_tolerance(first.device)
+    require_same(sampler(draw(sampler)), first, "the same latents again", tolerance)
+
+
+def batch_invariance(sampler: Sampler) -> None:
+    """A row alone and among others gives one image, within ``BATCH_TOLERANCE``."""
+    together = sampler(draw(sampler))
+    for i in range(ROWS):
+        alone = sampler(draw(sampler, [i]))
+        require_same(alone, together[i : i + 1], f"row {i} alone", BATCH_TOLERANCE)
+
+
+def sampler_checks() -> list[tuple[str, Check[Sampler]]]:
+    """Name and function of each check of tier 1; a function raises AssertionError on failure."""
+    functions = (
+        identity_is_json,
+        latents_by_index,
+        label_policy,
+        image_format,
+        images_repeat,
+        batch_invariance,
+    )
+    return [named(function) for function in functions]
