@@ -10,7 +10,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,18 @@ from .comparison import Comparison, compare
 from .config import Config, make_config
 from .contracts import ImageSource, Segmenter
 from .devices import resolve_device
-from .errors import UnknownNameError, UsageError
+from .errors import UnknownNameError
 from .examples import fill_gallery
 from .exporting import write_classes, write_images
-from .loading import choose, load_generator, load_segmenter
+from .loading import Choice, choose, load_generator, load_segmenter
 from .registry import registry
 from .results import Manifest
 from .rundir import RunDirectory
-from .sources import SamplerSource, open_images, select
+from .sources import SamplerSource, open_images
 from .sources.preprocess import find_preset
 from .specs import DataSpec
 from .tallies import ChunkStore, Tally, tally
+from .tallies.counting import narrowed
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def execute(
 ) -> Analysis:
     """Run a config from images to report; finished chunks of an earlier run are used."""
     real = open_side(config.real, config)
-    _check_names(config)
+    choices = _check_names(config)
     run = RunDirectory.for_config(config, out)
     clock = _Clock()
     manifest = _manifest(config)
@@ -151,6 +152,7 @@ def execute(
             level=config.level,
             permutations=config.permutations,
         )
+        comparison = _named(comparison, choices)
     with clock.time("report"):
         run.write_json("results.json", comparison.to_dict())
         write_classes(run.path / "classes.parquet", comparison.results)
@@ -198,18 +200,19 @@ def tally_side(config: Config, *, store: ChunkStore | str | Path | None = None) 
 # -------------------------------------------------------------------------------------- the steps
 
 
-def _check_names(config: Config) -> None:
+def _check_names(config: Config) -> dict[str, Choice]:
     """Find wrong names, options and missing files before anything is loaded or written."""
     domain = config.real if data_spec(config.real) else None
+    choices = {}
     if config.command == "analyze" or is_generator(config.generated):
-        choose(
+        choices["generator"] = choose(
             "gan",
             config.generated,
             weights=config.weights,
             domain=domain,
             options=config.gan_options,
         )
-    choose(
+    choices["segmenter"] = choose(
         "segmenter",
         config.segmenter,
         weights=config.segmenter_weights,
@@ -218,6 +221,18 @@ def _check_names(config: Config) -> None:
     )
     find_preset(config.preset)
     resolve_device(config.device)
+    return choices
+
+
+def _named(comparison: Comparison, choices: dict[str, Choice]) -> Comparison:
+    """Say in the results which registered weights were used, and under which licence."""
+    update = {}
+    for role, choice in choices.items():
+        record = getattr(comparison.results, role)
+        if record is not None:
+            licence = choice.weights_spec.licence if choice.weights_spec else record.licence
+            update[role] = record.model_copy(update={"name": choice.name, "licence": licence})
+    return replace(comparison, results=comparison.results.model_copy(update=update))
 
 
 def _segmenter(config: Config) -> Segmenter:
@@ -257,14 +272,7 @@ def open_side(
     whole = open_images(name, preset=preset, **options)
     spec = data_spec(name)
     wanted = n or config.n or min(len(whole), spec.n if spec else 10_000)
-    if config.n is not None and config.n > len(whole) and not hasattr(whole, "first"):
-        raise UsageError(f"{name}: has {len(whole)} images, --n asks for {config.n}")
-    if hasattr(whole, "first"):  # an endless source: more images keep the first ones
-        first: ImageSource = whole.first(wanted)
-        return first
-    if wanted >= len(whole):
-        return whole
-    return select(whole, wanted, config.seed)
+    return narrowed(whole, wanted, config.seed)
 
 
 def is_generator(name: str, *, given_weights: bool = False) -> bool:

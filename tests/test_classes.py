@@ -86,13 +86,26 @@ def test_p_values_are_valid_under_the_null() -> None:
         assert (found <= level).mean() <= level + 3 * np.sqrt(level * (1 - level) / 400)
     assert class_p_value(np.zeros(4), np.zeros(5)) == 1
     assert class_p_value(np.ones(4), np.ones(5)) == 1
+    assert class_p_value(np.ones(4), np.zeros(5)) == 0
+    assert class_p_value(np.ones(1), np.zeros(5)) == 1
 
 
-def test_presence_p_is_fishers() -> None:
-    x, y = np.array([1.0] * 8 + [0] * 2), np.array([1.0] * 1 + [0] * 9)
-    fisher = stats.fisher_exact([[8, 2], [1, 9]]).pvalue
-    area = stats.mannwhitneyu(x, y).pvalue
-    assert class_p_value(x, y) == pytest.approx(2 * min(fisher, area))
+def test_p_is_welchs_closed_form() -> None:
+    # Means 2 and 0, variances 2/(n) on one side and 0 on the other: t = 2 / sqrt(4/3 / 4), 3 df.
+    x, y = np.array([1.0, 3, 1, 3]), np.zeros(9)
+    t = 2 / np.sqrt(x.var(ddof=1) / 4)
+    assert class_p_value(x, y) == pytest.approx(2 * stats.t.sf(t, 3))
+
+
+def test_specks_are_no_loss_of_area() -> None:
+    # Every generated image has a speck of person: presence and ranks differ, area does not.
+    real, generated = scenes(500, 0.2, 1), scenes(500, 0.2, 2)
+    generated[:, 2] += 2e-5
+    generated[:, 1] -= 2e-5
+    records = compare_classes(100 * real, 100 * generated, [(n.name, "object") for n in NAMES])
+    person = next(r for r in records if r.label == "person")
+    assert person.generated_presence == 1
+    assert person.verdict == "no evidence"
 
 
 def test_q_values_are_benjamini_hochberg() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -17,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seeingkit import Tally, tally
-from seeingkit.errors import ImageError, ModelError, TallyError
+from seeingkit.errors import ImageError, ModelError, TallyError, UsageError
 from seeingkit.tallies import ChunkStore, TallyIdentity, counting
 from seeingkit.tallies import chunks as chunk_files
 
-from .toys import LevelSegmenter, Noise
+from .toys import FlatSampler, LevelSegmenter, Noise
 
 
 @pytest.fixture
@@ -98,6 +99,23 @@ def test_bad_images_are_named_and_left_out(tmp_path: Path) -> None:
         tally(Noise(2, bad=[0, 1]), LevelSegmenter(), store=tmp_path)
     with pytest.raises(TallyError, match="no images"):
         tally(Noise(0), LevelSegmenter(), store=tmp_path)
+
+
+def test_n_images_of_a_source_and_of_a_generator(tmp_path: Path) -> None:
+    found = tally(Noise(30), LevelSegmenter(), n=12, seed=3, store=tmp_path)
+    order = list(range(30))
+    random.Random(3).shuffle(order)
+    assert found.ids == tuple(f"noise-{k}" for k in order[:12])
+    with pytest.raises(UsageError, match="30 images, fewer than the 31 asked for"):
+        tally(Noise(30), LevelSegmenter(), n=31, store=tmp_path)
+    flat = FlatSampler()
+    drawn = tally(flat, LevelSegmenter(), n=5, seed=2, store=tmp_path)
+    assert drawn.ids == tuple(f"seed2-{k:06d}" for k in range(5))
+    brightness = flat(flat.latents(range(5), seed=2))[:, 0, 0, 0]
+    expected = [1 + (v > -1 / 3) + (v > 1 / 3) for v in brightness.tolist()]
+    assert [int(np.argmax(row)) for row in drawn.fractions()] == expected
+    with pytest.raises(UsageError, match="say how many images"):
+        tally(flat, LevelSegmenter(), store=tmp_path)
 
 
 def test_out_of_memory_halves_the_batch_and_changes_nothing(tmp_path: Path) -> None:

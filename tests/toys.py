@@ -9,8 +9,12 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import (
+    GeneratorInfo,
     ImageSource,
     Label,
+    Latent,
+    LatentSpec,
+    Sampler,
     Segmenter,
     SegmenterInfo,
     Skipped,
@@ -60,3 +64,13 @@ class Noise(ImageSource):
 
     def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
         return super().load(indices)
+
+
+class FlatSampler(Sampler):
+    """A picture of one brightness: tanh of the latent's only number."""
+
+    def __init__(self) -> None:
+        self.info = GeneratorInfo(family="flat", resolution=8, latent=(LatentSpec(shape=(1,)),))
+
+    def __call__(self, latent: Latent) -> Tensor:
+        return torch.tanh(latent["z"]).reshape(-1, 1, 1, 1).expand(-1, 3, 8, 8).clone()

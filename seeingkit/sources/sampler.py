@@ -192,12 +192,13 @@ class SamplerSource(ImageSource):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        """Name, kind, number of images, seed, preset and fingerprint."""
+        """Name, kind, number of images, seed, preset, fingerprint, and what the generator is."""
         return {
             **super().describe(),
             "kind": self.kind,
             "seed": self.seed,
             "preset": self.preset.name,
+            "generator": {**self.sampler.info.model_dump(mode="json"), "name": self.name},
         }
 
 

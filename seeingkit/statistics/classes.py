@@ -2,9 +2,11 @@
 
 For each label: mean area and presence on both sides; the relative difference
 (generated − real) / real (Bau et al. 2019, figure 4; ``fsd.py``) with a 95 % interval by Fieller's
-theorem for a ratio of independent means; a p-value that looks at presence (Fisher's exact test) and
-at area (Mann-Whitney with ties, zeros included), the smaller one doubled for having looked twice; a
-q-value by Benjamini & Hochberg 1995 over all labels that occur at all.
+theorem for a ratio of independent means; the p-value of Welch's test that the mean areas are equal
+(Welch 1947); a q-value by Benjamini & Hochberg 1995 over all labels that occur at all.
+
+Why a test of means and not of ranks or of presence: the claim is about area, and a segmenter strews
+specks of a few pixels over blurred images, which change ranks and presence but no area to speak of.
 """
 
 from __future__ import annotations
@@ -45,15 +47,22 @@ def fieller_interval(
 
 
 def class_p_value(real: NDArray[np.float64], generated: NDArray[np.float64]) -> float:
-    """Two-sided p of "this label is drawn alike on both sides"; 1 where nothing varies."""
-    a, b = int((real > 0).sum()), int((generated > 0).sum())
-    if len(real) == 0 or len(generated) == 0 or a + b == 0:
+    """Two-sided p of "the mean area is equal" (Welch's t); 1 where nothing varies.
+
+    Two sides that never vary but differ (all of one label against none) give 0.
+    """
+    n, m = len(real), len(generated)
+    difference = float(real.mean() - generated.mean()) if n and m else 0.0
+    if min(n, m) < 2 or difference == 0:
         return 1.0
-    presence = stats.fisher_exact([[a, len(real) - a], [b, len(generated) - b]]).pvalue
-    if np.ptp(np.concatenate([real, generated])) == 0:
-        return 1.0
-    area = stats.mannwhitneyu(real, generated, alternative="two-sided").pvalue
-    return float(min(1.0, 2 * min(presence, area)))
+    if real.var() == 0 and generated.var() == 0:
+        return 0.0
+    test = stats.ttest_ind_from_stats(
+        *(real.mean(), real.std(ddof=1), n),
+        *(generated.mean(), generated.std(ddof=1), m),
+        equal_var=False,
+    )
+    return float(test.pvalue)
 
 
 def compare_classes(

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from ..caching import cache_folder
-from ..contracts import ImageSource, Segmenter, Skipped
+from ..contracts import ImageSource, Sampler, Segmenter, Skipped
 from ..errors import ImageError, ModelError, TallyError, UsageError
 from ..processes import rank, world
 from ..progress import progress_bar
+from ..sources import SamplerSource, select
 from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
 from .table import Tally, TallyIdentity
 
@@ -29,9 +30,11 @@ Loaded = tuple[list[int], Tensor | None, list[int], list[Skipped]]
 
 
 def tally(
-    source: ImageSource,
+    source: ImageSource | Sampler,
     segmenter: Segmenter,
     *,
+    n: int | None = None,
+    seed: int = 0,
     store: ChunkStore | str | Path | None = None,
     preset: dict[str, Any] | None = None,
     batch_size: int = 16,
@@ -41,8 +44,11 @@ def tally(
     """Count the labels of every image of a source.
 
     Args:
-        source: what to look at; its length is the number of images.
+        source: what to look at, or a generator, whose images then go through preset ``paper``.
         segmenter: gives every pixel a label.
+        n: take only this many: the first ones of a generator or of an endless source, else a
+            choice drawn with ``seed`` (as the paper's code draws it). None: all there are.
+        seed: of that choice, or of a generator's latents.
         store: where chunks go; default: the cache folder (``SEEINGKIT_CACHE``).
         preset: how the source prepared the images (part of the identity); default: the source's.
         batch_size: images segmented at once; halved when memory runs out. The tally does not depend
@@ -55,6 +61,7 @@ def tally(
         TallyError: the source is empty, or no image could be read.
         ModelError: the segmenter gave labels outside its vocabulary, or memory ran out at batch 1.
     """
+    source = narrowed(source, n, seed)
     if len(source) == 0:
         raise TallyError(f"{source.name}: there are no images to tally")
     if batch_size < 1:
@@ -104,6 +111,25 @@ def tally(
         found.skipped,
         record,
     )
+
+
+def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSource:
+    """The first n images of what has no end, n drawn ones of what has, or all.
+
+    Raises:
+        UsageError: a generator without n, or more images than there are.
+    """
+    if isinstance(source, Sampler):
+        if n is None:
+            raise UsageError(f"{source.info.family}: say how many images to generate (n)")
+        return SamplerSource(source, n, seed)
+    if n is None or n == len(source):
+        return source
+    first = getattr(source, "first", None)  # endless: more images keep the first ones
+    if first is not None:
+        found: ImageSource = first(n)
+        return found
+    return select(source, n, seed)
 
 
 def default_store() -> Path:
