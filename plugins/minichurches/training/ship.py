@@ -1,6 +1,6 @@
 """Writes ``weights/shipped.json``: name, size and hash of every network that ships.
 
-    python -m seeingkit_plugins.minichurches.training.ship
+python -m seeingkit_plugins.minichurches.training.ship
 """
 
 from __future__ import annotations
