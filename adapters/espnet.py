@@ -212,7 +212,7 @@ def read_weights(weights: Path | None, family: str) -> WeightsFile:
         WeightsError: it cannot be read, or holds NaN.
     """
     if weights is None:
-        raise MissingWeightsError(f"{family} has no weights of its own; name a file: {family}:FILE")
+        raise MissingWeightsError(f"{family} has no weights of its own; give a weights file")
     return read_state_dict(weights)
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seeingkit.accuracy import confusion, intersection_over_union, mean_iou, pixel_accuracy
@@ -42,6 +42,7 @@ def test_types_may_differ() -> None:
     assert torch.equal(small, confusion(PREDICTED, TRUTH, 4, ignore=255))
 
 
+@settings(deadline=None)  # a busy machine is not a fault
 @given(
     st.integers(1, 5).flatmap(
         lambda labels: st.tuples(
@@ -77,6 +78,7 @@ def test_parts_add_up_and_agree_with_plain_counting(
     assert 0 <= mean_iou(whole) <= 1
 
 
+@settings(deadline=None)  # a busy machine is not a fault
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=20))
 def test_the_truth_itself_is_perfect(numbers: list[int]) -> None:
     matrix = confusion(torch.tensor(numbers), torch.tensor(numbers), 4)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from seeingkit.errors import (
     UnsafeFileError,
     UsageError,
 )
+from seeingkit.testing import check_segmenter
 from seeingkit_adapters import espnet, espnetv2
 from seeingkit_adapters.catalog import ESPNetOptions, ESPNetV2Options
 from seeingkit_adapters.espnet import PixelClassifier, Preparation
@@ -97,6 +98,7 @@ def small(request: pytest.FixtureRequest, tmp_path_factory: Any) -> PixelClassif
 # ------------------------------------------------------------------------------------ the networks
 
 
+@settings(deadline=None)  # a busy machine is not a fault
 @given(st.integers(1, 4), st.sampled_from([3, 5, 7, 9, 11, 13]))
 def test_rates_fall_back_to_one_beyond_the_reach(branches: int, reach: int) -> None:
     found = rates(branches, reach)
@@ -259,7 +261,7 @@ def test_replicated_keys_and_missing_batch_counters_are_taken(tmp_path: Path) ->
 def test_weights_must_be_named_exist_and_be_tensors(
     load: Callable[..., PixelClassifier], tmp_path: Path
 ) -> None:
-    with pytest.raises(MissingWeightsError, match="name a file"):
+    with pytest.raises(MissingWeightsError, match="give a weights file"):
         load(None)
     with pytest.raises(MissingWeightsError, match="no such weights file"):
         load(tmp_path / "none.pth")
@@ -343,6 +345,7 @@ def test_small_pictures_are_enlarged_and_sides_rounded(
     assert PLAIN.grid(height, width) == grid
 
 
+@settings(deadline=None)  # a busy machine is not a fault
 @given(st.integers(1, 900), st.integers(1, 900))
 def test_the_grid_is_the_nearest_multiple(height: int, width: int) -> None:
     rows, columns = dataclasses.replace(PLAIN, shortest=1).grid(height, width)
@@ -364,6 +367,10 @@ def test_preparation_by_hand() -> None:
 
 
 # ------------------------------------------------------------------------ what every segmenter owes
+
+
+def test_conformance(small: PixelClassifier) -> None:
+    check_segmenter(small)
 
 
 def test_labels_have_the_size_of_the_image(small: PixelClassifier) -> None:
@@ -525,7 +532,8 @@ def church_shares(segmenter: PixelClassifier, shared: Path, kind: str, side: int
     images = torch.cat([photograph(p, side) for p in sorted(folder.rglob(f"*_{kind}.png"))])
     assert len(images) == 13
     counts = segmenter.statistics(images).sum(dim=0)
-    return counts / counts.sum() * 100
+    shares: Tensor = counts / counts.sum() * 100
+    return shares
 
 
 @pytest.mark.parametrize("column", [0, 1], ids=["target", "reconst"])

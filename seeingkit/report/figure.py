@@ -237,7 +237,8 @@ def _area_panel(alt: Any, base: Any, wide: bool, legend: Any) -> Any:
         below="datum.generated < area_floor",
     )
     axis = alt.Axis(
-        title="area, % of image", grid=True, labelOverlap="parity", labelSeparation=6,
+        title="area, % of image", grid=True, labelOverlap="parity", labelSeparation=2,
+        labelFlush=False,
         labelExpr="datum.value >= 0.001 ? format(datum.value, '~g') : format(datum.value, '.0e')",
         values=[10.0**k for k in range(-7, 3)],
     )  # fmt: skip
