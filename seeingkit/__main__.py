@@ -18,13 +18,14 @@ def main() -> None:
         _say(f"seeingkit: {error}")
         code = error.exit_code
     except KeyboardInterrupt:
-        _say("seeingkit: interrupted; the same command continues where this stopped")
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone; nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.DONE
     except Exception as error:
         code = _framework(error)
+    if code == ExitCode.INTERRUPTED:  # the command-line library may have caught it for us
+        _say("seeingkit: interrupted; the same command continues where this stopped")
     sys.exit(int(code or 0))
 
 
@@ -40,7 +41,6 @@ def _framework(error: Exception) -> int:
     if code is not None:
         return int(code)
     if type(error).__name__ == "Abort":
-        _say("seeingkit: interrupted; the same command continues where this stopped")
         return 130
     if os.environ.get("SEEINGKIT_DEBUG"):
         raise error

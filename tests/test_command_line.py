@@ -170,6 +170,18 @@ def test_listings(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
         assert name in help_text
 
 
+def test_an_interrupted_run_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seeingkit.analysis.tally_side", interrupted)
+    code, out, err = command("tally", "minichurches", capsys=capsys, monkeypatch=monkeypatch)
+    assert (code, out) == (130, "")
+    assert err == "seeingkit: interrupted; the same command continues where this stopped\n"
+
+
 def test_processes_share_a_tally(place: Path) -> None:
     words = ["tally", "minichurches", "--n", "8", "--json"]
     helper = seeingkit(*words, cwd=place, RANK="0", WORLD_SIZE="1")

@@ -104,6 +104,8 @@ def test_properties(case: tuple[int, int, int, int]) -> None:
 def test_public_function_takes_fractions_and_tallies() -> None:
     a, b = tallies(60, 50, 8, 8, seed=1)
     by_rows = fsd(a / 100, b / 100)
+    assert by_rows.to_dict() == {**by_rows._asdict(), "unit": "percent^2"}
+    assert f"{by_rows.value:.4g}" in by_rows._repr_html_()
     assert by_rows.value == pytest.approx(fsd_of_rows(a, b).value, rel=1e-9)
     assert fsd(Tally.from_fractions(a / 100), Tally.from_fractions(b / 100)) == by_rows
 

@@ -30,6 +30,16 @@ class FSD(NamedTuple):
     mean_term: float
     cov_term: float
 
+    def to_dict(self) -> dict[str, float | str]:
+        """The keys of ``results.json``."""
+        return {**self._asdict(), "unit": "percent^2"}
+
+    def _repr_html_(self) -> str:
+        return (
+            f"FSD <b>{self.value:.4g}</b> percent² "
+            f"(mean {self.mean_term:.4g} + covariance {self.cov_term:.4g})"
+        )
+
 
 class Moments(NamedTuple):
     """Mean (L,) and covariance (L, L) with ddof 1 of n rows."""
