@@ -24,6 +24,7 @@ from .examples import fill_gallery
 from .exporting import write_classes, write_images
 from .loading import Choice, choose, load_generator, load_segmenter
 from .registry import registry
+from .report import rebuild_report
 from .results import Manifest
 from .rundir import RunDirectory
 from .sources import SamplerSource, open_images
@@ -168,16 +169,8 @@ def execute(
         }
     )
     run.write_json("manifest.json", manifest.model_dump(mode="json"))
-    write_report(run)
+    rebuild_report(run.path)
     return Analysis(run, comparison)
-
-
-def write_report(run: RunDirectory) -> Path:
-    """(Re)write the report of a run from its files."""
-    from .report import Gallery
-    from .report import write_report as write
-
-    return write(run.path, run.results(), run.manifest(), Gallery.load(run.path))
 
 
 def share(config: Config, *, store: ChunkStore | str | Path | None = None) -> None:

@@ -48,7 +48,8 @@ class Comparison:
     @property
     def omitted(self) -> list[str]:
         """Names of the classes that are missing, by real area, largest first."""
-        return [c.label for c in self.results.classes if c.omitted]
+        nothing = 0 if self.real.vocabulary.has_background else None
+        return [c.label for c in self.results.classes if c.omitted and c.index != nothing]
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of ``results.json``."""

@@ -13,11 +13,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from .config import Config, read_config
 from .errors import RunError
-from .results import SCHEMA_VERSION, Manifest, Results
 
 
 class RunDirectory:
@@ -61,33 +58,6 @@ class RunDirectory:
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(path)
         return path
-
-    def results(self) -> Results:
-        """The results stored here."""
-        return Results.model_validate(self._read("results.json"))
-
-    def manifest(self) -> Manifest:
-        """The manifest stored here."""
-        try:
-            return Manifest.model_validate(self._read("manifest.json"))
-        except ValidationError as error:
-            raise RunError(
-                f"{self.path}/manifest.json: damaged, {error.error_count()} errors"
-            ) from error
-
-    def _read(self, name: str) -> dict[str, Any]:
-        path = self.path / name
-        try:
-            loaded = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RunError(f"{path}: cannot be read ({error.strerror}); is this a run?") from error
-        except ValueError as error:
-            raise RunError(f"{path}: damaged JSON ({error})") from error
-        if not isinstance(loaded, dict) or loaded.get("schema_version") != SCHEMA_VERSION:
-            raise RunError(
-                f"{path}: not schema version {SCHEMA_VERSION}; use the version that wrote it"
-            )
-        return loaded
 
 
 def _slug(text: str) -> str:

@@ -127,7 +127,7 @@ def test_tally_names_what_it_skipped_and_exits_with_3(place: Path) -> None:
         (["analyze", "--weights", "none.pth"], 1, "none.pth: no such weights file"),
         (["analyze", "--config", "none.json"], 1, "none.json: cannot be read"),
         (["compare", "a"], 2, "generated"),
-        (["report", "."], 1, "results.json: cannot be read"),
+        (["report", "."], 1, "cannot read results.json"),
         (["nonsense"], 2, "nonsense"),
         (["ls", "cats"], 2, "cats"),
     ],

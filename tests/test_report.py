@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -238,6 +238,7 @@ def test_quantities(call: str, text: str) -> None:
     assert call.replace(words.NBSP, " ") == text
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=1e-12, max_value=100), st.floats(min_value=-1, max_value=1e6))
 def test_rounding_reaches_no_bound(percent: float, relative: float) -> None:
     assert float(words.area(percent).split(words.NBSP)[0].replace("−", "-")) > 0
@@ -438,6 +439,7 @@ def test_choice_of_classes() -> None:
     assert choose_classes(church_results(classes=calm)) == ["b", "a"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([0.0, 0.0, 0.5, 1.0, 7.0]), max_size=40),
     st.integers(0, 14),

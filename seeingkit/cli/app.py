@@ -217,10 +217,9 @@ def report(
     json: Json = False,
 ) -> int:
     """Write the report of a finished run again, from its files."""
-    from ..analysis import write_report
-    from ..rundir import RunDirectory
+    from ..report import rebuild_report
 
-    path = write_report(RunDirectory(run))
+    path = rebuild_report(run)
     if json:
         print_json({"report": str(path)})
     else:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ..errors import RunError
-from ..results import Manifest, ModelRecord, Results, SourceRecord
+from ..results import SCHEMA_VERSION, Manifest, ModelRecord, Results, SourceRecord
 from .figure import LABELS, build_chart, figure_rows, write_figures
 from .galleries import FOLDER, Gallery
 from .summary import is_background, judged, summarise
@@ -115,15 +115,25 @@ def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
         RunError: naming the file that is missing or does not fit.
     """
     loaded: list[Any] = []
-    for name, model in (("results.json", Results), ("manifest.json", Manifest)):
+    models: dict[str, type[Results | Manifest]] = {
+        "results.json": Results,
+        "manifest.json": Manifest,
+    }
+    for name, model in models.items():
         try:
-            loaded.append(model.model_validate_json((run_dir / name).read_bytes()))
+            record = model.model_validate_json((run_dir / name).read_bytes())
         except OSError as error:
             raise RunError(f"cannot read {run_dir / name}: {error.strerror}") from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the whole file"
             raise RunError(f"{run_dir / name} does not fit at {where}: {first['msg']}") from error
+        if record.schema_version != SCHEMA_VERSION:
+            raise RunError(
+                f"{run_dir / name} has schema_version {record.schema_version}, this version reads "
+                f"{SCHEMA_VERSION}: use the version that wrote it"
+            )
+        loaded.append(record)
     gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
     return write_report(run_dir, loaded[0], loaded[1], gallery, sections=sections)
 
