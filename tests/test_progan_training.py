@@ -72,7 +72,7 @@ def test_discriminator_sees_the_spread_of_a_batch() -> None:
     same = discriminator(one.expand(4, -1, -1, -1))
     torch.testing.assert_close(same, same[:1].expand(4))
     mixed = discriminator(torch.cat([one, torch.randn(3, 3, 16, 16)]))
-    assert abs(float(mixed[0] - same[0])) > 1e-4
+    assert abs((mixed[0] - same[0]).item()) > 1e-4
 
 
 def test_pictures_are_boxed_down_and_faded() -> None:
@@ -144,8 +144,8 @@ def test_command_trains_publishes_and_the_adapter_reads_it(tmp_path: Path) -> No
     generator = load(folder / "progan-minichurches-64.safetensors", ProGANOptions(clamp=False))
     assert generator.info.resolution == 16 and generator.info.licence == "MIT"
     exact = load(run / "progan.safetensors", ProGANOptions(clamp=False))
-    z = {"z": torch.randn(4, 6)}
-    torch.testing.assert_close(generator(z), exact(z), rtol=0, atol=2e-2)
+    for key, value in exact.module.state_dict().items():
+        assert torch.equal(generator.module.state_dict()[key], value.half().float()), key
     lines = (folder / "progan-minichurches-64.log.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["images"] > 0
     assert (run / "samples.png").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,18 @@ from . import HELDOUT_SEED, TRAIN_SEED
 RESOLUTION = 64
 # What a scene is built on: still there, in a scene, where something is smeared over it.
 _BROAD = ("building", "sky", "tree", "grass", "road", "sidewalk", "earth", "mountain", "water")
+
+
+def labels_text() -> str:
+    """The ``labels.json`` of the church world."""
+    parts = {
+        owner: ["-", *OBJECT_PARTS[owner]] for owner in sorted(OBJECT_PARTS, key=OBJECTS.index)
+    }
+    file = {
+        "object": list(OBJECTS), "scene": [], "material": [], "part": list(PARTS),
+        "object_part": parts,
+    }  # fmt: skip
+    return json.dumps(file)
 
 
 def scenes(seed: int, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:

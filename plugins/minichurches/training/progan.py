@@ -172,8 +172,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _work(rank: int, plan: Plan, args: argparse.Namespace, cache: Path, meeting: Path) -> None:
-    torch.set_num_threads(1)
     if args.workers > 1:
+        torch.set_num_threads(1)
         dist.init_process_group(
             "gloo", init_method=f"file://{meeting.absolute()}", rank=rank, world_size=args.workers
         )

@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shlex
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,7 +42,7 @@ from seeingkit_plugins.minichurches.scenes import (
 )
 
 from . import HELDOUT_SEED, TRAIN_SEED
-from .labelled import augment, class_weights, evaluate, scenes, smear
+from .labelled import augment, class_weights, evaluate, labels_text, scenes, smear
 
 SEGSIZE = 256  # the finest pyramid level is then 64 x 64: one logit for each pixel
 ENCODER = EncoderLayout((8, 16, 16), "basic", (32, 48, 64, 96), (1, 2, 2, 2))
@@ -89,18 +87,6 @@ class Plan:
             return self.rate * progress / self.warmup
         fall = (progress - self.warmup) / (1 - self.warmup)
         return self.rate * max(0.5 * (1 + math.cos(math.pi * fall)), 1e-3)
-
-
-def labels_text() -> str:
-    """The ``labels.json`` of the church world."""
-    parts = {
-        owner: ["-", *OBJECT_PARTS[owner]] for owner in sorted(OBJECT_PARTS, key=OBJECTS.index)
-    }
-    file = {
-        "object": list(OBJECTS), "scene": [], "material": [], "part": list(PARTS),
-        "object_part": parts,
-    }  # fmt: skip
-    return json.dumps(file)
 
 
 def new_network(hierarchy: Hierarchy) -> UPerNet:
@@ -285,7 +271,10 @@ def main() -> None:
     parser.add_argument("--heldout", type=int, default=1000, help="validation scenes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    command = shlex.join(["python", "-m", __spec__.name, *sys.argv[1:]])
+    command = (
+        f"python -m {__spec__.name} --out RUN --images {arguments.images} --seed {arguments.seed}"
+        f" --threads {arguments.threads} --heldout {arguments.heldout}"
+    )
     run = Run(Plan(images=arguments.images, seed=arguments.seed), arguments.out, command)
     run.train()
     target = arguments.export or arguments.out / "upernet.safetensors"
