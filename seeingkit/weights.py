@@ -76,6 +76,8 @@ def read_state_dict(path: str | Path) -> WeightsFile:
     else:
         tensors = _unwrap(path, _torch_load(path, head))
     for key, tensor in tensors.items():
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise UnsafeFileError(f"{path}: refused, {key} claims more values than the file stores")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise StateMismatchError(f"{path}: {key} holds NaN or Inf; the file is damaged")
     return WeightsFile(path, tensors, metadata, file_sha256(path))

@@ -47,7 +47,7 @@ from seeingkit.testing import (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_thread(_two_threads: None) -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """The networks are tiny; more threads only wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

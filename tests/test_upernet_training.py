@@ -27,6 +27,10 @@ from seeingkit_plugins.minichurches.training.labelled import (
 SHIPPED = Path(minichurches.__file__).parent / "weights" / "upernet-minichurches-64.safetensors"
 
 
+def _log_lines() -> list[str]:
+    return SHIPPED.with_suffix(".log.jsonl").read_text(encoding="utf-8").splitlines()
+
+
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -134,7 +138,7 @@ def test_shipped_file_reads_scenes_it_has_not_seen() -> None:
 
 
 def test_shipped_log_names_the_seed_and_the_numbers() -> None:
-    records = [json.loads(line) for line in SHIPPED.with_suffix(".log.jsonl").open()]
+    records = [json.loads(line) for line in _log_lines()]
     assert records[0]["train_seed"] != records[0]["heldout_seed"]
     plain = [record for record in records if record.get("sigma") == 0.0][-1]
     assert plain["scenes"] == 1000

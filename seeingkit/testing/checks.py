@@ -17,8 +17,11 @@ from torch import Tensor
 T = TypeVar("T")
 Check = Callable[[T], None]
 
-BATCH_TOLERANCE = 1e-5
-"""Largest difference between a row alone and in a batch, as a share of max(1, max |x|)."""
+BATCH_TOLERANCE = 1e-4
+"""Largest difference between a row alone and in a batch, as a share of max(1, max |x|).
+
+Float32 kernels sum in another order for another batch size; the golden fixtures allow as much.
+"""
 
 
 def require(holds: bool, message: str) -> None:
