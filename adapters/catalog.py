@@ -83,6 +83,7 @@ def seeingkit_register(register: Register) -> None:
             licence="own code, MIT",
             target="seeingkit_adapters.upernet:load",
             options=UPerNetOptions,
+            default=True,
         )
     )
     register(

@@ -66,9 +66,9 @@ def analyze(
     """Compare a generator's images with real ones and write a report.
 
     Args:
-        gan: ``family`` or ``family:weights``; default: the data set's own, else ``progan``.
-        data: data set's name, path or glob; default: the embedded ``minichurches``.
-        segmenter: default: the data set's own, else ``upernet``.
+        gan: ``family`` or ``family:weights``; default: the data set's own.
+        data: data set's name, path or glob; default: the embedded data set.
+        segmenter: default: the data set's own, else the registered default.
         out: the run directory; default ``runs/<gan>-<data>-<key>``.
         store: where chunks of tallies are kept; default: the cache.
         settings: the other fields of ``seeingkit.config.Config`` (n, seed, preset, weights, …).
@@ -80,12 +80,12 @@ def plan_analysis(
     gan: str | None, data: str | None, *, segmenter: str | None = None, **settings: Any
 ) -> Config:
     """The full config of ``analyze``: what is not given comes from the data set's spec."""
-    data = data or "minichurches"
+    data = data or registry().default("data")
     spec = data_spec(data)
     if gan is None and spec is not None and spec.gan is not None:
         # A user's own weights replace the registered ones, not the family.
         gan = spec.gan.partition(":")[0] if settings.get("weights") else spec.gan
-    gan = gan or "progan"
+    gan = gan or registry().default("gan")
     return _config("analyze", spec, data, gan, segmenter, settings)
 
 
@@ -114,7 +114,7 @@ def _config(
         command=command,
         real=real,
         generated=generated,
-        segmenter=segmenter or "upernet",
+        segmenter=segmenter or registry().default("segmenter"),
         **settings,
     )
 

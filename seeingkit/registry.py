@@ -174,6 +174,18 @@ class Registry:
             what = "data set" if kind == "data" else kind
             raise UnknownNameError(what, name, known, hint if failed else "") from None
 
+    def default(self, kind: Kind) -> str:
+        """The name used when nobody gives one.
+
+        Raises:
+            UsageError: none is registered as the default of its kind, or more than one.
+        """
+        found = [s.name for s in self.specs(kind) if isinstance(s, _Loadable) and s.default]
+        if len(found) != 1:
+            several = f" ({', '.join(found)} all claim to be)" if found else ""
+            raise UsageError(f"there is no default {kind}{several}; name one with --{kind}")
+        return found[0]
+
     def preset(self, name: str) -> Preset:
         """The preprocessing preset of that name."""
         from .sources.preprocess import PRESETS

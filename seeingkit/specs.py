@@ -76,6 +76,7 @@ class Spec(BaseModel):
 
 class _Loadable(Spec):
     target: str
+    default: bool = False  # what is used when the user and the data set name none of this kind
     options: type[BaseModel] = Options
 
     @field_validator("target")

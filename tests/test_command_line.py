@@ -115,8 +115,9 @@ def test_tally_names_what_it_skipped_and_exits_with_3(place: Path) -> None:
     ("words", "code", "says"),
     [
         (["analyze", "--gan", "progn"], 2, "no gan named 'progn'; did you mean 'progan'"),
-        (["analyze", "--data", "nowhere/"], 1, "nowhere"),
-        (["analyze", "--data", "minichurche"], 1, "minichurches"),
+        (["analyze", "--data", "photos"], 2, "no default gan; name one with --gan"),
+        (["analyze", "--gan", "progan", "--data", "nowhere/"], 1, "nowhere"),
+        (["analyze", "--gan", "progan", "--data", "minichurche"], 1, "minichurches"),
         (["analyze", "--n", "1"], 2, "--n"),
         (["analyze", "--seed", "-1"], 2, "--seed"),
         (["analyze", "--device", "abacus"], 2, "no device named 'abacus'"),

@@ -34,6 +34,7 @@ def seeingkit_register(register: Register) -> None:
             licence="MIT",
             target=f"{PACKAGE}.dataset:load",
             options=SceneOptions,
+            default=True,
             preset="native",
             segmenter="upernet:minichurches",
             gan="progan:minichurches",
