@@ -23,6 +23,7 @@ from .errors import UnknownNameError
 from .examples import fill_gallery
 from .exporting import write_classes, write_images
 from .loading import Choice, choose, load_generator, load_segmenter
+from .progress import progress_bar
 from .registry import registry
 from .report import rebuild_report
 from .results import Manifest
@@ -169,7 +170,9 @@ def execute(
         }
     )
     run.write_json("manifest.json", manifest.model_dump(mode="json"))
-    rebuild_report(run.path)
+    with progress_bar("report", 1, "pages") as bar:
+        rebuild_report(run.path)
+        bar.advance(1)
     return Analysis(run, comparison)
 
 

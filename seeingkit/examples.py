@@ -11,6 +11,7 @@ import torch
 
 from .comparison import Comparison
 from .contracts import ImageSource, Segmenter
+from .progress import progress_bar
 from .report.galleries import (
     SIDES,
     Gallery,
@@ -42,24 +43,28 @@ def fill_gallery(
         side: {item: k for k, item in enumerate(source.ids)} for side, (_, source) in sides.items()
     }
     labelled: dict[tuple[Side, int], tuple[np.ndarray, np.ndarray]] = {}
+
+    def examples(index: int, side: Side) -> tuple[GalleryImage, ...]:
+        tally, source = sides[side]
+        areas = tally.sparse_percent(0)[:, [index]].toarray().ravel()
+        images = []
+        for row in pick_examples(areas, seed=seed, side=side):
+            item = tally.ids[row]
+            place = places[side][item]
+            if (side, place) not in labelled:
+                labelled[side, place] = _label(source, place, segmenter)
+            picture, labels = labelled[side, place]
+            images.append(GalleryImage(item, picture, labels, float(areas[row])))
+        return tuple(images)
+
+    chosen = choose_classes(comparison.results)
+    numbers = {record.label: record.index for record in comparison.results.classes}
     classes = []
-    records = {record.label: record for record in comparison.results.classes}
-    for label in choose_classes(comparison.results):
-        record = records[label]
-        shown: dict[Side, tuple[GalleryImage, ...]] = {}
-        for side in SIDES:
-            tally, source = sides[side]
-            areas = tally.sparse_percent(0)[:, [record.index]].toarray().ravel()
-            images = []
-            for row in pick_examples(areas, seed=seed, side=side):
-                item = tally.ids[row]
-                place = places[side][item]
-                if (side, place) not in labelled:
-                    labelled[side, place] = _label(source, place, segmenter)
-                picture, labels = labelled[side, place]
-                images.append(GalleryImage(item, picture, labels, float(areas[row])))
-            shown[side] = tuple(images)
-        classes.append(GalleryClass(record.label, record.index, shown["real"], shown["generated"]))
+    with progress_bar("examples", len(chosen), "classes") as bar:
+        for label in chosen:
+            real_ones, generated_ones = (examples(numbers[label], side) for side in SIDES)
+            classes.append(GalleryClass(label, numbers[label], real_ones, generated_ones))
+            bar.advance(1)
     return Gallery(
         vocabulary.names, classes=tuple(classes), has_background=vocabulary.has_background
     )

@@ -70,7 +70,7 @@ def tally(
     if preset is None:
         preset = getattr(source, "preset_identity", None) or {}
     identity = TallyIdentity(
-        source=source.fingerprint, segmenter=segmenter.info.identity(), preset=preset
+        source=_fingerprint(source), segmenter=segmenter.info.identity(), preset=preset
     )
     record = {"source": source.describe(), "segmenter": segmenter.info.model_dump(mode="json")}
     metadata = describe(segmenter.vocabulary, identity, record)
@@ -135,6 +135,23 @@ def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSo
 def default_store() -> Path:
     """Where chunks go unless told otherwise."""
     return cache_folder() / "tallies"
+
+
+def _fingerprint(source: ImageSource) -> str:
+    """The source's fingerprint; hashing many files takes a while, so it shows a bar."""
+    compute = getattr(source, "compute_fingerprint", None)
+    if compute is None:
+        return source.fingerprint
+    done = 0
+    with progress_bar(f"hash {source.name}", len(source), "files") as bar:
+
+        def step(now: int, total: int) -> None:
+            nonlocal done
+            bar.advance(now - done)
+            done = now
+
+        found: str = compute(step)
+    return found
 
 
 class _Counter:
