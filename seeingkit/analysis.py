@@ -141,7 +141,7 @@ def execute(
     run.write_json("manifest.json", manifest.model_dump(mode="json"))
     with clock.time("load"):
         segmenter = _segmenter(config)
-        generated = open_side(config.generated, config, n=_n(config, real), generated=True)
+        generated = open_side(config.generated, config, n=len(real), generated=True)
     with clock.time("tally real images"):
         real_tally = _tally(real, segmenter, config, store, "real images")
     with clock.time("tally generated images"):
@@ -180,7 +180,7 @@ def share(config: Config, *, store: ChunkStore | str | Path | None = None) -> No
     """Do this process's share of both tallies and nothing else (ranks above 0 of torchrun)."""
     segmenter = _segmenter(config)
     real = open_side(config.real, config)
-    generated = open_side(config.generated, config, n=_n(config, real), generated=True)
+    generated = open_side(config.generated, config, n=len(real), generated=True)
     for source in (real, generated):
         _tally(source, segmenter, config, store, source.name)
         source.close()
@@ -249,7 +249,8 @@ def open_side(
     Args:
         name: as on the command line.
         config: preset, seed, options.
-        n: how many images; None: ``config.n``, or all there are up to the data set's default.
+        n: how many images a generator draws when ``config.n`` does not say. A folder or data set
+            gives ``config.n``, or all it has up to the data set's default.
         generated: this side is the generator of ``analyze``: weights and options are for it.
     """
     preset = find_preset(config.preset)
@@ -261,13 +262,13 @@ def open_side(
             domain=config.real if generated and data_spec(config.real) else None,
             **(config.gan_options if generated else {}),
         )
-        source = SamplerSource(sampler, n or config.n or 10_000, config.seed, preset=preset)
+        source = SamplerSource(sampler, config.n or n or 10_000, config.seed, preset=preset)
         source.name = name
         return source
     options = {} if generated else config.data_options
     whole = open_images(name, preset=preset, **options)
     spec = data_spec(name)
-    wanted = n or config.n or min(len(whole), spec.n if spec else 10_000)
+    wanted = config.n or min(len(whole), spec.n if spec else 10_000)
     return narrowed(whole, wanted, config.seed)
 
 
@@ -279,10 +280,6 @@ def is_generator(name: str, *, given_weights: bool = False) -> bool:
     except UnknownNameError:
         return False
     return bool(tag) or given_weights or not Path(name).exists()
-
-
-def _n(config: Config, real: ImageSource) -> int:
-    return config.n or len(real)
 
 
 def _tally(

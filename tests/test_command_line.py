@@ -95,6 +95,17 @@ def pictures(folder: Path, n: int, seed: int) -> None:
         Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(folder / f"{k}.png")
 
 
+def test_folders_of_different_sizes_are_compared_and_it_is_said(place: Path) -> None:
+    pictures(place / "many", 5, 1)
+    pictures(place / "few", 3, 2)
+    words = ["compare", "many", "few", "--segmenter", "upernet:minichurches"]
+    done = seeingkit(*words, "--permutations", "0", "--out", "sizes", "--json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["n_real"], found["n_generated"]) == (5, 3)
+    assert any("5 real, 3 generated" in warning for warning in found["warnings"])
+
+
 def test_tally_names_what_it_skipped_and_exits_with_3(place: Path) -> None:
     pictures(place / "photos", 3, 0)
     (place / "photos" / "bad.png").write_text("not a picture")
