@@ -7,14 +7,13 @@ go by), and the caller is told which.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from .caching import cache_folder
+from .caching import cache_folder, file_sha256
 from .errors import CorruptFileError, MissingWeightsError, PluginError, UsageError
 from .registry import Registry, check_options, import_target, registry
 from .specs import GanSpec, SegmenterSpec, WeightFile, WeightsSpec
@@ -119,8 +118,7 @@ def _file_path(file: WeightFile, folder: Path, spec: WeightsSpec) -> Path:
             + (f" (sha256 {file.sha256})" if file.sha256 else "")
         )
     if file.sha256:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = file_sha256(path)
         if found != file.sha256:
             raise CorruptFileError(
                 f"{path}: sha256 is {found[:16]}…, {spec.full_name} is {file.sha256[:16]}…; "

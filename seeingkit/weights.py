@@ -7,7 +7,6 @@ No option turns this off.
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from .caching import file_sha256
 from .errors import (
     CorruptFileError,
     MissingWeightsError,
@@ -39,12 +39,6 @@ class WeightsFile:
     tensors: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as lower-case hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_state_dict(path: str | Path) -> WeightsFile:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from seeingkit.caching import file_sha256
 from seeingkit.errors import (
     CorruptFileError,
     MissingWeightsError,
@@ -16,7 +17,7 @@ from seeingkit.errors import (
     UnsafeFileError,
     WeightsError,
 )
-from seeingkit.weights import check_state, file_sha256, load_into, read_state_dict
+from seeingkit.weights import check_state, load_into, read_state_dict
 
 
 def test_every_container_gives_the_same_tensors(tmp_path: Path) -> None:

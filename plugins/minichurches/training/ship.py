@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from seeingkit.weights import file_sha256
+from seeingkit.caching import file_sha256
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 SUMMARIES = {
