@@ -19,6 +19,10 @@ _WHERE = {
     "FSD": "statistics",
     "load_generator": "loading",
     "load_segmenter": "loading",
+    "load_features": "loading",
+    "invert": "inversion",
+    "load_inverter": "inversion",
+    "Inversion": "contracts",
     "open_images": "sources",
     "run": "edits",
     "UnitEdit": "edits",
@@ -31,8 +35,10 @@ if TYPE_CHECKING:
     from .analysis import Analysis, analyze
     from .autostaged import AutoStaged
     from .comparison import Comparison, compare, fsd
+    from .contracts import Inversion
     from .edits import AddEdit, UnitEdit, run
-    from .loading import load_generator, load_segmenter
+    from .inversion import invert, load_inverter
+    from .loading import load_features, load_generator, load_segmenter
     from .sources import open_images
     from .staged import StagedAdapter
     from .statistics import FSD
@@ -44,13 +50,17 @@ __all__ = [
     "Analysis",
     "AutoStaged",
     "Comparison",
+    "Inversion",
     "StagedAdapter",
     "Tally",
     "UnitEdit",
     "analyze",
     "compare",
     "fsd",
+    "invert",
+    "load_features",
     "load_generator",
+    "load_inverter",
     "load_segmenter",
     "open_images",
     "run",

@@ -1,32 +1,27 @@
 """The main job: what does this generator leave out of its distribution?
 
-Reads like the data flows: images → tally → comparison → omitted classes → report.
+Reads like the data flows: images → tally → comparison → omitted classes → inversion → report.
 """
 
 from __future__ import annotations
 
-import datetime
-import platform
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .comparison import Comparison, compare
-from .config import Config, make_config
+from .config import Config, InversionConfig, make_config
 from .contracts import ImageSource, Segmenter
 from .devices import resolve_device
-from .errors import UnknownNameError
+from .errors import UnknownNameError, UsageError
 from .examples import fill_gallery
 from .exporting import write_classes, write_images
+from .inverting import check_inversion, invert_omitted, with_inversions
 from .loading import Choice, choose, load_generator, load_segmenter
+from .manifests import Clock, new_manifest, now
 from .progress import progress_bar
 from .registry import registry
 from .report import rebuild_report
-from .results import Manifest
 from .rundir import RunDirectory
 from .sources import SamplerSource, open_images
 from .sources.preprocess import find_preset
@@ -87,6 +82,9 @@ def plan_analysis(
         # A user's own weights replace the registered ones, not the family.
         gan = spec.gan.partition(":")[0] if settings.get("weights") else spec.gan
     gan = gan or registry().default("gan")
+    # Nothing is trained unasked in the middle of an analysis: an encoder is used where one is.
+    usual = InversionConfig(methods=(registry().default("inverter"),), options={"encoder": "found"})
+    settings["inversion"] = settings.get("inversion") or usual
     return _config("analyze", spec, data, gan, segmenter, settings)
 
 
@@ -95,6 +93,7 @@ def plan_comparison(
 ) -> Config:
     """The full config of ``compare``."""
     spec = data_spec(real) or data_spec(generated)
+    settings.setdefault("inversion", InversionConfig())
     return _config("compare", spec, real, generated, segmenter, settings)
 
 
@@ -133,11 +132,14 @@ def execute(
     config: Config, *, out: str | Path | None = None, store: ChunkStore | str | Path | None = None
 ) -> Analysis:
     """Run a config from images to report; finished chunks of an earlier run are used."""
+    if config.command == "invert":
+        raise UsageError("this is a run of invert; repeat it with: seeingkit invert --config")
+    check_inversion(config)
     real = open_side(config.real, config)
     choices = _check_names(config)
     run = RunDirectory.for_config(config, out)
-    clock = _Clock()
-    manifest = _manifest(config)
+    clock = Clock()
+    manifest = new_manifest(config)
     run.write_json("manifest.json", manifest.model_dump(mode="json"))
     with clock.time("load"):
         segmenter = _segmenter(config)
@@ -155,6 +157,10 @@ def execute(
             permutations=config.permutations,
         )
         comparison = _named(comparison, choices)
+    if config.inversion.methods:
+        with clock.time("invert photos"):
+            found = invert_omitted(config, comparison, generated, segmenter, run.path, store=store)
+            comparison = with_inversions(comparison, found)
     with clock.time("report"):
         run.write_json("results.json", comparison.to_dict())
         write_classes(run.path / "classes.parquet", comparison.results)
@@ -166,7 +172,7 @@ def execute(
         update={
             "hashes": _hashes(comparison),
             "timings": clock.seconds,
-            "finished": _now(),
+            "finished": now(),
         }
     )
     run.write_json("manifest.json", manifest.model_dump(mode="json"))
@@ -177,12 +183,15 @@ def execute(
 
 
 def share(config: Config, *, store: ChunkStore | str | Path | None = None) -> None:
-    """Do this process's share of both tallies and nothing else (ranks above 0 of torchrun)."""
+    """Do this process's share of tallies and inversions, nothing else (ranks above 0)."""
     segmenter = _segmenter(config)
     real = open_side(config.real, config)
     generated = open_side(config.generated, config, n=len(real), generated=True)
+    tallies = [_tally(s, segmenter, config, store, s.name) for s in (real, generated)]
+    if config.inversion.methods:
+        comparison = compare(*tallies, seed=config.seed, level=config.level, permutations=0)
+        invert_omitted(config, comparison, generated, segmenter, None, store=store)
     for source in (real, generated):
-        _tally(source, segmenter, config, store, source.name)
         source.close()
 
 
@@ -298,64 +307,6 @@ def _tally(
         on_bad=config.on_bad,
         title=title,
     )
-
-
-# ------------------------------------------------------------------------------------ the manifest
-
-
-@dataclass
-class _Clock:
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[stage] = round(time.perf_counter() - started, 3)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _manifest(config: Config) -> Manifest:
-    import torch
-
-    packages = ("torch", "numpy", "scipy", "pillow", "pyarrow", "safetensors", "pydantic")
-    return Manifest(
-        seeingkit=version("seeingkit"),
-        command=command_line(config),
-        config=config.model_dump(mode="json"),
-        versions={
-            "python": platform.python_version(),
-            "platform": f"{platform.system()} {platform.machine()}",
-            "threads": str(torch.get_num_threads()),
-            **{name: version(name) for name in packages},
-        },
-        started=_now(),
-    )
-
-
-def command_line(config: Config) -> str:
-    """A command that repeats the run."""
-    import shlex
-
-    words = ["seeingkit", config.command]
-    if config.command == "analyze":
-        words += ["--gan", config.generated, "--data", config.real]
-    else:
-        words += [config.real, config.generated]
-    plain = config.model_dump(mode="json", exclude_defaults=True)
-    for name in ("weights", "segmenter", "segmenter_weights", "n", "seed", "preset", "device"):
-        if plain.get(name) is not None:
-            words += [f"--{name.replace('_', '-')}", str(plain[name])]
-    for name in ("batch_size", "level", "permutations", "on_bad"):
-        if name in plain:
-            words += [f"--{name.replace('_', '-')}", str(plain[name])]
-    for name in ("gan_options", "segmenter_options", "data_options"):
-        for key, value in plain.get(name, {}).items():
-            words += [f"--{name[:-1].replace('_', '-')}", f"{key}={value}"]
-    return shlex.join(words)
 
 
 def _hashes(comparison: Comparison) -> dict[str, str]:

@@ -12,6 +12,32 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .errors import RunError, UsageError
 
 
+class InversionConfig(BaseModel):
+    """How photos are inverted.
+
+    Attributes:
+        methods: names of registered inverters; empty: no inversion.
+        cuts: boundaries of r; empty: the generator's default; ``all``: every feature map.
+        per_class: photos for each omitted class (``analyze``).
+        pick: which of the photos that contain it.
+        ids: the photos themselves, by id (``pick="list"``).
+        own: how many of the generator's own images calibrate the method.
+        label: class of the photos, for a conditional generator.
+        options: of the inverters (preset, encoder, perceptual, steps, …).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    methods: tuple[str, ...] = ()
+    cuts: tuple[str, ...] = ()
+    per_class: int = Field(default=6, ge=1)
+    pick: Literal["stratified", "random", "most", "list"] = "stratified"
+    ids: tuple[str, ...] = ()
+    own: int = Field(default=48, ge=0)
+    label: int | None = Field(default=None, ge=0)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class Config(BaseModel):
     """The settings of ``analyze`` and ``compare``; stored in every manifest.
 
@@ -29,7 +55,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    command: Literal["analyze", "compare"] = "analyze"
+    command: Literal["analyze", "compare", "invert"] = "analyze"
     real: str
     generated: str
     weights: str | None = None
@@ -46,6 +72,8 @@ class Config(BaseModel):
     gan_options: dict[str, Any] = Field(default_factory=dict)
     segmenter_options: dict[str, Any] = Field(default_factory=dict)
     data_options: dict[str, Any] = Field(default_factory=dict)
+    photos: tuple[str, ...] = ()
+    inversion: InversionConfig = Field(default_factory=lambda: InversionConfig())
 
     def key(self) -> str:
         """Short hash of all settings that can change a number (not device or batch size)."""

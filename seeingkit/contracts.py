@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -238,6 +238,20 @@ class Generator(Sampler):
                 return boundary
         raise UnknownNameError("boundary", name, [b.name for b in self.boundaries])
 
+    @property
+    def default_cut(self) -> str:
+        """Where layer inversion cuts unless told otherwise; adapters may know better.
+
+        The last feature map of at most max(4, R / 32) pixels a side. For a ProGAN of 256 pixels
+        that is the paper's r, the fourth layer's 8x8 map (Bau et al. 2019, section 4.2).
+        """
+        most = max(4, self.info.resolution // 32)
+        inner = self.boundaries[1:-1]
+        small = [b for b in inner if b.extent and max(b.extent) <= most]
+        if not inner:
+            raise UsageError(f"{self.info.family} has no boundary between input and image to cut")
+        return (small[-1] if small else inner[len(inner) // 2]).name
+
     @abstractmethod
     def begin(self, latent: Latent) -> State:
         """The state at boundary 0 (``input``)."""
@@ -360,6 +374,65 @@ class Segmenter(Annotator):
         return flat.reshape(n, planes * size)
 
 
+# ----------------------------------------------------------------------------- perceptual features
+
+
+class FeaturesInfo(BaseModel):
+    """What is known of loaded perceptual features; their identity is part of every inversion.
+
+    Attributes:
+        family: registered name of the adapter.
+        layer: what is read out of the network, in its own words (``relu4_2``).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    family: str
+    layer: str
+    weights_sha256: str | None = None
+    licence: str = "unknown"
+    options: dict[str, Any] = {}
+    parameters: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the features."""
+        return self.model_dump(mode="json", exclude={"licence", "parameters"})
+
+
+class Features(ABC):
+    """Activations of a fixed network, in which two images look alike when they do to people.
+
+    Attributes:
+        name: for people: the family and its layer.
+    """
+
+    name: str
+    info: FeaturesInfo
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Features of images; differentiable, the network itself being constant.
+
+        Args:
+            images: (N, 3, H, W) float32, nominal [-1, 1], of any H and W the network can take.
+
+        Returns:
+            one or more tensors (N, …); row k depends on row k of the images only.
+
+        Raises:
+            UsageError: images of another shape, or too small for the network.
+        """
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return torch.device("cpu")
+
+    def to(self, device: str | torch.device) -> Features:
+        """Move the network; returns itself."""
+        return self
+
+
 # ----------------------------------------------------------------------------------------- sources
 
 
@@ -419,16 +492,88 @@ class ImageSource(ABC):
         """Let go of files and handles."""
 
 
-class Inversion(BaseModel):
-    """The result of an inverter; defined in full by the inversion stage."""
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """What an inverter found for N photos; row k is about photo k.
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    Attributes:
+        method: name of the inverter.
+        cut: canonical name of the boundary whose x is r.
+        images: (N, 3, R, R) float32, the photos.
+        reconstruction: (N, 3, R, R) float32, G_f(r), not clamped; NaN where it failed.
+        state: r and its carry at the cut.
+        z: (N, …) estimate of the latent, or None where the method has none.
+        initial: (N, 3, R, R) the image of the initial guess.
+        loss: (N,) what was minimised, at the end.
+        psnr: (N,) dB, of images clamped to [-1, 1].
+        perceptual: (N,) mean absolute difference of perceptual features, or None without any.
+        steps: (N,) int64, steps taken; converged: (N,) bool, stopped before the limit.
+        failed: why a row has no reconstruction, by row.
+        frames: for each row, the steps at which the image was kept and (F, 3, R, R) those images.
+        history: for each row, the loss at every step.
+    """
+
+    method: str
+    cut: str
+    images: Tensor
+    reconstruction: Tensor
+    state: State
+    z: Tensor | None
+    initial: Tensor
+    loss: Tensor
+    psnr: Tensor
+    perceptual: Tensor | None
+    steps: Tensor
+    converged: Tensor
+    failed: Mapping[int, str] = field(default_factory=dict)
+    frames: Sequence[tuple[tuple[int, ...], Tensor]] = ()
+    history: Sequence[Tensor] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to_dict(self) -> dict[str, Any]:
+        """One record per row with the keys of ``inversions`` in ``results.json``, without files."""
+        rows = []
+        for k in range(len(self)):
+            row: dict[str, Any] = {"method": self.method, "cut": self.cut}
+            if k in self.failed:
+                rows.append({**row, "failed": self.failed[k]})
+                continue
+            row |= {"psnr": float(self.psnr[k]), "loss": float(self.loss[k])}
+            row |= {"steps": int(self.steps[k]), "converged": bool(self.converged[k])}
+            row["perceptual"] = None if self.perceptual is None else float(self.perceptual[k])
+            rows.append(row)
+        return {"inversions": rows}
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><td>{k}</td><td>{row.get('failed') or format(row['psnr'], '.1f') + ' dB'}</td>"
+            f"<td>{row.get('steps', '')}</td></tr>"
+            for k, row in enumerate(self.to_dict()["inversions"])
+        )
+        head = "<tr><th>image</th><th>PSNR</th><th>steps</th></tr>"
+        return f"<p>{self.method} at {self.cut}</p><table>{head}{cells}</table>"
 
 
 class Inverter(ABC):
-    """Finds the generator's closest image to a photo (Bau et al. 2019, section 3.2)."""
+    """Finds the generator's closest image to a photo (Bau et al. 2019, section 3.2).
 
+    Attributes:
+        name: as registered.
+        target: what is optimised: ``z``, ``r`` (x at the cut), or ``none``.
+    """
+
+    name: str
     target: str
+
+    @abstractmethod
+    def prepare(self, generator: Generator) -> dict[str, Any]:
+        """Load or train what is needed (encoder, perceptual features), once per generator.
+
+        Returns:
+            everything that changes the result beside generator, image, labels and seed.
+        """
 
     @abstractmethod
     def invert(
@@ -439,5 +584,15 @@ class Inverter(ABC):
         labels: Sequence[int] | None = None,
         init: Latent | State | None = None,
         seed: int = 0,
+        batch_size: int = 8,
+        done: Callable[[int, Inversion], None] | None = None,
     ) -> Inversion:
-        """Invert images (N, 3, H, W) in [-1, 1]; the result of one does not depend on others."""
+        """Invert images (N, 3, R, R) in [-1, 1]; the result of one does not depend on others.
+
+        Args:
+            labels: class of each image, for a conditional generator.
+            init: where to start instead of the method's own initial guess.
+            seed: of random starts.
+            batch_size: images optimised together.
+            done: told of each row as soon as it is finished, as an ``Inversion`` of one row.
+        """

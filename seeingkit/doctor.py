@@ -9,7 +9,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from .caching import cache_folder
-from .errors import SeeingkitError
+from .errors import MissingWeightsError, SeeingkitError
 from .loading import weights_path
 from .registry import registry
 from .specs import WeightsSpec
@@ -47,7 +47,12 @@ def _guarded(name: str, check: Callable[[], str]) -> Check:
 
 
 def _weights(spec: WeightsSpec) -> str:
-    return weights_path(spec).name
+    try:
+        return weights_path(spec).name
+    except MissingWeightsError as error:
+        if any(file.extra for file in spec.files):  # an extra that is not wanted is no problem
+            return str(error)
+        raise
 
 
 def _torch() -> str:

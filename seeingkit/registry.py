@@ -25,6 +25,7 @@ from .errors import DuplicateNameError, PluginError, UnknownNameError, UsageErro
 from .hooks import PROJECT, Hooks
 from .specs import (
     DataSpec,
+    FeaturesSpec,
     GanSpec,
     InverterSpec,
     Kind,
@@ -38,6 +39,7 @@ from .specs import (
 _KINDS: dict[type[Spec], Kind] = {
     GanSpec: "gan",
     SegmenterSpec: "segmenter",
+    FeaturesSpec: "features",
     DataSpec: "data",
     InverterSpec: "inverter",
     WeightsSpec: "weights",

@@ -8,6 +8,7 @@ spec            the target is called as
 =============== ==================================================================================
 GanSpec         ``target(weights: Path | None, options: BaseModel) -> Sampler``
 SegmenterSpec   ``target(weights: Path | None, options: BaseModel) -> Segmenter``
+FeaturesSpec    ``target(weights: Path | None, options: BaseModel) -> Features``
 DataSpec        ``target(options: BaseModel, preset: Preset) -> ImageSource``
 InverterSpec    ``target(options: BaseModel) -> Inverter``
 =============== ==================================================================================
@@ -22,7 +23,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Kind = Literal["gan", "segmenter", "data", "inverter", "weights"]
+Kind = Literal["gan", "segmenter", "features", "data", "inverter", "weights"]
 
 
 class Options(BaseModel):
@@ -100,6 +101,26 @@ class SegmenterSpec(_Loadable):
     needs_weights: bool = True
 
 
+class FeaturesSpec(_Loadable):
+    """Perceptual features of a fixed network, such as ``vgg16``.
+
+    Attributes:
+        rank: place in the order of preference of ``auto``, lower first.
+    """
+
+    needs_weights: bool = True
+    rank: int = 100
+
+    @field_validator("name", "aliases")
+    @classmethod
+    def _not_reserved(cls, value: object) -> object:
+        names = (value,) if isinstance(value, str) else value
+        for name in names:  # type: ignore[attr-defined]
+            if name in ("none", "auto"):
+                raise ValueError(f"{name!r} is a reserved word of this kind, not a name")
+        return value
+
+
 class DataSpec(_Loadable):
     """A data set known by name.
 
@@ -127,6 +148,7 @@ class WeightFile(BaseModel):
         name: file name on disk.
         url: where it is published, or None when it ships with the plugin.
         resource: ``"package:path/inside/package"`` of a file that ships with the plugin.
+        extra: extra of seeingkit that installs the package of ``resource``, when that is optional.
         sha256: full hash, or None when nobody published one.
         size: bytes, when known.
     """
@@ -136,6 +158,7 @@ class WeightFile(BaseModel):
     name: str
     url: str | None = None
     resource: str | None = None
+    extra: str | None = None
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     size: int | None = None
 
@@ -144,7 +167,7 @@ class WeightsSpec(Spec):
     """Trained weights of a family: ``family:name`` on the command line.
 
     Attributes:
-        family: the GAN or segmenter family whose target reads them.
+        family: the GAN, segmenter or features family whose target reads them.
         kind: what that family is.
         domains: data sets they were trained on; ``--data`` finds them by this.
         files: one or more files; with several, the target gets their folder.
@@ -152,7 +175,7 @@ class WeightsSpec(Spec):
     """
 
     family: str
-    kind: Literal["gan", "segmenter", "inverter"]
+    kind: Literal["gan", "segmenter", "features", "inverter"]
     domains: tuple[str, ...] = ()
     files: tuple[WeightFile, ...]
     options: dict[str, object] = Field(default_factory=dict)

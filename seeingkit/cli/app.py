@@ -9,6 +9,19 @@ import typer
 
 from ..processes import rank
 from . import looking
+from .inverting import (
+    Cut,
+    Encoder,
+    ImageLabel,
+    InverterOption,
+    Method,
+    Own,
+    Perceptual,
+    PerceptualWeights,
+    Steps,
+    inversion_config,
+    invert,
+)
 from .output import parse_options, print_json, print_summary, print_tally
 
 if TYPE_CHECKING:
@@ -23,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 looking.add_commands(app)
+app.command()(invert)
 
 Segmenter = Annotated[str | None, typer.Option(help="Segmenter: family or family:weights.")]
 SegmenterWeights = Annotated[
@@ -71,6 +85,23 @@ def analyze(
     gan_option: GanOption = None,
     segmenter_option: SegmenterOption = None,
     data_option: DataOption = None,
+    method: Method = None,
+    cut: Cut = None,
+    per_class: Annotated[int, typer.Option(help="Photos inverted for each omitted class.")] = 6,
+    pick: Annotated[
+        str, typer.Option(help="Which of those that show it: stratified, random, most or list.")
+    ] = "stratified",
+    ids: Annotated[str | None, typer.Option(help="The photos themselves: ids as a,b.")] = None,
+    own: Own = 48,
+    inversion_preset: Annotated[
+        str | None, typer.Option(help="Inversion: fast (default) or paper.")
+    ] = None,
+    encoder: Encoder = None,
+    perceptual: Perceptual = None,
+    perceptual_weights: PerceptualWeights = None,
+    steps: Steps = None,
+    inverter_option: InverterOption = None,
+    label: ImageLabel = None,
     config: Annotated[
         Path | None, typer.Option(help="Repeat the run of this manifest.json.")
     ] = None,
@@ -78,7 +109,7 @@ def analyze(
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """What does this generator leave out? Segment, compare, name the missing classes, report."""
+    """What does this generator leave out? Compare class areas, invert photos of what is missing."""
     from ..analysis import plan_analysis
     from ..config import read_config
     from ..devices import resolve_device
@@ -92,6 +123,22 @@ def analyze(
         plan = plan_analysis(
             gan,
             data,
+            inversion=inversion_config(
+                method=method,
+                cut=cut,
+                own=own,
+                preset=inversion_preset,
+                encoder=encoder,
+                perceptual=perceptual,
+                perceptual_weights=perceptual_weights,
+                steps=steps,
+                inverter_option=inverter_option,
+                label=label,
+                usual_encoder="found",
+                per_class=per_class,
+                pick="list" if ids else pick,
+                ids=tuple(part.strip() for part in (ids or "").split(",") if part.strip()),
+            ),
             segmenter=segmenter,
             weights=_text(weights),
             segmenter_weights=_text(segmenter_weights),

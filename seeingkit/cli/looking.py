@@ -17,6 +17,7 @@ class Listing(StrEnum):
 
     gans = "gans"
     segmenters = "segmenters"
+    features = "features"
     data = "data"
     inverters = "inverters"
     weights = "weights"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..results import Results
+    from ..results import CalibrationRecord, InversionRecord, InversionResults, Results
 
 
 def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
@@ -82,6 +82,56 @@ def print_summary(results: Results, report: Path) -> None:
         if k < 20 or c.omitted
     ]
     print_table(rows, ("class", "real", "generated", "difference", "q", "verdict"))
+    if results.inversions:
+        print()
+        _print_inversions(results.inversions, results.calibrations)
+    _print_end(results, report)
+
+
+def print_inversions(results: InversionResults, report: Path) -> None:
+    """What vanished from the photos, the methods beside each other, and where the report is."""
+    _print_inversions(results.inversions, results.calibrations)
+    for warning in results.warnings:
+        print(warning)
+    _print_end(results, report)
+
+
+def _print_inversions(
+    records: Sequence[InversionRecord], calibrations: Sequence[CalibrationRecord]
+) -> None:
+    from ..report import summarise_inversions
+
+    for line in summarise_inversions(records, calibrations):
+        print(line)
+    print()
+    keys = dict.fromkeys((r.method, r.cut) for r in records)
+    own = {(c.method, c.cut): c for c in calibrations}
+    rows = []
+    for method, cut in keys:
+        chosen = [r for r in records if (r.method, r.cut) == (method, cut)]
+        known = own.get((method, cut))
+        rows.append(
+            (
+                method,
+                cut,
+                f"{sum(r.psnr for r in chosen) / len(chosen):.1f} dB",
+                f"{known.psnr:.1f} dB" if known else "-",
+                *(
+                    "-" if value is None else f"{value:.3f}"
+                    for value in (
+                        (known.z_correlation, known.r_correlation, known.pixel_correlation)
+                        if known
+                        else (None, None, None)
+                    )
+                ),
+            )
+        )
+    print_table(
+        rows, ("method", "cut", "photos", "own images", "z corr.", "r corr.", "pixel corr.")
+    )
+
+
+def _print_end(results: Results | InversionResults, report: Path) -> None:
     if results.skipped:
         print(f"\nskipped {len(results.skipped)}:")
         for skipped in results.skipped[:20]:

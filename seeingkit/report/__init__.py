@@ -1,15 +1,18 @@
 """The report of a run: one HTML file that opens offline, and the paper's figure as SVG and PNG.
 
-A report is a pure function of ``results.json``, ``manifest.json`` and the ``gallery/`` folder, so
-it can be made again from the files of a run alone. Importing this loads neither torch nor the
-chart libraries; Altair, vl-convert and Jinja are imported when a page is written.
+A report is a pure function of ``results.json``, ``manifest.json``, the ``gallery/`` folder and the
+pictures that records of inversions name, so it can be made again from the files of a run alone.
+Importing this loads neither torch nor the chart libraries; Altair, vl-convert and Jinja are
+imported when a page is written.
 """
 
 from __future__ import annotations
 
 from .galleries import Gallery, GalleryClass, GalleryImage, choose_classes, pick_examples
-from .page import Section, rebuild_report, write_report
+from .losswords import summarise_inversions
+from .page import rebuild_report, write_report
 from .summary import Summary, summarise, summary_html
+from .templates import Section
 
 __all__ = [
     "Gallery",
@@ -21,6 +24,7 @@ __all__ = [
     "pick_examples",
     "rebuild_report",
     "summarise",
+    "summarise_inversions",
     "summary_html",
     "write_report",
 ]

@@ -173,12 +173,13 @@ def build_chart(
             datasets={"classes": [dict(row) for row in rows]},
             description="Class areas in real and generated images, and their relative difference",
         )
-        .configure(**_config(alt))
+        .configure(**chart_config(alt))
     )
     return cast("alt.VConcatChart | alt.HConcatChart", chart)
 
 
-def _config(alt: Any) -> dict[str, Any]:
+def chart_config(alt: Any) -> dict[str, Any]:
+    """Fonts, axes and legends of the report's charts, in colours that parameters name."""
     ink, muted, grid = (alt.ExprRef(name) for name in ("ink", "muted", "grid"))
     return {
         "background": alt.ExprRef("paper"),
@@ -307,7 +308,8 @@ def _difference_panel(alt: Any, base: Any, wide: bool, legend: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=1)
-def _vega_lite_version() -> str:
+def vega_lite_version() -> str:
+    """The version of Vega-Lite that Altair writes, or the nearest that vl-convert can read."""
     import altair as alt
     import vl_convert
 
@@ -322,7 +324,7 @@ def figure_svg(results: Results) -> str:
     import vl_convert
 
     spec = build_chart(figure_rows(results)[:LABELS]).to_dict()
-    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=_vega_lite_version())
+    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version())
     return svg
 
 

@@ -6,6 +6,7 @@
   const $ = (id) => document.getElementById(id);
   const query = new URLSearchParams(location.search);
   const data = JSON.parse($("data").textContent);
+  const chart = $("chart"); // a page of inversions alone has none
 
   // What a check from outside reads: errors so far, and whether anything is wider than the window.
   root.dataset.errors = "0";
@@ -32,10 +33,15 @@
     theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
     try { localStorage.setItem("seeingkit-theme", theme); } catch { /* files may have no storage */ }
     applyTheme();
-    draw();
+    if (chart) draw();
   });
-  dark.addEventListener("change", () => { applyTheme(); draw(); });
+  dark.addEventListener("change", () => { applyTheme(); if (chart) draw(); });
   applyTheme();
+  for (const form of document.forms) form.addEventListener("submit", (event) => event.preventDefault());
+  if (!chart) {
+    window.addEventListener("load", measure);
+    return;
+  }
 
   // ---------------------------------------------------------------------- choices for both views
   const control = (id) => $(id) || { value: "", checked: false, addEventListener() {} };
@@ -71,7 +77,6 @@
   }
 
   // ------------------------------------------------------------------------------------ figure
-  const chart = $("chart");
   const COLOURS = ["paper", "ink", "muted", "grid", "real", "generated", "omitted", "reduced", "excess", "neutral"];
   let view = null;
   let turn = 0;
@@ -182,7 +187,6 @@
   for (const [name, element] of Object.entries(controls)) {
     element.addEventListener(name === "search" ? "input" : "change", update);
   }
-  for (const form of document.forms) form.addEventListener("submit", (event) => event.preventDefault());
 
   // ---------------------------------------------------------------------------------- examples
   const switches = [...document.querySelectorAll("input[name=overlay]")];

@@ -13,25 +13,33 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from ..errors import RunError
-from ..results import SCHEMA_VERSION, Manifest, ModelRecord, Results, SourceRecord
+from ..results import (
+    SCHEMA_VERSION,
+    InversionResults,
+    Manifest,
+    Results,
+)
 from .figure import LABELS, build_chart, figure_rows, write_figures
-from .galleries import FOLDER, Gallery
-from .summary import is_background, judged, summarise
-from .wording import area, change, count, duration, interval, number, probability, share
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
+from .galleries import FOLDER, Gallery, Side
+from .inversion_pictures import Card
+from .inversions import Inversions
+from .losswords import InversionSummary
+from .methodcard import method_card
+from .pictures import BUDGET, LEVELS, Picture, encode_at, weight
+from .summary import is_background, judged, skipped_sides, summarise
+from .templates import FOLDER as TEMPLATES
+from .templates import Section, environment
+from .wording import area, count, listing
 
 PAGE = "report.html"
 SKIPPED_SHOWN = 200
-_HERE = Path(__file__).parent
+_Model = TypeVar("_Model", Results, InversionResults, Manifest)
 
 DEFINITIONS: tuple[tuple[str, str, str], ...] = (
     ("area", "pixels with the label ÷ all pixels of an image, averaged over the images of a side, "
@@ -56,33 +64,25 @@ DEFINITIONS: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Section:
-    """A further section of the page, from a stage that has one to show.
-
-    Attributes:
-        id: anchor of the section.
-        title: its heading, plain text.
-        body: safe markup; whoever makes it escapes the names in it.
-    """
-
-    id: str
-    title: str
-    body: Markup
+Shown = list[dict[Side, tuple[Picture, ...]]]
+"""The pictures of a gallery: of each class and side."""
 
 
 def write_report(
     run_dir: Path,
-    results: Results,
+    results: Results | InversionResults,
     manifest: Manifest,
     gallery: Gallery | None = None,
     *,
     sections: Sequence[Section] = (),
 ) -> Path:
-    """Write ``report.html``, ``figures/classes.svg`` and ``figures/classes.png`` into a run.
+    """Write ``report.html`` and ``figures/`` into a run.
+
+    Figures are ``classes.svg`` and ``.png`` of a comparison, and ``inversion-depth.svg`` and
+    ``.png`` of inversions at several cuts.
 
     Args:
-        run_dir: an existing run directory.
+        run_dir: an existing run directory; pictures of inversions are read from it.
         results, manifest: what the run found, and how.
         gallery: example images, or None.
         sections: sections of other stages, shown between the examples and the method.
@@ -91,15 +91,20 @@ def write_report(
         path of the page.
 
     Raises:
-        RunError: if the directory does not exist or cannot be written.
+        RunError: if the directory does not exist or cannot be written, or a picture that a
+            record of an inversion names is missing, damaged, or not inside it.
     """
     if not run_dir.is_dir():
         raise RunError(f"no run directory {run_dir}: give the folder that a run has written")
     try:
-        svg, _ = write_figures(results, run_dir / "figures")
-        text = render_page(
-            results, manifest, gallery, sections=sections, svg=svg.read_text(encoding="utf-8")
-        )
+        svg = ""
+        if isinstance(results, Results):
+            path, _ = write_figures(results, run_dir / "figures")
+            svg = path.read_text(encoding="utf-8")
+        inversions = Inversions.of(results, run_dir)
+        if inversions is not None:
+            inversions.write_figures(run_dir / "figures")
+        text = render_page(results, manifest, gallery, sections=sections, svg=svg, run_dir=run_dir)
         partial = run_dir / f"{PAGE}.{os.getpid()}.part"
         partial.write_text(text, encoding="utf-8", newline="\n")
         partial.replace(run_dir / PAGE)
@@ -109,176 +114,181 @@ def write_report(
 
 
 def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
-    """Write the report again from ``results.json``, ``manifest.json`` and ``gallery/`` alone.
+    """Write the report again from ``results.json``, ``manifest.json`` and pictures alone.
+
+    Pictures are those in ``gallery/`` and those that the records of inversions name.
 
     Raises:
         RunError: naming the file that is missing or does not fit.
     """
-    loaded: list[Any] = []
-    models: dict[str, type[Results | Manifest]] = {
-        "results.json": Results,
-        "manifest.json": Manifest,
-    }
-    for name, model in models.items():
-        try:
-            record = model.model_validate_json((run_dir / name).read_bytes())
-        except OSError as error:
-            raise RunError(f"cannot read {run_dir / name}: {error.strerror}") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-            raise RunError(f"{run_dir / name} does not fit at {where}: {first['msg']}") from error
-        if record.schema_version != SCHEMA_VERSION:
-            raise RunError(
-                f"{run_dir / name} has schema_version {record.schema_version}, this version reads "
-                f"{SCHEMA_VERSION}: use the version that wrote it"
-            )
-        loaded.append(record)
+    found = _read(run_dir / "results.json")
+    results: Results | InversionResults
+    if _kind(found) == "inversion":
+        results = _record(run_dir / "results.json", found, InversionResults)
+    else:
+        results = _record(run_dir / "results.json", found, Results)
+    manifest = _record(run_dir / "manifest.json", _read(run_dir / "manifest.json"), Manifest)
     gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
-    return write_report(run_dir, loaded[0], loaded[1], gallery, sections=sections)
+    return write_report(run_dir, results, manifest, gallery, sections=sections)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _kind(text: bytes) -> str | None:
+    """What the results say that they are; what cannot be read is for the record to name."""
+    try:
+        return str(json.loads(text).get("kind"))
+    except (ValueError, AttributeError, RecursionError):
+        return None
+
+
+def _record(path: Path, text: bytes, model: type[_Model]) -> _Model:
+    try:
+        record = model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise RunError(f"{path} does not fit at {where}: {first['msg']}") from error
+    if record.schema_version != SCHEMA_VERSION:
+        raise RunError(
+            f"{path} has schema_version {record.schema_version}, this version reads "
+            f"{SCHEMA_VERSION}: use the version that wrote it"
+        )
+    return record
 
 
 def render_page(
-    results: Results,
+    results: Results | InversionResults,
     manifest: Manifest,
     gallery: Gallery | None,
     *,
     sections: Sequence[Section] = (),
-    svg: str,
+    svg: str = "",
+    run_dir: Path | None = None,
 ) -> str:
-    """The whole page as text; ``svg`` is the static figure for printing and without scripts."""
-    import jinja2
+    """The whole page as text.
+
+    Args:
+        results, manifest, gallery, sections: as for ``write_report``.
+        svg: the static figure of a comparison, for printing and without scripts.
+        run_dir: where the pictures of inversions are, if there are any.
+
+    Raises:
+        RunError: a picture of an inversion cannot be used, or ``run_dir`` is needed.
+    """
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        area=area, change=change, number=number, probability=probability, share=share,
-        exact=repr,
-    )  # fmt: skip
-    environment.globals.update(interval=interval, count=count)
+    inversions = Inversions.of(results, run_dir)
+    pictures, cards = _encode(gallery, inversions)
+    script, style = _text("page.js", "script"), _text("style.css", "style")
+    if inversions is not None:
+        script += _text("inversions.js", "script")
+        style += _text("inversions.css", "style")
+        sections = [*sections, inversions.method()]
+    vega = _inline(_vega(), "script") if isinstance(results, Results) else ""
+    values: dict[str, Any] = {
+        "policy": _policy(*filter(None, (vega, script))),
+        "style": Markup(style),
+        "vega": Markup(vega),
+        "script": Markup(script),
+        "results": results,
+        "manifest": manifest,
+        "card": method_card(results, manifest),
+        "skipped_shown": SKIPPED_SHOWN,
+    }
+    if isinstance(results, InversionResults):
+        gallery_sections = [inversions.gallery(cards, lead=False)] if inversions and cards else []
+        values |= {
+            **_inversion_findings(results, inversions),
+            "sections": [*gallery_sections, *sections],
+            "data": Markup(_json({})),
+        }
+        return environment().get_template("inversion_page.html.j2").render(values)
     rows = figure_rows(results)
-    galleries, legends = _galleries(gallery, results)
-    vega = _inline(_vega(), "script")
-    script = _inline((_HERE / "page.js").read_text(encoding="utf-8"), "script")
-    style = _inline((_HERE / "style.css").read_text(encoding="utf-8"), "style")
+    galleries, legends = _galleries(gallery, pictures, results)
     data = {"rows": rows, "specs": _specs(), "limit": LABELS, "legends": legends}
     classes = [record for record in results.classes if not is_background(record)]
-    return environment.get_template("template.html.j2").render(
-        policy=_policy(vega, script),
-        style=Markup(style),
-        vega=Markup(vega),
-        script=Markup(script),
-        data=Markup(_json(data)),
-        svg=f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}",
-        results=results,
-        manifest=manifest,
-        summary=summarise(results),
-        rows=rows,
-        limit=LABELS,
-        classes=classes,
-        omitted=sum(record.omitted for record in judged(results)),
-        seen=sum(record.real_area > 0 for record in judged(results)),
-        materials=sum(record.category == "material" for record in classes),
-        unseen=sum(record.real_area == 0 for record in judged(results)),
-        categories=sorted({record.category for record in classes}),
-        galleries=galleries,
-        sections=sections,
-        card=_card(results, manifest),
-        definitions=DEFINITIONS,
-        skipped_shown=SKIPPED_SHOWN,
-    )
+    summary = summarise(results)
+    values |= {
+        "headline": summary.headline,
+        "details": [*summary.details, *(inversions.words.vanished[:1] if inversions else ())],
+        "cautions": summary.cautions,
+        "sections": sections,
+        "vanishes": inversions.gallery(cards) if inversions and cards else None,
+        "data": Markup(_json(data)),
+        "svg": f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}",
+        "rows": rows,
+        "limit": LABELS,
+        "classes": classes,
+        "omitted": sum(record.omitted for record in judged(results)),
+        "seen": sum(record.real_area > 0 for record in judged(results)),
+        "materials": sum(record.category == "material" for record in classes),
+        "unseen": sum(record.real_area == 0 for record in judged(results)),
+        "categories": sorted({record.category for record in classes}),
+        "galleries": galleries,
+        "definitions": DEFINITIONS,
+    }
+    return environment().get_template("comparison.html.j2").render(values)
+
+
+def _encode(gallery: Gallery | None, inversions: Inversions | None) -> tuple[Shown, list[Card]]:
+    """All pictures of the page, in as much detail as its budget allows."""
+    shown: Shown = []
+    cards: list[Card] = []
+    for level in LEVELS:
+        shown = encode_at(gallery, level) if gallery is not None else []
+        cards = inversions.cards(level) if inversions is not None else []
+        if weight(shown) + sum(card.weight for card in cards) <= BUDGET:
+            break
+    return shown, cards
+
+
+def _inversion_findings(results: InversionResults, inversions: Inversions | None) -> dict[str, Any]:
+    """The words and numbers at the top of a page of inversions alone."""
+    words = inversions.words if inversions is not None else InversionSummary()
+    cautions = [*words.cautions, *results.warnings]
+    if results.skipped:
+        n = len(results.skipped)
+        cautions.insert(
+            len(words.cautions),
+            f"{count(n, 'image')} could not be used and {'was' if n == 1 else 'were'} skipped "
+            f"({listing(skipped_sides(results.skipped))}).",
+        )
+    groups = inversions.groups if inversions is not None else []
+    return {
+        "headline": words.vanished[0] if words.vanished else "No photo was inverted.",
+        "details": [*words.vanished[1:], *words.quality],
+        "cautions": list(dict.fromkeys(cautions)),
+        "photos": len(groups),
+        "first": inversions.first if inversions is not None and groups else None,
+        "hit": sum(any(entry.omitted for entry in group.first.classes) for group in groups),
+    }
 
 
 def _galleries(
-    gallery: Gallery | None, results: Results
+    gallery: Gallery | None, pictures: Shown, results: Results
 ) -> tuple[list[dict[str, Any]], dict[str, list[tuple[str, str, str]]]]:
     """What the template shows of each class, and the legend of each picture by its key."""
     if gallery is None:
         return [], {}
-    from .pictures import encode_gallery
-
     records = {record.index: record for record in results.classes}
     shown: list[dict[str, Any]] = []
     legends: dict[str, list[tuple[str, str, str]]] = {}
-    for c, (entry, sides) in enumerate(zip(gallery.classes, encode_gallery(gallery), strict=True)):
+    for c, (entry, sides) in enumerate(zip(gallery.classes, pictures, strict=True)):
         keyed = {}
-        for side, pictures in sides.items():
-            keyed[side] = [(f"{c}.{side}.{k}", picture) for k, picture in enumerate(pictures)]
+        for side, row in sides.items():
+            keyed[side] = [(f"{c}.{side}.{k}", picture) for k, picture in enumerate(row)]
             for key, picture in keyed[side]:
                 legends[key] = [
                     (name, colour, area(percent)) for name, colour, percent in picture.legend
                 ]
         shown.append({"label": entry.label, "record": records.get(entry.index), "sides": keyed})
     return shown, legends
-
-
-def _card(results: Results, manifest: Manifest) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The method card: groups of (name, value), all plain text."""
-    groups = [
-        ("Real images", _source(results.data, results.n_real)),
-        ("Generated images", _source(results.generated, results.n_generated)),
-    ]
-    if results.generator is not None:
-        groups.append(("Generator", _model(results.generator)))
-    groups.append(("Segmenter", _model(results.segmenter)))
-    fsd = results.fsd
-    groups.append(
-        (
-            "Statistics",
-            [
-                ("false discovery rate", f"{results.level:g}"),
-                ("permutations", f"{fsd.permutations:,}"),
-                ("floor measured on halves of", _plain(fsd.floor_halves)),
-                *((f"preset: {key}", _plain(value)) for key, value in results.preset.items()),
-            ],
-        )
-    )
-    run = [("seeingkit", manifest.seeingkit), ("started", manifest.started)]
-    run.append(("finished", manifest.finished or "not recorded"))
-    groups.append(("Run", run))
-    groups.append(("Options", [(key, _plain(value)) for key, value in manifest.config.items()]))
-    groups.append(("Versions", list(manifest.versions.items())))
-    groups.append(("Hashes", list(manifest.hashes.items())))
-    timings = [(key, duration(seconds)) for key, seconds in manifest.timings.items()]
-    groups.append(("Time taken", timings))
-    return [(title, entries) for title, entries in groups if entries]
-
-
-def _source(source: SourceRecord, used: int) -> list[tuple[str, str]]:
-    return [
-        ("name", source.name),
-        ("kind", source.kind),
-        ("used / available", f"{used:,} / {source.images:,}"),
-        ("seed", _plain(source.seed)),
-        ("fingerprint", source.fingerprint),
-        *((key, _plain(value)) for key, value in source.details.items()),
-    ]
-
-
-def _model(model: ModelRecord) -> list[tuple[str, str]]:
-    return [
-        ("name", model.name),
-        ("family", model.family),
-        ("parameters", f"{model.parameters:,}"),
-        ("resolution", f"{model.resolution} px" if model.resolution else "any"),
-        ("weights SHA-256", model.weights_sha256 or "none"),
-        ("licence", model.licence),
-        *((f"option: {key}", _plain(value)) for key, value in model.options.items()),
-    ]
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 @functools.lru_cache(maxsize=1)
@@ -307,6 +317,10 @@ def _json(value: Any) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _text(name: str, element: str) -> str:
+    return _inline((TEMPLATES / name).read_text(encoding="utf-8"), element)
 
 
 def _inline(text: str, element: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,35 @@ from .galleries import SIDES, Gallery, GalleryImage, Side
 BUDGET = 8_000_000
 """Bytes of all images of a page as text; with the scripts the page stays below 10 MB."""
 EXACT_UP_TO = 128
+MAP_SIZE = 256
+"""Maps of labels are at most this large."""
 ONLY_COLOUR = (255, 0, 170)
 """Colour of the overlay of one class."""
 
-_SIZES = ((512, 85), (384, 85), (256, 85), (256, 70), (192, 65), (128, 60), (96, 50))
+
+@dataclass(frozen=True)
+class Level:
+    """How much detail pictures keep.
+
+    Attributes:
+        size: longest side in pixels; quality: of lossy WebP.
+        strips: which filmstrips of inversions stay: of all methods, the first method, or none.
+        cards: how many photos of an inversion are shown at most.
+    """
+
+    size: int
+    quality: int
+    strips: Literal["all", "first", "none"] = "all"
+    cards: int = 48
+
+
+LEVELS = (
+    Level(512, 85), Level(384, 85), Level(256, 85), Level(256, 80, "first"),
+    Level(256, 70, "first"), Level(192, 65, "first"), Level(128, 60, "first"),
+    Level(96, 50, "none"), Level(96, 50, "none", 24), Level(96, 50, "none", 12),
+    Level(96, 50, "none", 6),
+)  # fmt: skip
+"""From full detail to the least; a page takes the first at which all its pictures fit."""
 
 
 @dataclass(frozen=True)
@@ -52,38 +77,47 @@ class Picture:
 def encode_gallery(gallery: Gallery, budget: int = BUDGET) -> list[dict[Side, tuple[Picture, ...]]]:
     """The pictures of each class and side, all together within the budget if at all possible."""
     pictures: list[dict[Side, tuple[Picture, ...]]] = []
-    for size, quality in _SIZES:
-        pictures = [
-            {
-                side: tuple(
-                    _picture(item, shown.index, gallery, size, quality) for item in shown.side(side)
-                )
-                for side in SIDES
-            }
-            for shown in gallery.classes
-        ]
-        if sum(_weight(p) for sides in pictures for row in sides.values() for p in row) <= budget:
+    for level in LEVELS:
+        pictures = encode_at(gallery, level)
+        if weight(pictures) <= budget:
             break
     return pictures
 
 
-def _weight(picture: Picture) -> int:
-    return len(picture.photo) + len(picture.overlay) + len(picture.only)
+def encode_at(gallery: Gallery, level: Level) -> list[dict[Side, tuple[Picture, ...]]]:
+    """The pictures of each class and side at one level of detail."""
+    return [
+        {
+            side: tuple(_picture(item, shown.index, gallery, level) for item in shown.side(side))
+            for side in SIDES
+        }
+        for shown in gallery.classes
+    ]
 
 
-def _picture(item: GalleryImage, index: int, gallery: Gallery, size: int, quality: int) -> Picture:
+def weight(pictures: list[dict[Side, tuple[Picture, ...]]]) -> int:
+    """Bytes that the pictures take as text."""
+    return sum(
+        len(p.photo) + len(p.overlay) + len(p.only)
+        for sides in pictures
+        for row in sides.values()
+        for p in row
+    )
+
+
+def _picture(item: GalleryImage, index: int, gallery: Gallery, level: Level) -> Picture:
     height, width = item.image.shape[:2]
-    labels = _nearest(item.labels, min(size, 256))
+    labels = nearest(item.labels, min(level.size, MAP_SIZE))
     return Picture(
         id=item.id,
         area=item.area,
-        photo=_photo(item.image, size, quality),
-        overlay=_all_labels(labels, gallery),
-        only=_indexed((labels == index).astype(np.uint8), [(0, 0, 0), ONLY_COLOUR]),
+        photo=photo_uri(item.image, level),
+        overlay=label_map_uri(labels, gallery),
+        only=indexed_uri((labels == index).astype(np.uint8), [(0, 0, 0), ONLY_COLOUR]),
         width=width,
         height=height,
         pixelated=max(width, height) <= EXACT_UP_TO,
-        legend=_legend(item.labels, gallery),
+        legend=label_legend(item.labels, gallery),
     )
 
 
@@ -91,17 +125,24 @@ def _uri(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _photo(image: NDArray[np.uint8], size: int, quality: int) -> str:
+def photo_uri(image: NDArray[np.uint8], level: Level) -> str:
+    """(H, W, 3) uint8 as WebP: exact where small, else at most ``level.size`` a side."""
     picture = Image.fromarray(image)
+    size = level.size
     exact = max(picture.size) <= min(EXACT_UP_TO, size)
     if max(picture.size) > size:
         picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    return webp_uri(picture, level.quality, exact=exact)
+
+
+def webp_uri(picture: Image.Image, quality: int, *, exact: bool = False) -> str:
+    """A picture as WebP."""
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", lossless=exact, quality=quality, method=2)
     return _uri("webp", buffer.getvalue())
 
 
-def _nearest(labels: NDArray[Any], size: int) -> NDArray[Any]:
+def nearest(labels: NDArray[Any], size: int) -> NDArray[Any]:
     """The map with its longer side at ``size`` at most, by taking the nearest pixel."""
     longer = max(labels.shape)
     if longer <= size:
@@ -115,7 +156,8 @@ def _nearest(labels: NDArray[Any], size: int) -> NDArray[Any]:
     return labels[np.ix_(rows, columns)]
 
 
-def _all_labels(labels: NDArray[Any], gallery: Gallery) -> str:
+def label_map_uri(labels: NDArray[Any], gallery: Gallery) -> str:
+    """A map of labels in the gallery's colours; what is nothing is transparent."""
     present, counts = np.unique(labels, return_counts=True)
     if gallery.has_background:
         keep = present != 0
@@ -124,10 +166,11 @@ def _all_labels(labels: NDArray[Any], gallery: Gallery) -> str:
     present = present[np.argsort(-counts, kind="stable")][:255]
     place = np.zeros(len(gallery.names), np.uint8)
     place[present] = np.arange(1, len(present) + 1)
-    return _indexed(place[labels], [(0, 0, 0), *(gallery.colours[k] for k in present)])
+    return indexed_uri(place[labels], [(0, 0, 0), *(gallery.colours[k] for k in present)])
 
 
-def _indexed(places: NDArray[np.uint8], palette: list[tuple[int, int, int]]) -> str:
+def indexed_uri(places: NDArray[np.uint8], palette: list[tuple[int, int, int]]) -> str:
+    """A PNG with a palette, of which colour 0 is transparent."""
     picture = Image.fromarray(places)
     picture.putpalette([channel for colour in palette for channel in colour])
     buffer = io.BytesIO()
@@ -136,7 +179,8 @@ def _indexed(places: NDArray[np.uint8], palette: list[tuple[int, int, int]]) -> 
     return _uri("png", buffer.getvalue())
 
 
-def _legend(labels: NDArray[Any], gallery: Gallery) -> tuple[tuple[str, str, float], ...]:
+def label_legend(labels: NDArray[Any], gallery: Gallery) -> tuple[tuple[str, str, float], ...]:
+    """(name, CSS colour, percent of the image) of the labels in a map, largest first."""
     present, counts = np.unique(labels, return_counts=True)
     rows = [
         (gallery.names[k], "#{:02x}{:02x}{:02x}".format(*gallery.colours[k]), 100 * c / labels.size)

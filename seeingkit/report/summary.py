@@ -7,10 +7,10 @@ come from outside and are never treated as markup.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..results import ClassResult, Results
+from ..results import ClassResult, Results, SkippedItem
 from .wording import NBSP, area, change, count, interval, listing, number, probability
 
 BACKGROUND_NAMES = frozenset(
@@ -203,16 +203,24 @@ def _cautions(results: Results) -> Iterable[str]:
             "images from the real ones by their class areas as a whole."
         )
     if results.skipped:
-        sides = [
-            f"{sum(item.source == side for item in results.skipped):,} {side}"
-            for side in ("real", "generated")
-            if any(item.source == side for item in results.skipped)
-        ]
+        sides = skipped_sides(results.skipped)
         were = "was" if len(results.skipped) == 1 else "were"
         yield (
             f"{count(len(results.skipped), 'image')} could not be used and {were} skipped "
             f"({listing(sides)})."
         )
+
+
+def skipped_sides(skipped: Sequence[SkippedItem]) -> list[str]:
+    """``2 real``, ``1 photo to invert``, …: how many images of each side were skipped."""
+    names = {
+        "real": ("real", "real"),
+        "generated": ("generated", "generated"),
+        "photo": ("photo to invert", "photos to invert"),
+        "own": ("own image to invert", "own images to invert"),
+    }
+    numbers = {side: sum(item.source == side for item in skipped) for side in names}
+    return [count(n, *names[side]) for side, n in numbers.items() if n]
 
 
 def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> str:

@@ -7,8 +7,10 @@ quantity. Nothing is rounded to a bound that it has not reached: a loss of 99.7 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from typing import Any
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
@@ -127,3 +129,12 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}{NBSP}min {whole % 60}{NBSP}s"
     return f"{whole // 3600}{NBSP}h {whole % 3600 // 60}{NBSP}min"
+
+
+def plain_text(value: Any) -> str:
+    """An option or setting as text: strings as they are, None as ``none``, the rest as JSON."""
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)

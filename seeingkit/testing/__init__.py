@@ -1,4 +1,4 @@
-"""The conformance kit: what every generator, segmenter and image source must do, as checks.
+"""The conformance kit: what every generator, segmenter, image source … must do, as checks.
 
 Guarantee: something that passes is fit for every analysis in seeingkit; something that does not
 fails with an ``AssertionError`` of one line that names the check, the family and, where there is
@@ -22,9 +22,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..contracts import Generator, ImageSource, Sampler, Segmenter
+from ..contracts import Features, Generator, ImageSource, Sampler, Segmenter
 from ..errors import UsageError
 from .checks import Check
+from .features import features_checks
 from .generators import generator_checks
 from .samplers import sampler_checks
 from .segmenters import segmenter_checks
@@ -32,12 +33,14 @@ from .sources import source_checks
 
 __all__ = [
     "Check",
+    "check_features",
     "check_generator",
     "check_sampler",
     "check_segmenter",
     "check_source",
     "checks_for",
     "failures",
+    "features_checks",
     "generator_checks",
     "parametrize_with_checks",
     "sampler_checks",
@@ -81,6 +84,21 @@ def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:
         check(segmenter)
 
 
+def check_features(features: Features, images: Tensor | None = None) -> None:
+    """Run all checks of perceptual features.
+
+    Args:
+        features: what to check.
+        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for smooth noise of
+            64 x 64 pixels.
+
+    Raises:
+        AssertionError: the first check that fails, in one line.
+    """
+    for _, check in features_checks(images):
+        check(features)
+
+
 def check_source(source: ImageSource) -> None:
     """Run all checks of an image source.
 
@@ -92,7 +110,7 @@ def check_source(source: ImageSource) -> None:
 
 
 def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
-    """The checks that apply to a generator, sampler, segmenter or image source.
+    """The checks that apply to a generator, sampler, segmenter, features or image source.
 
     Raises:
         UsageError: it is none of these.
@@ -103,10 +121,12 @@ def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
         return sampler_checks()
     if isinstance(subject, Segmenter):
         return segmenter_checks()
+    if isinstance(subject, Features):
+        return features_checks()
     if isinstance(subject, ImageSource):
         return source_checks()
     raise UsageError(
-        f"a {type(subject).__name__} is no Sampler, Generator, Segmenter or ImageSource"
+        f"a {type(subject).__name__} is no Sampler, Generator, Segmenter, Features or ImageSource"
     )
 
 
@@ -127,8 +147,8 @@ def parametrize_with_checks(
     """Decorator for a pytest function with the arguments ``subject`` and ``check``.
 
     Args:
-        subjects: generators, samplers, segmenters or image sources, by the name to show or in a
-            sequence (then the class names show).
+        subjects: generators, samplers, segmenters, features or image sources, by the name to show
+            or in a sequence (then the class names show).
     """
     import pytest
 

@@ -1,0 +1,208 @@
+"""The command ``invert``, and the options of inversion that ``analyze`` shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .output import parse_options, print_inversions, print_json
+
+if TYPE_CHECKING:
+    from ..config import InversionConfig
+
+Method = Annotated[
+    str | None,
+    typer.Option(help="z, encoder, encoder+z, layered, layered+z, layered+r; a,b; all; none."),
+]
+Cut = Annotated[str | None, typer.Option(help="Boundary of r, several as a,b, or all.")]
+Own = Annotated[int, typer.Option(help="The generator's own images that calibrate a method.")]
+Encoder = Annotated[
+    str | None,
+    typer.Option(help="auto, found, train, none, or an encoder file of this generator."),
+]
+Perceptual = Annotated[
+    str | None, typer.Option(help="Perceptual features: a name, auto or none (pixels only).")
+]
+PerceptualWeights = Annotated[Path | None, typer.Option(help="Their weights file.")]
+Steps = Annotated[int | None, typer.Option(help="Optimisation steps at most.")]
+InverterOption = Annotated[
+    list[str] | None, typer.Option(help="key=value for the method; may be repeated.")
+]
+ImageLabel = Annotated[
+    int | None, typer.Option("--label", help="Class of the photos, for a conditional generator.")
+]
+
+
+def inversion_config(
+    *,
+    method: str | None,
+    cut: str | None,
+    own: int,
+    preset: str | None,
+    encoder: str | None,
+    perceptual: str | None,
+    perceptual_weights: Path | None,
+    steps: int | None,
+    inverter_option: Sequence[str] | None,
+    label: int | None = None,
+    usual_encoder: str | None = None,
+    **more: Any,
+) -> InversionConfig:
+    """Options of the command line as a config.
+
+    Raises:
+        UsageError: a setting that cannot be right.
+    """
+    from pydantic import ValidationError
+
+    from ..config import InversionConfig
+    from ..errors import UsageError
+    from ..inversion.catalog import METHODS
+    from ..registry import registry
+
+    options = parse_options(inverter_option)
+    given = {
+        "preset": preset,
+        "encoder": encoder,
+        "perceptual": perceptual,
+        "perceptual_weights": None if perceptual_weights is None else str(perceptual_weights),
+        "steps": steps,
+    }
+    for key, value in given.items():
+        if value is not None:
+            if key in options:
+                raise UsageError(f"--{key.replace('_', '-')} is also given as an inverter option")
+            options[key] = value
+    if usual_encoder is not None:
+        options.setdefault("encoder", usual_encoder)
+    if "cut" in options:
+        raise UsageError("give the cut with --cut")
+    if method == "all":
+        methods: tuple[str, ...] = METHODS
+    elif method == "none":
+        methods = ()
+    else:
+        methods = _names(method) or (registry().default("inverter"),)
+    try:
+        return InversionConfig(
+            methods=methods, cuts=_names(cut), own=own, label=label, options=options, **more
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{name}: {first['msg'].lower()}") from error
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def invert(
+    photos: Annotated[
+        list[str] | None, typer.Argument(help="Photos: paths, globs, folders, data sets.")
+    ] = None,
+    gan: Annotated[str | None, typer.Option(help="Generator: family or family:weights.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="The generator's weights file.")] = None,
+    method: Method = None,
+    cut: Cut = None,
+    preset: Annotated[
+        str | None, typer.Option(help="fast (default), or paper: its losses and schedule.")
+    ] = None,
+    own: Own = 48,
+    encoder: Encoder = None,
+    perceptual: Perceptual = None,
+    perceptual_weights: PerceptualWeights = None,
+    steps: Steps = None,
+    inverter_option: InverterOption = None,
+    label: ImageLabel = None,
+    data: Annotated[
+        str | None, typer.Option(help="What the generator learnt from (default: its weights' own).")
+    ] = None,
+    segmenter: Annotated[
+        str | None, typer.Option(help="Segmenter: family or family:weights, or none.")
+    ] = None,
+    segmenter_weights: Annotated[
+        Path | None, typer.Option(help="The segmenter's weights file or folder.")
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", help="Take only n of the photos.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Images optimised at once.")] = 16,
+    on_bad: Annotated[
+        str, typer.Option(help="Unusable images: skip (exit code 3) or fail.")
+    ] = "skip",
+    gan_option: Annotated[
+        list[str] | None, typer.Option(help="key=value for the generator; may be repeated.")
+    ] = None,
+    segmenter_option: Annotated[
+        list[str] | None, typer.Option(help="key=value for the segmenter; may be repeated.")
+    ] = None,
+    data_option: Annotated[
+        list[str] | None, typer.Option(help="key=value for the data set; may be repeated.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Repeat the run of this manifest.json.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of finished inversions (default: cache).")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print results.json instead of words.")
+    ] = False,
+) -> int:
+    """What can the generator's last layers not make of these photos? Invert, compare, report."""
+    from ..config import read_config
+    from ..devices import resolve_device
+    from ..errors import ExitCode, UsageError
+    from ..inverting import execute_inversion, plan_inversion
+
+    if config is not None:
+        if photos or gan or weights or method:
+            raise UsageError("--config repeats a run as it was; leave the other settings out")
+        plan = read_config(config)
+        if plan.command != "invert":
+            raise UsageError(f"{config}: a run of {plan.command}; use seeingkit {plan.command}")
+    else:
+        chosen = inversion_config(
+            method=method,
+            cut=cut,
+            own=own,
+            preset=preset,
+            encoder=encoder,
+            perceptual=perceptual,
+            perceptual_weights=perceptual_weights,
+            steps=steps,
+            inverter_option=inverter_option,
+            label=label,
+        )
+        if not chosen.methods:
+            raise UsageError("--method none leaves nothing to do")
+        plan = plan_inversion(
+            photos or [],
+            gan,
+            data=data,
+            segmenter=segmenter,
+            inversion=chosen,
+            weights=None if weights is None else str(weights),
+            segmenter_weights=None if segmenter_weights is None else str(segmenter_weights),
+            n=n,
+            seed=seed,
+            device=resolve_device(device),
+            batch_size=batch_size,
+            on_bad=on_bad,
+            gan_options=parse_options(gan_option),
+            segmenter_options=parse_options(segmenter_option),
+            data_options=parse_options(data_option),
+        )
+    done = execute_inversion(plan, out=out, store=store)
+    if done is None:
+        return ExitCode.DONE
+    if json:
+        print_json(done.to_dict())
+    else:
+        print_inversions(done.results, done.report)
+    return ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE

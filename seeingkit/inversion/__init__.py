@@ -1,0 +1,66 @@
+"""Layer inversion: the closest image that a generator's last layers can make of a photo.
+
+Reads from left to right: ``networks`` and ``training`` make ``encoders``; ``methods`` start from
+them and minimise with the ``optimiser``; ``photos`` does it for a source, resumably;
+``calibration`` does the same to the generator's own images; ``vanishing`` says what was lost beyond
+that; ``stage`` puts the pictures and numbers of a run together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from torch import Tensor
+
+from ..contracts import Generator, Inversion, Inverter, Latent, State
+from ..registry import check_options, import_target, registry
+from ..specs import InverterSpec
+from .catalog import DEFAULT_METHOD
+
+__all__ = ["invert", "load_inverter"]
+
+
+def load_inverter(name: str, **options: Any) -> Inverter:
+    """A registered inverter: ``load_inverter("layered+r", preset="paper", cut="r8")``.
+
+    Raises:
+        UnknownNameError: no such method.
+        UsageError: an option that does not exist or does not fit.
+    """
+    spec = cast("InverterSpec", registry().resolve("inverter", name))
+    return cast("Inverter", import_target(spec)(check_options(spec, options)))
+
+
+def invert(
+    generator: Generator,
+    images: Tensor,
+    *,
+    method: str = DEFAULT_METHOD,
+    labels: Sequence[int] | None = None,
+    init: Latent | State | None = None,
+    seed: int = 0,
+    batch_size: int = 8,
+    done: Callable[[int, Inversion], None] | None = None,
+    **options: Any,
+) -> Inversion:
+    """The closest images that the generator, or its last layers, can make.
+
+    Args:
+        generator: any ``Generator``; never changed.
+        images: (N, 3, R, R) in [-1, 1], R being the generator's resolution.
+        method: a registered inverter; ``seeingkit ls inverters`` lists them with their options.
+        labels: class of each image, for a conditional generator.
+        init: where to start, instead of the method's own guess: latents, or a state at the cut.
+        seed: of random starts.
+        batch_size: images optimised together; no result depends on it.
+        done: told of each row as soon as it is finished.
+        options: of the method (cut, preset, encoder, perceptual, steps, …).
+
+    Returns:
+        an ``Inversion`` of N rows.
+    """
+    inverter = load_inverter(method, **options)
+    return inverter.invert(
+        generator, images, labels=labels, init=init, seed=seed, batch_size=batch_size, done=done
+    )

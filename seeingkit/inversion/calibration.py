@@ -1,0 +1,79 @@
+"""How well a method recovers images that the generator itself made, where z and r are known.
+
+Guarantee: own images pass through the same door as photos: 8 bits, the same method, the same
+segmenter. So what they lose is what inversion alone loses (section "own" of the design note).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from ..contracts import Generator, Inverter, Segmenter
+from ..results import CalibrationRecord
+from ..sources import SamplerSource
+from ..specs import Preset
+from .objectives import correlation
+from .photos import Inverted
+from .vanishing import LossCalibration, areas, label_maps
+
+
+def calibrate(
+    generator: Generator,
+    own: SamplerSource,
+    inverted: Inverted,
+    inverter: Inverter,
+    cut: str,
+    segmenter: Segmenter | None,
+    preset: Preset,
+) -> tuple[CalibrationRecord, LossCalibration | None]:
+    """Sum up the inversions of a generator's own images.
+
+    Args:
+        own: the source they came from, whose latents are known.
+        inverted: what ``invert_source`` made of some of them.
+    """
+    labels = own.labels
+    chosen = [labels[i % len(labels)] for i in inverted.rows] if labels else None
+    latent = generator.latents(inverted.rows, seed=own.seed, labels=chosen)
+    with torch.no_grad():
+        start = generator.begin({k: v.to(generator.device) for k, v in latent.items()})
+        r = generator.advance(start, cut)
+    photos = inverted.images
+    found = torch.cat([one.reconstruction for one in inverted.inversions])
+    latents = [one.z for one in inverted.inversions if one.z is not None]
+    perceptual = [float(o.perceptual[0]) for o in inverted.inversions if o.perceptual is not None]
+    values = np.array([float(one.psnr[0]) for one in inverted.inversions])
+    # Only where z is what the method ends with: with residuals, z0 is where it began.
+    ends_in_z = inverter.target != "r" and len(latents) == len(found)
+    loss: LossCalibration | None = None
+    if segmenter is not None:
+        vocabulary = segmenter.vocabulary
+        before, after = (
+            areas(label_maps(images, segmenter, preset), len(vocabulary))
+            for images in (photos, found)
+        )
+        loss = LossCalibration.measure(before, after, vocabulary.names, vocabulary.has_background)
+    record = CalibrationRecord(
+        method=inverter.name,
+        cut=cut,
+        n=len(found),
+        psnr=float(values.mean()),
+        psnr_low=float(np.quantile(values, 0.05)),
+        perceptual=float(np.mean(perceptual)) if perceptual else None,
+        z_correlation=_number(correlation(start.x, torch.cat(latents))) if ends_in_z else None,
+        r_correlation=_number(
+            correlation(r.x, torch.cat([one.state.x for one in inverted.inversions]))
+        ),
+        pixel_correlation=correlation(photos, found.clamp(-1, 1)),
+        steps=float(np.mean([int(one.steps[0]) for one in inverted.inversions])),
+        seconds=inverted.seconds or 0.0,
+        classes=loss.classes() if loss is not None else [],
+    )
+    return record, loss
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

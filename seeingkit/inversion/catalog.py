@@ -1,0 +1,80 @@
+"""The inverters as light specs: importing this never imports torch.
+
+The six methods of Bau et al. 2019, section 4.2 (a to f), in their order.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ..hooks import Register, hookimpl
+from ..specs import InverterSpec, Options
+
+SUMMARIES = {
+    "z": "a: optimise z from a random start",
+    "encoder": "b: a direct encoder, image to z",
+    "encoder+z": "c: direct encoder, then optimise z (Zhu et al. 2016)",
+    "layered": "d: layered encoder E = e_1 ∘ … ∘ e_n ∘ e_f",
+    "layered+z": "e: layered encoder, then optimise z",
+    "layered+r": "f: layered encoder, then optimise r through the layers' residuals: the method",
+}
+METHODS = tuple(SUMMARIES)
+DEFAULT_METHOD = "layered+r"
+
+
+class InverterOptions(Options):
+    """Options of all six methods; None means what the preset says."""
+
+    preset: Literal["fast", "paper"] = Field(
+        "fast", description="losses and schedule: the paper's, or ours for a fraction of the cost"
+    )
+    cut: str | None = Field(None, description="boundary of r; None: the generator's own default")
+    steps: int | None = Field(None, ge=0, description="optimisation steps at most")
+    rate: float | None = Field(None, gt=0, description="learning rate at the start")
+    residuals: Literal["before", "all"] | None = Field(
+        None, description="residuals at the layers before the cut (the code) or also at it"
+    )
+    free_latent: bool | None = Field(
+        None, description="optimise z0 along with the residuals, without a penalty"
+    )
+    residual_weight: float | None = Field(None, ge=0, description="weight of Σ mean δ²")
+    perceptual: str = Field("auto", description="perceptual features by name, auto or none")
+    perceptual_weights: str | None = Field(None, description="their weights file")
+    perceptual_weight: float = Field(1.0, ge=0, description="weight of the perceptual loss")
+    carry: tuple[str, ...] = Field((), description="carried tensors optimised along with r")
+    encoder: str = Field(
+        "auto",
+        description="auto: shipped, cached or trained now; found: shipped or cached, else none; "
+        "train: anew; none: start from the average image; or a file",
+    )
+    encoder_steps: int | None = Field(None, ge=1, description="training steps of e_f and of E")
+    encoder_loss: Literal["l1", "cosine"] | None = Field(
+        None, description="loss of features in training: the paper's L1 or its code's cosine"
+    )
+    frames: int = Field(9, ge=0, le=64, description="pictures kept of the optimisation")
+
+
+@hookimpl
+def seeingkit_register(register: Register) -> None:
+    """Register the six methods."""
+    targets = {
+        "z": "optimise_z",
+        "encoder": "direct",
+        "encoder+z": "direct_then_z",
+        "layered": "layered",
+        "layered+z": "layered_then_z",
+        "layered+r": "layered_then_r",
+    }
+    for name, summary in SUMMARIES.items():
+        register(
+            InverterSpec(
+                name=name,
+                summary=summary,
+                licence="MIT",
+                target=f"seeingkit.inversion.methods:{targets[name]}",
+                options=InverterOptions,
+                default=name == DEFAULT_METHOD,
+            )
+        )

@@ -1,0 +1,208 @@
+"""Trained encoders as files: tensors, and beside them which generator they are for.
+
+Guarantee: an encoder only ever meets the generator it was trained for. Its file names the
+generator's identity (weights hash and options, section 5 of the design note), and another
+generator is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ..caching import cache_folder
+from ..contracts import Generator, GeneratorInfo, Latent, State
+from ..errors import CorruptFileError, ModelError, StateMismatchError, WeightsError
+from ..weights import load_into, read_state_dict
+from .networks import ImageEncoder, LayeredEncoder
+
+Kind = Literal["layered", "direct"]
+KEY = "seeingkit_encoder"
+SCHEMA = 1
+
+
+def generator_key(info: GeneratorInfo) -> str:
+    """Short hash of what makes a generator's images; how latents are drawn is no part of it."""
+    identity = info.identity()
+    identity["options"] = {k: v for k, v in identity["options"].items() if k != "latents"}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """From images to latents, and for a layered one to x at the cut.
+
+    Attributes:
+        kind: ``layered`` (E = e_1 ∘ … ∘ e_n ∘ e_f) or ``direct`` (one network, image to latent).
+        cut: canonical name of the boundary that e_f reaches; ``input`` for a direct one.
+        network: ``LayeredEncoder`` or ``ImageEncoder``, in eval mode.
+        generator: ``generator_key`` of its generator.
+        architecture: arguments of the network.
+        record: how it was trained and how good it is.
+        sha256: of its file, once it has one.
+        path: of its file.
+    """
+
+    kind: Kind
+    cut: str
+    network: nn.Module
+    generator: str
+    architecture: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str | None = None
+    path: Path | None = None
+
+    def estimate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Latent (N, …), and x at the cut (None for a direct encoder), of images (N, 3, R, R)."""
+        if self.kind == "layered":
+            z, r = self.network(images)
+            return z, r
+        z = self.network(images)
+        return z, None
+
+    def save(self, path: Path, *, half: bool = False) -> Path:
+        """Write the encoder, whole or not at all.
+
+        Args:
+            path: ends in ``.safetensors``.
+            half: keep 16 bits of each number (for shipping).
+        """
+        tensors = {
+            name: (t.half() if half and t.is_floating_point() else t).contiguous()
+            for name, t in self.network.state_dict().items()
+        }
+        about = {
+            "schema_version": SCHEMA,
+            "kind": self.kind,
+            "cut": self.cut,
+            "generator": self.generator,
+            "architecture": dict(self.architecture),
+            "record": dict(self.record),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(
+                safetensors.torch.save(tensors, {KEY: json.dumps(about, sort_keys=True)})
+            )
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    def about(self) -> dict[str, Any]:
+        """What results say of this encoder."""
+        return {
+            "kind": self.kind,
+            "cut": self.cut,
+            "generator": self.generator,
+            "sha256": self.sha256,
+            "record": dict(self.record),
+        }
+
+    def to(self, device: torch.device | str) -> Encoder:
+        """Move the network; returns itself."""
+        self.network.to(device)
+        return self
+
+
+def build_network(
+    kind: Kind, generator: Generator, cut: str, architecture: Mapping[str, Any]
+) -> nn.Module:
+    """An untrained encoder network for a generator.
+
+    Raises:
+        ModelError: the generator has several random inputs, of which only one can be inverted.
+    """
+    info = generator.info
+    if len(info.latent) != 1:
+        names = ", ".join(part.name for part in info.latent)
+        raise ModelError(f"{info.family}: encoders invert one random input, this has {names}")
+    options = dict(architecture)
+    if kind == "direct":
+        options.pop("pixelnorm", None)
+        return ImageEncoder(info.resolution, generator.boundaries[0].shape, normal=True, **options)
+    stop = generator.boundary(cut).index
+    return LayeredEncoder(generator.boundaries[: stop + 1], info.resolution, **options)
+
+
+def read_encoder(path: str | Path, generator: Generator) -> Encoder:
+    """Read an encoder file and check that it is for this generator.
+
+    Raises:
+        WeightsError: missing, damaged, not an encoder, or of other shapes.
+        StateMismatchError: trained for another generator (both identities are named).
+    """
+    path = Path(path)
+    file = read_state_dict(path)
+    try:
+        about = json.loads(file.metadata[KEY])
+        kind, cut, key = about["kind"], str(about["cut"]), str(about["generator"])
+        if about["schema_version"] != SCHEMA or kind not in ("layered", "direct"):
+            raise ValueError("another version")
+    except (KeyError, ValueError, TypeError) as error:
+        raise WeightsError(
+            f"{path}: not an encoder of this version ({type(error).__name__}: {error}); train one "
+            "with --encoder train"
+        ) from error
+    mine = generator_key(generator.info)
+    if key != mine:
+        whose = about.get("record", {}).get("family", "another generator")
+        raise StateMismatchError(
+            f"{path}: trained for generator {key} ({whose}), this one is {mine} "
+            f"({generator.info.family}); use its own encoder or --encoder train"
+        )
+    try:
+        network = build_network(kind, generator, cut, about["architecture"])
+    except TypeError as error:
+        raise CorruptFileError(f"{path}: its architecture is not understood ({error})") from error
+    load_into(network, file)
+    network = network.float().eval().requires_grad_(False)
+    return Encoder(
+        kind, cut, network, key, about["architecture"], about["record"], file.sha256, path
+    )
+
+
+def find_encoder(generator: Generator, kind: Kind, cut: str, recipe_key: str) -> Path | None:
+    """A shipped encoder of this generator, or one trained here earlier by the same recipe.
+
+    A layered encoder of another cut is not taken: its e_f reaches another feature map.
+    """
+    from ..loading import weights_path
+    from ..registry import registry
+    from ..specs import WeightsSpec
+
+    mine = generator_key(generator.info)
+    for spec in registry().specs("weights"):
+        if not isinstance(spec, WeightsSpec) or spec.kind != "inverter":
+            continue
+        wanted = {"generator": mine, "kind": kind, **({"cut": cut} if kind == "layered" else {})}
+        if all(spec.options.get(name) == value for name, value in wanted.items()):
+            return weights_path(spec)
+    path = encoder_path(generator, kind, cut, recipe_key)
+    return path if path.is_file() else None
+
+
+def encoder_path(generator: Generator, kind: Kind, cut: str, recipe_key: str) -> Path:
+    """Where an encoder trained here is kept."""
+    where = cut if kind == "layered" else "input"
+    name = f"{generator.info.family}-{generator_key(generator.info)}-{kind}-{where}-{recipe_key}"
+    return cache_folder() / "encoders" / f"{name}.safetensors"
+
+
+def latent_state(generator: Generator, z: Tensor, labels: Tensor | None = None) -> State:
+    """The state at ``input`` for latents z, and labels of a conditional generator."""
+    latent: dict[str, Tensor] = {generator.info.latent[0].name: z}
+    if labels is not None:
+        latent["label"] = labels.to(z.device)
+    found: Latent = latent
+    return generator.begin(found)

@@ -1,0 +1,128 @@
+"""Inverts the photos of a source, resumably.
+
+Guarantees: what is finished is on disk at once and never done again; interrupting loses at most the
+images in work; any number of processes (``RANK`` and ``WORLD_SIZE``) share the images without
+talking to each other; an image that cannot be read, or whose inversion gives NaN, is named and the
+others go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..contracts import Generator, ImageSource, Inversion, Inverter, Skipped
+from ..errors import RunError
+from ..processes import rank, world
+from ..progress import progress_bar
+from .store import InversionStore, read_inversion, write_inversion
+
+
+@dataclass(frozen=True, eq=False)
+class Inverted:
+    """Inversions of some images of a source, by one method at one cut.
+
+    Attributes:
+        rows: (M,) which images of the source, in the order asked for.
+        ids: their stable ids.
+        inversions: one ``Inversion`` of one row each.
+        skipped: images that have none, and why.
+        files: where each inversion is kept.
+        seconds: wall time per image that was inverted now; None if all were there already.
+    """
+
+    rows: tuple[int, ...]
+    ids: tuple[str, ...]
+    inversions: tuple[Inversion, ...]
+    skipped: tuple[Skipped, ...] = ()
+    files: tuple[Path, ...] = ()
+    seconds: float | None = None
+    images: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+def invert_source(
+    generator: Generator,
+    source: ImageSource,
+    inverter: Inverter,
+    *,
+    rows: Sequence[int] | None = None,
+    labels: Sequence[int] | None = None,
+    seed: int = 0,
+    batch_size: int = 8,
+    store: InversionStore | None = None,
+    title: str | None = None,
+) -> Inverted:
+    """Invert images of a source whose size is the generator's.
+
+    Args:
+        rows: which images; default: all.
+        labels: class of each of them, for a conditional generator.
+        batch_size: images optimised together.
+        store: where finished ones are kept; default: the cache.
+        title: what the progress bar says.
+    """
+    rows = list(range(len(source)) if rows is None else rows)
+    store = store or InversionStore()
+    images, good, skipped = source.load(rows)
+    label_of = dict(zip(rows, labels, strict=True)) if labels is not None else {}
+    if images is None:
+        return Inverted((), (), (), tuple(skipped))
+    settings = inverter.prepare(generator)
+    paths = [
+        store.path(generator, settings, image, label=label_of.get(row), seed=seed)
+        for row, image in zip(good, images, strict=True)
+    ]
+    todo = [k for k in range(len(good)) if not paths[k].exists()]
+    mine = todo[rank() :: world()]
+    started = time.perf_counter()
+    with progress_bar(title or f"invert by {inverter.name}", len(good), "images") as bar:
+        bar.advance(len(good) - len(todo), resumed=True)
+        if mine:
+
+            def done(row: int, inversion: Inversion) -> None:
+                write_inversion(paths[mine[row]], inversion)
+                bar.advance(1)
+
+            inverter.invert(
+                generator,
+                images[mine],
+                labels=[label_of[good[k]] for k in mine] if label_of else None,
+                seed=seed,
+                batch_size=batch_size,
+                done=done,
+            )
+    seconds = (time.perf_counter() - started) / len(mine) if mine else None
+    _wait_for(paths)
+    found = [read_inversion(path) for path in paths]
+    fine = [k for k, inversion in enumerate(found) if not inversion.failed]
+    ids = [str(source.ids[row]) for row in good]
+    failed = [
+        Skipped(ids[k], f"inversion by {inverter.name} gave {inversion.failed[0]}")
+        for k, inversion in enumerate(found)
+        if inversion.failed
+    ]
+    return Inverted(
+        tuple(good[k] for k in fine),
+        tuple(ids[k] for k in fine),
+        tuple(found[k] for k in fine),
+        (*skipped, *failed),
+        tuple(paths[k] for k in fine),
+        seconds,
+        images[fine],
+    )
+
+
+def _wait_for(paths: Sequence[Path], patience: float = 3600.0) -> None:
+    """Wait until other processes have written their images."""
+    started = time.monotonic()
+    while missing := [path for path in paths if not path.exists()]:
+        if time.monotonic() - started > patience:
+            raise RunError(
+                f"{len(missing)} inversions were not written by the other processes; run it again"
+            )
+        time.sleep(0.05)

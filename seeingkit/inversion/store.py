@@ -1,0 +1,141 @@
+"""Finished inversions on disk, one file an image, so that no work is ever done twice.
+
+Guarantees: a file is named by the hash of everything that changes it (generator, method and its
+settings, encoder and features, the photo's pixels, label, seed); it appears whole or not at all; an
+image that failed leaves its reason, so that a resumed run does not try it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..caching import cache_folder
+from ..contracts import Generator, Inversion, State
+from ..errors import RunError
+
+INVERSION_SCHEMA = 1
+_KEY = "seeingkit_inversion"
+
+
+class InversionStore:
+    """A folder of finished inversions. Many runs and processes may share one."""
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = Path(folder) if folder is not None else cache_folder() / "inversions"
+
+    def path(
+        self,
+        generator: Generator,
+        settings: Mapping[str, Any],
+        image: Tensor,
+        *,
+        label: int | None = None,
+        seed: int = 0,
+    ) -> Path:
+        """Where the inversion of one image (3, R, R) lies, or would lie.
+
+        Args:
+            settings: what ``Inverter.prepare`` returned.
+        """
+        text = json.dumps(
+            [INVERSION_SCHEMA, generator.info.identity(), dict(settings), label, seed],
+            sort_keys=True,
+            default=str,
+        )
+        digest = hashlib.sha256(text.encode())
+        digest.update(image.detach().cpu().to(torch.float32).contiguous().numpy().tobytes())
+        key = digest.hexdigest()[:32]
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def write_inversion(path: Path, inversion: Inversion) -> Path:
+    """Write one row, whole or not at all."""
+    if len(inversion) != 1:
+        raise RunError(f"{path}: a file holds one inversion, not {len(inversion)}")
+    steps, frames = inversion.frames[0]
+    tensors = {
+        "images": inversion.images,
+        "reconstruction": inversion.reconstruction,
+        "initial": inversion.initial,
+        "x": inversion.state.x,
+        "frames": _small(frames).half(),  # to look at; the reconstruction itself stays float32
+        "history": inversion.history[0].float(),
+        **{f"carry.{name}": value for name, value in inversion.state.carry.items()},
+    }
+    if inversion.z is not None:
+        tensors["z"] = inversion.z
+    about = {
+        "method": inversion.method,
+        "cut": inversion.cut,
+        "loss": float(inversion.loss[0]),
+        "psnr": float(inversion.psnr[0]),
+        "perceptual": None if inversion.perceptual is None else float(inversion.perceptual[0]),
+        "steps": int(inversion.steps[0]),
+        "converged": bool(inversion.converged[0]),
+        "failed": inversion.failed.get(0),
+        "frame_steps": list(steps),
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    data = safetensors.torch.save(tensors, {_KEY: json.dumps(about)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _small(frames: Tensor) -> Tensor:
+    """Frames of at most 256 pixels a side."""
+    largest = max(frames.shape[-2:])
+    if largest <= 256 or not len(frames):
+        return frames
+    return F.interpolate(frames, scale_factor=256 / largest, mode="area")
+
+
+def read_inversion(path: Path) -> Inversion:
+    """Read what ``write_inversion`` wrote.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            about = json.loads(file.metadata()[_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        carry = {k.removeprefix("carry."): v for k, v in tensors.items() if k.startswith("carry.")}
+        perceptual = about["perceptual"]
+        return Inversion(
+            about["method"],
+            about["cut"],
+            tensors["images"],
+            tensors["reconstruction"],
+            State(about["cut"], tensors["x"], carry),
+            tensors.get("z"),
+            tensors["initial"],
+            torch.tensor([about["loss"]], dtype=torch.float64),
+            torch.tensor([about["psnr"]], dtype=torch.float64),
+            None if perceptual is None else torch.tensor([perceptual]),
+            torch.tensor([about["steps"]]),
+            torch.tensor([about["converged"]]),
+            {0: about["failed"]} if about["failed"] else {},
+            ((tuple(about["frame_steps"]), tensors["frames"].float()),),
+            (tensors["history"],),
+        )
+    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise RunError(
+            f"{path}: not a readable inversion ({error}); delete it and run again"
+        ) from error

@@ -1,0 +1,157 @@
+"""What vanishes: class areas of photo against reconstruction, beyond what inversion alone loses.
+
+Guarantees: photo and reconstruction are looked at in the same way (8 bits, the same preset, the
+same segmenter); a loss is called an omission only where it exceeds what 19 of 20 images that the
+generator itself made lose of that class. The bound is the conformal one: the ceil(0.95 (k + 1))-th
+smallest of k losses, which a further own image exceeds with probability at most 5 % (Vovk et al.
+2005; Lei et al. 2018, section 2), so it needs at least 19 of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ..contracts import Segmenter
+from ..results import ClassCalibration, LostClass
+from ..sources.preprocess import apply, quantise, to_tensor
+from ..specs import Preset
+
+MIN_AREA = 0.25
+"""Percent of the image below which a class is a speck, not an object to lose."""
+COVERAGE = 0.95
+ENOUGH = math.ceil(COVERAGE / (1 - COVERAGE) - 1e-9)  # 19
+
+
+def label_maps(
+    images: Tensor, segmenter: Segmenter, preset: Preset, batch_size: int = 16
+) -> NDArray[np.int64]:
+    """Object labels (N, H, W) of images (N, 3, R, R) in [-1, 1], seen as the PNGs they would be."""
+    maps = []
+    for k in range(0, len(images), batch_size):
+        pictures = quantise(images[k : k + batch_size]).cpu().numpy()
+        prepared = np.stack([apply(Image.fromarray(picture), preset) for picture in pictures])
+        with torch.inference_mode():
+            labels = segmenter.segment(to_tensor(prepared).to(segmenter.device))[:, 0]
+        maps.append(labels.cpu().numpy())
+    return np.concatenate(maps)
+
+
+def areas(maps: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
+    """Percent of each image with each label, (N, L), of maps (N, H, W)."""
+    flat = maps.reshape(len(maps), -1)
+    return np.stack([np.bincount(row, minlength=labels) for row in flat]) * (100 / flat.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class LossCalibration:
+    """Losses of classes by inversion alone, from images that the generator made.
+
+    Attributes:
+        names: label names by number.
+        label: (P,) which class each (image, class) pair is about.
+        area: (P,) percent of the own image that the class covers, at least ``MIN_AREA``.
+        lost: (P,) share of that area that is gone in the reconstruction.
+    """
+
+    names: tuple[str, ...]
+    label: NDArray[np.int64]
+    area: NDArray[np.float64]
+    lost: NDArray[np.float64]
+
+    @staticmethod
+    def measure(
+        photo: NDArray[np.float64],
+        reconstruction: NDArray[np.float64],
+        names: Sequence[str],
+        has_background: bool,
+    ) -> LossCalibration:
+        """From areas (N, L) of own images and of their reconstructions."""
+        counted = photo >= MIN_AREA
+        if has_background:
+            counted[:, 0] = False
+        rows, labels = np.nonzero(counted)
+        before, after = photo[rows, labels], reconstruction[rows, labels]
+        return LossCalibration(tuple(names), labels, before, (before - after) / before)
+
+    def bound(self, label: int, area: float) -> tuple[float | None, int, bool]:
+        """What inversion alone loses of a class of this area.
+
+        From the pairs of that class if there are at least 19, else from those of all classes of
+        half to twice this area, else from all pairs. Never below 0.
+
+        Returns:
+            the share that 19 of 20 own images stay below (None with fewer than 19 pairs in all),
+            the number of pairs, and whether they are of several classes.
+        """
+        own = self.label == label
+        near = (self.area >= area / 2) & (self.area <= area * 2)
+        for chosen, pooled in ((own, False), (near, True), (np.ones_like(own), True)):
+            if int(chosen.sum()) >= ENOUGH:
+                return max(0.0, conformal_bound(self.lost[chosen])), int(chosen.sum()), pooled
+        return None, len(self.lost), True
+
+    def classes(self) -> list[ClassCalibration]:
+        """One record per class that own images show, most pairs first."""
+        records = []
+        for label in np.unique(self.label):
+            lost = self.lost[self.label == label]
+            bound, pairs, _ = self.bound(int(label), float(self.area[self.label == label].mean()))
+            if bound is None:
+                bound = max(0.0, float(lost.max()))
+            records.append(
+                ClassCalibration(
+                    label=self.names[label],
+                    pairs=len(lost) if pairs else 0,
+                    lost_mean=float(lost.mean()),
+                    lost_high=bound,
+                )
+            )
+        return sorted(records, key=lambda record: (-record.pairs, record.label))
+
+
+def conformal_bound(values: NDArray[np.float64], coverage: float = COVERAGE) -> float:
+    """The ceil(coverage (k + 1))-th smallest of k values; infinity if there are too few."""
+    place = math.ceil(coverage * (len(values) + 1) - 1e-9)
+    return float(np.sort(values)[place - 1]) if place <= len(values) else math.inf
+
+
+def lost_classes(
+    photo: NDArray[np.float64],
+    reconstruction: NDArray[np.float64],
+    names: Sequence[str],
+    has_background: bool,
+    calibration: LossCalibration | None,
+) -> list[LostClass]:
+    """What one photo lost, from areas (L,) of photo and reconstruction; most beyond first."""
+    records = []
+    for label in np.nonzero(photo >= MIN_AREA)[0]:
+        if has_background and label == 0:
+            continue
+        before, after = float(photo[label]), float(reconstruction[label])
+        lost = (before - after) / before
+        bound, pairs, pooled = None, 0, False
+        if calibration is not None:
+            bound, pairs, pooled = calibration.bound(int(label), before)
+        beyond = None if bound is None else max(0.0, before * (lost - bound))
+        records.append(
+            LostClass(
+                label=names[label],
+                photo_area=before,
+                reconstruction_area=after,
+                lost=lost,
+                calibrated=bound,
+                pairs=pairs,
+                pooled=pooled,
+                beyond=beyond,
+                omitted=bound is not None and lost > bound,
+            )
+        )
+    return sorted(records, key=lambda record: (-(record.beyond or 0.0), -record.photo_area))

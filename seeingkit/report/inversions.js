@@ -1,0 +1,112 @@
+"use strict";
+// Photos and their reconstructions: slider, methods, difference maps and filmstrips.
+(function () {
+  const cards = [...document.querySelectorAll(".vanish")];
+  const variants = (card, value) => [...card.querySelectorAll(`[data-variant="${value}"]`)];
+
+  function choose(card, value) {
+    for (const part of card.querySelectorAll("[data-variant]")) part.hidden = part.dataset.variant !== value;
+    const result = variants(card, value).find((part) => part.classList.contains("at-result"));
+    card.querySelector(".copy-result").src = result.querySelector("img").src;
+    card.dataset.chosen = value;
+  }
+
+  // One picture stands in the page once; wherever it is shown again, it is taken from there.
+  function copyPhoto(card) {
+    const photo = card.querySelector(".at-photo img").src;
+    for (const image of card.querySelectorAll(".copy-photo")) image.src = photo;
+  }
+
+  function compare(card) {
+    const box = card.querySelector(".compare");
+    const input = box.querySelector("input");
+    const set = () => {
+      box.style.setProperty("--at", `${input.value}%`);
+      input.setAttribute("aria-valuetext", `${input.value} % photo`);
+    };
+    input.addEventListener("input", set);
+    set();
+  }
+
+  function differences(figure) {
+    const select = figure.querySelector("select");
+    if (!select) return;
+    select.addEventListener("change", () => {
+      for (const part of figure.querySelectorAll("[data-difference]")) {
+        part.hidden = part.dataset.difference !== select.value;
+      }
+    });
+  }
+
+  function film(details) {
+    const strip = details.querySelector(".strip");
+    const frame = details.querySelector(".frame");
+    const input = details.querySelector("input");
+    const output = details.querySelector("output");
+    const button = details.querySelector("button");
+    const steps = output.dataset.steps.split(" ").map(Number);
+    const last = steps.length - 1;
+    let timer = 0;
+    const show = () => {
+      const k = Number(input.value);
+      frame.style.backgroundPosition = `${last ? 100 * k / last : 0}% 0`;
+      output.textContent = `step ${steps[k].toLocaleString("en-GB")}`;
+      input.setAttribute("aria-valuetext", output.textContent);
+    };
+    const stop = () => {
+      clearInterval(timer);
+      timer = 0;
+      button.textContent = "▶ Play";
+    };
+    button.disabled = last === 0;
+    input.addEventListener("input", () => { stop(); show(); });
+    button.addEventListener("click", () => {
+      if (timer) { stop(); return; }
+      if (Number(input.value) === last) input.value = 0;
+      show();
+      button.textContent = "❚❚ Pause";
+      timer = setInterval(() => {
+        input.value = Number(input.value) + 1;
+        show();
+        if (Number(input.value) === last) stop();
+      }, 220);
+    });
+    details.addEventListener("toggle", () => {
+      if (!details.open) { stop(); return; }
+      frame.style.backgroundImage = `url("${strip.src}")`;
+      frame.style.backgroundSize = `${100 * steps.length}% 100%`;
+      show();
+    });
+  }
+
+  for (const card of cards) {
+    copyPhoto(card);
+    choose(card, "0");
+    compare(card);
+    card.querySelectorAll(".at-difference").forEach(differences);
+    card.querySelectorAll(".film").forEach(film);
+    for (const input of card.querySelectorAll(".tabs input")) {
+      input.checked = input.value === "0"; // browsers restore what was chosen before a reload
+      input.addEventListener("change", () => choose(card, input.value));
+    }
+  }
+
+  // ------------------------------------------------------------------- choices for all photos
+  const method = document.getElementById("vanish-method");
+  const picked = document.getElementById("vanish-class");
+  const status = document.getElementById("vanish-shown");
+  if (method) method.addEventListener("change", () => {
+    for (const input of document.querySelectorAll(`.tabs input[data-key="${method.value}"]`)) {
+      input.checked = true;
+      choose(input.closest(".vanish"), input.value);
+    }
+  });
+  if (picked) picked.addEventListener("change", () => {
+    let shown = 0;
+    for (const card of cards) {
+      card.hidden = picked.value !== "" && !card.dataset.picked.split(" ").includes(picked.value);
+      if (!card.hidden) shown += 1;
+    }
+    status.textContent = `${shown} of ${cards.length} photos`;
+  });
+})();

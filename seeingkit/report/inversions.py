@@ -1,0 +1,172 @@
+"""The sections of a report on inversions: what vanishes from photos, and how that was measured.
+
+They are a pure function of the records in ``results.json`` and of the PNG files that these name,
+read from the run directory alone. Names of classes and photos are escaped by the templates.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+from ..results import (
+    CalibrationRecord,
+    InversionRecord,
+    InversionResults,
+    InversionSettings,
+    Results,
+)
+from .depthfigure import DARK_COLOURS, depth_rows, depth_svg, write_depth_figure
+from .figure import PRINT_COLOURS, Layout
+from .inversion_pictures import Card, encode_cards
+from .losses import (
+    MethodRow,
+    PhotoGroup,
+    calibration_of,
+    group_photos,
+    key_name,
+    key_of,
+    key_order,
+    method_rows,
+    sweep_rows,
+)
+from .losswords import METHODS, InversionSummary, describe_inversions
+from .pictures import Level
+from .templates import Section, environment
+
+ROWS = 4
+"""Rows of a photo's table that are shown at once; the others are folded."""
+LEGEND = 10
+"""At most so many labels are in a photo's legend."""
+
+DEFINITIONS: tuple[tuple[str, str, str], ...] = (
+    ("cut", "the layer whose output r is sought so that the layers after it draw the photo; "
+     "an early cut holds the generator to what it has learned", "Bau et al. 2019, section 4"),
+    ("own images", "images that the generator made, inverted in the same way as photos: nothing "
+     "needs to be left out of them, so what they lose is lost by the inversion", ""),
+    ("lost", "(area in the photo − area in the reconstruction) ÷ area in the photo, both as the "
+     "segmenter sees them", ""),
+    ("inversion alone", "share of a class that 19 of 20 own images lose at most; where too few "
+     "show the class, that of all classes of about its area", ""),
+    ("omitted", "more is lost of a class than inversion alone loses", ""),
+    ("PSNR", "peak signal-to-noise ratio of the reconstruction, in dB on 8-bit values", ""),
+    ("perceptual distance", "mean absolute difference of the features of an image classifier",
+     "Bau et al. 2019"),
+    ("correlation of z, r, pixels", "between what the generator was given or drew and what the "
+     "inversion found, over all coordinates of all own images", "Bau et al. 2019"),
+    ("unlike the training set", "farther from the nearest reference image than these usually "
+     "lie from each other", ""),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Inversions:
+    """The inversions of a run, in the order in which the page shows them."""
+
+    run_dir: Path
+    settings: InversionSettings
+    records: Sequence[InversionRecord]
+    calibrations: Sequence[CalibrationRecord]
+    groups: list[PhotoGroup]
+    rows: list[MethodRow]
+    sweep: list[MethodRow]
+
+    @staticmethod
+    def of(results: Results | InversionResults, run_dir: Path | None) -> Inversions | None:
+        """The inversions among the results, or None where there are none.
+
+        Raises:
+            RunError: a record's pictures have no place to be read from, or no settings say how
+                they were made.
+        """
+        if not results.inversions and not results.calibrations:
+            return None
+        if run_dir is None:
+            raise RunError("a page with inversions needs the run directory with their pictures")
+        if results.inversion is None:
+            raise RunError(
+                "results.json has inversions, but not how they were made (the field inversion)"
+            )
+        records, calibrations = results.inversions, results.calibrations
+        groups = group_photos(records)
+        rows = method_rows(groups, records, calibrations)
+        sweep = sweep_rows(rows, records)
+        return Inversions(run_dir, results.inversion, records, calibrations, groups, rows, sweep)
+
+    @property
+    def first(self) -> MethodRow:
+        """Method and cut that are shown first."""
+        key = next(iter(key_order(self.records)), self.rows[0].key)
+        return next(row for row in self.rows if row.key == key)
+
+    @property
+    def words(self) -> InversionSummary:
+        """What was found."""
+        return describe_inversions(self.records, self.calibrations)
+
+    def cards(self, level: Level) -> list[Card]:
+        """The photos with their pictures, at one level of detail."""
+        return encode_cards(self.run_dir, self.groups, self.settings, level)
+
+    def write_figures(self, folder: Path) -> None:
+        """Write the figure of a sweep over cuts, if there was one."""
+        if self.sweep:
+            write_depth_figure(depth_rows(self.sweep), folder)
+
+    def gallery(self, cards: Sequence[Card], *, lead: bool = True) -> Section:
+        """The section "What vanishes"; ``lead``: it begins with the headline."""
+        from markupsafe import Markup
+
+        keys = list(dict.fromkeys(key_of(r) for card in cards for r in card.group.records))
+        body = environment().get_template("inversions.html.j2").render(
+            cards=cards,
+            photos=len(self.groups),
+            words=self.words if lead else None,
+            names={key: key_name(key) for key in keys},
+            order=[key for key in key_order(self.records) if key in keys],
+            key_of=key_of,
+            own={key: calibration_of(key, self.calibrations) for key in keys},
+            picked=sorted({label for card in cards for label in card.group.picked}),
+            settings=self.settings,
+            rows=ROWS,
+            legend=LEGEND,
+        )  # fmt: skip
+        return Section("vanishes", "What vanishes", Markup(body))
+
+    def method(self) -> Section:
+        """The section "Inversion": methods compared, depth of the cut, calibration."""
+        from markupsafe import Markup
+
+        depth = depth_rows(self.sweep)
+        methods = dict.fromkeys(row.key[0] for row in self.rows)
+        body = environment().get_template("inversion_methods.html.j2").render(
+            rows=self.rows,
+            first=self.first,
+            sweep=self.sweep,
+            figures=_depth_figures(depth) if depth else {},
+            calibrations=self.calibrations,
+            names={key_of(c): key_name(key_of(c)) for c in self.calibrations},
+            key_of=key_of,
+            focus={label for group in self.groups for label in group.focus},
+            settings=self.settings,
+            methods=[(name, METHODS[name]) for name in methods if name in METHODS],
+            definitions=DEFINITIONS,
+        )  # fmt: skip
+        return Section("inversion", "Inversion", Markup(body))
+
+
+def _depth_figures(rows: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """The figure as data URIs, by theme and layout."""
+    layouts: tuple[Layout, Layout] = ("wide", "narrow")
+    return {
+        theme: {layout: _data_uri(depth_svg(rows, colours, layout)) for layout in layouts}
+        for theme, colours in (("light", PRINT_COLOURS), ("dark", DARK_COLOURS))
+    }
+
+
+def _data_uri(svg: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}"

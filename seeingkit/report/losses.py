@@ -1,0 +1,204 @@
+"""What photos have lost in their reconstructions, grouped as the report and the terminal show it.
+
+Everything is a plain function of the records of a run: photos with their records (one of each
+method and cut), the most lost first, and one row of means for each method and cut. Which one
+comes first depends on the order of the records alone: the last-listed ``layered+r``, so that
+whoever writes them decides which cut a reader sees first. Tables and the figure of depth keep the
+order of the calibrations, early cuts first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ..results import CalibrationRecord, InversionRecord, LostClass
+
+Key = tuple[str, str]
+"""Method and cut."""
+
+HEADLINE_METHOD = "layered+r"
+"""The paper's complete method (Bau et al. 2019, section 4, method f)."""
+
+
+def key_of(record: InversionRecord | CalibrationRecord) -> Key:
+    """Method and cut of a record."""
+    return record.method, record.cut
+
+
+def key_name(key: Key) -> str:
+    """``layered+r at r8``, or the method alone where it has no cut."""
+    return f"{key[0]} at {key[1]}" if key[1] else key[0]
+
+
+@dataclass(frozen=True)
+class PhotoGroup:
+    """One photo and all its reconstructions.
+
+    Attributes:
+        image: stable id of the photo.
+        records: one for each method and cut, the one to show first, first.
+        picked: the classes for which the photo was chosen; empty if for none.
+    """
+
+    image: str
+    records: tuple[InversionRecord, ...]
+    picked: tuple[str, ...]
+
+    @property
+    def first(self) -> InversionRecord:
+        """The record that is shown first."""
+        return self.records[0]
+
+    @property
+    def beyond(self) -> float:
+        """Area lost beyond calibration, all classes of the first record, percent of the image."""
+        return sum(entry.beyond or 0.0 for entry in self.first.classes)
+
+    @property
+    def lost_area(self) -> float:
+        """Area that shrinking classes of the first record lost, percent of the image."""
+        return sum(max(0.0, c.photo_area - c.reconstruction_area) for c in self.first.classes)
+
+    @property
+    def focus(self) -> tuple[str, ...]:
+        """The classes to look at: those it was picked for, else those that the first omits."""
+        return self.picked or tuple(c.label for c in self.first.classes if c.omitted)
+
+    def record(self, key: Key) -> InversionRecord | None:
+        """The record of one method and cut."""
+        return next((record for record in self.records if key_of(record) == key), None)
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One method at one cut, over all photos and over the generator's own images.
+
+    Attributes:
+        photos: how many photos it inverted.
+        psnr, perceptual, seconds: means over the photos (dB; feature units) and per own image.
+        lost: mean share lost of the classes to look at (``PhotoGroup.focus``), over photos.
+        own_lost: the same classes on the generator's own images, over (image, class) pairs.
+        own: what the method does to the generator's own images.
+    """
+
+    key: Key
+    photos: int
+    psnr: float | None
+    perceptual: float | None
+    lost: float | None
+    own_lost: float | None
+    own: CalibrationRecord | None
+
+    @property
+    def name(self) -> str:
+        """Method and cut, as text."""
+        return key_name(self.key)
+
+
+def loss_of(record: InversionRecord, label: str) -> LostClass | None:
+    """What one photo lost of a class, or None where the record does not say."""
+    return next((entry for entry in record.classes if entry.label == label), None)
+
+
+def calibration_of(key: Key, calibrations: Iterable[CalibrationRecord]) -> CalibrationRecord | None:
+    """The calibration of one method and cut."""
+    return next((record for record in calibrations if key_of(record) == key), None)
+
+
+def key_order(records: Sequence[InversionRecord]) -> list[Key]:
+    """All methods and cuts, the one to show first, first, and the others as listed.
+
+    First is the last-listed ``layered+r``; without any, what reconstructs photos best.
+    """
+    keys = list(dict.fromkeys(key_of(record) for record in records))
+    if not keys:
+        return []
+    complete = [key for key in keys if key[0] == HEADLINE_METHOD]
+    if complete:
+        first = complete[-1]
+    else:
+        first = max(keys, key=lambda key: fmean(r.psnr for r in records if key_of(r) == key))
+    return [first, *(key for key in keys if key != first)]
+
+
+def group_photos(records: Sequence[InversionRecord]) -> list[PhotoGroup]:
+    """Photos with their records, by area lost beyond calibration, most first.
+
+    Ties go to the larger lost area, then to the order of the records. Where one photo was
+    inverted twice in the same way (picked for two classes), the first record stands for both.
+    """
+    order = {key: place for place, key in enumerate(key_order(records))}
+    found: dict[str, dict[Key, InversionRecord]] = {}
+    picked: dict[str, dict[str, None]] = {}
+    for record in records:
+        found.setdefault(record.image, {}).setdefault(key_of(record), record)
+        if record.picked_for is not None:
+            picked.setdefault(record.image, {})[record.picked_for] = None
+    groups = [
+        PhotoGroup(
+            image,
+            tuple(by_key[key] for key in sorted(by_key, key=order.__getitem__)),
+            tuple(picked.get(image, ())),
+        )
+        for image, by_key in found.items()
+    ]
+    return sorted(groups, key=lambda group: (-group.beyond, -group.lost_area))
+
+
+def method_rows(
+    groups: Sequence[PhotoGroup],
+    records: Sequence[InversionRecord],
+    calibrations: Sequence[CalibrationRecord],
+) -> list[MethodRow]:
+    """One row for each method and cut, in the order of the calibrations, then of the records."""
+    labels = {label for group in groups for label in group.focus}
+    listed: list[CalibrationRecord | InversionRecord] = [*calibrations, *records]
+    rows = []
+    for key in dict.fromkeys(key_of(record) for record in listed):
+        photos = [record for group in groups if (record := group.record(key)) is not None]
+        features = [record.perceptual for record in photos if record.perceptual is not None]
+        own = calibration_of(key, calibrations)
+        rows.append(
+            MethodRow(
+                key=key,
+                photos=len(photos),
+                psnr=fmean(record.psnr for record in photos) if photos else None,
+                perceptual=fmean(features) if features else None,
+                lost=_mean_loss(groups, key),
+                own_lost=_own_loss(own, labels) if own is not None else None,
+                own=own,
+            )
+        )
+    return rows
+
+
+def _mean_loss(groups: Iterable[PhotoGroup], key: Key) -> float | None:
+    losses = []
+    for group in groups:
+        record = group.record(key)
+        for label in group.focus if record is not None else ():
+            entry = loss_of(record, label) if record is not None else None
+            if entry is not None:
+                losses.append(entry.lost)
+    return fmean(losses) if losses else None
+
+
+def _own_loss(own: CalibrationRecord, labels: set[str]) -> float | None:
+    known = [entry for entry in own.classes if entry.label in labels and entry.pairs]
+    pairs = sum(entry.pairs for entry in known)
+    return sum(entry.pairs * entry.lost_mean for entry in known) / pairs if pairs else None
+
+
+def sweep_rows(rows: Sequence[MethodRow], records: Sequence[InversionRecord]) -> list[MethodRow]:
+    """The rows of one method at its cuts, in the order of ``rows``; empty if none has several.
+
+    The method that is shown first if it has several cuts, else the first that has.
+    """
+    methods = [key[0] for key in key_order(records)] + [row.key[0] for row in rows]
+    for method in dict.fromkeys(methods):
+        same = [row for row in rows if row.key[0] == method and row.key[1]]
+        if len(same) > 1:
+            return same
+    return []

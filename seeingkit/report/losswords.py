@@ -1,0 +1,280 @@
+"""Inversions in words: what vanishes from photos, and how far that can be trusted.
+
+Every sentence is plain text, for the page and for the terminal; whoever puts it into a page
+escapes it. A loss is called more than what inversion alone would do only where it was calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ..results import CalibrationRecord, InversionRecord, LostClass
+from .losses import (
+    PhotoGroup,
+    calibration_of,
+    group_photos,
+    key_name,
+    key_of,
+    key_order,
+    loss_of,
+)
+from .wording import NBSP, change, count, duration, listing, number, share
+
+CLASSES_NAMED = 4
+"""At most so many classes get a sentence of their own."""
+
+METHODS: dict[str, str] = {
+    "z": "z alone is optimised, from a random start",
+    "encoder": "one network gives z from the image, and nothing is optimised",
+    "encoder+z": "z is optimised from what that network gives",
+    "layered": "small networks, one for each layer up to the cut, give z; nothing is optimised",
+    "layered+z": "z is optimised from what the layered networks give",
+    "layered+r": "the representation r at the cut is optimised from there, with small residuals "
+    "in the layers before it",
+}
+"""The six methods of Bau et al. 2019, section 4 (a to f)."""
+
+
+def decibels(value: float | None) -> str:
+    """``18.4 dB``; None gives a dash."""
+    return "–" if value is None else f"{value:.1f}{NBSP}dB"
+
+
+def plain(value: float | None) -> str:
+    """A correlation or distance to three digits; None gives a dash."""
+    return "–" if value is None else f"{value:.3f}".replace("-", "\u2212")
+
+
+def loss(value: float | None) -> str:
+    """A lost share: ``87 %``; a class that has grown reads ``none (+12 %)``."""
+    if value is None:
+        return "–"
+    return share(value) if value >= 0 else f"none ({change(-value)})"
+
+
+def seconds(value: float) -> str:
+    """A time per image: ``0.020 s``, ``3.2 s``, ``1 min 12 s``."""
+    return f"{number(value)}{NBSP}s" if value < 10 else duration(value)
+
+
+def verdict(entry: LostClass) -> str:
+    """``omitted``, ``within calibration`` or ``not calibrated``."""
+    if entry.calibrated is None:
+        return "not calibrated"
+    return "omitted" if entry.omitted else "within calibration"
+
+
+def calibration_note(entry: LostClass) -> str:
+    """What the calibration of a class rests on: ``48 own images``, or other classes' pairs."""
+    if entry.calibrated is None:
+        return "not measured"
+    if entry.pairs == 0:
+        return "no own image to measure it on"
+    if entry.pooled:
+        return f"{count(entry.pairs, 'pair')} of image and class, all classes of about this area"
+    return f"{count(entry.pairs, 'own image')} with it"
+
+
+@dataclass(frozen=True)
+class InversionSummary:
+    """The words of inversions, plain text.
+
+    Attributes:
+        vanished: what vanishes, the headline first: a line for each class that photos were
+            picked for, or one line.
+        quality: how well photos and the generator's own images are reconstructed.
+        cautions: what could mislead.
+    """
+
+    vanished: tuple[str, ...] = ()
+    quality: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+
+
+def describe_inversions(
+    records: Sequence[InversionRecord], calibrations: Sequence[CalibrationRecord]
+) -> InversionSummary:
+    """Put the inversions of a run into words; empty without records.
+
+    The sentences speak of the method and cut that is shown first (``losses.key_order``).
+    """
+    if not records:
+        return InversionSummary()
+    groups = group_photos(records)
+    first = key_order(records)[0]
+    shown = [group for group in groups if key_of(group.first) == first]
+    return InversionSummary(
+        tuple(_vanished(shown)),
+        tuple(_quality(groups, shown, calibrations)),
+        tuple(_cautions(shown)),
+    )
+
+
+def summarise_inversions(
+    records: Sequence[InversionRecord], calibrations: Sequence[CalibrationRecord]
+) -> list[str]:
+    """``describe_inversions`` as one list of sentences, the headline first."""
+    words = describe_inversions(records, calibrations)
+    return [*words.vanished, *words.quality, *words.cautions]
+
+
+def _entries(groups: Iterable[PhotoGroup], label: str) -> list[LostClass]:
+    found = (loss_of(group.first, label) for group in groups)
+    return [entry for entry in found if entry is not None]
+
+
+def _gone(entries: Sequence[LostClass]) -> float:
+    """Share of the area of all these photos together that is gone."""
+    area = sum(entry.photo_area for entry in entries)
+    return 1 - sum(entry.reconstruction_area for entry in entries) / area if area else 0.0
+
+
+def _vanished(groups: Sequence[PhotoGroup]) -> list[str]:
+    picked = list(dict.fromkeys(label for group in groups for label in group.picked))
+    if picked:
+        chosen = {
+            label: _entries([group for group in groups if label in group.picked], label)
+            for label in picked
+        }
+        ranked = sorted(picked, key=lambda label: -sum(e.beyond or 0 for e in chosen[label]))
+        lines = [_class_sentence(label, chosen[label]) for label in ranked if chosen[label]]
+        if len(lines) > CLASSES_NAMED:
+            rest = len(lines) - CLASSES_NAMED
+            lines = [*lines[:CLASSES_NAMED], f"So for {rest} more; the cards below show them."]
+        return lines
+    return [_any_class(groups)]
+
+
+def _class_sentence(label: str, entries: Sequence[LostClass]) -> str:
+    n = len(entries)
+    photos = f"the one photo of {label}" if n == 1 else f"{n:,} photos of {label}"
+    gone = _gone(entries)
+    part = "all" if gone == 1 else share(gone)
+    area = f"{part} of its area is gone" if gone > 0 else "its area does not shrink"
+    if n > 1:
+        area = f"in all {n:,} together, {area}"
+    unknown = sum(entry.calibrated is None for entry in entries)
+    if unknown == n:
+        area = area if n == 1 else area.removeprefix(f"in all {n:,} together, ")
+        return (
+            f"In {photos}, {area}; how much of that inversion alone would lose "
+            "was not measured, so it is not called an omission."
+        )
+    if unknown:
+        area += f" (in {unknown:,}, inversion alone was not measured)"
+    omitted = sum(entry.omitted for entry in entries)
+    more = "more of it than inversion alone would"
+    if not omitted:
+        none = photos if n == 1 else f"none of {photos}"
+        verb = "the reconstruction does not lose" if n == 1 else "does the reconstruction lose"
+        comma = "," if n == 1 else ""
+        return f"In {none}{comma} {verb} {more}; {area}."
+    some = photos if n == 1 else _of(omitted, n, f"photos of {label}")
+    return f"In {some}, the reconstruction loses {more}; {area}."
+
+
+def _any_class(groups: Sequence[PhotoGroup]) -> str:
+    n = len(groups)
+    photos = "the one photo" if n == 1 else f"the {n:,} photos"
+    judged = [entry for group in groups for entry in group.first.classes]
+    if not judged:
+        return (
+            f"{count(n, 'photo')} {'was' if n == 1 else 'were'} inverted; no area of classes was "
+            "measured, so what vanishes is for the reader to see."
+        )
+    if all(entry.calibrated is None for entry in judged):
+        shrunk = sum(any(entry.lost > 0 for entry in group.first.classes) for group in groups)
+        where = photos if n == 1 else _of(shrunk, n, "photos")
+        return (
+            f"In {where}, a class takes less room in the reconstruction; how much inversion alone "
+            "would lose was not measured, so none is called an omission."
+        )
+    hit: dict[str, int] = {}
+    for group in groups:
+        for entry in group.first.classes:
+            if entry.omitted:
+                hit[entry.label] = hit.get(entry.label, 0) + 1
+    some = sum(any(entry.omitted for entry in group.first.classes) for group in groups)
+    if not some and n == 1:
+        return f"In {photos}, no class loses more than inversion alone would take away."
+    if not some:
+        return f"In none of {photos} does a class lose more than inversion alone would take away."
+    start = f"In {photos}" if n == 1 else f"In {_of(some, n, 'photos')}"
+    named = []
+    for label in sorted(hit, key=lambda label: -hit[label]):
+        own = [
+            entry
+            for group in groups
+            for entry in group.first.classes
+            if entry.label == label and entry.omitted
+        ]
+        where = "" if n == 1 else f"{count(hit[label], 'photo')}, "
+        named.append(f"{label} ({where}{share(_gone(own))} of its area)")
+    return (
+        f"{start}, the reconstruction loses more of a class than inversion alone would: "
+        f"{listing(named, limit=5)}."
+    )
+
+
+def _quality(
+    groups: Sequence[PhotoGroup],
+    shown: Sequence[PhotoGroup],
+    calibrations: Sequence[CalibrationRecord],
+) -> Iterable[str]:
+    key = key_of(shown[0].first)
+    own = calibration_of(key, calibrations)
+    photos = fmean(group.first.psnr for group in shown)
+    subject = "photos come back at a mean PSNR of" if len(shown) > 1 else "the photo comes back at"
+    text = f"By {key_name(key)}, {subject} {decibels(photos)}"
+    if own is not None:
+        text += (
+            f"; {count(own.n, 'image')} that the generator itself made at {decibels(own.psnr)}, "
+            "which is what inversion can do where nothing needs to be left out"
+        )
+    yield text + "."
+    keys = list(dict.fromkeys(key_of(record) for group in groups for record in group.records))
+    known = [record for record in calibrations if key_of(record) in keys]
+    if len(known) > 1:
+        best = max(known, key=lambda record: record.psnr)
+        yield (
+            f"Of {len(known):,} ways of inversion, {key_name(key_of(best))} comes closest to the "
+            f"generator's own images ({decibels(best.psnr)})."
+        )
+
+
+def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
+    n = len(shown)
+    unlike = sum(group.first.unlike for group in shown)
+    if unlike:
+        which = "The photo is" if n == 1 else f"{unlike:,} of {n:,} photos {_be(unlike)}"
+        yield (
+            f"{which} unlike the training set and marked so: what vanishes there, "
+            "the generator may never have been shown."
+        )
+    limit = sum(group.first.steps > 0 and not group.first.converged for group in shown)
+    if limit:
+        which = "The photo" if n == 1 else f"{limit:,} of {n:,} photos"
+        yield f"{which} stopped at the limit of steps, still improving."
+    pooled = sorted(
+        {
+            entry.label
+            for group in shown
+            for entry in group.first.classes
+            if entry.pooled and (entry.omitted or entry.label in group.picked)
+        }
+    )
+    if pooled:
+        yield (
+            f"Too few of the generator's own images show {listing(pooled)}: what inversion alone "
+            "loses of it was taken from all classes of about the same area."
+        )
+
+
+def _of(k: int, n: int, what: str) -> str:
+    return f"all {n:,} {what}" if k == n else f"{k:,} of {n:,} {what}"
+
+
+def _be(n: int) -> str:
+    return "is" if n == 1 else "are"

@@ -1,0 +1,77 @@
+"""Several sources one after the other, as one.
+
+Guarantee: ids stay unique. Where two sources have the same id, the later one gets its source's
+name in front.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..contracts import ImageSource, Skipped
+from ..errors import SourceError
+
+
+class SeveralSources(ImageSource):
+    """The pictures of some sources, in their order.
+
+    Args:
+        sources: at least one; all give pictures of one size.
+        name: for people.
+
+    Raises:
+        SourceError: no source, or ids that cannot be made unique.
+    """
+
+    kind = "several sources"
+
+    def __init__(self, sources: Sequence[ImageSource], name: str) -> None:
+        if not sources:
+            raise SourceError("no source of images was given")
+        self.sources, self.name = tuple(sources), name
+        ids: dict[str, None] = {}
+        for source in self.sources:
+            for item in source.ids:
+                unique = item if item not in ids else f"{source.name}:{item}"
+                if unique in ids:
+                    raise SourceError(f"{source.name}: image {item!r} is given twice")
+                ids[unique] = None
+        self.ids = tuple(ids)
+        self._starts = [0, *itertools.accumulate(len(s) for s in self.sources)]
+        text = json.dumps([s.fingerprint for s in self.sources])
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """As the sources' ``read``."""
+        parts = [self.sources[s].read([k]) for s, k in map(self._place, indices)]
+        return torch.cat(parts)
+
+    def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
+        """As the sources' ``load``; skipped images are named by their ids here."""
+        images: list[Tensor] = []
+        good: list[int] = []
+        skipped: list[Skipped] = []
+        for index in indices:
+            source, place = self._place(index)
+            found, _, bad = self.sources[source].load([place])
+            if found is not None:
+                images.append(found)
+                good.append(index)
+            skipped += [Skipped(self.ids[index], item.reason) for item in bad]
+        return (torch.cat(images) if images else None), good, skipped
+
+    def close(self) -> None:
+        """Close all of them."""
+        for source in self.sources:
+            source.close()
+
+    def _place(self, index: int) -> tuple[int, int]:
+        source = bisect.bisect_right(self._starts, index) - 1
+        return source, index - self._starts[source]
