@@ -30,10 +30,10 @@ class InversionConfig(BaseModel):
 
     methods: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
-    per_class: int = Field(default=6, ge=1)
+    per_class: int = Field(default=5, ge=1)
     pick: Literal["stratified", "random", "most", "list"] = "stratified"
     ids: tuple[str, ...] = ()
-    own: int = Field(default=48, ge=0)
+    own: int = Field(default=40, ge=0)
     label: int | None = Field(default=None, ge=0)
     options: dict[str, Any] = Field(default_factory=dict)
 

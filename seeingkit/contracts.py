@@ -507,7 +507,7 @@ class Inversion:
         loss: (N,) what was minimised, at the end.
         psnr: (N,) dB, of images clamped to [-1, 1].
         perceptual: (N,) mean absolute difference of perceptual features, or None without any.
-        steps: (N,) int64, steps taken; converged: (N,) bool, stopped before the limit.
+        steps: (N,) int64, steps taken; converged: (N,) bool, the loss fell no more.
         failed: why a row has no reconstruction, by row.
         frames: for each row, the steps at which the image was kept and (F, 3, R, R) those images.
         history: for each row, the loss at every step.

@@ -113,7 +113,7 @@ class LostClass(_Record):
         pairs: how many (own image, class) pairs that rests on.
         pooled: those pairs are of all classes of about this area, not of this class alone.
         beyond: area lost beyond the calibration, in percent of the image, at least 0.
-        omitted: lost is greater than calibrated.
+        omitted: at least half is lost, and more than ``calibrated`` (less than half: reduced).
     """
 
     label: str
@@ -132,7 +132,7 @@ class InversionRecord(_Record):
 
     Attributes:
         image: stable id of the photo in its source.
-        psnr: peak signal-to-noise ratio in dB, on 8-bit values.
+        psnr: peak signal-to-noise ratio in dB, of values clamped to [-1, 1]; 100 at most.
         lost: share of the photo's area of each class that is gone in the reconstruction.
         reconstruction: path of the reconstruction (PNG), relative to the run directory; so are
             ``photo``, the label maps (8- or 16-bit PNG of label numbers), ``frames`` (pictures of
@@ -141,7 +141,8 @@ class InversionRecord(_Record):
         classes: lost area of each class, calibrated; most area beyond calibration first.
         perceptual: mean absolute difference of perceptual features, if there were any.
         loss: what the optimiser minimised, at the end; steps: how many steps it took.
-        converged: it stopped because nothing improved any more, not at the limit of steps.
+        converged: the loss fell no more: it stopped early, or fell by less than 1 % in the last
+            tenth of the steps.
         unfamiliar: distance to the nearest reference image over what is usual among these;
             ``unlike`` is true above 1: the photo is unlike the training set.
     """

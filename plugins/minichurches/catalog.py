@@ -51,6 +51,7 @@ def seeingkit_register(register: Register) -> None:
                 summary=entry["summary"],
                 licence="MIT",
                 domains=("minichurches",),
+                options=entry["options"],
                 files=(
                     WeightFile(
                         name=entry["file"],

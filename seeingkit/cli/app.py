@@ -87,12 +87,12 @@ def analyze(
     data_option: DataOption = None,
     method: Method = None,
     cut: Cut = None,
-    per_class: Annotated[int, typer.Option(help="Photos inverted for each omitted class.")] = 6,
+    per_class: Annotated[int, typer.Option(help="Photos inverted for each omitted class.")] = 5,
     pick: Annotated[
         str, typer.Option(help="Which of those that show it: stratified, random, most or list.")
     ] = "stratified",
     ids: Annotated[str | None, typer.Option(help="The photos themselves: ids as a,b.")] = None,
-    own: Own = 48,
+    own: Own = 40,
     inversion_preset: Annotated[
         str | None, typer.Option(help="Inversion: fast (default) or paper.")
     ] = None,

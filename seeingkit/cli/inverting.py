@@ -111,7 +111,7 @@ def invert(
     preset: Annotated[
         str | None, typer.Option(help="fast (default), or paper: its losses and schedule.")
     ] = None,
-    own: Own = 48,
+    own: Own = 40,
     encoder: Encoder = None,
     perceptual: Perceptual = None,
     perceptual_weights: PerceptualWeights = None,

@@ -42,7 +42,7 @@ class InverterOptions(Options):
     residual_weight: float | None = Field(None, ge=0, description="weight of Σ mean δ²")
     perceptual: str = Field("auto", description="perceptual features by name, auto or none")
     perceptual_weights: str | None = Field(None, description="their weights file")
-    perceptual_weight: float = Field(1.0, ge=0, description="weight of the perceptual loss")
+    perceptual_weight: float | None = Field(None, ge=0, description="weight of the perceptual loss")
     carry: tuple[str, ...] = Field((), description="carried tensors optimised along with r")
     encoder: str = Field(
         "auto",
@@ -50,8 +50,8 @@ class InverterOptions(Options):
         "train: anew; none: start from the average image; or a file",
     )
     encoder_steps: int | None = Field(None, ge=1, description="training steps of e_f and of E")
-    encoder_loss: Literal["l1", "cosine"] | None = Field(
-        None, description="loss of features in training: the paper's L1 or its code's cosine"
+    encoder_loss: Literal["l1", "cosine", "both"] | None = Field(
+        None, description="loss of features in training: the paper's L1, its code's cosine"
     )
     frames: int = Field(9, ge=0, le=64, description="pictures kept of the optimisation")
 

@@ -21,7 +21,13 @@ from torch import Tensor, nn
 
 from ..caching import cache_folder
 from ..contracts import Generator, GeneratorInfo, Latent, State
-from ..errors import CorruptFileError, ModelError, StateMismatchError, WeightsError
+from ..errors import (
+    CorruptFileError,
+    MissingWeightsError,
+    ModelError,
+    StateMismatchError,
+    WeightsError,
+)
 from ..weights import load_into, read_state_dict
 from .networks import ImageEncoder, LayeredEncoder
 
@@ -75,11 +81,18 @@ class Encoder:
         Args:
             path: ends in ``.safetensors``.
             half: keep 16 bits of each number (for shipping).
+
+        Raises:
+            ModelError: a number is not finite, or too large for 16 bits.
         """
         tensors = {
             name: (t.half() if half and t.is_floating_point() else t).contiguous()
             for name, t in self.network.state_dict().items()
         }
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                more = " in 16 bits" if half else ""
+                raise ModelError(f"{path}: not written, {name} would hold NaN or Inf{more}")
         about = {
             "schema_version": SCHEMA,
             "kind": self.kind,
@@ -143,10 +156,13 @@ def read_encoder(path: str | Path, generator: Generator) -> Encoder:
         StateMismatchError: trained for another generator (both identities are named).
     """
     path = Path(path)
+    if not path.is_file():
+        raise MissingWeightsError(f"{path}: no such encoder file; check --encoder")
     file = read_state_dict(path)
     try:
         about = json.loads(file.metadata[KEY])
         kind, cut, key = about["kind"], str(about["cut"]), str(about["generator"])
+        architecture, record = dict(about["architecture"]), dict(about["record"])
         if about["schema_version"] != SCHEMA or kind not in ("layered", "direct"):
             raise ValueError("another version")
     except (KeyError, ValueError, TypeError) as error:
@@ -156,23 +172,24 @@ def read_encoder(path: str | Path, generator: Generator) -> Encoder:
         ) from error
     mine = generator_key(generator.info)
     if key != mine:
-        whose = about.get("record", {}).get("family", "another generator")
+        whose = record.get("family", "another generator")
         raise StateMismatchError(
             f"{path}: trained for generator {key} ({whose}), this one is {mine} "
             f"({generator.info.family}); use its own encoder or --encoder train"
         )
     try:
-        network = build_network(kind, generator, cut, about["architecture"])
+        with torch.random.fork_rng([]):  # its random weights are replaced at once
+            network = build_network(kind, generator, cut, architecture)
     except TypeError as error:
         raise CorruptFileError(f"{path}: its architecture is not understood ({error})") from error
     load_into(network, file)
     network = network.float().eval().requires_grad_(False)
-    return Encoder(
-        kind, cut, network, key, about["architecture"], about["record"], file.sha256, path
-    )
+    return Encoder(kind, cut, network, key, architecture, record, file.sha256, path)
 
 
-def find_encoder(generator: Generator, kind: Kind, cut: str, recipe_key: str) -> Path | None:
+def find_encoder(
+    generator: Generator, kind: Kind, cut: str, recipe_key: str, *, shipped: bool = True
+) -> Path | None:
     """A shipped encoder of this generator, or one trained here earlier by the same recipe.
 
     A layered encoder of another cut is not taken: its e_f reaches another feature map.
@@ -182,12 +199,15 @@ def find_encoder(generator: Generator, kind: Kind, cut: str, recipe_key: str) ->
     from ..specs import WeightsSpec
 
     mine = generator_key(generator.info)
-    for spec in registry().specs("weights"):
+    for spec in registry().specs("weights") if shipped else ():
         if not isinstance(spec, WeightsSpec) or spec.kind != "inverter":
             continue
         wanted = {"generator": mine, "kind": kind, **({"cut": cut} if kind == "layered" else {})}
         if all(spec.options.get(name) == value for name, value in wanted.items()):
-            return weights_path(spec)
+            try:
+                return weights_path(spec)
+            except MissingWeightsError:  # published, but not on this machine
+                continue
     path = encoder_path(generator, kind, cut, recipe_key)
     return path if path.is_file() else None
 

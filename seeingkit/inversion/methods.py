@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,7 +54,7 @@ class LayerInverter(Inverter):
         self.encoder: Encoder | None = None
         self.cut = ""
         self._for: Generator | None = None
-        self._average: dict[str, State] = {}
+        self._average: dict[int | None, State] = {}
         self._scales: dict[str, float] = {}
 
     # ---------------------------------------------------------------------------------- preparing
@@ -72,7 +72,7 @@ class LayerInverter(Inverter):
             inner = ", ".join(b.name for b in generator.boundaries[1:-1])
             raise UsageError(f"{cut.name!r} leaves nothing to invert; cut at one of: {inner}")
         if self._for is not generator:
-            self._for, self.cut = generator, cut.name
+            self._for, self.cut = None, cut.name
             self.features = load_features(
                 self.options.perceptual,
                 weights=self.options.perceptual_weights,
@@ -80,6 +80,7 @@ class LayerInverter(Inverter):
             )
             self.encoder = self._find_encoder(generator)
             self._measure(generator)
+            self._for = generator  # only now: what failed is tried again, and fails again
         named = self.options.model_dump(
             mode="json",
             exclude={"encoder", "encoder_steps", "encoder_loss", "perceptual_weights", "frames"},
@@ -87,6 +88,13 @@ class LayerInverter(Inverter):
         return {
             "method": self.name,
             **named,
+            "schedule": asdict(self.schedule()),
+            "settle": self.preset.settle,
+            "latent_rate": self.preset.latent_rate,
+            "scaled": self.preset.scaled,
+            "relative_features": self.preset.relative_features,
+            "residual_weight": self.residual_weight(),
+            "perceptual_weight": self.perceptual_weight(),
             "cut": self.cut,
             "residuals": self._at_cut(),
             "free_latent": self.frees_latent(),
@@ -119,7 +127,11 @@ class LayerInverter(Inverter):
             return encoder.to(generator.device)
         recipe = self.recipe()
         home = self._encoder_cut(generator)
-        path = None if wanted == "train" else find_encoder(generator, kind, home, recipe.key())
+        # A shipped encoder serves both presets, but not somebody who asks for another training.
+        shipped = self.options.encoder_steps is None and self.options.encoder_loss is None
+        path = None
+        if wanted != "train":
+            path = find_encoder(generator, kind, home, recipe.key(), shipped=shipped)
         if path is not None:
             return read_encoder(path, generator).to(generator.device)
         if wanted == "found":
@@ -144,19 +156,51 @@ class LayerInverter(Inverter):
         return self.cut if self.target == "none" else generator.boundary(generator.default_cut).name
 
     def _measure(self, generator: Generator) -> None:
-        """Average state at the cut, and the spread of x at every boundary up to it."""
+        """The spread of x at every boundary up to the cut."""
+        self._average = {}
         stop = generator.boundary(self.cut).index
         with torch.no_grad():
-            state = generator.begin(draw(generator, _PROBES, TRAIN_SEED - 3 * _PROBES))
+            state = self._probes(generator, None)
             for boundary in generator.boundaries[: stop + 1]:
                 if boundary.index:
                     state = generator.advance(state, boundary.name)
                 self._scales[boundary.name] = max(float(state.x.std()), 1e-8)
-        mean = {
-            k: v.mean(0, keepdim=True) if v.is_floating_point() else v[:1]
-            for k, v in state.carry.items()
-        }
-        self._average = {self.cut: State(self.cut, state.x.mean(0, keepdim=True), mean)}
+
+    def _probes(self, generator: Generator, label: int | None) -> State:
+        """Samples at the input, of one class if it is given, without those that give NaN."""
+        latent = draw(generator, _PROBES, TRAIN_SEED - 3 * _PROBES)
+        if label is not None:
+            latent["label"] = torch.full_like(latent["label"], label)
+        state = generator.begin(latent)
+        usable = torch.isfinite(generator.advance(state, self.cut).x.flatten(1)).all(1)
+        if int(usable.sum()) < 2:
+            raise ModelError(
+                f"{generator.info.family}: {_PROBES - int(usable.sum())} of {_PROBES} samples "
+                "are NaN or Inf; the weights may be damaged"
+            )
+        return state[usable]
+
+    def average(self, generator: Generator, label: int | None) -> State:
+        """Mean state at the cut of samples, of one class if it is given, (1, …)."""
+        if label not in self._average:
+            with torch.no_grad():
+                state = generator.advance(self._probes(generator, label), self.cut)
+            mean = {
+                k: v.mean(0, keepdim=True) if v.is_floating_point() else v[:1]
+                for k, v in state.carry.items()
+            }
+            self._average[label] = State(self.cut, state.x.mean(0, keepdim=True), mean)
+        return self._average[label]
+
+    def residual_weight(self) -> float:
+        """Weight of the sum over i of mean δ_i²."""
+        chosen = self.options.residual_weight
+        return self.preset.residual_weight if chosen is None else chosen
+
+    def perceptual_weight(self) -> float:
+        """Weight of the perceptual loss."""
+        chosen = self.options.perceptual_weight
+        return self.preset.perceptual_weight if chosen is None else chosen
 
     def frees_latent(self) -> bool:
         """Whether z0 is optimised along with the residuals."""
@@ -184,6 +228,8 @@ class LayerInverter(Inverter):
         Raises:
             UsageError: images of another size than the generator's, or not finite; labels missing.
         """
+        if batch_size < 1:
+            raise UsageError(f"a batch of {batch_size} images; give a batch size of at least 1")
         self.prepare(generator)
         images = _checked(generator, images).to(generator.device)
         job = _Job(self, generator, images, labels, init, seed)
@@ -226,11 +272,13 @@ class _Job:
                 raise UsageError(
                     f"{generator.info.family} is conditional: give one label for each image"
                 )
+            classes = len(generator.info.class_names)
+            if not all(0 <= label < classes for label in labels):
+                raise UsageError(f"{generator.info.family}: labels go from 0 to {classes - 1}")
             self.labels = torch.as_tensor(list(labels), dtype=torch.int64).to(generator.device)
-        self.init = init
+        self.init = _checked_start(generator, inverter, init, len(images))
         cut = generator.boundary(inverter.cut)
-        weights = inverter.options.residual_weight
-        self.weight = inverter.preset.residual_weight if weights is None else weights
+        self.weight = inverter.residual_weight()
         last = cut.index if inverter._at_cut() == "all" or cut.index == 1 else cut.index - 1
         self.places = [b.name for b in generator.boundaries[1 : last + 1]]
         self.free = [generator.boundaries[0].name] if inverter.frees_latent() else []
@@ -264,15 +312,37 @@ class _Job:
             self._objective,
             schedule,
             scales=scales,
+            delays=self._delays(schedule),
             batch_size=batch_size,
             frames=marks,
             done=done,
         )
 
+    def _delays(self, schedule: Schedule) -> dict[str, int]:
+        """Residuals wait until z0 has settled, if it is free; set when the first rows start."""
+        if self.inverter.target != "r" or not self.free or self._without_latent():
+            return {}
+        wait = round(self.inverter.preset.settle * schedule.steps)
+        return dict.fromkeys(self.places, wait)
+
+    def _without_latent(self) -> bool:
+        """There is no z to start from: neither an encoder nor a given latent."""
+        return isinstance(self.init, State) or (
+            self.init is None and self.inverter.encoder is None and self.inverter.guess != "random"
+        )
+
     # ------------------------------------------------------------------------------ initial guess
 
     def _start(self, rows: Sequence[int]) -> Values:
-        """Variables of rows that enter the batch."""
+        """Variables of rows that enter the batch.
+
+        One by one: matrix products (of a direct encoder, say) round otherwise in another batch, and
+        a start that differs in the last bit ends somewhere else.
+        """
+        parts = [self._begin([row]) for row in rows]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _begin(self, rows: Sequence[int]) -> Values:
         images = self.images[list(rows)]
         with torch.no_grad():
             if self.inverter.features is not None:
@@ -318,11 +388,9 @@ class _Job:
         """No latent is known: start from a given state, or the average one, at the cut."""
         if isinstance(self.init, State):
             given = self.init[list(rows)]
-            if self.generator.boundary(given.at).name != self.inverter.cut:
-                raise UsageError(f"init is a state at {given.at!r}, the cut is {self.inverter.cut}")
         else:
-            mean = self.inverter._average[self.inverter.cut]
-            given = State.cat([mean] * len(rows))
+            chosen = [None if self.labels is None else int(self.labels[row]) for row in rows]
+            given = State.cat([self.inverter.average(self.generator, one) for one in chosen])
         self.places, self.free = [self.inverter.cut], []
         return self._residuals(given.detach(), rows)
 
@@ -368,11 +436,11 @@ class _Job:
     def _objective(self, values: Values, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         _, image, penalty = self._forward(values, rows)
         loss = mean_absolute(image, self.images[list(rows)]) + self.weight * penalty
-        if self.inverter.features is not None and self.inverter.options.perceptual_weight:
-            found = self.inverter.features(image)
-            loss = loss + self.inverter.options.perceptual_weight * features_difference(
-                found, self._photo_features(rows)
-            )
+        weight = self.inverter.perceptual_weight()
+        if self.inverter.features is not None and weight:
+            found, truth = self.inverter.features(image), self._photo_features(rows)
+            relative = self.inverter.preset.relative_features
+            loss = loss + weight * features_difference(found, truth, relative=relative)
         if not self.begun.keys() >= set(rows):
             for k, row in enumerate(rows):
                 self.begun.setdefault(row, image.detach()[k : k + 1].clone())
@@ -388,25 +456,27 @@ class _Job:
         with torch.no_grad():
             r, _, _ = self._forward(outcome.values, [row])
             photo = self.images[row : row + 1]
+            image = torch.full_like(photo, torch.nan) if outcome.failed else outcome.image
             perceptual = None
             if self.inverter.features is not None:
-                found = self.inverter.features(outcome.image)
+                found = self.inverter.features(image)
                 perceptual = features_difference(found, self._photo_features([row])).cpu()
         z = outcome.values.get("z", self.first.get(row))
         steps = tuple(step for step, _ in outcome.frames)
         pictures = [image.cpu() for _, image in outcome.frames]
-        if outcome.failed is None and (not steps or steps[-1] != outcome.steps):
+        wanted = self.inverter.options.frames
+        if wanted and outcome.failed is None and (not steps or steps[-1] != outcome.steps):
             steps, pictures = (*steps, outcome.steps), [*pictures, outcome.image.cpu()]
         return Inversion(
             self.inverter.name,
             self.inverter.cut,
             photo.cpu(),
-            outcome.image.cpu(),
+            image.cpu(),
             State(r.at, r.x.cpu(), {k: v.cpu() for k, v in r.carry.items()}),
             None if z is None else z.cpu(),
             self.begun[row].cpu(),
             torch.tensor([outcome.loss], dtype=torch.float64),
-            psnr(outcome.image, photo).cpu(),
+            psnr(image, photo).cpu(),
             perceptual,
             torch.tensor([outcome.steps]),
             torch.tensor([outcome.converged]),
@@ -426,6 +496,30 @@ def _checked(generator: Generator, images: Tensor) -> Tensor:
     if not bool(torch.isfinite(images).all()):
         raise UsageError("images hold NaN or Inf")
     return images.to(torch.float32)
+
+
+def _checked_start(
+    generator: Generator, inverter: LayerInverter, init: Latent | State | None, n: int
+) -> Latent | State | None:
+    """A given start, on the generator's device, if it fits n images."""
+    if init is None:
+        return None
+    device = generator.device
+    if not isinstance(init, State):
+        name, shape = generator.info.latent[0].name, generator.info.latent[0].shape
+        if name not in init or tuple(init[name].shape) != (n, *shape):
+            found = tuple(init[name].shape) if name in init else "missing"
+            raise UsageError(f"init: latent {name!r} is {found}, expected {(n, *shape)}")
+        return {key: value.to(device) for key, value in init.items()}
+    if inverter.target != "r":
+        raise UsageError(f"init: method {inverter.name} looks for z; give latents, not a state")
+    cut = generator.boundary(inverter.cut)
+    if generator.boundary(init.at).name != cut.name:
+        raise UsageError(f"init is a state at {init.at!r}, the cut is {cut.name}")
+    if tuple(init.x.shape) != (n, *cut.shape):
+        raise UsageError(f"init: x is {tuple(init.x.shape)}, expected {(n, *cut.shape)}")
+    carry = {key: value.to(device) for key, value in init.carry.items()}
+    return State(cut.name, init.x.to(device), carry)
 
 
 def join(parts: Sequence[Inversion]) -> Inversion:

@@ -30,18 +30,28 @@ def one_minus_cosine(a: Tensor, b: Tensor) -> Tensor:
     return 1 - similarity.reshape(len(a), -1).mean(1)
 
 
-def features_difference(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-    """Mean |difference| of perceptual features, averaged over the layers, (N,)."""
-    return torch.stack([mean_absolute(x, y) for x, y in zip(a, b, strict=True)]).mean(0)
+def features_difference(
+    a: Sequence[Tensor], b: Sequence[Tensor], *, relative: bool = False
+) -> Tensor:
+    """Mean |difference| of perceptual features, averaged over the layers, (N,).
+
+    Args:
+        relative: each layer's divided by its mean |b|.
+    """
+    layers = []
+    for x, y in zip(a, b, strict=True):
+        size = y.abs().flatten(1).mean(1).clamp_min(1e-12) if relative else 1.0
+        layers.append(mean_absolute(x, y) / size)
+    return torch.stack(layers).mean(0)
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB of images (N, 3, H, W) in [-1, 1], clamped; (N,) float64.
 
-    10 log10(2² / mean square difference); images equal to the last bit give infinity.
+    10 log10(2² / mean square difference), 100 at most (so images equal to the last bit have one).
     """
     difference = a.clamp(-1, 1).double() - b.clamp(-1, 1).double()
-    return 10 * torch.log10(4 / difference.square().flatten(1).mean(1))
+    return 10 * torch.log10(4 / difference.square().flatten(1).mean(1).clamp_min(4e-10))
 
 
 def correlation(truth: Tensor, estimate: Tensor) -> float:

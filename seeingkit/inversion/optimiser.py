@@ -40,6 +40,7 @@ class Schedule:
             the share ``tolerance`` of the best; after ``patience`` steps without, the rate is
             halved (plateau schedule) or the row stops (the others).
         halvings: with the plateau schedule, how many before the row stops.
+        quiet: share of the steps before which no row stops.
     """
 
     steps: int
@@ -50,6 +51,7 @@ class Schedule:
     patience: int | None = None
     tolerance: float = 0.0
     halvings: int = 5
+    quiet: float = 0.5
 
     @property
     def plateau(self) -> bool:
@@ -75,7 +77,8 @@ class Outcome:
     Attributes:
         values: its variables, each (1, …).
         image: (1, 3, R, R) at the last step.
-        loss: at the last step; steps: how many; converged: stopped before the limit.
+        loss: at the last step; steps: how many; converged: stopped early, or fell by less than
+            1 % in the last tenth of its steps.
         failed: why it has no result, or None.
         frames: images kept at some steps; history: loss at every step.
     """
@@ -151,6 +154,7 @@ def minimise(
     schedule: Schedule,
     *,
     scales: Mapping[str, float],
+    delays: Mapping[str, int] | None = None,
     batch_size: int = 8,
     frames: Sequence[int] = (),
     done: Callable[[int, Outcome], None],
@@ -164,6 +168,7 @@ def minimise(
         objective: losses and images of some rows.
         schedule: rates and stopping, the same rule for every row.
         scales: size of one unit of each variable; rates are multiplied by it.
+        delays: variables that rest for that many of a row's steps.
         batch_size: rows in work at a time; halved when memory runs out.
         frames: steps at which the image is kept (0 = before the first step).
         done: told of each row when it is finished.
@@ -172,7 +177,8 @@ def minimise(
     Raises:
         ModelError: out of memory with a single row.
     """
-    _Minimiser(objective, schedule, scales, set(frames), done, stepped).run(rows, start, batch_size)
+    minimiser = _Minimiser(objective, schedule, scales, delays or {}, set(frames), done, stepped)
+    minimiser.run(rows, start, batch_size)
 
 
 class _Minimiser:
@@ -181,11 +187,13 @@ class _Minimiser:
         objective: Objective,
         schedule: Schedule,
         scales: Mapping[str, float],
+        delays: Mapping[str, int],
         frames: set[int],
         done: Callable[[int, Outcome], None],
         stepped: Callable[[int], None],
     ) -> None:
-        self.objective, self.schedule, self.scales = objective, schedule, scales
+        self.objective, self.schedule = objective, schedule
+        self.scales, self.delays = scales, delays
         self.frames, self.done, self.stepped = frames, done, stepped
         self.kept: dict[int, list[tuple[int, Tensor]]] = {}
         self.history: dict[int, list[float]] = {}
@@ -196,8 +204,9 @@ class _Minimiser:
         batch: _Batch | None = None
         while queue or parked or batch is not None:
             batch = self._fill(batch, parked, queue, start, size)
+            found = None
             try:
-                loss, image, gradients = self._evaluate(batch)
+                found = self._evaluate(batch)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _out_of_memory(error):
                     raise
@@ -205,11 +214,12 @@ class _Minimiser:
                     raise ModelError(
                         "out of memory inverting a single image; use --device cpu or a later cut"
                     ) from error
+            if found is None:  # only here the error, and with it the graph, has let its memory go
                 size = (len(batch.rows) + 1) // 2
                 parked.append(batch.take(range(size, len(batch.rows))))
                 batch = batch.take(range(size))
                 continue
-            batch = self._step(batch, loss, image, gradients)
+            batch = self._step(batch, *found)
 
     def _fill(
         self,
@@ -278,7 +288,7 @@ class _Minimiser:
     def _judge(self, batch: _Batch, losses: Tensor) -> None:
         """Who improved, and whose rate is halved."""
         better = losses < batch.best * (1 - self.schedule.tolerance)
-        batch.best = torch.minimum(batch.best, losses)
+        batch.best = torch.where(better, losses, batch.best)
         batch.since = torch.where(better, 0.0, batch.since + 1)
         if self.schedule.plateau and self.schedule.patience is not None:
             stuck = batch.since >= self.schedule.patience
@@ -289,7 +299,8 @@ class _Minimiser:
         if self.schedule.plateau:
             early = batch.halved > self.schedule.halvings
         elif self.schedule.patience is not None:
-            early = batch.since >= self.schedule.patience
+            late = batch.steps >= self.schedule.quiet * self.schedule.steps
+            early = (batch.since >= self.schedule.patience) & late
         else:
             early = torch.zeros_like(batch.steps, dtype=torch.bool)
         return early | (batch.steps >= self.schedule.steps), early
@@ -298,15 +309,18 @@ class _Minimiser:
         self, batch: _Batch, k: int, image: Tensor, losses: Tensor, finite: bool, early: bool
     ) -> None:
         row = batch.rows[k]
+        history = self.history.pop(row)
+        tail = max(1, len(history) // 10)
+        still = len(history) > tail and history[-1 - tail] - history[-1] > 0.01 * history[-1]
         outcome = Outcome(
             {name: value[k : k + 1].clone() for name, value in batch.values.items()},
             image[k : k + 1].clone(),
             float(losses[k]),
             int(batch.steps[k]),
-            early,
+            finite and (early or not still),
             None if finite else f"NaN or Inf at step {int(batch.steps[k])} of the optimisation",
             self.kept.pop(row),
-            self.history.pop(row),
+            history,
         )
         self.done(row, outcome)
 
@@ -314,14 +328,22 @@ class _Minimiser:
         """One step of Adam (Kingma and Ba 2015, algorithm 1) with a count and rate per row."""
         rate = self.schedule.rates(batch.steps, batch.halved)
         batch.steps = batch.steps + 1
-        step_size = rate / (1 - _BETA1**batch.steps)
-        root = (1 - _BETA2**batch.steps).sqrt()
         for name, gradient in gradients.items():
+            # A variable counts its own steps, from when it was let go; before, nothing moves.
+            count = batch.steps - self.delays.get(name, 0)
+            moving = count > 0
+            if not bool(moving.any()):
+                continue
+            count = count.clamp_min(1)
+            size = (-1, *([1] * (gradient.ndim - 1)))
+            if not bool(moving.all()):
+                gradient = gradient * moving.to(gradient).reshape(size)
+            step_size = torch.where(moving, rate / (1 - _BETA1**count), 0.0) * self.scales[name]
+            root = (1 - _BETA2**count).sqrt()
             first = batch.first[name].lerp_(gradient, 1 - _BETA1)
             second = batch.second[name].mul_(_BETA2).addcmul_(gradient, gradient, value=1 - _BETA2)
-            size = (-1, *([1] * (gradient.ndim - 1)))
-            by_row = (step_size * self.scales[name]).to(gradient).reshape(size)
             denominator = (second.sqrt() / root.to(gradient).reshape(size)).add_(_EPSILON)
+            by_row = step_size.to(gradient).reshape(size)
             batch.values[name] = batch.values[name] - by_row * (first / denominator)
 
 

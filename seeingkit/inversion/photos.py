@@ -78,7 +78,8 @@ def invert_source(
         for row, image in zip(good, images, strict=True)
     ]
     todo = [k for k in range(len(good)) if not paths[k].exists()]
-    mine = todo[rank() :: world()]
+    # Shares are of all images: processes that start later see less to do, and must not share that.
+    mine = [k for k in range(len(good))[rank() :: world()] if not paths[k].exists()]
     started = time.perf_counter()
     with progress_bar(title or f"invert by {inverter.name}", len(good), "images") as bar:
         bar.advance(len(good) - len(todo), resumed=True)

@@ -81,12 +81,14 @@ def pick_photos(
                 raise UnknownNameError("real image", item, tally.ids)
         return dict.fromkeys(ids)
     found: dict[str, str | None] = {}
+    taken: set[int] = set()
     names = comparison.real.vocabulary.names
     for index in target_classes(comparison):
         areas = _areas(tally, index)
-        # More than needed, so that a photo taken for another class can be replaced.
+        areas[list(taken)] = 0  # replaced, so that each class gets its number
         for row in pick_rows(areas, per_class, pick, seed + index):
-            found.setdefault(tally.ids[row], names[index])
+            taken.add(row)
+            found[tally.ids[row]] = names[index]
     if not found:
         drawn = np.random.default_rng(seed).permutation(len(tally))[:per_class]
         found = {tally.ids[row]: None for row in drawn}

@@ -21,6 +21,13 @@ class InversionPreset:
         residual_weight: of the sum over i of mean δ_i² (δ in the units of ``scaled``).
         scaled: whether δ is measured in standard deviations of x at its boundary.
         recipe: how encoders are trained.
+        free_latent: z0 is optimised along with the residuals, at ``latent_rate`` times the rate.
+        settle: share of the steps for z0 alone, before the residuals are let go. What z can
+            explain is then explained by z, and r stays where the generator's own r lie.
+        perceptual_weight: of the perceptual loss.
+        relative_features: the perceptual loss is the mean |difference| over the mean |feature| of
+            the photo. So one weight fits networks whose features differ in size (EfficientNet's
+            are some 20 times those of pixels).
     """
 
     latent: Schedule
@@ -31,6 +38,9 @@ class InversionPreset:
     recipe: Recipe
     free_latent: bool = False
     latent_rate: float = 1.0
+    settle: float = 0.0
+    perceptual_weight: float = 1.0
+    relative_features: bool = False
 
 
 # optimize_residuals.py: Adam, 3,000 steps from 0.01, halved at 800, 1,200 and 1,800; mean δ² of the
@@ -40,11 +50,17 @@ _PUBLISHED = Schedule(steps=3000, rate=0.01, milestones=(800, 1200, 1800))
 PRESETS = {
     "paper": InversionPreset(_PUBLISHED, _PUBLISHED, "before", 1.0, False, PAPER),
     "fast": InversionPreset(
-        Schedule(steps=300, rate=0.1, cosine=True),
-        Schedule(steps=300, rate=0.1, cosine=True),
-        "all",
-        0.01,
-        True,
-        FAST,
+        latent=Schedule(steps=200, rate=0.1, cosine=True, patience=15, tolerance=1e-3, quiet=0.75),
+        residual=Schedule(
+            steps=200, rate=0.1, cosine=True, patience=15, tolerance=1e-3, quiet=0.75
+        ),
+        residuals="all",
+        residual_weight=0.1,
+        scaled=True,
+        recipe=FAST,
+        free_latent=True,
+        settle=0.4,
+        perceptual_weight=0.1,
+        relative_features=True,
     ),
 }

@@ -118,7 +118,7 @@ def run_stage(
     perceptual = "none"
     skipped: dict[tuple[str, str], SkippedItem] = {}
     for cut in cuts_of(generator, config):
-        for method in config.methods:
+        for method in dict.fromkeys(config.methods):
             inverter = load_inverter(method, **{**options, "cut": cut})
             common: dict[str, Any] = {
                 "seed": seed, "batch_size": batch_size, "store": store,

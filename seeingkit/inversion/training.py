@@ -136,11 +136,10 @@ def train_encoder(
     """
     cut = generator.boundary(cut).name if kind == "layered" else "input"
     path = path or encoder_path(generator, kind, cut, recipe.key())
-    trainer = _Trainer(generator, kind, cut, recipe, path, said or (lambda _: None))
     devices = [generator.device] if generator.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad():
-        torch.manual_seed(recipe.seed)
-        trainer.run()
+        torch.manual_seed(recipe.seed)  # before the first weights are drawn
+        _Trainer(generator, kind, cut, recipe, path, said or (lambda _: None)).run()
     return read_encoder(path, generator).to(generator.device)
 
 
@@ -179,8 +178,10 @@ class _Trainer:
             stages = {"E": recipe.image_steps + recipe.tune_steps}
         if self.partial.is_file():
             found = read_encoder(self.partial, self.generator)
-            self.network = found.network.requires_grad_(True)
-            self.record = json.loads(json.dumps(found.record))
+            mine = (self.kind, self.cut, self.record["recipe"])
+            if (found.kind, found.cut, found.record.get("recipe")) == mine:
+                self.network = found.network.requires_grad_(True)
+                self.record = json.loads(json.dumps(found.record))
         self.network.to(self.generator.device)
         if not self.record["stages"]:
             self._fit_scales()

@@ -26,6 +26,8 @@ from ..specs import Preset
 
 MIN_AREA = 0.25
 """Percent of the image below which a class is a speck, not an object to lose."""
+OMITTED = 0.5
+"""Share of the area that must be gone, as for classes of a distribution."""
 COVERAGE = 0.95
 ENOUGH = math.ceil(COVERAGE / (1 - COVERAGE) - 1e-9)  # 19
 
@@ -151,7 +153,7 @@ def lost_classes(
                 pairs=pairs,
                 pooled=pooled,
                 beyond=beyond,
-                omitted=bound is not None and lost > bound,
+                omitted=bound is not None and lost > bound and lost >= OMITTED,
             )
         )
     return sorted(records, key=lambda record: (-(record.beyond or 0.0), -record.photo_area))

@@ -52,7 +52,8 @@ DEFINITIONS: tuple[tuple[str, str, str], ...] = (
      "segmenter sees them", ""),
     ("inversion alone", "share of a class that 19 of 20 own images lose at most; where too few "
      "show the class, that of all classes of about its area", ""),
-    ("omitted", "more is lost of a class than inversion alone loses", ""),
+    ("omitted", "at least half of a class is lost, and more than inversion alone loses", ""),
+    ("reduced", "less than half is lost, but more than inversion alone loses", ""),
     ("PSNR", "peak signal-to-noise ratio of the reconstruction, in dB on 8-bit values", ""),
     ("perceptual distance", "mean absolute difference of the features of an image classifier",
      "Bau et al. 2019"),

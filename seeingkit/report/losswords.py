@@ -60,10 +60,12 @@ def seconds(value: float) -> str:
 
 
 def verdict(entry: LostClass) -> str:
-    """``omitted``, ``within calibration`` or ``not calibrated``."""
+    """``omitted``, ``reduced``, ``within calibration`` or ``not calibrated``."""
     if entry.calibrated is None:
         return "not calibrated"
-    return "omitted" if entry.omitted else "within calibration"
+    if entry.omitted:
+        return "omitted"
+    return "reduced" if entry.lost > entry.calibrated else "within calibration"
 
 
 def calibration_note(entry: LostClass) -> str:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+import safetensors
 
 from seeingkit.caching import file_sha256
 
@@ -14,6 +17,8 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 SUMMARIES = {
     "progan": ("gan", "ProGAN grown to 64x64 on 40,000 minichurches scenes (series 0)"),
     "upernet": ("segmenter", "UPerNet for 64x64 minichurches scenes, objects and parts"),
+    "layered": ("inverter", "layered encoder E = e_1 ∘ e_2 ∘ e_f of the ProGAN"),
+    "direct": ("inverter", "direct encoder of the ProGAN, image to z"),
 }
 
 
@@ -31,9 +36,18 @@ def main() -> None:
                 "file": path.name,
                 "sha256": file_sha256(path),
                 "size": path.stat().st_size,
+                "options": _encoder_options(path) if kind == "inverter" else {},
             }
         )
-    (WEIGHTS / "shipped.json").write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(entries, indent=2, ensure_ascii=False)
+    (WEIGHTS / "shipped.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _encoder_options(path: Path) -> dict[str, Any]:
+    """What an encoder is found by, without opening it: its generator, kind and cut."""
+    with safetensors.safe_open(str(path), framework="np") as file:
+        about = json.loads(file.metadata()["seeingkit_encoder"])
+    return {name: about[name] for name in ("generator", "kind", "cut")}
 
 
 if __name__ == "__main__":
