@@ -77,10 +77,10 @@ def batching(generator: Generator, photos: Tensor, steps: int, rounds: int) -> N
 def alone(inverter: object, generator: Generator, photo: Tensor, steps: int) -> Tensor:
     """One image by plain torch.optim.Adam: the objective of preset fast, without a batch."""
     cut = inverter.cut  # type: ignore[attr-defined]
-    scale = inverter._scales[cut]  # type: ignore[attr-defined]
+    scale = inverter.scales[cut]  # type: ignore[attr-defined]
     weight = inverter.residual_weight()  # type: ignore[attr-defined]
     rate = inverter.schedule().rate * scale  # type: ignore[attr-defined]
-    base = inverter._average[cut]  # type: ignore[attr-defined]
+    base = inverter.average(generator, None)  # type: ignore[attr-defined]
     delta = torch.zeros_like(base.x, requires_grad=True)
     optimiser = torch.optim.Adam([delta], lr=rate)
     loss = torch.zeros(())

@@ -168,7 +168,12 @@ def plan_inversion(
     if not photos:
         raise UsageError("name at least one photo, folder or glob")
     settings = {key: value for key, value in settings.items() if value is not None}
-    gan = gan or registry().default("gan")
+    if gan is None:
+        usual = _data_spec(data or registry().default("data"))
+        # A user's own weights replace the registered ones, not the family.
+        named = usual.gan if usual is not None else None
+        gan = named.partition(":")[0] if named and settings.get("weights") else named
+        gan = gan or registry().default("gan")
     if data is None and not settings.get("weights"):
         choice = choose("gan", gan, options=settings.get("gan_options"))
         domains = choice.weights_spec.domains if choice.weights_spec else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import platform
 import shlex
 import time
@@ -73,7 +74,7 @@ def command_line(config: Config) -> str:
             words += [f"--{name.replace('_', '-')}", str(plain[name])]
     for name in ("gan_options", "segmenter_options", "data_options"):
         for key, value in plain.get(name, {}).items():
-            words += [f"--{name[:-1].replace('_', '-')}", f"{key}={value}"]
+            words += [f"--{name[:-1].replace('_', '-')}", f"{key}={_option(value)}"]
     return shlex.join(words + _inversion_words(config))
 
 
@@ -101,5 +102,15 @@ def _inversion_words(config: Config) -> list[str]:
             flag = "--preset" if config.command == "invert" else "--inversion-preset"
             words += [flag, str(value)]
         else:
-            words += ["--inverter-option", f"{key}={value}"]
+            words += ["--inverter-option", f"{key}={_option(value)}"]
     return words
+
+
+def _option(value: object) -> str:
+    """A value as ``parse_options`` reads it: text as it stands unless that would be JSON."""
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except ValueError:
+            return value
+    return json.dumps(value)

@@ -123,11 +123,11 @@ class _Batch:
 
     def take(self, places: Sequence[int]) -> _Batch:
         index = torch.as_tensor(places, dtype=torch.int64)
-        return _Batch(
-            [self.rows[k] for k in places],
-            *({n: t[index.to(t.device)] for n, t in d.items()} for d in self._tensors()),
-            *(t[index] for t in (self.steps, self.best, self.since, self.halved)),
+        values, first, second = (
+            {n: t[index.to(t.device)] for n, t in d.items()} for d in self._tensors()
         )
+        counters = (t[index] for t in (self.steps, self.best, self.since, self.halved))
+        return _Batch([self.rows[k] for k in places], values, first, second, *counters)
 
     def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         return self.values, self.first, self.second
@@ -136,15 +136,16 @@ class _Batch:
     def join(parts: Sequence[_Batch]) -> _Batch:
         if len(parts) == 1:
             return parts[0]
-        dicts = [
+        values, first, second = (
             {n: torch.cat([p._tensors()[k][n] for p in parts]) for n in parts[0].values}
             for k in range(3)
-        ]
+        )
         counters = [
             torch.cat([getattr(p, name) for p in parts])
             for name in ("steps", "best", "since", "halved")
         ]
-        return _Batch([row for p in parts for row in p.rows], *dicts, *counters)
+        rows = [row for p in parts for row in p.rows]
+        return _Batch(rows, values, first, second, *counters)
 
 
 def minimise(

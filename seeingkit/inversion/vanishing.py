@@ -49,7 +49,8 @@ def label_maps(
 def areas(maps: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
     """Percent of each image with each label, (N, L), of maps (N, H, W)."""
     flat = maps.reshape(len(maps), -1)
-    return np.stack([np.bincount(row, minlength=labels) for row in flat]) * (100 / flat.shape[1])
+    counts = np.stack([np.bincount(row, minlength=labels) for row in flat])
+    return counts.astype(np.float64) * (100 / flat.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,7 @@ def lost_classes(
         beyond = None if bound is None else max(0.0, before * (lost - bound))
         records.append(
             LostClass(
-                label=names[label],
+                label=names[int(label)],
                 photo_area=before,
                 reconstruction_area=after,
                 lost=lost,
