@@ -16,7 +16,7 @@ from .devices import resolve_device
 from .errors import UnknownNameError, UsageError
 from .examples import fill_gallery
 from .exporting import write_classes, write_images
-from .inverting import check_inversion, invert_omitted, with_inversions
+from .inverting import check_cuts, check_inversion, invert_omitted, with_inversions
 from .loading import Choice, choose, load_generator, load_segmenter
 from .manifests import Clock, new_manifest, now
 from .progress import progress_bar
@@ -137,13 +137,14 @@ def execute(
     check_inversion(config)
     real = open_side(config.real, config)
     choices = _check_names(config)
-    run = RunDirectory.for_config(config, out)
     clock = Clock()
-    manifest = new_manifest(config)
-    run.write_json("manifest.json", manifest.model_dump(mode="json"))
     with clock.time("load"):
         segmenter = _segmenter(config)
         generated = open_side(config.generated, config, n=len(real), generated=True)
+        check_cuts(config, generated)
+    run = RunDirectory.for_config(config, out)
+    manifest = new_manifest(config)
+    run.write_json("manifest.json", manifest.model_dump(mode="json"))
     with clock.time("tally real images"):
         real_tally = _tally(real, segmenter, config, store, "real images")
     with clock.time("tally generated images"):
@@ -275,7 +276,7 @@ def open_side(
         source.name = name
         return source
     options = {} if generated else config.data_options
-    whole = open_images(name, preset=preset, **options)
+    whole = open_images(name, preset=preset, data_options=options)
     spec = data_spec(name)
     wanted = config.n or min(len(whole), spec.n if spec else 10_000)
     return narrowed(whole, wanted, config.seed)

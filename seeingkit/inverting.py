@@ -20,7 +20,7 @@ from .comparison import Comparison
 from .config import Config, InversionConfig, make_config
 from .contracts import Generator, ImageSource, Sampler, Segmenter
 from .errors import MissingWeightsError, SourceError, UnknownNameError, UsageError
-from .loading import Choice, choose, load_generator, load_segmenter
+from .loading import Choice, choose, load_features, load_generator, load_segmenter
 from .manifests import Clock, new_manifest, now
 from .processes import rank
 from .registry import check_options, registry
@@ -34,6 +34,7 @@ from .tallies import ChunkStore
 from .tallies.counting import narrowed
 
 if TYPE_CHECKING:
+    from .inversion.familiarity import Familiarity
     from .inversion.stage import StageResult
     from .inversion.store import InversionStore
 
@@ -46,11 +47,30 @@ def check_inversion(config: Config) -> None:
 
     Raises:
         UnknownNameError: no such method.
-        UsageError: an option that does not exist or does not fit, or a cut given twice over.
+        UsageError: an option that does not exist or does not fit.
     """
     for method in config.inversion.methods:
         spec = cast("InverterSpec", registry().resolve("inverter", method))
         check_options(spec, dict(config.inversion.options))
+
+
+def check_cuts(config: Config, generated: ImageSource) -> None:
+    """Find a cut that does not exist, or an encoder of another generator, before any long work.
+
+    Raises:
+        UnknownNameError: lists the boundaries that exist.
+        UsageError, WeightsError: what ``Inverter.prepare`` finds wrong.
+    """
+    sampler = getattr(generated, "sampler", None)
+    if not config.inversion.methods or not isinstance(sampler, Generator):
+        return
+    from .inversion import load_inverter
+    from .inversion.stage import cuts_of
+
+    cut = cuts_of(sampler, config.inversion)[0]
+    for method in config.inversion.methods:
+        options = {**config.inversion.options, "cut": cut}
+        load_inverter(method, **options).prepare(sampler)
 
 
 # --------------------------------------------------------------------------------- part of analyze
@@ -202,7 +222,7 @@ def execute_inversion(
     Raises:
         UsageError: a photo that does not exist, a generator that cannot be cut.
     """
-    from .inversion.stage import Photos, cuts_of, run_stage
+    from .inversion.stage import Photos, run_stage
     from .report import rebuild_report
 
     check_inversion(config)
@@ -223,17 +243,18 @@ def execute_inversion(
             f"{config.generated} gives images only (a Sampler); inversion needs a Generator with "
             "boundaries"
         )
-    cuts_of(generator, chosen)
-    segmenter, segmenter_name, warnings = _segmenter(config, domain)
+    own = SamplerSource(generator, max(chosen.own, 1), config.seed, preset=_own_preset(generator))
+    check_cuts(config, own)
+    segmenter, segmenter_record, warnings = _segmenter(config, domain)
     source, unusable = open_photos(config.photos, _own_preset(generator))
     if config.n is not None:
         source = narrowed(source, min(config.n, len(source)), config.seed)
+    familiarity = _familiarity(config, generator, domain)
     run = RunDirectory.for_config(config, out) if not rank() else None
     clock = Clock()
     manifest = new_manifest(config)
     if run is not None:
         run.write_json("manifest.json", manifest.model_dump(mode="json"))
-    own = SamplerSource(generator, max(chosen.own, 1), config.seed, preset=_own_preset(generator))
     with clock.time("invert photos"):
         found = run_stage(
             generator,
@@ -245,14 +266,14 @@ def execute_inversion(
             seed=config.seed,
             batch_size=config.batch_size,
             store=_store(store),
-            familiarity=_familiarity(config, generator, domain),
+            familiarity=familiarity,
             on_bad=config.on_bad,
         )
     if run is None:
         return None
     results = InversionResults(
         generator=_model_record(generator, choice),
-        segmenter=_segmenter_record(segmenter, segmenter_name),
+        segmenter=segmenter_record,
         data=SourceRecord(
             name=", ".join(config.photos)[:200],
             kind="photos",
@@ -337,10 +358,12 @@ def _store(store: ChunkStore | str | Path | None) -> InversionStore | None:
     return InversionStore(folder / "inversions")
 
 
-def _segmenter(config: Config, domain: str | None) -> tuple[Segmenter | None, str, list[str]]:
+def _segmenter(
+    config: Config, domain: str | None
+) -> tuple[Segmenter | None, ModelRecord | None, list[str]]:
     """The segmenter, or None with a warning where nobody asked for one and none is at hand."""
     if config.segmenter == "none":
-        return None, "none", []
+        return None, None, []
     asked = config.segmenter_weights is not None or ":" in config.segmenter
     try:
         choice = choose(
@@ -353,7 +376,7 @@ def _segmenter(config: Config, domain: str | None) -> tuple[Segmenter | None, st
     except MissingWeightsError as error:
         if asked:
             raise
-        return None, "none", [f"no class areas: {error}"]
+        return None, None, [f"no class areas: {error}"]
     model = load_segmenter(
         config.segmenter,
         weights=config.segmenter_weights,
@@ -361,16 +384,16 @@ def _segmenter(config: Config, domain: str | None) -> tuple[Segmenter | None, st
         domain=domain,
         **config.segmenter_options,
     )
-    return model, choice.name, []
+    return model, _segmenter_record(model, choice), []
 
 
-def _familiarity(config: Config, generator: Generator, domain: str | None) -> Any:
+def _familiarity(config: Config, generator: Generator, domain: str | None) -> Familiarity | None:
     """Reference images: the data set if it is known, else the generator's own."""
-    from .inversion.familiarity import Familiarity
+    from .inversion.familiarity import Familiarity as Known
 
     preset = _own_preset(generator)
     if domain is not None or config.real:
-        source = open_images(config.real, preset=preset, **config.data_options)
+        source = open_images(config.real, preset=preset, data_options=config.data_options)
         name = f"images of {source.name}"
     else:
         source = SamplerSource(generator, _REFERENCES, config.seed + 1, preset=preset)
@@ -378,9 +401,15 @@ def _familiarity(config: Config, generator: Generator, domain: str | None) -> An
     count = min(_REFERENCES, len(source))
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(source))[:count])
     images, _, _ = source.load([int(k) for k in rows])
+    source.close()
     if images is None or len(images) < 2:
         return None
-    return Familiarity.of(images, f"{len(images)} {name}")
+    features = load_features(
+        str(config.inversion.options.get("perceptual", "auto")),
+        weights=config.inversion.options.get("perceptual_weights"),
+        device=config.device,
+    )
+    return Known.of(images, f"{len(images)} {name}", features)
 
 
 def _model_record(generator: Generator, choice: Choice) -> ModelRecord:
@@ -396,15 +425,13 @@ def _model_record(generator: Generator, choice: Choice) -> ModelRecord:
     )
 
 
-def _segmenter_record(segmenter: Segmenter | None, name: str) -> ModelRecord | None:
-    if segmenter is None:
-        return None
+def _segmenter_record(segmenter: Segmenter, choice: Choice) -> ModelRecord:
     info = segmenter.info
     return ModelRecord(
-        name=name,
+        name=choice.name,
         family=info.family,
         weights_sha256=info.weights_sha256,
-        licence=info.licence,
+        licence=choice.weights_spec.licence if choice.weights_spec else info.licence,
         parameters=info.parameters,
         options=info.options,
     )

@@ -1,8 +1,11 @@
-"""Which of several processes this one is, as torchrun says it. Never imports torch."""
+"""Which of several processes this one is, as torchrun says it, and waiting for the others."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
 
 def rank() -> int:
@@ -18,3 +21,21 @@ def world() -> int:
 def local_rank() -> int:
     """Number of this process on its machine: which GPU is its own."""
     return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def wait_for(paths: Sequence[Path], what: str, patience: float = 3600.0) -> None:
+    """Wait until other processes have written these files.
+
+    Raises:
+        RunError: they have not, after ``patience`` seconds.
+    """
+    from .errors import RunError
+
+    started = time.monotonic()
+    while missing := [path for path in paths if not path.exists()]:
+        if time.monotonic() - started > patience:
+            raise RunError(
+                f"{what}: {len(missing)} files were not written by the other processes; "
+                "run it again"
+            )
+        time.sleep(0.05)

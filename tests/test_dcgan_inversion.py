@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class Faces(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for depth, (given, made) in enumerate(zip(CHANNELS, CHANNELS[1:], strict=False)):
+        for depth, (given, made) in enumerate(itertools.pairwise(CHANNELS)):
             stride, padding = (2, 1) if depth else (1, 0)
             layers.append(nn.ConvTranspose2d(given, made, 4, stride, padding, bias=False))
             layers += [nn.BatchNorm2d(made), nn.ReLU()] if made != 3 else [nn.Tanh()]

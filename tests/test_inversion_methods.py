@@ -418,6 +418,9 @@ def test_auto_trains_once_and_train_anew(caplog: pytest.LogCaptureFixture) -> No
     assert not caplog.text and path.stat().st_mtime_ns == written
     inverter("layered", preset, encoder="train").prepare(generator)
     assert "training" in caplog.text and path.stat().st_mtime_ns > written
+    written = path.stat().st_mtime_ns
+    inverter("layered+z", preset, encoder="train").prepare(generator)
+    assert path.stat().st_mtime_ns == written  # anew means once, not for each method
 
 
 def test_an_encoder_of_another_generator_is_refused() -> None:

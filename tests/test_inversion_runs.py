@@ -25,6 +25,7 @@ from seeingkit.inversion.photos import Inverted, invert_source
 from seeingkit.inversion.stage import Photos, StageResult, cuts_of, run_stage
 from seeingkit.inversion.store import InversionStore, read_inversion, write_inversion
 from seeingkit.inversion.vanishing import areas
+from seeingkit.processes import wait_for
 from seeingkit.results import InversionRecord
 from seeingkit.sources import SamplerSource, open_images
 from seeingkit.sources.preprocess import find_preset, to_tensor
@@ -37,7 +38,7 @@ PRESET = find_preset("paper", SIZE)
 
 
 class Painter(nn.Module):
-    """8 numbers to 16x16 pixels; gives NaN to images that are brighter than ``limit`` on average."""
+    """8 numbers to 16x16 pixels; gives NaN to images brighter than ``limit``."""
 
     def __init__(self, seed: int = 0, limit: float = 2.0) -> None:
         super().__init__()
@@ -151,7 +152,7 @@ def same(a: Inverted, b: Inverted, within: float = 0.0) -> bool:
     )
 
 
-# ------------------------------------------------------------------------------------------ resuming
+# ----------------------------------------------------------------------------------------- resuming
 
 
 def test_finished_images_are_on_disk_at_once_and_never_done_again(
@@ -261,7 +262,7 @@ def test_a_file_is_written_whole_or_not_at_all(
     assert list((tmp_path / "ab").iterdir()) == []
 
 
-# ------------------------------------------------------------------------------------------- the file
+# ----------------------------------------------------------------------------------------- the file
 
 
 def _inversions(generator: AutoStaged, n: int, **options: Any) -> list[Inversion]:
@@ -324,7 +325,7 @@ def test_a_damaged_file_is_an_error_that_names_it(
     assert same(invert_source(generator, source, method(), rows=[0, 1], store=store), found)
 
 
-# -------------------------------------------------------------------------------------------- the key
+# ------------------------------------------------------------------------------------------ the key
 
 
 def test_the_key_changes_with_everything_that_changes_the_result(generator: AutoStaged) -> None:
@@ -377,11 +378,11 @@ def test_the_key_does_not_hold_what_changes_no_number(generator: AutoStaged) -> 
     assert store.path(licensed, method().prepare(licensed), image) in keys
 
 
-# -------------------------------------------------------------------------------------------- sharing
+# ------------------------------------------------------------------------------------------ sharing
 
 
-class _Gone(Exception):
-    pass
+class _GoneError(Exception):
+    """Raised instead of waiting."""
 
 
 def _share(
@@ -394,14 +395,14 @@ def _share(
     """What one of three processes does before it waits for the others."""
 
     def no_patience(*_: object) -> None:
-        raise _Gone
+        raise _GoneError
 
     watched = Watched(method())
     with monkeypatch.context() as patch:
         patch.setenv("RANK", str(number))
         patch.setenv("WORLD_SIZE", "3")
-        patch.setattr(photos, "_wait_for", no_patience)
-        with pytest.raises(_Gone):
+        patch.setattr(photos, "wait_for", no_patience)
+        with pytest.raises(_GoneError):
             invert_source(
                 generator,
                 open_images(folder, preset=PRESET),
@@ -431,8 +432,10 @@ def test_a_process_that_never_comes_is_waited_for_and_told_of(
     generator: AutoStaged, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(photos, "_wait_for", functools.partial(photos._wait_for, patience=0.2))
-    with pytest.raises(RunError, match="3 inversions were not written by the other processes"):
+    monkeypatch.setattr(photos, "wait_for", functools.partial(wait_for, patience=0.2))
+    with pytest.raises(
+        RunError, match="inversions: 3 files were not written by the other processes"
+    ):
         invert_source(
             generator,
             open_images(folder, preset=PRESET),
@@ -442,7 +445,7 @@ def test_a_process_that_never_comes_is_waited_for_and_told_of(
     assert len(files(tmp_path)) == 4
 
 
-# ----------------------------------------------------------------------------------------- bad images
+# --------------------------------------------------------------------------------------- bad images
 
 
 def test_unreadable_photos_are_named_and_the_others_go_on(
@@ -486,7 +489,7 @@ def test_nan_for_one_image_is_named_and_the_others_go_on(tmp_path: Path, batch: 
     assert watched.asked == [3] and again.skipped == found.skipped
 
 
-# ------------------------------------------------------------------------------------------ the stage
+# ---------------------------------------------------------------------------------------- the stage
 
 
 def stage(

@@ -310,7 +310,7 @@ def test_improvement_is_more_than_the_tolerance() -> None:
         n = values["n"]
         return torch.exp(0.01 * n[:, 0].detach()) + (n - n.detach()).sum(1), picture(n)
 
-    for tolerance, steps in ((0.02, 5), (0.005, 50)):  # every step falls by 1 %
+    for tolerance, steps in ((0.06, 5), (0.02, 50)):  # every step falls by 1 %, five by 5 %
         schedule = Schedule(50, 1.0, milestones=(1000,), patience=5, tolerance=tolerance, quiet=0.0)
         found = outcomes(
             [0, 1], creeping, schedule,
@@ -578,10 +578,10 @@ def test_psnr_by_hand() -> None:
     other[2, :, 0, 0] = 0.4  # a quarter of the pixels: mean square 0.04
     found = psnr(zero, other)
     assert found.dtype == torch.float64 and found.shape == (4,)
-    assert found.tolist() == pytest.approx([20, 10 * math.log10(4), 20, math.inf], abs=1e-5)
+    assert found.tolist() == pytest.approx([20, 10 * math.log10(4), 20, 100], abs=1e-5)
     white = torch.ones(1, 3, 2, 2)
     assert float(psnr(white, -white)) == pytest.approx(0, abs=1e-12)
-    assert torch.equal(psnr(5 * white, 3 * white), torch.tensor([math.inf]).double())
+    assert torch.equal(psnr(5 * white, 3 * white), torch.tensor([100.0]).double())
 
 
 @given(st.integers(1, 3), st.floats(1e-3, 1))
@@ -589,7 +589,7 @@ def test_psnr_is_symmetric_and_falls_20_db_for_ten_times_the_error(n: int, size:
     base = torch.linspace(-0.5, 0.4, 12).reshape(1, 3, 2, 2).repeat(n, 1, 1, 1).double()
     error = torch.linspace(-1, 1, n * 12).reshape(n, 3, 2, 2).double() * size * 0.5
     near, far = psnr(base, base + error / 10), psnr(base, base + error)
-    torch.testing.assert_close(near, far + 20)
+    torch.testing.assert_close(near, (far + 20).clamp_max(100))
     torch.testing.assert_close(psnr(base + error, base), far)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..contracts import Features
 from ..errors import UsageError
 
 THUMBNAIL = 8
@@ -21,34 +22,48 @@ USUAL = 0.99
 
 @dataclass(frozen=True, eq=False)
 class Familiarity:
-    """Distances among reference images, as thumbnails of 8x8 pixels.
+    """Distances among reference images, by perceptual features averaged over the picture.
+
+    Without features, by thumbnails of 8x8 pixels. These tell day from night and a street from a
+    church, but not one kind of building from another.
 
     Attributes:
-        thumbnails: (M, 192).
+        signatures: (M, D) of the reference images.
         usual: the distance to the nearest other reference image that 99 of 100 stay below.
-        reference: what the reference images are, for people.
+        reference: what the reference images are, and what they are told by, for people.
+        features: how images are seen, or None for thumbnails.
     """
 
-    thumbnails: Tensor
+    signatures: Tensor
     usual: float
     reference: str
+    features: Features | None = None
 
     @staticmethod
-    def of(images: Tensor, reference: str) -> Familiarity:
+    def of(images: Tensor, reference: str, features: Features | None = None) -> Familiarity:
         """From at least two reference images (M, 3, H, W) in [-1, 1]."""
         if len(images) < 2:
             raise UsageError("at least two reference images are needed")
-        small = thumbnails(images)
-        distances = torch.cdist(small, small)
+        found = signatures(images, features)
+        distances = torch.cdist(found, found)
         distances.fill_diagonal_(torch.inf)
         usual = float(torch.quantile(distances.min(1).values, USUAL))
-        return Familiarity(small, max(usual, 1e-6), reference)
+        seen = features.name if features is not None else "8x8 thumbnails"
+        return Familiarity(found, max(usual, 1e-6), f"{reference}, told by {seen}", features)
 
     def ratio(self, images: Tensor) -> Tensor:
         """Distance to the nearest reference image over the usual one, (N,); above 1 is unlike."""
-        return torch.cdist(thumbnails(images), self.thumbnails).min(1).values / self.usual
+        found = signatures(images, self.features)
+        return torch.cdist(found, self.signatures).min(1).values / self.usual
 
 
-def thumbnails(images: Tensor) -> Tensor:
-    """(N, 3, H, W) to (N, 192) float64 by averaging over an 8x8 grid."""
-    return F.adaptive_avg_pool2d(images.cpu().double(), THUMBNAIL).flatten(1)
+def signatures(images: Tensor, features: Features | None, batch_size: int = 32) -> Tensor:
+    """(N, 3, H, W) to (N, D) float64: mean features, or 192 numbers of an 8x8 thumbnail."""
+    if features is None:
+        return F.adaptive_avg_pool2d(images.cpu().double(), THUMBNAIL).flatten(1)
+    rows = []
+    with torch.inference_mode():
+        for k in range(0, len(images), batch_size):
+            layers = features(images[k : k + batch_size].to(features.device))
+            rows.append(torch.cat([x.flatten(2).mean(2).double().cpu() for x in layers], dim=1))
+    return torch.cat(rows).clone()

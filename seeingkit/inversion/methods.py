@@ -21,8 +21,9 @@ from torch import Tensor
 from ..contracts import Features, Generator, Inversion, Inverter, Latent, State
 from ..errors import ModelError, UsageError
 from ..loading import load_features
+from ..processes import rank, wait_for
 from .catalog import InverterOptions
-from .encoders import Encoder, Kind, find_encoder, read_encoder
+from .encoders import Encoder, Kind, encoder_path, find_encoder, read_encoder
 from .job import Job, checked_images, join
 from .optimiser import Schedule
 from .presets import PRESETS, InversionPreset
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 Guess = Literal["random", "direct", "layered"]
 Target = Literal["none", "z", "r"]
 _PROBES = 64
+_TRAINED: set[Path] = set()  # encoders that this process trained anew
 
 
 class LayerInverter(Inverter):
@@ -126,9 +128,11 @@ class LayerInverter(Inverter):
         home = self._encoder_cut(generator)
         # A shipped encoder serves both presets, but not somebody who asks for another training.
         shipped = self.options.encoder_steps is None and self.options.encoder_loss is None
-        path = None
+        path: Path | None = encoder_path(generator, kind, home, recipe.key())
         if wanted != "train":
             path = find_encoder(generator, kind, home, recipe.key(), shipped=shipped)
+        elif path not in _TRAINED:  # anew means once, not once for each method and cut
+            path = None
         if path is not None:
             return read_encoder(path, generator).to(generator.device)
         if wanted == "found":
@@ -142,11 +146,18 @@ class LayerInverter(Inverter):
                 f"there is no {kind} encoder of {generator.info.family} at {home} here; "
                 "make one with --encoder train"
             )
+        if rank():  # one process trains, the others wait for its file
+            wait_for([encoder_path(generator, kind, home, recipe.key())], "the encoder")
+            path = encoder_path(generator, kind, home, recipe.key())
+            return read_encoder(path, generator).to(generator.device)
         log.warning(
             "training a %s encoder of %s at %s (%s recipe); it is kept for the next time",
             kind, generator.info.family, home, recipe.name,
         )  # fmt: skip
-        return train_encoder(generator, kind, home, recipe, said=log.info)
+        encoder = train_encoder(generator, kind, home, recipe, said=log.info)
+        if wanted == "train" and encoder.path is not None:
+            _TRAINED.add(encoder.path)
+        return encoder
 
     def _encoder_cut(self, generator: Generator) -> str:
         """z0 serves any cut, so a sweep of cuts needs only the encoder of the default one."""

@@ -248,8 +248,9 @@ class _Minimiser:
     def _evaluate(self, batch: _Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         with torch.enable_grad():
             n = len(batch.rows)
-            # Kernels for a single row round otherwise than those for several (on CPU these agree to
-            # the last bit), and hundreds of steps blow that up. So no row is ever alone.
+            # Kernels for a single row round otherwise than those for several (which agree to the
+            # last bit for convolutions on CPU, though not for matrix products), and hundreds of
+            # steps blow that up. So no row is ever alone.
             places = list(range(n)) if n > 1 else [0, 0]
             values = {k: v[places].detach().requires_grad_(True) for k, v in batch.values.items()}
             loss, image = self.objective(values, [batch.rows[k] for k in places])

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import Generator, ImageSource, Inversion, Inverter, Skipped
-from ..errors import RunError
-from ..processes import rank, world
+from ..processes import rank, wait_for, world
 from ..progress import progress_bar
 from .store import InversionStore, read_inversion, write_inversion
 
@@ -98,7 +97,7 @@ def invert_source(
                 done=done,
             )
     seconds = (time.perf_counter() - started) / len(mine) if mine else None
-    _wait_for(paths)
+    wait_for(paths, "inversions")
     found = [read_inversion(path) for path in paths]
     fine = [k for k, inversion in enumerate(found) if not inversion.failed]
     ids = [str(source.ids[row]) for row in good]
@@ -116,14 +115,3 @@ def invert_source(
         seconds,
         images[fine],
     )
-
-
-def _wait_for(paths: Sequence[Path], patience: float = 3600.0) -> None:
-    """Wait until other processes have written their images."""
-    started = time.monotonic()
-    while missing := [path for path in paths if not path.exists()]:
-        if time.monotonic() - started > patience:
-            raise RunError(
-                f"{len(missing)} inversions were not written by the other processes; run it again"
-            )
-        time.sleep(0.05)

@@ -115,7 +115,7 @@ def read_inversion(path: Path) -> Inversion:
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             about = json.loads(file.metadata()[_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         carry = {k.removeprefix("carry."): v for k, v in tensors.items() if k.startswith("carry.")}
         perceptual = about["perceptual"]
         return Inversion(

@@ -34,6 +34,7 @@ def open_images(
     preset: str | Preset | None = None,
     n: int | None = None,
     seed: int | None = None,
+    data_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> ImageSource:
     """The pictures that a name, path or pattern stands for.
@@ -44,6 +45,7 @@ def open_images(
         preset: name of a preset, or one; default ``paper``, or the data set's own.
         n: take only this many (``select``).
         seed: of that choice; default 1, the paper's.
+        data_options: options of the data set whose names are taken here (``n``, ``seed``).
         options: of the data set, or for paths those of ``Limits`` (``max_pixels``, ``min_side``,
             ``max_bytes``).
 
@@ -52,6 +54,7 @@ def open_images(
         UnknownNameError: no such preset.
         UsageError: an option that does not exist or does not fit.
     """
+    options = {**options, **(data_options or {})}
     wanted = os.path.expanduser(os.fspath(name_or_path))
     if not wanted:
         raise UsageError("an empty name is no image source; give a path, a pattern or a data set")

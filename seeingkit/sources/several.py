@@ -50,8 +50,9 @@ class SeveralSources(ImageSource):
 
     def read(self, indices: Sequence[int]) -> Tensor:
         """As the sources' ``read``."""
-        parts = [self.sources[s].read([k]) for s, k in map(self._place, indices)]
-        return torch.cat(parts)
+        if not len(indices):
+            return self.sources[0].read([])
+        return torch.cat([self.sources[s].read([k]) for s, k in map(self._place, indices)])
 
     def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
         """As the sources' ``load``; skipped images are named by their ids here."""

@@ -8,7 +8,6 @@ read is named and left out, never counted.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +19,7 @@ from torch import Tensor
 from ..caching import cache_folder
 from ..contracts import ImageSource, Sampler, Segmenter, Skipped
 from ..errors import ImageError, ModelError, TallyError, UsageError
-from ..processes import rank, world
+from ..processes import rank, wait_for, world
 from ..progress import progress_bar
 from ..sources import SamplerSource, select
 from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
@@ -91,7 +90,7 @@ def tally(
             for done in counter.rows(range(start, stop), rows):
                 bar.advance(done)
             store.write(path, rows, metadata)
-    _wait_for([path for _, _, path in chunks])
+    wait_for([path for _, _, path in chunks], source.name)
     found = read_rows([path for _, _, path in chunks])
     if on_bad == "fail" and found.skipped:
         raise ImageError(*found.skipped[0])
@@ -231,14 +230,3 @@ class _Counter:
         pixels = numbers.sum(axis=1) // planes
         for k, index in enumerate(good):
             rows.add(index, str(self.source.ids[index]), int(pixels[k]), numbers[k])
-
-
-def _wait_for(paths: Sequence[Path], patience: float = 3600.0) -> None:
-    """Wait until other processes have written their chunks."""
-    started = time.monotonic()
-    while missing := [path for path in paths if not path.exists()]:
-        if time.monotonic() - started > patience:
-            raise TallyError(
-                f"{len(missing)} chunks were not written by the other processes; run it again"
-            )
-        time.sleep(0.05)
