@@ -179,10 +179,11 @@ def test_finished_images_are_on_disk_at_once_and_never_done_again(
 @pytest.mark.parametrize(
     ("name", "within"),
     [
-        ("layered+r", 0.0),
-        # z passes through a matrix product, whose kernel on the CPU depends on the number of rows
-        # and rounds otherwise in the last bit; the resumed rows stand in other batches.
-        ("z", 1e-3),  # and frames are kept in 16 bits
+        # Matrix products and transposed convolutions of a CPU round by the number of rows, in the
+        # last bit; the resumed rows stand in other batches. (A ProGAN's convolutions do not, see
+        # test_inversion_methods.) Frames are kept in 16 bits.
+        ("layered+r", 1e-3),
+        ("z", 1e-3),
     ],
 )
 @pytest.mark.parametrize("after", [1, 3])
@@ -571,11 +572,13 @@ def test_records_tell_of_the_pictures_they_name(
     found = stage(
         generator, folder, tmp_path / "run", tmp_path / "store", segmenter=LevelSegmenter()
     )
-    assert [r.image for r in found.records] == [f"{k}.png" for k in range(7)]
+    assert sorted(r.image for r in found.records) == [f"{k}.png" for k in range(7)]
+    beyond = [sum(c.beyond for c in r.classes) for r in found.records]
+    assert beyond == sorted(beyond, reverse=True)  # ranked
     for record in found.records:
         _check_record(record, tmp_path / "run", generator)
         assert all(c.pairs >= 19 and c.calibrated is not None for c in record.classes)
-    assert [r.picked_for for r in found.records] == ["bright"] + [None] * 6
+    assert {r.image: r.picked_for for r in found.records if r.picked_for} == {"0.png": "bright"}
     named = {
         path
         for r in found.records
@@ -632,7 +635,9 @@ def test_methods_and_cuts_each_give_records_and_a_calibration(
     )
     expected = [(m, c) for c in ("h4", "h8") for m in ("z", "layered+r")]
     assert [(c.method, c.cut) for c in found.calibrations] == expected
-    assert [(r.method, r.cut) for r in found.records[::7]] == expected
+    own = generator.boundary(generator.default_cut).name
+    shown = sorted(expected, key=lambda pair: pair[1] == own)  # the usual cut last
+    assert [(r.method, r.cut) for r in found.records[::7]] == shown
     assert len(found.records) == 4 * 7
     assert len({r.reconstruction for r in found.records}) == 4 * 7
     assert len({r.photo for r in found.records}) == 7

@@ -139,7 +139,8 @@ def test_methods_and_cuts(place: Path, invert: Invert) -> None:
     found = done(invert(*words, "--json", "--out", "several"))
     pairs = [(m, c) for c in ("r4.conv1", "r8.conv1") for m in ("layered+r", "z")]
     assert [(c["method"], c["cut"]) for c in found["calibrations"]] == pairs
-    assert [(r["method"], r["cut"]) for r in found["inversions"][::3]] == pairs
+    # Records of the generator's own cut come last: a report shows the last first.
+    assert [(r["method"], r["cut"]) for r in found["inversions"][::3]] == pairs[2:] + pairs[:2]
     assert len(found["inversions"]) == 12
     z = [c["z_correlation"] is not None for c in found["calibrations"]]
     assert z == [False, True, False, True]
@@ -149,10 +150,12 @@ def test_every_cut(place: Path, invert: Invert) -> None:
     words = ["invert", "photos/scene 0.png", *TINY, "--cut", "all", "--own", "0", "--json"]
     found = done(invert(*words, "--out", "all"))
     cuts = [f"r{size}.conv{k}" for size in (4, 8, 16) for k in (0, 1)]
-    assert [r["cut"] for r in found["inversions"]] == cuts
+    assert [r["cut"] for r in found["inversions"]] == [c for c in cuts if c != "r4.conv1"] + [
+        "r4.conv1"
+    ]
     assert found["calibrations"] == []
-    shapes = [r["psnr"] for r in found["inversions"]]
-    assert shapes[-1] > shapes[0]  # nearer to the image, anything can be drawn
+    quality = {r["cut"]: r["psnr"] for r in found["inversions"]}
+    assert quality["r16.conv1"] > quality["r4.conv0"]  # nearer to the image, all can be drawn
 
 
 def test_without_a_segmenter_there_are_no_classes(place: Path, invert: Invert) -> None:

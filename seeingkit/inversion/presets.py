@@ -52,14 +52,14 @@ PRESETS = {
     "fast": InversionPreset(
         latent=Schedule(steps=200, rate=0.1, cosine=True, patience=15, tolerance=1e-3, quiet=0.75),
         residual=Schedule(
-            steps=200, rate=0.1, cosine=True, patience=15, tolerance=1e-3, quiet=0.75
+            steps=250, rate=0.1, cosine=True, patience=15, tolerance=1e-3, quiet=0.75
         ),
         residuals="all",
         residual_weight=0.1,
         scaled=True,
         recipe=FAST,
         free_latent=True,
-        settle=0.4,
+        settle=0.25,
         perceptual_weight=0.1,
         relative_features=True,
     ),

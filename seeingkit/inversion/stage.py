@@ -117,6 +117,7 @@ def run_stage(
     album = None if run_dir is None else _Album(run_dir, names, segmenter, preset)
     perceptual = "none"
     skipped: dict[tuple[str, str], SkippedItem] = {}
+    unaided: list[str] = []
     for cut in cuts_of(generator, config):
         for method in dict.fromkeys(config.methods):
             inverter = load_inverter(method, **{**options, "cut": cut})
@@ -154,12 +155,20 @@ def run_stage(
             encoder = getattr(inverter, "encoder", None)
             if isinstance(encoder, Encoder):
                 encoders[encoder.sha256 or encoder.kind] = encoder.about()
+            elif getattr(inverter, "guess", "random") != "random":
+                unaided.append(at)
             features = getattr(inverter, "features", None)
             perceptual = features.name if features is not None else "none"
             if album is not None:
                 result.records += album.records(
                     found, photos.picked_for, loss, background, familiarity, method, cut
                 )
+    # Ranked: what lost most beyond calibration first. The generator's own cut comes last, because a
+    # report shows the last one first, and a sweep ends at cuts from which anything can be drawn.
+    result.records.sort(key=lambda record: -sum(c.beyond or 0.0 for c in record.classes))
+    shown = dict.fromkeys(_shown_order(generator, config))
+    order = {key: k for k, key in enumerate(shown)}
+    result.records.sort(key=lambda record: order[record.method, record.cut])
     result.skipped = list(skipped.values())
     result.settings = InversionSettings(
         preset=str(options.get("preset", "fast")),
@@ -171,12 +180,27 @@ def run_stage(
         seed=seed,
         options={**options, "pick": config.pick, "per_class": config.per_class, "own": config.own},
     )
+    if unaided and options.get("encoder") != "none":
+        result.warnings.append(
+            f"{', '.join(unaided)}: no encoder of this generator is at hand, so inversion started "
+            "from the average image; --encoder train makes one"
+        )
     if perceptual == "none" and options.get("perceptual", "auto") == "auto":
         result.warnings.append(
             "no perceptual features are at hand, so inversion looked at pixels only; "
             "pip install 'seeingkit[perceptual]' brings some"
         )
     return result
+
+
+def _shown_order(generator: Generator, config: InversionConfig) -> list[tuple[str, str]]:
+    """(method, cut) in the order of the records: other cuts first, the default one last."""
+    cuts = sorted(cuts_of(generator, config), key=lambda cut: cut == _usual_cut(generator))
+    return [(method, cut) for cut in cuts for method in config.methods]
+
+
+def _usual_cut(generator: Generator) -> str:
+    return generator.boundary(generator.default_cut).name
 
 
 def _labels(own: SamplerSource, rows: Sequence[int]) -> list[int] | None:
