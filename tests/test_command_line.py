@@ -45,7 +45,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_analyze_the_embedded_default(place: Path) -> None:
     words = ["analyze", "--gan", "progan", "--data", "minichurches", "--n", "40", "--json"]
-    done = seeingkit(*words, "--permutations", "9", "--out", "run", cwd=place)
+    words += ["--steps", "8", "--own", "20", "--per-class", "1", "--permutations", "9"]
+    done = seeingkit(*words, "--out", "run", cwd=place)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     found = json.loads(done.stdout)
@@ -56,7 +57,9 @@ def test_analyze_the_embedded_default(place: Path) -> None:
     assert found["fsd"]["unit"] == "percent^2"
     assert (found["n_real"], found["n_generated"]) == (40, 40)
     assert found["segmenter"]["name"] and found["generator"]["family"] == "progan"
-    assert found["inversions"] == [] and found["skipped"] == []
+    assert found["inversions"] and found["skipped"] == []
+    assert set(found["inversions"][0]) >= {"image", "method", "psnr", "lost", "reconstruction"}
+    assert all((place / "run" / r["reconstruction"]).exists() for r in found["inversions"])
     assert set(found["classes"][0]) >= {
         *("label", "category", "real_area", "generated_area", "relative_difference", "ci_low"),
         *("ci_high", "real_presence", "generated_presence", "p_value", "q_value", "omitted"),

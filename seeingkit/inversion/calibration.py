@@ -69,7 +69,7 @@ def calibrate(
         ),
         pixel_correlation=correlation(photos, found.clamp(-1, 1)),
         steps=float(np.mean([int(one.steps[0]) for one in inverted.inversions])),
-        seconds=inverted.seconds or 0.0,
+        seconds=inverted.seconds,
         classes=loss.classes() if loss is not None else [],
     )
     return record, loss

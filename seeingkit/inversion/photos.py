@@ -19,7 +19,7 @@ from torch import Tensor
 from ..contracts import Generator, ImageSource, Inversion, Inverter, Skipped
 from ..processes import rank, wait_for, world
 from ..progress import progress_bar
-from .store import InversionStore, read_inversion, write_inversion
+from .store import InversionStore, read_inversion, seconds_of, write_inversion
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Inverted:
         inversions: one ``Inversion`` of one row each.
         skipped: images that have none, and why.
         files: where each inversion is kept.
-        seconds: wall time per image that was inverted now; None if all were there already.
+        seconds: mean wall time per image, as it was when it was inverted.
     """
 
     rows: tuple[int, ...]
@@ -40,7 +40,7 @@ class Inverted:
     inversions: tuple[Inversion, ...]
     skipped: tuple[Skipped, ...] = ()
     files: tuple[Path, ...] = ()
-    seconds: float | None = None
+    seconds: float = 0.0
     images: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
@@ -80,12 +80,17 @@ def invert_source(
     # Shares are of all images: processes that start later see less to do, and must not share that.
     mine = [k for k in range(len(good))[rank() :: world()] if not paths[k].exists()]
     started = time.perf_counter()
+    finished = 0
     with progress_bar(title or f"invert by {inverter.name}", len(good), "images") as bar:
         bar.advance(len(good) - len(todo), resumed=True)
         if mine:
 
             def done(row: int, inversion: Inversion) -> None:
-                write_inversion(paths[mine[row]], inversion)
+                nonlocal finished
+                finished += 1
+                # Images share the passes, so each is given its part of the time so far.
+                taken = (time.perf_counter() - started) / finished
+                write_inversion(paths[mine[row]], inversion, taken)
                 bar.advance(1)
 
             inverter.invert(
@@ -96,7 +101,6 @@ def invert_source(
                 batch_size=batch_size,
                 done=done,
             )
-    seconds = (time.perf_counter() - started) / len(mine) if mine else None
     wait_for(paths, "inversions")
     found = [read_inversion(path) for path in paths]
     fine = [k for k, inversion in enumerate(found) if not inversion.failed]
@@ -112,6 +116,6 @@ def invert_source(
         tuple(found[k] for k in fine),
         (*skipped, *failed),
         tuple(paths[k] for k in fine),
-        seconds,
+        sum(seconds_of(paths[k]) for k in fine) / len(fine) if fine else 0.0,
         images[fine],
     )

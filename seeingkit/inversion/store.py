@@ -59,8 +59,12 @@ class InversionStore:
         return self.folder / key[:2] / f"{key}.safetensors"
 
 
-def write_inversion(path: Path, inversion: Inversion) -> Path:
-    """Write one row, whole or not at all."""
+def write_inversion(path: Path, inversion: Inversion, seconds: float = 0.0) -> Path:
+    """Write one row, whole or not at all.
+
+    Args:
+        seconds: wall time it took, so that a resumed run can still tell.
+    """
     if len(inversion) != 1:
         raise RunError(f"{path}: a file holds one inversion, not {len(inversion)}")
     steps, frames = inversion.frames[0]
@@ -85,6 +89,7 @@ def write_inversion(path: Path, inversion: Inversion) -> Path:
         "converged": bool(inversion.converged[0]),
         "failed": inversion.failed.get(0),
         "frame_steps": list(steps),
+        "seconds": round(seconds, 3),
     }
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     data = safetensors.torch.save(tensors, {_KEY: json.dumps(about)})
@@ -135,6 +140,21 @@ def read_inversion(path: Path) -> Inversion:
             ((tuple(about["frame_steps"]), tensors["frames"].float()),),
             (tensors["history"],),
         )
+    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise RunError(
+            f"{path}: not a readable inversion ({error}); delete it and run again"
+        ) from error
+
+
+def seconds_of(path: Path) -> float:
+    """Wall time that a stored inversion took.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            return float(json.loads(file.metadata()[_KEY])["seconds"])
     except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise RunError(
             f"{path}: not a readable inversion ({error}); delete it and run again"
