@@ -9,14 +9,16 @@ that; ``stage`` puts the pictures and numbers of a run together.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from torch import Tensor
-
-from ..contracts import Generator, Inversion, Inverter, Latent, State
 from ..registry import check_options, import_target, registry
 from ..specs import InverterSpec
 from .catalog import DEFAULT_METHOD
+
+if TYPE_CHECKING:  # the catalog lies in this package, and listing plugins must not import torch
+    from torch import Tensor
+
+    from ..contracts import Generator, Inversion, Inverter, Latent, State
 
 __all__ = ["invert", "load_inverter"]
 

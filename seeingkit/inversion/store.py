@@ -63,7 +63,8 @@ def write_inversion(path: Path, inversion: Inversion, seconds: float = 0.0) -> P
     """Write one row, whole or not at all.
 
     Args:
-        seconds: wall time it took, so that a resumed run can still tell.
+        seconds: wall time it took, kept beside the file (which holds only what is the same each
+            time), so that a resumed run can still tell.
     """
     if len(inversion) != 1:
         raise RunError(f"{path}: a file holds one inversion, not {len(inversion)}")
@@ -89,7 +90,6 @@ def write_inversion(path: Path, inversion: Inversion, seconds: float = 0.0) -> P
         "converged": bool(inversion.converged[0]),
         "failed": inversion.failed.get(0),
         "frame_steps": list(steps),
-        "seconds": round(seconds, 3),
     }
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     data = safetensors.torch.save(tensors, {_KEY: json.dumps(about)})
@@ -98,6 +98,7 @@ def write_inversion(path: Path, inversion: Inversion, seconds: float = 0.0) -> P
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
+        path.with_suffix(".seconds").write_text(f"{seconds:.3f}")
     finally:
         temporary.unlink(missing_ok=True)
     return path
@@ -147,15 +148,8 @@ def read_inversion(path: Path) -> Inversion:
 
 
 def seconds_of(path: Path) -> float:
-    """Wall time that a stored inversion took.
-
-    Raises:
-        RunError: missing or damaged.
-    """
+    """Wall time that a stored inversion took; 0 where nobody wrote it down."""
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            return float(json.loads(file.metadata()[_KEY])["seconds"])
-    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
-        raise RunError(
-            f"{path}: not a readable inversion ({error}); delete it and run again"
-        ) from error
+        return float(path.with_suffix(".seconds").read_text())
+    except (OSError, ValueError):
+        return 0.0
