@@ -19,7 +19,13 @@ from torch import Tensor
 from ..contracts import Generator, ImageSource, Inversion, Inverter, Skipped
 from ..processes import rank, wait_for, world
 from ..progress import progress_bar
-from .store import InversionStore, read_inversion, seconds_of, write_inversion
+from .store import (
+    InversionStore,
+    note_seconds,
+    read_inversion,
+    seconds_of,
+    write_inversion,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +86,12 @@ def invert_source(
     # Shares are of all images: processes that start later see less to do, and must not share that.
     mine = [k for k in range(len(good))[rank() :: world()] if not paths[k].exists()]
     started = time.perf_counter()
-    finished = 0
     with progress_bar(title or f"invert by {inverter.name}", len(good), "images") as bar:
         bar.advance(len(good) - len(todo), resumed=True)
         if mine:
 
             def done(row: int, inversion: Inversion) -> None:
-                nonlocal finished
-                finished += 1
-                # Images share the passes, so each is given its part of the time so far.
-                taken = (time.perf_counter() - started) / finished
-                write_inversion(paths[mine[row]], inversion, taken)
+                write_inversion(paths[mine[row]], inversion)
                 bar.advance(1)
 
             inverter.invert(
@@ -101,6 +102,8 @@ def invert_source(
                 batch_size=batch_size,
                 done=done,
             )
+            # Images share the passes, so each is given an equal part of the time.
+            note_seconds([paths[k] for k in mine], (time.perf_counter() - started) / len(mine))
     wait_for(paths, "inversions")
     found = [read_inversion(path) for path in paths]
     fine = [k for k, inversion in enumerate(found) if not inversion.failed]
@@ -116,6 +119,6 @@ def invert_source(
         tuple(found[k] for k in fine),
         (*skipped, *failed),
         tuple(paths[k] for k in fine),
-        sum(seconds_of(paths[k]) for k in fine) / len(fine) if fine else 0.0,
+        seconds_of([paths[k] for k in fine]),
         images[fine],
     )

@@ -7,10 +7,11 @@ image that failed leaves its reason, so that a resumed run does not try it again
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,8 @@ class InversionStore:
         return self.folder / key[:2] / f"{key}.safetensors"
 
 
-def write_inversion(path: Path, inversion: Inversion, seconds: float = 0.0) -> Path:
-    """Write one row, whole or not at all.
-
-    Args:
-        seconds: wall time it took, kept beside the file (which holds only what is the same each
-            time), so that a resumed run can still tell.
-    """
+def write_inversion(path: Path, inversion: Inversion) -> Path:
+    """Write one row, whole or not at all."""
     if len(inversion) != 1:
         raise RunError(f"{path}: a file holds one inversion, not {len(inversion)}")
     steps, frames = inversion.frames[0]
@@ -98,7 +94,6 @@ def write_inversion(path: Path, inversion: Inversion, seconds: float = 0.0) -> P
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
-        path.with_suffix(".seconds").write_text(f"{seconds:.3f}")
     finally:
         temporary.unlink(missing_ok=True)
     return path
@@ -147,9 +142,19 @@ def read_inversion(path: Path) -> Inversion:
         ) from error
 
 
-def seconds_of(path: Path) -> float:
-    """Wall time that a stored inversion took; 0 where nobody wrote it down."""
-    try:
-        return float(path.with_suffix(".seconds").read_text())
-    except (OSError, ValueError):
-        return 0.0
+def note_seconds(paths: Sequence[Path], seconds: float) -> None:
+    """Keep the wall time of each of these inversions beside its file.
+
+    The files themselves hold only what is the same each time.
+    """
+    for path in paths:
+        path.with_suffix(".seconds").write_text(f"{seconds:.3f}")
+
+
+def seconds_of(paths: Sequence[Path]) -> float:
+    """Mean wall time of stored inversions, of those for which it is known; 0 if of none."""
+    known = []
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):
+            known.append(float(path.with_suffix(".seconds").read_text()))
+    return sum(known) / len(known) if known else 0.0
