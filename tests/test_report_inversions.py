@@ -197,8 +197,8 @@ def test_headline_of_picked_photos() -> None:
     ]
     lines = plain(gone, [calibration()])
     assert lines[0] == (
-        "In 18 of 24 photos of person, the reconstruction loses more of it than inversion alone "
-        "would; in all 24 together, 69 % of its area is gone."
+        "In 18 of 24 photos of person, the reconstruction loses half of it or more, beyond what "
+        "inversion alone would; in all 24 together, 69 % of its area is gone."
     )
     assert lines[1] == (
         "By layered+r at r8, photos come back at a mean PSNR of 20.0 dB; 48 images that the "
@@ -211,11 +211,11 @@ def test_headline_of_picked_photos() -> None:
 @pytest.mark.parametrize(
     ("classes", "start"),
     [
-        ([lost("car", 4, 0)], "In the one photo of car, the reconstruction loses more of it than "
-         "inversion alone would; all of its area is gone."),
-        ([lost("car", 4, 3.9)], "In the one photo of car, the reconstruction does not lose more"),
-        ([lost("car", 4, 5)], "In the one photo of car, the reconstruction does not lose more of "
-         "it than inversion alone would; its area does not shrink."),
+        ([lost("car", 4, 0)], "In the one photo of car, the reconstruction loses half of it "
+         "or more, beyond what inversion alone would; all of its area is gone."),
+        ([lost("car", 4, 3.9)], "In the one photo of car, the reconstruction does not lose half"),
+        ([lost("car", 4, 5)], "In the one photo of car, the reconstruction does not lose half "
+         "of it or more, beyond what inversion alone would; its area does not shrink."),
         ([lost("car", 4, 1, calibrated=None)], "In the one photo of car, 75 % of its area is "
          "gone; how much of that inversion alone would lose was not measured"),
     ],
@@ -231,14 +231,15 @@ def test_headline_of_photos_of_ones_own() -> None:
         record("c", classes=[lost("sky", 40, 39)]),
     ]
     assert plain(records, [])[0] == (
-        "In 2 of 3 photos, the reconstruction loses more of a class than inversion alone would: "
+        "In 2 of 3 photos, the reconstruction loses half of a class or more, beyond what inversion "
+        "alone would: "
         "person (2 photos, 75 % of its area) and car (1 photo, 67 % of its area)."
     )
     assert plain(records[2:], [])[0] == (
-        "In the one photo, no class loses more than inversion alone would take away."
+        "In the one photo, no class loses half or more, beyond what inversion alone would."
     )
     assert plain([*records[2:], record("d", classes=[lost("sky", 9, 9)])], [])[0] == (
-        "In none of the 2 photos does a class lose more than inversion alone would take away."
+        "In none of the 2 photos does a class lose half or more, beyond what inversion alone would."
     )
     assert plain(records[1:3], [])[0].startswith("In 1 of 2 photos")
     assert plain([record("a"), record("b")], [])[0].startswith("2 photos were inverted; no area")
@@ -250,8 +251,8 @@ def test_headline_of_photos_of_ones_own() -> None:
 def test_none_of_several() -> None:
     calm = [record(x, picked_for="car", classes=[lost("car", 4, 3)]) for x in "abc"]
     assert plain(calm, [])[0] == (
-        "In none of 3 photos of car does the reconstruction lose more of it than inversion alone "
-        "would; in all 3 together, 25 % of its area is gone."
+        "In none of 3 photos of car does the reconstruction lose half of it or more, beyond what "
+        "inversion alone would; in all 3 together, 25 % of its area is gone."
     )
 
 
@@ -579,7 +580,7 @@ def test_card_content(compared: Path) -> None:
     assert len(tabs) == 3 and [("checked" in a) for a in tabs] == [True, False, False]
     text = (compared / "report.html").read_text(encoding="utf-8")
     assert text.count("unlike the training set (1.8×)") == 1
-    assert "In all 2 photos of person, the reconstruction loses more of it" in text
+    assert "In all 2 photos of person, the reconstruction loses half of it or more" in text
     rows = re.findall(r"<th scope=\"row\">(.*?)</th>", text.split('id="methods"')[1])
     assert rows[:3] == ["encoder", "layered+r at r4", "layered+r at r8 (shown first)"]
 

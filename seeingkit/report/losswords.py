@@ -167,7 +167,7 @@ def _class_sentence(label: str, entries: Sequence[LostClass]) -> str:
     if unknown:
         area += f" (in {unknown:,}, inversion alone was not measured)"
     omitted = sum(entry.omitted for entry in entries)
-    more = "more of it than inversion alone would"
+    more = "half of it or more, beyond what inversion alone would"
     if not omitted:
         none = photos if n == 1 else f"none of {photos}"
         verb = "the reconstruction does not lose" if n == 1 else "does the reconstruction lose"
@@ -200,9 +200,9 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
                 hit[entry.label] = hit.get(entry.label, 0) + 1
     some = sum(any(entry.omitted for entry in group.first.classes) for group in groups)
     if not some and n == 1:
-        return f"In {photos}, no class loses more than inversion alone would take away."
+        return f"In {photos}, no class loses half or more, beyond what inversion alone would."
     if not some:
-        return f"In none of {photos} does a class lose more than inversion alone would take away."
+        return f"In none of {photos} does a class lose half or more, beyond what inversion alone would."
     start = f"In {photos}" if n == 1 else f"In {_of(some, n, 'photos')}"
     named = []
     for label in sorted(hit, key=lambda label: -hit[label]):
@@ -215,8 +215,8 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
         where = "" if n == 1 else f"{count(hit[label], 'photo')}, "
         named.append(f"{label} ({where}{share(_gone(own))} of its area)")
     return (
-        f"{start}, the reconstruction loses more of a class than inversion alone would: "
-        f"{listing(named, limit=5)}."
+        f"{start}, the reconstruction loses half of a class or more, beyond what inversion alone "
+        f"would: {listing(named, limit=5)}."
     )
 
 
