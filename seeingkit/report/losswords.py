@@ -199,10 +199,11 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
             if entry.omitted:
                 hit[entry.label] = hit.get(entry.label, 0) + 1
     some = sum(any(entry.omitted for entry in group.first.classes) for group in groups)
+    beyond = "beyond what inversion alone would"
     if not some and n == 1:
-        return f"In {photos}, no class loses half or more, beyond what inversion alone would."
+        return f"In {photos}, no class loses half or more, {beyond}."
     if not some:
-        return f"In none of {photos} does a class lose half or more, beyond what inversion alone would."
+        return f"In none of {photos} does a class lose half or more, {beyond}."
     start = f"In {photos}" if n == 1 else f"In {_of(some, n, 'photos')}"
     named = []
     for label in sorted(hit, key=lambda label: -hit[label]):
