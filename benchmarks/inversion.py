@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--data", default="minichurches")
     parser.add_argument("--encoder", default="found")
-    parser.add_argument("--n", type=int, default=8, help="photos, and as many own samples")
+    parser.add_argument("--n", type=int, default=16, help="photos, and as many own samples")
     parser.add_argument("--steps", type=int, default=100, help="steps of the batching benchmark")
     parser.add_argument("--paper-steps", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
