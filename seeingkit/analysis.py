@@ -17,7 +17,7 @@ from .errors import UnknownNameError, UsageError
 from .examples import fill_gallery
 from .exporting import write_classes, write_images
 from .inverting import check_cuts, check_inversion, invert_omitted, with_inversions
-from .loading import Choice, choose, load_generator, load_segmenter
+from .loading import Choice, choose, data_spec, load_generator, load_segmenter
 from .manifests import Clock, new_manifest, now
 from .progress import progress_bar
 from .registry import registry
@@ -117,15 +117,6 @@ def _config(
         segmenter=segmenter or registry().default("segmenter"),
         **settings,
     )
-
-
-def data_spec(name: str) -> DataSpec | None:
-    """The registered data set of that name, if it is one."""
-    try:
-        found = registry().resolve("data", name)
-    except UnknownNameError:
-        return None
-    return found if isinstance(found, DataSpec) else None
 
 
 def execute(

@@ -7,7 +7,6 @@ missing; ``execute_inversion`` is the command ``invert`` for a user's own photos
 from __future__ import annotations
 
 import glob
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .comparison import Comparison
+from .comparison import Comparison, model_record
 from .config import Config, InversionConfig, make_config
-from .contracts import Generator, ImageSource, Sampler, Segmenter
-from .errors import MissingWeightsError, SourceError, UnknownNameError, UsageError
-from .loading import Choice, choose, load_features, load_generator, load_segmenter
+from .contracts import Generator, GeneratorInfo, ImageSource, Sampler, Segmenter, SegmenterInfo
+from .errors import MissingWeightsError, SourceError, UsageError
+from .loading import Choice, choose, data_spec, load_features, load_generator, load_segmenter
 from .manifests import Clock, new_manifest, now
 from .processes import rank
 from .registry import check_options, registry
@@ -29,7 +28,7 @@ from .rundir import RunDirectory
 from .sources import SamplerSource, open_images
 from .sources.preprocess import find_preset
 from .sources.several import SeveralSources
-from .specs import DataSpec, InverterSpec, Preset
+from .specs import InverterSpec, Preset
 from .tallies import ChunkStore
 from .tallies.counting import narrowed
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from .inversion.stage import StageResult
     from .inversion.store import InversionStore
 
-log = logging.getLogger(__name__)
 _REFERENCES = 512
 
 
@@ -189,7 +187,7 @@ def plan_inversion(
         raise UsageError("name at least one photo, folder or glob")
     settings = {key: value for key, value in settings.items() if value is not None}
     if gan is None:
-        usual = _data_spec(data or registry().default("data"))
+        usual = data_spec(data or registry().default("data"))
         # A user's own weights replace the registered ones, not the family.
         named = usual.gan if usual is not None else None
         gan = named.partition(":")[0] if named and settings.get("weights") else named
@@ -197,8 +195,8 @@ def plan_inversion(
     if data is None and not settings.get("weights"):
         choice = choose("gan", gan, options=settings.get("gan_options"))
         domains = choice.weights_spec.domains if choice.weights_spec else ()
-        data = next((d for d in domains if _data_spec(d) is not None), None)
-    spec = _data_spec(data) if data else None
+        data = next((d for d in domains if data_spec(d) is not None), None)
+    spec = data_spec(data) if data else None
     if spec is not None:
         settings.setdefault("preset", spec.preset)
         if segmenter is None and "segmenter_weights" not in settings:
@@ -227,7 +225,7 @@ def execute_inversion(
 
     check_inversion(config)
     chosen = config.inversion
-    domain = config.real if config.real and _data_spec(config.real) else None
+    domain = config.real if config.real and data_spec(config.real) else None
     choice = choose(
         "gan", config.generated, weights=config.weights, domain=domain, options=config.gan_options
     )
@@ -272,7 +270,7 @@ def execute_inversion(
     if run is None:
         return None
     results = InversionResults(
-        generator=_model_record(generator, choice),
+        generator=_record(generator.info, choice),
         segmenter=segmenter_record,
         data=SourceRecord(
             name=", ".join(config.photos)[:200],
@@ -341,14 +339,6 @@ def _preset_name(chosen: InversionConfig) -> str:
     return str(chosen.options.get("preset", "fast"))
 
 
-def _data_spec(name: str) -> DataSpec | None:
-    try:
-        found = registry().resolve("data", name)
-    except UnknownNameError:
-        return None
-    return found if isinstance(found, DataSpec) else None
-
-
 def _store(store: ChunkStore | str | Path | None) -> InversionStore | None:
     from .inversion.store import InversionStore
 
@@ -384,7 +374,7 @@ def _segmenter(
         domain=domain,
         **config.segmenter_options,
     )
-    return model, _segmenter_record(model, choice), []
+    return model, _record(model.info, choice), []
 
 
 def _familiarity(config: Config, generator: Generator, domain: str | None) -> Familiarity | None:
@@ -412,26 +402,9 @@ def _familiarity(config: Config, generator: Generator, domain: str | None) -> Fa
     return Known.of(images, f"{len(images)} {name}", features)
 
 
-def _model_record(generator: Generator, choice: Choice) -> ModelRecord:
-    info = generator.info
-    return ModelRecord(
-        name=choice.name,
-        family=info.family,
-        weights_sha256=info.weights_sha256,
-        licence=choice.weights_spec.licence if choice.weights_spec else info.licence,
-        parameters=info.parameters,
-        resolution=info.resolution,
-        options=info.options,
-    )
-
-
-def _segmenter_record(segmenter: Segmenter, choice: Choice) -> ModelRecord:
-    info = segmenter.info
-    return ModelRecord(
-        name=choice.name,
-        family=info.family,
-        weights_sha256=info.weights_sha256,
-        licence=choice.weights_spec.licence if choice.weights_spec else info.licence,
-        parameters=info.parameters,
-        options=info.options,
-    )
+def _record(info: GeneratorInfo | SegmenterInfo, choice: Choice) -> ModelRecord:
+    """What results say of a model: registered weights know their name and licence."""
+    record = model_record(info.model_dump(mode="json"), choice.name)
+    if choice.weights_spec is None:
+        return record
+    return record.model_copy(update={"licence": choice.weights_spec.licence})

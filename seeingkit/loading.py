@@ -14,9 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .caching import cache_folder, file_sha256
-from .errors import CorruptFileError, MissingWeightsError, PluginError, UsageError
+from .errors import (
+    CorruptFileError,
+    MissingWeightsError,
+    PluginError,
+    UnknownNameError,
+    UsageError,
+)
 from .registry import Registry, check_options, import_target, registry
-from .specs import FeaturesSpec, GanSpec, SegmenterSpec, WeightFile, WeightsSpec
+from .specs import DataSpec, FeaturesSpec, GanSpec, SegmenterSpec, WeightFile, WeightsSpec
 
 if TYPE_CHECKING:
     from .contracts import Features, Sampler, Segmenter
@@ -242,3 +248,12 @@ def load_features(
     """
     choice = choose_features(name, weights=weights, options=options)
     return None if choice is None else cast("Features", _load(choice, device))
+
+
+def data_spec(name: str) -> DataSpec | None:
+    """The registered data set of that name, if it is one."""
+    try:
+        found = registry().resolve("data", name)
+    except UnknownNameError:
+        return None
+    return found if isinstance(found, DataSpec) else None

@@ -128,11 +128,11 @@ class LayerInverter(Inverter):
         home = self._encoder_cut(generator)
         # A shipped encoder serves both presets, but not somebody who asks for another training.
         shipped = self.options.encoder_steps is None and self.options.encoder_loss is None
-        path: Path | None = encoder_path(generator, kind, home, recipe.key())
-        if wanted != "train":
+        kept = encoder_path(generator, kind, home, recipe.key())
+        if wanted == "train":  # anew means once, not once for each method and cut
+            path = kept if kept in _TRAINED else None
+        else:
             path = find_encoder(generator, kind, home, recipe.key(), shipped=shipped)
-        elif path not in _TRAINED:  # anew means once, not once for each method and cut
-            path = None
         if path is not None:
             return read_encoder(path, generator).to(generator.device)
         if wanted == "found":
@@ -147,16 +147,15 @@ class LayerInverter(Inverter):
                 "make one with --encoder train"
             )
         if rank():  # one process trains, the others wait for its file
-            wait_for([encoder_path(generator, kind, home, recipe.key())], "the encoder")
-            path = encoder_path(generator, kind, home, recipe.key())
-            return read_encoder(path, generator).to(generator.device)
+            wait_for([kept], "the encoder")
+            return read_encoder(kept, generator).to(generator.device)
         log.warning(
             "training a %s encoder of %s at %s (%s recipe); it is kept for the next time",
             kind, generator.info.family, home, recipe.name,
         )  # fmt: skip
-        encoder = train_encoder(generator, kind, home, recipe, said=log.info)
-        if wanted == "train" and encoder.path is not None:
-            _TRAINED.add(encoder.path)
+        encoder = train_encoder(generator, kind, home, recipe, path=kept, said=log.info)
+        if wanted == "train":
+            _TRAINED.add(kept)
         return encoder
 
     def _encoder_cut(self, generator: Generator) -> str:
