@@ -76,7 +76,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(StateMismatchError, match="holds a Tensor, not a state dict"):
         read_state_dict(tmp_path / "bare.pth")
     torch.save({"w": torch.zeros(1).expand(10**6, 10**4)}, tmp_path / "wide.pth")
-    with pytest.raises(UnsafeFileError, match="w claims more values than the file stores"):
+    with pytest.raises(UnsafeFileError, match="claims more values than the 1 stored"):
         read_state_dict(tmp_path / "wide.pth")
     save_file({"w": torch.zeros(8)}, tmp_path / "cut.safetensors")
     data = (tmp_path / "cut.safetensors").read_bytes()

@@ -1,0 +1,354 @@
+"""What the globals of weights files stand for: tensors, arrays, plain containers, inert records.
+
+Guarantees that the table is exact: a global is known by its whole name or not at all. A storage, an
+array or a tensor never claims more values than the bytes it has; foreign objects become ``Inert``,
+which holds what they held and does nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import CorruptFileError, UnsafeFileError
+from .machine import Buildable, Maker, Shell, scalar
+
+_MOST_AXES = 16
+
+
+@dataclass(eq=False)
+class Inert(Buildable):
+    """What an object of a foreign class held. Its code is never run.
+
+    Attributes:
+        kind: the dotted name of its class; ``persistent:NAME`` for a module of an NVIDIA pickle.
+        args: what it was constructed from.
+        state: what it was to be filled with, usually its ``__dict__``.
+    """
+
+    kind: str
+    args: tuple[Any, ...] = ()
+    state: Any = None
+
+    def build(self, state: Any) -> None:
+        """Keep the state."""
+        self.state = state
+
+
+@dataclass(eq=False)
+class Storage:
+    """The bytes behind one or more tensors; None while a legacy file is read for the first time."""
+
+    dtype: torch.dtype
+    data: memoryview | None = field(repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many values the bytes hold."""
+        return 0 if self.data is None else len(self.data) // self.dtype.itemsize
+
+
+# ------------------------------------------------------------------------------------------ tensors
+
+STORAGES: dict[str, torch.dtype] = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+
+_DTYPES = {
+    f"torch.{name}": getattr(torch, name)
+    for name in (
+        *("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8"),
+        *("uint8", "bool"),
+    )
+}
+
+
+def _sizes(what: str, values: Any) -> tuple[int, ...]:
+    if not isinstance(values, (tuple, list)) or len(values) > _MOST_AXES:
+        raise CorruptFileError(f"damaged tensor: its {what} is not a short tuple of numbers")
+    if not all(type(v) is int and 0 <= v < 2**62 for v in values):
+        raise CorruptFileError(f"damaged tensor: its {what} {tuple(values)!r:.60} is impossible")
+    return tuple(values)
+
+
+def rebuild_tensor(
+    storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype | None = None
+) -> Tensor:
+    """A view of a storage.
+
+    Raises:
+        CorruptFileError: it would reach outside the storage.
+        UnsafeFileError: it claims more values than are stored.
+    """
+    if not isinstance(storage, Storage):
+        raise CorruptFileError(f"damaged tensor: built from a {type(storage).__name__}")
+    if storage.data is None:
+        return torch.empty(0)
+    size, stride = _sizes("shape", size), _sizes("stride", stride)
+    (offset,) = _sizes("offset", (offset,))
+    dtype = dtype or storage.dtype
+    stored = len(storage.data) // dtype.itemsize
+    if len(size) != len(stride):
+        raise CorruptFileError("damaged tensor: shape and stride have different lengths")
+    count = math.prod(size)
+    if count > stored:
+        raise UnsafeFileError(
+            f"refused, a tensor of shape {size} claims more values than the {stored} stored"
+        )
+    if not count:
+        return torch.empty(size, dtype=dtype)
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if last >= stored:
+        raise CorruptFileError(f"damaged tensor: shape {size} reaches outside its {stored} values")
+    flat = torch.frombuffer(storage.data, dtype=dtype, count=stored)
+    return flat.as_strided(size, stride, offset)
+
+
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
+    return rebuild_tensor(storage, offset, size, stride)
+
+
+def _tensor_of_type(
+    storage: Any, offset: Any, size: Any, stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any
+) -> Tensor:
+    if not isinstance(dtype, Maker) or dtype.name not in _DTYPES:
+        raise CorruptFileError("damaged tensor: its type is not a number type")
+    return rebuild_tensor(storage, offset, size, stride, _DTYPES[dtype.name])
+
+
+def _parameter(data: Any, *_: Any) -> Any:
+    if not isinstance(data, Tensor):
+        raise CorruptFileError(f"damaged parameter: built from a {type(data).__name__}")
+    return data
+
+
+# ------------------------------------------------------------------------------------- numpy arrays
+
+
+class _DtypeShell(Shell):
+    def __init__(self, code: Any, *_: Any) -> None:
+        if isinstance(code, bytes):
+            code = code.decode("latin-1")
+        if not isinstance(code, str) or code not in _CODES:
+            raise UnsafeFileError(f"refused, an array of type {code!r:.20}; only numbers are read")
+        self.dtype = np.dtype(code)
+
+    def finish(self, state: Any) -> np.dtype[Any]:
+        order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="
+        order = order.decode("latin-1") if isinstance(order, bytes) else order
+        if order not in ("<", ">", "=", "|"):
+            raise CorruptFileError(f"damaged array: byte order {order!r:.20}")
+        return self.dtype.newbyteorder(">") if order == ">" else self.dtype
+
+
+_CODES = {
+    *("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"),
+    *("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"),
+    *("<f4", ">f4", "<f8", ">f8", "<i8", ">i8", "<i4", ">i4"),
+}
+
+
+def _dtype(value: Any) -> np.dtype[Any]:
+    if isinstance(value, _DtypeShell):
+        return value.dtype
+    if isinstance(value, np.dtype):
+        return value
+    raise CorruptFileError("damaged array: its type is missing")
+
+
+def _raw(value: Any) -> memoryview:
+    """The bytes of an array. Python 2 wrote them as text, read here as Latin-1."""
+    if isinstance(value, str):
+        value = value.encode("latin-1")
+    if isinstance(value, bytes):
+        return memoryview(bytearray(value))  # short; writable, as torch wants it
+    if not isinstance(value, memoryview):
+        raise CorruptFileError(f"damaged array: its values are a {type(value).__name__}")
+    return value
+
+
+def _array(
+    shape: Any, dtype: np.dtype[Any], columns_first: bool, data: Any
+) -> np.ndarray[Any, Any]:
+    shape, raw = _sizes("shape", shape), _raw(data)
+    if math.prod(shape) * dtype.itemsize != len(raw):
+        raise CorruptFileError(f"damaged array: shape {shape} does not fit its {len(raw)} bytes")
+    flat = np.frombuffer(raw, dtype=dtype)
+    if not dtype.isnative:
+        flat = flat.astype(dtype.newbyteorder("="))
+    return flat.reshape(shape, order="F" if columns_first else "C")
+
+
+class _ArrayShell(Shell):
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def finish(self, state: Any) -> np.ndarray[Any, Any]:
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise CorruptFileError("damaged array: its state has not five parts")
+        _, shape, dtype, columns_first, data = state
+        return _array(shape, _dtype(dtype), bool(columns_first), data)
+
+
+def _array_from_buffer(data: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> Any:
+    return _array(shape, _dtype(dtype), order == "F", data)
+
+
+def _number(dtype: Any, data: Any) -> Any:
+    values = np.frombuffer(_raw(data), dtype=_dtype(dtype))
+    if values.shape != (1,):
+        raise CorruptFileError(f"damaged number: {values.size} values instead of one")
+    return values[0].item()
+
+
+# --------------------------------------------------------------------------------- plain containers
+
+
+def _mapping(*args: Any) -> dict[Any, Any]:
+    if not args:
+        return {}
+    made: dict[Any, Any] = {}
+    (items,) = args
+    pairs = items.items() if isinstance(items, dict) else items
+    for pair in pairs:
+        key, value = pair
+        made[scalar(key)] = value
+    return made
+
+
+def _set(items: Any = ()) -> set[Any]:
+    if not isinstance(items, (list, tuple, set)):
+        raise CorruptFileError("damaged set")
+    return {scalar(item) for item in items}
+
+
+def _encode(text: Any, codec: Any = "latin1", *_: Any) -> bytes:
+    if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
+        raise CorruptFileError("damaged bytes: not Latin-1 text")
+    return text.encode("latin-1")
+
+
+def _empty_bytes(*args: Any) -> bytes:
+    if args:
+        raise CorruptFileError("damaged bytes: built from something")
+    return b""
+
+
+def _shape(sizes: Any = ()) -> tuple[int, ...]:
+    return _sizes("shape", sizes)
+
+
+def _inert(kind: str) -> Callable[..., Inert]:
+    def make(*args: Any) -> Inert:
+        return Inert(kind, args)
+
+    return make
+
+
+# ---------------------------------------------------------------------------------- NVIDIA pickles
+
+PERSISTENT = (
+    *("Generator", "MappingNetwork", "SynthesisNetwork", "SynthesisBlock", "SynthesisLayer"),
+    *("SynthesisInput", "ToRGBLayer", "FullyConnectedLayer", "Conv2dLayer"),
+    *("Discriminator", "DiscriminatorBlock", "DiscriminatorEpilogue", "MinibatchStdLayer"),
+    "AugmentPipe",
+)
+"""Module classes in pickles of stylegan2-ada-pytorch and stylegan3 (``torch_utils.persistence``).
+Their embedded source is text that nobody reads."""
+
+
+def _persistent(meta: Any) -> Inert:
+    if not isinstance(meta, dict) or meta.get("type") != "class":
+        raise UnsafeFileError("refused, a persistent object that is not a class")
+    name = meta.get("class_name")
+    if name not in PERSISTENT:
+        raise UnsafeFileError(
+            f"refused, unknown persistent class {name!r:.60}; its code is not run"
+        )
+    return Inert(f"persistent:{name}", (), meta.get("state"))
+
+
+# --------------------------------------------------------------------------------------- the table
+
+_MODULES = ("ReLU", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Tanh", "Sigmoid")
+_RECORDS = (
+    *("argparse.Namespace", "types.SimpleNamespace", "tfutil.Network", "network.Network"),
+    *("dnnlib.tflib.network.Network", "pathlib.PosixPath", "pathlib.WindowsPath"),
+    *("torch.device", "torch.serialization._get_layout"),
+    *(f"torch.nn.modules.activation.{name}" for name in _MODULES),
+)
+
+
+def makers() -> dict[str, Maker]:
+    """A fresh table of every global that a weights file may name.
+
+    ``torch.storage._load_from_bytes`` is missing: the reader adds it, because the bytes are a whole
+    file under the same rules.
+    """
+    table: dict[str, Callable[..., Any]] = {
+        "collections.OrderedDict": _mapping,
+        "collections.Counter": _mapping,
+        "dnnlib.EasyDict": _mapping,
+        "dnnlib.util.EasyDict": _mapping,
+        "builtins.dict": _mapping,
+        "builtins.set": _set,
+        "builtins.frozenset": _set,
+        "__builtin__.set": _set,
+        "__builtin__.frozenset": _set,
+        "_codecs.encode": _encode,
+        "builtins.bytes": _empty_bytes,
+        "__builtin__.bytes": _empty_bytes,
+        "torch.Size": _shape,
+        "torch._utils._rebuild_tensor": _tensor,
+        "torch._utils._rebuild_tensor_v2": _tensor,
+        "torch._utils._rebuild_tensor_v3": _tensor_of_type,
+        "torch._utils._rebuild_parameter": _parameter,
+        "torch._utils._rebuild_parameter_with_state": _parameter,
+        "torch_utils.persistence._reconstruct_persistent_obj": _persistent,
+        "numpy.dtype": _DtypeShell,
+        "numpy.ndarray": _inert("numpy.ndarray"),
+    }
+    for core in ("numpy.core", "numpy._core"):
+        table[f"{core}.multiarray._reconstruct"] = _ArrayShell
+        table[f"{core}.multiarray.scalar"] = _number
+        table[f"{core}.numeric._frombuffer"] = _array_from_buffer
+    for name in _RECORDS:
+        table[name] = _inert(name)
+    found = {name: Maker(name, make) for name, make in table.items()}
+    for name in _DTYPES:
+        found[name] = Maker(name, _inert(name))
+    for name in STORAGES:
+        for module in ("torch", "torch.cuda"):
+            found[f"{module}.{name}"] = Maker(name, _inert(f"torch.{name}"))
+    for module in ("torch", "torch.storage"):
+        found[f"{module}.UntypedStorage"] = Maker("UntypedStorage", _inert("torch.UntypedStorage"))
+    return found
+
+
+def storage_type(value: Any) -> torch.dtype:
+    """The number type of a storage class as a file names it.
+
+    Raises:
+        UnsafeFileError: not a storage class.
+    """
+    name = value.name if isinstance(value, Maker) else None
+    if name == "UntypedStorage":
+        return torch.uint8
+    if name not in STORAGES:
+        raise UnsafeFileError(f"refused, a storage of type {value!r:.40}; only numbers are read")
+    return STORAGES[name]

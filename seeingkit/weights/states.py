@@ -1,0 +1,160 @@
+"""Tensors by name: taken out of a checkpoint, checked against a network, copied into it.
+
+Guarantees that a network is filled whole or not at all: missing, unexpected and mis-shaped keys are
+named, NaN and Inf are refused, and each tensor is copied once, when its place was checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import StateMismatchError, UnsafeFileError, WeightsError
+from .checkpoints import Checkpoint, read_checkpoint
+
+_PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Tensors of one file, by name, with the file's own string metadata and its hash."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str] = field(default_factory=dict)
+    sha256: str = ""
+
+
+def read_state_dict(path: str | Path) -> WeightsFile:
+    """Read a file that holds one state dict (a ``state_dict`` wrapper is opened).
+
+    Raises:
+        MissingWeightsError, UnsafeFileError, CorruptFileError: as ``read_checkpoint``.
+        StateMismatchError: it holds something else, or NaN or Inf (the key is named).
+    """
+    checkpoint = read_checkpoint(path)
+    tree = checkpoint.content
+    if isinstance(tree, Mapping) and isinstance(tree.get("state_dict"), Mapping):
+        tree = tree["state_dict"]
+    tensors = state_dict(checkpoint, tree)
+    for key, tensor in tensors.items():
+        check_finite(checkpoint.path, key, tensor)
+    return WeightsFile(checkpoint.path, tensors, checkpoint.metadata, checkpoint.sha256)
+
+
+def state_dict(checkpoint: Checkpoint, tree: Any, where: str = "") -> dict[str, Tensor]:
+    """A mapping of names to tensors out of a checkpoint's tree.
+
+    Args:
+        checkpoint: where the tree is from.
+        tree: a mapping; arrays become tensors; the ``module.`` of DataParallel is dropped.
+        where: what the mapping is called in the file, for the message.
+
+    Raises:
+        StateMismatchError: not a mapping, or a value that is no tensor (the key is named).
+    """
+    at = f"{checkpoint.path}: " + (f"{where}: " if where else "")
+    if not isinstance(tree, Mapping):
+        raise StateMismatchError(f"{at}holds a {type(tree).__name__}, not a state dict")
+    tensors: dict[str, Tensor] = {}
+    for key, value in tree.items():
+        if isinstance(value, np.ndarray):
+            value = torch.from_numpy(value)
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise StateMismatchError(f"{at}{key!r} is a {type(value).__name__}, not a tensor")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise UnsafeFileError(f"{at}refused, {key} claims more values than the file stores")
+        tensors[key] = value
+    if tensors and all(key.startswith(_PARALLEL) for key in tensors):
+        return {key.removeprefix(_PARALLEL): value for key, value in tensors.items()}
+    return tensors
+
+
+def check_finite(path: Path, key: str, tensor: Tensor) -> None:
+    """Refuse NaN and Inf.
+
+    Raises:
+        StateMismatchError: names the key.
+    """
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise StateMismatchError(f"{path}: {key} holds NaN or Inf; the file is damaged")
+
+
+def check_state(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Refuse tensors that do not fit a network, naming the first few keys.
+
+    Args:
+        path: the file, for the message.
+        found: tensors, or shapes, by name.
+        expected: tensors, or shapes, by name.
+
+    Raises:
+        StateMismatchError: a key is missing, unexpected, or of another shape.
+    """
+    shapes = _shapes(expected)
+    for key, shape in _shapes(found).items():
+        if key in shapes and shape != shapes[key]:
+            raise StateMismatchError(f"{path}: {key} has shape {shape}, expected {shapes[key]}")
+    missing = sorted(shapes.keys() - found.keys())
+    unexpected = sorted(found.keys() - shapes.keys())
+    for what, keys in (("missing", missing), ("unexpected", unexpected)):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise StateMismatchError(f"{path}: {what} keys {', '.join(keys[:3])}{more}")
+
+
+def _shapes(values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(getattr(value, "shape", value)) for key, value in values.items()}
+
+
+def fill(
+    module: nn.Module, tensors: Mapping[str, Tensor], path: Path, *, optional: Iterable[str] = ()
+) -> None:
+    """Give a network built under ``torch.device("meta")`` its numbers, one tensor at a time.
+
+    Floating-point tensors become float32 (the networks' own type); each is a fresh copy, so that
+    nothing of the file stays mapped. Kernels are laid out channels-last, which is faster on CPU.
+
+    Args:
+        module: on ``meta``, so that nothing is allocated before the file was checked.
+        tensors: by the module's own names.
+        path: the file, for the message.
+        optional: keys of the module that the file may lack; they must not be on ``meta``.
+
+    Raises:
+        StateMismatchError: as ``check_state``, and for NaN, Inf, or whole numbers where fractions
+            belong.
+    """
+    expected = dict(module.state_dict())
+    for key in set(optional) - tensors.keys():
+        del expected[key]
+    check_state(path, tensors, expected)
+    for key, place in expected.items():
+        tensor = tensors[key]
+        check_finite(path, key, tensor)
+        if place.is_floating_point():
+            if not tensor.is_floating_point():
+                raise StateMismatchError(f"{path}: {key} is {tensor.dtype}, not floating point")
+            value = tensor.to(torch.float32, copy=True)
+        else:
+            value = tensor.to(place.dtype, copy=True)
+        layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
+        module.load_state_dict(
+            {key: value.contiguous(memory_format=layout)}, strict=False, assign=True
+        )
+
+
+def load_into(module: nn.Module, weights: WeightsFile, **renamed: Tensor) -> None:
+    """Copy checked tensors into a module built for them."""
+    tensors = {**weights.tensors, **renamed}
+    check_state(weights.path, tensors, module.state_dict())
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:  # dtype surprises; shapes were checked above
+        raise WeightsError(f"{weights.path}: {str(error).splitlines()[0]}") from error
