@@ -35,7 +35,7 @@ from seeingkit.contracts import Features, FeaturesInfo
 from seeingkit.errors import MissingWeightsError, PluginError, UsageError
 from seeingkit.weights import load_into, read_state_dict
 
-from .catalog import EfficientNetLiteOptions
+from .catalog.features import EfficientNetLiteOptions
 
 _BLOCKS = (1, 2, 2, 3, 3, 4, 1)
 """MBConv blocks of the stages 2 to 8."""

@@ -29,7 +29,7 @@ from seeingkit.contracts import Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import MissingWeightsError, ModelError, UsageError
 from seeingkit.weights import WeightsFile, read_state_dict
 
-from .catalog import ESPNetOptions, ESPNetV2Options
+from .catalog.segmenters import ESPNetOptions, ESPNetV2Options
 from .espnet_labels import choose_vocabulary
 from .espnet_network import STRIDE, ESPNet, build, read_layout
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .catalog import ESPNetV2Options
+from .catalog.segmenters import ESPNetV2Options
 from .espnet import PixelClassifier, Preparation, describe, read_weights
 from .espnet_labels import choose_vocabulary
 from .espnet_network import build

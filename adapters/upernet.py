@@ -30,7 +30,7 @@ from .upernet_labels import Hierarchy, PartGroup
 from .upernet_network import UPerNet, for_inference
 
 if TYPE_CHECKING:
-    from .catalog import UPerNetOptions
+    from .catalog.segmenters import UPerNetOptions
 
 MEAN_BGR = (102.9801, 115.9465, 122.7717)
 MINIMUM_SEGSIZE = 32  # the coarsest feature map is at 1/32

@@ -20,7 +20,7 @@ from seeingkit.contracts import Features, FeaturesInfo
 from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
 from seeingkit.weights import WeightsFile, check_state, read_state_dict
 
-from .catalog import VGG16Options
+from .catalog.features import VGG16Options
 
 _CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Convolutions between the poolings (table 1 of the paper, D)."""

@@ -16,7 +16,7 @@ from seeingkit.inversion.optimiser import Schedule
 from seeingkit.inversion.presets import InversionPreset
 from seeingkit.inversion.training import Recipe
 from seeingkit.staged import Carry, StagedAdapter
-from seeingkit_adapters.catalog import ProGANOptions
+from seeingkit_adapters.catalog.progan import ProGANOptions
 from seeingkit_adapters.progan import ProGAN
 from seeingkit_adapters.progan_network import network
 

@@ -26,7 +26,7 @@ from seeingkit.errors import (
 )
 from seeingkit.testing import check_segmenter
 from seeingkit_adapters import espnet, espnetv2
-from seeingkit_adapters.catalog import ESPNetOptions, ESPNetV2Options
+from seeingkit_adapters.catalog.segmenters import ESPNetOptions, ESPNetV2Options
 from seeingkit_adapters.espnet import PixelClassifier, Preparation
 from seeingkit_adapters.espnet_labels import CAMVID, CITYSCAPES, VOC, choose_vocabulary
 from seeingkit_adapters.espnet_network import ESPBlock, ESPNet, ESPNetLayout, shrink

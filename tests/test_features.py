@@ -39,7 +39,7 @@ from seeingkit.specs import FeaturesSpec, Options, Spec, WeightFile, WeightsSpec
 from seeingkit.testing import check_features, checks_for, features_checks
 from seeingkit.testing.segmenters import noise_images
 from seeingkit_adapters import vgg16
-from seeingkit_adapters.catalog import EfficientNetLiteOptions, VGG16Options
+from seeingkit_adapters.catalog.features import EfficientNetLiteOptions, VGG16Options
 
 CHURCHES = {442, 483, 497, 663, 668, 698}
 """ImageNet's bell cote, castle, church, monastery, mosque, palace."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from seeingkit_adapters.catalog import ProGANOptions
+from seeingkit_adapters.catalog.progan import ProGANOptions
 from seeingkit_adapters.progan import load
 from seeingkit_plugins.minichurches.training.growing import (
     EqualConv,

@@ -24,7 +24,7 @@ from seeingkit.errors import (
 )
 from seeingkit_adapters import logits as logits_of
 from seeingkit_adapters import upernet, upernet_network
-from seeingkit_adapters.catalog import UPerNetOptions
+from seeingkit_adapters.catalog.segmenters import UPerNetOptions
 from seeingkit_adapters.resnet import DeepStemResNet, EncoderLayout, fold_norms, read_layout
 from seeingkit_adapters.upernet import UPerNetSegmenter, load
 from seeingkit_adapters.upernet_labels import read_hierarchy

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d
 
-from seeingkit_adapters.catalog import UPerNetOptions
+from seeingkit_adapters.catalog.segmenters import UPerNetOptions
 from seeingkit_adapters.upernet import load
 from seeingkit_plugins import minichurches
 from seeingkit_plugins.minichurches.scenes import OBJECT_PARTS, OBJECTS, PARTS

@@ -1,0 +1,39 @@
+"""What the built-in adapters offer, as light specs: importing this never imports torch.
+
+One entry point (``adapters``) registers them all, on the same road as any third-party plugin.
+"""
+
+from __future__ import annotations
+
+from seeingkit.hooks import Register, hookimpl
+
+from . import (
+    biggan,
+    dcgan,
+    features,
+    progan,
+    segmenters,
+    stylegan,
+    stylegan1,
+    stylegan2,
+    stylegan3,
+)
+
+FAMILIES = (
+    progan,
+    stylegan,
+    stylegan1,
+    stylegan2,
+    stylegan3,
+    biggan,
+    dcgan,
+    segmenters,
+    features,
+)
+
+
+@hookimpl
+def seeingkit_register(register: Register) -> None:
+    """Register every built-in family."""
+    for family in FAMILIES:
+        family.register(register)

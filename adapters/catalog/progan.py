@@ -1,0 +1,36 @@
+"""What ``progan`` offers: its options and its spec.
+
+Light: importing this never imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from seeingkit.hooks import Register
+from seeingkit.specs import GanSpec, Options
+
+
+class ProGANOptions(Options):
+    """Options of ``progan``."""
+
+    clamp: bool = Field(True, description="hard tanh on the output (ganseeing); off: gandissect")
+    variant: Literal["progan", "equallr", "pixelwisenorm", "minibatch_disc", "simple"] | None = (
+        Field(None, description="ablation network; needed only where the keys cannot tell")
+    )
+    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+
+
+def register(register: Register) -> None:
+    """Register the family."""
+    register(
+        GanSpec(
+            name="progan",
+            summary="Progressive GAN (Karras et al. 2018), ganseeing and gandissect .pth files",
+            licence="own code, MIT",
+            target="seeingkit_adapters.progan:load",
+            options=ProGANOptions,
+        )
+    )
