@@ -212,6 +212,16 @@ class Sampler(ABC):
     def __call__(self, latent: Latent) -> Tensor:
         """Images (N, 3, H, W) float32, nominal [-1, 1], RGB, as the original gives them."""
 
+    def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What rebuilds this model: its tensors, and a JSON-able config of all that is no tensor.
+
+        ``seeingkit weights convert`` writes them; the family's target reads them back.
+
+        Raises:
+            UsageError: the family has no such form.
+        """
+        raise UsageError(f"{self.info.family} cannot be written as safetensors")
+
     @property
     def device(self) -> torch.device:
         """Where the model computes."""

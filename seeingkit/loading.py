@@ -2,7 +2,8 @@
 
 Names are ``family`` or ``family:weights``. Weights come from ``--weights`` if given, else from the
 named weights, else from the family's best published weights for the data (if there is one domain to
-go by), and the caller is told which. Nothing is ever downloaded.
+go by), and the caller is told which. A group (``stylegan``) means the first of its families that
+has such weights; ``auto``, like a group, takes the family that recognises the file given.
 """
 
 from __future__ import annotations
@@ -21,11 +22,23 @@ from .errors import (
     UnknownNameError,
     UsageError,
 )
+from .recognition import recognise
 from .registry import Registry, check_options, import_target, registry
-from .specs import DataSpec, FeaturesSpec, GanSpec, SegmenterSpec, WeightFile, WeightsSpec
+from .specs import (
+    DataSpec,
+    FeaturesSpec,
+    GanGroupSpec,
+    GanSpec,
+    SegmenterSpec,
+    WeightFile,
+    WeightsSpec,
+)
 
 if TYPE_CHECKING:
     from .contracts import Features, Sampler, Segmenter
+
+AUTO = "auto"
+"""As the name of a generator: the family that recognises the file given as ``weights``."""
 
 _FLAGS = {"gan": "weights", "segmenter": "segmenter-weights", "features": "perceptual-weights"}
 
@@ -65,16 +78,22 @@ def choose(
         MissingWeightsError: the files are not here (the message says where to get them).
     """
     known = known or registry()
+    options = dict(options or {})
+    flag = _FLAGS[kind]
+    if weights is not None and not Path(weights).exists():
+        raise MissingWeightsError(f"{weights}: no such weights file or folder; check --{flag}")
+    if kind == "gan":
+        name = _single_family(name, weights, domain, known)
     family, _, tag = name.partition(":")
     spec = cast("GanSpec | SegmenterSpec | FeaturesSpec", known.resolve(kind, family))
-    flag = _FLAGS[kind]
-    options = dict(options or {})
+    if isinstance(spec, GanSpec) and spec.takes_reference and tag:
+        options["reference"] = tag
+        check_options(spec, options)
+        return Choice(name, spec, None if weights is None else Path(weights), None, options)
     if weights is not None:
         if tag:
             raise UsageError(f"{name} already names weights; give {spec.name} with --{flag} FILE")
         path = Path(weights)
-        if not path.exists():
-            raise MissingWeightsError(f"{path}: no such weights file or folder; check --{flag}")
         check_options(spec, options)
         return Choice(spec.name, spec, path, None, options)
     chosen: WeightsSpec | None = None
@@ -95,6 +114,52 @@ def choose(
     check_options(spec, merged)
     where = weights_path(chosen) if chosen else None
     return Choice(chosen.full_name if chosen else spec.name, spec, where, chosen, merged)
+
+
+def _single_family(
+    name: str, weights: str | Path | None, domain: str | None, known: Registry
+) -> str:
+    """``auto`` and groups come down to one family, or ``family:weights``."""
+    family, _, tag = name.partition(":")
+    group: GanGroupSpec | None = None
+    if family != AUTO:
+        found = known.resolve("gan", family)
+        if not isinstance(found, GanGroupSpec):
+            return name
+        group = found
+    if weights is not None:
+        if tag:
+            raise UsageError(f"{name} already names weights; give {family} with --weights FILE")
+        families = None if group is None else group.families
+        return recognise(Path(weights), known, families, name=family).spec.name
+    if group is None:
+        raise UsageError("auto finds the family of a file: give --weights FILE, or name a family")
+    for member in group.families:
+        candidates = known.weights_for(member, domain)
+        if tag:
+            candidates = [w for w in known.weights_for(member) if tag in (w.name, *w.aliases)]
+        if candidates:
+            return candidates[0].full_name
+    if tag:
+        names = [w.name for member in group.families for w in known.weights_for(member)]
+        raise UnknownNameError(f"weights of {family}", tag, names)
+    for_domain = f" for {domain!r}" if domain else ""
+    raise MissingWeightsError(
+        f"none of {', '.join(group.families)} has registered weights{for_domain}; "
+        "give --weights FILE"
+    )
+
+
+def is_generator_name(name: str) -> bool:
+    """Whether a name without its weights is a generator family, a group of them, or ``auto``."""
+    family = name.partition(":")[0]
+    if family == AUTO:
+        return True
+    try:
+        registry().resolve("gan", family)
+    except UnknownNameError:
+        return False
+    return True
 
 
 def weights_path(spec: WeightsSpec) -> Path:

@@ -26,6 +26,7 @@ from .hooks import PROJECT, Hooks
 from .specs import (
     DataSpec,
     FeaturesSpec,
+    GanGroupSpec,
     GanSpec,
     InverterSpec,
     Kind,
@@ -38,6 +39,7 @@ from .specs import (
 
 _KINDS: dict[type[Spec], Kind] = {
     GanSpec: "gan",
+    GanGroupSpec: "gan",
     SegmenterSpec: "segmenter",
     FeaturesSpec: "features",
     DataSpec: "data",

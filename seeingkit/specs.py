@@ -90,9 +90,37 @@ class _Loadable(Spec):
 
 
 class GanSpec(_Loadable):
-    """A generator family, such as ``progan``."""
+    """A generator family, such as ``progan``.
+
+    Attributes:
+        recognise: ``"package.module:callable"``, called with a ``seeingkit.weights.Checkpoint``;
+            gives the name of the file's layout if the family reads it, else None. ``--gan auto``
+            asks every family that has one.
+        takes_reference: the text after the first colon of the name is not the name of registered
+            weights but goes into the option ``reference``.
+    """
 
     needs_weights: bool = True
+    recognise: str | None = None
+    takes_reference: bool = False
+
+    @field_validator("name", "aliases")
+    @classmethod
+    def _not_auto(cls, value: object) -> object:
+        if "auto" in ((value,) if isinstance(value, str) else value):  # type: ignore[operator]
+            raise ValueError("'auto' is a reserved word of this kind, not a name")
+        return value
+
+
+class GanGroupSpec(Spec):
+    """One name for several generator families, such as the generations of one architecture.
+
+    Attributes:
+        families: in the order of preference; the first that has weights for the data is taken, and
+            for a user's own file the one that recognises it.
+    """
+
+    families: tuple[str, ...]
 
 
 class SegmenterSpec(_Loadable):
@@ -150,7 +178,10 @@ class WeightFile(BaseModel):
         resource: ``"package:path/inside/package"`` of a file that ships with the plugin.
         extra: extra of seeingkit that installs the package of ``resource``, when that is optional.
         sha256: full hash, or None when nobody published one.
+        sha256_prefix: its first digits, where that is all that was published.
+        md5: the MD5 hash, where that is all that was published.
         size: bytes, when known.
+        mirrors: other places the same file is published at.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -160,7 +191,10 @@ class WeightFile(BaseModel):
     resource: str | None = None
     extra: str | None = None
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    sha256_prefix: str | None = Field(default=None, pattern=r"^[0-9a-f]{8,63}$")
+    md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
     size: int | None = None
+    mirrors: tuple[str, ...] = ()
 
 
 class WeightsSpec(Spec):

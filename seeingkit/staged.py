@@ -8,6 +8,7 @@ out is the state the next stage takes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,13 @@ class StagedAdapter(Generator):
         info: what is known of it.
         boundaries: the n + 1 cuts, ``input`` first and ``image`` last, indices 0..n.
         stages: the n functions ``(x, carry) -> (x, carry)``; stage k goes from cut k to cut k + 1.
+
+    Attributes:
+        config: JSON-able; with the module's tensors, all that rebuilds the model (user's options
+            aside). None: the family cannot be exported.
     """
+
+    config: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -104,6 +111,12 @@ class StagedAdapter(Generator):
         else:
             x, carry = self._segment(stages, state.x, state.carry)
         return State(stop.name, x, carry)
+
+    def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The network's tensors by name, and ``config``."""
+        if self.config is None:
+            return super().export()
+        return dict(self.module.state_dict()), dict(self.config)
 
     @property
     def device(self) -> torch.device:
