@@ -10,14 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from .comparison import Comparison, compare
+from .conditions import labels_for
 from .config import Config, InversionConfig, make_config
 from .contracts import ImageSource, Segmenter
 from .devices import resolve_device
-from .errors import UnknownNameError, UsageError
+from .errors import UsageError
 from .examples import fill_gallery
-from .exporting import write_classes, write_images
+from .exporting import write_classes, write_conditions, write_images
 from .inverting import check_cuts, check_inversion, invert_omitted, with_inversions
-from .loading import Choice, choose, data_spec, load_generator, load_segmenter
+from .loading import (
+    Choice,
+    choose,
+    data_spec,
+    is_generator_name,
+    load_generator,
+    load_segmenter,
+)
 from .manifests import Clock, new_manifest, now
 from .progress import progress_bar
 from .registry import registry
@@ -131,7 +139,7 @@ def execute(
     clock = Clock()
     with clock.time("load"):
         segmenter = _segmenter(config)
-        generated = open_side(config.generated, config, n=len(real), generated=True)
+        generated = open_side(config.generated, config, real=real, generated=True)
         check_cuts(config, generated)
     run = RunDirectory.for_config(config, out)
     manifest = new_manifest(config)
@@ -157,6 +165,7 @@ def execute(
         run.write_json("results.json", comparison.to_dict())
         write_classes(run.path / "classes.parquet", comparison.results)
         write_images(run.path / "images.parquet", real_tally, generated_tally)
+        write_conditions(run.path / "conditions.parquet", generated_tally)
         fill_gallery(comparison, real, generated, segmenter, seed=config.seed).save(run.path)
     for source in (real, generated):
         source.close()
@@ -178,7 +187,7 @@ def share(config: Config, *, store: ChunkStore | str | Path | None = None) -> No
     """Do this process's share of tallies and inversions, nothing else (ranks above 0)."""
     segmenter = _segmenter(config)
     real = open_side(config.real, config)
-    generated = open_side(config.generated, config, n=len(real), generated=True)
+    generated = open_side(config.generated, config, real=real, generated=True)
     tallies = [_tally(s, segmenter, config, store, s.name) for s in (real, generated)]
     if config.inversion.methods:
         comparison = compare(*tallies, seed=config.seed, level=config.level, permutations=0)
@@ -243,15 +252,16 @@ def _segmenter(config: Config) -> Segmenter:
 
 
 def open_side(
-    name: str, config: Config, *, n: int | None = None, generated: bool = False
+    name: str, config: Config, *, real: ImageSource | None = None, generated: bool = False
 ) -> ImageSource:
     """Images of one side: a data set, a path, a glob, or a generator as ``family[:weights]``.
 
     Args:
         name: as on the command line.
         config: preset, seed, options.
-        n: how many images a generator draws when ``config.n`` does not say. A folder or data set
-            gives ``config.n``, or all it has up to the data set's default.
+        real: the other side: a generator draws as many when ``config.n`` does not say, and takes
+            its classes for ``--labels data``. A folder or data set gives ``config.n``, or all it
+            has up to the data set's default.
         generated: this side is the generator of ``analyze``: weights and options are for it.
     """
     preset = find_preset(config.preset)
@@ -263,9 +273,13 @@ def open_side(
             domain=config.real if generated and data_spec(config.real) else None,
             **(config.gan_options if generated else {}),
         )
-        source = SamplerSource(sampler, config.n or n or 10_000, config.seed, preset=preset)
+        n = config.n or (len(real) if real is not None else 10_000)
+        labels = labels_for(config.labels if generated else None, sampler, real)
+        source = SamplerSource(sampler, n, config.seed, labels, preset=preset)
         source.name = name
         return source
+    if generated and config.labels is not None:
+        raise UsageError("--labels is for a conditional generator, not for a set of images")
     options = {} if generated else config.data_options
     whole = open_images(name, preset=preset, data_options=options)
     spec = data_spec(name)
@@ -275,11 +289,9 @@ def open_side(
 
 def is_generator(name: str, *, given_weights: bool = False) -> bool:
     """Whether a side's name means a registered generator family."""
-    family, _, tag = name.partition(":")
-    try:
-        registry().resolve("gan", family)
-    except UnknownNameError:
+    if not is_generator_name(name):
         return False
+    tag = name.partition(":")[2]
     return bool(tag) or given_weights or not Path(name).exists()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from .conditions import compare_conditions
 from .contracts import Vocabulary
 from .errors import TallyError
 from .progress import progress_bar
@@ -107,6 +108,7 @@ def compare(
             progress=lambda _: bar.advance(1),
         )
     labels = [(label.name, label.category) for label in real.vocabulary]
+    conditions, few = compare_conditions(real, generated, seed=seed, level=level)
     results = Results(
         fsd=FSDResult(
             **distance._asdict(),
@@ -125,12 +127,13 @@ def compare(
         preset=real.identity.preset if real.identity else {},
         level=level,
         classes=compare_classes(x.toarray(), y.toarray(), labels, level=level),
+        conditions=conditions,
         skipped=[
             SkippedItem(source=side, item=s.item, reason=s.reason)
             for side, tally in (("real", real), ("generated", generated))
             for s in tally.skipped
         ],
-        warnings=_warnings(real, generated),
+        warnings=[*_warnings(real, generated), *few],
     )
     return Comparison(real, generated, results)
 
@@ -196,6 +199,7 @@ def source_record(tally: Tally, name: str) -> SourceRecord:
         key: source.pop(key, None) for key in ("name", "kind", "images", "fingerprint", "seed")
     }
     source.pop("generator", None)
+    source.pop("labels", None)  # one number for each image; the policy is in the config
     return SourceRecord(
         name=str(known["name"] or name),
         kind=str(known["kind"] or "rows"),

@@ -51,6 +51,8 @@ class Config(BaseModel):
         seed: of latents, of the choice of images, of permutations.
         preset: preprocessing by name.
         level: false discovery rate of the verdicts.
+        labels: which classes a conditional generator draws (``seeingkit.conditions``).
+        classes: a common vocabulary that labels are merged into: its name or TOML file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,6 +71,8 @@ class Config(BaseModel):
     level: float = Field(default=0.05, gt=0, lt=1)
     permutations: int = Field(default=200, ge=0)
     on_bad: Literal["skip", "fail"] = "skip"
+    labels: str | None = None
+    classes: str | None = None
     gan_options: dict[str, Any] = Field(default_factory=dict)
     segmenter_options: dict[str, Any] = Field(default_factory=dict)
     data_options: dict[str, Any] = Field(default_factory=dict)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+from scipy import sparse
 
+from .conditions import generated_labels
 from .results import Results
 from .tallies import Tally
 from .tallies.chunks import describe, write_table
@@ -14,6 +17,38 @@ from .tallies.chunks import describe, write_table
 def write_classes(path: Path, results: Results) -> Path:
     """``classes.parquet``: one row per class, the keys of ``results.json``."""
     rows = [c.model_dump(mode="json") for c in results.classes]
+    write_table(path, pa.Table.from_pylist(rows))
+    return path
+
+
+def write_conditions(path: Path, generated: Tally) -> Path | None:
+    """``conditions.parquet``: mean area and presence of each label in each class drawn.
+
+    Returns:
+        None, and no file, for a generator without classes.
+    """
+    labels = generated_labels(generated)
+    if labels is None:
+        return None
+    names = generated.record.get("source", {}).get("generator", {}).get("class_names", [])
+    drawn = np.asarray(labels)
+    rows = []
+    for label in sorted(set(labels)):
+        areas = generated.sparse_percent(0)[np.flatnonzero(drawn == label)]
+        mean = np.asarray(areas.mean(axis=0)).ravel()
+        present = np.diff(sparse.csc_array(areas).indptr) / areas.shape[0]
+        for k in np.flatnonzero(mean):
+            rows.append(
+                {
+                    "label": label,
+                    "name": names[label],
+                    "images": areas.shape[0],
+                    "class": generated.vocabulary.labels[k].name,
+                    "index": int(k),
+                    "area": float(mean[k]),
+                    "presence": float(present[k]),
+                }
+            )
     write_table(path, pa.Table.from_pylist(rows))
     return path
 

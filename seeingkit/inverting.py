@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .comparison import Comparison, model_record
+from .conditions import photo_classes
 from .config import Config, InversionConfig, make_config
 from .contracts import Generator, GeneratorInfo, ImageSource, Sampler, Segmenter, SegmenterInfo
 from .errors import MissingWeightsError, SourceError, UsageError
@@ -97,8 +98,12 @@ def invert_omitted(
     if not isinstance(sampler, Generator):
         reason = "the generated side is no generator that can be cut, so no photo was inverted"
         return StageResult(InversionSettings(preset=_preset_name(chosen)), warnings=[reason])
-    if sampler.info.class_names and chosen.label is None:
-        reason = f"{sampler.info.family} is conditional: photos are inverted only with --label"
+    known = photo_classes(sampler, comparison.real.ids)
+    if sampler.info.class_names and chosen.label is None and known is None:
+        reason = (
+            f"{sampler.info.family} is conditional: photos are inverted only with --label, or from "
+            "folders named as its classes"
+        )
         return StageResult(InversionSettings(preset=_preset_name(chosen)), warnings=[reason])
     from .analysis import open_side
 
@@ -106,7 +111,8 @@ def invert_omitted(
     photos = open_side(config.real, config.model_copy(update={"preset": own_size.name}))
     picked = pick_photos(comparison, chosen.per_class, chosen.pick, chosen.ids, seed=config.seed)
     places = {item: k for k, item in enumerate(photos.ids)}
-    own = SamplerSource(sampler, len(generated), config.seed, preset=own_size)
+    labels = generated.labels if isinstance(generated, SamplerSource) else ()
+    own = SamplerSource(sampler, len(generated), config.seed, labels or None, preset=own_size)
     own_ids = pick_own(comparison, chosen.own, seed=config.seed) if chosen.own else []
     own_places = {item: k for k, item in enumerate(own.ids)}
     try:
@@ -118,6 +124,7 @@ def invert_omitted(
                 own,
                 [own_places[item] for item in own_ids],
                 picked,
+                None if known is None else [known[item] for item in picked],
             ),
             chosen,
             run_dir,

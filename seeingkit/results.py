@@ -248,6 +248,26 @@ class InversionResults(_Record):
     warnings: list[str] = Field(default_factory=list)
 
 
+class ConditionResult(_Record):
+    """One class of a class-conditional generator against real images.
+
+    Attributes:
+        label, name: the generator's class.
+        against: ``class``: real images of the same class; ``all``: all real images, because they
+            carry no classes.
+        fsd: as for the whole, without a permutation test.
+        classes: labels whose verdict is not "no evidence", tested at the level within this class.
+    """
+
+    label: int
+    name: str
+    n_real: int
+    n_generated: int
+    against: Literal["class", "all"]
+    fsd: FSDResult
+    classes: list[ClassResult] = Field(default_factory=list)
+
+
 class Results(_Record):
     """Everything that a comparison found: ``results.json``."""
 
@@ -262,6 +282,7 @@ class Results(_Record):
     preset: dict[str, Any]
     level: float = 0.05
     classes: list[ClassResult]
+    conditions: list[ConditionResult] = Field(default_factory=list)
     inversion: InversionSettings | None = None
     calibrations: list[CalibrationRecord] = Field(default_factory=list)
     inversions: list[InversionRecord] = Field(default_factory=list)

@@ -9,18 +9,38 @@ import typer
 
 from ..processes import rank
 from . import looking
-from .inverting import (
+from .inverting import inversion_config, invert
+from .options import (
+    BatchSize,
+    Classes,
     Cut,
+    DataOption,
+    Device,
     Encoder,
+    Gan,
+    GanOption,
     ImageLabel,
     InverterOption,
+    Json,
+    Labels,
+    Level,
     Method,
+    N,
+    OnBad,
+    Out,
     Own,
     Perceptual,
     PerceptualWeights,
+    Permutations,
+    PresetName,
+    Repeat,
+    Seed,
+    Segmenter,
+    SegmenterOption,
+    SegmenterWeights,
     Steps,
-    inversion_config,
-    invert,
+    Store,
+    Weights,
 )
 from .output import parse_options, print_json, print_summary, print_tally
 
@@ -38,38 +58,10 @@ app = typer.Typer(
 looking.add_commands(app)
 app.command()(invert)
 
-Segmenter = Annotated[str | None, typer.Option(help="Segmenter: family or family:weights.")]
-SegmenterWeights = Annotated[
-    Path | None, typer.Option(help="The segmenter's weights file or folder.")
-]
-SegmenterOption = Annotated[
-    list[str] | None, typer.Option(help="key=value for the segmenter; may be repeated.")
-]
-GanOption = Annotated[
-    list[str] | None, typer.Option(help="key=value for the generator; may be repeated.")
-]
-DataOption = Annotated[
-    list[str] | None, typer.Option(help="key=value for the data set; may be repeated.")
-]
-N = Annotated[int | None, typer.Option("--n", help="Images per side.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")]
-BatchSize = Annotated[int, typer.Option(help="Images segmented at once.")]
-PresetName = Annotated[
-    str | None, typer.Option("--preset", help="Preprocessing, e.g. paper, native, paper@128.")
-]
-OnBad = Annotated[str, typer.Option(help="Unreadable images: skip (exit code 3) or fail.")]
-Out = Annotated[Path | None, typer.Option(help="Run directory.")]
-Store = Annotated[Path | None, typer.Option(help="Folder of tally chunks (default: cache).")]
-Json = Annotated[bool, typer.Option("--json", help="Print results.json instead of words.")]
-Permutations = Annotated[int, typer.Option(help="Permutations behind the p-value.")]
-Level = Annotated[float, typer.Option(help="False discovery rate of the verdicts.")]
-Weights = Annotated[Path | None, typer.Option(help="The generator's weights file.")]
-
 
 @app.command()
 def analyze(
-    gan: Annotated[str | None, typer.Option(help="Generator: family or family:weights.")] = None,
+    gan: Gan = None,
     data: Annotated[str | None, typer.Option(help="Real images: name, path or glob.")] = None,
     weights: Weights = None,
     segmenter: Segmenter = None,
@@ -85,6 +77,9 @@ def analyze(
     gan_option: GanOption = None,
     segmenter_option: SegmenterOption = None,
     data_option: DataOption = None,
+    labels: Labels = None,
+    label: ImageLabel = None,
+    classes: Classes = None,
     method: Method = None,
     cut: Cut = None,
     per_class: Annotated[int, typer.Option(help="Photos inverted for each omitted class.")] = 5,
@@ -101,10 +96,7 @@ def analyze(
     perceptual_weights: PerceptualWeights = None,
     steps: Steps = None,
     inverter_option: InverterOption = None,
-    label: ImageLabel = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Repeat the run of this manifest.json.")
-    ] = None,
+    config: Repeat = None,
     out: Out = None,
     store: Store = None,
     json: Json = False,
@@ -153,6 +145,8 @@ def analyze(
             gan_options=parse_options(gan_option),
             segmenter_options=parse_options(segmenter_option),
             data_options=parse_options(data_option),
+            labels=_labels(labels, label),
+            classes=classes,
         )
     return _run(plan, out, store, json)
 
@@ -177,6 +171,8 @@ def compare(
     gan_option: GanOption = None,
     segmenter_option: SegmenterOption = None,
     data_option: DataOption = None,
+    labels: Labels = None,
+    classes: Classes = None,
     out: Out = None,
     store: Store = None,
     json: Json = False,
@@ -202,6 +198,8 @@ def compare(
         gan_options=parse_options(gan_option),
         segmenter_options=parse_options(segmenter_option),
         data_options=parse_options(data_option),
+        labels=labels,
+        classes=classes,
     )
     return _run(plan, out, store, json)
 
@@ -221,6 +219,8 @@ def tally(
     gan_option: GanOption = None,
     segmenter_option: SegmenterOption = None,
     data_option: DataOption = None,
+    labels: Labels = None,
+    classes: Classes = None,
     out: Annotated[Path | None, typer.Option(help="Write the tally to this Parquet file.")] = None,
     store: Store = None,
     json: Json = False,
@@ -245,6 +245,8 @@ def tally(
         gan_options=parse_options(gan_option),
         segmenter_options=parse_options(segmenter_option),
         data_options=parse_options(data_option),
+        labels=labels,
+        classes=classes,
     )
     found = tally_side(plan, store=store)
     if rank():
@@ -272,6 +274,17 @@ def report(
     else:
         typer.echo(str(path))
     return 0
+
+
+def _labels(labels: str | None, label: int | None) -> str | None:
+    """``--label 3`` draws that class alone, and inverts photos as of that class."""
+    from ..errors import UsageError
+
+    if label is None:
+        return labels
+    if labels is not None:
+        raise UsageError("--label is one class, --labels several: give one of the two")
+    return str(label)
 
 
 def _text(path: Path | None) -> str | None:

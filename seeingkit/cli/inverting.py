@@ -8,32 +8,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .options import (
+    BatchSize,
+    Cut,
+    DataOption,
+    Device,
+    Encoder,
+    Gan,
+    GanOption,
+    ImageLabel,
+    InverterOption,
+    Json,
+    Method,
+    OnBad,
+    Out,
+    Own,
+    Perceptual,
+    PerceptualWeights,
+    Repeat,
+    Seed,
+    SegmenterOption,
+    SegmenterWeights,
+    Steps,
+    Store,
+    Weights,
+)
 from .output import parse_options, print_inversions, print_json
 
 if TYPE_CHECKING:
     from ..config import InversionConfig
-
-Method = Annotated[
-    str | None,
-    typer.Option(help="z, encoder, encoder+z, layered, layered+z, layered+r; a,b; all; none."),
-]
-Cut = Annotated[str | None, typer.Option(help="Boundary of r, several as a,b, or all.")]
-Own = Annotated[int, typer.Option(help="The generator's own images that calibrate a method.")]
-Encoder = Annotated[
-    str | None,
-    typer.Option(help="auto, found, train, none, or an encoder file of this generator."),
-]
-Perceptual = Annotated[
-    str | None, typer.Option(help="Perceptual features: a name, auto or none (pixels only).")
-]
-PerceptualWeights = Annotated[Path | None, typer.Option(help="Their weights file.")]
-Steps = Annotated[int | None, typer.Option(help="Optimisation steps at most.")]
-InverterOption = Annotated[
-    list[str] | None, typer.Option(help="key=value for the method; may be repeated.")
-]
-ImageLabel = Annotated[
-    int | None, typer.Option("--label", help="Class of the photos, for a conditional generator.")
-]
 
 
 def inversion_config(
@@ -104,8 +107,8 @@ def invert(
     photos: Annotated[
         list[str] | None, typer.Argument(help="Photos: paths, globs, folders, data sets.")
     ] = None,
-    gan: Annotated[str | None, typer.Option(help="Generator: family or family:weights.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="The generator's weights file.")] = None,
+    gan: Gan = None,
+    weights: Weights = None,
     method: Method = None,
     cut: Cut = None,
     preset: Annotated[
@@ -124,35 +127,19 @@ def invert(
     segmenter: Annotated[
         str | None, typer.Option(help="Segmenter: family or family:weights, or none.")
     ] = None,
-    segmenter_weights: Annotated[
-        Path | None, typer.Option(help="The segmenter's weights file or folder.")
-    ] = None,
+    segmenter_weights: SegmenterWeights = None,
     n: Annotated[int | None, typer.Option("--n", help="Take only n of the photos.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="Images optimised at once.")] = 16,
-    on_bad: Annotated[
-        str, typer.Option(help="Unusable images: skip (exit code 3) or fail.")
-    ] = "skip",
-    gan_option: Annotated[
-        list[str] | None, typer.Option(help="key=value for the generator; may be repeated.")
-    ] = None,
-    segmenter_option: Annotated[
-        list[str] | None, typer.Option(help="key=value for the segmenter; may be repeated.")
-    ] = None,
-    data_option: Annotated[
-        list[str] | None, typer.Option(help="key=value for the data set; may be repeated.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Repeat the run of this manifest.json.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run directory.")] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of finished inversions (default: cache).")
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print results.json instead of words.")
-    ] = False,
+    seed: Seed = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 16,
+    on_bad: OnBad = "skip",
+    gan_option: GanOption = None,
+    segmenter_option: SegmenterOption = None,
+    data_option: DataOption = None,
+    config: Repeat = None,
+    out: Out = None,
+    store: Store = None,
+    json: Json = False,
 ) -> int:
     """What can the generator's last layers not make of these photos? Invert, compare, report."""
     from ..config import read_config

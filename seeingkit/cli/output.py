@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..results import CalibrationRecord, InversionRecord, InversionResults, Results
+    from ..results import (
+        CalibrationRecord,
+        ConditionResult,
+        InversionRecord,
+        InversionResults,
+        Results,
+    )
 
 
 def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
@@ -82,10 +88,36 @@ def print_summary(results: Results, report: Path) -> None:
         if k < 20 or c.omitted
     ]
     print_table(rows, ("class", "real", "generated", "difference", "q", "verdict"))
+    if results.conditions:
+        print()
+        _print_conditions(results.conditions)
     if results.inversions:
         print()
         _print_inversions(results.inversions, results.calibrations)
     _print_end(results, report)
+
+
+def _print_conditions(records: Sequence[ConditionResult], shown: int = 20) -> None:
+    """The classes of a conditional generator, largest FSD first."""
+    from ..report.conditions import missing
+
+    worst = sorted(records, key=lambda record: -record.fsd.value)
+    whole = worst[0].against == "all"
+    rows = [
+        (
+            record.name,
+            str(record.n_real),
+            str(record.n_generated),
+            f"{record.fsd.value:.3g}",
+            "-" if record.fsd.floor is None else f"{record.fsd.floor:.3g}",
+            ", ".join(missing(record, "omitted")) or "-",
+        )
+        for record in worst[:shown]
+    ]
+    print("classes of the generator" + (", each against all real images" if whole else ""))
+    print_table(rows, ("drawn as", "real", "generated", "FSD", "floor", "left out"))
+    if len(worst) > shown:
+        print(f"… and {len(worst) - shown} more in results.json")
 
 
 def print_inversions(results: InversionResults, report: Path) -> None:

@@ -47,6 +47,7 @@ class Photos:
         picked_for: the omitted class each was picked for, by id.
         own: the generator's own images, and which of them calibrate.
         own_rows: empty: no calibration.
+        labels: class of each chosen photo, where it is known (conditional generators).
     """
 
     source: ImageSource
@@ -54,6 +55,7 @@ class Photos:
     own: SamplerSource
     own_rows: Sequence[int]
     picked_for: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Sequence[int] | None = None
 
 
 @dataclass(eq=False)
@@ -147,7 +149,7 @@ def run_stage(
                 photos.source,
                 inverter,
                 rows=photos.rows,
-                labels=_photo_labels(generator, config, len(photos.rows)),
+                labels=_photo_labels(generator, config, photos),
                 title=f"photos, {at}",
                 **common,
             )
@@ -207,16 +209,20 @@ def _labels(own: SamplerSource, rows: Sequence[int]) -> list[int] | None:
     return [int(own.labels[i % len(own.labels)]) for i in rows] if own.labels else None
 
 
-def _photo_labels(generator: Generator, config: InversionConfig, n: int) -> list[int] | None:
+def _photo_labels(
+    generator: Generator, config: InversionConfig, photos: Photos
+) -> list[int] | None:
     classes = len(generator.info.class_names)
     if not classes:
         return None
+    if config.label is None and photos.labels is not None:
+        return list(photos.labels)
     if config.label is None or config.label >= classes:
         raise UsageError(
             f"{generator.info.family} is conditional: say which class the photos are of with "
             f"--label 0 to {classes - 1}"
         )
-    return [config.label] * n
+    return [config.label] * len(photos.rows)
 
 
 def _note(

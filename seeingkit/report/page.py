@@ -25,6 +25,7 @@ from ..results import (
     Manifest,
     Results,
 )
+from .conditions import conditions_section
 from .figure import LABELS, build_chart, figure_rows, write_figures
 from .galleries import FOLDER, Gallery, Side
 from .inversion_pictures import Card
@@ -190,6 +191,9 @@ def render_page(
         script += _text("inversions.js", "script")
         style += _text("inversions.css", "style")
         sections = [*sections, inversions.method()]
+    by_class = conditions_section(results) if isinstance(results, Results) else None
+    if by_class is not None:
+        sections = [by_class, *sections]
     vega = _inline(_vega(), "script") if isinstance(results, Results) else ""
     values: dict[str, Any] = {
         "policy": _policy(*filter(None, (vega, script))),

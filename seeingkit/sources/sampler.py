@@ -193,8 +193,10 @@ class SamplerSource(ImageSource):
 
     def describe(self) -> dict[str, Any]:
         """Name, kind, number of images, seed, preset, fingerprint, and what the generator is."""
+        labels = {"labels": list(self.labels)} if self.labels else {}
         return {
             **super().describe(),
+            **labels,
             "kind": self.kind,
             "seed": self.seed,
             "preset": self.preset.name,

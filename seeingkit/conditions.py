@@ -1,0 +1,158 @@
+"""Class-conditional generators: which classes are drawn, and what each of them leaves out.
+
+Guarantees: the label of generated image k depends on k and the policy only; images are matched to
+the generator's classes by name, or refused; a class with fewer than two images on a side gets no
+number, and is named instead.
+
+Policies (``--labels``): ``uniform`` draws all classes in turn; ``data`` gives image k the class of
+the k-th real image, whose classes are their folders; a list (``3,7`` or class names) is gone
+through again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .contracts import ImageSource, Sampler
+from .errors import UnknownNameError, UsageError
+from .results import ConditionResult, FSDResult
+from .sources.classes import image_classes, match_classes
+from .statistics import bias_reduced, compare_classes, disjoint_half_floor, fsd_of_rows
+
+if TYPE_CHECKING:
+    from .tallies import Tally
+
+FEWEST = 2
+
+
+def labels_for(
+    policy: str | None, sampler: Sampler, real: ImageSource | None = None
+) -> list[int] | None:
+    """The labels that a generator's images take in turn, or None for an unconditional one.
+
+    Args:
+        policy: ``uniform``, ``data``, a list of class numbers or names with commas, or None
+            (as ``uniform``).
+        sampler: the generator.
+        real: the real images, for ``data``.
+
+    Raises:
+        UsageError: a policy for an unconditional generator, a class that does not exist, or real
+            images that are not in one folder for each class.
+    """
+    names = sampler.info.class_names
+    if not names:
+        if policy is not None:
+            raise UsageError(f"{sampler.info.family} is not conditional: leave --labels out")
+        return None
+    if policy in (None, "uniform"):
+        return list(range(len(names)))
+    if policy == "data":
+        found = None if real is None else image_classes(real.ids)
+        if found is None:
+            raise UsageError(
+                "--labels data needs real images in one folder for each class; give --labels "
+                "uniform or a list"
+            )
+        places = match_classes(found, names)
+        return [places[item] for item in found]
+    return [_label(part, names) for part in str(policy).split(",")]
+
+
+def _label(text: str, names: Sequence[str]) -> int:
+    text = text.strip()
+    if text in names:
+        return names.index(text)
+    if text.isdigit() and int(text) < len(names):
+        return int(text)
+    if text.isdigit():
+        raise UsageError(f"--labels: no class {text}; the classes are 0 to {len(names) - 1}")
+    raise UnknownNameError("class", text, names)
+
+
+def photo_classes(sampler: Sampler, ids: Sequence[str]) -> dict[str, int] | None:
+    """The generator's class of each real image, by id, where their folders say it."""
+    found = image_classes(ids) if sampler.info.class_names else None
+    if found is None:
+        return None
+    try:
+        places = match_classes(found, sampler.info.class_names)
+    except UsageError:
+        return None
+    return {item: places[folder] for item, folder in zip(ids, found, strict=True)}
+
+
+def generated_labels(generated: Tally) -> list[int] | None:
+    """The class of each generated image of a tally, or None if it is not of several classes."""
+    labels = generated.record.get("source", {}).get("labels")
+    if not labels:
+        return None
+    return [int(labels[int(item.rsplit("-", 1)[1]) % len(labels)]) for item in generated.ids]
+
+
+def compare_conditions(
+    real: Tally, generated: Tally, *, seed: int, level: float
+) -> tuple[list[ConditionResult], list[str]]:
+    """Each class of a conditional generator against the real images of that class.
+
+    Real images in folders named as the generator's classes are compared class by class; otherwise
+    each class is compared with all of them, which the records say (``against``).
+
+    Returns:
+        the records in the order of the labels (empty for unconditional generators), and warnings.
+    """
+    labels = generated_labels(generated)
+    if labels is None:
+        return [], []
+    names = _class_names(generated.record)
+    drawn = np.asarray(labels)
+    found = image_classes(real.ids)
+    try:
+        places = match_classes(found, names) if found else None
+    except UsageError:
+        places = None
+    real_labels = None
+    if found is not None and places is not None:
+        real_labels = np.asarray([places[item] for item in found])
+    x, y = real.sparse_percent(0), generated.sparse_percent(0)
+    vocabulary = [(label.name, label.category) for label in real.vocabulary]
+    records, few = [], []
+    for label in sorted(set(labels)):
+        rows = np.flatnonzero(drawn == label)
+        kept = np.arange(len(real)) if real_labels is None else np.flatnonzero(real_labels == label)
+        name = names[label] if label < len(names) else str(label)
+        if len(rows) < FEWEST or len(kept) < FEWEST:
+            few.append(name)
+            continue
+        a, b = x[kept], y[rows]
+        distance = fsd_of_rows(a, b)
+        floor = disjoint_half_floor(a, len(kept), len(rows), seed=seed)
+        classes = compare_classes(a.toarray(), b.toarray(), vocabulary, level=level)
+        records.append(
+            ConditionResult(
+                label=label,
+                name=name,
+                n_real=len(kept),
+                n_generated=len(rows),
+                against="all" if real_labels is None else "class",
+                fsd=FSDResult(
+                    **distance._asdict(),
+                    floor=floor.value if floor else None,
+                    floor_halves=floor.half if floor else None,
+                    bias_reduced=bias_reduced(a, b, distance, seed=seed),
+                ),
+                classes=[c for c in classes if c.verdict != "no evidence"],
+            )
+        )
+    warnings = []
+    if few:
+        shown = ", ".join(few[:8]) + (" …" if len(few) > 8 else "")
+        warnings.append(f"Too few images for a comparison of their own: {shown}.")
+    return records, warnings
+
+
+def _class_names(record: dict[str, Any]) -> list[str]:
+    return list(record.get("source", {}).get("generator", {}).get("class_names", ()))

@@ -1,0 +1,51 @@
+"""The section on the classes of a conditional generator: worst first, with what each leaves out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..results import ConditionResult, Results
+from .summary import is_background
+from .templates import Section, environment
+from .wording import listing
+
+SHOWN = 100
+
+
+def conditions_section(results: Results) -> Section | None:
+    """A table of one row per class of the generator, or None for an unconditional one."""
+    from markupsafe import Markup
+
+    if not results.conditions:
+        return None
+    worst = sorted(results.conditions, key=lambda record: -record.fsd.value)
+    body = (
+        environment()
+        .get_template("conditions.html.j2")
+        .render(
+            rows=[_row(record) for record in worst[:SHOWN]],
+            against=worst[0].against,
+            hidden=max(0, len(worst) - SHOWN),
+        )
+    )
+    return Section("conditions", "Classes of the generator", Markup(body))
+
+
+def _row(record: ConditionResult) -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "n_real": f"{record.n_real:,}",
+        "n_generated": f"{record.n_generated:,}",
+        "fsd": record.fsd,
+        "omitted": listing(missing(record, "omitted"), limit=6),
+        "reduced": listing(missing(record, "reduced"), limit=6),
+    }
+
+
+def missing(record: ConditionResult, verdict: str) -> list[str]:
+    """Names of the labels with this verdict, by real area, largest first."""
+    return [
+        c.label
+        for c in record.classes
+        if c.verdict == verdict and c.category != "material" and not is_background(c)
+    ]
