@@ -12,7 +12,7 @@ from typing import Any
 from .comparison import Comparison, compare
 from .conditions import labels_for
 from .config import Config, InversionConfig, make_config
-from .contracts import ImageSource, Segmenter
+from .contracts import ImageSource, Sampler, Segmenter
 from .devices import resolve_device
 from .errors import UsageError
 from .examples import fill_gallery
@@ -23,7 +23,7 @@ from .loading import (
     choose,
     data_spec,
     is_generator_name,
-    load_generator,
+    load_choice,
     load_segmenter,
 )
 from .manifests import Clock, new_manifest, now
@@ -211,13 +211,7 @@ def _check_names(config: Config) -> dict[str, Choice]:
     domain = config.real if data_spec(config.real) else None
     choices = {}
     if config.command == "analyze" or is_generator(config.generated):
-        choices["generator"] = choose(
-            "gan",
-            config.generated,
-            weights=config.weights,
-            domain=domain,
-            options=config.gan_options,
-        )
+        choices["generator"] = _generator(config.generated, config, True)
     choices["segmenter"] = choose(
         "segmenter",
         config.segmenter,
@@ -266,17 +260,12 @@ def open_side(
     """
     preset = find_preset(config.preset)
     if is_generator(name, given_weights=generated and config.weights is not None):
-        sampler = load_generator(
-            name,
-            weights=config.weights if generated else None,
-            device=config.device,
-            domain=config.real if generated and data_spec(config.real) else None,
-            **(config.gan_options if generated else {}),
-        )
+        choice = _generator(name, config, generated)
+        sampler: Sampler = load_choice(choice, config.device)
         n = config.n or (len(real) if real is not None else 10_000)
         labels = labels_for(config.labels if generated else None, sampler, real)
         source = SamplerSource(sampler, n, config.seed, labels, preset=preset)
-        source.name = name
+        source.name = choice.name
         return source
     if generated and config.labels is not None:
         raise UsageError("--labels is for a conditional generator, not for a set of images")
@@ -285,6 +274,19 @@ def open_side(
     spec = data_spec(name)
     wanted = config.n or min(len(whole), spec.n if spec else 10_000)
     return narrowed(whole, wanted, config.seed)
+
+
+def _generator(name: str, config: Config, generated: bool) -> Choice:
+    """Family, weights and options of a side's generator; those given are for the second side."""
+    if not generated:
+        return choose("gan", name)
+    return choose(
+        "gan",
+        name,
+        weights=config.weights,
+        domain=config.real if data_spec(config.real) else None,
+        options=config.gan_options,
+    )
 
 
 def is_generator(name: str, *, given_weights: bool = False) -> bool:

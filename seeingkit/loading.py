@@ -9,7 +9,7 @@ has such weights; ``auto``, like a group, takes the family that recognises the f
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -100,11 +100,10 @@ def choose(
     if tag:
         chosen = cast("WeightsSpec", known.resolve("weights", f"{spec.name}:{tag}"))
     elif spec.needs_weights:
-        candidates = known.weights_for(spec.name, domain) if domain else []
-        candidates = candidates or (known.weights_for(spec.name) if not domain else [])
+        candidates = _candidates(kind, spec.name, domain, known)
         if not candidates:
             names = [w.full_name for w in known.weights_for(spec.name)]
-            listed = f" (registered: {', '.join(names)})" if names else ""
+            listed = f" (registered: {_listed(names)})" if names else ""
             for_domain = f" for {domain!r}" if domain else ""
             raise MissingWeightsError(
                 f"{spec.name} has no registered weights{for_domain}{listed}; give --{flag} FILE"
@@ -114,6 +113,39 @@ def choose(
     check_options(spec, merged)
     where = weights_path(chosen) if chosen else None
     return Choice(chosen.full_name if chosen else spec.name, spec, where, chosen, merged)
+
+
+def _candidates(
+    kind: Literal["gan", "segmenter", "features"],
+    family: str,
+    domain: str | None,
+    known: Registry,
+) -> list[WeightsSpec]:
+    """Registered weights that may stand for a family named alone, the best first.
+
+    Those of the data's domain; for what looks at images also those of no domain in particular.
+    Without a domain to go by, only what is the one choice there is.
+
+    Raises:
+        UsageError: no domain to go by, and several to choose from.
+    """
+    found = known.weights_for(family, domain) if domain else []
+    every = known.weights_for(family)
+    if not found and kind != "gan":
+        found = [weights for weights in every if not weights.domains]
+    if found or domain:
+        return found
+    if len(every) > 1:
+        names = _listed([weights.full_name for weights in every])
+        raise UsageError(
+            f"{family} has several registered weights and no data set says which: name one "
+            f"({names}) or give --{_FLAGS[kind]} FILE"
+        )
+    return every
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
 def _single_family(
@@ -135,7 +167,7 @@ def _single_family(
     if group is None:
         raise UsageError("auto finds the family of a file: give --weights FILE, or name a family")
     for member in group.families:
-        candidates = known.weights_for(member, domain)
+        candidates = [] if tag else _candidates("gan", member, domain, known)
         if tag:
             candidates = [w for w in known.weights_for(member) if tag in (w.name, *w.aliases)]
         if candidates:
@@ -207,7 +239,8 @@ def _file_path(file: WeightFile, folder: Path, spec: WeightsSpec) -> Path:
     return path
 
 
-def _load(choice: Choice, device: str) -> Any:
+def load_choice(choice: Choice, device: str = "cpu") -> Any:
+    """The model that a choice stands for, on a device."""
     from .devices import resolve_device
 
     resolved = resolve_device(device)
@@ -236,7 +269,7 @@ def load_generator(
         options: the family's options (``seeingkit ls gans`` lists them).
     """
     choice = choose("gan", name, weights=weights, domain=domain, options=options)
-    return cast("Sampler", _load(choice, device))
+    return cast("Sampler", load_choice(choice, device))
 
 
 def load_segmenter(
@@ -249,7 +282,7 @@ def load_segmenter(
 ) -> Segmenter:
     """Load a segmenter: ``load_segmenter("espnetv2", weights="city.pth", size=(384, 384))``."""
     choice = choose("segmenter", name, weights=weights, domain=domain, options=options)
-    return cast("Segmenter", _load(choice, device))
+    return cast("Segmenter", load_choice(choice, device))
 
 
 def choose_features(
@@ -312,7 +345,7 @@ def load_features(
         CorruptFileError: a file that is not the registered one, for ``auto`` too.
     """
     choice = choose_features(name, weights=weights, options=options)
-    return None if choice is None else cast("Features", _load(choice, device))
+    return None if choice is None else cast("Features", load_choice(choice, device))
 
 
 def data_spec(name: str) -> DataSpec | None:

@@ -55,6 +55,9 @@ def new_manifest(config: Config) -> Manifest:
     )
 
 
+_NAMED = ("weights", "segmenter", "segmenter_weights", "classes", "n", "seed", "preset", "device")
+
+
 def command_line(config: Config) -> str:
     """A command that repeats the run."""
     words = ["seeingkit", config.command]
@@ -66,7 +69,8 @@ def command_line(config: Config) -> str:
     else:
         words += [config.real, config.generated]
     plain = config.model_dump(mode="json", exclude_defaults=True)
-    for name in ("weights", "segmenter", "segmenter_weights", "n", "seed", "preset", "device"):
+    labels = () if config.inversion.label is not None else ("labels",)  # --label says both
+    for name in (*_NAMED, *labels):
         if plain.get(name) is not None and (name, config.command) != ("preset", "invert"):
             words += [f"--{name.replace('_', '-')}", str(plain[name])]
     for name in ("batch_size", "level", "permutations", "on_bad"):

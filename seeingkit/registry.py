@@ -200,16 +200,20 @@ class Registry:
         return presets[name]
 
     def weights_for(self, family: str, domain: str | None = None) -> list[WeightsSpec]:
-        """Registered weights of a family, optionally of one domain (data set name or alias)."""
+        """Registered weights of a family, optionally of one domain (data set name or alias).
+
+        The best come first: by rank, then by name.
+        """
         names = {domain}
         if domain is not None and ("data", domain) in self._specs:
             spec = self._specs["data", domain]
             names |= {spec.name, *spec.aliases}
-        return [
+        found = [
             spec
             for spec in cast("list[WeightsSpec]", self.specs("weights"))
             if spec.family == family and (domain is None or names & set(spec.domains))
         ]
+        return sorted(found, key=lambda spec: (spec.rank, spec.full_name))
 
 
 def _names(value: str | None) -> set[str]:

@@ -20,6 +20,10 @@ Carry = Mapping[str, Tensor]
 StageFunction = Callable[[Tensor, Carry], tuple[Tensor, Carry]]
 
 
+def _rows(shape: Sequence[int]) -> str:
+    return f"(N, {', '.join(map(str, shape))})" if shape else "(N,)"
+
+
 class _Segment(nn.Module):
     """Runs stages inside ``functional_call``, so that replaced parameters reach them."""
 
@@ -81,10 +85,10 @@ class StagedAdapter(Generator):
         for part in self.info.latent:
             shape = tuple(latent[part.name].shape[1:]) if part.name in latent else None
             if shape != tuple(part.shape):
-                found = "missing" if shape is None else f"of shape (N, *{shape})"
+                found = "missing" if shape is None else f"of shape {_rows(shape)}"
                 raise UsageError(
                     f"{self.info.family}: latent {part.name!r} is {found}, expected "
-                    f"(N, *{tuple(part.shape)})"
+                    f"{_rows(part.shape)}"
                 )
         first = self.info.latent[0].name
         rest = {k: v.to(self.device) for k, v in latent.items() if k != first}
