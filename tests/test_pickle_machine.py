@@ -88,6 +88,17 @@ def test_containers_of_published_files() -> None:
     assert (found.kind, found.state) == ("argparse.Namespace", {"lr": 0.5})
 
 
+def test_objects_of_the_oldest_protocols() -> None:
+    start = b"ccopy_reg\n_reconstructor\n("
+    program = start + b"ctfutil\nNetwork\nc__builtin__\nobject\nNtR(S'version'\nI2\ndb."
+    found = load(program)
+    assert (found.kind, found.state) == ("tfutil.Network", {"version": 2})
+    program = start + b"cdnnlib\nEasyDict\nc__builtin__\ndict\n(S'a'\nI1\ndtR."
+    assert load(program) == {"a": 1}
+    with pytest.raises(UnsafeFileError, match="no known class"):
+        load(start + b"]c__builtin__\nobject\nNtR.")
+
+
 @pytest.mark.parametrize(
     "program",
     [

@@ -249,6 +249,13 @@ def _empty_bytes(*args: Any) -> bytes:
     return b""
 
 
+def _reconstructed(kind: Any, base: Any, state: Any) -> Any:
+    """Objects of protocols 0 and 1: a class, what it extends (object or dict), and its items."""
+    if not isinstance(kind, Maker) or not isinstance(base, Maker):
+        raise UnsafeFileError("refused, an object of no known class")
+    return kind.make(state) if base.name == "dict" and state else kind.make()
+
+
 def _shape(sizes: Any = ()) -> tuple[int, ...]:
     return _sizes("shape", sizes)
 
@@ -305,12 +312,13 @@ def makers() -> dict[str, Maker]:
         "collections.Counter": _mapping,
         "dnnlib.EasyDict": _mapping,
         "dnnlib.util.EasyDict": _mapping,
-        "builtins.dict": _mapping,
         "builtins.set": _set,
         "builtins.frozenset": _set,
         "__builtin__.set": _set,
         "__builtin__.frozenset": _set,
         "_codecs.encode": _encode,
+        "copy_reg._reconstructor": _reconstructed,
+        "copyreg._reconstructor": _reconstructed,
         "builtins.bytes": _empty_bytes,
         "__builtin__.bytes": _empty_bytes,
         "torch.Size": _shape,
@@ -330,6 +338,9 @@ def makers() -> dict[str, Maker]:
     for name in _RECORDS:
         table[name] = _inert(name)
     found = {name: Maker(name, make) for name, make in table.items()}
+    for module in ("builtins", "__builtin__"):
+        found[f"{module}.object"] = Maker("object", _inert("object"))
+        found[f"{module}.dict"] = Maker("dict", _mapping)
     for name in _DTYPES:
         found[name] = Maker(name, _inert(name))
     for name in STORAGES:

@@ -138,16 +138,12 @@ def fill(
     for key, place in expected.items():
         tensor = tensors[key]
         check_finite(path, key, tensor)
-        if place.is_floating_point():
-            if not tensor.is_floating_point():
-                raise StateMismatchError(f"{path}: {key} is {tensor.dtype}, not floating point")
-            value = tensor.to(torch.float32, copy=True)
-        else:
-            value = tensor.to(place.dtype, copy=True)
-        layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
-        module.load_state_dict(
-            {key: value.contiguous(memory_format=layout)}, strict=False, assign=True
-        )
+        dtype = torch.float32 if place.is_floating_point() else place.dtype
+        if place.is_floating_point() and not tensor.is_floating_point():
+            raise StateMismatchError(f"{path}: {key} is {tensor.dtype}, not floating point")
+        layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+        value = torch.empty(tensor.shape, dtype=dtype, memory_format=layout).copy_(tensor)
+        module.load_state_dict({key: value}, strict=False, assign=True)
 
 
 def load_into(module: nn.Module, weights: WeightsFile, **renamed: Tensor) -> None:
