@@ -1,0 +1,44 @@
+"""What ``stylegan3`` offers: its options and its spec.
+
+Light: importing this never imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from seeingkit.hooks import Register
+from seeingkit.specs import GanSpec, Options
+
+
+class StyleGAN3Options(Options):
+    """Options of ``stylegan3``. There is no noise option: these networks have no noise."""
+
+    truncation: float = Field(
+        1.0,
+        allow_inf_nan=False,
+        description="psi: w is drawn towards the average, 1 = not at all (the original's default)",
+    )
+    cutoff: int | None = Field(
+        None, ge=0, description="how many of the first ws are truncated; None = all"
+    )
+    classes: str | None = Field(
+        None, description="file of class names, one a line or a JSON list; None: 0, 1, 2, …"
+    )
+    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+
+
+def register(register: Register) -> None:
+    """Register the family."""
+    register(
+        GanSpec(
+            name="stylegan3",
+            summary="StyleGAN3, configurations T and R (Karras et al. 2021), NVIDIA's .pkl files",
+            licence="own code, MIT",
+            target="seeingkit_adapters.stylegan3:load",
+            recognise="seeingkit_adapters.stylegan3:recognise",
+            options=StyleGAN3Options,
+        )
+    )
