@@ -1,4 +1,4 @@
-"""ProGAN generators from ganseeing, gandissect and rewriting files, and our own safetensors.
+"""ProGAN generators: ganseeing, gandissect, rewriting and TensorFlow files, and our safetensors.
 
 Guarantees that every key and shape of a file was accounted for before its first image: sizes are
 inferred from the keys, and what does not fit is refused by file, key, shape found and expected.
@@ -8,45 +8,49 @@ Layouts read (torch zip, legacy torch or safetensors, bare or wrapped in ``state
 * ``layer1 … layerN.{conv.weight, wscale.b}``, ``output_RxR.{conv.weight, wscale.b}``;
 * the old numbering ``features.0 …``, ``output``, whose stored ``wscale.scale`` is dropped, as the
   original does (the scale is recomputed);
-* the ablation networks of ganseeing, see ``progan_ablation``.
+* the ablation networks of ganseeing, see ``progan_ablation``;
+* pickles of the TensorFlow and Theano code, see ``progan_tensorflow``.
 
 Boundaries: ``input``, ``r4.conv0``, ``r4.conv1``, ``r8.conv0``, …, ``image``. ``r8`` is the last
 layer at 8x8, the paper's r for n = 4 (Bau et al., ICCV 2019, section 3.2); ``layer4`` and
-``features.3`` name the same cut.
+``features.3`` name the same cut. Carried: the class vector ``c`` before the first layer, and the
+previous resolution's RGB where a growing network blends.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
-from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
+from seeingkit.errors import MissingWeightsError, UsageError
 from seeingkit.staged import Carry, StagedAdapter
-from seeingkit.weights import WeightsFile, check_state, read_state_dict
+from seeingkit.weights import fill, read_checkpoint
 
-from .catalog import ProGANOptions
-from .progan_ablation import Variant, ablation_network, recognise
-from .progan_network import network, resolutions
+from .catalog.progan import ProGANOptions
+from .class_names import class_names
+from .progan_config import ProGANConfig
+from .progan_files import FAMILY, build, contents, recognise
+from .progan_network import resolutions
 
-_LAYER = re.compile(r"(?:layer|features\.)(\d+)\.")
-_STORED_SCALE = re.compile(r"(?:features\.\d+|output)\.wscale\.scale")
+__all__ = ["ProGAN", "load", "recognise"]
 
 
 class ProGAN(StagedAdapter):
     """A ProGAN generator that can be entered and left at every layer.
 
     Args:
-        module: ``progan_network.network`` or ``progan_ablation.ablation_network``.
-        sizes: channels of z, then of each resolution from 4x4 on.
-        options: resolved options; ``variant`` is not None.
+        module: ``progan_network.network``, ``progan_ablation.ablation_network`` or
+            ``progan_growing.growing_network``.
+        sizes: channels that enter, then of each resolution from 4x4 on.
+        options: ``clamp`` and ``variant`` are resolved here from ``config`` where they are None.
         weights_sha256: hash of the file.
         licence: licence of the weights.
+        config: of the network; None: the published one of these sizes.
     """
 
     def __init__(
@@ -57,34 +61,65 @@ class ProGAN(StagedAdapter):
         *,
         weights_sha256: str | None = None,
         licence: str = "unknown",
+        config: ProGANConfig | None = None,
     ) -> None:
-        size = resolutions(sizes)[-1]
+        config = config or ProGANConfig(sizes=sizes, variant=options.variant or "progan")
+        clamp = config.clamp if options.clamp is None else options.clamp
+        resolved = options.model_copy(update={"clamp": clamp, "variant": config.variant})
         info = GeneratorInfo(
-            family="progan",
-            resolution=size,
-            latent=(LatentSpec(name="z", shape=(sizes[0],)),),
+            family=FAMILY,
+            resolution=config.resolution,
+            channels=config.image_channels,
+            latent=(LatentSpec(name="z", shape=(config.latent,)),),
+            class_names=class_names(config.labels, options.classes),
             weights_sha256=weights_sha256,
             licence=licence,
-            options=options.model_dump(mode="json"),
+            options=resolved.model_dump(mode="json", exclude={"classes"}),  # in class_names
             parameters=sum(p.numel() for p in module.parameters()),
         )
-        layers = list(module)
-        stages = [partial(_stage, layer) for layer in layers]
-        stages[0] = partial(_first_stage, layers[0])
-        if options.clamp:
-            stages[-1] = partial(_clamped_stage, layers[-1])
-        super().__init__(module, info, _boundaries(sizes), stages)
+        layers = dict(module.named_children())
+        previous = layers.pop("previous", None)
+        stages = [partial(_stage, layer) for layer in layers.values()]
+        stages[0] = partial(_first_stage, module[0])
+        if previous is not None:  # the last resolution's first layer sees what is blended with it
+            stages[-3] = partial(_blended_stage, module[len(stages) - 3], previous)
+        stages[-1] = partial(_image_stage, module[len(stages) - 1], config, clamp)
+        super().__init__(module, info, _boundaries(config), stages)
+        self.config = config.model_dump(mode="json")
+        self._labels = config.labels
 
     def begin(self, latent: Latent) -> State:
-        """The state at ``input``: x = z, (N, D).
+        """The state at ``input``: x = z, (N, D); a label becomes the class vector ``c``.
+
+        Args:
+            latent: ``z``, and if conditional ``label`` (N,) or ``c`` (N, classes).
 
         Raises:
-            UsageError: z has another shape.
+            UsageError: z or c has another shape, or a label is missing or out of range.
         """
-        z, dim = latent["z"], self.info.latent[0].shape[0]
-        if z.ndim != 2 or z.shape[1] != dim:
-            raise UsageError(f"progan: z has shape {tuple(z.shape)}, expected (N, {dim})")
-        return super().begin(latent)
+        z, dim = latent.get("z"), self.info.latent[0].shape[0]
+        if z is None or z.ndim != 2 or z.shape[1] != dim:
+            shown = f"has shape {tuple(z.shape)}" if z is not None else "is missing"
+            raise UsageError(f"{FAMILY}: z {shown}, expected (N, {dim})")
+        if not self._labels:
+            return super().begin({"z": z})
+        return super().begin({"z": z, "c": self._classes(latent, len(z))})
+
+    def _classes(self, latent: Latent, rows: int) -> Tensor:
+        """The class vectors (N, labels): given as ``c``, or one-hot."""
+        if "c" in latent:
+            if tuple(latent["c"].shape) != (rows, self._labels):
+                raise UsageError(
+                    f"{FAMILY}: c has shape {tuple(latent['c'].shape)}, expected "
+                    f"({rows}, {self._labels})"
+                )
+            return latent["c"].float()
+        label = latent.get("label")
+        if label is None or tuple(label.shape) != (rows,):
+            raise UsageError(f"{FAMILY} is conditional: give one label, or one c, for each row")
+        if label.is_floating_point() or not bool(((label >= 0) & (label < self._labels)).all()):
+            raise UsageError(f"{FAMILY}: labels are whole numbers from 0 to {self._labels - 1}")
+        return F.one_hot(label.to(torch.int64), self._labels).float()
 
 
 def _stage(layer: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
@@ -92,24 +127,41 @@ def _stage(layer: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
 
 
 def _first_stage(layer: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    return layer(x[:, :, None, None]), carry
+    if "c" in carry:
+        x = torch.cat([x, carry["c"]], dim=1)
+    return layer(x[:, :, None, None]), {}
 
 
-def _clamped_stage(layer: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    """Hard tanh as in ganseeing and rewriting; gandissect leaves the same output raw."""
-    return layer(x).clamp(-1.0, 1.0), carry
+def _blended_stage(
+    layer: nn.Module, previous: nn.Module, x: Tensor, carry: Carry
+) -> tuple[Tensor, Carry]:
+    rgb = F.interpolate(previous(x), scale_factor=2.0, mode="nearest")
+    return layer(x), {**carry, "rgb": rgb}
 
 
-def _boundaries(sizes: tuple[int, ...]) -> list[Boundary]:
-    cuts = [Boundary("input", 0, (sizes[0],), "latent", aliases=("z",))]
+def _image_stage(
+    layer: nn.Module, config: ProGANConfig, clamp: bool, x: Tensor, carry: Carry
+) -> tuple[Tensor, Carry]:
+    """RGB; hard tanh as in ganseeing and rewriting, which others leave out."""
+    image = layer(x)
+    if "rgb" in carry:
+        image = (1 - config.alpha) * carry["rgb"] + config.alpha * image
+    if config.upscale > 1:
+        image = F.interpolate(image, scale_factor=float(config.upscale), mode="nearest")
+    return (image.clamp(-1.0, 1.0) if clamp else image), {}
+
+
+def _boundaries(config: ProGANConfig) -> list[Boundary]:
+    sizes = config.sizes
+    cuts = [Boundary("input", 0, (config.latent,), "latent", aliases=("z",))]
     for i, (channels, r) in enumerate(zip(sizes[1:], resolutions(sizes), strict=True)):
         for half in (0, 1):
             k = 2 * i + half + 1
             aliases = (f"layer{k}", f"features.{k - 1}", *((f"r{r}",) if half else ()))
             name = f"r{r}.conv{half}"
             cuts.append(Boundary(name, k, (channels, r, r), "feature", (r, r), aliases))
-    r = resolutions(sizes)[-1]
-    aliases = (f"output_{r}x{r}", "output")
+    drawn, r = resolutions(sizes)[-1], config.resolution
+    aliases = (f"output_{drawn}x{drawn}", "output")
     cuts.append(Boundary("image", len(cuts), (3, r, r), "image", (r, r), aliases))
     return cuts
 
@@ -119,7 +171,7 @@ def load(weights: Path | None, options: ProGANOptions) -> ProGAN:
 
     Args:
         weights: a file in one of the layouts above.
-        options: ``clamp``, ``variant``, ``latents``.
+        options: ``clamp``, ``variant``, ``latents``, ``classes``.
 
     Raises:
         WeightsError: the file is missing, unsafe, damaged, or does not fit (names the key).
@@ -127,93 +179,21 @@ def load(weights: Path | None, options: ProGANOptions) -> ProGAN:
     """
     if weights is None:
         raise MissingWeightsError("progan needs weights: give --weights FILE or progan:NAME")
-    file = read_state_dict(weights)
-    old = "features.0.conv.weight" in file.tensors
-    if not old and "layer1.conv.weight" not in file.tensors:
-        found = ", ".join(sorted(file.tensors)[:3]) or "none"
-        raise StateMismatchError(
-            f"{file.path}: not a ProGAN generator: neither layer1.conv.weight nor "
-            f"features.0.conv.weight among its keys ({found}, …)"
+    checkpoint = read_checkpoint(weights)
+    config, tensors = contents(checkpoint, options.variant)
+    if options.variant not in (None, config.variant):
+        raise UsageError(
+            f"{checkpoint.path}: variant={options.variant} does not fit its keys, which are those "
+            f"of {config.variant}"
         )
-    variant = _variant(file, options, old)
-    tensors = dict(file.tensors)
-    if variant == "progan" and old:
-        tensors = _without_stored_scales(file)
-    sizes = _sizes(file.path, tensors, old)
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
-        module = network(sizes) if variant == "progan" else ablation_network(sizes, variant)
-    names = {key: _file_name(key) if old else key for key in module.state_dict()}
-    check_state(
-        file.path, tensors, {names[key]: value for key, value in module.state_dict().items()}
-    )
-    module.load_state_dict(
-        {key: _as_loaded(file.path, names[key], tensors[names[key]]) for key in names},
-        assign=True,
-    )
+        module = build(config)
+    fill(module, tensors, checkpoint.path)
     return ProGAN(
         module,
-        sizes,
-        options.model_copy(update={"variant": variant}),
-        weights_sha256=file.sha256,
-        licence=file.metadata.get("licence", "unknown"),
+        config.sizes,
+        options,
+        weights_sha256=checkpoint.sha256,
+        licence=checkpoint.metadata.get("licence", "unknown"),
+        config=config,
     )
-
-
-def _variant(file: WeightsFile, options: ProGANOptions, old: bool) -> Variant:
-    if old:
-        return recognise(file.path, file.tensors, options.variant)
-    if options.variant not in (None, "progan"):
-        raise UsageError(
-            f"{file.path}: variant={options.variant} does not fit its keys, which are those of "
-            "progan"
-        )
-    return "progan"
-
-
-def _without_stored_scales(file: WeightsFile) -> dict[str, Tensor]:
-    kept = {}
-    for key, tensor in file.tensors.items():
-        if _STORED_SCALE.fullmatch(key) is None:
-            kept[key] = tensor
-        elif tuple(tensor.shape) != (1,):
-            raise StateMismatchError(
-                f"{file.path}: {key} has shape {tuple(tensor.shape)}, expected (1,)"
-            )
-    return kept
-
-
-def _sizes(path: Path, tensors: Mapping[str, Tensor], old: bool) -> tuple[int, ...]:
-    """Channels of z, 4x4, 8x8, …: input of the first layer, then outputs of every other one."""
-    numbers = {int(m[1]) + old for key in tensors if (m := _LAYER.match(key))}
-    count = max(numbers)
-    sizes: list[int] = []
-    for k in range(1, count + 1, 2):
-        key = f"features.{k - 1}.conv.weight" if old else f"layer{k}.conv.weight"
-        if key not in tensors:
-            raise StateMismatchError(f"{path}: missing key {key}; the last layer is {count}")
-        shape = tuple(tensors[key].shape)
-        if len(shape) != 4 or 0 in shape:
-            raise StateMismatchError(
-                f"{path}: {key} has shape {shape}, expected (C_out, C_in, k, k)"
-            )
-        sizes += [shape[0]] if sizes else [shape[1], shape[0]]
-    return tuple(sizes)
-
-
-def _file_name(key: str) -> str:
-    """The old numbering's name of a tensor: layer K is ``features.{K-1}``."""
-    layer, _, rest = key.partition(".")
-    if layer.startswith("output"):
-        return f"output.{rest}"
-    return f"features.{int(layer.removeprefix('layer')) - 1}.{rest}"
-
-
-def _as_loaded(path: Path, key: str, tensor: Tensor) -> Tensor:
-    if key.endswith("num_batches_tracked"):
-        return tensor
-    if not tensor.is_floating_point():
-        raise StateMismatchError(f"{path}: {key} is {tensor.dtype}, expected floating point")
-    tensor = tensor.to(torch.float32)
-    if tensor.ndim == 4:  # channels-last kernels: 1.7 times the images/s of the usual order on CPU
-        return tensor.contiguous(memory_format=torch.channels_last)
-    return tensor.contiguous()

@@ -23,7 +23,7 @@ from seeingkit.errors import (
     UnsafeFileError,
     UsageError,
 )
-from seeingkit_adapters.catalog import ProGANOptions
+from seeingkit_adapters.catalog.progan import ProGANOptions
 from seeingkit_adapters.progan import ProGAN, load
 from seeingkit_adapters.progan_ablation import VARIANTS, Variant, ablation_network
 from seeingkit_adapters.progan_network import (

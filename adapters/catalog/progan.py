@@ -16,9 +16,16 @@ from seeingkit.specs import GanSpec, Options
 class ProGANOptions(Options):
     """Options of ``progan``."""
 
-    clamp: bool = Field(True, description="hard tanh on the output (ganseeing); off: gandissect")
+    clamp: bool | None = Field(
+        None,
+        description="hard tanh on the output (ganseeing); off: gandissect, TensorFlow; "
+        "None: off for TensorFlow files, else on",
+    )
     variant: Literal["progan", "equallr", "pixelwisenorm", "minibatch_disc", "simple"] | None = (
         Field(None, description="ablation network; needed only where the keys cannot tell")
+    )
+    classes: str | None = Field(
+        None, description="file of class names, one a line or a JSON list; None: 0, 1, 2, …"
     )
     latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
 
@@ -28,9 +35,11 @@ def register(register: Register) -> None:
     register(
         GanSpec(
             name="progan",
-            summary="Progressive GAN (Karras et al. 2018), ganseeing and gandissect .pth files",
+            summary="Progressive GAN (Karras et al. 2018), ganseeing and gandissect .pth files, "
+            "TensorFlow .pkl",
             licence="own code, MIT",
             target="seeingkit_adapters.progan:load",
+            recognise="seeingkit_adapters.progan:recognise",
             options=ProGANOptions,
         )
     )

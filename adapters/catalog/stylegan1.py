@@ -1,0 +1,65 @@
+"""What ``stylegan1`` offers: its options and its spec.
+
+Light: importing this never imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from seeingkit.hooks import Register
+from seeingkit.specs import GanSpec, Options
+
+
+class StyleGAN1Options(Options):
+    """Options of ``stylegan1``. ``None`` means: as the file says."""
+
+    truncation: float = Field(
+        1.0,
+        allow_inf_nan=False,
+        description="psi: w = mean + psi (w - mean); 1: none, as we measure a distribution "
+        "(a call of NVIDIA's StyleGAN has 0.7 with cutoff 8)",
+    )
+    cutoff: Annotated[int, Field(ge=0)] | Literal["all"] | None = Field(
+        "all",
+        description="how many layers are truncated, from the first; None turns truncation off, as "
+        "it does in NVIDIA's code",
+    )
+    noise: Literal["const", "none", "per-sample"] | None = Field(
+        None,
+        description="const: the file's maps; per-sample: drawn from each sample's own z; "
+        "None: const where the file has maps (NVIDIA), else per-sample (rosinality)",
+    )
+    step: int | None = Field(
+        None, ge=0, description="rosinality files do not say it: the side is 4 * 2**step pixels"
+    )
+    resolution: int | None = Field(
+        None, ge=4, description="the same in pixels; files that say it must agree"
+    )
+    alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="rosinality files: weight of the last resolution's RGB, the rest is the "
+        "previous one's; None: 1, no blending",
+    )
+    classes: str | None = Field(
+        None, description="file of class names, one a line or a JSON list; None: 0, 1, 2, …"
+    )
+    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+
+
+def register(register: Register) -> None:
+    """Register the family."""
+    register(
+        GanSpec(
+            name="stylegan1",
+            summary="StyleGAN (Karras et al. 2019), NVlabs TensorFlow .pkl and rosinality .model",
+            licence="own code, MIT",
+            target="seeingkit_adapters.stylegan1:load",
+            recognise="seeingkit_adapters.stylegan1:recognise",
+            options=StyleGAN1Options,
+        )
+    )
