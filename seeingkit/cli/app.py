@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..processes import rank
-from . import looking
+from . import looking, weights
 from .inverting import inversion_config, invert
 from .options import (
     BatchSize,
@@ -57,6 +57,7 @@ app = typer.Typer(
 )
 looking.add_commands(app)
 app.command()(invert)
+app.add_typer(weights.app, name="weights")
 
 
 @app.command()

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..zoo.consent import ask_before_large_downloads
 from .output import print_json, print_table
+from .weights import confirm
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -43,6 +45,7 @@ def _main(
 
         typer.echo(f"seeingkit {installed('seeingkit')}")
         raise typer.Exit
+    ask_before_large_downloads(confirm)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)

@@ -194,9 +194,9 @@ def find_encoder(
 
     A layered encoder of another cut is not taken: its e_f reaches another feature map.
     """
-    from ..loading import weights_path
     from ..registry import registry
     from ..specs import WeightsSpec
+    from ..zoo import weights_path
 
     mine = generator_key(generator.info)
     for spec in registry().specs("weights") if shipped else ():
@@ -205,7 +205,7 @@ def find_encoder(
         wanted = {"generator": mine, "kind": kind, **({"cut": cut} if kind == "layered" else {})}
         if all(spec.options.get(name) == value for name, value in wanted.items()):
             try:
-                return weights_path(spec)
+                return weights_path(spec, fetch=False)
             except MissingWeightsError:  # published, but not on this machine
                 continue
     path = encoder_path(generator, kind, cut, recipe_key)

@@ -1,0 +1,255 @@
+"""``seeingkit weights``: list, fetch, verify, look into and convert weights files.
+
+Nothing here runs anything that a file holds; only ``convert`` and ``inspect`` import torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .output import parse_options, print_json, print_table
+
+if TYPE_CHECKING:
+    from ..specs import WeightsSpec
+
+app = typer.Typer(
+    name="weights",
+    help="Weights files: list what is published, fetch, verify, inspect, convert.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Weights, as family:name.")]
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal; stdout stays free for results."""
+    return typer.confirm(question, err=True)
+
+
+@app.command("ls")
+def list_weights(
+    family: Annotated[str | None, typer.Argument(help="Only this family or group.")] = None,
+    json: Json = False,
+) -> int:
+    """List registered weights: domain, size, licence, and whether they are on this machine."""
+    from ..zoo import is_here, weights_folder
+    from ..zoo.consent import readable_size
+    from ..zoo.hashes import published
+
+    specs = _of_family(family) if family else _all()
+    if json:
+        print_json(
+            [
+                {
+                    **spec.model_dump(mode="json"),
+                    "name": spec.full_name,
+                    "size": _size(spec),
+                    "here": is_here(spec),
+                    "folder": None if spec.files[0].resource else str(weights_folder(spec)),
+                    "published": {file.name: published(file) for file in spec.files},
+                }
+                for spec in specs
+            ]
+        )
+        return 0
+    rows = [
+        (
+            spec.full_name,
+            spec.domains[0] if spec.domains else "-",
+            readable_size(_size(spec)) if _size(spec) else "-",
+            "here" if is_here(spec) else "-",
+            spec.licence,
+        )
+        for spec in specs
+    ]
+    print_table(rows, ("weights", "domain", "size", "state", "licence"), words=True)
+    return 0
+
+
+@app.command()
+def fetch(
+    names: Names = None,
+    family: Annotated[
+        str | None, typer.Option("--all", help="All weights of this family or group.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before large files.")] = False,
+    json: Json = False,
+) -> int:
+    """Fetch weights and check them; prints where they are. Goes on where an earlier one stopped."""
+    import sys
+
+    from ..errors import ExitCode, SeeingkitError, UsageError
+    from ..zoo import ask_before_large_downloads, weights_path
+
+    specs = [*(_named(name) for name in names or ()), *(_of_family(family) if family else ())]
+    if not specs:
+        raise UsageError("name the weights to fetch, or give --all FAMILY")
+    ask_before_large_downloads(None if yes else confirm)
+    records, failed = [], 0
+    for spec in {spec.full_name: spec for spec in specs}.values():
+        try:
+            path = weights_path(spec)
+        except SeeingkitError as error:
+            if len(specs) == 1:
+                raise
+            failed += 1
+            print(f"seeingkit: {error}", file=sys.stderr)
+            records.append({"name": spec.full_name, "path": None, "error": str(error)})
+        else:
+            records.append({"name": spec.full_name, "path": str(path), "error": None})
+            if not json:
+                print(f"{spec.full_name}  {path}", flush=True)
+    if json:
+        print_json(records)
+    return ExitCode.FAILED if failed else ExitCode.DONE
+
+
+@app.command()
+def verify(names: Names = None, json: Json = False) -> int:
+    """Check the hashes of weights (default: of all that are here); exit code 1 if one is wrong."""
+    from ..errors import ExitCode, SeeingkitError
+    from ..zoo import is_here, verify_weights
+
+    specs = [_named(name) for name in names] if names else [s for s in _all() if is_here(s)]
+    records: list[dict[str, Any]] = []
+    for spec in specs:
+        try:
+            files = {str(path): sha256 for path, sha256 in verify_weights(spec)}
+            records.append({"name": spec.full_name, "ok": True, "sha256": files, "error": None})
+        except SeeingkitError as error:
+            records.append({"name": spec.full_name, "ok": False, "sha256": {}, "error": str(error)})
+    if json:
+        print_json(records)
+    else:
+        rows = [
+            (r["name"], "ok" if r["ok"] else "wrong", r["error"] or ", ".join(r["sha256"].values()))
+            for r in records
+        ]
+        print_table(rows, ("weights", "state", "found"), words=True)
+    return ExitCode.DONE if all(r["ok"] for r in records) else ExitCode.FAILED
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="Any weights file.")], json: Json = False
+) -> int:
+    """Say what a weights file is and holds; nothing in it is run."""
+    from ..zoo.inspection import inspect_file
+
+    found = inspect_file(file)
+    if json:
+        print_json(found)
+        return 0
+    facts = [
+        ("file", found["file"]),
+        ("sha256", found["sha256"]),
+        ("bytes", f"{found['bytes']:,}"),
+        ("container", found["container"]),
+        *((f"read by {f['family']}", f["layout"]) for f in found["families"]),
+        *([] if found["families"] else [("read by", "no registered generator family")]),
+        ("loads", found["loads"]),
+        *((f"config {name}", value) for name, value in (found["config"] or {}).items()),
+        *((f"metadata {name}", value[:200]) for name, value in found["metadata"].items()),
+        ("tensors", len(found["tensors"])),
+        ("values", f"{found['values']:,}"),
+    ]
+    print_table([(k, str(v)) for k, v in facts], ("", ""), words=True)
+    print()
+    rows = [
+        (t["name"], "x".join(map(str, t["shape"])) or "1", t["dtype"]) for t in found["tensors"]
+    ]
+    print_table(rows, ("tensor", "shape", "type"), words=True)
+    return 0
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A weights file or folder.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
+    gan: Annotated[str, typer.Option(help="Generator family; auto: found by content.")] = "auto",
+    gan_option: Annotated[
+        list[str] | None, typer.Option(help="key=value for the generator; may be repeated.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
+    json: Json = False,
+) -> int:
+    """Write a generator as safetensors, and check that both files draw the same image."""
+    from ..zoo.conversion import convert_file
+
+    done = convert_file(source, target, gan=gan, options=parse_options(gan_option), force=force)
+    if json:
+        print_json(done)
+    else:
+        print(
+            f"{done['target']}: {done['family']} at {done['resolution']} pixels, "
+            f"{done['tensors']} tensors; the image of seed 0 is the same"
+        )
+    return 0
+
+
+# ----------------------------------------------------------------------------------------- names
+
+
+def _all() -> list[WeightsSpec]:
+    from ..registry import registry
+    from ..specs import WeightsSpec
+
+    return [spec for spec in registry().specs("weights") if isinstance(spec, WeightsSpec)]
+
+
+def _of_family(family: str) -> list[WeightsSpec]:
+    """The weights of a family, of the families of a group, or of an alias of either."""
+    from ..errors import UnknownNameError, UsageError
+    from ..registry import registry
+    from ..specs import GanGroupSpec
+
+    families = {family}
+    for kind in ("gan", "segmenter", "features"):
+        try:
+            spec = registry().resolve(kind, family)
+        except UsageError:
+            continue
+        families |= set(spec.families) if isinstance(spec, GanGroupSpec) else {spec.name}
+    found = [spec for spec in _all() if spec.family in families]
+    if not found:
+        raise UnknownNameError("family with weights", family, {spec.family for spec in _all()})
+    return found
+
+
+def _named(name: str) -> WeightsSpec:
+    """Weights by ``family:name``; a group takes the first of its families that has the name."""
+    from ..errors import UnknownNameError
+    from ..registry import registry
+    from ..specs import GanGroupSpec, WeightsSpec
+
+    known = registry()
+    family, _, tag = name.partition(":")
+    try:
+        group = known.resolve("gan", family)
+    except UnknownNameError:
+        group = None
+    names = [name]
+    if isinstance(group, GanGroupSpec):
+        names = [f"{member}:{tag}" for member in group.families]
+    elif group is not None:
+        names = [f"{group.name}:{tag}"]
+    for candidate in names:
+        try:
+            spec = known.resolve("weights", candidate)
+        except UnknownNameError:
+            if candidate == names[-1]:
+                raise
+        else:
+            assert isinstance(spec, WeightsSpec)
+            return spec
+    raise AssertionError("unreachable: the last name returned or raised")
+
+
+def _size(spec: WeightsSpec) -> int | None:
+    sizes = [file.size for file in spec.files]
+    return None if None in sizes else sum(size for size in sizes if size is not None)

@@ -1,0 +1,190 @@
+"""Opens one address over HTTP: short patience for connecting, more for reading, safe redirects.
+
+Built on ``urllib`` of the standard library, which also honours the proxies of the environment.
+Guarantees: only ``http`` and ``https`` are spoken; a redirect never leads from ``https`` down to
+``http``; finding the host takes at most ``CONNECT_SECONDS``, and so does connecting to it; a server
+that falls silent is a ``BrokenOffError`` after ``READ_SECONDS``.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from functools import partial
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+_REDIRECTS = 10
+
+
+class UnreachableError(Exception):
+    """No connection to the host: no network, no such name, or nobody answers."""
+
+
+class RefusedError(Exception):
+    """The server answered, and will not give the file.
+
+    Attributes:
+        status: the HTTP status, or 0 when the redirect is what was refused.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BrokenOffError(Exception):
+    """The connection broke, stalled, or ended early; worth another attempt."""
+
+
+def host_of(url: str) -> str:
+    """The host that a URL names, for people."""
+    return urlsplit(url).hostname or url
+
+
+def open_url(url: str, headers: Mapping[str, str]) -> Any:
+    """The response of a GET request, after redirects; the caller closes it.
+
+    Returns:
+        an ``http.client.HTTPResponse`` with status 200 or 206.
+
+    Raises:
+        UnreachableError: no connection.
+        RefusedError: any other status, or a redirect that is not followed.
+        BrokenOffError: the connection broke before the headers were in, or the server is busy.
+    """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise RefusedError(f"{url}: only http and https addresses are fetched")
+    request = urllib.request.Request(url, headers={**_HEADERS, **headers})
+    opener = urllib.request.build_opener(_Http, _Https, _Redirects)
+    try:
+        return opener.open(request)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code in (408, 425, 429) or error.code >= 500:
+            raise BrokenOffError(f"{host_of(url)} answered {error.code} {error.reason}") from error
+        raise RefusedError(
+            f"{host_of(url)} answered {error.code} {error.reason}", error.code
+        ) from error
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, _BROKEN):
+            raise BrokenOffError(f"{host_of(url)}: {error.reason}") from error
+        raise UnreachableError(f"no connection to {host_of(url)} ({error.reason})") from error
+    except (*_BROKEN, TimeoutError) as error:  # connected, and then the headers did not come
+        raise BrokenOffError(f"{host_of(url)}: {error or type(error).__name__}") from error
+    except ValueError as error:
+        raise RefusedError(f"{url}: not an address ({error})") from error
+    except OSError as error:
+        raise UnreachableError(f"no connection to {host_of(url)} ({error})") from error
+
+
+# Raised by a connection that stood: its loss is worth another attempt.
+_BROKEN = (http.client.HTTPException, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+
+_HEADERS = {
+    "User-Agent": "seeingkit",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",  # the bytes of the file, whose length and hash are known
+}
+
+
+def read_some(response: Any, most: int) -> bytes:
+    """What has arrived, at most ``most`` bytes; empty at the end.
+
+    Raises:
+        BrokenOffError: the connection broke or stalled.
+    """
+    try:
+        found: bytes = response.read1(most)
+    except TimeoutError as error:
+        raise BrokenOffError(f"nothing came for {READ_SECONDS:.0f} s") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise BrokenOffError(f"the connection broke ({type(error).__name__})") from error
+    return found
+
+
+def _seconds_for_each_address(host: str, port: int) -> float:
+    """Look the name up, and share ``CONNECT_SECONDS`` among the addresses it has.
+
+    A resolver takes no timeout, so it is asked from a thread that may be left behind.
+
+    Raises:
+        OSError: no such name, or no answer in time; a passing failure is tried once more.
+    """
+    outcome: list[OSError | int] = []
+
+    def look() -> None:
+        for attempt in (1, 2):
+            try:
+                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except socket.gaierror as error:
+                if attempt == 2 or error.errno != socket.EAI_AGAIN:
+                    outcome.append(error)
+                    return
+            except (OSError, UnicodeError) as error:
+                outcome.append(OSError(str(error)))
+                return
+            else:
+                outcome.append(len(found))
+                return
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS)
+    if not outcome:
+        raise OSError("the name was not found in time")
+    if isinstance(outcome[0], OSError):
+        raise outcome[0]
+    return max(1.0, CONNECT_SECONDS / max(outcome[0], 1))
+
+
+class _Plain(http.client.HTTPConnection):
+    def connect(self) -> None:
+        self.timeout = _seconds_for_each_address(self.host, self.port or 80)
+        super().connect()
+        self.sock.settimeout(READ_SECONDS)
+
+
+class _Encrypted(http.client.HTTPSConnection):
+    def connect(self) -> None:
+        self.timeout = _seconds_for_each_address(self.host, self.port or 443)
+        super().connect()
+        self.sock.settimeout(READ_SECONDS)
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Plain, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        context = ssl.create_default_context()
+        return self.do_open(partial(_Encrypted, context=context), req)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    max_redirections = _REDIRECTS
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if new not in ("http", "https") or (old == "https" and new == "http"):
+            raise RefusedError(
+                f"{host_of(req.full_url)} redirects from {old} to {new}, which is not followed"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -1,0 +1,44 @@
+"""Whether a large file may be fetched: asked where somebody can answer, else only said.
+
+A library call, a job and a pipe are never asked; the line on stderr that names file, size and host
+is all they get. The command line switches asking on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+LARGE = 100_000_000
+"""Bytes above which a download is asked for; so is one of unknown size."""
+
+Ask = Callable[[str], bool]
+
+_ask: Ask | None = None
+
+
+def ask_before_large_downloads(ask: Ask | None) -> None:
+    """Set who answers for large downloads of this process: called with a question, None: nobody."""
+    global _ask
+    _ask = ask
+
+
+def allowed(question: str, size: int | None) -> bool:
+    """Whether a file of this size may be fetched; asks only on a terminal and if told to."""
+    if _ask is None or (size is not None and size <= LARGE):
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    return _ask(question)
+
+
+def readable_size(size: int | None) -> str:
+    """Bytes for people, in powers of ten: ``73.2 MB``."""
+    if size is None:
+        return "size unknown"
+    amount = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":
+            break
+        amount /= 1000
+    return f"{size} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"

@@ -1,0 +1,141 @@
+"""Writes a generator of any layout as safetensors, and proves that nothing was lost.
+
+Guarantees: the file appears under its name only after it was read back and drew the same image, to
+the bit; it carries family, config, the source's hash and layout, and the licence if it is known.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts import Sampler
+from ..errors import MissingWeightsError, ModelError, SeeingkitError, UsageError, WeightsError
+from ..loading import load_generator
+from ..registry import registry
+from ..specs import WeightsSpec
+from ..weights import write_portable
+from .hashes import file_digest
+from .inspection import source_layout
+from .places import weights_folder
+
+SUFFIX = ".safetensors"
+
+
+def convert_file(
+    source: str | Path,
+    target: str | Path,
+    *,
+    gan: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write a generator as safetensors.
+
+    Args:
+        source: a file of any layout, or a folder where the family takes one.
+        target: the file to write.
+        gan: the family, or ``auto``.
+        options: of the family; those that say what the file does not are kept in its config.
+        force: whether an existing target is replaced.
+
+    Returns:
+        source, target, family, layout, resolution, tensors, parameters, sha256 of the target.
+
+    Raises:
+        UsageError: the target exists, is the source, or is not called ``.safetensors``; or the
+            family cannot be written so.
+        WeightsError: the source does not load, or the target cannot be written.
+        ModelError: the written file draws another image.
+    """
+    source, target, options = Path(source), Path(target), dict(options or {})
+    _check_target(source, target, force)
+    generator = load_generator(gan, weights=source, **options)
+    family = generator.info.family
+    tensors, config = generator.export()
+    layout = source_layout(source, family)
+    extra = {"seeingkit.source_layout": layout}
+    if generator.info.weights_sha256:
+        extra["seeingkit.source_sha256"] = generator.info.weights_sha256
+    licence = _licence(source, generator)
+    if licence:
+        extra["licence"] = licence
+    part = target.with_name(f".{target.name}.{os.getpid()}.unchecked")
+    try:
+        write_portable(part, tensors, family, config, **extra)
+        _check_same(generator, _reloaded(part, family, options, config), target)
+        os.replace(part, target)
+    except OSError as error:
+        raise WeightsError(f"{target}: cannot be written ({error.strerror or error})") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return {
+        "source": str(source),
+        "target": str(target),
+        "family": family,
+        "layout": layout,
+        "resolution": generator.info.resolution,
+        "tensors": len(tensors),
+        "parameters": generator.info.parameters,
+        "sha256": file_digest(target, "sha256"),
+    }
+
+
+def _check_target(source: Path, target: Path, force: bool) -> None:
+    if target.suffix != SUFFIX:
+        raise UsageError(f"{target}: name the new file with {SUFFIX} at its end")
+    if not source.exists():
+        raise MissingWeightsError(f"{source}: no such weights file")
+    if target.exists():
+        if target.is_dir() or target.samefile(source):
+            raise UsageError(f"{target}: is {'a folder' if target.is_dir() else 'the source'}")
+        if not force:
+            raise UsageError(f"{target}: exists; --force replaces it")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent}: no such folder")
+
+
+def _licence(source: Path, generator: Sampler) -> str | None:
+    """Of the registered weights, if the source lies in their place, else what the file says."""
+    for spec in registry().specs("weights"):
+        if isinstance(spec, WeightsSpec) and not spec.files[0].resource:
+            folder = weights_folder(spec)
+            if source.absolute() in (folder, *(folder / file.name for file in spec.files)):
+                return spec.licence
+    return None if generator.info.licence == "unknown" else generator.info.licence
+
+
+def _reloaded(
+    path: Path, family: str, options: Mapping[str, Any], config: Mapping[str, Any]
+) -> Sampler:
+    """The written file, loaded as its user will: what its config holds need not be said again."""
+    wanted = {name: value for name, value in options.items() if name not in config}
+    return load_generator(family, weights=path, **wanted)
+
+
+def _check_same(first: Sampler, second: Sampler, target: Path) -> None:
+    a, b = _image(first), _image(second)
+    if a.shape != b.shape or not torch.equal(a, b):
+        gap = float((a - b).abs().max()) if a.shape == b.shape else float("inf")
+        raise ModelError(
+            f"{target}: not written, its image of seed 0 differs by {gap:.3g} from the source's; "
+            f"please report this with the layout of the source"
+        )
+
+
+def _image(generator: Sampler) -> Tensor:
+    labels = [0] if generator.info.class_names else None
+    try:
+        with torch.inference_mode():
+            return generator(generator.latents([0], seed=0, labels=labels))
+    except SeeingkitError:
+        raise
+    except RuntimeError as error:
+        raise ModelError(
+            f"{generator.info.family}: cannot draw an image ({str(error).splitlines()[0]})"
+        ) from error

@@ -1,0 +1,306 @@
+"""Fetches one published file, so that it appears whole and right, or not at all.
+
+Guarantees: bytes go to ``<name>.part`` beside the target; an interrupted download continues where
+it stopped, if the server still has the same file (ETag, Last-Modified, length); size and hash are
+checked before the rename; a file with another hash is deleted; two processes never write the same
+part. Errors are one line with the address, the hash and the folder for fetching by hand.
+
+Own code over the standard library: pooch, the usual choice, cannot continue a download, and the
+files here reach gigabytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ..errors import CorruptFileError, MissingWeightsError, WeightsError
+from ..progress import progress_bar
+from ..specs import WeightFile
+from .connections import (
+    BrokenOffError,
+    RefusedError,
+    UnreachableError,
+    host_of,
+    open_url,
+    read_some,
+)
+from .consent import allowed, readable_size
+from .hashes import difference, published
+from .locks import lock_for
+from .members import wrapping
+from .partials import Partial, rest_of, version_of
+
+_BLOCK = 1 << 18
+_ATTEMPTS = 4  # attempts in a row that get no further
+_FURTHER = 1 << 20  # bytes that count as getting further
+PAUSE = 0.5  # seconds before the second attempt; doubles
+_MEGA = 1_000_000
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def offline() -> bool:
+    """Whether ``SEEINGKIT_OFFLINE`` forbids the network."""
+    return os.environ.get("SEEINGKIT_OFFLINE", "") not in ("", "0")
+
+
+def download(file: WeightFile, target: Path, what: str) -> None:
+    """Fetch a file to its place; returns when it is there and its published hash was right.
+
+    Args:
+        file: address, mirrors, size, hashes.
+        target: where it goes; its folder is made.
+        what: whose file it is, for messages, such as ``progan:church``.
+
+    Raises:
+        MissingWeightsError: it cannot be had (offline, no connection, refused, declined).
+        CorruptFileError: what came is not the published file; it was deleted.
+        WeightsError: no room, or the folder cannot be written.
+    """
+    if offline():
+        raise MissingWeightsError(by_hand(file, target, what, "SEEINGKIT_OFFLINE is set"))
+    if not file.url:
+        raise MissingWeightsError(by_hand(file, target, what, "it is published nowhere"))
+
+    def waiting() -> None:
+        _say(f"{what}: another process is fetching {file.name}; waiting for it")
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with lock_for(target, waiting):
+            if not target.is_file():  # or else the other process has just finished
+                _Download(file, target, what).run()
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise WeightsError(_full(file, target, what, None)) from error
+        raise WeightsError(
+            f"{what}: cannot write to {target.parent} ({error.strerror or error}); "
+            "SEEINGKIT_CACHE names another folder"
+        ) from error
+
+
+def by_hand(file: WeightFile, target: Path, what: str, reason: str) -> str:
+    """What to do when a file cannot be fetched: address, hash, folder."""
+    where = f"get it from {file.url} ({published(file)}) and " if file.url else ""
+    archive = wrapping(file)
+    if archive is not None:
+        where = f"get it out of the zip {archive.file.url} ({published(file)}) and "
+    return (
+        f"{what}: {file.name} is not on this machine ({reason}); {where}put it in {target.parent}"
+    )
+
+
+class _Download:
+    """One file on its way."""
+
+    def __init__(self, file: WeightFile, target: Path, what: str) -> None:
+        self.file, self.target, self.what = file, target, what
+        self.partial = Partial(target)
+        self.settled = False  # announced, and allowed
+
+    def run(self) -> None:
+        """Try the addresses in turn, check what came, and rename it."""
+        assert self.file.url is not None
+        reasons: list[str] = []
+        wrong: str | None = None
+        for url in dict.fromkeys((self.file.url, *self.file.mirrors)):
+            try:
+                wrong = self._get_right(url)
+            except (UnreachableError, RefusedError, BrokenOffError) as error:
+                reasons.append(str(error))
+                continue
+            if wrong is None:
+                self.partial.finish(self.target)
+                return
+        if wrong is not None:
+            raise CorruptFileError(
+                f"{self.what}: what came for {self.file.name} is not the published file: {wrong}; "
+                f"it was deleted; try again, or get it from {self.file.url} "
+                f"({published(self.file)}) and put it in {self.target.parent}"
+            )
+        kept = len(self.partial)
+        if kept:
+            reasons.append(f"the {readable_size(kept)} that came are kept for the next attempt")
+        raise MissingWeightsError(
+            by_hand(self.file, self.target, self.what, "; ".join(dict.fromkeys(reasons)))
+        )
+
+    # -------------------------------------------------------------------------------- one address
+
+    def _get_right(self, url: str) -> str | None:
+        """Fetch and check; None or what is wrong with the file, which was then deleted."""
+        resumed = len(self.partial) > 0
+        self._get(url)
+        wrong = self._wrong()
+        if wrong and resumed:  # the two halves may have been of different files
+            self.partial.drop()
+            self._get(url)
+            wrong = self._wrong()
+        if wrong:
+            self.partial.drop()
+        return wrong
+
+    def _wrong(self) -> str | None:
+        with self.partial.path.open("rb") as stream:
+            head = stream.read(512).lstrip().lower()
+        if head.startswith((b"<!doctype html", b"<html")) and not self._wants_html():
+            return "it is a web page"
+        return difference(self.partial.path, self.file, remember=False)[0]
+
+    def _get(self, url: str) -> None:
+        """Fill the part, continuing as often as it gets further.
+
+        Raises:
+            UnreachableError, RefusedError, BrokenOffError: it cannot be filled from this address.
+        """
+        furthest, attempt = len(self.partial), 0
+        while True:
+            try:
+                self._attempt(url)
+                return
+            except BrokenOffError:
+                reached = len(self.partial)
+                attempt = 0 if reached >= furthest + _FURTHER else attempt + 1
+                furthest = max(furthest, reached)
+                if attempt >= _ATTEMPTS:
+                    raise
+                time.sleep(PAUSE * 2**attempt)
+
+    def _attempt(self, url: str) -> None:
+        known = self.partial.version(url)
+        start = len(self.partial) if known else 0
+        headers = {}
+        if known:
+            headers["Range"] = f"bytes={start}-"
+            if known.validator:
+                headers["If-Range"] = known.validator
+        try:
+            response = open_url(url, headers)
+        except RefusedError as error:
+            if error.status != 416 or known is None:
+                raise
+            if known.total == start:  # nothing is left to fetch: all of it is here
+                return
+            self.partial.drop()
+            raise BrokenOffError("the file changed on the server") from error
+        with contextlib.closing(response):
+            if response.status == 206:
+                version = rest_of(known, response.headers, start) if known else None
+                if version is None:
+                    self.partial.drop()
+                    raise BrokenOffError("the file changed on the server")
+            else:
+                start, version = 0, version_of(response.headers, url)
+            self._refuse_pages(response)
+            self._check_size(version.total)
+            self._settle(version.total, url, start)
+            self._check_room(version.total, start)
+            if not start:
+                self.partial.drop()  # before the note: old bytes never get a new description
+            self.partial.begin(version)
+            self._receive(response, start, version.total)
+
+    # ------------------------------------------------------------------------------------ checks
+
+    def _wants_html(self) -> bool:
+        return self.file.name.endswith((".html", ".htm"))
+
+    def _refuse_pages(self, response: Any) -> None:
+        """Servers send a page where they want a click: a login, a warning, a quota."""
+        if response.headers.get_content_type() == "text/html" and not self._wants_html():
+            raise RefusedError(f"{host_of(response.url)} sent a web page instead of the file")
+
+    def _check_size(self, total: int | None) -> None:
+        if None not in (total, self.file.size) and total != self.file.size:
+            raise RefusedError(
+                f"the server's file has {total} bytes, the published one {self.file.size}"
+            )
+
+    def _settle(self, total: int | None, url: str, start: int) -> None:
+        """Say what is about to happen, and ask if it is large; once."""
+        if self.settled:
+            return
+        size = readable_size(total)
+        line = f"{self.file.name} ({size}) from {host_of(url)} into {self.target.parent}"
+        if not allowed(f"{self.what}: fetch {line}?", total):
+            raise MissingWeightsError(
+                by_hand(self.file, self.target, self.what, "fetching it was declined")
+            )
+        done = f", continuing at {readable_size(start)}" if start else ""
+        _say(f"fetching {line}{done}")
+        self.settled = True
+
+    def _check_room(self, total: int | None, start: int) -> None:
+        if total is None:
+            return
+        free = shutil.disk_usage(self.target.parent).free
+        if free < total - start:
+            raise WeightsError(_full(self.file, self.target, self.what, total - start))
+
+    # ------------------------------------------------------------------------------------- bytes
+
+    def _receive(self, response: Any, start: int, total: int | None) -> None:
+        done = start
+        with (
+            self.partial.path.open("ab" if start else "wb") as stream,
+            _bar(self.file.name, total, start) as bar,
+        ):
+            while total is None or done < total:
+                most = _BLOCK if total is None else min(_BLOCK, total - done)
+                block = read_some(response, most)
+                if not block:
+                    break
+                stream.write(block)
+                done += len(block)
+                bar(len(block))
+                if self.file.size is not None and done > self.file.size:
+                    raise RefusedError(f"the server sends more than {self.file.size} bytes")
+            stream.flush()
+            os.fsync(stream.fileno())
+        if total is not None and done < total:
+            raise BrokenOffError(
+                f"the connection ended after {readable_size(done)} of {readable_size(total)}"
+            )
+
+
+def _full(file: WeightFile, target: Path, what: str, needed: int | None) -> str:
+    try:
+        free = f"{readable_size(shutil.disk_usage(target.parent).free)} are free"
+    except OSError:
+        free = "there is no room"
+    wants = f"needs {readable_size(needed)} more" if needed else "does not fit"
+    return (
+        f"{what}: {file.name} {wants}, but {free} in {target.parent}; make room and repeat (what "
+        "came is kept), or set SEEINGKIT_CACHE to a folder on another disk"
+    )
+
+
+@contextlib.contextmanager
+def _bar(name: str, total: int | None, start: int) -> Any:
+    """A function that counts bytes on a bar of megabytes; no bar where the end is unknown."""
+    if total is None:
+        yield lambda count: None
+        return
+    with progress_bar(name, math.ceil(total / _MEGA), "MB") as bar:
+        done = start
+        bar.advance(start // _MEGA, resumed=True)
+
+        def count(more: int) -> None:
+            nonlocal done
+            before, done = done // _MEGA, done + more
+            after = math.ceil(done / _MEGA) if done == total else done // _MEGA
+            if after > before:
+                bar.advance(after - before)
+
+        yield count
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

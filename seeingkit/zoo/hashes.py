@@ -1,0 +1,166 @@
+"""Whether a file is the published one.
+
+Guarantees: everything that was published of a file (size, SHA-256, its first digits, MD5) is
+checked. Where no full SHA-256 was published, the one found on first use is written to
+``<name>.sha256`` beside the file, in the format of ``sha256sum``, and checked ever after: trust on
+first use. A file that was hashed is not read again until its size, times or inode change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from ..errors import CorruptFileError, WeightsError
+from ..specs import WeightFile
+
+_BLOCK = 1 << 20
+
+
+def published(file: WeightFile) -> str:
+    """What was published of a file's content, for people: ``sha256 begins 7e701dd5``."""
+    if file.sha256:
+        return f"sha256 {file.sha256}"
+    found = []
+    if file.sha256_prefix:
+        found.append(f"sha256 begins {file.sha256_prefix}")
+    if file.md5:
+        found.append(f"md5 {file.md5}")
+    return ", ".join(found) or "no published hash"
+
+
+def difference(path: Path, file: WeightFile, *, remember: bool = True) -> tuple[str | None, str]:
+    """How a file differs from what was published of it, and its SHA-256.
+
+    Args:
+        path: the file.
+        file: what was published of it.
+        remember: whether hashes are remembered in the cache, and taken from there.
+
+    Returns:
+        (None or what is wrong, sha256 in hex; empty if the size alone told).
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        if file.size is not None and size != file.size:
+            return f"it has {size} bytes, published are {file.size}", ""
+        digest = _digest if remember else file_digest
+        sha256 = digest(path, "sha256")
+        if file.sha256 and sha256 != file.sha256:
+            return f"sha256 is {sha256[:16]}…, published is {file.sha256[:16]}…", sha256
+        if file.sha256_prefix and not sha256.startswith(file.sha256_prefix):
+            return f"sha256 is {sha256[:16]}…, published is {file.sha256_prefix}…", sha256
+        if file.md5:
+            md5 = digest(path, "md5")
+            if md5 != file.md5:
+                return f"md5 is {md5}, published is {file.md5}", sha256
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return None, sha256
+
+
+def verify_file(path: Path, file: WeightFile, what: str) -> str:
+    """Check a file that is in its place; the first time, record its hash if none was published.
+
+    Args:
+        path: where it is.
+        file: what was published of it.
+        what: whose file it is, for messages.
+
+    Returns:
+        its SHA-256.
+
+    Raises:
+        CorruptFileError: it is not the published file, or not the one of the first use.
+    """
+    wrong, sha256 = difference(path, file)
+    if wrong:
+        raise CorruptFileError(
+            f"{path}: this is not {what}: {wrong}; delete the file and get it again"
+        )
+    if file.sha256 or file.resource:
+        return sha256
+    record = record_path(path)
+    known = _recorded(record)
+    if known is None:
+        kept = _write_record(record, sha256, path.name)
+        print(
+            f"{what}: {published(file)} for {path.name}; its sha256 {sha256} "
+            + (f"is checked from now on ({record})" if kept else f"cannot be kept in {record}"),
+            file=sys.stderr,
+        )
+    elif known != sha256:
+        raise CorruptFileError(
+            f"{path}: this is not the file of its first use: sha256 is {sha256[:16]}…, "
+            f"{record.name} says {known[:16]}…; delete the file and get it again, or delete "
+            f"{record.name} if the change was meant"
+        )
+    return sha256
+
+
+def record_path(path: Path) -> Path:
+    """Where the SHA-256 of a file's first use is written."""
+    return path.with_name(path.name + ".sha256")
+
+
+def _recorded(record: Path) -> str | None:
+    try:
+        text = record.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorruptFileError(f"{record}: cannot be read; delete it ({error})") from error
+    found = re.match(r"([0-9a-fA-F]{64})\b", text)
+    if not found:
+        raise CorruptFileError(f"{record}: holds no SHA-256; delete it")
+    return found[1].lower()
+
+
+def _write_record(record: Path, sha256: str, name: str) -> bool:
+    """Whether it could be written: a shared cache may be read-only."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=record.parent, prefix=".", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(f"{sha256}  {name}\n")
+            os.replace(temporary, record)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError:
+        return False
+    return True
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    """Hash of a file's content, remembered in the cache by size, times and inode."""
+    from ..sources.digests import DigestStore, file_stamp  # comes with the sources, and torch
+
+    store, stamp = DigestStore(path.parent), file_stamp(path)
+    item = f"{algorithm}:{path.name}"
+    known = store.get(item, stamp) if stamp else None
+    if known is not None:
+        return known
+    found = file_digest(path, algorithm)
+    if stamp and stamp == file_stamp(path):
+        store.put(item, stamp, found)
+        store.save()
+    return found
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """Hash of a file's content in lower-case hex, read now."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

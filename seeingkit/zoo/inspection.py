@@ -1,0 +1,131 @@
+"""What a weights file is and holds, told without running any of it.
+
+Guarantees: the file goes through ``seeingkit.weights.read_checkpoint``, which builds data only; the
+families are asked by their recognisers; a file that no family can load is described all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from torch import Tensor
+
+from ..errors import SeeingkitError
+from ..recognition import claims_of, weights_file
+from ..registry import registry
+from ..specs import GanSpec
+from ..weights import Checkpoint, Inert, read_checkpoint
+
+_DEEPEST = 200  # levels of nesting followed; no real file has more than about ten
+
+
+def inspect_file(path: str | Path) -> dict[str, Any]:
+    """Everything ``seeingkit weights inspect`` says, JSON-able.
+
+    Returns:
+        file, bytes, sha256, container, metadata; families (family and layout of each that
+        recognises it); loads ("yes", or why not) and, where it loads, config, resolution and
+        parameters; tensors (name, shape, dtype of each) and values, how many numbers they hold.
+
+    Raises:
+        WeightsError: the file is missing, unsafe or damaged.
+    """
+    path = Path(path)
+    file = weights_file(path)
+    checkpoint = read_checkpoint(file)
+    specs = [s for s in registry().specs("gan") if isinstance(s, GanSpec) and s.recognise]
+    claims = claims_of(checkpoint, specs)
+    tensors = list(tensors_in(checkpoint.content))
+    return {
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "sha256": checkpoint.sha256,
+        "container": checkpoint.container,
+        "metadata": checkpoint.metadata,
+        "families": [{"family": c.spec.name, "layout": c.layout} for c in claims],
+        **_as_loaded(path, [c.spec.name for c in claims]),
+        "tensors": [
+            {"name": name, "shape": list(tensor.shape), "dtype": _dtype(tensor)}
+            for name, tensor in tensors
+        ],
+        "values": sum(int(np.prod(tensor.shape)) for _, tensor in tensors),
+    }
+
+
+def _as_loaded(path: Path, families: list[str]) -> dict[str, Any]:
+    """What the family makes of the file with its own defaults."""
+    from ..loading import load_generator
+
+    nothing: dict[str, Any] = {"config": None, "resolution": None, "parameters": None}
+    if len(families) != 1:
+        return {"loads": "no: no one family reads it", **nothing}
+    try:
+        generator = load_generator(families[0], weights=path)
+    except SeeingkitError as error:
+        return {"loads": f"no: {error}", **nothing}
+    config = getattr(generator, "config", None)
+    return {
+        "loads": "yes",
+        "config": None if config is None else dict(config),
+        "resolution": generator.info.resolution,
+        "parameters": generator.info.parameters,
+    }
+
+
+def tensors_in(content: Any) -> Iterator[tuple[str, Tensor | np.ndarray[Any, Any]]]:
+    """Every tensor and array of a checkpoint's tree with its path, in the order of the file.
+
+    ``{"g_ema": {"conv.weight": t}}`` gives ``g_ema.conv.weight``; list items are numbered; a list
+    of (name, array) pairs, as TensorFlow networks store their variables, gives those names; what an
+    ``Inert`` object held stands under the object's own path.
+    """
+    pending: list[tuple[str, Any, int]] = [("", content, 0)]
+    while pending:
+        where, node, depth = pending.pop()
+        if isinstance(node, (Tensor, np.ndarray)):
+            yield where or "(the file)", node
+        elif depth < _DEEPEST:
+            children = [(_join(where, key), child, depth + 1) for key, child in _children(node)]
+            pending.extend(reversed(children))
+
+
+def _children(node: Any) -> list[tuple[str, Any]]:
+    if isinstance(node, dict):
+        return [(str(key), child) for key, child in node.items()]
+    if isinstance(node, Inert):
+        state = node.state
+        inside = _children(state) if isinstance(state, (dict, list, tuple)) else [("", state)]
+        return [*((str(k), child) for k, child in enumerate(node.args)), *inside]
+    if isinstance(node, (list, tuple)):
+        if _is_named(node):
+            return [(item[0], item[1]) for item in node]
+        return [(str(k), child) for k, child in enumerate(node)]
+    return []
+
+
+def _is_named(node: Any) -> bool:
+    """Whether a list holds (name, value) pairs, arrays among them."""
+    pairs = all(
+        isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str)
+        for item in node
+    )
+    return pairs and any(isinstance(item[1], (Tensor, np.ndarray)) for item in node)
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where and key else where or key
+
+
+def _dtype(tensor: Tensor | np.ndarray[Any, Any]) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def source_layout(path: Path, family: str) -> str:
+    """The layout that a family recognises a file by, or ``unknown``."""
+    checkpoint: Checkpoint = read_checkpoint(weights_file(path))
+    spec = cast("GanSpec", registry().resolve("gan", family))
+    claims = claims_of(checkpoint, [spec]) if spec.recognise else []
+    return claims[0].layout if claims else "unknown"

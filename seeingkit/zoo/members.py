@@ -1,0 +1,76 @@
+"""A published file that lies inside a published zip archive: ``https://…/x.zip#member=G_ema.pth``.
+
+Guarantees: only that one member is unpacked, under the name of our own record, whole or not at
+all, with its checksum checked and no more bytes than the archive declares for it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urldefrag
+
+from ..errors import CorruptFileError
+from ..specs import WeightFile
+
+LARGEST = 1 << 35
+"""Bytes a member may have: 32 GiB, far above any published network."""
+
+
+@dataclass(frozen=True)
+class Wrapping:
+    """The archive that holds a published file.
+
+    Attributes:
+        file: the archive, as something to fetch.
+        member: the file's name in it, without folders.
+    """
+
+    file: WeightFile
+    member: str
+
+
+def wrapping(file: WeightFile) -> Wrapping | None:
+    """The archive that a file's URL names, or None for a file published as such."""
+    url, fragment = urldefrag(file.url or "")
+    member = parse_qs(fragment).get("member", [""])[0]
+    if not member:
+        return None
+    return Wrapping(WeightFile(name=f"{file.name}.zip", url=url), member)
+
+
+def unpack_member(archive: Path, member: str, target: Path, what: str) -> None:
+    """Write one member of an archive to ``target`` and delete the archive.
+
+    Raises:
+        CorruptFileError: not a zip archive, or the member is missing, ambiguous or damaged.
+        OSError: it cannot be written.
+    """
+    temporary = target.with_name(target.name + ".unpacking")
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            found = [
+                m
+                for m in opened.infolist()
+                if not m.is_dir() and m.filename.replace("\\", "/").rpartition("/")[2] == member
+            ]
+            if len(found) != 1:
+                names = ", ".join(m.filename for m in opened.infolist()[:5]) or "nothing"
+                raise CorruptFileError(
+                    f"{what}: {archive} has {len(found)} files called {member} (it holds {names})"
+                )
+            if found[0].file_size > LARGEST:
+                raise CorruptFileError(f"{what}: {member} in {archive} claims to be too large")
+            with opened.open(found[0]) as source, temporary.open("wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+        temporary.replace(target)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise CorruptFileError(
+            f"{what}: {archive} is not an archive that can be unpacked ({error}); delete it"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    archive.unlink(missing_ok=True)

