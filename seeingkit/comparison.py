@@ -212,6 +212,12 @@ def source_record(tally: Tally, name: str) -> SourceRecord:
 
 def _warnings(real: Tally, generated: Tally) -> list[str]:
     found = []
+    for side, tally in (("real", real), ("generated", generated)):
+        if tally.record.get("source", {}).get("counted"):
+            found.append(
+                f"The {side} areas were counted elsewhere: that this segmenter counted them is "
+                "known from the names of its labels alone."
+            )
     if len(real) != len(generated):
         found.append(
             f"The sides differ in size ({len(real)} real, {len(generated)} generated); "

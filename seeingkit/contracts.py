@@ -18,14 +18,17 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from .errors import ImageError, UnknownNameError, UsageError
+from .errors import ImageError, SourceError, UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from .tallies import Tally
 
 Latent = Mapping[str, Tensor]
 """Batch-first: ``{"z": (N, D)}``, plus ``{"label": (N,)}`` int64 if the model is conditional."""
@@ -460,11 +463,14 @@ class ImageSource(ABC):
         name: for people.
         ids: one stable string per image; the same for the same content on every machine.
         fingerprint: hash of everything that changes the pixels (content, preset, options).
+        counted: the areas of classes were counted elsewhere and no picture can be read; then
+            ``stored_tally`` gives them.
     """
 
     name: str
     ids: Sequence[str]
     fingerprint: str
+    counted: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -493,6 +499,15 @@ class ImageSource(ABC):
             except ImageError as error:
                 skipped.append(Skipped(error.item, error.reason))
         return (torch.cat(images) if images else None), good, skipped
+
+    def stored_tally(self, vocabulary: Vocabulary) -> Tally:
+        """The areas of a source that was counted elsewhere.
+
+        Raises:
+            SourceError: this source has pictures; tally them.
+            TallyError: the areas are not of this vocabulary.
+        """
+        raise SourceError(f"{self.name} has pictures; tally them")
 
     def describe(self) -> dict[str, Any]:
         """What a report says of this source."""

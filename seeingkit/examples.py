@@ -46,6 +46,8 @@ def fill_gallery(
 
     def examples(index: int, side: Side) -> tuple[GalleryImage, ...]:
         tally, source = sides[side]
+        if source.counted:
+            return ()
         areas = tally.sparse_percent(0)[:, [index]].toarray().ravel()
         images = []
         for row in pick_examples(areas, seed=seed, side=side):

@@ -98,6 +98,9 @@ def invert_omitted(
     if not isinstance(sampler, Generator):
         reason = "the generated side is no generator that can be cut, so no photo was inverted"
         return StageResult(InversionSettings(preset=_preset_name(chosen)), warnings=[reason])
+    if comparison.real.record.get("source", {}).get("counted"):
+        reason = "the real images were counted elsewhere, so there are no photos to invert"
+        return StageResult(InversionSettings(preset=_preset_name(chosen)), warnings=[reason])
     known = photo_classes(sampler, comparison.real.ids)
     if sampler.info.class_names and chosen.label is None and known is None:
         reason = (

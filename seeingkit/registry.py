@@ -202,18 +202,17 @@ class Registry:
     def weights_for(self, family: str, domain: str | None = None) -> list[WeightsSpec]:
         """Registered weights of a family, optionally of one domain (data set name or alias).
 
-        The best come first: by rank, then by name.
+        They come in the order of their names: the best are called by their domain alone.
         """
         names = {domain}
         if domain is not None and ("data", domain) in self._specs:
             spec = self._specs["data", domain]
             names |= {spec.name, *spec.aliases}
-        found = [
+        return [
             spec
             for spec in cast("list[WeightsSpec]", self.specs("weights"))
             if spec.family == family and (domain is None or names & set(spec.domains))
         ]
-        return sorted(found, key=lambda spec: (spec.rank, spec.full_name))
 
 
 def _names(value: str | None) -> set[str]:

@@ -206,7 +206,6 @@ class WeightsSpec(Spec):
         domains: data sets they were trained on; ``--data`` finds them by this.
         files: one or more files; with several, the target gets their folder.
         options: option values these weights imply; the user's own options win.
-        rank: place in the order of preference among weights of one family and domain, lower first.
     """
 
     family: str
@@ -214,7 +213,6 @@ class WeightsSpec(Spec):
     domains: tuple[str, ...] = ()
     files: tuple[WeightFile, ...]
     options: dict[str, object] = Field(default_factory=dict)
-    rank: int = 100
 
     @property
     def full_name(self) -> str:

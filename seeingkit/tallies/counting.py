@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,6 +64,10 @@ def tally(
     source = narrowed(source, n, seed)
     if len(source) == 0:
         raise TallyError(f"{source.name}: there are no images to tally")
+    if source.counted:
+        found = source.stored_tally(segmenter.vocabulary)
+        about = {"segmenter": segmenter.info.model_dump(mode="json")}
+        return replace(found, record={**about, **found.record})
     if batch_size < 1:
         raise UsageError(f"the batch size must be at least 1, not {batch_size}")
     store = store if isinstance(store, ChunkStore) else ChunkStore(store or default_store())

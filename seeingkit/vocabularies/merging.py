@@ -1,0 +1,305 @@
+"""Labels merged into the classes of a class list: in tallies, in label maps, in a segmenter.
+
+Guarantees that merging is exact (whole numbers stay whole, no pixel is counted twice, an image's
+pixels stay its pixels), that merging step by step equals merging at once, and that the coarse
+vocabulary depends on the names alone, so that two segmenters merged by the same list compare.
+
+How a name finds its labels: the whole name of a label, else the first of a label's synonyms
+("person, individual"), else any synonym; always regardless of case, hyphens and underscores. A name
+with a category in front ("material: glass") means labels of that category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from ..contracts import Label, Segmenter, SegmenterInfo, Vocabulary
+from ..errors import TallyError, UnknownNameError, UsageError
+from ..tallies import Tally
+from .classmap import NOTHING, OTHER, ClassMap, normalised, synonyms
+
+DROPPED = -1
+"""Class number of a label that is left out."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A class list, worked out for one vocabulary.
+
+    Attributes:
+        classes: the list.
+        fine: the labels before.
+        coarse: the classes after; number 0 is the background where there is one.
+        numbers: class number of each label, ``DROPPED`` for those left out.
+        absent: classes of the list that no label of this vocabulary belongs to. They are not in
+            ``coarse``, so that a class which a segmenter cannot see is never taken for missing.
+    """
+
+    classes: ClassMap
+    fine: Vocabulary
+    coarse: Vocabulary
+    numbers: tuple[int, ...]
+    absent: tuple[str, ...] = ()
+
+    @property
+    def matrix(self) -> sparse.csr_array:
+        """(planes x labels, planes x classes) of zeros and ones, int64: counts times this."""
+        rows, columns = [], []
+        for plane in range(len(self.fine.planes)):
+            for label, number in enumerate(self.numbers):
+                if number != DROPPED:
+                    rows.append(plane * len(self.fine) + label)
+                    columns.append(plane * len(self.coarse) + number)
+        planes = len(self.fine.planes)
+        shape = (planes * len(self.fine), planes * len(self.coarse))
+        return sparse.csr_array((np.ones(len(rows), np.int64), (rows, columns)), shape=shape)
+
+    def label_maps(self, maps: Tensor) -> Tensor:
+        """Label maps of any shape, int64, as class maps; what is dropped becomes 0 ("-")."""
+        table = torch.tensor(self.numbers, dtype=torch.int64, device=maps.device).clamp(min=0)
+        return table[maps]
+
+
+def merge_into(classes: ClassMap, vocabulary: Vocabulary) -> Merge:
+    """Work a class list out for a vocabulary.
+
+    Raises:
+        UnknownNameError: the list names a label that the vocabulary lacks (lists near ones), unless
+            the list allows it.
+        UsageError: a label falls into two classes, is in none where that is an error, or no class
+            has any label here.
+    """
+    finder = _Finder(vocabulary)
+    owner: dict[int, str] = {}
+    for name, members in classes.classes.items():
+        for member in members:
+            found = finder.labels(classes.names(member))
+            if not found and classes.missing == "error":
+                where = f"label (class {name!r} of the class list {classes.name!r})"
+                raise UnknownNameError(where, member, vocabulary.names)
+            for label in found:
+                if owner.setdefault(label, name) != name:
+                    raise UsageError(
+                        f"class list {classes.name!r}: label {vocabulary.names[label]!r} is in the "
+                        f"classes {owner[label]!r} and {name!r}"
+                    )
+    if classes.classes and not owner:
+        shown = ", ".join(repr(name) for name in vocabulary.names[:5])
+        raise UsageError(
+            f"class list {classes.name!r}: no class has a label of this segmenter, which knows "
+            f"{shown} …"
+        )
+    free = [label for label in range(len(vocabulary)) if label not in owner]
+    if free and classes.unmapped == "error":
+        shown = ", ".join(repr(vocabulary.names[label]) for label in free[:5])
+        more = f" and {len(free) - 5} more" if len(free) > 5 else ""
+        raise UsageError(f"class list {classes.name!r}: no class has {shown}{more}")
+    return _number(classes, vocabulary, owner, free)
+
+
+def _number(
+    classes: ClassMap, vocabulary: Vocabulary, owner: dict[int, str], free: list[int]
+) -> Merge:
+    present = set(owner.values())
+    empty = classes.empty_class
+    kept: list[int] = []
+    if classes.unmapped == OTHER:
+        owner = {**owner, **dict.fromkeys(free, OTHER)}
+        empty = empty or OTHER
+        present.add(OTHER)
+    elif classes.unmapped == "keep":
+        kept = free
+    ordered = [name for name in classes.classes if name in present and name != empty]
+    if OTHER in present and OTHER not in (*ordered, empty):
+        ordered.append(OTHER)
+    names: list[str] = [] if empty is None else [empty]
+    nothing = vocabulary.has_background and 0 in kept and empty is None
+    if nothing:
+        names.append(vocabulary.names[0])
+        kept = kept[1:]
+    elif classes.unmapped == "drop" and empty is None:
+        names.append(NOTHING)  # where label maps put what is dropped; tallies count nothing there
+    has_background = bool(names)
+    names += ordered
+    for label in kept:
+        if vocabulary.names[label] in names:
+            raise UsageError(
+                f"class list {classes.name!r}: class {vocabulary.names[label]!r} lacks the label "
+                "of that name, which would be kept beside it; list it in a class"
+            )
+    places = {name: number for number, name in enumerate(names)}
+    numbers = [places.get(owner.get(label, ""), DROPPED) for label in range(len(vocabulary))]
+    if nothing:
+        numbers[0] = 0
+    for label in kept:
+        numbers[label] = len(names)
+        names.append(vocabulary.names[label])
+    labels = tuple(Label(name, _category(vocabulary, numbers, k)) for k, name in enumerate(names))
+    return Merge(
+        classes,
+        vocabulary,
+        Vocabulary(labels, vocabulary.planes, has_background),
+        tuple(numbers),
+        tuple(name for name in classes.classes if name not in present and name != empty),
+    )
+
+
+def _category(vocabulary: Vocabulary, numbers: Sequence[int], number: int) -> str:
+    found = {label.category for label, k in zip(vocabulary, numbers, strict=True) if k == number}
+    return found.pop() if len(found) == 1 else "object"
+
+
+class _Finder:
+    """Labels of a vocabulary by name."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.whole: dict[str, list[int]] = {}
+        self.first: dict[str, list[int]] = {}
+        self.any: dict[str, list[int]] = {}
+        for number, label in enumerate(vocabulary):
+            parts = synonyms(label.name)
+            self.whole.setdefault(normalised(label.name), []).append(number)
+            if parts:
+                self.first.setdefault(parts[0], []).append(number)
+            for part in parts:
+                self.any.setdefault(part, []).append(number)
+
+    def labels(self, names: Sequence[str]) -> list[int]:
+        """Numbers of the labels that any of the names means."""
+        found: dict[int, None] = {}
+        for name in names:
+            found.update(dict.fromkeys(self._labels(name)))
+        return list(found)
+
+    def _labels(self, name: str) -> list[int]:
+        wanted = normalised(name)
+        for table in (self.whole, self.first, self.any):
+            if wanted in table:
+                return table[wanted]
+        category, colon, rest = name.partition(":")
+        if not colon:
+            return []
+        category = normalised(category)
+        return [
+            number
+            for number in self._labels(rest.strip())
+            if normalised(self.vocabulary.labels[number].category) == category
+        ]
+
+
+def apply_classes(tally: Tally, classes: ClassMap) -> Tally:
+    """The tally of the classes: each image's counts added up, its pixels unchanged.
+
+    The identity and the record say which class list was applied, so that merged and plain tallies,
+    or tallies merged in different ways, are never compared by accident.
+
+    Raises:
+        UnknownNameError, UsageError: as ``merge_into``.
+    """
+    merge = merge_into(classes, tally.vocabulary)
+    counts = sparse.csr_array(tally.counts @ merge.matrix.astype(tally.counts.dtype))
+    counts.sum_duplicates()
+    counts.eliminate_zeros()
+    identity = tally.identity
+    if identity is not None:
+        steps = [*identity.segmenter.get("classes", ()), classes.identity()]
+        segmenter = {**identity.segmenter, "classes": steps}
+        identity = identity.model_copy(update={"segmenter": segmenter})
+    record = {
+        **tally.record,
+        "class_list": {**classes.identity(), "absent": list(merge.absent)},
+    }
+    return replace(tally, counts=counts, vocabulary=merge.coarse, identity=identity, record=record)
+
+
+def shared_classes(classes: ClassMap, *vocabularies: Vocabulary) -> tuple[ClassMap, list[str]]:
+    """A class list cut down to the classes that all vocabularies have labels for.
+
+    For comparing two segmenters, or a segmenter and true labels: a class that one of them does not
+    know would else look missing. Names that only some of them know are allowed; a name that none
+    knows is an error unless the list allows it.
+
+    Returns:
+        the list, and the names of the classes that were taken out (their labels are then unmapped).
+
+    Raises:
+        UnknownNameError: a name that no vocabulary knows.
+        TallyError: no class is left.
+    """
+    finders = [_Finder(vocabulary) for vocabulary in vocabularies]
+    known = [name for vocabulary in vocabularies for name in vocabulary.names]
+    kept: dict[str, tuple[str, ...]] = {}
+    for name, members in classes.classes.items():
+        found = [[finder.labels(classes.names(member)) for finder in finders] for member in members]
+        for member, places in zip(members, found, strict=True):
+            if not any(places) and classes.missing == "error":
+                where = f"label (class {name!r} of the class list {classes.name!r})"
+                raise UnknownNameError(where, member, known)
+        everywhere = all(any(places[k] for places in found) for k in range(len(finders)))
+        if everywhere or name == classes.empty_class:
+            kept[name] = members
+    if not set(kept) - {classes.empty_class}:
+        raise TallyError(f"class list {classes.name!r}: the vocabularies have no class in common")
+    taken = [name for name in classes.classes if name not in kept]
+    return classes.model_copy(update={"classes": kept, "missing": "allow"}), taken
+
+
+class MappedSegmenter(Segmenter):
+    """A segmenter whose labels are the classes of a class list.
+
+    Its label maps have the vocabulary that ``apply_classes`` gives tallies of the same segmenter.
+
+    Attributes:
+        segmenter: the one that looks at images.
+        merge: how its labels become classes.
+    """
+
+    def __init__(self, segmenter: Segmenter, classes: ClassMap) -> None:
+        self.segmenter = segmenter
+        self.merge = merge_into(classes, segmenter.vocabulary)
+        self.vocabulary = self.merge.coarse
+
+    @property
+    def info(self) -> SegmenterInfo:  # type: ignore[override]
+        """The segmenter's, with the class list among the options."""
+        found = self.segmenter.info
+        options: dict[str, Any] = {**found.options, "classes": self.merge.classes.identity()}
+        return found.model_copy(update={"options": options})
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return self.segmenter.device
+
+    def to(self, device: str | torch.device) -> MappedSegmenter:
+        """Move the network; returns itself."""
+        self.segmenter.to(device)
+        return self
+
+    def segment(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to class maps (N, planes, H', W') int64."""
+        return self.merge.label_maps(self.segmenter.segment(images))
+
+    def score(self, images: Tensor, label: int) -> Tensor:
+        """The scores of the class's labels, summed: (N, H', W') in [0, 1], differentiable.
+
+        Raises:
+            UsageError: no such class.
+        """
+        if not 0 <= label < len(self.vocabulary):
+            raise UsageError(f"no class {label}; there are {len(self.vocabulary)}")
+        members = [k for k, number in enumerate(self.merge.numbers) if max(number, 0) == label]
+        if not members:
+            return self.segmenter.score(images, 0) * 0
+        total = self.segmenter.score(images, members[0])
+        for member in members[1:]:
+            total = total + self.segmenter.score(images, member)
+        return total.clamp(max=1.0)
