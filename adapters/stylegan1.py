@@ -215,7 +215,7 @@ def _noise(checkpoint: Checkpoint, config: StyleGAN1Config, asked: Noise | None)
     if asked is None:
         if config.noise == "none":
             return "none"
-        return "const" if config.stored_noise else "per-sample"
+        return "const" if config.stored_noise else "none"
     if asked != "none" and config.noise == "none":
         raise UsageError(f"{checkpoint.path}: noise={asked}: this network has no noise inputs")
     if asked == "const" and not config.stored_noise:

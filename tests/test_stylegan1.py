@@ -318,7 +318,7 @@ def test_rosinality_saves(save: str, tmp_path: Path) -> None:
     expected = load(tmp_path / "bare.model", options(resolution=32))
     latent = found.latents([0, 1])
     assert torch.equal(found(latent), expected(latent))
-    assert found.info.options["resolution"] == 32 and found.info.options["noise"] == "per-sample"
+    assert found.info.options["resolution"] == 32 and found.info.options["noise"] == "none"
 
 
 def test_a_rosinality_layer_by_hand(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class StyleGAN1Options(Options):
     noise: Literal["const", "none", "per-sample"] | None = Field(
         None,
         description="const: the file's maps; per-sample: drawn from each sample's own z; "
-        "None: const where the file has maps (NVIDIA), else per-sample (rosinality)",
+        "None: const where the file has maps (NVIDIA), else none (rosinality)",
     )
     step: int | None = Field(
         None, ge=0, description="rosinality files do not say it: the side is 4 * 2**step pixels"

@@ -1,0 +1,52 @@
+"""What ``stylegan2`` offers: its options and its spec.
+
+Light: importing this never imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from seeingkit.hooks import Register
+from seeingkit.specs import GanSpec, Options
+
+
+class StyleGAN2Options(Options):
+    """Options of ``stylegan2``. The originals' own defaults are named where they differ."""
+
+    truncation: float = Field(
+        1.0,
+        allow_inf_nan=False,
+        description="psi: w is drawn towards its average; 1: not at all (the TensorFlow files' own "
+        "default is 0.5). Where a file holds no average, 4096 mapped latents stand for it",
+    )
+    cutoff: int | None = Field(
+        None, ge=0, description="truncate only the first so many of the vectors w; None: all"
+    )
+    noise: Literal["const", "none", "per-sample", "rewriting"] | None = Field(
+        None,
+        description="const: the maps in the file; none; per-sample: drawn from the sample's own z; "
+        "rewriting: the one map that davidbau/rewriting gives to a single sample. None: rewriting "
+        "for files of that code's own layout, else const if the file has maps, else none",
+    )
+    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+    classes: str | None = Field(
+        None, description="file of class names, one a line or a JSON list; None: 0, 1, 2, …"
+    )
+
+
+def register(register: Register) -> None:
+    """Register the family."""
+    register(
+        GanSpec(
+            name="stylegan2",
+            summary="StyleGAN2 (Karras et al. 2020) and ADA: NVIDIA's PyTorch and TensorFlow .pkl, "
+            "rosinality and rewriting .pt files",
+            licence="own code, MIT",
+            target="seeingkit_adapters.stylegan2:load",
+            recognise="seeingkit_adapters.stylegan2:recognise",
+            options=StyleGAN2Options,
+        )
+    )
