@@ -431,7 +431,7 @@ def test_noise_belongs_to_the_sample(plain: Path) -> None:
 
 def test_rosinality_noise_is_one_map_a_resolution(tmp_path: Path) -> None:
     torch.save(rosinality(), tmp_path / "g.model")
-    generator = load(tmp_path / "g.model", options(step=2))
+    generator = load(tmp_path / "g.model", options(noise="per-sample", step=2))
     latent = dict(generator.latents([0, 1]))
     seeds = generator.begin(latent).carry["noise_seed"]
     given = {f"noise_r{4 << i}": per_sample(seeds, 2 * i, 4 << i) for i in range(3)}
