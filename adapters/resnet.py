@@ -2,7 +2,8 @@
 
 Guarantees the layer names of the published segmentation encoders (``conv1 bn1 conv2 bn2 conv3 bn3
 layer1..layer4``), the stride of a bottleneck on its 3x3 convolution, and that every width, block
-count and block kind is read from the shapes of the weights: nothing is assumed from a name.
+count, block kind and group count (ResNeXt, Xie et al. 2017) is read from the shapes of the weights:
+nothing is assumed from a name. Dilation leaves no trace in the weights, so it is told.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 BOTTLENECK_EXPANSION = 4
+DILATIONS = {32: (1, 1, 1, 1), 16: (1, 1, 1, 2), 8: (1, 1, 2, 4)}
+"""Dilation of the four stages, by the input pixels to one of the coarsest map."""
 
 
 @dataclass(frozen=True)
@@ -26,36 +29,56 @@ class EncoderLayout:
 
     Attributes:
         stem: channels after each of the three stem convolutions.
-        block: ``basic`` (two 3x3) or ``bottleneck`` (1x1, 3x3, 1x1 with four times the width).
+        block: ``basic`` (two 3x3) or ``bottleneck`` (1x1, 3x3, 1x1 with ``expansion`` times the
+            width).
         widths: inner width of the blocks of each of the four stages.
         depths: number of blocks of each stage.
+        expansion: of a bottleneck; 4, or 2 in ResNeXt.
+        groups: of a bottleneck's 3x3 convolution.
+        step: input pixels to one of the coarsest map: 32, or with dilation in place of the last
+            strides (Yu et al. 2017) 16 or 8.
     """
 
     stem: tuple[int, int, int]
     block: Literal["basic", "bottleneck"]
     widths: tuple[int, int, int, int]
     depths: tuple[int, int, int, int]
+    expansion: int = BOTTLENECK_EXPANSION
+    groups: int = 1
+    step: Literal[8, 16, 32] = 32
 
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of the four feature maps that the encoder gives."""
-        expansion = BOTTLENECK_EXPANSION if self.block == "bottleneck" else 1
+        expansion = self.expansion if self.block == "bottleneck" else 1
         return tuple(width * expansion for width in self.widths)
 
 
-def read_layout(state: Mapping[str, Tensor]) -> EncoderLayout:
+def read_layout(state: Mapping[str, Tensor], step: Literal[8, 16, 32] = 32) -> EncoderLayout:
     """Read the layout from an encoder's weights.
 
     Raises:
         KeyError: names the weight that is missing.
+        ValueError: channels that no such network has.
     """
     stem = tuple(state[f"conv{i}.weight"].shape[0] for i in (1, 2, 3))
     widths = tuple(state[f"{stage}.0.conv1.weight"].shape[0] for stage in STAGES)
     depths = tuple(_count_blocks(state, stage) for stage in STAGES)
-    block: Literal["basic", "bottleneck"] = (
-        "bottleneck" if "layer1.0.conv3.weight" in state else "basic"
+    if "layer1.0.conv3.weight" not in state:
+        return EncoderLayout(stem, "basic", widths, depths, step=step)  # type: ignore[arg-type]
+    inner, grouped = state["layer1.0.conv2.weight"].shape[:2]
+    outputs = state["layer1.0.conv3.weight"].shape[0]
+    if not grouped or inner % grouped or not inner or outputs % inner or not outputs:
+        raise ValueError(f"a bottleneck of {grouped}, {inner} and {outputs} channels")
+    return EncoderLayout(
+        stem,  # type: ignore[arg-type]
+        "bottleneck",
+        widths,  # type: ignore[arg-type]
+        depths,  # type: ignore[arg-type]
+        expansion=outputs // inner,
+        groups=inner // grouped,
+        step=step,
     )
-    return EncoderLayout(stem, block, widths, depths)  # type: ignore[arg-type]
 
 
 def _count_blocks(state: Mapping[str, Tensor], stage: str) -> int:
@@ -65,9 +88,31 @@ def _count_blocks(state: Mapping[str, Tensor], stage: str) -> int:
     return count
 
 
-def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+def conv3x3(
+    inputs: int, outputs: int, stride: int = 1, dilation: int = 1, groups: int = 1
+) -> nn.Conv2d:
     """3x3 convolution that keeps the grid (divided by ``stride``), without bias."""
-    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    return nn.Conv2d(
+        inputs,
+        outputs,
+        3,
+        stride=stride,
+        padding=dilation,
+        dilation=dilation,
+        groups=groups,
+        bias=False,
+    )
+
+
+def entry(stride: int, dilation: int) -> tuple[int, int]:
+    """Stride and dilation of the convolution that a block's stride is on.
+
+    A dilated block gives its stride up, and the convolution that had it is dilated by half as much
+    as the others (semantic-segmentation-pytorch, ``ResnetDilated``).
+    """
+    if dilation == 1 or stride == 1:
+        return (stride if dilation == 1 else 1), dilation
+    return 1, dilation // 2
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -77,15 +122,15 @@ def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Seq
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
+    """Two 3x3 convolutions around a shortcut; with a dilation above 1 the stride is given up."""
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
-        self.conv1 = conv3x3(inputs, width, stride)
+        self.conv1 = conv3x3(inputs, width, *entry(stride, dilation))
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width)
+        self.conv2 = conv3x3(width, width, dilation=dilation)
         self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = _shortcut(inputs, width, stride)
+        self.downsample = _shortcut(inputs, width, stride, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, width, H / stride, W / stride)."""
@@ -96,21 +141,32 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (with the stride) and 1x1 convolutions around a shortcut."""
+    """1x1, 3x3 (with the stride) and 1x1 convolutions around a shortcut.
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    With a dilation above 1 the stride is given up.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        stride: int = 1,
+        dilation: int = 1,
+        expansion: int = BOTTLENECK_EXPANSION,
+        groups: int = 1,
+    ) -> None:
         super().__init__()
-        outputs = width * BOTTLENECK_EXPANSION
+        outputs = width * expansion
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width, stride)
+        self.conv2 = conv3x3(width, width, *entry(stride, dilation), groups)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
-        self.downsample = _shortcut(inputs, outputs, stride)
+        self.downsample = _shortcut(inputs, outputs, stride, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, 4 width, H / stride, W / stride)."""
+        """(N, inputs, H, W) to (N, expansion * width, H / stride, W / stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         x = F.relu(self.bn2(self.conv2(x)), inplace=True)
@@ -118,14 +174,17 @@ class Bottleneck(nn.Module):
         return F.relu(x, inplace=True)
 
 
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
+def _shortcut(inputs: int, outputs: int, stride: int, dilation: int) -> nn.Sequential | None:
     if stride == 1 and inputs == outputs:
         return None
-    return conv_norm(inputs, outputs, 1, stride)
+    return conv_norm(inputs, outputs, 1, entry(stride, dilation)[0])
 
 
 class DeepStemResNet(nn.Module):
-    """Encoder with feature maps at 1/4, 1/8, 1/16 and 1/32 of the input grid."""
+    """Encoder with feature maps at 1/4, 1/8, 1/16 and 1/32 of the input grid.
+
+    None is coarser than 1/``layout.step``.
+    """
 
     def __init__(self, layout: EncoderLayout) -> None:
         super().__init__()
@@ -137,13 +196,16 @@ class DeepStemResNet(nn.Module):
         self.bn2 = nn.BatchNorm2d(second)
         self.conv3 = conv3x3(second, third)
         self.bn3 = nn.BatchNorm2d(third)
-        kind = Bottleneck if layout.block == "bottleneck" else BasicBlock
         inputs = third
-        for index, stage in enumerate(STAGES):
-            blocks = nn.Sequential()
+        for index, (stage, dilation) in enumerate(zip(STAGES, DILATIONS[layout.step], strict=True)):
+            blocks, width = nn.Sequential(), layout.widths[index]
             for block in range(layout.depths[index]):
                 stride = 2 if block == 0 and index > 0 else 1
-                blocks.append(kind(inputs, layout.widths[index], stride))
+                if layout.block == "basic":
+                    blocks.append(BasicBlock(inputs, width, stride, dilation))
+                else:
+                    more = layout.expansion, layout.groups
+                    blocks.append(Bottleneck(inputs, width, stride, dilation, *more))
                 inputs = layout.channels[index]
             self.add_module(stage, blocks)
 

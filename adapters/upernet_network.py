@@ -9,7 +9,7 @@ all levels. Heads that the weights do not have are not built.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,29 +65,79 @@ def read_decoder_layout(state: Mapping[str, Tensor]) -> DecoderLayout:
     return DecoderLayout((*lateral, top), pooled, width, classes)
 
 
-def _conv_norm_relu(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+def conv_norm_relu(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     return conv_norm(inputs, outputs, kernel).append(nn.ReLU(inplace=True))
 
 
-class UPerDecoder(nn.Module):
+class PyramidDecoder(nn.Module):
+    """Pyramid pooling on the coarsest map, then a feature pyramid over all of them.
+
+    Args:
+        inputs: channels of the encoder's four feature maps, finest first.
+        pooled: channels of each pooled branch.
+        width: channels of the pyramid.
+        pooling: makes the pooling to a grid of so many cells a side.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[int],
+        pooled: int,
+        width: int,
+        pooling: Callable[[int], nn.Module],
+    ) -> None:
+        super().__init__()
+        *lateral, top = inputs
+        self.ppm_pooling = nn.ModuleList(pooling(scale) for scale in POOL_SCALES)
+        self.ppm_conv = nn.ModuleList(conv_norm_relu(top, pooled, 1) for _ in POOL_SCALES)
+        self.ppm_last_conv = conv_norm_relu(top + len(POOL_SCALES) * pooled, width, 3)
+        self.fpn_in = nn.ModuleList(conv_norm_relu(channels, width, 1) for channels in lateral)
+        self.fpn_out = nn.ModuleList(
+            nn.Sequential(conv_norm_relu(width, width, 3)) for _ in lateral
+        )
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The coarsest map (N, inputs[-1], h, w) beside its pooled branches: (N, width, h, w)."""
+        branches = [x]
+        for pool, layers in zip(self.ppm_pooling, self.ppm_conv, strict=True):
+            # Bilinear weights sum to 1, so a 1x1 convolution (and its normalisation) may go before
+            # the resizing, where the map is smaller; the ReLU may not.
+            conv, norm, _ = layers.children()
+            small = norm(conv(pool(x)))
+            branches.append(F.relu(resized(small, x.shape[-2:]), inplace=True))
+        out: Tensor = self.ppm_last_conv(torch.cat(branches, 1))
+        return out
+
+    def levels(self, features: Sequence[Tensor], top: Tensor) -> list[Tensor]:
+        """The pyramid, finest first, each (N, width, h, w) on the grid of its feature map.
+
+        Args:
+            features: the encoder's four maps, finest first.
+            top: ``pool`` of the last one.
+        """
+        levels = [top]  # coarsest first
+        for index in reversed(range(len(self.fpn_in))):
+            lateral = self.fpn_in[index](features[index])
+            top = lateral + resized(top, lateral.shape[-2:])
+            levels.append(self.fpn_out[index](top))
+        return levels[::-1]
+
+
+def stack_levels(levels: Sequence[Tensor]) -> Tensor:
+    """All levels on the grid of the first: (N, sum of channels, h, w)."""
+    return torch.cat([resized(x, levels[0].shape[-2:]) for x in levels], 1)
+
+
+class UPerDecoder(PyramidDecoder):
     """Pyramid pooling, feature pyramid and heads."""
 
     def __init__(self, layout: DecoderLayout) -> None:
-        super().__init__()
+        super().__init__(layout.inputs, layout.pooled, layout.width, PrRoIPool)
         self.layout = layout
-        width, top = layout.width, layout.inputs[-1]
-        self.ppm_pooling = nn.ModuleList(PrRoIPool(scale) for scale in POOL_SCALES)
-        self.ppm_conv = nn.ModuleList(_conv_norm_relu(top, layout.pooled, 1) for _ in POOL_SCALES)
-        pyramid = top + len(POOL_SCALES) * layout.pooled
-        self.ppm_last_conv = _conv_norm_relu(pyramid, width, 3)
-        lateral = layout.inputs[:-1]
-        self.fpn_in = nn.ModuleList(_conv_norm_relu(channels, width, 1) for channels in lateral)
-        self.fpn_out = nn.ModuleList(
-            nn.Sequential(_conv_norm_relu(width, width, 3)) for _ in lateral
-        )
-        self.conv_fusion = _conv_norm_relu(len(layout.inputs) * width, width, 3)
+        width = layout.width
+        self.conv_fusion = conv_norm_relu(len(layout.inputs) * width, width, 3)
         for head, classes in layout.classes.items():
-            layers = nn.Sequential(_conv_norm_relu(width, width, 3))
+            layers = nn.Sequential(conv_norm_relu(width, width, 3))
             if head == "scene":
                 layers.append(nn.AdaptiveAvgPool2d(1))
             layers.append(nn.Conv2d(width, classes, 1))
@@ -103,38 +153,21 @@ class UPerDecoder(nn.Module):
         Returns:
             ``scene`` (N, classes, 1, 1); the others (N, classes, h, w) on the finest map's grid.
         """
-        top = self._pooled(features[-1])
+        top = self.pool(features[-1])
         logits = {}
         if "scene" in heads:
             logits["scene"] = self.get_submodule("scene_head")(top)
         if not set(heads) - {"scene"}:
             return logits
-        levels = [top]  # coarsest first
-        for index in reversed(range(len(self.fpn_in))):
-            lateral = self.fpn_in[index](features[index])
-            top = lateral + resized(top, lateral.shape[-2:])
-            levels.append(self.fpn_out[index](top))
-        finest = levels[-1]
+        levels = self.levels(features, top)
         if "material" in heads:
-            logits["material"] = self.get_submodule("material_head")(finest)
+            logits["material"] = self.get_submodule("material_head")(levels[0])
         if "object" in heads or "part" in heads:
-            grid = finest.shape[-2:]
-            fused = self.conv_fusion(torch.cat([resized(x, grid) for x in reversed(levels)], 1))
+            fused = self.conv_fusion(stack_levels(levels))
             for head in ("object", "part"):
                 if head in heads:
                     logits[head] = self.get_submodule(f"{head}_head")(fused)
         return logits
-
-    def _pooled(self, x: Tensor) -> Tensor:
-        branches = [x]
-        for pool, layers in zip(self.ppm_pooling, self.ppm_conv, strict=True):
-            # Bilinear weights sum to 1, so a 1x1 convolution (and its normalisation) may go before
-            # the resizing, where the map is smaller; the ReLU may not.
-            conv, norm, _ = layers.children()
-            small = norm(conv(pool(x)))
-            branches.append(F.relu(resized(small, x.shape[-2:]), inplace=True))
-        out: Tensor = self.ppm_last_conv(torch.cat(branches, 1))
-        return out
 
 
 class UPerNet(nn.Module):
@@ -163,8 +196,8 @@ def build(
         StateMismatchError: names the file and the key that is missing, unexpected, of the wrong
             shape, or NaN.
     """
-    encoder_state = _without_bookkeeping(encoder_state)
-    decoder_state = _without_bookkeeping(decoder_state)
+    encoder_state = without_bookkeeping(encoder_state)
+    decoder_state = without_bookkeeping(decoder_state)
     try:
         with torch.device("meta"):  # no memory before the shapes are checked
             encoder = DeepStemResNet(read_layout(encoder_state))
@@ -186,12 +219,13 @@ def build(
     return UPerNet(encoder, decoder).eval().requires_grad_(False)
 
 
-def _without_bookkeeping(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def without_bookkeeping(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict without what synchronised normalisations leave behind, and counters."""
     return {k: v for k, v in state.items() if k.rpartition(".")[2] not in _BOOKKEEPING}
 
 
 def _fill(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    check_state(path, state, _without_bookkeeping(module.state_dict()))
+    check_state(path, state, without_bookkeeping(module.state_dict()))
     for key, value in state.items():
         if not value.is_floating_point() or not bool(torch.isfinite(value).all()):
             raise StateMismatchError(f"{path}: {key} holds NaN, Inf or no floating-point numbers")

@@ -36,6 +36,8 @@ from .sources.preprocess import find_preset
 from .specs import DataSpec
 from .tallies import ChunkStore, Tally, tally
 from .tallies.counting import narrowed
+from .vocabularies import read_classes
+from .vocabularies.merging import apply_classes, in_classes
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def execute(
     clock = Clock()
     with clock.time("load"):
         segmenter = _segmenter(config)
+        shown = in_classes(segmenter, config.classes)
         generated = open_side(config.generated, config, real=real, generated=True)
         check_cuts(config, generated)
     run = RunDirectory.for_config(config, out)
@@ -155,18 +158,19 @@ def execute(
             seed=config.seed,
             level=config.level,
             permutations=config.permutations,
+            classes=config.classes,
         )
         comparison = _named(comparison, choices)
     if config.inversion.methods:
         with clock.time("invert photos"):
-            found = invert_omitted(config, comparison, generated, segmenter, run.path, store=store)
+            found = invert_omitted(config, comparison, generated, shown, run.path, store=store)
             comparison = with_inversions(comparison, found)
     with clock.time("report"):
         run.write_json("results.json", comparison.to_dict())
         write_classes(run.path / "classes.parquet", comparison.results)
-        write_images(run.path / "images.parquet", real_tally, generated_tally)
-        write_conditions(run.path / "conditions.parquet", generated_tally)
-        fill_gallery(comparison, real, generated, segmenter, seed=config.seed).save(run.path)
+        write_images(run.path / "images.parquet", comparison.real, comparison.generated)
+        write_conditions(run.path / "conditions.parquet", comparison.generated)
+        fill_gallery(comparison, real, generated, shown, seed=config.seed).save(run.path)
     for source in (real, generated):
         source.close()
     manifest = manifest.model_copy(
@@ -190,8 +194,11 @@ def share(config: Config, *, store: ChunkStore | str | Path | None = None) -> No
     generated = open_side(config.generated, config, real=real, generated=True)
     tallies = [_tally(s, segmenter, config, store, s.name) for s in (real, generated)]
     if config.inversion.methods:
-        comparison = compare(*tallies, seed=config.seed, level=config.level, permutations=0)
-        invert_omitted(config, comparison, generated, segmenter, None, store=store)
+        comparison = compare(
+            *tallies, seed=config.seed, level=config.level, permutations=0, classes=config.classes
+        )
+        shown = in_classes(segmenter, config.classes)
+        invert_omitted(config, comparison, generated, shown, None, store=store)
     for source in (real, generated):
         source.close()
 
@@ -200,7 +207,8 @@ def tally_side(config: Config, *, store: ChunkStore | str | Path | None = None) 
     """The tally of ``config.generated`` alone: the command ``tally``."""
     segmenter = _segmenter(config)
     source = open_side(config.generated, config, generated=is_generator(config.generated))
-    return _tally(source, segmenter, config, store, "images")
+    found = _tally(source, segmenter, config, store, "images")
+    return apply_classes(found, read_classes(config.classes)) if config.classes else found
 
 
 # -------------------------------------------------------------------------------------- the steps

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ from .statistics import (
     permutation_p_value,
 )
 from .tallies import Tally
+from .vocabularies import ClassMap, read_classes
+from .vocabularies.merging import apply_classes, shared_classes
 
 PERMUTATIONS = 200
 
@@ -80,6 +83,7 @@ def compare(
     seed: int = 0,
     level: float = 0.05,
     permutations: int = PERMUTATIONS,
+    classes: ClassMap | str | Path | None = None,
     force: bool = False,
 ) -> Comparison:
     """Class by class and as one distance: what do the generated images lack?
@@ -89,11 +93,18 @@ def compare(
         seed: of the floor's splits and the permutations.
         level: false discovery rate of the verdicts.
         permutations: 0 leaves the p-value out.
+        classes: a class list (``read_classes``) that the labels of both are merged into first; so
+            tallies of two segmenters compare, over the classes that both know.
         force: compare although segmenter or preset differ.
 
     Raises:
         TallyError: the tallies do not fit each other.
+        UsageError: the class list does not fit a vocabulary.
     """
+    notes: list[str] = []
+    if classes is not None:
+        force = force or real.vocabulary != generated.vocabulary
+        real, generated, notes = merged(real, generated, classes)
     check_comparable(real, generated, force=force)
     x, y = _rows(real), _rows(generated)
     distance = fsd_of_rows(x, y)
@@ -133,9 +144,27 @@ def compare(
             for side, tally in (("real", real), ("generated", generated))
             for s in tally.skipped
         ],
-        warnings=[*_warnings(real, generated), *few],
+        warnings=[*notes, *_warnings(real, generated), *few],
     )
     return Comparison(real, generated, results)
+
+
+def merged(
+    real: Tally, generated: Tally, classes: ClassMap | str | Path
+) -> tuple[Tally, Tally, list[str]]:
+    """Both tallies over the classes of one list, and what a reader must know of it.
+
+    Raises:
+        UsageError, TallyError: the list does not fit a vocabulary, or they have nothing in common.
+    """
+    chosen = classes if isinstance(classes, ClassMap) else read_classes(classes)
+    notes = []
+    if real.vocabulary != generated.vocabulary:
+        chosen, taken = shared_classes(chosen, real.vocabulary, generated.vocabulary)
+        notes.append("The sides were segmented with different vocabularies, merged into one.")
+        if taken:
+            notes.append(f"Classes that only one side knows were left out: {', '.join(taken)}.")
+    return apply_classes(real, chosen), apply_classes(generated, chosen), notes
 
 
 def check_comparable(real: Tally, generated: Tally, *, force: bool = False) -> None:

@@ -32,6 +32,7 @@ from .sources.several import SeveralSources
 from .specs import InverterSpec, Preset
 from .tallies import ChunkStore
 from .tallies.counting import narrowed
+from .vocabularies.merging import in_classes
 
 if TYPE_CHECKING:
     from .inversion.familiarity import Familiarity
@@ -384,7 +385,7 @@ def _segmenter(
         domain=domain,
         **config.segmenter_options,
     )
-    return model, _record(model.info, choice), []
+    return in_classes(model, config.classes), _record(model.info, choice), []
 
 
 def _familiarity(config: Config, generator: Generator, domain: str | None) -> Familiarity | None:

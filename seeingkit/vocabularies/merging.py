@@ -23,7 +23,7 @@ from torch import Tensor
 from ..contracts import Label, Segmenter, SegmenterInfo, Vocabulary
 from ..errors import TallyError, UnknownNameError, UsageError
 from ..tallies import Tally
-from .classmap import NOTHING, OTHER, ClassMap, normalised, synonyms
+from .classmap import NOTHING, OTHER, ClassMap, normalised, read_classes, synonyms
 
 DROPPED = -1
 """Class number of a label that is left out."""
@@ -303,3 +303,11 @@ class MappedSegmenter(Segmenter):
         for member in members[1:]:
             total = total + self.segmenter.score(images, member)
         return total.clamp(max=1.0)
+
+
+def in_classes(segmenter: Segmenter, classes: str | None) -> Segmenter:
+    """A segmenter as pictures show it: its labels merged by a class list's name, if there is one.
+
+    Images are tallied with its own labels, so that one tally serves any class list.
+    """
+    return segmenter if classes is None else MappedSegmenter(segmenter, read_classes(classes))

@@ -72,7 +72,7 @@ def portable_config(checkpoint: Checkpoint, family: str) -> dict[str, Any] | Non
         return None
     if found != family:
         raise StateMismatchError(
-            f"{checkpoint.path}: written for {found}, not {family}; use --gan {found} or auto"
+            f"{checkpoint.path}: written for {found}, not {family}; load it as {found}"
         )
     try:
         config = json.loads(checkpoint.metadata.get(CONFIG, ""))

@@ -143,7 +143,8 @@ def fill(
             raise StateMismatchError(f"{path}: {key} is {tensor.dtype}, not floating point")
         layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
         value = torch.empty(tensor.shape, dtype=dtype, memory_format=layout).copy_(tensor)
-        module.load_state_dict({key: value}, strict=False, assign=True)
+        owner, _, name = key.rpartition(".")
+        module.get_submodule(owner).load_state_dict({name: value}, strict=False, assign=True)
 
 
 def load_into(module: nn.Module, weights: WeightsFile, **renamed: Tensor) -> None:
