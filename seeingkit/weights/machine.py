@@ -89,7 +89,7 @@ class Reader:
 
     def line(self) -> bytes:
         """The bytes up to the next newline, without it."""
-        parts = []
+        parts: list[bytes] = []
         for start in range(self.position, len(self.data), _WINDOW):
             window = bytes(self.data[start : start + _WINDOW])
             length = window.find(b"\n")
@@ -306,7 +306,7 @@ def _whole(text: str) -> Any:
 def _quoted(text: str) -> str:
     if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
         raise ValueError("a string without quotes")
-    decoded, _ = codecs.escape_decode(text[1:-1].encode("latin-1"))  # type: ignore[attr-defined]
+    decoded, _ = codecs.escape_decode(text[1:-1].encode("latin-1"))
     return str(decoded, "latin-1")
 
 
@@ -390,68 +390,68 @@ def _frame(m: _Machine) -> None:
     m.reader.number("<Q")  # frames are only a hint for buffered reading
 
 
-_OPERATIONS: dict[int, Callable[[_Machine], Any]] = {
-    ord(code) if isinstance(code, str) else code: operation
-    for code, operation in {
-        0x80: lambda m: m.reader.take(1),  # PROTO
-        0x95: _frame,
-        "(": lambda m: m.mark(),
-        "0": _pop,
-        "1": lambda m: m.unmark(),
-        "2": lambda m: m.push(m.top()),
-        "N": lambda m: m.push(None),
-        0x88: lambda m: m.push(True),
-        0x89: lambda m: m.push(False),
-        "I": lambda m: _line(m, _whole),
-        "J": lambda m: m.push(m.reader.number("<i")),
-        "K": lambda m: m.push(m.reader.number("<B")),
-        "M": lambda m: m.push(m.reader.number("<H")),
-        "L": lambda m: _line(m, lambda text: int(text.removesuffix("L"))),
-        0x8A: lambda m: _long(m, m.reader.number("<B")),
-        0x8B: lambda m: _long(m, m.reader.number("<i")),
-        "F": lambda m: _line(m, float),
-        "G": lambda m: m.push(m.reader.number(">d")),
-        "S": lambda m: _line(m, _quoted),
-        "T": lambda m: _old_text(m, m.reader.number("<i")),
-        "U": lambda m: _old_text(m, m.reader.number("<B")),
-        "V": lambda m: _line(m, _unicode),
-        "X": lambda m: _text(m, m.reader.number("<I")),
-        0x8C: lambda m: _text(m, m.reader.number("<B")),
-        0x8D: lambda m: _text(m, m.reader.number("<Q")),
-        "B": lambda m: _bytes(m, m.reader.number("<I")),
-        "C": lambda m: _bytes(m, m.reader.number("<B")),
-        0x8E: lambda m: _bytes(m, m.reader.number("<Q")),
-        0x96: lambda m: _bytes(m, m.reader.number("<Q")),  # BYTEARRAY8
-        "}": lambda m: m.push({}),
-        "d": _dict,
-        "s": _set_item,
-        "u": lambda m: m.set_items(m.unmark()),
-        "]": lambda m: m.push([]),
-        "l": lambda m: m.push(m.unmark()),
-        "a": _append,
-        "e": _extend,
-        ")": lambda m: m.push(()),
-        "t": lambda m: m.push(tuple(m.unmark())),
-        0x85: lambda m: _tuple(m, 1),
-        0x86: lambda m: _tuple(m, 2),
-        0x87: lambda m: _tuple(m, 3),
-        0x8F: lambda m: m.push(set()),
-        0x90: _add,
-        0x91: lambda m: m.push({scalar(item) for item in m.unmark()}),  # FROZENSET
-        "c": _global,
-        0x93: _stack_global,
-        "R": lambda m: m.call(m.pop()),
-        0x81: lambda m: m.call(m.pop()),  # NEWOBJ
-        0x92: _new_with_names,
-        "b": lambda m: m.build(),
-        "p": lambda m: m.put(_index(m)),
-        "q": lambda m: m.put(m.reader.number("<B")),
-        "r": lambda m: m.put(m.reader.number("<I")),
-        "g": lambda m: m.get(_index(m)),
-        "h": lambda m: m.get(m.reader.number("<B")),
-        "j": lambda m: m.get(m.reader.number("<I")),
-        0x94: lambda m: m.put(len(m.memo)),
-        "P": lambda m: _persistent(m, m.reader.line().decode("latin-1")),
-        "Q": lambda m: _persistent(m, m.pop()),
-    }.items()
+_TABLE: dict[int | str, Callable[[_Machine], Any]] = {
+    0x80: lambda m: m.reader.take(1),  # PROTO
+    0x95: _frame,
+    "(": lambda m: m.mark(),
+    "0": _pop,
+    "1": lambda m: m.unmark(),
+    "2": lambda m: m.push(m.top()),
+    "N": lambda m: m.push(None),
+    0x88: lambda m: m.push(True),
+    0x89: lambda m: m.push(False),
+    "I": lambda m: _line(m, _whole),
+    "J": lambda m: m.push(m.reader.number("<i")),
+    "K": lambda m: m.push(m.reader.number("<B")),
+    "M": lambda m: m.push(m.reader.number("<H")),
+    "L": lambda m: _line(m, lambda text: int(text.removesuffix("L"))),
+    0x8A: lambda m: _long(m, m.reader.number("<B")),
+    0x8B: lambda m: _long(m, m.reader.number("<i")),
+    "F": lambda m: _line(m, float),
+    "G": lambda m: m.push(m.reader.number(">d")),
+    "S": lambda m: _line(m, _quoted),
+    "T": lambda m: _old_text(m, m.reader.number("<i")),
+    "U": lambda m: _old_text(m, m.reader.number("<B")),
+    "V": lambda m: _line(m, _unicode),
+    "X": lambda m: _text(m, m.reader.number("<I")),
+    0x8C: lambda m: _text(m, m.reader.number("<B")),
+    0x8D: lambda m: _text(m, m.reader.number("<Q")),
+    "B": lambda m: _bytes(m, m.reader.number("<I")),
+    "C": lambda m: _bytes(m, m.reader.number("<B")),
+    0x8E: lambda m: _bytes(m, m.reader.number("<Q")),
+    0x96: lambda m: _bytes(m, m.reader.number("<Q")),  # BYTEARRAY8
+    "}": lambda m: m.push({}),
+    "d": _dict,
+    "s": _set_item,
+    "u": lambda m: m.set_items(m.unmark()),
+    "]": lambda m: m.push([]),
+    "l": lambda m: m.push(m.unmark()),
+    "a": _append,
+    "e": _extend,
+    ")": lambda m: m.push(()),
+    "t": lambda m: m.push(tuple(m.unmark())),
+    0x85: lambda m: _tuple(m, 1),
+    0x86: lambda m: _tuple(m, 2),
+    0x87: lambda m: _tuple(m, 3),
+    0x8F: lambda m: m.push(set()),
+    0x90: _add,
+    0x91: lambda m: m.push({scalar(item) for item in m.unmark()}),  # FROZENSET
+    "c": _global,
+    0x93: _stack_global,
+    "R": lambda m: m.call(m.pop()),
+    0x81: lambda m: m.call(m.pop()),  # NEWOBJ
+    0x92: _new_with_names,
+    "b": lambda m: m.build(),
+    "p": lambda m: m.put(_index(m)),
+    "q": lambda m: m.put(m.reader.number("<B")),
+    "r": lambda m: m.put(m.reader.number("<I")),
+    "g": lambda m: m.get(_index(m)),
+    "h": lambda m: m.get(m.reader.number("<B")),
+    "j": lambda m: m.get(m.reader.number("<I")),
+    0x94: lambda m: m.put(len(m.memo)),
+    "P": lambda m: _persistent(m, m.reader.line().decode("latin-1")),
+    "Q": lambda m: _persistent(m, m.pop()),
+}
+_OPERATIONS = {
+    ord(code) if isinstance(code, str) else code: operation for code, operation in _TABLE.items()
 }

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from seeingkit_adapters.catalog import UPerNetOptions
+from seeingkit_adapters.catalog.segmenters import UPerNetOptions
 from seeingkit_adapters.resnet import DeepStemResNet, EncoderLayout
 from seeingkit_adapters.upernet import load, prepare
 from seeingkit_adapters.upernet_labels import Hierarchy, read_hierarchy
