@@ -105,7 +105,7 @@ class ConditionalNorm(Norm):
 
         def table() -> nn.Linear | nn.Embedding:
             if config.condition == "class":
-                return nn.Embedding(config.classes, channels)
+                return untrained_embedding(config.classes, channels)
             return nn.Linear(config.condition_dim, channels, bias=False)
 
         self.gain = table()
@@ -114,6 +114,11 @@ class ConditionalNorm(Norm):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """(N, C, h, w) and the condition to (N, C, h, w)."""
         return self.normalise(x, 1 + look_up(self.gain, y), look_up(self.offset, y))
+
+
+def untrained_embedding(classes: int, width: int) -> nn.Embedding:
+    """A table that is filled from a file; its first values are nothing."""
+    return nn.Embedding.from_pretrained(torch.empty(classes, width), freeze=False)
 
 
 def look_up(table: nn.Linear | nn.Embedding, y: Tensor) -> Tensor:
@@ -216,7 +221,7 @@ class BigGANNetwork(nn.Module):
         self.config = config
         chosen = statistics_rows(truncation, config.rows)
         if config.embedding_dim:
-            self.embedding = nn.Embedding(config.classes, config.embedding_dim)
+            self.embedding = untrained_embedding(config.classes, config.embedding_dim)
         channels = config.blocks[0].channels_in
         self.linear = nn.Linear(config.first_dim, channels * config.bottom**2)
         kinds = {"residual": Residual, "bottleneck": Bottleneck}

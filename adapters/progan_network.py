@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .initial import normal
+
 PIXEL_NORM_EPSILON = 1e-8
 LEAK = 0.2
 
@@ -59,7 +61,7 @@ class Layer(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=False)
         self.wscale = ChannelBias(channels_out)
-        nn.init.normal_(self.conv.weight)
+        self.conv.weight = nn.Parameter(normal(channels_out, channels_in, kernel, kernel))
         self.padding = padding
         self.upsample = upsample
         self.rgb = rgb

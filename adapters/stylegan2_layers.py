@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .initial import normal
 from .resampling import convolve_up, upsample
 from .stylegan2_config import StyleGAN2Config
 
@@ -79,7 +80,7 @@ class Dense(nn.Module):
         scaled: bool = True,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(features_out, features_in) / multiplier)
+        self.weight = nn.Parameter(normal(features_out, features_in) / multiplier)
         self.bias = None if bias is None else nn.Parameter(torch.full((features_out,), bias))
         self.activation = activation
         self.scale = multiplier / math.sqrt(features_in) if scaled else 1.0
@@ -102,7 +103,7 @@ class ModulatedConvolution(nn.Module):
     def __init__(self, config: StyleGAN2Config, width_in: int, width_out: int, side: int) -> None:
         super().__init__()
         self.affine = Dense(config.w_dim, width_in, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(width_out, width_in, side, side))
+        self.weight = nn.Parameter(normal(width_out, width_in, side, side))
         self.bias = nn.Parameter(torch.zeros(width_out))
         self.clamp = config.conv_clamp
         self.equaliser = 1.0 / math.sqrt(width_in * side * side)
@@ -132,7 +133,7 @@ class SynthesisLayer(ModulatedConvolution):
         if config.use_noise:
             self.noise_strength = nn.Parameter(torch.zeros(()))
             if config.stored_noise:
-                self.register_buffer("noise_const", torch.randn(resolution, resolution))
+                self.register_buffer("noise_const", normal(resolution, resolution))
 
     def forward(
         self, x: Tensor, w: Tensor, noise: Tensor | None = None, gain: float = 1.0
@@ -181,7 +182,7 @@ class Shortcut(nn.Module):
 
     def __init__(self, config: StyleGAN2Config, width_in: int, width_out: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(width_out, width_in, 1, 1))
+        self.weight = nn.Parameter(normal(width_out, width_in, 1, 1))
         self.scale = math.sqrt(0.5 / width_in)
         self.taps = config.resample_filter
 

@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .initial import normal
 from .resampling import upsample
 from .stylegan2_config import StyleGAN2Config
 from .stylegan2_layers import (
@@ -111,7 +112,7 @@ class Block(nn.Module):
         first = resolution == 4
         if first:
             before = config.constant_channels or width
-            self.const = nn.Parameter(torch.randn(before, 4, 4))
+            self.const = nn.Parameter(normal(before, 4, 4))
             self.conv1 = SynthesisLayer(config, before, width, resolution, up=False)
         else:
             before = config.channels[resolution // 2]

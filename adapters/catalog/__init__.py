@@ -11,12 +11,16 @@ from . import (
     biggan,
     dcgan,
     features,
+    module,
     progan,
     segmenters,
+    semseg,
     stylegan,
     stylegan1,
     stylegan2,
     stylegan3,
+    transformers,
+    zoo,
 )
 
 FAMILIES = (
@@ -27,8 +31,12 @@ FAMILIES = (
     stylegan3,
     biggan,
     dcgan,
+    module,
     segmenters,
+    semseg,
+    transformers,
     features,
+    zoo,
 )
 
 

@@ -1,0 +1,106 @@
+"""What ``dcgan`` and ``mlp-gan`` offer: their options and specs.
+
+Light: importing this never imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from seeingkit.hooks import Register
+from seeingkit.specs import GanSpec, Options
+
+
+def _listed(value: object) -> object:
+    """``"1,2,2"`` as a list, and one number as a list of one, as people type them."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return [value] if isinstance(value, int) else value
+
+
+Whole = Annotated[int, Field(ge=0, le=64)]
+Counts = Annotated[tuple[Whole, ...], BeforeValidator(_listed)]
+Strides = Annotated[tuple[Annotated[int, Field(ge=1, le=64)], ...], BeforeValidator(_listed)]
+
+_ACTIVATION = Field(None, description="between layers; not in the file: relu unless told otherwise")
+_SLOPE = Field(None, ge=0, lt=1, description="of leaky below zero; 0.2 unless told otherwise")
+_FINAL = Field(
+    None,
+    description="after the last layer: tanh unless told otherwise; sigmoid is rescaled to [-1, 1]; "
+    "none takes the values as they are",
+)
+_EPS = Field(None, gt=0, lt=10, description="of the batch norms; 1e-5 unless told otherwise")
+_KEY = Field(
+    None, description="which network of a training file, such as netG; needed if several fit"
+)
+
+
+class DCGANOptions(Options):
+    """Options of ``dcgan``. What a converted file of ours says is the default; it has them all."""
+
+    activation: Literal["relu", "leaky"] | None = _ACTIVATION
+    slope: float | None = _SLOPE
+    final: Literal["tanh", "sigmoid", "none"] | None = _FINAL
+    strides: Strides | None = Field(
+        None,
+        description="of every convolution, first to last (1,2,2,2,2); needed where kernels are not "
+        "4x4 or 2x2, because files do not hold them",
+    )
+    paddings: Counts | None = Field(
+        None, description="of every convolution; default: an image grows by the stride, exactly"
+    )
+    output_paddings: Counts | None = Field(
+        None, description="of every convolution; 0 for those that are not transposed"
+    )
+    kinds: Annotated[tuple[Literal["up", "conv"], ...], BeforeValidator(_listed)] | None = Field(
+        None,
+        description="of every convolution: up (transposed) or conv; needed where the shapes leave "
+        "both open",
+    )
+    eps: float | None = _EPS
+    key: str | None = _KEY
+    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+
+
+class MLPGANOptions(Options):
+    """Options of ``mlp-gan``. What a converted file of ours says is the default."""
+
+    activation: Literal["relu", "leaky"] | None = _ACTIVATION
+    slope: float | None = _SLOPE
+    final: Literal["tanh", "sigmoid", "none"] | None = _FINAL
+    shape: Counts | None = Field(
+        None,
+        description="of an image as its numbers lie in the output: C,H,W or H,W,C; needed only for "
+        "colours last",
+    )
+    eps: float | None = _EPS
+    key: str | None = _KEY
+    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+
+
+def register(register: Register) -> None:
+    """Register the families."""
+    register(
+        GanSpec(
+            name="dcgan",
+            summary="DCGAN (Radford et al. 2016) and its relatives: stacks of transposed "
+            "convolutions, as DCGAN, WGAN and LSGAN training scripts save them",
+            licence="own code, MIT",
+            target="seeingkit_adapters.dcgan:load",
+            options=DCGANOptions,
+            recognise="seeingkit_adapters.dcgan:recognise",
+        )
+    )
+    register(
+        GanSpec(
+            name="mlp-gan",
+            summary="the GAN of Goodfellow et al. 2014 as usually written: a stack of linear "
+            "layers, such as 64-256-256-784 for MNIST",
+            licence="own code, MIT",
+            target="seeingkit_adapters.mlp_gan:load",
+            options=MLPGANOptions,
+            recognise="seeingkit_adapters.mlp_gan:recognise",
+        )
+    )

@@ -1,0 +1,98 @@
+"""Generators that are a stack of linear layers, as people write Goodfellow et al. 2014 for MNIST.
+
+Guarantees that every tensor of a file has its place in the stack, and that the last layer's outputs
+are a square image of one or three colours, else the file is refused with its number of outputs.
+
+Layouts read: ``0.weight, 0.bias, 2.weight, …`` (csinva's mnist_gan_mlp, 64-256-256-784), under any
+prefix or other names, with batch norms and PReLUs, of any depth and width, bare or inside a
+training file. Discriminators (one output) and encoders (fewer outputs than inputs) are not
+claimed.
+
+Boundaries: ``input``; ``fc0`` (a linear layer, alias its module path in the file), ``fc0.act``
+(what follows it), ``fc1``, …, ``image``.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
+from seeingkit.weights import Checkpoint, portable_config, portable_family, read_checkpoint
+
+from .catalog.dcgan import MLPGANOptions
+from .dcgan import StackGenerator, build
+from .dcgan_chain import FoundLayer, UnfitError
+from .dcgan_files import OWN_CODE, candidates, choose, renamed, whole_plan
+
+_SMALLEST = 8  # pixels a side; fewer outputs are features, not pictures
+
+
+def fits(layers: list[FoundLayer]) -> None:
+    """Whether a stack makes square images of linear layers only, and more numbers than it takes.
+
+    Raises:
+        UnfitError: says why not.
+    """
+    if any(layer.kind != "linear" for layer in layers):
+        raise UnfitError("it has convolutions")
+    outputs = layers[-1].outputs
+    if len(layers) < 2 or outputs <= max(layers[0].inputs, *(x.outputs for x in layers[:-1])):
+        raise UnfitError(f"its {outputs} outputs are not more than it takes or has inside")
+    if image_shape(outputs) is None:
+        raise UnfitError(f"its {outputs} outputs are no square image of 1 or 3 colours")
+
+
+def image_shape(outputs: int) -> tuple[int, int, int] | None:
+    """(C, R, R) of so many numbers with C of 1 or 3; at most one fits, since 3 is no square."""
+    for colours in (1, 3):
+        side = math.isqrt(outputs // colours)
+        if side >= _SMALLEST and colours * side * side == outputs:
+            return colours, side, side
+    return None
+
+
+def recognise(checkpoint: Checkpoint) -> str | None:
+    """Name of the layout for people, or None for files of other families."""
+    family = portable_family(checkpoint)
+    if family is not None:
+        return "seeingkit safetensors" if family == "mlp-gan" else None
+    found, _ = candidates(checkpoint.content, fits)
+    if not found:
+        return None
+    where = f" ({', '.join(c.where for c in found)})" if found[0].where else ""
+    return f"stack of {len(found[0].layers)} linear layers{where}"
+
+
+def load(weights: Path | None, options: MLPGANOptions) -> StackGenerator:
+    """Load a generator.
+
+    Args:
+        weights: a file in one of the layouts above, or of ours.
+        options: what the file does not hold, see ``catalog.dcgan.MLPGANOptions``.
+
+    Raises:
+        WeightsError: the file is missing, unsafe, damaged, or is no such stack (says why).
+        UsageError: an option does not fit the file.
+    """
+    if weights is None:
+        raise MissingWeightsError("mlp-gan needs weights: give --weights FILE")
+    if options.shape is not None and len(options.shape) != 3:
+        raise UsageError(f"shape={list(options.shape)}: give C,H,W or H,W,C")
+    checkpoint = read_checkpoint(weights)
+    stored = portable_config(checkpoint, "mlp-gan")
+    key = None
+    if stored is None:
+        chosen = choose(weights, checkpoint.content, fits, "stack of linear layers", options.key)
+        for layer in chosen.layers:
+            if layer.doubt:
+                raise StateMismatchError(f"{weights}: {layer.doubt}; {OWN_CODE}")
+        stored = {
+            "layers": [layer.plan() for layer in chosen.layers],
+            "shape": image_shape(chosen.layers[-1].outputs),
+        }
+        tensors, key = renamed(chosen.layers), chosen.where or None
+    else:
+        tensors = checkpoint.content
+    plan = whole_plan(weights, stored, options)
+    return build("mlp-gan", plan, tensors, options.model_copy(update={"key": key}), checkpoint)
