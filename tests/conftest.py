@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -9,6 +10,8 @@ import pytest
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # no test asserts a time
 hypothesis.settings.load_profile("unhurried")
+
+os.environ["SEEINGKIT_OFFLINE"] = "1"  # no test, and no process of one, leaves this machine
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
+from seeingkit.analysis import analyze
 from seeingkit.comparison import compare
 from seeingkit.conditions import labels_for, photo_classes
+from seeingkit.config import InversionConfig
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, Sampler
 from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.exporting import write_conditions
@@ -156,3 +158,26 @@ def test_unconditional_runs_say_nothing_of_classes(tmp_path: Path) -> None:
     assert conditions_section(results) is None
     assert write_conditions(tmp_path / "none.parquet", sides[1]) is None
     assert not (tmp_path / "none.parquet").exists()
+
+
+def test_a_conditional_biggan_is_analysed_class_by_class(shared: Path, tmp_path: Path) -> None:
+    found = analyze(
+        "auto",
+        "minichurches",
+        weights=str(shared / "golden/biggan_ajbrock/unshared-r32/G_ema.pth"),
+        labels="1,3",
+        n=8,
+        permutations=0,
+        inversion=InversionConfig(),
+        out=tmp_path / "run",
+        store=tmp_path / "store",
+    )
+    results = found.comparison.results
+    assert results.generated.name == "biggan"
+    assert [(c.name, c.n_generated, c.against) for c in results.conditions] == [
+        ("1", 4, "all"),
+        ("3", 4, "all"),
+    ]
+    page = found.report.read_text(encoding="utf-8")
+    assert "Classes of the generator" in page
+    assert "--labels 1,3" in page

@@ -99,6 +99,17 @@ def test_objects_of_the_oldest_protocols() -> None:
         load(start + b"]c__builtin__\nobject\nNtR.")
 
 
+def test_classes_and_unfilled_objects_stay_mere_names() -> None:
+    for program, kind in (
+        (b"]ctorch\nFloatStorage\na.", "torch.FloatStorage"),
+        (b"]cnumpy\ndtype\n(S'f4'\nI0\nI1\ntRa.", "numpy.dtype"),
+        (b"]cnumpy.core.multiarray\n_reconstruct\n)Ra.", "numpy.ndarray"),
+    ):
+        (left,) = load(program)
+        assert isinstance(left, Inert)
+        assert left.kind == kind
+
+
 @pytest.mark.parametrize(
     "program",
     [

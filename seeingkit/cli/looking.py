@@ -78,7 +78,9 @@ def _spec_record(spec: Any) -> dict[str, Any]:
     record["options"] = {}
     if isinstance(spec, _Loadable):
         for name, field in spec.options.model_fields.items():
-            default = None if field.is_required() else field.get_default()
+            default = None
+            if not field.is_required():
+                default = field.get_default(call_default_factory=True)
             record["options"][name] = {"default": default, "description": field.description or ""}
     return record
 

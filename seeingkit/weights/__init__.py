@@ -9,7 +9,7 @@ From the container inwards: ``checkpoints`` → ``torchfiles`` → ``machine`` (
 """
 
 from .checkpoints import Checkpoint, read_checkpoint
-from .objects import Inert
+from .machine import Inert
 from .portable import portable_config, portable_family, write_portable
 from .states import (
     WeightsFile,

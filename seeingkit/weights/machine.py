@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import codecs
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CorruptFileError, UnsafeFileError
@@ -35,36 +37,42 @@ class Budget:
         self.steps = steps
 
 
-class Maker:
+@dataclass(eq=False)
+class Inert:
+    """What an object of a foreign class held, or a class itself. Its code is never run.
+
+    Attributes:
+        kind: the dotted name of its class; ``persistent:NAME`` for a module of an NVIDIA pickle.
+        args: what it was constructed from.
+        state: what it was to be filled with, usually its ``__dict__``.
+    """
+
+    kind: str
+    args: tuple[Any, ...] = ()
+    state: Any = None
+
+
+class Maker(Inert):
     """What a global of the file stands for: a function of ours, called with the file's arguments.
 
+    One that stays in the tree is a mere name, as every ``Inert`` is.
+
     Args:
-        name: the global's dotted name.
+        kind: the global's dotted name.
         make: called by ``REDUCE``, and by ``NEWOBJ`` where a class is meant.
     """
 
-    def __init__(self, name: str, make: Callable[..., Any]) -> None:
-        self.name = name
+    def __init__(self, kind: str, make: Callable[..., Any]) -> None:
+        super().__init__(kind)
         self.make = make
 
-    def __repr__(self) -> str:
-        return f"Maker({self.name})"
 
-
-class Shell:
+class Shell(Inert, ABC):
     """An object that is whole only after ``BUILD``: replaced then by what ``finish`` gives."""
 
+    @abstractmethod
     def finish(self, state: Any) -> Any:
         """The finished object."""
-        raise NotImplementedError
-
-
-class Buildable:
-    """An object of ours that takes the state given to ``BUILD``."""
-
-    def build(self, state: Any) -> None:
-        """Keep the state."""
-        raise NotImplementedError
 
 
 class Reader:
@@ -222,12 +230,12 @@ class _Machine:
         if not isinstance(maker, Maker):
             raise UnsafeFileError(f"refused, the file calls a {type(maker).__name__}")
         if not isinstance(args, tuple):
-            raise CorruptFileError(f"damaged pickle: {maker.name} is called without arguments")
+            raise CorruptFileError(f"damaged pickle: {maker.kind} is called without arguments")
         try:
             self.push(maker.make(*args, **(named or {})))
         except (TypeError, ValueError, OverflowError, LookupError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CorruptFileError(f"damaged pickle: {maker.name}: {reason}") from error
+            raise CorruptFileError(f"damaged pickle: {maker.kind}: {reason}") from error
 
     def build(self) -> None:
         state = self.pop()
@@ -242,8 +250,8 @@ class _Machine:
             self.stack[-1] = finished
             for index in places:
                 self.memo[index] = finished
-        elif isinstance(value, Buildable):
-            value.build(state)
+        elif type(value) is Inert:
+            value.state = state
         elif not isinstance(value, dict):  # attributes of a dict subclass (_metadata) are dropped
             raise UnsafeFileError(f"refused, the file sets the state of a {type(value).__name__}")
 

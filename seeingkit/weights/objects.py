@@ -17,28 +17,9 @@ import torch
 from torch import Tensor
 
 from ..errors import CorruptFileError, UnsafeFileError
-from .machine import Buildable, Maker, Shell, scalar
+from .machine import Inert, Maker, Shell, scalar
 
 _MOST_AXES = 16
-
-
-@dataclass(eq=False)
-class Inert(Buildable):
-    """What an object of a foreign class held. Its code is never run.
-
-    Attributes:
-        kind: the dotted name of its class; ``persistent:NAME`` for a module of an NVIDIA pickle.
-        args: what it was constructed from.
-        state: what it was to be filled with, usually its ``__dict__``.
-    """
-
-    kind: str
-    args: tuple[Any, ...] = ()
-    state: Any = None
-
-    def build(self, state: Any) -> None:
-        """Keep the state."""
-        self.state = state
 
 
 @dataclass(eq=False)
@@ -126,9 +107,9 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
 def _tensor_of_type(
     storage: Any, offset: Any, size: Any, stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any
 ) -> Tensor:
-    if not isinstance(dtype, Maker) or dtype.name not in _DTYPES:
+    if not isinstance(dtype, Maker) or dtype.kind not in _DTYPES:
         raise CorruptFileError("damaged tensor: its type is not a number type")
-    return rebuild_tensor(storage, offset, size, stride, _DTYPES[dtype.name])
+    return rebuild_tensor(storage, offset, size, stride, _DTYPES[dtype.kind])
 
 
 def _parameter(data: Any, *_: Any) -> Any:
@@ -140,20 +121,25 @@ def _parameter(data: Any, *_: Any) -> Any:
 # ------------------------------------------------------------------------------------- numpy arrays
 
 
-class _DtypeShell(Shell):
+class _NumberType(Shell):
+    """A numpy dtype: complete as constructed, but for its byte order."""
+
     def __init__(self, code: Any, *_: Any) -> None:
         if isinstance(code, bytes):
             code = code.decode("latin-1")
         if not isinstance(code, str) or code not in _CODES:
             raise UnsafeFileError(f"refused, an array of type {code!r:.20}; only numbers are read")
+        super().__init__("numpy.dtype", (code,))
         self.dtype = np.dtype(code)
 
-    def finish(self, state: Any) -> np.dtype[Any]:
+    def finish(self, state: Any) -> _NumberType:
         order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="
         order = order.decode("latin-1") if isinstance(order, bytes) else order
         if order not in ("<", ">", "=", "|"):
             raise CorruptFileError(f"damaged array: byte order {order!r:.20}")
-        return self.dtype.newbyteorder(">") if order == ">" else self.dtype
+        if order == ">":
+            self.dtype = self.dtype.newbyteorder(">")
+        return self
 
 
 _CODES = {
@@ -164,10 +150,8 @@ _CODES = {
 
 
 def _dtype(value: Any) -> np.dtype[Any]:
-    if isinstance(value, _DtypeShell):
+    if isinstance(value, _NumberType):
         return value.dtype
-    if isinstance(value, np.dtype):
-        return value
     raise CorruptFileError("damaged array: its type is missing")
 
 
@@ -194,9 +178,9 @@ def _array(
     return flat.reshape(shape, order="F" if columns_first else "C")
 
 
-class _ArrayShell(Shell):
-    def __init__(self, *_: Any) -> None:
-        pass
+class _UnfilledArray(Shell):
+    def __init__(self, *args: Any) -> None:
+        super().__init__("numpy.ndarray", args)
 
     def finish(self, state: Any) -> np.ndarray[Any, Any]:
         if not isinstance(state, tuple) or len(state) != 5:
@@ -253,7 +237,7 @@ def _reconstructed(kind: Any, base: Any, state: Any) -> Any:
     """Objects of protocols 0 and 1: a class, what it extends (object or dict), and its items."""
     if not isinstance(kind, Maker) or not isinstance(base, Maker):
         raise UnsafeFileError("refused, an object of no known class")
-    return kind.make(state) if base.name == "dict" and state else kind.make()
+    return kind.make(state) if base.kind == "dict" and state else kind.make()
 
 
 def _shape(sizes: Any = ()) -> tuple[int, ...]:
@@ -328,11 +312,11 @@ def makers() -> dict[str, Maker]:
         "torch._utils._rebuild_parameter": _parameter,
         "torch._utils._rebuild_parameter_with_state": _parameter,
         "torch_utils.persistence._reconstruct_persistent_obj": _persistent,
-        "numpy.dtype": _DtypeShell,
+        "numpy.dtype": _NumberType,
         "numpy.ndarray": _inert("numpy.ndarray"),
     }
     for core in ("numpy.core", "numpy._core"):
-        table[f"{core}.multiarray._reconstruct"] = _ArrayShell
+        table[f"{core}.multiarray._reconstruct"] = _UnfilledArray
         table[f"{core}.multiarray.scalar"] = _number
         table[f"{core}.numeric._frombuffer"] = _array_from_buffer
     for name in _RECORDS:
@@ -345,9 +329,10 @@ def makers() -> dict[str, Maker]:
         found[name] = Maker(name, _inert(name))
     for name in STORAGES:
         for module in ("torch", "torch.cuda"):
-            found[f"{module}.{name}"] = Maker(name, _inert(f"torch.{name}"))
+            found[f"{module}.{name}"] = Maker(f"torch.{name}", _inert(f"torch.{name}"))
     for module in ("torch", "torch.storage"):
-        found[f"{module}.UntypedStorage"] = Maker("UntypedStorage", _inert("torch.UntypedStorage"))
+        name = "torch.UntypedStorage"
+        found[f"{module}.UntypedStorage"] = Maker(name, _inert(name))
     return found
 
 
@@ -357,7 +342,7 @@ def storage_type(value: Any) -> torch.dtype:
     Raises:
         UnsafeFileError: not a storage class.
     """
-    name = value.name if isinstance(value, Maker) else None
+    name = value.kind.removeprefix("torch.") if isinstance(value, Maker) else ""
     if name == "UntypedStorage":
         return torch.uint8
     if name not in STORAGES:
