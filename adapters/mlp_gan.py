@@ -21,9 +21,9 @@ from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
 from seeingkit.weights import Checkpoint, portable_config, portable_family, read_checkpoint
 
 from .catalog.dcgan import MLPGANOptions
-from .dcgan import StackGenerator, build
-from .dcgan_chain import FoundLayer, UnfitError
-from .dcgan_files import OWN_CODE, candidates, choose, renamed, whole_plan
+from .dcgan.chain import FoundLayer, UnfitError
+from .dcgan.files import OWN_CODE, candidates, choose, renamed, whole_plan
+from .dcgan.generator import StackGenerator, build
 
 _SMALLEST = 8  # pixels a side; fewer outputs are features, not pictures
 

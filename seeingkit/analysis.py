@@ -25,6 +25,7 @@ from .loading import (
     is_generator_name,
     load_choice,
     load_segmenter,
+    usual_generator,
 )
 from .manifests import Clock, new_manifest, now
 from .progress import progress_bar
@@ -88,10 +89,7 @@ def plan_analysis(
     """The full config of ``analyze``: what is not given comes from the data set's spec."""
     data = data or registry().default("data")
     spec = data_spec(data)
-    if gan is None and spec is not None and spec.gan is not None:
-        # A user's own weights replace the registered ones, not the family.
-        gan = spec.gan.partition(":")[0] if settings.get("weights") else spec.gan
-    gan = gan or registry().default("gan")
+    gan = gan or usual_generator(spec, own_weights=bool(settings.get("weights")))
     # Nothing is trained unasked in the middle of an analysis: an encoder is used where one is.
     usual = InversionConfig(methods=(registry().default("inverter"),), options={"encoder": "found"})
     settings["inversion"] = settings.get("inversion") or usual

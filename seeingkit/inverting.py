@@ -20,7 +20,15 @@ from .conditions import photo_classes
 from .config import Config, InversionConfig, make_config
 from .contracts import Generator, GeneratorInfo, ImageSource, Sampler, Segmenter, SegmenterInfo
 from .errors import MissingWeightsError, SourceError, UsageError
-from .loading import Choice, choose, data_spec, load_features, load_generator, load_segmenter
+from .loading import (
+    Choice,
+    choose,
+    data_spec,
+    load_features,
+    load_generator,
+    load_segmenter,
+    usual_generator,
+)
 from .manifests import Clock, new_manifest, now
 from .processes import rank
 from .registry import check_options, registry
@@ -199,10 +207,7 @@ def plan_inversion(
     settings = {key: value for key, value in settings.items() if value is not None}
     if gan is None:
         usual = data_spec(data or registry().default("data"))
-        # A user's own weights replace the registered ones, not the family.
-        named = usual.gan if usual is not None else None
-        gan = named.partition(":")[0] if named and settings.get("weights") else named
-        gan = gan or registry().default("gan")
+        gan = usual_generator(usual, own_weights=bool(settings.get("weights")))
     if data is None and not settings.get("weights"):
         choice = choose("gan", gan, options=settings.get("gan_options"))
         domains = choice.weights_spec.domains if choice.weights_spec else ()

@@ -183,6 +183,18 @@ def _single_family(
     )
 
 
+def usual_generator(data: DataSpec | None, *, own_weights: bool = False) -> str:
+    """The generator when nobody names one: that of the user's file, else the data set's, else ours.
+
+    Args:
+        data: the data set, if it is a registered one.
+        own_weights: the user gave a weights file.
+    """
+    if own_weights:
+        return AUTO
+    return (data.gan if data is not None else None) or registry().default("gan")
+
+
 def is_generator_name(name: str) -> bool:
     """Whether a name without its weights is a generator family, a group of them, or ``auto``."""
     family = name.partition(":")[0]
@@ -208,7 +220,7 @@ def load_choice(choice: Choice, device: str = "cpu") -> Any:
 
 
 def load_generator(
-    name: str,
+    name: str = AUTO,
     *,
     weights: str | Path | None = None,
     device: str = "cpu",
@@ -218,7 +230,8 @@ def load_generator(
     """Load a generator: ``load_generator("progan", weights="church.pth")``.
 
     Args:
-        name: ``family`` or ``family:weights``.
+        name: ``family``, ``family:weights``, a group of families, or ``auto``: the family that
+            recognises the file.
         weights: a file, or a folder of files; beats registered weights.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``auto``.
         domain: data set whose weights are wanted when none are named.

@@ -17,8 +17,8 @@ from seeingkit.inversion.presets import InversionPreset
 from seeingkit.inversion.training import Recipe
 from seeingkit.staged import Carry, StagedAdapter
 from seeingkit_adapters.catalog.progan import ProGANOptions
-from seeingkit_adapters.progan import ProGAN
-from seeingkit_adapters.progan_network import network
+from seeingkit_adapters.progan.generator import ProGAN
+from seeingkit_adapters.progan.network import network
 
 SIDE, BLOCK = 2, 3
 SIZE = SIDE * BLOCK

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seeingkit_adapters.stylegan2_network import StyleGAN2Config, StyleGAN2Network, network
+from seeingkit_adapters.stylegan2.network import StyleGAN2Config, StyleGAN2Network, network
 
 from .nvidia_pickle_writer import Module
 

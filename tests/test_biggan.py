@@ -24,8 +24,8 @@ from seeingkit.errors import (
 )
 from seeingkit.testing import check_generator
 from seeingkit.weights import read_checkpoint, write_portable
-from seeingkit_adapters.biggan import BigGAN, cut_off, load, recognise
-from seeingkit_adapters.biggan_network import statistics_rows
+from seeingkit_adapters.biggan.generator import BigGAN, cut_off, load, recognise
+from seeingkit_adapters.biggan.network import statistics_rows
 from seeingkit_adapters.catalog.biggan import BigGANOptions
 
 from .goldens import Golden, agree, golden

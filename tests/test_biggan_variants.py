@@ -13,7 +13,7 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError, WeightsError
 from seeingkit.testing import check_generator
 from seeingkit.weights import write_portable
-from seeingkit_adapters.biggan import BigGAN, load
+from seeingkit_adapters.biggan.generator import BigGAN, load
 from seeingkit_adapters.catalog.biggan import BigGANOptions
 
 from .biggan_by_hand import Recipe, image, layers, state

@@ -19,7 +19,7 @@ from seeingkit.testing import generator_checks
 from seeingkit.weights import read_checkpoint, write_portable
 from seeingkit_adapters import mlp_gan
 from seeingkit_adapters.catalog.dcgan import DCGANOptions
-from seeingkit_adapters.dcgan import StackGenerator, load, recognise
+from seeingkit_adapters.dcgan.generator import StackGenerator, load, recognise
 
 from .goldens import agree, golden
 

@@ -76,7 +76,21 @@ def test_readme_names_real_commands_options_and_files() -> None:
         assert f"\n{target}:" in makefile
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/adding-a-model.md"])
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    folder = (ROOT / document).parent
+    for link in re.findall(r"\]\(([^)#]+)", (ROOT / document).read_text(encoding="utf-8")):
+        assert link.startswith("https://") or (folder / link).exists(), link
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_python_blocks_parse(document: str) -> None:
     for block in blocks(document, "python"):
         compile(block, document, "exec")

@@ -25,12 +25,13 @@ from seeingkit.errors import (
     UsageError,
 )
 from seeingkit.testing import check_segmenter
-from seeingkit_adapters import espnet, espnetv2
 from seeingkit_adapters.catalog.segmenters import ESPNetOptions, ESPNetV2Options
-from seeingkit_adapters.espnet import PixelClassifier, Preparation
-from seeingkit_adapters.espnet_labels import CAMVID, CITYSCAPES, VOC, choose_vocabulary
-from seeingkit_adapters.espnet_network import ESPBlock, ESPNet, ESPNetLayout, shrink
-from seeingkit_adapters.espnetv2_network import EESP, ESPNetV2, ESPNetV2Layout, rates
+from seeingkit_adapters.espnet import segmenter as espnet
+from seeingkit_adapters.espnet import v2 as espnetv2
+from seeingkit_adapters.espnet.labels import CAMVID, CITYSCAPES, VOC, choose_vocabulary
+from seeingkit_adapters.espnet.network import ESPBlock, ESPNet, ESPNetLayout, shrink
+from seeingkit_adapters.espnet.segmenter import PixelClassifier, Preparation
+from seeingkit_adapters.espnet.v2_network import EESP, ESPNetV2, ESPNetV2Layout, rates
 
 UNLABELLED = 11
 SMALL_V1 = ESPNetLayout(classes=12, p=1, q=2, widths=(4, 10, 15), joins_photo=True)

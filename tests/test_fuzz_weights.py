@@ -328,7 +328,7 @@ def golden_files(shared: Path, folder: Path) -> list[Path]:
     """Every golden weights file, and one of our own format."""
     from seeingkit.weights import write_portable
     from seeingkit_adapters.catalog.dcgan import DCGANOptions
-    from seeingkit_adapters.dcgan import load
+    from seeingkit_adapters.dcgan.generator import load
 
     files = [
         path

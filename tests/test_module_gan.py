@@ -24,7 +24,7 @@ from seeingkit.errors import (
 )
 from seeingkit.testing import generator_checks, sampler_checks
 from seeingkit_adapters.catalog.module import ModuleOptions
-from seeingkit_adapters.module import ProgramSampler, load
+from seeingkit_adapters.module.generator import ProgramSampler, load
 
 PROGRAM = '''
 import torch

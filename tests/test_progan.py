@@ -24,9 +24,9 @@ from seeingkit.errors import (
     UsageError,
 )
 from seeingkit_adapters.catalog.progan import ProGANOptions
-from seeingkit_adapters.progan import ProGAN, load
-from seeingkit_adapters.progan_ablation import VARIANTS, Variant, ablation_network
-from seeingkit_adapters.progan_network import (
+from seeingkit_adapters.progan.ablation import VARIANTS, Variant, ablation_network
+from seeingkit_adapters.progan.generator import ProGAN, load
+from seeingkit_adapters.progan.network import (
     equalised_scale,
     layer_shapes,
     network,

@@ -16,8 +16,8 @@ from seeingkit.errors import StateMismatchError, UsageError
 from seeingkit.testing import check_generator
 from seeingkit.weights import read_checkpoint, write_portable
 from seeingkit_adapters.catalog.progan import ProGANOptions
-from seeingkit_adapters.progan import load, recognise
-from seeingkit_adapters.progan_network import pixel_norm
+from seeingkit_adapters.progan.generator import load, recognise
+from seeingkit_adapters.progan.network import pixel_norm
 
 from .goldens import agree, golden
 from .tensorflow_pickle_writer import Record, network, write

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from seeingkit_adapters.catalog.progan import ProGANOptions
-from seeingkit_adapters.progan import load
+from seeingkit_adapters.progan.generator import load
 from seeingkit_plugins.minichurches.training.growing import (
     EqualConv,
     GrowingDiscriminator,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from seeingkit_adapters.prroi import PrRoIPool, bin_weights, prroi_pool
+from seeingkit_adapters.upernet.prroi import PrRoIPool, bin_weights, prroi_pool
 
 SIZES = ("2x2", "6x6", "7x9", "8x8")
 SCALES = (1, 2, 3, 6)

@@ -25,12 +25,12 @@ from seeingkit.errors import (
 from seeingkit.testing import check_segmenter
 from seeingkit.weights import write_portable
 from seeingkit_adapters.catalog.semseg import SemsegOptions
-from seeingkit_adapters.hrnet import HRNetLayout, HRNetV2, StageLayout
-from seeingkit_adapters.mobilenet import MobileNetLayout, MobileNetV2
 from seeingkit_adapters.resnet import DeepStemResNet, EncoderLayout, fold_norms
-from seeingkit_adapters.semseg import SemsegSegmenter, load, network_inputs
-from seeingkit_adapters.semseg_labels import ADE20K, Preparation
-from seeingkit_adapters.semseg_network import C1Decoder, PPMDecoder, UPerNetDecoder
+from seeingkit_adapters.semseg.hrnet import HRNetLayout, HRNetV2, StageLayout
+from seeingkit_adapters.semseg.labels import ADE20K, Preparation
+from seeingkit_adapters.semseg.mobilenet import MobileNetLayout, MobileNetV2
+from seeingkit_adapters.semseg.network import C1Decoder, PPMDecoder, UPerNetDecoder
+from seeingkit_adapters.semseg.segmenter import SemsegSegmenter, load, network_inputs
 
 from .goldens import Golden, agree, golden
 

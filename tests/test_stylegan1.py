@@ -18,9 +18,9 @@ from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
 from seeingkit.testing import check_generator
 from seeingkit.weights import read_checkpoint, write_portable
 from seeingkit_adapters.catalog.stylegan1 import StyleGAN1Options
-from seeingkit_adapters.stylegan1 import MEAN_SAMPLES, StyleGAN1, load, recognise
-from seeingkit_adapters.stylegan1_network import upsampled_convolution
-from seeingkit_adapters.stylegan2_noise import per_sample
+from seeingkit_adapters.stylegan1.generator import MEAN_SAMPLES, StyleGAN1, load, recognise
+from seeingkit_adapters.stylegan1.network import upsampled_convolution
+from seeingkit_adapters.stylegan2.noise import per_sample
 
 from .goldens import agree, golden
 from .tensorflow_pickle_writer import Record, network, write

@@ -18,9 +18,9 @@ from seeingkit.errors import MissingWeightsError, UsageError
 from seeingkit.testing import generator_checks
 from seeingkit.weights import read_checkpoint, write_portable
 from seeingkit_adapters.catalog.stylegan2 import StyleGAN2Options
-from seeingkit_adapters.stylegan2 import StyleGAN2, load, recognise
-from seeingkit_adapters.stylegan2_noise import rewriting, seeds_of
-from seeingkit_adapters.stylegan2_stages import AVERAGED
+from seeingkit_adapters.stylegan2.generator import StyleGAN2, load, recognise
+from seeingkit_adapters.stylegan2.noise import rewriting, seeds_of
+from seeingkit_adapters.stylegan2.stages import AVERAGED
 
 from .goldens import Golden, agree, golden
 from .stylegan2_layouts import config, random_network

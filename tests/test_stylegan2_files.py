@@ -19,8 +19,8 @@ from torch import Tensor
 from seeingkit.errors import SeeingkitError, StateMismatchError, UnsafeFileError, WeightsError
 from seeingkit.weights import read_checkpoint, write_portable
 from seeingkit_adapters.catalog.stylegan2 import StyleGAN2Options
-from seeingkit_adapters.stylegan2 import StyleGAN2, load, recognise
-from seeingkit_adapters.stylegan2_network import StyleGAN2Config, StyleGAN2Network
+from seeingkit_adapters.stylegan2.generator import StyleGAN2, load, recognise
+from seeingkit_adapters.stylegan2.network import StyleGAN2Config, StyleGAN2Network
 
 from .nvidia_pickle_writer import Module, snapshot, write_pickle
 from .stylegan2_layouts import (

@@ -24,7 +24,7 @@ from seeingkit_adapters.resampling import (
     normalised,
     upsample,
 )
-from seeingkit_adapters.stylegan2_network import (
+from seeingkit_adapters.stylegan2.network import (
     StyleGAN2Config,
     SynthesisLayer,
     activate,

@@ -23,15 +23,15 @@ from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
 from seeingkit.testing import check_generator
 from seeingkit.weights import Inert, read_checkpoint, write_portable
 from seeingkit_adapters.catalog.stylegan3 import StyleGAN3Options
-from seeingkit_adapters.stylegan3 import StyleGAN3Generator, load, recognise
-from seeingkit_adapters.stylegan3_config import StyleGAN3Config
-from seeingkit_adapters.stylegan3_filters import (
+from seeingkit_adapters.stylegan3.config import StyleGAN3Config
+from seeingkit_adapters.stylegan3.filters import (
     Padding,
     downsample,
     filtered_leaky_relu,
     filtered_size,
     upsample,
 )
+from seeingkit_adapters.stylegan3.generator import StyleGAN3Generator, load, recognise
 
 from .goldens import agree, golden
 from .nvidia_pickle_writer import Module, snapshot, write_pickle

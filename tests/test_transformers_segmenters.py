@@ -27,10 +27,10 @@ from seeingkit.errors import (
     UsageError,
 )
 from seeingkit.testing import check_segmenter
-from seeingkit_adapters import transformers_segmenters
 from seeingkit_adapters.catalog.transformers import TransformersOptions
-from seeingkit_adapters.transformers_files import read_normalisation
-from seeingkit_adapters.transformers_segmenters import TransformersSegmenter, load
+from seeingkit_adapters.transformers_segmenters import segmenter as transformers_segmenters
+from seeingkit_adapters.transformers_segmenters.files import read_normalisation
+from seeingkit_adapters.transformers_segmenters.segmenter import TransformersSegmenter, load
 
 transformers = pytest.importorskip("transformers", reason="the extra transformers is not installed")
 
@@ -542,7 +542,7 @@ def test_nothing_is_printed_and_torchvision_is_not_imported(folders: dict[str, P
         "from pathlib import Path\n"
         "from seeingkit_adapters.catalog.transformers import TransformersOptions\n"
         "assert 'transformers' not in sys.modules\n"
-        "from seeingkit_adapters.transformers_segmenters import load\n"
+        "from seeingkit_adapters.transformers_segmenters.segmenter import load\n"
         f"s = load(Path({str(folders['segformer'])!r}), TransformersOptions())\n"
         "s.segment(torch.zeros(1, 3, 64, 64))\n"
         "assert 'torchvision' not in sys.modules\n"

@@ -23,12 +23,13 @@ from seeingkit.errors import (
     UsageError,
 )
 from seeingkit_adapters import logits as logits_of
-from seeingkit_adapters import upernet, upernet_network
 from seeingkit_adapters.catalog.segmenters import UPerNetOptions
 from seeingkit_adapters.resnet import DeepStemResNet, EncoderLayout, fold_norms, read_layout
-from seeingkit_adapters.upernet import UPerNetSegmenter, load
-from seeingkit_adapters.upernet_labels import read_hierarchy
-from seeingkit_adapters.upernet_network import DecoderLayout, UPerDecoder, UPerNet
+from seeingkit_adapters.upernet import network as upernet_network
+from seeingkit_adapters.upernet import segmenter as upernet
+from seeingkit_adapters.upernet.labels import read_hierarchy
+from seeingkit_adapters.upernet.network import DecoderLayout, UPerDecoder, UPerNet
+from seeingkit_adapters.upernet.segmenter import UPerNetSegmenter, load
 
 CASES = (
     "full336-syncbn-legacyfile-multiscale",

@@ -11,7 +11,7 @@ import torch
 from scipy.ndimage import correlate1d
 
 from seeingkit_adapters.catalog.segmenters import UPerNetOptions
-from seeingkit_adapters.upernet import load
+from seeingkit_adapters.upernet.segmenter import load
 from seeingkit_plugins import minichurches
 from seeingkit_plugins.minichurches.scenes import OBJECT_PARTS, OBJECTS, PARTS
 from seeingkit_plugins.minichurches.training import upernet as recipe

@@ -30,8 +30,8 @@ from seeingkit.vocabularies.merging import (
     merge_into,
     shared_classes,
 )
-from seeingkit_adapters.espnet_labels import CAMVID, CITYSCAPES, VOC
-from seeingkit_adapters.semseg_labels import ADE20K
+from seeingkit_adapters.espnet.labels import CAMVID, CITYSCAPES, VOC
+from seeingkit_adapters.semseg.labels import ADE20K
 from seeingkit_plugins.minichurches.palette import OBJECTS
 
 COARSE = """

@@ -18,7 +18,7 @@ from seeingkit.errors import ExitCode, SeeingkitError, UsageError
 from seeingkit.registry import registry
 from seeingkit.specs import WeightFile, WeightsSpec
 from seeingkit.zoo import weights_folder
-from seeingkit_adapters.progan_network import network
+from seeingkit_adapters.progan.network import network
 
 from .http_server import Page, Server, running, sha256
 

@@ -71,7 +71,7 @@ def register(register: Register) -> None:
             name="espnet",
             summary="ESPNet (Mehta et al. 2018), CamVid weights: 11 street classes",
             licence="own code, MIT",
-            target="seeingkit_adapters.espnet:load",
+            target="seeingkit_adapters.espnet.segmenter:load",
             options=ESPNetOptions,
         )
     )
@@ -80,7 +80,7 @@ def register(register: Register) -> None:
             name="espnetv2",
             summary="ESPNetv2 (Mehta et al. 2019), Cityscapes and PASCAL VOC weights",
             licence="own code, MIT",
-            target="seeingkit_adapters.espnetv2:load",
+            target="seeingkit_adapters.espnet.v2:load",
             options=ESPNetV2Options,
         )
     )

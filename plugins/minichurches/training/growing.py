@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seeingkit_adapters.progan_network import LEAK, feature_layers, resolutions, rgb_layer
+from seeingkit_adapters.progan.network import LEAK, feature_layers, resolutions, rgb_layer
 
 
 class GrowingGenerator(nn.Module):

@@ -24,7 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.multiprocessing.spawn import spawn
 
-from seeingkit_adapters.progan_network import resolutions
+from seeingkit_adapters.progan.network import resolutions
 
 from . import TRAIN_SEED
 from .pictures import batches, picture_cache, save_sheet

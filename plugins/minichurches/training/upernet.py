@@ -31,9 +31,9 @@ from torch import Tensor, nn
 
 from seeingkit_adapters.catalog.segmenters import UPerNetOptions
 from seeingkit_adapters.resnet import DeepStemResNet, EncoderLayout
-from seeingkit_adapters.upernet import load, prepare
-from seeingkit_adapters.upernet_labels import Hierarchy, read_hierarchy
-from seeingkit_adapters.upernet_network import DecoderLayout, UPerDecoder, UPerNet
+from seeingkit_adapters.upernet.labels import Hierarchy, read_hierarchy
+from seeingkit_adapters.upernet.network import DecoderLayout, UPerDecoder, UPerNet
+from seeingkit_adapters.upernet.segmenter import load, prepare
 from seeingkit_plugins.minichurches.scenes import (
     OBJECT_PARTS,
     OBJECTS,

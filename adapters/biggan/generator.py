@@ -1,0 +1,312 @@
+"""BigGAN and BigGAN-deep generators from ajbrock and Hugging Face files, and our own safetensors.
+
+Guarantees that every key and shape of a file was accounted for before its first image, that
+spectral norm is folded into the weights once, and that a row's image depends on its z and class.
+
+Layouts read (bare or wrapped in a dict, with or without DataParallel's ``module.``):
+
+* ajbrock/BigGAN-PyTorch ``G_ema.pth``, see ``files``;
+* pytorch-pretrained-BigGAN ``pytorch_model.bin`` with ``config.json``, see ``huggingface``.
+  The folder that holds them will do.
+
+Latents: ``z`` (N, D), and one of ``label`` (N,) int64, ``c`` (N, classes), soft classes that mix
+embeddings, or ``embedding`` (N, E), the class embedding itself (where the network shares one).
+
+Truncation (Brock et al., ICLR 2019, section 3.1) is 1 here, that is none, because distributions are
+measured. In ajbrock files z is then normal, and below 1 from the normal cut off at that value, the
+distribution of redrawing the values beyond it. In Hugging Face files (own default: 0.4) z is always
+from the normal cut off at 2, as theirs; it is multiplied by the truncation on its way into the
+network, whose batch statistics are those of that truncation. Either z is the inverse distribution
+function of the usual normal numbers, so both conventions of ``latents`` hold.
+
+Boundaries: ``input``, ``r4.linear``, then each block as ``r8.b0``, ``r16.b0``, ``r16.attention``, …
+by the size of its output, ``output.norm``, ``image``. ``rN`` is the last block at N pixels; the
+file's own module paths (``blocks.1.0``, ``generator.layers.4``) are aliases. Carried: the class,
+then the condition ``y`` of all blocks, or ``y0``, ``y1``, … where each block has its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
+from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
+from seeingkit.recognition import weights_file
+from seeingkit.staged import Carry, StagedAdapter, StageFunction
+from seeingkit.weights import (
+    Checkpoint,
+    check_finite,
+    fill,
+    portable_config,
+    read_checkpoint,
+    state_dict,
+)
+
+from ..catalog.biggan import BigGANOptions
+from ..class_names import class_names
+from .config import BigGANConfig, validated
+from .files import find_ajbrock, read_ajbrock
+from .huggingface import WEIGHTS_NAME, find_huggingface, read_huggingface
+from .network import Attention, BigGANNetwork
+from .parsing import ParsedFile
+
+CLASS_KEYS = ("label", "c", "embedding")
+HUGGING_FACE_BOUND = 2.0  # its z is drawn within two standard deviations
+
+
+class BigGAN(StagedAdapter):
+    """A BigGAN that can be entered and left at every block.
+
+    Args:
+        network: filled.
+        options: resolved.
+        weights_sha256: hash of the file or files.
+        licence: of the weights.
+    """
+
+    module: BigGANNetwork
+
+    def __init__(
+        self,
+        network: BigGANNetwork,
+        options: BigGANOptions,
+        *,
+        weights_sha256: str | None = None,
+        licence: str = "unknown",
+    ) -> None:
+        config = network.config
+        info = GeneratorInfo(
+            family="biggan",
+            resolution=config.resolution,
+            latent=(LatentSpec(name="z", shape=(config.z_dim,)),),
+            class_names=class_names(config.classes, options.classes),
+            weights_sha256=weights_sha256,
+            licence=licence,
+            options=options.model_dump(mode="json", exclude={"classes"}),
+            parameters=sum(p.numel() for p in network.parameters()),
+        )
+        ours = config.layout == "ajbrock"
+        scale = 1.0 if ours else options.truncation
+        if ours:
+            self.z_bound = options.truncation if options.truncation < 1 else None
+        else:
+            self.z_bound = HUGGING_FACE_BOUND
+        super().__init__(network, info, _boundaries(config), _stages(network, scale))
+        self.config = config.model_dump(mode="json")
+
+    def latents(
+        self,
+        indices: Sequence[int],
+        *,
+        seed: int = 0,
+        labels: Sequence[int] | Tensor | None = None,
+    ) -> Latent:
+        """Latents of the given image numbers; row k depends on (seed, indices[k]) only.
+
+        Returns:
+            ``z`` (N, D) float32, normal or cut off as the module's text says, and ``label`` (N,).
+        """
+        latent = dict(super().latents(indices, seed=seed, labels=labels))
+        if self.z_bound is not None:
+            latent["z"] = cut_off(latent["z"], self.z_bound)
+        return latent
+
+    def begin(self, latent: Latent) -> State:
+        """The state at ``input``: x = z (N, D), and the class is carried.
+
+        Raises:
+            UsageError: z or the class is missing, of another shape or type, or out of range.
+        """
+        given = [key for key in CLASS_KEYS if key in latent]
+        if len(given) != 1:
+            raise UsageError(
+                f"biggan: give one of label, c or embedding beside z, not "
+                f"{' and '.join(given) or 'none'}"
+            )
+        (key,) = given
+        state = super().begin({"z": latent["z"]} if "z" in latent else {})
+        return state.with_carry(**{key: self._class(key, latent[key], state.x)})
+
+    def _class(self, key: str, value: Tensor, z: Tensor) -> Tensor:
+        config = self.module.config
+        if key == "embedding" and not config.embedding_dim:
+            raise UsageError("biggan: this network has no shared embedding; give label or c")
+        sizes = {"label": (), "c": (config.classes,), "embedding": (config.embedding_dim,)}
+        expected = (len(z), *sizes[key])
+        if tuple(value.shape) != expected:
+            raise UsageError(
+                f"biggan: latent {key!r} has shape {tuple(value.shape)}, expected {expected}"
+            )
+        if key != "label":
+            return value.to(z)
+        if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+            raise UsageError(f"biggan: labels are {value.dtype}, expected whole numbers")
+        if not bool(((value >= 0) & (value < config.classes)).all()):
+            raise UsageError(
+                f"biggan: labels are from 0 to {config.classes - 1}, not {value.tolist()[:8]}"
+            )
+        return value.to(z.device, torch.int64)
+
+
+def cut_off(z: Tensor, bound: float) -> Tensor:
+    """Standard normal numbers as numbers of the normal cut off at ±bound, any shape, float32.
+
+    The inverse distribution function of the one at the distribution function of the other; it is
+    increasing, and depends on each number alone.
+    """
+    least = torch.special.ndtr(torch.tensor(-bound, dtype=torch.float64))
+    share = torch.special.ndtr(z.double())
+    inside: Tensor = torch.special.ndtri(least + share * (1 - 2 * least))
+    return inside.clamp(-bound, bound).to(torch.float32)
+
+
+# ------------------------------------------------------------------------------ stages, boundaries
+
+
+def _first(network: BigGANNetwork, scale: float, z: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    x, conditions = network.conditions(z if scale == 1.0 else z * scale, network.embed(carry))
+    return network.first_map(x), conditions
+
+
+def _residual(block: nn.Module, key: str, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    x = block(x, carry[key])
+    return x, {k: v for k, v in carry.items() if k != key or key == "y"}
+
+
+def _alone(block: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    return block(x), carry
+
+
+def _image(network: BigGANNetwork, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    return network.image(x), carry
+
+
+def _stages(network: BigGANNetwork, scale: float) -> list[StageFunction]:
+    stages: list[StageFunction] = [partial(_first, network, scale)]
+    residual = 0
+    for block in network.blocks:
+        if isinstance(block, Attention):
+            stages.append(partial(_alone, block))
+            continue
+        key = f"y{residual}" if network.config.condition == "chunks" else "y"
+        stages.append(partial(_residual, block, key))
+        residual += 1
+    return [*stages, partial(_alone, network.output_norm), partial(_image, network)]
+
+
+def _boundaries(config: BigGANConfig) -> list[Boundary]:
+    """The cuts; the last map of each size but the first gets the alias ``rN``."""
+    theirs = config.layout == "huggingface"
+    size, channels = config.bottom, config.blocks[0].channels_in
+    first = "generator.gen_z" if theirs else "linear"
+    maps = [(f"r{size}.linear", channels, size, first)]
+    numbers: Counter[str] = Counter()
+    for block in config.blocks:
+        size <<= block.upsample
+        attends = block.kind == "attention"
+        stem = f"r{size}.{'attention' if attends else 'b'}"
+        number = numbers[stem]
+        numbers[stem] += 1
+        name = stem if attends and not number else f"{stem}{number}"
+        maps.append((name, block.channels_out, size, block.native))
+    last = {size: name for name, _, size, _ in maps}
+    maps.append(("output.norm", maps[-1][1], size, "generator.bn" if theirs else "output_layer.0"))
+    cuts = [Boundary("input", 0, (config.z_dim,), "latent", aliases=("z",))]
+    for index, (name, channels, r, native) in enumerate(maps, start=1):
+        aliases = (native, *((f"r{r}",) if last[r] == name else ()))
+        cuts.append(Boundary(name, index, (channels, r, r), "feature", (r, r), aliases))
+    cuts.append(Boundary("image", len(cuts), (3, size, size), "image", (size, size)))
+    return cuts
+
+
+# ----------------------------------------------------------------------------------------- loading
+
+
+def recognise(checkpoint: Checkpoint) -> str | None:
+    """Name of the layout if this is a BigGAN generator, else None. Looks at the keys only."""
+    if find_huggingface(checkpoint) is not None:
+        return "Hugging Face BigGAN-deep"
+    found = find_ajbrock(checkpoint)
+    if found is None:
+        return None
+    deep = any(str(key).endswith("blocks.0.0.conv4.weight") for key in found[0])
+    return "ajbrock BigGAN-deep" if deep else "ajbrock BigGAN"
+
+
+def load(weights: Path | None, options: BigGANOptions) -> BigGAN:
+    """Load a generator.
+
+    Args:
+        weights: a file in one of the layouts above, or the folder that holds it.
+        options: see ``BigGANOptions``.
+
+    Raises:
+        WeightsError: the file or its config is missing, unsafe, damaged, or does not fit (names
+            the key).
+        UsageError: an option that cannot apply to this file.
+    """
+    if weights is None:
+        raise MissingWeightsError("biggan needs weights: give --weights FILE or biggan:NAME")
+    checkpoint = read_checkpoint(_file(weights))
+    parsed = _parse(checkpoint, options)
+    with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
+        network = BigGANNetwork(parsed.config, options.truncation)
+    fill(network, parsed.tensors, checkpoint.path)
+    with torch.no_grad():
+        for key, norm in parsed.divisors.items():
+            check_finite(checkpoint.path, key, network.get_parameter(key).div_(norm))
+    return BigGAN(
+        network,
+        parsed.options,
+        weights_sha256=parsed.sha256,
+        licence=checkpoint.metadata.get("licence", "unknown"),
+    )
+
+
+def _file(weights: Path) -> Path:
+    """The weights in a folder: Hugging Face's, or the running average of ajbrock's, or the only."""
+    if not weights.is_dir():
+        return weights
+    for pattern in (WEIGHTS_NAME, f"*-{WEIGHTS_NAME}", "G_ema.pth"):
+        found = sorted(weights.glob(pattern))
+        if len(found) == 1:
+            return found[0]
+    return weights_file(weights)
+
+
+def _parse(checkpoint: Checkpoint, options: BigGANOptions) -> ParsedFile:
+    config = portable_config(checkpoint, "biggan")
+    if config is not None:
+        return _portable(checkpoint, config, options)
+    for find, read in ((find_huggingface, read_huggingface), (find_ajbrock, read_ajbrock)):
+        found = find(checkpoint)
+        if found is not None:
+            return read(checkpoint, state_dict(checkpoint, *found), options)
+    raise StateMismatchError(
+        f"{checkpoint.path}: not a BigGAN generator: its keys are neither those of ajbrock's "
+        "G_ema.pth nor those of Hugging Face's pytorch_model.bin"
+    )
+
+
+def _portable(
+    checkpoint: Checkpoint, values: dict[str, object], options: BigGANOptions
+) -> ParsedFile:
+    config = validated(checkpoint.path, **values)
+    settled = {"sn_eps": config.spectral_epsilon, "cross_replica_gain": config.gain}
+    for name in ("sn_eps", "cross_replica_gain", "standing"):
+        if getattr(options, name) not in (None, settled.get(name)):
+            raise UsageError(
+                f"{checkpoint.path}: option {name} was settled when the file was converted; "
+                "convert the original again with it"
+            )
+    epsilon = options.bn_eps or config.epsilon
+    config = config.model_copy(update={"epsilon": epsilon})
+    options = options.model_copy(update={"bn_eps": epsilon, "sn_eps": config.spectral_epsilon})
+    tensors = state_dict(checkpoint, checkpoint.content)
+    return ParsedFile(config, tensors, {}, options, checkpoint.sha256)

@@ -1,0 +1,87 @@
+"""What both layouts of BigGAN files need: finding the state dict, and what was read from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from seeingkit.errors import StateMismatchError
+
+from ..catalog.biggan import BigGANOptions
+from .config import BigGANConfig
+
+WRAPPERS = ("G_ema", "g_ema", "ema", "G", "g", "generator", "model", "model_state_dict")
+"""Names under which a dict may hold the state dict, the running average first."""
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """What a file holds, ready for the network.
+
+    Attributes:
+        config: of the network.
+        tensors: by the network's own names; views of the file where possible.
+        divisors: spectral norms, by the name of the weight each divides.
+        options: the user's options with what the file decided.
+        sha256: of the file or files.
+    """
+
+    config: BigGANConfig
+    tensors: dict[str, Tensor]
+    divisors: dict[str, Tensor]
+    options: BigGANOptions
+    sha256: str
+
+
+def find(tree: Any, marks: Iterable[str]) -> tuple[Mapping[str, Any], str] | None:
+    """The state dict with the given keys in a checkpoint's tree, and its name in the file.
+
+    It is the tree itself or lies one or two dicts deep; DataParallel's prefix is allowed.
+    """
+    wanted = tuple(marks)
+    for depth in range(3):
+        for where, found in _levels(tree, depth):
+            keys = {key.removeprefix("module.") for key in found if isinstance(key, str)}
+            if all(mark in keys for mark in wanted):
+                return found, where
+    return None
+
+
+def _levels(tree: Any, depth: int, where: str = "") -> Iterable[tuple[str, Mapping[str, Any]]]:
+    if not isinstance(tree, Mapping):
+        return
+    if depth == 0:
+        yield where, tree
+        return
+    for name in ("state_dict", *WRAPPERS):
+        yield from _levels(tree.get(name), depth - 1, f"{where}.{name}".lstrip("."))
+
+
+def shape_of(path: Path, tensors: Mapping[str, Tensor], key: str, axes: int) -> tuple[int, ...]:
+    """Shape of a tensor with the given number of axes, none of them empty.
+
+    Raises:
+        StateMismatchError: there is no such key, or it has another number of axes.
+    """
+    if key not in tensors:
+        raise StateMismatchError(f"{path}: missing key {key}")
+    shape = tuple(tensors[key].shape)
+    if len(shape) != axes or 0 in shape:
+        raise StateMismatchError(f"{path}: {key} has shape {shape}, expected {axes} axes")
+    return shape
+
+
+def divisor(path: Path, name: str, norm: Tensor) -> Tensor:
+    """A spectral norm that a weight can be divided by.
+
+    Raises:
+        StateMismatchError: it is 0 or not finite, so that the weight would not be.
+    """
+    if not math.isfinite(float(norm)) or float(norm) == 0.0:
+        raise StateMismatchError(f"{path}: {name} has spectral norm {float(norm):g}")
+    return norm

@@ -1,0 +1,240 @@
+"""DCGAN generators and their relatives: stacks of transposed convolutions under any names.
+
+Guarantees that every tensor of a file has its place in the network before the first image, and
+that what files do not hold (strides, paddings, activations) follows from a stated rule or from an
+option, never from a silent guess: see ``files.convolutions``.
+
+Layouts read (torch zip, legacy torch, plain pickle or safetensors), bare or inside a training file:
+
+* ``main.{0,3,6,9,12}`` and ``main.{1,4,7,10}`` of pytorch/examples, with or without ``module.``;
+* csinva's MNIST and CIFAR networks, which end in a 1x1 kernel;
+* ``main.pyramid.512-256.convt`` and its kind with extra 3x3 layers (WassersteinGAN);
+* any other naming of linear layers, then convolutions, with batch norms, PReLUs and biases.
+
+A network pickled whole (``torch.save(netG)``) is code, and refused. Training scripts show samples
+made with batch statistics; here a network runs with its stored statistics, because otherwise an
+image would depend on the others in its batch. There is no option for that.
+
+Boundaries: ``input``; for each layer its linear part (``r8.conv0``, alias its module path in the
+file) and what follows it (``r8.act0``, alias ``r8``: the last at 8x8); ``image``. Linear layers are
+``fc0`` and ``fc0.act``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from seeingkit.contracts import Boundary, GeneratorInfo, LatentSpec
+from seeingkit.errors import MissingWeightsError, UsageError
+from seeingkit.staged import Carry, StagedAdapter, StageFunction
+from seeingkit.weights import Checkpoint, fill, portable_config, portable_family, read_checkpoint
+
+from ..catalog.dcgan import DCGANOptions, MLPGANOptions
+from .chain import FoundLayer, UnfitError
+from .files import candidates, choose, convolutions, renamed, whole_plan
+from .network import Layer, Plan, Stack
+
+
+class StackGenerator(StagedAdapter):
+    """A generator that is a plain stack of layers.
+
+    Args:
+        family: ``dcgan`` or ``mlp-gan``.
+        module: the network.
+        plan: what it was built from; becomes ``config``.
+        options: as given; ``info.options`` holds them as resolved, with ``strides`` and so on.
+        weights_sha256: hash of the file.
+        licence: licence of the weights.
+    """
+
+    def __init__(
+        self,
+        family: Literal["dcgan", "mlp-gan"],
+        module: Stack,
+        plan: Plan,
+        options: DCGANOptions | MLPGANOptions,
+        *,
+        weights_sha256: str | None = None,
+        licence: str = "unknown",
+    ) -> None:
+        channels, resolution, _ = plan.image_shape
+        info = GeneratorInfo(
+            family=family,
+            resolution=resolution,
+            channels=channels,
+            latent=(LatentSpec(name="z", shape=(plan.layers[0].inputs,)),),
+            weights_sha256=weights_sha256,
+            licence=licence,
+            options={**options.model_dump(mode="json"), **_resolved(plan, options)},
+            parameters=sum(p.numel() for p in module.parameters()),
+        )
+        stages: list[StageFunction] = []
+        for layer in module.layers:
+            assert isinstance(layer, Layer)
+            stages += [partial(_linear, layer), partial(_finish, layer)]
+        super().__init__(module, info, _boundaries(plan), stages)
+        self.config = plan.model_dump(mode="json")
+
+
+def _linear(layer: Layer, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    return layer.linear(x), carry
+
+
+def _finish(layer: Layer, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    return layer.finish(x), carry
+
+
+def _resolved(plan: Plan, options: DCGANOptions | MLPGANOptions) -> dict[str, Any]:
+    """What the options came to."""
+    found: dict[str, Any] = {
+        "activation": plan.activation,
+        "slope": plan.slope if plan.activation == "leaky" else None,
+        "final": plan.final,
+        "eps": plan.eps,
+    }
+    maps = [layer for layer in plan.layers if layer.kind != "linear"]
+    if isinstance(options, MLPGANOptions):
+        found["shape"] = list(plan.shape or ())
+    else:
+        found["strides"] = [layer.stride for layer in maps]
+        found["paddings"] = [layer.padding for layer in maps]
+        found["output_paddings"] = [layer.output_padding for layer in maps]
+        found["kinds"] = [layer.kind for layer in maps]
+    return found
+
+
+def _boundaries(plan: Plan) -> list[Boundary]:
+    """Two cuts a layer; the second of the last layer is the image."""
+    cuts = [Boundary("input", 0, (plan.layers[0].inputs,), "latent", aliases=("z",))]
+    taken: Counter[str] = Counter()
+    last_at: dict[int, int] = {}
+    for k, (layer, size) in enumerate(zip(plan.layers, plan.sizes, strict=True)):
+        linear = layer.kind == "linear"
+        stem = "fc" if linear else f"r{size}.conv"
+        name = f"{stem}{taken[stem]}"
+        taken[stem] += 1
+        shape = (layer.outputs,) if linear else (layer.outputs, size, size)
+        cuts.append(_cut(len(cuts), name, shape, layer.name))
+        if k == len(plan.layers) - 1:
+            break
+        after = f"{name}.act" if linear else name.replace("conv", "act")
+        last_at[size] = len(cuts)
+        shape = (layer.channels, size, size) if size else (layer.outputs,)
+        cuts.append(_cut(len(cuts), after, shape, layer.native))
+    for size in plan.sizes:
+        if size and size not in last_at:
+            last_at[size] = len(cuts) - 1  # only the last layer's convolution has this size
+    own = {cut.name for cut in cuts} | {"image", "z"}
+    named: list[Boundary] = []
+    for cut in cuts:
+        aliases = [*cut.aliases, *(f"r{s}" for s, at in last_at.items() if s and at == cut.index)]
+        fresh = tuple(dict.fromkeys(a for a in aliases if a not in own))
+        own.update(fresh)
+        named.append(cut if not cut.index else _with_aliases(cut, fresh))
+    _, r, _ = plan.image_shape
+    named.append(Boundary("image", len(named), (3, r, r), "image", (r, r)))
+    return named
+
+
+def _cut(index: int, name: str, shape: tuple[int, ...], alias: str | None) -> Boundary:
+    kind: Literal["feature", "latent"] = "feature" if len(shape) == 3 else "latent"
+    extent = (shape[1], shape[2]) if len(shape) == 3 else None
+    return Boundary(name, index, shape, kind, extent, (alias,) if alias else ())
+
+
+def _with_aliases(cut: Boundary, aliases: tuple[str, ...]) -> Boundary:
+    return Boundary(cut.name, cut.index, cut.shape, cut.kind, cut.extent, aliases)
+
+
+# ------------------------------------------------------------------------------- recognise and load
+
+
+def fits(layers: list[FoundLayer]) -> None:
+    """Whether a stack turns a vector into an image by transposed convolutions.
+
+    Raises:
+        UnfitError: says why not.
+    """
+    maps = [layer for layer in layers if layer.kind != "linear"]
+    if len(maps) < 2 or maps[0].kind not in ("up", "open"):
+        raise UnfitError("it is no stack of transposed convolutions")
+    if maps[-1].channels not in (1, 3):
+        raise UnfitError(f"{maps[-1].main.path} gives {maps[-1].channels} channels, not 1 or 3")
+
+
+def recognise(checkpoint: Checkpoint) -> str | None:
+    """Name of the layout for people, or None for files of other families."""
+    family = portable_family(checkpoint)
+    if family is not None:
+        return "seeingkit safetensors" if family == "dcgan" else None
+    found, _ = candidates(checkpoint.content, fits)
+    if not found:
+        return None
+    where = f" ({', '.join(c.where for c in found)})" if found[0].where else ""
+    return f"stack of {len(found[0].layers)} layers with transposed convolutions{where}"
+
+
+def load(weights: Path | None, options: DCGANOptions) -> StackGenerator:
+    """Load a generator.
+
+    Args:
+        weights: a file in one of the layouts above, or of ours.
+        options: what the file does not hold, see ``catalog.dcgan.DCGANOptions``.
+
+    Raises:
+        WeightsError: the file is missing, unsafe, damaged, or is no such stack (says why).
+        UsageError: the file leaves open what an option must tell (says which), or an option does
+            not fit it.
+    """
+    if weights is None:
+        raise MissingWeightsError("dcgan needs weights: give --weights FILE")
+    checkpoint = read_checkpoint(weights)
+    stored = portable_config(checkpoint, "dcgan")
+    if stored is None:
+        chosen = choose(
+            weights, checkpoint.content, fits, "stack of transposed convolutions", options.key
+        )
+        stored = {"layers": convolutions(weights, chosen.layers, options)}
+        tensors, key = renamed(chosen.layers), chosen.where or None
+    else:
+        tensors, key = checkpoint.content, None
+    plan = whole_plan(weights, stored, options)
+    _agree(weights, plan, options)
+    options = options.model_copy(update={"key": key})
+    return build("dcgan", plan, tensors, options, checkpoint)
+
+
+def _agree(path: Path, plan: Plan, options: DCGANOptions) -> None:
+    """Refuse geometry that differs from what a file of ours says of itself."""
+    said = _resolved(plan, options)
+    for name in ("strides", "paddings", "output_paddings", "kinds"):
+        given = getattr(options, name)
+        if given is not None and list(given) != said[name]:
+            raise UsageError(f"{path}: {name}={list(given)}, but the file says {said[name]}")
+
+
+def build(
+    family: Literal["dcgan", "mlp-gan"],
+    plan: Plan,
+    tensors: dict[str, Tensor],
+    options: DCGANOptions | MLPGANOptions,
+    checkpoint: Checkpoint,
+) -> StackGenerator:
+    """The generator of a checked plan and its tensors."""
+    with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
+        module = Stack(plan)
+    fill(module, tensors, checkpoint.path)
+    return StackGenerator(
+        family,
+        module,
+        plan,
+        options,
+        weights_sha256=checkpoint.sha256,
+        licence=checkpoint.metadata.get("licence", "unknown"),
+    )

@@ -1,0 +1,1 @@
+"""ESPNet and ESPNetv2."""

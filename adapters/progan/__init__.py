@@ -1,0 +1,5 @@
+"""Progressive GAN."""
+
+from .generator import load, recognise
+
+__all__ = ["load", "recognise"]

@@ -1,0 +1,86 @@
+"""What rebuilds a ProGAN besides its tensors; written to and read from our safetensors.
+
+Guarantees that a config's odd values are refused by name, whichever file they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from seeingkit.errors import StateMismatchError
+
+from .ablation import Variant
+
+Size = Annotated[int, Field(ge=1, le=1 << 24)]
+
+
+class ProGANConfig(BaseModel):
+    """A ProGAN network.
+
+    Attributes:
+        sizes: numbers that enter the first layer, then channels at 4x4, 8x8, …
+        variant: ``progan``, or one of the ablations.
+        network: ``published`` (``network``, ``ablation``), or ``growing``
+            (``growing``), to which alone everything from ``normalize_latents`` on applies.
+        labels: how many of the numbers that enter are a class vector.
+        image_channels: 3, or 1 for grey.
+        clamp: whether the original clamps its output to [-1, 1].
+        normalize_latents: whether the first layer begins with a pixel norm.
+        pixel_norm: whether the others do.
+        epsilon: of the pixel norm.
+        leak: slope of the activation below 0.
+        alpha: weight of the last resolution's RGB, the rest being the previous one's, upsampled.
+        upscale: whole number by which the finished image is enlarged (nearest).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sizes: Annotated[tuple[Size, ...], Field(min_length=2, max_length=12)]
+    variant: Variant = "progan"
+    network: Literal["published", "growing"] = "published"
+    labels: Annotated[int, Field(ge=0)] = 0
+    image_channels: Literal[1, 3] = 3
+    clamp: bool = True
+    normalize_latents: bool = True
+    pixel_norm: bool = True
+    epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-8
+    leak: Annotated[float, Field(ge=0, le=1)] = 0.2
+    alpha: Annotated[float, Field(ge=0, le=1)] = 1.0
+    upscale: Annotated[int, Field(ge=1, le=1024)] = 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ProGANConfig:
+        if self.labels >= self.sizes[0]:
+            raise ValueError("no numbers left for z beside the labels")
+        if self.alpha < 1 and len(self.sizes) == 2:
+            raise ValueError("alpha below 1 needs a resolution to blend with")
+        return self
+
+    @property
+    def latent(self) -> int:
+        """Numbers in z."""
+        return self.sizes[0] - self.labels
+
+    @property
+    def resolution(self) -> int:
+        """Side of the image in pixels."""
+        return int(2 ** len(self.sizes)) * self.upscale
+
+
+def validated(file: Path, values: Mapping[str, Any]) -> ProGANConfig:
+    """A config from a file's values.
+
+    Raises:
+        StateMismatchError: a value that no network has (the first is named).
+    """
+    try:
+        return ProGANConfig.model_validate(dict(values))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"]) or "config"
+        raise StateMismatchError(f"{file}: {at}: {first['msg']}") from error

@@ -1,0 +1,52 @@
+"""What every layout of StyleGAN files becomes: a config, and tensors under our network's names.
+
+Guarantees that a config's odd values are refused by name, whichever layout they come from.
+
+Layouts: ``tensorflow``, ``rosinality``, and our own safetensors,
+whose tensors are the network's already and whose metadata has the config.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic
+from torch import Tensor
+
+from seeingkit.errors import StateMismatchError
+from seeingkit.weights import Checkpoint
+
+from .network import StyleGAN1Config
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file gives: the network it needs, and tensors under that network's names.
+
+    Attributes:
+        layout: name of the layout for people.
+        config: of the network.
+        tensors: by the network's names; made when asked for.
+        mean: whether ``mean_style`` is the file's own and not still to be estimated.
+    """
+
+    layout: str
+    config: StyleGAN1Config
+    tensors: Mapping[str, Tensor]
+    mean: bool = True
+
+
+def validated(checkpoint: Checkpoint, values: Mapping[str, Any]) -> StyleGAN1Config:
+    """A config from a file's values.
+
+    Raises:
+        StateMismatchError: a value that no network has (the first is named).
+    """
+    try:
+        return StyleGAN1Config.model_validate(dict(values))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"]) or "config"
+        raise StateMismatchError(f"{checkpoint.path}: {at}: {first['msg']}") from error

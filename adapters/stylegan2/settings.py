@@ -1,0 +1,88 @@
+"""Settings read from a StyleGAN2 file, checked: one value for all layers, separable filters.
+
+Guarantees that what cannot be a StyleGAN2 of this code is refused with the name of the setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from seeingkit.errors import StateMismatchError
+
+from .config import StyleGAN2Config
+
+T = TypeVar("T")
+
+
+def checked_config(path: Path, **values: Any) -> StyleGAN2Config:
+    """A config of values out of a file.
+
+    Raises:
+        StateMismatchError: names the file and the first setting that is impossible.
+    """
+    try:
+        return StyleGAN2Config(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = first["msg"].removeprefix("Value error, ")
+        shown = f" (found {first['input']!r:.60})" if where else ""
+        raise StateMismatchError(
+            f"{path}: not a StyleGAN2 generator: {f'{where}: ' if where else ''}{what}{shown}"
+        ) from error
+
+
+def single(path: Path, what: str, values: Mapping[str, T]) -> T:
+    """The value that all of some layers share.
+
+    Raises:
+        StateMismatchError: two differ (both layers are named), or there is no layer.
+    """
+    if not values:
+        raise StateMismatchError(f"{path}: no layer says its {what}")
+    first, value = next(iter(values.items()))
+    for name, other in values.items():
+        if other != value:
+            raise StateMismatchError(
+                f"{path}: {what} is {value!r:.40} at {first} but {other!r:.40} at {name}; one for "
+                "all layers is expected"
+            )
+    return value
+
+
+def separable_taps(path: Path, name: str, kernel: Tensor) -> tuple[float, ...]:
+    """The taps along one axis of a two-dimensional filter, with sum one.
+
+    Args:
+        path: the file, for the message.
+        name: of the filter in the file.
+        kernel: (k, k), or (k,) as files with long filters keep them; of any scale.
+
+    Raises:
+        StateMismatchError: not the product of a line with itself, or it sums to zero.
+    """
+    kernel = kernel.detach().to(torch.float64)
+    usable = kernel.ndim in (1, 2) and 0 < kernel.numel() <= 64 * 64
+    if usable and bool(kernel.isfinite().all()) and abs(float(kernel.sum())) > 1e-12:
+        kernel = kernel / kernel.sum()
+        if kernel.ndim == 1:
+            return _rounded(kernel)
+        line = kernel.sum(dim=1)
+        if kernel.shape[0] == kernel.shape[1]:
+            product = torch.outer(line, line)
+            if bool(torch.allclose(kernel, product, rtol=1e-5, atol=1e-7)):
+                return _rounded(line)
+    raise StateMismatchError(
+        f"{path}: {name} of shape {tuple(kernel.shape)} is not a filter of equal rows and columns"
+    )
+
+
+def _rounded(line: Tensor) -> tuple[float, ...]:
+    """Without the last digits, which differ between a filter and four times the same filter."""
+    return tuple(round(float(tap), 8) for tap in line)

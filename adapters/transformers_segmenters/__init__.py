@@ -1,0 +1,5 @@
+"""Segmenters of the library ``transformers``."""
+
+from .segmenter import load
+
+__all__ = ["load"]

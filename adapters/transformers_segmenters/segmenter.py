@@ -1,0 +1,249 @@
+"""Segmentation checkpoints of the transformers library (Hugging Face) as segmenters.
+
+Guarantees a label for every pixel at the images' own size, the labels of the library's own
+``post_process_semantic_segmentation``: logits of semantic networks (SegFormer, UPerNet, DPT, BEiT
+…) are resized bilinearly; those of universal networks (MaskFormer, Mask2Former, OneFormer …) are
+first combined, the probability of class c at a pixel being Σ_q p_q(c) σ(m_q), without "no object"
+(Cheng et al. 2021, "Per-Pixel Classification is Not All You Need", section 3.4).
+
+The library is an extra. No torchvision, no code from a checkpoint, no pickled weights.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seeingkit.contracts import Label, Segmenter, SegmenterInfo, Vocabulary
+from seeingkit.errors import (
+    MissingWeightsError,
+    ModelError,
+    UsageError,
+)
+
+from ..logits import best_channels, resized
+from .files import (
+    Normalisation,
+    fetch_folder,
+    read_folder,
+    read_normalisation,
+)
+from .models import first_line, fixed_size, library, load_model, quiet, task_tokens
+
+if TYPE_CHECKING:
+    from ..catalog.transformers import TransformersOptions
+
+FAMILY = "transformers"
+# Masks are enlarged to this grid before they are combined, as the library does.
+_MASK_GRID = {"mask2former": (384, 384)}
+_BACKGROUND = ("-", "background", "nothing", "unlabeled", "unlabelled", "void", "__background__")
+
+
+class TransformersSegmenter(Segmenter):
+    """A loaded checkpoint.
+
+    Attributes:
+        model: the library's model, evaluation mode.
+        universal: whether it gives masks and their classes instead of logits.
+        normalisation: of its input.
+        size: network input (height, width), or None for the images' own.
+        task: (1, T) int64 token ids that say what to do, for OneFormer.
+        downsample: the label grid is the image's divided by this.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        universal: bool,
+        normalisation: Normalisation,
+        size: tuple[int, int] | None,
+        task: Tensor | None = None,
+        downsample: int = 1,
+        weights_sha256: str | None = None,
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.universal = universal
+        self.normalisation = normalisation
+        self.size = size
+        self.task = task
+        self.downsample = downsample
+        self.vocabulary = _vocabulary(model.config.id2label)
+        self.info = SegmenterInfo(
+            family=FAMILY,
+            weights_sha256=weights_sha256,
+            options={
+                "model": model.config.model_type,
+                "size": None if size is None else list(size),
+                "mean": list(normalisation.mean),
+                "std": list(normalisation.std),
+                "scale": normalisation.scale,
+                "bgr": normalisation.bgr,
+                "downsample": downsample,
+            },
+            parameters=sum(p.numel() for p in model.parameters()),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        found: torch.device = next(self.model.parameters()).device
+        return found
+
+    def to(self, device: str | torch.device) -> TransformersSegmenter:
+        """Move the network; returns itself."""
+        self.model.to(device)
+        self.task = None if self.task is None else self.task.to(device)
+        return self
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Network input of images (N, 3, H, W) in [-1, 1] RGB."""
+        form = self.normalisation
+        x = (images.to(self.device, torch.float32) + 1) / 2
+        if self.size is not None and x.shape[-2:] != self.size:
+            x = F.interpolate(x, self.size, mode="bilinear", antialias=True, align_corners=False)
+        x = x.flip(1) if form.bgr else x
+        mean, std = (x.new_tensor(values).reshape(1, 3, 1, 1) for values in (form.mean, form.std))
+        return (x * (255 * form.scale) - mean) / std
+
+    def segment(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to labels (N, 1, H', W') int64; H' = H // downsample.
+
+        Raises:
+            UsageError: images of the wrong shape, or a size the network cannot take.
+            ModelError: the network gave NaN or Inf, or another number of classes than it names.
+        """
+        grid = self._grid(images)
+        if not len(images):
+            return torch.zeros(0, 1, *grid, dtype=torch.int64, device=self.device)
+        with torch.no_grad():
+            return best_channels([self._maps(images)], grid)[:, None]
+
+    def score(self, images: Tensor, label: int) -> Tensor:
+        """How probable a label is at each pixel: (N, H', W') in [0, 1], differentiable.
+
+        Semantic networks: the softmax of the resized logits. Universal ones: the label's share of
+        the sum over all labels, since the combined maps are no distribution.
+
+        Raises:
+            UsageError: no such label, or images of the wrong shape.
+        """
+        if not 0 <= label < len(self.vocabulary):
+            raise UsageError(f"transformers: no label {label}; there are {len(self.vocabulary)}")
+        grid = self._grid(images)
+        if not len(images):
+            return images.new_zeros((0, *grid))
+        maps = resized(self._maps(images), grid)
+        if not self.universal:
+            return maps.softmax(dim=1)[:, label]
+        return maps[:, label] / maps.sum(dim=1).clamp(min=torch.finfo(maps.dtype).tiny)
+
+    def _grid(self, images: Tensor) -> tuple[int, int]:
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            shape = tuple(images.shape)
+            raise UsageError(
+                f"transformers: images are float (N, 3, H, W), not {images.dtype} {shape}"
+            )
+        height, width = (int(side) // self.downsample for side in images.shape[-2:])
+        if min(height, width) < 1:
+            size = tuple(images.shape[-2:])
+            raise UsageError(f"transformers: downsample {self.downsample} leaves nothing of {size}")
+        return height, width
+
+    def _maps(self, images: Tensor) -> Tensor:
+        """(N, labels, h, w) of which the greatest wins."""
+        x = self.prepare(images)
+        inputs = {"pixel_values": x}
+        if self.task is not None:
+            inputs["task_inputs"] = self.task.expand(len(x), -1)
+        try:
+            output = self.model(**inputs)
+        except (RuntimeError, ValueError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise  # the caller halves the batch
+            size = " x ".join(str(side) for side in x.shape[-2:])
+            raise UsageError(
+                f"transformers: {self.model.config.model_type} cannot take {size} pixels "
+                f"({first_line(error)}); give the option size=HEIGHTxWIDTH"
+            ) from error
+        maps = self._combined(output, x) if self.universal else output.logits
+        if maps.shape[1] != len(self.vocabulary):
+            raise ModelError(
+                f"transformers: the network gives {maps.shape[1]} classes, its config names "
+                f"{len(self.vocabulary)}"
+            )
+        if not bool(torch.isfinite(maps).all()):
+            raise ModelError("transformers: the network gave NaN or Inf; is an image NaN?")
+        found: Tensor = maps
+        return found
+
+    def _combined(self, output: Any, x: Tensor) -> Tensor:
+        kind = self.model.config.model_type
+        classes = output.logits if kind == "detr" else output.class_queries_logits
+        masks = output.pred_masks if kind == "detr" else output.masks_queries_logits
+        grid = tuple(x.shape[-2:]) if kind.startswith("eomt") else _MASK_GRID.get(kind)
+        rows = []
+        for classes_of, masks_of in zip(classes, masks, strict=True):  # one image's masks at a time
+            shown = masks_of[None] if grid is None else resized(masks_of[None], grid)
+            known = classes_of.softmax(dim=-1)[:, :-1]
+            rows.append(torch.einsum("qc,qhw->chw", known, shown[0].sigmoid()))
+        return torch.stack(rows)
+
+
+def _vocabulary(id2label: dict[int, str]) -> Vocabulary:
+    names = [" ".join(str(id2label[number]).split()) for number in range(len(id2label))]
+    seen: Counter[str] = Counter(names)
+    unique = [
+        f"{name} ({number})" if seen[name] > 1 or not name else name
+        for number, name in enumerate(names)
+    ]
+    first = bool(names) and names[0].lower() in _BACKGROUND
+    return Vocabulary(tuple(Label(name) for name in unique), has_background=first)
+
+
+# ----------------------------------------------------------------------------------------- loading
+
+
+def load(weights: Path | None, options: TransformersOptions) -> TransformersSegmenter:
+    """Load a checkpoint from a folder or, by the option ``checkpoint``, from the hub.
+
+    Args:
+        weights: a folder as ``save_pretrained`` writes it, with safetensors weights.
+        options: see ``catalog.transformers.TransformersOptions``.
+
+    Raises:
+        PluginError: the library is not installed, or lacks what the checkpoint needs.
+        MissingWeightsError: files that are not there.
+        StateMismatchError: not a segmentation checkpoint, or weights that do not fit its config.
+        CorruptFileError: files that cannot be read.
+    """
+    if weights is None and options.checkpoint is None:
+        raise MissingWeightsError(
+            "transformers: no weights given; use --segmenter-weights FOLDER or "
+            "--segmenter-option checkpoint=ORG/NAME"
+        )
+    if weights is not None and options.checkpoint is not None:
+        raise UsageError("transformers: give a folder or the option checkpoint, not both")
+    transformers = library()
+    if weights is None:
+        assert options.checkpoint is not None
+        weights = fetch_folder(options.checkpoint, options.revision)
+    folder = read_folder(weights)
+    normalisation = read_normalisation(folder.path, options.mean, options.std)
+    with quiet():
+        model, universal = load_model(transformers, folder)
+        task = task_tokens(transformers, folder, model)
+    return TransformersSegmenter(
+        model,
+        universal=universal,
+        normalisation=normalisation,
+        size=options.size or fixed_size(model.config),
+        task=task,
+        downsample=options.downsample,
+        weights_sha256=folder.sha256,
+    )

@@ -1,0 +1,5 @@
+"""Unified Perceptual Parsing."""
+
+from .segmenter import load
+
+__all__ = ["load"]
