@@ -5,6 +5,7 @@ Reads like the data flows: images → tally → comparison → omitted classes �
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from .conditions import labels_for
 from .config import Config, InversionConfig, make_config
 from .contracts import ImageSource, Sampler, Segmenter
 from .devices import resolve_device
-from .errors import UsageError
+from .errors import MissingWeightsError, SourceError, UsageError
 from .examples import fill_gallery
 from .exporting import write_classes, write_conditions, write_images
 from .inverting import check_cuts, check_inversion, invert_omitted, with_inversions
@@ -134,8 +135,7 @@ def execute(
     if config.command == "invert":
         raise UsageError("this is a run of invert; repeat it with: seeingkit invert --config")
     check_inversion(config)
-    real = open_side(config.real, config)
-    choices = _check_names(config)
+    real, choices = _found(config)
     clock = Clock()
     with clock.time("load"):
         segmenter = _segmenter(config)
@@ -212,22 +212,52 @@ def tally_side(config: Config, *, store: ChunkStore | str | Path | None = None) 
 # -------------------------------------------------------------------------------------- the steps
 
 
-def _check_names(config: Config) -> dict[str, Choice]:
-    """Find wrong names, options and missing files before anything is loaded or written."""
-    domain = config.real if data_spec(config.real) else None
-    choices = {}
-    if config.command == "analyze" or is_generator(config.generated):
-        choices["generator"] = _generator(config.generated, config, True)
-    choices["segmenter"] = choose(
-        "segmenter",
-        config.segmenter,
-        weights=config.segmenter_weights,
-        domain=domain,
-        options=config.segmenter_options,
-    )
+def _found(config: Config) -> tuple[ImageSource, dict[str, Choice]]:
+    """The real images, and which generator and segmenter: before anything is loaded or written.
+
+    Raises:
+        MissingWeightsError: names every file that is not here, not the first alone.
+    """
     find_preset(config.preset)
     resolve_device(config.device)
-    return choices
+    real: list[ImageSource] = []
+    choices: dict[str, Choice] = {}
+
+    def images() -> None:
+        real.append(open_side(config.real, config))
+
+    def generator(fetch: bool = True) -> None:
+        if config.command == "analyze" or is_generator(config.generated):
+            choices["generator"] = _generator(config.generated, config, True, fetch=fetch)
+
+    def segmenter(fetch: bool = True) -> None:
+        choices["segmenter"] = choose(
+            "segmenter",
+            config.segmenter,
+            weights=config.segmenter_weights,
+            domain=config.real if data_spec(config.real) else None,
+            options=config.segmenter_options,
+            fetch=fetch,
+        )
+
+    for model in (generator, segmenter):  # wrong names and options, before anything is fetched
+        with suppress(MissingWeightsError):
+            model(fetch=False)
+    missing: list[str] = []
+    for find in (images, generator, segmenter):
+        try:
+            find()
+        except MissingWeightsError as error:
+            missing.append(str(error))
+        except SourceError as error:
+            if not isinstance(error.__cause__, MissingWeightsError):
+                raise
+            missing.append(str(error))
+    if missing:
+        for source in real:
+            source.close()
+        raise MissingWeightsError("; ".join(missing))
+    return real[0], choices
 
 
 def _named(comparison: Comparison, choices: dict[str, Choice]) -> Comparison:
@@ -282,7 +312,7 @@ def open_side(
     return narrowed(whole, wanted, config.seed)
 
 
-def _generator(name: str, config: Config, generated: bool) -> Choice:
+def _generator(name: str, config: Config, generated: bool, *, fetch: bool = True) -> Choice:
     """Family, weights and options of a side's generator; those given are for the second side."""
     if not generated:
         return choose("gan", name)
@@ -292,6 +322,7 @@ def _generator(name: str, config: Config, generated: bool) -> Choice:
         weights=config.weights,
         domain=config.real if data_spec(config.real) else None,
         options=config.gan_options,
+        fetch=fetch,
     )
 
 

@@ -37,6 +37,12 @@ def shared_server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite is offline; these tests have a server of their own."""
+    monkeypatch.delenv("SEEINGKIT_OFFLINE")
+
+
 @pytest.fixture
 def server(shared_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     """A server, an empty cache, no proxy, and short pauses."""
@@ -44,7 +50,6 @@ def server(shared_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     shared_server.asked.clear()
     monkeypatch.setenv("SEEINGKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-    monkeypatch.delenv("SEEINGKIT_OFFLINE", raising=False)
     monkeypatch.setattr(downloading, "PAUSE", 0.001)
     return shared_server
 

@@ -325,7 +325,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     cases: list[tuple[str, bytes, type[SeeingkitError], str]] = [
         ("empty", b"", CorruptFileError, "empty"),
         ("short", good[:-100], CorruptFileError, "damaged"),
-        ("text", b"not an encoder at all, but long enough", CorruptFileError, "not a torch file"),
+        ("text", b"not an encoder at all, but long enough", CorruptFileError, "not a weights file"),
         ("other", safetensors.torch.save({"x": torch.ones(2)}), WeightsError, "not an encoder"),
     ]
     about = json.loads(safetensors_about(tmp_path / "good.safetensors"))
