@@ -23,7 +23,8 @@ from PIL import Image
 from seeingkit import open_images
 from seeingkit.cli.output import parse_options
 from seeingkit.config import InversionConfig, make_config
-from seeingkit.inverting import invert_omitted, plan_inversion
+from seeingkit.inverting import invert_omitted
+from seeingkit.inverting_photos import plan_inversion
 from seeingkit.manifests import command_line
 from seeingkit.sources import SamplerSource
 from seeingkit.sources.preprocess import quantise

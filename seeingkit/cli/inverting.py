@@ -145,7 +145,7 @@ def invert(
     from ..config import read_config
     from ..devices import resolve_device
     from ..errors import ExitCode, UsageError
-    from ..inverting import execute_inversion, plan_inversion
+    from ..inverting_photos import execute_inversion, plan_inversion
 
     if config is not None:
         if photos or gan or weights or method:
