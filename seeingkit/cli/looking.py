@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ..zoo.consent import ask_before_large_downloads
 from .output import print_json, print_table
 from .weights import confirm
 
@@ -45,6 +44,8 @@ def _main(
 
         typer.echo(f"seeingkit {installed('seeingkit')}")
         raise typer.Exit
+    from ..zoo.consent import ask_before_large_downloads
+
     ask_before_large_downloads(confirm)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
