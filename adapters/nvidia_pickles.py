@@ -21,10 +21,12 @@ import numpy as np
 from torch import Tensor
 
 from seeingkit.errors import CorruptFileError, StateMismatchError
-from seeingkit.weights import Checkpoint, Inert
+from seeingkit.weights import Checkpoint, Inert, check_claims, shown
 
 PERSISTENT = "persistent:"
 _DEEPEST = 16  # levels of modules; the deepest generator of either code base has 5
+_MOST_MODULES = 2000  # the largest has about 100
+_MOST_TENSORS = 20_000
 
 
 @dataclass(frozen=True)
@@ -107,19 +109,23 @@ class NvidiaModule:
         alone = _number(value)
         if alone is not None:
             value = [value] * count
-        if isinstance(value, Tensor | np.ndarray):
-            value = value.tolist()
-        numbers = [_number(v) for v in value] if isinstance(value, list | tuple) else []
+        if isinstance(value, Tensor | np.ndarray) and math.prod(value.shape) == count:
+            value = value.reshape(-1).tolist() if value.ndim == 1 else None
+        numbers = []
+        if isinstance(value, list | tuple) and len(value) == count:
+            numbers = [_number(v) for v in value]
         whole = [int(v) for v in numbers if v is not None and v == int(v)]
         if len(whole) != count or len(numbers) != count:
             raise self._odd(name, f"{count} whole numbers")
         return tuple(whole)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """An attribute that is a list or tuple of strings."""
+        """An attribute that is a list or tuple of strings, each there once."""
         value = self.value(name)
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
             raise self._odd(name, "a list of names")
+        if len(set(value)) != len(value):
+            raise self._odd(name, "names that differ")
         return tuple(value)
 
     def refuse(self, name: str, expected: str) -> StateMismatchError:
@@ -130,10 +136,9 @@ class NvidiaModule:
         return self.path or "the network"
 
     def _odd(self, name: str, expected: str) -> StateMismatchError:
-        shown = repr(self.attributes.get(name))
-        shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
         return StateMismatchError(
-            f"{self.file}: {name} of {self._called()} ({self.kind}) is {shown}, expected {expected}"
+            f"{self.file}: {name} of {self._called()} ({self.kind}) is "
+            f"{shown(self.attributes.get(name))}, expected {expected}"
         )
 
 
@@ -228,9 +233,11 @@ def network(checkpoint: Checkpoint) -> NvidiaNetwork:
     while pending:
         name, module, depth = pending.pop()
         called = f"{entry}.{name}" if name else entry
-        if id(module) in met:
+        if not met.isdisjoint({id(module), id(module.state)}):
             raise CorruptFileError(f"{path}: module {called[:80]} contains itself or is shared")
-        met.add(id(module))
+        met |= {id(module), id(module.state)}
+        if len(modules) >= _MOST_MODULES:
+            raise CorruptFileError(f"{path}: {entry} has more than {_MOST_MODULES} modules")
         if depth > _DEEPEST:
             raise CorruptFileError(f"{path}: modules lie deeper than {_DEEPEST}: {called[:80]}")
         if not isinstance(module.state, dict):
@@ -245,6 +252,8 @@ def network(checkpoint: Checkpoint) -> NvidiaNetwork:
             _mapping(module, "_init_kwargs"),
         )
         for part in ("_parameters", "_buffers"):
+            if len(tensors) + len(absent) > _MOST_TENSORS:
+                raise CorruptFileError(f"{path}: {entry} has more than {_MOST_TENSORS} tensors")
             for key, tensor in _entries(path, called, state, part):
                 full = f"{name}.{key}" if name else key
                 if tensor is None:
@@ -264,6 +273,7 @@ def network(checkpoint: Checkpoint) -> NvidiaNetwork:
                 raise StateMismatchError(f"{path}: {called}.{key} is not a pickled module")
             below.append((f"{name}.{key}" if name else key, child, depth + 1))
         pending += reversed(below)  # a stack: this keeps the file's order
+    check_claims(path, tensors.values(), entry)
     return NvidiaNetwork(path, entry, reason, modules, tensors, frozenset(absent))
 
 

@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 BOTTLENECK_EXPANSION = 4
+MOST_BLOCKS = 500  # of a stage; ResNet-1001 has 111
 DILATIONS = {32: (1, 1, 1, 1), 16: (1, 1, 1, 2), 8: (1, 1, 2, 4)}
 """Dilation of the four stages, by the input pixels to one of the coarsest map."""
 
@@ -64,6 +65,8 @@ def read_layout(state: Mapping[str, Tensor], step: Literal[8, 16, 32] = 32) -> E
     stem = tuple(state[f"conv{i}.weight"].shape[0] for i in (1, 2, 3))
     widths = tuple(state[f"{stage}.0.conv1.weight"].shape[0] for stage in STAGES)
     depths = tuple(_count_blocks(state, stage) for stage in STAGES)
+    if max(depths) > MOST_BLOCKS:
+        raise ValueError(f"stages of {depths} blocks")
     if "layer1.0.conv3.weight" not in state:
         return EncoderLayout(stem, "basic", widths, depths, step=step)  # type: ignore[arg-type]
     inner, grouped = state["layer1.0.conv2.weight"].shape[:2]

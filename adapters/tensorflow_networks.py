@@ -17,14 +17,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Checkpoint, Inert
+from seeingkit.weights import Checkpoint, Inert, check_claims, shown
 
 PROGAN = "tfutil.Network"
 STYLEGAN = "dnnlib.tflib.network.Network"
@@ -32,6 +32,11 @@ THEANO = "network.Network"
 KINDS = (PROGAN, STYLEGAN, THEANO)
 
 Recipes = dict[str, Callable[[], Tensor]]
+Value = TypeVar("Value")
+
+_LARGEST = 1e30  # of any setting; far within what a float holds
+_MOST_COMPONENTS = 16  # the published ones have two
+_LONGEST_NAME = 1000
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ class TensorFlowNetwork:
         value = self.static_kwargs.get(name, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.refuse(name, "a number")
-        if not math.isfinite(value):
+        if not abs(value) <= _LARGEST:
             raise self.refuse(name, "finite")
         return float(value)
 
@@ -182,23 +187,22 @@ class TensorFlowNetwork:
     def flag(self, name: str, default: bool) -> bool:
         """A setting that is true or false (or 1 or 0)."""
         value = self.static_kwargs.get(name, default)
-        if value not in (True, False):
+        if not isinstance(value, (int, float)) or value not in (True, False):
             raise self.refuse(name, "True or False")
         return bool(value)
 
     def text(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         """A setting that is one of some words."""
         value = self.static_kwargs.get(name, default)
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             raise self.refuse(name, " or ".join(repr(choice) for choice in choices))
         return str(value)
 
     def refuse(self, name: str, expected: str) -> StateMismatchError:
         """The error for a setting that cannot be used, to raise."""
-        shown = repr(self.static_kwargs.get(name))
-        shown = shown if len(shown) <= 60 else shown[:57] + "…"
         return StateMismatchError(
-            f"{self.file}: {self.path} was built with {name}={shown}, expected {expected}"
+            f"{self.file}: {self.path} was built with {name}="
+            f"{shown(self.static_kwargs.get(name))}, expected {expected}"
         )
 
 
@@ -223,7 +227,7 @@ def _network(file: Path, path: str, state: Mapping[str, Any], depth: int) -> Ten
         raise StateMismatchError(f"{file}: {path} has no version number")
     if not isinstance(static_kwargs, Mapping) or not _function(state):
         raise StateMismatchError(f"{file}: {path} lacks static_kwargs or build_func_name")
-    if not isinstance(components, Mapping) or (components and depth > 0):
+    if not isinstance(components, Mapping) or len(components) > (0 if depth else _MOST_COMPONENTS):
         raise StateMismatchError(f"{file}: components of {path} are not a mapping of networks")
     parts: dict[str, TensorFlowNetwork] = {}
     for name, part in components.items():
@@ -255,7 +259,10 @@ def named_arrays(file: Path, path: str, pairs: object) -> dict[str, np.ndarray]:
             raise StateMismatchError(f"{file}: a variable of {path} is not a (name, array) pair")
         if pair[0] in arrays:
             raise StateMismatchError(f"{file}: {path} has variable {pair[0]!r} twice")
+        if len(pair[0]) > _LONGEST_NAME:
+            raise StateMismatchError(f"{file}: a variable of {path} has an absurdly long name")
         arrays[pair[0]] = as_array(file, f"variable {pair[0]!r} of {path}", pair[1])
+    check_claims(file, arrays.values(), path)
     return arrays
 
 
@@ -265,7 +272,7 @@ def as_array(file: Path, what: str, value: object) -> np.ndarray:
     Raises:
         StateMismatchError: the value is neither, or is complex.
     """
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and value.dtype != torch.bfloat16:  # which numpy has not
         value = value.numpy()
     if not isinstance(value, np.ndarray) and not isinstance(value, (int, float)):
         raise StateMismatchError(f"{file}: {what} is a {type(value).__name__}, not an array")
@@ -283,13 +290,13 @@ def as_tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(array)
 
 
-class Converted(Mapping[str, Tensor]):
-    """Tensors under our names, each made from the file's own when asked for, and not kept."""
+class Converted(Mapping[str, Value]):
+    """Tensors or arrays by name, each made from the file's own when asked for, and not kept."""
 
-    def __init__(self, recipes: Recipes) -> None:
+    def __init__(self, recipes: Mapping[str, Callable[[], Value]]) -> None:
         self._recipes = recipes
 
-    def __getitem__(self, key: str) -> Tensor:
+    def __getitem__(self, key: str) -> Value:
         return self._recipes[key]()
 
     def __iter__(self) -> Iterator[str]:
@@ -309,6 +316,11 @@ def scaled(
 
     def recipe() -> Tensor:
         tensor = part.tensor(name)
+        if not tensor.is_floating_point():
+            raise StateMismatchError(
+                f"{part.file}: variable {name!r} of {part.path} is {tensor.dtype}, not floating "
+                "point"
+            )
         tensor = change(tensor) if change else tensor
         tensor = tensor.to(torch.float32)
         return tensor * scale if scale != 1.0 else tensor

@@ -27,6 +27,8 @@ import difflib
 from collections.abc import Iterable
 from enum import IntEnum
 
+_LONGEST = 4000  # characters of a message; names in a hostile file can be of any length
+
 
 class ExitCode(IntEnum):
     """Exit codes of the command line (documented in the README)."""
@@ -45,7 +47,15 @@ class SeeingkitError(Exception):
     exit_code: ExitCode = ExitCode.FAILED
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(str(message).split()))
+        super().__init__(_line(message))
+
+
+def _line(message: object) -> str:
+    """One line of printable characters: what it quotes of a file may be anything at all."""
+    text = str(message)
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    text = " ".join(text.split())
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 class UsageError(SeeingkitError):

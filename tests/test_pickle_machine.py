@@ -9,6 +9,7 @@ import io
 import pickle
 import pickletools
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,48 @@ def test_arrays(protocol: int, dtype: str) -> None:
         assert found["a"].dtype.isnative
         np.testing.assert_array_equal(found["a"], array)
         assert found["b"] == array[..., 0].sum()
+
+
+def peak_of(data: bytes) -> tuple[Any, int]:
+    """What a program builds, and the most memory beside the program meanwhile."""
+    view = memoryview(bytearray(data))
+    table = makers()
+    tracemalloc.start()
+    try:
+        found = run(Reader(view), table, Budget())
+        return found, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_arrays_of_protocol_2_are_in_memory_once() -> None:
+    arrays = [np.random.default_rng(k).random(1 << 15) for k in range(16)]
+    total = sum(array.nbytes for array in arrays)
+    found, peak = peak_of(pickle.dumps(arrays, 2))
+    for array, read in zip(arrays, found, strict=True):
+        np.testing.assert_array_equal(read, array)
+        assert read.flags.writeable  # as torch wants it
+    assert peak < 1.5 * total  # and not also as text, and as bytes
+
+
+def test_long_strings_of_python_2_are_views() -> None:
+    payload = np.random.default_rng(0).bytes(1 << 20)
+    found, peak = peak_of(b"\x80\x02]T" + struct.pack("<i", len(payload)) + payload + b"q\x01a.")
+    assert bytes(found[0]) == payload
+    assert peak < len(payload) / 8
+
+
+@pytest.mark.parametrize("protocol", range(1, 6))
+def test_long_text_is_remembered(protocol: int) -> None:
+    text = "ä€" * 5000
+    found = load(pickle.dumps([text, text, {"a": text}, text], protocol))
+    assert found == [text, text, {"a": text}, text]
+    assert found[1] is found[2]["a"] is found[3]  # read again once, however often it is used
+    pair = (text, 7)
+    found = load(pickle.dumps([pair, pair, text, pair], protocol))
+    assert found == [pair, pair, text, pair]
+    assert found[1] is found[3]
+    assert found[1][0] is found[2]
 
 
 def test_containers_of_published_files() -> None:

@@ -18,6 +18,7 @@ from seeingkit.weights import read_checkpoint, write_portable
 from seeingkit_adapters.catalog.progan import ProGANOptions
 from seeingkit_adapters.progan.generator import load, recognise
 from seeingkit_adapters.progan.network import pixel_norm
+from seeingkit_adapters.progan.theano import theano_network
 
 from .goldens import agree, golden
 from .tensorflow_pickle_writer import Record, network, write
@@ -247,6 +248,18 @@ def test_theano_files(func: str, wscale: bool, tmp_path: Path) -> None:
     values["lod"] = np.float32(0.5)
     growing = write(tmp_path / "growing.pkl", "network", theano(values), protocol=2)
     agree(load(growing, options())({"z": z}), reference(values, z))
+
+
+def test_scaled_weights_of_theano_files_are_not_kept(tmp_path: Path) -> None:
+    values = variables(fused=False)
+    path = write(tmp_path / "network.pkl", "network", theano(values), protocol=2)
+    found = theano_network(read_checkpoint(path)).variables
+    assert found.keys() == values.keys()
+    for name in (name for name in found if name.endswith("/weight")):
+        first, second = found[name], found[name]
+        assert not np.shares_memory(first, second)
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_allclose(first, values[name], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

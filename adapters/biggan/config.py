@@ -16,6 +16,7 @@ from seeingkit.errors import StateMismatchError
 Size = Annotated[int, Field(ge=1, le=1 << 20)]
 Epsilon = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+MOST_WEIGHTS = 1 << 40
 LARGEST = 4096
 """Pixels a side beyond which a file is taken to be damaged (published: 512 at most)."""
 
@@ -94,6 +95,8 @@ class BigGANConfig(BaseModel):
             raise ValueError(f"condition {self.condition!r}, embedding {self.embedding_dim}")
         if self.condition == "chunks" and self.z_dim % (self.residual_blocks + 1):
             raise ValueError(f"z of {self.z_dim} cannot be cut for {self.residual_blocks} blocks")
+        if self.first_dim * self.blocks[0].channels_in * self.bottom**2 > MOST_WEIGHTS:
+            raise ValueError(f"a first map of {self.bottom} pixels is absurdly wide")
         if self.resolution > LARGEST:
             raise ValueError(f"images of {self.resolution} pixels")
         return self

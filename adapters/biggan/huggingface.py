@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.errors import CorruptFileError, MissingWeightsError, StateMismatchError, UsageError
-from seeingkit.weights import Checkpoint, check_finite, check_state
+from seeingkit.weights import Checkpoint, check_finite, check_state, shown
 
 from ..catalog.biggan import BigGANOptions
 from .config import BigGANConfig, validated
@@ -35,6 +35,8 @@ CONFIG_NAME = "config.json"
 PUBLISHED = "https://s3.amazonaws.com/models.huggingface.co/biggan/biggan-deep-128-config.json"
 FIRST_CHANNELS = 16  # of the 4x4 map, in units of channel_width
 FIRST_SIZE = 4
+_LARGEST_CONFIG = 1 << 20  # bytes
+_MOST_LAYERS = 256
 
 _MARKS = ("embeddings.weight", "generator.gen_z.weight_orig", "generator.conv_to_rgb.weight_orig")
 _ATTENTION = {"theta": "theta", "phi": "phi", "g": "g", "o": "o_conv"}
@@ -140,6 +142,8 @@ def read_huggingface(
 
 def _read_config(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
+        if path.stat().st_size > _LARGEST_CONFIG:
+            raise CorruptFileError(f"{path}: too large for a config of a BigGAN")
         text = path.read_bytes()
         found = json.loads(text.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -149,17 +153,17 @@ def _read_config(path: Path) -> tuple[bytes, dict[str, Any]]:
     values = _DEFAULTS | found
     for name in ("output_dim", "z_dim", "channel_width", "num_classes", "n_stats"):
         if type(values[name]) is not int or not 1 <= values[name] <= 1 << 20:
-            raise StateMismatchError(f"{path}: {name} is {values[name]!r}, not a size")
+            raise StateMismatchError(f"{path}: {name} is {shown(values[name])}, not a size")
     if values["n_stats"] < 2:
         raise StateMismatchError(f"{path}: n_stats is {values['n_stats']}, expected 2 or more")
     if type(values["attention_layer_position"]) is not int:
         raise StateMismatchError(
-            f"{path}: attention_layer_position is {values['attention_layer_position']!r}, "
+            f"{path}: attention_layer_position is {shown(values['attention_layer_position'])}, "
             "not a whole number"
         )
     eps = values["eps"]
     if type(eps) not in (int, float) or not 0 < eps < math.inf:
-        raise StateMismatchError(f"{path}: eps is {eps!r}, not a positive number")
+        raise StateMismatchError(f"{path}: eps is {shown(eps)}, not a positive number")
     return text, values
 
 
@@ -186,8 +190,8 @@ def _config(path: Path, values: Mapping[str, Any], bn_eps: float | None) -> BigG
 
 def _blocks(path: Path, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     layers, width = values["layers"], values["channel_width"]
-    if not isinstance(layers, list) or not layers:
-        raise StateMismatchError(f"{path}: layers is {layers!r:.60}, not a list of layers")
+    if not isinstance(layers, list) or not 0 < len(layers) <= _MOST_LAYERS:
+        raise StateMismatchError(f"{path}: layers is {shown(layers)}, not a list of layers")
     blocks: list[dict[str, Any]] = []
     for i, layer in enumerate(layers):
         fits = (
@@ -200,7 +204,7 @@ def _blocks(path: Path, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
         if not fits:
             raise StateMismatchError(
-                f"{path}: layers[{i}] is {layer!r:.60}, expected [up, in, out] with out = in or "
+                f"{path}: layers[{i}] is {shown(layer)}, expected [up, in, out] with out = in or "
                 "in / 2"
             )
         if i == values["attention_layer_position"]:

@@ -46,8 +46,7 @@ def find(tree: Any, marks: Iterable[str]) -> tuple[Mapping[str, Any], str] | Non
     wanted = tuple(marks)
     for depth in range(3):
         for where, found in _levels(tree, depth):
-            keys = {key.removeprefix("module.") for key in found if isinstance(key, str)}
-            if all(mark in keys for mark in wanted):
+            if all(mark in found or f"module.{mark}" in found for mark in wanted):
                 return found, where
     return None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Inert, read_checkpoint
+from seeingkit.weights import Inert, read_checkpoint, shown
 
 from ..catalog.biggan import BigGANOptions
 
@@ -47,10 +47,12 @@ def _training_config(path: Path) -> Mapping[str, Any]:
     for name in ("BN_eps", "SN_eps"):
         value = config.get(name, 1.0)
         if not isinstance(value, float) or not 0 < value < math.inf:
-            raise StateMismatchError(f"{path}: config: {name} is {value!r}, not a positive number")
+            raise StateMismatchError(
+                f"{path}: config: {name} is {shown(value)}, not a positive number"
+            )
     activation, named = config.get("G_activation"), config.get("G_nl", "relu")
     kind = activation.kind if isinstance(activation, Inert) else _RELU
-    if kind != _RELU or named not in _RELU_NAMES:
-        odd = kind.rpartition(".")[2] if kind != _RELU else named
-        raise StateMismatchError(f"{path}: config: activation {odd!r} is not supported, only ReLU")
+    if kind != _RELU or not isinstance(named, str) or named not in _RELU_NAMES:
+        odd = shown(kind.rpartition(".")[2] if kind != _RELU else named)
+        raise StateMismatchError(f"{path}: config: activation {odd} is not supported, only ReLU")
     return config

@@ -50,7 +50,7 @@ class Module:
     def place(self) -> tuple[str, int] | None:
         """Its parent and its number there, if it is numbered."""
         parent, _, number = self.path.rpartition(".")
-        return (parent, int(number)) if number.isdigit() else None
+        return (parent, int(number)) if number.isdecimal() else None
 
 
 @dataclass
@@ -168,7 +168,7 @@ def _kind(
     weight, bias = shapes.get("weight"), shapes.get("bias")
     if shapes.keys() & _STATISTICS:
         count = shapes.get("running_mean")
-        fits = shapes.keys() >= _STATISTICS and count and len(count) == 1
+        fits = shapes.keys() >= _STATISTICS and count and len(count) == 1 and count[0]
         if not fits or any(
             shapes.get(k, count) != count for k in _LEAVES - {"num_batches_tracked"}
         ):
@@ -198,7 +198,7 @@ def _orders(modules: list[Module]) -> Iterator[list[Module]]:
 
     def natural(module: Module) -> tuple[tuple[int, int, str], ...]:
         parts = re.findall(r"\d+|\D+", module.path)
-        return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)
+        return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts)
 
     def number(module: Module) -> tuple[bool, int, int]:
         numbers = re.findall(r"\d+", module.path)

@@ -25,6 +25,7 @@ from .chain import FoundLayer, UnfitError, stack
 from .network import LayerPlan, Plan
 
 _DEPTH = 4  # of networks inside training files
+_MOST_NETWORKS = 500
 _GENERATOR = re.compile(r"(?i)^(.*[._])?(net_?g|g|gen|generator|g_?ema|ema_?g|.*generator)$")
 _USUAL = {2: (2, 0), 4: (2, 1)}  # stride and padding of later transposed kernels: they double
 _TRANSPOSED = re.compile(r"(?i)conv_?t|convtrans|deconv|t_?conv|transp|dcv")
@@ -59,7 +60,9 @@ def candidates(
     """
     found: list[Candidate] = []
     reasons: dict[str, str] = {}
-    for where, tensors in state_dicts(content):
+    for number, (where, tensors) in enumerate(state_dicts(content)):
+        if number >= _MOST_NETWORKS:
+            return [], {"": f"the file holds more than {_MOST_NETWORKS} networks"}
         try:
             layers = stack(tensors)
             fits(layers)
@@ -111,7 +114,7 @@ def choose(
         return found[0]
     if found:
         places = ", ".join(c.where or "the whole" for c in found)
-        raise UsageError(f"{path}: holds several {what}s ({places}); choose one with key=…")
+        raise UsageError(f"{path}: holds more than one {what} ({places}); choose one with key=…")
     if not reasons:
         raise StateMismatchError(f"{path}: holds no state dict of a {what}")
     where, why = min(reasons.items(), key=lambda item: (_GENERATOR.search(item[0]) is None, item))

@@ -12,7 +12,7 @@ depend on the others in its batch.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,10 @@ Final = Literal["tanh", "sigmoid", "none"]
 
 SLOPE = 0.2  # of leaky ReLU, as in Radford et al. 2016, section 4
 EPS = 1e-5  # of batch norms, torch's default
+_MOST_FEATURES = 1 << 26  # 4096x4096 pixels of three colours
+_MOST_LAYERS = 400
+_LARGEST = 4096  # pixels: of maps, kernels, strides and paddings
+Side = Annotated[int, Field(ge=1, le=_LARGEST)]
 
 
 class LayerPlan(BaseModel):
@@ -48,20 +52,20 @@ class LayerPlan(BaseModel):
 
     name: str
     kind: Kind
-    inputs: int = Field(ge=1)
-    outputs: int = Field(ge=1)
-    kernel: int = Field(1, ge=1)
-    stride: int = Field(1, ge=1)
-    padding: int = Field(0, ge=0)
-    output_padding: int = Field(0, ge=0)
+    inputs: int = Field(ge=1, le=_MOST_FEATURES)
+    outputs: int = Field(ge=1, le=_MOST_FEATURES)
+    kernel: int = Field(1, ge=1, le=_LARGEST)
+    stride: int = Field(1, ge=1, le=_LARGEST)
+    padding: int = Field(0, ge=0, le=_LARGEST)
+    output_padding: int = Field(0, ge=0, le=_LARGEST)
     bias: bool = False
-    norm: int = Field(0, ge=0)
+    norm: int = Field(0, ge=0, le=_MOST_FEATURES)
     affine: bool = True
     active: bool = True
-    slopes: int = Field(0, ge=0)
+    slopes: int = Field(0, ge=0, le=_MOST_FEATURES)
     first: Literal["norm", "activation"] = "norm"
     native: str | None = None
-    side: int = Field(0, ge=0)
+    side: int = Field(0, ge=0, le=_LARGEST)
 
     @property
     def channels(self) -> int:
@@ -92,12 +96,12 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    layers: tuple[LayerPlan, ...] = Field(min_length=1)
+    layers: tuple[LayerPlan, ...] = Field(min_length=1, max_length=_MOST_LAYERS)
     activation: Literal["relu", "leaky"] = "relu"
     slope: float = Field(SLOPE, ge=0, lt=1)
     final: Final = "tanh"
-    eps: float = Field(EPS, gt=0)
-    shape: tuple[int, int, int] | None = None
+    eps: float = Field(EPS, gt=0, allow_inf_nan=False)
+    shape: tuple[Side, Side, Side] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Plan:
@@ -125,7 +129,7 @@ class Plan(BaseModel):
             if layer.slopes not in (0, 1, layer.channels):
                 raise ValueError(f"{layer.name}: its PReLU has {layer.slopes} slopes")
             size, before = layer.size(size), layer
-            if layer.kind != "linear" and not 1 <= size <= 4096:
+            if layer.kind != "linear" and not 1 <= size <= _LARGEST:
                 raise ValueError(f"{layer.name}: its output would be {size} pixels wide")
         assert before is not None
         if self.shape is not None:

@@ -22,6 +22,7 @@ from seeingkit.weights import WeightsFile, check_state, load_into
 
 STRIDE = 8  # both sides of the input must be multiples of this
 EPSILON = 1e-3  # of every batch normalisation
+MOST_BLOCKS = 200  # in a row, as published 8 at most
 RATES = (1, 2, 4, 8, 16)  # dilations of the branches of an ESP block (paper, section 3.1)
 _COUNTER = "num_batches_tracked"
 _REPLICATED = "module."  # what torch's DataParallel puts before every key
@@ -142,6 +143,8 @@ def count_blocks(state: Mapping[str, Tensor], before: str, after: str) -> int:
     count = 0
     while f"{before}{count}{after}" in state:
         count += 1
+    if count > MOST_BLOCKS:
+        raise ValueError(f"{count} blocks {before}*")
     return count
 
 

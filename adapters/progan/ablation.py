@@ -163,7 +163,7 @@ def _untrained_scales(tensors: Mapping[str, Tensor]) -> bool:
         weight = tensors.get(f"{name}.conv.weight")
         if not dot or rest or not name.startswith("features."):
             continue
-        if weight is None or weight.ndim != 4 or scale.numel() != 1:
+        if weight is None or weight.ndim != 4 or not weight.numel() or scale.numel() != 1:
             continue  # the check of keys and shapes names it
         expected = equalised_scale(weight.shape[1], weight.shape[2])
         if abs(float(scale) / expected - 1.0) > _SCALE_TOLERANCE:

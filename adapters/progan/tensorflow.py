@@ -91,10 +91,10 @@ def _read(part: TensorFlowNetwork) -> tuple[ProGANConfig, Mapping[str, Tensor]]:
 
 def _sides(part: TensorFlowNetwork) -> list[int]:
     found = sorted({int(m[1]) for name in part.variables if (m := _LAST.fullmatch(name))})
-    if found != [8 << i for i in range(len(found))] or len(found) > 10:
+    if len(found) > 10 or found != [8 << i for i in range(len(found))]:
         raise StateMismatchError(
-            f"{part.file}: {part.path} has layers at {found} pixels; a ProGAN has them at 8, 16, … "
-            "without a gap"
+            f"{part.file}: {part.path} has layers at {found[:12]} pixels; a ProGAN has them at 8, "
+            "16, … without a gap"
         )
     return [4, *found]
 

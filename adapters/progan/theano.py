@@ -5,12 +5,13 @@ shapes fit the generator of the paper; everything else is refused with what does
 
 ``param_values`` is a list in a fixed order: weight, scale (with ``use_wscale``) and bias of each
 layer from 4x4 up, then of each RGB output from the full resolution down. Kernels are mirrored,
-being those of true convolutions, and the scale is a number in the file.
+being those of true convolutions, and the scale is a number in the file: a scaled weight is a copy,
+so it is made when asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,14 @@ import numpy as np
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import Checkpoint
 
-from ..tensorflow_networks import THEANO, TensorFlowNetwork, as_array, outline, record
+from ..tensorflow_networks import (
+    THEANO,
+    Converted,
+    TensorFlowNetwork,
+    as_array,
+    outline,
+    record,
+)
 from .network import equalised_scale
 
 LAYOUT = "tkarras Theano pickle"
@@ -53,7 +61,8 @@ def theano_network(checkpoint: Checkpoint) -> TensorFlowNetwork:
         raise StateMismatchError(f"{file}: lacks build_func_spec or a list of param_values")
     part = TensorFlowNetwork(file, "Gs", 2, str(spec.get("func")), dict(spec), {})
     for name, unused in _UNUSED.items():
-        if spec.get(name, unused) != unused:
+        value = spec.get(name, unused)
+        if not isinstance(value, (bool, int, float, type(None))) or value != unused:
             raise part.refuse(name, repr(unused))
     side = part.integer("resolution", 32)
     if side < 4 or side & (side - 1) or side > 4096:
@@ -66,13 +75,14 @@ def theano_network(checkpoint: Checkpoint) -> TensorFlowNetwork:
             f"has {each * len(names)}"
         )
     arrays = iter(as_array(file, f"param_values[{i}]", value) for i, value in enumerate(values))
-    variables: dict[str, np.ndarray] = {}
+    recipes: dict[str, Callable[[], np.ndarray]] = {}
     for name in names:
-        variables |= _layer(part, name, arrays, scaled=each == 3)
+        recipes |= _layer(part, name, arrays, scaled=each == 3)
     toplevel = state.get("toplevel_params")
     if isinstance(toplevel, Mapping) and "cur_lod" in toplevel:
-        variables["lod"] = as_array(file, "cur_lod", toplevel["cur_lod"])
-    return TensorFlowNetwork(file, "Gs", 2, "G_paper", part.static_kwargs, variables)
+        lod = as_array(file, "cur_lod", toplevel["cur_lod"])
+        recipes["lod"] = lambda: lod
+    return TensorFlowNetwork(file, "Gs", 2, "G_paper", part.static_kwargs, Converted(recipes))
 
 
 def _words(part: TensorFlowNetwork) -> str:
@@ -91,7 +101,7 @@ def _layers(side: int) -> list[str]:
 
 def _layer(
     part: TensorFlowNetwork, name: str, arrays: Iterator[np.ndarray], *, scaled: bool
-) -> dict[str, np.ndarray]:
+) -> dict[str, Callable[[], np.ndarray]]:
     weight = next(arrays)
     scale = next(arrays) if scaled else None
     bias = next(arrays)
@@ -101,18 +111,22 @@ def _layer(
             f"{part.file}: param_values of {name} have shapes {weight.shape} and "
             f"{None if scale is None else scale.shape}, expected {axes} axes and one number"
         )
-    if axes == 2:
-        weight = weight[np.newaxis, np.newaxis]
-    elif name == "4x4/Dense":
-        weight = weight.transpose(1, 0, 2, 3).reshape(weight.shape[1], -1)
-    else:
-        weight = weight.transpose(2, 3, 1, 0)[::-1, ::-1]
+    factor = 1.0
     if scale is not None:  # theirs is a number in the file, ours is computed
-        kernel = 4 if name == "4x4/Dense" else weight.shape[0]
-        inputs = weight.shape[-2]
-        ours = equalised_scale(inputs, kernel, rgb=axes == 2)
-        weight = weight * (float(scale.reshape(())) / ours)
-    return {f"{name}/weight": weight, f"{name}/bias": bias}
+        inputs = weight.shape[0 if axes == 2 else 1]
+        kernel = 1 if axes == 2 else 4 if name == "4x4/Dense" else weight.shape[2]
+        factor = float(scale.reshape(())) / equalised_scale(inputs, kernel, rgb=axes == 2)
+
+    def rearranged() -> np.ndarray:
+        if axes == 2:
+            found = weight[np.newaxis, np.newaxis]
+        elif name == "4x4/Dense":
+            found = weight.transpose(1, 0, 2, 3).reshape(weight.shape[1], -1)
+        else:
+            found = weight.transpose(2, 3, 1, 0)[::-1, ::-1]
+        return found if scale is None else found * factor
+
+    return {f"{name}/weight": rearranged, f"{name}/bias": lambda: bias}
 
 
 def _name(r: int, half: int) -> str:

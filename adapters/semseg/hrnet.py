@@ -22,6 +22,9 @@ from ..resnet import BasicBlock, Bottleneck, conv3x3, conv_norm
 STAGES = (2, 3, 4)
 """Stage k has k branches."""
 
+MOST_BLOCKS = 32
+"""Modules of a stage, and blocks of a branch, beyond which a file is taken to be damaged."""
+
 
 @dataclass(frozen=True)
 class StageLayout:
@@ -73,6 +76,8 @@ def read_layout(state: Mapping[str, Tensor]) -> HRNetLayout:
         widths = tuple(state[f"{name}.0.conv1.weight"].shape[0] for name in branches)
         depths = tuple(_count(state, f"{name}.{{}}.conv1.weight") for name in branches)
         modules = _count(state, f"stage{stage}.{{}}.branches.0.0.conv1.weight")
+        if not 0 < modules <= MOST_BLOCKS or max(depths) > MOST_BLOCKS:
+            raise ValueError(f"stage{stage} of {modules} modules and {depths} blocks")
         stages.append(StageLayout(modules, widths, depths))
     if any(later.widths[:-1] != stage.widths for stage, later in pairwise(stages)):
         raise ValueError("branches that change their width between stages")

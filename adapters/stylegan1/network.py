@@ -21,6 +21,7 @@ from ..resampling import fir
 
 PIXEL_NORM_EPSILON = 1e-8
 Size = Annotated[int, Field(ge=1, le=1 << 16)]
+Tap = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class StyleGAN1Config(BaseModel):
@@ -58,7 +59,7 @@ class StyleGAN1Config(BaseModel):
     leak: Annotated[float, Field(ge=0, le=1)] = 0.2
     pixel_norm: bool = False
     instance_epsilon: Annotated[float, Field(gt=0, lt=1)] | None = 1e-8
-    blur: Annotated[tuple[float, ...], Field(min_length=1, max_length=15)] | None = (1, 2, 1)
+    blur: Annotated[tuple[Tap, ...], Field(min_length=1, max_length=15)] | None = (1, 2, 1)
     bias_first: bool = False
     noise: Literal["layer", "resolution", "none"] = "layer"
     stored_noise: bool = True
@@ -69,6 +70,8 @@ class StyleGAN1Config(BaseModel):
     def _consistent(self) -> StyleGAN1Config:
         if self.noise == "none" and self.stored_noise:
             raise ValueError("stored_noise without noise inputs")
+        if self.blur is not None and abs(sum(self.blur)) < 1e-12:
+            raise ValueError(f"a blur whose sum is 0: {list(self.blur)}")
         if self.alpha < 1 and len(self.channels) == 1:
             raise ValueError("alpha below 1 needs a resolution to blend with")
         return self

@@ -63,7 +63,7 @@ def read_rosinality(checkpoint: Checkpoint, resolution: int | None, alpha: float
         raise StateMismatchError(f"{checkpoint.path}: lacks {_FIRST}, not a rosinality StyleGAN")
     tree, where = found
     tensors = state_dict(checkpoint, tree, where)
-    blocks = 1 + max(int(m[1]) for key in tensors if (m := _BLOCK.match(key)))
+    blocks = 1 + max((int(m[1]) for key in tensors if (m := _BLOCK.match(key))), default=0)
     depth = len([key for key in tensors if _STYLE.fullmatch(key)])
     if blocks > 11:
         raise StateMismatchError(f"{checkpoint.path}: has {blocks} blocks, more than any StyleGAN")

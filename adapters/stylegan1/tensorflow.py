@@ -100,10 +100,9 @@ class _TensorFlow:
         found = sorted(
             {int(m[1]) for name in self.synthesis.variables if (m := _CONVOLUTION.fullmatch(name))}
         )
-        expected = [8 << i for i in range(len(found))]
-        if found != expected or len(found) > 9:
+        if len(found) > 9 or found != [8 << i for i in range(len(found))]:
             raise StateMismatchError(
-                f"{self.checkpoint.path}: {self.synthesis.path} has layers at {found} pixels; "
+                f"{self.checkpoint.path}: {self.synthesis.path} has layers at {found[:12]} pixels; "
                 "a StyleGAN has them at 8, 16, … without a gap"
             )
         return [4, *found]
@@ -165,10 +164,11 @@ class _TensorFlow:
         taps = self.synthesis.static_kwargs.get("blur_filter", (1, 2, 1))
         if taps is None or (isinstance(taps, (list, tuple)) and not taps):
             return None
-        if isinstance(taps, (list, tuple)) and all(isinstance(t, (int, float)) for t in taps):
-            total = math.fsum(taps)
-            if math.isfinite(total) and total != 0:
-                return tuple(float(t) for t in taps)
+        listed = isinstance(taps, (list, tuple)) and all(
+            isinstance(t, (int, float)) and abs(t) < 1e6 for t in taps
+        )
+        if listed and math.fsum(taps) != 0:
+            return tuple(float(t) for t in taps)
         raise self.synthesis.refuse("blur_filter", "a list of numbers whose sum is not 0")
 
     def _check(self, config: StyleGAN1Config) -> None:
@@ -268,9 +268,9 @@ class _TensorFlow:
 
     def _fused(self, r: int) -> bool:
         value = self.synthesis.static_kwargs.get("fused_scale", "auto")
-        if value == "auto":
+        if isinstance(value, str) and value == "auto":
             return r >= _FUSED_FROM
-        if value not in (True, False):
+        if not isinstance(value, (int, float)) or value not in (True, False):
             raise self.synthesis.refuse("fused_scale", "True, False or 'auto'")
         return bool(value)
 

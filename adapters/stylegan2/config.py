@@ -5,13 +5,16 @@ Guarantees that a config that exists can be built: sizes fit each other, names a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Activation = Literal[
     "linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"
 ]
+
+
+Tap = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class StyleGAN2Config(BaseModel):
@@ -51,22 +54,22 @@ class StyleGAN2Config(BaseModel):
     c_dim: int = Field(0, ge=0, le=1_000_000)
     label_style: Literal["embed", "concat"] = "embed"
     embed_features: int | None = Field(None, ge=1, le=65536)
-    mapping_widths: tuple[int, ...] = (512,) * 8
+    mapping_widths: Annotated[tuple[int, ...], Field(max_length=64)] = (512,) * 8
     lr_multiplier: float = Field(0.01, gt=0, allow_inf_nan=False)
     mapping_activation: Activation = "lrelu"
     normalise_latents: bool = True
     resolution: int = Field(256, ge=4, le=8192)
     img_channels: Literal[1, 3] = 3
-    channels: dict[int, int]
+    channels: Annotated[dict[int, int], Field(max_length=16)]
     constant_channels: int | None = Field(None, ge=1, le=65536)
     architecture: Literal["skip", "resnet", "orig"] = "skip"
     activation: Activation = "lrelu"
-    conv_clamp: float | None = Field(None, gt=0)
+    conv_clamp: float | None = Field(None, gt=0, allow_inf_nan=False)
     use_noise: bool = True
     stored_noise: bool = True
     stored_average: bool = True
     scale_weights: bool = False
-    resample_filter: tuple[float, ...] = (1.0, 3.0, 3.0, 1.0)
+    resample_filter: Annotated[tuple[Tap, ...], Field(max_length=64)] = (1.0, 3.0, 3.0, 1.0)
     implied_noise: Literal["const", "none", "rewriting"] | None = None
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ config they were written with.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
@@ -19,7 +19,7 @@ from .settings import checked_config
 
 FAMILY = "stylegan2"
 
-_Read = Callable[[Checkpoint], tuple[StyleGAN2Config, dict[str, Tensor]]]
+_Read = Callable[[Checkpoint], tuple[StyleGAN2Config, Mapping[str, Tensor]]]
 _RECOGNISERS: tuple[Callable[[Checkpoint], str | None], ...] = (
     pickles.recognise,
     tensorflow.recognise,
@@ -44,7 +44,7 @@ def recognise(checkpoint: Checkpoint) -> str | None:
     return None
 
 
-def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
+def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, Mapping[str, Tensor]]:
     """The config and the tensors by our names; tensors may be views of the file.
 
     Raises:

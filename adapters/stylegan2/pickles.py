@@ -63,7 +63,7 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
     c_dim = root.integer("c_dim")
     if z_dim < 1:
         raise root.refuse("z_dim", "1 or more: a network without z draws one image per class")
-    dense = [f"mapping.fc{i}" for i in range(mapping.integer("num_layers", 1))]
+    dense = [f"mapping.fc{i}" for i in range(_depth(found, mapping))]
     layers = [p for p, m in found.modules.items() if m.kind == "SynthesisLayer"]
     blocks = [p for p, m in found.modules.items() if m.kind == "SynthesisBlock"]
     clamped = layers + [p for p, m in found.modules.items() if m.kind == "ToRGBLayer"]
@@ -115,6 +115,14 @@ def _rows(found: NvidiaNetwork, name: str) -> int:
     if tensor is None or not tensor.ndim:
         raise StateMismatchError(f"{found.file}: {found.entry} has no tensor {name}")
     return int(tensor.shape[0])
+
+
+def _depth(found: NvidiaNetwork, mapping: NvidiaModule) -> int:
+    """How many dense layers the mapping network says that it has; no more than there are."""
+    depth = mapping.integer("num_layers", 1)
+    if depth > len(found.modules):
+        raise mapping.refuse("num_layers", "the number of layers that are there")
+    return depth
 
 
 def _each(found: NvidiaNetwork, paths: list[str], attribute: str) -> dict[str, object]:

@@ -19,7 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Checkpoint, state_dict
+from seeingkit.weights import Checkpoint, check_state, state_dict
 
 from .config import StyleGAN2Config
 from .settings import checked_config, separable_taps, single
@@ -80,6 +80,7 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
         average = _beside(checkpoint)
     kernels = {key: found.pop(key) for key in list(found) if key.endswith(".kernel")}
     taps = {key: separable_taps(path, key, kernel) for key, kernel in kernels.items()}
+    _check_complete(checkpoint, found)
     tensors = {}
     for key, tensor in found.items():
         name, converted = _converted(checkpoint, key, tensor)
@@ -142,6 +143,23 @@ _RGB_PARTS = {
     "conv.modulation.bias": ("affine.bias", 1),
     "bias": ("bias", 4),
 }
+
+
+def _check_complete(checkpoint: Checkpoint, found: Mapping[str, Tensor]) -> None:
+    """Missing keys are named as that code names them; the last ToRGB says how large it is."""
+    styles, last = (
+        max((int(m[1]) for key in found if (m := re.fullmatch(pattern, key))), default=-1)
+        for pattern in (r"style\.(\d{1,3})\..+", r"to_rgbs\.(\d{1,2})\..+")
+    )
+    layers = ["conv1", *(f"convs.{i}" for i in range(2 * last + 2))]
+    colours = ["to_rgb1", *(f"to_rgbs.{i}" for i in range(last + 1))]
+    expected = {"input.input"}
+    expected |= {f"style.{i}.{part}" for i in range(1, styles + 1) for part in ("weight", "bias")}
+    expected |= {f"{layer}.{part}" for layer in layers for part in _LAYER_PARTS}
+    expected |= {f"{layer}.{part}" for layer in colours for part in _RGB_PARTS}
+    if any(key.startswith("noises.") for key in found):
+        expected |= {f"noises.noise_{i}" for i in range(len(layers))}
+    check_state(checkpoint.path, {}, dict.fromkeys(expected - found.keys(), ()))
 
 
 def _converted(checkpoint: Checkpoint, key: str, tensor: Tensor) -> tuple[str, Tensor]:

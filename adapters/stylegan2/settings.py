@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
+from seeingkit.weights import shown
 
 from .config import StyleGAN2Config
 
@@ -32,9 +33,9 @@ def checked_config(path: Path, **values: Any) -> StyleGAN2Config:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ")
-        shown = f" (found {first['input']!r:.60})" if where else ""
+        found = f" (found {shown(first['input'])})" if where else ""
         raise StateMismatchError(
-            f"{path}: not a StyleGAN2 generator: {f'{where}: ' if where else ''}{what}{shown}"
+            f"{path}: not a StyleGAN2 generator: {f'{where}: ' if where else ''}{what}{found}"
         ) from error
 
 
@@ -50,8 +51,8 @@ def single(path: Path, what: str, values: Mapping[str, T]) -> T:
     for name, other in values.items():
         if other != value:
             raise StateMismatchError(
-                f"{path}: {what} is {value!r:.40} at {first} but {other!r:.40} at {name}; one for "
-                "all layers is expected"
+                f"{path}: {what} is {shown(value)} at {first} but {shown(other)} at {name}; one "
+                "for all layers is expected"
             )
     return value
 

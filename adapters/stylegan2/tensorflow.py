@@ -4,7 +4,7 @@ Guarantees that each setting a network was built with is either followed, known 
 what Gs draws, or refused by name; and that every variable finds its place.
 
 Kernels lie there as (k, k, in, out), those of up-sampling layers mirrored; style biases are stored
-without their 1.
+without their 1. Mirrored kernels are copies, so they are made one at a time, when asked for.
 
 Configs B to D of StyleGAN2 grew while they were trained (``ToRGB_lodK``, one for each resolution).
 A grown one (lod 0) draws with the last ToRGB only, which is the architecture ``orig``; the others
@@ -14,14 +14,21 @@ are left out. Config A is a StyleGAN, not read here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Checkpoint
+from seeingkit.weights import Checkpoint, shown
 
-from ..tensorflow_networks import TensorFlowNetwork, network, outline, record
+from ..tensorflow_networks import (
+    Converted,
+    Recipes,
+    TensorFlowNetwork,
+    network,
+    outline,
+    record,
+)
 from .config import StyleGAN2Config
 from .settings import checked_config
 
@@ -76,7 +83,7 @@ def holds(checkpoint: Checkpoint) -> bool:
     return outline(checkpoint) is not None
 
 
-def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
+def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, Mapping[str, Tensor]]:
     """The config and the tensors by our names.
 
     Raises:
@@ -95,24 +102,24 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
             f"{root.file}: synthesis was built by {synthesis.build_func_name!r} and has no "
             f"{_HALLMARK}; no StyleGAN2 (config A is a StyleGAN)"
         )
-    tensors = {**_mapping(mapping), **_synthesis(synthesis)}
+    recipes = {**_mapping(mapping), **_synthesis(synthesis)}
     for name in sorted(root.variables.keys() - {"lod", "dlatent_avg"}):
         raise StateMismatchError(f"{root.file}: Gs has a variable {name!r} that no StyleGAN2 has")
     if "dlatent_avg" in root.variables:
-        tensors["mapping.w_avg"] = root.tensor("dlatent_avg")
+        recipes["mapping.w_avg"] = _kept(root.tensor("dlatent_avg"))
+    tensors = Converted(recipes)
     return _config(root, mapping, synthesis, tensors), tensors
 
 
 def _check_settings(part: TensorFlowNetwork) -> None:
     for name in part.static_kwargs:
         if name not in _IDLE | _FOLLOWED:
-            shown = repr(part.static_kwargs[name])[:60]
+            value = shown(part.static_kwargs[name])
             raise StateMismatchError(
-                f"{part.file}: {part.path} was built with {name}={shown}, a setting that this "
+                f"{part.file}: {part.path} was built with {name}={value}, a setting that this "
                 "program does not know"
             )
-    if part.static_kwargs.get("dtype", "float32") != "float32":
-        raise part.refuse("dtype", "'float32'")
+    part.text("dtype", "float32", ("float32",))
 
 
 def _config(
@@ -138,8 +145,8 @@ def _config(
         resolution=synthesis.integer("resolution", 1024),
         img_channels=synthesis.integer("num_channels", 3),
         channels={
-            int(match[1]): int(tensor.shape[0])
-            for name, tensor in tensors.items()
+            int(match[1]): int(tensors[name].shape[0])
+            for name in tensors
             if (match := re.fullmatch(r"synthesis\.b(\d+)\.conv1\.weight", name))
         },
         constant_channels=_rows(root, tensors, "synthesis.b4.const"),
@@ -161,7 +168,8 @@ def _filter(synthesis: TensorFlowNetwork) -> tuple[float, ...]:
     if taps is None:
         return (1.0, 1.0)  # these codes' word for a box
     if not isinstance(taps, list | tuple) or not all(
-        isinstance(tap, int | float) and not isinstance(tap, bool) for tap in taps
+        isinstance(tap, int | float) and not isinstance(tap, bool) and abs(tap) < 1e6
+        for tap in taps
     ):
         raise synthesis.refuse("resample_kernel", "a list of numbers")
     return tuple(float(tap) for tap in taps)
@@ -178,8 +186,13 @@ def _rows(root: TensorFlowNetwork, tensors: Mapping[str, Tensor], name: str) -> 
     return int(tensors[name].shape[0])
 
 
-def _mapping(part: TensorFlowNetwork) -> dict[str, Tensor]:
-    tensors = {}
+def _kept(tensor: Tensor) -> Callable[[], Tensor]:
+    """The recipe of a tensor that is a view of the file, or small."""
+    return lambda: tensor
+
+
+def _mapping(part: TensorFlowNetwork) -> Recipes:
+    recipes: Recipes = {}
     for name in part.variables:
         if match := re.fullmatch(r"Dense(\d+)/(weight|bias)", name):
             ours = f"mapping.fc{match[1]}.{match[2]}"
@@ -188,16 +201,17 @@ def _mapping(part: TensorFlowNetwork) -> dict[str, Tensor]:
         else:
             raise _unknown(part, name)
         tensor = part.tensor(name)
-        tensors[ours] = _axes(part, name, tensor, (1, 0)) if ours.endswith("weight") else tensor
-    return tensors
+        dense = ours.endswith("weight")
+        recipes[ours] = _kept(_axes(part, name, tensor, (1, 0)) if dense else tensor)
+    return recipes
 
 
 def _grown(synthesis: TensorFlowNetwork) -> bool:
     return any(name.startswith("ToRGB_lod") for name in synthesis.variables)
 
 
-def _synthesis(part: TensorFlowNetwork) -> dict[str, Tensor]:
-    tensors = {}
+def _synthesis(part: TensorFlowNetwork) -> Recipes:
+    recipes: Recipes = {}
     if part.scalar("lod", 0.0) != 0.0:
         raise StateMismatchError(
             f"{part.file}: lod of {part.path} is {part.scalar('lod', 0.0):g}: the network was "
@@ -212,44 +226,49 @@ def _synthesis(part: TensorFlowNetwork) -> dict[str, Tensor]:
         if match := re.fullmatch(r"noise(\d{1,2})", name):
             number = int(match[1]) + 1  # 0: 4x4 Conv, then Conv0_up and Conv1 of each resolution
             layer = f"b{4 << number // 2}.conv{number % 2}"
-            tensors[f"synthesis.{layer}.noise_const"] = _axes(part, name, tensor, (0, 1, 2, 3))[
-                0, 0
-            ]
+            noise = _axes(part, name, tensor, (0, 1, 2, 3))[0, 0]
+            recipes[f"synthesis.{layer}.noise_const"] = _kept(noise)
         elif name == "4x4/Const/const":
-            tensors["synthesis.b4.const"] = _axes(part, name, tensor, (0, 1, 2, 3))[0]
+            constant = _axes(part, name, tensor, (0, 1, 2, 3))[0]
+            recipes["synthesis.b4.const"] = _kept(constant)
         elif match := re.fullmatch(r"(\d+)x\1/(Conv|Conv0_up|Conv1|ToRGB|Skip)/(\w+)", name):
-            ours, converted = _layer(part, name, int(match[1]), match[2], match[3], tensor)
-            tensors[f"synthesis.{ours}"] = converted
+            ours, recipe = _layer(part, name, int(match[1]), match[2], match[3], tensor)
+            recipes[f"synthesis.{ours}"] = recipe
         elif match := re.fullmatch(r"ToRGB_lod0/(\w+)", name):
             side = part.integer("resolution", 1024)
-            ours, converted = _layer(part, name, side, "ToRGB", match[1], tensor)
-            tensors[f"synthesis.{ours}"] = converted
+            ours, recipe = _layer(part, name, side, "ToRGB", match[1], tensor)
+            recipes[f"synthesis.{ours}"] = recipe
         else:
             raise _unknown(part, name)
-    return tensors
+    return recipes
 
 
 def _layer(
     part: TensorFlowNetwork, name: str, side: int, kind: str, what: str, tensor: Tensor
-) -> tuple[str, Tensor]:
+) -> tuple[str, Callable[[], Tensor]]:
     names = {"Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb", "Skip": "skip"}
     if (kind == "Conv") != (side == 4 and kind != "ToRGB"):
         raise _unknown(part, name)
     layer = f"b{side}.{names.get(kind, 'conv1')}"
     match what:
         case "weight":
-            mirrored = tensor.flip(0, 1) if kind in ("Conv0_up", "Skip") else tensor
-            kernel = _axes(part, name, mirrored, (3, 2, 0, 1))
+            kernel = _axes(part, name, tensor, (3, 2, 0, 1))
+            if kind == "Conv0_up":
+                return f"{layer}.weight", lambda: kernel.flip(2, 3)
+            if kind == "Skip":
+                kernel = kernel.flip(2, 3)
             # 1x1 kernels are small, and of either layout at once: one layout, one rounding
-            return f"{layer}.weight", kernel.contiguous() if kind in ("ToRGB", "Skip") else kernel
+            whole = kernel.contiguous() if kind in ("ToRGB", "Skip") else kernel
+            return f"{layer}.weight", _kept(whole)
         case "mod_weight":
-            return f"{layer}.affine.weight", _axes(part, name, tensor, (1, 0))
+            return f"{layer}.affine.weight", _kept(_axes(part, name, tensor, (1, 0)))
         case "mod_bias":
-            return f"{layer}.affine.bias", tensor + 1.0
+            return f"{layer}.affine.bias", _kept(tensor + 1.0)
         case "noise_strength":
-            return f"{layer}.noise_strength", tensor.reshape(()) if tensor.numel() == 1 else tensor
+            strength = tensor.reshape(()) if tensor.numel() == 1 else tensor
+            return f"{layer}.noise_strength", _kept(strength)
         case "bias":
-            return f"{layer}.bias", tensor
+            return f"{layer}.bias", _kept(tensor)
     raise _unknown(part, name)
 
 

@@ -16,10 +16,12 @@ from torch import Tensor
 from seeingkit.errors import CorruptFileError, MissingWeightsError, StateMismatchError
 from seeingkit.weights import read_state_dict
 
-from .labels import Hierarchy, read_hierarchy
+from .labels import LARGEST_LABELS, Hierarchy, read_hierarchy
 from .network import UPerNet, build
 
 DEFAULT_SEGSIZES = (256,)
+_MOST_SIZES = 16
+_LARGEST_SIZE = 4096  # pixels
 _PUBLISHED = ("encoder_epoch_*.pth", "decoder_epoch_*.pth", "labels.json")
 
 
@@ -52,6 +54,8 @@ def read_folder(folder: Path) -> ParsedFiles:
     encoder, decoder = read_state_dict(encoder_path), read_state_dict(decoder_path)
     network = build(encoder.tensors, decoder.tensors, encoder_path, decoder_path)
     try:
+        if labels.stat().st_size > LARGEST_LABELS:
+            raise CorruptFileError(f"{labels}: too large for a file of labels")
         text = labels.read_bytes()
         hierarchy = read_hierarchy(text.decode("utf-8"), labels)
     except (OSError, UnicodeDecodeError) as error:
@@ -88,7 +92,9 @@ def read_file(path: Path) -> ParsedFiles:
     try:
         preprocessing = json.loads(file.metadata.get("preprocessing", "{}"))
         segsizes = tuple(int(size) for size in preprocessing.get("segsizes", DEFAULT_SEGSIZES))
-    except (ValueError, TypeError, AttributeError) as error:
+        if len(segsizes) > _MOST_SIZES or not all(0 < size <= _LARGEST_SIZE for size in segsizes):
+            raise ValueError(f"segsizes are up to {_MOST_SIZES} sizes up to {_LARGEST_SIZE}")
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise CorruptFileError(f"{path}: metadata 'preprocessing' unreadable ({error})") from error
     return ParsedFiles(network, hierarchy, segsizes, file.sha256)
 

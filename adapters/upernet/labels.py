@@ -21,6 +21,8 @@ from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import CorruptFileError, StateMismatchError
 
 NOTHING = "-"
+LARGEST_LABELS = 1 << 20
+"""Bytes of a label file beyond which it is refused; the published one has 20 kB."""
 
 
 class _LabelFile(BaseModel):
@@ -105,9 +107,14 @@ def read_hierarchy(text: str, path: Path) -> Hierarchy:
         CorruptFileError: not JSON, or not of the form above.
         StateMismatchError: lists that do not open with "-", or parts of an object that is none.
     """
+    if len(text) > LARGEST_LABELS:
+        raise CorruptFileError(f"{path}: too large for a file of labels")
     try:
         file = _LabelFile.model_validate(json.loads(text))
-    except (json.JSONDecodeError, ValidationError, RecursionError) as error:
+    except ValidationError as error:
+        first = f"{'.'.join(map(str, error.errors()[0]['loc']))}: {error.errors()[0]['msg']}"
+        raise CorruptFileError(f"{path}: not a labels.json of UPerNet ({first})") from error
+    except (ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise CorruptFileError(f"{path}: not a labels.json of UPerNet ({first})") from error
     _check_first(path, "object", file.object)
@@ -115,7 +122,7 @@ def read_hierarchy(text: str, path: Path) -> Hierarchy:
         _check_first(path, "material", file.material)
     numbers = {name: number for number, name in enumerate(file.object)}
     first_part = len(file.object) + max(len(file.material) - 1, 0)
-    part_names: list[str] = []
+    part_names: dict[str, int] = {}
     numbered: list[tuple[int, tuple[int, ...]]] = []
     for owner, parts in file.object_part.items():
         if owner not in numbers:
@@ -133,13 +140,13 @@ def read_hierarchy(text: str, path: Path) -> Hierarchy:
 
 
 def _number_parts(
-    parts: list[str], objects: Mapping[str, int], part_names: list[str], first: int
+    parts: list[str], objects: Mapping[str, int], part_names: dict[str, int], first: int
 ) -> tuple[int, ...]:
     found = []
     for part in parts:
-        if part not in objects and part not in part_names:
-            part_names.append(part)
-        found.append(objects[part] if part in objects else first + part_names.index(part))
+        if part not in objects:
+            part_names.setdefault(part, len(part_names))
+        found.append(objects[part] if part in objects else first + part_names[part])
     return tuple(found)
 
 

@@ -201,8 +201,10 @@ def build(
     try:
         with torch.device("meta"):  # no memory before the shapes are checked
             encoder = DeepStemResNet(read_layout(encoder_state))
-    except (KeyError, IndexError, ValueError) as error:
+    except KeyError as error:
         raise StateMismatchError(f"{encoder_path}: no deep-stem encoder: {error} missing") from None
+    except (IndexError, ValueError, RuntimeError) as error:
+        raise StateMismatchError(f"{encoder_path}: no deep-stem encoder: {error}") from None
     try:
         layout = read_decoder_layout(decoder_state)
     except (KeyError, IndexError, ValueError) as error:
@@ -212,8 +214,11 @@ def build(
             f"{decoder_path}: fpn_in and ppm_conv take {layout.inputs} channels, the encoder "
             f"{encoder_path} gives {encoder.layout.channels}; they are not a pair"
         )
-    with torch.device("meta"):
-        decoder = UPerDecoder(layout)
+    try:
+        with torch.device("meta"):
+            decoder = UPerDecoder(layout)
+    except (ValueError, RuntimeError) as error:
+        raise StateMismatchError(f"{decoder_path}: no UPerNet decoder: {error}") from None
     _fill(encoder, encoder_state, encoder_path)
     _fill(decoder, decoder_state, decoder_path)
     return UPerNet(encoder, decoder).eval().requires_grad_(False)
@@ -227,7 +232,7 @@ def without_bookkeeping(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _fill(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     check_state(path, state, without_bookkeeping(module.state_dict()))
     for key, value in state.items():
-        if not value.is_floating_point() or not bool(torch.isfinite(value).all()):
+        if not value.is_floating_point() or not bool(torch.isfinite(value.float()).all()):
             raise StateMismatchError(f"{path}: {key} holds NaN, Inf or no floating-point numbers")
         if key.endswith("running_var") and bool((value < 0).any()):
             raise StateMismatchError(f"{path}: {key} holds a negative variance; file damaged")

@@ -5,7 +5,7 @@ can build data only; ``state_dict`` takes the tensors out; ``fill`` checks and c
 network; ``write_portable`` and ``portable_config`` are our own format. No option turns this off.
 
 From the container inwards: ``checkpoints`` → ``torchfiles`` → ``machine`` (the pickle machine) and
-``objects`` (what a global stands for); then ``states`` and ``portable``.
+``objects`` (what a global stands for); then ``states`` and ``portable``; ``wording`` for messages.
 """
 
 from .checkpoints import Checkpoint, read_checkpoint
@@ -13,6 +13,7 @@ from .machine import Inert
 from .portable import portable_config, portable_family, write_portable
 from .states import (
     WeightsFile,
+    check_claims,
     check_finite,
     check_state,
     fill,
@@ -20,11 +21,13 @@ from .states import (
     read_state_dict,
     state_dict,
 )
+from .wording import shown
 
 __all__ = [
     "Checkpoint",
     "Inert",
     "WeightsFile",
+    "check_claims",
     "check_finite",
     "check_state",
     "fill",
@@ -33,6 +36,7 @@ __all__ = [
     "portable_family",
     "read_checkpoint",
     "read_state_dict",
+    "shown",
     "state_dict",
     "write_portable",
 ]

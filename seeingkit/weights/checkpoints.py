@@ -19,10 +19,12 @@ import safetensors.torch
 
 from ..caching import file_sha256
 from ..errors import CorruptFileError, MissingWeightsError, UnsafeFileError, WeightsError
-from .machine import Budget, Reader, run
+from .machine import Budget, Reader, run, scalar
 from .torchfiles import is_legacy, read_legacy, read_zip, table
 
 Container = Literal["safetensors", "torch zip", "torch legacy", "pickle"]
+
+_LONGEST_HEADER = 8 << 20  # bytes of a safetensors header: room for 80,000 tensors
 
 _FOREIGN = (
     (b"<", "a web page or XML, not weights; was the download complete?"),
@@ -98,7 +100,7 @@ def _read(path: Path) -> Checkpoint:
         mapped = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY))
     if head[:4] == b"PK\x03\x04":
         return Checkpoint(path, "torch zip", read_zip(path, mapped))
-    budget = Budget()
+    budget = Budget(size=size)
     if is_legacy(head):
         return Checkpoint(path, "torch legacy", read_legacy(mapped, budget))
     for start, meaning in _FOREIGN:
@@ -123,10 +125,19 @@ def _starts_pickle(head: bytes) -> bool:
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+    if length > _LONGEST_HEADER:
+        raise UnsafeFileError(f"refused, a safetensors header of {length} bytes")
     try:
         with safetensors.safe_open(str(path), framework="pt") as opened:
             metadata = dict(opened.metadata() or {})
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
-        raise CorruptFileError(f"damaged safetensors file ({error})") from error
+    except (
+        *(safetensors.SafetensorError, OSError, ValueError, TypeError, LookupError),
+        *(AttributeError, OverflowError, RuntimeError),
+    ) as error:
+        raise CorruptFileError(f"damaged safetensors file ({str(error)[:300]})") from error
+    for key in tensors:
+        scalar(key)  # names as short as those of a pickle
     return Checkpoint(path, "safetensors", tensors, metadata)

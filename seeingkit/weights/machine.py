@@ -14,7 +14,9 @@ extension registry and out-of-band buffers occur in no published weights and are
 from __future__ import annotations
 
 import codecs
+import re
 import struct
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,22 +24,60 @@ from typing import Any
 
 from ..errors import CorruptFileError, UnsafeFileError
 
-MOST_OPERATIONS = 2_000_000
+MOST_OPERATIONS = 1_000_000
 """Steps of one program and all it nests. The largest published pickles have about 100,000."""
 
 _WINDOW = 1 << 12
-_VIEW = 4096  # byte strings from this length on are views of the file
+LONG = 4096
+"""Byte strings from this length on are views: of the file, if they lie there as they are."""
+
 _LARGEST_KEY = (1 << 61) - 2  # below the modulus of Python's integer hash: no two keys collide
+_LONGEST_KEY = 2000  # characters; a number in a name stays short enough to be converted
+_WIDE = 1 << 20  # text from this length on is bytes in disguise: no character beyond Latin-1
+_BEYOND_LATIN = re.compile(rb"[\xc4-\xff]")  # leading bytes, in UTF-8
+_UNFIT = (TypeError, ValueError, OverflowError, LookupError, RuntimeError)
+"""What Python, numpy and torch raise for arguments that make no sense."""
 
 
 class Budget:
-    """Steps left to one file, shared with the pickles nested in it."""
+    """What is left to one file, shared with the pickles nested in it.
 
-    def __init__(self, steps: int = MOST_OPERATIONS) -> None:
+    Attributes:
+        steps: operations, and entries copied from one container to another.
+        copies: bytes that may still be copied: a value that was remembered costs a file nothing to
+            name again, and may not be copied again each time.
+
+    Args:
+        steps: how many.
+        size: bytes of the file.
+    """
+
+    def __init__(self, steps: int = MOST_OPERATIONS, size: int = 0) -> None:
         self.steps = steps
+        self.copies = 4 * size + (1 << 24)
+
+    def spend(self, steps: int) -> None:
+        """Take off steps.
+
+        Raises:
+            UnsafeFileError: that many are not left.
+        """
+        self.steps -= steps
+        if self.steps < 0:
+            raise UnsafeFileError(f"refused, more than {MOST_OPERATIONS} pickle operations")
+
+    def copy(self, count: int) -> None:
+        """Take off bytes about to be copied.
+
+        Raises:
+            UnsafeFileError: that many are not left.
+        """
+        self.copies -= count
+        if self.copies < 0:
+            raise UnsafeFileError("refused, it makes far more values of its bytes than it stores")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Inert:
     """What an object of a foreign class held, or a class itself. Its code is never run.
 
@@ -50,6 +90,9 @@ class Inert:
     kind: str
     args: tuple[Any, ...] = ()
     state: Any = None
+
+    def __repr__(self) -> str:
+        return f"Inert({self.kind[:80]!r})"  # what it held can be of any size
 
 
 class Maker(Inert):
@@ -73,6 +116,33 @@ class Shell(Inert, ABC):
     @abstractmethod
     def finish(self, state: Any) -> Any:
         """The finished object."""
+
+
+class _LongText:
+    """Where long text lies in the file, and the text once the memo was asked for it."""
+
+    def __init__(self, view: memoryview) -> None:
+        self.view = view
+        self.text: str | None = None
+
+    def read(self) -> str:
+        if self.text is None:
+            self.text = _decoded(self.view)
+        return self.text
+
+
+@dataclass(frozen=True, eq=False)
+class _Unread:
+    """Long text in the memo, or a pair that begins with it; the memo alone keeps neither alive.
+
+    Protocol 2 writes bytes as such a pair for ``_codecs.encode``, and never asks for it again.
+    """
+
+    text: _LongText
+    second: tuple[Any, ...] = ()
+
+    def read(self) -> Any:
+        return (self.text.read(), *self.second) if self.second else self.text.read()
 
 
 class Reader:
@@ -148,13 +218,12 @@ class _Machine:
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.shells: dict[int, list[int]] = {}  # id of a Shell -> where the memo holds it
+        self.long_text: tuple[str, _LongText] | None = None  # the last one
 
     def run(self) -> Any:
-        take, table = self.reader.take, _OPERATIONS
+        take, table, spend = self.reader.take, _OPERATIONS, self.budget.spend
         while True:
-            self.budget.steps -= 1
-            if self.budget.steps < 0:
-                raise UnsafeFileError(f"refused, more than {MOST_OPERATIONS} pickle operations")
+            spend(1)
             code = take(1)[0]
             if code == 0x2E:  # STOP
                 return self.pop()
@@ -211,12 +280,21 @@ class _Machine:
         value = self.top()
         if isinstance(value, Shell):
             self.shells.setdefault(id(value), []).append(index)
+        if self.long_text is not None:
+            text, lies = self.long_text
+            if value is text:
+                value = _Unread(lies)
+            elif type(value) is tuple and len(value) == 2 and value[0] is text:
+                value = _Unread(lies, value[1:])
         self.memo[index] = value
 
     def get(self, index: int) -> None:
         if index not in self.memo:
             raise CorruptFileError(f"damaged pickle: value {index} was never remembered")
-        self.push(self.memo[index])
+        value = self.memo[index]
+        if isinstance(value, _Unread):
+            value = self.memo[index] = value.read()
+        self.push(value)
 
     def find(self, module: Any, name: Any) -> None:
         full = f"{module}.{name}"
@@ -233,9 +311,8 @@ class _Machine:
             raise CorruptFileError(f"damaged pickle: {maker.kind} is called without arguments")
         try:
             self.push(maker.make(*args, **(named or {})))
-        except (TypeError, ValueError, OverflowError, LookupError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CorruptFileError(f"damaged pickle: {maker.kind}: {reason}") from error
+        except _UNFIT as error:
+            raise CorruptFileError(f"damaged pickle: {maker.kind}: {_reason(error)}") from error
 
     def build(self) -> None:
         state = self.pop()
@@ -244,9 +321,8 @@ class _Machine:
             places = self.shells.pop(id(value), [])
             try:
                 finished = value.finish(state)
-            except (TypeError, ValueError, OverflowError, LookupError) as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise CorruptFileError(f"damaged pickle: {reason}") from error
+            except _UNFIT as error:
+                raise CorruptFileError(f"damaged pickle: {_reason(error)}") from error
             self.stack[-1] = finished
             for index in places:
                 self.memo[index] = finished
@@ -263,19 +339,30 @@ class _Machine:
             target[scalar(key)] = value
 
 
+def _reason(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
 def scalar(key: Any) -> Any:
     """A dictionary key or set member: a short plain value, whose hash is cheap and cannot collide.
+
+    Numbers in a tuple beside other numbers can be chosen so that all tuples have one hash, and
+    every look-up compares them all; a tuple may hold one number at most.
 
     Raises:
         UnsafeFileError: anything else.
     """
+    if type(key) is str and len(key) > _LONGEST_KEY:
+        raise UnsafeFileError(f"refused, a dictionary key of {len(key)} characters")
     if type(key) is int and abs(key) <= _LARGEST_KEY:
         return key
     if isinstance(key, memoryview):
         raise UnsafeFileError("refused, a dictionary key of thousands of bytes")
     if key is None or type(key) in (str, bytes, bool):
         return key
-    if type(key) is tuple and len(key) <= 8 and all(type(part) in (str, int) for part in key):
+    kinds: list[type] = [type(part) for part in key[:9]] if type(key) is tuple else [tuple]
+    if len(kinds) <= 8 and not {*kinds} - {str, int} and kinds.count(int) <= 1:
         return tuple(scalar(part) for part in key)
     raise UnsafeFileError(f"refused, a {type(key).__name__} as dictionary key")
 
@@ -285,18 +372,30 @@ def scalar(key: Any) -> Any:
 
 def _bytes(m: _Machine, count: int) -> None:
     view = m.reader.take(count)
-    m.push(view if count >= _VIEW else bytes(view))
+    m.push(view if count >= LONG else bytes(view))
 
 
 def _text(m: _Machine, count: int) -> None:
+    view = m.reader.take(count)
+    text = _decoded(view)
+    m.push(text)
+    if count >= LONG:
+        m.long_text = text, _LongText(view)
+
+
+def _decoded(view: memoryview) -> str:
+    if len(view) >= _WIDE and _BEYOND_LATIN.search(view):  # it would be four times as large
+        raise UnsafeFileError(f"refused, a text of {len(view)} bytes that is no encoded array")
     try:
-        m.push(str(m.reader.take(count), "utf-8", "surrogatepass"))
+        return str(view, "utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
         raise CorruptFileError("damaged pickle: text is not UTF-8") from error
 
 
 def _old_text(m: _Machine, count: int) -> None:
-    m.push(str(m.reader.take(count), "latin-1"))  # Python 2 strings: bytes and text alike
+    """Python 2 strings: bytes and text alike; long ones are the bytes of arrays."""
+    view = m.reader.take(count)
+    m.push(view if count >= LONG else str(view, "latin-1"))
 
 
 def _line(m: _Machine, decode: Callable[[str], Any]) -> None:
@@ -314,7 +413,9 @@ def _whole(text: str) -> Any:
 def _quoted(text: str) -> str:
     if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
         raise ValueError("a string without quotes")
-    decoded, _ = codecs.escape_decode(text[1:-1].encode("latin-1"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of unknown escapes, which stand for themselves
+        decoded, _ = codecs.escape_decode(text[1:-1].encode("latin-1"))
     return str(decoded, "latin-1")
 
 
@@ -391,7 +492,10 @@ def _new_with_names(m: _Machine) -> None:
 def _persistent(m: _Machine, key: Any) -> None:
     if m.persistent is None:
         raise UnsafeFileError("refused, a persistent id outside a torch file")
-    m.push(m.persistent(key))
+    try:
+        m.push(m.persistent(key))
+    except _UNFIT as error:
+        raise CorruptFileError(f"damaged pickle: a persistent id: {_reason(error)}") from error
 
 
 def _frame(m: _Machine) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ import torch
 from torch import Tensor
 
 from ..errors import CorruptFileError, UnsafeFileError
-from .machine import Inert, Maker, Shell, scalar
+from .machine import LONG, Budget, Inert, Maker, Shell, scalar
+from .wording import shown
 
 _MOST_AXES = 16
+_STEPS = 10  # that a tensor or an array counts for: so much longer than others does it take
 
 
 @dataclass(eq=False)
@@ -63,7 +66,7 @@ def _sizes(what: str, values: Any) -> tuple[int, ...]:
     if not isinstance(values, (tuple, list)) or len(values) > _MOST_AXES:
         raise CorruptFileError(f"damaged tensor: its {what} is not a short tuple of numbers")
     if not all(type(v) is int and 0 <= v < 2**62 for v in values):
-        raise CorruptFileError(f"damaged tensor: its {what} {tuple(values)!r:.60} is impossible")
+        raise CorruptFileError(f"damaged tensor: its {what} {shown(values)} is impossible")
     return tuple(values)
 
 
@@ -100,13 +103,23 @@ def rebuild_tensor(
     return flat.as_strided(size, stride, offset)
 
 
-def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
+def _tensor(budget: Budget, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
+    budget.spend(_STEPS)
     return rebuild_tensor(storage, offset, size, stride)
 
 
 def _tensor_of_type(
-    storage: Any, offset: Any, size: Any, stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any
+    budget: Budget,
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    _grad: Any,
+    _hooks: Any,
+    dtype: Any,
+    *_: Any,
 ) -> Tensor:
+    budget.spend(_STEPS)
     if not isinstance(dtype, Maker) or dtype.kind not in _DTYPES:
         raise CorruptFileError("damaged tensor: its type is not a number type")
     return rebuild_tensor(storage, offset, size, stride, _DTYPES[dtype.kind])
@@ -128,15 +141,15 @@ class _NumberType(Shell):
         if isinstance(code, bytes):
             code = code.decode("latin-1")
         if not isinstance(code, str) or code not in _CODES:
-            raise UnsafeFileError(f"refused, an array of type {code!r:.20}; only numbers are read")
+            raise UnsafeFileError(f"refused, an array of type {shown(code)}; only numbers are read")
         super().__init__("numpy.dtype", (code,))
         self.dtype = np.dtype(code)
 
     def finish(self, state: Any) -> _NumberType:
         order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="
         order = order.decode("latin-1") if isinstance(order, bytes) else order
-        if order not in ("<", ">", "=", "|"):
-            raise CorruptFileError(f"damaged array: byte order {order!r:.20}")
+        if not isinstance(order, str) or order not in ("<", ">", "=", "|"):
+            raise CorruptFileError(f"damaged array: byte order {shown(order)}")
         if order == ">":
             self.dtype = self.dtype.newbyteorder(">")
         return self
@@ -155,8 +168,10 @@ def _dtype(value: Any) -> np.dtype[Any]:
     raise CorruptFileError("damaged array: its type is missing")
 
 
-def _raw(value: Any) -> memoryview:
+def _raw(budget: Budget, value: Any) -> memoryview:
     """The bytes of an array. Python 2 wrote them as text, read here as Latin-1."""
+    if isinstance(value, (str, bytes)):
+        budget.copy(len(value))
     if isinstance(value, str):
         value = value.encode("latin-1")
     if isinstance(value, bytes):
@@ -167,34 +182,39 @@ def _raw(value: Any) -> memoryview:
 
 
 def _array(
-    shape: Any, dtype: np.dtype[Any], columns_first: bool, data: Any
+    budget: Budget, shape: Any, dtype: np.dtype[Any], columns_first: bool, data: Any
 ) -> np.ndarray[Any, Any]:
-    shape, raw = _sizes("shape", shape), _raw(data)
+    budget.spend(_STEPS)
+    shape, raw = _sizes("shape", shape), _raw(budget, data)
     if math.prod(shape) * dtype.itemsize != len(raw):
         raise CorruptFileError(f"damaged array: shape {shape} does not fit its {len(raw)} bytes")
     flat = np.frombuffer(raw, dtype=dtype)
     if not dtype.isnative:
+        budget.copy(len(raw))
         flat = flat.astype(dtype.newbyteorder("="))
     return flat.reshape(shape, order="F" if columns_first else "C")
 
 
 class _UnfilledArray(Shell):
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, budget: Budget, *args: Any) -> None:
         super().__init__("numpy.ndarray", args)
+        self.budget = budget
 
     def finish(self, state: Any) -> np.ndarray[Any, Any]:
         if not isinstance(state, tuple) or len(state) != 5:
             raise CorruptFileError("damaged array: its state has not five parts")
         _, shape, dtype, columns_first, data = state
-        return _array(shape, _dtype(dtype), bool(columns_first), data)
+        return _array(self.budget, shape, _dtype(dtype), bool(columns_first), data)
 
 
-def _array_from_buffer(data: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> Any:
-    return _array(shape, _dtype(dtype), order == "F", data)
+def _array_from_buffer(
+    budget: Budget, data: Any, dtype: Any, shape: Any, order: Any, *_: Any
+) -> Any:
+    return _array(budget, shape, _dtype(dtype), isinstance(order, str) and order == "F", data)
 
 
-def _number(dtype: Any, data: Any) -> Any:
-    values = np.frombuffer(_raw(data), dtype=_dtype(dtype))
+def _number(budget: Budget, dtype: Any, data: Any) -> Any:
+    values = np.frombuffer(_raw(budget, data), dtype=_dtype(dtype))
     if values.shape != (1,):
         raise CorruptFileError(f"damaged number: {values.size} values instead of one")
     return values[0].item()
@@ -203,11 +223,14 @@ def _number(dtype: Any, data: Any) -> Any:
 # --------------------------------------------------------------------------------- plain containers
 
 
-def _mapping(*args: Any) -> dict[Any, Any]:
+def _mapping(budget: Budget, *args: Any) -> dict[Any, Any]:
     if not args:
         return {}
     made: dict[Any, Any] = {}
     (items,) = args
+    if not isinstance(items, (dict, list, tuple)):
+        raise CorruptFileError(f"damaged mapping: built from a {type(items).__name__}")
+    budget.spend(len(items))
     pairs = items.items() if isinstance(items, dict) else items
     for pair in pairs:
         key, value = pair
@@ -215,16 +238,20 @@ def _mapping(*args: Any) -> dict[Any, Any]:
     return made
 
 
-def _set(items: Any = ()) -> set[Any]:
+def _set(budget: Budget, items: Any = ()) -> set[Any]:
     if not isinstance(items, (list, tuple, set)):
         raise CorruptFileError("damaged set")
+    budget.spend(len(items))
     return {scalar(item) for item in items}
 
 
-def _encode(text: Any, codec: Any = "latin1", *_: Any) -> bytes:
+def _encode(budget: Budget, text: Any, codec: Any = "latin1", *_: Any) -> bytes | memoryview:
+    """Bytes as protocol 2 writes them; long ones are writable, so that arrays need no copy."""
     if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
         raise CorruptFileError("damaged bytes: not Latin-1 text")
-    return text.encode("latin-1")
+    budget.copy(len(text))
+    encoded = text.encode("latin-1")
+    return memoryview(bytearray(encoded)) if len(encoded) >= LONG else encoded
 
 
 def _empty_bytes(*args: Any) -> bytes:
@@ -264,12 +291,13 @@ Their embedded source is text that nobody reads."""
 
 
 def _persistent(meta: Any) -> Inert:
-    if not isinstance(meta, dict) or meta.get("type") != "class":
+    found = meta.get("type") if isinstance(meta, dict) else None
+    if not isinstance(found, str) or found != "class":
         raise UnsafeFileError("refused, a persistent object that is not a class")
     name = meta.get("class_name")
-    if name not in PERSISTENT:
+    if not isinstance(name, str) or name not in PERSISTENT:
         raise UnsafeFileError(
-            f"refused, unknown persistent class {name!r:.60}; its code is not run"
+            f"refused, unknown persistent class {shown(name)}; its code is not run"
         )
     return Inert(f"persistent:{name}", (), meta.get("state"))
 
@@ -285,30 +313,35 @@ _RECORDS = (
 )
 
 
-def makers() -> dict[str, Maker]:
+def makers(budget: Budget | None = None) -> dict[str, Maker]:
     """A fresh table of every global that a weights file may name.
+
+    Args:
+        budget: of the file: what copies values takes them off it.
 
     ``torch.storage._load_from_bytes`` is missing: the reader adds it, because the bytes are a whole
     file under the same rules.
     """
+    budget = budget or Budget()
+    mapping, as_set = partial(_mapping, budget), partial(_set, budget)
     table: dict[str, Callable[..., Any]] = {
-        "collections.OrderedDict": _mapping,
-        "collections.Counter": _mapping,
-        "dnnlib.EasyDict": _mapping,
-        "dnnlib.util.EasyDict": _mapping,
-        "builtins.set": _set,
-        "builtins.frozenset": _set,
-        "__builtin__.set": _set,
-        "__builtin__.frozenset": _set,
-        "_codecs.encode": _encode,
+        "collections.OrderedDict": mapping,
+        "collections.Counter": mapping,
+        "dnnlib.EasyDict": mapping,
+        "dnnlib.util.EasyDict": mapping,
+        "builtins.set": as_set,
+        "builtins.frozenset": as_set,
+        "__builtin__.set": as_set,
+        "__builtin__.frozenset": as_set,
+        "_codecs.encode": partial(_encode, budget),
         "copy_reg._reconstructor": _reconstructed,
         "copyreg._reconstructor": _reconstructed,
         "builtins.bytes": _empty_bytes,
         "__builtin__.bytes": _empty_bytes,
         "torch.Size": _shape,
-        "torch._utils._rebuild_tensor": _tensor,
-        "torch._utils._rebuild_tensor_v2": _tensor,
-        "torch._utils._rebuild_tensor_v3": _tensor_of_type,
+        "torch._utils._rebuild_tensor": partial(_tensor, budget),
+        "torch._utils._rebuild_tensor_v2": partial(_tensor, budget),
+        "torch._utils._rebuild_tensor_v3": partial(_tensor_of_type, budget),
         "torch._utils._rebuild_parameter": _parameter,
         "torch._utils._rebuild_parameter_with_state": _parameter,
         "torch_utils.persistence._reconstruct_persistent_obj": _persistent,
@@ -316,15 +349,15 @@ def makers() -> dict[str, Maker]:
         "numpy.ndarray": _inert("numpy.ndarray"),
     }
     for core in ("numpy.core", "numpy._core"):
-        table[f"{core}.multiarray._reconstruct"] = _UnfilledArray
-        table[f"{core}.multiarray.scalar"] = _number
-        table[f"{core}.numeric._frombuffer"] = _array_from_buffer
+        table[f"{core}.multiarray._reconstruct"] = partial(_UnfilledArray, budget)
+        table[f"{core}.multiarray.scalar"] = partial(_number, budget)
+        table[f"{core}.numeric._frombuffer"] = partial(_array_from_buffer, budget)
     for name in _RECORDS:
         table[name] = _inert(name)
     found = {name: Maker(name, make) for name, make in table.items()}
     for module in ("builtins", "__builtin__"):
         found[f"{module}.object"] = Maker("object", _inert("object"))
-        found[f"{module}.dict"] = Maker("dict", _mapping)
+        found[f"{module}.dict"] = Maker("dict", mapping)
     for name in _DTYPES:
         found[name] = Maker(name, _inert(name))
     for name in STORAGES:
@@ -346,5 +379,5 @@ def storage_type(value: Any) -> torch.dtype:
     if name == "UntypedStorage":
         return torch.uint8
     if name not in STORAGES:
-        raise UnsafeFileError(f"refused, a storage of type {value!r:.40}; only numbers are read")
+        raise UnsafeFileError(f"refused, a storage of type {shown(value)}; only numbers are read")
     return STORAGES[name]

@@ -21,6 +21,7 @@ from .checkpoints import Checkpoint
 
 FAMILY = "seeingkit.family"
 CONFIG = "seeingkit.config"
+_LONGEST_CONFIG = 1 << 20  # characters; that of a segmenter with thousands of labels has 200,000
 
 
 def write_portable(
@@ -74,9 +75,12 @@ def portable_config(checkpoint: Checkpoint, family: str) -> dict[str, Any] | Non
         raise StateMismatchError(
             f"{checkpoint.path}: written for {found}, not {family}; load it as {found}"
         )
+    text = checkpoint.metadata.get(CONFIG, "")
+    if len(text) > _LONGEST_CONFIG:
+        raise StateMismatchError(f"{checkpoint.path}: its config of {len(text)} characters is none")
     try:
-        config = json.loads(checkpoint.metadata.get(CONFIG, ""))
-    except ValueError as error:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise StateMismatchError(f"{checkpoint.path}: its config is not JSON") from error
     if not isinstance(config, dict):
         raise StateMismatchError(f"{checkpoint.path}: its config is not a JSON object")

@@ -17,8 +17,16 @@ from torch import Tensor, nn
 
 from ..errors import StateMismatchError, UnsafeFileError, WeightsError
 from .checkpoints import Checkpoint, read_checkpoint
+from .wording import shown
 
 _PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
+_MOST_TENSORS = 20_000  # of one network; the largest published ones have a few thousand
+_SHARING = 4  # how often a file's bytes may be used; tied weights use theirs twice
+_SLACK = 1 << 20  # bytes, or values, that need no reason
+_DTYPES = (
+    *(torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.bool, torch.uint8),
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+)
 
 
 @dataclass(frozen=True)
@@ -67,21 +75,61 @@ def state_dict(checkpoint: Checkpoint, tree: Any, where: str = "") -> dict[str, 
         if isinstance(value, np.ndarray):
             value = torch.from_numpy(value)
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise StateMismatchError(f"{at}{key!r} is a {type(value).__name__}, not a tensor")
+            raise StateMismatchError(f"{at}{shown(key)} is a {type(value).__name__}, not a tensor")
+        _check_type(checkpoint.path, key, value)
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise UnsafeFileError(f"{at}refused, {key} claims more values than the file stores")
         tensors[key] = value
+    check_claims(checkpoint.path, tensors.values(), where)
     if tensors and all(key.startswith(_PARALLEL) for key in tensors):
         return {key.removeprefix(_PARALLEL): value for key, value in tensors.items()}
     return tensors
 
 
+def check_claims(
+    path: Path, values: Iterable[Tensor | np.ndarray[Any, Any]], where: str = ""
+) -> None:
+    """Refuse a network whose tensors lie on the same bytes, which it would cost much to unfold.
+
+    Args:
+        path: the file, for the message.
+        values: all tensors or arrays of a network, views of what the file stores.
+        where: what the network is called in the file, for the message.
+
+    Raises:
+        UnsafeFileError: they claim several times the bytes that are stored, or are absurdly many.
+    """
+    at = f"{path}: " + (f"{where}: " if where else "")
+    claimed, count, stored = 0, 0, dict[int, int]()
+    for value in values:
+        count += 1
+        if isinstance(value, Tensor):
+            bytes_of = value.untyped_storage()
+            start, there = bytes_of.data_ptr(), bytes_of.nbytes()
+            claimed += value.numel() * value.element_size()
+        else:
+            start, there = value.__array_interface__["data"][0], value.nbytes
+            claimed += value.nbytes
+        stored[start] = max(there, stored.get(start, 0))
+    if count > _MOST_TENSORS:
+        raise UnsafeFileError(f"{at}refused, {count} tensors in one network")
+    there = sum(stored.values())
+    if claimed > _SHARING * there + _SLACK:
+        raise UnsafeFileError(f"{at}refused, its tensors claim {claimed} bytes, {there} are stored")
+
+
+def _check_type(path: Path, key: str, tensor: Tensor) -> None:
+    if tensor.dtype not in _DTYPES:
+        raise StateMismatchError(f"{path}: {key} is {tensor.dtype}, no type that weights have")
+
+
 def check_finite(path: Path, key: str, tensor: Tensor) -> None:
-    """Refuse NaN and Inf.
+    """Refuse NaN and Inf, and types of numbers that no network has.
 
     Raises:
         StateMismatchError: names the key.
     """
+    _check_type(path, key, tensor)
     if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
         raise StateMismatchError(f"{path}: {key} holds NaN or Inf; the file is damaged")
 
@@ -135,22 +183,36 @@ def fill(
     for key in set(optional) - tensors.keys():
         del expected[key]
     check_state(path, tensors, expected)
+    _check_size(path, expected)
     for key, place in expected.items():
         tensor = tensors[key]
-        check_finite(path, key, tensor)
+        _check_type(path, key, tensor)
         dtype = torch.float32 if place.is_floating_point() else place.dtype
         if place.is_floating_point() and not tensor.is_floating_point():
             raise StateMismatchError(f"{path}: {key} is {tensor.dtype}, not floating point")
         layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
         value = torch.empty(tensor.shape, dtype=dtype, memory_format=layout).copy_(tensor)
+        check_finite(path, key, value)  # here, because float64 may be beyond float32
         owner, _, name = key.rpartition(".")
         module.get_submodule(owner).load_state_dict({name: value}, strict=False, assign=True)
+
+
+def _check_size(path: Path, expected: Mapping[str, Tensor]) -> None:
+    """Refuse a network that is larger than its file, before memory is taken for it."""
+    values, size = sum(place.numel() for place in expected.values()), path.stat().st_size
+    if values > size + _SLACK:
+        raise UnsafeFileError(
+            f"{path}: refused, a network of {values} numbers in a file of {size} bytes"
+        )
 
 
 def load_into(module: nn.Module, weights: WeightsFile, **renamed: Tensor) -> None:
     """Copy checked tensors into a module built for them."""
     tensors = {**weights.tensors, **renamed}
     check_state(weights.path, tensors, module.state_dict())
+    for key, tensor in tensors.items():
+        if tensor.dtype == torch.float64:
+            check_finite(weights.path, key, tensor.float())
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:  # dtype surprises; shapes were checked above

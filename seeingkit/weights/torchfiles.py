@@ -9,7 +9,10 @@ Formats: ``torch/serialization.py`` (the old container is four pickles and raw s
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -21,6 +24,7 @@ import torch
 from ..errors import CorruptFileError, UnsafeFileError
 from .machine import Budget, Maker, Reader, run
 from .objects import Storage, makers, storage_type
+from .wording import shown
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_HEAD = re.compile(
@@ -28,6 +32,7 @@ _LEGACY_HEAD = re.compile(
 )
 _LEGACY_VERSION = 1001
 _DEEPEST = 3
+_LONGEST_READ = 8 << 20  # bytes of a zip's list of members: room for 80,000 tensors
 
 
 def is_legacy(head: bytes) -> bool:
@@ -43,12 +48,14 @@ def table(budget: Budget, depth: int = 0) -> dict[str, Maker]:
             raise CorruptFileError("damaged pickle: a nested tensor file is not bytes")
         if depth >= _DEEPEST:
             raise UnsafeFileError("refused, tensor files nested too deeply")
+        if isinstance(data, bytes):
+            budget.copy(len(data))
         view = memoryview(bytearray(data)) if isinstance(data, bytes) else data
         if not is_legacy(bytes(view[:64])):
             raise UnsafeFileError("refused, nested bytes that are not an old torch file")
         return read_legacy(view, budget, depth + 1)
 
-    found = makers()
+    found = makers(budget)
     name = "torch.storage._load_from_bytes"
     found[name] = Maker(name, nested)
     return found
@@ -66,7 +73,7 @@ def read_legacy(data: memoryview, budget: Budget, depth: int = 0) -> Any:
         raise CorruptFileError("not an old torch file: its first number is wrong")
     version = run(reader, {}, budget)
     if version != _LEGACY_VERSION:
-        raise CorruptFileError(f"an old torch file of version {version!r:.20}, not 1001")
+        raise CorruptFileError(f"an old torch file of version {shown(version)}, not 1001")
     system = run(reader, {}, budget)
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise CorruptFileError("its numbers are big-endian; save it again on a usual machine")
@@ -95,7 +102,7 @@ def read_legacy(data: memoryview, budget: Budget, depth: int = 0) -> Any:
 
 def _finder(wanted: dict[str, Storage], counts: dict[str, int]) -> Callable[[Any], Any]:
     def persistent(identity: Any) -> Any:
-        if isinstance(identity, tuple) and len(identity) == 4 and identity[0] == "module":
+        if isinstance(identity, tuple) and len(identity) == 4 and _says(identity[0], "module"):
             return identity[1]  # ("module", class, file, source): the source stays unread
         dtype, key, count = _storage_id(identity, 6)
         if identity[5] is not None:
@@ -109,8 +116,13 @@ def _finder(wanted: dict[str, Storage], counts: dict[str, int]) -> Callable[[Any
     return persistent
 
 
+def _says(value: Any, word: str) -> bool:
+    return isinstance(value, str) and value == word
+
+
 def _storage_id(identity: Any, parts: int) -> tuple[torch.dtype, str, int]:
-    if not isinstance(identity, tuple) or len(identity) < parts or identity[0] != "storage":
+    named = isinstance(identity, tuple) and len(identity) >= parts
+    if not named or not _says(identity[0], "storage"):
         raise UnsafeFileError("refused, a persistent id that is no storage")
     _, kind, key, _, count = identity[:5]
     if not isinstance(key, str) or type(count) is not int or count < 0:
@@ -121,6 +133,17 @@ def _storage_id(identity: Any, parts: int) -> tuple[torch.dtype, str, int]:
 # ----------------------------------------------------------------------------------------- the zip
 
 
+class _Directory(io.FileIO):
+    """The file as zipfile reads it: its list of members, which may not be absurdly long."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        size = left if size is None or size < 0 else min(size, left)
+        if size > _LONGEST_READ:
+            raise UnsafeFileError("refused, the zip's list of members is absurdly long")
+        return super().read(max(size, 0))
+
+
 def read_zip(path: Path, data: memoryview) -> Any:
     """What a torch zip holds.
 
@@ -129,18 +152,24 @@ def read_zip(path: Path, data: memoryview) -> Any:
         CorruptFileError: truncated or damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _Directory(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, UnicodeError, NotImplementedError) as error:
+    except (
+        *(zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, struct.error),
+        *(ValueError, OverflowError, LookupError, RuntimeError),
+    ) as error:
         raise CorruptFileError(f"truncated or damaged torch zip ({error})") from error
     for member in members:
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
             raise UnsafeFileError(
-                f"refused, {member.filename!r:.60} is compressed; torch never compresses tensors"
+                f"refused, {member.filename!r:.60} is compressed or encrypted; torch does neither"
             )
     if sum(m.file_size for m in members) > len(data):
         raise UnsafeFileError("refused, members claim more bytes than the file has")
-    files = {member.filename: member for member in members}
+    files: dict[str, zipfile.ZipInfo] = {}
+    for member in members:
+        if files.setdefault(member.filename, member) is not member:
+            raise CorruptFileError(f"damaged torch zip: {member.filename!r:.60} is in it twice")
     pickles = [name for name in files if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise CorruptFileError("a zip without the data.pkl of a torch file")
@@ -150,7 +179,7 @@ def read_zip(path: Path, data: memoryview) -> Any:
     order = files.get(f"{folder}byteorder")
     if order is not None and bytes(_member(data, order)).strip() not in (b"little", b""):
         raise CorruptFileError("its numbers are big-endian; save it again on a usual machine")
-    budget = Budget()
+    budget = Budget(size=len(data))
     stored: dict[str, Storage] = {}
 
     def persistent(identity: Any) -> Storage:
@@ -174,12 +203,18 @@ def read_zip(path: Path, data: memoryview) -> Any:
 def _member(data: memoryview, member: zipfile.ZipInfo) -> memoryview:
     """The bytes of a stored member, by its local header (APPNOTE.TXT 4.3.7)."""
     start = member.header_offset
-    head = data[start : start + 30]
+    head = data[start : start + 30] if start >= 0 else data[:0]
     if len(head) < 30 or bytes(head[:4]) != b"PK\x03\x04":
         raise CorruptFileError(f"damaged torch zip: no header for {member.filename!r:.60}")
     name, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
     begin = start + 30 + name + extra
     end = begin + member.file_size
+    local = bytes(data[start + 30 : start + 30 + name])
+    encoding = "utf-8" if member.flag_bits & 0x800 else "cp437"
+    if local != member.orig_filename.encode(encoding, "replace"):
+        raise CorruptFileError(
+            f"damaged torch zip: {member.filename!r:.60} has another name inside"
+        )
     if end > len(data) or member.compress_size != member.file_size:
         raise CorruptFileError(f"truncated torch zip: {member.filename!r:.60} reaches past its end")
     view = data[begin:end]

@@ -6,6 +6,8 @@ families are asked by their recognisers; a file that no family can load is descr
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +21,9 @@ from ..registry import registry
 from ..specs import GanSpec
 from ..weights import Checkpoint, Inert, read_checkpoint
 
-_DEEPEST = 200  # levels of nesting followed; no real file has more than about ten
+_DEEPEST = 32  # levels of nesting followed; no real file has more than about ten
+_MOST = 100_000  # tensors listed
+_LONGEST = 500  # characters of a name
 
 
 def inspect_file(path: str | Path) -> dict[str, Any]:
@@ -38,7 +42,7 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
     checkpoint = read_checkpoint(file)
     specs = [s for s in registry().specs("gan") if isinstance(s, GanSpec) and s.recognise]
     claims = claims_of(checkpoint, specs)
-    tensors = list(tensors_in(checkpoint.content))
+    tensors = list(itertools.islice(tensors_in(checkpoint.content), _MOST))
     return {
         "file": str(file),
         "bytes": file.stat().st_size,
@@ -51,7 +55,7 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
             {"name": name, "shape": list(tensor.shape), "dtype": _dtype(tensor)}
             for name, tensor in tensors
         ],
-        "values": sum(int(np.prod(tensor.shape)) for _, tensor in tensors),
+        "values": sum(math.prod(tensor.shape) for _, tensor in tensors),
     }
 
 
@@ -80,30 +84,58 @@ def tensors_in(content: Any) -> Iterator[tuple[str, Tensor | np.ndarray[Any, Any
 
     ``{"g_ema": {"conv.weight": t}}`` gives ``g_ema.conv.weight``; list items are numbered; a list
     of (name, array) pairs, as TensorFlow networks store their variables, gives those names; what an
-    ``Inert`` object held stands under the object's own path.
+    ``Inert`` object held stands under the object's own path, and a pickled module's tensors under
+    the names that its ``state_dict`` would give. What is in the tree at several places
+    is followed at the first.
     """
     pending: list[tuple[str, Any, int]] = [("", content, 0)]
+    met: set[int] = set()
     while pending:
         where, node, depth = pending.pop()
         if isinstance(node, (Tensor, np.ndarray)):
             yield where or "(the file)", node
-        elif depth < _DEEPEST:
-            children = [(_join(where, key), child, depth + 1) for key, child in _children(node)]
+        elif depth < _DEEPEST and _first_time(node, met):
+            children = [
+                (_join(where, str(key)), child, depth + 1)
+                for key, child in _children(node, met)
+                if isinstance(child, _FOLLOWED)
+            ]
             pending.extend(reversed(children))
 
 
-def _children(node: Any) -> list[tuple[str, Any]]:
+_FOLLOWED = (dict, list, tuple, Inert, Tensor, np.ndarray)
+_MODULE_PARTS = ("_parameters", "_buffers", "_modules")  # of a pickled ``torch.nn.Module``
+
+
+def _first_time(node: Any, met: set[int]) -> bool:
+    new = id(node) not in met
+    met.add(id(node))
+    return new
+
+
+def _children(node: Any, met: set[int]) -> Iterator[tuple[Any, Any]]:
     if isinstance(node, dict):
-        return [(str(key), child) for key, child in node.items()]
-    if isinstance(node, Inert):
+        yield from node.items()
+    elif isinstance(node, Inert):
         state = node.state
-        inside = _children(state) if isinstance(state, (dict, list, tuple)) else [("", state)]
-        return [*((str(k), child) for k, child in enumerate(node.args)), *inside]
-    if isinstance(node, (list, tuple)):
-        if _is_named(node):
-            return [(item[0], item[1]) for item in node]
-        return [(str(k), child) for k, child in enumerate(node)]
-    return []
+        yield from enumerate(node.args)
+        if not isinstance(state, (dict, list, tuple)):
+            yield "", state
+        elif not _first_time(state, met):
+            return
+        elif isinstance(state, dict) and _is_module(state):
+            parts = [state[p] for p in _MODULE_PARTS if _first_time(state[p], met)]
+            yield from (item for part in parts for item in part.items())
+            yield from (item for item in state.items() if item[0] not in _MODULE_PARTS)
+        else:
+            yield from _children(state, met)
+    elif isinstance(node, (list, tuple)):
+        yield from ((item[0], item[1]) for item in node) if _is_named(node) else enumerate(node)
+
+
+def _is_module(state: dict[Any, Any]) -> bool:
+    """Whether what an object held is the ``__dict__`` of a module."""
+    return all(isinstance(state.get(part), dict) for part in _MODULE_PARTS)
 
 
 def _is_named(node: Any) -> bool:
@@ -116,7 +148,7 @@ def _is_named(node: Any) -> bool:
 
 
 def _join(where: str, key: str) -> str:
-    return f"{where}.{key}" if where and key else where or key
+    return (f"{where}.{key}" if where and key else where or key)[:_LONGEST]
 
 
 def _dtype(tensor: Tensor | np.ndarray[Any, Any]) -> str:
