@@ -21,9 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seeingkit.errors import CorruptFileError, UnsafeFileError, WeightsError
-from seeingkit.weights import Inert, fill, machine, read_checkpoint, state_dict
-from seeingkit.weights.machine import Budget, Reader, run
+from seeingkit.weights import Inert, fill, read_checkpoint, reading, state_dict
+from seeingkit.weights.machine import run
 from seeingkit.weights.objects import makers
+from seeingkit.weights.opcodes import OPERATIONS
+from seeingkit.weights.reading import Budget, Reader
 
 KEYS = st.one_of(st.text(max_size=20), st.integers(-(2**60), 2**60), st.booleans(), st.none())
 LEAVES = st.one_of(KEYS, st.integers(), st.floats(allow_nan=False), st.binary(max_size=40))
@@ -39,7 +41,7 @@ TREES = st.recursive(
 )
 
 
-def load(data: bytes, steps: int = machine.MOST_OPERATIONS) -> Any:
+def load(data: bytes, steps: int = reading.MOST_OPERATIONS) -> Any:
     return run(Reader(memoryview(bytearray(data))), makers(), Budget(steps))
 
 
@@ -221,7 +223,7 @@ def test_a_long_program_ends() -> None:
 def test_every_opcode_is_either_known_or_refused() -> None:
     refused = {"INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"}
     for opcode in pickletools.opcodes:
-        known = ord(opcode.code) in machine._OPERATIONS or opcode.name == "STOP"
+        known = ord(opcode.code) in OPERATIONS or opcode.name == "STOP"
         assert known == (opcode.name not in refused), opcode.name
 
 

@@ -4,13 +4,14 @@
 can build data only; ``state_dict`` takes the tensors out; ``fill`` checks and copies them into a
 network; ``write_portable`` and ``portable_config`` are our own format. No option turns this off.
 
-From the container inwards: ``checkpoints`` → ``torchfiles`` → ``machine`` (the pickle machine) and
-``objects`` (what a global stands for); then ``states`` and ``portable``; ``wording`` for messages.
+From the container inwards: ``checkpoints`` → ``torchfiles`` → the pickle machine (``machine``,
+``opcodes``, ``reading``) and ``objects`` (what a global stands for); then ``states`` and
+``portable``; ``wording`` for messages.
 """
 
 from .checkpoints import Checkpoint, read_checkpoint
-from .machine import Inert
 from .portable import portable_config, portable_family, write_portable
+from .reading import Inert
 from .states import (
     WeightsFile,
     check_claims,

@@ -19,7 +19,8 @@ import safetensors.torch
 
 from ..caching import file_sha256
 from ..errors import CorruptFileError, MissingWeightsError, UnsafeFileError, WeightsError
-from .machine import Budget, Reader, run, scalar
+from .machine import run
+from .reading import Budget, Reader, scalar
 from .torchfiles import is_legacy, read_legacy, read_zip, table
 
 Container = Literal["safetensors", "torch zip", "torch legacy", "pickle"]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CorruptFileError, UnsafeFileError
-from .machine import LONG, Budget, Inert, Maker, Shell, scalar
+from .reading import LONG, Budget, Inert, Maker, Shell, scalar
 from .wording import shown
 
 _MOST_AXES = 16

@@ -22,8 +22,9 @@ from typing import Any
 import torch
 
 from ..errors import CorruptFileError, UnsafeFileError
-from .machine import Budget, Maker, Reader, run
+from .machine import run
 from .objects import Storage, makers, storage_type
+from .reading import Budget, Maker, Reader
 from .wording import shown
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .machine import Inert
+from .reading import Inert
 
 _MOST_PARTS = 8
 _MOST_BITS = 256
