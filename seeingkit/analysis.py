@@ -240,11 +240,13 @@ def _found(config: Config) -> tuple[ImageSource, dict[str, Choice]]:
             fetch=fetch,
         )
 
+    if not data_spec(config.real) and not is_generator(config.real):
+        images()  # a path is fetched from nowhere, and a wrong one is the first thing to say
     for model in (generator, segmenter):  # wrong names and options, before anything is fetched
         with suppress(MissingWeightsError):
             model(fetch=False)
     missing: list[str] = []
-    for find in (images, generator, segmenter):
+    for find in (*(() if real else (images,)), generator, segmenter):
         try:
             find()
         except MissingWeightsError as error:

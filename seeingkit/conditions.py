@@ -46,7 +46,9 @@ def labels_for(
     names = sampler.info.class_names
     if not names:
         if policy is not None:
-            raise UsageError(f"{sampler.info.family} is not conditional: leave --labels out")
+            raise UsageError(
+                f"{sampler.info.family} is not conditional: leave --label and --labels out"
+            )
         return None
     if policy in (None, "uniform"):
         return list(range(len(names)))
@@ -69,7 +71,7 @@ def _label(text: str, names: Sequence[str]) -> int:
     if text.isdigit() and int(text) < len(names):
         return int(text)
     if text.isdigit():
-        raise UsageError(f"--labels: no class {text}; the classes are 0 to {len(names) - 1}")
+        raise UsageError(f"no class {text}; the classes are 0 to {len(names) - 1}")
     raise UnknownNameError("class", text, names)
 
 

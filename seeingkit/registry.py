@@ -10,6 +10,7 @@ Environment: ``SEEINGKIT_PLUGINS`` (comma-separated allow list of entry points),
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 import os
@@ -256,8 +257,15 @@ def check_options(spec: _Loadable, values: dict[str, object]) -> BaseModel:
         return spec.options.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(p) for p in first["loc"]) or "options"
+        # Below the option's own name lie list places, and types of a union, which say nothing.
+        name = str(first["loc"][0]) if first["loc"] else "options"
         known = ", ".join(spec.options.model_fields) or "none"
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, spec.options.model_fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ";"
+            raise UsageError(
+                f"{spec.name}: there is no option {name!r}{hint} options: {known}"
+            ) from error
         raise UsageError(
             f"{spec.name}: option {name!r}: {first['msg'].lower()}; options: {known}"
         ) from error

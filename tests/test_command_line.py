@@ -174,6 +174,7 @@ def test_listings(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
     assert "clamp" in next(g for g in gans if g["name"] == "progan")["options"]
     weights = json.loads(out("ls", "weights", "--json"))
     assert {"progan:minichurches", "upernet:minichurches"} <= {w["name"] for w in weights}
+    assert "(stylegan3, stylegan2, stylegan1)" in out("ls", "gans")  # a group has no licence
     for what in ("segmenters", "data"):
         assert out("ls", what)
     assert {p["status"] for p in json.loads(out("plugins", "--json"))} == {"ok"}

@@ -57,7 +57,7 @@ def test_policies() -> None:
     assert labels_for(None, sampler) == labels_for("uniform", sampler) == [0, 1, 2]
     assert labels_for("2, 0,day", sampler) == [2, 0, 2]
     assert labels_for(None, Brightness(conditional=False)) is None
-    with pytest.raises(UsageError, match="not conditional"):
+    with pytest.raises(UsageError, match="not conditional: leave --label and --labels out"):
         labels_for("uniform", Brightness(conditional=False))
     with pytest.raises(UsageError, match="no class 3; the classes are 0 to 2"):
         labels_for("3", sampler)

@@ -233,7 +233,9 @@ def test_training_file_of_several_networks(tmp_path: Path) -> None:
         "stack of 3 layers with transposed convolutions (networks.netG)"
     )
     torch.save({**content, "netG_ema": other.state_dict()}, path)
-    with pytest.raises(UsageError, match=r"several .*networks\.netG, netG_ema.* key="):
+    with pytest.raises(
+        UsageError, match=r"more than one stack of .*networks\.netG, netG_ema.* key="
+    ):
         open_file(path)
     check_same(path, other, 6, key="netG_ema")
     check_same(path, network, 6, key="netG")

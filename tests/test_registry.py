@@ -7,8 +7,10 @@ import sys
 import types
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from seeingkit.errors import DuplicateNameError, PluginError, UnknownNameError, UsageError
 from seeingkit.hooks import Register, hookimpl
@@ -116,8 +118,18 @@ def test_options_are_checked_by_name() -> None:
     assert check_options(spec, {"psi": 0.5}).model_dump() == {"psi": 0.5}
     with pytest.raises(UsageError, match="option 'psi': .* options: psi"):
         check_options(spec, {"psi": "much"})
-    with pytest.raises(UsageError, match="option 'phi'"):
+    with pytest.raises(UsageError, match="no option 'phi'; did you mean 'psi'. options: psi"):
         check_options(spec, {"phi": 1})
+    with pytest.raises(UsageError, match="x: there is no option 'step'; options: psi"):
+        check_options(spec, {"step": 1})
+
+
+def test_an_option_of_several_types_is_refused_by_its_own_name() -> None:
+    class Mine(Options):
+        cutoff: Annotated[int, Field(ge=0)] | Literal["all"] | None = "all"
+
+    with pytest.raises(UsageError, match="x: option 'cutoff': .* options: cutoff"):
+        check_options(gan("x", options=Mine), {"cutoff": "some"})
 
 
 def test_presets_come_from_plugins_too() -> None:

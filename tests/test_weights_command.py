@@ -17,7 +17,9 @@ from seeingkit.cli import weights as commands
 from seeingkit.errors import ExitCode, SeeingkitError, UsageError
 from seeingkit.registry import registry
 from seeingkit.specs import WeightFile, WeightsSpec
+from seeingkit.weights import read_checkpoint
 from seeingkit.zoo import weights_folder
+from seeingkit.zoo.inspection import tensors_in
 from seeingkit_adapters.progan.network import network
 
 from .http_server import Page, Server, running, sha256
@@ -195,6 +197,13 @@ def test_inspect_describes_what_nobody_loads(
         ("a.0", [2, 3], "float32"),
         ("a.1.b", [], "int64"),
     ]
+
+
+def test_inspect_names_tensors_of_pickled_modules_as_their_state_dict(shared: Path) -> None:
+    path = shared / "golden" / "stylegan2_ada_pkl" / "cond-resnet-r16" / "network.pkl"
+    names = [name for name, _ in tensors_in(read_checkpoint(path).content)]
+    assert "G_ema.synthesis.b8.conv0.affine.weight" in names and "G_ema.mapping.w_avg" in names
+    assert not [name for name in names if "._" in name]
 
 
 def test_inspect_of_every_hostile_file_is_one_line(

@@ -63,7 +63,8 @@ def ls(what: Listing, json: Json = False) -> int:
         return 0
     for record in records:
         names = ", ".join([record["name"], *record["aliases"]])
-        typer.echo(f"{names}\n    {record['summary']} ({record['licence']})")
+        terms = ", ".join(record["families"]) if "families" in record else record["licence"]
+        typer.echo(f"{names}\n    {record['summary']} ({terms})")
         for option, about in record["options"].items():
             typer.echo(f"    {option} = {about['default']!r}: {about['description']}")
     if not records:
