@@ -279,6 +279,8 @@ def network(checkpoint: Checkpoint) -> NvidiaNetwork:
 
 def _pick(content: Any) -> tuple[str, Inert, str] | None:
     """(entry, network, reason) of the network that draws the images."""
+    if isinstance(content, Inert) and content.kind == f"{PERSISTENT}Generator":
+        return "G", content, "is the pickle of one network, not of a training"
     if not isinstance(content, dict):
         return None
     if _is_module(content.get("G_ema")):

@@ -97,6 +97,16 @@ def test_which_network(tmp_path: Path) -> None:
     assert outline(holding({"G_ema": Inert("argparse.Namespace", (), {})})) is None
 
 
+def test_one_network_pickled_by_itself(shared: Path) -> None:
+    whole = read_checkpoint(shared / "golden" / ADA)
+    found = network(holding(whole.content["G_ema"]))
+    assert (found.entry, "one network" in found.reason) == ("G", True)
+    expected = network(whole)
+    assert found.tensors.keys() == expected.tensors.keys()
+    assert outline(holding(whole.content["G_ema"])) == outline(whole)
+    assert outline(holding(whole.content["D"])) is None
+
+
 def test_cycles_sharing_and_depth_are_refused() -> None:
     own = record()
     own.state["_modules"]["again"] = own
