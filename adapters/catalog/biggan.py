@@ -9,6 +9,8 @@ from pydantic import Field
 from seeingkit.hooks import Register
 from seeingkit.specs import GanSpec, Options
 
+from .common import ClassNames, Latents
+
 
 class BigGANOptions(Options):
     """Options of ``biggan``. ``None`` means: as the file says, else as published."""
@@ -42,10 +44,8 @@ class BigGANOptions(Options):
         description="how --cross_replica files use their gains: added, as the original's own "
         "evaluation does (None), or multiplied, as its training on several GPUs does",
     )
-    classes: str | None = Field(
-        None, description="file of class names, one a line or a JSON list; None: 0, 1, 2, …"
-    )
-    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+    classes: ClassNames = None
+    latents: Latents = "seeds"
 
 
 def register(register: Register) -> None:

@@ -12,6 +12,8 @@ from pydantic import BeforeValidator, Field
 from seeingkit.hooks import Register
 from seeingkit.specs import GanSpec, Options
 
+from .common import Latents
+
 
 def _listed(value: object) -> object:
     """``"1,2,2"`` as a list, and one number as a list of one, as people type them."""
@@ -61,7 +63,7 @@ class DCGANOptions(Options):
     )
     eps: float | None = _EPS
     key: str | None = _KEY
-    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+    latents: Latents = "seeds"
 
 
 class MLPGANOptions(Options):
@@ -77,7 +79,7 @@ class MLPGANOptions(Options):
     )
     eps: float | None = _EPS
     key: str | None = _KEY
-    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+    latents: Latents = "seeds"
 
 
 def register(register: Register) -> None:

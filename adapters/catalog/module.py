@@ -12,6 +12,8 @@ from pydantic import BeforeValidator, Field
 from seeingkit.hooks import Register
 from seeingkit.specs import GanSpec, Options
 
+from .common import ClassNames, Latents
+
 
 def _sizes(value: object) -> object:
     """``100`` and ``"100,1,1"`` as sizes."""
@@ -61,11 +63,11 @@ class ModuleOptions(Options):
     class_count: int = Field(
         0, ge=0, description="of a conditional network, whose second argument is then the label"
     )
-    classes: str | None = Field(None, description="file of class names: one a line, or JSON")
+    classes: ClassNames = None
     range: Literal["-1..1", "0..1", "0..255"] = Field(
         "-1..1", description="what the network's own images span"
     )
-    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+    latents: Latents = "seeds"
 
 
 def register(register: Register) -> None:

@@ -12,6 +12,8 @@ from pydantic import Field
 from seeingkit.hooks import Register
 from seeingkit.specs import GanSpec, Options
 
+from .common import ClassNames, Latents
+
 
 class ProGANOptions(Options):
     """Options of ``progan``."""
@@ -24,10 +26,8 @@ class ProGANOptions(Options):
     variant: Literal["progan", "equallr", "pixelwisenorm", "minibatch_disc", "simple"] | None = (
         Field(None, description="ablation network; needed only where the keys cannot tell")
     )
-    classes: str | None = Field(
-        None, description="file of class names, one a line or a JSON list; None: 0, 1, 2, …"
-    )
-    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+    classes: ClassNames = None
+    latents: Latents = "seeds"
 
 
 def register(register: Register) -> None:

@@ -12,6 +12,8 @@ from pydantic import Field
 from seeingkit.hooks import Register
 from seeingkit.specs import GanSpec, Options
 
+from .common import ClassNames, Latents
+
 
 class StyleGAN1Options(Options):
     """Options of ``stylegan1``. ``None`` means: as the file says."""
@@ -45,10 +47,8 @@ class StyleGAN1Options(Options):
         description="rosinality files: weight of the last resolution's RGB, the rest is the "
         "previous one's; None: 1, no blending",
     )
-    classes: str | None = Field(
-        None, description="file of class names, one a line or a JSON list; None: 0, 1, 2, …"
-    )
-    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+    classes: ClassNames = None
+    latents: Latents = "seeds"
 
 
 def register(register: Register) -> None:

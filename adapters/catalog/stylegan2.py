@@ -12,6 +12,8 @@ from pydantic import Field
 from seeingkit.hooks import Register
 from seeingkit.specs import GanSpec, Options
 
+from .common import ClassNames, Latents
+
 
 class StyleGAN2Options(Options):
     """Options of ``stylegan2``. The originals' own defaults are named where they differ."""
@@ -31,10 +33,8 @@ class StyleGAN2Options(Options):
         "rewriting: the one map that davidbau/rewriting gives to a single sample. None: rewriting "
         "for files of that code's own layout, else const if the file has maps, else none",
     )
-    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
-    classes: str | None = Field(
-        None, description="file of class names, one a line or a JSON list; None: 0, 1, 2, …"
-    )
+    latents: Latents = "seeds"
+    classes: ClassNames = None
 
 
 def register(register: Register) -> None:

@@ -5,12 +5,12 @@ Light: importing this never imports torch.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from seeingkit.hooks import Register
 from seeingkit.specs import GanSpec, Options
+
+from .common import ClassNames, Latents
 
 
 class StyleGAN3Options(Options):
@@ -24,10 +24,8 @@ class StyleGAN3Options(Options):
     cutoff: int | None = Field(
         None, ge=0, description="how many of the first ws are truncated; None = all"
     )
-    classes: str | None = Field(
-        None, description="file of class names, one a line or a JSON list; None: 0, 1, 2, …"
-    )
-    latents: Literal["seeds", "sequence"] = Field("seeds", description="how z depends on the seed")
+    classes: ClassNames = None
+    latents: Latents = "seeds"
 
 
 def register(register: Register) -> None:

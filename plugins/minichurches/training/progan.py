@@ -27,10 +27,10 @@ from torch.multiprocessing.spawn import spawn
 from seeingkit_adapters.progan.network import resolutions
 
 from . import TRAIN_SEED
+from .logs import thinned
 from .pictures import batches, picture_cache, save_sheet
 from .progressive import Plan, Run
 
-_LOG_LINES = 300
 PUBLISHED = "progan-minichurches-64"
 
 
@@ -102,16 +102,7 @@ def publish(run: Path, folder: Path) -> None:
     save_file(tensors, temporary, metadata)
     temporary.chmod(0o644)
     temporary.replace(folder / f"{PUBLISHED}.safetensors")
-
-    lines: list[tuple[int, str]] = []
-    for line in (run / "log.jsonl").read_text().splitlines():
-        images = json.loads(line)["images"]
-        while lines and lines[-1][0] >= images:  # a part that a resumed run did again
-            lines.pop()
-        lines.append((images, line))
-    every = -(-len(lines) // _LOG_LINES)
-    kept = [line for i, (_, line) in enumerate(lines) if (len(lines) - 1 - i) % every == 0]
-    (folder / f"{PUBLISHED}.log.jsonl").write_text("\n".join(kept) + "\n")
+    (folder / f"{PUBLISHED}.log.jsonl").write_text(thinned(run / "log.jsonl"))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 
 from . import TRAIN_SEED
+from .logs import thinned
 from .pictures import picture_cache, save_sheet
 from .stylegan2_run import Plan, Run
 
 PUBLISHED = "stylegan2-minichurches-64"
 _LOG_IMAGES = 1000
-_LOG_LINES = 300
 
 
 def train(run: Run, pictures: np.ndarray, out: Path, *, every: float) -> None:
@@ -94,16 +94,7 @@ def publish(folder: Path, to: Path) -> None:
     )
     temporary.chmod(0o644)
     temporary.replace(to / f"{PUBLISHED}.safetensors")
-
-    lines: list[tuple[int, str]] = []
-    for line in (folder / "log.jsonl").read_text().splitlines():
-        images = json.loads(line)["images"]
-        while lines and lines[-1][0] >= images:  # a part that a resumed run did again
-            lines.pop()
-        lines.append((images, line))
-    step = -(-len(lines) // _LOG_LINES)
-    kept = [line for i, (_, line) in enumerate(lines) if (len(lines) - 1 - i) % step == 0]
-    (to / f"{PUBLISHED}.log.jsonl").write_text("\n".join(kept) + "\n")
+    (to / f"{PUBLISHED}.log.jsonl").write_text(thinned(folder / "log.jsonl"))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,0 +1,16 @@
+"""Options that mean the same in every family, each said once.
+
+Light: importing this never imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+Latents = Annotated[Literal["seeds", "sequence"], Field(description="how z depends on the seed")]
+ClassNames = Annotated[
+    str | None,
+    Field(description="file of class names, one a line or a JSON list; None: 0, 1, 2, …"),
+]
