@@ -10,7 +10,8 @@ resolution's RGB where a growing network blends.
 
 A latent may hold, besides z and label: ``c`` (N, classes) instead of the label; ``ws`` (N, layers,
 w), which skips mapping and truncation; ``noise_r8.conv0`` (N, 1, 8, 8), …, or ``noise_r8`` for both
-layers at 8x8 (rosinality has one map a resolution, so only the latter).
+layers at 8x8 (rosinality has one map a resolution, so only the latter); ``mean_style`` (N, w), what
+truncation draws towards instead of the file's mean (NVIDIA) or our estimate of it (rosinality).
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ class StyleGAN1(StagedAdapter):
         for name, value in given.items():
             if len(value) != rows:
                 raise UsageError(f"{FAMILY}: {name} has {len(value)} rows, others have {rows}")
-        carry = {name: given[name] for name in given if name.startswith(("ws", "noise_"))}
+        carry = {
+            name: given[name] for name in given if name.startswith(("ws", "mean_style", "noise_"))
+        }
         if config.labels and "ws" not in given:
             carry["c"] = self._classes(given)
         if self._per_sample:

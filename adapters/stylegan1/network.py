@@ -250,10 +250,20 @@ class StyleGAN1Network(nn.Module):
             self.previous_rgb = nn.Conv2d(config.channels[-2], config.image_channels, 1)
         self.register_buffer("mean_style", torch.zeros(config.style))
 
-    def styles(self, z: Tensor, c: Tensor | None, psi: float, cutoff: int) -> Tensor:
+    def styles(
+        self,
+        z: Tensor,
+        c: Tensor | None,
+        psi: float,
+        cutoff: int,
+        mean: Tensor | None = None,
+    ) -> Tensor:
         """One w a layer, drawn towards the mean in the first ``cutoff`` layers.
 
         w = mean + psi (w - mean): the truncation trick (appendix B).
+
+        Args:
+            mean: (N, style) instead of the network's own mean.
 
         Returns:
             (N, layers, style).
@@ -261,7 +271,8 @@ class StyleGAN1Network(nn.Module):
         w: Tensor = self.mapping(z, c)[:, None]
         if psi == 1 or cutoff == 0:
             return w.expand(-1, self.config.layers, -1)
-        truncated = torch.lerp(self.mean_style, w, psi).expand(-1, cutoff, -1)
+        centre = self.mean_style if mean is None else mean[:, None]
+        truncated = torch.lerp(centre, w, psi).expand(-1, cutoff, -1)
         return torch.cat([truncated, w.expand(-1, self.config.layers - cutoff, -1)], dim=1)
 
     def blend(self, x: Tensor, previous: Tensor | None) -> Tensor:

@@ -43,12 +43,16 @@ def _truncated_layers(config: StyleGAN1Config, options: StyleGAN1Options) -> int
     return 0 if options.cutoff is None else min(options.cutoff, config.layers)
 
 
+_MAPPED = ("c", "ws", "mean_style")
+"""Entries that nothing behind ``w`` needs."""
+
+
 def entries(config: StyleGAN1Config) -> dict[str, tuple[int, ...]]:
     """Shapes, without the batch axis, of everything a latent may hold."""
     shapes: dict[str, tuple[int, ...]] = {"z": (config.latent,)}
     if config.labels:
         shapes |= {"label": (), "c": (config.labels,)}
-    shapes["ws"] = (config.layers, config.style)
+    shapes |= {"ws": (config.layers, config.style), "mean_style": (config.style,)}
     for number in range(config.layers):
         r = config.resolutions[number // 2]
         shapes |= dict.fromkeys(_noise_keys(config, number), (1, r, r))
@@ -66,10 +70,10 @@ def _noise_keys(config: StyleGAN1Config, number: int) -> tuple[str, ...]:
 def _map(
     module: StyleGAN1Network, psi: float, cutoff: int, x: Tensor, carry: Carry
 ) -> tuple[Tensor, Carry]:
-    rest = {name: value for name, value in carry.items() if name not in ("c", "ws")}
+    rest = {name: value for name, value in carry.items() if name not in _MAPPED}
     if "ws" in carry:
         return carry["ws"], rest
-    return module.styles(x, carry.get("c"), psi, cutoff), rest
+    return module.styles(x, carry.get("c"), psi, cutoff, carry.get("mean_style")), rest
 
 
 def _layer(
