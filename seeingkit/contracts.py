@@ -236,9 +236,16 @@ class Sampler(ABC):
 
 
 class Generator(Sampler):
-    """Tier 2: a generator that can be entered and left at named boundaries."""
+    """Tier 2: a generator that can be entered and left at named boundaries.
+
+    Attributes:
+        boundaries: in the order of computation.
+        inverted_with: carried tensors that belong to r: where x alone does not say what G_f draws
+            (styles, a skip image), layer inversion optimises them too, wherever they are carried.
+    """
 
     boundaries: tuple[Boundary, ...]
+    inverted_with: tuple[str, ...] = ()
 
     def boundary(self, name: str) -> Boundary:
         """The boundary of that name or alias.

@@ -290,6 +290,18 @@ def test_the_carry_stays_unless_it_is_named() -> None:
     torch.testing.assert_close(generator.advance(freed.state).x, freed.reconstruction)
 
 
+def test_what_belongs_to_r_is_optimised_unasked() -> None:
+    generator = styled_generator()
+    photo = generator({"z": torch.tensor([[0.2, -0.1, 0.1, 0.3, -0.4, 0.2, 0.1]])})
+    init = {"z": torch.tensor([[0.1, -0.2, 0.3, 0.0, 0.0, 0.0, 0.0]])}
+    asked = inverter("layered+r", carry=("style",)).invert(generator, photo, init=init)
+    generator.inverted_with = ("style", "of another boundary")
+    unasked = inverter("layered+r").invert(generator, photo, init=init)
+    assert torch.equal(unasked.reconstruction, asked.reconstruction)
+    none = inverter("layered+r", carry=()).invert(generator, photo, init=init)
+    assert torch.equal(none.state.carry["style"], torch.zeros(1, 3))
+
+
 def test_a_carry_that_does_not_exist_lists_those_that_do() -> None:
     init = {"z": torch.zeros(1, 7)}
     for name in ("styles", "number"):  # one is not there, the other counts

@@ -57,6 +57,8 @@ class StyleGAN1(StagedAdapter):
         licence: licence of the weights.
     """
 
+    inverted_with = ("ws",)
+
     def __init__(
         self,
         module: StyleGAN1Network,

@@ -63,6 +63,8 @@ class StyleGAN2(StagedAdapter):
 
     module: StyleGAN2Network
 
+    inverted_with = ("ws", "rgb")
+
     def __init__(
         self,
         module: StyleGAN2Network,

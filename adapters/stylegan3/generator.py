@@ -51,6 +51,8 @@ class StyleGAN3Generator(StagedAdapter):
         licence: licence of the weights.
     """
 
+    inverted_with = ("ws",)
+
     def __init__(
         self,
         module: StyleGAN3,

@@ -43,7 +43,11 @@ class InverterOptions(Options):
     perceptual: str = Field("auto", description="perceptual features by name, auto or none")
     perceptual_weights: str | None = Field(None, description="their weights file")
     perceptual_weight: float | None = Field(None, ge=0, description="weight of the perceptual loss")
-    carry: tuple[str, ...] = Field((), description="carried tensors optimised along with r")
+    carry: tuple[str, ...] | None = Field(
+        None,
+        description="carried tensors optimised along with r, [] for none; default: those that the "
+        "generator says belong to it (the styles of a StyleGAN)",
+    )
     encoder: str = Field(
         "auto",
         description="auto: shipped, cached or trained now; found: shipped or cached, else none; "

@@ -72,7 +72,7 @@ class Job:
         scales = {"z": 1.0, self.generator.boundaries[0].name: inverter.preset.latent_rate}
         for name in self.places:
             scales[name] = inverter.scales[name] if inverter.preset.scaled else 1.0
-        scales |= {f"carry.{name}": 1.0 for name in inverter.options.carry}
+        scales |= {f"carry.{name}": 1.0 for name in self.inverter.carried(self.generator)}
         scales[inverter.cut] = inverter.scales[inverter.cut] if inverter.preset.scaled else 1.0
 
         def done(row: int, outcome: Outcome) -> None:
@@ -175,9 +175,11 @@ class Job:
         for name in (*self.free, *self.places):
             shape = self.generator.boundary(name).shape
             values[name] = torch.zeros(len(rows), *shape, device=state.x.device)
-        for name in self.inverter.options.carry:
+        for name in self.inverter.carried(self.generator):
             carried = state.carry.get(name)
             if carried is None or not carried.is_floating_point():
+                if self.inverter.options.carry is None:
+                    continue  # not there yet, or not at all, at this boundary
                 known = ", ".join(k for k, v in state.carry.items() if v.is_floating_point())
                 raise UsageError(
                     f"no carried tensor {name!r} at {state.at}; there are: {known or 'none'}"
@@ -195,7 +197,9 @@ class Job:
             image = self.generator.advance(r).x
             return r, image, torch.zeros(len(rows), device=image.device)
         state = State.cat([self.base[row] for row in rows])
-        names = self.inverter.options.carry
+        names = [
+            name for name in self.inverter.carried(self.generator) if f"carry.{name}" in values
+        ]
         if names:
             state = state.with_carry(**{n: state.carry[n] + values[f"carry.{n}"] for n in names})
         edits = [AddEdit(name, values[name]) for name in (*self.free, *self.places)]

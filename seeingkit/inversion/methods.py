@@ -3,7 +3,8 @@
 Where to start: at random, from a direct encoder, or from a layered one. What to optimise: nothing,
 z, or r through residuals, r = δ_n + g_n(… δ_1 + g_1(z0)), r* = argmin ℓ(x, G_f(r)) + λ Σ |δ_i|²,
 with ℓ = L1 of pixels + L1 of perceptual features. Guarantees: the generator stays as it is; the
-carry (styles, class embeddings) comes from the initial guess and is optimised only where named; the
+carry (class embeddings, noise) comes from the initial guess, and is optimised only where the option
+``carry`` or the generator (``inverted_with``) names it; the
 result for an image does not depend on its neighbours.
 """
 
@@ -97,9 +98,15 @@ class LayerInverter(Inverter):
             "cut": self.cut,
             "residuals": self.residuals_at(),
             "free_latent": self.frees_latent(),
+            "carry": list(self.carried(generator)),
             "perceptual": self.features.info.identity() if self.features else None,
             "encoder": self.encoder.sha256 if self.encoder else None,
         }
+
+    def carried(self, generator: Generator) -> tuple[str, ...]:
+        """Carried tensors optimised along with r: those named, else the generator's own."""
+        named = self.options.carry
+        return generator.inverted_with if named is None else named
 
     def recipe(self) -> Recipe:
         """How its encoder is trained."""
