@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,10 @@ hypothesis.settings.register_profile("unhurried", deadline=None)  # no test asse
 hypothesis.settings.load_profile("unhurried")
 
 os.environ["SEEINGKIT_OFFLINE"] = "1"  # no test, and no process of one, leaves this machine
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A suite in the background ignores interrupts, and so would the processes it interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
