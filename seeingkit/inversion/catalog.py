@@ -46,7 +46,7 @@ class InverterOptions(Options):
     carry: tuple[str, ...] | None = Field(
         None,
         description="carried tensors optimised along with r, [] for none; default: those that the "
-        "generator says belong to it (the styles of a StyleGAN)",
+        "generator says belong to it (such as styles)",
     )
     encoder: str = Field(
         "auto",
