@@ -5,14 +5,9 @@ Guarantees that a config's odd values are refused by name, whichever file they c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import pydantic
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from seeingkit.errors import StateMismatchError
 
 from .ablation import Variant
 
@@ -70,17 +65,3 @@ class ProGANConfig(BaseModel):
     def resolution(self) -> int:
         """Side of the image in pixels."""
         return int(2 ** len(self.sizes)) * self.upscale
-
-
-def validated(file: Path, values: Mapping[str, Any]) -> ProGANConfig:
-    """A config from a file's values.
-
-    Raises:
-        StateMismatchError: a value that no network has (the first is named).
-    """
-    try:
-        return ProGANConfig.model_validate(dict(values))
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"]) or "config"
-        raise StateMismatchError(f"{file}: {at}: {first['msg']}") from error

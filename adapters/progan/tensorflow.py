@@ -24,6 +24,7 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import Checkpoint, check_finite, check_state
 
+from ..configs import validated
 from ..tensorflow_networks import (
     PROGAN,
     THEANO,
@@ -35,7 +36,7 @@ from ..tensorflow_networks import (
     outline,
     scaled,
 )
-from .config import ProGANConfig, validated
+from .config import ProGANConfig
 from .network import equalised_scale, layer_shapes
 from .theano import LAYOUT as THEANO_LAYOUT
 from .theano import is_theano, theano_network
@@ -132,6 +133,7 @@ def _config(part: TensorFlowNetwork, dense: int, widths: Sequence[int], image: i
         )
     halvings = math.floor(lod)
     return validated(
+        ProGANConfig,
         part.file,
         {
             "sizes": [dense, *widths[: len(widths) - halvings]],

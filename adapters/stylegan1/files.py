@@ -10,13 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import pydantic
 from torch import Tensor
-
-from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Checkpoint
 
 from .network import StyleGAN1Config
 
@@ -36,17 +31,3 @@ class Contents:
     config: StyleGAN1Config
     tensors: Mapping[str, Tensor]
     mean: bool = True
-
-
-def validated(checkpoint: Checkpoint, values: Mapping[str, Any]) -> StyleGAN1Config:
-    """A config from a file's values.
-
-    Raises:
-        StateMismatchError: a value that no network has (the first is named).
-    """
-    try:
-        return StyleGAN1Config.model_validate(dict(values))
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"]) or "config"
-        raise StateMismatchError(f"{checkpoint.path}: {at}: {first['msg']}") from error

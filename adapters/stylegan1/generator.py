@@ -31,8 +31,9 @@ from seeingkit.weights import Checkpoint, fill, portable_config, read_checkpoint
 
 from ..catalog.stylegan1 import StyleGAN1Options
 from ..class_names import class_names
+from ..configs import validated
 from ..stylegan2.noise import seeds_of
-from .files import Contents, validated
+from .files import Contents
 from .network import StyleGAN1Config, StyleGAN1Network
 from .rosinality import LAYOUT as ROSINALITY
 from .rosinality import find_rosinality, read_rosinality
@@ -186,7 +187,7 @@ def _contents(checkpoint: Checkpoint, options: StyleGAN1Options) -> Contents:
         alpha = 1.0 if options.alpha is None else options.alpha
         return read_rosinality(checkpoint, asked, alpha)
     if values is not None:
-        config, tensors = validated(checkpoint, values), checkpoint.content
+        config, tensors = validated(StyleGAN1Config, checkpoint.path, values), checkpoint.content
         contents = Contents("seeingkit safetensors", config, tensors)
     elif is_tensorflow(checkpoint):
         contents = read_tensorflow(checkpoint)

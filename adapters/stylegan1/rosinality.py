@@ -20,8 +20,9 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError, UsageError
 from seeingkit.weights import Checkpoint, check_finite, check_state, state_dict
 
+from ..configs import validated
 from ..tensorflow_networks import Converted, Recipes
-from .files import Contents, validated
+from .files import Contents
 from .network import StyleGAN1Config
 
 LAYOUT = "rosinality .model"
@@ -76,7 +77,8 @@ def read_rosinality(checkpoint: Checkpoint, resolution: int | None, alpha: float
         _check_blur(checkpoint, key, kernel)
     step = _step(checkpoint, blocks, resolution)
     config = validated(
-        checkpoint,
+        StyleGAN1Config,
+        checkpoint.path,
         {
             "latent": shapes["style.1.linear.weight_orig"][1],
             "mapping": [shapes["style.1.linear.weight_orig"][0]] * depth,

@@ -25,6 +25,7 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import Checkpoint, check_finite, check_state
 
+from ..configs import validated
 from ..tensorflow_networks import (
     STYLEGAN,
     Converted,
@@ -35,7 +36,7 @@ from ..tensorflow_networks import (
     outline,
     scaled,
 )
-from .files import Contents, validated
+from .files import Contents
 from .network import StyleGAN1Config
 
 LAYOUT = "NVlabs TensorFlow pickle"
@@ -128,7 +129,8 @@ class _TensorFlow:
         stored = [name for name in synthesis.variables if re.fullmatch(r"noise\d+", name)]
         instance = synthesis.flag("use_instance_norm", True)
         return validated(
-            self.checkpoint,
+            StyleGAN1Config,
+            self.checkpoint.path,
             {
                 "latent": latent,
                 "labels": labels,

@@ -19,8 +19,6 @@ from pathlib import Path
 from ..errors import CorruptFileError, WeightsError
 from ..specs import WeightFile
 
-_BLOCK = 1 << 20
-
 
 def published(file: WeightFile) -> str:
     """What was published of a file's content, for people: ``sha256 begins 7e701dd5``."""
@@ -159,8 +157,6 @@ def _digest(path: Path, algorithm: str) -> str:
 
 def file_digest(path: Path, algorithm: str) -> str:
     """Hash of a file's content in lower-case hex, read now."""
-    digest = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        made = hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return made.hexdigest()
