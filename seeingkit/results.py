@@ -9,18 +9,25 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from .evidence import (
+    FidelityResult,
+    Interval,
+    PairsResult,
+    PowerResult,
+    Record,
+    ResolutionResult,
+    ScenesResult,
+    SegmenterShare,
+)
 
 SCHEMA_VERSION = 1
 
 Verdict = Literal["omitted", "reduced", "excess", "no evidence"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FSDResult(_Record):
+class FSDResult(Record):
     """Fréchet Segmentation Distance and what is needed to read it.
 
     Attributes:
@@ -30,6 +37,9 @@ class FSDResult(_Record):
         p_value: permutation test of "real and generated are the same distribution".
         permutations: how many permutations that p-value rests on.
         floor_halves: n of each disjoint half from which the floor was measured.
+        ci_low, ci_high: interval of the distance of the two distributions (what ``bias_reduced``
+            estimates), at ``confidence``; never below 0.
+        standard_error: of ``bias_reduced``.
     """
 
     value: float
@@ -41,18 +51,33 @@ class FSDResult(_Record):
     p_value: float | None = None
     permutations: int = 0
     floor_halves: int | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    standard_error: float | None = None
+    confidence: float = 0.95
 
 
-class ClassResult(_Record):
+class ClassResult(Record):
     """One label: how much of it the real and the generated images show.
 
     Attributes:
         real_area, generated_area: mean share of the image, in percent.
         relative_difference: (generated - real) / real, or None where real is 0.
-        ci_low, ci_high: 95 % interval of the relative difference (Fieller), None if unbounded.
+        ci_low, ci_high: 95 % interval of the relative difference, None if unbounded.
         real_presence, generated_presence: share of images with at least one pixel, in [0, 1].
-        p_value: two-sided test of no difference; q_value: after Benjamini-Hochberg.
-        omitted: q_value at or below the level, and at least half of the area gone.
+        p_value: two-sided test of no difference in presence nor in area given presence;
+            q_value: after Benjamini-Hochberg over the labels.
+        omitted: verdict is ``omitted``.
+        verdict, because: what is claimed at the level, and whether its area or its presence says
+            so (None without evidence).
+        real_area_ci, generated_area_ci, real_presence_ci, generated_presence_ci: 95 % intervals.
+        presence_change: (generated - real) / real presence, presence_ci: its 95 % interval.
+        real_area_if_present, generated_area_if_present: mean area in the images that show it.
+        given_change: relative difference of these, given_ci: its 95 % interval.
+        p_presence, p_given, p_area: tests of presence, of area given presence, of mean area;
+            None where there is nothing to test.
+        fsd_mean_term, fsd_cov_term: what this label adds to the two terms of FSD (percent²);
+            over all labels they sum to the terms.
     """
 
     label: str
@@ -69,9 +94,25 @@ class ClassResult(_Record):
     q_value: float
     omitted: bool
     verdict: Verdict
+    because: Literal["area", "presence"] | None = None
+    real_area_ci: Interval | None = None
+    generated_area_ci: Interval | None = None
+    real_presence_ci: Interval | None = None
+    generated_presence_ci: Interval | None = None
+    presence_change: float | None = None
+    presence_ci: Interval | None = None
+    real_area_if_present: float | None = None
+    generated_area_if_present: float | None = None
+    given_change: float | None = None
+    given_ci: Interval | None = None
+    p_presence: float | None = None
+    p_given: float | None = None
+    p_area: float | None = None
+    fsd_mean_term: float | None = None
+    fsd_cov_term: float | None = None
 
 
-class SkippedItem(_Record):
+class SkippedItem(Record):
     """An image that was not used."""
 
     source: Literal["real", "generated", "photo", "own"]
@@ -79,7 +120,7 @@ class SkippedItem(_Record):
     reason: str
 
 
-class SourceRecord(_Record):
+class SourceRecord(Record):
     """Where one side's images came from."""
 
     name: str
@@ -90,7 +131,7 @@ class SourceRecord(_Record):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
-class ModelRecord(_Record):
+class ModelRecord(Record):
     """A generator or segmenter, as far as a reader needs it."""
 
     name: str
@@ -102,7 +143,7 @@ class ModelRecord(_Record):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class LostClass(_Record):
+class LostClass(Record):
     """How much of one class of a photo its reconstruction has lost.
 
     Attributes:
@@ -127,7 +168,7 @@ class LostClass(_Record):
     omitted: bool = False
 
 
-class InversionRecord(_Record):
+class InversionRecord(Record):
     """One photo and its reconstruction by one method at one cut.
 
     Attributes:
@@ -169,7 +210,7 @@ class InversionRecord(_Record):
     unlike: bool = False
 
 
-class ClassCalibration(_Record):
+class ClassCalibration(Record):
     """What inversion alone does to a class, on images that the generator itself made.
 
     Attributes:
@@ -183,7 +224,7 @@ class ClassCalibration(_Record):
     lost_high: float
 
 
-class CalibrationRecord(_Record):
+class CalibrationRecord(Record):
     """One method at one cut, on n images that the generator itself made (z and r are known).
 
     Attributes:
@@ -210,7 +251,7 @@ class CalibrationRecord(_Record):
     classes: list[ClassCalibration] = Field(default_factory=list)
 
 
-class InversionSettings(_Record):
+class InversionSettings(Record):
     """How photos were inverted.
 
     Attributes:
@@ -233,7 +274,7 @@ class InversionSettings(_Record):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class InversionResults(_Record):
+class InversionResults(Record):
     """``results.json`` of the command ``invert``: photos, without a comparison of distributions."""
 
     schema_version: int = SCHEMA_VERSION
@@ -248,7 +289,7 @@ class InversionResults(_Record):
     warnings: list[str] = Field(default_factory=list)
 
 
-class ConditionResult(_Record):
+class ConditionResult(Record):
     """One class of a class-conditional generator against real images.
 
     Attributes:
@@ -268,7 +309,7 @@ class ConditionResult(_Record):
     classes: list[ClassResult] = Field(default_factory=list)
 
 
-class Results(_Record):
+class Results(Record):
     """Everything that a comparison found: ``results.json``."""
 
     schema_version: int = SCHEMA_VERSION
@@ -282,6 +323,12 @@ class Results(_Record):
     preset: dict[str, Any]
     level: float = 0.05
     classes: list[ClassResult]
+    pairs: PairsResult | None = None
+    power: PowerResult | None = None
+    scenes: ScenesResult | None = None
+    segmenter_share: SegmenterShare | None = None
+    resolution: ResolutionResult | None = None
+    fidelity: FidelityResult | None = None
     conditions: list[ConditionResult] = Field(default_factory=list)
     inversion: InversionSettings | None = None
     calibrations: list[CalibrationRecord] = Field(default_factory=list)
@@ -290,7 +337,7 @@ class Results(_Record):
     warnings: list[str] = Field(default_factory=list)
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """How a run was made: ``manifest.json``. ``config`` alone is enough to repeat it."""
 
     schema_version: int = SCHEMA_VERSION
