@@ -1,0 +1,247 @@
+"""Presence of a class: tests and intervals for the share of images that show it.
+
+Guarantees: every function is vectorised over classes, deterministic, and takes counts only; the
+test and the interval of the change never contradict each other at the same level (0 lies inside
+the interval if and only if p > 1 − confidence); the tails of the test are right to a relative error
+of about 1e-9 down to the smallest float64.
+
+Counts are whole images: x of n real images show the class, y of m generated ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from ..errors import TallyError
+
+Counts = NDArray[np.float64]
+
+_TERM = 1e-13
+"""A sum of falling terms ends when a term is this much smaller than the sum."""
+_WIDEST = 60.0
+"""Ratios of presences are sought from exp(−60) to exp(60)."""
+_HALVINGS = 64
+"""Steps of that search: it ends at neighbouring float64."""
+
+
+def outward_sums(
+    ratio: Callable[[NDArray[np.intp], Counts], Counts], start: Counts, step: int
+) -> Counts:
+    """1 + r(k) + r(k) r(k ± 1) + …: a tail of a log-concave distribution, over its first term.
+
+    Args:
+        ratio: of (cases, positions): the next probability outward divided by this one; 0 at the
+            end of the support.
+        start: (C,) where each tail begins, at or beyond the mode in the direction of ``step``.
+        step: +1 for upper tails, −1 for lower ones.
+
+    Returns:
+        (C,) sums, each to ``_TERM``: the terms fall at least geometrically from there on.
+    """
+    sums = np.ones(len(start))
+    active = np.arange(len(start))
+    position, term, total = start, np.ones(len(start)), np.ones(len(start))
+    while len(active):
+        factor = ratio(active, position)
+        term = term * factor
+        total = total + term
+        # What is left is at most a geometric series: term · factor / (1 − factor).
+        going = term * factor > _TERM * total * (1 - factor)
+        if not going.all():
+            done = ~going
+            sums[active[done]] = total[done]
+            active, position = active[going], position[going]
+            term, total = term[going], total[going]
+        position = position + step
+    return sums
+
+
+def presence_p_values(x: ArrayLike, n: int, y: ArrayLike, m: int) -> NDArray[np.float64]:
+    """Two-sided p of "the class is in the same share of real and of generated images".
+
+    Fisher's exact test with Lancaster's mid-p (Lancaster 1961; Agresti, Categorical Data Analysis,
+    3.5.4): given all x + y images that show the class, x is hypergeometric; p is twice the smaller
+    of P(X < x) + P(X = x) / 2 and its counterpart above, at most 1. The whole-p version of the test
+    is far too cautious for rare classes; this one has p-values that are uniform on average.
+
+    Args:
+        x, y: (C,) counts of images that show each class, 0 to n and 0 to m.
+        n, m: images on each side, at least 1.
+
+    Returns:
+        (C,) p-values in [0, 1]; 1 where no image or every image shows the class.
+
+    Raises:
+        TallyError: a count that is not a whole number from 0 to its n.
+    """
+    real, generated = _counts(x, n, y, m)
+    total = real + generated
+    mode = np.floor((total + 1) * (n + 1) / (n + m + 2))
+    sums = np.ones(len(real))
+    for step in (1, -1):
+        cases = np.flatnonzero(real >= mode if step == 1 else real < mode)
+        ratio = partial(_hypergeometric_ratio, n, m, total[cases], step)
+        sums[cases] = outward_sums(ratio, real[cases], step)
+    here = np.exp(log_choose(n, real) + log_choose(m, generated) - log_choose(n + m, total))
+    tail = here * (sums - 0.5)
+    p = 2 * np.minimum(tail, 1 - tail)
+    p[(total == 0) | (total == n + m)] = 1.0
+    clipped: NDArray[np.float64] = np.clip(p, 0.0, 1.0)
+    return clipped
+
+
+def presence_interval(
+    x: ArrayLike, n: int, confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interval of the share of images that show a class, x of n seen: Wilson's (Wilson 1927).
+
+    Chosen by exact coverage over Jeffreys', the mid-p Clopper-Pearson and the likelihood ratio
+    interval, which all fall below 93 % where 5 to 10 images are expected. Lowest and highest
+    coverage of a stated 95 % for n = 500 to 10,000, by the expected number of images n·p (for
+    p > 1/2, n·(1 − p))::
+
+        n·p        1 to 2      2 to 5      5 to 10     10 to 20    20 to 100   from 100
+        coverage   91.7-98.0   92.9-97.8   93.5-97.3   93.5-96.8   94.0-96.0   94.4-95.6
+
+    It is too wide rather than too narrow where it leaves 93 to 97 %: a fiftieth of the shares from
+    5 to 10 expected images has up to 97.3 %. Below 1 expected image it falls to 84 % at worst
+    (at 0.17 expected images; 90 % from 0.5 on).
+
+    Args:
+        x: (C,) images that show each class, 0 to n.
+
+    Returns:
+        (C,) lower and (C,) upper ends in [0, 1].
+
+    Raises:
+        TallyError: a count that is not a whole number from 0 to n, or a confidence outside (0, 1).
+    """
+    real, _ = _counts(x, n, np.zeros(np.size(x)), 1)
+    z = _normal_quantile(confidence)
+    share = real / n
+    centre = share + z * z / (2 * n)
+    half = z * np.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    low, high = ((centre + side * half) / (1 + z * z / n) for side in (-1, 1))
+    low[real == 0], high[real == n] = 0.0, 1.0
+    return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+
+
+_JUST_BESIDE = 1e-6
+"""How far from 0 an interval ends that the test says does not hold 0."""
+
+
+def presence_change_interval(
+    x: ArrayLike, n: int, y: ArrayLike, m: int, confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interval of the relative change of presence, (y / m) / (x / n) − 1.
+
+    All ratios that the score test of Miettinen & Nurminen (1985, equations 9 to 11) does not
+    reject. That test and ``presence_p_values`` differ on "no change" for up to 2 % of samples of
+    rare classes, always close to the edge; the end of the interval is then moved to 0 (or to just
+    beside it), so that 0 lies inside if and only if p > 1 − confidence.
+
+    Exact coverage of a stated 95 %, n and m from 200 to 10,000: at the null 94.8 to 96.1 % from 5
+    expected images a side (97.6 % at 2.5, above 99 % below 1); for changes of −90 % to +50 %, 94.1
+    to 96.3 % from 5 expected real images.
+
+    Args:
+        x, y: (C,) counts of images that show each class, 0 to n and 0 to m.
+
+    Returns:
+        (C,) lower ends, at least −1, and (C,) upper ends; NaN where there is no upper bound
+        because no real image shows the class.
+
+    Raises:
+        TallyError: a count that is not a whole number from 0 to its n, or a confidence outside
+            (0, 1).
+    """
+    real, generated = _counts(x, n, y, m)
+    z = _normal_quantile(confidence)
+    low, high = (np.expm1(_ratio_bound(real, n, generated, m, bound)) for bound in (z, -z))
+    low[generated == 0] = -1.0
+    high[real == 0] = np.inf
+    differs = presence_p_values(real, n, generated, m) <= 1 - confidence
+    fewer = generated / m < real / n
+    high = np.where(differs & fewer, np.minimum(high, -_JUST_BESIDE), high)
+    low = np.where(differs & ~fewer, np.maximum(low, _JUST_BESIDE), low)
+    low, high = (
+        np.where(differs, low, np.minimum(low, 0.0)),
+        np.where(differs, high, np.maximum(high, 0.0)),
+    )
+    high[np.isinf(high)] = np.nan
+    return np.maximum(low, -1.0), high
+
+
+def _ratio_bound(x: Counts, n: int, y: Counts, m: int, target: float) -> Counts:
+    """Logarithm of the ratio of presences whose score statistic is ``target``.
+
+    The statistic falls with the ratio, so halving finds it.
+    """
+    low, high = np.full(len(x), -_WIDEST), np.full(len(x), _WIDEST)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        above = _score(np.exp(middle), x, n, y, m) > target
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    found: Counts = (low + high) / 2
+    return found
+
+
+def _score(ratio: Counts, x: Counts, n: int, y: Counts, m: int) -> Counts:
+    """Score statistic of "generated presence = ratio × real presence"."""
+    # The real presence under that hypothesis is the smaller root of a p² − b p + c = 0.
+    a, b, c = (n + m) * ratio, m * ratio + y + n + x * ratio, x + y
+    real = np.clip(2 * c / (b + np.sqrt(np.maximum(b * b - 4 * a * c, 0.0))), 0.0, 1.0)
+    generated = np.clip(ratio * real, 0.0, 1.0)
+    variance = generated * (1 - generated) / m + ratio**2 * real * (1 - real) / n
+    variance *= (n + m) / (n + m - 1)
+    difference = y / m - ratio * x / n
+    tiny = np.finfo(np.float64).tiny
+    score: Counts = difference / np.sqrt(np.maximum(variance, tiny))
+    return score
+
+
+def _hypergeometric_ratio(
+    n: int, m: int, total: Counts, step: int, cases: NDArray[np.intp], k: Counts
+) -> Counts:
+    """P(X = k ± 1) / P(X = k) of images with the class among the n real ones."""
+    shown = total[cases]
+    ratio: Counts
+    if step == 1:
+        ratio = (n - k) * (shown - k) / ((k + 1) * (m - shown + k + 1))
+    else:
+        ratio = k * (m - shown + k) / ((n - k + 1) * (shown - k + 1))
+    return ratio
+
+
+def _counts(x: ArrayLike, n: int, y: ArrayLike, m: int) -> tuple[Counts, Counts]:
+    pair = []
+    for what, counts, most in (("real", x, n), ("generated", y, m)):
+        values = np.atleast_1d(np.asarray(counts, dtype=np.float64))
+        if most < 1:
+            raise TallyError(f"presence needs at least 1 {what} image, there are {most}")
+        if (
+            not (np.isfinite(values) & (values >= 0) & (values <= most)).all()
+            or (values != np.floor(values)).any()
+        ):
+            raise TallyError(f"presences of {what} images must be whole numbers from 0 to {most}")
+        pair.append(values)
+    if pair[0].shape != pair[1].shape or pair[0].ndim != 1:
+        raise TallyError(f"{pair[0].shape} real presences do not match {pair[1].shape} generated")
+    return pair[0], pair[1]
+
+
+def log_choose(n: float | Counts, k: Counts) -> Counts:
+    """log C(n, k), exact to about 1e-15 relative through log B."""
+    result: Counts = -np.log1p(n) - special.betaln(n - k + 1, k + 1)
+    return result
+
+
+def _normal_quantile(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise TallyError(f"a confidence lies between 0 and 1, not at {confidence}")
+    return float(special.ndtri((1 + confidence) / 2))
