@@ -16,11 +16,13 @@ import numpy as np
 from scipy import sparse
 
 from .conditions import compare_conditions
+from .config import PERMUTATIONS
 from .contracts import Vocabulary
 from .errors import TallyError
+from .evidence import PowerResult
 from .progress import progress_bar
 from .results import (
-    FSDResult,
+    ClassResult,
     ModelRecord,
     Results,
     SkippedItem,
@@ -28,26 +30,32 @@ from .results import (
 )
 from .statistics import (
     FSD,
-    bias_reduced,
+    Pool,
     compare_classes,
-    disjoint_half_floor,
     fsd_of_rows,
-    permutation_p_value,
+    measure_distance,
 )
+from .statistics.neighbourhoods import Neighbourhoods, neighbourhoods
+from .statistics.pairs import compare_pairs
+from .statistics.power import power
+from .statistics.scenes import scenes
 from .tallies import Tally
 from .vocabularies import ClassMap, read_classes
 from .vocabularies.merging import apply_classes, shared_classes
 
-PERMUTATIONS = 200
-
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two tallies and what was found between them."""
+    """Two tallies and what was found between them.
+
+    Attributes:
+        around: which generated images lie near each real one, if scenes were looked at.
+    """
 
     real: Tally
     generated: Tally
     results: Results
+    around: Neighbourhoods | None = None
 
     @property
     def omitted(self) -> list[str]:
@@ -85,6 +93,7 @@ def compare(
     permutations: int = PERMUTATIONS,
     classes: ClassMap | str | Path | None = None,
     force: bool = False,
+    evidence: bool = True,
 ) -> Comparison:
     """Class by class and as one distance: what do the generated images lack?
 
@@ -92,10 +101,11 @@ def compare(
         real, generated: tallies of at least two images each.
         seed: of the floor's splits and the permutations.
         level: false discovery rate of the verdicts.
-        permutations: 0 leaves the p-value out.
+        permutations: 0 leaves p-value and interval of the distance out.
         classes: a class list (``read_classes``) that the labels of both are merged into first; so
             tallies of two segmenters compare, over the classes that both know.
-        force: compare although segmenter or preset differ.
+        force: compare although numbers of images, segmenter or preset differ.
+        evidence: also pairs of classes, power, and scenes; they change no verdict.
 
     Raises:
         TallyError: the tallies do not fit each other.
@@ -106,29 +116,23 @@ def compare(
         force = force or real.vocabulary != generated.vocabulary
         real, generated, notes = merged(real, generated, classes)
     check_comparable(real, generated, force=force)
-    x, y = _rows(real), _rows(generated)
-    distance = fsd_of_rows(x, y)
-    floor = disjoint_half_floor(x, len(real), len(generated), seed=seed)
+    pool = Pool(_rows(real), _rows(generated))
     with progress_bar("permutation test", permutations, "permutations") as bar:
-        p_value = permutation_p_value(
-            x,
-            y,
-            distance,
-            permutations=permutations,
-            seed=seed,
-            progress=lambda _: bar.advance(1),
+        distance = measure_distance(
+            pool, permutations=permutations, seed=seed, progress=lambda _: bar.advance(1)
         )
     labels = [(label.name, label.category) for label in real.vocabulary]
+    classes_found = compare_classes(
+        pool,
+        labels,
+        relabelled=distance.relabelled,
+        transport=distance.transport,
+        level=level,
+    )
+    around = neighbourhoods(real, generated, seed=seed) if evidence else None
     conditions, few = compare_conditions(real, generated, seed=seed, level=level)
     results = Results(
-        fsd=FSDResult(
-            **distance._asdict(),
-            floor=floor.value if floor else None,
-            floor_halves=floor.half if floor else None,
-            bias_reduced=bias_reduced(x, y, distance, seed=seed),
-            p_value=p_value,
-            permutations=permutations if p_value is not None else 0,
-        ),
+        fsd=distance.result,
         n_real=len(real),
         n_generated=len(generated),
         segmenter=model_record(real.record.get("segmenter")),
@@ -137,7 +141,10 @@ def compare(
         generated=source_record(generated, "generated images"),
         preset=real.identity.preset if real.identity else {},
         level=level,
-        classes=compare_classes(x.toarray(), y.toarray(), labels, level=level),
+        classes=classes_found,
+        pairs=compare_pairs(real, generated, level=level) if evidence else None,
+        power=_power(real, generated, classes_found, level) if evidence else None,
+        scenes=scenes(real, generated, seed=seed, around=around) if around else None,
         conditions=conditions,
         skipped=[
             SkippedItem(source=side, item=s.item, reason=s.reason)
@@ -146,7 +153,7 @@ def compare(
         ],
         warnings=[*notes, *_warnings(real, generated), *few],
     )
-    return Comparison(real, generated, results)
+    return Comparison(real, generated, results, around)
 
 
 def merged(
@@ -179,7 +186,15 @@ def check_comparable(real: Tally, generated: Tally, *, force: bool = False) -> N
             raise TallyError(
                 f"the {side} side has {len(tally)} usable images; at least 2 are needed"
             )
-    if force or real.identity is None or generated.identity is None:
+    if force:
+        return
+    asked = [len(tally) + len(tally.skipped) for tally in (real, generated)]
+    if asked[0] != asked[1]:
+        raise TallyError(
+            f"the tallies are of {asked[0]} and {asked[1]} images, and FSD depends on the number; "
+            "take equally many of each side, or force the comparison"
+        )
+    if real.identity is None or generated.identity is None:
         return
     for what in ("segmenter", "preset"):
         a, b = getattr(real.identity, what), getattr(generated.identity, what)
@@ -196,6 +211,14 @@ def _check_vocabularies(a: Vocabulary, b: Vocabulary) -> None:
     for k, (x, y) in enumerate(zip(a, b, strict=True)):
         if x.name != y.name:
             raise TallyError(f"label {k} is {x.name!r} on one side and {y.name!r} on the other")
+
+
+def _power(
+    real: Tally, generated: Tally, classes: list[ClassResult], level: float
+) -> PowerResult | None:
+    if not classes:
+        return None
+    return power(len(real), len(generated), classes_tested=len(classes), level=level)
 
 
 def _rows(tally: Tally) -> sparse.csr_array:

@@ -18,9 +18,9 @@ import numpy as np
 
 from .contracts import ImageSource, Sampler
 from .errors import UnknownNameError, UsageError
-from .results import ConditionResult, FSDResult
+from .results import ConditionResult
 from .sources.classes import image_classes, match_classes
-from .statistics import bias_reduced, compare_classes, disjoint_half_floor, fsd_of_rows
+from .statistics import Pool, compare_classes, measure_distance
 
 if TYPE_CHECKING:
     from .tallies import Tally
@@ -129,10 +129,9 @@ def compare_conditions(
         if len(rows) < FEWEST or len(kept) < FEWEST:
             few.append(name)
             continue
-        a, b = x[kept], y[rows]
-        distance = fsd_of_rows(a, b)
-        floor = disjoint_half_floor(a, len(kept), len(rows), seed=seed)
-        classes = compare_classes(a.toarray(), b.toarray(), vocabulary, level=level)
+        pool = Pool(x[kept], y[rows])
+        distance = measure_distance(pool, permutations=0, seed=seed)
+        classes = compare_classes(pool, vocabulary, transport=distance.transport, level=level)
         records.append(
             ConditionResult(
                 label=label,
@@ -140,12 +139,7 @@ def compare_conditions(
                 n_real=len(kept),
                 n_generated=len(rows),
                 against="all" if real_labels is None else "class",
-                fsd=FSDResult(
-                    **distance._asdict(),
-                    floor=floor.value if floor else None,
-                    floor_halves=floor.half if floor else None,
-                    bias_reduced=bias_reduced(a, b, distance, seed=seed),
-                ),
+                fsd=distance.result,
                 classes=[c for c in classes if c.verdict != "no evidence"],
             )
         )

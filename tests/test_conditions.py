@@ -134,10 +134,10 @@ def test_without_real_classes_all_real_images_count(tmp_path: Path) -> None:
     generated = tally(
         SamplerSource(Brightness(), 7), LevelSegmenter(), store=tmp_path / "store", preset={}
     )
-    results = compare(real, generated, permutations=0).results
+    results = compare(real, generated, permutations=0, force=True).results
     assert [c.against for c in results.conditions] == ["all", "all", "all"]
     assert [c.n_generated for c in results.conditions] == [3, 2, 2]
-    few = compare(real, generated.take(range(5)), permutations=0).results
+    few = compare(real, generated.take(range(5)), permutations=0, force=True).results
     assert [c.name for c in few.conditions] == ["night", "dusk"]
     assert any("Too few images" in warning and "day" in warning for warning in few.warnings)
 

@@ -1,121 +1,146 @@
-"""Per-class comparison: is this label's area different, by how much, and which classes are missing.
+"""Per-class comparison: which labels are missing, by how much, and how sure is that.
 
-For each label: mean area and presence on both sides; the relative difference
-(generated − real) / real (Bau et al. 2019, figure 4; ``fsd.py``) with a 95 % interval by Fieller's
-theorem for a ratio of independent means; the p-value of Welch's test that the mean areas are equal
-(Welch 1947); a q-value by Benjamini & Hochberg 1995 over all labels that occur at all.
+Guarantees: under "no difference anywhere" the chance of any verdict is at most the level; a verdict
+is about the amount (``amounts``), never about presence alone; every interval agrees with its test.
 
-Why a test of means and not of ranks or of presence: the claim is about area, and a segmenter strews
-specks of a few pixels over blurred images, which change ranks and presence but no area to speak of.
+The p-value of a label is that of its amount; q is Benjamini & Hochberg's (1995) over all labels
+that occur. Verdicts, where q is at or below the level:
+
+- more than in the real images: ``excess``;
+- less: ``omitted`` where at least half of the area is gone, or, where the amount follows the
+  presence and the test of presence rejects too, half of the presence; else ``reduced``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from ..evidence import Interval
 from ..results import ClassResult, Verdict
-from .frechet import Rows
+from .amounts import Tests, amount_tests
+from .areas import SideAreas, area_change, given_change, side_areas
+from .frechet import Transport
+from .presence import presence_change_interval
+from .products import Pool
+from .resampling import Relabelled
+from .welch import Values
 
 OMITTED_BELOW = -0.5
-"""A significant loss of at least half of a class's area is called an omission."""
-
-
-def fieller_interval(
-    real: NDArray[np.float64], generated: NDArray[np.float64], confidence: float = 0.95
-) -> tuple[float, float] | None:
-    """Interval of mean(generated) / mean(real) − 1 for independent samples.
-
-    Fieller 1954, with normal quantiles; the lower end is cut at −1 because areas are not negative.
-    None where the real mean is not distinguishable from zero (the interval is unbounded).
-    """
-    n, m = len(real), len(generated)
-    if n < 2 or m < 2 or real.mean() == 0:
-        return None
-    x, y = real.mean(), generated.mean()
-    vx, vy = real.var(ddof=1) / n, generated.var(ddof=1) / m
-    t = stats.norm.ppf((1 + confidence) / 2)
-    a = x * x - t * t * vx
-    if a <= 0:
-        return None
-    root = np.sqrt(max(0.0, (x * y) ** 2 - a * (y * y - t * t * vy)))
-    low, high = (x * y - root) / a, (x * y + root) / a
-    return max(-1.0, float(low) - 1), float(high) - 1
-
-
-def class_p_value(real: NDArray[np.float64], generated: NDArray[np.float64]) -> float:
-    """Two-sided p of "the mean area is equal" (Welch's t); 1 where nothing varies.
-
-    Two sides that never vary but differ (all of one label against none) give 0.
-    """
-    n, m = len(real), len(generated)
-    difference = float(real.mean() - generated.mean()) if n and m else 0.0
-    if min(n, m) < 2 or difference == 0:
-        return 1.0
-    if real.var() == 0 and generated.var() == 0:
-        return 0.0
-    test = stats.ttest_ind_from_stats(
-        *(real.mean(), real.std(ddof=1), n),
-        *(generated.mean(), generated.std(ddof=1), m),
-        equal_var=False,
-    )
-    return float(test.pvalue)
+"""A significant loss of at least half of a class's area or presence is called an omission."""
 
 
 def compare_classes(
-    real: Rows,
-    generated: Rows,
+    pool: Pool,
     labels: Sequence[tuple[str, str]],
     *,
+    relabelled: Relabelled | None = None,
+    transport: Transport | None = None,
     level: float = 0.05,
+    confidence: float = 0.95,
 ) -> list[ClassResult]:
     """One record per label that occurs on either side, by real area, largest first.
 
     Args:
-        real, generated: (N, L), (M, L) areas in percent.
-        labels: L pairs (name, category).
+        pool: the images of both sides.
+        labels: pairs (name, category) of all labels, also of those that do not occur.
+        relabelled: calibrates the tests of areas; without it Student's distribution is taken.
+        transport: over ``pool.live``, for what each label adds to the distance.
         level: false discovery rate at which verdicts are given.
+        confidence: of the intervals.
     """
-    occurring = [
-        k for k in range(len(labels)) if (real[:, k] > 0).any() or (generated[:, k] > 0).any()
-    ]
-    p_values = np.array([class_p_value(real[:, k], generated[:, k]) for k in occurring])
-    q_values = stats.false_discovery_control(p_values) if len(occurring) else p_values
+    everything, found = pool.sums(np.column_stack([np.ones(len(pool)), pool.real_mask()]))
+    first, second = found.side(), everything.without(found).side()
+    real, generated = side_areas(first, confidence), side_areas(second, confidence)
+    alpha = 1 - confidence
+    tests = amount_tests(first, second, relabelled, confidence)
+    q = stats.false_discovery_control(tests.combined) if len(pool.live) else tests.combined
+    cut = level * max(1, int((q <= level).sum())) / max(1, len(pool.live))
+    presence = presence_change_interval(
+        real.shown, real.n, generated.shown, generated.n, confidence
+    )
+    area = area_change(real, generated, tests.area, presence, alpha)
+    of_given = given_change(real, generated, np.nan_to_num(tests.given, nan=1.0), alpha)
     records = []
-    for k, p, q in zip(occurring, p_values, q_values, strict=True):
-        x, y = real[:, k], generated[:, k]
-        relative = float(y.mean() / x.mean() - 1) if x.mean() > 0 else None
-        interval = fieller_interval(x, y)
-        verdict = _verdict(relative, float(q), level)
+    for k, label in enumerate(int(number) for number in pool.live):
+        change = _change(real.area[k], generated.area[k])
+        presence_change = _change(real.shown[k] / real.n, generated.shown[k] / generated.n)
+        both = min(real.shown[k], generated.shown[k]) > 0
+        in_given = _change(real.given[k], generated.given[k]) if both else None
+        verdict: Verdict = "no evidence"
+        because: Literal["area", "presence"] | None = None
+        if q[k] <= level:
+            verdict, because = _verdict(change, presence_change, tests, k, cut)
+        interval = _interval(area, k)
         records.append(
             ClassResult(
-                label=labels[k][0],
-                category=labels[k][1],
-                index=k,
-                real_area=float(x.mean()),
-                generated_area=float(y.mean()),
-                relative_difference=relative,
+                label=labels[label][0],
+                category=labels[label][1],
+                index=label,
+                real_area=float(real.area[k]),
+                generated_area=float(generated.area[k]),
+                relative_difference=change,
                 ci_low=interval[0] if interval else None,
                 ci_high=interval[1] if interval else None,
-                real_presence=float((x > 0).mean()),
-                generated_presence=float((y > 0).mean()),
-                p_value=float(p),
-                q_value=float(q),
+                real_presence=float(real.shown[k] / real.n),
+                generated_presence=float(generated.shown[k] / generated.n),
+                p_value=float(tests.combined[k]),
+                q_value=float(q[k]),
                 omitted=verdict == "omitted",
                 verdict=verdict,
+                because=because,
+                **_side("real", real, k),
+                **_side("generated", generated, k),
+                presence_change=presence_change,
+                presence_ci=_interval(presence, k),
+                given_change=in_given,
+                given_ci=_interval(of_given, k) if both else None,
+                p_presence=_number(tests.presence[k]),
+                p_given=_number(tests.given[k]),
+                p_area=_number(tests.area[k]),
+                fsd_mean_term=float(transport.mean_terms[k]) if transport else None,
+                fsd_cov_term=float(transport.cov_terms[k]) if transport else None,
             )
         )
     return sorted(records, key=lambda r: (-r.real_area, -r.generated_area, r.index))
 
 
-def _verdict(relative: float | None, q: float, level: float) -> Verdict:
-    if q > level:
-        return "no evidence"
-    if relative is None or relative > 0:
-        return "excess"
-    if relative <= OMITTED_BELOW:
-        return "omitted"
-    return "reduced" if relative < 0 else "no evidence"
+def _verdict(
+    change: float | None, presence_change: float | None, tests: Tests, k: int, cut: float
+) -> tuple[Verdict, Literal["area", "presence"]]:
+    """Of a label whose amount differs; ``cut`` is the largest p that was rejected."""
+    because: Literal["area", "presence"] = "presence" if tests.by_presence[k] else "area"
+    if change is None or change > 0:
+        return "excess", because
+    if change <= OMITTED_BELOW:
+        return "omitted", because
+    seen = tests.presence_counts[k] and tests.presence[k] <= cut
+    if seen and presence_change is not None and presence_change <= OMITTED_BELOW:
+        return "omitted", "presence"
+    return "reduced", because
+
+
+def _change(real: float, generated: float) -> float | None:
+    return float(generated / real - 1) if real > 0 else None
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _interval(ends: tuple[Values, Values], k: int) -> Interval | None:
+    low, high = float(ends[0][k]), float(ends[1][k])
+    return (max(-1.0, low), high) if np.isfinite(low) and np.isfinite(high) else None
+
+
+def _side(name: str, side: SideAreas, k: int) -> dict[str, float | Interval | None]:
+    """The fields of one side."""
+    area = (side.area_low[k], side.area_high[k])
+    return {
+        f"{name}_area_ci": (float(area[0]), float(area[1])) if np.isfinite(area).all() else None,
+        f"{name}_presence_ci": (float(side.presence_low[k]), float(side.presence_high[k])),
+        f"{name}_area_if_present": _number(side.given[k]),
+    }

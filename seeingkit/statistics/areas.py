@@ -1,0 +1,128 @@
+"""Intervals of class areas: of each side, of their ratio, and of the area where a class is shown.
+
+Guarantees: lower ends are never negative, so relative changes are never below −1; and an interval
+of a change holds 0 if and only if the p-value that goes with it is above 1 − confidence.
+
+The area of a class is its presence times its area in the images that show it. Both are estimated
+with an interval of their own (Wilson's, and Student's on the logarithm), which are combined on
+logarithms by the method of variance estimates recovery (Zou & Donner 2008; Donner & Zou 2012 for
+ratios): with l, u of each part, the log end lies √(Σ (log estimate − log l)²) below the estimate,
+and likewise above it.
+A plain mean ± t · error is far too low for rare classes, whose areas are mostly zeros.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from .presence import presence_interval
+from .products import Side
+
+Values = NDArray[np.float64]
+
+WHOLE = 100.0
+"""Area of the whole image, percent."""
+
+_JUST_BESIDE = 1e-6
+"""How far from 0 an interval ends that the test says does not hold 0."""
+
+
+class SideAreas(NamedTuple):
+    """One side's labels: images that show them, and areas with intervals, percent; all (d,).
+
+    Ends are NaN where fewer than two images show the label.
+    """
+
+    n: int
+    shown: Values
+    area: Values
+    given: Values
+    presence_low: Values
+    presence_high: Values
+    area_low: Values
+    area_high: Values
+    given_low: Values
+    given_high: Values
+
+
+def side_areas(sums: Side, confidence: float) -> SideAreas:
+    """Areas of one side from its sums."""
+    shown, n = sums.shown, sums.n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        given = sums.areas / shown
+        spread = np.maximum(sums.squares - shown * given**2, 0.0)
+        error = np.sqrt(spread / (shown - 1) / shown)
+        reach = stats.t.ppf((1 + confidence) / 2, np.maximum(shown - 1, 1)) * error / given
+        given_low, given_high = given * np.exp(-reach), given * np.exp(reach)
+        low, high = presence_interval(shown, n, confidence)
+        area = sums.areas / n
+        area_low, area_high = _product(area, (shown / n, low, high), (given, given_low, given_high))
+    given_high, area_high = np.minimum(given_high, WHOLE), np.minimum(area_high, WHOLE)
+    few = shown < 2
+    for ends in (given_low, given_high, area_low, area_high):
+        ends[few] = np.nan
+    return SideAreas(
+        *(n, shown, area, given, low, high, area_low, area_high, given_low, given_high)
+    )
+
+
+def _product(estimate: Values, *parts: tuple[Values, Values, Values]) -> tuple[Values, Values]:
+    """Interval of a product of independent estimates with intervals (estimate, low, high)."""
+    below = np.sqrt(sum(np.log(value / low) ** 2 for value, low, _ in parts))
+    above = np.sqrt(sum(np.log(high / value) ** 2 for value, _, high in parts))
+    return estimate * np.exp(-below), estimate * np.exp(above)
+
+
+def area_change(
+    real: SideAreas, generated: SideAreas, p: Values, presence: tuple[Values, Values], alpha: float
+) -> tuple[Values, Values]:
+    """Interval of generated area / real area − 1.
+
+    Where the generated images do not show the label at all, nothing is known of its area there but
+    how rarely it can be shown: the interval is that of the presence, ``presence``.
+    """
+    low, high = _ratio(
+        (real.area, real.area_low, real.area_high),
+        (generated.area, generated.area_low, generated.area_high),
+    )
+    absent = generated.shown == 0
+    low, high = np.where(absent, presence[0], low), np.where(absent, presence[1], high)
+    return beside_zero(low, high, generated.area < real.area, p <= alpha)
+
+
+def given_change(
+    real: SideAreas, generated: SideAreas, p: Values, alpha: float
+) -> tuple[Values, Values]:
+    """Interval of the relative change of the area in the images that show the label."""
+    low, high = _ratio(
+        (real.given, real.given_low, real.given_high),
+        (generated.given, generated.given_low, generated.given_high),
+    )
+    return beside_zero(low, high, generated.given < real.given, p <= alpha)
+
+
+def _ratio(
+    below: tuple[Values, Values, Values], above: tuple[Values, Values, Values]
+) -> tuple[Values, Values]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = (1 / below[0], 1 / below[2], 1 / below[1])
+        low, high = _product(above[0] / below[0], above, inverse)
+    return low - 1, high - 1
+
+
+def beside_zero(
+    low: Values, high: Values, fewer: NDArray[np.bool_], differs: NDArray[np.bool_]
+) -> tuple[Values, Values]:
+    """Ends moved so that 0 lies inside if and only if the test does not reject.
+
+    Interval and test come from different approximations, so they can disagree close to the edge.
+    """
+    high = np.where(differs & fewer, np.minimum(high, -_JUST_BESIDE), high)
+    low = np.where(differs & ~fewer, np.maximum(low, _JUST_BESIDE), low)
+    low = np.where(differs, np.minimum(low, high), np.minimum(low, 0.0))
+    high = np.where(differs, np.maximum(low, high), np.maximum(high, 0.0))
+    return low, high
