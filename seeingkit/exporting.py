@@ -10,6 +10,7 @@ from scipy import sparse
 
 from .conditions import generated_labels
 from .results import Results
+from .statistics.neighbourhoods import Neighbourhoods
 from .tallies import Tally
 from .tallies.chunks import describe, write_table
 
@@ -53,10 +54,20 @@ def write_conditions(path: Path, generated: Tally) -> Path | None:
     return path
 
 
-def write_images(path: Path, real: Tally, generated: Tally) -> Path:
-    """``images.parquet``: one row per image: side, id, pixels, label numbers and their pixels."""
+def write_images(
+    path: Path, real: Tally, generated: Tally, around: Neighbourhoods | None = None
+) -> Path:
+    """``images.parquet``: one row per image: side, id, pixels, label numbers and their pixels.
+
+    ``coverage_ratio`` of a real image is its distance to the nearest generated one over the radius
+    of its neighbourhood; null where it was not measured, and for generated images.
+    """
     tables = []
+    ratios = np.full(len(real), np.nan)
+    if around is not None:
+        ratios[around.rows_real] = around.ratio
     for side, tally in (("real", real), ("generated", generated)):
+        own = ratios if side == "real" else np.full(len(tally), np.nan)
         offsets = pa.array(tally.counts.indptr, pa.int32())
         tables.append(
             pa.table(
@@ -70,6 +81,7 @@ def write_images(path: Path, real: Tally, generated: Tally) -> Path:
                     "counts": pa.ListArray.from_arrays(
                         offsets, pa.array(tally.counts.data, pa.float64())
                     ),
+                    "coverage_ratio": pa.array(own, pa.float64(), from_pandas=True),
                 }
             )
         )
