@@ -472,12 +472,15 @@ class ImageSource(ABC):
         fingerprint: hash of everything that changes the pixels (content, preset, options).
         counted: the areas of classes were counted elsewhere and no picture can be read; then
             ``stored_tally`` gives them.
+        label_names: names of the true labels that ``read_labels`` gives, by number; empty where
+            the source has none.
     """
 
     name: str
     ids: Sequence[str]
     fingerprint: str
     counted: bool = False
+    label_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -506,6 +509,21 @@ class ImageSource(ABC):
             except ImageError as error:
                 skipped.append(Skipped(error.item, error.reason))
         return (torch.cat(images) if images else None), good, skipped
+
+    def read_labels(self, indices: Sequence[int]) -> Tensor:
+        """True labels of the pixels that ``read`` gives.
+
+        Returns:
+            (N, H, W) int64: numbers of ``label_names``, or -1 where a pixel has no known label.
+
+        Raises:
+            SourceError: this source has no true labels.
+        """
+        raise SourceError(f"{self.name} has no true labels")
+
+    def stored_side(self, index: int) -> int | None:
+        """Shorter side of an image in pixels before the preset, where the source knows it."""
+        return None
 
     def stored_tally(self, vocabulary: Vocabulary) -> Tally:
         """The areas of a source that was counted elsewhere.

@@ -1,4 +1,7 @@
-"""The scenes as an image source: scene i of a series is the same on every machine."""
+"""The scenes as an image source: scene i of a series is the same on every machine.
+
+Each scene has its exact labels, pixel for pixel: the renderer paints shapes and labels at once.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,12 @@ from torch import Tensor
 
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import UsageError
+from seeingkit.sources.labelmaps import preset_labels
 from seeingkit.sources.preprocess import apply, to_tensor
 from seeingkit.specs import Preset
 
 from .catalog import SceneOptions
-from .scenes import RENDERER_VERSION, Scene, render
+from .scenes import OBJECTS, RENDERER_VERSION, Scene, render
 
 
 class MiniChurches(ImageSource):
@@ -32,6 +36,7 @@ class MiniChurches(ImageSource):
 
     kind = "rendered scenes"
     name = "minichurches"
+    label_names = OBJECTS
 
     def __init__(self, options: SceneOptions, preset: Preset) -> None:
         self.options, self.preset = options, preset
@@ -49,6 +54,10 @@ class MiniChurches(ImageSource):
         """The same series with another number of scenes."""
         return MiniChurches(self.options.model_copy(update={"n": n}), self.preset)
 
+    def stored_side(self, index: int) -> int:
+        """Every scene is drawn at one size."""
+        return self.options.resolution
+
     def scene(self, index: int) -> Scene:
         """Picture and exact labels of one scene, before the preset."""
         if not 0 <= index < len(self):
@@ -58,6 +67,11 @@ class MiniChurches(ImageSource):
     def read(self, indices: Sequence[int]) -> Tensor:
         """(N, 3, H, W) float32 in [-1, 1]."""
         return torch.stack([to_tensor(self._pixels(int(k))) for k in indices])
+
+    def read_labels(self, indices: Sequence[int]) -> Tensor:
+        """(N, H, W) int64: the object at each pixel of ``read``, as a number of ``OBJECTS``."""
+        maps = [preset_labels(self.scene(int(k)).objects, self.preset) for k in indices]
+        return torch.from_numpy(np.stack(maps))
 
     def _pixels(self, index: int) -> NDArray[np.uint8]:
         picture = Image.fromarray(self.scene(index).image)

@@ -1,0 +1,314 @@
+"""What a segmenter's errors on labelled real images mean for the differences between two sets.
+
+Guarantees: a segmenter without errors explains nothing and corrects nothing; areas that the known
+confusion made are given back exactly; every number is a function of the counts and the areas.
+
+Let C[t, p] be the pixels of true label t that were called p, R[t, p] = C[t, p] / Σ_p C[t, p] the
+rates, q a set's true mean areas and s its segmented ones. Where the segmenter errs at these rates,
+s = Rᵀ q. For a label c, recall ρ = R[c, c]; invented area I = Σ_{t≠c} R[t, c] q_t; missed area
+M = (1 - ρ) q_c.
+
+**Correction.** q is the composition that makes the segmented areas most likely, max Σ_p s_p
+log (Rᵀ q)_p over q ≥ 0, Σ q = Σ s, found by expectation maximisation (Saerens, Latinne and
+Decaestecker 2002, Neural Computation 14, section 2; the iteration is Richardson's and Lucy's). It
+starts from the true areas of the labelled images, for both sides: what the segmenter cannot tell
+apart stays as in real images. A label that no labelled image shows is taken as always recognised.
+
+**Explained.** What part of a difference d = s_generated - s_real could errors make, were c's true
+area unchanged? Two things. Other labels that are mistaken for c changed: I_generated - I_real, at
+the known rates. And the rates differ on generated images: one kind of error, missing or inventing,
+vanishes there or is twice as frequent. So
+
+    excess (d > 0):  reach = I_generated - I_real + max(I_generated, M)
+    loss   (d < 0):  reach = I_real - I_generated + max(I_generated, min(ρ, 1 - ρ) q_c)
+
+and explained = reach / |d|, cut to [0, 1]. In the excess, inventing doubles or missing vanishes; in
+the loss, missing doubles (recall is never below 0) or inventing vanishes; q_c is the real side's
+corrected area. The factor two is a convention: it makes "explained" a yardstick in units of errors
+that were measured, not a probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..accuracy import intersection_over_union, pixel_accuracy
+from ..errors import TallyError
+from ..evidence import SegmenterClass, SegmenterShare
+from ..results import ClassResult
+
+Areas = NDArray[np.float64]
+
+HALF = 0.5
+"""Above this share explained, or below this precision or recall, a class is flagged."""
+BLIND = 0.1
+"""A class of lower recall cannot be corrected: nearly all that is seen of it is something else."""
+FEW_IMAGES = 5
+"""A class that fewer labelled images show is flagged, if there is a verdict on it."""
+_ITERATIONS = 5000
+_SETTLED = 1e-12  # of the whole image, in one iteration
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How a segmenter's labels agree with true ones on some real images.
+
+    Attributes:
+        counts: (L, L) int64 pixels, true label by row, predicted by column.
+        known: (L,) bool, labels that the true labels have a name for.
+        shown: (L,) int64, images whose true labels show the label.
+        images: how many images were counted.
+        against: in words: whose labels.
+        unmatched: names of true labels that the segmenter lacks; their pixels are not counted.
+    """
+
+    counts: NDArray[np.int64]
+    known: NDArray[np.bool_]
+    shown: NDArray[np.int64]
+    images: int
+    against: str
+    unmatched: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        size = len(self.known)
+        if self.counts.shape != (size, size) or self.shown.shape != (size,):
+            raise TallyError(f"a confusion of {size} labels needs {size} x {size} counts")
+        if not self.counts.sum():
+            raise TallyError("the confusion counts no pixel")
+
+    @property
+    def precision(self) -> Areas:
+        """(L,) share of the pixels called so that are; NaN where none is called so or known."""
+        called = self.counts.sum(axis=0).astype(np.float64)
+        found: Areas = np.divide(
+            self.counts.diagonal(),
+            called,
+            out=np.full(len(self.known), np.nan),
+            where=self.known & (called > 0),
+        )
+        return found
+
+    @property
+    def recall(self) -> Areas:
+        """(L,) share of the true pixels that are called so; NaN where there is none."""
+        true = self.counts.sum(axis=1).astype(np.float64)
+        found: Areas = np.divide(
+            self.counts.diagonal(), true, out=np.full(len(self.known), np.nan), where=true > 0
+        )
+        return found
+
+    @property
+    def error_area(self) -> Areas:
+        """(L,) percent of the labelled area that is missed or invented."""
+        wrong = self.counts.sum(axis=0) + self.counts.sum(axis=1) - 2 * self.counts.diagonal()
+        areas: Areas = 100.0 * wrong / self.counts.sum()
+        return areas
+
+    @property
+    def rates(self) -> Areas:
+        """(L, L) R[t, p]; a label that is never true is always recognised."""
+        true = self.counts.sum(axis=1, keepdims=True)
+        found: Areas = np.where(true > 0, self.counts / np.maximum(true, 1), np.eye(len(true)))
+        return found
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """Share of the counted pixels whose label is right."""
+        return pixel_accuracy(torch.from_numpy(self.counts))
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean IoU of the labels with a true name that are true or predicted somewhere."""
+        each = intersection_over_union(torch.from_numpy(self.counts)).numpy()
+        return float(np.nanmean(each[self.known]))
+
+
+def undo_confusion(areas: Areas, confusion: Confusion) -> Areas:
+    """The true areas that a segmenter with this confusion most likely saw.
+
+    Args:
+        areas: (L,) segmented mean areas, in any unit, not negative.
+
+    Returns:
+        (L,) of the same sum.
+
+    Raises:
+        TallyError: areas of other labels, negative or not finite.
+    """
+    areas = np.asarray(areas, dtype=np.float64)
+    if areas.shape != confusion.known.shape:
+        raise TallyError(f"{areas.shape} areas and a confusion of {len(confusion.known)} labels")
+    if not np.isfinite(areas).all() or (areas < 0).any():
+        raise TallyError("areas must be finite and not negative")
+    total = float(areas.sum())
+    if total == 0:
+        return areas.copy()
+    true = confusion.counts.sum(axis=1).astype(np.float64)
+    active = np.flatnonzero((areas > 0) | (true > 0))
+    rates = confusion.rates[np.ix_(active, active)]
+    seen = areas[active] / total
+    found = np.where(true[active] > 0, true[active] / true.sum(), seen)
+    found /= found.sum()
+    for _ in range(_ITERATIONS):
+        expected = found @ rates
+        ratio = np.divide(seen, expected, out=np.zeros_like(seen), where=expected > 0)
+        # An area called what no true label is ever called has no explanation; it is left out.
+        update = found * (rates @ ratio)
+        update /= update.sum()
+        change = float(np.abs(update - found).max())
+        found = update
+        if change < _SETTLED:
+            break
+    corrected = np.zeros_like(areas)
+    corrected[active] = found * total
+    return corrected
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the confusion says of the difference between two sets, label by label.
+
+    Attributes:
+        real, generated: (L,) corrected areas in the unit of the segmented ones.
+        invented: (L,) change of the invented area, generated - real, at the known rates.
+        reach: (L,) how much of the difference errors could make, in its direction; never below 0.
+        explained: (L,) reach / |difference| in [0, 1]; NaN where there is no difference.
+    """
+
+    real: Areas
+    generated: Areas
+    invented: Areas
+    reach: Areas
+    explained: Areas
+
+
+def explain(real: Areas, generated: Areas, confusion: Confusion) -> Explanation:
+    """How much of each label's difference the segmenter's errors could make (see this module).
+
+    Args:
+        real, generated: (L,) segmented mean areas.
+
+    Raises:
+        TallyError: as ``undo_confusion``.
+    """
+    real, generated = np.asarray(real, np.float64), np.asarray(generated, np.float64)
+    true_real, true_generated = (undo_confusion(a, confusion) for a in (real, generated))
+    rates = confusion.rates
+    recall = rates.diagonal()
+    invented_real, invented = (q @ rates - q * recall for q in (true_real, true_generated))
+    invented_real, invented = np.maximum(invented_real, 0), np.maximum(invented, 0)
+    difference = generated - real
+    excess = difference > 0
+    missed = np.where(excess, 1 - recall, np.minimum(recall, 1 - recall)) * true_real
+    moved = invented - invented_real
+    reach = np.maximum(np.where(excess, moved, -moved) + np.maximum(invented, missed), 0)
+    blind = (confusion.recall < BLIND) & (difference != 0)
+    reach = np.where(blind, np.maximum(reach, np.abs(difference)), reach)
+    explained = np.divide(
+        reach, np.abs(difference), out=np.full(len(real), np.nan), where=difference != 0
+    )
+    return Explanation(true_real, true_generated, moved, reach, np.minimum(explained, 1))
+
+
+def segmenter_share_by_labels(
+    confusion: Confusion, classes: Sequence[ClassResult], real: Areas, generated: Areas
+) -> SegmenterShare:
+    """The record of ``results.json``: how far the segmenter could make each class's difference.
+
+    Args:
+        confusion: on labelled real images, of the labels that were compared.
+        classes: of the comparison; ``index`` is the place in ``real`` and ``generated``.
+        real, generated: (L,) mean areas in percent of the image.
+
+    Raises:
+        TallyError: areas of other labels.
+    """
+    found = explain(real, generated, confusion)
+    against = confusion.against
+    if confusion.unmatched:
+        against += f"; the segmenter lacks {', '.join(confusion.unmatched)}"
+    return SegmenterShare(
+        kind="labels",
+        against=against,
+        images=confusion.images,
+        pixel_accuracy=confusion.pixel_accuracy,
+        mean_iou=confusion.mean_iou,
+        classes=[_record(c, confusion, found) for c in classes],
+    )
+
+
+def _record(result: ClassResult, confusion: Confusion, found: Explanation) -> SegmenterClass:
+    k = result.index
+    called = bool(confusion.counts[:, k].any())
+    if not confusion.known[k]:
+        return SegmenterClass(label=result.label, why="It is not among the true labels.")
+    if not (called or confusion.shown[k]):
+        return SegmenterClass(label=result.label, error_area=0.0, why="No labelled image shows it.")
+    precision, recall = _number(confusion.precision[k]), _number(confusion.recall[k])
+    corrected = recall is None or recall >= BLIND
+    real, generated = float(found.real[k]), float(found.generated[k])
+    why = _reasons(result, confusion, found, precision, recall)
+    return SegmenterClass(
+        label=result.label,
+        precision=precision,
+        recall=recall,
+        error_area=float(confusion.error_area[k]),
+        real_corrected=real if corrected else None,
+        generated_corrected=generated if corrected else None,
+        relative_corrected=generated / real - 1 if corrected and real > 0 else None,
+        explained=_number(found.explained[k]),
+        flagged=bool(why),
+        why=" ".join(why),
+    )
+
+
+def _reasons(
+    result: ClassResult,
+    confusion: Confusion,
+    found: Explanation,
+    precision: float | None,
+    recall: float | None,
+) -> list[str]:
+    """Sentences; empty where nothing speaks against the verdict."""
+    why = []
+    k = result.index
+    if recall is not None and recall < HALF:
+        why.append(f"The segmenter finds only {_percent(recall)} of its pixels in real images.")
+    if precision is not None and precision < HALF:
+        why.append(f"Only {_percent(precision)} of the pixels called so in real images are.")
+    if result.verdict == "no evidence":
+        return why
+    explained = _number(found.explained[k])
+    if explained is not None and explained > HALF:
+        excess = result.generated_area > result.real_area
+        moved = found.invented[k] if excess else -found.invented[k]
+        difference = abs(result.generated_area - result.real_area)
+        kind = "excess" if excess else "loss"
+        if moved > HALF * difference:
+            why.append(
+                f"Other classes are mistaken for it, and what changed of them makes "
+                f"{_percent(min(1.0, moved / difference))} of the {kind} at the known error rates."
+            )
+        else:
+            why.append(
+                f"Errors twice as frequent in generated as in real images, or absent there, would "
+                f"make {_percent(explained)} of the {kind}."
+            )
+    if confusion.shown[k] < FEW_IMAGES:
+        images = int(confusion.shown[k])
+        plural = "" if images == 1 else "s"
+        why.append(f"Its error rates rest on {images} labelled image{plural}.")
+    return why
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

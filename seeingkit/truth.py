@@ -1,0 +1,321 @@
+"""True labels of real images, and how a segmenter errs on them: its confusion matrix.
+
+Guarantees: a true label stands on the pixel of the prepared image that it belongs to (the preset's
+geometry, nearest neighbour, so that labels are never mixed); labels are matched to the segmenter's
+by name; a pixel without a known label is never counted; a label map that cannot be read, does not
+fit its picture or holds unknown numbers is an error that names the file.
+
+True labels come from the source itself (``ImageSource.read_labels``) or from a folder of label
+maps: grey or palette PNG files of numbers, not colours. A file ``labels.txt`` (one name a line, the
+first is number 0) or ``classes.json`` (a list of names, or an object ``{"0": name}`` or
+``{name: 0}``) in the folder says what the numbers mean; without it they are the segmenter's own.
+Unlabelled: 255; 65535 in 16 bits; a name like "unlabelled", "void" or "-"; and, without a file of
+names, the number just beyond the segmenter's last.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .accuracy import confusion
+from .contracts import ImageSource, Label, Segmenter, Vocabulary
+from .errors import ModelError, SourceError, UsageError
+from .evidence import SegmenterShare
+from .progress import progress_bar
+from .results import Results
+from .sources.labelmaps import UNKNOWN, LabelFolder, unwrapped
+from .specs import Preset
+from .statistics.confusion import Confusion, segmenter_share_by_labels
+from .tallies import Tally
+from .vocabularies.classmap import normalised, synonyms
+from .vocabularies.merging import MappedSegmenter, merge_into
+
+_UNLABELLED = {"", "-", "unlabelled", "unlabeled", "void", "ignore", "ignored"}
+
+
+@dataclass(frozen=True)
+class TrueLabels:
+    """True labels of some images of a source.
+
+    Attributes:
+        names: of the labels, by number.
+        indices: the images of the source that have labels.
+        against: in words: whose labels.
+        read: indices to (N, H, W) int64, ``UNKNOWN`` where a pixel has no known label.
+    """
+
+    names: tuple[str, ...]
+    indices: tuple[int, ...]
+    against: str
+    read: Callable[[Sequence[int]], Tensor]
+
+
+def own_labels(source: ImageSource) -> TrueLabels | None:
+    """The true labels that a source knows itself, or None."""
+    whole, places = unwrapped(source)
+    if not whole.label_names:
+        return None
+    return TrueLabels(
+        whole.label_names,
+        tuple(range(len(source))),
+        f"the labels that {source.name} has itself",
+        lambda indices: whole.read_labels([places[k] for k in indices]),
+    )
+
+
+def has_own_labels(source: ImageSource, segmenter: Segmenter) -> bool:
+    """Whether a source has true labels itself, some of which the segmenter knows by name."""
+    labels = own_labels(source)
+    if labels is None:
+        return False
+    try:
+        numbering(labels.names, segmenter)
+    except UsageError:
+        return False
+    return True
+
+
+def folder_labels(
+    path: str | os.PathLike[str],
+    source: ImageSource,
+    vocabulary: Vocabulary,
+    preset: Preset,
+    *,
+    names: Sequence[str] | None = None,
+) -> TrueLabels:
+    """True labels from the label maps in a folder.
+
+    A label map belongs to the image whose id it has, apart from the ending; else to the one image
+    whose file name it has. Images without one are left out.
+
+    Args:
+        path: the folder; maps may lie in folders below it.
+        source: the real images.
+        vocabulary: what the numbers mean where the folder does not say it.
+        preset: how the source prepares its pictures; the maps go the same way.
+        names: what the numbers mean, instead of a file in the folder.
+
+    Raises:
+        SourceError: no such folder, no PNG in it, none that belongs to an image, or a file of names
+            that cannot be used.
+    """
+    folder = LabelFolder(path, source, vocabulary.names, preset, names)
+    return TrueLabels(folder.names, folder.indices, f"the label maps in {folder.name}", folder.read)
+
+
+def confusion_of(
+    labels: TrueLabels,
+    source: ImageSource,
+    segmenter: Segmenter,
+    *,
+    images: int = 1000,
+    seed: int = 0,
+    batch_size: int = 16,
+) -> Confusion:
+    """What the segmenter calls the pixels of each true label.
+
+    Args:
+        labels: of images of ``source``.
+        source: the real images.
+        segmenter: plane 0 is compared. With a class list (``MappedSegmenter``) the true labels are
+            merged by it too.
+        images: at most so many, drawn with ``seed`` from those with labels.
+        batch_size: images segmented at once; halved when memory runs out.
+
+    Raises:
+        UsageError: no true label has the name of one of the segmenter's.
+        SourceError: none of the images can be read, or no pixel of them has a known label.
+        ModelError: memory ran out with a single image.
+    """
+    if images < 1 or batch_size < 1:
+        raise UsageError(f"ask for at least one image and one a batch, not {images}, {batch_size}")
+    numbers, unmatched = numbering(labels.names, segmenter)
+    table = torch.tensor([*numbers, UNKNOWN])  # the last entry is what -1 points at
+    order = list(labels.indices)
+    random.Random(seed).shuffle(order)
+    chosen = sorted(order[:images])
+    size = len(segmenter.vocabulary)
+    counts = torch.zeros(size, size, dtype=torch.int64)
+    shown = np.zeros(size, dtype=np.int64)
+    used = 0
+    with progress_bar("true labels", len(chosen), "images") as bar:
+        for start in range(0, len(chosen), batch_size):
+            batch = chosen[start : start + batch_size]
+            pictures, good, _ = source.load(batch)
+            if pictures is not None:
+                truth = _at_size(labels.read(good), pictures.shape[-2:], labels.against)
+                predicted = _objects(segmenter, pictures)
+                truth = table[_resampled(truth, predicted.shape[-2:])]
+                counts += confusion(predicted, truth, size, ignore=UNKNOWN)
+                for row in truth:
+                    present = row.unique()
+                    shown[present[present >= 0].numpy()] += 1
+                used += len(good)
+            bar.advance(len(batch))
+    if not int(counts.sum()):
+        raise SourceError(f"{source.name}: no pixel of {used} images has a known true label")
+    known = np.zeros(size, dtype=np.bool_)
+    known[[k for k in numbers if k >= 0]] = True
+    return Confusion(counts.numpy(), known, shown, used, labels.against, unmatched)
+
+
+def numbering(
+    names: Sequence[str], segmenter: Segmenter
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The segmenter's number of each true label, by name.
+
+    Names agree regardless of case, hyphens and underscores; a label of synonyms ("person,
+    individual") agrees by any of them.
+
+    Returns:
+        a number for each name (``UNKNOWN`` for unlabelled ones and those that the segmenter
+        lacks), and the names that it lacks.
+
+    Raises:
+        UsageError: no name agrees.
+    """
+    names = [name.strip() for name in names]
+    wanted = _merged_names(names, segmenter) if isinstance(segmenter, MappedSegmenter) else names
+    places: dict[str, int] = {}
+    keyed = [(normalised(name), *synonyms(name)) for name in segmenter.vocabulary.names]
+    for part in (slice(0, 1), slice(1, 2), slice(2, None)):  # whole names first, then synonyms
+        for number, keys in enumerate(keyed):
+            for key in keys[part]:
+                places.setdefault(key, number)
+    numbers, missing = [], []
+    for name, want in zip(names, wanted, strict=True):
+        if normalised(name) in _UNLABELLED:
+            numbers.append(UNKNOWN)
+            continue
+        wanted_keys = (normalised(want), *synonyms(want))
+        numbers.append(next((places[key] for key in wanted_keys if key in places), UNKNOWN))
+        if numbers[-1] == UNKNOWN:
+            missing.append(name)
+    if max(numbers, default=UNKNOWN) == UNKNOWN:
+        theirs = ", ".join(repr(name) for name in segmenter.vocabulary.names[:4])
+        raise UsageError(
+            f"the segmenter knows none of the true labels ({', '.join(map(repr, names[:4]))} …); "
+            f"it has {theirs} …; name the numbers in labels.txt, or merge labels with --classes"
+        )
+    return tuple(numbers), tuple(missing)
+
+
+def share_by_labels(
+    real: ImageSource,
+    segmenter: Segmenter,
+    results: Results,
+    real_tally: Tally,
+    generated_tally: Tally,
+    *,
+    truth: str | os.PathLike[str] | None = None,
+    preset: Preset,
+    images: int = 1000,
+    seed: int = 0,
+    batch_size: int = 16,
+) -> SegmenterShare | None:
+    """How far the segmenter's errors on labelled real images could make the differences.
+
+    Args:
+        real: the real images.
+        segmenter: with the vocabulary that was compared (``in_classes``).
+        results: of the comparison of the two tallies.
+        real_tally, generated_tally: what was compared.
+        truth: folder of label maps (``./data`` for one of that name); ``data``: the source's own
+            labels; ``none``: no labels; None: the source's own, if it has any that fit.
+        preset: how ``real`` prepares its pictures.
+        images: labelled images used at most, drawn with ``seed``.
+        batch_size: images segmented at once.
+
+    Returns:
+        None where no labels are wanted, or none were asked for and the source has none that the
+        segmenter knows by name.
+
+    Raises:
+        UsageError: labels for a side without pictures, tallies of another vocabulary, or labels
+            none of which the segmenter knows.
+        SourceError: label maps that are missing, unreadable or do not fit.
+    """
+    if truth == "none" or (truth is None and (real.counted or not has_own_labels(real, segmenter))):
+        return None
+    if real.counted:
+        raise UsageError(f"{real.name} has no pictures to segment; leave --truth out")
+    if segmenter.vocabulary.names != real_tally.vocabulary.names:
+        raise UsageError("the tallies have other labels than the segmenter; merge both alike")
+    if truth is None or truth == "data":
+        labels = own_labels(real)
+        if labels is None:
+            raise UsageError(f"{real.name} has no labels of its own; give --truth a folder")
+    else:
+        inner = segmenter
+        while isinstance(inner, MappedSegmenter):
+            inner = inner.segmenter
+        labels = folder_labels(truth, real, inner.vocabulary, preset)
+    confusion = confusion_of(
+        labels, real, segmenter, images=images, seed=seed, batch_size=batch_size
+    )
+    areas = (_mean_areas(tally) for tally in (real_tally, generated_tally))
+    return segmenter_share_by_labels(confusion, results.classes, *areas)
+
+
+def _merged_names(names: Sequence[str], segmenter: MappedSegmenter) -> list[str]:
+    """The class of each true label, by the class list of the segmenter."""
+    if isinstance(segmenter.segmenter, MappedSegmenter):
+        names = _merged_names(names, segmenter.segmenter)
+    update: dict[str, Any] = {"missing": "allow"}
+    if segmenter.merge.classes.unmapped == "error":
+        update["unmapped"] = "drop"
+    classes = segmenter.merge.classes.model_copy(update=update)
+    vocabulary = Vocabulary(tuple(map(Label, names)), has_background=False)
+    try:
+        merge = merge_into(classes, vocabulary)
+    except UsageError as error:
+        raise UsageError(f"the true labels do not fit the class list ({error})") from error
+    return [merge.coarse.names[max(number, 0)] for number in merge.numbers]
+
+
+def _at_size(truth: Tensor, size: Sequence[int], against: str) -> Tensor:
+    if truth.shape[-2:] != torch.Size(size):
+        raise SourceError(
+            f"{against}: {truth.shape[-1]}x{truth.shape[-2]} pixels after the preset, but the "
+            f"images have {size[1]}x{size[0]}; label maps have the pictures' size"
+        )
+    return truth
+
+
+def _resampled(truth: Tensor, size: Sequence[int]) -> Tensor:
+    """Nearest neighbour, for segmenters whose label maps have another size than the image."""
+    if truth.shape[-2:] == torch.Size(size):
+        return truth
+    rows, columns = (
+        ((torch.arange(new) + 0.5) * (old / new)).floor().long()
+        for new, old in zip(size, truth.shape[-2:], strict=True)
+    )
+    return truth[:, rows][:, :, columns]
+
+
+def _objects(segmenter: Segmenter, images: Tensor) -> Tensor:
+    """(N, H, W) int64 on the CPU: plane 0."""
+    try:
+        return segmenter.segment(images.to(segmenter.device))[:, 0].cpu()
+    except torch.OutOfMemoryError as error:
+        if len(images) == 1:
+            raise ModelError("out of memory with a single image; use a smaller preset") from error
+        half = (len(images) + 1) // 2
+        return torch.cat([_objects(segmenter, part) for part in (images[:half], images[half:])])
+
+
+def _mean_areas(tally: Tally) -> NDArray[np.float64]:
+    """(L,) percent; what a class list dropped is "nothing", as in the segmenter's label maps."""
+    areas = np.asarray(tally.sparse_percent(0).mean(axis=0), dtype=np.float64).ravel()
+    if tally.vocabulary.has_background:
+        areas[0] += max(0.0, 100 - float(areas.sum()))
+    return areas
