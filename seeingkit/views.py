@@ -1,0 +1,219 @@
+"""A second look at the same images: at another scale, or by another segmenter.
+
+Guarantees: a second view is a tally like any other (chunks, resuming, images that cannot be read),
+under an identity of its own; the images are a deterministic choice, and both views' rows are
+brought together by their ids.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .contracts import ImageSource, Segmenter, SegmenterInfo, Vocabulary
+from .errors import SourceError, TallyError, UsageError
+from .evidence import ResolutionResult
+from .tallies import ChunkStore, Tally, tally
+from .tallies.counting import narrowed
+from .vocabularies.classmap import normalised, synonyms
+
+IMAGES = 500
+"""Images of each side that are looked at a second time."""
+
+SCALE = 0.5
+"""Sides are reduced by this factor unless another is asked for."""
+
+
+class SoftenedSegmenter(Segmenter):
+    """A segmenter that sees images with less detail, at their own size.
+
+    Each image is reduced by ``scale`` with antialiasing and enlarged again, both bilinear; so it
+    works with segmenters that take one size only, and imitates a soft generator.
+
+    Attributes:
+        segmenter: the one that looks at the softened images.
+        scale: factor of both sides, in (0, 1).
+    """
+
+    def __init__(self, segmenter: Segmenter, scale: float = SCALE) -> None:
+        self.segmenter = segmenter
+        self.scale = float(scale)
+        self.vocabulary = segmenter.vocabulary
+
+    @property
+    def info(self) -> SegmenterInfo:  # type: ignore[override]
+        """The segmenter's, with the scale among the options, so that tallies are kept apart."""
+        found = self.segmenter.info
+        options: dict[str, Any] = {**found.options, "softened": self.scale}
+        return found.model_copy(update={"options": options})
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return self.segmenter.device
+
+    def to(self, device: str | torch.device) -> SoftenedSegmenter:
+        """Move the network; returns itself."""
+        self.segmenter.to(device)
+        return self
+
+    def soften(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) with the detail of (scale · H, scale · W), at their own size."""
+        size = images.shape[-2:]
+        small = tuple(max(1, round(side * self.scale)) for side in size)
+        reduced = functional.interpolate(images, small, mode="bilinear", antialias=True)
+        return functional.interpolate(reduced, tuple(size), mode="bilinear")
+
+    def segment(self, images: Tensor) -> Tensor:
+        """As the segmenter's, of the softened images."""
+        return self.segmenter.segment(self.soften(images))
+
+    def statistics(self, images: Tensor) -> Tensor:
+        """As the segmenter's, of the softened images."""
+        return self.segmenter.statistics(self.soften(images))
+
+    def score(self, images: Tensor, label: int) -> Tensor:
+        """As the segmenter's, of the softened images."""
+        return self.segmenter.score(self.soften(images), label)
+
+
+@dataclass(frozen=True)
+class View:
+    """A second look at the images.
+
+    Attributes:
+        kind: of the record.
+        segmenter: what looks.
+        words: for people: "at 0.5 of the detail", "by espnetv2".
+    """
+
+    kind: Literal["scale", "segmenter"]
+    segmenter: Segmenter
+    words: str
+
+
+def second_view(
+    mode: str,
+    segmenter: Segmenter,
+    second: Segmenter | None = None,
+    resolution: ResolutionResult | None = None,
+) -> View:
+    """What a mode means.
+
+    Args:
+        mode: ``scale`` (half of the detail; where the resolutions do not match, what brings them
+            together), ``scale:0.75``, or a second segmenter as ``family[:weights]``.
+        segmenter: of the comparison.
+        second: the second segmenter, where it is loaded already; ``mode`` is then its name.
+        resolution: of the two sides, if it is known.
+
+    Raises:
+        UsageError: a factor that is none, or the same segmenter again.
+        UnknownNameError, WeightsError: no such segmenter.
+    """
+    name, _, factor = mode.partition(":")
+    if second is None and name == "scale":
+        try:
+            scale = float(factor) if factor else _usual_scale(resolution)
+        except ValueError:
+            scale = math.nan
+        if not 0.01 <= scale < 1:
+            raise UsageError(f"sensitivity {mode!r}: give a factor between 0.01 and 1: scale:0.75")
+        return View("scale", SoftenedSegmenter(segmenter, scale), f"at {scale:g} of the detail")
+    if second is None:
+        from .loading import load_segmenter
+
+        second = load_segmenter(mode, device=str(segmenter.device))
+    if second.info.identity() == segmenter.info.identity():
+        raise UsageError(f"sensitivity {mode!r}: this is the segmenter of the comparison; name one")
+    return View("segmenter", second, f"by {mode}")
+
+
+def _usual_scale(resolution: ResolutionResult | None) -> float:
+    """Half of the detail, or what brings the sharper side to the detail of the other."""
+    held = held_pixels(resolution)
+    return SCALE if held is None else round(max(0.02, min(held) / max(held)), 3)
+
+
+def held_pixels(resolution: ResolutionResult | None) -> tuple[int, int] | None:
+    """Pixels that real and generated images hold, where they do not match."""
+    if resolution is None or not resolution.mismatch:
+        return None
+    sides = (resolution.real, resolution.generated)
+    known = [[v for v in (side.stored, side.detail) if v is not None] for side in sides]
+    return (min(known[0]), min(known[1])) if all(known) else None
+
+
+def tally_again(
+    source: ImageSource,
+    view: View,
+    *,
+    preset: dict[str, Any] | None = None,
+    batch_size: int = 16,
+    on_bad: Literal["skip", "fail"] = "skip",
+    store: ChunkStore | str | Path | None = None,
+    seed: int = 0,
+    images: int = IMAGES,
+) -> Tally:
+    """The second view of at most ``images`` images: a choice drawn with ``seed``.
+
+    Arguments and errors are those of ``tally``. Above ``CHUNK`` images, all processes of a run in
+    several must call it, as they do for the first view.
+
+    Raises:
+        SourceError: the areas were counted elsewhere, so there is nothing to look at again.
+    """
+    if source.counted:
+        raise SourceError(
+            f"{source.name}: its areas were counted elsewhere, without pictures; the segmenter's "
+            "share cannot be checked on it"
+        )
+    return tally(
+        narrowed(source, min(images, len(source)), seed),
+        view.segmenter,
+        store=store,
+        preset=preset,
+        batch_size=batch_size,
+        on_bad=on_bad,
+        title=f"{source.name} {view.words}",
+    )
+
+
+def same_images(first: Tally, second: Tally, name: str = "images") -> tuple[Tally, Tally]:
+    """The rows of both tallies that are about the same images, in the order of the second.
+
+    Raises:
+        TallyError: fewer than two such images.
+    """
+    places = {item: row for row, item in enumerate(first.ids)}
+    kept = [row for row, item in enumerate(second.ids) if item in places]
+    if len(kept) < 2:
+        raise TallyError(f"{name}: the two views have {len(kept)} images in common; 2 are needed")
+    return first.take([places[second.ids[row]] for row in kept]), second.take(kept)
+
+
+def matched(first: Vocabulary, second: Vocabulary) -> dict[int, int]:
+    """Numbers of the labels of one vocabulary in another, by name.
+
+    A name matches the same name, whatever its case and hyphens, else the first of its synonyms
+    ("person, individual" and "Person"). Names that mean several labels of a vocabulary match none.
+    """
+    if first == second:
+        return {k: k for k in range(len(first))}
+    found: dict[int, int] = {}
+    for key in (normalised, lambda name: next(iter(synonyms(name)), name)):
+        theirs: dict[str, list[int]] = {}
+        ours: dict[str, list[int]] = {}
+        for table, vocabulary in ((ours, first), (theirs, second)):
+            for number, label in enumerate(vocabulary):
+                table.setdefault(key(label.name), []).append(number)
+        for name, numbers in ours.items():
+            if len(numbers) == 1 and len(theirs.get(name, ())) == 1 and numbers[0] not in found:
+                found[numbers[0]] = theirs[name][0]
+    return found
