@@ -36,4 +36,4 @@ class Hooks:
 
     @hookspec
     def seeingkit_register(self, register: Register) -> None:
-        """Call ``register(spec)`` for every generator, segmenter, data set, inverter or weights."""
+        """Call ``register(spec)`` for each thing that the plugin brings, of any kind."""

@@ -31,6 +31,7 @@ from .specs import (
     GanSpec,
     InverterSpec,
     Kind,
+    MetricSpec,
     Preset,
     SegmenterSpec,
     Spec,
@@ -45,6 +46,7 @@ _KINDS: dict[type[Spec], Kind] = {
     FeaturesSpec: "features",
     DataSpec: "data",
     InverterSpec: "inverter",
+    MetricSpec: "metric",
     WeightsSpec: "weights",
 }
 

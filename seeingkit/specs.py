@@ -11,6 +11,7 @@ SegmenterSpec   ``target(weights: Path | None, options: BaseModel) -> Segmenter`
 FeaturesSpec    ``target(weights: Path | None, options: BaseModel) -> Features``
 DataSpec        ``target(options: BaseModel, preset: Preset) -> ImageSource``
 InverterSpec    ``target(options: BaseModel) -> Inverter``
+MetricSpec      ``target(weights: Path | None, options: BaseModel) -> seeingkit.metrics.Metric``
 =============== ==================================================================================
 
 ``options`` is a pydantic model class whose fields are the options a user may give; it is validated
@@ -23,7 +24,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Kind = Literal["gan", "segmenter", "features", "data", "inverter", "weights"]
+Kind = Literal["gan", "segmenter", "features", "data", "inverter", "metric", "weights"]
 
 
 class Options(BaseModel):
@@ -169,6 +170,19 @@ class InverterSpec(_Loadable):
     """A way to find the generator's closest image to a photo."""
 
 
+class MetricSpec(_Loadable):
+    """Distances between two sets of images that another library computes, such as ``fidelity``.
+
+    Attributes:
+        package: import name of that library, when it is optional.
+        extra: extra of seeingkit that installs it.
+    """
+
+    needs_weights: bool = True
+    package: str | None = None
+    extra: str | None = None
+
+
 class WeightFile(BaseModel):
     """One file of a set of weights.
 
@@ -201,7 +215,7 @@ class WeightsSpec(Spec):
     """Trained weights of a family: ``family:name`` on the command line.
 
     Attributes:
-        family: the GAN, segmenter or features family whose target reads them.
+        family: the GAN, segmenter, features or metric family whose target reads them.
         kind: what that family is.
         domains: data sets they were trained on; ``--data`` finds them by this.
         files: one or more files; with several, the target gets their folder.
@@ -209,7 +223,7 @@ class WeightsSpec(Spec):
     """
 
     family: str
-    kind: Literal["gan", "segmenter", "features", "inverter"]
+    kind: Literal["gan", "segmenter", "features", "inverter", "metric"]
     domains: tuple[str, ...] = ()
     files: tuple[WeightFile, ...]
     options: dict[str, object] = Field(default_factory=dict)

@@ -21,10 +21,11 @@ class Listing(StrEnum):
     features = "features"
     data = "data"
     inverters = "inverters"
+    metrics = "metrics"
     weights = "weights"
 
 
-_KINDS = {"gans": "gan", "segmenters": "segmenter", "inverters": "inverter"}
+_KINDS = {"gans": "gan", "segmenters": "segmenter", "inverters": "inverter", "metrics": "metric"}
 
 
 def add_commands(app: typer.Typer) -> None:

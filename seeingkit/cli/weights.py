@@ -209,7 +209,7 @@ def _of_family(family: str) -> list[WeightsSpec]:
     from ..specs import GanGroupSpec
 
     families = {family}
-    for kind in ("gan", "segmenter", "features"):
+    for kind in ("gan", "segmenter", "features", "metric"):
         try:
             spec = registry().resolve(kind, family)
         except UsageError:

@@ -1,0 +1,1 @@
+"""FID, KID, Inception Score, precision and recall by torch-fidelity, an optional library."""
