@@ -7,9 +7,13 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .errors import RunError, UsageError
+from .gates import parse_gate
+
+PERMUTATIONS = 1000
+"""Permutations behind a p-value, unless another number is asked for: p >= 0.001."""
 
 
 class InversionConfig(BaseModel):
@@ -51,6 +55,17 @@ class Config(BaseModel):
         seed: of latents, of the choice of images, of permutations.
         preset: preprocessing by name.
         level: false discovery rate of the verdicts.
+        permutations: behind the p-value; 0: none.
+        force: compare although number policy, segmenter or preset differ.
+        truth: true labels of the real images: a folder of label maps; ``data``: the data set's
+            own; ``none``: not used; None: the data set's own if it has any.
+        sensitivity: what tells the segmenter's share in a difference: ``auto`` (true labels if
+            there are any, otherwise ``scale``), ``off``, ``scale`` (the same segmenter at a second
+            scale, also ``scale:0.5``), or a second segmenter, ``family`` or ``family:weights``.
+        fidelity: also FID, KID, IS, precision and recall, by another library.
+        fail_if: gates (``seeingkit.gates``). The command line ends with exit code 4 where one
+            fails; in Python ask ``check_gates``. They change no number, so they are no part of
+            ``key``: other gates on the same run use its directory and finished work.
         labels: which classes a conditional generator draws (``seeingkit.conditions``).
         classes: a common vocabulary that labels are merged into: its name or TOML file.
     """
@@ -69,7 +84,12 @@ class Config(BaseModel):
     device: str = "cpu"
     batch_size: int = Field(default=16, ge=1)
     level: float = Field(default=0.05, gt=0, lt=1)
-    permutations: int = Field(default=200, ge=0)
+    permutations: int = Field(default=PERMUTATIONS, ge=0)
+    force: bool = False
+    truth: str | None = Field(default=None, min_length=1)
+    sensitivity: str = "auto"
+    fidelity: bool = False
+    fail_if: tuple[str, ...] = ()
     on_bad: Literal["skip", "fail"] = "skip"
     labels: str | None = None
     classes: str | None = None
@@ -79,9 +99,31 @@ class Config(BaseModel):
     photos: tuple[str, ...] = ()
     inversion: InversionConfig = Field(default_factory=lambda: InversionConfig())
 
+    @field_validator("fail_if")
+    @classmethod
+    def _gates_can_be_read(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(parse_gate(text).text for text in texts))
+
+    @field_validator("sensitivity")
+    @classmethod
+    def _sensitivity_can_be_read(cls, text: str) -> str:
+        check, colon, scale = text.strip().partition(":")
+        if not check or (colon and not scale):
+            raise ValueError("name auto, off, scale, scale:0.5 or a second segmenter")
+        if check in ("auto", "off") and colon:
+            raise ValueError(f"{check} takes nothing after it, not {scale!r}")
+        if check == "scale" and colon:
+            try:
+                fits = 0.01 <= float(scale) < 1
+            except ValueError:
+                fits = False
+            if not fits:
+                raise ValueError(f"a scale is a number from 0.01 to below 1, not {scale!r}")
+        return text.strip()
+
     def key(self) -> str:
-        """Short hash of all settings that can change a number (not device or batch size)."""
-        settings = self.model_dump(mode="json", exclude={"device", "batch_size"})
+        """Short hash of all settings that can change a number (not device, batch size, gates)."""
+        settings = self.model_dump(mode="json", exclude={"device", "batch_size", "fail_if"})
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -96,7 +138,8 @@ def make_config(**settings: Any) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(p) for p in first["loc"])
-        raise UsageError(f"--{name.replace('_', '-')}: {first['msg'].lower()}") from error
+        reason = first.get("ctx", {}).get("error", first["msg"].lower())
+        raise UsageError(f"--{name.replace('_', '-')}: {reason}") from error
 
 
 def read_config(path: str | Path) -> Config:
@@ -113,6 +156,8 @@ def read_config(path: str | Path) -> Config:
         return Config.model_validate(loaded.get("config", loaded))
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror})") from error
+    except UsageError as error:
+        raise RunError(f"{path}: {error}") from error
     except (ValueError, AttributeError) as error:
         first = str(error).splitlines()[0]
         raise RunError(f"{path}: not a manifest of this version ({first})") from error

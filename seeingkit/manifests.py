@@ -73,9 +73,12 @@ def command_line(config: Config) -> str:
     for name in (*_NAMED, *labels):
         if plain.get(name) is not None and (name, config.command) != ("preset", "invert"):
             words += [f"--{name.replace('_', '-')}", str(plain[name])]
-    for name in ("batch_size", "level", "permutations", "on_bad"):
+    for name in ("batch_size", "level", "permutations", "on_bad", "truth", "sensitivity"):
         if name in plain:
             words += [f"--{name.replace('_', '-')}", str(plain[name])]
+    words += [f"--{name}" for name in ("force", "fidelity") if name in plain]
+    for gate in plain.get("fail_if", ()):
+        words += ["--fail-if", gate]
     for name in ("gan_options", "segmenter_options", "data_options"):
         for key, value in plain.get(name, {}).items():
             words += [f"--{name[:-1].replace('_', '-')}", f"{key}={_option(value)}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,38 +11,26 @@ from ..processes import rank
 from . import looking, weights
 from .inverting import inversion_config, invert
 from .options import (
-    BatchSize,
-    Classes,
     Cut,
-    DataOption,
-    Device,
     Encoder,
     Gan,
-    GanOption,
     ImageLabel,
     InverterOption,
     Json,
-    Labels,
-    Level,
     Method,
-    N,
-    OnBad,
     Out,
     Own,
     Perceptual,
     PerceptualWeights,
-    Permutations,
-    PresetName,
     Repeat,
-    Seed,
-    Segmenter,
-    SegmenterOption,
-    SegmenterWeights,
+    Settings,
     Steps,
     Store,
-    Weights,
+    evidence_settings,
+    image_settings,
+    takes,
 )
-from .output import parse_options, print_json, print_summary, print_tally
+from .output import print_json, print_summary, print_tally, say_failed_gates
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -61,26 +49,14 @@ app.add_typer(weights.app, name="weights")
 
 
 @app.command()
+@takes(image_settings, evidence_settings)
 def analyze(
+    context: typer.Context,
     gan: Gan = None,
     data: Annotated[str | None, typer.Option(help="Real images: name, path or glob.")] = None,
-    weights: Weights = None,
-    segmenter: Segmenter = None,
-    segmenter_weights: SegmenterWeights = None,
-    n: N = None,
-    seed: Seed = None,
-    preset: PresetName = None,
-    device: Device = "auto",
-    batch_size: BatchSize = 16,
-    level: Level = 0.05,
-    permutations: Permutations = 200,
-    on_bad: OnBad = "skip",
-    gan_option: GanOption = None,
-    segmenter_option: SegmenterOption = None,
-    data_option: DataOption = None,
-    labels: Labels = None,
+    *,
+    settings: Settings,
     label: ImageLabel = None,
-    classes: Classes = None,
     method: Method = None,
     cut: Cut = None,
     per_class: Annotated[int, typer.Option(help="Photos inverted for each omitted class.")] = 5,
@@ -104,152 +80,63 @@ def analyze(
 ) -> int:
     """What does this generator leave out? Compare class areas, invert photos of what is missing."""
     from ..analysis import plan_analysis
-    from ..config import read_config
-    from ..devices import resolve_device
-    from ..errors import UsageError
 
     if config is not None:
-        if gan or data or weights or segmenter:
-            raise UsageError("--config repeats a run as it was; leave the other settings out")
-        plan = read_config(config)
-    else:
-        plan = plan_analysis(
-            gan,
-            data,
-            inversion=inversion_config(
-                method=method,
-                cut=cut,
-                own=own,
-                preset=inversion_preset,
-                encoder=encoder,
-                perceptual=perceptual,
-                perceptual_weights=perceptual_weights,
-                steps=steps,
-                inverter_option=inverter_option,
-                label=label,
-                usual_encoder="found",
-                per_class=per_class,
-                pick="list" if ids else pick,
-                ids=tuple(part.strip() for part in (ids or "").split(",") if part.strip()),
-            ),
-            segmenter=segmenter,
-            weights=_text(weights),
-            segmenter_weights=_text(segmenter_weights),
-            n=n,
-            seed=seed,
-            preset=preset,
-            device=resolve_device(device),
-            batch_size=batch_size,
-            level=level,
-            permutations=permutations,
-            on_bad=on_bad,
-            gan_options=parse_options(gan_option),
-            segmenter_options=parse_options(segmenter_option),
-            data_options=parse_options(data_option),
-            labels=_labels(labels, label),
-            classes=classes,
-        )
-    return _run(plan, out, store, json)
+        return _run(_repeated(config, settings, context), out, store, json)
+    settings["labels"] = _labels(settings["labels"], label)
+    settings["inversion"] = inversion_config(
+        method=method,
+        cut=cut,
+        own=own,
+        preset=inversion_preset,
+        encoder=encoder,
+        perceptual=perceptual,
+        perceptual_weights=perceptual_weights,
+        steps=steps,
+        inverter_option=inverter_option,
+        label=label,
+        usual_encoder="found",
+        per_class=per_class,
+        pick="list" if ids else pick,
+        ids=tuple(part.strip() for part in (ids or "").split(",") if part.strip()),
+    )
+    return _run(plan_analysis(gan, data, **settings), out, store, json)
 
 
 @app.command()
+@takes(image_settings, evidence_settings)
 def compare(
     real: Annotated[str, typer.Argument(help="Real images: name, path or glob.")],
     generated: Annotated[
         str, typer.Argument(help="Generated images: path, glob, or generator as family:weights.")
     ],
-    weights: Weights = None,
-    segmenter: Segmenter = None,
-    segmenter_weights: SegmenterWeights = None,
-    n: N = None,
-    seed: Seed = None,
-    preset: PresetName = None,
-    device: Device = "auto",
-    batch_size: BatchSize = 16,
-    level: Level = 0.05,
-    permutations: Permutations = 200,
-    on_bad: OnBad = "skip",
-    gan_option: GanOption = None,
-    segmenter_option: SegmenterOption = None,
-    data_option: DataOption = None,
-    labels: Labels = None,
-    classes: Classes = None,
+    *,
+    settings: Settings,
     out: Out = None,
     store: Store = None,
     json: Json = False,
 ) -> int:
     """Compare any two sets of images, class by class, and report."""
     from ..analysis import plan_comparison
-    from ..devices import resolve_device
 
-    plan = plan_comparison(
-        real,
-        generated,
-        segmenter=segmenter,
-        weights=_text(weights),
-        segmenter_weights=_text(segmenter_weights),
-        n=n,
-        seed=seed,
-        preset=preset,
-        device=resolve_device(device),
-        batch_size=batch_size,
-        level=level,
-        permutations=permutations,
-        on_bad=on_bad,
-        gan_options=parse_options(gan_option),
-        segmenter_options=parse_options(segmenter_option),
-        data_options=parse_options(data_option),
-        labels=labels,
-        classes=classes,
-    )
-    return _run(plan, out, store, json)
+    return _run(plan_comparison(real, generated, **settings), out, store, json)
 
 
 @app.command()
+@takes(image_settings)
 def tally(
     source: Annotated[str, typer.Argument(help="Name, path, glob, or generator family:weights.")],
-    weights: Weights = None,
-    segmenter: Segmenter = None,
-    segmenter_weights: SegmenterWeights = None,
-    n: N = None,
-    seed: Seed = None,
-    preset: PresetName = None,
-    device: Device = "auto",
-    batch_size: BatchSize = 16,
-    on_bad: OnBad = "skip",
-    gan_option: GanOption = None,
-    segmenter_option: SegmenterOption = None,
-    data_option: DataOption = None,
-    labels: Labels = None,
-    classes: Classes = None,
+    *,
+    settings: Settings,
     out: Annotated[Path | None, typer.Option(help="Write the tally to this Parquet file.")] = None,
     store: Store = None,
     json: Json = False,
 ) -> int:
     """Count how much of each class the images show; killed runs go on where they stopped."""
     from ..analysis import plan_comparison, tally_side
-    from ..devices import resolve_device
     from ..errors import ExitCode
 
-    plan = plan_comparison(
-        source,
-        source,
-        segmenter=segmenter,
-        weights=_text(weights),
-        segmenter_weights=_text(segmenter_weights),
-        n=n,
-        seed=seed,
-        preset=preset,
-        device=resolve_device(device),
-        batch_size=batch_size,
-        on_bad=on_bad,
-        gan_options=parse_options(gan_option),
-        segmenter_options=parse_options(segmenter_option),
-        data_options=parse_options(data_option),
-        labels=labels,
-        classes=classes,
-    )
-    found = tally_side(plan, store=store)
+    found = tally_side(plan_comparison(source, source, **settings), store=store)
     if rank():
         return ExitCode.DONE
     if out is not None:
@@ -288,8 +175,33 @@ def _labels(labels: str | None, label: int | None) -> str | None:
     return str(label)
 
 
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+_BESIDE_CONFIG = {"config", "out", "store", "json", "fail_if", "device", "batch_size"}
+
+
+def _repeated(config: Path, settings: Settings, context: typer.Context) -> Config:
+    """The config of an earlier run, with its gates and those given now.
+
+    Device and batch size change no number, so they may be given anew: the machine may be another.
+
+    Raises:
+        UsageError: another setting is given as well.
+    """
+    from ..config import make_config, read_config
+    from ..errors import UsageError
+
+    given = {name for name in context.params if _is_given(context, name)}
+    if other := sorted(given - _BESIDE_CONFIG):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in other)
+        raise UsageError(f"--config repeats a run as it was; leave {names} out")
+    plan = read_config(config)
+    changed: dict[str, Any] = {"fail_if": (*plan.fail_if, *settings["fail_if"])}
+    changed |= {name: settings[name] for name in given & {"device", "batch_size"}}
+    return make_config(**{**plan.model_dump(), **changed})
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _run(plan: Config, out: Path | None, store: Path | None, json: bool) -> int:
@@ -300,8 +212,11 @@ def _run(plan: Config, out: Path | None, store: Path | None, json: bool) -> int:
         share(plan, store=store)
         return ExitCode.DONE
     analysis = execute(plan, out=out, store=store)
+    results = analysis.comparison.results
     if json:
         print_json(analysis.to_dict())
     else:
-        print_summary(analysis.comparison.results, analysis.report)
-    return ExitCode.SKIPPED if analysis.comparison.results.skipped else ExitCode.DONE
+        print_summary(results, analysis.report)
+    if say_failed_gates(plan.fail_if, results, analysis.comparison.real.vocabulary.names):
+        return ExitCode.GATE
+    return ExitCode.SKIPPED if results.skipped else ExitCode.DONE

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..results import (
         CalibrationRecord,
+        ClassResult,
         ConditionResult,
         InversionRecord,
         InversionResults,
@@ -47,47 +50,39 @@ def print_json(content: object) -> None:
 
 
 def print_table(
-    rows: Sequence[Sequence[str]], header: Sequence[str], *, words: bool = False
+    rows: Sequence[Sequence[str]],
+    header: Sequence[str],
+    *,
+    words: bool = False,
+    last_words: bool = False,
 ) -> None:
     """Columns as wide as their widest cell; plain text, so that it can be piped.
 
-    All but the first column are numbers and aligned right, unless they are ``words``.
+    All but the first column are numbers and aligned right, unless they (or the last) are ``words``.
     """
     widths = [max(len(str(r[k])) for r in [header, *rows]) for k in range(len(header))]
+    left = {0, len(header) - 1} if last_words else {0}
     for row in [header, *rows]:
         cells = [
-            str(cell).ljust(w) if words or k == 0 else str(cell).rjust(w)
+            str(cell).ljust(w) if words or k in left else str(cell).rjust(w)
             for k, (cell, w) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
 
 
-def _relative(value: float | None) -> str:
-    return "new" if value is None else f"{100 * value:+.0f} %"
-
-
-def print_summary(results: Results, report: Path) -> None:
-    """The comparison in words, the twenty largest classes, and where the report is."""
+def print_summary(results: Results, report: Path, shown: int = 20) -> None:
+    """What is missing, the largest classes, the distance, cautions, and where the report is."""
     from ..report import summarise
 
     words = summarise(results)
-    for line in (words.headline, *words.details, *words.cautions):
-        print(line)
+    _print_sentence(words.headline)
     print()
-    shown = [c for c in results.classes if c.index or c.label != "-"]
-    rows = [
-        (
-            c.label,
-            f"{c.real_area:.3g} %",
-            f"{c.generated_area:.3g} %",
-            _relative(c.relative_difference),
-            f"{c.q_value:.2g}",
-            c.verdict,
-        )
-        for k, c in enumerate(shown)
-        if k < 20 or c.omitted
-    ]
-    print_table(rows, ("class", "real", "generated", "difference", "q", "verdict"))
+    _print_classes(results, shown)
+    for lines, start in ((words.details, ""), (words.cautions, "! ")):
+        if lines:
+            print()
+        for line in lines:
+            _print_sentence(line, start)
     if results.conditions:
         print()
         _print_conditions(results.conditions)
@@ -95,6 +90,92 @@ def print_summary(results: Results, report: Path) -> None:
         print()
         _print_inversions(results.inversions, results.calibrations)
     _print_end(results, report)
+
+
+def _print_sentence(text: str, start: str = "") -> None:
+    """A sentence after ``start``: broken to the width of a terminal, one line in a pipe."""
+    text = _plain(text)
+    if sys.stdout.isatty():
+        width = min(shutil.get_terminal_size().columns, 100)
+        text = textwrap.fill(
+            text,
+            max(width, 40),
+            initial_indent=start,
+            subsequent_indent=" " * len(start),
+            break_on_hyphens=False,
+        )
+    else:
+        text = start + text
+    print(text)
+
+
+def _plain(text: str) -> str:
+    """Ordinary spaces, so that ``grep`` finds what is seen."""
+    return text.replace("\u00a0", " ")
+
+
+def _print_classes(results: Results, shown: int) -> None:
+    """The largest classes, and all that are missing; what could be the segmenter's is marked."""
+    from ..report.summary import is_background
+    from ..report.wording import area, interval, probability
+
+    share = results.segmenter_share
+    flagged = {c.label for c in share.classes if c.flagged} if share else set()
+    records = [c for c in results.classes if not is_background(c)]
+    listed = [c for k, c in enumerate(records) if k < shown or c.omitted]
+    rows = [
+        [
+            _plain(cell).replace("\u2212", "-")  # a minus that programs read
+            for cell in (
+                c.label,
+                area(c.real_area),
+                area(c.generated_area),
+                "new" if c.relative_difference is None else f"{100 * c.relative_difference:+.0f} %",
+                "" if c.relative_difference is None else interval(c.ci_low, c.ci_high),
+                probability(c.q_value),
+                _verdict(c) + (" (!)" if c.label in flagged else ""),
+            )
+        ]
+        for c in listed
+    ]
+    header = ("class", "real", "generated", "difference", "95 % interval", "q", "verdict")
+    print_table(rows, header, last_words=True)
+    if len(records) > len(listed):
+        print(f"… and {len(records) - len(listed)} smaller ones in results.json")
+
+
+def _verdict(record: ClassResult) -> str:
+    if record.because != "presence":
+        return record.verdict
+    real, generated = 100 * record.real_presence, 100 * record.generated_presence
+    return f"{record.verdict}: in {real:.3g} % -> {generated:.3g} % of images"
+
+
+def say_failed_gates(gates: Sequence[str], results: Results, labels: Sequence[str]) -> bool:
+    """Every gate that fails, one line each on stderr.
+
+    Returns:
+        Whether any does.
+
+    Raises:
+        UsageError: a gate names a class that is not known; after the others are told.
+    """
+    from ..errors import UsageError
+    from ..gates import check_gates
+
+    failed, unknown = False, None
+    for gate in gates:
+        try:
+            reasons = check_gates([gate], results, labels)
+        except UsageError as error:
+            unknown = unknown or error
+            continue
+        for reason in reasons:
+            failed = True
+            print(f"gate failed: {reason}", file=sys.stderr)
+    if unknown is not None:
+        raise unknown
+    return failed
 
 
 def _print_conditions(records: Sequence[ConditionResult], shown: int = 20) -> None:

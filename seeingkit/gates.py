@@ -1,0 +1,371 @@
+"""Gates for continuous integration: conditions on ``results.json`` under which a run must fail.
+
+Guarantees: a gate is checked against the shape of the results before any work starts; a gate that
+cannot be judged (a number that this run does not define, a class that nobody knows) never passes.
+
+Two forms::
+
+    PATH OP NUMBER      fsd.bias_reduced > 5     class[traffic sign].relative_difference < -0.3
+    VERDICT: NAMES      omitted: person          reduced: door, window      omitted: *
+
+``PATH`` names a number of ``results.json`` by its keys; ``[key]`` holds keys with spaces or dots,
+and a class is found by its name (``class`` is short for ``classes``). A list counts its entries
+(``skipped > 0``), yes and no count as 1 and 0 (``resolution.mismatch == 1``), an interval's ends
+are ``[0]`` and ``[1]``, and a verdict counts its classes (``omitted > 3``). ``VERDICT`` is omitted,
+reduced or excess; ``*``, or the word alone, is any class. What is omitted is also reduced.
+Importing this never imports torch.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Union, get_args, get_origin
+
+from .errors import UnknownNameError, UsageError
+from .evidence import Record, SegmenterClass
+from .results import ClassResult, ConditionResult, Results
+
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+VERDICTS: dict[str, tuple[str, ...]] = {
+    "omitted": ("omitted",),
+    "reduced": ("reduced", "omitted"),
+    "excess": ("excess",),
+}
+"""The verdicts at which a gate of each name fails."""
+
+_NAMED: dict[type[Record], str] = {
+    ClassResult: "label",
+    SegmenterClass: "label",
+    ConditionResult: "name",
+}
+_ABSENT = ("real_area", "generated_area", "real_presence", "generated_presence")  # 0, not unknown
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_COMPARES = re.compile(
+    rf"(?P<path>\w+(?:\[.+?\](?=\s*[.\[<>=!])|\.[\w-]+)*)\s*(?P<op>>=|<=|==|!=|>|<)\s*"
+    rf"(?P<limit>{_NUMBER})"
+)
+_STEP = re.compile(r"\[(.+?)\](?=[.\[]|$)|\.?([\w-]+)")
+_FORMS = "write PATH OP NUMBER, as 'fsd.bias_reduced > 5', or VERDICT: NAME, as 'omitted: person'"
+
+
+@dataclass(frozen=True)
+class Gate(ABC):
+    """A condition under which a run fails.
+
+    Attributes:
+        text: as it was written, in one line.
+    """
+
+    text: str
+
+    @abstractmethod
+    def failure(self, results: Results, labels: Sequence[str] | None = None) -> str | None:
+        """Why the gate fails, in one line; None: it is passed (see ``check_gates``)."""
+
+    @abstractmethod
+    def names(self, labels: Sequence[str]) -> list[str]:
+        """The classes that the gate names.
+
+        Raises:
+            UnknownNameError: one that is not among the labels.
+        """
+
+
+@dataclass(frozen=True)
+class NumberGate(Gate):
+    """Fails if a number compares with a limit as said.
+
+    Attributes:
+        path: the number's keys in ``results.json``.
+        op: one of ``OPERATORS``.
+        limit: the number it is compared with.
+        label: the class whose number it is, if it is one's.
+    """
+
+    path: tuple[str, ...]
+    op: str
+    limit: float
+    label: str | None = None
+
+    def names(self, labels: Sequence[str]) -> list[str]:
+        return [] if self.label is None else [_find(self.label, labels)]
+
+    def failure(self, results: Results, labels: Sequence[str] | None = None) -> str | None:
+        self.names(_all_labels(results, labels))
+        for value, why in self._values(results):
+            if value is None:
+                path = self.text[: self.text.rindex(self.op)].rstrip()
+                return (
+                    f"{self.text}: {path} is not defined here ({why}), so the gate cannot be passed"
+                )
+            if OPERATORS[self.op](value, self.limit):
+                return f"{self.text}: it is {self._shown(value)}"
+        return None
+
+    def _shown(self, value: float) -> str:
+        """Six digits, or all of them where rounding would deny what is said."""
+        short = f"{value:.6g}"
+        return short if OPERATORS[self.op](float(short), self.limit) else repr(value)
+
+    def _values(self, results: Results) -> Iterator[tuple[float | None, str]]:
+        """The number, or None and why; several where classes of two categories share a name."""
+        if self.path[0] in VERDICTS:
+            yield float(len(_with_verdict(results, self.path[0]))), ""
+        elif self.path[0] != "classes" or self.label is None:
+            yield _value(results, results, self.path)
+        else:
+            rest = self.path[2:]
+            records = [record for record in results.classes if record.label == self.label]
+            for record in records:
+                yield _value(results, record, rest)
+            if not records:
+                yield 0.0 if rest[0] in _ABSENT else None, f"no image shows {self.label}"
+
+
+@dataclass(frozen=True)
+class VerdictGate(Gate):
+    """Fails if a class has a verdict.
+
+    Attributes:
+        verdict: one of ``VERDICTS``.
+        wanted: names of classes, by comma; ``*`` is any.
+    """
+
+    verdict: str
+    wanted: str
+
+    def names(self, labels: Sequence[str]) -> list[str]:
+        return [] if self.wanted == "*" else _split(self.wanted, labels)
+
+    def failure(self, results: Results, labels: Sequence[str] | None = None) -> str | None:
+        chosen = set(self.names(_all_labels(results, labels)))
+        found = _with_verdict(results, self.verdict, everything=bool(chosen))
+        if chosen:
+            found = [record for record in found if record.label in chosen]
+        if not found:
+            return None
+        said = [_verdict_words(record) for record in found]
+        more = f", and {len(said) - 5} more" if len(said) > 5 else ""
+        return f"{self.text}: {'; '.join(said[:5])}{more}"
+
+
+def parse_gate(text: str) -> Gate:
+    """The gate that a text describes, checked against the shape of the results.
+
+    Raises:
+        UsageError: it cannot be read, or names no number of the results.
+    """
+    line = " ".join(text.split())
+    word, colon, names = (part.strip() for part in line.partition(":"))
+    if word in VERDICTS:
+        if colon and not names.replace(",", "").strip():
+            raise UsageError(f"gate {line!r} names no class; for any class write '{word}: *'")
+        return VerdictGate(line, word, names or "*")
+    if colon and word.replace(" ", "").isalpha():
+        raise UnknownNameError("verdict", word, VERDICTS, hint=f"(gate {line!r})")
+    match = _COMPARES.fullmatch(line)
+    if match is None:
+        raise UsageError(f"gate {line!r} cannot be read; {_FORMS}")
+    if not math.isfinite(float(match["limit"])):
+        raise UsageError(f"gate {line!r}: the limit {match['limit']} is too large")
+    path = tuple(key or name for key, name in _STEP.findall(match["path"]))
+    path, label = _checked(path, line)
+    return NumberGate(line, path, match["op"], float(match["limit"]), label)
+
+
+def check_gates(
+    gates: Iterable[Gate | str], results: Results, labels: Sequence[str] | None = None
+) -> list[str]:
+    """Why each gate that fails does so.
+
+    Args:
+        gates: parsed, or as text.
+        results: of a finished comparison.
+        labels: the names that the segmenter knows (``Comparison.real.vocabulary.names``). A class
+            among them that no image shows has no verdict: it passes; its areas are 0. Without
+            them only the classes that occur are known.
+
+    Returns:
+        One line for each gate that fails, naming the value and the limit; empty: all are passed.
+
+    Raises:
+        UsageError: a gate cannot be read, or names a class that is not known.
+    """
+    parsed = [parse_gate(gate) if isinstance(gate, str) else gate for gate in gates]
+    failures = (gate.failure(results, labels) for gate in parsed)
+    return [_printable(reason) for reason in failures if reason is not None]
+
+
+def check_gate_names(gates: Iterable[Gate | str], labels: Sequence[str]) -> None:
+    """Every class that the gates name is one of the labels: as soon as these are known.
+
+    Raises:
+        UnknownNameError: names the first that is not.
+    """
+    for gate in gates:
+        (parse_gate(gate) if isinstance(gate, str) else gate).names(labels)
+
+
+# --------------------------------------------------------------------------------------- classes
+
+
+def _with_verdict(results: Results, verdict: str, *, everything: bool = False) -> list[ClassResult]:
+    """Classes with the verdict or a worse one; "no object" is no class unless it was named."""
+    from .report.summary import is_background
+
+    return [
+        record
+        for record in results.classes
+        if record.verdict in VERDICTS[verdict] and (everything or not is_background(record))
+    ]
+
+
+def _verdict_words(record: ClassResult) -> str:
+    words = f"{record.label} is {record.verdict}"
+    if record.because == "presence":
+        a, b = 100 * record.real_presence, 100 * record.generated_presence
+        words += f", in {a:.3g} % of the real and {b:.3g} % of the generated images"
+    else:
+        words += f", {record.real_area:.3g} % of the real and {record.generated_area:.3g} % "
+        words += "of the generated area"
+    return f"{words} (q = {record.q_value:.2g})"
+
+
+def _all_labels(results: Results, labels: Sequence[str] | None) -> list[str]:
+    return [*(labels or ()), *(record.label for record in results.classes)]
+
+
+def _find(name: str, labels: Sequence[str]) -> str:
+    if name not in labels:
+        raise UnknownNameError("class", name, set(labels), hint="(a gate names it)")
+    return name
+
+
+def _split(text: str, labels: Sequence[str]) -> list[str]:
+    """Names by comma; where a name has commas itself, the longest that is known."""
+    known = {", ".join(_parts(label)): label for label in labels}
+    parts = [part for part in _parts(text) if part]
+    found: list[str] = []
+    start = 0
+    while start < len(parts):
+        for end in range(len(parts), start, -1):
+            name = ", ".join(parts[start:end])
+            if name in known:
+                break
+        found.append(known[name] if name in known else _find(name, labels))
+        start = end
+    return found
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+# ----------------------------------------------------------------------------------- their values
+
+
+def _value(results: Results, found: Any, path: Sequence[str]) -> tuple[float | None, str]:
+    """Follow the keys that ``_checked`` has allowed; None with the reason where they end early."""
+    for depth, step in enumerate(path):
+        known: Iterable[str] = ()
+        if isinstance(found, Record):
+            known, found = (step,), getattr(found, step)
+        elif isinstance(found, dict):
+            known, found = found, found.get(step)
+        elif isinstance(found, tuple):
+            found = found[int(step)]
+        else:
+            named = {getattr(record, _NAMED[type(record)]): record for record in found}
+            known, found = (step,), named.get(step)
+            if found is None:
+                return None, f"{step} is not in {'.'.join(path[:depth])}"
+        if found is None:
+            if known and step not in known:
+                raise UnknownNameError("number", step, known, hint=f"in {'.'.join(path[:depth])}")
+            return None, _undefined(results, path[: depth + 1])
+    return float(len(found)) if isinstance(found, list) else float(found), ""
+
+
+def _undefined(results: Results, path: Sequence[str]) -> str:
+    """Why a number may be missing, as far as the results show it."""
+    if path[-1] == "p_value" and results.fsd.permutations == 0:
+        return "without permutations"
+    if path[-1] == "fidelity":
+        return "it needs --fidelity"
+    if path[-1] in ("relative_difference", "presence_change"):
+        return "no real image shows the class"
+    if path[-1] in Results.model_fields:
+        return f"this run has no {path[-1].replace('_', ' ')}"
+    return f"{results.n_real:,} real and {results.n_generated:,} generated images"
+
+
+# -------------------------------------------------------------------------------- their schema
+
+
+def _checked(path: tuple[str, ...], text: str) -> tuple[tuple[str, ...], str | None]:
+    """The path by the results' own keys, and the class that it names.
+
+    Raises:
+        UsageError: it leads nowhere, or not to a number.
+    """
+    if len(path) == 1 and path[0] in VERDICTS:
+        return path, None
+    found: list[str] = []
+    shape: Any = Results
+    label: str | None = None
+    for step in path:
+        shape, key = _inside(shape, step, found, text)
+        label = key if shape in (ClassResult, SegmenterClass) else label
+        found.append(key)
+    if _is_number(shape):
+        return tuple(found), label
+    fields = getattr(shape, "model_fields", {})
+    numbers = [n for n, field in fields.items() if _is_number(_without_none(field.annotation))]
+    hint = f"; name one of its numbers: {', '.join(numbers)}" if numbers else ""
+    raise UsageError(f"gate {text!r}: {'.'.join(path)} is not a number{hint}")
+
+
+def _inside(shape: Any, step: str, before: Sequence[str], text: str) -> tuple[Any, str]:
+    """The annotation of one member of a shape, without None, and its key."""
+    where = ".".join(before) or "the results"
+    kind, inner = get_origin(shape), get_args(shape)
+    if isinstance(shape, type) and issubclass(shape, Record):
+        fields = shape.model_fields
+        step = "classes" if step == "class" and "classes" in fields else step
+        if step not in fields:
+            raise UnknownNameError("number", step, fields, hint=f"in {where} (gate {text!r})")
+        return _without_none(fields[step].annotation), step
+    if kind is dict and inner[1] is not Any:
+        return inner[1], step
+    if kind is tuple and step in ("0", "1"):
+        return inner[int(step)], step
+    if kind is list and inner[0] in _NAMED:
+        return inner[0], step
+    raise UsageError(f"gate {text!r}: there is no number {step!r} in {where}")
+
+
+def _is_number(shape: Any) -> bool:
+    return get_origin(shape) is list or shape in (int, float, bool)
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(a for a in get_args(annotation) if a is not type(None))
+    return annotation
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(line.split()))
