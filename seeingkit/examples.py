@@ -17,8 +17,10 @@ from .report.galleries import (
     Gallery,
     GalleryClass,
     GalleryImage,
+    GalleryScene,
     Side,
     choose_classes,
+    choose_scenes,
     pick_examples,
 )
 from .sources.preprocess import quantise
@@ -33,7 +35,7 @@ def fill_gallery(
     *,
     seed: int = 0,
 ) -> Gallery:
-    """Examples of the classes worth a look, real beside generated."""
+    """Examples of the classes worth a look, real beside generated, and of uncovered scenes."""
     vocabulary = segmenter.vocabulary
     sides: dict[Side, tuple[Tally, ImageSource]] = {
         "real": (comparison.real, real),
@@ -53,11 +55,19 @@ def fill_gallery(
         for row in pick_examples(areas, seed=seed, side=side):
             item = tally.ids[row]
             place = places[side][item]
-            if (side, place) not in labelled:
-                labelled[side, place] = _label(source, place, segmenter)
-            picture, labels = labelled[side, place]
-            images.append(GalleryImage(item, picture, labels, float(areas[row])))
+            images.append(GalleryImage(item, *picture(side, place), float(areas[row])))
         return tuple(images)
+
+    def picture(side: Side, place: int) -> tuple[np.ndarray, np.ndarray]:
+        if (side, place) not in labelled:
+            labelled[side, place] = _label(sides[side][1], place, segmenter)
+        return labelled[side, place]
+
+    def whole(side: Side, item: str) -> GalleryImage | None:
+        place = places[side].get(item)
+        if sides[side][1].counted or place is None:
+            return None
+        return GalleryImage(item, *picture(side, place))
 
     chosen = choose_classes(comparison.results)
     numbers = {record.label: record.index for record in comparison.results.classes}
@@ -67,8 +77,16 @@ def fill_gallery(
             real_ones, generated_ones = (examples(numbers[label], side) for side in SIDES)
             classes.append(GalleryClass(label, numbers[label], real_ones, generated_ones))
             bar.advance(1)
+    scenes = tuple(
+        GalleryScene(shown, whole("generated", scene.nearest))
+        for scene in choose_scenes(comparison.results)
+        if (shown := whole("real", scene.image)) is not None
+    )
     return Gallery(
-        vocabulary.names, classes=tuple(classes), has_background=vocabulary.has_background
+        vocabulary.names,
+        classes=tuple(classes),
+        has_background=vocabulary.has_background,
+        scenes=scenes,
     )
 
 

@@ -540,7 +540,8 @@ def test_page_is_self_contained_and_escaped(page: PageReader) -> None:
             assert attributes.get(name, "#").startswith(("#", "data:image/")), (tag, attributes)
     rows = [attributes for tag, attributes in page.elements if tag == "tr"]
     assert HOSTILE in [attributes.get("data-label") for attributes in rows]
-    assert len(rows) == 1 + 1 + 1 + 37  # skipped images with heading, classes with heading
+    # Skipped images with heading, classes with heading, and the details of each class.
+    assert len(rows) == 1 + 1 + 1 + 2 * 37
 
 
 def test_policy_allows_its_own_scripts_only(page: PageReader) -> None:
@@ -800,13 +801,22 @@ def test_controls(browser: Chromium, run_dir: Path) -> None:
         "s.dispatchEvent(new Event('change', {bubbles: true})) })()"
     )
     browser.wait("document.documentElement.dataset.plotted === '30'")
-    head = "document.querySelectorAll('#table thead th')[4]"
+    head = "document.querySelector('#table th[data-key=relative]')"
     browser.evaluate(head + ".querySelector('button').click()")
     assert browser.evaluate(head + ".getAttribute('aria-sort')") == "ascending"
-    column = "[...document.querySelectorAll('#table tbody tr')].map(r => r.cells[4].dataset.v)"
+    column = (
+        "[...document.querySelectorAll('#table tr[data-label]')].map(r => r.cells[4].dataset.v)"
+    )
     values = browser.evaluate(column)
     numbers = [float(value) for value in values if value]
     assert numbers == sorted(numbers) and values[-1] == ""  # what has no value comes last
+    # Each class keeps its details behind it, closed until they are asked for.
+    after = "[...document.querySelectorAll('#table tr[data-label]')].every(r => {ok})"
+    pairs = "r.nextElementSibling.id === r.querySelector('.unfold').getAttribute('aria-controls')"
+    assert browser.evaluate(after.format(ok=pairs))
+    assert browser.evaluate(after.format(ok="r.nextElementSibling.hidden"))
+    browser.evaluate("document.querySelector('.unfold').click()")
+    assert browser.evaluate("document.querySelectorAll('#table tr.more:not([hidden])').length") == 1
     browser.evaluate("document.getElementById('theme').click()")
     assert browser.evaluate("document.documentElement.dataset.theme") == "light"
     assert browser.problems == []

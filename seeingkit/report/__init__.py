@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that opens offline, and the paper's figure as SVG and PNG.
+"""The report of a run: one HTML file that opens offline, and its figures as SVG and PNG.
 
 A report is a pure function of ``results.json``, ``manifest.json``, the ``gallery/`` folder and the
 pictures that records of inversions name, so it can be made again from the files of a run alone.
@@ -8,7 +8,15 @@ imported when a page is written.
 
 from __future__ import annotations
 
-from .galleries import Gallery, GalleryClass, GalleryImage, choose_classes, pick_examples
+from .galleries import (
+    Gallery,
+    GalleryClass,
+    GalleryImage,
+    GalleryScene,
+    choose_classes,
+    choose_scenes,
+    pick_examples,
+)
 from .losswords import summarise_inversions
 from .page import rebuild_report, write_report
 from .summary import Summary, summarise, summary_html
@@ -18,9 +26,11 @@ __all__ = [
     "Gallery",
     "GalleryClass",
     "GalleryImage",
+    "GalleryScene",
     "Section",
     "Summary",
     "choose_classes",
+    "choose_scenes",
     "pick_examples",
     "rebuild_report",
     "summarise",

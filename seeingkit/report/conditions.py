@@ -25,6 +25,7 @@ def conditions_section(results: Results) -> Section | None:
         .render(
             rows=[_row(record) for record in worst[:SHOWN]],
             against=worst[0].against,
+            intervals=any(record.fsd.ci_high is not None for record in worst),
             hidden=max(0, len(worst) - SHOWN),
         )
     )

@@ -18,11 +18,6 @@ from .losses import MethodRow
 if TYPE_CHECKING:
     import altair as alt
 
-DARK_COLOURS: Mapping[str, str] = {
-    "paper": "#14171a", "ink": "#e6e9ed", "muted": "#a4adb7", "grid": "#2a2f35",
-    "generated": "#82b6f7", "omitted": "#f0703a",
-}  # fmt: skip
-"""Those of the page's dark theme."""
 SERIES = ("photos", "the generator's own images")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..results import ClassResult, Results
-from .summary import is_background
+from .summary import is_background, verdict_words
 from .wording import area, change, interval, probability, share
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def _row(record: ClassResult, *, unique: bool) -> dict[str, Any]:
         "text_presence": f"{share(record.real_presence)} → {share(record.generated_presence)}",
         "text_p": probability(record.p_value),
         "text_q": probability(record.q_value),
+        "text_verdict": verdict_words(record),
     }
 
 
@@ -206,7 +207,7 @@ def _tooltips(alt: Any) -> list[Any]:
         "label": "class", "category": "category", "text_real": "real area",
         "text_generated": "generated area", "text_relative": "relative difference",
         "text_interval": "95 % interval", "text_presence": "images with it, real → generated",
-        "text_p": "p", "text_q": "q (false discovery)", "verdict": "verdict",
+        "text_p": "p", "text_q": "q (false discovery)", "text_verdict": "verdict",
     }  # fmt: skip
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in fields.items()]
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError, UsageError
+from ..evidence import UncoveredImage
 from ..results import Results
 from .figure import LABELS, in_figure
 
@@ -26,6 +27,8 @@ SIDES: tuple[Side, Side] = ("real", "generated")
 FOLDER = "gallery"
 CLASSES = 8
 EXAMPLES = 12
+SCENES = 12
+"""At most so many of the least covered real images are shown as pictures."""
 _SCHEMA = 1
 
 
@@ -38,13 +41,13 @@ class GalleryImage:
         image: (H, W, 3) uint8 RGB.
         labels: (h, w) uint8 or uint16, the number of the label of each pixel; its size may differ
             from the image's, but covers the same field.
-        area: share of the class that it is an example of, in percent.
+        area: share of the class that it is an example of, in percent; 0 for a whole scene.
     """
 
     id: str
     image: NDArray[np.uint8]
     labels: NDArray[Any]
-    area: float
+    area: float = 0.0
 
     def __post_init__(self) -> None:
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
@@ -76,6 +79,21 @@ class GalleryClass:
 
 
 @dataclass(frozen=True, eq=False)
+class GalleryScene:
+    """A real image that no generated one is near, and the nearest of these if it can be shown."""
+
+    real: GalleryImage
+    nearest: GalleryImage | None = None
+
+    @property
+    def images(self) -> tuple[tuple[Side, GalleryImage], ...]:
+        """One or two images with their side."""
+        if self.nearest is None:
+            return (("real", self.real),)
+        return (("real", self.real), ("generated", self.nearest))
+
+
+@dataclass(frozen=True, eq=False)
 class Gallery:
     """Example images of some classes, and the vocabulary that their labels count in.
 
@@ -84,12 +102,14 @@ class Gallery:
         colours: one RGB triple in 0..255 per label; empty = colours are made up.
         classes: what is shown, in this order.
         has_background: whether label 0 is "no object" and stays transparent in overlays.
+        scenes: the least covered real images, in the order of the results.
     """
 
     names: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...] = ()
     classes: tuple[GalleryClass, ...] = ()
     has_background: bool = True
+    scenes: tuple[GalleryScene, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.colours:
@@ -103,6 +123,13 @@ class Gallery:
             if highest >= len(self.names):
                 raise UsageError(
                     f"gallery of {shown.label!r} uses label number {highest}, "
+                    f"but the vocabulary has {len(self.names)}"
+                )
+        for scene in self.scenes:
+            highest = max(int(item.labels.max()) for _, item in scene.images)
+            if highest >= len(self.names):
+                raise UsageError(
+                    f"gallery of scene {scene.real.id!r} uses label number {highest}, "
                     f"but the vocabulary has {len(self.names)}"
                 )
 
@@ -120,12 +147,19 @@ class Gallery:
                     arrays[f"{c}.{side}.{k}.image"] = item.image
                     arrays[f"{c}.{side}.{k}.labels"] = item.labels
             classes.append(record)
+        scenes = []
+        for k, scene in enumerate(self.scenes):
+            scenes.append({side: {"id": item.id} for side, item in scene.images})
+            for side, item in scene.images:
+                arrays[f"scene.{k}.{side}.image"] = item.image
+                arrays[f"scene.{k}.{side}.labels"] = item.labels
         document = {
             "schema_version": _SCHEMA,
             "names": list(self.names),
             "colours": [list(colour) for colour in self.colours],
             "has_background": self.has_background,
             "classes": classes,
+            "scenes": scenes,
         }
         partial = folder / f"images.npz.{os.getpid()}.part"
         with partial.open("wb") as file:
@@ -174,9 +208,24 @@ class Gallery:
                     )
                     for c, record in enumerate(document["classes"])
                 )
+                scenes = tuple(
+                    GalleryScene(
+                        *(
+                            GalleryImage(
+                                str(record[side]["id"]),
+                                arrays[f"scene.{k}.{side}.image"],
+                                arrays[f"scene.{k}.{side}.labels"],
+                            )
+                            for side in SIDES
+                            if side in record or side == "real"
+                        )
+                    )
+                    for k, record in enumerate(document.get("scenes", ()))
+                )
             colours = tuple((int(r), int(g), int(b)) for r, g, b in document["colours"])
             names = tuple(str(name) for name in document["names"])
-            return Gallery(names, colours, classes, bool(document["has_background"]))
+            background = bool(document["has_background"])
+            return Gallery(names, colours, classes, background, scenes)
         except RunError:
             raise
         except FileNotFoundError as error:
@@ -218,6 +267,11 @@ def choose_classes(results: Results, limit: int = CLASSES) -> list[str]:
         largest = sorted(shown, key=lambda record: -record.real_area)[:LABELS]
         lost = sorted(largest, key=lambda record: -abs(record.relative_difference or 0.0))
     return [record.label for record in lost[:limit]]
+
+
+def choose_scenes(results: Results, limit: int = SCENES) -> list[UncoveredImage]:
+    """The real images worth a look because no generated one is near: least covered first."""
+    return results.scenes.least_covered[:limit] if results.scenes is not None else []
 
 
 def pick_examples(

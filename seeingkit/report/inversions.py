@@ -6,11 +6,9 @@ read from the run directory alone. Names of classes and photos are escaped by th
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import RunError
 from ..results import (
@@ -20,8 +18,8 @@ from ..results import (
     InversionSettings,
     Results,
 )
-from .depthfigure import DARK_COLOURS, depth_rows, depth_svg, write_depth_figure
-from .figure import PRINT_COLOURS, Layout
+from .depthfigure import depth_rows, depth_svg, write_depth_figure
+from .figurethemes import themed_figures
 from .inversion_pictures import Card, encode_cards
 from .losses import (
     MethodRow,
@@ -148,7 +146,7 @@ class Inversions:
             rows=self.rows,
             first=self.first,
             sweep=self.sweep,
-            figures=_depth_figures(depth) if depth else {},
+            figures=themed_figures(lambda layout: depth_svg(depth, layout=layout)) if depth else {},
             calibrations=self.calibrations,
             names={key_of(c): key_name(key_of(c)) for c in self.calibrations},
             key_of=key_of,
@@ -158,16 +156,3 @@ class Inversions:
             definitions=DEFINITIONS,
         )  # fmt: skip
         return Section("inversion", "Inversion", Markup(body))
-
-
-def _depth_figures(rows: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """The figure as data URIs, by theme and layout."""
-    layouts: tuple[Layout, Layout] = ("wide", "narrow")
-    return {
-        theme: {layout: _data_uri(depth_svg(rows, colours, layout)) for layout in layouts}
-        for theme, colours in (("light", PRINT_COLOURS), ("dark", DARK_COLOURS))
-    }
-
-
-def _data_uri(svg: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..results import InversionResults, Manifest, ModelRecord, Results, SourceRecord
-from .wording import duration, plain_text
+from .cautions import against
+from .wording import count, duration, number, plain_text, probability
 
 Group = tuple[str, list[tuple[str, str]]]
 
@@ -36,12 +37,27 @@ def method_card(results: Results | InversionResults, manifest: Manifest) -> list
 
 def _statistics(results: Results) -> list[tuple[str, str]]:
     fsd = results.fsd
-    return [
+    entries = [
         ("false discovery rate", f"{results.level:g}"),
         ("permutations", f"{fsd.permutations:,}"),
         ("floor measured on halves of", plain_text(fsd.floor_halves)),
-        *((f"preset: {key}", plain_text(value)) for key, value in results.preset.items()),
     ]
+    if fsd.ci_high is not None:
+        entries.append(("interval of the FSD", f"{fsd.confidence:g}"))
+    if fsd.standard_error is not None:
+        entries.append(("its standard error", f"{number(fsd.standard_error)} percent²"))
+    if results.power is not None:
+        entries.append(("classes tested", f"{results.power.classes_tested:,}"))
+        entries.append(("p needed by one class alone", probability(results.power.threshold)))
+    if results.pairs is not None:
+        entries.append(("pairs tested", f"{results.pairs.tested:,}"))
+    if results.scenes is not None:
+        entries.append(("neighbours of a scene", f"{results.scenes.k:,}"))
+    if results.segmenter_share is not None:
+        check = results.segmenter_share
+        entries.append(("segmenter checked", f"{against(results)}, {count(check.images, 'image')}"))
+    preset = [(f"preset: {key}", plain_text(value)) for key, value in results.preset.items()]
+    return entries + preset
 
 
 def _source(source: SourceRecord, used: int) -> list[tuple[str, str]]:

@@ -37,6 +37,18 @@
   });
   dark.addEventListener("change", () => { applyTheme(); if (chart) draw(); });
   applyTheme();
+  // A link to a folded section opens it, and what is printed is whole.
+  const folds = [...document.querySelectorAll("details.fold")];
+  const reveal = () => {
+    const target = location.hash.length > 1 ? $(location.hash.slice(1)) : null;
+    const fold = target && target.querySelector(":scope > details.fold");
+    if (fold) fold.open = true;
+  };
+  window.addEventListener("hashchange", reveal);
+  document.addEventListener("click", (event) => { if (event.target.closest("a[href^='#']")) setTimeout(reveal); });
+  window.addEventListener("beforeprint", () => { for (const fold of folds) fold.open = true; });
+  if (query.get("unfold") === "all") for (const fold of folds) fold.open = true;
+  reveal();
   for (const form of document.forms) form.addEventListener("submit", (event) => event.preventDefault());
   if (!chart) {
     window.addEventListener("load", measure);
@@ -148,36 +160,54 @@
   const table = $("table");
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
+  const column = (key) => heads.findIndex((head) => head.dataset.key === key);
+  const rows = [...body.rows].filter((row) => !row.classList.contains("more"));
+  const details = new Map(rows.map((row) => [row, row.nextElementSibling]));
+  const opener = (row) => row.querySelector(".unfold");
+  const isOpen = (row) => opener(row).getAttribute("aria-expanded") === "true";
+  const unfold = (row, open) => {
+    opener(row).setAttribute("aria-expanded", String(open));
+    details.get(row).hidden = row.hidden || !open;
+  };
+  for (const row of rows) {
+    opener(row).addEventListener("click", () => unfold(row, !isOpen(row)));
+  }
   function filterTable() {
     let shown = 0;
-    for (const row of body.rows) {
+    for (const row of rows) {
       row.hidden = !matches(row.dataset.label, row.dataset.category, row.dataset.omitted === "1");
+      unfold(row, isOpen(row));
       if (!row.hidden) shown += 1;
     }
-    $("listed").textContent = `${shown} of ${body.rows.length} classes.`;
+    $("listed").textContent = `${shown} of ${rows.length} classes.`;
     root.dataset.listed = shown;
   }
-  function sortTable(column, descending) {
-    const numeric = heads[column].classList.contains("number");
+  function sortTable(key, descending) {
+    const place = column(key);
+    const numeric = heads[place].classList.contains("number");
     const value = (row) => {
-      const text = row.cells[column].dataset.v;
+      const text = row.cells[place].dataset.v;
       return numeric ? (text === "" ? null : Number(text)) : text;
     };
-    const rows = [...body.rows].sort((a, b) => {
+    rows.sort((a, b) => {
       const x = value(a), y = value(b);
       if (x === null || y === null) return (x === null) - (y === null);
       const order = numeric ? x - y : x.localeCompare(y);
       return descending ? -order : order;
     });
-    body.append(...rows);
+    body.append(...rows.flatMap((row) => [row, details.get(row)]));
     for (const head of heads) head.removeAttribute("aria-sort");
-    heads[column].setAttribute("aria-sort", descending ? "descending" : "ascending");
+    heads[place].setAttribute("aria-sort", descending ? "descending" : "ascending");
   }
-  heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
-    const now = head.getAttribute("aria-sort");
-    sortTable(column, now ? now === "ascending" : column === 2 || column === 3);
-  }));
-  const COLUMNS = { area: [2, true], relative: [4, false], q: [9, false], name: [0, false] };
+  for (const head of heads) {
+    head.firstElementChild.addEventListener("click", () => {
+      const now = head.getAttribute("aria-sort");
+      const key = head.dataset.key;
+      sortTable(key, now ? now === "ascending" : key === "real" || key === "generated");
+    });
+  }
+  if (query.get("unfold") === "all") for (const row of rows) unfold(row, true);
+  const COLUMNS = { area: ["real", true], relative: ["relative", false], q: ["q", false], name: ["label", false] };
 
   function update() {
     filterTable();

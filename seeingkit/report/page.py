@@ -25,15 +25,29 @@ from ..results import (
     Manifest,
     Results,
 )
+from .cautions import skipped_sides
+from .classrows import class_rows
 from .conditions import conditions_section
+from .contributions import write_contribution_figure
+from .definitions import definitions
+from .evidence import evidence_sections, fidelity_section
 from .figure import LABELS, build_chart, figure_rows, write_figures
+from .figurethemes import svg_uri
 from .galleries import FOLDER, Gallery, Side
 from .inversion_pictures import Card
 from .inversions import Inversions
 from .losswords import InversionSummary
 from .methodcard import method_card
-from .pictures import BUDGET, LEVELS, Picture, encode_at, weight
-from .summary import is_background, judged, skipped_sides, summarise
+from .pictures import (
+    BUDGET,
+    LEVELS,
+    Picture,
+    ScenePictures,
+    encode_at,
+    encode_scenes,
+    weight,
+)
+from .summary import judged, summarise
 from .templates import FOLDER as TEMPLATES
 from .templates import Section, environment
 from .wording import area, count, listing
@@ -41,29 +55,6 @@ from .wording import area, count, listing
 PAGE = "report.html"
 SKIPPED_SHOWN = 200
 _Model = TypeVar("_Model", Results, InversionResults, Manifest)
-
-DEFINITIONS: tuple[tuple[str, str, str], ...] = (
-    ("area", "pixels with the label ÷ all pixels of an image, averaged over the images of a side, "
-     "in percent", "Bau et al. 2019"),
-    ("relative difference", "(generated area − real area) ÷ real area", "Bau et al. 2019, fsd.py"),
-    ("95 % interval", "Fieller's interval for a ratio of two independent means; never below −100 %",
-     "Fieller 1954"),
-    ("presence", "share of the images with at least one pixel of the label", ""),
-    ("p", "two-sided p-value of Welch's test that the mean areas are equal", "Welch 1947"),
-    ("q", "p-value adjusted for the number of labels looked at: among labels with q at or below "
-     "the level, at most that share are false finds on average", "Benjamini and Hochberg 1995"),
-    ("omitted", "q at or below the level, and at least half of the real area gone", ""),
-    ("reduced, excess", "q at or below the level with less than half of the area gone, or with "
-     "more area than in the real images", ""),
-    ("FSD", "Fréchet Segmentation Distance: squared distance between the mean areas of all labels, "
-     "plus tr(S + T − 2 (S T)^½) of their covariances S and T, in percent²", "Bau et al. 2019"),
-    ("floor", "FSD that two disjoint samples of the real images would give at these sizes", ""),
-    ("bias-reduced FSD", "half-sample Richardson extrapolation, 2 × FSD(n) − mean FSD(n/2); may be "
-     "slightly negative", "Richardson 1911"),
-    ("permutation p", "share of random divisions of all images into two sides whose FSD is at "
-     "least the observed one, the observed one counted in", "Phipson and Smyth 2010"),
-)  # fmt: skip
-
 
 Shown = list[dict[Side, tuple[Picture, ...]]]
 """The pictures of a gallery: of each class and side."""
@@ -79,8 +70,8 @@ def write_report(
 ) -> Path:
     """Write ``report.html`` and ``figures/`` into a run.
 
-    Figures are ``classes.svg`` and ``.png`` of a comparison, and ``inversion-depth.svg`` and
-    ``.png`` of inversions at several cuts.
+    Figures are ``classes`` and ``fsd-contributions`` of a comparison, and ``inversion-depth`` of
+    inversions at several cuts, each as ``.svg`` and ``.png``.
 
     Args:
         run_dir: an existing run directory; pictures of inversions are read from it.
@@ -102,6 +93,7 @@ def write_report(
         if isinstance(results, Results):
             path, _ = write_figures(results, run_dir / "figures")
             svg = path.read_text(encoding="utf-8")
+            write_contribution_figure(results, run_dir / "figures")
         inversions = Inversions.of(results, run_dir)
         if inversions is not None:
             inversions.write_figures(run_dir / "figures")
@@ -185,15 +177,15 @@ def render_page(
     from markupsafe import Markup
 
     inversions = Inversions.of(results, run_dir)
-    pictures, cards = _encode(gallery, inversions)
+    pictures, scenes, cards = _encode(gallery, inversions)
     script, style = _text("page.js", "script"), _text("style.css", "style")
     if inversions is not None:
         script += _text("inversions.js", "script")
         style += _text("inversions.css", "style")
         sections = [*sections, inversions.method()]
-    by_class = conditions_section(results) if isinstance(results, Results) else None
-    if by_class is not None:
-        sections = [by_class, *sections]
+    if isinstance(results, Results):
+        others = filter(None, (conditions_section(results), fidelity_section(results)))
+        sections = [*evidence_sections(results, scenes), *others, *sections]
     vega = _inline(_vega(), "script") if isinstance(results, Results) else ""
     values: dict[str, Any] = {
         "policy": _policy(*filter(None, (vega, script))),
@@ -215,8 +207,9 @@ def render_page(
         return environment().get_template("inversion_page.html.j2").render(values)
     rows = figure_rows(results)
     galleries, legends = _galleries(gallery, pictures, results)
+    legends |= _scene_legends(scenes)
     data = {"rows": rows, "specs": _specs(), "limit": LABELS, "legends": legends}
-    classes = [record for record in results.classes if not is_background(record)]
+    classes = class_rows(results)
     summary = summarise(results)
     values |= {
         "headline": summary.headline,
@@ -225,31 +218,37 @@ def render_page(
         "sections": sections,
         "vanishes": inversions.gallery(cards) if inversions and cards else None,
         "data": Markup(_json(data)),
-        "svg": f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}",
+        "svg": svg_uri(svg),
         "rows": rows,
         "limit": LABELS,
         "classes": classes,
+        "flagged": any(row.flag for row in classes),
         "omitted": sum(record.omitted for record in judged(results)),
         "seen": sum(record.real_area > 0 for record in judged(results)),
-        "materials": sum(record.category == "material" for record in classes),
+        "materials": sum(row.record.category == "material" for row in classes),
         "unseen": sum(record.real_area == 0 for record in judged(results)),
-        "categories": sorted({record.category for record in classes}),
+        "categories": sorted({row.record.category for row in classes}),
         "galleries": galleries,
-        "definitions": DEFINITIONS,
+        "definitions": definitions(results),
     }
     return environment().get_template("comparison.html.j2").render(values)
 
 
-def _encode(gallery: Gallery | None, inversions: Inversions | None) -> tuple[Shown, list[Card]]:
+def _encode(
+    gallery: Gallery | None, inversions: Inversions | None
+) -> tuple[Shown, list[ScenePictures], list[Card]]:
     """All pictures of the page, in as much detail as its budget allows."""
     shown: Shown = []
+    scenes: list[ScenePictures] = []
     cards: list[Card] = []
     for level in LEVELS:
-        shown = encode_at(gallery, level) if gallery is not None else []
+        if gallery is not None:
+            shown, scenes = encode_at(gallery, level), encode_scenes(gallery, level)
         cards = inversions.cards(level) if inversions is not None else []
-        if weight(shown) + sum(card.weight for card in cards) <= BUDGET:
+        whole = weight(shown) + sum(entry.weight for entry in scenes)
+        if whole + sum(card.weight for card in cards) <= BUDGET:
             break
-    return shown, cards
+    return shown, scenes, cards
 
 
 def _inversion_findings(results: InversionResults, inversions: Inversions | None) -> dict[str, Any]:
@@ -274,23 +273,34 @@ def _inversion_findings(results: InversionResults, inversions: Inversions | None
     }
 
 
+Legends = dict[str, list[tuple[str, str, str]]]
+"""Label, colour and area of what is in a picture, by the key of the picture."""
+
+
+def _legend(picture: Picture) -> list[tuple[str, str, str]]:
+    return [(name, colour, area(percent)) for name, colour, percent in picture.legend]
+
+
+def _scene_legends(scenes: Sequence[ScenePictures]) -> Legends:
+    sides = [(entry, "real", entry.real) for entry in scenes]
+    sides += [(entry, "generated", entry.nearest) for entry in scenes if entry.nearest]
+    return {f"{entry.key}.{side}": _legend(picture) for entry, side, picture in sides}
+
+
 def _galleries(
     gallery: Gallery | None, pictures: Shown, results: Results
-) -> tuple[list[dict[str, Any]], dict[str, list[tuple[str, str, str]]]]:
+) -> tuple[list[dict[str, Any]], Legends]:
     """What the template shows of each class, and the legend of each picture by its key."""
     if gallery is None:
         return [], {}
     records = {record.index: record for record in results.classes}
     shown: list[dict[str, Any]] = []
-    legends: dict[str, list[tuple[str, str, str]]] = {}
+    legends: Legends = {}
     for c, (entry, sides) in enumerate(zip(gallery.classes, pictures, strict=True)):
         keyed = {}
         for side, row in sides.items():
             keyed[side] = [(f"{c}.{side}.{k}", picture) for k, picture in enumerate(row)]
-            for key, picture in keyed[side]:
-                legends[key] = [
-                    (name, colour, area(percent)) for name, colour, percent in picture.legend
-                ]
+            legends |= {key: _legend(picture) for key, picture in keyed[side]}
         shown.append({"label": entry.label, "record": records.get(entry.index), "sides": keyed})
     return shown, legends
 

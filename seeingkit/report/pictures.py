@@ -57,7 +57,8 @@ class Picture:
     """One example as the page shows it.
 
     Attributes:
-        photo, overlay, only: data URIs of the image, all labels, and the class alone.
+        photo, overlay, only: data URIs of the image, all labels, and the class alone (empty for a
+            whole scene).
         width, height: of the original image in pixels.
         pixelated: whether enlarging should keep pixels square.
         legend: (name, CSS colour, percent of the image) of the labels in it, largest first.
@@ -72,6 +73,36 @@ class Picture:
     height: int
     pixelated: bool
     legend: tuple[tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True)
+class ScenePictures:
+    """A real scene and the generated image nearest to it, as the page shows them.
+
+    Attributes:
+        key: prefix of the keys of both pictures, unique in the page.
+    """
+
+    key: str
+    real: Picture
+    nearest: Picture | None
+
+    @property
+    def weight(self) -> int:
+        """Bytes that the pictures take as text."""
+        return sum(len(p.photo) + len(p.overlay) for p in (self.real, self.nearest) if p)
+
+
+def encode_scenes(gallery: Gallery, level: Level) -> list[ScenePictures]:
+    """The least covered scenes at one level of detail."""
+    return [
+        ScenePictures(
+            f"scene.{k}",
+            _picture(scene.real, None, gallery, level),
+            None if scene.nearest is None else _picture(scene.nearest, None, gallery, level),
+        )
+        for k, scene in enumerate(gallery.scenes)
+    ]
 
 
 def encode_gallery(gallery: Gallery, budget: int = BUDGET) -> list[dict[Side, tuple[Picture, ...]]]:
@@ -105,15 +136,18 @@ def weight(pictures: list[dict[Side, tuple[Picture, ...]]]) -> int:
     )
 
 
-def _picture(item: GalleryImage, index: int, gallery: Gallery, level: Level) -> Picture:
+def _picture(item: GalleryImage, index: int | None, gallery: Gallery, level: Level) -> Picture:
     height, width = item.image.shape[:2]
     labels = nearest(item.labels, min(level.size, MAP_SIZE))
+    only = ""
+    if index is not None:
+        only = indexed_uri((labels == index).astype(np.uint8), [(0, 0, 0), ONLY_COLOUR])
     return Picture(
         id=item.id,
         area=item.area,
         photo=photo_uri(item.image, level),
         overlay=label_map_uri(labels, gallery),
-        only=indexed_uri((labels == index).astype(np.uint8), [(0, 0, 0), ONLY_COLOUR]),
+        only=only,
         width=width,
         height=height,
         pixelated=max(width, height) <= EXACT_UP_TO,

@@ -7,19 +7,27 @@ come from outside and are never treated as markup.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..results import ClassResult, Results, SkippedItem
-from .wording import NBSP, area, change, count, interval, listing, number, probability
+from ..results import ClassResult, Results
+from .cautions import FEW_IMAGES, cautions, power_sentence, sides
+from .wording import (
+    NBSP,
+    area,
+    between,
+    change,
+    count,
+    interval,
+    listing,
+    number,
+    probability,
+    share,
+)
 
 BACKGROUND_NAMES = frozenset(
     {"", "-", "background", "bg", "nothing", "none", "unlabeled", "unlabelled", "void", "ignore"}
 )
-FEW_IMAGES = 100
-"""Below this many images a side, only large losses are visible."""
-FEW_FOR_FSD = 5000
-"""Below this many images a side, a good generator's FSD is mostly sampling noise."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,8 @@ def summarise(results: Results) -> Summary:
     classes = judged(results)
     return Summary(
         headline=_headline(results, classes),
-        details=(*_other_changes(classes), _distance(results)),
-        cautions=tuple(dict.fromkeys([*_cautions(results), *results.warnings])),
+        details=(*_other_changes(classes), _distance(results), *_power(results)),
+        cautions=tuple(dict.fromkeys([*cautions(results, classes), *results.warnings])),
     )
 
 
@@ -75,11 +83,26 @@ def _findings(records: list[ClassResult]) -> str:
     """Names with change and interval; what the interval is, is said once."""
     texts: list[str] = []
     for record in records:
+        what = change(record.relative_difference)
         bounds = interval(record.ci_low, record.ci_high)
+        if record.because == "presence" and record.presence_change is not None:
+            now, before = share(record.generated_presence), share(record.real_presence)
+            what = f"in {now} instead of {before} of the images, {change(record.presence_change)}"
+            bounds = interval(*(record.presence_ci or (None, None)))
         if not texts:
             bounds = f"95{NBSP}% interval {bounds}"
-        texts.append(f"{record.label} ({change(record.relative_difference)}, {bounds})")
+        texts.append(f"{record.label} ({what}, {bounds})")
     return listing(texts, limit=6)
+
+
+def tested_presence(results: Results) -> bool:
+    """Whether the verdicts rest on presence too; those of older runs rest on area alone."""
+    return any(record.p_presence is not None for record in results.classes)
+
+
+def verdict_words(record: ClassResult) -> str:
+    """``omitted``, ``omitted, by presence``, ``no evidence``."""
+    return record.verdict + (", by presence" if record.because == "presence" else "")
 
 
 def _headline(results: Results, classes: list[ClassResult]) -> str:
@@ -92,15 +115,19 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
             "so nothing can be said of what is missing."
         )
     level = f"false discovery rate of {100 * results.level:g}{NBSP}%"
+    half = "half of its area" + (" or of its images" if tested_presence(results) else "")
     if not omitted:
+        nothing = "Nothing is found to be left out"
+        if results.power and min(results.n_real, results.n_generated) < FEW_IMAGES:
+            nothing += f", and with {sides(results)} little could be"
         if len(shown) == 1:
             return (
-                f"Nothing is found to be left out: the one class that the real images show, "
-                f"{shown[0].label}, has not lost half of its area at a {level}."
+                f"{nothing}: the one class that the real images show, "
+                f"{shown[0].label}, has not lost {half} at a {level}."
             )
         return (
-            f"Nothing is found to be left out: of the {len(shown):,} classes that the real images "
-            f"show, none has lost at least half of its area at a {level}."
+            f"{nothing}: of the {len(shown):,} classes that the real images "
+            f"show, none has lost at least {half} at a {level}."
         )
     findings = _findings(omitted)
     if len(shown) == 1:
@@ -114,8 +141,13 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
 
 
 def _other_changes(classes: list[ClassResult]) -> Iterable[str]:
+    def moved(record: ClassResult) -> str:
+        if record.because == "presence" and record.presence_change is not None:
+            return f"{change(record.presence_change)} in presence"
+        return change(record.relative_difference)
+
     def named(records: list[ClassResult]) -> str:
-        return listing([f"{r.label} ({change(r.relative_difference)})" for r in records], limit=6)
+        return listing([f"{r.label} ({moved(r)})" for r in records], limit=6)
 
     reduced = [r for r in classes if r.verdict == "reduced"]
     excess = [r for r in classes if r.verdict == "excess" and r.relative_difference is not None]
@@ -127,8 +159,12 @@ def _other_changes(classes: list[ClassResult]) -> Iterable[str]:
             start = f"{'A' if further else 'One'}{further} class is"
         yield f"{start} reduced, by less than half: {named(reduced)}."
     if excess:
-        start = "One class takes" if len(excess) == 1 else f"{len(excess):,} classes take"
-        yield f"{start} more room than in the real images: {named(excess)}."
+        often = any(r.because == "presence" for r in excess)
+        more = "more room or are in more images" if often else "more room"
+        start = f"{len(excess):,} classes take"
+        if len(excess) == 1:
+            start, more = ("One class is", "in more images") if often else ("One class takes", more)
+        yield f"{start} {more} than in the real images: {named(excess)}."
     if new:
         start = (
             "One class that no real image has is"
@@ -156,71 +192,22 @@ def _distance(results: Results) -> str:
         if fsd.permutations and fsd.p_value <= 1.000001 / (fsd.permutations + 1):
             times = count(fsd.permutations, "permutation")
             text += f", the smallest that {times} can give"
+    bounds = ""
+    if fsd.ci_low is not None or fsd.ci_high is not None:
+        sure = f"{100 * fsd.confidence:g}{NBSP}% interval"
+        bounds = f"{sure} {between((fsd.ci_low, fsd.ci_high))}"
     if fsd.bias_reduced is not None:
         text += f"; with the sampling bias reduced, {number(fsd.bias_reduced)}"
+        text += f" ({bounds})" if bounds else ""
+    elif bounds:
+        text += f"; without its sampling bias the distance has the {bounds}"
     return text + "."
 
 
-def _sides(results: Results) -> str:
-    n, m = results.n_real, results.n_generated
-    if n == m:
-        return f"{count(n, 'image')} per side"
-    return f"{n:,} real and {m:,} generated {'image' if m == 1 else 'images'}"
-
-
-def _cautions(results: Results) -> Iterable[str]:
-    fsd = results.fsd
-    n = min(results.n_real, results.n_generated)
-    if n < FEW_IMAGES:
-        yield (
-            f"With {_sides(results)} only large losses can be seen: "
-            "a class that is not named here may still be missing."
-        )
-    if fsd.floor is not None and fsd.value > 0 and fsd.floor >= fsd.value:
-        yield (
-            f"The FSD of {number(fsd.value)} is no larger than its floor of {number(fsd.floor)}: "
-            "two samples of the real images lie as far apart."
-        )
-    elif fsd.floor is not None and fsd.floor > 0.5 * fsd.value:
-        yield (
-            f"More than half of the FSD ({number(fsd.floor)} of {number(fsd.value)}) is what two "
-            "samples of the real images give at this size: the value says more of the sample "
-            "size than of the generator."
-        )
-    elif fsd.floor is None:
-        yield (
-            "The floor of the FSD is not known here: without it the value cannot be told "
-            "apart from sampling noise."
-        )
-    if FEW_IMAGES <= n < FEW_FOR_FSD:
-        yield (
-            f"With {_sides(results)} the FSD is biased upwards; compare it only with values at "
-            "the same number of images, with the same segmenter and the same preset."
-        )
-    if fsd.p_value is not None and fsd.p_value > results.level:
-        yield (
-            f"The permutation test (p = {probability(fsd.p_value)}) does not tell the generated "
-            "images from the real ones by their class areas as a whole."
-        )
-    if results.skipped:
-        sides = skipped_sides(results.skipped)
-        were = "was" if len(results.skipped) == 1 else "were"
-        yield (
-            f"{count(len(results.skipped), 'image')} could not be used and {were} skipped "
-            f"({listing(sides)})."
-        )
-
-
-def skipped_sides(skipped: Sequence[SkippedItem]) -> list[str]:
-    """``2 real``, ``1 photo to invert``, …: how many images of each side were skipped."""
-    names = {
-        "real": ("real", "real"),
-        "generated": ("generated", "generated"),
-        "photo": ("photo to invert", "photos to invert"),
-        "own": ("own image to invert", "own images to invert"),
-    }
-    numbers = {side: sum(item.source == side for item in skipped) for side in names}
-    return [count(n, *names[side]) for side, n in numbers.items() if n]
+def _power(results: Results) -> Iterable[str]:
+    sentence = power_sentence(results)
+    if sentence and min(results.n_real, results.n_generated) >= FEW_IMAGES:
+        yield sentence
 
 
 def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> str:
@@ -241,11 +228,13 @@ def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> s
     parts.append(f"<p><strong>{html.escape(words.headline)}</strong></p>")
     parts += [f"<p>{html.escape(line)}</p>" for line in (*words.details, *words.cautions)]
     heads = ["class", "real area", "generated area", "relative difference", "95 % interval"]
-    heads += ["q", "verdict"]
+    heads += ["images, real → generated", "q", "verdict"]
     parts.append("<table><thead><tr>" + "".join(f"<th>{h}</th>" for h in heads) + "</tr></thead>")
     for r in ranked[:rows]:
         cells = [r.label, area(r.real_area), area(r.generated_area), change(r.relative_difference)]
-        cells += [interval(r.ci_low, r.ci_high), probability(r.q_value), r.verdict]
+        cells += [interval(r.ci_low, r.ci_high)]
+        cells += [f"{share(r.real_presence)} → {share(r.generated_presence)}"]
+        cells += [probability(r.q_value), verdict_words(r)]
         parts.append("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>")
     parts.append("</table>")
     if len(ranked) > rows:

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 from .losswords import calibration_note, decibels, loss, plain, seconds, verdict
 from .wording import (
     area,
+    at_least,
+    between,
     change,
     count,
     interval,
+    level,
+    listing,
     number,
+    ordinal,
     plain_text,
     probability,
     share,
@@ -33,11 +38,17 @@ class Section:
         id: anchor of the section.
         title: its heading, plain text.
         body: safe markup; whoever makes it escapes the names in it.
+        link: what the list of sections calls it; empty = its title.
+        answer: what the section says in one sentence, shown also when it is folded; plain text.
+        folded: whether it is folded at first; None = it cannot be folded.
     """
 
     id: str
     title: str
     body: Markup
+    link: str = ""
+    answer: str = ""
+    folded: bool | None = None
 
 
 def environment() -> jinja2.Environment:
@@ -55,6 +66,7 @@ def environment() -> jinja2.Environment:
         area=area, change=change, number=number, probability=probability, share=share,
         exact=repr, decibels=decibels, plain=plain, loss=loss, seconds=seconds,
         calibration_note=calibration_note, loss_verdict=verdict, text=plain_text,
+        listing=listing, at_least=at_least, level=level, ordinal=ordinal,
     )  # fmt: skip
-    made.globals.update(interval=interval, count=count)
+    made.globals.update(interval=interval, between=between, count=count, share=share)
     return made

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 NBSP = "\u00a0"
@@ -60,6 +60,31 @@ def share(value: float) -> str:
     return f"{percent:.1f}{NBSP}%" if percent >= 0.1 else f"{percent:.2g}{NBSP}%"
 
 
+def level(value: float) -> str:
+    """A chosen share, as it was chosen: ``5 %``, ``95 %``, ``0.5 %``."""
+    return f"{100 * value:g}{NBSP}%"
+
+
+def ordinal(n: int) -> str:
+    """``1st``, ``2nd``, ``3rd``, ``5th``, ``11th``."""
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n:,}{ending}"
+
+
+def at_least(value: float) -> str:
+    """A share in [0, 1] from which on something holds: two digits, never rounded down.
+
+    ``0.18 %``, ``2.7 %``, ``73 %``, ``100 %``.
+    """
+    percent = 100 * value
+    if percent <= 0:
+        return f"0{NBSP}%"
+    digits = max(0, 1 - math.floor(math.log10(percent)))
+    # What is a whole number of units but for rounding errors stays where it is.
+    up = math.ceil(percent * 10**digits - 1e-6) / 10**digits
+    return f"{up:.{digits}f}{NBSP}%"
+
+
 def change(relative: float | None, *, unit: bool = True) -> str:
     """A relative difference with its sign: ``−63 %``, ``+4.2 %``, ``−99.7 %``, ``+1,230 %``.
 
@@ -83,6 +108,8 @@ def change(relative: float | None, *, unit: bool = True) -> str:
 
 def interval(low: float | None, high: float | None) -> str:
     """A 95 % interval of a relative difference: ``−70 to −55 %``; an open end is said in words."""
+    low = None if low is None or math.isinf(low) else low
+    high = None if high is None or math.isinf(high) else high
     if low is None and high is None:
         return "unbounded"
     if low is None:
@@ -90,6 +117,28 @@ def interval(low: float | None, high: float | None) -> str:
     if high is None:
         return f"from {change(low)}"
     return f"{change(low, unit=False)} to {change(high)}"
+
+
+def between(
+    ends: tuple[float | None, float | None] | None, text: Callable[[float], str] = number
+) -> str:
+    """An interval of a quantity: ``22.4 to 31.5``, ``0.31 to 0.42 %``; a dash without one.
+
+    Args:
+        ends: lower and upper end; None or infinite where there is none.
+        text: how one end is written; a unit that both have is said once.
+    """
+    if ends is None:
+        return "–"
+    low, high = (None if x is None or math.isinf(x) else text(x) for x in ends)
+    if low is None and high is None:
+        return "unbounded"
+    if low is None:
+        return f"up to {high}"
+    if high is None:
+        return f"from {low}"
+    unit = f"{NBSP}%"
+    return f"{low.removesuffix(unit) if high.endswith(unit) else low} to {high}"
 
 
 def probability(value: float) -> str:

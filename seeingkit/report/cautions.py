@@ -1,0 +1,209 @@
+"""What could mislead a reader of the numbers: few images, a high floor, resolution, the segmenter.
+
+Every sentence is plain text; whoever puts it into a page escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..results import ClassResult, Results, SkippedItem
+from .wording import at_least, count, level, listing, number, probability
+
+FEW_IMAGES = 100
+"""Below this many images a side, only large losses are visible."""
+FEW_FOR_FSD = 5000
+"""Below this many images a side, a good generator's FSD is mostly sampling noise."""
+EXAMPLE = "1 %"
+"""Presence of a rare class, for which a reader with few images is told how many it takes."""
+NAMED = 5
+"""At most so many flagged classes are named."""
+
+
+def cautions(results: Results, classes: Sequence[ClassResult]) -> list[str]:
+    """What to read with care, most important first.
+
+    Args:
+        results: what the comparison found.
+        classes: those of its classes that findings speak of.
+    """
+    return [
+        *_few_images(results),
+        *_floor(results),
+        *_other_sides(results),
+        *_flagged(results, classes),
+        *_skipped(results),
+    ]
+
+
+def sides(results: Results) -> str:
+    """``13 images per side``, ``13 real and 1 generated image``."""
+    n, m = results.n_real, results.n_generated
+    if n == m:
+        return f"{count(n, 'image')} per side"
+    return f"{n:,} real and {m:,} generated {'image' if m == 1 else 'images'}"
+
+
+def power_sentence(results: Results) -> str:
+    """The smallest classes whose loss could not stay unseen; empty where this is not known."""
+    power = results.power
+    if power is None or power.all_removed is None:
+        return ""
+    n, m = results.n_real, results.n_generated
+    at = f"{n:,} images a side" if n == m else sides(results)
+    text = (
+        f"At {at}, a class in at least {at_least(power.all_removed)} of the real images could not "
+        f"vanish unseen (power {level(power.power)})"
+    )
+    if power.half_removed is not None:
+        text += (
+            f", and one in at least {at_least(power.half_removed)} could not lose half of the "
+            "images that show it"
+        )
+    return text + "."
+
+
+def _few_images(results: Results) -> Iterable[str]:
+    n = min(results.n_real, results.n_generated)
+    power = results.power
+    if n >= FEW_FOR_FSD:
+        return
+    if n >= FEW_IMAGES:
+        yield (
+            f"With {sides(results)} the FSD is biased upwards; compare it only with values at "
+            "the same number of images, with the same segmenter and the same preset."
+        )
+    if power is None:
+        if n < FEW_IMAGES:
+            yield (
+                f"With {sides(results)} only large losses can be seen: "
+                "a class that is not named here may still be missing."
+            )
+    elif power.all_removed is None:
+        yield (
+            f"With {sides(results)} no class can be expected to be called missing: not even the "
+            "loss of a class that every real image shows would be found with a power of "
+            f"{level(power.power)}. "
+            "That nothing is named here says nothing of what the generator can draw."
+        )
+    elif n < FEW_IMAGES:
+        text = (
+            f"With {sides(results)} only large losses can be seen: a class can be called missing "
+            f"only if at least {at_least(power.all_removed)} of the real images show it and it is "
+            f"gone altogether (power {level(power.power)})"
+        )
+        if power.half_removed is None:
+            text += "; the loss of half of its images cannot be seen of any class"
+        else:
+            text += (
+                "; the loss of half of its images is seen only if at least "
+                f"{at_least(power.half_removed)} show it"
+            )
+        yield text + ". Of rarer classes nothing can be concluded: they may be missing unseen."
+        if power.images_needed:
+            known = power.images_needed
+            presence = EXAMPLE if EXAMPLE in known else next(iter(known))
+            yield (
+                f"To see the loss of a class in {presence} of the real images takes about "
+                f"{count(known[presence], 'image')} a side."
+            )
+
+
+def _floor(results: Results) -> Iterable[str]:
+    fsd = results.fsd
+    if fsd.floor is None:
+        yield (
+            "The floor of the FSD is not known here: without it the value cannot be told "
+            "apart from sampling noise."
+        )
+    elif fsd.value > 0 and fsd.floor >= fsd.value:
+        yield (
+            f"The FSD of {number(fsd.value)} is no larger than its floor of {number(fsd.floor)}: "
+            "two samples of the real images lie as far apart."
+        )
+    elif fsd.floor > 0.5 * fsd.value:
+        yield (
+            f"More than half of the FSD ({number(fsd.floor)} of {number(fsd.value)}) is what two "
+            "samples of the real images give at this size: the value says more of the sample "
+            "size than of the generator."
+        )
+    if fsd.p_value is not None and fsd.p_value > results.level:
+        yield (
+            f"The permutation test (p = {probability(fsd.p_value)}) does not tell the generated "
+            "images from the real ones by their class areas as a whole."
+        )
+
+
+def _other_sides(results: Results) -> Iterable[str]:
+    found = results.resolution
+    if found is None or not found.mismatch:
+        return
+    yield (
+        f"The sides differ in resolution: {mismatch_words(results)}. "
+        "A segmenter reads texture by its scale, so part of every difference may come from that."
+    )
+
+
+def mismatch_words(results: Results) -> str:
+    """How the resolutions differ, without a full stop; empty where nothing was measured."""
+    found = results.resolution
+    if found is None:
+        return ""
+    if found.reason.strip():
+        return found.reason.strip().rstrip(".")
+    parts = []
+    for name, side in (("real", found.real), ("generated", found.generated)):
+        if side.detail is not None:
+            parts.append(f"{name} images have the detail of {side.detail:,} pixels")
+        elif side.stored is not None:
+            parts.append(f"{name} images have {side.stored:,} pixels")
+    return ", ".join(parts) or "how far is not known"
+
+
+def against(results: Results) -> str:
+    """What the segmenter was checked with, in words."""
+    check = results.segmenter_share
+    if check is None:
+        return ""
+    how = {
+        "labels": f"against true labels ({check.against})",
+        "scale": f"at a second scale ({check.against})",
+        "segmenter": f"with a second segmenter ({check.against})",
+    }
+    return how[check.kind]
+
+
+def _flagged(results: Results, classes: Sequence[ClassResult]) -> Iterable[str]:
+    if results.segmenter_share is None:
+        return
+    claimed = {record.label for record in classes if record.verdict != "no evidence"}
+    flagged = [c.label for c in results.segmenter_share.classes if c.flagged]
+    named = [label for label in dict.fromkeys(flagged) if label in claimed]
+    if not named:
+        return
+    yield (
+        f"The segmenter may make the difference of {listing(named, limit=NAMED)}: so says the "
+        f"check {against(results)}. Look at the pictures before trusting "
+        f"{'this verdict' if len(named) == 1 else 'these verdicts'}."
+    )
+
+
+def _skipped(results: Results) -> Iterable[str]:
+    if results.skipped:
+        were = "was" if len(results.skipped) == 1 else "were"
+        yield (
+            f"{count(len(results.skipped), 'image')} could not be used and {were} skipped "
+            f"({listing(skipped_sides(results.skipped))})."
+        )
+
+
+def skipped_sides(skipped: Sequence[SkippedItem]) -> list[str]:
+    """``2 real``, ``1 photo to invert``, …: how many images of each side were skipped."""
+    names = {
+        "real": ("real", "real"),
+        "generated": ("generated", "generated"),
+        "photo": ("photo to invert", "photos to invert"),
+        "own": ("own image to invert", "own images to invert"),
+    }
+    numbers = {side: sum(item.source == side for item in skipped) for side in names}
+    return [count(n, *names[side]) for side, n in numbers.items() if n]

@@ -1,0 +1,120 @@
+"""The table of classes: what each row shows at once, and what it shows when it is unfolded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..evidence import Interval, SegmenterClass
+from ..results import ClassResult, Results
+from .summary import is_background, verdict_words
+from .wording import area, between, change, interval, number, probability, share
+
+ORDER = ("omitted", "reduced", "no evidence", "excess")
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One row.
+
+    Attributes:
+        record: the class.
+        verdict: in words, with "by presence" where presence says so.
+        rank: sorts by verdict.
+        flag: why the segmenter may make the difference; empty where nothing speaks for it.
+        details: (name, value) of what is shown when the row is unfolded.
+    """
+
+    record: ClassResult
+    verdict: str
+    rank: str
+    flag: str
+    details: tuple[tuple[str, str], ...]
+
+
+def class_rows(results: Results) -> list[ClassRow]:
+    """One row a class, in the order of the results, without "no object"."""
+    checks = segmenter_checks(results)
+    return [
+        ClassRow(
+            record=record,
+            verdict=verdict_words(record),
+            rank=f"{ORDER.index(record.verdict)} {record.because or ''}",
+            flag=_flag(checks.get(record.index)),
+            details=tuple(_details(record, results)),
+        )
+        for record in results.classes
+        if not is_background(record)
+    ]
+
+
+def segmenter_checks(results: Results) -> dict[int, SegmenterClass]:
+    """The segmenter's share in each class, by the number of its label.
+
+    Two labels may have one name; both lists have the same order, so they are matched in turn.
+    """
+    if results.segmenter_share is None:
+        return {}
+    waiting: dict[str, list[int]] = {}
+    for record in results.classes:
+        waiting.setdefault(record.label, []).append(record.index)
+    found = {}
+    for check in results.segmenter_share.classes:
+        if waiting.get(check.label):
+            found[waiting[check.label].pop(0)] = check
+    return found
+
+
+def _flag(check: SegmenterClass | None) -> str:
+    if check is None or not check.flagged:
+        return ""
+    return check.why or "the segmenter's errors are large enough to make this difference"
+
+
+def _pair(real: str, generated: str) -> str:
+    return f"{real} → {generated}"
+
+
+def _change(value: float | None, ends: Interval | None) -> str:
+    if ends is None:
+        return change(value)
+    return f"{change(value)} ({interval(*ends)})"
+
+
+def _details(record: ClassResult, results: Results) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if record.real_area_ci is not None or record.generated_area_ci is not None:
+        ends = between(record.real_area_ci, area), between(record.generated_area_ci, area)
+        found.append(("area, 95 % intervals", _pair(*ends)))
+    if record.real_presence_ci is not None or record.generated_presence_ci is not None:
+        ends = between(record.real_presence_ci, share), between(record.generated_presence_ci, share)
+        found.append(("presence, 95 % intervals", _pair(*ends)))
+    if record.presence_change is not None:
+        found.append(("change of presence", _change(record.presence_change, record.presence_ci)))
+    if record.real_area_if_present is not None or record.generated_area_if_present is not None:
+        sides = [
+            "–" if value is None else area(value)
+            for value in (record.real_area_if_present, record.generated_area_if_present)
+        ]
+        found.append(("area if present", _pair(*sides)))
+    if record.given_change is not None:
+        found.append(("change of area if present", _change(record.given_change, record.given_ci)))
+    found.append(("p", _p_values(record)))
+    if record.fsd_mean_term is not None and record.fsd_cov_term is not None:
+        total = record.fsd_mean_term + record.fsd_cov_term
+        part = f" ({share(total / results.fsd.value)} of it)" if results.fsd.value > 0 else ""
+        found.append(("adds to FSD", f"{number(total)} percent²{part}"))
+    return found
+
+
+def _p_values(record: ClassResult) -> str:
+    """The combined p-value, and in brackets those of its parts."""
+    parts = [
+        f"{name} {probability(value)}"
+        for name, value in (
+            ("presence", record.p_presence),
+            ("area if present", record.p_given),
+            ("mean area", record.p_area),
+        )
+        if value is not None
+    ]
+    return probability(record.p_value) + (f" ({', '.join(parts)})" if parts else "")

@@ -1,0 +1,197 @@
+"""What makes the distance: how much of FSD each class carries, as bars and as a table.
+
+The bars of all classes and of "all others" add up to the FSD of the page. Each class has two
+parts, by the two terms of FSD: its mean area differs, or its area varies otherwise from image to
+image and with other classes. Importing this loads neither Altair nor vl-convert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ..results import ClassResult, Results
+from .figure import PRINT_COLOURS, Layout, chart_config, vega_lite_version
+from .summary import is_background
+from .wording import number, share
+
+if TYPE_CHECKING:
+    import altair as alt
+
+LARGEST = 15
+TERMS = ("mean area", "covariance")
+_WIDTHS: Mapping[Layout, int] = {"wide": 340, "narrow": 190}
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One bar.
+
+    Attributes:
+        label: class, or "all others (n)"; key: the same, unique in the figure.
+        mean, cov: percent², parts of the two terms.
+        part: mean + cov as a share of FSD; None where FSD is 0.
+        verdict: of the class, empty for all others.
+    """
+
+    label: str
+    key: str
+    mean: float
+    cov: float
+    part: float | None
+    verdict: str
+
+    @property
+    def total(self) -> float:
+        """Percent²."""
+        return self.mean + self.cov
+
+
+def contributions(results: Results, largest: int = LARGEST) -> list[Contribution]:
+    """The classes that add most to FSD, largest first, then all others; empty for old runs."""
+    known = [
+        (record, record.fsd_mean_term, record.fsd_cov_term)
+        for record in results.classes
+        if record.fsd_mean_term is not None and record.fsd_cov_term is not None
+    ]
+    known.sort(key=lambda entry: (-(entry[1] + entry[2]), entry[0].index))
+    whole = results.fsd.value
+    shown = known[:largest]
+    names = [_name(record) for record, _, _ in shown]
+
+    def bar(label: str, key: str, mean: float, cov: float, verdict: str) -> Contribution:
+        part = (mean + cov) / whole if whole > 0 else None
+        return Contribution(label, key, mean, cov, part, verdict)
+
+    bars = [
+        bar(name, name if names.count(name) == 1 else f"{name} ({r.index})", mean, cov, r.verdict)
+        for name, (r, mean, cov) in zip(names, shown, strict=True)
+    ]
+    rest = known[largest:]
+    if rest:
+        others = f"all others ({len(rest):,})"
+        bars.append(bar(others, others, sum(m for _, m, _ in rest), sum(c for *_, c in rest), ""))
+    return bars
+
+
+def _name(record: ClassResult) -> str:
+    return "no object" if is_background(record) else record.label
+
+
+def contribution_sentence(results: Results) -> str:
+    """Which classes make most of the distance; empty for old runs."""
+    bars = contributions(results, largest=len(results.classes))
+    whole = results.fsd.value
+    if not bars or whole <= 0:
+        return ""
+    enough: list[Contribution] = []
+    for entry in bars[:3]:
+        if enough and sum(e.total for e in enough) >= 0.5 * whole:
+            break
+        enough.append(entry)
+    parts = share(min(1.0, sum(e.total for e in enough) / whole))
+    names = [e.label for e in enough]
+    if len(names) == 1:
+        return f"{names[0]} alone makes {parts} of the FSD of {number(whole)}."
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{listed} make {parts} of the FSD of {number(whole)}."
+
+
+def build_contribution_chart(
+    bars: Sequence[Contribution],
+    colours: Mapping[str, str] = PRINT_COLOURS,
+    layout: Layout = "wide",
+) -> alt.LayerChart:
+    """Stacked horizontal bars, one a class, as an Altair chart.
+
+    Args:
+        bars: as ``contributions`` gives them, in this order from the top.
+        colours: those of ``PRINT_COLOURS`` that this figure uses.
+        layout: ``wide``, or ``narrow`` for a phone.
+    """
+    import altair as alt
+
+    rows = [
+        {"key": bar.key, "term": term, "order": k, "value": max(0.0, value)}
+        for bar in bars
+        for k, (term, value) in enumerate(zip(TERMS, (bar.mean, bar.cov), strict=True))
+    ]
+    totals = [
+        {
+            "key": bar.key,
+            "total": max(0.0, bar.mean) + max(0.0, bar.cov),
+            "text": "" if bar.part is None else share(bar.part),
+        }
+        for bar in bars
+    ]
+    place = alt.Y(
+        "key:N", sort=[bar.key for bar in bars],
+        axis=alt.Axis(title=None, ticks=False, domain=False, labelPadding=6,
+                      labelLimit=170 if layout == "wide" else 96),
+        scale=alt.Scale(paddingInner=0.28, paddingOuter=0.15),
+    )  # fmt: skip
+    colour = alt.Color(
+        "term:N",
+        scale=alt.Scale(domain=list(TERMS), range=[alt.ExprRef("generated"), alt.ExprRef("real")]),
+        legend=alt.Legend(),
+    )
+    stacks = (
+        alt.Chart(alt.NamedData(name="terms"))
+        .mark_bar()
+        .encode(
+            place,
+            alt.X("value:Q", stack="zero",
+                  axis=alt.Axis(title="part of FSD, percent²", tickCount=5, grid=True)),
+            colour,
+            order=alt.Order("order:Q"),
+        )
+    )  # fmt: skip
+    notes = (
+        alt.Chart(alt.NamedData(name="totals"))
+        .mark_text(align="left", dx=4, fontSize=10, color=alt.ExprRef("muted"))
+        .encode(place, alt.X("total:Q"), text="text:N")
+    )
+    params = [alt.param(name=name, value=value) for name, value in colours.items()]
+    chart: Any = (
+        alt.layer(stacks, notes)
+        .add_params(*params)
+        .properties(
+            width=_WIDTHS[layout],
+            height=alt.Step(20),
+            padding=4,
+            datasets={"terms": rows, "totals": totals},
+            description="What each class adds to the two terms of FSD",
+        )
+        .configure(**chart_config(alt))
+    )
+    return cast("alt.LayerChart", chart)
+
+
+def contribution_svg(
+    bars: Sequence[Contribution],
+    colours: Mapping[str, str] = PRINT_COLOURS,
+    layout: Layout = "wide",
+) -> str:
+    """The static figure as SVG text."""
+    import vl_convert
+
+    spec = build_contribution_chart(bars, colours, layout).to_dict()
+    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version())
+    return svg
+
+
+def write_contribution_figure(results: Results, folder: Path) -> tuple[Path, Path] | None:
+    """Write ``fsd-contributions.svg`` and ``.png`` (two pixels per point); None for old runs."""
+    import vl_convert
+
+    bars = contributions(results)
+    if not bars:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    svg = contribution_svg(bars)
+    paths = folder / "fsd-contributions.svg", folder / "fsd-contributions.png"
+    paths[0].write_text(svg, encoding="utf-8", newline="\n")
+    paths[1].write_bytes(vl_convert.svg_to_png(svg, scale=2))
+    return paths

@@ -1,0 +1,133 @@
+"""What each number of the report is, with its source: the list that the page shows at its end.
+
+One entry a term: the term, what it means in one sentence, the source of the formula. A run made
+before a definition changed is shown with the definition that it was made by.
+"""
+
+from __future__ import annotations
+
+from ..results import Results
+
+Definition = tuple[str, str, str]
+"""Term, meaning, source (empty where there is nothing to cite)."""
+
+_AREAS: tuple[Definition, ...] = (
+    ("area", "pixels with the label ÷ all pixels of an image, averaged over the images of a side, "
+     "in percent", "Bau et al. 2019"),
+    ("presence", "share of the images with at least one pixel of the label", ""),
+    ("area if present", "mean area in those images that show the label", ""),
+    ("relative difference", "(generated − real) ÷ real, of area or of presence",
+     "Bau et al. 2019, fsd.py"),
+)  # fmt: skip
+_TESTS: tuple[Definition, ...] = (
+    ("95 % interval of a class", "of the relative difference of the mean areas: the intervals of "
+     "presence and of area if present, combined on logarithms; never below −100 %, and 0 lies in "
+     "it if and only if the test of the mean area does not reject",
+     "Wilson 1927; Donner and Zou 2012"),
+    ("p", "two-sided test of no difference, the smaller of two p-values made good for there being "
+     "two: of presence (Fisher's exact test, mid-p), and of area in the images that show the label "
+     "(Welch's t, with critical values from images relabelled at random)",
+     "Tippett 1931; Lancaster 1961; Janssen 1997"),
+    ("q", "p adjusted for the number of labels looked at: among labels with q at or below the "
+     "level, at most that share are false finds on average", "Benjamini and Hochberg 1995"),
+    ("omitted", "q at or below the level, a test that supports the loss, and at least half of the "
+     "real area, or of the images that show it, gone; “by presence” where the latter says so", ""),
+    ("reduced, excess", "the same with less than half gone, or with more than in the real images; "
+     "a label that differs in both presence and area, but not in amount, has no verdict", ""),
+)  # fmt: skip
+_TESTS_BEFORE: tuple[Definition, ...] = (
+    ("95 % interval of a class", "Fieller's interval for a ratio of two independent means; never "
+     "below −100 %", "Fieller 1954"),
+    ("p", "two-sided p-value of Welch's test that the mean areas are equal", "Welch 1947"),
+    ("q", "p-value adjusted for the number of labels looked at: among labels with q at or below "
+     "the level, at most that share are false finds on average", "Benjamini and Hochberg 1995"),
+    ("omitted", "q at or below the level, and at least half of the real area gone", ""),
+    ("reduced, excess", "q at or below the level with less than half of the area gone, or with "
+     "more area than in the real images", ""),
+)  # fmt: skip
+_DISTANCE: tuple[Definition, ...] = (
+    ("FSD", "Fréchet Segmentation Distance: squared distance between the mean areas of all labels, "
+     "plus tr(S + T − 2 (S T)^½) of their covariances S and T, in percent²", "Bau et al. 2019"),
+    ("floor", "FSD that two disjoint samples of the real images would give at these sizes", ""),
+)  # fmt: skip
+_REDUCED: Definition = (
+    "bias-reduced FSD", "half-sample Richardson extrapolation, 2 × FSD(n) − mean FSD(n/2), less "
+    "what the same gives on images relabelled at random; may be slightly negative",
+    "Richardson 1911",
+)  # fmt: skip
+_REDUCED_BEFORE: Definition = (
+    "bias-reduced FSD", "half-sample Richardson extrapolation, 2 × FSD(n) − mean FSD(n/2); may be "
+    "slightly negative", "Richardson 1911",
+)  # fmt: skip
+_FSD_INTERVAL: Definition = (
+    "interval of the FSD", "of the distance of the two distributions, free of the bias that FSD "
+    "has at finite n; never empty nor below 0, and 0 lies in it if and only if the permutation "
+    "test does not reject",
+    "Feldman and Cousins 1998",
+)  # fmt: skip
+_PERMUTATION: Definition = (
+    "permutation p", "share of random divisions of all images into two sides whose FSD is at "
+    "least the observed one, the observed one counted in", "Phipson and Smyth 2010",
+)  # fmt: skip
+_CONTRIBUTION: Definition = (
+    "contribution of a class", "expected squared movement of the class's area under the optimal "
+    "transport between the two Gaussians that FSD compares: a mean and a covariance term, which "
+    "add up to FSD over all labels", "Dowson and Landau 1982",
+)  # fmt: skip
+_POWER: Definition = (
+    "power", "chance of finding the loss of a class of this presence, at the strictest threshold "
+    "that the control of false finds can ask for", "",
+)  # fmt: skip
+_PAIRS: tuple[Definition, ...] = (
+    ("expected together", "share of images that would show both classes if the generated images "
+     "kept their own presences and the odds ratio of the real ones", ""),
+    ("apart, together", "both the odds ratio of two presences and their lift, P(both) ÷ (P(first) "
+     "P(second)), are lower, or higher, than in the real images, with q over all pairs tested at "
+     "or below the level", "Zelen 1971; Berger 1982; Benjamini and Hochberg 1995"),
+)  # fmt: skip
+_SCENES: tuple[Definition, ...] = (
+    ("coverage", "share of the real images with a generated one no further away than their k-th "
+     "nearest real image, by the square roots of the areas (Hellinger distance)",
+     "Naeem et al. 2020"),
+    ("density", "number of real neighbourhoods that hold a generated image, on average and "
+     "divided by k; to be held against what is expected", "Naeem et al. 2020"),
+    ("kernel distance", "unbiased squared maximum mean discrepancy of the square roots of the "
+     "areas; about 0 for the same distribution, may be slightly negative; weak on rare classes",
+     "Gretton et al. 2012; Bińkowski et al. 2018"),
+)  # fmt: skip
+_CONFUSION: tuple[Definition, ...] = (
+    ("difference corrected", "relative difference of the areas that make the segmented ones most "
+     "likely, given which labels the segmenter confuses on labelled images",
+     "Saerens et al. 2002"),
+    ("explained", "share of a class's difference in area that the segmenter's errors could make: "
+     "what it takes for the class from others that changed, and one kind of its errors vanishing "
+     "or doubling on generated images; a yardstick, not a probability", ""),
+)  # fmt: skip
+_TWO_VIEWS: tuple[Definition, ...] = (
+    ("shift", "relative change of the class's area on the same real images, from the first to the "
+     "second view of them", ""),
+    ("explained", "share of a class's difference in area that is gone, or could be made, by the "
+     "change from one view to the other; a yardstick, not a probability", ""),
+)  # fmt: skip
+
+
+def definitions(results: Results) -> list[Definition]:
+    """The definitions of what a page of these results shows, in the order of its sections."""
+    combined = any(record.p_presence is not None for record in results.classes)
+    parted = any(record.fsd_mean_term is not None for record in results.classes)
+    check: tuple[Definition, ...] = ()
+    if results.segmenter_share is not None:
+        check = _CONFUSION if results.segmenter_share.kind == "labels" else _TWO_VIEWS
+    return [
+        *_AREAS,
+        *(_TESTS if combined else _TESTS_BEFORE),
+        *([_POWER] if results.power else []),
+        *_DISTANCE,
+        _REDUCED if combined else _REDUCED_BEFORE,
+        *([_FSD_INTERVAL] if results.fsd.ci_high is not None else []),
+        _PERMUTATION,
+        *([_CONTRIBUTION] if parted else []),
+        *(_PAIRS if results.pairs else []),
+        *(_SCENES if results.scenes else []),
+        *check,
+    ]
