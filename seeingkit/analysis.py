@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .checking import check, find_checks
 from .comparison import Comparison, compare
 from .conditions import labels_for
 from .config import Config, InversionConfig, make_config
@@ -18,6 +19,7 @@ from .devices import resolve_device
 from .errors import MissingWeightsError, SourceError, UsageError
 from .examples import fill_gallery
 from .exporting import write_classes, write_conditions, write_images
+from .gates import check_gate_names
 from .inverting import check_cuts, check_inversion, invert_omitted, with_inversions
 from .loading import (
     Choice,
@@ -136,11 +138,14 @@ def execute(
         raise UsageError("this is a run of invert; repeat it with: seeingkit invert --config")
     check_inversion(config)
     real, choices = _found(config)
+    metric = find_checks(config)
     clock = Clock()
     with clock.time("load"):
         segmenter = _segmenter(config)
         shown = in_classes(segmenter, config.classes)
+        check_gate_names(config.fail_if, shown.vocabulary.names)
         generated = open_side(config.generated, config, real=real, generated=True)
+        real, generated, note = equally_many(real, generated, config)
         check_cuts(config, generated)
     run = RunDirectory.for_config(config, out)
     manifest = new_manifest(config)
@@ -157,8 +162,11 @@ def execute(
             level=config.level,
             permutations=config.permutations,
             classes=config.classes,
+            force=config.force,
         )
-        comparison = _named(comparison, choices)
+        comparison = _named(comparison, choices, note)
+    with clock.time("check"):
+        comparison = check(config, comparison, real, generated, shown, metric=metric, store=store)
     if config.inversion.methods:
         with clock.time("invert photos"):
             found = invert_omitted(config, comparison, generated, shown, run.path, store=store)
@@ -166,7 +174,10 @@ def execute(
     with clock.time("report"):
         run.write_json("results.json", comparison.to_dict())
         write_classes(run.path / "classes.parquet", comparison.results)
-        write_images(run.path / "images.parquet", comparison.real, comparison.generated)
+        write_images(
+            run.path / "images.parquet",
+            *(comparison.real, comparison.generated, comparison.around),
+        )
         write_conditions(run.path / "conditions.parquet", comparison.generated)
         fill_gallery(comparison, real, generated, shown, seed=config.seed).save(run.path)
     for source in (real, generated):
@@ -190,10 +201,17 @@ def share(config: Config, *, store: ChunkStore | str | Path | None = None) -> No
     segmenter = _segmenter(config)
     real = open_side(config.real, config)
     generated = open_side(config.generated, config, real=real, generated=True)
+    real, generated, _ = equally_many(real, generated, config)
     tallies = [_tally(s, segmenter, config, store, s.name) for s in (real, generated)]
     if config.inversion.methods:
         comparison = compare(
-            *tallies, seed=config.seed, level=config.level, permutations=0, classes=config.classes
+            *tallies,
+            seed=config.seed,
+            level=config.level,
+            permutations=config.permutations,
+            classes=config.classes,
+            force=config.force,
+            evidence=False,
         )
         shown = in_classes(segmenter, config.classes)
         invert_omitted(config, comparison, generated, shown, None, store=store)
@@ -262,9 +280,11 @@ def _found(config: Config) -> tuple[ImageSource, dict[str, Choice]]:
     return real[0], choices
 
 
-def _named(comparison: Comparison, choices: dict[str, Choice]) -> Comparison:
-    """Say in the results which registered weights were used, and under which licence."""
-    update = {}
+def _named(comparison: Comparison, choices: dict[str, Choice], note: str | None) -> Comparison:
+    """Say in the results which registered weights were used, under which licence, and the note."""
+    update: dict[str, Any] = {}
+    if note:
+        update["warnings"] = [note, *comparison.results.warnings]
     for role, choice in choices.items():
         record = getattr(comparison.results, role)
         if record is not None:
@@ -312,6 +332,29 @@ def open_side(
     spec = data_spec(name)
     wanted = config.n or min(len(whole), spec.n if spec else 10_000)
     return narrowed(whole, wanted, config.seed)
+
+
+def equally_many(
+    real: ImageSource, generated: ImageSource, config: Config
+) -> tuple[ImageSource, ImageSource, str | None]:
+    """Both sides with the number of images of the smaller one, and what to say of it.
+
+    FSD depends on the number, so it is made equal unless a number was asked for, or the comparison
+    is forced. Areas that were counted elsewhere cannot be narrowed.
+    """
+    sizes = len(real), len(generated)
+    if sizes[0] == sizes[1] or config.n is not None or config.force:
+        return real, generated, None
+    larger = real if sizes[0] > sizes[1] else generated
+    if larger.counted:
+        return real, generated, None
+    side, fewest = ("real", sizes[1]) if larger is real else ("generated", sizes[0])
+    note = (
+        f"{fewest:,} of the {max(sizes):,} {side} images were drawn, as many as there are on the "
+        "other side: FSD depends on the number."
+    )
+    kept = narrowed(larger, fewest, config.seed)
+    return (kept, generated, note) if larger is real else (real, kept, note)
 
 
 def _generator(name: str, config: Config, generated: bool, *, fetch: bool = True) -> Choice:

@@ -98,11 +98,16 @@ def pictures(folder: Path, n: int, seed: int) -> None:
         Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(folder / f"{k}.png")
 
 
-def test_folders_of_different_sizes_are_compared_and_it_is_said(place: Path) -> None:
+def test_folders_of_different_sizes_are_narrowed_unless_forced_and_it_is_said(place: Path) -> None:
     pictures(place / "many", 5, 1)
     pictures(place / "few", 3, 2)
     words = ["compare", "many", "few", "--segmenter", "upernet:minichurches"]
     done = seeingkit(*words, "--permutations", "0", "--out", "sizes", "--json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["n_real"], found["n_generated"]) == (3, 3)
+    assert any("3 of the 5 real images were drawn" in warning for warning in found["warnings"])
+    done = seeingkit(*words, "--force", "--permutations", "0", "--json", cwd=place)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["n_real"], found["n_generated"]) == (5, 3)

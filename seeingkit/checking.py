@@ -1,0 +1,163 @@
+"""What could mislead a finished comparison: resolution, the segmenter, other measures.
+
+Guarantees: no number of the comparison changes; what cannot be checked becomes a warning of the
+results and never loses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from .comparison import Comparison
+from .config import Config
+from .contracts import ImageSource, Segmenter
+from .errors import SeeingkitError, UsageError
+from .loading import choose
+from .metrics import MetricChoice, choose_metric, measure
+from .resolution import compare_resolution
+from .sensitivity import check_sensitivity
+from .sources.preprocess import find_preset
+from .truth import has_own_labels, share_by_labels
+
+if TYPE_CHECKING:
+    from .evidence import ResolutionResult, SegmenterShare
+    from .tallies import ChunkStore
+
+T = TypeVar("T")
+
+
+def find_checks(config: Config, *, fetch: bool = True) -> MetricChoice | None:
+    """What the checks of a run need, before anything is computed.
+
+    Returns:
+        the metric of another library, if one was asked for.
+
+    Raises:
+        UsageError, UnknownNameError, PluginError, MissingWeightsError: it is not there.
+    """
+    if config.truth not in (None, "none", "data") and not Path(config.truth).is_dir():
+        raise UsageError(f"--truth {config.truth}: no such folder of label maps")
+    if second_segmenter(config) is not None:
+        choose("segmenter", config.sensitivity, fetch=fetch)
+    return choose_metric(fetch=fetch) if config.fidelity else None
+
+
+def second_segmenter(config: Config) -> str | None:
+    """The name of the second segmenter, or None if the check is another one."""
+    usual = config.sensitivity.partition(":")[0] in ("auto", "off", "scale")
+    return None if usual else config.sensitivity
+
+
+def check(
+    config: Config,
+    comparison: Comparison,
+    real: ImageSource,
+    generated: ImageSource,
+    segmenter: Segmenter,
+    *,
+    metric: MetricChoice | None = None,
+    store: ChunkStore | str | Path | None = None,
+) -> Comparison:
+    """The comparison with resolution, the segmenter's share, and other measures in its results.
+
+    Args:
+        segmenter: in the classes of the comparison.
+        metric: of ``find_checks``.
+    """
+    warnings: list[str] = []
+
+    def tried(what: str, work: Callable[[], T | None]) -> T | None:
+        try:
+            return work()
+        except SeeingkitError as error:
+            warnings.append(f"{what}: {error}")
+            return None
+
+    pictures = not (real.counted or generated.counted)
+    resolution = None
+    if pictures:
+        resolution = tried(
+            "The resolutions could not be compared",
+            lambda: compare_resolution(real, generated, seed=config.seed),
+        )
+        if resolution is not None and resolution.mismatch:
+            warnings.append(resolution.reason)
+    share = tried(
+        "The segmenter's share was not checked",
+        lambda: _segmenter_share(config, comparison, real, generated, segmenter, resolution, store),
+    )
+    fidelity = None
+    if metric is not None:
+        fidelity = tried(
+            "The other measures are missing",
+            lambda: measure(
+                metric,
+                real,
+                generated,
+                device=config.device,
+                batch_size=config.batch_size,
+                seed=config.seed,
+            ),
+        )
+    results = comparison.results.model_copy(
+        update={
+            "resolution": resolution,
+            "segmenter_share": share,
+            "fidelity": fidelity,
+            "warnings": [*comparison.results.warnings, *warnings],
+        }
+    )
+    return replace(comparison, results=results)
+
+
+def _segmenter_share(
+    config: Config,
+    comparison: Comparison,
+    real: ImageSource,
+    generated: ImageSource,
+    segmenter: Segmenter,
+    resolution: ResolutionResult | None,
+    store: ChunkStore | str | Path | None,
+) -> SegmenterShare | None:
+    """By true labels where there are any and nothing else was asked for, else by a second view.
+
+    Where the two sides differ in resolution, true labels of real images say little about the other
+    side, so ``auto`` looks at another scale.
+    """
+    auto = config.sensitivity == "auto"
+    mismatch = resolution is not None and resolution.mismatch
+    if config.truth is not None or (
+        auto and not mismatch and not real.counted and has_own_labels(real, segmenter)
+    ):
+        share = share_by_labels(
+            real,
+            segmenter,
+            comparison.results,
+            comparison.real,
+            comparison.generated,
+            truth=config.truth,
+            preset=find_preset(config.preset),
+            seed=config.seed,
+            batch_size=config.batch_size,
+        )
+        if share is not None:
+            return share
+    if config.sensitivity == "off" or (auto and (real.counted or generated.counted)):
+        return None
+    return check_sensitivity(
+        real,
+        generated,
+        comparison,
+        segmenter,
+        mode="scale" if auto else config.sensitivity,
+        classes=config.classes,
+        resolution=resolution,
+        preset=find_preset(config.preset).identity(),
+        batch_size=config.batch_size,
+        on_bad=config.on_bad,
+        store=store,
+        seed=config.seed,
+    )
