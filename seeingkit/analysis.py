@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .checking import check, find_checks
 from .comparison import Comparison, compare
 from .conditions import labels_for
@@ -145,7 +147,6 @@ def execute(
         shown = in_classes(segmenter, config.classes)
         check_gate_names(config.fail_if, shown.vocabulary.names)
         generated = open_side(config.generated, config, real=real, generated=True)
-        real, generated, note = equally_many(real, generated, config)
         check_cuts(config, generated)
     run = RunDirectory.for_config(config, out)
     manifest = new_manifest(config)
@@ -155,6 +156,7 @@ def execute(
     with clock.time("tally generated images"):
         generated_tally = _tally(generated, segmenter, config, store, "generated images")
     with clock.time("compare"):
+        real_tally, generated_tally, note = equally_many(real_tally, generated_tally, config)
         comparison = compare(
             real_tally,
             generated_tally,
@@ -201,11 +203,13 @@ def share(config: Config, *, store: ChunkStore | str | Path | None = None) -> No
     segmenter = _segmenter(config)
     real = open_side(config.real, config)
     generated = open_side(config.generated, config, real=real, generated=True)
-    real, generated, _ = equally_many(real, generated, config)
-    tallies = [_tally(s, segmenter, config, store, s.name) for s in (real, generated)]
+    real_tally, generated_tally, _ = equally_many(
+        *(_tally(s, segmenter, config, store, s.name) for s in (real, generated)), config
+    )
     if config.inversion.methods:
         comparison = compare(
-            *tallies,
+            real_tally,
+            generated_tally,
             seed=config.seed,
             level=config.level,
             permutations=config.permutations,
@@ -334,27 +338,25 @@ def open_side(
     return narrowed(whole, wanted, config.seed)
 
 
-def equally_many(
-    real: ImageSource, generated: ImageSource, config: Config
-) -> tuple[ImageSource, ImageSource, str | None]:
-    """Both sides with the number of images of the smaller one, and what to say of it.
+def equally_many(real: Tally, generated: Tally, config: Config) -> tuple[Tally, Tally, str | None]:
+    """Both sides with as many images as the smaller one has, and what to say of it.
 
-    FSD depends on the number, so it is made equal unless a number was asked for, or the comparison
-    is forced. Areas that were counted elsewhere cannot be narrowed.
+    FSD depends on the number, so it is made equal unless a number was asked for or the comparison
+    is forced. Which images are left out depends on the seed and their number alone.
     """
     sizes = len(real), len(generated)
     if sizes[0] == sizes[1] or config.n is not None or config.force:
         return real, generated, None
-    larger = real if sizes[0] > sizes[1] else generated
-    if larger.counted:
-        return real, generated, None
-    side, fewest = ("real", sizes[1]) if larger is real else ("generated", sizes[0])
+    fewest, most = min(sizes), max(sizes)
+    kept = np.sort(np.random.default_rng(config.seed).permutation(most)[:fewest])
+    side = "real" if sizes[0] == most else "generated"
     note = (
-        f"{fewest:,} of the {max(sizes):,} {side} images were drawn, as many as there are on the "
-        "other side: FSD depends on the number."
+        f"{fewest:,} of the {most:,} {side} images were drawn, as many as there are on the other "
+        "side: FSD depends on the number."
     )
-    kept = narrowed(larger, fewest, config.seed)
-    return (kept, generated, note) if larger is real else (real, kept, note)
+    if side == "real":
+        return real.take(kept), generated, note
+    return real, generated.take(kept), note
 
 
 def _generator(name: str, config: Config, generated: bool, *, fetch: bool = True) -> Choice:

@@ -106,6 +106,10 @@ def change(relative: float | None, *, unit: bool = True) -> str:
     return f"{sign}{text}" + (f"{NBSP}%" if unit else "")
 
 
+ABSURD = 10.0
+"""Relative difference above which its size says nothing any more."""
+
+
 def interval(low: float | None, high: float | None) -> str:
     """A 95 % interval of a relative difference: ``−70 to −55 %``; an open end is said in words."""
     low = None if low is None or math.isinf(low) else low
@@ -116,6 +120,8 @@ def interval(low: float | None, high: float | None) -> str:
         return f"up to {change(high)}"
     if high is None:
         return f"from {change(low)}"
+    if high > ABSURD:
+        return f"{change(low, unit=False)} to above {change(ABSURD)}"
     return f"{change(low, unit=False)} to {change(high)}"
 
 
