@@ -203,9 +203,9 @@ def share(config: Config, *, store: ChunkStore | str | Path | None = None) -> No
     segmenter = _segmenter(config)
     real = open_side(config.real, config)
     generated = open_side(config.generated, config, real=real, generated=True)
-    real_tally, generated_tally, _ = equally_many(
-        *(_tally(s, segmenter, config, store, s.name) for s in (real, generated)), config
-    )
+    real_tally = _tally(real, segmenter, config, store, real.name)
+    generated_tally = _tally(generated, segmenter, config, store, generated.name)
+    real_tally, generated_tally, _ = equally_many(real_tally, generated_tally, config)
     if config.inversion.methods:
         comparison = compare(
             real_tally,

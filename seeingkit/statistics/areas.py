@@ -49,8 +49,14 @@ class SideAreas(NamedTuple):
     given_high: Values
 
 
-def side_areas(sums: Side, confidence: float) -> SideAreas:
-    """Areas of one side from its sums."""
+def side_areas(sums: Side, confidence: float, cubes: Values | None = None) -> SideAreas:
+    """Areas of one side from its sums.
+
+    Args:
+        cubes: (d,) sums of the third powers of the areas. With them the upper end of the area where
+            a class is shown is at least that of Hall's (1992) skewness-corrected t: areas have long
+            tails, and a few images are likely to hold none of the largest.
+    """
     shown, n = sums.shown, sums.n
     with np.errstate(divide="ignore", invalid="ignore"):
         given = sums.areas / shown
@@ -58,6 +64,8 @@ def side_areas(sums: Side, confidence: float) -> SideAreas:
         error = np.sqrt(spread / (shown - 1) / shown)
         reach = stats.t.ppf((1 + confidence) / 2, np.maximum(shown - 1, 1)) * error / given
         given_low, given_high = given * np.exp(-reach), given * np.exp(reach)
+        if cubes is not None:
+            given_high = np.fmax(given_high, _hall_end(sums, cubes, given, error, confidence))
         low, high = presence_interval(shown, n, confidence)
         area = sums.areas / n
         area_low, area_high = _product(area, (shown / n, low, high), (given, given_low, given_high))
@@ -68,6 +76,23 @@ def side_areas(sums: Side, confidence: float) -> SideAreas:
     return SideAreas(
         *(n, shown, area, given, low, high, area_low, area_high, given_low, given_high)
     )
+
+
+def _hall_end(sums: Side, cubes: Values, mean: Values, error: Values, confidence: float) -> Values:
+    """Upper end by the inverse of Hall's cubic transformation of t (Hall 1992, equation 3.2).
+
+    With γ the skewness and k images, g(T) = T + γ T² / 3√k + γ² T³ / 27k + γ / 6√k is nearly
+    symmetric, so the end lies g⁻¹(−t) errors below the mean, t being Student's quantile.
+    """
+    k = np.maximum(sums.shown, 2)
+    spread = np.maximum(sums.squares / k - mean**2, 0.0)
+    third = cubes / k - 3 * mean * sums.squares / k + 2 * mean**3
+    skew = np.where(spread > 0, third / spread**1.5, 0.0) / np.sqrt(k)
+    quantile = -stats.t.ppf((1 + confidence) / 2, k - 1) - skew / 6
+    usable = np.abs(skew) > 1e-6
+    inner = np.cbrt(1 + skew * quantile) - 1
+    moved = np.where(usable, 3 * inner / np.where(usable, skew, 1.0), quantile)
+    return np.asarray(mean - moved * error)
 
 
 def _product(estimate: Values, *parts: tuple[Values, Values, Values]) -> tuple[Values, Values]:

@@ -54,7 +54,10 @@ def compare_classes(
     """
     everything, found = pool.sums(np.column_stack([np.ones(len(pool)), pool.real_mask()]))
     first, second = found.side(), everything.without(found).side()
-    real, generated = side_areas(first, confidence), side_areas(second, confidence)
+    mask = pool.real_mask()
+    cubes = pool.cubes(np.column_stack([mask, 1 - mask]))
+    real = side_areas(first, confidence, cubes[:, 0])
+    generated = side_areas(second, confidence, cubes[:, 1])
     alpha = 1 - confidence
     tests = amount_tests(first, second, relabelled, confidence)
     q = stats.false_discovery_control(tests.combined) if len(pool.live) else tests.combined

@@ -124,6 +124,11 @@ class Pool:
             ]
         return found
 
+    def cubes(self, masks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(d, b) sums of the third powers of the areas over each subset; masks (n + m, b)."""
+        found: NDArray[np.float64] = self._areas.power(3) @ masks
+        return found
+
     def _products(self, masks: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         d = self.rows.shape[1]
         found = []
