@@ -18,6 +18,9 @@ from scipy import optimize, special
 _FARTHEST = 8.0
 """Standard errors from 0 beyond which the interval is the usual one to float precision."""
 
+_LEAST = float(np.finfo(np.float64).tiny)
+"""A lower end that is not 0."""
+
 
 class DistanceInterval(NamedTuple):
     """Interval, and the standard error of the estimate."""
@@ -71,7 +74,8 @@ def distance_interval(
     the distributions are equal; ``null`` shows it. The other grows with the distance itself; the
     influence function gives it (``linear_variance``), but evaluated at the samples that variance
     holds the first source twice: E = linear + 2 quadratic. So the variance is
-    max(quadratic, linear_variance − quadratic) + extra.
+    max(quadratic, linear_variance − quadratic) + extra, and both ends take it to grow with the
+    distance.
 
     Args:
         estimate: bias-reduced distance, may be negative.
@@ -86,8 +90,15 @@ def distance_interval(
     variance = max(quadratic, linear_variance - quadratic) + extra_variance
     error = float(np.sqrt(variance))
     if error == 0:
-        return DistanceInterval(max(estimate, 0.0), max(estimate, 0.0), 0.0)
-    high = _upper_end(estimate / error, means, lower) * error
+        low = 0.0 if p_value > 1 - confidence else max(estimate, _LEAST)
+        return DistanceInterval(low, max(low, estimate), 0.0)
+    # Of a quadratic form Σ λ (z + δ)² the second source has a variance of 4 λ per unit of distance.
+    # At the null λ is var / (2 mean), so 4 λ is 2 var / mean; half of that is the least taken here,
+    # because an estimate near 0 says little of its own noise.
+    own = max(0.0, linear_variance - 2 * quadratic) / max(estimate, error)
+    middle = float(np.mean(null))
+    slope = max(own, quadratic / middle if middle > 0 else 0.0)
+    high = _upper_end(estimate, quadratic + extra_variance, slope, means, lower)
     if p_value > 1 - confidence:
         return DistanceInterval(0.0, high, error)
     # At a distance of 0 the noise is that of the null, whose upper quantile is known; towards the
@@ -98,15 +109,37 @@ def distance_interval(
         low = _lower_end(seen, at_null**2, variance, means, upper)
         if low > 0:
             return DistanceInterval(low, max(high, low), error)
-    return DistanceInterval(np.finfo(np.float64).tiny, high, error)
+    return DistanceInterval(_LEAST, high, error)
 
 
-def _upper_end(x: float, means: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
-    z = means[-1] - lower[-1]
-    if x >= lower[-1]:
-        return float(x + z)
+def _upper_end(
+    estimate: float,
+    base: float,
+    slope: float,
+    means: NDArray[np.float64],
+    lower: NDArray[np.float64],
+) -> float:
+    """The largest distance under which an estimate as small as this is not surprising.
+
+    The variance of the estimate is base + slope · distance: its own noise grows with the distance,
+    so a distance that is underestimated has its noise underestimated, too.
+    """
+
+    def surprise(distance: float) -> float:
+        error = float(np.sqrt(base + slope * distance))
+        place = min(distance / error, _FARTHEST)
+        reach = place - float(np.interp(place, means[1:], lower[1:]))
+        return distance - reach * error - estimate
+
+    unit = float(np.sqrt(base)) or slope
     # Far below 0 the interval would shrink without end; no estimate is that precise.
-    return float(np.interp(max(x, lower[1]), lower[1:], means[1:]))
+    nearest = max(estimate, 0.0) + float(means[1]) * unit
+    farthest = nearest + unit
+    while surprise(farthest) < 0:
+        farthest *= 2
+    if surprise(nearest) >= 0:
+        return nearest
+    return float(optimize.brentq(surprise, nearest, farthest))
 
 
 def _lower_end(

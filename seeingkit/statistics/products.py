@@ -90,6 +90,7 @@ class Pool:
 
     def __init__(self, real: Rows | sparse.csr_array, generated: Rows | sparse.csr_array) -> None:
         pooled = sparse.vstack([sparse.csr_array(real), sparse.csr_array(generated)], format="csr")
+        pooled.sum_duplicates()  # else an image would show a label twice
         pooled.eliminate_zeros()
         self.live = np.flatnonzero(np.bincount(pooled.indices, minlength=pooled.shape[1]))
         self.rows = sparse.csr_array(pooled[:, self.live])
