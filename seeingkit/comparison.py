@@ -18,7 +18,7 @@ from scipy import sparse
 from .conditions import compare_conditions
 from .config import PERMUTATIONS
 from .contracts import Vocabulary
-from .errors import TallyError
+from .errors import TallyError, UsageError
 from .evidence import PowerResult
 from .progress import progress_bar
 from .results import (
@@ -109,13 +109,17 @@ def compare(
 
     Raises:
         TallyError: the tallies do not fit each other.
-        UsageError: the class list does not fit a vocabulary.
+        UsageError: a class list that does not fit a vocabulary, or a setting out of range.
     """
+    if seed < 0 or permutations < 0:
+        raise UsageError(f"seed {seed} and {permutations} permutations: neither can be negative")
+    if not 0 < level < 1:
+        raise UsageError(f"a level lies between 0 and 1, not at {level}")
     notes: list[str] = []
+    one_segmenter = classes is None or real.vocabulary == generated.vocabulary
     if classes is not None:
-        force = force or real.vocabulary != generated.vocabulary
         real, generated, notes = merged(real, generated, classes)
-    check_comparable(real, generated, force=force)
+    check_comparable(real, generated, one_segmenter=one_segmenter, force=force)
     pool = Pool(_rows(real), _rows(generated))
     with progress_bar("permutation test", permutations, "permutations") as bar:
         distance = measure_distance(
@@ -174,8 +178,14 @@ def merged(
     return apply_classes(real, chosen), apply_classes(generated, chosen), notes
 
 
-def check_comparable(real: Tally, generated: Tally, *, force: bool = False) -> None:
+def check_comparable(
+    real: Tally, generated: Tally, *, one_segmenter: bool = True, force: bool = False
+) -> None:
     """Refuse tallies whose numbers do not mean the same.
+
+    Args:
+        one_segmenter: both are of one segmenter; not so where vocabularies were merged.
+        force: the vocabularies must agree, and nothing else.
 
     Raises:
         TallyError: says what differs and how to mend it.
@@ -196,7 +206,7 @@ def check_comparable(real: Tally, generated: Tally, *, force: bool = False) -> N
         )
     if real.identity is None or generated.identity is None:
         return
-    for what in ("segmenter", "preset"):
+    for what in ("segmenter", "preset") if one_segmenter else ("preset",):
         a, b = getattr(real.identity, what), getattr(generated.identity, what)
         if json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
             keys = sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k))
