@@ -35,6 +35,7 @@ from .statistics import (
     fsd_of_rows,
     measure_distance,
 )
+from .statistics.amounts import MOST_TESTS
 from .statistics.neighbourhoods import Neighbourhoods, neighbourhoods
 from .statistics.pairs import compare_pairs
 from .statistics.power import power
@@ -228,7 +229,9 @@ def _power(
 ) -> PowerResult | None:
     if not classes:
         return None
-    return power(len(real), len(generated), classes_tested=len(classes), level=level)
+    return power(
+        *(len(real), len(generated)), classes_tested=len(classes), level=level, tests=MOST_TESTS
+    )
 
 
 def _rows(tally: Tally) -> sparse.csr_array:

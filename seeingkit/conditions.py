@@ -131,7 +131,13 @@ def compare_conditions(
             continue
         pool = Pool(x[kept], y[rows])
         distance = measure_distance(pool, permutations=0, seed=seed)
-        classes = compare_classes(pool, vocabulary, transport=distance.transport, level=level)
+        classes = compare_classes(
+            pool,
+            vocabulary,
+            relabelled=distance.relabelled,
+            transport=distance.transport,
+            level=level,
+        )
         records.append(
             ConditionResult(
                 label=label,

@@ -73,7 +73,8 @@ class PowerResult(Record):
 
     Attributes:
         power: the probability with which it would be found.
-        threshold: the p-value at which the weakest claim must pass, level / classes tested.
+        threshold: the p-value of presence at which the weakest claim passes for certain: the level
+            over the number of classes, and over the tests of each that the level is shared by.
         all_removed, half_removed: smallest share of real images that must show a class, for its
             removal from all (from half) of the generated images to be found with this power;
             None if no class could lose so much visibly at these numbers of images.
@@ -158,8 +159,9 @@ class SegmenterClass(Record):
         other_real_area, other_generated_area, other_relative: areas and relative difference by the
             second segmenter or at the second scale.
         shift: relative change of the class on the same real images from the first to the second.
-        explained: share of the difference in area that the segmenter's errors could make,
-            in [0, 1]; None where there is no difference.
+        explained: share of the difference in area that the segmenter could make, in [0, 1]: its
+            errors (labels), or the change from the first view to the second; None where there is
+            no difference.
         flagged: the verdict should not be trusted without looking; why: in one sentence.
     """
 

@@ -24,6 +24,9 @@ from .evidence import (
 
 SCHEMA_VERSION = 1
 
+OMITTED_BELOW = -0.5
+"""A significant loss of at least half of a class's area or presence is called an omission."""
+
 Verdict = Literal["omitted", "reduced", "excess", "no evidence"]
 
 
@@ -65,11 +68,12 @@ class ClassResult(Record):
         relative_difference: (generated - real) / real, or None where real is 0.
         ci_low, ci_high: 95 % interval of the relative difference, None if unbounded.
         real_presence, generated_presence: share of images with at least one pixel, in [0, 1].
-        p_value: two-sided test of no difference in presence nor in area given presence;
-            q_value: after Benjamini-Hochberg over the labels.
+        p_value: of no difference in amount, the smallest of the three tests below among those of
+            relabelled images (``statistics.amounts``); q_value: after Benjamini-Hochberg over the
+            labels.
         omitted: verdict is ``omitted``.
-        verdict, because: what is claimed at the level, and whether its area or its presence says
-            so (None without evidence).
+        verdict, because: what is claimed at the level, and whether the test of area or of presence
+            is the stronger reason (None without evidence).
         real_area_ci, generated_area_ci, real_presence_ci, generated_presence_ci: 95 % intervals.
         presence_change: (generated - real) / real presence, presence_ci: its 95 % interval.
         real_area_if_present, generated_area_if_present: mean area in the images that show it.

@@ -26,12 +26,15 @@ NAMES = Vocabulary((Label("-"), Label("wall"), Label("person")))
 def classes(
     real: np.ndarray, generated: np.ndarray, permutations: int = 99, seed: int = 0
 ) -> dict[int, ClassResult]:
-    """Records by the number of the label."""
+    """Records by the number of the label; without permutations, nothing is relabelled."""
     pool = Pool(real, generated)
     distance = measure_distance(pool, permutations=permutations, seed=seed)
     labels = [(f"label {k}", "object") for k in range(real.shape[1])]
     found = compare_classes(
-        pool, labels, relabelled=distance.relabelled, transport=distance.transport
+        pool,
+        labels,
+        relabelled=distance.relabelled if permutations else None,
+        transport=distance.transport,
     )
     assert [r.index for r in found] == sorted(
         (r.index for r in found),

@@ -105,8 +105,19 @@ def test_interval_covers_every_share_from_one_percent(n: int) -> None:
         assert 0.934 <= coverage <= (0.97 if expected >= 7 else 0.974)
 
 
+def test_interval_of_one_to_three_images_reaches_down_to_poissons_bound() -> None:
+    low, high = presence_interval([1, 2, 3, 4, 997, 999], 1000)
+    for k, x in enumerate((1, 2, 3)):
+        # Below this rate as many images are seen in fewer than 5 % of samples.
+        assert stats.poisson.sf(x - 1, 1000 * low[k]) == pytest.approx(0.05, abs=1e-9)
+    wilson = stats.binomtest(4, 1000).proportion_ci(0.95, method="wilson")
+    assert (low[3], high[3]) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
+    assert high[4] == pytest.approx(1 - low[2], abs=1e-12)
+    assert high[5] == pytest.approx(1 - low[0], abs=1e-12)
+
+
 def test_interval_is_wilsons() -> None:
-    x = np.array([0, 1, 7, 40])
+    x = np.array([0, 5, 7, 40])
     low, high = presence_interval(x, 40, confidence=0.9)
     for k in range(4):
         expected = stats.binomtest(int(x[k]), 40).proportion_ci(0.9, method="wilson")

@@ -240,7 +240,12 @@ def test_quantities(text: str, expected: str) -> None:
 def test_findings_say_how_sure() -> None:
     text = plain(summarise(rich_results()).text)
     assert "person (−63 %, 95 % interval −72 to −54 %)" in text
-    assert "boat (in 0.9 % instead of 2.7 % of the images, −67 %, −72 to −62 %)" in text
+    kept = [
+        c.model_copy(update={"relative_difference": -0.4}) if c.label == BY_PRESENCE else c
+        for c in rich_classes()
+    ]
+    by_presence = plain(summarise(rich_results(classes=kept)).text)
+    assert "boat (in 0.9 % instead of 2.7 % of the images, −67 %, −72 to −62 %)" in by_presence
     assert "with the sampling bias reduced, 26.9 (95 % interval 22.4 to 31.5)." in text
     assert (
         "At 10,000 images a side, a class in at least 0.18 % of the real images could not vanish "
@@ -253,17 +258,16 @@ def test_findings_say_how_sure() -> None:
     assert "without its sampling bias the distance has the 90 % interval 22.4 to 31.5." in text
 
 
-def test_changes_of_presence_are_named_so() -> None:
+def test_verdicts_on_the_amount_name_the_area() -> None:
     record = next(r for r in rich_classes() if r.label == BY_PRESENCE)
-    less = record.model_copy(
-        update={"verdict": "reduced", "omitted": False, "presence_change": -0.3}
-    )
-    more = record.model_copy(update={"verdict": "excess", "omitted": False, "presence_change": 0.4})
+    change = {"omitted": False, "presence_change": -0.3, "relative_difference": -0.2}
+    less = record.model_copy(update={"verdict": "reduced", **change})
+    more = record.model_copy(update={"verdict": "excess", **change, "relative_difference": 0.4})
     text = plain(summarise(rich_results(classes=[less])).text)
-    assert "One class is reduced, by less than half: boat (−30 % in presence)." in text
+    assert "One class is reduced, by less than half: boat (−20 %)." in text
     assert "has not lost half of its area or of its images at a false" in text
     text = plain(summarise(rich_results(classes=[more])).text)
-    assert "One class is in more images than in the real images: boat (+40 % in presence)." in text
+    assert "One class takes more room than in the real images: boat (+40 %)." in text
 
 
 def cautions_of(**changes: Any) -> str:
@@ -474,7 +478,7 @@ def test_scenes_without_pictures_are_words() -> None:
     _, text = made(scenes_section(rich_results()))
     assert "Real scenes that no generated image is near" in text
     assert "2.5 ×" in text and "sky 31.0 %, boat 4.20 %" in text and "Left:" not in text
-    assert "it rests on 10 blocks of 1,000 images a side" in text
+    assert "it rests on all pairs of images" in text
     small = rich_scenes(0).model_copy(
         update={"kernel": None, "coverage_ci": None, "coverage_expected": None,
                 "density_expected": None}

@@ -145,7 +145,9 @@ def _print_classes(results: Results, shown: int) -> None:
 
 
 def _verdict(record: ClassResult) -> str:
-    if record.because != "presence":
+    from ..report.summary import lost_by_presence
+
+    if not lost_by_presence(record):
         return record.verdict
     real, generated = 100 * record.real_presence, 100 * record.generated_presence
     return f"{record.verdict}: in {real:.3g} % -> {generated:.3g} % of images"

@@ -21,19 +21,24 @@ _AREAS: tuple[Definition, ...] = (
 )  # fmt: skip
 _TESTS: tuple[Definition, ...] = (
     ("95 % interval of a class", "of the relative difference of the mean areas: the intervals of "
-     "presence and of area if present, combined on logarithms; never below −100 %, and 0 lies in "
-     "it if and only if the test of the mean area does not reject",
-     "Wilson 1927; Donner and Zou 2012"),
-    ("p", "two-sided test of no difference, the smaller of two p-values made good for there being "
-     "two: of presence (Fisher's exact test, mid-p), and of area in the images that show the label "
-     "(Welch's t, with critical values from images relabelled at random)",
-     "Tippett 1931; Lancaster 1961; Janssen 1997"),
+     "presence and of area if present, combined on logarithms (of presence alone, where no "
+     "generated image shows the label); never below −100 %, and 0 lies in it if and only if the "
+     "test of the mean area does not reject at 5 %; not adjusted for the number of labels",
+     "Wilson 1927; Hall 1992; Donner and Zou 2012"),
+    ("p", "two-sided test of no difference in amount, the mean area over all images: the share of "
+     "random divisions of all images whose smallest p-value is at most the observed one. The "
+     "smallest is that of Welch's test of the mean area, and, where the amount changes the same "
+     "way and at least half as much (on logarithms), of presence (Fisher's exact test, mid-p) and "
+     "of area if present (Welch)",
+     "Tippett 1931; Welch 1947; Lancaster 1961; Janssen 1997"),
     ("q", "p adjusted for the number of labels looked at: among labels with q at or below the "
      "level, at most that share are false finds on average", "Benjamini and Hochberg 1995"),
-    ("omitted", "q at or below the level, a test that supports the loss, and at least half of the "
-     "real area, or of the images that show it, gone; “by presence” where the latter says so", ""),
-    ("reduced, excess", "the same with less than half gone, or with more than in the real images; "
-     "a label that differs in both presence and area, but not in amount, has no verdict", ""),
+    ("omitted", "q at or below the level, and at least half of the real area gone; or, where the "
+     "amount follows the presence and the test of presence rejects too, at least half of the "
+     "images that show it: “by presence”", ""),
+    ("reduced, excess", "q at or below the level with less than half gone, or with more than in "
+     "the real images; a label that differs in presence and in area if present, but not in "
+     "amount, has no verdict", ""),
 )  # fmt: skip
 _TESTS_BEFORE: tuple[Definition, ...] = (
     ("95 % interval of a class", "Fieller's interval for a ratio of two independent means; never "
@@ -48,7 +53,9 @@ _TESTS_BEFORE: tuple[Definition, ...] = (
 _DISTANCE: tuple[Definition, ...] = (
     ("FSD", "Fréchet Segmentation Distance: squared distance between the mean areas of all labels, "
      "plus tr(S + T − 2 (S T)^½) of their covariances S and T, in percent²", "Bau et al. 2019"),
-    ("floor", "FSD that two disjoint samples of the real images would give at these sizes", ""),
+    ("floor", "FSD that two disjoint samples of the real images would give at these sizes: "
+     "measured on disjoint halves, and carried over by the power law through halves and quarters",
+     ""),
 )  # fmt: skip
 _REDUCED: Definition = (
     "bias-reduced FSD", "half-sample Richardson extrapolation, 2 × FSD(n) − mean FSD(n/2), less "
@@ -62,7 +69,7 @@ _REDUCED_BEFORE: Definition = (
 _FSD_INTERVAL: Definition = (
     "interval of the FSD", "of the distance of the two distributions, free of the bias that FSD "
     "has at finite n; never empty nor below 0, and 0 lies in it if and only if the permutation "
-    "test does not reject",
+    "test does not reject at 5 %",
     "Feldman and Cousins 1998",
 )  # fmt: skip
 _PERMUTATION: Definition = (
@@ -75,15 +82,17 @@ _CONTRIBUTION: Definition = (
     "add up to FSD over all labels", "Dowson and Landau 1982",
 )  # fmt: skip
 _POWER: Definition = (
-    "power", "chance of finding the loss of a class of this presence, at the strictest threshold "
-    "that the control of false finds can ask for", "",
+    "power", "chance that the test of presence finds the loss of a class of this presence at the "
+    "level divided by the number of labels and of the tests of each, the strictest threshold that "
+    "q can ask for", "",
 )  # fmt: skip
 _PAIRS: tuple[Definition, ...] = (
     ("expected together", "share of images that would show both classes if the generated images "
      "kept their own presences and the odds ratio of the real ones", ""),
     ("apart, together", "both the odds ratio of two presences and their lift, P(both) ÷ (P(first) "
      "P(second)), are lower, or higher, than in the real images, with q over all pairs tested at "
-     "or below the level", "Zelen 1971; Berger 1982; Benjamini and Hochberg 1995"),
+     "or below the level, and in at most half, or at least twice, of the images expected",
+     "Zelen 1971; Berger 1982; Benjamini and Hochberg 1995"),
 )  # fmt: skip
 _SCENES: tuple[Definition, ...] = (
     ("coverage", "share of the real images with a generated one no further away than their k-th "

@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..results import ClassResult, Results
+from ..results import OMITTED_BELOW, ClassResult, Results
 from .cautions import FEW_IMAGES, cautions, power_sentence, sides
 from .wording import (
     NBSP,
@@ -85,7 +85,7 @@ def _findings(records: list[ClassResult]) -> str:
     for record in records:
         what = change(record.relative_difference)
         bounds = interval(record.ci_low, record.ci_high)
-        if record.because == "presence" and record.presence_change is not None:
+        if lost_by_presence(record):
             now, before = share(record.generated_presence), share(record.real_presence)
             what = f"in {now} instead of {before} of the images, {change(record.presence_change)}"
             bounds = interval(*(record.presence_ci or (None, None)))
@@ -98,6 +98,12 @@ def _findings(records: list[ClassResult]) -> str:
 def tested_presence(results: Results) -> bool:
     """Whether the verdicts rest on presence too; those of older runs rest on area alone."""
     return any(record.p_presence is not None for record in results.classes)
+
+
+def lost_by_presence(record: ClassResult) -> bool:
+    """Whether it is called omitted for its presence, having kept more than half of its area."""
+    kept = record.relative_difference is not None and record.relative_difference > OMITTED_BELOW
+    return record.omitted and kept and record.presence_change is not None
 
 
 def verdict_words(record: ClassResult) -> str:
@@ -141,13 +147,8 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
 
 
 def _other_changes(classes: list[ClassResult]) -> Iterable[str]:
-    def moved(record: ClassResult) -> str:
-        if record.because == "presence" and record.presence_change is not None:
-            return f"{change(record.presence_change)} in presence"
-        return change(record.relative_difference)
-
     def named(records: list[ClassResult]) -> str:
-        return listing([f"{r.label} ({moved(r)})" for r in records], limit=6)
+        return listing([f"{r.label} ({change(r.relative_difference)})" for r in records], limit=6)
 
     reduced = [r for r in classes if r.verdict == "reduced"]
     excess = [r for r in classes if r.verdict == "excess" and r.relative_difference is not None]
@@ -159,12 +160,8 @@ def _other_changes(classes: list[ClassResult]) -> Iterable[str]:
             start = f"{'A' if further else 'One'}{further} class is"
         yield f"{start} reduced, by less than half: {named(reduced)}."
     if excess:
-        often = any(r.because == "presence" for r in excess)
-        more = "more room or are in more images" if often else "more room"
-        start = f"{len(excess):,} classes take"
-        if len(excess) == 1:
-            start, more = ("One class is", "in more images") if often else ("One class takes", more)
-        yield f"{start} {more} than in the real images: {named(excess)}."
+        start = "One class takes" if len(excess) == 1 else f"{len(excess):,} classes take"
+        yield f"{start} more room than in the real images: {named(excess)}."
     if new:
         start = (
             "One class that no real image has is"

@@ -28,7 +28,6 @@ from .presence import presence_p_values
 from .products import Side
 from .resampling import Relabelled
 from .welch import (
-    FEWEST_RELABELLED,
     Values,
     area_statistics,
     calibration,
@@ -74,9 +73,8 @@ def amount_tests(
         relabelled: calibrates the tests of areas and the combination.
         confidence: at 1 − confidence the calibration is exact.
     """
-    usable = relabelled is not None and len(relabelled.distances) >= FEWEST_RELABELLED
     drawn = None
-    if usable and relabelled is not None:
+    if relabelled is not None:
         other = relabelled.total.without(relabelled.first)
         drawn = (relabelled.first, other)
     area_t, given_t = area_statistics(first, second), given_statistics(first, second)

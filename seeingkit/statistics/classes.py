@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 from ..evidence import Interval
-from ..results import ClassResult, Verdict
+from ..results import OMITTED_BELOW, ClassResult, Verdict
 from .amounts import Tests, amount_tests
 from .areas import SideAreas, area_change, given_change, side_areas
 from .frechet import Transport
@@ -28,9 +28,6 @@ from .presence import presence_change_interval
 from .products import Pool
 from .resampling import Relabelled
 from .welch import Values
-
-OMITTED_BELOW = -0.5
-"""A significant loss of at least half of a class's area or presence is called an omission."""
 
 
 def compare_classes(
@@ -47,7 +44,8 @@ def compare_classes(
     Args:
         pool: the images of both sides.
         labels: pairs (name, category) of all labels, also of those that do not occur.
-        relabelled: calibrates the tests of areas; without it Student's distribution is taken.
+        relabelled: calibrates the tests; without it Student's distribution and Tippett's rule are
+            taken, which do not depend on a seed.
         transport: over ``pool.live``, for what each label adds to the distance.
         level: false discovery rate at which verdicts are given.
         confidence: of the intervals.

@@ -39,7 +39,7 @@ class Distance(NamedTuple):
     """What was found, and what the tests of the labels rest on."""
 
     result: FSDResult
-    relabelled: Relabelled | None
+    relabelled: Relabelled
     transport: Transport
 
 
@@ -65,13 +65,11 @@ def measure_distance(
     real_rows = pool.rows[: pool.n]
     floor = disjoint_half_floor(real_rows, pool.n, pool.m, seed=seed)
     ways = transport(real, generated)
-    relabelled = None
-    if permutations:
-        relabelled = relabel(pool, permutations=permutations, seed=seed, progress=progress)
+    relabelled = relabel(pool, permutations=permutations, seed=seed, progress=progress)
     reduced, extra = _bias_reduced(pool, full, relabelled, seed)
-    p_value = relabelled.p_value(full) if relabelled else None
+    p_value = relabelled.p_value(full)
     found = {}
-    if reduced is not None and relabelled and p_value and permutations >= ENOUGH_RELABELLED:
+    if reduced is not None and p_value is not None and permutations >= ENOUGH_RELABELLED:
         interval = distance_interval(
             reduced,
             relabelled.distances,
@@ -100,14 +98,14 @@ def measure_distance(
 
 
 def _bias_reduced(
-    pool: Pool, full: FSD, relabelled: Relabelled | None, seed: int
+    pool: Pool, full: FSD, relabelled: Relabelled, seed: int
 ) -> tuple[float | None, float]:
     """The value, and the variance that the choice of halves and relabellings adds to it."""
     if min(pool.n, pool.m) < ENOUGH:
         return None, 0.0
     halves = half_sample_mean(pool, pool.real_mask(), seed=seed, splits=SPLITS)
     value, variance = 2 * full.value - halves.mean, halves.error**2
-    if relabelled is not None and relabelled.half_residual is not None:
+    if relabelled.half_residual is not None:
         value -= relabelled.half_residual
         variance += relabelled.residual_error**2
     return value, variance

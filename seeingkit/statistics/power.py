@@ -29,7 +29,13 @@ _LIKELY = 8.0
 
 
 def power(
-    n: int, m: int, *, classes_tested: int, level: float = 0.05, power: float = 0.95
+    n: int,
+    m: int,
+    *,
+    classes_tested: int,
+    level: float = 0.05,
+    power: float = 0.95,
+    tests: float = 1.0,
 ) -> PowerResult:
     """The smallest losses that n real and m generated images show with this probability.
 
@@ -38,6 +44,7 @@ def power(
         classes_tested: how many classes the level is shared by, at least 1.
         level: false discovery rate of the verdicts, in (0, 1).
         power: probability with which a loss is to be found, in (0, 1).
+        tests: how many tests of a class the level is shared by at most (``amounts.MOST_TESTS``).
 
     Returns:
         ``all_removed``: no generated image shows the class; ``half_removed``: each image that would
@@ -53,7 +60,7 @@ def power(
         )
     if not (0 < level < 1 and 0 < power < 1):
         raise UsageError(f"level and power lie between 0 and 1, not at {level} and {power}")
-    threshold = level / classes_tested
+    threshold = level / classes_tested / tests
     return PowerResult(
         power=power,
         level=level,

@@ -125,6 +125,13 @@ class Pool:
             ]
         return found
 
+    def sides(self, masks: NDArray[np.float64]) -> Side:
+        """Sums (b, d) of each label over subsets of one size, without products; (n + m, b)."""
+        part = np.ascontiguousarray(masks)
+        size = int(part[:, 0].sum())
+        sums = (table @ part for table in (self._areas, self._shown, self._areas.power(2)))
+        return Side(size, *(np.ascontiguousarray(found.T) for found in sums))
+
     def cubes(self, masks: NDArray[np.float64]) -> NDArray[np.float64]:
         """(d, b) sums of the third powers of the areas over each subset; masks (n + m, b)."""
         found: NDArray[np.float64] = self._areas.power(3) @ masks

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .frechet import FSD, Rows, distance_value, moments
-from .products import Pool, Side, Sums
+from .products import BLOCK, Pool, Side, Sums
 
 Progress = Callable[[int], None]
 
@@ -24,6 +24,9 @@ ENOUGH = 50
 
 SPLITS = 8
 """Halvings of both sides whose distances are averaged."""
+
+DIVISIONS = 999
+"""Divisions, at least, from which the tests of labels are calibrated: sums alone are cheap."""
 
 MOST_HALVED = 100
 """Relabellings of which the halves are measured, too."""
@@ -119,7 +122,8 @@ class Relabelled(NamedTuple):
         half_residual: mean of 2 FSD(n) − FSD(n/2) over divisions: what that formula leaves of the
             bias where there is no difference at all; None where halves are too few.
         residual_error: standard error of that mean.
-        first: sums (B, d) of the first side of each division, over the labels of ``Pool.live``.
+        first: sums (B', d) of the first side of each division, over the labels of ``Pool.live``:
+            of those B and of as many more as make ``DIVISIONS``.
         total: sums (d,) of all images.
     """
 
@@ -129,11 +133,13 @@ class Relabelled(NamedTuple):
     first: Side
     total: Side
 
-    def p_value(self, observed: FSD) -> float:
+    def p_value(self, observed: FSD) -> float | None:
         """Share of divisions whose FSD is at least the observed one, which is counted in.
 
-        p = (1 + #{FSD_b ≥ FSD}) / (1 + B) (Phipson & Smyth 2010), so never 0.
+        p = (1 + #{FSD_b ≥ FSD}) / (1 + B) (Phipson & Smyth 2010), so never 0; None for B = 0.
         """
+        if not len(self.distances):
+            return None
         at_least = int((self.distances >= observed.value * (1 - 1e-7)).sum())
         return (1 + at_least) / (1 + len(self.distances))
 
@@ -141,7 +147,11 @@ class Relabelled(NamedTuple):
 def relabel(
     pool: Pool, *, permutations: int, seed: int = 0, progress: Progress | None = None
 ) -> Relabelled:
-    """Divide all images at random, ``permutations`` times; the basis of p-values and intervals."""
+    """Divide all images at random: the basis of p-values and intervals.
+
+    Args:
+        permutations: divisions whose distance is measured; sums of labels are of ``DIVISIONS``.
+    """
     rng = np.random.default_rng([seed, 3])
     size = len(pool)
     total = pool.sums(np.ones((size, 1)))[0]
@@ -174,7 +184,14 @@ def relabel(
                 progress(start + k + 1)
     residual = float(np.mean(residuals)) if residuals else None
     error = float(np.std(residuals) / np.sqrt(len(residuals))) if residuals else 0.0
-    return Relabelled(distances, residual, error, Side(pool.n, areas, shown, squares), total.side())
+    parts = [Side(pool.n, areas, shown, squares)]
+    for start in range(permutations, DIVISIONS, BLOCK):
+        masks = np.zeros((size, min(BLOCK, DIVISIONS - start)))
+        for column in masks.T:
+            column[rng.permutation(size)[: pool.n]] = 1
+        parts.append(pool.sides(masks))
+    sums = (np.concatenate([getattr(part, name) for part in parts]) for name in Side._fields[1:])
+    return Relabelled(distances, residual, error, Side(pool.n, *sums), total.side())
 
 
 def _halves(first: Sums, half: Sums, other_half: Sums, other_rest: Sums) -> float:

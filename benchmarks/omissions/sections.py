@@ -1,0 +1,309 @@
+"""The sections of the validation page: false claims, p-values, coverage, power, bias.
+
+Each function takes the findings and returns Markdown; every number comes from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import coverage, summary
+from .coverage import KINDS
+from .running import Finding
+from .summary import Row
+from .tables import number, percent, pivot, plain, span, table
+
+
+def claims_section(found: Sequence[Finding]) -> str:
+    """False claims: under the null, and among the claims where something was planted."""
+    null = table(
+        ("source", "n", "repeats", "runs with any claim, %", "claims a run"),
+        (
+            (r["source"], f"{r['n']:,}", str(r["repeats"]), percent(r["any"]), number(r["mean"]))
+            for r in summary.null_claims(found)
+        ),
+    )
+    planted = table(
+        (
+            "source", "n", "omissions", "repeats", "wrong claims, %", "worst omission",
+            "claims a run",
+        ),
+        (
+            (
+                r["source"], f"{r['n']:,}", str(r["omissions"]), str(r["repeats"]),
+                percent(r["fdp"]), percent(r["worst"]), number(r["claims"]),
+            )
+            for r in summary.planted_claims(found)
+        ),
+    )  # fmt: skip
+    return f"""## False claims
+
+Two disjoint samples of one source: every claim is false, so the false discovery rate is the share
+of runs that claim anything. Stated level: 5 %.
+
+{null}
+
+![Share of null runs with any claim](figures/validation-claims.svg)
+
+With an omission planted, a claim is wrong if what it says changed did not change in that direction
+(the class that receives the area truly grows). Mean over repeats of wrong claims ÷ claims:
+
+{planted}
+"""
+
+
+def p_value_section(found: Sequence[Finding]) -> str:
+    """Uniformity of p-values under the null."""
+    rows = summary.p_values(found)
+    names = {"p_value": "all", "p_presence": "presence", "p_given": "if present", "p_area": "area"}
+    ks = table(
+        (
+            "source", "n", "repeats", "FSD: KS p", "FSD: p ≤ 0.05, %", "classes",
+            *(f"KS p ≤ 0.05, %: {name}" for name in names.values()),
+        ),
+        (
+            (
+                r["source"], f"{r['n']:,}", str(r["repeats"]), number(r.get("fsd_ks")),
+                percent(r.get("fsd_low")), str(r["p_value classes"]),
+                *(percent(r[f"{key} ks"]) for key in names),
+            )
+            for r in rows
+        ),
+    )  # fmt: skip
+    bands = (("common", "≥ 1 %"), ("rare", "rarer"))
+    size = table(
+        ("source", "n", *(f"{name}, {text}" for _, text in bands for name in names.values())),
+        (
+            (
+                r["source"], f"{r['n']:,}",
+                *(percent(r[f"{key} {band}"]) for band, _ in bands for key in names),
+            )
+            for r in rows
+        ),
+    )  # fmt: skip
+    return f"""## p-values
+
+Nothing planted: p-values should be uniform. Permutation p-values go in steps; for the test of
+uniformity (Kolmogorov–Smirnov) a uniform random part of one step is taken off. Each class in at
+least 1 % of the images is tested over the repeats; if all are uniform, 5 % of the classes have
+KS p ≤ 0.05. Tests: of presence, of area in images that show the class, of mean area, and *all*,
+the first two together, on which verdicts rest. Presence is a count, so its p-values, and those of
+*all*, come in steps: few images or a rare class, long steps, and no uniformity to be had. What
+counts for them is the share of small ones, in the table below.
+
+{ks}
+
+![Distribution of null p-values](figures/validation-p-values.svg)
+
+Share of tests with p ≤ 0.05, in percent. Below 5 a test is careful, above 5 it claims too much.
+
+{size}
+"""
+
+
+def _single(found: Row | None) -> str:
+    if found is None or found["pooled"] is None:
+        return "–"
+    low, high = found["lowest"], found["highest"]
+    ends = "" if low is None else f" ({100 * low:.1f}…{100 * high:.1f})"
+    return f"{100 * found['pooled'].value:.1f}{ends}"
+
+
+def coverage_section(found: Sequence[Finding]) -> str:
+    """Coverage of intervals: classes by presence, FSD, the planted class."""
+    null = coverage.null_coverage(found)
+    parts = []
+    for low, high in coverage.BANDS:
+        rows = [r for r in null if r["from"] == low]
+        if rows:
+            band = "at least 1 %" if low == summary.COMMON else f"{100 * low:g} to {100 * high:g} %"
+            parts.append(
+                f"Classes in {band} of the images:\n\n"
+                + table(
+                    ("source", "n", "repeats", "classes", "lowest by chance", *KINDS),
+                    (
+                        (
+                            r["source"], f"{r['n']:,}", str(r["repeats"]),
+                            *_classes_and_chance(r), *(_single(r[kind]) for kind in KINDS),
+                        )
+                        for r in rows
+                    ),
+                )
+            )  # fmt: skip
+    distances = coverage.distance_coverage(found)
+    fsd = pivot(
+        ("source", "planted", "true FSD"),
+        ((r["source"], r["planted"], number(r["truth"])) for r in distances),
+        (r["n"] for r in distances),
+        (
+            f"{percent(r['coverage'])} ({percent(r['truth_below'])} / {percent(r['truth_above'])})"
+            for r in distances
+        ),
+    )
+    suffered = [r for r in coverage.planted_class_coverage(found) if r["partly"]]
+    own = pivot(
+        ("source", "planted"),
+        ((r["source"], r["planted"]) for r in suffered),
+        (r["n"] for r in suffered),
+        (" / ".join(plain(r[kind]) for kind in KINDS[2:]) for r in suffered),
+    )
+    return f"""## Coverage of 95 % intervals
+
+Shown is the share of intervals that hold the truth, in percent, over all classes of a band; in
+brackets the lowest and the highest single class. *Lowest by chance* is what the lowest of that many
+exact intervals shows in one run of these simulations out of two. A difference is relative to the
+real side. Classes in every image have no presence to estimate.
+
+{chr(10).join(part + chr(10) for part in parts)}
+![Coverage of intervals](figures/validation-coverage.svg)
+
+The interval of FSD, against the true distance (percent²). In brackets: how often the truth lies
+below / above the interval, in percent.
+
+{fsd}
+
+The class that suffered, where some of it is left: coverage of the relative difference in area / in
+presence / in area if present, in percent. All omissions of one source and n are planted into the
+same images, so neighbouring rows err together.
+
+{own}
+"""
+
+
+def _classes_and_chance(row: Row) -> tuple[str, str]:
+    first = next((row[kind] for kind in KINDS if row[kind]), None)
+    return ("–", "–") if first is None else (str(first["classes"]), percent(first["chance"]))
+
+
+def power_section(found: Sequence[Finding]) -> str:
+    """How often an omission is found."""
+    rows = summary.power(found)
+    shares = [r for r in rows if r["kind"] == "removed"]
+    removed = pivot(
+        ("source", "class", "in, % of images", "n"),
+        ((r["source"], r["class"], percent(r["presence"]), f"{r['n']:,}") for r in shares),
+        (r["share"] for r in shares),
+        (percent(r["found"]) for r in shares),
+        lambda share: f"gone from {100 * share:g} %",
+    )
+    others = table(
+        ("source", "planted", "class is in, %", "n", "repeats", "found, %", "called omitted, %"),
+        (
+            (
+                r["source"], r["planted"], percent(r["presence"]), f"{r['n']:,}",
+                str(r["repeats"]), percent(r["found"]), percent(r["omitted"]),
+            )
+            for r in rows if r["kind"] != "removed"
+        ),
+    )  # fmt: skip
+    counts = span(r["repeats"] for r in shares)
+    return f"""## Power
+
+*Found*: the verdict on the class is omitted or reduced, at a false discovery rate of 5 % over all
+classes. Share of repeats in which it is, in percent ({counts} repeats):
+
+{removed}
+
+![Power against the share removed](figures/validation-power.svg)
+
+Thinned and swapped classes:
+
+{others}
+"""
+
+
+def bias_section(found: Sequence[Finding]) -> str:
+    """FSD variants against the truth."""
+    everything = summary.bias(found)
+    rows = [r for r in everything if r["plant"] is None or r["plant"].share == 1]
+    shown = table(
+        (
+            "source", "planted", "n", "repeats", "truth", "as published", "floor", "minus floor",
+            "bias-reduced", "(bias-reduced − truth) ÷ its error",
+        ),
+        (
+            (
+                r["source"], r["planted"], f"{r['n']:,}", str(r["repeats"]), number(r["truth"]),
+                number(r["value"]), number(r["floor"]), number(r["minus_floor"]),
+                number(r["reduced"]), f"{r['z']:+.1f}" if "z" in r else "–",
+            )
+            for r in rows
+        ),
+    )  # fmt: skip
+    return f"""## Bias of the distance
+
+Mean ± standard error over the repeats, percent². *Floor* is what the tool says two samples of the
+real images would give at this n; with nothing planted it should equal *as published*.
+
+{shown}
+
+![Mean FSD with nothing planted](figures/validation-bias.svg)
+"""
+
+
+def promises(found: Sequence[Finding]) -> str:
+    """The figures that are asked of the tool, and what was measured; unmeasured ones say so."""
+    claims = [r["any"] for r in summary.null_claims(found)]
+    rows: list[tuple[str, str]] = []
+    if claims:
+        worst = max(claims, key=lambda rate: rate.value)
+        rows.append(
+            ("null runs with any claim, largest of all sources and n", f"{percent(worst)} %")
+        )
+    for n, share, words in ((2_000, 1.0, "all"), (10_000, 0.5, "half")):
+        for r in summary.power(found):
+            wanted = r["source"] == "long-tail" and 0.025 < r["presence"] < 0.03
+            if wanted and (r["kind"], r["n"], r["share"]) == ("removed", n, share):
+                text = (
+                    f"class in {100 * r['presence']:.1f} % of images gone from {words}, n = {n:,}"
+                )
+                rows.append((text, f"found in {percent(r['found'])} % of {r['repeats']}"))
+    for r in summary.bias(found):
+        plant = r["plant"]
+        if (
+            plant
+            and plant.share == 1
+            and r["n"] == 10_000
+            and r["reduced"]
+            and r["large"] == r["large"]
+        ):
+            off = 100 * (r["reduced"].value / r["large"] - 1)
+            text = f"bias-reduced FSD at 10,000 over FSD at 200,000: {r['source']}, {r['planted']}"
+            rows.append((text, f"{number(r['reduced'])} over {number(r['large'])}: {off:+.0f} %"))
+    rows += _null_extremes(found)
+    for r in coverage.distance_coverage(found):
+        if r["null"] and r["n"] in (2_000, 10_000):
+            text = (
+                f"coverage of the interval of FSD, nothing planted: {r['source']}, n = {r['n']:,}"
+            )
+            rows.append((text, f"{percent(r['coverage'])} %"))
+    return table(("asked", "measured"), rows) if rows else "Nothing of what is asked was run."
+
+
+def _null_extremes(found: Sequence[Finding]) -> list[tuple[str, str]]:
+    """The worst of all null cells: coverage of common classes, uniformity, bias."""
+    rows = []
+    common = [r for r in coverage.null_coverage(found) if r["from"] == summary.COMMON]
+    for kind in KINDS:
+        cells = [(r, r[kind]) for r in common if r[kind] and r[kind]["pooled"]]
+        if cells:
+            shares = [cell["pooled"].value for _, cell in cells]
+            r, worst = min(cells, key=lambda cell: (cell[1]["lowest"] or 1) - cell[1]["chance"])
+            text = f"{percent(min(shares))} to {percent(max(shares))} % over all classes of a cell"
+            if worst["lowest"] is not None:
+                text += (
+                    f"; lowest single class {percent(worst['lowest'])} % ({r['source']}, "
+                    f"n = {r['n']:,}; by chance {percent(worst['chance'])} %)"
+                )
+            rows.append((f"coverage in classes of ≥ 1 %, nothing planted: {kind}", text))
+    tests = [r["fsd_ks"] for r in summary.p_values(found) if r.get("fsd_ks") is not None]
+    if tests:
+        text = f"least KS p of {len(tests)} cells: {number(min(tests))}"
+        rows.append(("permutation p-values of FSD are uniform", text))
+    means = [r for r in summary.bias(found) if r["plant"] is None and "z" in r]
+    if means:
+        worst = max(means, key=lambda r: abs(r["z"]))
+        where = f"{worst['source']}, n = {worst['n']:,}"
+        text = f"{worst['z']:+.1f} standard errors ({where}), the farthest of {len(means)} cells"
+        rows.append(("mean of bias-reduced FSD, nothing planted, from 0", text))
+    return rows
