@@ -1,6 +1,7 @@
 """Plants omissions, runs the comparison many times, and writes ``docs/validation.md``.
 
     python -m benchmarks.omissions --quick        # minutes; writes beside its cache
+    python -m benchmarks.omissions --short        # about two hours of processor time
     python -m benchmarks.omissions                # hours; resumes; writes docs/validation.md
 
 Finished parts are kept in the cache folder, by the code that made them, so a run that was stopped
@@ -31,6 +32,7 @@ def arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="few repeats, small n, small pools")
+    add("--short", action="store_true", help="three numbers of images, fewer omissions")
     add("--processes", type=int, default=os.cpu_count() or 1)
     add("--only", action="append", default=[], metavar="SOURCE", help="only these sources")
     add("--n", action="append", type=int, default=[], help="only these numbers of images")
@@ -58,9 +60,10 @@ def main() -> None:
 
     started = time.perf_counter()
     folder = args.folder or cache_folder() / "validation"
-    effort = grid.QUICK if args.quick else grid.Effort()
+    effort = grid.QUICK if args.quick else grid.SHORT if args.short else grid.Effort()
     if args.repeats:
-        effort = replace(effort, repeats=args.repeats, power_repeats=args.repeats)
+        n = args.repeats
+        effort = replace(effort, repeats=n, promised=n, power_repeats=n)
     if args.permutations:
         both = {"permutations": args.permutations, "power_permutations": args.permutations}
         effort = replace(effort, **both)
@@ -82,7 +85,9 @@ def main() -> None:
     found = running.findings(cells, sources, known, folder)
     if not found:
         raise SystemExit("nothing has been run of this; leave out --write-only")
-    command = "python -m benchmarks.omissions" + (" --quick" if args.quick else "")
+    command = "python -m benchmarks.omissions" + (
+        "".join(f" --{name}" for name in ("quick", "short") if getattr(args, name))
+    )
     docs = args.docs or (folder / "quick" if args.quick else Path("docs"))
     path = page.write(found, docs, command, notes)
     running.say(f"{path}: {(time.perf_counter() - started) / 60:.1f} min in all")

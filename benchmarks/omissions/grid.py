@@ -63,7 +63,8 @@ class Effort:
 
     Attributes:
         sizes, power_sizes: images per side; shares: of a class's images that lose it.
-        repeats, power_repeats: for n up to 2,000; larger n get fewer (``at``).
+        repeats, promised, power_repeats: of null cells, of what the tool promises to find, and of
+            other omissions, for n up to 2,000; larger n get fewer (``at``).
         permutations, power_permutations: in null cells, and where something is planted.
         presences: which classes are removed.
     """
@@ -73,6 +74,7 @@ class Effort:
     shares: tuple[float, ...] = SHARES
     presences: tuple[float, ...] = PRESENCES
     repeats: int = 500
+    promised: int = 500
     power_repeats: int = 100
     permutations: int = 199
     power_permutations: int = 99
@@ -85,7 +87,12 @@ class Effort:
 
 QUICK = Effort(
     sizes=(200, 2_000), power_sizes=(2_000,), shares=(0.5, 1.0), presences=(0.17, 0.027),
-    repeats=20, power_repeats=20, permutations=99,
+    repeats=20, promised=20, power_repeats=20, permutations=99,
+)  # fmt: skip
+
+SHORT = Effort(
+    sizes=(200, 2_000, 10_000), power_sizes=(2_000, 10_000), shares=(0.2, 0.5, 1.0),
+    presences=(0.17, 0.027, 0.004), promised=200, power_repeats=40,
 )  # fmt: skip
 
 
@@ -138,9 +145,9 @@ def cells_of(
                 repeats = effort.at(n, effort.power_repeats)
                 if what.kind == "removed" and what.label in finely:
                     if what.share == 1:
-                        repeats = effort.at(n, effort.repeats)
+                        repeats = effort.at(n, effort.promised)
                     elif what.share == 0.5 and power and n == 10_000:
-                        repeats = effort.repeats
+                        repeats = effort.promised
                 cells.append(Cell(source.name, n, what, repeats, effort.power_permutations))
     wanted = [cell for cell in cells if not only_n or cell.n in only_n]
     return [cell for cell in wanted if source.reaches(cell.n)]
