@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .checking import check, find_checks
+from .checking import check, check_truth, find_checks
 from .comparison import Comparison, compare
 from .conditions import labels_for
 from .config import Config, InversionConfig, make_config
@@ -146,6 +146,7 @@ def execute(
         segmenter = _segmenter(config)
         shown = in_classes(segmenter, config.classes)
         check_gate_names(config.fail_if, shown.vocabulary.names)
+        check_truth(config, real, shown)
         generated = open_side(config.generated, config, real=real, generated=True)
         check_cuts(config, generated)
     run = RunDirectory.for_config(config, out)
@@ -167,6 +168,7 @@ def execute(
             force=config.force,
         )
         comparison = _named(comparison, choices, note)
+    run.write_json("results.json", comparison.to_dict())  # whatever happens in what follows
     with clock.time("check"):
         comparison = check(config, comparison, real, generated, shown, metric=metric, store=store)
     if config.inversion.methods:
@@ -348,6 +350,8 @@ def equally_many(real: Tally, generated: Tally, config: Config) -> tuple[Tally, 
     if sizes[0] == sizes[1] or config.n is not None or config.force:
         return real, generated, None
     fewest, most = min(sizes), max(sizes)
+    if fewest < 2:
+        return real, generated, None  # the comparison says which side has too few
     kept = np.sort(np.random.default_rng(config.seed).permutation(most)[:fewest])
     side = "real" if sizes[0] == most else "generated"
     note = (

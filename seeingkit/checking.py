@@ -15,12 +15,12 @@ from .comparison import Comparison
 from .config import Config
 from .contracts import ImageSource, Segmenter
 from .errors import SeeingkitError, UsageError
-from .loading import choose
+from .loading import choose, load_segmenter
 from .metrics import MetricChoice, choose_metric, measure
 from .resolution import compare_resolution
 from .sensitivity import check_sensitivity
 from .sources.preprocess import find_preset
-from .truth import has_own_labels, share_by_labels
+from .truth import find_labels, has_own_labels, share_by_labels
 
 if TYPE_CHECKING:
     from .evidence import ResolutionResult, SegmenterShare
@@ -41,14 +41,32 @@ def find_checks(config: Config, *, fetch: bool = True) -> MetricChoice | None:
     if config.truth not in (None, "none", "data") and not Path(config.truth).is_dir():
         raise UsageError(f"--truth {config.truth}: no such folder of label maps")
     if second_segmenter(config) is not None:
-        choose("segmenter", config.sensitivity, fetch=fetch)
+        name, weights = _own_weights(config.sensitivity)
+        choose("segmenter", name, weights=weights, fetch=fetch)
     return choose_metric(fetch=fetch) if config.fidelity else None
+
+
+def check_truth(config: Config, real: ImageSource, segmenter: Segmenter) -> None:
+    """Labels that were asked for are there and fit, before anything is computed.
+
+    Raises:
+        UsageError, SourceError: they are not.
+    """
+    if config.truth not in (None, "none"):
+        find_labels(real, segmenter, config.truth, find_preset(config.preset))
 
 
 def second_segmenter(config: Config) -> str | None:
     """The name of the second segmenter, or None if the check is another one."""
     usual = config.sensitivity.partition(":")[0] in ("auto", "off", "scale")
     return None if usual else config.sensitivity
+
+
+def _own_weights(name: str) -> tuple[str, Path | None]:
+    """Family and file of ``family:FILE``, where there is such a file or folder."""
+    family, _, tag = name.partition(":")
+    path = Path(tag)
+    return (family, path) if tag and path.exists() else (name, None)
 
 
 def check(
@@ -83,8 +101,6 @@ def check(
             "The resolutions could not be compared",
             lambda: compare_resolution(real, generated, seed=config.seed),
         )
-        if resolution is not None and resolution.mismatch:
-            warnings.append(resolution.reason)
     share = tried(
         "The segmenter's share was not checked",
         lambda: _segmenter_share(config, comparison, real, generated, segmenter, resolution, store),
@@ -147,12 +163,19 @@ def _segmenter_share(
             return share
     if config.sensitivity == "off" or (auto and (real.counted or generated.counted)):
         return None
+    mode, second = "scale" if auto else config.sensitivity, None
+    if second_segmenter(config) is not None:
+        family, weights = _own_weights(mode)
+        if weights is not None:
+            second = load_segmenter(family, weights=weights, device=config.device)
+            mode = f"{family}:{weights.name}"
     return check_sensitivity(
         real,
         generated,
         comparison,
         segmenter,
-        mode="scale" if auto else config.sensitivity,
+        mode=mode,
+        second=second,
         classes=config.classes,
         resolution=resolution,
         preset=find_preset(config.preset).identity(),

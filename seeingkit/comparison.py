@@ -283,6 +283,8 @@ def _warnings(real: Tally, generated: Tally) -> list[str]:
                 f"The {side} areas were counted elsewhere: that this segmenter counted them is "
                 "known from the names of its labels alone."
             )
+    if real.identity and generated.identity and real.identity == generated.identity:
+        found.append("Both sides are the same images, so nothing can differ.")
     if len(real) != len(generated):
         found.append(
             f"The sides differ in size ({len(real)} real, {len(generated)} generated); "

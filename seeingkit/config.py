@@ -61,7 +61,8 @@ class Config(BaseModel):
             own; ``none``: not used; None: the data set's own if it has any.
         sensitivity: what tells the segmenter's share in a difference: ``auto`` (true labels if
             there are any, otherwise ``scale``), ``off``, ``scale`` (the same segmenter at a second
-            scale, also ``scale:0.5``), or a second segmenter, ``family`` or ``family:weights``.
+            scale, also ``scale:0.5``), or a second segmenter, ``family``, ``family:weights`` or
+            ``family:FILE``.
         fidelity: also FID, KID, IS, precision and recall, by another library.
         fail_if: gates (``seeingkit.gates``). The command line ends with exit code 4 where one
             fails; in Python ask ``check_gates``. They change no number, so they are no part of

@@ -99,7 +99,11 @@ def choose(
         return Choice(spec.name, spec, path, None, options)
     chosen: WeightsSpec | None = None
     if tag:
-        chosen = cast("WeightsSpec", known.resolve("weights", f"{spec.name}:{tag}"))
+        own = [w.full_name for w in known.weights_for(spec.name)]
+        try:
+            chosen = cast("WeightsSpec", known.resolve("weights", f"{spec.name}:{tag}"))
+        except UnknownNameError as error:
+            raise UnknownNameError("weights", error.name, own, f"(or give --{flag} FILE)") from None
     elif spec.needs_weights:
         candidates = _candidates(kind, spec.name, domain, known)
         if not candidates:

@@ -167,7 +167,7 @@ def _measure(source: ImageSource, images: int, seed: int) -> _Side | None:
 def stored_side(source: ImageSource, index: int) -> int | None:
     """Shorter side of one picture before the preset, or None where the source does not say.
 
-    A source of another kind says it by a method ``stored_side(index)``.
+    A source of another kind says it by its own method of this name.
     """
     if isinstance(source, Selection):
         return stored_side(source.source, source.indices[index])
@@ -183,8 +183,7 @@ def stored_side(source: ImageSource, index: int) -> int | None:
             return min(source.picture(index).size)
         except (ImageError, SourceError):
             return None
-    says = getattr(source, "stored_side", None)
-    return None if says is None else int(says(index))
+    return source.stored_side(index)
 
 
 def _detail_differs(a: _Side, b: _Side) -> bool:

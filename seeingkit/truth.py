@@ -246,24 +246,36 @@ def share_by_labels(
     """
     if truth == "none" or (truth is None and (real.counted or not has_own_labels(real, segmenter))):
         return None
-    if real.counted:
-        raise UsageError(f"{real.name} has no pictures to segment; leave --truth out")
     if segmenter.vocabulary.names != real_tally.vocabulary.names:
         raise UsageError("the tallies have other labels than the segmenter; merge both alike")
-    if truth is None or truth == "data":
-        labels = own_labels(real)
-        if labels is None:
-            raise UsageError(f"{real.name} has no labels of its own; give --truth a folder")
-    else:
-        inner = segmenter
-        while isinstance(inner, MappedSegmenter):
-            inner = inner.segmenter
-        labels = folder_labels(truth, real, inner.vocabulary, preset)
+    labels = find_labels(real, segmenter, truth or "data", preset)
     confusion = confusion_of(
         labels, real, segmenter, images=images, seed=seed, batch_size=batch_size
     )
     areas = (_mean_areas(tally) for tally in (real_tally, generated_tally))
     return segmenter_share_by_labels(confusion, results.classes, *areas)
+
+
+def find_labels(
+    real: ImageSource, segmenter: Segmenter, truth: str | os.PathLike[str], preset: Preset
+) -> TrueLabels:
+    """The labels that ``truth`` means, a folder or ``data``; arguments as of ``share_by_labels``.
+
+    Raises:
+        UsageError: a side without pictures, or without labels of its own.
+        SourceError: label maps that are missing, unreadable or do not fit.
+    """
+    if real.counted:
+        raise UsageError(f"{real.name} has no pictures to segment; leave --truth out")
+    if truth == "data":
+        labels = own_labels(real)
+        if labels is None:
+            raise UsageError(f"{real.name} has no labels of its own; give --truth a folder")
+        return labels
+    inner = segmenter
+    while isinstance(inner, MappedSegmenter):
+        inner = inner.segmenter
+    return folder_labels(truth, real, inner.vocabulary, preset)
 
 
 def _merged_names(names: Sequence[str], segmenter: MappedSegmenter) -> list[str]:

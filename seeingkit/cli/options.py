@@ -117,7 +117,7 @@ Truth = Annotated[
 Sensitivity = Annotated[
     str,
     typer.Option(
-        help="The segmenter's share: auto, off, scale, scale:0.5, or a second segmenter.",
+        help="The segmenter's share: auto, off, scale, scale:0.5, or a second one, family:FILE.",
         default_factory=Usual("sensitivity"),
     ),
 ]

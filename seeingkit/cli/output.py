@@ -142,6 +142,8 @@ def _print_classes(results: Results, shown: int) -> None:
     print_table(rows, header, last_words=True)
     if len(records) > len(listed):
         print(f"… and {len(records) - len(listed)} smaller ones in results.json")
+    if any(record.label in flagged for record in listed):
+        print("(!) the segmenter may make this difference, or hide one: see the report")
 
 
 def _verdict(record: ClassResult) -> str:

@@ -57,8 +57,8 @@ def power_sentence(results: Results) -> str:
     )
     if power.half_removed is not None:
         text += (
-            f", and one in at least {at_least(power.half_removed)} could not lose half of the "
-            "images that show it"
+            f", nor could one in at least {at_least(power.half_removed)} lose half of its images "
+            "unseen"
         )
     return text + "."
 
@@ -116,7 +116,7 @@ def _floor(results: Results) -> Iterable[str]:
             "The floor of the FSD is not known here: without it the value cannot be told "
             "apart from sampling noise."
         )
-    elif fsd.value > 0 and fsd.floor >= fsd.value:
+    elif fsd.floor > 0 and fsd.floor >= fsd.value:
         yield (
             f"The FSD of {number(fsd.value)} is no larger than its floor of {number(fsd.floor)}: "
             "two samples of the real images lie as far apart."
@@ -138,10 +138,13 @@ def _other_sides(results: Results) -> Iterable[str]:
     found = results.resolution
     if found is None or not found.mismatch:
         return
-    yield (
-        f"The sides differ in resolution: {mismatch_words(results)}. "
-        "A segmenter reads texture by its scale, so part of every difference may come from that."
-    )
+    text = f"The sides differ in resolution: {mismatch_words(results)}."
+    if "texture" not in found.reason:  # most reasons say it themselves
+        text += (
+            " A segmenter reads texture by its scale, so part of every difference may come from "
+            "that."
+        )
+    yield text
 
 
 def mismatch_words(results: Results) -> str:
@@ -150,7 +153,8 @@ def mismatch_words(results: Results) -> str:
     if found is None:
         return ""
     if found.reason.strip():
-        return found.reason.strip().rstrip(".")
+        reason = found.reason.strip().rstrip(".")
+        return reason[:1].lower() + reason[1:]
     parts = []
     for name, side in (("real", found.real), ("generated", found.generated)):
         if side.detail is not None:

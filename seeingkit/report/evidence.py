@@ -149,7 +149,7 @@ def scenes_section(results: Results, pictures: Sequence[ScenePictures] = ()) -> 
         scenes=scenes,
         pictured=[entry for entry in uncovered if entry.pictures is not None],
         listed=[entry for entry in uncovered if entry.pictures is None],
-        hidden=len(scenes.least_covered) - UNCOVERED_SHOWN,
+        hidden=round((1 - scenes.coverage) * scenes.images_real) - UNCOVERED_SHOWN,
     )  # fmt: skip
 
 

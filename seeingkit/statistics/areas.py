@@ -68,7 +68,11 @@ def side_areas(sums: Side, confidence: float, cubes: Values | None = None) -> Si
             given_high = np.fmax(given_high, _hall_end(sums, cubes, given, error, confidence))
         low, high = presence_interval(shown, n, confidence)
         area = sums.areas / n
-        area_low, area_high = _product(area, (shown / n, low, high), (given, given_low, given_high))
+        # Where every image shows it, only the area varies.
+        least = np.where(shown == n, 1.0, low)
+        area_low, area_high = _product(
+            area, (shown / n, least, high), (given, given_low, given_high)
+        )
     given_high, area_high = np.minimum(given_high, WHOLE), np.minimum(area_high, WHOLE)
     few = shown < 2
     for ends in (given_low, given_high, area_low, area_high):
