@@ -8,6 +8,7 @@ tallies and the seed.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,13 @@ from .statistics.scenes import scenes
 from .tallies import Tally
 from .vocabularies import ClassMap, read_classes
 from .vocabularies.merging import apply_classes, shared_classes
+
+
+COPIES = 0.01
+"""Share of images that may have the areas of another one before it is said."""
+
+SEVERAL = 4
+"""Labels that an image must show for equal areas to be no coincidence."""
 
 
 @dataclass(frozen=True)
@@ -275,9 +283,26 @@ def source_record(tally: Tally, name: str) -> SourceRecord:
     )
 
 
+def _copies(tally: Tally) -> int:
+    """Images of several labels whose areas another image of the side has to the pixel."""
+    rows = _rows(tally)
+    several = np.flatnonzero(np.diff(rows.indptr) >= SEVERAL)
+    seen: Counter[bytes] = Counter()
+    for row in several:
+        part = slice(rows.indptr[row], rows.indptr[row + 1])
+        seen[rows.indices[part].tobytes() + rows.data[part].tobytes()] += 1
+    return sum(count - 1 for count in seen.values())
+
+
 def _warnings(real: Tally, generated: Tally) -> list[str]:
     found = []
     for side, tally in (("real", real), ("generated", generated)):
+        copies = _copies(tally)
+        if copies > COPIES * len(tally):
+            found.append(
+                f"{copies:,} of the {len(tally):,} {side} images have exactly the areas of another "
+                "one. Tests and intervals take images as independent; copies make them too sure."
+            )
         if tally.record.get("source", {}).get("counted"):
             found.append(
                 f"The {side} areas were counted elsewhere: that this segmenter counted them is "

@@ -80,6 +80,8 @@ class ClassResult(Record):
         given_change: relative difference of these, given_ci: its 95 % interval.
         p_presence, p_given, p_area: tests of presence, of area given presence, of mean area;
             None where there is nothing to test.
+        speck_area: areas up to this, percent, are specks (``statistics.products.Pool``);
+            real_seen, generated_seen: share of images that show more than a speck; p_seen: test.
         fsd_mean_term, fsd_cov_term: what this label adds to the two terms of FSD (percent²);
             over all labels they sum to the terms.
     """
@@ -112,6 +114,10 @@ class ClassResult(Record):
     p_presence: float | None = None
     p_given: float | None = None
     p_area: float | None = None
+    speck_area: float | None = None
+    real_seen: float | None = None
+    generated_seen: float | None = None
+    p_seen: float | None = None
     fsd_mean_term: float | None = None
     fsd_cov_term: float | None = None
 

@@ -23,9 +23,9 @@ from seeingkit.statistics.resampling import relabel
 from seeingkit.statistics.welch import (
     Welch,
     area_statistics,
-    calibration,
     given_statistics,
     p_values,
+    p_values_among,
 )
 
 from .area_rows import PIXEL
@@ -33,7 +33,8 @@ from .area_rows import PIXEL
 
 def side(rows: np.ndarray) -> Side:
     """The sums of rows (n, d); columns may be labels, or repeats of one."""
-    return Side(len(rows), rows.sum(0), (rows > 0).sum(0).astype(float), (rows**2).sum(0))
+    shown = (rows > 0).sum(0).astype(float)
+    return Side(len(rows), rows.sum(0), shown, (rows**2).sum(0), shown)
 
 
 def rare(n: int, repeats: int, share: float, spread: float, seed: int) -> np.ndarray:
@@ -58,7 +59,7 @@ def test_statistics_are_welchs() -> None:
     expected = stats.ttest_ind(y, x, equal_var=False)
     assert found.t == pytest.approx(expected.statistic)
     assert found.freedom == pytest.approx(expected.df)
-    p = p_values(found, calibration(found, None, 0.95), 0.95)
+    p = p_values(found, None)
     assert p == pytest.approx(expected.pvalue)
     inside = given_statistics(side(x), side(y))
     for k in range(6):
@@ -73,7 +74,7 @@ def test_closed_form() -> None:
     found = area_statistics(side(x), side(y))
     assert found.t == pytest.approx([-2 / np.sqrt(1 / 3)])
     assert found.freedom == pytest.approx([3])
-    p = p_values(found, calibration(found, None, 0.95), 0.95)
+    p = p_values(found, None)
     assert p == pytest.approx([2 * stats.t.sf(2 / np.sqrt(1 / 3), 3)])
 
 
@@ -84,11 +85,11 @@ def test_values_that_do_not_vary() -> None:
     apart = area_statistics(side(same), side(more))
     assert apart.t == [np.inf]
     # Two of the 252 divisions of ten images separate the two values.
-    assert p_values(apart, calibration(apart, None, 0.95), 0.95) == pytest.approx([2 / 252])
+    assert p_values(apart, None) == pytest.approx([2 / 252])
     uneven = area_statistics(side(same), side(more[:3]))
-    assert p_values(uneven, calibration(uneven, None, 0.95), 0.95) == pytest.approx([1 / 56])
+    assert p_values(uneven, None) == pytest.approx([1 / 56])
     many = area_statistics(side(np.full((40_000, 1), 1.0)), side(np.full((40_000, 1), 2.0)))
-    assert p_values(many, calibration(many, None, 0.95), 0.95) == [0]
+    assert p_values(many, None) == [0]
     one = given_statistics(side(np.array([[0.0], [4]])), side(np.array([[3.0], [7]])))
     assert one.t == [0]  # one image says nothing of a mean
 
@@ -100,7 +101,7 @@ def test_a_label_that_fills_all_but_single_pixels_is_judged_as_those_pixels() ->
     small = area_statistics(*(side(s) for s in specks))
     filled = area_statistics(*(side(100 - s) for s in specks))
     assert filled.t == pytest.approx(-small.t, rel=1e-3, abs=1e-3)
-    p = p_values(filled, calibration(filled, None, 0.95), 0.95)
+    p = p_values(filled, None)
     assert 0.01 < (p <= 0.05).mean() < 0.1
 
 
@@ -111,7 +112,7 @@ def test_relabelled_critical_values_hold_the_level_where_students_do_not() -> No
         x, y = rare(300, 12, 0.3, 1.6, 2 * k), rare(40, 12, 0.3, 1.6, 2 * k + 1)
         found = area_statistics(side(x), side(y))
         for which, drawn in enumerate((None, relabelled_t(x, y, 99, k))):
-            p = p_values(found, calibration(found, drawn, 0.95), 0.95)
+            p = p_values(found, drawn)
             rejected[which] += (p <= 0.05).sum()
     student, calibrated = rejected / 480
     assert student > 0.1
@@ -125,13 +126,15 @@ def test_equal_values_of_t_are_never_called_rare() -> None:
     x[0, 0], x[0, 1] = 2, 1
     found = area_statistics(side(x), side(y))
     drawn = relabelled_t(x, y)
-    critical = calibration(found, drawn, 0.95)
-    assert (p_values(found, critical, 0.95) > 0.05).all()
-    # Of continuous values the critical one splits them as stated: 10 of 200, the observed one in.
+    assert (p_values(found, drawn) > 0.05).all()
+    # Of continuous values twice the share on the same side is the p-value, up to the edge.
     x, y = rare(50, 1, 1, 0.5, 1), rare(50, 1, 1, 0.5, 2)
-    drawn = relabelled_t(x, y, 199)
-    critical = calibration(area_statistics(side(x), side(y)), drawn, 0.95)
-    assert (np.abs(drawn.t) >= critical).sum() == 49
+    found, drawn = area_statistics(side(x), side(y)), relabelled_t(x, y, 199)
+    reached = int((np.sign(found.t) * drawn.t >= abs(found.t)).sum())
+    assert p_values(found, drawn) == pytest.approx(min(1, 2 * (1 + reached) / (1 + len(drawn.t))))
+    assert sorted(p_values_among(drawn).ravel())[50] == pytest.approx(0.05, abs=0.003)
+    far = found._replace(t=1.5 * np.abs(drawn.t).max(axis=0))
+    assert 0 < p_values(far, drawn)[0] < 2 / 1000
 
 
 # intervals
@@ -163,7 +166,7 @@ def test_intervals_of_areas_cover(share: float, spread: float, least_given: floa
     welch = area_statistics(
         side(rare(1000, repeats, share, spread, 1)), side(rare(1000, repeats, share, spread, 2))
     )
-    p = p_values(welch, calibration(welch, None, 0.95), 0.95)
+    p = p_values(welch, None)
     low, high = area_change(real, generated, p, presence, 0.05)
     assert 0.93 <= ((low <= 0) & (high >= 0)).mean() <= 0.98
     low, high = area_change(real, generated, none, presence, 0.05)
@@ -178,7 +181,7 @@ def test_intervals_of_a_change_cover_a_loss_of_half() -> None:
     welch = area_statistics(side(real_rows), side(generated_rows))
     inside = given_statistics(side(real_rows), side(generated_rows))
     presence = presence_change_interval(real.shown, 1000, generated.shown, 800)
-    p, p_given = (p_values(w, calibration(w, None, 0.95), 0.95) for w in (welch, inside))
+    p, p_given = (p_values(w, None) for w in (welch, inside))
     for low, high in (
         area_change(real, generated, p, presence, 0.05),
         given_change(real, generated, p_given, 0.05),
@@ -257,7 +260,7 @@ def test_no_interval_is_out_of_range(seed: int, n: int, m: int, size: float) -> 
             assert (value[ok] <= high[ok] * (1 + 1e-9)).all()
             assert (high[ok] <= 100).all()
     welch = area_statistics(first, second)
-    p = p_values(welch, calibration(welch, None, 0.95), 0.95)
+    p = p_values(welch, None)
     assert ((p >= 0) & (p <= 1)).all()
     presence = presence_change_interval(real.shown, n, generated.shown, m)
     low, high = area_change(real, generated, p, presence, 0.05)

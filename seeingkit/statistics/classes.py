@@ -7,8 +7,8 @@ The p-value of a label is that of its amount; q is Benjamini & Hochberg's (1995)
 that occur. Verdicts, where q is at or below the level:
 
 - more than in the real images: ``excess``;
-- less: ``omitted`` where at least half of the area is gone, or, where the amount follows the
-  presence and the test of presence rejects too, half of the presence; else ``reduced``.
+- less: ``omitted`` where at least half of the area is gone, or, where the amount follows them and
+  their test rejects too, half of the images that show more than a speck; else ``reduced``.
 """
 
 from __future__ import annotations
@@ -50,9 +50,8 @@ def compare_classes(
         level: false discovery rate at which verdicts are given.
         confidence: of the intervals.
     """
-    everything, found = pool.sums(np.column_stack([np.ones(len(pool)), pool.real_mask()]))
-    first, second = found.side(), everything.without(found).side()
     mask = pool.real_mask()
+    first, second = pool.side(mask), pool.side(1 - mask)
     cubes = pool.cubes(np.column_stack([mask, 1 - mask]))
     real = side_areas(first, confidence, cubes[:, 0])
     generated = side_areas(second, confidence, cubes[:, 1])
@@ -74,7 +73,9 @@ def compare_classes(
         verdict: Verdict = "no evidence"
         because: Literal["area", "presence"] | None = None
         if q[k] <= level:
-            verdict, because = _verdict(change, presence_change, tests, k, cut)
+            verdict, because = _verdict(
+                change, _change(first.seen[k] / real.n, second.seen[k] / generated.n), tests, k, cut
+            )
         interval = _interval(area, k)
         records.append(
             ClassResult(
@@ -102,6 +103,10 @@ def compare_classes(
                 p_presence=_number(tests.presence[k]),
                 p_given=_number(tests.given[k]),
                 p_area=_number(tests.area[k]),
+                speck_area=float(pool.specks[k]),
+                real_seen=float(first.seen[k] / real.n),
+                generated_seen=float(second.seen[k] / generated.n),
+                p_seen=_number(tests.seen[k]),
                 fsd_mean_term=float(transport.mean_terms[k]) if transport else None,
                 fsd_cov_term=float(transport.cov_terms[k]) if transport else None,
             )
@@ -110,7 +115,7 @@ def compare_classes(
 
 
 def _verdict(
-    change: float | None, presence_change: float | None, tests: Tests, k: int, cut: float
+    change: float | None, seen_change: float | None, tests: Tests, k: int, cut: float
 ) -> tuple[Verdict, Literal["area", "presence"]]:
     """Of a label whose amount differs; ``cut`` is the largest p that was rejected."""
     because: Literal["area", "presence"] = "presence" if tests.by_presence[k] else "area"
@@ -118,8 +123,8 @@ def _verdict(
         return "excess", because
     if change <= OMITTED_BELOW:
         return "omitted", because
-    seen = tests.presence_counts[k] and tests.presence[k] <= cut
-    if seen and presence_change is not None and presence_change <= OMITTED_BELOW:
+    seen = tests.seen_counts[k] and tests.seen[k] <= cut
+    if seen and seen_change is not None and seen_change <= OMITTED_BELOW:
         return "omitted", "presence"
     return "reduced", because
 

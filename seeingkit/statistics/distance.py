@@ -28,6 +28,7 @@ from .resampling import (
     Relabelled,
     disjoint_half_floor,
     half_sample_mean,
+    overlap,
     relabel,
 )
 
@@ -66,7 +67,7 @@ def measure_distance(
     floor = disjoint_half_floor(real_rows, pool.n, pool.m, seed=seed)
     ways = transport(real, generated)
     relabelled = relabel(pool, permutations=permutations, seed=seed, progress=progress)
-    reduced, extra = _bias_reduced(pool, full, relabelled, seed)
+    reduced, quadratic, extra = _bias_reduced(pool, full, relabelled, seed)
     p_value = relabelled.p_value(full)
     found = {}
     if reduced is not None and p_value is not None and permutations >= ENOUGH_RELABELLED:
@@ -77,6 +78,7 @@ def measure_distance(
             extra,
             p_value,
             full.value,
+            quadratic=quadratic,
             confidence=confidence,
         )
         found = {
@@ -99,16 +101,22 @@ def measure_distance(
 
 def _bias_reduced(
     pool: Pool, full: FSD, relabelled: Relabelled, seed: int
-) -> tuple[float | None, float]:
-    """The value, and the variance that the choice of halves and relabellings adds to it."""
+) -> tuple[float | None, float, float]:
+    """The value, its variance where there is no difference, and what the choice of halves adds."""
     if min(pool.n, pool.m) < ENOUGH:
-        return None, 0.0
-    halves = half_sample_mean(pool, pool.real_mask(), seed=seed, splits=SPLITS)
-    value, variance = 2 * full.value - halves.mean, halves.error**2
-    if relabelled.half_residual is not None:
-        value -= relabelled.half_residual
-        variance += relabelled.residual_error**2
-    return value, variance
+        return None, 0.0, 0.0
+    mask = pool.real_mask()
+    halves = half_sample_mean(pool, mask, seed=seed, splits=SPLITS)
+    value, extra = 2 * full.value - halves.mean, halves.error**2
+    residual = relabelled.residual
+    if residual is None:
+        return value, 0.0, extra
+    value -= residual.mean * residual.share(overlap(*pool.sums(np.column_stack([mask, 1 - mask]))))
+    # Each division was halved once, so its value has the noise of one choice of halves, too.
+    own = residual.variance - SPLITS * halves.error**2
+    drawn = relabelled.distances
+    quadratic = max(own, float(np.var(drawn, ddof=1)) if len(drawn) > 1 else 0.0)
+    return value, quadratic, extra + residual.variance / residual.divisions
 
 
 def _linear_variance(pool: Pool, real: Moments, generated: Moments, ways: Transport) -> float:

@@ -66,6 +66,7 @@ def distance_interval(
     p_value: float,
     plug_in: float,
     *,
+    quadratic: float | None = None,
     confidence: float = 0.95,
 ) -> DistanceInterval:
     """Interval of the distance between two distributions.
@@ -73,9 +74,8 @@ def distance_interval(
     The estimate has two sources of noise. One is that of a quadratic form, which is there also when
     the distributions are equal; ``null`` shows it. The other grows with the distance itself; the
     influence function gives it (``linear_variance``), but evaluated at the samples that variance
-    holds the first source twice: E = linear + 2 quadratic. So the variance is
-    max(quadratic, linear_variance − quadratic) + extra, and both ends take it to grow with the
-    distance.
+    holds the first source of the plug-in distance twice: E = linear + 2 var(null). Both ends take
+    the noise to grow with the distance.
 
     Args:
         estimate: bias-reduced distance, may be negative.
@@ -83,11 +83,15 @@ def distance_interval(
         linear_variance: var(influence) / n of both sides, added.
         extra_variance: of the estimate, from random halves.
         p_value: of the permutation test on ``plug_in``, the distance before bias reduction.
+        quadratic: variance of the estimate where the distributions are equal; default: that of
+            ``null``.
         confidence: of the interval.
     """
     means, lower, upper = _acceptance(confidence)
-    quadratic = float(np.var(null, ddof=1))
-    variance = max(quadratic, linear_variance - quadratic) + extra_variance
+    plain = float(np.var(null, ddof=1))
+    quadratic = plain if quadratic is None else quadratic
+    linear = max(0.0, linear_variance - 2 * plain)
+    variance = quadratic + linear + extra_variance
     error = float(np.sqrt(variance))
     if error == 0:
         low = 0.0 if p_value > 1 - confidence else max(estimate, _LEAST)
@@ -95,7 +99,7 @@ def distance_interval(
     # Of a quadratic form Σ λ (z + δ)² the second source has a variance of 4 λ per unit of distance.
     # At the null λ is var / (2 mean), so 4 λ is 2 var / mean; half of that is the least taken here,
     # because an estimate near 0 says little of its own noise.
-    own = max(0.0, linear_variance - 2 * quadratic) / max(estimate, error)
+    own = linear / max(estimate, error)
     middle = float(np.mean(null))
     slope = max(own, quadratic / middle if middle > 0 else 0.0)
     high = _upper_end(estimate, quadratic + extra_variance, slope, means, lower)
@@ -104,6 +108,7 @@ def distance_interval(
     # At a distance of 0 the noise is that of the null, whose upper quantile is known; towards the
     # estimate its own noise is added in proportion, as its variance is.
     beyond = float(np.quantile(null, confidence)) - float(np.mean(null))
+    beyond *= float(np.sqrt(quadratic / plain)) if plain > 0 else 1.0
     at_null = max(beyond / upper[0], 1e-9 * error)
     for seen in (estimate, plug_in - float(np.mean(null))):
         low = _lower_end(seen, at_null**2, variance, means, upper)

@@ -31,12 +31,14 @@ class Side(NamedTuple):
         n: images.
         areas, squares: sums of areas, percent, and of their squares.
         shown: images that show the label.
+        seen: images that show more than a speck of it (``Pool.specks``).
     """
 
     n: int
     areas: NDArray[np.float64]
     shown: NDArray[np.float64]
     squares: NDArray[np.float64]
+    seen: NDArray[np.float64]
 
     def without(self, other: Side) -> Side:
         """The sums of the other side: self holds both."""
@@ -45,7 +47,12 @@ class Side(NamedTuple):
             self.areas - other.areas,
             self.shown - other.shown,
             np.maximum(self.squares - other.squares, 0.0),
+            self.seen - other.seen,
         )
+
+
+SPECKS = 0.02
+"""Share of a label's pooled area that the smallest of its areas may hold together: specks."""
 
 
 class Sums(NamedTuple):
@@ -68,10 +75,6 @@ class Sums(NamedTuple):
             self.products - other.products,
         )
 
-    def side(self) -> Side:
-        """Without the products of different labels."""
-        return Side(self.n, self.areas, self.shown, np.diag(self.products).copy())
-
     def moments(self) -> Moments:
         """Mean and covariance (ddof 1)."""
         mean = self.areas / self.n
@@ -86,6 +89,9 @@ class Pool:
         rows: (n + m, d) areas in percent.
         live: (d,) the labels that occur, as columns of what was given.
         n, m: real and generated images.
+        specks: (d,) percent; areas up to this are specks: the smallest areas of the pooled images,
+            which hold at most ``SPECKS`` of the label's area. A segmenter strews some over soft
+            images. Both sides have the same, whichever image is on which side.
     """
 
     def __init__(self, real: Rows | sparse.csr_array, generated: Rows | sparse.csr_array) -> None:
@@ -103,6 +109,10 @@ class Pool:
         self._areas = sparse.csr_array(self.rows.T)
         self._shown = self._areas.copy()
         self._shown.data = np.ones_like(self._shown.data)
+        self.specks = np.array([_speck(part) for part in np.split(*_by_label(self._areas))])
+        self._seen = self._shown.copy()
+        rows = np.repeat(np.arange(len(self.live)), np.diff(self._areas.indptr))
+        self._seen.data = (self._areas.data > self.specks[rows]).astype(np.float64)
 
     def __len__(self) -> int:
         return int(self.n + self.m)
@@ -129,8 +139,13 @@ class Pool:
         """Sums (b, d) of each label over subsets of one size, without products; (n + m, b)."""
         part = np.ascontiguousarray(masks)
         size = int(part[:, 0].sum())
-        sums = (table @ part for table in (self._areas, self._shown, self._areas.power(2)))
-        return Side(size, *(np.ascontiguousarray(found.T) for found in sums))
+        tables = (self._areas, self._shown, self._areas.power(2), self._seen)
+        return Side(size, *(np.ascontiguousarray((table @ part).T) for table in tables))
+
+    def side(self, mask: NDArray[np.float64]) -> Side:
+        """Sums (d,) of each label over one subset, (n + m,)."""
+        size, *sums = self.sides(mask[:, None])
+        return Side(size, *(found[0] for found in sums))
 
     def cubes(self, masks: NDArray[np.float64]) -> NDArray[np.float64]:
         """(d, b) sums of the third powers of the areas over each subset; masks (n + m, b)."""
@@ -152,6 +167,24 @@ class Pool:
             square[second, first] = sums
             found.append(square)
         return found
+
+
+def _by_label(
+    areas: sparse.csr_array,
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """All areas, label after label, and where each but the first begins."""
+    return areas.data, areas.indptr[1:-1]
+
+
+def _speck(areas: NDArray[np.float64]) -> float:
+    """The largest area such that all up to it hold at most ``SPECKS`` of the sum; 0 if none is."""
+    ordered = np.sort(areas)
+    held = np.cumsum(ordered)
+    count = int(np.searchsorted(held, SPECKS * held[-1], side="right")) if len(held) else 0
+    if count == 0 or count == len(ordered):
+        return 0.0
+    below = ordered[:count][ordered[:count] < ordered[count]]  # equal areas are all specks or none
+    return float(below[-1]) if len(below) else 0.0
 
 
 def _pair_products(

@@ -18,6 +18,7 @@ from .frechet import FSD, Rows, distance_value, moments
 from .products import BLOCK, Pool, Side, Sums
 
 Progress = Callable[[int], None]
+Values = NDArray[np.float64]
 
 ENOUGH = 50
 """Images per side below which no bias-reduced value is given."""
@@ -29,7 +30,7 @@ DIVISIONS = 999
 """Divisions, at least, from which the tests of labels are calibrated: sums alone are cheap."""
 
 MOST_HALVED = 100
-"""Relabellings of which the halves are measured, too."""
+"""Relabellings of which the halves are measured, too (if any relabelling is measured at all)."""
 
 
 class Floor(NamedTuple):
@@ -71,7 +72,7 @@ def disjoint_half_floor(
             quarters.append(_distance(real, parts[2], parts[3]))
     at_half = float(np.mean(halves))
     power = 1.0
-    if quarters and at_half > 0:
+    if quarters and min(at_half, float(np.mean(quarters))) > 0:
         power = float(np.clip(np.log2(np.mean(quarters) / at_half), 0.5, 1.0))
     scale = ((half / n_real) ** power + (half / n_generated) ** power) / 2
     return Floor(at_half * scale, at_half, half)
@@ -114,22 +115,47 @@ class FloatPair(NamedTuple):
     error: float
 
 
+class Residual(NamedTuple):
+    """What 2 FSD(n) − FSD(n/2) leaves of the bias where there is no difference at all.
+
+    Attributes:
+        mean, variance: over so many ``divisions``, percent² and its square.
+        by_label: (d,) mean of the same formula for each label alone, at least 0.
+        overlap: (d,) mean overlap of the two sides (``overlap``).
+    """
+
+    mean: float
+    variance: float
+    divisions: int
+    by_label: Values
+    overlap: Values
+
+    def share(self, found: Values) -> float:
+        """How much of it is to be expected of sides with the overlaps ``found`` (d,).
+
+        Labels leave bias because both sides estimate them; those that only one side has leave none.
+        About 1 where the sides have one distribution. One ratio for all labels, since a label of a
+        single image never overlaps. Labels in few images make the residual; where λ₁ and λ₂ are
+        expected on the sides it goes with √(λ₁λ₂), and the overlap seen with λ₁λ₂: hence the root.
+        """
+        usual = float((self.by_label * self.overlap).sum())
+        ratio = float((self.by_label * found).sum()) / usual if usual > 0 else 1.0
+        return float(np.sqrt(ratio))
+
+
 class Relabelled(NamedTuple):
     """What random divisions of all images into two sides of the same sizes give.
 
     Attributes:
         distances: (B,) FSD of each division, percent².
-        half_residual: mean of 2 FSD(n) − FSD(n/2) over divisions: what that formula leaves of the
-            bias where there is no difference at all; None where halves are too few.
-        residual_error: standard error of that mean.
+        residual: what half-sample extrapolation leaves; None where halves are too few.
         first: sums (B', d) of the first side of each division, over the labels of ``Pool.live``:
             of those B and of as many more as make ``DIVISIONS``.
         total: sums (d,) of all images.
     """
 
     distances: NDArray[np.float64]
-    half_residual: float | None
-    residual_error: float
+    residual: Residual | None
     first: Side
     total: Side
 
@@ -156,12 +182,16 @@ def relabel(
     size = len(pool)
     total = pool.sums(np.ones((size, 1)))[0]
     halved = MOST_HALVED if min(pool.n, pool.m) >= ENOUGH else 0
-    distances, residuals = np.empty(permutations), []
-    areas = np.empty((permutations, len(pool.live)))
-    shown, squares = np.empty_like(areas), np.empty_like(areas)
+    measured = max(permutations, halved) if permutations else 0
+    distances = np.empty(measured)
+    residuals: list[float] = []
+    by_label: list[Values] = []
+    overlaps: list[Values] = []
+    everything = pool.side(np.ones(size))
+    parts: list[Side] = []
     step = 4
-    for start in range(0, permutations, step):
-        count = min(step, permutations - start)
+    for start in range(0, measured, step):
+        count = min(step, measured - start)
         masks = np.zeros((size, 4 * count))
         for k in range(count):
             order = rng.permutation(size)
@@ -172,30 +202,72 @@ def relabel(
             masks[b[pool.m // 2 : 2 * (pool.m // 2)], 4 * k + 3] = 1
         wanted = [j for j in range(4 * count) if j % 4 == 0 or start + j // 4 < halved]
         found = dict(zip(wanted, pool.sums(masks[:, wanted]), strict=True))
+        parts.append(pool.sides(masks[:, ::4]))
         for k in range(count):
             first = found[4 * k]
             second = total.without(first)
             value = distance_value(first.moments(), second.moments())
             distances[start + k] = value
-            _, areas[start + k], shown[start + k], squares[start + k] = first.side()
             if start + k < halved:
-                residuals.append(2 * value - _halves(first, *(found[4 * k + j] for j in (1, 2, 3))))
-            if progress:
+                half, other, other_rest = (found[4 * k + j] for j in (1, 2, 3))
+                rest = first.without(half)  # one image more than the half where n is odd
+                pairs = ((half, other), (rest, other_rest))
+                residuals.append(2 * value - sum(_value(*pair) for pair in pairs) / 2)
+                apart = np.mean([_apart(*pair) for pair in pairs], axis=0)
+                by_label.append(2 * _apart(first, second) - apart)
+                overlaps.append(overlap(first, second))
+            if progress and start + k < permutations:
                 progress(start + k + 1)
-    residual = float(np.mean(residuals)) if residuals else None
-    error = float(np.std(residuals) / np.sqrt(len(residuals))) if residuals else 0.0
-    parts = [Side(pool.n, areas, shown, squares)]
-    for start in range(permutations, DIVISIONS, BLOCK):
+    for start in range(measured, DIVISIONS, BLOCK):
         masks = np.zeros((size, min(BLOCK, DIVISIONS - start)))
         for column in masks.T:
             column[rng.permutation(size)[: pool.n]] = 1
         parts.append(pool.sides(masks))
     sums = (np.concatenate([getattr(part, name) for part in parts]) for name in Side._fields[1:])
-    return Relabelled(distances, residual, error, Side(pool.n, *sums), total.side())
+    return Relabelled(
+        distances[:permutations],
+        _residual(residuals, by_label, overlaps),
+        Side(pool.n, *sums),
+        everything,
+    )
 
 
-def _halves(first: Sums, half: Sums, other_half: Sums, other_rest: Sums) -> float:
-    """Mean FSD of the two pairs of halves of one division."""
-    rest = first.without(half)  # one image more than the half where n is odd
-    one = distance_value(half.moments(), other_half.moments())
-    return (one + distance_value(rest.moments(), other_rest.moments())) / 2
+def _residual(
+    residuals: list[float], by_label: list[Values], overlaps: list[Values]
+) -> Residual | None:
+    if not residuals:
+        return None
+    labels = np.clip(np.mean(by_label, axis=0), 0.0, None)
+    return Residual(
+        float(np.mean(residuals)),
+        float(np.var(residuals, ddof=1)),
+        len(residuals),
+        labels,
+        np.mean(overlaps, axis=0),
+    )
+
+
+def _value(a: Sums, b: Sums) -> float:
+    return distance_value(a.moments(), b.moments())
+
+
+def _spread(sums: Sums) -> Values:
+    """(d,) variances of the labels."""
+    squares = np.diag(sums.products) - sums.areas**2 / sums.n
+    return np.asarray(np.maximum(squares, 0.0) / (sums.n - 1))
+
+
+def _apart(a: Sums, b: Sums) -> Values:
+    """(d,) what each label would add to the distance if it were alone."""
+    return np.asarray(
+        (a.areas / a.n - b.areas / b.n) ** 2 + (np.sqrt(_spread(a)) - np.sqrt(_spread(b))) ** 2
+    )
+
+
+def overlap(a: Sums, b: Sums) -> Values:
+    """(d,) 2 s₁ s₂ / (s₁² + s₂²) of each label's deviations: 1 if equal, 0 on one side only."""
+    first, second = _spread(a), _spread(b)
+    both = first + second
+    return np.asarray(
+        np.where(both > 0, 2 * np.sqrt(first * second) / np.where(both > 0, both, 1), 0)
+    )

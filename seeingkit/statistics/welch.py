@@ -16,10 +16,6 @@ from .products import Side
 Values = NDArray[np.float64]
 
 
-FEWEST_RELABELLED = 99
-"""Relabellings from which critical values are taken; with fewer, Student's are."""
-
-
 class Welch(NamedTuple):
     """Of each label: means, squared standard errors, t, and Welch's degrees of freedom.
 
@@ -52,6 +48,11 @@ def given_statistics(first: Side, second: Side) -> Welch:
     return _welch(first.shown, second.shown, first, second)
 
 
+def seen_statistics(first: Side, second: Side) -> Welch:
+    """Of the area (specks, a fiftieth at most, included) per image that shows more than a speck."""
+    return _welch(first.seen, second.seen, first, second)
+
+
 def _welch(n: Values, m: Values, first: Side, second: Side) -> Welch:
     x, vx = _mean_and_variance(n, first)
     y, vy = _mean_and_variance(m, second)
@@ -78,37 +79,73 @@ def _mean_and_variance(n: Values, sums: Side) -> tuple[Values, Values]:
     return mean, squares / np.maximum(n - 1, 1) / np.maximum(n, 1)
 
 
-def calibration(found: Welch, relabelled: Welch | None, confidence: float) -> Values:
-    """(d,) critical |t| at this confidence.
+def p_values(found: Welch, drawn: Welch | None) -> Values:
+    """(d,) two-sided p that the means are equal.
 
-    Just above the largest |t| that more than a share 1 − confidence of the relabelled images reach,
-    the observed division counted in (Janssen 1997; Chung & Romano 2013): exact where the two sides
-    have one distribution, right for large n where they have not; areas are far from normal, and
-    most images do not show a rare class. Equal values count as reached: a label that two images
-    show has very few different t. Without relabelling: Student's.
+    Twice the share of relabelled images ``drawn`` (B, d) whose t is at least as far on the same
+    side, the observed one counted in (Janssen 1997; Chung & Romano 2013): exact where the two sides
+    have one distribution, right for large n where they have not. Areas are far from normal, most
+    images do not show a rare class, and with sides of different size t is skew. Beyond the farthest
+    ``EDGE`` of B, Student's tail follows, scaled to meet that edge. Without ``drawn``: Student's.
     """
-    student: Values = stats.t.ppf((1 + confidence) / 2, found.freedom)
-    if relabelled is None:
-        return student
-    ordered = np.sort(np.abs(relabelled.t), axis=0)[::-1]
-    allowed = int((1 - confidence) * (len(ordered) + 1) + 1e-9) - 1
-    if allowed < 0:
-        return student
-    critical = ordered[allowed] * (1 + 1e-9)
-    # Where nothing ever varies there is nothing to calibrate.
-    return np.where(np.isfinite(critical) & (critical > 0), critical, student)
+    if drawn is None:
+        return _with_infinite(found, 2 * stats.t.sf(_finite(found.t), found.freedom))
+    up = found.t > 0
+    far = np.abs(found.t) * (1 - 1e-9)
+    reached = np.where(up, (drawn.t >= far).sum(axis=0), (drawn.t <= -far).sum(axis=0))
+    p = _ranked(found, reached, _edges(drawn), len(drawn.t))
+    return np.where(found.t == 0, 1.0, p)
 
 
-def p_values(found: Welch, critical: Values, confidence: float) -> Values:
-    """Two-sided p from Student's tail, with |t| scaled so that p = 1 − confidence at ``critical``.
+def p_values_among(drawn: Welch) -> Values:
+    """(B, d) p of each relabelling among all of them."""
+    size = len(drawn.t)
+    above = stats.rankdata(-drawn.t, method="max", axis=0) - 1
+    below = stats.rankdata(drawn.t, method="max", axis=0) - 1
+    p = _ranked(drawn, np.where(drawn.t > 0, above, below), _edges(drawn), size)
+    return np.where(drawn.t == 0, 1.0, p)
 
-    So p ≤ 1 − confidence exactly where the interval excludes "no difference", and the far tail,
-    which no number of relabellings reaches, keeps Student's shape. Where t is infinite, p is the
-    share of divisions that separate the two values so: 1 of C(n + m, n), or 2 where n = m.
+
+EDGE = 0.01
+"""Share of the relabelled images on a side beyond which the tail is Student's."""
+
+
+def _edge_rank(size: int) -> int:
+    return max(1, int(EDGE * size))
+
+
+def _edges(drawn: Welch) -> tuple[Values, Values]:
+    """(d,) |t| that the farthest share ``EDGE`` reach, on the upper and on the lower side."""
+    ordered = np.sort(drawn.t, axis=0)
+    rank = _edge_rank(len(ordered))
+    return ordered[-rank], -ordered[rank - 1]
+
+
+def _ranked(
+    found: Welch, reached: NDArray[np.intp], edges: tuple[Values, Values], size: int
+) -> Values:
+    rank = _edge_rank(size)
+    share = (1 + reached) / (1 + size)
+    edge = np.where(found.t > 0, *edges)
+    usable = np.isfinite(edge) & (edge > 0)
+    student = stats.t.isf(rank / (1 + size), found.freedom)
+    scale = np.where(usable, student / np.where(usable, edge, 1.0), 1.0)
+    tail = stats.t.sf(_finite(found.t) * scale, found.freedom)
+    p = np.where(reached >= rank, share, np.minimum(tail, (1 + rank) / (1 + size)))
+    return _with_infinite(found, np.minimum(2 * p, 1.0))
+
+
+def _finite(t: Values) -> Values:
+    return np.where(np.isinf(t), 0.0, np.abs(t))
+
+
+def _with_infinite(found: Welch, p: Values) -> Values:
+    """Where t is infinite, p is the share of divisions that separate two values so.
+
+    1 of C(n + m, n), or 2 where n = m.
     """
-    student = stats.t.ppf((1 + confidence) / 2, found.freedom)
     apart = np.isinf(found.t)
-    scaled = np.abs(np.where(apart, 0.0, found.t)) * student / critical
+    if not apart.any():
+        return p
     one = np.exp(-np.where(apart, log_choose(found.n + found.m, found.n), 0.0))
-    separated = np.where(found.n == found.m, 2.0, 1.0) * one
-    return np.where(apart, separated, 2 * stats.t.sf(scaled, found.freedom))
+    return np.where(apart, np.where(found.n == found.m, 2.0, 1.0) * one, p)
