@@ -45,7 +45,6 @@ from .tallies import Tally
 from .vocabularies import ClassMap, read_classes
 from .vocabularies.merging import apply_classes, shared_classes
 
-
 COPIES = 0.01
 """Share of images that may have the areas of another one before it is said."""
 
