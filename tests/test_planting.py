@@ -251,7 +251,9 @@ def test_street_labels(shared: Path) -> None:
 
 def test_from_cells_to_the_page(tmp_path: Path) -> None:
     source = pool(some_rows(2_000))
-    effort = replace(QUICK, sizes=(50, 100), repeats=6, power_repeats=6, presences=(0.3,))
+    effort = replace(
+        QUICK, sizes=(50, 100), repeats=6, promised=6, power_repeats=6, presences=(0.3,)
+    )
     known = known_truths(source, [None], 0, tmp_path)
     plants = plants_of(source, known["pool", None], effort, power=False)
     known |= known_truths(source, plants, 0, tmp_path)

@@ -248,9 +248,9 @@ def test_findings_say_how_sure() -> None:
     assert "boat (in 0.9 % instead of 2.7 % of the images, −67 %, −72 to −62 %)" in by_presence
     assert "with the sampling bias reduced, 26.9 (95 % interval 22.4 to 31.5)." in text
     assert (
-        "At 10,000 images a side, a class in at least 0.18 % of the real images could not vanish "
-        "unseen (power 95 %), nor could one in at least 0.72 % lose half of its images unseen."
-        in text
+        "At 10,000 images a side, a class that at least 0.18 % of the real images show, as more "
+        "than a speck, could not vanish unseen (power 95 %), nor could one in at least 0.72 % "
+        "lose half of its images unseen." in text
     )
     bare = FSDResult(value=31.2, mean_term=12.1, cov_term=19.1, ci_low=22.4, ci_high=31.5,
                      confidence=0.9)  # fmt: skip

@@ -31,6 +31,7 @@ from seeingkit.report.figure import PRINT_COLOURS, chart_config, figure_svg, veg
 from seeingkit.report.wording import area, change, interval, number, probability, share
 from seeingkit.results import FSDResult, Results
 from seeingkit.statistics import Pool, measure_distance
+from seeingkit.statistics.amounts import MOST_TESTS
 from seeingkit.statistics.power import power
 
 HERE = Path(__file__).parent
@@ -187,7 +188,7 @@ def power_chart() -> Chart:
     points = []
     for classes in CLASSES:
         for n in IMAGES:
-            found = power(n, n, classes_tested=classes)
+            found = power(n, n, classes_tested=classes, tests=MOST_TESTS)
             for loss, presence in zip(losses, (found.all_removed, found.half_removed), strict=True):
                 if presence is not None:
                     points.append(
@@ -304,10 +305,10 @@ def main(run: Path) -> None:
         raise SystemExit(f"{run}: the areas do not give the FSD of its results.json")
     if results.fsd.ci_high is None:
         raise SystemExit(f"{run}: without an interval; take more images and the usual permutations")
-    null = distance.relabelled.distances
+    null, residual = distance.relabelled.distances, distance.relabelled.residual
     print(
         f"relabelled: mean {null.mean():.2f}, 95 % below {np.quantile(null, 0.95):.2f}, largest "
-        f"{null.max():.2f}; left by the extrapolation {distance.relabelled.half_residual:.2f}"
+        f"{null.max():.2f}; left by the extrapolation {residual.mean if residual else 0:.2f}"
     )
     write_svg(figure_svg(results), "classes")
     write_svg(contribution_svg(contributions(results)), "contributions")

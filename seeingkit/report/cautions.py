@@ -52,8 +52,8 @@ def power_sentence(results: Results) -> str:
     n, m = results.n_real, results.n_generated
     at = f"{n:,} images a side" if n == m else sides(results)
     text = (
-        f"At {at}, a class in at least {at_least(power.all_removed)} of the real images could not "
-        f"vanish unseen (power {level(power.power)})"
+        f"At {at}, a class that at least {at_least(power.all_removed)} of the real images show, as "
+        f"more than a speck, could not vanish unseen (power {level(power.power)})"
     )
     if power.half_removed is not None:
         text += (

@@ -26,16 +26,18 @@ _TESTS: tuple[Definition, ...] = (
      "test of the mean area does not reject at 5 %; not adjusted for the number of labels",
      "Wilson 1927; Hall 1992; Donner and Zou 2012"),
     ("p", "two-sided test of no difference in amount, the mean area over all images: the share of "
-     "random divisions of all images whose smallest p-value is at most the observed one. The "
-     "smallest is that of Welch's test of the mean area, and, where the amount changes the same "
-     "way and at least half as much (on logarithms), of presence (Fisher's exact test, mid-p) and "
-     "of area if present (Welch)",
+     "random divisions of all images whose smallest p-value is at most the observed one, s; in the "
+     "farthest hundredth 1 − (1 − s)³. The smallest is that of Welch's test of the mean area, and, "
+     "where that rejects at 5 % and the amount changes the same way and at least half as much (on "
+     "logarithms), of the images that show more than a speck (Fisher's exact test, mid-p) and of "
+     "the area in those (Welch). Specks are the smallest areas of all images, which hold at most "
+     "2 % of the label's area",
      "Tippett 1931; Welch 1947; Lancaster 1961; Janssen 1997"),
     ("q", "p adjusted for the number of labels looked at: among labels with q at or below the "
      "level, at most that share are false finds on average", "Benjamini and Hochberg 1995"),
     ("omitted", "q at or below the level, and at least half of the real area gone; or, where the "
-     "amount follows the presence and the test of presence rejects too, at least half of the "
-     "images that show it: “by presence”", ""),
+     "amount follows them and their test rejects too, at least half of the images that show more "
+     "than a speck: “by presence”", ""),
     ("reduced, excess", "q at or below the level with less than half gone, or with more than in "
      "the real images; a label that differs in presence and in area if present, but not in "
      "amount, has no verdict", ""),
@@ -59,7 +61,8 @@ _DISTANCE: tuple[Definition, ...] = (
 )  # fmt: skip
 _REDUCED: Definition = (
     "bias-reduced FSD", "half-sample Richardson extrapolation, 2 × FSD(n) − mean FSD(n/2), less "
-    "what the same gives on images relabelled at random; may be slightly negative",
+    "what the same gives on images relabelled at random, in the share in which the labels that "
+    "make it are on both sides; may be slightly negative",
     "Richardson 1911",
 )  # fmt: skip
 _REDUCED_BEFORE: Definition = (
@@ -82,9 +85,9 @@ _CONTRIBUTION: Definition = (
     "add up to FSD over all labels", "Dowson and Landau 1982",
 )  # fmt: skip
 _POWER: Definition = (
-    "power", "chance that the test of presence finds the loss of a class of this presence at the "
-    "level divided by the number of labels and of the tests of each, the strictest threshold that "
-    "q can ask for", "",
+    "power", "chance that the test of the images that show more than a speck finds the loss of a "
+    "class in this share of them, at the level divided by the number of labels and of the tests of "
+    "each, the strictest threshold that q can ask for", "",
 )  # fmt: skip
 _PAIRS: tuple[Definition, ...] = (
     ("expected together", "share of images that would show both classes if the generated images "

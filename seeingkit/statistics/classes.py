@@ -74,7 +74,10 @@ def compare_classes(
         because: Literal["area", "presence"] | None = None
         if q[k] <= level:
             verdict, because = _verdict(
-                change, _change(first.seen[k] / real.n, second.seen[k] / generated.n), tests, k, cut
+                change,
+                presence_change,
+                _change(first.seen[k] / real.n, second.seen[k] / generated.n),
+                *(tests, k, cut),
             )
         interval = _interval(area, k)
         records.append(
@@ -115,10 +118,18 @@ def compare_classes(
 
 
 def _verdict(
-    change: float | None, seen_change: float | None, tests: Tests, k: int, cut: float
+    change: float | None,
+    presence_change: float | None,
+    seen_change: float | None,
+    tests: Tests,
+    k: int,
+    cut: float,
 ) -> tuple[Verdict, Literal["area", "presence"]]:
     """Of a label whose amount differs; ``cut`` is the largest p that was rejected."""
-    because: Literal["area", "presence"] = "presence" if tests.by_presence[k] else "area"
+    # Where any pixel counts, a class that is in every image has no presence to speak of.
+    shown = tests.by_presence[k] and tests.presence[k] <= cut
+    agrees = (presence_change or 0.0) * (seen_change or 0.0) > 0
+    because: Literal["area", "presence"] = "presence" if shown and agrees else "area"
     if change is None or change > 0:
         return "excess", because
     if change <= OMITTED_BELOW:

@@ -101,7 +101,7 @@ def distance_interval(
     # because an estimate near 0 says little of its own noise.
     own = linear / max(estimate, error)
     middle = float(np.mean(null))
-    slope = max(own, quadratic / middle if middle > 0 else 0.0)
+    slope = max(own, plain / middle if middle > 0 else 0.0)
     high = _upper_end(estimate, quadratic + extra_variance, slope, means, lower)
     if p_value > 1 - confidence:
         return DistanceInterval(0.0, high, error)
