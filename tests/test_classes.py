@@ -147,7 +147,7 @@ def test_specks_are_neither_loss_nor_excess() -> None:
 def test_a_class_only_generated() -> None:
     none, some = scenes(300, np.array([0.0]), 1), scenes(300, np.array([0.5]), 2)
     found = person(none, some)
-    assert (found.verdict, found.because) == ("excess", "presence")
+    assert (found.verdict, found.because) == ("excess", "area")
     assert (found.relative_difference, found.ci_low, found.presence_change) == (None, None, None)
     one = scenes(300, np.array([0.0]), 3)
     one[7, 1:] = 60, 40

@@ -547,7 +547,7 @@ def test_class_rows_keep_details() -> None:
 
 def test_power_sentence_of_unequal_sides() -> None:
     text = power_sentence(rich_results(n_generated=5000))
-    assert text.startswith("At 10,000 real and 5,000 generated images, a class in at least")
+    assert text.startswith("At 10,000 real and 5,000 generated images, a class that at least")
     assert power_sentence(rich_results(power=tiny(None))) == ""
     assert "half" not in power_sentence(rich_results(power=tiny(0.01)))
 
