@@ -2,7 +2,7 @@
 
     python -m benchmarks.omissions --quick        # minutes; writes beside its cache
     python -m benchmarks.omissions --short        # about two hours of processor time
-    python -m benchmarks.omissions                # hours; resumes; writes docs/validation.md
+    python -m benchmarks.omissions                # about five such hours; writes docs/validation.md
 
 Finished parts are kept in the cache folder, by the code that made them, so a run that was stopped
 goes on, and nothing is stale.
@@ -56,7 +56,7 @@ def main() -> None:
     from seeingkit.caching import cache_folder
 
     from . import grid, page, running, sections
-    from .truths import TRUTH_DRAWS
+    from .truths import TRUTH_DRAWS, nearest_class
 
     started = time.perf_counter()
     folder = args.folder or cache_folder() / "validation"
@@ -74,9 +74,11 @@ def main() -> None:
     for source in sources.values():
         known |= running.known_truths(source, [None], draws, folder)
         power = source.name in grid.POWER_SOURCES
-        plants = grid.plants_of(source, known[source.name, None], effort, power=power)
+        truth = known[source.name, None]
+        plants = grid.plants_of(source, truth, effort, power=power)
         known |= running.known_truths(source, plants, draws, folder)
-        cells += grid.cells_of(source, plants, effort, args.n)
+        promised = nearest_class(truth, grid.PROMISED) if power else None
+        cells += grid.cells_of(source, plants, effort, args.n, promised)
     if args.plan:
         running.plan(cells, sources, known)
         return
