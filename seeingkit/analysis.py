@@ -158,16 +158,7 @@ def execute(
         generated_tally = _tally(generated, segmenter, config, store, "generated images")
     with clock.time("compare"):
         real_tally, generated_tally, note = equally_many(real_tally, generated_tally, config)
-        comparison = compare(
-            real_tally,
-            generated_tally,
-            seed=config.seed,
-            level=config.level,
-            permutations=config.permutations,
-            classes=config.classes,
-            force=config.force,
-        )
-        comparison = _named(comparison, choices, note)
+        comparison = _named(_compare(real_tally, generated_tally, config), choices, note)
     run.write_json("results.json", comparison.to_dict())  # whatever happens in what follows
     with clock.time("check"):
         comparison = check(config, comparison, real, generated, shown, metric=metric, store=store)
@@ -209,16 +200,7 @@ def share(config: Config, *, store: ChunkStore | str | Path | None = None) -> No
     generated_tally = _tally(generated, segmenter, config, store, generated.name)
     real_tally, generated_tally, _ = equally_many(real_tally, generated_tally, config)
     if config.inversion.methods:
-        comparison = compare(
-            real_tally,
-            generated_tally,
-            seed=config.seed,
-            level=config.level,
-            permutations=config.permutations,
-            classes=config.classes,
-            force=config.force,
-            evidence=False,
-        )
+        comparison = _compare(real_tally, generated_tally, config, evidence=False)
         shown = in_classes(segmenter, config.classes)
         invert_omitted(config, comparison, generated, shown, None, store=store)
     for source in (real, generated):
@@ -400,6 +382,19 @@ def _tally(
         batch_size=config.batch_size,
         on_bad=config.on_bad,
         title=title,
+    )
+
+
+def _compare(real: Tally, generated: Tally, config: Config, *, evidence: bool = True) -> Comparison:
+    return compare(
+        real,
+        generated,
+        seed=config.seed,
+        level=config.level,
+        permutations=config.permutations,
+        classes=config.classes,
+        force=config.force,
+        evidence=evidence,
     )
 
 

@@ -37,7 +37,7 @@ from .specs import Preset
 from .statistics.confusion import Confusion, segmenter_share_by_labels
 from .tallies import Tally
 from .vocabularies.classmap import normalised, synonyms
-from .vocabularies.merging import MappedSegmenter, merge_into
+from .vocabularies.merging import LabelFinder, MappedSegmenter, merge_into
 
 _UNLABELLED = {"", "-", "unlabelled", "unlabeled", "void", "ignore", "ignored"}
 
@@ -185,19 +185,14 @@ def numbering(
     """
     names = [name.strip() for name in names]
     wanted = _merged_names(names, segmenter) if isinstance(segmenter, MappedSegmenter) else names
-    places: dict[str, int] = {}
-    keyed = [(normalised(name), *synonyms(name)) for name in segmenter.vocabulary.names]
-    for part in (slice(0, 1), slice(1, 2), slice(2, None)):  # whole names first, then synonyms
-        for number, keys in enumerate(keyed):
-            for key in keys[part]:
-                places.setdefault(key, number)
+    finder = LabelFinder(segmenter.vocabulary)
     numbers, missing = [], []
     for name, want in zip(names, wanted, strict=True):
         if normalised(name) in _UNLABELLED:
             numbers.append(UNKNOWN)
             continue
-        wanted_keys = (normalised(want), *synonyms(want))
-        numbers.append(next((places[key] for key in wanted_keys if key in places), UNKNOWN))
+        # Of several labels of the name the first.
+        numbers.append(next(iter(finder.labels([want, *synonyms(want)])), UNKNOWN))
         if numbers[-1] == UNKNOWN:
             missing.append(name)
     if max(numbers, default=UNKNOWN) == UNKNOWN:

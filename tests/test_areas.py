@@ -13,11 +13,14 @@ from seeingkit.statistics.areas import (
     WHOLE,
     SideAreas,
     area_change,
-    beside_zero,
     given_change,
     side_areas,
 )
-from seeingkit.statistics.presence import presence_change_interval, presence_interval
+from seeingkit.statistics.presence import (
+    beside_zero,
+    presence_change_interval,
+    presence_interval,
+)
 from seeingkit.statistics.products import Side
 from seeingkit.statistics.resampling import relabel
 from seeingkit.statistics.welch import (

@@ -209,29 +209,32 @@ def test_pool_sums_equal_direct_sums(kind: int, most: int, monkeypatch: pytest.M
     assert (len(pool), pool.n, pool.m, pool.real_mask().sum()) == (63, 23, 40, 23)
     masks = (rng.random((63, 37)) < rng.random(37)).astype(float)
     masks[:2] = 1  # at least two images in each
-    everything = pool.sums(np.ones((63, 1)))[0]
+    everything, side = pool.sums(np.ones((63, 1)))[0], pool.side(np.ones(63))
     for mask, found in zip(masks.T, pool.sums(masks), strict=True):
         part = rows[mask > 0]
         assert found.n == len(part)
         assert found.areas == pytest.approx(part.sum(0))
-        assert (found.shown == (part > 0).sum(0)).all()
+        of_labels = pool.side(mask)
+        assert (of_labels.shown == (part > 0).sum(0)).all()
         assert found.products == pytest.approx(part.T @ part, abs=1e-9)
         direct = moments(part)
         assert found.moments().mean == pytest.approx(direct.mean)
         assert found.moments().cov == pytest.approx(direct.cov, abs=1e-9)
         rest, left = everything.without(found), rows[mask == 0]
         assert rest.n == len(left)
-        assert (rest.shown == (left > 0).sum(0)).all()
+        shown = side.without(of_labels).shown
+        assert (shown == (left > 0).sum(0)).all()
         assert rest.products == pytest.approx(left.T @ left, abs=1e-8)
         # What only one part shows must leave exactly nothing in the other.
-        assert (rest.areas[rest.shown == 0] == 0).all()
+        assert (rest.areas[shown == 0] == 0).all()
 
 
 def test_entries_of_a_sparse_row_that_mean_one_label_are_one_area() -> None:
     rows = np.array([[30.0, 70], [0, 100]])
     twice = sparse.csr_array(([10.0, 20, 70, 0, 100], [0, 0, 1, 0, 1], [0, 3, 5]), shape=(2, 2))
-    found, expected = (Pool(r, rows).sums(np.ones((4, 1)))[0] for r in (twice, rows))
-    assert found.shown.tolist() == expected.shown.tolist() == [2, 4]
+    pools = [Pool(r, rows) for r in (twice, rows)]
+    assert [pool.side(np.ones(4)).shown.tolist() for pool in pools] == [[2, 4], [2, 4]]
+    found, expected = (pool.sums(np.ones((4, 1)))[0] for pool in pools)
     assert found.products == pytest.approx(expected.products)
 
 

@@ -19,16 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from .presence import presence_interval
+from .presence import beside_zero, presence_interval
 from .products import Side
 
 Values = NDArray[np.float64]
 
 WHOLE = 100.0
 """Area of the whole image, percent."""
-
-_JUST_BESIDE = 1e-6
-"""How far from 0 an interval ends that the test says does not hold 0."""
 
 
 class SideAreas(NamedTuple):
@@ -141,17 +138,3 @@ def _ratio(
         inverse = (1 / below[0], 1 / below[2], 1 / below[1])
         low, high = _product(above[0] / below[0], above, inverse)
     return low - 1, high - 1
-
-
-def beside_zero(
-    low: Values, high: Values, fewer: NDArray[np.bool_], differs: NDArray[np.bool_]
-) -> tuple[Values, Values]:
-    """Ends moved so that 0 lies inside if and only if the test does not reject.
-
-    Interval and test come from different approximations, so they can disagree close to the edge.
-    """
-    high = np.where(differs & fewer, np.minimum(high, -_JUST_BESIDE), high)
-    low = np.where(differs & ~fewer, np.maximum(low, _JUST_BESIDE), low)
-    low = np.where(differs, np.minimum(low, high), np.minimum(low, 0.0))
-    high = np.where(differs, np.maximum(low, high), np.maximum(high, 0.0))
-    return low, high

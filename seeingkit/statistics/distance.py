@@ -26,6 +26,7 @@ from .resampling import (
     SPLITS,
     Progress,
     Relabelled,
+    Values,
     disjoint_half_floor,
     half_sample_mean,
     overlap,
@@ -61,13 +62,14 @@ def measure_distance(
         confidence: of the interval.
     """
     mask = pool.real_mask()
-    real, generated = (found.moments() for found in pool.sums(np.column_stack([mask, 1 - mask])))
+    sides = pool.sums(np.column_stack([mask, 1 - mask]))
+    real, generated = (found.moments() for found in sides)
     full = frechet(real, generated)
     real_rows = pool.rows[: pool.n]
     floor = disjoint_half_floor(real_rows, pool.n, pool.m, seed=seed)
     ways = transport(real, generated)
     relabelled = relabel(pool, permutations=permutations, seed=seed, progress=progress)
-    reduced, quadratic, extra = _bias_reduced(pool, full, relabelled, seed)
+    reduced, quadratic, extra = _bias_reduced(pool, full, relabelled, overlap(*sides), seed)
     p_value = relabelled.p_value(full)
     found = {}
     if reduced is not None and p_value is not None and permutations >= ENOUGH_RELABELLED:
@@ -100,18 +102,17 @@ def measure_distance(
 
 
 def _bias_reduced(
-    pool: Pool, full: FSD, relabelled: Relabelled, seed: int
+    pool: Pool, full: FSD, relabelled: Relabelled, overlaps: Values, seed: int
 ) -> tuple[float | None, float, float]:
     """The value, its variance where there is no difference, and what the choice of halves adds."""
     if min(pool.n, pool.m) < ENOUGH:
         return None, 0.0, 0.0
-    mask = pool.real_mask()
-    halves = half_sample_mean(pool, mask, seed=seed, splits=SPLITS)
+    halves = half_sample_mean(pool, seed=seed, splits=SPLITS)
     value, extra = 2 * full.value - halves.mean, halves.error**2
     residual = relabelled.residual
     if residual is None:
         return value, 0.0, extra
-    value -= residual.mean * residual.share(overlap(*pool.sums(np.column_stack([mask, 1 - mask]))))
+    value -= residual.mean * residual.share(overlaps)
     # Each division was halved once, so its value has the noise of one choice of halves, too.
     own = residual.variance - SPLITS * halves.error**2
     drawn = relabelled.distances

@@ -173,14 +173,23 @@ def presence_change_interval(
     high[real == 0] = np.inf
     differs = presence_p_values(real, n, generated, m) <= 1 - confidence
     fewer = generated / m < real / n
-    high = np.where(differs & fewer, np.minimum(high, -_JUST_BESIDE), high)
-    low = np.where(differs & ~fewer, np.maximum(low, _JUST_BESIDE), low)
-    low, high = (
-        np.where(differs, low, np.minimum(low, 0.0)),
-        np.where(differs, high, np.maximum(high, 0.0)),
-    )
+    low, high = beside_zero(low, high, fewer, differs)
     high[np.isinf(high)] = np.nan
     return np.maximum(low, -1.0), high
+
+
+def beside_zero(
+    low: Counts, high: Counts, fewer: NDArray[np.bool_], differs: NDArray[np.bool_]
+) -> tuple[Counts, Counts]:
+    """Ends moved so that 0 lies inside if and only if the test does not reject.
+
+    Interval and test come from different approximations, so they can disagree close to the edge.
+    """
+    high = np.where(differs & fewer, np.minimum(high, -_JUST_BESIDE), high)
+    low = np.where(differs & ~fewer, np.maximum(low, _JUST_BESIDE), low)
+    low = np.where(differs, np.minimum(low, high), np.minimum(low, 0.0))
+    high = np.where(differs, np.maximum(low, high), np.maximum(high, 0.0))
+    return low, high
 
 
 def _ratio_bound(x: Counts, n: int, y: Counts, m: int, target: float) -> Counts:

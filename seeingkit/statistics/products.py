@@ -56,14 +56,13 @@ SPECKS = 0.02
 
 
 class Sums(NamedTuple):
-    """Sums over a subset of images: how many, areas (d,), images that show it (d,), pairs (d, d).
+    """Sums over a subset of images: how many, areas (d,), products of pairs of labels (d, d).
 
     Differences of sums are the sums of the images that one subset has and the other has not.
     """
 
     n: int
     areas: NDArray[np.float64]
-    shown: NDArray[np.float64]
     products: NDArray[np.float64]
 
     def without(self, other: Sums) -> Sums:
@@ -71,7 +70,6 @@ class Sums(NamedTuple):
         return Sums(
             self.n - other.n,
             self.areas - other.areas,
-            self.shown - other.shown,
             self.products - other.products,
         )
 
@@ -127,12 +125,8 @@ class Pool:
         for start in range(0, masks.shape[1], BLOCK):
             part = np.ascontiguousarray(masks[:, start : start + BLOCK])
             sizes = part.sum(axis=0)
-            areas, shown = self._areas @ part, self._shown @ part
-            products = self._products(part)
-            found += [
-                Sums(int(sizes[k]), areas[:, k], shown[:, k], products[k])
-                for k in range(part.shape[1])
-            ]
+            areas, products = self._areas @ part, self._products(part)
+            found += [Sums(int(sizes[k]), areas[:, k], products[k]) for k in range(part.shape[1])]
         return found
 
     def sides(self, masks: NDArray[np.float64]) -> Side:

@@ -84,16 +84,15 @@ def _distance(
     return distance_value(moments(rows[np.sort(first)]), moments(rows[np.sort(second)]))
 
 
-def half_sample_mean(pool: Pool, mask: NDArray[np.float64], *, seed: int, splits: int) -> FloatPair:
+def half_sample_mean(pool: Pool, *, seed: int, splits: int) -> FloatPair:
     """Mean FSD of halves of both sides, and the standard error that the choice of halves leaves.
 
     Args:
         pool: all images.
-        mask: (n + m,) 1 for the images of the first side.
         splits: random halvings; both pairs of halves of each are used.
     """
     rng = np.random.default_rng([seed, 2])
-    first, second = np.flatnonzero(mask), np.flatnonzero(mask == 0)
+    first, second = np.arange(pool.n), np.arange(pool.n, len(pool))
     values = []
     for _ in range(splits):
         masks = np.zeros((len(pool), 4))

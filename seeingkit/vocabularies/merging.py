@@ -76,7 +76,7 @@ def merge_into(classes: ClassMap, vocabulary: Vocabulary) -> Merge:
         UsageError: a label falls into two classes, is in none where that is an error, or no class
             has any label here.
     """
-    finder = _Finder(vocabulary)
+    finder = LabelFinder(vocabulary)
     owner: dict[int, str] = {}
     for name, members in classes.classes.items():
         for member in members:
@@ -156,8 +156,8 @@ def _category(vocabulary: Vocabulary, numbers: Sequence[int], number: int) -> st
     return found.pop() if len(found) == 1 else "object"
 
 
-class _Finder:
-    """Labels of a vocabulary by name."""
+class LabelFinder:
+    """Labels of a vocabulary by name (the module says how a name finds them)."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -234,7 +234,7 @@ def shared_classes(classes: ClassMap, *vocabularies: Vocabulary) -> tuple[ClassM
         UnknownNameError: a name that no vocabulary knows.
         TallyError: no class is left.
     """
-    finders = [_Finder(vocabulary) for vocabulary in vocabularies]
+    finders = [LabelFinder(vocabulary) for vocabulary in vocabularies]
     known = [name for vocabulary in vocabularies for name in vocabulary.names]
     kept: dict[str, tuple[str, ...]] = {}
     for name, members in classes.classes.items():
