@@ -51,3 +51,25 @@ def hard_case(n: int, labels: int, kind: int, rng: np.random.Generator) -> np.nd
         rows[:, 0] = 100 - rows.sum(1)
         return rows
     return rng.dirichlet(np.ones(labels), n) * 100 * (rng.random((n, labels)) < rng.random(labels))
+
+
+RELATIONS = ("fresh", "same", "sampled", "removed")
+"""How the second side of a pair of hard cases may come from the first."""
+
+
+def hard_pair(
+    sizes: tuple[int, int],
+    labels: int,
+    kinds: tuple[int, int],
+    relation: str,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two sides of these kinds; "same" makes the second as long as the first."""
+    first, second = (hard_case(n, labels, kind, rng) for n, kind in zip(sizes, kinds, strict=True))
+    if relation == "same":
+        return first, first.copy()
+    if relation == "sampled":
+        return first, first[rng.integers(0, len(first), len(second))]
+    if relation == "removed":
+        second[:, rng.integers(labels)] = 0
+    return first, second

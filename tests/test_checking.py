@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seeingkit import checking
 from seeingkit.checking import check, find_checks
-from seeingkit.comparison import Comparison, compare
+from seeingkit.comparison import Comparison
 from seeingkit.config import Config, make_config
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import PluginError, UnknownNameError, UsageError
@@ -23,9 +23,8 @@ from seeingkit.report.summary import Summary
 from seeingkit.sources import open_folder
 from seeingkit.sources.preprocess import find_preset
 from seeingkit.specs import MetricSpec
-from seeingkit.tallies import tally
 
-from .toys import LevelSegmenter, Noise
+from .toys import LevelSegmenter, Noise, looked_at
 
 NATIVE = find_preset("native")
 
@@ -49,12 +48,6 @@ class Labelled(Sized):
 def plan(**settings: object) -> Config:
     given = {"real": "a", "generated": "b", "segmenter": "levels", "preset": "native"}
     return make_config(command="compare", **{**given, **settings})
-
-
-def looked_at(real: ImageSource, generated: ImageSource, folder: Path) -> Comparison:
-    segmenter = LevelSegmenter()
-    sides = [tally(source, segmenter, store=folder) for source in (real, generated)]
-    return compare(sides[0], sides[1], permutations=0)
 
 
 def checked(

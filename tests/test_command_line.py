@@ -8,13 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from seeingkit.__main__ import main
 from seeingkit.cli.output import parse_options
 from seeingkit.errors import UsageError
+
+from .commands import command, pictures
 
 
 def seeingkit(*words: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -25,17 +24,6 @@ def seeingkit(*words: str | Path, cwd: Path, **env: str) -> subprocess.Completed
         capture_output=True,
         text=True,
     )
-
-
-def command(
-    *words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> tuple[int, str, str]:
-    """The same in this process, for what needs no fresh one: exit code, stdout, stderr."""
-    monkeypatch.setattr(sys, "argv", ["seeingkit", *words])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    captured = capsys.readouterr()
-    return int(stopped.value.code or 0), captured.out, captured.err
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +77,6 @@ def test_words_name_the_report(place: Path) -> None:
     assert "12 images per side" in done.stdout
     report = done.stdout.strip().splitlines()[-1].removeprefix("report: ")
     assert (place / report).is_file()
-
-
-def pictures(folder: Path, n: int, seed: int) -> None:
-    folder.mkdir()
-    rng = np.random.default_rng(seed)
-    for k in range(n):
-        Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(folder / f"{k}.png")
 
 
 def test_folders_of_different_sizes_are_narrowed_unless_forced_and_it_is_said(place: Path) -> None:

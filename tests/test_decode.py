@@ -6,7 +6,6 @@ import io
 import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,8 @@ from seeingkit.errors import ImageError, UsageError
 from seeingkit.sources import SUFFIXES, Limits, decode, open_images
 from seeingkit.sources.decode import FORMATS, is_image_name, quiet
 
+from .png_by_hand import chunk, png
+
 RNG = np.random.default_rng(7)
 NOISE = RNG.integers(0, 256, (24, 40, 3), dtype=np.uint8)
 
@@ -28,30 +29,6 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(samples: np.ndarray, depth: int, colour: int, key: bytes = b"") -> bytes:
-    """A PNG of (H, W) or (H, W, C) samples, made by hand from the specification."""
-    height, width = samples.shape[:2]
-    if depth == 16:
-        rows = [row.astype(">u2").tobytes() for row in samples]
-    elif depth == 8:
-        rows = [row.astype("u1").tobytes() for row in samples]
-    else:
-        bits = np.unpackbits(samples.astype("u1")[..., None], axis=-1)[..., 8 - depth :]
-        rows = [np.packbits(row.reshape(-1)).tobytes() for row in bits]
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + (chunk(b"tRNS", key) if key else b"")
-        + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
-        + chunk(b"IEND", b"")
-    )
 
 
 def tiff(samples: np.ndarray, bits: int, photometric: int, sample_format: int = 1) -> bytes:

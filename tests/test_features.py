@@ -32,14 +32,15 @@ from seeingkit.errors import (
     UnknownNameError,
     UsageError,
 )
-from seeingkit.hooks import hookimpl
 from seeingkit.loading import choose, choose_features, load_features
-from seeingkit.registry import PluginRecord, Registry, registry
-from seeingkit.specs import FeaturesSpec, Options, Spec, WeightFile, WeightsSpec
+from seeingkit.registry import registry
+from seeingkit.specs import FeaturesSpec, Options, WeightFile, WeightsSpec
 from seeingkit.testing import check_features, checks_for, features_checks
 from seeingkit.testing.segmenters import noise_images
 from seeingkit_adapters import vgg16
 from seeingkit_adapters.catalog.features import EfficientNetLiteOptions, VGG16Options
+
+from .plugins import registry_of
 
 CHURCHES = {442, 483, 497, 663, 668, 698}
 """ImageNet's bell cote, castle, church, monastery, mosque, palace."""
@@ -389,18 +390,6 @@ def features_spec(name: str, rank: int, **more: Any) -> FeaturesSpec:
     )
 
 
-def known(*specs: Spec) -> Registry:
-    class Plugin:
-        @hookimpl
-        def seeingkit_register(self, register: Callable[[Spec], None]) -> None:
-            for spec in specs:
-                register(spec)
-
-    filled = Registry()
-    filled.add(Plugin(), PluginRecord("test", "test", "0", "test"))
-    return filled
-
-
 def put(tmp_path: Path, family: str, content: bytes = b"weights", tag: str = "w") -> str:
     """A file in the cache, and the hash it has."""
     path = tmp_path / "cache" / "weights" / family / tag / "f.pth"
@@ -418,7 +407,7 @@ def test_auto_takes_the_first_by_rank_that_is_here(tmp_path: Path) -> None:
         *(features_spec("second", 2), published("second", absent)),
         features_spec("unpublished", 0),
     )
-    registered = known(*specs)
+    registered = registry_of(*specs)
     assert choose_features("auto", known=registered) is None
     put(tmp_path, "third")
     found = choose_features("auto", known=registered)
@@ -427,14 +416,14 @@ def test_auto_takes_the_first_by_rank_that_is_here(tmp_path: Path) -> None:
     found = choose_features("auto", known=registered)
     assert found is not None and found.name == "first:w"
     assert found.weights == tmp_path / "cache" / "weights" / "first" / "w" / "f.pth"
-    free = known(*specs, features_spec("free", 0, needs_weights=False))
+    free = registry_of(*specs, features_spec("free", 0, needs_weights=False))
     found = choose_features("auto", known=free)
     assert found is not None and (found.name, found.weights) == ("free", None)
 
 
 def test_auto_takes_the_second_weights_of_a_family(tmp_path: Path) -> None:
     file = WeightFile(name="f.pth")
-    registered = known(
+    registered = registry_of(
         features_spec("one", 1), published("one", file, "a"), published("one", file, "b")
     )
     put(tmp_path, "one", tag="b")
@@ -447,7 +436,7 @@ def test_auto_takes_the_second_weights_of_a_family(tmp_path: Path) -> None:
 def test_wrong_hash_is_an_error_for_auto_too(tmp_path: Path) -> None:
     put(tmp_path, "second")
     put(tmp_path, "first", b"something else")
-    registered = known(
+    registered = registry_of(
         features_spec("first", 1),
         published("first", WeightFile(name="f.pth", sha256="0" * 64)),
         features_spec("second", 2),
@@ -462,7 +451,7 @@ def test_auto_loads_what_it_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delta_file: Path
 ) -> None:
     sha256 = put(tmp_path, "mine", delta_file.read_bytes())
-    registered = known(
+    registered = registry_of(
         features_spec("absent", 1),
         published("absent", WeightFile(name="f.pth")),
         features_spec("mine", 2),
@@ -512,12 +501,12 @@ def test_missing_weights_say_where_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(MissingWeightsError, match="check --perceptual-weights"):
         load_features("vgg16", weights=tmp_path / "none.pth")
     with pytest.raises(MissingWeightsError, match="give --perceptual-weights FILE"):
-        choose_features("a", known=known(features_spec("a", 1)))
+        choose_features("a", known=registry_of(features_spec("a", 1)))
 
 
 def test_a_missing_extra_is_named() -> None:
     file = WeightFile(name="f.pth", resource="package_that_is_not_there:f.pth", extra="perceptual")
-    registered = known(features_spec("a", 1), published("a", file))
+    registered = registry_of(features_spec("a", 1), published("a", file))
     with pytest.raises(MissingWeightsError, match=r"not_there.*'seeingkit\[perceptual\]'"):
         choose_features("a", known=registered)
 
@@ -528,7 +517,7 @@ def test_doctor_finds_no_fault_with_an_extra_that_is_not_wanted(
     from seeingkit import doctor
 
     file = WeightFile(name="f.pth", resource="package_that_is_not_there:f.pth", extra="perceptual")
-    registered = known(features_spec("a", 1), published("a", file))
+    registered = registry_of(features_spec("a", 1), published("a", file))
     monkeypatch.setattr(doctor, "registry", lambda: registered)
     (found,) = [check for check in doctor.examine() if check.name == "weights a:w"]
     assert found.ok and "pip install 'seeingkit[perceptual]'" in found.found

@@ -42,6 +42,7 @@ from seeingkit.statistics.frechet import fsd_of_rows
 from seeingkit_plugins.fidelity import catalog
 from seeingkit_plugins.fidelity.catalog import FidelityOptions
 
+from .plugins import registry_of
 from .toys import Noise
 
 needs_library = pytest.mark.skipif(
@@ -442,25 +443,17 @@ def test_offline_says_which_file_to_put_where(
 
 @needs_library
 def test_the_engine_measures_by_whatever_metric_is_registered(toy: str) -> None:
-    registered = Registry()
-
-    class Plugin:
-        @staticmethod
-        @catalog.hookimpl
-        def seeingkit_register(register: Any) -> None:
-            register(
-                MetricSpec(
-                    name="colours",
-                    summary="toy",
-                    target=f"{__name__}:colours",
-                    options=FidelityOptions,
-                    needs_weights=False,
-                    package="torch_fidelity",
-                    default=True,
-                )
-            )
-
-    registered.add(Plugin, PluginRecord("colours", "test", "0", __name__))
+    registered = registry_of(
+        MetricSpec(
+            name="colours",
+            summary="toy",
+            target=f"{__name__}:colours",
+            options=FidelityOptions,
+            needs_weights=False,
+            package="torch_fidelity",
+            default=True,
+        )
+    )
     choice = choose_metric(options={"is_splits": 2}, known=registered)
     first, second = Plain(levels(30, 1)), Plain(levels(30, 2))
     found = measure(choice, first, second, device="auto", batch_size=8, seed=3)
@@ -481,23 +474,15 @@ def colours(weights: Path | None, options: FidelityOptions) -> Any:
 
 
 def test_a_library_that_is_not_installed_is_named_with_its_extra() -> None:
-    registered = Registry()
-
-    class Plugin:
-        @staticmethod
-        @catalog.hookimpl
-        def seeingkit_register(register: Any) -> None:
-            register(
-                MetricSpec(
-                    name="absent",
-                    summary="needs what is not here",
-                    target="nowhere:load",
-                    package="a_package_that_nobody_has",
-                    extra="fidelity",
-                )
-            )
-
-    registered.add(Plugin, PluginRecord("absent", "test", "0", __name__))
+    registered = registry_of(
+        MetricSpec(
+            name="absent",
+            summary="needs what is not here",
+            target="nowhere:load",
+            package="a_package_that_nobody_has",
+            extra="fidelity",
+        )
+    )
     with pytest.raises(PluginError, match=r"pip install 'seeingkit\[fidelity\]'"):
         choose_metric("absent", known=registered)
     with pytest.raises(UnknownNameError, match="absent"):

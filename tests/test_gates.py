@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from seeingkit.__main__ import main
 from seeingkit.cli.output import print_summary, say_failed_gates
 from seeingkit.config import Config, make_config, read_config
 from seeingkit.contracts import Label, Vocabulary
@@ -36,6 +32,8 @@ from seeingkit.results import (
     SkippedItem,
     SourceRecord,
 )
+
+from . import commands
 
 NAMES = ("-", "wall", "person", "traffic sign", "screen door, screen", "boat", "a]b")
 
@@ -350,11 +348,7 @@ def test_sensitivity_as_it_may_not(text: str) -> None:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("gates")
     for name, seed in (("real", 1), ("made", 2)):
-        rng = np.random.default_rng(seed)
-        (place / name).mkdir()
-        for k in range(3):
-            pixels = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(place / name / f"{k}.png")
+        commands.pictures(place / name, 3, seed, side=32)
     (place / "bad").mkdir()
     for picture in (place / "made").iterdir():
         (place / "bad" / picture.name).write_bytes(picture.read_bytes())
@@ -370,11 +364,8 @@ def command(
     monkeypatch.setenv("SEEINGKIT_CACHE", str(place / "cache"))
 
     def run(*words: str) -> tuple[int, str, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["seeingkit", *words])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, captured.err.splitlines()
+        code, out, err = commands.command(*words, capsys=capsys, monkeypatch=monkeypatch)
+        return code, out, err.splitlines()
 
     return run
 
@@ -477,6 +468,28 @@ def test_the_summary_marks_what_may_be_the_segmenters(capsys: pytest.CaptureFixt
     assert rows[4] == "… and 2 smaller ones in results.json"
     assert lines[-1] == "report: run/report.html"
     assert not any("\u00a0" in line for line in lines)
+
+
+def test_the_summary_marks_one_of_two_classes_of_a_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    walls = [label("wall", 30, 20, "reduced"), label("wall", 30, 20, "reduced", index=40)]
+    checks = [SegmenterClass(label="wall", flagged=flagged) for flagged in (False, True)]
+    share = SegmenterShare(kind="scale", against="at half of the detail", images=9, classes=checks)
+    results = RESULTS.model_copy(update={"classes": walls, "segmenter_share": share})
+    print_summary(results, Path("run/report.html"))
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wall ")]
+    assert [row.endswith("reduced (!)") for row in rows] == [False, True]
+
+
+def test_the_summary_rounds_a_loss_to_no_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    lost = label("person", 10, 0.03, "omitted", ci_low=-0.998, ci_high=-0.996)
+    new = label("boat", 0, 0.5, "excess")
+    print_summary(RESULTS.model_copy(update={"classes": [lost, new]}), Path("run/report.html"))
+    rows = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    cells = {row[0]: [cell.strip() for cell in row if cell.strip()] for row in rows}
+    assert cells["person"][3:5] == ["-99.7 %", "-99.8 to -99.6 %"]
+    assert cells["boat"][3] == "new"
 
 
 def test_labels_are_those_of_the_vocabulary() -> None:

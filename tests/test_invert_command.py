@@ -29,7 +29,7 @@ from seeingkit.manifests import command_line
 from seeingkit.sources import SamplerSource
 from seeingkit.sources.preprocess import quantise
 
-from .test_command_line import command
+from .commands import command
 from .test_progan import seeded
 from .test_vanishing import comparison
 from .toys import FlatSampler, LevelSegmenter

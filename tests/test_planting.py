@@ -20,9 +20,9 @@ from benchmarks.omissions.truths import Truth, nearest_class, truths
 from seeingkit import fsd
 
 
-def some_rows(n: int = 400, size: int = 6, seed: int = 0) -> np.ndarray:
+def some_rows(n: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    rows = rng.random((n, size)) * (rng.random((n, size)) < np.linspace(0.9, 0.2, size))
+    rows = rng.random((n, 6)) * (rng.random((n, 6)) < np.linspace(0.9, 0.2, 6))
     rows[:, 0] += 0.01
     return rows / rows.sum(axis=1, keepdims=True)
 
@@ -255,7 +255,7 @@ def test_from_cells_to_the_page(tmp_path: Path) -> None:
         QUICK, sizes=(50, 100), repeats=6, promised=6, power_repeats=6, presences=(0.3,)
     )
     known = known_truths(source, [None], 0, tmp_path)
-    plants = plants_of(source, known["pool", None], effort, power=False)
+    plants = plants_of(known["pool", None], effort, power=False)
     known |= known_truths(source, plants, 0, tmp_path)
     cells = cells_of(source, plants, effort)
     for cell in cells:

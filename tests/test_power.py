@@ -18,9 +18,9 @@ from seeingkit.statistics.power import (
 from seeingkit.statistics.presence import presence_p_values
 
 
-def share_found(n: int, m: int, p: float, kept: float, threshold: float, seed: int = 0) -> float:
+def share_found(n: int, m: int, p: float, kept: float, threshold: float) -> float:
     """What happens: the share of 20,000 samples in which the loss is found."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     x, y = rng.binomial(n, p, 20_000), rng.binomial(m, kept * p, 20_000)
     found = (presence_p_values(x, n, y, m) <= threshold) & (y / m < x / n)
     return float(found.mean())

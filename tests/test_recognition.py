@@ -18,11 +18,11 @@ from seeingkit.errors import (
 )
 from seeingkit.loading import choose, is_generator_name, load_generator
 from seeingkit.recognition import claims_of, outline, recognise
-from seeingkit.registry import PluginRecord, Registry, registry
+from seeingkit.registry import Registry, registry
 from seeingkit.specs import GanGroupSpec, GanSpec, WeightFile, WeightsSpec
 from seeingkit.weights import Checkpoint, Inert, read_checkpoint, write_portable
 
-from .test_registry import plugin
+from .plugins import registry_of
 
 FAMILIES = {
     "biggan_ajbrock": "biggan",
@@ -107,9 +107,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Registry:
         ),
         WeightsSpec(name="y", family="two", kind="gan", summary="", domains=("d",), files=(file,)),
     ]
-    found = Registry()
-    found.add(plugin(*specs), PluginRecord("p", "dist", "1", "m"))
-    return found
+    return registry_of(*specs)
 
 
 def saved(tmp_path: Path, *keys: str) -> Path:

@@ -13,23 +13,11 @@ import pytest
 from pydantic import Field
 
 from seeingkit.errors import DuplicateNameError, PluginError, UnknownNameError, UsageError
-from seeingkit.hooks import Register, hookimpl
 from seeingkit.loading import choose
 from seeingkit.registry import PluginRecord, Registry, check_options, import_target, registry
 from seeingkit.specs import GanSpec, Options, Preset, SegmenterSpec, WeightFile, WeightsSpec
 
-
-def plugin(*specs: object, error: Exception | None = None) -> types.ModuleType:
-    @hookimpl
-    def seeingkit_register(register: Register) -> None:
-        for spec in specs:
-            register(spec)  # type: ignore[arg-type]
-        if error:
-            raise error
-
-    module = types.ModuleType("made_for_a_test")
-    module.seeingkit_register = seeingkit_register  # type: ignore[attr-defined]
-    return module
+from .plugins import plugin
 
 
 def record(name: str) -> PluginRecord:

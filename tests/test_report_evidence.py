@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import vl_convert
 
 from seeingkit.errors import RunError, UsageError
 from seeingkit.evidence import (
@@ -29,10 +28,10 @@ from seeingkit.evidence import (
     SideResolution,
     UncoveredImage,
 )
-from seeingkit.report import Gallery, Section, choose_scenes, summarise, summary_html, write_report
+from seeingkit.report import Gallery, Section, choose_scenes, summarise, summary_html
 from seeingkit.report import wording as words
-from seeingkit.report.cautions import power_sentence
-from seeingkit.report.classrows import class_rows, segmenter_checks
+from seeingkit.report.cautions import power_sentence, segmenter_checks
+from seeingkit.report.classrows import class_rows
 from seeingkit.report.contributions import (
     LARGEST,
     build_contribution_chart,
@@ -53,17 +52,21 @@ from seeingkit.report.figurethemes import DARK_COLOURS, darkened
 from seeingkit.report.galleries import GalleryImage, GalleryScene
 from seeingkit.report.methodcard import method_card
 from seeingkit.report.page import render_page
+from seeingkit.report.summary import verdict_words
 from seeingkit.results import ClassResult, FSDResult, Results
 
-from .test_report import (
+from .chromium import Chromium
+from .church_report import (
     HOSTILE,
-    Chromium,
     PageReader,
+    check_self_contained,
     church_classes,
     church_gallery,
     church_manifest,
     church_results,
+    read_page,
     scene,
+    write_run,
 )
 
 BY_PRESENCE = "boat"
@@ -108,9 +111,9 @@ def rich_classes(mean: float = 12.1, cov: float = 19.1) -> list[ClassResult]:
     ]
 
 
-def pair(first: str, second: str, verdict: Any, real: float = 0.021) -> PairResult:
+def pair(first: str, second: str, verdict: Any) -> PairResult:
     return PairResult(
-        first=first, second=second, real_together=real, generated_together=0.004,
+        first=first, second=second, real_together=0.021, generated_together=0.004,
         expected_together=0.018, odds_ratio_real=3.2, odds_ratio_generated=0.61,
         p_value=1e-7, q_value=3e-5, verdict=verdict,
     )  # fmt: skip
@@ -341,6 +344,22 @@ def test_only_claims_are_warned_of_and_few_are_named() -> None:
     assert re.search(r"and \d+ more: so says", line) and "stairway" not in line
 
 
+def test_a_class_is_not_warned_of_for_another_of_its_name() -> None:
+    """Two labels are called "wall": the check of one says nothing of the other."""
+    verdicts = {"verdict": "reduced", "because": "area"}
+    walls = [r for r in rich_classes() if r.label == "wall"]
+    for claimed in range(2):
+        classes = [
+            r.model_copy(update=verdicts if k == claimed else {"verdict": "no evidence"})
+            for k, r in enumerate(walls)
+        ]
+        for flagged in range(2):
+            checks = [SegmenterClass(label="wall", flagged=k == flagged) for k in range(2)]
+            share = rich_share().model_copy(update={"classes": checks})
+            text = cautions_of(classes=classes, segmenter_share=share)
+            assert ("the difference of wall" in text) == (claimed == flagged)
+
+
 def test_notebook_summary_shows_presence() -> None:
     text = plain(summary_html(rich_results(), rows=40))
     assert "<th>images, real → generated</th>" in text
@@ -401,6 +420,25 @@ def test_contribution_figure_is_written(tmp_path: Path) -> None:
     assert "<script" not in svg and "&lt;script" in svg and "all others" in svg
     assert paths[1].read_bytes().startswith(b"\x89PNG")
     assert write_contribution_figure(church_results(), tmp_path / "old") is None
+
+
+def test_a_figure_of_files_and_page_is_converted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs: list[Any] = []
+
+    def convert(spec: Any, **options: Any) -> str:
+        specs.append(spec)
+        return f'<svg xmlns="http://www.w3.org/2000/svg" width="{len(specs)}" height="9"/>'
+
+    monkeypatch.setattr(vl_convert, "vegalite_to_svg", convert)
+    new = [r.model_copy(update={"label": f"{r.label} of no other run"}) for r in rich_classes()]
+    results = rich_results(classes=new)
+    write_run(tmp_path, results, rich_gallery(results))
+    assert [sorted(spec["datasets"]) for spec in specs] == [
+        ["classes"], ["terms", "totals"], ["terms", "totals"]
+    ]  # fmt: skip
+    assert specs[1] != specs[2]  # wide and narrow
 
 
 def test_dark_figure_differs_in_colours_only() -> None:
@@ -531,10 +569,27 @@ def test_other_measures_name_library_features_and_n() -> None:
     assert "inception &lt;script&gt;" in text
 
 
+def test_notes_on_other_measures_are_sentences() -> None:
+    notes = ["no KID: it needs 2 images a side", f"Set nothing beside {HOSTILE}."]
+    options = {"seed": 1, "layers": {"fid": "2048"}, "images": "8 bits", "notes": notes}
+    found = FidelityResult(
+        library="lib 1", features="f", n_real=9, n_generated=9, values={"FID": 1.0}, options=options
+    )
+    section, text = made(fidelity_section(rich_results(fidelity=found)))
+    assert "and 9 generated images; seed = 1, images = 8 bits. Such values" in text
+    captions = re.findall(r'<p class="caption">(.*?)</p>', section.body, re.DOTALL)
+    assert captions[1] == "No KID: it needs 2 images a side."
+    assert captions[2].startswith("Set nothing beside &lt;script&gt;")
+    assert captions[2].endswith(".") and not captions[2].endswith("..") and len(captions) == 3
+    alone = found.model_copy(update={"options": {"notes": "one of a kind"}})
+    section, text = made(fidelity_section(rich_results(fidelity=alone)))
+    assert text.endswith("One of a kind.") and "notes" not in text
+
+
 def test_class_rows_keep_details() -> None:
     rows = {row.record.label: row for row in class_rows(rich_results())}
     boat = rows[BY_PRESENCE]
-    assert boat.verdict == "omitted, by presence" and boat.flag == ""
+    assert verdict_words(boat.record) == "omitted, by presence" and boat.flag == ""
     details = {name: plain(value) for name, value in boat.details}
     assert details["change of presence"] == "−67 % (−72 to −62 %)"
     assert details["presence, 95 % intervals"] == "2.6 to 2.8 % → 0.9 to 0.9 %"
@@ -568,7 +623,8 @@ def test_method_card() -> None:
     assert entries["pairs tested"] == "120" and entries["classes tested"] == "36"
     assert entries["interval of the FSD"] == "0.95"
     assert entries["segmenter checked"].endswith(", 500 images")
-    assert "pairs tested" not in dict(dict(method_card(church_results(), church_manifest())))
+    plain = dict(method_card(church_results(), church_manifest()))
+    assert "pairs tested" not in dict(plain["Statistics"])
 
 
 # ------------------------------------------------------------------------------------------- page
@@ -578,17 +634,13 @@ def test_method_card() -> None:
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rich")
     results = rich_results()
-    gallery = rich_gallery(results)
-    gallery.save(folder)
-    (folder / "results.json").write_text(results.model_dump_json(), encoding="utf-8")
-    (folder / "manifest.json").write_text(church_manifest().model_dump_json(), encoding="utf-8")
-    write_report(folder, results, church_manifest(), gallery)
+    write_run(folder, results, rich_gallery(results))
     return folder
 
 
 @pytest.fixture(scope="module")
 def page(run_dir: Path) -> PageReader:
-    return PageReader((run_dir / "report.html").read_text(encoding="utf-8"))
+    return read_page(run_dir)
 
 
 def test_results_come_back(run_dir: Path) -> None:
@@ -603,13 +655,8 @@ def test_page_holds_all_sections_and_only_its_own_scripts(page: PageReader) -> N
              "segmenter", "fidelity", "method"]  # fmt: skip
     places = [ids.index(name) for name in order]
     assert places == sorted(places)
-    kinds = [tag for tag, _ in page.elements]
-    assert kinds.count("script") == 3
-    assert not {"link", "iframe", "object", "embed", "base", "b"} & set(kinds)
-    for tag, attributes in page.elements:
-        assert not [name for name in attributes if name.startswith("on")], tag
-        for name in ("src", "href", "srcset", "action", "poster"):
-            assert attributes.get(name, "#").startswith(("#", "data:image/")), (tag, attributes)
+    check_self_contained(page)
+    assert "b" not in [tag for tag, _ in page.elements]
     assert {a["href"][1:] for tag, a in page.elements if tag == "a"} <= set(ids)
     assert {a["aria-controls"] for _, a in page.elements if "aria-controls" in a} <= set(ids)
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
@@ -624,16 +671,6 @@ def test_scenes_with_pictures(page: PageReader) -> None:
     assert shown == [f"scene.{k}.{side}" for k in range(4) for side in ("real", "generated")
                      if (k, side) != (3, "generated")]  # fmt: skip
     assert '"scene.0.real":[[' in page.scripts[0]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on the PATH")
-    chromium = Chromium(program, tmp_path_factory.mktemp("profile"))
-    yield chromium
-    chromium.close()
 
 
 @pytest.mark.browser

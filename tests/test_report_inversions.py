@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import vl_convert
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -21,7 +22,7 @@ from PIL import Image
 from seeingkit.errors import RunError
 from seeingkit.report import page as page_module
 from seeingkit.report import rebuild_report, summarise_inversions, write_report
-from seeingkit.report.depthfigure import build_depth_chart, depth_rows
+from seeingkit.report.depthfigure import build_depth_chart, depth_rows, depth_svg
 from seeingkit.report.galleries import label_colours
 from seeingkit.report.inversion_pictures import (
     DIFFERENCE_COLOURS,
@@ -46,14 +47,15 @@ from seeingkit.results import (
     SkippedItem,
 )
 
-from .test_report import (
+from .chromium import Chromium
+from .church_report import (
     HOSTILE,
-    Chromium,
-    PageReader,
-    browser,  # noqa: F401  (a fixture)
+    check_self_contained,
     church_manifest,
     church_results,
     decoded,
+    read_page,
+    save_results,
 )
 
 NAMES = ["-", "person", "car", "sky", HOSTILE]
@@ -185,6 +187,13 @@ def test_sweep_over_cuts_keeps_the_order_of_calibrations() -> None:
     found[0]["lost"] = 12.0
     assert len(build_depth_chart(found).to_dict()["hconcat"]) == 2
     assert len(build_depth_chart(found, layout="narrow").to_dict()["vconcat"]) == 2
+
+
+def test_figure_of_a_sweep_is_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"cut": cut, "series": "photos", "psnr": 17.125, "lost": None} for cut in ("a", "b")]
+    figures = iter("12")
+    monkeypatch.setattr(vl_convert, "vegalite_to_svg", lambda *_, **__: next(figures))
+    assert [depth_svg(rows), depth_svg(rows, layout="narrow"), depth_svg(rows)] == ["1", "2", "1"]
 
 
 # ----------------------------------------------------------------------------------------- words
@@ -361,8 +370,7 @@ def make_calibrations(keys: Any = KEYS) -> list[CalibrationRecord]:
 
 
 def write_run(folder: Path, results: Any) -> Path:
-    (folder / "results.json").write_text(results.model_dump_json(), encoding="utf-8")
-    (folder / "manifest.json").write_text(church_manifest().model_dump_json(), encoding="utf-8")
+    save_results(folder, results)
     return rebuild_report(folder)
 
 
@@ -530,20 +538,11 @@ def test_pictures_that_do_not_fit_are_named(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ page
 
 
-def read_page(folder: Path) -> PageReader:
-    return PageReader((folder / "report.html").read_text(encoding="utf-8"))
-
-
 def test_both_pages_are_closed_and_escaped(compared: Path, inverted: Path) -> None:
     for folder, scripts in ((compared, 3), (inverted, 2)):
         page = read_page(folder)
-        kinds = [tag for tag, _ in page.elements]
-        assert kinds.count("script") == scripts
-        assert not {"link", "iframe", "object", "embed", "base"} & set(kinds)
+        check_self_contained(page, scripts)
         for tag, attributes in page.elements:
-            assert not [name for name in attributes if name.startswith("on")], tag
-            for name in ("src", "href", "srcset", "action", "poster"):
-                assert attributes.get(name, "#").startswith(("#", "data:image/")), (tag, attributes)
             assert tag != "img" or "alt" in attributes
             assert tag != "button" or attributes.get("type") == "button"
         policy = next(a["content"] for _, a in page.elements if "http-equiv" in a)
@@ -643,7 +642,7 @@ def test_everything_fits_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 800, 400])
-def test_pages_in_a_browser(browser: Chromium, compared: Path, inverted: Path, width: int) -> None:  # noqa: F811
+def test_pages_in_a_browser(browser: Chromium, compared: Path, inverted: Path, width: int) -> None:
     for folder in (compared, inverted):
         browser.open(folder / "report.html", "?theme=dark", width=width)
         state = browser.evaluate("({...document.documentElement.dataset})")
@@ -657,7 +656,7 @@ def test_pages_in_a_browser(browser: Chromium, compared: Path, inverted: Path, w
 
 
 @pytest.mark.browser
-def test_slider_by_mouse_and_keyboard(browser: Chromium, inverted: Path) -> None:  # noqa: F811
+def test_slider_by_mouse_and_keyboard(browser: Chromium, inverted: Path) -> None:
     browser.open(inverted / "report.html", width=1280)
     browser.evaluate("document.querySelector('.compare').scrollIntoView({block: 'center'})")
     at = "document.querySelector('.compare').style.getPropertyValue('--at')"
@@ -688,7 +687,7 @@ def test_slider_by_mouse_and_keyboard(browser: Chromium, inverted: Path) -> None
 
 
 @pytest.mark.browser
-def test_tabs_differences_and_film(browser: Chromium, compared: Path) -> None:  # noqa: F811
+def test_tabs_differences_and_film(browser: Chromium, compared: Path) -> None:
     browser.open(compared / "report.html", width=1280)
     card = "document.querySelector('.vanish')"
     same = (
@@ -731,7 +730,7 @@ def test_tabs_differences_and_film(browser: Chromium, compared: Path) -> None:  
 
 
 @pytest.mark.browser
-def test_choice_of_class(browser: Chromium, compared: Path) -> None:  # noqa: F811
+def test_choice_of_class(browser: Chromium, compared: Path) -> None:
     browser.open(compared / "report.html", width=1280)
     options = "[...document.getElementById('vanish-class').options].map(o => o.textContent)"
     assert browser.evaluate(options) == ["all classes", HOSTILE, "person"]

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from seeingkit.contracts import GeneratorInfo, ImageSource, Latent, LatentSpec, Sampler
-from seeingkit.resolution import compare_resolution, image_detail, stored_side
+from seeingkit.resolution import compare_resolution, image_detail
 from seeingkit.sources import SamplerSource, open_images, select
 from seeingkit.sources.preprocess import find_preset
 from seeingkit.sources.several import SeveralSources
@@ -37,11 +37,11 @@ class Hiss(Sampler):
         return latent["z"].mul(0.3).clamp(-1, 1)
 
 
-def folder(path: Path, side: int, n: int = 6, seed: int = 0) -> Path:
+def folder(path: Path, side: int, n: int = 6) -> Path:
     """A folder of noise pictures."""
     path.mkdir()
     for k in range(n):
-        levels = noise(side, seed + k).clip(0, 255).astype(np.uint8)
+        levels = noise(side, k).clip(0, 255).astype(np.uint8)
         Image.fromarray(levels).convert("RGB").save(path / f"{k}.png")
     return path
 
@@ -166,16 +166,35 @@ def test_wrappers_ask_the_source_inside(tmp_path: Path) -> None:
     one = open_images(folder(tmp_path / "one", 40, 3), preset=preset)
     two = open_images(folder(tmp_path / "two", 50, 3), preset=preset)
     both = SeveralSources([one, two], "both")
-    assert [stored_side(both, k) for k in range(6)] == [40] * 3 + [50] * 3
+    assert [both.stored_side(k) for k in range(6)] == [40] * 3 + [50] * 3
     chosen = select(both, 6, seed=3)
-    assert sorted(stored_side(chosen, k) or 0 for k in range(6)) == [40] * 3 + [50] * 3
-    assert stored_side(Noise(2), 0) is None
+    assert sorted(chosen.stored_side(k) or 0 for k in range(6)) == [40] * 3 + [50] * 3
+    assert SeveralSources([Noise(2), two], "some").stored_side(1) is None
+    drawn = SamplerSource(Hiss(16), 4)
+    mixed = select(SeveralSources([one, drawn], "mixed"), 7, seed=1)
+    assert sorted(mixed.stored_side(k) or 0 for k in range(7)) == [16] * 4 + [40] * 3
+    (tmp_path / "one" / "1.png").write_bytes(b"no picture")
+    assert [one.stored_side(k) for k in range(3)] == [40, None, 40]
 
-    class Told(Noise):
+
+def test_a_source_of_a_stored_kind_may_say_its_own_size(tmp_path: Path) -> None:
+    preset = find_preset("paper@64")
+
+    class Enlarged(SeveralSources):
+        def stored_side(self, index: int) -> int:
+            return 20 + index
+
+    class Drawn(SamplerSource):
         def stored_side(self, index: int) -> int:
             return 7
 
-    assert stored_side(Told(2), 1) == 7
+    pictures = open_images(folder(tmp_path / "pictures", 64, 5), preset=preset)
+    enlarged = Enlarged([pictures], "enlarged")
+    chosen = select(enlarged, 5, seed=2)
+    assert sorted(chosen.stored_side(k) or 0 for k in range(5)) == [20, 21, 22, 23, 24]
+    found = compare_resolution(enlarged, Drawn(Hiss(64), 5, preset=preset))
+    assert found is not None and found.mismatch
+    assert (found.real.stored, found.generated.stored) == (22, 7)
 
 
 def test_no_pictures_no_answer() -> None:

@@ -98,9 +98,7 @@ def test_population_value_is_the_sum_over_moments() -> None:
     assert found.ci_low < closed < found.ci_high
 
 
-def kernel_runs(
-    n: int, m: int, repeats: int, thinned: float = 0.0
-) -> tuple[NDArray[np.float64], float]:
+def kernel_runs(n: int, m: int, repeats: int, thinned: float) -> tuple[NDArray[np.float64], float]:
     """Values and intervals of samples from two finite populations, and their true distance."""
     rng = np.random.default_rng(n + m)
     population = compositions(4000, rng)

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from seeingkit.comparison import Comparison, compare
+from seeingkit.comparison import compare
 from seeingkit.contracts import ImageSource, Label, Vocabulary
 from seeingkit.errors import SourceError, TallyError, UnknownNameError, UsageError
 from seeingkit.evidence import ResolutionResult, SegmenterClass, SegmenterShare, SideResolution
 from seeingkit.sensitivity import check_sensitivity, judge
-from seeingkit.statistics.twoviews import TwoViews, p_value_of, relative_gap
-from seeingkit.tallies import Tally, tally
+from seeingkit.statistics.twoviews import TwoViews, p_value_of
+from seeingkit.tallies import Tally
 from seeingkit.testing import check_segmenter
 from seeingkit.views import SoftenedSegmenter, View, matched, same_images, second_view
 
-from .toys import LevelSegmenter, Noise
+from .toys import LevelSegmenter, Noise, looked_at
 
 SIDE = 16
 
@@ -47,12 +47,6 @@ class Boards(ImageSource):
             first = SIDE - self.shares[k]
             images[row, :, first:] = 0.8 * board[first:]
         return images
-
-
-def looked_at(real: ImageSource, generated: ImageSource, folder: Path) -> Comparison:
-    segmenter = LevelSegmenter()
-    sides = [tally(source, segmenter, store=folder) for source in (real, generated)]
-    return compare(sides[0], sides[1], permutations=0)
 
 
 def by_name(share: SegmenterShare) -> dict[str, SegmenterClass]:
@@ -227,8 +221,7 @@ def test_classes_of_a_list_are_looked_at_again(tmp_path: Path) -> None:
     shares = np.random.default_rng(2).choice([0.5, 1.0], 40)
     real, generated = Boards(shares, "real"), Boards(shares * 0, "generated")
     segmenter = LevelSegmenter()
-    sides = [tally(s, segmenter, store=tmp_path) for s in (real, generated)]
-    comparison = compare(sides[0], sides[1], permutations=0, classes=path)
+    comparison = looked_at(real, generated, tmp_path, segmenter, classes=path)
     found = check_sensitivity(real, generated, comparison, segmenter, classes=path, store=tmp_path)
     assert {c.label: c.flagged for c in found.classes} == {"extreme": True, "grey": True}
     assert by_name(found)["extreme"].shift == pytest.approx(-1)
@@ -379,9 +372,9 @@ def test_relative_gaps_are_found_at_their_rate() -> None:
         rng = np.random.default_rng(seed)
         r1, g1 = rng.gamma(2, 5, 150), rng.gamma(2, 3, 200)
         r2, g2 = (0.6 * x * rng.uniform(0.3, 1.7, len(x)) for x in (r1, g1))
-        found.append(relative_gap(TwoViews(r1, r2, g1, g2, 0.05)))
+        found.append(TwoViews(r1, r2, g1, g2, 0.05).gap)
     assert stats.kstest(found, "uniform").pvalue > 0.01
-    assert relative_gap(TwoViews(r1, r2, g1, 1.5 * g2, 0.05)) < 1e-6
+    assert TwoViews(r1, r2, g1, 1.5 * g2, 0.05).gap < 1e-6
 
 
 @given(scale=st.floats(0.01, 1), seed=st.integers(0, 1000))
@@ -390,7 +383,7 @@ def test_a_view_that_sees_all_in_proportion_agrees(scale: float, seed: int) -> N
     rng = np.random.default_rng(seed)
     r1, g1 = rng.gamma(1, 5, 40), rng.gamma(1, 8, 30)
     seen = TwoViews(r1, scale * r1, g1, scale * g1, 0.05)
-    assert relative_gap(seen) > 0.99 and seen.seen_again == pytest.approx(1)
+    assert seen.gap > 0.99 and seen.seen_again == pytest.approx(1)
 
 
 def test_classes_of_the_comparison_keep_their_order() -> None:
@@ -424,8 +417,7 @@ def test_small_pictures_of_people(shared: Path, tmp_path: Path) -> None:
         source = open_images(str(generated))
         found = compare_resolution(real, source)
         assert found is not None and found.mismatch is mismatch
-        sides = [tally(s, segmenter, store=tmp_path / "store") for s in (real, source)]
-        comparison = compare(sides[0], sides[1], permutations=0)
+        comparison = looked_at(real, source, tmp_path / "store", segmenter)
         share = check_sensitivity(
             real, source, comparison, segmenter, resolution=found, store=tmp_path / "store"
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,12 +17,12 @@ from torch import Tensor
 from seeingkit.accuracy import confusion
 from seeingkit.comparison import compare
 from seeingkit.contracts import ImageSource, Label, Segmenter, SegmenterInfo, Vocabulary
-from seeingkit.errors import SourceError, UsageError
+from seeingkit.errors import ModelError, SourceError, UsageError
 from seeingkit.loading import load_segmenter
 from seeingkit.sources import open_folder, open_images, select
 from seeingkit.sources.labelmaps import preset_labels, read_label_map
 from seeingkit.sources.preprocess import apply, find_preset
-from seeingkit.specs import Preset
+from seeingkit.sources.several import SeveralSources
 from seeingkit.tallies import Tally, tally
 from seeingkit.truth import (
     confusion_of,
@@ -36,6 +34,7 @@ from seeingkit.truth import (
 from seeingkit.vocabularies import ClassMap
 from seeingkit.vocabularies.merging import MappedSegmenter, apply_classes
 
+from . import png_by_hand
 from .toys import Noise
 
 NATIVE = find_preset("native")
@@ -73,32 +72,11 @@ class Labelled(Noise):
 
 
 def png(path: Path, pixels: NDArray[np.generic], bits: int, palette: bool = False) -> None:
-    """A grey or palette PNG of any depth, written by hand (filter 0 in every row)."""
-    rows = b""
-    for row in pixels:
-        if bits == 16:
-            packed = row.astype(">u2").tobytes()
-        else:
-            text = "".join(f"{int(v):0{bits}b}" for v in row)
-            text += "0" * (-len(text) % 8)
-            packed = bytes(int(text[k : k + 8], 2) for k in range(0, len(text), 8))
-        rows += b"\0" + packed
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    height, width = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, bits, 3 if palette else 0, 0, 0, 0)
+    """A grey or palette PNG of any depth."""
     colours = bytes(v % 256 for k in range(2 ** min(bits, 8)) for v in (7 * k, 91 * k, 255 - k))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + (chunk(b"PLTE", colours) if palette else b"")
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
+        png_by_hand.png(pixels, bits, 3 if palette else 0, palette=colours if palette else b"")
     )
 
 
@@ -375,6 +353,31 @@ def test_own_labels_are_matched_by_name_and_hidden_rows_ignored() -> None:
     assert found.counts.sum() - found.counts.diagonal().sum() == wrong > 0
 
 
+def test_parts_and_sums_of_labelled_sources_keep_their_labels() -> None:
+    whole = SeveralSources([Labelled(6), Labelled(6, name="other")], "both")
+    part = select(select(whole, 9, seed=4), 5, seed=2)
+    labels = own_labels(part)
+    assert labels is not None and labels.against == "the labels that both has itself"
+    assert labels.names == Labelled.label_names and labels.indices == (0, 1, 2, 3, 4)
+    numbers = [int(item.rpartition("-")[2]) for item in part.ids]  # both have the same noise
+    assert numbers != sorted(numbers)
+    assert torch.equal(labels.read(range(5)), Labelled(6).read_labels(numbers))
+    assert torch.equal(labels.read([3, 0]), Labelled(6).read_labels([numbers[3], numbers[0]]))
+    assert confusion_of(labels, part, LevelNames()).counts.sum() == 5 * (5 * 5 + 2)
+
+
+def test_sources_without_common_labels_have_none() -> None:
+    class Renamed(Labelled):
+        label_names = ("bright", "dark", "void", "middle", "bollard")
+
+    assert own_labels(select(Noise(3), 2)) is None
+    for other in (Noise(2, name="other"), Renamed(2, name="other")):
+        both = SeveralSources([Labelled(2), other], "both")
+        assert own_labels(both) is None
+        with pytest.raises(SourceError, match="both has no true labels"):
+            both.read_labels([0])
+
+
 def test_the_matrix_is_the_sum_over_images_whatever_the_batch() -> None:
     source = Labelled(10)
     labels = own_labels(source)
@@ -383,6 +386,9 @@ def test_the_matrix_is_the_sum_over_images_whatever_the_batch() -> None:
     total = confusion_of(labels, source, segmenter, batch_size=10)
     segmenter.memory = 3
     assert (confusion_of(labels, source, segmenter, batch_size=10).counts == total.counts).all()
+    segmenter.memory = 0
+    with pytest.raises(ModelError, match="single image; use a smaller preset"):
+        confusion_of(labels, source, segmenter)
     small = confusion_of(labels, source, LevelNames(), images=4, seed=5)
     assert small.images == 4
     again = confusion_of(labels, source, LevelNames(), images=4, seed=5, batch_size=1)
@@ -442,36 +448,36 @@ def test_minichurches_segmenter_agrees_with_the_labels(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------- the whole share
 
 
-def toy_share(source: ImageSource, segmenter: Segmenter, preset: Preset, **more: object) -> object:
+def toy_share(source: ImageSource, segmenter: Segmenter, **more: object) -> object:
     rows = np.array([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]])
     real = Tally.from_fractions(rows, segmenter.vocabulary)
     results = compare(real, real, permutations=0).results
-    return share_by_labels(source, segmenter, results, real, real, preset=preset, **more)  # type: ignore[arg-type]
+    return share_by_labels(source, segmenter, results, real, real, preset=NATIVE, **more)  # type: ignore[arg-type]
 
 
 def test_no_share_without_labels_that_the_segmenter_knows() -> None:
-    assert toy_share(Noise(4), LevelNames(), NATIVE) is None
-    assert toy_share(Labelled(4), LevelNames(("x", "y", "z")), NATIVE) is None
-    assert toy_share(Labelled(4), LevelNames(), NATIVE) is not None
-    assert toy_share(Labelled(4), LevelNames(), NATIVE, truth="data") is not None
-    assert toy_share(Labelled(4), LevelNames(), NATIVE, truth="none") is None
+    assert toy_share(Noise(4), LevelNames()) is None
+    assert toy_share(Labelled(4), LevelNames(("x", "y", "z"))) is None
+    assert toy_share(Labelled(4), LevelNames()) is not None
+    assert toy_share(Labelled(4), LevelNames(), truth="data") is not None
+    assert toy_share(Labelled(4), LevelNames(), truth="none") is None
     with pytest.raises(UsageError, match="noise has no labels of its own"):
-        toy_share(Noise(4), LevelNames(), NATIVE, truth="data")
+        toy_share(Noise(4), LevelNames(), truth="data")
     with pytest.raises(UsageError, match="knows none of the true labels"):
-        toy_share(Labelled(4), LevelNames(("x", "y", "z")), NATIVE, truth="data")
+        toy_share(Labelled(4), LevelNames(("x", "y", "z")), truth="data")
 
 
 def test_a_folder_beats_own_labels_and_must_fit(world: tuple[Path, Path]) -> None:
     photos, maps = world
-    share = toy_share(open_folder(photos, preset=NATIVE), LevelNames(), NATIVE, truth=str(maps))
+    share = toy_share(open_folder(photos, preset=NATIVE), LevelNames(), truth=str(maps))
     assert share.pixel_accuracy == 1 and share.images == 5  # type: ignore[attr-defined]
     with pytest.raises(SourceError, match="no label map belongs to an image"):
-        toy_share(Labelled(4), LevelNames(), NATIVE, truth=str(maps))
+        toy_share(Labelled(4), LevelNames(), truth=str(maps))
     counted = Noise(3)
     counted.counted = True
-    assert toy_share(counted, LevelNames(), NATIVE) is None
+    assert toy_share(counted, LevelNames()) is None
     with pytest.raises(UsageError, match="leave --truth out"):
-        toy_share(counted, LevelNames(), NATIVE, truth=str(maps))
+        toy_share(counted, LevelNames(), truth=str(maps))
 
 
 def test_a_class_list_must_be_applied_to_segmenter_and_tallies(world: tuple[Path, Path]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from seeingkit.comparison import Comparison, compare
 from seeingkit.contracts import (
     GeneratorInfo,
     ImageSource,
@@ -21,6 +24,7 @@ from seeingkit.contracts import (
     Vocabulary,
 )
 from seeingkit.errors import ImageError
+from seeingkit.tallies import tally
 
 
 class LevelSegmenter(Segmenter):
@@ -74,3 +78,16 @@ class FlatSampler(Sampler):
 
     def __call__(self, latent: Latent) -> Tensor:
         return torch.tanh(latent["z"]).reshape(-1, 1, 1, 1).expand(-1, 3, 8, 8).clone()
+
+
+def looked_at(
+    real: ImageSource,
+    generated: ImageSource,
+    folder: Path,
+    segmenter: Segmenter | None = None,
+    **options: Any,
+) -> Comparison:
+    """Both sides counted into a store in the folder, and compared without permutations."""
+    segmenter = segmenter or LevelSegmenter()
+    sides = [tally(source, segmenter, store=folder) for source in (real, generated)]
+    return compare(sides[0], sides[1], permutations=0, **options)

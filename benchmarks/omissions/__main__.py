@@ -75,7 +75,7 @@ def main() -> None:
         known |= running.known_truths(source, [None], draws, folder)
         power = source.name in grid.POWER_SOURCES
         truth = known[source.name, None]
-        plants = grid.plants_of(source, truth, effort, power=power)
+        plants = grid.plants_of(truth, effort, power=power)
         known |= running.known_truths(source, plants, draws, folder)
         promised = nearest_class(truth, grid.PROMISED) if power else None
         cells += grid.cells_of(source, plants, effort, args.n, promised)

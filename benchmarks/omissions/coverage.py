@@ -22,8 +22,8 @@ def class_coverage(finding: Finding, kind: str, classes: NDArray[np.bool_]) -> R
     """Coverage of one kind of interval over these classes.
 
     Keys: ``pooled`` over classes, ``lowest`` and ``highest`` of a single class, ``chance``: the
-    lowest that exact 95 % intervals of as many classes show in 1 of 2 cases, ``given``: how often
-    there is an interval. None where there is none at all.
+    lowest that exact 95 % intervals of as many classes show in 1 of 2 cases, ``classes``: how many
+    have intervals enough. None where there is no interval at all.
     """
     columns = [INTERVALS.index(name) for name in PAIRED.get(kind, (kind,))]
     if "presence" in kind:  # of a class in every image there is nothing to estimate
@@ -46,7 +46,6 @@ def class_coverage(finding: Finding, kind: str, classes: NDArray[np.bool_]) -> R
         "highest": float(single.max()) if len(single) else None,
         "chance": float(chance / max(draws, 1)),
         "classes": len(single),
-        "given": float(there.mean()),
     }
 
 
@@ -62,7 +61,7 @@ def null_coverage(found: Sequence[Finding]) -> list[Row]:
         for low, high in BANDS:
             members = (presence >= low) & (presence < high) & (presence > 0)
             if members.any():
-                row: Row = {**head(finding), "from": low, "below": high}
+                row: Row = {**head(finding), "from": low}
                 row |= {kind: class_coverage(finding, kind, members) for kind in KINDS}
                 rows.append(row)
     return rows
@@ -90,8 +89,6 @@ def distance_coverage(found: Sequence[Finding]) -> list[Row]:
                 "coverage": Rate.of_share(int((~below & ~above).sum()), n),
                 "truth_below": float(below.mean()),
                 "truth_above": float(above.mean()),
-                "width": float(np.median(high[there] - low[there])),
-                "given": n / finding.repeats,
             }
         )
     return rows

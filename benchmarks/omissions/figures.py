@@ -8,24 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from seeingkit.report.figure import FONT, vega_lite_version
+from seeingkit.report.figure import FONT, PRINT_COLOURS, vega_lite_version
 
 from .coverage import KINDS
 from .running import Finding
-from .summary import Row, distance, nulls, randomised
+from .summary import COMMON, Rate, Row, distance, nulls, randomised
 
 PALETTE = [
     "#1d5fae", "#c4420f", "#2e8b7a", "#8a5fb5", "#b58a00", "#5b6570", "#d0648a", "#4aa3d9",
 ]  # fmt: skip
-MUTED = "#565d66"
+INK, MUTED = PRINT_COLOURS["ink"], PRINT_COLOURS["muted"]
 Chart = Any
 
 
-def _points(rows: list[Row], x: Any, y: Any, colour: Any, **more: Any) -> Chart:
+def _points(rows: list[Row], x: Any, y: Any, colour: Any) -> Chart:
     """Lines through points, with a bar of two standard errors each way."""
     import altair as alt
 
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x, color=colour, **more)
+    base = alt.Chart(alt.Data(values=rows)).encode(x=x, color=colour)
     line = base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y)
     point = base.mark_point(filled=True, size=28, opacity=1).encode(y=y)
     bar = base.mark_rule(strokeWidth=1).encode(y="low:Q", y2="high:Q")
@@ -39,7 +39,7 @@ def _level(values: Sequence[float]) -> Chart:
     return alt.Chart(data).mark_rule(strokeDash=[4, 3], color=MUTED).encode(y="at:Q")
 
 
-def _with_error(row: Row, rate: Any, **more: Any) -> Row:
+def _with_error(rate: Rate, **more: Any) -> Row:
     """A point for a chart."""
     low, high = rate.value - 2 * rate.error, rate.value + 2 * rate.error
     return {"value": rate.value, "low": low, "high": high, **more}
@@ -74,7 +74,7 @@ def claims_chart(rows: list[Row]) -> Chart:
     """Share of null runs with any claim, by n."""
     import altair as alt
 
-    data = [_with_error(r, r["any"], n=r["n"], source=r["source"]) for r in rows]
+    data = [_with_error(r["any"], n=r["n"], source=r["source"]) for r in rows]
     for point in data:
         point["low"] = max(0.0, point["low"])
     names = _beside(data, "source")
@@ -90,7 +90,7 @@ def uniform_chart(found: Sequence[Finding]) -> Chart | None:
     at = np.linspace(0, 1, 51)
     rows: list[Row] = []
     for finding in nulls(found):
-        common = finding.truth.presence >= 0.01
+        common = finding.truth.presence >= COMMON
         kinds = {"classes in ≥ 1 % of images": finding.arrays["p"][:, common, 0].ravel()}
         if finding.cell.permutations:
             p = distance(finding, "p_value")
@@ -124,12 +124,12 @@ def coverage_chart(null_rows: list[Row], distance_rows: list[Row]) -> Chart | No
     for row in distance_rows:
         if row["null"]:
             where = {"n": row["n"], "source": row["source"], "kind": "FSD, nothing planted"}
-            data.append(_with_error(row, row["coverage"], **where))
+            data.append(_with_error(row["coverage"], **where))
     for row in null_rows:
         for kind in KINDS:
-            if row["from"] >= 0.01 and row[kind] and row[kind]["pooled"]:
+            if row["from"] >= COMMON and row[kind] and row[kind]["pooled"]:
                 where = {"n": row["n"], "source": row["source"], "kind": kind}
-                data.append(_with_error(row, row[kind]["pooled"], **where))
+                data.append(_with_error(row[kind]["pooled"], **where))
     if not data:
         return None
     names = _beside(data, "source")
@@ -162,7 +162,7 @@ def power_chart(rows: list[Row]) -> Chart | None:
             shares.setdefault(row["source"], set()).add(row["share"])
     data = [
         _with_error(
-            row, row["found"], share=row["share"], source=row["source"],
+            row["found"], share=row["share"], source=row["source"],
             panel=f"{row['source']}, n = {row['n']:,}", n=row["n"],
             presence=f"{100 * row['presence']:.2g} %",
         )
@@ -201,7 +201,7 @@ def bias_chart(rows: list[Row]) -> Chart | None:
             for key, name in VARIANTS.items():
                 if row[key] is not None:
                     where = {"n": row["n"], "source": row["source"], "variant": name}
-                    data.append(_with_error(row, row[key], **where))
+                    data.append(_with_error(row[key], **where))
     if not data:
         return None
     names = list(VARIANTS.values())
@@ -219,14 +219,14 @@ def save(chart: Chart, path: Path) -> None:
     """Write a chart as SVG."""
     import vl_convert
 
-    axis = {"labelColor": "#1c2024", "titleColor": MUTED, "gridColor": "#e3e6ea"}
+    axis = {"labelColor": INK, "titleColor": MUTED, "gridColor": PRINT_COLOURS["grid"]}
     config = {
-        "background": "#ffffff",
+        "background": PRINT_COLOURS["paper"],
         "font": FONT,
         "view": {"stroke": None},
         "axis": {**axis, "domainColor": MUTED, "tickColor": MUTED, "titleFontWeight": "normal"},
         "legend": {"orient": "right", "titleFontWeight": "normal", "titleColor": MUTED},
-        "title": {"fontSize": 11, "fontWeight": "normal", "anchor": "start", "color": "#1c2024"},
+        "title": {"fontSize": 11, "fontWeight": "normal", "anchor": "start", "color": INK},
     }
     spec = chart.configure(**config).to_dict()
     path.parent.mkdir(parents=True, exist_ok=True)

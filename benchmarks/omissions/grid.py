@@ -116,7 +116,7 @@ def omission_repeats(plant: Plant, n: int, effort: Effort, promised: int | None)
     return effort.at(n, effort.power_repeats)
 
 
-def plants_of(source: Source, truth: Truth, effort: Effort, *, power: bool) -> list[Plant]:
+def plants_of(truth: Truth, effort: Effort, *, power: bool) -> list[Plant]:
     """Omissions for a source: removed classes, thinned ones and a swap.
 
     Args:

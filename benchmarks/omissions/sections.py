@@ -250,8 +250,9 @@ def promises(found: Sequence[Finding]) -> str:
         rows.append(
             ("null runs with any claim, largest of all sources and n", f"{percent(worst)} %")
         )
+    power = summary.power(found)
     for n, share, words in ((2_000, 1.0, "all"), (10_000, 0.5, "half")):
-        for r in summary.power(found):
+        for r in power:
             wanted = r["source"] == "long-tail" and 0.025 < r["presence"] < 0.03
             if wanted and (r["kind"], r["n"], r["share"]) == ("removed", n, share):
                 text = (

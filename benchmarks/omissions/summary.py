@@ -213,7 +213,6 @@ def bias(found: Sequence[Finding]) -> list[Row]:
             "floor": Rate.of_means(floor),
             "minus_floor": Rate.of_means(value - floor),
             "reduced": Rate.of_means(reduced),
-            "seconds": float(np.median(distance(finding, "seconds"))),
         }
         mean = row["reduced"]
         if mean is not None and mean.error > 0:

@@ -1,0 +1,32 @@
+"""The command line without a process of its own, and pictures to give it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seeingkit.__main__ import main
+
+
+def command(
+    *words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str, str]:
+    """What needs no fresh process, run in this one: exit code, stdout, stderr."""
+    monkeypatch.setattr(sys, "argv", ["seeingkit", *words])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    captured = capsys.readouterr()
+    return int(stopped.value.code or 0), captured.out, captured.err
+
+
+def pictures(folder: Path, n: int, seed: int, side: int = 64) -> None:
+    """A folder of noise pictures, ``0.png`` and on."""
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    for k in range(n):
+        pixels = rng.integers(0, 255, (side, side, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{k}.png")
