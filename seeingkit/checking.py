@@ -20,7 +20,7 @@ from .metrics import MetricChoice, choose_metric, measure
 from .resolution import compare_resolution
 from .sensitivity import check_sensitivity
 from .sources.preprocess import find_preset
-from .truth import find_labels, has_own_labels, share_by_labels
+from .truth import find_labels, share_by_labels
 
 if TYPE_CHECKING:
     from .evidence import ResolutionResult, SegmenterShare
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def find_checks(config: Config, *, fetch: bool = True) -> MetricChoice | None:
+def find_checks(config: Config) -> MetricChoice | None:
     """What the checks of a run need, before anything is computed.
 
     Returns:
@@ -42,8 +42,8 @@ def find_checks(config: Config, *, fetch: bool = True) -> MetricChoice | None:
         raise UsageError(f"--truth {config.truth}: no such folder of label maps")
     if second_segmenter(config) is not None:
         name, weights = _own_weights(config.sensitivity)
-        choose("segmenter", name, weights=weights, fetch=fetch)
-    return choose_metric(fetch=fetch) if config.fidelity else None
+        choose("segmenter", name, weights=weights)
+    return choose_metric() if config.fidelity else None
 
 
 def check_truth(config: Config, real: ImageSource, segmenter: Segmenter) -> None:
@@ -94,13 +94,10 @@ def check(
             warnings.append(f"{what}: {error}")
             return None
 
-    pictures = not (real.counted or generated.counted)
-    resolution = None
-    if pictures:
-        resolution = tried(
-            "The resolutions could not be compared",
-            lambda: compare_resolution(real, generated, seed=config.seed),
-        )
+    resolution = tried(
+        "The resolutions could not be compared",
+        lambda: compare_resolution(real, generated, seed=config.seed),
+    )
     share = tried(
         "The segmenter's share was not checked",
         lambda: _segmenter_share(config, comparison, real, generated, segmenter, resolution, store),
@@ -145,9 +142,7 @@ def _segmenter_share(
     """
     auto = config.sensitivity == "auto"
     mismatch = resolution is not None and resolution.mismatch
-    if config.truth is not None or (
-        auto and not mismatch and not real.counted and has_own_labels(real, segmenter)
-    ):
+    if config.truth is not None or (auto and not mismatch):
         share = share_by_labels(
             real,
             segmenter,

@@ -1,11 +1,17 @@
-"""Where models compute."""
+"""Where models compute, and on how many images at once."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
+from typing import TypeVar
 
-from .errors import UsageError
+import torch
+from torch import Tensor
+
+from .errors import ModelError, UsageError
 from .processes import local_rank, world
+
+T = TypeVar("T")
 
 
 def resolve_device(name: str = "auto") -> str:
@@ -30,3 +36,34 @@ def resolve_device(name: str = "auto") -> str:
     if not there:
         raise UsageError(f"device {name!r} is not on this machine; use --device cpu or auto")
     return name
+
+
+def in_batches(
+    work: Callable[[Tensor], T], images: Tensor, size: int, advice: str
+) -> tuple[list[T], int]:
+    """What ``work`` gives for images, in batches that are halved when memory runs out.
+
+    Args:
+        work: from (n, …) images.
+        images: (N, …).
+        size: images at once to begin with.
+        advice: what to do when even one image is too much, in words.
+
+    Returns:
+        what each batch gave, in order, and the size of batches that fits.
+
+    Raises:
+        ModelError: memory ran out with a single image.
+    """
+    found: list[T] = []
+    start = 0  # a loop, for the next attempt must not begin before the error lets its memory go
+    while start < len(images):
+        batch = images[start : start + size]
+        try:
+            found.append(work(batch))
+            start += len(batch)
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise ModelError(f"out of memory with a single image; {advice}") from error
+            size = (len(batch) + 1) // 2
+    return found, size

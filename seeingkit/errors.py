@@ -47,13 +47,13 @@ class SeeingkitError(Exception):
     exit_code: ExitCode = ExitCode.FAILED
 
     def __init__(self, message: str) -> None:
-        super().__init__(_line(message))
+        super().__init__(one_line(message, _LONGEST))
 
 
-def _line(message: object) -> str:
+def one_line(message: object, longest: int | None = None) -> str:
     """One line of printable characters: what it quotes of a file may be anything at all."""
     text = str(message)
-    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    text = text if longest is None or len(text) <= longest else f"{text[:longest]}…"
     text = " ".join(text.split())
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 

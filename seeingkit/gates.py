@@ -27,9 +27,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin
 
-from .errors import UnknownNameError, UsageError
+from .errors import UnknownNameError, UsageError, one_line
 from .evidence import Record, SegmenterClass
-from .results import ClassResult, ConditionResult, Results
+from .results import ClassResult, ConditionResult, Results, is_background
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -206,7 +206,7 @@ def check_gates(
     """
     parsed = [parse_gate(gate) if isinstance(gate, str) else gate for gate in gates]
     failures = (gate.failure(results, labels) for gate in parsed)
-    return [_printable(reason) for reason in failures if reason is not None]
+    return [one_line(reason) for reason in failures if reason is not None]
 
 
 def check_gate_names(gates: Iterable[Gate | str], labels: Sequence[str]) -> None:
@@ -224,8 +224,6 @@ def check_gate_names(gates: Iterable[Gate | str], labels: Sequence[str]) -> None
 
 def _with_verdict(results: Results, verdict: str, *, everything: bool = False) -> list[ClassResult]:
     """Classes with the verdict or a worse one; "no object" is no class unless it was named."""
-    from .report.summary import is_background
-
     return [
         record
         for record in results.classes
@@ -365,7 +363,3 @@ def _without_none(annotation: Any) -> Any:
     if get_origin(annotation) in (Union, types.UnionType):
         return next(a for a in get_args(annotation) if a is not type(None))
     return annotation
-
-
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(line.split()))

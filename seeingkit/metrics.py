@@ -47,14 +47,12 @@ class MetricChoice:
         name: ``family`` or ``family:weights``.
         spec: the family.
         weights: the file, or None for a metric without weights.
-        weights_spec: the registered weights, or None for a user's own file.
         options: as given, and as implied by the weights.
     """
 
     name: str
     spec: MetricSpec
     weights: Path | None = None
-    weights_spec: WeightsSpec | None = None
     options: dict[str, object] = field(default_factory=dict)
 
 
@@ -94,9 +92,9 @@ def choose_metric(
         path = Path(weights)
         if not path.is_file():
             raise MissingWeightsError(f"{path}: no such weights file for {spec.name}")
-        return MetricChoice(spec.name, spec, path, None, given)
+        return MetricChoice(spec.name, spec, path, given)
     if not tag and not spec.needs_weights:
-        return MetricChoice(spec.name, spec, None, None, given)
+        return MetricChoice(spec.name, spec, None, given)
     if tag:
         chosen = cast("WeightsSpec", known.resolve("weights", f"{spec.name}:{tag}"))
     else:
@@ -106,7 +104,7 @@ def choose_metric(
         chosen = published[0]
     merged = {**chosen.options, **given}
     check_options(spec, merged)
-    return MetricChoice(chosen.full_name, spec, weights_path(chosen, fetch=fetch), chosen, merged)
+    return MetricChoice(chosen.full_name, spec, weights_path(chosen, fetch=fetch), merged)
 
 
 def _check_installed(spec: MetricSpec) -> None:

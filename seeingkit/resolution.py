@@ -21,10 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .contracts import ImageSource
-from .errors import ImageError, SourceError
 from .evidence import ResolutionResult, SideResolution
-from .sources import SamplerSource, Selection, StoredImages
-from .sources.several import SeveralSources
+from .sources import quantise
 from .tallies.counting import narrowed
 
 IMAGES = 64
@@ -158,32 +156,10 @@ def _measure(source: ImageSource, images: int, seed: int) -> _Side | None:
     loaded, good, _ = chosen.load(range(len(chosen)))
     if loaded is None:
         return None
-    levels = loaded.add(1).mul(127.5).round().clamp(0, 255).movedim(1, -1).cpu().numpy()
+    levels = quantise(loaded).cpu().numpy()
     detail = [image_detail(picture) for picture in levels]
-    stored = [stored_side(chosen, index) for index in good]
+    stored = [chosen.stored_side(index) for index in good]
     return _Side(_numbers(stored), _numbers(detail), int(min(levels.shape[1:3])))
-
-
-def stored_side(source: ImageSource, index: int) -> int | None:
-    """Shorter side of one picture before the preset, or None where the source does not say.
-
-    A source of another kind says it by its own method of this name.
-    """
-    if isinstance(source, Selection):
-        return stored_side(source.source, source.indices[index])
-    if isinstance(source, SeveralSources):
-        for part in source.sources:
-            if index < len(part):
-                return stored_side(part, index)
-            index -= len(part)
-    if isinstance(source, SamplerSource):
-        return source.sampler.info.resolution
-    if isinstance(source, StoredImages):
-        try:
-            return min(source.picture(index).size)
-        except (ImageError, SourceError):
-            return None
-    return source.stored_side(index)
 
 
 def _detail_differs(a: _Side, b: _Side) -> bool:

@@ -27,6 +27,11 @@ SCHEMA_VERSION = 1
 OMITTED_BELOW = -0.5
 """A significant loss of at least half of a class's area or presence is called an omission."""
 
+BACKGROUND_NAMES = frozenset(
+    {"", "-", "background", "bg", "nothing", "none", "unlabeled", "unlabelled", "void", "ignore"}
+)
+"""What label 0 may be called in its role of "no object", in lower case."""
+
 Verdict = Literal["omitted", "reduced", "excess", "no evidence"]
 
 
@@ -120,6 +125,13 @@ class ClassResult(Record):
     p_seen: float | None = None
     fsd_mean_term: float | None = None
     fsd_cov_term: float | None = None
+
+
+def is_background(record: ClassResult) -> bool:
+    """Whether the record is label 0 in its role of "no object"."""
+    return record.index == 0 and (
+        record.category == "background" or record.label.strip().lower() in BACKGROUND_NAMES
+    )
 
 
 class SkippedItem(Record):

@@ -168,7 +168,6 @@ def judge(
 
 def _record(result: ClassResult, seen: TwoViews, view: View) -> SegmenterClass:
     basis = seen.presence() if _by_presence(result) else seen
-    area = float(seen.real.mean())
     why = _reversed(basis, view)
     if not why and view.kind == "scale":
         why = _softness(result, basis)
@@ -179,7 +178,7 @@ def _record(result: ClassResult, seen: TwoViews, view: View) -> SegmenterClass:
         other_real_area=float(seen.real_again.mean()),
         other_generated_area=float(seen.generated_again.mean()),
         other_relative=relative(seen.real_again, seen.generated_again),
-        shift=float(seen.real_again.mean()) / area - 1 if area > 0 else None,
+        shift=relative(seen.real, seen.real_again),
         explained=_explained(result, basis, view),
         flagged=bool(why),
         why=why,

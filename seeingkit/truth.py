@@ -28,11 +28,12 @@ from torch import Tensor
 
 from .accuracy import confusion
 from .contracts import ImageSource, Label, Segmenter, Vocabulary
-from .errors import ModelError, SourceError, UsageError
+from .devices import in_batches
+from .errors import SourceError, UsageError
 from .evidence import SegmenterShare
 from .progress import progress_bar
 from .results import Results
-from .sources.labelmaps import UNKNOWN, LabelFolder, unwrapped
+from .sources.labelmaps import UNKNOWN, LabelFolder
 from .specs import Preset
 from .statistics.confusion import Confusion, segmenter_share_by_labels
 from .tallies import Tally
@@ -61,14 +62,13 @@ class TrueLabels:
 
 def own_labels(source: ImageSource) -> TrueLabels | None:
     """The true labels that a source knows itself, or None."""
-    whole, places = unwrapped(source)
-    if not whole.label_names:
+    if not source.label_names:
         return None
     return TrueLabels(
-        whole.label_names,
+        source.label_names,
         tuple(range(len(source))),
         f"the labels that {source.name} has itself",
-        lambda indices: whole.read_labels([places[k] for k in indices]),
+        source.read_labels,
     )
 
 
@@ -85,12 +85,7 @@ def has_own_labels(source: ImageSource, segmenter: Segmenter) -> bool:
 
 
 def folder_labels(
-    path: str | os.PathLike[str],
-    source: ImageSource,
-    vocabulary: Vocabulary,
-    preset: Preset,
-    *,
-    names: Sequence[str] | None = None,
+    path: str | os.PathLike[str], source: ImageSource, vocabulary: Vocabulary, preset: Preset
 ) -> TrueLabels:
     """True labels from the label maps in a folder.
 
@@ -102,13 +97,12 @@ def folder_labels(
         source: the real images.
         vocabulary: what the numbers mean where the folder does not say it.
         preset: how the source prepares its pictures; the maps go the same way.
-        names: what the numbers mean, instead of a file in the folder.
 
     Raises:
         SourceError: no such folder, no PNG in it, none that belongs to an image, or a file of names
             that cannot be used.
     """
-    folder = LabelFolder(path, source, vocabulary.names, preset, names)
+    folder = LabelFolder(path, source, vocabulary.names, preset)
     return TrueLabels(folder.names, folder.indices, f"the label maps in {folder.name}", folder.read)
 
 
@@ -311,13 +305,11 @@ def _resampled(truth: Tensor, size: Sequence[int]) -> Tensor:
 
 def _objects(segmenter: Segmenter, images: Tensor) -> Tensor:
     """(N, H, W) int64 on the CPU: plane 0."""
-    try:
-        return segmenter.segment(images.to(segmenter.device))[:, 0].cpu()
-    except torch.OutOfMemoryError as error:
-        if len(images) == 1:
-            raise ModelError("out of memory with a single image; use a smaller preset") from error
-        half = (len(images) + 1) // 2
-        return torch.cat([_objects(segmenter, part) for part in (images[:half], images[half:])])
+
+    def segmented(batch: Tensor) -> Tensor:
+        return segmenter.segment(batch.to(segmenter.device))[:, 0].cpu()
+
+    return torch.cat(in_batches(segmented, images, len(images), "use a smaller preset")[0])
 
 
 def _mean_areas(tally: Tally) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seeingkit.contracts import ImageSource
+from seeingkit.devices import in_batches
 from seeingkit.errors import ModelError, TallyError
 from seeingkit.progress import progress_bar
 from seeingkit.sources.preprocess import quantise
@@ -80,18 +81,15 @@ class Reader:
         """(N, D) float32 by layer; ``images`` (N, 3, H, W) in [-1, 1]."""
         if not layers:
             return {}
-        pixels = quantise(images).movedim(-1, 1)
-        try:
+
+        def given(pixels: Tensor) -> dict[str, Tensor]:
             found: Mapping[str, Tensor] = self.network.convert_features_tuple_to_dict(  # type: ignore[operator]
                 self.network(pixels.to(self.device))
             )
             return {layer: found[layer].float().cpu() for layer in layers}
-        except torch.OutOfMemoryError as error:
-            if len(images) == 1:
-                raise ModelError(
-                    "out of memory with a single image; use --device cpu for these metrics"
-                ) from error
-        half = (len(images) + 1) // 2
-        self.batch_size = min(self.batch_size, half)
-        parts = [self._features(part, layers) for part in (images[:half], images[half:])]
+
+        pixels = quantise(images).movedim(-1, 1)
+        parts, self.batch_size = in_batches(
+            given, pixels, self.batch_size, "use --device cpu for these metrics"
+        )
         return {layer: torch.cat([part[layer] for part in parts]) for layer in layers}

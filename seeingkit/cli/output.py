@@ -116,11 +116,11 @@ def _plain(text: str) -> str:
 
 def _print_classes(results: Results, shown: int) -> None:
     """The largest classes, and all that are missing; what could be the segmenter's is marked."""
-    from ..report.summary import is_background
-    from ..report.wording import area, interval, probability
+    from ..report.cautions import segmenter_checks
+    from ..report.wording import area, change, interval, probability
+    from ..results import is_background
 
-    share = results.segmenter_share
-    flagged = {c.label for c in share.classes if c.flagged} if share else set()
+    flagged = {index for index, check in segmenter_checks(results).items() if check.flagged}
     records = [c for c in results.classes if not is_background(c)]
     listed = [c for k, c in enumerate(records) if k < shown or c.omitted]
     rows = [
@@ -130,10 +130,10 @@ def _print_classes(results: Results, shown: int) -> None:
                 c.label,
                 area(c.real_area),
                 area(c.generated_area),
-                "new" if c.relative_difference is None else f"{100 * c.relative_difference:+.0f} %",
+                "new" if c.relative_difference is None else change(c.relative_difference),
                 "" if c.relative_difference is None else interval(c.ci_low, c.ci_high),
                 probability(c.q_value),
-                _verdict(c) + (" (!)" if c.label in flagged else ""),
+                _verdict(c) + (" (!)" if c.index in flagged else ""),
             )
         ]
         for c in listed
@@ -142,7 +142,7 @@ def _print_classes(results: Results, shown: int) -> None:
     print_table(rows, header, last_words=True)
     if len(records) > len(listed):
         print(f"… and {len(records) - len(listed)} smaller ones in results.json")
-    if any(record.label in flagged for record in listed):
+    if any(record.index in flagged for record in listed):
         print("(!) the segmenter may make this difference, or hide one: see the report")
 
 

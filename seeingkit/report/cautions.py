@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..evidence import SegmenterClass
 from ..results import ClassResult, Results, SkippedItem
 from .wording import at_least, count, level, listing, number, probability
 
@@ -32,7 +33,7 @@ def cautions(results: Results, classes: Sequence[ClassResult]) -> list[str]:
         *_floor(results),
         *_other_sides(results),
         *_flagged(results, classes),
-        *_skipped(results),
+        *skipped_caution(results.skipped),
     ]
 
 
@@ -177,12 +178,28 @@ def against(results: Results) -> str:
     return how[check.kind]
 
 
-def _flagged(results: Results, classes: Sequence[ClassResult]) -> Iterable[str]:
+def segmenter_checks(results: Results) -> dict[int, SegmenterClass]:
+    """The segmenter's share in each class, by the number of its label.
+
+    Two labels may have one name; both lists have the same order, so they are matched in turn.
+    """
     if results.segmenter_share is None:
-        return
-    claimed = {record.label for record in classes if record.verdict != "no evidence"}
-    flagged = [c.label for c in results.segmenter_share.classes if c.flagged]
-    named = [label for label in dict.fromkeys(flagged) if label in claimed]
+        return {}
+    waiting: dict[str, list[int]] = {}
+    for record in results.classes:
+        waiting.setdefault(record.label, []).append(record.index)
+    found = {}
+    for check in results.segmenter_share.classes:
+        if waiting.get(check.label):
+            found[waiting[check.label].pop(0)] = check
+    return found
+
+
+def _flagged(results: Results, classes: Sequence[ClassResult]) -> Iterable[str]:
+    claimed = {record.index for record in classes if record.verdict != "no evidence"}
+    checks = segmenter_checks(results)
+    flagged = [c.label for k, c in checks.items() if c.flagged and k in claimed]
+    named = list(dict.fromkeys(flagged))
     if not named:
         return
     yield (
@@ -192,17 +209,18 @@ def _flagged(results: Results, classes: Sequence[ClassResult]) -> Iterable[str]:
     )
 
 
-def _skipped(results: Results) -> Iterable[str]:
-    if results.skipped:
-        were = "was" if len(results.skipped) == 1 else "were"
+def skipped_caution(skipped: Sequence[SkippedItem]) -> Iterable[str]:
+    """How many images of each side were skipped, in one sentence; nothing where none was."""
+    if skipped:
+        were = "was" if len(skipped) == 1 else "were"
         yield (
-            f"{count(len(results.skipped), 'image')} could not be used and {were} skipped "
-            f"({listing(skipped_sides(results.skipped))})."
+            f"{count(len(skipped), 'image')} could not be used and {were} skipped "
+            f"({listing(_skipped_sides(skipped))})."
         )
 
 
-def skipped_sides(skipped: Sequence[SkippedItem]) -> list[str]:
-    """``2 real``, ``1 photo to invert``, …: how many images of each side were skipped."""
+def _skipped_sides(skipped: Sequence[SkippedItem]) -> list[str]:
+    """``2 real``, ``1 photo to invert``, …"""
     names = {
         "real": ("real", "real"),
         "generated": ("generated", "generated"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..evidence import Interval, SegmenterClass
-from ..results import ClassResult, Results
-from .summary import is_background, verdict_words
+from ..results import ClassResult, Results, is_background
+from .cautions import segmenter_checks
 from .wording import area, between, change, interval, number, probability, share
 
 ORDER = ("omitted", "reduced", "no evidence", "excess")
@@ -18,14 +18,12 @@ class ClassRow:
 
     Attributes:
         record: the class.
-        verdict: in words, with "by presence" where presence says so.
         rank: sorts by verdict.
         flag: why the segmenter may make the difference; empty where nothing speaks for it.
         details: (name, value) of what is shown when the row is unfolded.
     """
 
     record: ClassResult
-    verdict: str
     rank: str
     flag: str
     details: tuple[tuple[str, str], ...]
@@ -37,7 +35,6 @@ def class_rows(results: Results) -> list[ClassRow]:
     return [
         ClassRow(
             record=record,
-            verdict=verdict_words(record),
             rank=f"{ORDER.index(record.verdict)} {record.because or ''}",
             flag=_flag(checks.get(record.index)),
             details=tuple(_details(record, results)),
@@ -45,23 +42,6 @@ def class_rows(results: Results) -> list[ClassRow]:
         for record in results.classes
         if not is_background(record)
     ]
-
-
-def segmenter_checks(results: Results) -> dict[int, SegmenterClass]:
-    """The segmenter's share in each class, by the number of its label.
-
-    Two labels may have one name; both lists have the same order, so they are matched in turn.
-    """
-    if results.segmenter_share is None:
-        return {}
-    waiting: dict[str, list[int]] = {}
-    for record in results.classes:
-        waiting.setdefault(record.label, []).append(record.index)
-    found = {}
-    for check in results.segmenter_share.classes:
-        if waiting.get(check.label):
-            found[waiting[check.label].pop(0)] = check
-    return found
 
 
 def _flag(check: SegmenterClass | None) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..results import ConditionResult, Results
-from .summary import is_background
+from ..results import ConditionResult, Results, is_background
 from .templates import Section, environment
 from .wording import listing
 
@@ -25,7 +24,6 @@ def conditions_section(results: Results) -> Section | None:
         .render(
             rows=[_row(record) for record in worst[:SHOWN]],
             against=worst[0].against,
-            intervals=any(record.fsd.ci_high is not None for record in worst),
             hidden=max(0, len(worst) - SHOWN),
         )
     )

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..results import ClassResult, Results
-from .figure import PRINT_COLOURS, Layout, chart_config, vega_lite_version
-from .summary import is_background
-from .wording import number, share
+from ..results import ClassResult, Results, is_background
+from .figure import PRINT_COLOURS, Layout, chart_config, chart_svg
+from .wording import listing, number, share
 
 if TYPE_CHECKING:
     import altair as alt
@@ -33,7 +32,6 @@ class Contribution:
         label: class, or "all others (n)"; key: the same, unique in the figure.
         mean, cov: percent², parts of the two terms.
         part: mean + cov as a share of FSD; None where FSD is 0.
-        verdict: of the class, empty for all others.
     """
 
     label: str
@@ -41,7 +39,6 @@ class Contribution:
     mean: float
     cov: float
     part: float | None
-    verdict: str
 
     @property
     def total(self) -> float:
@@ -61,18 +58,18 @@ def contributions(results: Results, largest: int = LARGEST) -> list[Contribution
     shown = known[:largest]
     names = [_name(record) for record, _, _ in shown]
 
-    def bar(label: str, key: str, mean: float, cov: float, verdict: str) -> Contribution:
+    def bar(label: str, key: str, mean: float, cov: float) -> Contribution:
         part = (mean + cov) / whole if whole > 0 else None
-        return Contribution(label, key, mean, cov, part, verdict)
+        return Contribution(label, key, mean, cov, part)
 
     bars = [
-        bar(name, name if names.count(name) == 1 else f"{name} ({r.index})", mean, cov, r.verdict)
+        bar(name, name if names.count(name) == 1 else f"{name} ({r.index})", mean, cov)
         for name, (r, mean, cov) in zip(names, shown, strict=True)
     ]
     rest = known[largest:]
     if rest:
         others = f"all others ({len(rest):,})"
-        bars.append(bar(others, others, sum(m for _, m, _ in rest), sum(c for *_, c in rest), ""))
+        bars.append(bar(others, others, sum(m for _, m, _ in rest), sum(c for *_, c in rest)))
     return bars
 
 
@@ -95,20 +92,16 @@ def contribution_sentence(results: Results) -> str:
     names = [e.label for e in enough]
     if len(names) == 1:
         return f"{names[0]} alone makes {parts} of the FSD of {number(whole)}."
-    listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{listed} make {parts} of the FSD of {number(whole)}."
+    return f"{listing(names)} make {parts} of the FSD of {number(whole)}."
 
 
 def build_contribution_chart(
-    bars: Sequence[Contribution],
-    colours: Mapping[str, str] = PRINT_COLOURS,
-    layout: Layout = "wide",
+    bars: Sequence[Contribution], layout: Layout = "wide"
 ) -> alt.LayerChart:
     """Stacked horizontal bars, one a class, as an Altair chart.
 
     Args:
         bars: as ``contributions`` gives them, in this order from the top.
-        colours: those of ``PRINT_COLOURS`` that this figure uses.
         layout: ``wide``, or ``narrow`` for a phone.
     """
     import altair as alt
@@ -153,7 +146,7 @@ def build_contribution_chart(
         .mark_text(align="left", dx=4, fontSize=10, color=alt.ExprRef("muted"))
         .encode(place, alt.X("total:Q"), text="text:N")
     )
-    params = [alt.param(name=name, value=value) for name, value in colours.items()]
+    params = [alt.param(name=name, value=value) for name, value in PRINT_COLOURS.items()]
     chart: Any = (
         alt.layer(stacks, notes)
         .add_params(*params)
@@ -169,17 +162,9 @@ def build_contribution_chart(
     return cast("alt.LayerChart", chart)
 
 
-def contribution_svg(
-    bars: Sequence[Contribution],
-    colours: Mapping[str, str] = PRINT_COLOURS,
-    layout: Layout = "wide",
-) -> str:
+def contribution_svg(bars: Sequence[Contribution], layout: Layout = "wide") -> str:
     """The static figure as SVG text."""
-    import vl_convert
-
-    spec = build_contribution_chart(bars, colours, layout).to_dict()
-    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version())
-    return svg
+    return chart_svg(build_contribution_chart(bars, layout))
 
 
 def write_contribution_figure(results: Results, folder: Path) -> tuple[Path, Path] | None:

@@ -7,6 +7,7 @@ before a definition changed is shown with the definition that it was made by.
 from __future__ import annotations
 
 from ..results import Results
+from .summary import tested_presence
 
 Definition = tuple[str, str, str]
 """Term, meaning, source (empty where there is nothing to cite)."""
@@ -125,7 +126,7 @@ _TWO_VIEWS: tuple[Definition, ...] = (
 
 def definitions(results: Results) -> list[Definition]:
     """The definitions of what a page of these results shows, in the order of its sections."""
-    combined = any(record.p_presence is not None for record in results.classes)
+    combined = tested_presence(results)
     parted = any(record.fsd_mean_term is not None for record in results.classes)
     check: tuple[Definition, ...] = ()
     if results.segmenter_share is not None:

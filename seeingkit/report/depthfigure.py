@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from .figure import PRINT_COLOURS, Layout, chart_config, vega_lite_version
+from .figure import PRINT_COLOURS, Layout, chart_config, chart_svg
 from .losses import MethodRow
 
 if TYPE_CHECKING:
@@ -39,20 +39,17 @@ def depth_rows(rows: Sequence[MethodRow]) -> list[dict[str, Any]]:
 
 
 def build_depth_chart(
-    rows: Sequence[Mapping[str, Any]],
-    colours: Mapping[str, str] = PRINT_COLOURS,
-    layout: Layout = "wide",
+    rows: Sequence[Mapping[str, Any]], layout: Layout = "wide"
 ) -> alt.HConcatChart | alt.VConcatChart:
     """The figure as an Altair chart: panels side by side, or on top of each other (narrow).
 
     Args:
         rows: as ``depth_rows`` gives them, in the order of the horizontal axis.
-        colours: those of ``PRINT_COLOURS`` that this figure uses.
         layout: ``wide``, or ``narrow`` for a phone.
     """
     import altair as alt
 
-    params = [alt.param(name=name, value=value) for name, value in colours.items()]
+    params = [alt.param(name=name, value=value) for name, value in PRINT_COLOURS.items()]
     base = alt.Chart(alt.NamedData(name="cuts"))
     panels = [_panel(alt, base, "psnr", "PSNR, dB")]
     if any(row["lost"] is not None for row in rows):
@@ -95,17 +92,9 @@ def _panel(alt: Any, base: Any, field: str, title: str) -> Any:
     return alt.layer(line, points).properties(width=330, height=190)
 
 
-def depth_svg(
-    rows: Sequence[Mapping[str, Any]],
-    colours: Mapping[str, str] = PRINT_COLOURS,
-    layout: Layout = "wide",
-) -> str:
+def depth_svg(rows: Sequence[Mapping[str, Any]], layout: Layout = "wide") -> str:
     """The static figure as SVG text."""
-    import vl_convert
-
-    spec = build_depth_chart(rows, colours, layout).to_dict()
-    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version())
-    return svg
+    return chart_svg(build_depth_chart(rows, layout))
 
 
 def write_depth_figure(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[Path, Path]:

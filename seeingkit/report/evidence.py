@@ -11,19 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..evidence import PairsResult, ScenesResult, SegmenterClass, UncoveredImage
+from ..evidence import FidelityResult, PairsResult, ScenesResult, SegmenterClass, UncoveredImage
 from ..results import ClassResult, Results
-from .cautions import against, mismatch_words
-from .classrows import segmenter_checks
+from .cautions import against, mismatch_words, segmenter_checks
 from .contributions import contribution_sentence, contribution_svg, contributions
 from .figurethemes import themed_figures
+from .galleries import SCENES
 from .pictures import ScenePictures
 from .summary import judged
 from .templates import Section, environment
 from .wording import area, at_least, between, count, level, listing, number, share
 
 PAIRS_SHOWN = 30
-UNCOVERED_SHOWN = 12
 
 
 def _section(
@@ -142,14 +141,14 @@ def scenes_section(results: Results, pictures: Sequence[ScenePictures] = ()) -> 
     shown = {entry.real.id: entry for entry in pictures}
     uncovered = [
         UncoveredScene(record, _contents(record.classes), shown.get(record.image))
-        for record in scenes.least_covered[:UNCOVERED_SHOWN]
+        for record in scenes.least_covered[:SCENES]
     ]
     return _section(
         "scenes", "Scenes", "Scenes", _scenes_answer(scenes), folded=True,
         scenes=scenes,
         pictured=[entry for entry in uncovered if entry.pictures is not None],
         listed=[entry for entry in uncovered if entry.pictures is None],
-        hidden=round((1 - scenes.coverage) * scenes.images_real) - UNCOVERED_SHOWN,
+        hidden=round((1 - scenes.coverage) * scenes.images_real) - SCENES,
     )  # fmt: skip
 
 
@@ -259,4 +258,17 @@ def fidelity_section(results: Results) -> Section | None:
     return _section(
         "fidelity", "Other measures", "Other measures", answer, folded=True,
         fidelity=found, measures=list(found.values.items()),
+        settings=[
+            (name, value)
+            for name, value in found.options.items()
+            if name != "notes" and not isinstance(value, (dict, list, tuple))
+        ],
+        notes=_notes(found),
     )  # fmt: skip
+
+
+def _notes(found: FidelityResult) -> list[str]:
+    """What the library's adapter says beside the numbers, each note as a sentence."""
+    notes = found.options.get("notes") or []
+    texts = [str(note) for note in (notes if isinstance(notes, (list, tuple)) else [notes])]
+    return [text[:1].upper() + text[1:].rstrip(".") + "." for text in texts]

@@ -10,13 +10,14 @@ number is written. Importing this loads neither Altair nor vl-convert.
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ..results import ClassResult, Results
-from .summary import is_background, verdict_words
+from ..results import ClassResult, Results, is_background
+from .summary import verdict_words
 from .wording import area, change, interval, probability, share
 
 if TYPE_CHECKING:
@@ -320,13 +321,22 @@ def vega_lite_version() -> str:
     return wanted if wanted in known else (same or known)[-1]
 
 
-def figure_svg(results: Results) -> str:
-    """The static figure, wide layout on white, as SVG text."""
+def chart_svg(chart: alt.TopLevelMixin) -> str:
+    """An Altair chart as SVG text; one that a file and the page both show is converted once."""
+    return _converted(json.dumps(chart.to_dict()))
+
+
+@functools.lru_cache(maxsize=8)
+def _converted(spec: str) -> str:
     import vl_convert
 
-    spec = build_chart(figure_rows(results)[:LABELS]).to_dict()
-    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version())
+    svg: str = vl_convert.vegalite_to_svg(json.loads(spec), vl_version=vega_lite_version())
     return svg
+
+
+def figure_svg(results: Results) -> str:
+    """The static figure, wide layout on white, as SVG text."""
+    return chart_svg(build_chart(figure_rows(results)[:LABELS]))
 
 
 def write_figures(results: Results, folder: Path) -> tuple[Path, Path]:

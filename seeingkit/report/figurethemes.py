@@ -6,11 +6,11 @@ figure is drawn once for each layout, on white; the dark one is the same with ot
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Mapping
 
 from .figure import PRINT_COLOURS, Layout
+from .pictures import image_uri
 
 DARK_COLOURS: Mapping[str, str] = {
     "paper": "#14171a", "ink": "#e6e9ed", "muted": "#a4adb7", "grid": "#2a2f35",
@@ -20,11 +20,6 @@ DARK_COLOURS: Mapping[str, str] = {
 
 LAYOUTS: tuple[Layout, Layout] = ("wide", "narrow")
 _PAINT = re.compile(r'\b(fill|stroke)="(#[0-9a-f]{6})"')
-
-
-def svg_uri(svg: str) -> str:
-    """SVG text as a data URI."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}"
 
 
 def darkened(svg: str) -> str:
@@ -39,8 +34,9 @@ def themed_figures(draw: Callable[[Layout], str]) -> dict[str, dict[Layout, str]
     Args:
         draw: SVG text on white, in the colours of print, in the given layout.
     """
-    drawn = {layout: draw(layout) for layout in LAYOUTS}
+    light = {layout: draw(layout) for layout in LAYOUTS}
+    dark = {layout: darkened(svg) for layout, svg in light.items()}
     return {
-        "light": {layout: svg_uri(svg) for layout, svg in drawn.items()},
-        "dark": {layout: svg_uri(darkened(svg)) for layout, svg in drawn.items()},
+        theme: {layout: image_uri("svg+xml", svg.encode()) for layout, svg in drawn.items()}
+        for theme, drawn in (("light", light), ("dark", dark))
     }

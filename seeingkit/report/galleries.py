@@ -28,7 +28,7 @@ FOLDER = "gallery"
 CLASSES = 8
 EXAMPLES = 12
 SCENES = 12
-"""At most so many of the least covered real images are shown as pictures."""
+"""At most so many of the least covered real images are shown, as pictures or in words."""
 _SCHEMA = 1
 
 

@@ -25,14 +25,13 @@ from ..results import (
     Manifest,
     Results,
 )
-from .cautions import skipped_sides
+from .cautions import skipped_caution
 from .classrows import class_rows
 from .conditions import conditions_section
 from .contributions import write_contribution_figure
 from .definitions import definitions
 from .evidence import evidence_sections, fidelity_section
 from .figure import LABELS, build_chart, figure_rows, write_figures
-from .figurethemes import svg_uri
 from .galleries import FOLDER, Gallery, Side
 from .inversion_pictures import Card
 from .inversions import Inversions
@@ -45,12 +44,13 @@ from .pictures import (
     ScenePictures,
     encode_at,
     encode_scenes,
+    image_uri,
     weight,
 )
 from .summary import judged, summarise
 from .templates import FOLDER as TEMPLATES
 from .templates import Section, environment
-from .wording import area, count, listing
+from .wording import area
 
 PAGE = "report.html"
 SKIPPED_SHOWN = 200
@@ -218,7 +218,7 @@ def render_page(
         "sections": sections,
         "vanishes": inversions.gallery(cards) if inversions and cards else None,
         "data": Markup(_json(data)),
-        "svg": svg_uri(svg),
+        "svg": image_uri("svg+xml", svg.encode()),
         "rows": rows,
         "limit": LABELS,
         "classes": classes,
@@ -254,14 +254,7 @@ def _encode(
 def _inversion_findings(results: InversionResults, inversions: Inversions | None) -> dict[str, Any]:
     """The words and numbers at the top of a page of inversions alone."""
     words = inversions.words if inversions is not None else InversionSummary()
-    cautions = [*words.cautions, *results.warnings]
-    if results.skipped:
-        n = len(results.skipped)
-        cautions.insert(
-            len(words.cautions),
-            f"{count(n, 'image')} could not be used and {'was' if n == 1 else 'were'} skipped "
-            f"({listing(skipped_sides(results.skipped))}).",
-        )
+    cautions = [*words.cautions, *skipped_caution(results.skipped), *results.warnings]
     groups = inversions.groups if inversions is not None else []
     return {
         "headline": words.vanished[0] if words.vanished else "No photo was inverted.",

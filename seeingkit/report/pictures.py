@@ -155,7 +155,8 @@ def _picture(item: GalleryImage, index: int | None, gallery: Gallery, level: Lev
     )
 
 
-def _uri(kind: str, data: bytes) -> str:
+def image_uri(kind: str, data: bytes) -> str:
+    """An image file as a data URI; ``kind``: its type after ``image/``."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
@@ -173,7 +174,7 @@ def webp_uri(picture: Image.Image, quality: int, *, exact: bool = False) -> str:
     """A picture as WebP."""
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", lossless=exact, quality=quality, method=2)
-    return _uri("webp", buffer.getvalue())
+    return image_uri("webp", buffer.getvalue())
 
 
 def nearest(labels: NDArray[Any], size: int) -> NDArray[Any]:
@@ -210,7 +211,7 @@ def indexed_uri(places: NDArray[np.uint8], palette: list[tuple[int, int, int]]) 
     buffer = io.BytesIO()
     bits = next(b for b in (1, 2, 4, 8) if len(palette) <= 2**b)
     picture.save(buffer, "PNG", transparency=0, bits=bits)
-    return _uri("png", buffer.getvalue())
+    return image_uri("png", buffer.getvalue())
 
 
 def label_legend(labels: NDArray[Any], gallery: Gallery) -> tuple[tuple[str, str, float], ...]:

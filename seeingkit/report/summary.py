@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..results import OMITTED_BELOW, ClassResult, Results
+from ..results import OMITTED_BELOW, ClassResult, Results, is_background
 from .cautions import FEW_IMAGES, cautions, power_sentence, sides
 from .wording import (
     NBSP,
@@ -23,10 +23,6 @@ from .wording import (
     number,
     probability,
     share,
-)
-
-BACKGROUND_NAMES = frozenset(
-    {"", "-", "background", "bg", "nothing", "none", "unlabeled", "unlabelled", "void", "ignore"}
 )
 
 
@@ -48,13 +44,6 @@ class Summary:
     def text(self) -> str:
         """All of it, one paragraph a line."""
         return "\n".join([self.headline, *self.details, *self.cautions])
-
-
-def is_background(record: ClassResult) -> bool:
-    """Whether the record is label 0 in its role of "no object"."""
-    return record.index == 0 and (
-        record.category == "background" or record.label.strip().lower() in BACKGROUND_NAMES
-    )
 
 
 def judged(results: Results) -> list[ClassResult]:

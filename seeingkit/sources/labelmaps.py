@@ -43,7 +43,6 @@ class LabelFolder:
         source: the images.
         own: names of the numbers where the folder has no file that says them.
         preset: how the source prepares its pictures; the maps go the same way.
-        names: names of the numbers, instead of a file in the folder.
 
     Attributes:
         names: of the numbers.
@@ -60,17 +59,17 @@ class LabelFolder:
         source: ImageSource,
         own: Sequence[str],
         preset: Preset,
-        names: Sequence[str] | None = None,
     ) -> None:
         folder = open_folder(path)
         self.name, self.source, self.preset = folder.name, source, preset
+        self._whole, self._places = _unwrapped(source)
         maps = {stem(i): k for k, i in enumerate(folder.ids) if i.lower().endswith(".png")}
         if not maps:
             raise SourceError(f"{self.name}: label maps are PNG files of numbers; there is none")
         found = matched(source.ids, maps, self.name)
         self._paths = {image: folder.path(place) for image, place in found.items()}
         self.indices = tuple(found)
-        said = tuple(names) if names is not None else names_in(Path(path))
+        said = names_in(Path(path))
         self.names = tuple(own) if said is None else said
         self._beyond = len(self.names) if said is None else UNKNOWN  # unlabelled, too
 
@@ -102,9 +101,8 @@ class LabelFolder:
                 f"{path}: number {largest}, but there are {len(self.names)} names; name the "
                 f"numbers in {NAME_FILES[0]} in the folder, one a line (unlabelled ones: void)"
             )
-        whole, places = unwrapped(self.source)
-        if isinstance(whole, StoredImages):
-            width, height = whole.picture(places[index]).size
+        if isinstance(self._whole, StoredImages):
+            width, height = self._whole.picture(self._places[index]).size
             rows, columns = numbers.shape
             if abs(rows * width - columns * height) >= max(width, height):
                 raise SourceError(
@@ -114,7 +112,7 @@ class LabelFolder:
         return numbers
 
 
-def unwrapped(source: ImageSource) -> tuple[ImageSource, Sequence[int]]:
+def _unwrapped(source: ImageSource) -> tuple[ImageSource, Sequence[int]]:
     """The source that a selection selects from, and the place there of each image."""
     places: Sequence[int] = range(len(source))
     while isinstance(source, Selection):

@@ -173,6 +173,10 @@ class SamplerSource(ImageSource):
             raise ImageError(*skipped[0])
         return torch.empty(0, 3, 1, 1) if images is None else images
 
+    def stored_side(self, index: int) -> int:
+        """The generator's resolution."""
+        return self.sampler.info.resolution
+
     # ------------------------------------------------------------------------------- fingerprint
 
     def identity(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Selection(ImageSource):
             raise UsageError(f"{source.name}: an image is selected twice")
         self.name = source.name
         self.ids = tuple(source.ids[i] for i in self.indices)
+        self.label_names = source.label_names
 
     def read(self, indices: Sequence[int]) -> Tensor:
         """As the source's ``read``, numbered within the selection."""
@@ -58,6 +59,14 @@ class Selection(ImageSource):
         places = {self.indices[i]: i for i in indices}
         images, good, skipped = self.source.load([self.indices[i] for i in indices])
         return images, [places[i] for i in good], skipped
+
+    def read_labels(self, indices: Sequence[int]) -> Tensor:
+        """As the source's ``read_labels``, numbered within the selection."""
+        return self.source.read_labels([self.indices[i] for i in indices])
+
+    def stored_side(self, index: int) -> int | None:
+        """As the source's ``stored_side``, numbered within the selection."""
+        return self.source.stored_side(self.indices[index])
 
     def digest(self, indices: Sequence[int], progress: Progress | None = None) -> str:
         """Hash of everything that changes the pixels of these pictures, in this order."""

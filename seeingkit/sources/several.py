@@ -1,7 +1,7 @@
 """Several sources one after the other, as one.
 
-Guarantee: ids stay unique. Where two sources have the same id, the later one gets its source's
-name in front.
+Guarantees: ids stay unique (where two sources have the same id, the later one gets its source's
+name in front); there are true labels only where all sources have the same ones.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class SeveralSources(ImageSource):
                     raise SourceError(f"{source.name}: image {item!r} is given twice")
                 ids[unique] = None
         self.ids = tuple(ids)
+        names = {tuple(source.label_names) for source in self.sources}
+        self.label_names = names.pop() if len(names) == 1 else ()
         self._starts = [0, *itertools.accumulate(len(s) for s in self.sources)]
         text = json.dumps([s.fingerprint for s in self.sources])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
@@ -67,6 +69,19 @@ class SeveralSources(ImageSource):
                 good.append(index)
             skipped += [Skipped(self.ids[index], item.reason) for item in bad]
         return (torch.cat(images) if images else None), good, skipped
+
+    def read_labels(self, indices: Sequence[int]) -> Tensor:
+        """As the sources' ``read_labels``, where all have the same ``label_names``."""
+        if not self.label_names:
+            return super().read_labels(indices)
+        if not len(indices):
+            return self.sources[0].read_labels([])
+        return torch.cat([self.sources[s].read_labels([k]) for s, k in map(self._place, indices)])
+
+    def stored_side(self, index: int) -> int | None:
+        """As the ``stored_side`` of the source that the image is from."""
+        source, place = self._place(index)
+        return self.sources[source].stored_side(place)
 
     def close(self) -> None:
         """Close all of them."""

@@ -146,6 +146,13 @@ class StoredImages(ImageSource):
                 first = first or error
         raise SourceError(f"{self.name}: none of {len(self)} images can be read (first: {first})")
 
+    def stored_side(self, index: int) -> int | None:
+        """Shorter side of one picture at its own size, or None where it cannot be read."""
+        try:
+            return min(self.picture(index).size)
+        except (ImageError, SourceError):
+            return None
+
     # ----------------------------------------------------------------------------- many pictures
 
     def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:

@@ -87,13 +87,15 @@ def kernel_distance(
         return None
     x, y = roots(real), roots(generated)
     of_x, of_y = _Moments.of(x), _Moments.of(y)
-    at_x = (of_x.sums_at(x) - _own(x)) / (n - 1) - of_y.sums_at(x) / m
-    at_y = (of_y.sums_at(y) - _own(y)) / (m - 1) - of_x.sums_at(y) / n
+    own_x, own_y = _own(x), _own(y)
+    sums_x, sums_y = of_x.sums_at(x), of_y.sums_at(y)
+    at_x = (sums_x - own_x) / (n - 1) - of_y.sums_at(x) / m
+    at_y = (sums_y - own_y) / (m - 1) - of_x.sums_at(y) / n
     value = float(at_x.mean() + at_y.mean())
     error = low = high = None
     if min(n, m) >= ENOUGH:
         null = _null_variance(x, y, np.random.default_rng(seed))
-        slope = _slope(at_x, at_y, value + _bias(x, of_x) + _bias(y, of_y))
+        slope = _slope(at_x, at_y, value + _bias(own_x, sums_x) + _bias(own_y, sums_y))
         z = float(ndtri((1 + confidence) / 2))
         variance = null + slope * max(value, 0.0)
         middle, reach = value + z * z * slope / 2, z * np.sqrt(variance + (z * slope / 2) ** 2)
@@ -140,11 +142,14 @@ def _own(points: sparse.csr_array) -> Floats:
     return _kernel(np.asarray(points.multiply(points).sum(axis=1), dtype=np.float64).ravel())
 
 
-def _bias(points: sparse.csr_array, moments: _Moments) -> float:
-    """What the mean over all pairs has above the mean over i ≠ j: the noise of |Δ mean|²."""
-    n: int = points.shape[0]
-    own = float(_own(points).mean())
-    return (own - (float(moments.sums_at(points).mean()) - own) / (n - 1)) / n
+def _bias(own: Floats, sums: Floats) -> float:
+    """What the mean over all pairs has above the mean over i ≠ j: the noise of |Δ mean|².
+
+    Args:
+        own: (N,) k(x, x); sums: (N,) Σ_j k(x, x_j).
+    """
+    n, mean = len(own), float(own.mean())
+    return (mean - (float(sums.mean()) - mean) / (n - 1)) / n
 
 
 def _slope(at_x: Floats, at_y: Floats, length: float) -> float:

@@ -123,11 +123,7 @@ def presence_interval(
         TallyError: a count that is not a whole number from 0 to n, or a confidence outside (0, 1).
     """
     real, _ = _counts(x, n, np.zeros(np.size(x)), 1)
-    z = _normal_quantile(confidence)
-    share = real / n
-    centre = share + z * z / (2 * n)
-    half = z * np.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
-    low, high = ((centre + side * half) / (1 + z * z / n) for side in (-1, 1))
+    low, high = wilson_interval(real / n, n, confidence)
     few = 3 if n > 50 else 2
     for ends, count, side in ((low, real, 0), (high, n - real, 1)):
         chosen = (count >= 1) & (count <= few)
@@ -135,6 +131,15 @@ def presence_interval(
         ends[chosen] = np.abs(side - rate / n)
     low[real == 0], high[real == n] = 0.0, 1.0
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+
+
+def wilson_interval(share: ArrayLike, n: float, confidence: float) -> tuple[Counts, Counts]:
+    """Wilson's interval of a share that was seen in n images, or in what is worth so many."""
+    share = np.asarray(share, dtype=np.float64)
+    z = _normal_quantile(confidence)
+    centre = share + z * z / (2 * n)
+    half = z * np.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
 
 
 _JUST_BESIDE = 1e-6

@@ -165,7 +165,11 @@ class Relabelled(NamedTuple):
         """
         if not len(self.distances):
             return None
-        at_least = int((self.distances >= observed.value * (1 - 1e-7)).sum())
+        # Divisions of few images tie, but for rounding. With no more images than labels on a side
+        # the covariance is singular, and the distance carries square roots of rounding.
+        fewest = min(self.first.n, self.total.n - self.first.n)
+        rounding = 1e-6 if fewest <= len(self.total.areas) else 1e-7
+        at_least = int((self.distances >= observed.value * (1 - rounding)).sum())
         return (1 + at_least) / (1 + len(self.distances))
 
 

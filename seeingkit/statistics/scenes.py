@@ -30,12 +30,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, ndtri
+from scipy.special import gammaln
 
 from ..evidence import Interval, ScenesResult, UncoveredImage
 from ..tallies import Tally
 from .kernel import kernel_distance
 from .neighbourhoods import ROUNDING, Floats, Integers, Neighbourhoods, neighbourhoods
+from .presence import wilson_interval
 
 CLASSES_SHOWN = 5
 
@@ -115,11 +116,8 @@ def coverage_interval(
         variance += (both[0] - both[1]) ** 2 / 2
         binomial += sum(share * (1 - share) for share in both) / n
     effect = max(1.0, variance / binomial) if binomial > 0 else 1.0
-    share, size = float(around.covered.mean()), n / effect
-    z = float(ndtri((1 + confidence) / 2))
-    middle = (share + z * z / (2 * size)) / (1 + z * z / size)
-    reach = z / (1 + z * z / size) * np.sqrt(share * (1 - share) / size + (z / (2 * size)) ** 2)
-    return max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
+    low, high = wilson_interval(around.covered.mean(), n / effect, confidence)
+    return max(0.0, float(low)), min(1.0, float(high))
 
 
 def _half(n: int, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -72,12 +72,14 @@ class TwoViews:
     @property
     def softening(self) -> tuple[float, float]:
         """Its mean, and the p-value of the paired test that it is zero."""
-        return float(self.moved.mean()), p_value_of(float(self.moved.mean()), [self.moved])
+        mean = float(self.moved.mean())
+        return mean, p_value_of(mean, [self.moved])
 
     @property
     def made(self) -> float:
         """The difference generated − real that softness alone makes."""
-        return self.softening[0] if self.side == "real" else -self.softening[0]
+        mean = float(self.moved.mean())
+        return mean if self.side == "real" else -mean
 
     @property
     def seen_again(self) -> float:
@@ -93,8 +95,23 @@ class TwoViews:
 
     @property
     def gap(self) -> float:
-        """p-value of "both views show the same relative difference"."""
-        return relative_gap(self)
+        """p-value of "both views show the same relative difference".
+
+        That is of D = 0 for D = Ḡ₂ − ρ Ḡ₁ with ρ = R̄₂ / R̄₁ (generated G, real R, views 1 and 2):
+        what the second view shows in the generated images beyond what it would show, if they had
+        the relative difference of the first view. By the delta method its variance is
+        var(G₂ − ρ G₁) / m + (Ḡ₁ / R̄₁)² var(R₂ − ρ R₁) / n: of pairs, so that what both views see
+        alike cancels. Where the first view sees none in real images, the plain differences are
+        compared.
+        """
+        base = float(self.real.mean())
+        if base <= 0:
+            real, generated = self.real_again - self.real, self.generated_again - self.generated
+            return p_value_of(float(generated.mean() - real.mean()), [real, generated])
+        ratio = float(self.real_again.mean()) / base
+        generated = self.generated_again - ratio * self.generated
+        real = float(self.generated.mean()) / base * (self.real_again - ratio * self.real)
+        return p_value_of(float(generated.mean()), [generated, real])
 
 
 def relative(real: Areas, generated: Areas) -> float | None:
@@ -107,24 +124,6 @@ def difference(real: Areas, generated: Areas) -> tuple[float, float]:
     """generated − real of two independent samples, and the p-value of Welch's test of zero."""
     difference = float(generated.mean() - real.mean())
     return difference, p_value_of(difference, [real, generated])
-
-
-def relative_gap(seen: TwoViews) -> float:
-    """p-value of D = 0 for D = Ḡ₂ − ρ Ḡ₁ with ρ = R̄₂ / R̄₁ (generated G, real R, views 1 and 2).
-
-    D is what the second view shows in the generated images beyond what it would show, if they had
-    the relative difference of the first view. By the delta method its variance is
-    var(G₂ − ρ G₁) / m + (Ḡ₁ / R̄₁)² var(R₂ − ρ R₁) / n: of pairs, so that what both views see alike
-    cancels. Where the first view sees none in real images, the plain differences are compared.
-    """
-    base = float(seen.real.mean())
-    if base <= 0:
-        real, generated = seen.real_again - seen.real, seen.generated_again - seen.generated
-        return p_value_of(float(generated.mean() - real.mean()), [real, generated])
-    ratio = float(seen.real_again.mean()) / base
-    generated = seen.generated_again - ratio * seen.generated
-    real = float(seen.generated.mean()) / base * (seen.real_again - ratio * seen.real)
-    return p_value_of(float(generated.mean()), [generated, real])
 
 
 def p_value_of(value: float, samples: list[Areas]) -> float:

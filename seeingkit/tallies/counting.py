@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..caching import cache_folder
 from ..contracts import ImageSource, Sampler, Segmenter, Skipped
+from ..devices import in_batches
 from ..errors import ImageError, ModelError, TallyError, UsageError
 from ..processes import rank, wait_for, world
 from ..progress import progress_bar
@@ -213,25 +214,21 @@ class _Counter:
             rows.skip(index, item.item, item.reason)
 
     def _count(self, images: Tensor, good: list[int], rows: ChunkRows) -> None:
-        try:
-            counts = self.segmenter.statistics(images.to(self.segmenter.device)).cpu()
-        except torch.OutOfMemoryError as error:
-            if len(good) == 1:
-                raise ModelError(
-                    "out of memory with a single image; use a smaller preset or --device cpu"
-                ) from error
-            half = (len(good) + 1) // 2
-            self.batch_size = min(self.batch_size, half)
-            for part in (slice(0, half), slice(half, None)):
-                self._count(images[part], good[part], rows)
-            return
-        if counts.shape != (len(good), self.columns):
-            raise ModelError(
-                f"{self.segmenter.info.family}: statistics have shape {tuple(counts.shape)}, "
-                f"expected {(len(good), self.columns)}"
-            )
+        parts, self.batch_size = in_batches(
+            self._statistics, images, self.batch_size, "use a smaller preset or --device cpu"
+        )
         planes = len(self.segmenter.vocabulary.planes)
-        numbers = counts.numpy()
+        numbers = torch.cat(parts).numpy()
         pixels = numbers.sum(axis=1) // planes
         for k, index in enumerate(good):
             rows.add(index, str(self.source.ids[index]), int(pixels[k]), numbers[k])
+
+    def _statistics(self, images: Tensor) -> Tensor:
+        """(N, planes x labels) on the CPU."""
+        counts = self.segmenter.statistics(images.to(self.segmenter.device)).cpu()
+        if counts.shape != (len(images), self.columns):
+            raise ModelError(
+                f"{self.segmenter.info.family}: statistics have shape {tuple(counts.shape)}, "
+                f"expected {(len(images), self.columns)}"
+            )
+        return counts
