@@ -18,12 +18,20 @@ from .trials import ABSENT, INSIDE, INTERVALS
 PAIRED = {"area": ("area", "generated area"), "presence": ("presence", "generated presence")}
 
 
+PROMISED = (0.93, 0.97)
+"""What 95 % intervals of classes in at least 1 % of the images are to hold."""
+
+BEYOND_CHANCE = 0.01
+"""p-value of one class's coverage at which it lies outside that range."""
+
+
 def class_coverage(finding: Finding, kind: str, classes: NDArray[np.bool_]) -> Row | None:
     """Coverage of one kind of interval over these classes.
 
     Keys: ``pooled`` over classes, ``lowest`` and ``highest`` of a single class, ``chance``: the
     lowest that exact 95 % intervals of as many classes show in 1 of 2 cases, ``classes``: how many
-    have intervals enough. None where there is no interval at all.
+    have intervals enough, ``below`` and ``above``: how many of them lie below 93 and above 97 %
+    beyond chance (p ≤ 0.01 each). None where there is no interval at all.
     """
     columns = [INTERVALS.index(name) for name in PAIRED.get(kind, (kind,))]
     if "presence" in kind:  # of a class in every image there is nothing to estimate
@@ -37,7 +45,8 @@ def class_coverage(finding: Finding, kind: str, classes: NDArray[np.bool_]) -> R
     with np.errstate(invalid="ignore"):
         single = hits.sum(axis=0) / tries.sum(axis=0)
         a_run = hits.sum(axis=1) / tries.sum(axis=1)
-    single = single[tries.sum(axis=0) >= 20]
+    enough = tries.sum(axis=0) >= 20
+    single, held, there_are = single[enough], hits.sum(axis=0)[enough], tries.sum(axis=0)[enough]
     draws = int(np.median(tries.sum(axis=0)))
     chance = stats.binom.ppf(1 - 0.5 ** (1 / max(1, len(single))), max(draws, 1), 0.95)
     return {
@@ -46,6 +55,8 @@ def class_coverage(finding: Finding, kind: str, classes: NDArray[np.bool_]) -> R
         "highest": float(single.max()) if len(single) else None,
         "chance": float(chance / max(draws, 1)),
         "classes": len(single),
+        "below": int((stats.binom.cdf(held, there_are, PROMISED[0]) <= BEYOND_CHANCE).sum()),
+        "above": int((stats.binom.sf(held - 1, there_are, PROMISED[1]) <= BEYOND_CHANCE).sum()),
     }
 
 

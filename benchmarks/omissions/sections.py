@@ -296,6 +296,13 @@ def _null_extremes(found: Sequence[Finding]) -> list[tuple[str, str]]:
                     f"; lowest single class {percent(worst['lowest'])} % ({r['source']}, "
                     f"n = {r['n']:,}; by chance {percent(worst['chance'])} %)"
                 )
+            classes, below, above = (
+                sum(cell[key] for _, cell in cells) for key in ("classes", "below", "above")
+            )
+            text += (
+                f"; of {classes:,} classes of all cells {below:,} below 93 % and {above:,} above "
+                "97 % beyond chance (p ≤ 0.01 each)"
+            )
             rows.append((f"coverage in classes of ≥ 1 %, nothing planted: {kind}", text))
     tests = [r["fsd_ks"] for r in summary.p_values(found) if r.get("fsd_ks") is not None]
     if tests:

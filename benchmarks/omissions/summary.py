@@ -37,12 +37,11 @@ class Rate(NamedTuple):
 
     @classmethod
     def of_means(cls, values: NDArray[np.float64]) -> Rate | None:
-        """Mean of one number a repeat; None without any."""
+        """Mean of one number a repeat; None of fewer than two, which have no error."""
         values = values[np.isfinite(values)]
-        if not len(values):
+        if len(values) < 2:
             return None
-        spread = values.std(ddof=1) if len(values) > 1 else np.nan
-        return cls(float(values.mean()), float(spread / np.sqrt(len(values))))
+        return cls(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
 
 
 def nulls(found: Iterable[Finding]) -> Iterator[Finding]:
