@@ -29,7 +29,7 @@ from typing import Any, Union, get_args, get_origin
 
 from .errors import UnknownNameError, UsageError, one_line
 from .evidence import Record, SegmenterClass
-from .results import ClassResult, ConditionResult, Results, is_background
+from .results import ClassResult, ConditionResult, Results, images_lost, is_background
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -234,8 +234,10 @@ def _with_verdict(results: Results, verdict: str, *, everything: bool = False) -
 def _verdict_words(record: ClassResult) -> str:
     words = f"{record.label} is {record.verdict}"
     if record.because == "presence":
-        a, b = 100 * record.real_presence, 100 * record.generated_presence
-        words += f", in {a:.3g} % of the real and {b:.3g} % of the generated images"
+        a, b, where = images_lost(record)
+        words += (
+            f", {where} {100 * a:.3g} % of the real and {100 * b:.3g} % of the generated images"
+        )
     else:
         words += f", {record.real_area:.3g} % of the real and {record.generated_area:.3g} % "
         words += "of the generated area"

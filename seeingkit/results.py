@@ -41,7 +41,8 @@ class FSDResult(Record):
     Attributes:
         value: the plug-in distance, as published (percent²) = mean_term + cov_term.
         floor: what two disjoint samples of the real images would give at these sample sizes.
-        bias_reduced: half-sample Richardson value; can be slightly negative.
+        bias_reduced: half-sample Richardson value, less what that leaves where there is no
+            difference (``statistics.distance``); can be slightly negative.
         p_value: permutation test of "real and generated are the same distribution".
         permutations: how many permutations that p-value rests on.
         floor_halves: n of each disjoint half from which the floor was measured.
@@ -132,6 +133,17 @@ def is_background(record: ClassResult) -> bool:
     return record.index == 0 and (
         record.category == "background" or record.label.strip().lower() in BACKGROUND_NAMES
     )
+
+
+def images_lost(record: ClassResult) -> tuple[float, float, str]:
+    """Shares of real and of generated images on which a verdict by presence rests, and of which.
+
+    A verdict counts images with more than a speck of the class; presence of any pixel may have gone
+    the other way. Runs of before that was so know presence alone.
+    """
+    if record.real_seen is None or record.generated_seen is None:
+        return record.real_presence, record.generated_presence, "in"
+    return record.real_seen, record.generated_seen, "more than a speck in"
 
 
 class SkippedItem(Record):

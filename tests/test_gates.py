@@ -267,6 +267,12 @@ def test_a_verdict_names_what_it_rests_on() -> None:
     )
     (presence,) = failed("reduced: traffic sign")
     assert "in 40 % of the real and 10 % of the generated images" in presence
+    seen = [
+        c.model_copy(update={"real_seen": 0.2, "generated_seen": 0.05}) for c in RESULTS.classes
+    ]
+    newer = RESULTS.model_copy(update={"classes": seen})
+    (specks,) = check_gates(["reduced: traffic sign"], newer)
+    assert "more than a speck in 20 % of the real and 5 % of the generated images" in specks
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,16 @@ def test_n_photos_and_the_numbers_of_a_seed(place: Path, invert: Invert) -> None
         (["photos/*.gif", *TINY], 1, "photos/*.gif"),
         (["tiny.pth", *TINY], 1, "tiny.pth"),
         ([*TINY], 2, "at least one photo"),
-        (["photos", "--config", "run/manifest.json"], 2, "--config repeats a run"),
+        (
+            ["photos", "--config", "run/manifest.json"],
+            2,
+            "--config repeats a run as it was; leave photos out",
+        ),
+        (
+            ["--config", "run/manifest.json", "--seed", "3", "--cut", "layer2"],
+            2,
+            "leave --cut, --s",
+        ),
         (["--config", "none.json"], 1, "none.json: cannot be read"),
         (["photos", *TINY, "--method", "layered"], 2, "--encoder none leaves nothing"),
     ],

@@ -248,7 +248,17 @@ def test_findings_say_how_sure() -> None:
         for c in rich_classes()
     ]
     by_presence = plain(summarise(rich_results(classes=kept)).text)
-    assert "boat (in 0.9 % instead of 2.7 % of the images, −67 %, −72 to −62 %)" in by_presence
+    few = "boat (in 0.9 % instead of 2.7 % of the images; area −40 %, −100 to −20 %)"
+    assert few in by_presence
+    # What a verdict counts is more than a speck; any pixel can go the other way.
+    specks = {"generated_presence": 0.05, "real_seen": 0.02, "generated_seen": 0.006}
+    kept = [c.model_copy(update=specks) if c.label == BY_PRESENCE else c for c in kept]
+    text = plain(summarise(rich_results(classes=kept)).text)
+    assert "boat (more than a speck in 0.6 % instead of 2.0 % of the images; area −40 %, " in text
+    (boat,) = (r for r in class_rows(rich_results(classes=kept)) if r.record.label == BY_PRESENCE)
+    details = {name: plain(value) for name, value in boat.details}
+    assert details["images with more than a speck"] == "2.0 % → 0.6 %"
+    text = plain(summarise(rich_results()).text)
     assert "with the sampling bias reduced, 26.9 (95 % interval 22.4 to 31.5)." in text
     assert (
         "At 10,000 images a side, a class that at least 0.18 % of the real images show, as more "

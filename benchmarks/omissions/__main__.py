@@ -4,8 +4,8 @@
     python -m benchmarks.omissions --short        # about two hours of processor time
     python -m benchmarks.omissions                # about five such hours; writes docs/validation.md
 
-Finished parts are kept in the cache folder, by the code that made them, so a run that was stopped
-goes on, and nothing is stale.
+Finished parts are kept in the cache folder, by the code of the statistics and of the drawing that
+made them (``trials.code_digest``), so a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
     add("--processes", type=int, default=os.cpu_count() or 1)
     add("--only", action="append", default=[], metavar="SOURCE", help="only these sources")
     add("--n", action="append", type=int, default=[], help="only these numbers of images")
-    add("--repeats", type=int, help="at n up to 2,000; larger n get fewer (default 500)")
+    add("--repeats", type=int, help="at n up to 2,000 (default 500; 60 where planted)")
     add("--permutations", type=int, help="of each comparison (default 199; 99 where planted)")
     add("--scenes", type=int, help=f"rendered scenes in the pool (default {SCENES:,})")
     add("--segmented", type=int, help=f"segmented scenes in the pool (default {SEGMENTED:,})")

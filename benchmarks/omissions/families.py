@@ -24,7 +24,7 @@ def long_tail(n: int, rng: np.random.Generator) -> Rows:
     The mean of the logarithm of the area falls linearly from -1 to -5 over the 336 classes, with
     standard deviation 0.8; rows are normalised. Class 31 is in 2.7 % of the images, class 6 in
     17 %.
-    An image with nothing in it (1 in 2,000) shows class 1.
+    An image with nothing in it (1 in 7,300) shows class 1.
     """
     k = np.arange(1, 217)
     presence = np.minimum(0.98, 1.2 / k**1.1)

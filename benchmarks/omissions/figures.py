@@ -1,4 +1,4 @@
-"""The figures of the validation page: SVG on white, each number also in a table of the page."""
+"""The figures of the validation page, SVG on white; tables have all numbers but the curves of p."""
 
 from __future__ import annotations
 

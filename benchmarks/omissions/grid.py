@@ -65,7 +65,7 @@ class Effort:
         sizes, power_sizes: images per side; shares: of a class's images that lose it.
         repeats, power_repeats: of null cells and of omissions, for n up to 2,000; larger n get
             fewer (``at``).
-        promised: of what the tool promises to find (``promised_repeats``).
+        promised: of what the tool promises to find (``omission_repeats``).
         permutations, power_permutations: in null cells, and where something is planted.
         presences: which classes are removed.
     """

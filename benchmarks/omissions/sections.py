@@ -86,10 +86,11 @@ def p_value_section(found: Sequence[Finding]) -> str:
 Nothing planted: p-values should be uniform. Permutation p-values go in steps; for the test of
 uniformity (Kolmogorov–Smirnov) a uniform random part of one step is taken off. Each class in at
 least 1 % of the images is tested over the repeats; if all are uniform, 5 % of the classes have
-KS p ≤ 0.05. Tests: of presence, of area in images that show the class, of mean area, and *all*,
-the first two together, on which verdicts rest. Presence is a count, so its p-values, and those of
-*all*, come in steps: few images or a rare class, long steps, and no uniformity to be had. What
-counts for them is the share of small ones, in the table below.
+KS p ≤ 0.05. Columns: *all*, the p of the amount, on which verdicts rest (mean area, images that
+show more than a speck, and area in those, taken together); and three by themselves: presence of any
+pixel, area in images that show the class, mean area. Presence is a count, so its p-values, and
+those of *all*, come in steps: few images or a rare class, long steps, and no uniformity to be had.
+What counts for them is the share of small ones, in the table below.
 
 {ks}
 

@@ -21,7 +21,7 @@ from .sources import CHUNK, Source
 
 TRUTH_DRAWS = 2_000_000
 LARGE = 200_000
-"""Images per side of the plug-in distance that ``anchors`` of the field are quoted at."""
+"""Images per side of the plug-in distance that ``fsd_large`` is."""
 
 Vector = NDArray[np.float64]
 
@@ -143,7 +143,7 @@ def truths(source: Source, plants: Sequence[Plant | None], draws: int) -> list[T
 
 
 def _live(source: Source) -> NDArray[np.intp]:
-    """Columns that ever occur (for a family: in its first chunk or by its own account)."""
+    """Columns that ever occur (of a family: in its first five chunks)."""
     if source.pool is not None:
         return np.flatnonzero(np.asarray(source.pool).any(axis=0))
     seen = np.zeros(len(source.classes), dtype=bool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +28,7 @@ from .options import (
     Store,
     evidence_settings,
     image_settings,
+    repeated,
     takes,
 )
 from .output import print_json, print_summary, print_tally, say_failed_gates
@@ -82,7 +83,7 @@ def analyze(
     from ..analysis import plan_analysis
 
     if config is not None:
-        return _run(_repeated(config, settings, context), out, store, json)
+        return _run(repeated(config, settings, context), out, store, json)
     settings["labels"] = _labels(settings["labels"], label)
     settings["inversion"] = inversion_config(
         method=method,
@@ -173,35 +174,6 @@ def _labels(labels: str | None, label: int | None) -> str | None:
     if labels is not None:
         raise UsageError("--label is one class, --labels several: give one of the two")
     return str(label)
-
-
-_BESIDE_CONFIG = {"config", "out", "store", "json", "fail_if", "device", "batch_size"}
-
-
-def _repeated(config: Path, settings: Settings, context: typer.Context) -> Config:
-    """The config of an earlier run, with its gates and those given now.
-
-    Device and batch size change no number, so they may be given anew: the machine may be another.
-
-    Raises:
-        UsageError: another setting is given as well.
-    """
-    from ..config import make_config, read_config
-    from ..errors import UsageError
-
-    given = {name for name in context.params if _is_given(context, name)}
-    if other := sorted(given - _BESIDE_CONFIG):
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in other)
-        raise UsageError(f"--config repeats a run as it was; leave {names} out")
-    plan = read_config(config)
-    changed: dict[str, Any] = {"fail_if": (*plan.fail_if, *settings["fail_if"])}
-    changed |= {name: settings[name] for name in given & {"device", "batch_size"}}
-    return make_config(**{**plan.model_dump(), **changed})
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _run(plan: Config, out: Path | None, store: Path | None, json: bool) -> int:

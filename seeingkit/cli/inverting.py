@@ -32,6 +32,7 @@ from .options import (
     Steps,
     Store,
     Weights,
+    repeated,
 )
 from .output import parse_options, print_inversions, print_json
 
@@ -104,6 +105,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 def invert(
+    context: typer.Context,
     photos: Annotated[
         list[str] | None, typer.Argument(help="Photos: paths, globs, folders, data sets.")
     ] = None,
@@ -142,15 +144,13 @@ def invert(
     json: Json = False,
 ) -> int:
     """What can the generator's last layers not make of these photos? Invert, compare, report."""
-    from ..config import read_config
     from ..devices import resolve_device
     from ..errors import ExitCode, UsageError
     from ..inverting_photos import execute_inversion, plan_inversion
 
     if config is not None:
-        if photos or gan or weights or method:
-            raise UsageError("--config repeats a run as it was; leave the other settings out")
-        plan = read_config(config)
+        anew = {"device": resolve_device(device), "batch_size": batch_size}
+        plan = repeated(config, anew, context)
         if plan.command != "invert":
             raise UsageError(f"{config}: a run of {plan.command}; use seeingkit {plan.command}")
     else:

@@ -1,7 +1,8 @@
 """Options that several commands share, each said once.
 
-An option's default is the config's, so help and runs cannot differ. Groups of options that several
-commands take are functions from options to settings of a config; ``takes`` gives them to a command.
+Defaults that decide what is claimed are the config's (``Usual``), so help and runs cannot differ.
+Groups of options that several commands take are functions from options to settings of a config;
+``takes`` gives them to a command.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ..config import Config
 
 Settings = dict[str, Any]
 """Fields of ``seeingkit.config.Config`` by name."""
@@ -59,6 +63,35 @@ def takes(*groups: Callable[..., Settings]) -> Callable[[Callable[..., int]], Ca
         return taken
 
     return decorate
+
+
+_BESIDE_CONFIG = {"config", "out", "store", "json", "fail_if", "device", "batch_size"}
+
+
+def repeated(config: Path, settings: Settings, context: typer.Context) -> Config:
+    """The config of an earlier run, with its gates and those given now.
+
+    Device and batch size change no number, so they may be given anew: the machine may be another.
+
+    Raises:
+        UsageError: another setting is given as well.
+    """
+    from ..config import make_config, read_config
+    from ..errors import UsageError
+
+    given = {name for name in context.params if _is_given(context, name)}
+    if given - _BESIDE_CONFIG:
+        other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
+        raise UsageError(f"--config repeats a run as it was; leave {', '.join(sorted(other))} out")
+    plan = read_config(config)
+    changed = {name: settings[name] for name in given & {"device", "batch_size"}}
+    changed["fail_if"] = (*plan.fail_if, *settings.get("fail_if", ()))
+    return make_config(**{**plan.model_dump(), **changed})
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 Gan = Annotated[
@@ -137,7 +170,9 @@ Repeat = Annotated[
 
 Method = Annotated[
     str | None,
-    typer.Option(help="z, encoder, encoder+z, layered, layered+z, layered+r; a,b; all; none."),
+    typer.Option(
+        help="z, encoder, encoder+z, layered, layered+z, layered+r; a,b; all; none (of analyze)."
+    ),
 ]
 Cut = Annotated[str | None, typer.Option(help="Boundary of r, several as a,b, or all.")]
 Own = Annotated[int, typer.Option(help="The generator's own images that calibrate a method.")]

@@ -148,11 +148,12 @@ def _print_classes(results: Results, shown: int) -> None:
 
 def _verdict(record: ClassResult) -> str:
     from ..report.summary import lost_by_presence
+    from ..results import images_lost
 
     if not lost_by_presence(record):
         return record.verdict
-    real, generated = 100 * record.real_presence, 100 * record.generated_presence
-    return f"{record.verdict}: in {real:.3g} % -> {generated:.3g} % of images"
+    real, generated, where = images_lost(record)
+    return f"{record.verdict}: {where} {100 * real:.3g} % -> {100 * generated:.3g} % of images"
 
 
 def say_failed_gates(gates: Sequence[str], results: Results, labels: Sequence[str]) -> bool:

@@ -70,6 +70,13 @@ def _details(record: ClassResult, results: Results) -> list[tuple[str, str]]:
         found.append(("presence, 95 % intervals", _pair(*ends)))
     if record.presence_change is not None:
         found.append(("change of presence", _change(record.presence_change, record.presence_ci)))
+    if record.real_seen is not None and record.generated_seen is not None:
+        found.append(
+            (
+                "images with more than a speck",
+                _pair(share(record.real_seen), share(record.generated_seen)),
+            )
+        )
     if record.real_area_if_present is not None or record.generated_area_if_present is not None:
         sides = [
             "–" if value is None else area(value)
@@ -92,6 +99,7 @@ def _p_values(record: ClassResult) -> str:
         f"{name} {probability(value)}"
         for name, value in (
             ("presence", record.p_presence),
+            ("more than a speck", record.p_seen),
             ("area if present", record.p_given),
             ("mean area", record.p_area),
         )

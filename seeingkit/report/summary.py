@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..results import OMITTED_BELOW, ClassResult, Results, is_background
+from ..results import OMITTED_BELOW, ClassResult, Results, images_lost, is_background
 from .cautions import FEW_IMAGES, cautions, power_sentence, sides
 from .wording import (
     NBSP,
@@ -75,9 +75,8 @@ def _findings(records: list[ClassResult]) -> str:
         what = change(record.relative_difference)
         bounds = interval(record.ci_low, record.ci_high)
         if lost_by_presence(record):
-            now, before = share(record.generated_presence), share(record.real_presence)
-            what = f"in {now} instead of {before} of the images, {change(record.presence_change)}"
-            bounds = interval(*(record.presence_ci or (None, None)))
+            before, now, where = images_lost(record)
+            what = f"{where} {share(now)} instead of {share(before)} of the images; area {what}"
         if not texts:
             bounds = f"95{NBSP}% interval {bounds}"
         texts.append(f"{record.label} ({what}, {bounds})")
@@ -90,9 +89,9 @@ def tested_presence(results: Results) -> bool:
 
 
 def lost_by_presence(record: ClassResult) -> bool:
-    """Whether it is called omitted for its presence, having kept more than half of its area."""
+    """Whether it is called omitted for its images, having kept more than half of its area."""
     kept = record.relative_difference is not None and record.relative_difference > OMITTED_BELOW
-    return record.omitted and kept and record.presence_change is not None
+    return record.omitted and kept
 
 
 def verdict_words(record: ClassResult) -> str:

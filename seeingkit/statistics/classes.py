@@ -1,7 +1,9 @@
 """Per-class comparison: which labels are missing, by how much, and how sure is that.
 
-Guarantees: under "no difference anywhere" the chance of any verdict is at most the level; a verdict
-is about the amount (``amounts``), never about presence alone; every interval agrees with its test.
+Guarantees: a verdict is about the amount (``amounts``), never about presence alone; every interval
+agrees with its test. Under "no difference anywhere" the chance of any verdict is at most the level
+under Benjamini and Hochberg's conditions; for correlated classes it is measured
+(``docs/validation.md``).
 
 The p-value of a label is that of its amount; q is Benjamini & Hochberg's (1995) over all labels
 that occur. Verdicts, where q is at or below the level:

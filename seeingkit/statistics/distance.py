@@ -6,7 +6,8 @@ of the labels. Their meaning:
 - *plug-in*: FSD as published.
 - *floor*: what two disjoint samples of the real images give at these sizes.
 - *bias-reduced*: 2 FSD(n) − mean FSD(n/2), half-sample Richardson extrapolation, less what the
-  same formula gives on relabelled images, where the truth is 0. The formula alone removes bias in
+  same formula gives on relabelled images, where the truth is 0, in the share in which the classes
+  that leave it are on both sides (``Residual.share``). The formula alone removes bias in
   1/n; rare classes leave some, and nearly the same is left where there is no difference.
 - *interval*: of the distance between the two distributions (see ``interval``).
 """

@@ -4,7 +4,8 @@ Guarantees: probabilities are exact binomial sums for the presence test of this 
 simulation and no normal approximation; the same input gives the same result; ``images_needed``
 holds for every larger number of images too.
 
-The threshold is level / classes tested, where the weakest claim of Benjamini & Hochberg (1995)
+The threshold is level / classes tested / ``tests``, the tests that share a class's level
+(``compare`` passes ``amounts.MOST_TESTS``). There the weakest claim of Benjamini & Hochberg (1995)
 stands if it is the only one: the worst case. With more losses to be found, each is found sooner.
 """
 

@@ -1,4 +1,4 @@
-"""How much of an FSD is sampling: floor, relabelled images, less bias, an interval.
+"""How much of an FSD is sampling: floor, relabelled images, halves and the bias they leave.
 
 A bare FSD of n images per side is biased upwards by roughly c (1/n + 1/m) (shared evidence: two
 samples of one distribution give 27 at n = 5,000 and 13.6 at n = 10,000). All functions take a seed;
