@@ -167,8 +167,8 @@ def code_digest(*, truths_only: bool = False) -> str:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
-            if isinstance(body, list) and body and _is_docstring(body[0]):
-                del body[0]
+            if isinstance(body, list):  # those of constants stand in the middle
+                body[:] = [statement for statement in body if not _is_docstring(statement)]
         digest.update(f"{path.name}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()[:12]
 
