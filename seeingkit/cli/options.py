@@ -80,8 +80,8 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
     from ..errors import UsageError
 
     given = {name for name in context.params if _is_given(context, name)}
-    if given - _BESIDE_CONFIG:
-        other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
+    other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
+    if other:
         raise UsageError(f"--config repeats a run as it was; leave {', '.join(sorted(other))} out")
     plan = read_config(config)
     changed = {name: settings[name] for name in given & {"device", "batch_size"}}

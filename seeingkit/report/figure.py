@@ -134,7 +134,6 @@ def build_chart(
     *,
     layout: Layout = "wide",
     size: int | None = None,
-    colours: Mapping[str, str] = PRINT_COLOURS,
     legends: bool = True,
 ) -> alt.VConcatChart | alt.HConcatChart:
     """The figure as an Altair chart; Vega-Lite parameters carry its colours and the area axis.
@@ -144,14 +143,13 @@ def build_chart(
         layout: ``wide`` = classes along x, panels on top of each other; ``narrow`` = classes
             along y, panels side by side, for a phone.
         size: length of the class axis (wide) or width of one panel (narrow) in pixels.
-        colours: the ten names of ``PRINT_COLOURS``.
         legends: whether the chart explains its colours itself.
     """
     import altair as alt
 
     wide = layout == "wide"
     floor, top = area_domain(rows)
-    params = [alt.param(name=name, value=value) for name, value in colours.items()]
+    params = [alt.param(name=name, value=value) for name, value in PRINT_COLOURS.items()]
     params += [alt.param(name="area_floor", value=floor), alt.param(name="area_top", value=top)]
     params.append(alt.param(name="upper_end", value=difference_end(rows)))
     base = alt.Chart(alt.NamedData(name="classes"))

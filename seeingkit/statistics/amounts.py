@@ -31,9 +31,9 @@ from .presence import presence_p_values
 from .products import Side
 from .resampling import Relabelled
 from .welch import (
-    EDGE,
     Values,
     area_statistics,
+    edge_rank,
     given_statistics,
     p_values,
     p_values_among,
@@ -157,7 +157,7 @@ def _tippett(least: Values) -> Values:
 def _among(least: Values, relabelled: Values) -> Values:
     """(d,) p of the smallest p-values ``least`` among those of relabelled images (B, d)."""
     size = len(relabelled)
-    rank = max(1, int(EDGE * size))
+    rank = edge_rank(size)
     as_small = (relabelled <= least * (1 + 1e-9)).sum(axis=0)
     share = (1 + as_small) / (1 + size)
     return np.where(as_small >= rank, share, np.minimum(_tippett(least), (1 + rank) / (1 + size)))

@@ -107,7 +107,8 @@ class Pool:
         self._areas = sparse.csr_array(self.rows.T)
         self._shown = self._areas.copy()
         self._shown.data = np.ones_like(self._shown.data)
-        self.specks = np.array([_speck(part) for part in np.split(*_by_label(self._areas))])
+        by_label = np.split(self._areas.data, self._areas.indptr[1:-1])
+        self.specks = np.array([_speck(part) for part in by_label])
         self._seen = self._shown.copy()
         rows = np.repeat(np.arange(len(self.live)), np.diff(self._areas.indptr))
         self._seen.data = (self._areas.data > self.specks[rows]).astype(np.float64)
@@ -161,13 +162,6 @@ class Pool:
             square[second, first] = sums
             found.append(square)
         return found
-
-
-def _by_label(
-    areas: sparse.csr_array,
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """All areas, label after label, and where each but the first begins."""
-    return areas.data, areas.indptr[1:-1]
 
 
 def _speck(areas: NDArray[np.float64]) -> float:

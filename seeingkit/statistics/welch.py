@@ -110,21 +110,22 @@ EDGE = 0.01
 """Share of the relabelled images on a side beyond which the tail is Student's."""
 
 
-def _edge_rank(size: int) -> int:
+def edge_rank(size: int) -> int:
+    """How many of so many relabelled images lie beyond the edge, at least 1."""
     return max(1, int(EDGE * size))
 
 
 def _edges(drawn: Welch) -> tuple[Values, Values]:
     """(d,) |t| that the farthest share ``EDGE`` reach, on the upper and on the lower side."""
     ordered = np.sort(drawn.t, axis=0)
-    rank = _edge_rank(len(ordered))
+    rank = edge_rank(len(ordered))
     return ordered[-rank], -ordered[rank - 1]
 
 
 def _ranked(
     found: Welch, reached: NDArray[np.intp], edges: tuple[Values, Values], size: int
 ) -> Values:
-    rank = _edge_rank(size)
+    rank = edge_rank(size)
     share = (1 + reached) / (1 + size)
     edge = np.where(found.t > 0, *edges)
     usable = np.isfinite(edge) & (edge > 0)
