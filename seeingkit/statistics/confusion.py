@@ -50,7 +50,7 @@ BLIND = 0.1
 """A class of lower recall cannot be corrected: nearly all that is seen of it is something else."""
 FEW_IMAGES = 5
 """A class that fewer labelled images show is flagged, if there is a verdict on it."""
-_ITERATIONS = 5000
+_ITERATIONS = 20_000
 _SETTLED = 1e-12  # of the whole image, in one iteration
 
 
