@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from seeingkit.system.devices import resolve_device
+from seeingkit.system.progress import progress_bar
+
 from .checking import check, check_truth, find_checks
 from .comparison import Comparison, compare
 from .conditions import labels_for
 from .config import Config, InversionConfig, make_config
 from .contracts import ImageSource, Sampler, Segmenter
-from .devices import resolve_device
 from .errors import MissingWeightsError, SourceError, UsageError
 from .examples import fill_gallery
 from .exporting import write_classes, write_conditions, write_images
@@ -33,7 +35,6 @@ from .loading import (
     usual_generator,
 )
 from .manifests import Clock, new_manifest, now
-from .progress import progress_bar
 from .registry import registry
 from .report import rebuild_report
 from .rundir import RunDirectory

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from seeingkit.system.progress import progress_bar
+
 from .conditions import compare_conditions
 from .config import PERMUTATIONS
 from .contracts import Vocabulary
 from .errors import TallyError, UsageError
 from .evidence import PowerResult
-from .progress import progress_bar
 from .results import (
     ClassResult,
     ModelRecord,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-from .caching import cache_folder
+from seeingkit.system.cache import cache_folder
+
 from .errors import MissingWeightsError, SeeingkitError
 from .registry import registry
 from .specs import WeightsSpec

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from seeingkit.system.progress import progress_bar
+
 from .comparison import Comparison
 from .contracts import ImageSource, Segmenter
-from .progress import progress_bar
 from .report.galleries import (
     SIDES,
     Gallery,

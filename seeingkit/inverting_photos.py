@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seeingkit.system.processes import rank
+
 from .comparison import model_record
 from .config import Config, InversionConfig, make_config
 from .contracts import Generator, GeneratorInfo, ImageSource, Segmenter, SegmenterInfo
@@ -30,7 +32,6 @@ from .loading import (
     usual_generator,
 )
 from .manifests import Clock, new_manifest, now
-from .processes import rank
 from .registry import registry
 from .results import InversionResults, ModelRecord, SkippedItem, SourceRecord
 from .rundir import RunDirectory

@@ -213,7 +213,7 @@ def is_generator_name(name: str) -> bool:
 
 def load_choice(choice: Choice, device: str = "cpu") -> Any:
     """The model that a choice stands for, on a device."""
-    from .devices import resolve_device
+    from seeingkit.system.devices import resolve_device
 
     resolved = resolve_device(device)
     target = import_target(choice.spec)

@@ -141,7 +141,7 @@ def measure(
         TallyError: too few images for any of the metrics.
         ModelError: the network gave NaN, or memory ran out at one image.
     """
-    from .devices import resolve_device
+    from seeingkit.system.devices import resolve_device
 
     resolved = resolve_device(device)
     if batch_size < 1:

@@ -550,7 +550,7 @@ def test_a_file_that_did_not_change_is_not_read_again(
     path = tmp_path / "g.pth"
     path.write_bytes(CONTENT)
     os.utime(path, (1e9, 1e9))
-    monkeypatch.setattr("seeingkit.sources.digests.SETTLED", -60.0)  # the clock had time to move
+    monkeypatch.setattr("seeingkit.system.digests.SETTLED", -60.0)  # the clock had time to move
     file = WeightFile(name="g.pth", sha256=sha256(CONTENT))
     reads: list[Path] = []
     real = hashes.file_digest

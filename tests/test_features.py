@@ -22,7 +22,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from seeingkit.__main__ import main
-from seeingkit.caching import file_sha256
 from seeingkit.contracts import Features, FeaturesInfo
 from seeingkit.errors import (
     CorruptFileError,
@@ -35,6 +34,7 @@ from seeingkit.errors import (
 from seeingkit.loading import choose, choose_features, load_features
 from seeingkit.registry import registry
 from seeingkit.specs import FeaturesSpec, Options, WeightFile, WeightsSpec
+from seeingkit.system.cache import file_sha256
 from seeingkit.testing import check_features, checks_for, features_checks
 from seeingkit.testing.segmenters import noise_images
 from seeingkit_adapters import vgg16

@@ -25,10 +25,10 @@ from seeingkit.inversion.photos import Inverted, invert_source
 from seeingkit.inversion.stage import Photos, StageResult, cuts_of, run_stage
 from seeingkit.inversion.store import InversionStore, read_inversion, write_inversion
 from seeingkit.inversion.vanishing import areas
-from seeingkit.processes import wait_for
 from seeingkit.results import InversionRecord
 from seeingkit.sources import SamplerSource, open_images
 from seeingkit.sources.preprocess import find_preset, to_tensor
+from seeingkit.system.processes import wait_for
 
 from .toys import LevelSegmenter
 

@@ -39,10 +39,10 @@ from seeingkit.sources import (
     select,
     to_tensor,
 )
-from seeingkit.sources.digests import DigestStore, file_stamp
 from seeingkit.sources.files import natural_key
 from seeingkit.sources.preprocess import crop_offset, resized_size
 from seeingkit.specs import DataSpec, Options, Preset
+from seeingkit.system.digests import DigestStore, file_stamp
 
 RNG = np.random.default_rng(3)
 
@@ -389,7 +389,7 @@ def test_a_remembered_hash_spares_reading_but_never_lies(folder: Path, cache: Pa
 
 
 def test_remembered_hashes_are_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seeingkit.sources.digests.SETTLED", -1.0)  # as if the files were old
+    monkeypatch.setattr("seeingkit.system.digests.SETTLED", -1.0)  # as if the files were old
     first = open_folder(folder).fingerprint
     unread = open_folder(folder)
     monkeypatch.setattr(unread, "fetch", None)  # would fail if any byte were read
@@ -413,7 +413,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(
     expected = open_folder(folder).fingerprint
     (tmp_path / "file").write_text("no folder can be made below a file")
     monkeypatch.setenv("SEEINGKIT_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr("seeingkit.sources.digests.SETTLED", -1.0)
+    monkeypatch.setattr("seeingkit.system.digests.SETTLED", -1.0)
     assert open_folder(folder).fingerprint == expected
 
 

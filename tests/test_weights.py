@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from seeingkit.caching import file_sha256
 from seeingkit.errors import (
     CorruptFileError,
     MissingWeightsError,
@@ -17,6 +16,7 @@ from seeingkit.errors import (
     UnsafeFileError,
     WeightsError,
 )
+from seeingkit.system.cache import file_sha256
 from seeingkit.weights import check_state, load_into, read_state_dict
 
 

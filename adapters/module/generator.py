@@ -28,10 +28,10 @@ import torch
 from torch import Tensor, nn
 
 from seeingkit.autostaged import AutoStaged
-from seeingkit.caching import file_sha256
 from seeingkit.calltree import Leaf, classify, paired, trace
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, Sampler
 from seeingkit.errors import ModelError, UsageError
+from seeingkit.system.cache import file_sha256
 
 from ..catalog.module import ModuleOptions
 from ..class_names import class_names

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from seeingkit.caching import file_sha256
 from seeingkit.errors import MissingWeightsError, StateMismatchError
+from seeingkit.system.cache import file_sha256
 from seeingkit.weights import portable_config, read_checkpoint, read_state_dict, state_dict
 
 from .labels import Naming, Preparation, read_naming, usual_naming

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seeingkit.caching import file_sha256
 from seeingkit.errors import CorruptFileError, MissingWeightsError, StateMismatchError
+from seeingkit.system.cache import file_sha256
 
 TOKENIZER = (
     "tokenizer.json",

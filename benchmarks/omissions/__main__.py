@@ -53,7 +53,7 @@ def main() -> None:
     args = arguments()
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"  # read when numpy is imported, hence the imports below
-    from seeingkit.caching import cache_folder
+    from seeingkit.system.cache import cache_folder
 
     from . import grid, page, running, sections
     from .truths import TRUTH_DRAWS, nearest_class

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from seeingkit.contracts import ImageSource
-from seeingkit.devices import in_batches
 from seeingkit.errors import ModelError, TallyError
-from seeingkit.progress import progress_bar
 from seeingkit.sources.preprocess import quantise
+from seeingkit.system.devices import in_batches
+from seeingkit.system.progress import progress_bar
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seeingkit.caching import file_sha256
 from seeingkit.contracts import ImageSource
 from seeingkit.evidence import FidelityResult
 from seeingkit.specs import Options
+from seeingkit.system.cache import file_sha256
 
 from .catalog import INCEPTION as PUBLISHED
 from .catalog import FidelityOptions

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..processes import rank
+from seeingkit.system.processes import rank
+
 from . import looking, weights
 from .inverting import inversion_config, invert
 from .options import (

@@ -144,7 +144,8 @@ def invert(
     json: Json = False,
 ) -> int:
     """What can the generator's last layers not make of these photos? Invert, compare, report."""
-    from ..devices import resolve_device
+    from seeingkit.system.devices import resolve_device
+
     from ..errors import ExitCode, UsageError
     from ..inverting_photos import execute_inversion, plan_inversion
 

@@ -212,7 +212,8 @@ def image_settings(
     classes: Classes = None,
 ) -> Settings:
     """Which images, and how they are segmented."""
-    from ..devices import resolve_device
+    from seeingkit.system.devices import resolve_device
+
     from .output import parse_options
 
     return {

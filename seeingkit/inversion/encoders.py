@@ -19,7 +19,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..caching import cache_folder
+from seeingkit.system.cache import cache_folder
+
 from ..contracts import Generator, GeneratorInfo, Latent, State
 from ..errors import (
     CorruptFileError,

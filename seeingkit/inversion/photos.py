@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seeingkit.system.processes import rank, wait_for, world
+from seeingkit.system.progress import progress_bar
+
 from ..contracts import Generator, ImageSource, Inversion, Inverter, Skipped
-from ..processes import rank, wait_for, world
-from ..progress import progress_bar
 from .store import (
     InversionStore,
     note_seconds,

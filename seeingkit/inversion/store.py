@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..caching import cache_folder
+from seeingkit.system.cache import cache_folder
+
 from ..contracts import Generator, Inversion, State
 from ..errors import RunError
 

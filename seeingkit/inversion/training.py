@@ -25,9 +25,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from seeingkit.system.progress import Bar, progress_bar
+
 from ..contracts import Generator, State
 from ..errors import ModelError
-from ..progress import Bar, progress_bar
 from .encoders import (
     Encoder,
     Kind,

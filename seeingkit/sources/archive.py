@@ -13,10 +13,11 @@ import unicodedata
 import zipfile
 import zlib
 
+from seeingkit.system.digests import Stamp, file_stamp
+
 from ..errors import ImageError, SourceError
 from ..specs import Preset
 from .decode import Limits, check_bytes, is_image_name
-from .digests import Stamp, file_stamp
 from .files import is_hidden, natural_key, nothing_in
 from .stored import StoredImages
 

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from seeingkit.system.digests import Stamp, file_stamp
+
 from ..errors import ImageError, SourceError
 from ..specs import Preset
 from .decode import Limits
-from .digests import Stamp, file_stamp
 from .stored import StoredImages
 
 

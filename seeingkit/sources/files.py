@@ -16,10 +16,11 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from seeingkit.system.digests import Stamp, file_stamp
+
 from ..errors import SourceError, UsageError
 from ..specs import Preset
 from .decode import SUFFIXES, Limits, is_image_name, read_file
-from .digests import Stamp, file_stamp
 from .stored import StoredImages
 
 _DIGITS = re.compile(r"([0-9]+)")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from seeingkit.system.digests import Stamp, file_stamp
+
 from ..errors import ImageError, SourceError
 from ..specs import Preset
 from .decode import Limits, check_bytes
-from .digests import Stamp, file_stamp
 from .stored import StoredImages
 
 

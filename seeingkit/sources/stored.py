@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from seeingkit.system.digests import DigestStore, Stamp
+
 from ..contracts import ImageSource, Skipped
 from ..errors import ImageError, SourceError
 from ..specs import Preset
 from .decode import DECODE, Limits, decode, quiet
-from .digests import DigestStore, Stamp
 from .preprocess import PRESETS, apply, to_tensor
 
 Progress = Callable[[int, int], None]

@@ -17,12 +17,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..caching import cache_folder
+from seeingkit.system.cache import cache_folder
+from seeingkit.system.devices import in_batches
+from seeingkit.system.processes import rank, wait_for, world
+from seeingkit.system.progress import progress_bar
+
 from ..contracts import ImageSource, Sampler, Segmenter, Skipped
-from ..devices import in_batches
 from ..errors import ImageError, ModelError, TallyError, UsageError
-from ..processes import rank, wait_for, world
-from ..progress import progress_bar
 from ..sources import SamplerSource, select
 from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
 from .table import Tally, TallyIdentity

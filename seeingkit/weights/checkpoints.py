@@ -17,7 +17,8 @@ from typing import Any, Literal
 import safetensors
 import safetensors.torch
 
-from ..caching import file_sha256
+from seeingkit.system.cache import file_sha256
+
 from ..errors import CorruptFileError, MissingWeightsError, UnsafeFileError, WeightsError
 from .machine import run
 from .reading import Budget, Reader, scalar

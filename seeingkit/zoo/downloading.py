@@ -21,8 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from seeingkit.system.locks import lock_for
+from seeingkit.system.progress import progress_bar
+
 from ..errors import CorruptFileError, MissingWeightsError, WeightsError
-from ..progress import progress_bar
 from ..specs import WeightFile
 from .connections import (
     BrokenOffError,
@@ -34,7 +36,6 @@ from .connections import (
 )
 from .consent import allowed, readable_size
 from .hashes import difference, published
-from .locks import lock_for
 from .members import wrapping
 from .partials import Partial, rest_of, version_of
 

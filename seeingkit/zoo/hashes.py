@@ -141,7 +141,10 @@ def _write_record(record: Path, sha256: str, name: str) -> bool:
 
 def _digest(path: Path, algorithm: str) -> str:
     """Hash of a file's content, remembered in the cache by size, times and inode."""
-    from ..sources.digests import DigestStore, file_stamp  # comes with the sources, and torch
+    from seeingkit.system.digests import (  # comes with the sources, and torch
+        DigestStore,
+        file_stamp,
+    )
 
     store, stamp = DigestStore(path.parent), file_stamp(path)
     item = f"{algorithm}:{path.name}"

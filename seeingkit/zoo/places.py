@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib.resources
 from pathlib import Path
 
-from ..caching import cache_folder
+from seeingkit.system.cache import cache_folder
+
 from ..errors import MissingWeightsError, PluginError
 from ..specs import WeightFile, WeightsSpec
 from .downloading import by_hand, download, offline

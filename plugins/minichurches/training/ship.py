@@ -11,7 +11,7 @@ from typing import Any
 
 import safetensors
 
-from seeingkit.caching import file_sha256
+from seeingkit.system.cache import file_sha256
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 SUMMARIES = {

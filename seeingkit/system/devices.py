@@ -8,7 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from .errors import ModelError, UsageError
+from seeingkit.errors import ModelError, UsageError
+
 from .processes import local_rank, world
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..caching import cache_folder
+from .cache import cache_folder
 
 _POLL = 0.1  # seconds between two looks
 _TAKEN = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}

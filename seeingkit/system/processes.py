@@ -29,7 +29,7 @@ def wait_for(paths: Sequence[Path], what: str, patience: float = 3600.0) -> None
     Raises:
         RunError: they have not, after ``patience`` seconds.
     """
-    from .errors import RunError
+    from seeingkit.errors import RunError
 
     started = time.monotonic()
     while missing := [path for path in paths if not path.exists()]:

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..caching import cache_folder
+from .cache import cache_folder
 
 SETTLED = 2.0
 """Seconds a file must have been left alone before its hash is remembered."""

@@ -1,0 +1,1 @@
+"""What the machine gives: cache folder, digests, locks, processes, progress, devices."""
