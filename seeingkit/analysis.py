@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from seeingkit.results.gates import check_gate_names
 from seeingkit.system.devices import resolve_device
 from seeingkit.system.progress import progress_bar
 
@@ -23,7 +24,6 @@ from .contracts import ImageSource, Sampler, Segmenter
 from .errors import MissingWeightsError, SourceError, UsageError
 from .examples import fill_gallery
 from .exporting import write_classes, write_conditions, write_images
-from .gates import check_gate_names
 from .inverting import check_cuts, check_inversion, invert_omitted, with_inversions
 from .loading import (
     Choice,

@@ -23,7 +23,8 @@ from .sources.preprocess import find_preset
 from .truth import find_labels, share_by_labels
 
 if TYPE_CHECKING:
-    from .evidence import ResolutionResult, SegmenterShare
+    from seeingkit.results.evidence import ResolutionResult, SegmenterShare
+
     from .tallies import ChunkStore
 
 T = TypeVar("T")

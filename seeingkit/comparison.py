@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from seeingkit.results.evidence import PowerResult
 from seeingkit.system.progress import progress_bar
 
 from .conditions import compare_conditions
 from .config import PERMUTATIONS
 from .contracts import Vocabulary
 from .errors import TallyError, UsageError
-from .evidence import PowerResult
 from .results import (
     ClassResult,
     ModelRecord,

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from seeingkit.results.gates import parse_gate
+
 from .errors import RunError, UsageError
-from .gates import parse_gate
 
 PERMUTATIONS = 1000
 """Permutations behind a p-value, unless another number is asked for: p >= 0.001."""
@@ -64,7 +65,7 @@ class Config(BaseModel):
             scale, also ``scale:0.5``), or a second segmenter, ``family``, ``family:weights`` or
             ``family:FILE``.
         fidelity: also FID, KID, IS, precision and recall, by another library.
-        fail_if: gates (``seeingkit.gates``). The command line ends with exit code 4 where one
+        fail_if: gates (``seeingkit.results.gates``). The command line ends with exit code 4 where one
             fails; in Python ask ``check_gates``. They change no number, so they are no part of
             ``key``: other gates on the same run use its directory and finished work.
         labels: which classes a conditional generator draws (``seeingkit.conditions``).

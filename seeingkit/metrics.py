@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from seeingkit.results.evidence import FidelityResult
+
 from .errors import MissingWeightsError, PluginError, SourceError, UsageError
-from .evidence import FidelityResult
 from .registry import Registry, check_options, import_target, registry
 from .specs import MetricSpec, WeightsSpec
 from .zoo import weights_path

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seeingkit.results.evidence import ResolutionResult, SideResolution
+
 from .contracts import ImageSource
-from .evidence import ResolutionResult, SideResolution
 from .sources import quantise
 from .tallies.counting import narrowed
 

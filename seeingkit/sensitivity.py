@@ -32,10 +32,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from seeingkit.results.evidence import ResolutionResult, SegmenterClass, SegmenterShare
+
 from .comparison import Comparison
 from .contracts import ImageSource, Segmenter
 from .errors import TallyError
-from .evidence import ResolutionResult, SegmenterClass, SegmenterShare
 from .results import ClassResult
 from .statistics.twoviews import TwoViews, relative
 from .tallies import ChunkStore, Tally

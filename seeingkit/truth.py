@@ -26,13 +26,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seeingkit.results.evidence import SegmenterShare
 from seeingkit.system.devices import in_batches
 from seeingkit.system.progress import progress_bar
 
 from .accuracy import confusion
 from .contracts import ImageSource, Label, Segmenter, Vocabulary
 from .errors import SourceError, UsageError
-from .evidence import SegmenterShare
 from .results import Results
 from .sources.labelmaps import UNKNOWN, LabelFolder
 from .specs import Preset

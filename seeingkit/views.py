@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from seeingkit.results.evidence import ResolutionResult
+
 from .contracts import ImageSource, Segmenter, SegmenterInfo, Vocabulary
 from .errors import SourceError, TallyError, UsageError
-from .evidence import ResolutionResult
 from .tallies import ChunkStore, Tally, tally
 from .tallies.counting import narrowed
 from .vocabularies.classmap import normalised, synonyms

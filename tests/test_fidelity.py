@@ -34,9 +34,9 @@ from seeingkit.errors import (
     UnsafeFileError,
     UsageError,
 )
-from seeingkit.evidence import FidelityResult
 from seeingkit.metrics import choose_metric, measure
 from seeingkit.registry import PluginRecord, Registry
+from seeingkit.results.evidence import FidelityResult
 from seeingkit.specs import MetricSpec
 from seeingkit.statistics.frechet import fsd_of_rows
 from seeingkit_plugins.fidelity import catalog

@@ -14,15 +14,6 @@ from seeingkit.cli.output import print_summary, say_failed_gates
 from seeingkit.config import Config, make_config, read_config
 from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import RunError, UnknownNameError, UsageError
-from seeingkit.evidence import SegmenterClass, SegmenterShare
-from seeingkit.gates import (
-    OPERATORS,
-    NumberGate,
-    VerdictGate,
-    check_gate_names,
-    check_gates,
-    parse_gate,
-)
 from seeingkit.results import (
     ClassResult,
     ConditionResult,
@@ -31,6 +22,15 @@ from seeingkit.results import (
     Results,
     SkippedItem,
     SourceRecord,
+)
+from seeingkit.results.evidence import SegmenterClass, SegmenterShare
+from seeingkit.results.gates import (
+    OPERATORS,
+    NumberGate,
+    VerdictGate,
+    check_gate_names,
+    check_gates,
+    parse_gate,
 )
 
 from . import commands

@@ -15,19 +15,6 @@ import pytest
 import vl_convert
 
 from seeingkit.errors import RunError, UsageError
-from seeingkit.evidence import (
-    FidelityResult,
-    KernelDistance,
-    PairResult,
-    PairsResult,
-    PowerResult,
-    ResolutionResult,
-    ScenesResult,
-    SegmenterClass,
-    SegmenterShare,
-    SideResolution,
-    UncoveredImage,
-)
 from seeingkit.report import Gallery, Section, choose_scenes, summarise, summary_html
 from seeingkit.report import wording as words
 from seeingkit.report.cautions import power_sentence, segmenter_checks
@@ -54,6 +41,19 @@ from seeingkit.report.methodcard import method_card
 from seeingkit.report.page import render_page
 from seeingkit.report.summary import verdict_words
 from seeingkit.results import ClassResult, FSDResult, Results
+from seeingkit.results.evidence import (
+    FidelityResult,
+    KernelDistance,
+    PairResult,
+    PairsResult,
+    PowerResult,
+    ResolutionResult,
+    ScenesResult,
+    SegmenterClass,
+    SegmenterShare,
+    SideResolution,
+    UncoveredImage,
+)
 
 from .chromium import Chromium
 from .church_report import (

@@ -17,7 +17,12 @@ from torch import Tensor
 from seeingkit.comparison import compare
 from seeingkit.contracts import ImageSource, Label, Vocabulary
 from seeingkit.errors import SourceError, TallyError, UnknownNameError, UsageError
-from seeingkit.evidence import ResolutionResult, SegmenterClass, SegmenterShare, SideResolution
+from seeingkit.results.evidence import (
+    ResolutionResult,
+    SegmenterClass,
+    SegmenterShare,
+    SideResolution,
+)
 from seeingkit.sensitivity import check_sensitivity, judge
 from seeingkit.statistics.twoviews import TwoViews, p_value_of
 from seeingkit.tallies import Tally

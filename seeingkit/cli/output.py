@@ -165,8 +165,9 @@ def say_failed_gates(gates: Sequence[str], results: Results, labels: Sequence[st
     Raises:
         UsageError: a gate names a class that is not known; after the others are told.
     """
+    from seeingkit.results.gates import check_gates
+
     from ..errors import UsageError
-    from ..gates import check_gates
 
     failed, unknown = False, None
     for gate in gates:

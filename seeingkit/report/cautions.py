@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..evidence import SegmenterClass
+from seeingkit.results.evidence import SegmenterClass
+
 from ..results import ClassResult, Results, SkippedItem
 from .wording import at_least, count, level, listing, number, probability
 

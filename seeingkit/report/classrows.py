@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..evidence import Interval, SegmenterClass
+from seeingkit.results.evidence import Interval, SegmenterClass
+
 from ..results import ClassResult, Results, is_background
 from .cautions import segmenter_checks
 from .wording import area, between, change, interval, number, probability, share

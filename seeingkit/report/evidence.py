@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..evidence import FidelityResult, PairsResult, ScenesResult, SegmenterClass, UncoveredImage
+from seeingkit.results.evidence import (
+    FidelityResult,
+    PairsResult,
+    ScenesResult,
+    SegmenterClass,
+    UncoveredImage,
+)
+
 from ..results import ClassResult, Results
 from .cautions import against, mismatch_words, segmenter_checks
 from .contributions import contribution_sentence, contribution_svg, contributions

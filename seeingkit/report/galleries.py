@@ -17,8 +17,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seeingkit.results.evidence import UncoveredImage
+
 from ..errors import RunError, UsageError
-from ..evidence import UncoveredImage
 from ..results import Results
 from .figure import LABELS, in_figure
 

@@ -21,7 +21,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from ..evidence import Interval
+from seeingkit.results.evidence import Interval
+
 from ..results import OMITTED_BELOW, ClassResult, Verdict
 from .amounts import Tests, amount_tests
 from .areas import SideAreas, area_change, given_change, side_areas

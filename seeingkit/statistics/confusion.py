@@ -37,9 +37,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seeingkit.results.evidence import SegmenterClass, SegmenterShare
+
 from ..accuracy import intersection_over_union, pixel_accuracy
 from ..errors import TallyError
-from ..evidence import SegmenterClass, SegmenterShare
 from ..results import ClassResult
 
 Areas = NDArray[np.float64]

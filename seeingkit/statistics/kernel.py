@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import ndtri
 
-from ..evidence import KernelDistance
+from seeingkit.results.evidence import KernelDistance
+
 from .frechet import Rows
 
 KERNEL = "(1 + x·y)² of square roots of area fractions"

@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special, stats
 
+from seeingkit.results.evidence import PairResult, PairsResult, PairVerdict
+
 from ..errors import TallyError, UsageError
-from ..evidence import PairResult, PairsResult, PairVerdict
 from ..tallies.table import Tally
 from .presence import Counts, log_choose, outward_sums
 

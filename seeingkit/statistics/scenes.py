@@ -32,7 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from ..evidence import Interval, ScenesResult, UncoveredImage
+from seeingkit.results.evidence import Interval, ScenesResult, UncoveredImage
+
 from ..tallies import Tally
 from .kernel import kernel_distance
 from .neighbourhoods import ROUNDING, Floats, Integers, Neighbourhoods, neighbourhoods

@@ -27,9 +27,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin
 
-from .errors import UnknownNameError, UsageError, one_line
+from seeingkit.errors import UnknownNameError, UsageError, one_line
+
+from . import ClassResult, ConditionResult, Results, images_lost, is_background
 from .evidence import Record, SegmenterClass
-from .results import ClassResult, ConditionResult, Results, images_lost, is_background
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
