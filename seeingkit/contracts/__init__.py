@@ -25,10 +25,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from .errors import ImageError, SourceError, UnknownNameError, UsageError
+from seeingkit.errors import ImageError, SourceError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from .tallies import Tally
+    from seeingkit.tallies import Tally
 
 Latent = Mapping[str, Tensor]
 """Batch-first: ``{"z": (N, D)}``, plus ``{"label": (N,)}`` int64 if the model is conditional."""
