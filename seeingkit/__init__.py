@@ -17,30 +17,30 @@ _WHERE = {
     "tally": "tallies",
     "Tally": "tallies",
     "FSD": "statistics",
-    "load_generator": "loading",
-    "load_segmenter": "loading",
-    "load_features": "loading",
+    "load_generator": "models.loading",
+    "load_segmenter": "models.loading",
+    "load_features": "models.loading",
     "invert": "inversion",
     "load_inverter": "inversion",
     "Inversion": "contracts",
     "open_images": "sources",
-    "run": "edits",
-    "UnitEdit": "edits",
-    "AddEdit": "edits",
-    "StagedAdapter": "staged",
-    "AutoStaged": "autostaged",
+    "run": "models.edits",
+    "UnitEdit": "models.edits",
+    "AddEdit": "models.edits",
+    "StagedAdapter": "models.staged",
+    "AutoStaged": "models.autostaged",
 }
 
 if TYPE_CHECKING:
     from .analysis import Analysis, analyze
-    from .autostaged import AutoStaged
     from .comparison import Comparison, compare, fsd
     from .contracts import Inversion
-    from .edits import AddEdit, UnitEdit, run
     from .inversion import invert, load_inverter
-    from .loading import load_features, load_generator, load_segmenter
+    from .models.autostaged import AutoStaged
+    from .models.edits import AddEdit, UnitEdit, run
+    from .models.loading import load_features, load_generator, load_segmenter
+    from .models.staged import StagedAdapter
     from .sources import open_images
-    from .staged import StagedAdapter
     from .statistics import FSD
     from .tallies import Tally, tally
 

@@ -12,6 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from seeingkit.models.loading import (
+    Choice,
+    choose,
+    data_spec,
+    is_generator_name,
+    load_choice,
+    load_segmenter,
+    usual_generator,
+)
+from seeingkit.models.registry import registry
 from seeingkit.results.gates import check_gate_names
 from seeingkit.system.devices import resolve_device
 from seeingkit.system.progress import progress_bar
@@ -25,17 +35,7 @@ from .errors import MissingWeightsError, SourceError, UsageError
 from .examples import fill_gallery
 from .exporting import write_classes, write_conditions, write_images
 from .inverting import check_cuts, check_inversion, invert_omitted, with_inversions
-from .loading import (
-    Choice,
-    choose,
-    data_spec,
-    is_generator_name,
-    load_choice,
-    load_segmenter,
-    usual_generator,
-)
 from .manifests import Clock, new_manifest, now
-from .registry import registry
 from .report import rebuild_report
 from .rundir import RunDirectory
 from .sources import SamplerSource, open_images

@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from seeingkit.models.loading import choose, load_segmenter
+
 from .comparison import Comparison
 from .config import Config
 from .contracts import ImageSource, Segmenter
 from .errors import SeeingkitError, UsageError
-from .loading import choose, load_segmenter
 from .metrics import MetricChoice, choose_metric, measure
 from .resolution import compare_resolution
 from .sensitivity import check_sensitivity

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
+from seeingkit.models.hub import weights_path
+from seeingkit.models.registry import registry
 from seeingkit.system.cache import cache_folder
 
 from .errors import MissingWeightsError, SeeingkitError
-from .registry import registry
 from .specs import WeightsSpec
-from .zoo import weights_path
 
 
 @dataclass(frozen=True)

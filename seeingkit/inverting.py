@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from seeingkit.models.registry import check_options, registry
+
 from .comparison import Comparison
 from .conditions import photo_classes
 from .config import Config, InversionConfig
 from .contracts import Generator, ImageSource, Sampler, Segmenter
-from .registry import check_options, registry
 from .results import InversionSettings
 from .sources import SamplerSource
 from .sources.preprocess import find_preset

@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seeingkit.system.processes import rank
-
-from .comparison import model_record
-from .config import Config, InversionConfig, make_config
-from .contracts import Generator, GeneratorInfo, ImageSource, Segmenter, SegmenterInfo
-from .errors import MissingWeightsError, SourceError, UsageError
-from .inverting import check_cuts, check_inversion, kept_inversions, own_preset
-from .loading import (
+from seeingkit.models.loading import (
     Choice,
     choose,
     data_spec,
@@ -31,8 +24,15 @@ from .loading import (
     load_segmenter,
     usual_generator,
 )
+from seeingkit.models.registry import registry
+from seeingkit.system.processes import rank
+
+from .comparison import model_record
+from .config import Config, InversionConfig, make_config
+from .contracts import Generator, GeneratorInfo, ImageSource, Segmenter, SegmenterInfo
+from .errors import MissingWeightsError, SourceError, UsageError
+from .inverting import check_cuts, check_inversion, kept_inversions, own_preset
 from .manifests import Clock, new_manifest, now
-from .registry import registry
 from .results import InversionResults, ModelRecord, SkippedItem, SourceRecord
 from .rundir import RunDirectory
 from .sources import SamplerSource, open_images

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from seeingkit.models.hub import weights_path
+from seeingkit.models.registry import Registry, check_options, import_target, registry
 from seeingkit.results.evidence import FidelityResult
 
 from .errors import MissingWeightsError, PluginError, SourceError, UsageError
-from .registry import Registry, check_options, import_target, registry
 from .specs import MetricSpec, WeightsSpec
-from .zoo import weights_path
 
 if TYPE_CHECKING:
     from .contracts import ImageSource

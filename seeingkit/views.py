@@ -128,7 +128,7 @@ def second_view(
             raise UsageError(f"sensitivity {mode!r}: give a factor between 0.01 and 1: scale:0.75")
         return View("scale", SoftenedSegmenter(segmenter, scale), f"at {scale:g} of the detail")
     if second is None:
-        from .loading import load_segmenter
+        from seeingkit.models.loading import load_segmenter
 
         second = load_segmenter(mode, device=str(segmenter.device))
     if second.info.identity() == segmenter.info.identity():

@@ -15,7 +15,7 @@ from seeingkit.inversion.methods import LayerInverter
 from seeingkit.inversion.optimiser import Schedule
 from seeingkit.inversion.presets import InversionPreset
 from seeingkit.inversion.training import Recipe
-from seeingkit.staged import Carry, StagedAdapter
+from seeingkit.models.staged import Carry, StagedAdapter
 from seeingkit_adapters.catalog.progan import ProGANOptions
 from seeingkit_adapters.progan.generator import ProGAN
 from seeingkit_adapters.progan.network import network

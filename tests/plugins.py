@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 
 from seeingkit.hooks import Register, hookimpl
-from seeingkit.registry import PluginRecord, Registry
+from seeingkit.models.registry import PluginRecord, Registry
 
 
 def plugin(*specs: object, error: Exception | None = None) -> types.ModuleType:

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from seeingkit.autostaged import AutoStaged
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import ModelError, UnknownNameError, UsageError
+from seeingkit.models.autostaged import AutoStaged
 from seeingkit.testing import Check, generator_checks
 
 

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seeingkit.autostaged import AutoStaged
 from seeingkit.contracts import (
     Boundary,
     Generator,
@@ -30,7 +29,8 @@ from seeingkit.contracts import (
     Vocabulary,
 )
 from seeingkit.errors import UsageError
-from seeingkit.staged import StagedAdapter
+from seeingkit.models.autostaged import AutoStaged
+from seeingkit.models.staged import StagedAdapter
 from seeingkit.testing import (
     check_generator,
     check_sampler,

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from seeingkit import open_images
-from seeingkit.autostaged import AutoStaged
 from seeingkit.inversion import invert
+from seeingkit.models.autostaged import AutoStaged
 from seeingkit.sources import SamplerSource
 from seeingkit.sources.preprocess import find_preset
 

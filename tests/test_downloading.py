@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 
 from seeingkit.errors import CorruptFileError, MissingWeightsError, WeightsError
+from seeingkit.models.hub import connections, consent, downloading
+from seeingkit.models.hub.downloading import download
+from seeingkit.models.hub.hashes import record_path, verify_file
+from seeingkit.models.hub.members import unpack_member, wrapping
 from seeingkit.specs import WeightFile
-from seeingkit.zoo import connections, consent, downloading
-from seeingkit.zoo.downloading import download
-from seeingkit.zoo.hashes import record_path, verify_file
-from seeingkit.zoo.members import unpack_member, wrapping
 
 from .http_server import Page, Server, running, sha256
 
@@ -545,7 +545,7 @@ def test_a_published_md5_is_checked_even_when_a_record_says_otherwise(
 def test_a_file_that_did_not_change_is_not_read_again(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seeingkit.zoo import hashes
+    from seeingkit.models.hub import hashes
 
     path = tmp_path / "g.pth"
     path.write_bytes(CONTENT)

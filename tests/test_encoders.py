@@ -48,9 +48,9 @@ from seeingkit.inversion.networks import (
     unit_mean_square,
 )
 from seeingkit.inversion.training import RECIPES, Recipe, draw, shortened, train_encoder
-from seeingkit.registry import PluginRecord, Registry
+from seeingkit.models.registry import PluginRecord, Registry
+from seeingkit.models.staged import StagedAdapter
 from seeingkit.specs import WeightFile, WeightsSpec
-from seeingkit.staged import StagedAdapter
 
 from .inversion_toys import (
     RECIPE,
@@ -466,7 +466,7 @@ def test_shipped_encoders_are_found_by_what_they_say(
 
     registry = Registry()
     registry.add(Ships(), PluginRecord("toy", "toys", "1", "toy"))
-    monkeypatch.setattr("seeingkit.registry.registry", lambda: registry)
+    monkeypatch.setattr("seeingkit.models.registry.registry", lambda: registry)
     folder = tmp_path / "cache" / "weights" / "layered"
     for name in descriptions:
         (folder / name).mkdir(parents=True)

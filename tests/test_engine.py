@@ -19,9 +19,9 @@ from seeingkit.contracts import (
     seeds_latents,
     sequence_latents,
 )
-from seeingkit.edits import AddEdit, UnitEdit, run
 from seeingkit.errors import ModelError, UnknownNameError, UsageError
-from seeingkit.staged import StagedAdapter
+from seeingkit.models.edits import AddEdit, UnitEdit, run
+from seeingkit.models.staged import StagedAdapter
 
 INFO = GeneratorInfo(
     family="linear", resolution=2, latent=(LatentSpec(shape=(3,)),), class_names=("no", "yes")

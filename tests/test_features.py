@@ -31,8 +31,8 @@ from seeingkit.errors import (
     UnknownNameError,
     UsageError,
 )
-from seeingkit.loading import choose, choose_features, load_features
-from seeingkit.registry import registry
+from seeingkit.models.loading import choose, choose_features, load_features
+from seeingkit.models.registry import registry
 from seeingkit.specs import FeaturesSpec, Options, WeightFile, WeightsSpec
 from seeingkit.system.cache import file_sha256
 from seeingkit.testing import check_features, checks_for, features_checks
@@ -457,7 +457,7 @@ def test_auto_loads_what_it_took(
         features_spec("mine", 2),
         published("mine", WeightFile(name="f.pth", sha256=sha256)),
     )
-    monkeypatch.setattr("seeingkit.loading.registry", lambda: registered)
+    monkeypatch.setattr("seeingkit.models.loading.registry", lambda: registered)
     features = load_features("auto", device="cpu")
     assert features is not None and features.info.weights_sha256 == sha256
     put(tmp_path, "absent", b"PK\x03\x04 cut short")

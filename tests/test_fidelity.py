@@ -35,7 +35,7 @@ from seeingkit.errors import (
     UsageError,
 )
 from seeingkit.metrics import choose_metric, measure
-from seeingkit.registry import PluginRecord, Registry
+from seeingkit.models.registry import PluginRecord, Registry
 from seeingkit.results.evidence import FidelityResult
 from seeingkit.specs import MetricSpec
 from seeingkit.statistics.frechet import fsd_of_rows

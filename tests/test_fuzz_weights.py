@@ -217,8 +217,8 @@ def _alarm(_signal: int, _frame: FrameType | None) -> None:
 def outcome(path: Path) -> str:
     """What reading a file comes to, as one word; raises what is none of our errors."""
     from seeingkit.errors import SeeingkitError
-    from seeingkit.recognition import claims_of
-    from seeingkit.registry import check_options, import_target, registry
+    from seeingkit.models.recognition import claims_of
+    from seeingkit.models.registry import check_options, import_target, registry
     from seeingkit.specs import GanSpec
     from seeingkit.weights import read_checkpoint
 
@@ -423,7 +423,7 @@ def ask_every_family(paths: Iterable[Path]) -> None:
     """Each file, which is of no family, is refused by each in time and in few words."""
     from seeingkit import load_generator
     from seeingkit.errors import SeeingkitError
-    from seeingkit.registry import registry
+    from seeingkit.models.registry import registry
     from seeingkit.specs import GanSpec
 
     families = [s.name for s in registry().specs("gan") if isinstance(s, GanSpec) and s.recognise]

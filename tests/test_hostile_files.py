@@ -581,7 +581,7 @@ case("mlp-gan", "0.main.weight holds NaN or Inf", beyond_float32=lambda: _double
 
 def attempt(how: str, path: Path) -> None:
     from seeingkit import load_generator
-    from seeingkit.loading import load_segmenter
+    from seeingkit.models.loading import load_segmenter
 
     if how in ("upernet", "semseg", "espnet"):
         load_segmenter(how, weights=path)
@@ -694,7 +694,7 @@ def test_labels_of_a_hostile_author(tmp_path: Path) -> None:
 
 def test_inspection_names_each_tensor_once(tmp_path: Path) -> None:
     """However often a tree refers to its parts."""
-    from seeingkit.zoo.inspection import inspect_file
+    from seeingkit.models.inspection import inspect_file
 
     nested = b"".join(b"q\x000}X\1\0\0\0ah\x00sX\1\0\0\0bh\x00s" for _ in range(30))
     state = h.kept(5, {f"p{k}": T(1) for k in range(2000)})

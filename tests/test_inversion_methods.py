@@ -31,7 +31,7 @@ from seeingkit.inversion.objectives import psnr
 from seeingkit.inversion.optimiser import Schedule
 from seeingkit.inversion.presets import PRESETS
 from seeingkit.inversion.training import train_encoder
-from seeingkit.staged import StagedAdapter
+from seeingkit.models.staged import StagedAdapter
 
 from .inversion_toys import (
     EXACT,

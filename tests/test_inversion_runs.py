@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from seeingkit.autostaged import AutoStaged
 from seeingkit.config import InversionConfig
 from seeingkit.contracts import Generator, Inversion, Inverter, Latent, State
 from seeingkit.errors import ModelError, RunError, UnknownNameError, UsageError
@@ -25,6 +24,7 @@ from seeingkit.inversion.photos import Inverted, invert_source
 from seeingkit.inversion.stage import Photos, StageResult, cuts_of, run_stage
 from seeingkit.inversion.store import InversionStore, read_inversion, write_inversion
 from seeingkit.inversion.vanishing import areas
+from seeingkit.models.autostaged import AutoStaged
 from seeingkit.results import InversionRecord
 from seeingkit.sources import SamplerSource, open_images
 from seeingkit.sources.preprocess import find_preset, to_tensor

@@ -18,11 +18,11 @@ from PIL import Image
 from seeingkit import compare, fsd, open_images
 from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import ImageError, SourceError, TallyError, UsageError
-from seeingkit.registry import registry
+from seeingkit.models.hub import data_folder
+from seeingkit.models.registry import registry
 from seeingkit.specs import DataSpec
 from seeingkit.tallies import Tally
 from seeingkit.testing import source_checks
-from seeingkit.zoo import data_folder
 from seeingkit_plugins.lsun import catalog, tallies
 from seeingkit_plugins.lsun.photos import pictures_of
 from seeingkit_plugins.lsun.tallies import import_tally, read_areas

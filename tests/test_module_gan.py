@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seeingkit.autostaged import AutoStaged
 from seeingkit.contracts import Generator, LatentSpec, Sampler
 from seeingkit.errors import (
     CorruptFileError,
@@ -22,6 +21,7 @@ from seeingkit.errors import (
     UnsafeFileError,
     UsageError,
 )
+from seeingkit.models.autostaged import AutoStaged
 from seeingkit.testing import generator_checks, sampler_checks
 from seeingkit_adapters.catalog.module import ModuleOptions
 from seeingkit_adapters.module.generator import ProgramSampler, load

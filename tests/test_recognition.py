@@ -16,9 +16,9 @@ from seeingkit.errors import (
     UsageError,
     WeightsError,
 )
-from seeingkit.loading import choose, is_generator_name, load_generator
-from seeingkit.recognition import claims_of, outline, recognise
-from seeingkit.registry import Registry, registry
+from seeingkit.models.loading import choose, is_generator_name, load_generator
+from seeingkit.models.recognition import claims_of, outline, recognise
+from seeingkit.models.registry import Registry, registry
 from seeingkit.specs import GanGroupSpec, GanSpec, WeightFile, WeightsSpec
 from seeingkit.weights import Checkpoint, Inert, read_checkpoint, write_portable
 

@@ -13,8 +13,8 @@ import pytest
 from pydantic import Field
 
 from seeingkit.errors import DuplicateNameError, PluginError, UnknownNameError, UsageError
-from seeingkit.loading import choose
-from seeingkit.registry import PluginRecord, Registry, check_options, import_target, registry
+from seeingkit.models.loading import choose
+from seeingkit.models.registry import PluginRecord, Registry, check_options, import_target, registry
 from seeingkit.specs import GanSpec, Options, Preset, SegmenterSpec, WeightFile, WeightsSpec
 
 from .plugins import plugin
@@ -172,10 +172,10 @@ def test_built_in_plugins_come_through_entry_points() -> None:
 
 def test_nothing_light_imports_torch() -> None:
     code = (
-        "import sys, seeingkit, seeingkit.cli, seeingkit.registry, seeingkit.results\n"
-        "from seeingkit.registry import registry\n"
+        "import sys, seeingkit, seeingkit.cli, seeingkit.models.registry, seeingkit.results\n"
+        "from seeingkit.models.registry import registry\n"
         "assert len(registry().plugins) >= 2\n"
-        "seeingkit.registry.registry().specs('gan')\n"
+        "seeingkit.models.registry.registry().specs('gan')\n"
         "assert 'torch' not in sys.modules, 'torch was imported'\n"
         "assert 'scipy' not in sys.modules\n"
     )

@@ -407,7 +407,7 @@ def test_small_pictures_of_people(shared: Path, tmp_path: Path) -> None:
     """A street segmenter on church photographs against themselves shrunk to 64 pixels."""
     from PIL import Image
 
-    from seeingkit.loading import load_segmenter
+    from seeingkit.models.loading import load_segmenter
     from seeingkit.resolution import compare_resolution
     from seeingkit.sources import open_images
 

@@ -23,7 +23,7 @@ import seeingkit.registry
 from seeingkit.contracts import GeneratorInfo, ImageSource, Latent, LatentSpec, Sampler, Skipped
 from seeingkit.errors import ImageError, ModelError, SourceError, UnknownNameError, UsageError
 from seeingkit.hooks import Register, hookimpl
-from seeingkit.registry import PluginRecord, Registry
+from seeingkit.models.registry import PluginRecord, Registry
 from seeingkit.sources import (
     PRESETS,
     FileImages,
@@ -879,7 +879,7 @@ class Plugin:
 def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     filled = Registry()
     filled.add(Plugin(), PluginRecord("boxes", "tests", "0", __name__))
-    monkeypatch.setattr(seeingkit.registry, "registry", lambda: filled)
+    monkeypatch.setattr(seeingkit.models.registry, "registry", lambda: filled)
 
 
 @pytest.mark.usefixtures("plugin")

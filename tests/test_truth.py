@@ -18,7 +18,7 @@ from seeingkit.accuracy import confusion
 from seeingkit.comparison import compare
 from seeingkit.contracts import ImageSource, Label, Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import ModelError, SourceError, UsageError
-from seeingkit.loading import load_segmenter
+from seeingkit.models.loading import load_segmenter
 from seeingkit.sources import open_folder, open_images, select
 from seeingkit.sources.labelmaps import preset_labels, read_label_map
 from seeingkit.sources.preprocess import apply, find_preset

@@ -28,7 +28,7 @@ from seeingkit.inversion.vanishing import (
     label_maps,
     lost_classes,
 )
-from seeingkit.loading import load_features
+from seeingkit.models.loading import load_features
 from seeingkit.sources import open_images
 from seeingkit.sources.preprocess import find_preset
 from seeingkit.specs import Preset

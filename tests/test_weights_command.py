@@ -15,11 +15,11 @@ import torch
 from seeingkit import load_generator
 from seeingkit.cli import weights as commands
 from seeingkit.errors import ExitCode, SeeingkitError, UsageError
-from seeingkit.registry import registry
+from seeingkit.models.hub import weights_folder
+from seeingkit.models.inspection import tensors_in
+from seeingkit.models.registry import registry
 from seeingkit.specs import WeightFile, WeightsSpec
 from seeingkit.weights import read_checkpoint
-from seeingkit.zoo import weights_folder
-from seeingkit.zoo.inspection import tensors_in
 from seeingkit_adapters.progan.network import network
 
 from .http_server import Page, Server, running, sha256
@@ -290,7 +290,7 @@ def test_convert_refuses_what_would_lose_something(
 def test_a_file_that_draws_something_else_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from seeingkit.staged import StagedAdapter
+    from seeingkit.models.staged import StagedAdapter
 
     source, target = a_progan(tmp_path / "g.pth"), tmp_path / "g.safetensors"
     honest = StagedAdapter.export

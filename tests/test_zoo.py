@@ -12,13 +12,19 @@ from urllib.parse import parse_qs, urldefrag, urlsplit
 
 import pytest
 
-from seeingkit import loading
 from seeingkit.errors import CorruptFileError, MissingWeightsError, PluginError
-from seeingkit.registry import Registry, check_options, registry
+from seeingkit.models import loading
+from seeingkit.models.hub import (
+    is_here,
+    missing_files,
+    verify_weights,
+    weights_folder,
+    weights_path,
+)
+from seeingkit.models.hub.hashes import published, record_path
+from seeingkit.models.hub.manifests import Manifest, overlaid, read_manifest
+from seeingkit.models.registry import Registry, check_options, registry
 from seeingkit.specs import WeightFile, WeightsSpec, _Loadable
-from seeingkit.zoo import is_here, missing_files, verify_weights, weights_folder, weights_path
-from seeingkit.zoo.hashes import published, record_path
-from seeingkit.zoo.manifests import Manifest, overlaid, read_manifest
 from seeingkit_adapters.catalog import zoo
 
 from .http_server import Page, Server, running, sha256
@@ -127,7 +133,7 @@ def test_the_best_weights_of_a_domain_come_first() -> None:
 
 def test_registering_it_imports_no_torch() -> None:
     check = (
-        "import sys, seeingkit.zoo, seeingkit.cli.weights\n"
+        "import sys, seeingkit.models.hub, seeingkit.cli.weights\n"
         "from seeingkit_adapters.catalog import zoo\n"
         "from seeingkit_plugins.lsun import catalog\n"
         "zoo.register(lambda spec: None); catalog.seeingkit_register(lambda spec: None)\n"

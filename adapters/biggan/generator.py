@@ -37,8 +37,8 @@ from torch import Tensor, nn
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
-from seeingkit.recognition import weights_file
-from seeingkit.staged import Carry, StagedAdapter, StageFunction
+from seeingkit.models.recognition import weights_file
+from seeingkit.models.staged import Carry, StagedAdapter, StageFunction
 from seeingkit.weights import (
     Checkpoint,
     check_finite,

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from seeingkit.contracts import Boundary, GeneratorInfo, LatentSpec
 from seeingkit.errors import MissingWeightsError, UsageError
-from seeingkit.staged import Carry, StagedAdapter, StageFunction
+from seeingkit.models.staged import Carry, StagedAdapter, StageFunction
 from seeingkit.weights import Checkpoint, fill, portable_config, portable_family, read_checkpoint
 
 from ..catalog.dcgan import DCGANOptions, MLPGANOptions

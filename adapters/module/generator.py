@@ -27,10 +27,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seeingkit.autostaged import AutoStaged
-from seeingkit.calltree import Leaf, classify, paired, trace
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, Sampler
 from seeingkit.errors import ModelError, UsageError
+from seeingkit.models.autostaged import AutoStaged
+from seeingkit.models.calltree import Leaf, classify, paired, trace
 from seeingkit.system.cache import file_sha256
 
 from ..catalog.module import ModuleOptions

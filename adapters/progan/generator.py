@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import MissingWeightsError, UsageError
-from seeingkit.staged import Carry, StagedAdapter
+from seeingkit.models.staged import Carry, StagedAdapter
 from seeingkit.weights import fill, read_checkpoint
 
 from ..catalog.progan import ProGANOptions

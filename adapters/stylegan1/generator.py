@@ -26,7 +26,7 @@ from torch import Tensor
 
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, State, sequence_latents
 from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
-from seeingkit.staged import StagedAdapter
+from seeingkit.models.staged import StagedAdapter
 from seeingkit.weights import Checkpoint, fill, portable_config, read_checkpoint
 
 from ..catalog.stylegan1 import StyleGAN1Options

@@ -12,7 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from seeingkit.contracts import Boundary
-from seeingkit.staged import Carry, StageFunction
+from seeingkit.models.staged import Carry, StageFunction
 
 from ..catalog.stylegan1 import StyleGAN1Options
 from ..stylegan2.noise import per_sample

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import MissingWeightsError, UsageError
-from seeingkit.staged import StagedAdapter
+from seeingkit.models.staged import StagedAdapter
 from seeingkit.weights import fill, read_checkpoint
 
 from ..catalog.stylegan2 import StyleGAN2Options

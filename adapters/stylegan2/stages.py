@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import sequence_latents
-from seeingkit.staged import Carry, StageFunction
+from seeingkit.models.staged import Carry, StageFunction
 
 from .network import StyleGAN2Network
 from .noise import Noise, per_sample, rewriting

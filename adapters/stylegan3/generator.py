@@ -29,7 +29,7 @@ from torch import Tensor
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import MissingWeightsError, UsageError
-from seeingkit.staged import Carry, StagedAdapter
+from seeingkit.models.staged import Carry, StagedAdapter
 from seeingkit.weights import Checkpoint, fill, read_checkpoint
 
 from ..catalog.stylegan3 import StyleGAN3Options

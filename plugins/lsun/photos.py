@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 
 from seeingkit.errors import SourceError, WeightsError
+from seeingkit.models.hub import data_file
 from seeingkit.sources.archive import ZipImages
 from seeingkit.sources.selection import Selection
 from seeingkit.specs import Preset
-from seeingkit.zoo import data_file
 
 from .catalog import PhotoOptions, data_files
 

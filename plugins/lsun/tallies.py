@@ -22,10 +22,10 @@ from torch import Tensor
 
 from seeingkit.contracts import ImageSource, Vocabulary
 from seeingkit.errors import ImageError, SourceError, TallyError, UsageError, WeightsError
+from seeingkit.models.hub import data_file
+from seeingkit.models.hub.hashes import verify_file
 from seeingkit.specs import Options, Preset
 from seeingkit.tallies import Tally
-from seeingkit.zoo import data_file
-from seeingkit.zoo.hashes import verify_file
 
 from .catalog import data_files
 

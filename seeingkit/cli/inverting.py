@@ -62,10 +62,11 @@ def inversion_config(
     """
     from pydantic import ValidationError
 
+    from seeingkit.models.registry import registry
+
     from ..config import InversionConfig
     from ..errors import UsageError
     from ..inversion.catalog import METHODS
-    from ..registry import registry
 
     options = parse_options(inverter_option)
     given = {

@@ -45,7 +45,7 @@ def _main(
 
         typer.echo(f"seeingkit {installed('seeingkit')}")
         raise typer.Exit
-    from ..zoo.consent import ask_before_large_downloads
+    from seeingkit.models.hub.consent import ask_before_large_downloads
 
     ask_before_large_downloads(confirm)
     if context.invoked_subcommand is None:
@@ -55,7 +55,7 @@ def _main(
 
 def ls(what: Listing, json: Json = False) -> int:
     """List what is registered."""
-    from ..registry import registry
+    from seeingkit.models.registry import registry
 
     specs = registry().specs(_KINDS.get(what.value, what.value))  # type: ignore[arg-type]
     records = [_spec_record(spec) for spec in specs]
@@ -90,7 +90,7 @@ def _spec_record(spec: Any) -> dict[str, Any]:
 
 def plugins(json: Json = False) -> int:
     """List plugins, what they register, and what failed."""
-    from ..registry import registry
+    from seeingkit.models.registry import registry
 
     records = [vars(record) for record in registry().plugins]
     if json:

@@ -37,9 +37,9 @@ def list_weights(
     json: Json = False,
 ) -> int:
     """List registered weights: domain, size, licence, and whether they are on this machine."""
-    from ..zoo import is_here, weights_folder
-    from ..zoo.consent import readable_size
-    from ..zoo.hashes import published
+    from seeingkit.models.hub import is_here, weights_folder
+    from seeingkit.models.hub.consent import readable_size
+    from seeingkit.models.hub.hashes import published
 
     specs = _of_family(family) if family else _all()
     if json:
@@ -83,8 +83,9 @@ def fetch(
     """Fetch weights and check them; prints where they are. Goes on where an earlier one stopped."""
     import sys
 
+    from seeingkit.models.hub import ask_before_large_downloads, weights_path
+
     from ..errors import ExitCode, SeeingkitError, UsageError
-    from ..zoo import ask_before_large_downloads, weights_path
 
     specs = [*(_named(name) for name in names or ()), *(_of_family(family) if family else ())]
     if not specs:
@@ -112,8 +113,9 @@ def fetch(
 @app.command()
 def verify(names: Names = None, json: Json = False) -> int:
     """Check the hashes of weights (default: of all that are here); exit code 1 if one is wrong."""
+    from seeingkit.models.hub import is_here, verify_weights
+
     from ..errors import ExitCode, SeeingkitError
-    from ..zoo import is_here, verify_weights
 
     specs = [_named(name) for name in names] if names else [s for s in _all() if is_here(s)]
     records: list[dict[str, Any]] = []
@@ -139,7 +141,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(help="Any weights file.")], json: Json = False
 ) -> int:
     """Say what a weights file is and holds; nothing in it is run."""
-    from ..zoo.inspection import inspect_file
+    from seeingkit.models.inspection import inspect_file
 
     found = inspect_file(file)
     if json:
@@ -179,7 +181,7 @@ def convert(
     json: Json = False,
 ) -> int:
     """Write a generator as safetensors, and check that both files draw the same image."""
-    from ..zoo.conversion import convert_file
+    from seeingkit.models.conversion import convert_file
 
     done = convert_file(source, target, gan=gan, options=parse_options(gan_option), force=force)
     if json:
@@ -196,7 +198,8 @@ def convert(
 
 
 def _all() -> list[WeightsSpec]:
-    from ..registry import registry
+    from seeingkit.models.registry import registry
+
     from ..specs import WeightsSpec
 
     return [spec for spec in registry().specs("weights") if isinstance(spec, WeightsSpec)]
@@ -204,8 +207,9 @@ def _all() -> list[WeightsSpec]:
 
 def _of_family(family: str) -> list[WeightsSpec]:
     """The weights of a family, of the families of a group, or of an alias of either."""
+    from seeingkit.models.registry import registry
+
     from ..errors import UnknownNameError, UsageError
-    from ..registry import registry
     from ..specs import GanGroupSpec
 
     families = {family}
@@ -223,8 +227,9 @@ def _of_family(family: str) -> list[WeightsSpec]:
 
 def _named(name: str) -> WeightsSpec:
     """Weights by ``family:name``; a group takes the first of its families that has the name."""
+    from seeingkit.models.registry import registry
+
     from ..errors import UnknownNameError
-    from ..registry import registry
     from ..specs import GanGroupSpec, WeightsSpec
 
     known = registry()

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from ..registry import check_options, import_target, registry
+from seeingkit.models.registry import check_options, import_target, registry
+
 from ..specs import InverterSpec
 from .catalog import DEFAULT_METHOD
 

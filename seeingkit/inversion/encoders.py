@@ -195,9 +195,10 @@ def find_encoder(
 
     A layered encoder of another cut is not taken: its e_f reaches another feature map.
     """
-    from ..registry import registry
+    from seeingkit.models.hub import weights_path
+    from seeingkit.models.registry import registry
+
     from ..specs import WeightsSpec
-    from ..zoo import weights_path
 
     mine = generator_key(generator.info)
     for spec in registry().specs("weights") if shipped else ():

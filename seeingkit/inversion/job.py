@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from seeingkit.models.edits import AddEdit, run
+
 from ..contracts import Generator, Inversion, Latent, State
-from ..edits import AddEdit, run
 from ..errors import ModelError, UsageError
 from ..sources.preprocess import quantise
 from .encoders import latent_state

@@ -19,11 +19,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from seeingkit.models.loading import load_features
 from seeingkit.system.processes import rank, wait_for
 
 from ..contracts import Features, Generator, Inversion, Inverter, Latent, State
 from ..errors import ModelError, UsageError
-from ..loading import load_features
 from .catalog import InverterOptions
 from .encoders import Encoder, Kind, encoder_path, find_encoder, read_encoder
 from .job import Job, checked_images, join

@@ -76,7 +76,7 @@ def _has_separator(text: str) -> bool:
 
 
 def _data_set(name: str) -> tuple[DataSpec | None, UnknownNameError | None]:
-    from ..registry import registry
+    from seeingkit.models.registry import registry
 
     try:
         return cast(DataSpec, registry().resolve("data", name)), None
@@ -85,7 +85,7 @@ def _data_set(name: str) -> tuple[DataSpec | None, UnknownNameError | None]:
 
 
 def _open_data_set(spec: DataSpec, preset: Preset, options: Mapping[str, Any]) -> ImageSource:
-    from ..registry import check_options, import_target
+    from seeingkit.models.registry import check_options, import_target
 
     source = import_target(spec)(check_options(spec, dict(options)), preset)
     if not isinstance(source, ImageSource):

@@ -68,7 +68,7 @@ def find_preset(preset: str | Preset | None, resolution: int | None = None) -> P
 
 
 def _registered(name: str) -> Preset:
-    from ..registry import registry
+    from seeingkit.models.registry import registry
 
     try:
         return registry().preset(name)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seeingkit.models.edits import AddEdit, Edit, UnitEdit, run
+
 from ..contracts import Boundary, Generator, State
-from ..edits import AddEdit, Edit, UnitEdit, run
 from ..errors import UnknownNameError, UsageError
 from .checks import (
     BATCH_TOLERANCE,
@@ -173,7 +174,7 @@ def state_rows(generator: Generator) -> None:
 
 
 def edits_by_hand(generator: Generator) -> None:
-    """An edit applied by ``seeingkit.edits.run`` equals stopping and changing x by hand."""
+    """An edit applied by ``seeingkit.models.edits.run`` equals stopping and changing x by hand."""
     whole = generator(draw(generator))
     for boundary, state in _states(generator):
         with at(boundary.name), torch.no_grad():

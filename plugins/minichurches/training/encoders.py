@@ -16,7 +16,7 @@ import torch
 from seeingkit.contracts import Generator
 from seeingkit.inversion.encoders import Kind
 from seeingkit.inversion.training import FAST, train_encoder
-from seeingkit.loading import load_generator
+from seeingkit.models.loading import load_generator
 
 from .ship import WEIGHTS
 

@@ -16,8 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..errors import CorruptFileError, WeightsError
-from ..specs import WeightFile
+from seeingkit.errors import CorruptFileError, WeightsError
+from seeingkit.specs import WeightFile
 
 
 def published(file: WeightFile) -> str:

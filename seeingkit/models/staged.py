@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .contracts import Boundary, Generator, GeneratorInfo, Latent, State
-from .errors import ModelError, UsageError
+from seeingkit.contracts import Boundary, Generator, GeneratorInfo, Latent, State
+from seeingkit.errors import ModelError, UsageError
 
 Carry = Mapping[str, Tensor]
 StageFunction = Callable[[Tensor, Carry], tuple[Tensor, Carry]]

@@ -15,11 +15,12 @@ from typing import Any, cast
 import numpy as np
 from torch import Tensor
 
-from ..errors import SeeingkitError
-from ..recognition import claims_of, weights_file
-from ..registry import registry
-from ..specs import GanSpec
-from ..weights import Checkpoint, Inert, read_checkpoint
+from seeingkit.errors import SeeingkitError
+from seeingkit.specs import GanSpec
+from seeingkit.weights import Checkpoint, Inert, read_checkpoint
+
+from .recognition import claims_of, weights_file
+from .registry import registry
 
 _DEEPEST = 32  # levels of nesting followed; no real file has more than about ten
 _MOST = 100_000  # tensors listed
@@ -61,7 +62,7 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
 
 def _as_loaded(path: Path, families: list[str]) -> dict[str, Any]:
     """What the family makes of the file with its own defaults."""
-    from ..loading import load_generator
+    from .loading import load_generator
 
     nothing: dict[str, Any] = {"config": None, "resolution": None, "parameters": None}
     if len(families) != 1:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urldefrag
 
-from ..errors import CorruptFileError
-from ..specs import WeightFile
+from seeingkit.errors import CorruptFileError
+from seeingkit.specs import WeightFile
 
 LARGEST = 1 << 35
 """Bytes a member may have: 32 GiB, far above any published network."""

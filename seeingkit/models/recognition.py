@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from .errors import MissingWeightsError, PluginError, StateMismatchError
+from seeingkit.errors import MissingWeightsError, PluginError, StateMismatchError
+from seeingkit.specs import GanSpec
+
 from .registry import Registry
-from .specs import GanSpec
 
 if TYPE_CHECKING:
-    from .weights import Checkpoint
+    from seeingkit.weights import Checkpoint
 
 _FOLDER_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".pkl", ".model", ".ckpt", ".tar")
 _FIRST_KEYS = 4
@@ -43,7 +44,7 @@ def recognise(
     Raises:
         WeightsError: the file is missing, unsafe or damaged; or none or several families claim it.
     """
-    from .weights import read_checkpoint
+    from seeingkit.weights import read_checkpoint
 
     checkpoint = read_checkpoint(weights_file(path))
     asked = [
@@ -71,7 +72,7 @@ def _wanted(spec: GanSpec, families: Iterable[str] | None) -> bool:
 
 def claims_of(checkpoint: Checkpoint, specs: Iterable[GanSpec]) -> list[Recognised]:
     """Every family that claims a file; a file of our own format belongs to the one it names."""
-    from .weights import portable_family
+    from seeingkit.weights import portable_family
 
     specs = list(specs)
     ours = portable_family(checkpoint)

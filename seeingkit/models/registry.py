@@ -22,9 +22,9 @@ from typing import Any, Literal, cast
 import pluggy
 from pydantic import BaseModel, ValidationError
 
-from .errors import DuplicateNameError, PluginError, UnknownNameError, UsageError
-from .hooks import PROJECT, Hooks
-from .specs import (
+from seeingkit.errors import DuplicateNameError, PluginError, UnknownNameError, UsageError
+from seeingkit.hooks import PROJECT, Hooks
+from seeingkit.specs import (
     DataSpec,
     FeaturesSpec,
     GanGroupSpec,
@@ -195,7 +195,7 @@ class Registry:
 
     def preset(self, name: str) -> Preset:
         """The preprocessing preset of that name."""
-        from .sources.preprocess import PRESETS
+        from seeingkit.sources.preprocess import PRESETS
 
         presets = {**PRESETS, **self._presets}
         if name not in presets:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import importlib.resources
 from pathlib import Path
 
+from seeingkit.errors import MissingWeightsError, PluginError
+from seeingkit.specs import WeightFile, WeightsSpec
 from seeingkit.system.cache import cache_folder
 
-from ..errors import MissingWeightsError, PluginError
-from ..specs import WeightFile, WeightsSpec
 from .downloading import by_hand, download, offline
 from .hashes import verify_file
 from .members import unpack_member, wrapping

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from .errors import (
+from seeingkit.errors import (
     MissingWeightsError,
     PluginError,
     UnknownNameError,
     UsageError,
 )
-from .recognition import recognise
-from .registry import Registry, check_options, import_target, registry
-from .specs import (
+from seeingkit.specs import (
     DataSpec,
     FeaturesSpec,
     GanGroupSpec,
@@ -29,10 +27,13 @@ from .specs import (
     SegmenterSpec,
     WeightsSpec,
 )
-from .zoo import weights_path
+
+from .hub import weights_path
+from .recognition import recognise
+from .registry import Registry, check_options, import_target, registry
 
 if TYPE_CHECKING:
-    from .contracts import Features, Sampler, Segmenter
+    from seeingkit.contracts import Features, Sampler, Segmenter
 
 AUTO = "auto"
 """As the name of a generator: the family that recognises the file given as ``weights``."""

@@ -21,11 +21,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from seeingkit.errors import CorruptFileError, MissingWeightsError, WeightsError
+from seeingkit.specs import WeightFile
 from seeingkit.system.locks import lock_for
 from seeingkit.system.progress import progress_bar
 
-from ..errors import CorruptFileError, MissingWeightsError, WeightsError
-from ..specs import WeightFile
 from .connections import (
     BrokenOffError,
     RefusedError,

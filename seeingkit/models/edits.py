@@ -13,8 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .contracts import Generator, State
-from .errors import UsageError
+from seeingkit.contracts import Generator, State
+from seeingkit.errors import UsageError
 
 
 class Edit(Protocol):

@@ -14,15 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts import Sampler
-from ..errors import MissingWeightsError, ModelError, SeeingkitError, UsageError, WeightsError
-from ..loading import load_generator
-from ..registry import registry
-from ..specs import WeightsSpec
-from ..weights import write_portable
-from .hashes import file_digest
+from seeingkit.contracts import Sampler
+from seeingkit.errors import (
+    MissingWeightsError,
+    ModelError,
+    SeeingkitError,
+    UsageError,
+    WeightsError,
+)
+from seeingkit.specs import WeightsSpec
+from seeingkit.weights import write_portable
+
+from .hub.hashes import file_digest
+from .hub.places import weights_folder
 from .inspection import source_layout
-from .places import weights_folder
+from .loading import load_generator
+from .registry import registry
 
 SUFFIX = ".safetensors"
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from .errors import ModelError
+from seeingkit.errors import ModelError
 
 Handler = Callable[..., Any]
 _CONSTANTS = (type(None), bool, int, float, str)

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from seeingkit.contracts import Latent
+from seeingkit.errors import ModelError, UnknownNameError
+
 from .calltree import Call, Leaf, intercepted
-from .contracts import Latent
-from .errors import ModelError, UnknownNameError
 
 _POISONS = (0.0, float("nan"), 1e6)  # a value is dead if none of these in its place shows
 

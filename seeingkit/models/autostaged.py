@@ -3,7 +3,7 @@
 Guarantees: the pass through a boundary and on to the image equals the plain forward bit for bit at
 equal batch size (checked on construction at every boundary); work before a boundary is really
 skipped; a state carries only what the rest of the pass needs; the module's forwards are always put
-back. See ``seeingkit.replay`` for how.
+back. See ``seeingkit.models.replay`` for how.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seeingkit.contracts import Boundary, Generator, GeneratorInfo, Latent, LatentSpec, State
+from seeingkit.errors import ModelError, UnknownNameError, UsageError
+
 from .calltree import Call, Leaf, check_repeats, classify, paired, trace
-from .contracts import Boundary, Generator, GeneratorInfo, Latent, LatentSpec, State
-from .errors import ModelError, UnknownNameError, UsageError
 from .replay import Passes
 
 CallModule = Callable[[nn.Module, Latent], Tensor]

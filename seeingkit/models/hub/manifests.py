@@ -34,8 +34,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..errors import PluginError
-from ..specs import WeightFile, WeightsSpec
+from seeingkit.errors import PluginError
+from seeingkit.specs import WeightFile, WeightsSpec
 
 
 @dataclass(frozen=True)
