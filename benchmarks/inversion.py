@@ -22,8 +22,8 @@ from torch import Tensor
 
 from seeingkit import load_generator, load_inverter, open_images
 from seeingkit.contracts import Generator, Inversion, State
+from seeingkit.images import SamplerSource
 from seeingkit.inversion.objectives import mean_absolute, mean_square
-from seeingkit.sources import SamplerSource
 
 
 def main() -> None:

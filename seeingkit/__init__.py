@@ -23,7 +23,7 @@ _WHERE = {
     "invert": "inversion",
     "load_inverter": "inversion",
     "Inversion": "contracts",
-    "open_images": "sources",
+    "open_images": "images",
     "run": "models.edits",
     "UnitEdit": "models.edits",
     "AddEdit": "models.edits",
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from .analysis import Analysis, analyze
     from .comparison import Comparison, compare, fsd
     from .contracts import Inversion
+    from .images import open_images
     from .inversion import invert, load_inverter
     from .models.autostaged import AutoStaged
     from .models.edits import AddEdit, UnitEdit, run
     from .models.loading import load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
-    from .sources import open_images
     from .statistics import FSD
     from .tallies import Tally, tally
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from seeingkit.images import SamplerSource, open_images
+from seeingkit.images.preprocess import find_preset
 from seeingkit.models.loading import (
     Choice,
     choose,
@@ -38,8 +40,6 @@ from .inverting import check_cuts, check_inversion, invert_omitted, with_inversi
 from .manifests import Clock, new_manifest, now
 from .report import rebuild_report
 from .rundir import RunDirectory
-from .sources import SamplerSource, open_images
-from .sources.preprocess import find_preset
 from .specs import DataSpec
 from .tallies import ChunkStore, Tally, tally
 from .tallies.counting import narrowed

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from seeingkit.images.preprocess import find_preset
 from seeingkit.models.loading import choose, load_segmenter
 
 from .comparison import Comparison
@@ -20,7 +21,6 @@ from .errors import SeeingkitError, UsageError
 from .metrics import MetricChoice, choose_metric, measure
 from .resolution import compare_resolution
 from .sensitivity import check_sensitivity
-from .sources.preprocess import find_preset
 from .truth import find_labels, share_by_labels
 
 if TYPE_CHECKING:

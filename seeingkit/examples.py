@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from seeingkit.images.preprocess import quantise
 from seeingkit.system.progress import progress_bar
 
 from .comparison import Comparison
@@ -24,7 +25,6 @@ from .report.galleries import (
     choose_scenes,
     pick_examples,
 )
-from .sources.preprocess import quantise
 from .tallies import Tally
 
 

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from seeingkit.images import SamplerSource
+from seeingkit.images.preprocess import find_preset
 from seeingkit.models.registry import check_options, registry
 
 from .comparison import Comparison
@@ -17,8 +19,6 @@ from .conditions import photo_classes
 from .config import Config, InversionConfig
 from .contracts import Generator, ImageSource, Sampler, Segmenter
 from .results import InversionSettings
-from .sources import SamplerSource
-from .sources.preprocess import find_preset
 from .specs import InverterSpec, Preset
 from .tallies import ChunkStore
 

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seeingkit.images import SamplerSource, open_images
+from seeingkit.images.preprocess import find_preset
+from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import (
     Choice,
     choose,
@@ -35,9 +38,6 @@ from .inverting import check_cuts, check_inversion, kept_inversions, own_preset
 from .manifests import Clock, new_manifest, now
 from .results import InversionResults, ModelRecord, SkippedItem, SourceRecord
 from .rundir import RunDirectory
-from .sources import SamplerSource, open_images
-from .sources.preprocess import find_preset
-from .sources.several import SeveralSources
 from .specs import Preset
 from .tallies.counting import narrowed
 from .vocabularies.merging import in_classes

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seeingkit.images import quantise
 from seeingkit.results.evidence import ResolutionResult, SideResolution
 
 from .contracts import ImageSource
-from .sources import quantise
 from .tallies.counting import narrowed
 
 IMAGES = 64

@@ -26,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seeingkit.images.labelmaps import UNKNOWN, LabelFolder
 from seeingkit.results.evidence import SegmenterShare
 from seeingkit.system.devices import in_batches
 from seeingkit.system.progress import progress_bar
@@ -34,7 +35,6 @@ from .accuracy import confusion
 from .contracts import ImageSource, Label, Segmenter, Vocabulary
 from .errors import SourceError, UsageError
 from .results import Results
-from .sources.labelmaps import UNKNOWN, LabelFolder
 from .specs import Preset
 from .statistics.confusion import Confusion, segmenter_share_by_labels
 from .tallies import Tally

@@ -17,11 +17,11 @@ from seeingkit.comparison import Comparison
 from seeingkit.config import Config, make_config
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import PluginError, UnknownNameError, UsageError
+from seeingkit.images import open_folder
+from seeingkit.images.preprocess import find_preset
 from seeingkit.metrics import MetricChoice
 from seeingkit.report import summarise
 from seeingkit.report.summary import Summary
-from seeingkit.sources import open_folder
-from seeingkit.sources.preprocess import find_preset
 from seeingkit.specs import MetricSpec
 
 from .toys import LevelSegmenter, Noise, looked_at

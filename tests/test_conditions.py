@@ -17,8 +17,8 @@ from seeingkit.config import InversionConfig
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, Sampler
 from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.exporting import write_conditions
+from seeingkit.images import SamplerSource, open_images
 from seeingkit.report.conditions import conditions_section
-from seeingkit.sources import SamplerSource, open_images
 from seeingkit.sources.classes import image_classes, match_classes
 from seeingkit.tallies import tally
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from seeingkit import open_images
+from seeingkit.images import SamplerSource
+from seeingkit.images.preprocess import find_preset
 from seeingkit.inversion import invert
 from seeingkit.models.autostaged import AutoStaged
-from seeingkit.sources import SamplerSource
-from seeingkit.sources.preprocess import find_preset
 
 CHANNELS = (100, 512, 256, 128, 64, 3)
 COUNT = 8

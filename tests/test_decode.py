@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from seeingkit.errors import ImageError, UsageError
-from seeingkit.sources import SUFFIXES, Limits, decode, open_images
-from seeingkit.sources.decode import FORMATS, is_image_name, quiet
+from seeingkit.images import SUFFIXES, Limits, decode, open_images
+from seeingkit.images.decode import FORMATS, is_image_name, quiet
 
 from .png_by_hand import chunk, png
 

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from seeingkit.config import InversionConfig
 from seeingkit.contracts import Generator, Inversion, Inverter, Latent, State
 from seeingkit.errors import ModelError, RunError, UnknownNameError, UsageError
+from seeingkit.images import SamplerSource, open_images
+from seeingkit.images.preprocess import find_preset, to_tensor
 from seeingkit.inversion import load_inverter, photos
 from seeingkit.inversion.photos import Inverted, invert_source
 from seeingkit.inversion.stage import Photos, StageResult, cuts_of, run_stage
@@ -26,8 +28,6 @@ from seeingkit.inversion.store import InversionStore, read_inversion, write_inve
 from seeingkit.inversion.vanishing import areas
 from seeingkit.models.autostaged import AutoStaged
 from seeingkit.results import InversionRecord
-from seeingkit.sources import SamplerSource, open_images
-from seeingkit.sources.preprocess import find_preset, to_tensor
 from seeingkit.system.processes import wait_for
 
 from .toys import LevelSegmenter

@@ -23,11 +23,11 @@ from PIL import Image
 from seeingkit import open_images
 from seeingkit.cli.output import parse_options
 from seeingkit.config import InversionConfig, make_config
+from seeingkit.images import SamplerSource
+from seeingkit.images.preprocess import quantise
 from seeingkit.inverting import invert_omitted
 from seeingkit.inverting_photos import plan_inversion
 from seeingkit.manifests import command_line
-from seeingkit.sources import SamplerSource
-from seeingkit.sources.preprocess import quantise
 
 from .commands import command
 from .test_progan import seeded

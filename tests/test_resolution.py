@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from seeingkit.contracts import GeneratorInfo, ImageSource, Latent, LatentSpec, Sampler
+from seeingkit.images import SamplerSource, open_images, select
+from seeingkit.images.preprocess import find_preset
+from seeingkit.images.several import SeveralSources
 from seeingkit.resolution import compare_resolution, image_detail
-from seeingkit.sources import SamplerSource, open_images, select
-from seeingkit.sources.preprocess import find_preset
-from seeingkit.sources.several import SeveralSources
 
 from .toys import FlatSampler, Noise
 

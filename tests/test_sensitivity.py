@@ -407,9 +407,9 @@ def test_small_pictures_of_people(shared: Path, tmp_path: Path) -> None:
     """A street segmenter on church photographs against themselves shrunk to 64 pixels."""
     from PIL import Image
 
+    from seeingkit.images import open_images
     from seeingkit.models.loading import load_segmenter
     from seeingkit.resolution import compare_resolution
-    from seeingkit.sources import open_images
 
     pairs = shared / "real" / "ganseeing-church-pairs"
     (tmp_path / "small").mkdir()

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from seeingkit.errors import ImageError, SourceError
-from seeingkit.sources.selection import select
-from seeingkit.sources.several import SeveralSources
+from seeingkit.images.selection import select
+from seeingkit.images.several import SeveralSources
 
 from .toys import Noise
 

@@ -23,8 +23,7 @@ import seeingkit.registry
 from seeingkit.contracts import GeneratorInfo, ImageSource, Latent, LatentSpec, Sampler, Skipped
 from seeingkit.errors import ImageError, ModelError, SourceError, UnknownNameError, UsageError
 from seeingkit.hooks import Register, hookimpl
-from seeingkit.models.registry import PluginRecord, Registry
-from seeingkit.sources import (
+from seeingkit.images import (
     PRESETS,
     FileImages,
     Limits,
@@ -39,8 +38,9 @@ from seeingkit.sources import (
     select,
     to_tensor,
 )
-from seeingkit.sources.files import natural_key
-from seeingkit.sources.preprocess import crop_offset, resized_size
+from seeingkit.images.files import natural_key
+from seeingkit.images.preprocess import crop_offset, resized_size
+from seeingkit.models.registry import PluginRecord, Registry
 from seeingkit.specs import DataSpec, Options, Preset
 from seeingkit.system.digests import DigestStore, file_stamp
 

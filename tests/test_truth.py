@@ -18,11 +18,11 @@ from seeingkit.accuracy import confusion
 from seeingkit.comparison import compare
 from seeingkit.contracts import ImageSource, Label, Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import ModelError, SourceError, UsageError
+from seeingkit.images import open_folder, open_images, select
+from seeingkit.images.labelmaps import preset_labels, read_label_map
+from seeingkit.images.preprocess import apply, find_preset
+from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import load_segmenter
-from seeingkit.sources import open_folder, open_images, select
-from seeingkit.sources.labelmaps import preset_labels, read_label_map
-from seeingkit.sources.preprocess import apply, find_preset
-from seeingkit.sources.several import SeveralSources
 from seeingkit.tallies import Tally, tally
 from seeingkit.truth import (
     confusion_of,

@@ -16,6 +16,8 @@ from seeingkit import Tally
 from seeingkit.comparison import Comparison, compare
 from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import UnknownNameError, UsageError
+from seeingkit.images import open_images
+from seeingkit.images.preprocess import find_preset
 from seeingkit.inversion.familiarity import Familiarity, signatures
 from seeingkit.inversion.picking import pick_own, pick_photos, pick_rows, target_classes
 from seeingkit.inversion.vanishing import (
@@ -29,8 +31,6 @@ from seeingkit.inversion.vanishing import (
     lost_classes,
 )
 from seeingkit.models.loading import load_features
-from seeingkit.sources import open_images
-from seeingkit.sources.preprocess import find_preset
 from seeingkit.specs import Preset
 from seeingkit_plugins.minichurches.catalog import SceneOptions
 from seeingkit_plugins.minichurches.dataset import load as load_scenes

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import ModelError, TallyError
-from seeingkit.sources.preprocess import quantise
+from seeingkit.images.preprocess import quantise
 from seeingkit.system.devices import in_batches
 from seeingkit.system.progress import progress_bar
 

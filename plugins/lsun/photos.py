@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 
 from seeingkit.errors import SourceError, WeightsError
+from seeingkit.images.archive import ZipImages
+from seeingkit.images.selection import Selection
 from seeingkit.models.hub import data_file
-from seeingkit.sources.archive import ZipImages
-from seeingkit.sources.selection import Selection
 from seeingkit.specs import Preset
 
 from .catalog import PhotoOptions, data_files

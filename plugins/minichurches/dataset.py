@@ -18,8 +18,8 @@ from torch import Tensor
 
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import UsageError
-from seeingkit.sources.labelmaps import preset_labels
-from seeingkit.sources.preprocess import apply, to_tensor
+from seeingkit.images.labelmaps import preset_labels
+from seeingkit.images.preprocess import apply, to_tensor
 from seeingkit.specs import Preset
 
 from .catalog import SceneOptions

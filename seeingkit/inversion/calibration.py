@@ -11,9 +11,10 @@ import math
 import numpy as np
 import torch
 
+from seeingkit.images import SamplerSource
+
 from ..contracts import Generator, Inverter, Segmenter
 from ..results import CalibrationRecord
-from ..sources import SamplerSource
 from ..specs import Preset
 from .objectives import correlation
 from .photos import Inverted

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from seeingkit.images.preprocess import quantise
 from seeingkit.models.edits import AddEdit, run
 
 from ..contracts import Generator, Inversion, Latent, State
 from ..errors import ModelError, UsageError
-from ..sources.preprocess import quantise
 from .encoders import latent_state
 from .objectives import features_difference, mean_absolute, mean_square, psnr
 from .optimiser import Outcome, Schedule, Values, minimise

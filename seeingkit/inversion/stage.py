@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from seeingkit.images import SamplerSource
+from seeingkit.images.preprocess import quantise
+
 from ..config import InversionConfig
 from ..contracts import Generator, ImageSource, Inversion, Segmenter, Skipped
 from ..errors import ModelError, UsageError
 from ..results import CalibrationRecord, InversionRecord, InversionSettings, SkippedItem
-from ..sources import SamplerSource
-from ..sources.preprocess import quantise
 from ..specs import Preset
 from . import load_inverter
 from .calibration import calibrate

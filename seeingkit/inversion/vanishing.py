@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from seeingkit.images.preprocess import apply, quantise, to_tensor
+
 from ..contracts import Segmenter
 from ..results import ClassCalibration, LostClass
-from ..sources.preprocess import apply, quantise, to_tensor
 from ..specs import Preset
 
 MIN_AREA = 0.25

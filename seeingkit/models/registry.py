@@ -195,7 +195,7 @@ class Registry:
 
     def preset(self, name: str) -> Preset:
         """The preprocessing preset of that name."""
-        from seeingkit.sources.preprocess import PRESETS
+        from seeingkit.images.preprocess import PRESETS
 
         presets = {**PRESETS, **self._presets}
         if name not in presets:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from seeingkit.images import SamplerSource, select
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.devices import in_batches
 from seeingkit.system.processes import rank, wait_for, world
@@ -24,7 +25,6 @@ from seeingkit.system.progress import progress_bar
 
 from ..contracts import ImageSource, Sampler, Segmenter, Skipped
 from ..errors import ImageError, ModelError, TallyError, UsageError
-from ..sources import SamplerSource, select
 from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
 from .table import Tally, TallyIdentity
 

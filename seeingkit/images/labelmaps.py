@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..contracts import ImageSource
-from ..errors import ImageError, SourceError
-from ..specs import Preset
+from seeingkit.contracts import ImageSource
+from seeingkit.errors import ImageError, SourceError
+from seeingkit.specs import Preset
+
 from .decode import Limits, is_image_name, quiet, read_file
 from .files import open_folder
 from .preprocess import crop_offset, resized_size

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..errors import ImageError, UnknownNameError, UsageError
-from ..specs import Preset
+from seeingkit.errors import ImageError, UnknownNameError, UsageError
+from seeingkit.specs import Preset
+
 from .decode import Limits
 
 PRESETS: dict[str, Preset] = {

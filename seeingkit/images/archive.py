@@ -13,10 +13,10 @@ import unicodedata
 import zipfile
 import zlib
 
+from seeingkit.errors import ImageError, SourceError
+from seeingkit.specs import Preset
 from seeingkit.system.digests import Stamp, file_stamp
 
-from ..errors import ImageError, SourceError
-from ..specs import Preset
 from .decode import Limits, check_bytes, is_image_name
 from .files import is_hidden, natural_key, nothing_in
 from .stored import StoredImages

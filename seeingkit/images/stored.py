@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from seeingkit.contracts import ImageSource, Skipped
+from seeingkit.errors import ImageError, SourceError
+from seeingkit.specs import Preset
 from seeingkit.system.digests import DigestStore, Stamp
 
-from ..contracts import ImageSource, Skipped
-from ..errors import ImageError, SourceError
-from ..specs import Preset
 from .decode import DECODE, Limits, decode, quiet
 from .preprocess import PRESETS, apply, to_tensor
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from seeingkit.errors import ImageError, SourceError
+from seeingkit.specs import Preset
 from seeingkit.system.digests import Stamp, file_stamp
 
-from ..errors import ImageError, SourceError
-from ..specs import Preset
 from .decode import Limits
 from .stored import StoredImages
 

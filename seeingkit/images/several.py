@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..contracts import ImageSource, Skipped
-from ..errors import SourceError
+from seeingkit.contracts import ImageSource, Skipped
+from seeingkit.errors import SourceError
 
 
 class SeveralSources(ImageSource):

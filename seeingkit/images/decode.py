@@ -35,8 +35,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
-from ..errors import ImageError
-from ..specs import Options
+from seeingkit.errors import ImageError
+from seeingkit.specs import Options
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 

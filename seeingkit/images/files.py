@@ -16,10 +16,10 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from seeingkit.errors import SourceError, UsageError
+from seeingkit.specs import Preset
 from seeingkit.system.digests import Stamp, file_stamp
 
-from ..errors import SourceError, UsageError
-from ..specs import Preset
 from .decode import SUFFIXES, Limits, is_image_name, read_file
 from .stored import StoredImages
 

@@ -16,9 +16,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from ..contracts import ImageSource, Skipped
-from ..errors import UsageError
-from ..specs import Preset
+from seeingkit.contracts import ImageSource, Skipped
+from seeingkit.errors import UsageError
+from seeingkit.specs import Preset
+
 from .stored import Progress
 
 

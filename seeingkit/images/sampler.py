@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..contracts import ImageSource, Sampler, Skipped
-from ..errors import ImageError, ModelError, UsageError
-from ..specs import Preset
+from seeingkit.contracts import ImageSource, Sampler, Skipped
+from seeingkit.errors import ImageError, ModelError, UsageError
+from seeingkit.specs import Preset
+
 from .preprocess import PRESETS, apply, quantise, to_tensor
 from .stored import in_threads
 

@@ -15,9 +15,10 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from ..contracts import ImageSource
-from ..errors import PluginError, SourceError, UnknownNameError, UsageError
-from ..specs import DataSpec, Preset
+from seeingkit.contracts import ImageSource
+from seeingkit.errors import PluginError, SourceError, UnknownNameError, UsageError
+from seeingkit.specs import DataSpec, Preset
+
 from .archive import ZipImages
 from .arrays import ArrayImages
 from .decode import SUFFIXES, Limits, is_image_name

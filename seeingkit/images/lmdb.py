@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from seeingkit.errors import ImageError, SourceError
+from seeingkit.specs import Preset
 from seeingkit.system.digests import Stamp, file_stamp
 
-from ..errors import ImageError, SourceError
-from ..specs import Preset
 from .decode import Limits, check_bytes
 from .stored import StoredImages
 
