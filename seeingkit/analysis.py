@@ -27,6 +27,8 @@ from seeingkit.models.registry import registry
 from seeingkit.results.gates import check_gate_names
 from seeingkit.system.devices import resolve_device
 from seeingkit.system.progress import progress_bar
+from seeingkit.tallies.vocabularies import read_classes
+from seeingkit.tallies.vocabularies.merging import apply_classes, in_classes
 
 from .checking import check, check_truth, find_checks
 from .comparison import Comparison, compare
@@ -43,8 +45,6 @@ from .rundir import RunDirectory
 from .specs import DataSpec
 from .tallies import ChunkStore, Tally, tally
 from .tallies.counting import narrowed
-from .vocabularies import read_classes
-from .vocabularies.merging import apply_classes, in_classes
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from scipy import sparse
 
 from seeingkit.results.evidence import PowerResult
 from seeingkit.system.progress import progress_bar
+from seeingkit.tallies.vocabularies import ClassMap, read_classes
+from seeingkit.tallies.vocabularies.merging import apply_classes, shared_classes
 
 from .conditions import compare_conditions
 from .config import PERMUTATIONS
@@ -43,8 +45,6 @@ from .statistics.pairs import compare_pairs
 from .statistics.power import power
 from .statistics.scenes import scenes
 from .tallies import Tally
-from .vocabularies import ClassMap, read_classes
-from .vocabularies.merging import apply_classes, shared_classes
 
 COPIES = 0.01
 """Share of images that may have the areas of another one before it is said."""

@@ -29,6 +29,7 @@ from seeingkit.models.loading import (
 )
 from seeingkit.models.registry import registry
 from seeingkit.system.processes import rank
+from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .comparison import model_record
 from .config import Config, InversionConfig, make_config
@@ -40,7 +41,6 @@ from .results import InversionResults, ModelRecord, SkippedItem, SourceRecord
 from .rundir import RunDirectory
 from .specs import Preset
 from .tallies.counting import narrowed
-from .vocabularies.merging import in_classes
 
 if TYPE_CHECKING:
     from .inversion.familiarity import Familiarity

@@ -33,6 +33,8 @@ from typing import Any, Literal
 import numpy as np
 
 from seeingkit.results.evidence import ResolutionResult, SegmenterClass, SegmenterShare
+from seeingkit.tallies.vocabularies import ClassMap, read_classes
+from seeingkit.tallies.vocabularies.merging import apply_classes
 
 from .comparison import Comparison
 from .contracts import ImageSource, Segmenter
@@ -41,8 +43,6 @@ from .results import ClassResult
 from .statistics.twoviews import TwoViews, relative
 from .tallies import ChunkStore, Tally
 from .views import IMAGES, View, held_pixels, matched, same_images, second_view, tally_again
-from .vocabularies import ClassMap, read_classes
-from .vocabularies.merging import apply_classes
 
 CHANCE = 0.01
 """p-value at which a difference is beyond noise."""

@@ -30,6 +30,8 @@ from seeingkit.images.labelmaps import UNKNOWN, LabelFolder
 from seeingkit.results.evidence import SegmenterShare
 from seeingkit.system.devices import in_batches
 from seeingkit.system.progress import progress_bar
+from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
+from seeingkit.tallies.vocabularies.merging import LabelFinder, MappedSegmenter, merge_into
 
 from .accuracy import confusion
 from .contracts import ImageSource, Label, Segmenter, Vocabulary
@@ -38,8 +40,6 @@ from .results import Results
 from .specs import Preset
 from .statistics.confusion import Confusion, segmenter_share_by_labels
 from .tallies import Tally
-from .vocabularies.classmap import normalised, synonyms
-from .vocabularies.merging import LabelFinder, MappedSegmenter, merge_into
 
 _UNLABELLED = {"", "-", "unlabelled", "unlabeled", "void", "ignore", "ignored"}
 

@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from seeingkit.results.evidence import ResolutionResult
+from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
 
 from .contracts import ImageSource, Segmenter, SegmenterInfo, Vocabulary
 from .errors import SourceError, TallyError, UsageError
 from .tallies import ChunkStore, Tally, tally
 from .tallies.counting import narrowed
-from .vocabularies.classmap import normalised, synonyms
 
 IMAGES = 500
 """Images of each side that are looked at a second time."""

@@ -24,6 +24,8 @@ from seeingkit.images.preprocess import apply, find_preset
 from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import load_segmenter
 from seeingkit.tallies import Tally, tally
+from seeingkit.tallies.vocabularies import ClassMap
+from seeingkit.tallies.vocabularies.merging import MappedSegmenter, apply_classes
 from seeingkit.truth import (
     confusion_of,
     folder_labels,
@@ -31,8 +33,6 @@ from seeingkit.truth import (
     own_labels,
     share_by_labels,
 )
-from seeingkit.vocabularies import ClassMap
-from seeingkit.vocabularies.merging import MappedSegmenter, apply_classes
 
 from . import png_by_hand
 from .toys import Noise

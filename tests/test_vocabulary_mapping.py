@@ -20,16 +20,16 @@ from seeingkit.comparison import compare, fsd
 from seeingkit.contracts import Label, Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import TallyError, UnknownNameError, UsageError
 from seeingkit.tallies import TallyIdentity
-from seeingkit.testing import check_segmenter
-from seeingkit.vocabularies import BUILT_IN, ClassMap, read_classes
-from seeingkit.vocabularies.classmap import normalised
-from seeingkit.vocabularies.merging import (
+from seeingkit.tallies.vocabularies import BUILT_IN, ClassMap, read_classes
+from seeingkit.tallies.vocabularies.classmap import normalised
+from seeingkit.tallies.vocabularies.merging import (
     DROPPED,
     MappedSegmenter,
     apply_classes,
     merge_into,
     shared_classes,
 )
+from seeingkit.testing import check_segmenter
 from seeingkit_adapters.espnet.labels import CAMVID, CITYSCAPES, VOC
 from seeingkit_adapters.semseg.labels import ADE20K
 from seeingkit_plugins.minichurches.palette import OBJECTS
@@ -133,7 +133,7 @@ def test_unknown_lists_and_files(tmp_path: Path) -> None:
 
 def test_reading_a_list_imports_no_torch() -> None:
     program = (
-        "import sys\nfrom seeingkit.vocabularies import read_classes\n"
+        "import sys\nfrom seeingkit.tallies.vocabularies import read_classes\n"
         "print(read_classes('street').identity()['name'], 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -20,9 +20,10 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from ..contracts import Label, Segmenter, SegmenterInfo, Vocabulary
-from ..errors import TallyError, UnknownNameError, UsageError
-from ..tallies import Tally
+from seeingkit.contracts import Label, Segmenter, SegmenterInfo, Vocabulary
+from seeingkit.errors import TallyError, UnknownNameError, UsageError
+
+from .. import Tally
 from .classmap import NOTHING, OTHER, ClassMap, normalised, read_classes, synonyms
 
 DROPPED = -1

@@ -31,7 +31,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ..errors import UnknownNameError, UsageError
+from seeingkit.errors import UnknownNameError, UsageError
 
 Unmapped = Literal["other", "keep", "drop", "error"]
 """Labels in no class: pooled as "other" (number 0, no verdict on it); kept as they are; left out of
