@@ -28,12 +28,12 @@ from torch import Tensor
 
 from seeingkit.images.labelmaps import UNKNOWN, LabelFolder
 from seeingkit.results.evidence import SegmenterShare
+from seeingkit.statistics.accuracy import confusion
 from seeingkit.system.devices import in_batches
 from seeingkit.system.progress import progress_bar
 from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
 from seeingkit.tallies.vocabularies.merging import LabelFinder, MappedSegmenter, merge_into
 
-from .accuracy import confusion
 from .contracts import ImageSource, Label, Segmenter, Vocabulary
 from .errors import SourceError, UsageError
 from .results import Results

@@ -9,8 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seeingkit.accuracy import confusion, intersection_over_union, mean_iou, pixel_accuracy
 from seeingkit.errors import TallyError, UsageError
+from seeingkit.statistics.accuracy import (
+    confusion,
+    intersection_over_union,
+    mean_iou,
+    pixel_accuracy,
+)
 
 TRUTH = torch.tensor([[0, 0, 0, 1], [1, 2, 2, 255]])
 PREDICTED = torch.tensor([[0, 0, 1, 1], [2, 2, 0, 3]])

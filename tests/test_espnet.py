@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
-from seeingkit.accuracy import confusion, mean_iou, pixel_accuracy
 from seeingkit.errors import (
     MissingWeightsError,
     ModelError,
@@ -24,6 +23,7 @@ from seeingkit.errors import (
     UnsafeFileError,
     UsageError,
 )
+from seeingkit.statistics.accuracy import confusion, mean_iou, pixel_accuracy
 from seeingkit.testing import check_segmenter
 from seeingkit_adapters.catalog.segmenters import ESPNetOptions, ESPNetV2Options
 from seeingkit_adapters.espnet import segmenter as espnet

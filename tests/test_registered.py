@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from seeingkit import load_generator, load_segmenter, open_images
-from seeingkit.accuracy import confusion, mean_iou, pixel_accuracy
 from seeingkit.contracts import Generator
 from seeingkit.models.registry import registry
 from seeingkit.specs import WeightsSpec
+from seeingkit.statistics.accuracy import confusion, mean_iou, pixel_accuracy
 from seeingkit.testing import generator_checks, segmenter_checks, source_checks
 from seeingkit_plugins.minichurches.dataset import MiniChurches
 from seeingkit_plugins.minichurches.scenes import OBJECTS

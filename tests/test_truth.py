@@ -14,7 +14,6 @@ from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 from torch import Tensor
 
-from seeingkit.accuracy import confusion
 from seeingkit.comparison import compare
 from seeingkit.contracts import ImageSource, Label, Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import ModelError, SourceError, UsageError
@@ -23,6 +22,7 @@ from seeingkit.images.labelmaps import preset_labels, read_label_map
 from seeingkit.images.preprocess import apply, find_preset
 from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import load_segmenter
+from seeingkit.statistics.accuracy import confusion
 from seeingkit.tallies import Tally, tally
 from seeingkit.tallies.vocabularies import ClassMap
 from seeingkit.tallies.vocabularies.merging import MappedSegmenter, apply_classes

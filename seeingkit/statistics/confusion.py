@@ -39,9 +39,9 @@ from numpy.typing import NDArray
 
 from seeingkit.results.evidence import SegmenterClass, SegmenterShare
 
-from ..accuracy import intersection_over_union, pixel_accuracy
 from ..errors import TallyError
 from ..results import ClassResult
+from .accuracy import intersection_over_union, pixel_accuracy
 
 Areas = NDArray[np.float64]
 
