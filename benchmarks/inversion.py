@@ -21,9 +21,9 @@ from interleaved import interleave, ratio, show
 from torch import Tensor
 
 from seeingkit import load_generator, load_inverter, open_images
+from seeingkit.analyses.inversion.objectives import mean_absolute, mean_square
 from seeingkit.contracts import Generator, Inversion, State
 from seeingkit.images import SamplerSource
-from seeingkit.inversion.objectives import mean_absolute, mean_square
 
 
 def main() -> None:

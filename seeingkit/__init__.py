@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 _WHERE = {
     "analyze": "analysis",
     "Analysis": "analysis",
-    "compare": "comparison",
-    "fsd": "comparison",
-    "Comparison": "comparison",
+    "compare": "analyses.comparison.compare",
+    "fsd": "analyses.comparison.compare",
+    "Comparison": "analyses.comparison.compare",
     "tally": "tallies",
     "Tally": "tallies",
     "FSD": "statistics",
     "load_generator": "models.loading",
     "load_segmenter": "models.loading",
     "load_features": "models.loading",
-    "invert": "inversion",
-    "load_inverter": "inversion",
+    "invert": "analyses.inversion",
+    "load_inverter": "analyses.inversion",
     "Inversion": "contracts",
     "open_images": "images",
     "run": "models.edits",
@@ -32,11 +32,11 @@ _WHERE = {
 }
 
 if TYPE_CHECKING:
+    from .analyses.comparison.compare import Comparison, compare, fsd
+    from .analyses.inversion import invert, load_inverter
     from .analysis import Analysis, analyze
-    from .comparison import Comparison, compare, fsd
     from .contracts import Inversion
     from .images import open_images
-    from .inversion import invert, load_inverter
     from .models.autostaged import AutoStaged
     from .models.edits import AddEdit, UnitEdit, run
     from .models.loading import load_features, load_generator, load_segmenter

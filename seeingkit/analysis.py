@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from seeingkit.analyses.comparison.compare import Comparison, compare
+from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.preprocess import find_preset
 from seeingkit.models.loading import (
@@ -31,8 +33,6 @@ from seeingkit.tallies.vocabularies import read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes, in_classes
 
 from .checking import check, check_truth, find_checks
-from .comparison import Comparison, compare
-from .conditions import labels_for
 from .config import Config, InversionConfig, make_config
 from .contracts import ImageSource, Sampler, Segmenter
 from .errors import MissingWeightsError, SourceError, UsageError

@@ -11,17 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from seeingkit.analyses.comparison.checks.metrics import MetricChoice, choose_metric, measure
+from seeingkit.analyses.comparison.checks.resolution import compare_resolution
+from seeingkit.analyses.comparison.checks.sensitivity import check_sensitivity
+from seeingkit.analyses.comparison.checks.truth import find_labels, share_by_labels
+from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.images.preprocess import find_preset
 from seeingkit.models.loading import choose, load_segmenter
 
-from .comparison import Comparison
 from .config import Config
 from .contracts import ImageSource, Segmenter
 from .errors import SeeingkitError, UsageError
-from .metrics import MetricChoice, choose_metric, measure
-from .resolution import compare_resolution
-from .sensitivity import check_sensitivity
-from .truth import find_labels, share_by_labels
 
 if TYPE_CHECKING:
     from seeingkit.results.evidence import ResolutionResult, SegmenterShare

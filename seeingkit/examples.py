@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.images.preprocess import quantise
 from seeingkit.system.progress import progress_bar
 
-from .comparison import Comparison
 from .contracts import ImageSource, Segmenter
 from .report.galleries import (
     SIDES,

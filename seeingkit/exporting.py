@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from .conditions import generated_labels
+from seeingkit.analyses.comparison.conditions import generated_labels
+
 from .results import Results
 from .statistics.neighbourhoods import Neighbourhoods
 from .tallies import Tally

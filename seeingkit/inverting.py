@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from seeingkit.analyses.comparison.compare import Comparison
+from seeingkit.analyses.comparison.conditions import photo_classes
 from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import find_preset
 from seeingkit.models.registry import check_options, registry
 
-from .comparison import Comparison
-from .conditions import photo_classes
 from .config import Config, InversionConfig
 from .contracts import Generator, ImageSource, Sampler, Segmenter
 from .results import InversionSettings
@@ -23,8 +23,8 @@ from .specs import InverterSpec, Preset
 from .tallies import ChunkStore
 
 if TYPE_CHECKING:
-    from .inversion.stage import StageResult
-    from .inversion.store import InversionStore
+    from seeingkit.analyses.inversion.stage import StageResult
+    from seeingkit.analyses.inversion.store import InversionStore
 
 
 def check_inversion(config: Config) -> None:
@@ -49,8 +49,8 @@ def check_cuts(config: Config, generated: ImageSource) -> None:
     sampler = getattr(generated, "sampler", None)
     if not config.inversion.methods or not isinstance(sampler, Generator):
         return
-    from .inversion import load_inverter
-    from .inversion.stage import cuts_of
+    from seeingkit.analyses.inversion import load_inverter
+    from seeingkit.analyses.inversion.stage import cuts_of
 
     cut = cuts_of(sampler, config.inversion)[0]
     for method in config.inversion.methods:
@@ -76,8 +76,8 @@ def invert_omitted(
         generated: the generated side; a generator that can be cut, or nothing is inverted.
         run_dir: where pictures go; None: only this process's share of the work is done.
     """
-    from .inversion.picking import pick_own, pick_photos
-    from .inversion.stage import Photos, StageResult, run_stage
+    from seeingkit.analyses.inversion.picking import pick_own, pick_photos
+    from seeingkit.analyses.inversion.stage import Photos, StageResult, run_stage
 
     chosen = config.inversion
     sampler = getattr(generated, "sampler", None)
@@ -155,7 +155,7 @@ def _preset_name(chosen: InversionConfig) -> str:
 
 def kept_inversions(store: ChunkStore | str | Path | None) -> InversionStore | None:
     """Where finished inversions are kept: beside the tallies of a store, or the usual place."""
-    from .inversion.store import InversionStore
+    from seeingkit.analyses.inversion.store import InversionStore
 
     if store is None:
         return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seeingkit.analyses.comparison.compare import model_record
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.preprocess import find_preset
 from seeingkit.images.several import SeveralSources
@@ -31,7 +32,6 @@ from seeingkit.models.registry import registry
 from seeingkit.system.processes import rank
 from seeingkit.tallies.vocabularies.merging import in_classes
 
-from .comparison import model_record
 from .config import Config, InversionConfig, make_config
 from .contracts import Generator, GeneratorInfo, ImageSource, Segmenter, SegmenterInfo
 from .errors import MissingWeightsError, SourceError, UsageError
@@ -43,7 +43,7 @@ from .specs import Preset
 from .tallies.counting import narrowed
 
 if TYPE_CHECKING:
-    from .inversion.familiarity import Familiarity
+    from seeingkit.analyses.inversion.familiarity import Familiarity
 
 _REFERENCES = 512
 
@@ -117,7 +117,8 @@ def execute_inversion(
     Raises:
         UsageError: a photo that does not exist, a generator that cannot be cut.
     """
-    from .inversion.stage import Photos, run_stage
+    from seeingkit.analyses.inversion.stage import Photos, run_stage
+
     from .report import rebuild_report
 
     check_inversion(config)
@@ -255,7 +256,7 @@ def _segmenter(
 
 def _familiarity(config: Config, generator: Generator, domain: str | None) -> Familiarity | None:
     """Reference images: the data set if it is known, else the generator's own."""
-    from .inversion.familiarity import Familiarity as Known
+    from seeingkit.analyses.inversion.familiarity import Familiarity as Known
 
     preset = own_preset(generator)
     if domain is not None or config.real:

@@ -11,7 +11,7 @@ SegmenterSpec   ``target(weights: Path | None, options: BaseModel) -> Segmenter`
 FeaturesSpec    ``target(weights: Path | None, options: BaseModel) -> Features``
 DataSpec        ``target(options: BaseModel, preset: Preset) -> ImageSource``
 InverterSpec    ``target(options: BaseModel) -> Inverter``
-MetricSpec      ``target(weights: Path | None, options: BaseModel) -> seeingkit.metrics.Metric``
+MetricSpec      ``target(weights: Path | None, options: BaseModel) -> seeingkit.analyses.comparison.checks.metrics.Metric``
 =============== ==================================================================================
 
 ``options`` is a pydantic model class whose fields are the options a user may give; it is validated

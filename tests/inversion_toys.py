@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seeingkit.analyses.inversion.catalog import InverterOptions
+from seeingkit.analyses.inversion.encoders.training import Recipe
+from seeingkit.analyses.inversion.methods import LayerInverter
+from seeingkit.analyses.inversion.optimiser import Schedule
+from seeingkit.analyses.inversion.presets import InversionPreset
 from seeingkit.contracts import Boundary, Features, FeaturesInfo, GeneratorInfo, LatentSpec
-from seeingkit.inversion.catalog import InverterOptions
-from seeingkit.inversion.methods import LayerInverter
-from seeingkit.inversion.optimiser import Schedule
-from seeingkit.inversion.presets import InversionPreset
-from seeingkit.inversion.training import Recipe
 from seeingkit.models.staged import Carry, StagedAdapter
 from seeingkit_adapters.catalog.progan import ProGANOptions
 from seeingkit_adapters.progan.generator import ProGAN

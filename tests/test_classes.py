@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from seeingkit import Tally, compare
-from seeingkit.comparison import check_comparable
+from seeingkit.analyses.comparison.compare import check_comparable
 from seeingkit.contracts import Label, Skipped, Vocabulary
 from seeingkit.errors import TallyError
 from seeingkit.results import ClassResult

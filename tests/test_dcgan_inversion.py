@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from seeingkit import open_images
+from seeingkit.analyses.inversion import invert
 from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import find_preset
-from seeingkit.inversion import invert
 from seeingkit.models.autostaged import AutoStaged
 
 CHANNELS = (100, 512, 256, 128, 64, 3)

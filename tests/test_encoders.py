@@ -17,6 +17,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from seeingkit.analyses.inversion.encoders import files as encoders
+from seeingkit.analyses.inversion.encoders import training
+from seeingkit.analyses.inversion.encoders.files import (
+    KEY,
+    Encoder,
+    build_network,
+    encoder_path,
+    find_encoder,
+    generator_key,
+    latent_state,
+    read_encoder,
+)
+from seeingkit.analyses.inversion.encoders.networks import (
+    ImageEncoder,
+    LayeredEncoder,
+    LayerInverse,
+    Standardise,
+    unit_mean_square,
+)
+from seeingkit.analyses.inversion.encoders.training import (
+    RECIPES,
+    Recipe,
+    draw,
+    shortened,
+    train_encoder,
+)
 from seeingkit.contracts import Boundary, LatentSpec
 from seeingkit.errors import (
     CorruptFileError,
@@ -29,25 +55,6 @@ from seeingkit.errors import (
     WeightsError,
 )
 from seeingkit.hooks import hookimpl
-from seeingkit.inversion import encoders, training
-from seeingkit.inversion.encoders import (
-    KEY,
-    Encoder,
-    build_network,
-    encoder_path,
-    find_encoder,
-    generator_key,
-    latent_state,
-    read_encoder,
-)
-from seeingkit.inversion.networks import (
-    ImageEncoder,
-    LayeredEncoder,
-    LayerInverse,
-    Standardise,
-    unit_mean_square,
-)
-from seeingkit.inversion.training import RECIPES, Recipe, draw, shortened, train_encoder
 from seeingkit.models.registry import PluginRecord, Registry
 from seeingkit.models.staged import StagedAdapter
 from seeingkit.specs import WeightFile, WeightsSpec

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from seeingkit.analyses.comparison.checks.metrics import choose_metric, measure
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import (
     CorruptFileError,
@@ -34,7 +35,6 @@ from seeingkit.errors import (
     UnsafeFileError,
     UsageError,
 )
-from seeingkit.metrics import choose_metric, measure
 from seeingkit.models.registry import PluginRecord, Registry
 from seeingkit.results.evidence import FidelityResult
 from seeingkit.specs import MetricSpec
@@ -510,7 +510,7 @@ def test_options_are_checked_before_anything_is_looked_for(options: dict[str, ob
 def test_registering_imports_neither_torch_nor_the_library() -> None:
     _run(
         "import sys\n"
-        "import seeingkit.metrics, seeingkit_plugins.fidelity.catalog\n"
+        "import seeingkit.analyses.comparison.checks.metrics, seeingkit_plugins.fidelity.catalog\n"
         "assert not {'torch', 'torch_fidelity', 'torchvision'} & set(sys.modules)\n"
     )
 

@@ -15,6 +15,14 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from seeingkit.analyses.inversion import invert, load_inverter
+from seeingkit.analyses.inversion.catalog import DEFAULT_METHOD, METHODS
+from seeingkit.analyses.inversion.encoders.files import encoder_path
+from seeingkit.analyses.inversion.encoders.training import train_encoder
+from seeingkit.analyses.inversion.methods import LayerInverter, join
+from seeingkit.analyses.inversion.objectives import psnr
+from seeingkit.analyses.inversion.optimiser import Schedule
+from seeingkit.analyses.inversion.presets import PRESETS
 from seeingkit.contracts import Inversion, State
 from seeingkit.errors import (
     MissingWeightsError,
@@ -23,14 +31,6 @@ from seeingkit.errors import (
     UnknownNameError,
     UsageError,
 )
-from seeingkit.inversion import invert, load_inverter
-from seeingkit.inversion.catalog import DEFAULT_METHOD, METHODS
-from seeingkit.inversion.encoders import encoder_path
-from seeingkit.inversion.methods import LayerInverter, join
-from seeingkit.inversion.objectives import psnr
-from seeingkit.inversion.optimiser import Schedule
-from seeingkit.inversion.presets import PRESETS
-from seeingkit.inversion.training import train_encoder
 from seeingkit.models.staged import StagedAdapter
 
 from .inversion_toys import (
@@ -245,7 +245,9 @@ def test_a_free_latent_costs_nothing() -> None:
 
 
 def test_perceptual_features_join_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seeingkit.inversion.methods.load_features", lambda *_, **__: Mirror())
+    monkeypatch.setattr(
+        "seeingkit.analyses.inversion.methods.load_features", lambda *_, **__: Mirror()
+    )
     generator, images = linear_generator(), noise(2)
     still = changed(EXACT, residual=Schedule(0, 0.1), perceptual_weight=1.0)
     init = State("b", torch.zeros(2, 3, SIDE, SIDE))

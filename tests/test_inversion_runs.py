@@ -16,16 +16,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from seeingkit.analyses.inversion import load_inverter, photos
+from seeingkit.analyses.inversion.photos import Inverted, invert_source
+from seeingkit.analyses.inversion.stage import Photos, StageResult, cuts_of, run_stage
+from seeingkit.analyses.inversion.store import InversionStore, read_inversion, write_inversion
+from seeingkit.analyses.inversion.vanishing import areas
 from seeingkit.config import InversionConfig
 from seeingkit.contracts import Generator, Inversion, Inverter, Latent, State
 from seeingkit.errors import ModelError, RunError, UnknownNameError, UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.preprocess import find_preset, to_tensor
-from seeingkit.inversion import load_inverter, photos
-from seeingkit.inversion.photos import Inverted, invert_source
-from seeingkit.inversion.stage import Photos, StageResult, cuts_of, run_stage
-from seeingkit.inversion.store import InversionStore, read_inversion, write_inversion
-from seeingkit.inversion.vanishing import areas
 from seeingkit.models.autostaged import AutoStaged
 from seeingkit.results import InversionRecord
 from seeingkit.system.processes import wait_for

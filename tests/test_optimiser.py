@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seeingkit.errors import ModelError
-from seeingkit.inversion.objectives import (
+from seeingkit.analyses.inversion.objectives import (
     correlation,
     features_difference,
     mean_absolute,
@@ -21,7 +20,8 @@ from seeingkit.inversion.objectives import (
     one_minus_cosine,
     psnr,
 )
-from seeingkit.inversion.optimiser import Objective, Outcome, Schedule, minimise
+from seeingkit.analyses.inversion.optimiser import Objective, Outcome, Schedule, minimise
+from seeingkit.errors import ModelError
 
 DIM = 5
 SCALES = {"v": 1.0}

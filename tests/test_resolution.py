@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from seeingkit.analyses.comparison.checks.resolution import compare_resolution, image_detail
 from seeingkit.contracts import GeneratorInfo, ImageSource, Latent, LatentSpec, Sampler
 from seeingkit.images import SamplerSource, open_images, select
 from seeingkit.images.preprocess import find_preset
 from seeingkit.images.several import SeveralSources
-from seeingkit.resolution import compare_resolution, image_detail
 
 from .toys import FlatSampler, Noise
 

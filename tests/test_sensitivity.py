@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from seeingkit.comparison import compare
+from seeingkit.analyses.comparison.checks.sensitivity import check_sensitivity, judge
+from seeingkit.analyses.comparison.checks.views import (
+    SoftenedSegmenter,
+    View,
+    matched,
+    same_images,
+    second_view,
+)
+from seeingkit.analyses.comparison.compare import compare
 from seeingkit.contracts import ImageSource, Label, Vocabulary
 from seeingkit.errors import SourceError, TallyError, UnknownNameError, UsageError
 from seeingkit.results.evidence import (
@@ -23,11 +31,9 @@ from seeingkit.results.evidence import (
     SegmenterShare,
     SideResolution,
 )
-from seeingkit.sensitivity import check_sensitivity, judge
 from seeingkit.statistics.twoviews import TwoViews, p_value_of
 from seeingkit.tallies import Tally
 from seeingkit.testing import check_segmenter
-from seeingkit.views import SoftenedSegmenter, View, matched, same_images, second_view
 
 from .toys import LevelSegmenter, Noise, looked_at
 
@@ -407,9 +413,9 @@ def test_small_pictures_of_people(shared: Path, tmp_path: Path) -> None:
     """A street segmenter on church photographs against themselves shrunk to 64 pixels."""
     from PIL import Image
 
+    from seeingkit.analyses.comparison.checks.resolution import compare_resolution
     from seeingkit.images import open_images
     from seeingkit.models.loading import load_segmenter
-    from seeingkit.resolution import compare_resolution
 
     pairs = shared / "real" / "ganseeing-church-pairs"
     (tmp_path / "small").mkdir()

@@ -14,7 +14,14 @@ from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 from torch import Tensor
 
-from seeingkit.comparison import compare
+from seeingkit.analyses.comparison.checks.truth import (
+    confusion_of,
+    folder_labels,
+    numbering,
+    own_labels,
+    share_by_labels,
+)
+from seeingkit.analyses.comparison.compare import compare
 from seeingkit.contracts import ImageSource, Label, Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import ModelError, SourceError, UsageError
 from seeingkit.images import open_folder, open_images, select
@@ -26,13 +33,6 @@ from seeingkit.statistics.accuracy import confusion
 from seeingkit.tallies import Tally, tally
 from seeingkit.tallies.vocabularies import ClassMap
 from seeingkit.tallies.vocabularies.merging import MappedSegmenter, apply_classes
-from seeingkit.truth import (
-    confusion_of,
-    folder_labels,
-    numbering,
-    own_labels,
-    share_by_labels,
-)
 
 from . import png_by_hand
 from .toys import Noise

@@ -13,14 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seeingkit import Tally
-from seeingkit.comparison import Comparison, compare
-from seeingkit.contracts import Label, Vocabulary
-from seeingkit.errors import UnknownNameError, UsageError
-from seeingkit.images import open_images
-from seeingkit.images.preprocess import find_preset
-from seeingkit.inversion.familiarity import Familiarity, signatures
-from seeingkit.inversion.picking import pick_own, pick_photos, pick_rows, target_classes
-from seeingkit.inversion.vanishing import (
+from seeingkit.analyses.comparison.compare import Comparison, compare
+from seeingkit.analyses.inversion.familiarity import Familiarity, signatures
+from seeingkit.analyses.inversion.picking import pick_own, pick_photos, pick_rows, target_classes
+from seeingkit.analyses.inversion.vanishing import (
     ENOUGH,
     MIN_AREA,
     OMITTED,
@@ -30,6 +26,10 @@ from seeingkit.inversion.vanishing import (
     label_maps,
     lost_classes,
 )
+from seeingkit.contracts import Label, Vocabulary
+from seeingkit.errors import UnknownNameError, UsageError
+from seeingkit.images import open_images
+from seeingkit.images.preprocess import find_preset
 from seeingkit.models.loading import load_features
 from seeingkit.specs import Preset
 from seeingkit_plugins.minichurches.catalog import SceneOptions

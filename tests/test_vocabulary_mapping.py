@@ -16,7 +16,7 @@ from scipy import sparse
 from torch import Tensor
 
 from seeingkit import Tally
-from seeingkit.comparison import compare, fsd
+from seeingkit.analyses.comparison.compare import compare, fsd
 from seeingkit.contracts import Label, Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import TallyError, UnknownNameError, UsageError
 from seeingkit.tallies import TallyIdentity

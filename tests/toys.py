@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seeingkit.comparison import Comparison, compare
+from seeingkit.analyses.comparison.compare import Comparison, compare
 from seeingkit.contracts import (
     GeneratorInfo,
     ImageSource,

@@ -41,7 +41,7 @@ def load(weights: Path | None, options: Options) -> TorchFidelity:
 
 @dataclass
 class TorchFidelity:
-    """The library's metrics through one of its feature extractors; a ``seeingkit.metrics.Metric``.
+    """The library's metrics through one of its feature extractors; a ``seeingkit.analyses.comparison.checks.metrics.Metric``.
 
     Args:
         extractor: Inception, or one that was given to ``torch_fidelity.register_feature_extractor``
@@ -76,7 +76,7 @@ class TorchFidelity:
         batch_size: int = 16,
         seed: int = 0,
     ) -> FidelityResult:
-        """Measure: as ``seeingkit.metrics.measure``."""
+        """Measure: as ``seeingkit.analyses.comparison.checks.metrics.measure``."""
         # The Inception Score never looks at real images, so its layer is kept of one side only.
         compared = {layer for metric, layer in self.layers.items() if metric != "is"}
         reader = Reader(self.network.to(device), batch_size)

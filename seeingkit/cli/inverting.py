@@ -62,11 +62,11 @@ def inversion_config(
     """
     from pydantic import ValidationError
 
+    from seeingkit.analyses.inversion.catalog import METHODS
     from seeingkit.models.registry import registry
 
     from ..config import InversionConfig
     from ..errors import UsageError
-    from ..inversion.catalog import METHODS
 
     options = parse_options(inverter_option)
     given = {

@@ -13,9 +13,9 @@ from typing import cast
 
 import torch
 
+from seeingkit.analyses.inversion.encoders.files import Kind
+from seeingkit.analyses.inversion.encoders.training import FAST, train_encoder
 from seeingkit.contracts import Generator
-from seeingkit.inversion.encoders import Kind
-from seeingkit.inversion.training import FAST, train_encoder
 from seeingkit.models.loading import load_generator
 
 from .ship import WEIGHTS

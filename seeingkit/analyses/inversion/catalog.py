@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from ..hooks import Register, hookimpl
-from ..specs import InverterSpec, Options
+from seeingkit.hooks import Register, hookimpl
+from seeingkit.specs import InverterSpec, Options
 
 SUMMARIES = {
     "z": "a: optimise z from a random start",
@@ -77,7 +77,7 @@ def seeingkit_register(register: Register) -> None:
                 name=name,
                 summary=summary,
                 licence="MIT",
-                target=f"seeingkit.inversion.methods:{targets[name]}",
+                target=f"seeingkit.analyses.inversion.methods:{targets[name]}",
                 options=InverterOptions,
                 default=name == DEFAULT_METHOD,
             )

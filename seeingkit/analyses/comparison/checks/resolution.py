@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seeingkit.contracts import ImageSource
 from seeingkit.images import quantise
 from seeingkit.results.evidence import ResolutionResult, SideResolution
-
-from .contracts import ImageSource
-from .tallies.counting import narrowed
+from seeingkit.tallies.counting import narrowed
 
 IMAGES = 64
 """Images looked at on each side: enough for a median, and read in a second."""

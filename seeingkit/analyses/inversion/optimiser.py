@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
+from seeingkit.errors import ModelError
 
 Values = Mapping[str, Tensor]
 Objective = Callable[[Values, Sequence[int]], tuple[Tensor, Tensor]]

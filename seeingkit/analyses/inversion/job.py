@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from seeingkit.contracts import Generator, Inversion, Latent, State
+from seeingkit.errors import ModelError, UsageError
 from seeingkit.images.preprocess import quantise
 from seeingkit.models.edits import AddEdit, run
 
-from ..contracts import Generator, Inversion, Latent, State
-from ..errors import ModelError, UsageError
-from .encoders import latent_state
+from .encoders.files import latent_state
+from .encoders.training import draw
 from .objectives import features_difference, mean_absolute, mean_square, psnr
 from .optimiser import Outcome, Schedule, Values, minimise
-from .training import draw
 
 if TYPE_CHECKING:
     from .methods import LayerInverter

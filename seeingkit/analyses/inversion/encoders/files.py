@@ -19,17 +19,17 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from seeingkit.system.cache import cache_folder
-
-from ..contracts import Generator, GeneratorInfo, Latent, State
-from ..errors import (
+from seeingkit.contracts import Generator, GeneratorInfo, Latent, State
+from seeingkit.errors import (
     CorruptFileError,
     MissingWeightsError,
     ModelError,
     StateMismatchError,
     WeightsError,
 )
-from ..weights import load_into, read_state_dict
+from seeingkit.system.cache import cache_folder
+from seeingkit.weights import load_into, read_state_dict
+
 from .networks import ImageEncoder, LayeredEncoder
 
 Kind = Literal["layered", "direct"]
@@ -197,8 +197,7 @@ def find_encoder(
     """
     from seeingkit.models.hub import weights_path
     from seeingkit.models.registry import registry
-
-    from ..specs import WeightsSpec
+    from seeingkit.specs import WeightsSpec
 
     mine = generator_key(generator.info)
     for spec in registry().specs("weights") if shipped else ():

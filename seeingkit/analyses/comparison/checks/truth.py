@@ -26,20 +26,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seeingkit.contracts import ImageSource, Label, Segmenter, Vocabulary
+from seeingkit.errors import SourceError, UsageError
 from seeingkit.images.labelmaps import UNKNOWN, LabelFolder
+from seeingkit.results import Results
 from seeingkit.results.evidence import SegmenterShare
+from seeingkit.specs import Preset
 from seeingkit.statistics.accuracy import confusion
+from seeingkit.statistics.confusion import Confusion, segmenter_share_by_labels
 from seeingkit.system.devices import in_batches
 from seeingkit.system.progress import progress_bar
+from seeingkit.tallies import Tally
 from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
 from seeingkit.tallies.vocabularies.merging import LabelFinder, MappedSegmenter, merge_into
-
-from .contracts import ImageSource, Label, Segmenter, Vocabulary
-from .errors import SourceError, UsageError
-from .results import Results
-from .specs import Preset
-from .statistics.confusion import Confusion, segmenter_share_by_labels
-from .tallies import Tally
 
 _UNLABELLED = {"", "-", "unlabelled", "unlabeled", "void", "ignore", "ignored"}
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..contracts import Boundary
-from ..errors import UsageError
+from seeingkit.contracts import Boundary
+from seeingkit.errors import UsageError
 
 Shape = tuple[int, ...]
 

@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from seeingkit.contracts import ImageSource, Segmenter, SegmenterInfo, Vocabulary
+from seeingkit.errors import SourceError, TallyError, UsageError
 from seeingkit.results.evidence import ResolutionResult
+from seeingkit.tallies import ChunkStore, Tally, tally
+from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
-
-from .contracts import ImageSource, Segmenter, SegmenterInfo, Vocabulary
-from .errors import SourceError, TallyError, UsageError
-from .tallies import ChunkStore, Tally, tally
-from .tallies.counting import narrowed
 
 IMAGES = 500
 """Images of each side that are looked at a second time."""

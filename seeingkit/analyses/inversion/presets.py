@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .encoders.training import FAST, PAPER, Recipe
 from .optimiser import Schedule
-from .training import FAST, PAPER, Recipe
 
 
 @dataclass(frozen=True)

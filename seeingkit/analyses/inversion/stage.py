@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from seeingkit.config import InversionConfig
+from seeingkit.contracts import Generator, ImageSource, Inversion, Segmenter, Skipped
+from seeingkit.errors import ModelError, UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import quantise
+from seeingkit.results import CalibrationRecord, InversionRecord, InversionSettings, SkippedItem
+from seeingkit.specs import Preset
 
-from ..config import InversionConfig
-from ..contracts import Generator, ImageSource, Inversion, Segmenter, Skipped
-from ..errors import ModelError, UsageError
-from ..results import CalibrationRecord, InversionRecord, InversionSettings, SkippedItem
-from ..specs import Preset
 from . import load_inverter
 from .calibration import calibrate
-from .encoders import Encoder
+from .encoders.files import Encoder
 from .familiarity import Familiarity
 from .photos import Inverted, invert_source
 from .store import InversionStore

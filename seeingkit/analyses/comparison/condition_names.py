@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import UsageError
+from seeingkit.errors import UsageError
 
 
 def image_classes(ids: Sequence[str]) -> list[str] | None:

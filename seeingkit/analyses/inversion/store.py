@@ -21,10 +21,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seeingkit.contracts import Generator, Inversion, State
+from seeingkit.errors import RunError
 from seeingkit.system.cache import cache_folder
-
-from ..contracts import Generator, Inversion, State
-from ..errors import RunError
 
 INVERSION_SCHEMA = 1
 _KEY = "seeingkit_inversion"

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from seeingkit.models.registry import check_options, import_target, registry
+from seeingkit.specs import InverterSpec
 
-from ..specs import InverterSpec
 from .catalog import DEFAULT_METHOD
 
 if TYPE_CHECKING:  # the catalog lies in this package, and listing plugins must not import torch
     from torch import Tensor
 
-    from ..contracts import Generator, Inversion, Inverter, Latent, State
+    from seeingkit.contracts import Generator, Inversion, Inverter, Latent, State
 
 __all__ = ["invert", "load_inverter"]
 

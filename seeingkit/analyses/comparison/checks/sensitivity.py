@@ -32,16 +32,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from seeingkit.contracts import ImageSource, Segmenter
+from seeingkit.errors import TallyError
+from seeingkit.results import ClassResult
 from seeingkit.results.evidence import ResolutionResult, SegmenterClass, SegmenterShare
+from seeingkit.statistics.twoviews import TwoViews, relative
+from seeingkit.tallies import ChunkStore, Tally
 from seeingkit.tallies.vocabularies import ClassMap, read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes
 
-from .comparison import Comparison
-from .contracts import ImageSource, Segmenter
-from .errors import TallyError
-from .results import ClassResult
-from .statistics.twoviews import TwoViews, relative
-from .tallies import ChunkStore, Tally
+from ..compare import Comparison
 from .views import IMAGES, View, held_pixels, matched, same_images, second_view, tally_again
 
 CHANCE = 0.01

@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from seeingkit.errors import MissingWeightsError, PluginError, SourceError, UsageError
 from seeingkit.models.hub import weights_path
 from seeingkit.models.registry import Registry, check_options, import_target, registry
 from seeingkit.results.evidence import FidelityResult
-
-from .errors import MissingWeightsError, PluginError, SourceError, UsageError
-from .specs import MetricSpec, WeightsSpec
+from seeingkit.specs import MetricSpec, WeightsSpec
 
 if TYPE_CHECKING:
-    from .contracts import ImageSource
+    from seeingkit.contracts import ImageSource
 
 
 class Metric(Protocol):

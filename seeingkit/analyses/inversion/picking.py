@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..comparison import Comparison
-from ..errors import UnknownNameError, UsageError
-from ..tallies import Tally
+from seeingkit.errors import UnknownNameError, UsageError
+from seeingkit.tallies import Tally
+
+from ..comparison.compare import Comparison
 from .vanishing import MIN_AREA
 
 Pick = Literal["stratified", "random", "most", "list"]

@@ -19,17 +19,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from seeingkit.contracts import Features, Generator, Inversion, Inverter, Latent, State
+from seeingkit.errors import ModelError, UsageError
 from seeingkit.models.loading import load_features
 from seeingkit.system.processes import rank, wait_for
 
-from ..contracts import Features, Generator, Inversion, Inverter, Latent, State
-from ..errors import ModelError, UsageError
 from .catalog import InverterOptions
-from .encoders import Encoder, Kind, encoder_path, find_encoder, read_encoder
+from .encoders.files import Encoder, Kind, encoder_path, find_encoder, read_encoder
+from .encoders.training import TRAIN_SEED, Recipe, draw, shortened, train_encoder
 from .job import Job, checked_images, join
 from .optimiser import Schedule
 from .presets import PRESETS, InversionPreset
-from .training import TRAIN_SEED, Recipe, draw, shortened, train_encoder
 
 log = logging.getLogger(__name__)
 Guess = Literal["random", "direct", "layered"]

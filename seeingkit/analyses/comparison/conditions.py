@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .contracts import ImageSource, Sampler
-from .errors import UnknownNameError, UsageError
-from .results import ConditionResult
-from .sources.classes import image_classes, match_classes
-from .statistics import Pool, compare_classes, measure_distance
+from seeingkit.contracts import ImageSource, Sampler
+from seeingkit.errors import UnknownNameError, UsageError
+from seeingkit.results import ConditionResult
+from seeingkit.statistics import Pool, compare_classes, measure_distance
+
+from .condition_names import image_classes, match_classes
 
 if TYPE_CHECKING:
-    from .tallies import Tally
+    from seeingkit.tallies import Tally
 
 FEWEST = 2
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Skipped
 from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
 
-from ..contracts import Generator, ImageSource, Inversion, Inverter, Skipped
 from .store import (
     InversionStore,
     note_seconds,

@@ -11,11 +11,11 @@ import math
 import numpy as np
 import torch
 
+from seeingkit.contracts import Generator, Inverter, Segmenter
 from seeingkit.images import SamplerSource
+from seeingkit.results import CalibrationRecord
+from seeingkit.specs import Preset
 
-from ..contracts import Generator, Inverter, Segmenter
-from ..results import CalibrationRecord
-from ..specs import Preset
 from .objectives import correlation
 from .photos import Inverted
 from .vanishing import LossCalibration, areas, label_maps

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..contracts import Features
-from ..errors import UsageError
+from seeingkit.contracts import Features
+from seeingkit.errors import UsageError
 
 THUMBNAIL = 8
 USUAL = 0.99

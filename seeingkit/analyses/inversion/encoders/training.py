@@ -25,11 +25,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from seeingkit.contracts import Generator, State
+from seeingkit.errors import ModelError
 from seeingkit.system.progress import Bar, progress_bar
 
-from ..contracts import Generator, State
-from ..errors import ModelError
-from .encoders import (
+from ..objectives import correlation, mean_absolute, mean_square, one_minus_cosine, psnr
+from .files import (
     Encoder,
     Kind,
     build_network,
@@ -38,7 +39,6 @@ from .encoders import (
     read_encoder,
 )
 from .networks import ImageEncoder, LayeredEncoder
-from .objectives import correlation, mean_absolute, mean_square, one_minus_cosine, psnr
 
 TRAIN_SEED = 2**31
 """Latents for training start here, far from the small seeds that people use."""

@@ -16,35 +16,35 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from seeingkit.results.evidence import PowerResult
-from seeingkit.system.progress import progress_bar
-from seeingkit.tallies.vocabularies import ClassMap, read_classes
-from seeingkit.tallies.vocabularies.merging import apply_classes, shared_classes
-
-from .conditions import compare_conditions
-from .config import PERMUTATIONS
-from .contracts import Vocabulary
-from .errors import TallyError, UsageError
-from .results import (
+from seeingkit.config import PERMUTATIONS
+from seeingkit.contracts import Vocabulary
+from seeingkit.errors import TallyError, UsageError
+from seeingkit.results import (
     ClassResult,
     ModelRecord,
     Results,
     SkippedItem,
     SourceRecord,
 )
-from .statistics import (
+from seeingkit.results.evidence import PowerResult
+from seeingkit.statistics import (
     FSD,
     Pool,
     compare_classes,
     fsd_of_rows,
     measure_distance,
 )
-from .statistics.amounts import MOST_TESTS
-from .statistics.neighbourhoods import Neighbourhoods, neighbourhoods
-from .statistics.pairs import compare_pairs
-from .statistics.power import power
-from .statistics.scenes import scenes
-from .tallies import Tally
+from seeingkit.statistics.amounts import MOST_TESTS
+from seeingkit.statistics.neighbourhoods import Neighbourhoods, neighbourhoods
+from seeingkit.statistics.pairs import compare_pairs
+from seeingkit.statistics.power import power
+from seeingkit.statistics.scenes import scenes
+from seeingkit.system.progress import progress_bar
+from seeingkit.tallies import Tally
+from seeingkit.tallies.vocabularies import ClassMap, read_classes
+from seeingkit.tallies.vocabularies.merging import apply_classes, shared_classes
+
+from .conditions import compare_conditions
 
 COPIES = 0.01
 """Share of images that may have the areas of another one before it is said."""
@@ -77,7 +77,7 @@ class Comparison:
         return self.results.model_dump(mode="json")
 
     def _repr_html_(self) -> str:
-        from .report import summary_html
+        from seeingkit.report import summary_html
 
         return summary_html(self.results)
 

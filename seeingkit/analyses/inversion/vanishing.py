@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from seeingkit.contracts import Segmenter
 from seeingkit.images.preprocess import apply, quantise, to_tensor
-
-from ..contracts import Segmenter
-from ..results import ClassCalibration, LostClass
-from ..specs import Preset
+from seeingkit.results import ClassCalibration, LostClass
+from seeingkit.specs import Preset
 
 MIN_AREA = 0.25
 """Percent of the image below which a class is a speck, not an object to lose."""

@@ -1,0 +1,1 @@
+"""Checks of a finished comparison: what could mislead it. They never change it."""

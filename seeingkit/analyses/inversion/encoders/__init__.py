@@ -1,0 +1,1 @@
+"""Encoders from images to a latent or to r: their networks, training and files."""
