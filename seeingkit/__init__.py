@@ -9,8 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _WHERE = {
-    "analyze": "analysis",
-    "Analysis": "analysis",
+    "analyze": "runs.analyze",
+    "Analysis": "runs.analyze",
     "compare": "analyses.comparison.compare",
     "fsd": "analyses.comparison.compare",
     "Comparison": "analyses.comparison.compare",
@@ -34,13 +34,13 @@ _WHERE = {
 if TYPE_CHECKING:
     from .analyses.comparison.compare import Comparison, compare, fsd
     from .analyses.inversion import invert, load_inverter
-    from .analysis import Analysis, analyze
     from .contracts import Inversion
     from .images import open_images
     from .models.autostaged import AutoStaged
     from .models.edits import AddEdit, UnitEdit, run
     from .models.loading import load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
+    from .runs.analyze import Analysis, analyze
     from .statistics import FSD
     from .tallies import Tally, tally
 

@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from seeingkit import checking
 from seeingkit.analyses.comparison.checks.metrics import MetricChoice
 from seeingkit.analyses.comparison.compare import Comparison
-from seeingkit.checking import check, find_checks
-from seeingkit.config import Config, make_config
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import PluginError, UnknownNameError, UsageError
 from seeingkit.images import open_folder
 from seeingkit.images.preprocess import find_preset
 from seeingkit.report import summarise
 from seeingkit.report.summary import Summary
+from seeingkit.runs import checks as checking
+from seeingkit.runs.checks import check, find_checks
+from seeingkit.runs.config import Config, make_config
 from seeingkit.specs import MetricSpec
 
 from .toys import LevelSegmenter, Noise, looked_at

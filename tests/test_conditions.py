@@ -13,13 +13,13 @@ from torch import Tensor
 from seeingkit.analyses.comparison.compare import compare
 from seeingkit.analyses.comparison.condition_names import image_classes, match_classes
 from seeingkit.analyses.comparison.conditions import labels_for, photo_classes
-from seeingkit.analysis import analyze
-from seeingkit.config import InversionConfig
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, Sampler
 from seeingkit.errors import UnknownNameError, UsageError
-from seeingkit.exporting import write_conditions
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.report.conditions import conditions_section
+from seeingkit.runs.analyze import analyze
+from seeingkit.runs.config import InversionConfig
+from seeingkit.runs.tables import write_conditions
 from seeingkit.tallies import tally
 
 from .toys import LevelSegmenter

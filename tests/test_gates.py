@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seeingkit.cli.output import print_summary, say_failed_gates
-from seeingkit.config import Config, make_config, read_config
 from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import RunError, UnknownNameError, UsageError
 from seeingkit.results import (
@@ -32,6 +31,7 @@ from seeingkit.results.gates import (
     check_gates,
     parse_gate,
 )
+from seeingkit.runs.config import Config, make_config, read_config
 
 from . import commands
 

@@ -21,13 +21,13 @@ from seeingkit.analyses.inversion.photos import Inverted, invert_source
 from seeingkit.analyses.inversion.stage import Photos, StageResult, cuts_of, run_stage
 from seeingkit.analyses.inversion.store import InversionStore, read_inversion, write_inversion
 from seeingkit.analyses.inversion.vanishing import areas
-from seeingkit.config import InversionConfig
 from seeingkit.contracts import Generator, Inversion, Inverter, Latent, State
 from seeingkit.errors import ModelError, RunError, UnknownNameError, UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.preprocess import find_preset, to_tensor
 from seeingkit.models.autostaged import AutoStaged
 from seeingkit.results import InversionRecord
+from seeingkit.runs.config import InversionConfig
 from seeingkit.system.processes import wait_for
 
 from .toys import LevelSegmenter

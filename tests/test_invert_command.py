@@ -22,12 +22,12 @@ from PIL import Image
 
 from seeingkit import open_images
 from seeingkit.cli.output import parse_options
-from seeingkit.config import InversionConfig, make_config
 from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import quantise
-from seeingkit.inverting import invert_omitted
-from seeingkit.inverting_photos import plan_inversion
-from seeingkit.manifests import command_line
+from seeingkit.runs.config import InversionConfig, make_config
+from seeingkit.runs.inversions import invert_omitted
+from seeingkit.runs.invert import plan_inversion
+from seeingkit.runs.manifest import command_line
 
 from .commands import command
 from .test_progan import seeded

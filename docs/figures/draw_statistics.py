@@ -24,12 +24,12 @@ import pyarrow.parquet as pq
 import vl_convert
 from scipy import sparse
 
-from seeingkit.config import PERMUTATIONS
 from seeingkit.report.contributions import contribution_svg, contributions
 from seeingkit.report.figure import PRINT_COLOURS, chart_config, figure_svg, vega_lite_version
 from seeingkit.report.wording import area, change, interval, number, probability, share
 from seeingkit.results import FSDResult, Results
 from seeingkit.results.gates import check_gates
+from seeingkit.runs.config import PERMUTATIONS
 from seeingkit.statistics import Pool, measure_distance
 from seeingkit.statistics.amounts import MOST_TESTS
 from seeingkit.statistics.power import power

@@ -35,7 +35,7 @@ from .options import (
 from .output import print_json, print_summary, print_tally, say_failed_gates
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from seeingkit.runs.config import Config
 
 app = typer.Typer(
     name="seeingkit",
@@ -81,7 +81,7 @@ def analyze(
     json: Json = False,
 ) -> int:
     """What does this generator leave out? Compare class areas, invert photos of what is missing."""
-    from ..analysis import plan_analysis
+    from seeingkit.runs.analyze import plan_analysis
 
     if config is not None:
         return _run(repeated(config, settings, context), out, store, json)
@@ -119,7 +119,7 @@ def compare(
     json: Json = False,
 ) -> int:
     """Compare any two sets of images, class by class, and report."""
-    from ..analysis import plan_comparison
+    from seeingkit.runs.analyze import plan_comparison
 
     return _run(plan_comparison(real, generated, **settings), out, store, json)
 
@@ -135,7 +135,8 @@ def tally(
     json: Json = False,
 ) -> int:
     """Count how much of each class the images show; killed runs go on where they stopped."""
-    from ..analysis import plan_comparison, tally_side
+    from seeingkit.runs.analyze import plan_comparison, tally_side
+
     from ..errors import ExitCode
 
     found = tally_side(plan_comparison(source, source, **settings), store=store)
@@ -178,7 +179,8 @@ def _labels(labels: str | None, label: int | None) -> str | None:
 
 
 def _run(plan: Config, out: Path | None, store: Path | None, json: bool) -> int:
-    from ..analysis import execute, share
+    from seeingkit.runs.analyze import execute, share
+
     from ..errors import ExitCode
 
     if rank():

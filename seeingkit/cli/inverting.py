@@ -37,7 +37,7 @@ from .options import (
 from .output import parse_options, print_inversions, print_json
 
 if TYPE_CHECKING:
-    from ..config import InversionConfig
+    from seeingkit.runs.config import InversionConfig
 
 
 def inversion_config(
@@ -64,8 +64,8 @@ def inversion_config(
 
     from seeingkit.analyses.inversion.catalog import METHODS
     from seeingkit.models.registry import registry
+    from seeingkit.runs.config import InversionConfig
 
-    from ..config import InversionConfig
     from ..errors import UsageError
 
     options = parse_options(inverter_option)
@@ -145,10 +145,10 @@ def invert(
     json: Json = False,
 ) -> int:
     """What can the generator's last layers not make of these photos? Invert, compare, report."""
+    from seeingkit.runs.invert import execute_inversion, plan_inversion
     from seeingkit.system.devices import resolve_device
 
     from ..errors import ExitCode, UsageError
-    from ..inverting_photos import execute_inversion, plan_inversion
 
     if config is not None:
         anew = {"device": resolve_device(device), "batch_size": batch_size}

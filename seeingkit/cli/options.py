@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from seeingkit.runs.config import Config
 
 Settings = dict[str, Any]
-"""Fields of ``seeingkit.config.Config`` by name."""
+"""Fields of ``seeingkit.runs.config.Config`` by name."""
 
 
 class Usual:
@@ -29,7 +29,7 @@ class Usual:
         self.field = field
 
     def __call__(self) -> Any:
-        from ..config import Config
+        from seeingkit.runs.config import Config
 
         return Config.model_fields[self.field].default
 
@@ -76,7 +76,8 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
     Raises:
         UsageError: another setting is given as well.
     """
-    from ..config import make_config, read_config
+    from seeingkit.runs.config import make_config, read_config
+
     from ..errors import UsageError
 
     given = {name for name in context.params if _is_given(context, name)}

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from seeingkit.config import PERMUTATIONS
 from seeingkit.contracts import Vocabulary
 from seeingkit.errors import TallyError, UsageError
 from seeingkit.results import (
@@ -27,6 +26,7 @@ from seeingkit.results import (
     SourceRecord,
 )
 from seeingkit.results.evidence import PowerResult
+from seeingkit.runs.config import PERMUTATIONS
 from seeingkit.statistics import (
     FSD,
     Pool,

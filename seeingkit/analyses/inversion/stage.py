@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.config import InversionConfig
 from seeingkit.contracts import Generator, ImageSource, Inversion, Segmenter, Skipped
 from seeingkit.errors import ModelError, UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import quantise
 from seeingkit.results import CalibrationRecord, InversionRecord, InversionSettings, SkippedItem
+from seeingkit.runs.config import InversionConfig
 from seeingkit.specs import Preset
 
 from . import load_inverter

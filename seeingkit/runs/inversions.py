@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, cast
 
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.conditions import photo_classes
+from seeingkit.contracts import Generator, ImageSource, Sampler, Segmenter
 from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import find_preset
 from seeingkit.models.registry import check_options, registry
+from seeingkit.results import InversionSettings
+from seeingkit.specs import InverterSpec, Preset
+from seeingkit.tallies import ChunkStore
 
 from .config import Config, InversionConfig
-from .contracts import Generator, ImageSource, Sampler, Segmenter
-from .results import InversionSettings
-from .specs import InverterSpec, Preset
-from .tallies import ChunkStore
 
 if TYPE_CHECKING:
     from seeingkit.analyses.inversion.stage import StageResult
@@ -94,7 +94,7 @@ def invert_omitted(
             "folders named as its classes"
         )
         return StageResult(InversionSettings(preset=_preset_name(chosen)), warnings=[reason])
-    from .analysis import open_side
+    from .analyze import open_side
 
     own_size = own_preset(sampler)
     photos = open_side(config.real, config.model_copy(update={"preset": own_size.name}))

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
+from seeingkit.results import Manifest
+
 from .config import Config, InversionConfig
-from .results import Manifest
 
 _PACKAGES = ("torch", "numpy", "scipy", "pillow", "pyarrow", "safetensors", "pydantic")
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from seeingkit.analyses.comparison.compare import Comparison, compare
 from seeingkit.analyses.comparison.conditions import labels_for
+from seeingkit.contracts import ImageSource, Sampler, Segmenter
+from seeingkit.errors import MissingWeightsError, SourceError, UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.preprocess import find_preset
 from seeingkit.models.loading import (
@@ -26,25 +28,23 @@ from seeingkit.models.loading import (
     usual_generator,
 )
 from seeingkit.models.registry import registry
+from seeingkit.report import rebuild_report
 from seeingkit.results.gates import check_gate_names
+from seeingkit.specs import DataSpec
 from seeingkit.system.devices import resolve_device
 from seeingkit.system.progress import progress_bar
+from seeingkit.tallies import ChunkStore, Tally, tally
+from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.vocabularies import read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes, in_classes
 
-from .checking import check, check_truth, find_checks
+from .checks import check, check_truth, find_checks
 from .config import Config, InversionConfig, make_config
-from .contracts import ImageSource, Sampler, Segmenter
-from .errors import MissingWeightsError, SourceError, UsageError
+from .directory import RunDirectory
 from .examples import fill_gallery
-from .exporting import write_classes, write_conditions, write_images
-from .inverting import check_cuts, check_inversion, invert_omitted, with_inversions
-from .manifests import Clock, new_manifest, now
-from .report import rebuild_report
-from .rundir import RunDirectory
-from .specs import DataSpec
-from .tallies import ChunkStore, Tally, tally
-from .tallies.counting import narrowed
+from .inversions import check_cuts, check_inversion, invert_omitted, with_inversions
+from .manifest import Clock, new_manifest, now
+from .tables import write_classes, write_conditions, write_images
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def analyze(
         segmenter: default: the data set's own, else the registered default.
         out: the run directory; default ``runs/<gan>-<data>-<key>``.
         store: where chunks of tallies are kept; default: the cache.
-        settings: the other fields of ``seeingkit.config.Config`` (n, seed, preset, weights, …).
+        settings: the other fields of ``seeingkit.runs.config.Config`` (n, seed, preset, weights, …).
     """
     return execute(plan_analysis(gan, data, segmenter=segmenter, **settings), out=out, store=store)
 

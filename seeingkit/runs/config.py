@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from seeingkit.errors import RunError, UsageError
 from seeingkit.results.gates import parse_gate
-
-from .errors import RunError, UsageError
 
 PERMUTATIONS = 1000
 """Permutations behind a p-value, unless another number is asked for: p >= 0.001."""

@@ -16,17 +16,16 @@ from seeingkit.analyses.comparison.checks.resolution import compare_resolution
 from seeingkit.analyses.comparison.checks.sensitivity import check_sensitivity
 from seeingkit.analyses.comparison.checks.truth import find_labels, share_by_labels
 from seeingkit.analyses.comparison.compare import Comparison
+from seeingkit.contracts import ImageSource, Segmenter
+from seeingkit.errors import SeeingkitError, UsageError
 from seeingkit.images.preprocess import find_preset
 from seeingkit.models.loading import choose, load_segmenter
 
 from .config import Config
-from .contracts import ImageSource, Segmenter
-from .errors import SeeingkitError, UsageError
 
 if TYPE_CHECKING:
     from seeingkit.results.evidence import ResolutionResult, SegmenterShare
-
-    from .tallies import ChunkStore
+    from seeingkit.tallies import ChunkStore
 
 T = TypeVar("T")
 

@@ -10,11 +10,9 @@ import numpy as np
 import torch
 
 from seeingkit.analyses.comparison.compare import Comparison
+from seeingkit.contracts import ImageSource, Segmenter
 from seeingkit.images.preprocess import quantise
-from seeingkit.system.progress import progress_bar
-
-from .contracts import ImageSource, Segmenter
-from .report.galleries import (
+from seeingkit.report.galleries import (
     SIDES,
     Gallery,
     GalleryClass,
@@ -25,7 +23,8 @@ from .report.galleries import (
     choose_scenes,
     pick_examples,
 )
-from .tallies import Tally
+from seeingkit.system.progress import progress_bar
+from seeingkit.tallies import Tally
 
 
 def fill_gallery(

@@ -9,11 +9,10 @@ import pyarrow as pa
 from scipy import sparse
 
 from seeingkit.analyses.comparison.conditions import generated_labels
-
-from .results import Results
-from .statistics.neighbourhoods import Neighbourhoods
-from .tallies import Tally
-from .tallies.chunks import describe, write_table
+from seeingkit.results import Results
+from seeingkit.statistics.neighbourhoods import Neighbourhoods
+from seeingkit.tallies import Tally
+from seeingkit.tallies.chunks import describe, write_table
 
 
 def write_classes(path: Path, results: Results) -> Path:

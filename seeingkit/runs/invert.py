@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seeingkit.analyses.comparison.compare import model_record
+from seeingkit.contracts import Generator, GeneratorInfo, ImageSource, Segmenter, SegmenterInfo
+from seeingkit.errors import MissingWeightsError, SourceError, UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.preprocess import find_preset
 from seeingkit.images.several import SeveralSources
@@ -29,18 +31,16 @@ from seeingkit.models.loading import (
     usual_generator,
 )
 from seeingkit.models.registry import registry
+from seeingkit.results import InversionResults, ModelRecord, SkippedItem, SourceRecord
+from seeingkit.specs import Preset
 from seeingkit.system.processes import rank
+from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .config import Config, InversionConfig, make_config
-from .contracts import Generator, GeneratorInfo, ImageSource, Segmenter, SegmenterInfo
-from .errors import MissingWeightsError, SourceError, UsageError
-from .inverting import check_cuts, check_inversion, kept_inversions, own_preset
-from .manifests import Clock, new_manifest, now
-from .results import InversionResults, ModelRecord, SkippedItem, SourceRecord
-from .rundir import RunDirectory
-from .specs import Preset
-from .tallies.counting import narrowed
+from .directory import RunDirectory
+from .inversions import check_cuts, check_inversion, kept_inversions, own_preset
+from .manifest import Clock, new_manifest, now
 
 if TYPE_CHECKING:
     from seeingkit.analyses.inversion.familiarity import Familiarity
@@ -118,8 +118,7 @@ def execute_inversion(
         UsageError: a photo that does not exist, a generator that cannot be cut.
     """
     from seeingkit.analyses.inversion.stage import Photos, run_stage
-
-    from .report import rebuild_report
+    from seeingkit.report import rebuild_report
 
     check_inversion(config)
     chosen = config.inversion

@@ -13,8 +13,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from seeingkit.errors import RunError
+
 from .config import Config, read_config
-from .errors import RunError
 
 
 class RunDirectory:
