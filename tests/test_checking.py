@@ -18,7 +18,7 @@ from seeingkit.errors import PluginError, UnknownNameError, UsageError
 from seeingkit.images import open_folder
 from seeingkit.images.preprocess import find_preset
 from seeingkit.report import summarise
-from seeingkit.report.summary import Summary
+from seeingkit.report.words.findings import Summary
 from seeingkit.runs import checks as checking
 from seeingkit.runs.checks import check, find_checks
 from seeingkit.runs.config import Config, make_config

@@ -34,8 +34,7 @@ from seeingkit.report import (
     summary_html,
     write_report,
 )
-from seeingkit.report import wording as words
-from seeingkit.report.figure import (
+from seeingkit.report.figures.classes import (
     HIGH,
     area_domain,
     build_chart,
@@ -43,9 +42,10 @@ from seeingkit.report.figure import (
     figure_svg,
     write_figures,
 )
-from seeingkit.report.galleries import label_colours
 from seeingkit.report.page import render_page
-from seeingkit.report.pictures import encode_gallery
+from seeingkit.report.pictures.encoding import encode_gallery
+from seeingkit.report.pictures.gallery import label_colours
+from seeingkit.report.words import numbers as words
 from seeingkit.results import ClassResult, FSDResult, Results, SkippedItem
 
 from .chromium import Chromium

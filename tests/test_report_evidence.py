@@ -16,10 +16,7 @@ import vl_convert
 
 from seeingkit.errors import RunError, UsageError
 from seeingkit.report import Gallery, Section, choose_scenes, summarise, summary_html
-from seeingkit.report import wording as words
-from seeingkit.report.cautions import power_sentence, segmenter_checks
-from seeingkit.report.classrows import class_rows
-from seeingkit.report.contributions import (
+from seeingkit.report.figures.contributions import (
     LARGEST,
     build_contribution_chart,
     contribution_sentence,
@@ -27,19 +24,22 @@ from seeingkit.report.contributions import (
     contributions,
     write_contribution_figure,
 )
-from seeingkit.report.definitions import definitions
-from seeingkit.report.evidence import (
+from seeingkit.report.figures.themes import DARK_COLOURS, darkened
+from seeingkit.report.page import render_page
+from seeingkit.report.pictures.gallery import GalleryImage, GalleryScene
+from seeingkit.report.sections.classes import class_rows
+from seeingkit.report.sections.evidence import (
     evidence_sections,
     fidelity_section,
     pairs_section,
     scenes_section,
     segmenter_section,
 )
-from seeingkit.report.figurethemes import DARK_COLOURS, darkened
-from seeingkit.report.galleries import GalleryImage, GalleryScene
-from seeingkit.report.methodcard import method_card
-from seeingkit.report.page import render_page
-from seeingkit.report.summary import verdict_words
+from seeingkit.report.sections.method import method_card
+from seeingkit.report.words import numbers as words
+from seeingkit.report.words.cautions import power_sentence, segmenter_checks
+from seeingkit.report.words.definitions import definitions
+from seeingkit.report.words.findings import verdict_words
 from seeingkit.results import ClassResult, FSDResult, Results
 from seeingkit.results.evidence import (
     FidelityResult,

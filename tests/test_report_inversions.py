@@ -22,9 +22,11 @@ from PIL import Image
 from seeingkit.errors import RunError
 from seeingkit.report import page as page_module
 from seeingkit.report import rebuild_report, summarise_inversions, write_report
-from seeingkit.report.depthfigure import build_depth_chart, depth_rows, depth_svg
-from seeingkit.report.galleries import label_colours
-from seeingkit.report.inversion_pictures import (
+from seeingkit.report.figures.depth import build_depth_chart, depth_rows, depth_svg
+from seeingkit.report.page import render_page
+from seeingkit.report.pictures.encoding import LEVELS, Level
+from seeingkit.report.pictures.gallery import label_colours
+from seeingkit.report.pictures.inversions import (
     DIFFERENCE_COLOURS,
     FRAMES,
     difference_map,
@@ -32,11 +34,9 @@ from seeingkit.report.inversion_pictures import (
     read_labels,
     resolve,
 )
-from seeingkit.report.losses import group_photos, key_order, method_rows, sweep_rows
-from seeingkit.report.losswords import calibration_note, loss, seconds, verdict
-from seeingkit.report.page import render_page
-from seeingkit.report.pictures import LEVELS, Level
-from seeingkit.report.wording import NBSP
+from seeingkit.report.words.inversions import calibration_note, loss, seconds, verdict
+from seeingkit.report.words.losses import group_photos, key_order, method_rows, sweep_rows
+from seeingkit.report.words.numbers import NBSP
 from seeingkit.results import (
     CalibrationRecord,
     ClassCalibration,

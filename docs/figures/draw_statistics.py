@@ -24,9 +24,14 @@ import pyarrow.parquet as pq
 import vl_convert
 from scipy import sparse
 
-from seeingkit.report.contributions import contribution_svg, contributions
-from seeingkit.report.figure import PRINT_COLOURS, chart_config, figure_svg, vega_lite_version
-from seeingkit.report.wording import area, change, interval, number, probability, share
+from seeingkit.report.figures.classes import (
+    PRINT_COLOURS,
+    chart_config,
+    figure_svg,
+    vega_lite_version,
+)
+from seeingkit.report.figures.contributions import contribution_svg, contributions
+from seeingkit.report.words.numbers import area, change, interval, number, probability, share
 from seeingkit.results import FSDResult, Results
 from seeingkit.results.gates import check_gates
 from seeingkit.runs.config import PERMUTATIONS

@@ -116,8 +116,9 @@ def _plain(text: str) -> str:
 
 def _print_classes(results: Results, shown: int) -> None:
     """The largest classes, and all that are missing; what could be the segmenter's is marked."""
-    from ..report.cautions import segmenter_checks
-    from ..report.wording import area, change, interval, probability
+    from seeingkit.report.words.cautions import segmenter_checks
+    from seeingkit.report.words.numbers import area, change, interval, probability
+
     from ..results import is_background
 
     flagged = {index for index, check in segmenter_checks(results).items() if check.flagged}
@@ -147,7 +148,8 @@ def _print_classes(results: Results, shown: int) -> None:
 
 
 def _verdict(record: ClassResult) -> str:
-    from ..report.summary import lost_by_presence
+    from seeingkit.report.words.findings import lost_by_presence
+
     from ..results import images_lost
 
     if not lost_by_presence(record):
@@ -186,7 +188,7 @@ def say_failed_gates(gates: Sequence[str], results: Results, labels: Sequence[st
 
 def _print_conditions(records: Sequence[ConditionResult], shown: int = 20) -> None:
     """The classes of a conditional generator, largest FSD first."""
-    from ..report.conditions import missing
+    from seeingkit.report.sections.conditions import missing
 
     worst = sorted(records, key=lambda record: -record.fsd.value)
     whole = worst[0].against == "all"

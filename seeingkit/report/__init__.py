@@ -8,7 +8,8 @@ imported when a page is written.
 
 from __future__ import annotations
 
-from .galleries import (
+from .page import rebuild_report, write_report
+from .pictures.gallery import (
     Gallery,
     GalleryClass,
     GalleryImage,
@@ -17,10 +18,9 @@ from .galleries import (
     choose_scenes,
     pick_examples,
 )
-from .losswords import summarise_inversions
-from .page import rebuild_report, write_report
-from .summary import Summary, summarise, summary_html
 from .templates import Section
+from .words.findings import Summary, summarise, summary_html
+from .words.inversions import summarise_inversions
 
 __all__ = [
     "Gallery",

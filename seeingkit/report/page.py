@@ -25,19 +25,9 @@ from ..results import (
     Manifest,
     Results,
 )
-from .cautions import skipped_caution
-from .classrows import class_rows
-from .conditions import conditions_section
-from .contributions import write_contribution_figure
-from .definitions import definitions
-from .evidence import evidence_sections, fidelity_section
-from .figure import LABELS, build_chart, figure_rows, write_figures
-from .galleries import FOLDER, Gallery, Side
-from .inversion_pictures import Card
-from .inversions import Inversions
-from .losswords import InversionSummary
-from .methodcard import method_card
-from .pictures import (
+from .figures.classes import LABELS, build_chart, figure_rows, write_figures
+from .figures.contributions import write_contribution_figure
+from .pictures.encoding import (
     BUDGET,
     LEVELS,
     Picture,
@@ -47,10 +37,20 @@ from .pictures import (
     image_uri,
     weight,
 )
-from .summary import judged, summarise
+from .pictures.gallery import FOLDER, Gallery, Side
+from .pictures.inversions import Card
+from .sections.classes import class_rows
+from .sections.conditions import conditions_section
+from .sections.evidence import evidence_sections, fidelity_section
+from .sections.inversions import Inversions
+from .sections.method import method_card
 from .templates import FOLDER as TEMPLATES
 from .templates import Section, environment
-from .wording import area
+from .words.cautions import skipped_caution
+from .words.definitions import definitions
+from .words.findings import judged, summarise
+from .words.inversions import InversionSummary
+from .words.numbers import area
 
 PAGE = "report.html"
 SKIPPED_SHOWN = 200

@@ -12,7 +12,7 @@ import torch
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.contracts import ImageSource, Segmenter
 from seeingkit.images.preprocess import quantise
-from seeingkit.report.galleries import (
+from seeingkit.report.pictures.gallery import (
     SIDES,
     Gallery,
     GalleryClass,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seeingkit.results import ClassResult, Results
 from seeingkit.results.evidence import (
     FidelityResult,
     PairsResult,
@@ -19,15 +20,14 @@ from seeingkit.results.evidence import (
     UncoveredImage,
 )
 
-from ..results import ClassResult, Results
-from .cautions import against, mismatch_words, segmenter_checks
-from .contributions import contribution_sentence, contribution_svg, contributions
-from .figurethemes import themed_figures
-from .galleries import SCENES
-from .pictures import ScenePictures
-from .summary import judged
-from .templates import Section, environment
-from .wording import area, at_least, between, count, level, listing, number, share
+from ..figures.contributions import contribution_sentence, contribution_svg, contributions
+from ..figures.themes import themed_figures
+from ..pictures.encoding import ScenePictures
+from ..pictures.gallery import SCENES
+from ..templates import Section, environment
+from ..words.cautions import against, mismatch_words, segmenter_checks
+from ..words.findings import judged
+from ..words.numbers import area, at_least, between, count, level, listing, number, share
 
 PAIRS_SHOWN = 30
 

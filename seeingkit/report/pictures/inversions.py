@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import RunError
-from ..results import InversionRecord, InversionSettings, LostClass
-from .galleries import Gallery
-from .losses import PhotoGroup, loss_of
-from .pictures import (
+from seeingkit.errors import RunError
+from seeingkit.results import InversionRecord, InversionSettings, LostClass
+
+from ..words.losses import PhotoGroup, loss_of
+from .encoding import (
     EXACT_UP_TO,
     MAP_SIZE,
     Level,
@@ -32,6 +32,7 @@ from .pictures import (
     photo_uri,
     webp_uri,
 )
+from .gallery import Gallery
 
 LOST, KEPT, NEW = 1, 2, 3
 DIFFERENCE_COLOURS = [(0, 0, 0), (222, 66, 18), (86, 180, 233), (240, 228, 66)]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..results import CalibrationRecord, InversionRecord, LostClass
+from seeingkit.results import CalibrationRecord, InversionRecord, LostClass
 
 Key = tuple[str, str]
 """Method and cut."""

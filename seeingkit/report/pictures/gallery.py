@@ -17,11 +17,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seeingkit.errors import RunError, UsageError
+from seeingkit.results import Results
 from seeingkit.results.evidence import UncoveredImage
 
-from ..errors import RunError, UsageError
-from ..results import Results
-from .figure import LABELS, in_figure
+from ..figures.classes import LABELS, in_figure
 
 Side = Literal["real", "generated"]
 SIDES: tuple[Side, Side] = ("real", "generated")

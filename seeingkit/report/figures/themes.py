@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from .figure import PRINT_COLOURS, Layout
-from .pictures import image_uri
+from ..pictures.encoding import image_uri
+from .classes import PRINT_COLOURS, Layout
 
 DARK_COLOURS: Mapping[str, str] = {
     "paper": "#14171a", "ink": "#e6e9ed", "muted": "#a4adb7", "grid": "#2a2f35",

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..results import CalibrationRecord, InversionRecord, LostClass
+from seeingkit.results import CalibrationRecord, InversionRecord, LostClass
+
 from .losses import (
     PhotoGroup,
     calibration_of,
@@ -20,7 +21,7 @@ from .losses import (
     key_order,
     loss_of,
 )
-from .wording import NBSP, change, count, duration, listing, number, share
+from .numbers import NBSP, change, count, duration, listing, number, share
 
 CLASSES_NAMED = 4
 """At most so many classes get a sentence of their own."""

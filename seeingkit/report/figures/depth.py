@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from .figure import PRINT_COLOURS, Layout, chart_config, chart_svg
-from .losses import MethodRow
+from ..words.losses import MethodRow
+from .classes import PRINT_COLOURS, Layout, chart_config, chart_svg
 
 if TYPE_CHECKING:
     import altair as alt

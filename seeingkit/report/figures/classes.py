@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ..results import ClassResult, Results, is_background
-from .summary import verdict_words
-from .wording import area, change, interval, probability, share
+from seeingkit.results import ClassResult, Results, is_background
+
+from ..words.findings import verdict_words
+from ..words.numbers import area, change, interval, probability, share
 
 if TYPE_CHECKING:
     import altair as alt

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .losswords import calibration_note, decibels, loss, plain, seconds, verdict
-from .wording import (
+from ..words.inversions import calibration_note, decibels, loss, plain, seconds, verdict
+from ..words.numbers import (
     area,
     at_least,
     between,

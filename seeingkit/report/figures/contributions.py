@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..results import ClassResult, Results, is_background
-from .figure import PRINT_COLOURS, Layout, chart_config, chart_svg
-from .wording import listing, number, share
+from seeingkit.results import ClassResult, Results, is_background
+
+from ..words.numbers import listing, number, share
+from .classes import PRINT_COLOURS, Layout, chart_config, chart_svg
 
 if TYPE_CHECKING:
     import altair as alt

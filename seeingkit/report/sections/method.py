@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..results import InversionResults, Manifest, ModelRecord, Results, SourceRecord
-from .cautions import against
-from .wording import count, duration, number, plain_text, probability
+from seeingkit.results import InversionResults, Manifest, ModelRecord, Results, SourceRecord
+
+from ..words.cautions import against
+from ..words.numbers import count, duration, number, plain_text, probability
 
 Group = tuple[str, list[tuple[str, str]]]
 

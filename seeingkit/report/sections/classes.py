@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seeingkit.results import ClassResult, Results, is_background
 from seeingkit.results.evidence import Interval, SegmenterClass
 
-from ..results import ClassResult, Results, is_background
-from .cautions import segmenter_checks
-from .wording import area, between, change, interval, number, probability, share
+from ..words.cautions import segmenter_checks
+from ..words.numbers import area, between, change, interval, number, probability, share
 
 ORDER = ("omitted", "reduced", "no evidence", "excess")
 

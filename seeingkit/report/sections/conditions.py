@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..results import ConditionResult, Results, is_background
-from .templates import Section, environment
-from .wording import listing
+from seeingkit.results import ConditionResult, Results, is_background
+
+from ..templates import Section, environment
+from ..words.numbers import listing
 
 SHOWN = 100
 

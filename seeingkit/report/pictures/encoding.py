@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .galleries import SIDES, Gallery, GalleryImage, Side
+from .gallery import SIDES, Gallery, GalleryImage, Side
 
 BUDGET = 8_000_000
 """Bytes of all images of a page as text; with the scripts the page stays below 10 MB."""

@@ -10,9 +10,10 @@ import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..results import OMITTED_BELOW, ClassResult, Results, images_lost, is_background
+from seeingkit.results import OMITTED_BELOW, ClassResult, Results, images_lost, is_background
+
 from .cautions import FEW_IMAGES, cautions, power_sentence, sides
-from .wording import (
+from .numbers import (
     NBSP,
     area,
     between,
@@ -225,7 +226,7 @@ def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> s
     if len(ranked) > rows:
         parts.append(f"<p>… and {count(len(ranked) - rows, 'more class', 'more classes')}.</p>")
     if figure:
-        from .figure import figure_svg
+        from ..figures.classes import figure_svg
 
         parts.append(figure_svg(results))
     return "\n".join([*parts, "</div>"])

@@ -6,8 +6,9 @@ before a definition changed is shown with the definition that it was made by.
 
 from __future__ import annotations
 
-from ..results import Results
-from .summary import tested_presence
+from seeingkit.results import Results
+
+from .findings import tested_presence
 
 Definition = tuple[str, str, str]
 """Term, meaning, source (empty where there is nothing to cite)."""

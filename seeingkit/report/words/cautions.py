@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from seeingkit.results import ClassResult, Results, SkippedItem
 from seeingkit.results.evidence import SegmenterClass
 
-from ..results import ClassResult, Results, SkippedItem
-from .wording import at_least, count, level, listing, number, probability
+from .numbers import at_least, count, level, listing, number, probability
 
 FEW_IMAGES = 100
 """Below this many images a side, only large losses are visible."""

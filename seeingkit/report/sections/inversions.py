@@ -10,18 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import RunError
-from ..results import (
+from seeingkit.errors import RunError
+from seeingkit.results import (
     CalibrationRecord,
     InversionRecord,
     InversionResults,
     InversionSettings,
     Results,
 )
-from .depthfigure import depth_rows, depth_svg, write_depth_figure
-from .figurethemes import themed_figures
-from .inversion_pictures import Card, encode_cards
-from .losses import (
+
+from ..figures.depth import depth_rows, depth_svg, write_depth_figure
+from ..figures.themes import themed_figures
+from ..pictures.encoding import Level
+from ..pictures.inversions import Card, encode_cards
+from ..templates import Section, environment
+from ..words.inversions import METHODS, InversionSummary, describe_inversions
+from ..words.losses import (
     MethodRow,
     PhotoGroup,
     calibration_of,
@@ -32,9 +36,6 @@ from .losses import (
     method_rows,
     sweep_rows,
 )
-from .losswords import METHODS, InversionSummary, describe_inversions
-from .pictures import Level
-from .templates import Section, environment
 
 ROWS = 4
 """Rows of a photo's table that are shown at once; the others are folded."""

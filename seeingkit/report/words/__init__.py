@@ -1,0 +1,1 @@
+"""The words of the page: numbers, verdicts, cautions, definitions."""
