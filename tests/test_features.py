@@ -514,7 +514,7 @@ def test_a_missing_extra_is_named() -> None:
 def test_doctor_finds_no_fault_with_an_extra_that_is_not_wanted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from seeingkit import doctor
+    from seeingkit.cli import doctor
 
     file = WeightFile(name="f.pth", resource="package_that_is_not_there:f.pth", extra="perceptual")
     registered = registry_of(features_spec("a", 1), published("a", file))

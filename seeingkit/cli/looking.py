@@ -111,8 +111,8 @@ def plugins(json: Json = False) -> int:
 
 def doctor(json: Json = False) -> int:
     """Check this machine: versions, devices, plugins, embedded weights, cache folder."""
-    from ..doctor import examine
     from ..errors import ExitCode
+    from .doctor import examine
 
     checks = examine()
     if json:

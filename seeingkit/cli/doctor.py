@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
+from seeingkit.errors import MissingWeightsError, SeeingkitError
 from seeingkit.models.hub import weights_path
 from seeingkit.models.registry import registry
+from seeingkit.specs import WeightsSpec
 from seeingkit.system.cache import cache_folder
-
-from .errors import MissingWeightsError, SeeingkitError
-from .specs import WeightsSpec
 
 
 @dataclass(frozen=True)
