@@ -16,7 +16,7 @@ from typing import Protocol
 
 import pluggy
 
-from .specs import Preset, Spec
+from seeingkit.specs import Preset, Spec
 
 PROJECT = "seeingkit"
 

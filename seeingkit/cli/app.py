@@ -135,9 +135,8 @@ def tally(
     json: Json = False,
 ) -> int:
     """Count how much of each class the images show; killed runs go on where they stopped."""
+    from seeingkit.errors import ExitCode
     from seeingkit.runs.analyze import plan_comparison, tally_side
-
-    from ..errors import ExitCode
 
     found = tally_side(plan_comparison(source, source, **settings), store=store)
     if rank():
@@ -157,7 +156,7 @@ def report(
     json: Json = False,
 ) -> int:
     """Write the report of a finished run again, from its files."""
-    from ..report import rebuild_report
+    from seeingkit.report import rebuild_report
 
     path = rebuild_report(run)
     if json:
@@ -169,7 +168,7 @@ def report(
 
 def _labels(labels: str | None, label: int | None) -> str | None:
     """``--label 3`` draws that class alone, and inverts photos as of that class."""
-    from ..errors import UsageError
+    from seeingkit.errors import UsageError
 
     if label is None:
         return labels
@@ -179,9 +178,8 @@ def _labels(labels: str | None, label: int | None) -> str | None:
 
 
 def _run(plan: Config, out: Path | None, store: Path | None, json: bool) -> int:
+    from seeingkit.errors import ExitCode
     from seeingkit.runs.analyze import execute, share
-
-    from ..errors import ExitCode
 
     if rank():
         share(plan, store=store)

@@ -63,10 +63,9 @@ def inversion_config(
     from pydantic import ValidationError
 
     from seeingkit.analyses.inversion.catalog import METHODS
+    from seeingkit.errors import UsageError
     from seeingkit.models.registry import registry
     from seeingkit.runs.config import InversionConfig
-
-    from ..errors import UsageError
 
     options = parse_options(inverter_option)
     given = {
@@ -145,10 +144,9 @@ def invert(
     json: Json = False,
 ) -> int:
     """What can the generator's last layers not make of these photos? Invert, compare, report."""
+    from seeingkit.errors import ExitCode, UsageError
     from seeingkit.runs.invert import execute_inversion, plan_inversion
     from seeingkit.system.devices import resolve_device
-
-    from ..errors import ExitCode, UsageError
 
     if config is not None:
         anew = {"device": resolve_device(device), "batch_size": batch_size}

@@ -74,7 +74,7 @@ def ls(what: Listing, json: Json = False) -> int:
 
 
 def _spec_record(spec: Any) -> dict[str, Any]:
-    from ..specs import _Loadable
+    from seeingkit.specs import _Loadable
 
     record: dict[str, Any] = spec.model_dump(mode="json", exclude={"options"})
     record["name"] = getattr(spec, "full_name", spec.name)
@@ -111,7 +111,8 @@ def plugins(json: Json = False) -> int:
 
 def doctor(json: Json = False) -> int:
     """Check this machine: versions, devices, plugins, embedded weights, cache folder."""
-    from ..errors import ExitCode
+    from seeingkit.errors import ExitCode
+
     from .doctor import examine
 
     checks = examine()

@@ -76,9 +76,8 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
     Raises:
         UsageError: another setting is given as well.
     """
+    from seeingkit.errors import UsageError
     from seeingkit.runs.config import make_config, read_config
-
-    from ..errors import UsageError
 
     given = {name for name in context.params if _is_given(context, name)}
     other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]

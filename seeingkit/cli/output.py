@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..results import (
+    from seeingkit.results import (
         CalibrationRecord,
         ClassResult,
         ConditionResult,
@@ -27,7 +27,7 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
     Raises:
         UsageError: no equals sign, or a key given twice.
     """
-    from ..errors import UsageError
+    from seeingkit.errors import UsageError
 
     found: dict[str, Any] = {}
     for pair in pairs or ():
@@ -72,7 +72,7 @@ def print_table(
 
 def print_summary(results: Results, report: Path, shown: int = 20) -> None:
     """What is missing, the largest classes, the distance, cautions, and where the report is."""
-    from ..report import summarise
+    from seeingkit.report import summarise
 
     words = summarise(results)
     _print_sentence(words.headline)
@@ -118,8 +118,7 @@ def _print_classes(results: Results, shown: int) -> None:
     """The largest classes, and all that are missing; what could be the segmenter's is marked."""
     from seeingkit.report.words.cautions import segmenter_checks
     from seeingkit.report.words.numbers import area, change, interval, probability
-
-    from ..results import is_background
+    from seeingkit.results import is_background
 
     flagged = {index for index, check in segmenter_checks(results).items() if check.flagged}
     records = [c for c in results.classes if not is_background(c)]
@@ -149,8 +148,7 @@ def _print_classes(results: Results, shown: int) -> None:
 
 def _verdict(record: ClassResult) -> str:
     from seeingkit.report.words.findings import lost_by_presence
-
-    from ..results import images_lost
+    from seeingkit.results import images_lost
 
     if not lost_by_presence(record):
         return record.verdict
@@ -167,9 +165,8 @@ def say_failed_gates(gates: Sequence[str], results: Results, labels: Sequence[st
     Raises:
         UsageError: a gate names a class that is not known; after the others are told.
     """
+    from seeingkit.errors import UsageError
     from seeingkit.results.gates import check_gates
-
-    from ..errors import UsageError
 
     failed, unknown = False, None
     for gate in gates:
@@ -220,7 +217,7 @@ def print_inversions(results: InversionResults, report: Path) -> None:
 def _print_inversions(
     records: Sequence[InversionRecord], calibrations: Sequence[CalibrationRecord]
 ) -> None:
-    from ..report import summarise_inversions
+    from seeingkit.report import summarise_inversions
 
     for line in summarise_inversions(records, calibrations):
         print(line)

@@ -13,7 +13,7 @@ import typer
 from .output import parse_options, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..specs import WeightsSpec
+    from seeingkit.specs import WeightsSpec
 
 app = typer.Typer(
     name="weights",
@@ -83,9 +83,8 @@ def fetch(
     """Fetch weights and check them; prints where they are. Goes on where an earlier one stopped."""
     import sys
 
+    from seeingkit.errors import ExitCode, SeeingkitError, UsageError
     from seeingkit.models.hub import ask_before_large_downloads, weights_path
-
-    from ..errors import ExitCode, SeeingkitError, UsageError
 
     specs = [*(_named(name) for name in names or ()), *(_of_family(family) if family else ())]
     if not specs:
@@ -113,9 +112,8 @@ def fetch(
 @app.command()
 def verify(names: Names = None, json: Json = False) -> int:
     """Check the hashes of weights (default: of all that are here); exit code 1 if one is wrong."""
+    from seeingkit.errors import ExitCode, SeeingkitError
     from seeingkit.models.hub import is_here, verify_weights
-
-    from ..errors import ExitCode, SeeingkitError
 
     specs = [_named(name) for name in names] if names else [s for s in _all() if is_here(s)]
     records: list[dict[str, Any]] = []
@@ -199,18 +197,16 @@ def convert(
 
 def _all() -> list[WeightsSpec]:
     from seeingkit.models.registry import registry
-
-    from ..specs import WeightsSpec
+    from seeingkit.specs import WeightsSpec
 
     return [spec for spec in registry().specs("weights") if isinstance(spec, WeightsSpec)]
 
 
 def _of_family(family: str) -> list[WeightsSpec]:
     """The weights of a family, of the families of a group, or of an alias of either."""
+    from seeingkit.errors import UnknownNameError, UsageError
     from seeingkit.models.registry import registry
-
-    from ..errors import UnknownNameError, UsageError
-    from ..specs import GanGroupSpec
+    from seeingkit.specs import GanGroupSpec
 
     families = {family}
     for kind in ("gan", "segmenter", "features", "metric"):
@@ -227,10 +223,9 @@ def _of_family(family: str) -> list[WeightsSpec]:
 
 def _named(name: str) -> WeightsSpec:
     """Weights by ``family:name``; a group takes the first of its families that has the name."""
+    from seeingkit.errors import UnknownNameError
     from seeingkit.models.registry import registry
-
-    from ..errors import UnknownNameError
-    from ..specs import GanGroupSpec, WeightsSpec
+    from seeingkit.specs import GanGroupSpec, WeightsSpec
 
     known = registry()
     family, _, tag = name.partition(":")

@@ -18,13 +18,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from ..errors import RunError
-from ..results import (
+from seeingkit.errors import RunError
+from seeingkit.results import (
     SCHEMA_VERSION,
     InversionResults,
     Manifest,
     Results,
 )
+
 from .figures.classes import LABELS, build_chart, figure_rows, write_figures
 from .figures.contributions import write_contribution_figure
 from .pictures.encoding import (

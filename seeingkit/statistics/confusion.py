@@ -37,10 +37,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seeingkit.errors import TallyError
+from seeingkit.results import ClassResult
 from seeingkit.results.evidence import SegmenterClass, SegmenterShare
 
-from ..errors import TallyError
-from ..results import ClassResult
 from .accuracy import intersection_over_union, pixel_accuracy
 
 Areas = NDArray[np.float64]

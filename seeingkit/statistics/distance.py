@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..results import FSDResult
+from seeingkit.results import FSDResult
+
 from .frechet import FSD, Moments, Transport, frechet, influence, transport
 from .interval import distance_interval
 from .products import Pool

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
-from ..errors import TallyError
+from seeingkit.errors import TallyError
 
 Rows = NDArray[np.float64]
 """(N, L) area of each label in percent of the image."""

@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
-from ..tallies import Tally
+from seeingkit.errors import UsageError
+from seeingkit.tallies import Tally
+
 from .kernel import roots
 
 ROUNDING = 1e-13

@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special, stats
 
+from seeingkit.errors import TallyError, UsageError
 from seeingkit.results.evidence import PairResult, PairsResult, PairVerdict
+from seeingkit.tallies.table import Tally
 
-from ..errors import TallyError, UsageError
-from ..tallies.table import Tally
 from .presence import Counts, log_choose, outward_sums
 
 APART_BELOW = 0.5

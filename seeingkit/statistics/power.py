@@ -18,9 +18,9 @@ from functools import partial
 import numpy as np
 from scipy import special
 
+from seeingkit.errors import UsageError
 from seeingkit.results.evidence import PowerResult
 
-from ..errors import UsageError
 from .presence import Counts, log_choose, presence_p_values
 
 PRESENCES = (0.10, 0.05, 0.027, 0.01, 0.005, 0.001)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from ..errors import TallyError
+from seeingkit.errors import TallyError
 
 Counts = NDArray[np.float64]
 

@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from seeingkit.results.evidence import Interval, ScenesResult, UncoveredImage
+from seeingkit.tallies import Tally
 
-from ..tallies import Tally
 from .kernel import kernel_distance
 from .neighbourhoods import ROUNDING, Floats, Integers, Neighbourhoods, neighbourhoods
 from .presence import wilson_interval

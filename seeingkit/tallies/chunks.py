@@ -24,8 +24,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..contracts import Label, Skipped, Vocabulary
-from ..errors import TallyError
+from seeingkit.contracts import Label, Skipped, Vocabulary
+from seeingkit.errors import TallyError
+
 from .table import Tally, TallyIdentity
 
 CHUNK = 1024

@@ -17,14 +17,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from seeingkit.contracts import ImageSource, Sampler, Segmenter, Skipped
+from seeingkit.errors import ImageError, ModelError, TallyError, UsageError
 from seeingkit.images import SamplerSource, select
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.devices import in_batches
 from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
 
-from ..contracts import ImageSource, Sampler, Segmenter, Skipped
-from ..errors import ImageError, ModelError, TallyError, UsageError
 from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
 from .table import Tally, TallyIdentity
 

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
-from ..contracts import Label, Skipped, Vocabulary
-from ..errors import TallyError
+from seeingkit.contracts import Label, Skipped, Vocabulary
+from seeingkit.errors import TallyError
 
 TALLY_SCHEMA = 1
 

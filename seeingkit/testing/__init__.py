@@ -22,8 +22,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..contracts import Features, Generator, ImageSource, Sampler, Segmenter
-from ..errors import UsageError
+from seeingkit.contracts import Features, Generator, ImageSource, Sampler, Segmenter
+from seeingkit.errors import UsageError
+
 from .checks import Check
 from .features import features_checks
 from .generators import generator_checks

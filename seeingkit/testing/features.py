@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..contracts import Features
+from seeingkit.contracts import Features
+
 from .checks import (
     BATCH_TOLERANCE,
     Check,

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seeingkit.contracts import Boundary, Generator, State
+from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.models.edits import AddEdit, Edit, UnitEdit, run
 
-from ..contracts import Boundary, Generator, State
-from ..errors import UnknownNameError, UsageError
 from .checks import (
     BATCH_TOLERANCE,
     Check,

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ..contracts import Latent, Sampler
-from ..errors import UsageError
+from seeingkit.contracts import Latent, Sampler
+from seeingkit.errors import UsageError
+
 from .checks import (
     BATCH_TOLERANCE,
     Check,

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..contracts import Segmenter
+from seeingkit.contracts import Segmenter
+
 from .checks import Check, named, require, require_json, require_same
 
 FLIPPED_PIXELS = 1e-3

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import torch
 
-from ..contracts import ImageSource
+from seeingkit.contracts import ImageSource
+
 from .checks import Check, named, require, require_json, require_same
 
 _MOST = 8  # images looked at: the first few and the last

@@ -17,9 +17,9 @@ from typing import Any, Literal
 import safetensors
 import safetensors.torch
 
+from seeingkit.errors import CorruptFileError, MissingWeightsError, UnsafeFileError, WeightsError
 from seeingkit.system.cache import file_sha256
 
-from ..errors import CorruptFileError, MissingWeightsError, UnsafeFileError, WeightsError
 from .machine import run
 from .reading import Budget, Reader, scalar
 from .torchfiles import is_legacy, read_legacy, read_zip, table

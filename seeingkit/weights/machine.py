@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import CorruptFileError, UnsafeFileError
+from seeingkit.errors import CorruptFileError, UnsafeFileError
+
 from .opcodes import OPERATIONS
 from .reading import UNFIT, Budget, Inert, LongText, Maker, Reader, Shell, Unread, reason, scalar
 

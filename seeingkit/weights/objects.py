@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import CorruptFileError, UnsafeFileError
+from seeingkit.errors import CorruptFileError, UnsafeFileError
+
 from .reading import LONG, Budget, Inert, Maker, Shell, scalar
 from .wording import shown
 

@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CorruptFileError, UnsafeFileError
+from seeingkit.errors import CorruptFileError, UnsafeFileError
+
 from .reading import LONG, UNFIT, LongText, decoded, reason, scalar
 
 if TYPE_CHECKING:

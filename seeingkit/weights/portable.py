@@ -16,7 +16,8 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from ..errors import StateMismatchError, WeightsError
+from seeingkit.errors import StateMismatchError, WeightsError
+
 from .checkpoints import Checkpoint
 
 FAMILY = "seeingkit.family"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import CorruptFileError, UnsafeFileError
+from seeingkit.errors import CorruptFileError, UnsafeFileError
 
 MOST_OPERATIONS = 1_000_000
 """Steps of one program and all it nests. The largest published pickles have about 100,000."""

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import StateMismatchError, UnsafeFileError, WeightsError
+from seeingkit.errors import StateMismatchError, UnsafeFileError, WeightsError
+
 from .checkpoints import Checkpoint, read_checkpoint
 from .wording import shown
 

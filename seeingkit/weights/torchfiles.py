@@ -21,7 +21,8 @@ from typing import Any
 
 import torch
 
-from ..errors import CorruptFileError, UnsafeFileError
+from seeingkit.errors import CorruptFileError, UnsafeFileError
+
 from .machine import run
 from .objects import Storage, makers, storage_type
 from .reading import Budget, Maker, Reader
