@@ -1,4 +1,4 @@
-"""Finds every package: ``seeingkit``, and two folders installed under names that clash with nobody."""
+"""Finds every package: ``seeingkit``, and two folders installed under names of their own."""
 
 from setuptools import find_packages, setup
 

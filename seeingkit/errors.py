@@ -26,6 +26,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _LONGEST = 4000  # characters of a message; names in a hostile file can be of any length
 
@@ -56,6 +60,34 @@ def one_line(message: object, longest: int | None = None) -> str:
     text = text if longest is None or len(text) <= longest else f"{text[:longest]}…"
     text = " ".join(text.split())
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+class Fault(NamedTuple):
+    """The first fault that a pydantic model found.
+
+    Attributes:
+        where: the field, dotted (``inversion.own``); empty where it is the whole.
+        reason: what is wrong with it, in lower case unless the model's own words.
+        kind: pydantic's name of the fault, such as ``extra_forbidden``.
+        given: the value.
+    """
+
+    where: str
+    reason: str
+    kind: str
+    given: object
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}" if self.where else self.reason
+
+
+def first_fault(error: ValidationError) -> Fault:
+    """The first fault of a pydantic ``ValidationError``, for a message of one line."""
+    first = error.errors()[0]
+    own = first.get("ctx", {}).get("error")
+    reason = first["msg"].lower() if own is None else str(own)
+    where = ".".join(str(part) for part in first["loc"])
+    return Fault(where, reason, first["type"], first.get("input"))
 
 
 class UsageError(SeeingkitError):

@@ -1,4 +1,12 @@
-"""The light records that plugins register. Nothing here, and nothing a spec holds, imports torch.
+"""What a plugin registers, and how: specs, presets and the hook. Never imports torch.
+
+A plugin is a module named by an entry point in the group ``seeingkit``::
+
+    from seeingkit.specs import GanSpec, Register, hookimpl
+
+    @hookimpl
+    def seeingkit_register(register: Register) -> None:
+        register(GanSpec(name="mygan", summary="…", target="mypackage.model:load"))
 
 A spec says what there is (name, summary, licence, options) and where the code is (``target``, a
 ``"package.module:callable"`` string that is imported only when the thing is used):
@@ -11,8 +19,10 @@ SegmenterSpec   ``target(weights: Path | None, options: BaseModel) -> Segmenter`
 FeaturesSpec    ``target(weights: Path | None, options: BaseModel) -> Features``
 DataSpec        ``target(options: BaseModel, preset: Preset) -> ImageSource``
 InverterSpec    ``target(options: BaseModel) -> Inverter``
-MetricSpec      ``target(weights: Path | None, options: BaseModel) -> seeingkit.analyses.comparison.checks.metrics.Metric``
+MetricSpec      ``target(weights: Path | None, options: BaseModel) -> Metric``
 =============== ==================================================================================
+
+(``Metric``: ``seeingkit.analyses.comparison.checks.metrics``.)
 
 ``options`` is a pydantic model class whose fields are the options a user may give; it is validated
 before the target is imported, and its values are part of the identity of whatever is loaded.
@@ -20,9 +30,13 @@ before the target is imported, and its values are part of the identity of whatev
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
+import pluggy
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+PROJECT = "seeingkit"
+"""Name of the entry-point group and of the pluggy project."""
 
 Kind = Literal["gan", "segmenter", "features", "data", "inverter", "metric", "weights"]
 
@@ -54,6 +68,21 @@ class Preset(BaseModel):
     def identity(self) -> dict[str, object]:
         """What changes the pixels: everything but the summary."""
         return self.model_dump(exclude={"summary"})
+
+
+PRESETS: dict[str, Preset] = {
+    "paper": Preset(
+        name="paper",
+        summary="shorter side to 256 (bilinear, antialiased), centre crop 256x256",
+    ),
+    "native": Preset(
+        name="native",
+        size=None,
+        crop=False,
+        summary="the pictures' own size, which must be the same for all",
+    ),
+}
+"""Built-in presets; plugins may register more."""
 
 
 class Spec(BaseModel):
@@ -232,3 +261,22 @@ class WeightsSpec(Spec):
     def full_name(self) -> str:
         """``family:name``."""
         return f"{self.family}:{self.name}"
+
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Register(Protocol):
+    """What a plugin calls for each thing it brings."""
+
+    def __call__(self, spec: Spec | Preset) -> None:
+        """Register one spec (or a preprocessing preset)."""
+
+
+class Hooks:
+    """The hook specifications."""
+
+    @hookspec
+    def seeingkit_register(self, register: Register) -> None:
+        """Call ``register(spec)`` for each thing that the plugin brings, of any kind."""

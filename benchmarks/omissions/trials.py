@@ -158,7 +158,10 @@ def code_digest(*, truths_only: bool = False) -> str:
     if truths_only:
         read = [package / "statistics" / "frechet.py"]
     else:
-        read = [package / "comparison.py", *(p for p in statistics if p.stem not in UNREAD)]
+        read = [
+            package / "analyses" / "comparison" / "compare.py",
+            *(p for p in statistics if p.stem not in UNREAD),
+        ]
         read.append(here / "trials.py")
     names = ("families", "planting", "sources", "truths")
     paths = [*read, *(here / f"{name}.py" for name in names)]

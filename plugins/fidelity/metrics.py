@@ -41,7 +41,7 @@ def load(weights: Path | None, options: Options) -> TorchFidelity:
 
 @dataclass
 class TorchFidelity:
-    """The library's metrics through one of its feature extractors; a ``seeingkit.analyses.comparison.checks.metrics.Metric``.
+    """The library's metrics through one of its feature extractors; a ``Metric``.
 
     Args:
         extractor: Inception, or one that was given to ``torch_fidelity.register_feature_extractor``

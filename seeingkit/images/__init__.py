@@ -4,13 +4,16 @@ Every source gives the same float32 RGB in [-1, 1] for the same picture and pres
 picture that it cannot use, and has a fingerprint that changes when any byte of it does.
 """
 
+from seeingkit.models.registry import find_preset
+from seeingkit.specs import PRESETS
+
 from .archive import ZipImages
 from .arrays import ArrayImages
 from .decode import DECODE, SUFFIXES, Limits, decode
 from .files import FileImages, open_file, open_folder, open_glob, open_list
 from .lmdb import LmdbImages
 from .opening import open_images
-from .preprocess import PRESETS, apply, find_preset, quantise, to_tensor
+from .preprocess import apply, quantise, to_tensor
 from .sampler import SamplerSource
 from .selection import Selection, select
 from .stored import StoredImages

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import PluginError, SourceError, UnknownNameError, UsageError
+from seeingkit.models.registry import find_preset
 from seeingkit.specs import DataSpec, Preset
 
 from .archive import ZipImages
@@ -24,7 +25,6 @@ from .arrays import ArrayImages
 from .decode import SUFFIXES, Limits, is_image_name
 from .files import open_file, open_folder, open_glob, open_list
 from .lmdb import LmdbImages
-from .preprocess import find_preset
 from .selection import select
 
 

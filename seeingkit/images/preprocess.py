@@ -15,24 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.errors import ImageError, UnknownNameError, UsageError
+from seeingkit.errors import ImageError
 from seeingkit.specs import Preset
 
 from .decode import Limits
-
-PRESETS: dict[str, Preset] = {
-    "paper": Preset(
-        name="paper",
-        summary="shorter side to 256 (bilinear, antialiased), centre crop 256x256",
-    ),
-    "native": Preset(
-        name="native",
-        size=None,
-        crop=False,
-        summary="the pictures' own size, which must be the same for all",
-    ),
-}
-"""Built-in presets; plugins may register more."""
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -40,41 +26,6 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
     "box": Image.Resampling.BOX,
 }
-
-
-def find_preset(preset: str | Preset | None, resolution: int | None = None) -> Preset:
-    """The preset of that name (default ``paper``), optionally at another resolution.
-
-    ``paper`` at resolution 128 is called ``paper@128``, and that name is understood too.
-
-    Raises:
-        UnknownNameError: no such preset.
-        UsageError: a resolution that is no positive number of pixels.
-    """
-    if preset is None or isinstance(preset, str):
-        name, at, size = (preset or "paper").partition("@")
-        if at:
-            if not size.isascii() or not size.isdigit():
-                raise UsageError(f"preset {preset!r}: give the resolution in pixels, as paper@128")
-            if resolution is not None and resolution != int(size):
-                raise UsageError(f"preset {preset!r} and resolution {resolution} disagree")
-            resolution = int(size)
-        preset = PRESETS[name] if name in PRESETS else _registered(name)
-    if resolution is None or resolution == preset.size:
-        return preset
-    if not 1 <= resolution <= 8192:
-        raise UsageError(f"resolution {resolution}: give 1 to 8192 pixels")
-    stem = preset.name.partition("@")[0]
-    return preset.model_copy(update={"name": f"{stem}@{resolution}", "size": resolution})
-
-
-def _registered(name: str) -> Preset:
-    from seeingkit.models.registry import registry
-
-    try:
-        return registry().preset(name)
-    except UnknownNameError as error:
-        raise UnknownNameError("preset", name, PRESETS) from error
 
 
 def resized_size(width: int, height: int, size: int) -> tuple[int, int]:

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from seeingkit.contracts import ImageSource, Sampler, Skipped
 from seeingkit.errors import ImageError, ModelError, UsageError
-from seeingkit.specs import Preset
+from seeingkit.specs import PRESETS, Preset
 
-from .preprocess import PRESETS, apply, quantise, to_tensor
+from .preprocess import apply, quantise, to_tensor
 from .stored import in_threads
 
 QUANTISE = 1

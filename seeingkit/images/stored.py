@@ -26,11 +26,11 @@ from torch import Tensor
 
 from seeingkit.contracts import ImageSource, Skipped
 from seeingkit.errors import ImageError, SourceError
-from seeingkit.specs import Preset
+from seeingkit.specs import PRESETS, Preset
 from seeingkit.system.digests import DigestStore, Stamp
 
 from .decode import DECODE, Limits, decode, quiet
-from .preprocess import PRESETS, apply, to_tensor
+from .preprocess import apply, to_tensor
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""

@@ -23,12 +23,14 @@ import pluggy
 from pydantic import BaseModel, ValidationError
 
 from seeingkit.errors import DuplicateNameError, PluginError, UnknownNameError, UsageError
-from seeingkit.hooks import PROJECT, Hooks
 from seeingkit.specs import (
+    PRESETS,
+    PROJECT,
     DataSpec,
     FeaturesSpec,
     GanGroupSpec,
     GanSpec,
+    Hooks,
     InverterSpec,
     Kind,
     MetricSpec,
@@ -195,8 +197,6 @@ class Registry:
 
     def preset(self, name: str) -> Preset:
         """The preprocessing preset of that name."""
-        from seeingkit.images.preprocess import PRESETS
-
         presets = {**PRESETS, **self._presets}
         if name not in presets:
             raise UnknownNameError("preset", name, presets)
@@ -228,6 +228,33 @@ def registry() -> Registry:
     filled = Registry()
     filled.load(entry_points(group=PROJECT))
     return filled
+
+
+def find_preset(preset: str | Preset | None, resolution: int | None = None) -> Preset:
+    """The preset of that name (default ``paper``), optionally at another resolution.
+
+    ``paper`` at resolution 128 is called ``paper@128``, and that name is understood too.
+
+    Raises:
+        UnknownNameError: no such preset.
+        UsageError: a resolution that is no positive number of pixels.
+    """
+    if preset is None or isinstance(preset, str):
+        name, at, size = (preset or "paper").partition("@")
+        if at:
+            if not size.isascii() or not size.isdigit():
+                raise UsageError(f"preset {preset!r}: give the resolution in pixels, as paper@128")
+            if resolution is not None and resolution != int(size):
+                raise UsageError(f"preset {preset!r} and resolution {resolution} disagree")
+            resolution = int(size)
+        # Built-in names are known without plugins.
+        preset = PRESETS[name] if name in PRESETS else registry().preset(name)
+    if resolution is None or resolution == preset.size:
+        return preset
+    if not 1 <= resolution <= 8192:
+        raise UsageError(f"resolution {resolution}: give 1 to 8192 pixels")
+    stem = preset.name.partition("@")[0]
+    return preset.model_copy(update={"name": f"{stem}@{resolution}", "size": resolution})
 
 
 def import_target(spec: _Loadable) -> Callable[..., Any]:

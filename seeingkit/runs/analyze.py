@@ -17,7 +17,6 @@ from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.contracts import ImageSource, Sampler, Segmenter
 from seeingkit.errors import MissingWeightsError, SourceError, UsageError
 from seeingkit.images import SamplerSource, open_images
-from seeingkit.images.preprocess import find_preset
 from seeingkit.models.loading import (
     Choice,
     choose,
@@ -27,7 +26,7 @@ from seeingkit.models.loading import (
     load_segmenter,
     usual_generator,
 )
-from seeingkit.models.registry import registry
+from seeingkit.models.registry import find_preset, registry
 from seeingkit.report import rebuild_report
 from seeingkit.results.gates import check_gate_names
 from seeingkit.specs import DataSpec
@@ -84,7 +83,7 @@ def analyze(
         segmenter: default: the data set's own, else the registered default.
         out: the run directory; default ``runs/<gan>-<data>-<key>``.
         store: where chunks of tallies are kept; default: the cache.
-        settings: the other fields of ``seeingkit.runs.config.Config`` (n, seed, preset, weights, …).
+        settings: the other fields of ``seeingkit.runs.config.Config`` (n, seed, preset, …).
     """
     return execute(plan_analysis(gan, data, segmenter=segmenter, **settings), out=out, store=store)
 

@@ -18,8 +18,8 @@ from seeingkit.analyses.comparison.checks.truth import find_labels, share_by_lab
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.contracts import ImageSource, Segmenter
 from seeingkit.errors import SeeingkitError, UsageError
-from seeingkit.images.preprocess import find_preset
 from seeingkit.models.loading import choose, load_segmenter
+from seeingkit.models.registry import find_preset
 
 from .config import Config
 

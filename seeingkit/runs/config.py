@@ -64,10 +64,11 @@ class Config(BaseModel):
             scale, also ``scale:0.5``), or a second segmenter, ``family``, ``family:weights`` or
             ``family:FILE``.
         fidelity: also FID, KID, IS, precision and recall, by another library.
-        fail_if: gates (``seeingkit.results.gates``). The command line ends with exit code 4 where one
-            fails; in Python ask ``check_gates``. They change no number, so they are no part of
+        fail_if: gates (``seeingkit.results.gates``). The command line ends with exit code 4 where
+            one fails; in Python ask ``check_gates``. They change no number, so they are no part of
             ``key``: other gates on the same run use its directory and finished work.
-        labels: which classes a conditional generator draws (``seeingkit.analyses.comparison.conditions``).
+        labels: which classes a conditional generator draws
+            (``seeingkit.analyses.comparison.conditions``).
         classes: a common vocabulary that labels are merged into: its name or TOML file.
     """
 

@@ -14,8 +14,7 @@ from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.conditions import photo_classes
 from seeingkit.contracts import Generator, ImageSource, Sampler, Segmenter
 from seeingkit.images import SamplerSource
-from seeingkit.images.preprocess import find_preset
-from seeingkit.models.registry import check_options, registry
+from seeingkit.models.registry import check_options, find_preset, registry
 from seeingkit.results import InversionSettings
 from seeingkit.specs import InverterSpec, Preset
 from seeingkit.tallies import ChunkStore

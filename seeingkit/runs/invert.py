@@ -19,7 +19,6 @@ from seeingkit.analyses.comparison.compare import model_record
 from seeingkit.contracts import Generator, GeneratorInfo, ImageSource, Segmenter, SegmenterInfo
 from seeingkit.errors import MissingWeightsError, SourceError, UsageError
 from seeingkit.images import SamplerSource, open_images
-from seeingkit.images.preprocess import find_preset
 from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import (
     Choice,
@@ -30,7 +29,7 @@ from seeingkit.models.loading import (
     load_segmenter,
     usual_generator,
 )
-from seeingkit.models.registry import registry
+from seeingkit.models.registry import find_preset, registry
 from seeingkit.results import InversionResults, ModelRecord, SkippedItem, SourceRecord
 from seeingkit.specs import Preset
 from seeingkit.system.processes import rank

@@ -1,7 +1,7 @@
 """Our own weights format: safetensors with all that is needed to rebuild the model.
 
 Guarantees that a file written here loads into an equal model: the metadata carries the family and
-its config (``seeingkit.family``, ``seeingkit.runs.config`` as JSON), and the file appears by rename,
+its config (``seeingkit.family``, ``seeingkit.config`` as JSON), and the file appears by rename,
 whole or not at all.
 """
 
@@ -21,7 +21,7 @@ from seeingkit.errors import StateMismatchError, WeightsError
 from .checkpoints import Checkpoint
 
 FAMILY = "seeingkit.family"
-CONFIG = "seeingkit.runs.config"
+CONFIG = "seeingkit.config"
 _LONGEST_CONFIG = 1 << 20  # characters; that of a segmenter with thousands of labels has 200,000
 
 

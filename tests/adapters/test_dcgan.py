@@ -20,7 +20,7 @@ from seeingkit.weights import read_checkpoint, write_portable
 from seeingkit_adapters import mlp_gan
 from seeingkit_adapters.catalog.dcgan import DCGANOptions
 from seeingkit_adapters.dcgan.generator import StackGenerator, load, recognise
-from tests.helpers.goldens import agree, golden
+from tests.helpers.goldens import NOT_YET_READ, agree, golden
 
 CASES = ("examples-r64", "csinva-mnist-r28")
 
@@ -626,7 +626,7 @@ def test_no_file_of_another_family_is_claimed(shared: Path) -> None:
     files += shared.glob("real/weights/espnet*/*")
     asked = 0
     for path in files:
-        if path.suffix in (".npz", ".json", ".md"):
+        if path.suffix in (".npz", ".json", ".md") or NOT_YET_READ & set(path.parts):
             continue
         try:
             checkpoint = read_checkpoint(path)

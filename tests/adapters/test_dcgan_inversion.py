@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from seeingkit import open_images
 from seeingkit.analyses.inversion import invert
 from seeingkit.images import SamplerSource
-from seeingkit.images.preprocess import find_preset
 from seeingkit.models.autostaged import AutoStaged
+from seeingkit.models.registry import find_preset
 
 CHANNELS = (100, 512, 256, 128, 64, 3)
 COUNT = 8

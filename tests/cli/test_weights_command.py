@@ -256,7 +256,7 @@ def test_convert_writes_a_file_that_draws_the_same(
     assert metadata["seeingkit.family"] == "progan"
     assert metadata["seeingkit.source_sha256"] == sha256(source.read_bytes())
     assert metadata["seeingkit.source_layout"] not in ("", "unknown")
-    assert isinstance(json.loads(metadata["seeingkit.runs.config"]), dict)
+    assert isinstance(json.loads(metadata["seeingkit.config"]), dict)
     a, b = load_generator("progan", weights=source), load_generator("auto", weights=target)
     with torch.no_grad():
         assert torch.equal(a(a.latents(range(3))), b(b.latents(range(3))))

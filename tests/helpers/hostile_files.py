@@ -179,4 +179,4 @@ def entry(*shape: int, dtype: str = "F32", size: int = 4) -> dict[str, Any]:
 def ours(family: str, config: Any) -> bytes:
     """A file as our own converter writes them, but for its config: a tree, or text."""
     text = config if isinstance(config, str) else json.dumps(config)
-    return safetensors({"x": entry(1)}, {"seeingkit.family": family, "seeingkit.runs.config": text})
+    return safetensors({"x": entry(1)}, {"seeingkit.family": family, "seeingkit.config": text})

@@ -427,7 +427,7 @@ _FETCH = """
 import sys
 from pathlib import Path
 from seeingkit.specs import WeightFile
-from seeingkit.zoo.downloading import download
+from seeingkit.models.hub.downloading import download
 url, sha, target = sys.argv[1:]
 try:
     download(WeightFile(name="g.pth", url=url, sha256=sha), Path(target), "toy:x")

@@ -16,7 +16,7 @@ from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import PluginError, UnknownNameError, UsageError
 from seeingkit.images import open_folder
-from seeingkit.images.preprocess import find_preset
+from seeingkit.models.registry import find_preset
 from seeingkit.report import summarise
 from seeingkit.report.words.findings import Summary
 from seeingkit.runs import checks as checking

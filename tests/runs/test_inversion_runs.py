@@ -24,8 +24,9 @@ from seeingkit.analyses.inversion.vanishing import areas
 from seeingkit.contracts import Generator, Inversion, Inverter, Latent, State
 from seeingkit.errors import ModelError, RunError, UnknownNameError, UsageError
 from seeingkit.images import SamplerSource, open_images
-from seeingkit.images.preprocess import find_preset, to_tensor
+from seeingkit.images.preprocess import to_tensor
 from seeingkit.models.autostaged import AutoStaged
+from seeingkit.models.registry import find_preset
 from seeingkit.results import InversionRecord
 from seeingkit.runs.config import InversionConfig
 from seeingkit.system.processes import wait_for

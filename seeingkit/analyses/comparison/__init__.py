@@ -1,1 +1,1 @@
-"""The comparison of two tallies: what a generator leaves out of its distribution, and how sure that is."""
+"""The comparison of two tallies: what a generator leaves out, and how sure that is."""

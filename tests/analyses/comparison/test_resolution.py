@@ -15,8 +15,8 @@ from torch import Tensor
 from seeingkit.analyses.comparison.checks.resolution import compare_resolution, image_detail
 from seeingkit.contracts import GeneratorInfo, ImageSource, Latent, LatentSpec, Sampler
 from seeingkit.images import SamplerSource, open_images, select
-from seeingkit.images.preprocess import find_preset
 from seeingkit.images.several import SeveralSources
+from seeingkit.models.registry import find_preset
 from tests.helpers.toys import FlatSampler, Noise
 
 

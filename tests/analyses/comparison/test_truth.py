@@ -26,9 +26,10 @@ from seeingkit.contracts import ImageSource, Label, Segmenter, SegmenterInfo, Vo
 from seeingkit.errors import ModelError, SourceError, UsageError
 from seeingkit.images import open_folder, open_images, select
 from seeingkit.images.labelmaps import preset_labels, read_label_map
-from seeingkit.images.preprocess import apply, find_preset
+from seeingkit.images.preprocess import apply
 from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import load_segmenter
+from seeingkit.models.registry import find_preset
 from seeingkit.statistics.accuracy import confusion
 from seeingkit.tallies import Tally, tally
 from seeingkit.tallies.vocabularies import ClassMap

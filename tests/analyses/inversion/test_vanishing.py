@@ -29,8 +29,8 @@ from seeingkit.analyses.inversion.vanishing import (
 from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.images import open_images
-from seeingkit.images.preprocess import find_preset
 from seeingkit.models.loading import load_features
+from seeingkit.models.registry import find_preset
 from seeingkit.specs import Preset
 from seeingkit_plugins.minichurches.catalog import SceneOptions
 from seeingkit_plugins.minichurches.dataset import load as load_scenes

@@ -1,0 +1,121 @@
+"""What turns an image into a row of numbers: an annotator, such as a segmenter.
+
+A tally holds those rows. A segmenter counts pixels; a classifier gives probabilities, a detector
+counts things: ``Vocabulary.unit`` says which.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seeingkit.errors import UnknownNameError
+
+from .base import ModelInfo, OnDevice
+
+Unit = Literal["pixels", "probability", "count"]
+"""What the numbers of an annotator are."""
+
+
+class Label(NamedTuple):
+    """One label: its name and the kind of thing it is (``object``, ``part``, ``material``)."""
+
+    name: str
+    category: str = "object"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The labels an annotator knows; the number of a label is its place in ``labels``.
+
+    Attributes:
+        labels: number 0 means "nothing" where ``has_background`` is true.
+        planes: what each plane of a segmentation shows, the first being the objects.
+        has_background: whether number 0 is "no object" and is left out of figures and verdicts.
+        unit: what the numbers of an image are: ``pixels`` of each label (they sum to the pixels of
+            the label map), ``probability`` of each label (0 to 1, such as a classifier's), or
+            ``count`` of things (not negative, such as a detector's).
+    """
+
+    labels: tuple[Label, ...]
+    planes: tuple[str, ...] = ("object",)
+    has_background: bool = True
+    unit: Unit = "pixels"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self.labels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in the order of their numbers."""
+        return tuple(label.name for label in self.labels)
+
+    def index(self, name: str) -> int:
+        """The number of a label."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise UnknownNameError("label", name, self.names) from None
+
+
+class AnnotatorInfo(ModelInfo):
+    """Description of a loaded annotator; its identity is part of every tally."""
+
+
+class SegmenterInfo(AnnotatorInfo):
+    """Description of a loaded segmenter."""
+
+
+class Annotator(OnDevice, ABC):
+    """Turns each image into a row of numbers, one for each label of each plane.
+
+    Attributes:
+        vocabulary: what the numbers are about, and their unit.
+        info: family, weights and options.
+    """
+
+    vocabulary: Vocabulary
+    info: AnnotatorInfo
+
+    @abstractmethod
+    def statistics(self, images: Tensor) -> Tensor:
+        """The numbers of some images.
+
+        Args:
+            images: (N, 3, H, W) float32 in [-1, 1].
+
+        Returns:
+            (N, planes x labels), plane-major: int64 where the unit is ``pixels``, else floating
+            point or whole numbers, finite and not negative; row k depends on image k only.
+        """
+
+
+class Segmenter(Annotator):
+    """Gives every pixel a label."""
+
+    info: SegmenterInfo
+
+    @abstractmethod
+    def segment(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to (N, planes, H', W') int64; 0 = nothing."""
+
+    @abstractmethod
+    def score(self, images: Tensor, label: int) -> Tensor:
+        """How sure the segmenter is of one label: (N, H', W') in [0, 1], differentiable."""
+
+    def statistics(self, images: Tensor) -> Tensor:
+        """Pixels of each label in each plane: (N, planes x labels) int64, plane-major."""
+        maps = self.segment(images)
+        n, planes = maps.shape[:2]
+        size = len(self.vocabulary)
+        offsets = torch.arange(n * planes, device=maps.device).reshape(n, planes, 1, 1) * size
+        flat = torch.bincount((maps + offsets).flatten(), minlength=n * planes * size)
+        return flat.reshape(n, planes * size)

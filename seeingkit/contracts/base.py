@@ -1,0 +1,45 @@
+"""What every loaded model has: an info record that identifies it, and a device."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+
+class ModelInfo(BaseModel):
+    """Description of a loaded model. Everything that changes its output is in here.
+
+    Attributes:
+        family: registered name of the adapter.
+        weights_sha256: hash of the weights file(s).
+        licence: of the weights.
+        options: resolved options of the adapter.
+        parameters: number of trained numbers.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    family: str
+    weights_sha256: str | None = None
+    licence: str = "unknown"
+    options: dict[str, Any] = {}
+    parameters: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """The JSON-able part that changes the output; part of the identity of all results."""
+        return self.model_dump(mode="json", exclude={"licence", "parameters"})
+
+
+class OnDevice:
+    """Where a model computes; a model without a network stays on the CPU."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model's tensors."""
+        return torch.device("cpu")
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the model to a device; returns itself."""
+        return self

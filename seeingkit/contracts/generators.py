@@ -1,0 +1,154 @@
+"""What a generator must be: tier 1, latents in and images out; tier 2, named boundaries.
+
+Guarantees: everything is batch-first, and row ``k`` of a result depends on row ``k`` of the input
+only; ``advance(advance(begin(z), b), "image")`` equals ``advance(begin(z), "image")`` at every
+boundary ``b``; ``advance`` is pure and differentiable in ``state.x`` and ``params``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seeingkit.errors import UnknownNameError, UsageError
+
+from .base import ModelInfo, OnDevice
+from .latents import Latent, LatentSpec, draw_latents
+from .states import Boundary, State
+
+
+class GeneratorInfo(ModelInfo):
+    """Description of a loaded generator. Everything that changes its images is in here.
+
+    Attributes:
+        resolution: height and width of the images in pixels.
+        channels: colour channels of the images.
+        value_range: nominal range of the images.
+        latent: its random inputs.
+        class_names: names of the classes of a conditional model, else empty.
+        options: resolved options (truncation, noise policy, latent convention, …).
+    """
+
+    resolution: int
+    channels: int = 3
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    latent: tuple[LatentSpec, ...]
+    class_names: tuple[str, ...] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """See ``ModelInfo.identity``."""
+        return {**super().identity(), "latent": [part.identity() for part in self.latent]}
+
+
+class Sampler(OnDevice, ABC):
+    """Tier 1: latents in, images out. Enough for class statistics and FSD."""
+
+    info: GeneratorInfo
+
+    def latents(
+        self,
+        indices: Sequence[int],
+        *,
+        seed: int = 0,
+        labels: Sequence[int] | Tensor | None = None,
+    ) -> Latent:
+        """Latents of the given image numbers; row k depends on (seed, indices[k]) only.
+
+        Returns:
+            each of ``info.latent`` by name, such as ``{"z": (N, D) float32}``, on the CPU, and
+            ``label`` (N,) int64 if conditional.
+
+        Raises:
+            UsageError: labels missing, too few or out of range; an input that cannot be drawn.
+        """
+        convention = str(self.info.options.get("latents", "seeds"))
+        latent = draw_latents(self.info.latent, indices, seed=seed, convention=convention)
+        if self.info.class_names:
+            if labels is None:
+                raise UsageError(f"{self.info.family} is conditional: give labels")
+            given = torch.as_tensor(labels, dtype=torch.int64).flatten()
+            classes = len(self.info.class_names)
+            if len(given) != len(indices) or not bool(((given >= 0) & (given < classes)).all()):
+                raise UsageError(
+                    f"{self.info.family}: give one label from 0 to {classes - 1} for each of the "
+                    f"{len(indices)} images"
+                )
+            latent["label"] = given
+        return latent
+
+    @abstractmethod
+    def __call__(self, latent: Latent) -> Tensor:
+        """Images (N, 3, H, W) float32, nominal [-1, 1], RGB, as the original gives them."""
+
+    def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What rebuilds this model: its tensors, and a JSON-able config of all that is no tensor.
+
+        ``seeingkit weights convert`` writes them; the family's target reads them back.
+
+        Raises:
+            UsageError: the family has no such form.
+        """
+        raise UsageError(f"{self.info.family} cannot be written as safetensors")
+
+
+class Generator(Sampler):
+    """Tier 2: a generator that can be entered and left at named boundaries.
+
+    Attributes:
+        boundaries: in the order of computation.
+        inverted_with: carried tensors that belong to r: where x alone does not say what G_f draws
+            (styles, a skip image), layer inversion optimises them too, wherever they are carried.
+    """
+
+    boundaries: tuple[Boundary, ...]
+    inverted_with: tuple[str, ...] = ()
+
+    def boundary(self, name: str) -> Boundary:
+        """The boundary of that name or alias.
+
+        Raises:
+            UnknownNameError: lists the boundaries that exist.
+        """
+        for boundary in self.boundaries:
+            if name == boundary.name or name in boundary.aliases:
+                return boundary
+        raise UnknownNameError("boundary", name, [b.name for b in self.boundaries])
+
+    @property
+    def default_cut(self) -> str:
+        """Where layer inversion cuts unless told otherwise; adapters may know better.
+
+        The last feature map of at most max(4, R / 32) pixels a side. For a ProGAN of 256 pixels
+        that is the paper's r, the fourth layer's 8x8 map (Bau et al. 2019, section 4.2).
+        """
+        most = max(4, self.info.resolution // 32)
+        inner = self.boundaries[1:-1]
+        small = [b for b in inner if b.extent and max(b.extent) <= most]
+        if not inner:
+            raise UsageError(f"{self.info.family} has no boundary between input and image to cut")
+        return (small[-1] if small else inner[len(inner) // 2]).name
+
+    @abstractmethod
+    def begin(self, latent: Latent) -> State:
+        """The state at boundary 0 (``input``)."""
+
+    @abstractmethod
+    def advance(
+        self, state: State, to: str = "image", *, params: Mapping[str, Tensor] | None = None
+    ) -> State:
+        """The state at a later boundary. Pure; differentiable in ``state.x`` and ``params``.
+
+        Args:
+            state: where to start.
+            to: name or alias of the boundary to stop at, not before ``state.at``.
+            params: replacements for some of the network's own tensors, by name.
+        """
+
+    def __call__(self, latent: Latent) -> Tensor:
+        """Images (N, 3, H, W) of the latents, without history."""
+        with torch.no_grad():
+            return self.advance(self.begin(latent)).x

@@ -1,0 +1,140 @@
+"""What an inverter must be, and what it finds: the images a generator can make of photos."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor
+
+from .encoders import Encoder
+from .features import Features
+from .generators import Generator
+from .latents import Latent
+from .states import State
+
+
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """What an inverter found for N photos; row k is about photo k.
+
+    Attributes:
+        method: name of the inverter.
+        cut: canonical name of the boundary whose x is r.
+        images: (N, 3, R, R) float32, the photos.
+        reconstruction: (N, 3, R, R) float32, G_f(r), not clamped; NaN where it failed.
+        state: r and its carry at the cut.
+        z: (N, …) estimate of the latent, or None where the method has none.
+        initial: (N, 3, R, R) the image of the initial guess.
+        loss: (N,) what was minimised, at the end.
+        psnr: (N,) dB, of images clamped to [-1, 1].
+        perceptual: (N,) mean absolute difference of perceptual features, or None without any.
+        steps: (N,) int64, steps taken; converged: (N,) bool, the loss fell no more.
+        failed: why a row has no reconstruction, by row.
+        frames: for each row, the steps at which the image was kept and (F, 3, R, R) those images.
+        history: for each row, the loss at every step.
+    """
+
+    method: str
+    cut: str
+    images: Tensor
+    reconstruction: Tensor
+    state: State
+    z: Tensor | None
+    initial: Tensor
+    loss: Tensor
+    psnr: Tensor
+    perceptual: Tensor | None
+    steps: Tensor
+    converged: Tensor
+    failed: Mapping[int, str] = field(default_factory=dict)
+    frames: Sequence[tuple[tuple[int, ...], Tensor]] = ()
+    history: Sequence[Tensor] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to_dict(self) -> dict[str, Any]:
+        """One record per row with the keys of ``inversions`` in ``results.json``, without files."""
+        rows = []
+        for k in range(len(self)):
+            row: dict[str, Any] = {"method": self.method, "cut": self.cut}
+            if k in self.failed:
+                rows.append({**row, "failed": self.failed[k]})
+                continue
+            row |= {"psnr": float(self.psnr[k]), "loss": float(self.loss[k])}
+            row |= {"steps": int(self.steps[k]), "converged": bool(self.converged[k])}
+            row["perceptual"] = None if self.perceptual is None else float(self.perceptual[k])
+            rows.append(row)
+        return {"inversions": rows}
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><td>{k}</td><td>{row.get('failed') or format(row['psnr'], '.1f') + ' dB'}</td>"
+            f"<td>{row.get('steps', '')}</td></tr>"
+            for k, row in enumerate(self.to_dict()["inversions"])
+        )
+        head = "<tr><th>image</th><th>PSNR</th><th>steps</th></tr>"
+        return f"<p>{self.method} at {self.cut}</p><table>{head}{cells}</table>"
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What an inverter needs for one generator; ``Inverter.prepare`` makes it.
+
+    Attributes:
+        cut: canonical name of the boundary whose x is r.
+        settings: JSON-able; everything that changes the result beside generator, image, label and
+            seed. It is part of the identity of stored inversions.
+        features: the perceptual features of the loss, or None.
+        encoder: where the initial guess comes from, or None.
+        start: where it starts: ``encoder``, a ``random`` latent, or the ``average`` image.
+    """
+
+    cut: str
+    settings: Mapping[str, Any]
+    features: Features | None = None
+    encoder: Encoder | None = None
+    start: Literal["encoder", "random", "average"] = "random"
+
+
+class Inverter(ABC):
+    """Finds the generator's closest image to a photo (Bau et al. 2019, section 3.2).
+
+    Attributes:
+        name: as registered.
+        target: what is optimised: ``z``, ``r`` (x at the cut), or ``none``.
+    """
+
+    name: str
+    target: str
+
+    @abstractmethod
+    def prepare(self, generator: Generator) -> Prepared:
+        """Load or train what is needed (encoder, perceptual features) for one generator."""
+
+    @abstractmethod
+    def invert(
+        self,
+        generator: Generator,
+        images: Tensor,
+        *,
+        prepared: Prepared | None = None,
+        labels: Sequence[int] | None = None,
+        init: Latent | State | None = None,
+        seed: int = 0,
+        batch_size: int = 8,
+        done: Callable[[int, Inversion], None] | None = None,
+    ) -> Inversion:
+        """Invert images (N, 3, R, R) in [-1, 1]; the result of one does not depend on others.
+
+        Args:
+            prepared: what ``prepare`` made for this generator; default: it is made now.
+            labels: class of each image, for a conditional generator.
+            init: where to start instead of the method's own initial guess.
+            seed: of random starts.
+            batch_size: images optimised together.
+            done: told of each row as soon as it is finished, as an ``Inversion`` of one row.
+        """

@@ -1,0 +1,169 @@
+"""Random inputs of a generator: what they are, and how image numbers become values.
+
+Guarantees: row ``k`` depends on (seed, image number k) only, never on the batch it was drawn in;
+the same numbers on every machine.
+
+Conventions (option ``latents`` of a generator): ``seeds``, the default, takes row i from
+``RandomState(seed + i)``, as NVIDIA's tools do; ``sequence`` takes row i of
+``RandomState(seed).standard_normal((n, D))``, as the code of Bau et al. 2019 does.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, model_validator
+from torch import Tensor
+
+from seeingkit.errors import UsageError
+
+Latent = Mapping[str, Tensor]
+"""Batch-first: ``{"z": (N, D)}``, plus ``{"label": (N,)}`` int64 if the model is conditional."""
+
+Distribution = Literal["normal", "uniform", "discrete", "image"]
+
+
+class LatentSpec(BaseModel):
+    """One input tensor of a generator.
+
+    Attributes:
+        name: its key in a latent.
+        shape: without the batch axis.
+        distribution: ``normal`` (mean 0, variance 1) and ``uniform`` are float32; ``discrete`` is
+            int64; an ``image`` is given, never drawn (image-to-image models).
+        low, high: of ``uniform``: low <= value < high; default -1 and 1.
+        categories: of ``discrete``: values 0 to categories - 1, each equally likely.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = "z"
+    shape: tuple[int, ...]
+    distribution: Distribution = "normal"
+    low: float | None = None
+    high: float | None = None
+    categories: int | None = None
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if (self.categories is not None) != (self.distribution == "discrete"):
+            raise ValueError("categories belong to a discrete latent, and only there")
+        if self.categories is not None and self.categories < 1:
+            raise ValueError("a discrete latent has at least one category")
+        bounds = (self.low, self.high)
+        if self.distribution != "uniform" and bounds != (None, None):
+            raise ValueError("low and high belong to a uniform latent")
+        if self.distribution == "uniform":
+            low, high = self.bounds
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(f"a uniform latent goes from low to high, not {low} to {high}")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Where a uniform latent begins and ends."""
+        return (
+            -1.0 if self.low is None else self.low,
+            1.0 if self.high is None else self.high,
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the values."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def row(self, stream: np.random.RandomState) -> NDArray[Any]:
+        """One row, drawn from a stream of random numbers.
+
+        Raises:
+            UsageError: an image, which is given and not drawn.
+        """
+        size = math.prod(self.shape)
+        if self.distribution == "image":
+            raise UsageError(f"latent {self.name!r} is an image: give it, it cannot be drawn")
+        if self.distribution == "discrete":
+            return stream.randint(0, self.categories, size, dtype=np.int64).reshape(self.shape)
+        if self.distribution == "uniform":
+            return stream.uniform(*self.bounds, size).reshape(self.shape)
+        return stream.randn(size).reshape(self.shape)
+
+
+def draw_latents(
+    specs: Sequence[LatentSpec], indices: Sequence[int], *, seed: int = 0, convention: str = "seeds"
+) -> dict[str, Tensor]:
+    """Latents of the given image numbers, on the CPU.
+
+    Args:
+        specs: the random inputs; one stream of numbers serves them in this order.
+        indices: image numbers, not negative.
+        seed: of the run.
+        convention: ``seeds`` or ``sequence`` (see this module).
+
+    Returns:
+        for each input (N, …) float32, or int64 where it is discrete.
+
+    Raises:
+        UsageError: an input that is given and not drawn; ``sequence`` with an input that is not
+            normal.
+    """
+    if convention == "sequence":
+        return _rows_of_sequence(specs, indices, seed)
+    rows: dict[str, list[NDArray[Any]]] = {part.name: [] for part in specs}
+    for i in indices:
+        stream = _stream(seed, i)
+        for part in specs:
+            rows[part.name].append(part.row(stream))
+    return {part.name: _tensor(part, rows[part.name]) for part in specs}
+
+
+def _tensor(part: LatentSpec, rows: Sequence[NDArray[Any]]) -> Tensor:
+    kind = np.int64 if part.distribution == "discrete" else np.float32
+    values = np.stack(rows) if rows else np.empty((0, *part.shape))
+    return torch.from_numpy(values.astype(kind))
+
+
+def _rows_of_sequence(
+    specs: Sequence[LatentSpec], indices: Sequence[int], seed: int
+) -> dict[str, Tensor]:
+    other = next((part for part in specs if part.distribution != "normal"), None)
+    if other is not None:
+        raise UsageError(
+            f"latent {other.name!r} is {other.distribution}; latents=sequence is for normal ones"
+        )
+    sizes = [math.prod(part.shape) for part in specs]
+    flat = torch.from_numpy(sequence_latents(indices, sum(sizes), seed))
+    return {
+        part.name: piece.reshape(len(indices), *part.shape)
+        for part, piece in zip(specs, flat.split(sizes, dim=1), strict=True)
+    }
+
+
+def seeds_latents(indices: Sequence[int], dim: int, seed: int) -> NDArray[np.float64]:
+    """Row i = ``RandomState(seed + i).randn(dim)``: the convention of NVIDIA's tools, (N, dim)."""
+    rows = np.empty((len(indices), dim))
+    for row, i in zip(rows, indices, strict=True):
+        row[:] = _stream(seed, i).randn(dim)
+    return rows
+
+
+def sequence_latents(indices: Sequence[int], dim: int, seed: int) -> NDArray[np.float32]:
+    """Row i of ``RandomState(seed).standard_normal((n, dim))``: the paper's code, (N, dim)."""
+    if not len(indices):
+        return np.empty((0, dim), np.float32)
+    rows = 1 << max(10, int(max(indices)).bit_length())  # a prefix does not depend on the size
+    picked: NDArray[np.float32] = _sequence(seed, rows, dim)[np.asarray(indices)]
+    return picked
+
+
+def _stream(seed: int, index: int) -> np.random.RandomState:
+    return np.random.RandomState((seed + int(index)) % 2**32)
+
+
+@functools.lru_cache(maxsize=4)
+def _sequence(seed: int, rows: int, dim: int) -> NDArray[np.float32]:
+    return np.random.RandomState(seed).standard_normal((rows, dim)).astype(np.float32)

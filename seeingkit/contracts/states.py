@@ -1,0 +1,87 @@
+"""``Boundary`` and ``State``: named cuts through a generator, and a batch standing at one.
+
+The split follows Bau et al., ICCV 2019, section 3.2: G = G_f ∘ g_n ∘ … ∘ g_1; a ``Boundary`` is a
+named cut, ``State.x`` is r there, and ``advance(state, "image")`` is G_f.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from seeingkit.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A named cut through a generator.
+
+    Attributes:
+        name: canonical name by meaning (``input``, ``w``, ``r8.conv0``, ``image``).
+        index: 0 = input, then in the order of computation; the last is ``image``.
+        shape: shape of one row of x there, without the batch axis.
+        kind: ``latent``, ``feature`` or ``image``.
+        extent: spatial size (H, W) of a feature map, or None.
+        aliases: other names accepted, such as native module paths.
+    """
+
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    kind: Literal["latent", "feature", "image"]
+    extent: tuple[int, int] | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a batch stands inside a generator.
+
+    Attributes:
+        at: name of the boundary.
+        x: (N, …) the one differentiable tensor there.
+        carry: whatever later stages also need, each tensor batch-first.
+    """
+
+    at: str
+    x: Tensor
+    carry: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def with_x(self, x: Tensor) -> State:
+        """The same state with another x (of the same batch size)."""
+        return replace(self, x=x)
+
+    def with_carry(self, **tensors: Tensor) -> State:
+        """The same state with some carried tensors replaced or added."""
+        return replace(self, carry={**self.carry, **tensors})
+
+    def detach(self) -> State:
+        """The same values without their history."""
+        return replace(
+            self, x=self.x.detach(), carry={k: v.detach() for k, v in self.carry.items()}
+        )
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+    def __getitem__(self, rows: slice | Sequence[int] | Tensor | int) -> State:
+        """Some rows of the batch (an int keeps the batch axis)."""
+        if isinstance(rows, int):
+            rows = [rows]
+        picked: Any = rows if isinstance(rows, (slice, Tensor)) else list(rows)
+        return replace(self, x=self.x[picked], carry={k: v[picked] for k, v in self.carry.items()})
+
+    @staticmethod
+    def cat(states: Sequence[State]) -> State:
+        """One batch out of several at the same boundary."""
+        if len({s.at for s in states}) != 1:
+            raise UsageError(f"states at different boundaries: {sorted({s.at for s in states})}")
+        return State(
+            states[0].at,
+            torch.cat([s.x for s in states]),
+            {k: torch.cat([s.carry[k] for s in states]) for k in states[0].carry},
+        )
