@@ -41,9 +41,8 @@ class LabelFolder:
 
     Args:
         path: the folder; maps may lie in folders below it.
-        source: the images.
+        source: the images; the maps are prepared with its preset.
         own: names of the numbers where the folder has no file that says them.
-        preset: how the source prepares its pictures; the maps go the same way.
 
     Attributes:
         names: of the numbers.
@@ -59,10 +58,14 @@ class LabelFolder:
         path: str | os.PathLike[str],
         source: ImageSource,
         own: Sequence[str],
-        preset: Preset,
     ) -> None:
         folder = open_folder(path)
-        self.name, self.source, self.preset = folder.name, source, preset
+        if source.preset is None:
+            raise SourceError(
+                f"{source.name}: its preprocessing is unknown, so label maps cannot be aligned "
+                "with its images"
+            )
+        self.name, self.source, self.preset = folder.name, source, source.preset
         self._whole, self._places = _unwrapped(source)
         maps = {stem(i): k for k, i in enumerate(folder.ids) if i.lower().endswith(".png")}
         if not maps:

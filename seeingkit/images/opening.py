@@ -13,11 +13,17 @@ import os
 from collections.abc import Mapping
 from typing import Any, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from seeingkit.contracts import ImageSource
-from seeingkit.errors import PluginError, SourceError, UnknownNameError, UsageError
-from seeingkit.models.registry import find_preset
+from seeingkit.errors import (
+    PluginError,
+    SourceError,
+    UnknownNameError,
+    UsageError,
+    first_fault,
+)
+from seeingkit.models.registry import check_options, find_preset, import_target, registry
 from seeingkit.specs import DataSpec, Preset
 
 from .archive import ZipImages
@@ -62,7 +68,8 @@ def open_images(
     plain = isinstance(name_or_path, str) and not _has_separator(wanted)
     spec, unknown = _data_set(wanted) if plain else (None, None)
     if spec is not None:
-        source = _open_data_set(spec, find_preset(preset or spec.preset, resolution), options)
+        prepared = find_preset(preset or spec.preset, resolution)
+        source = open_data_set(spec, prepared, check_options(spec, dict(options)))
     else:
         source = _open_path(wanted, find_preset(preset, resolution), _limits(options), unknown)
     try:
@@ -77,23 +84,32 @@ def _has_separator(text: str) -> bool:
 
 
 def _data_set(name: str) -> tuple[DataSpec | None, UnknownNameError | None]:
-    from seeingkit.models.registry import registry
-
     try:
         return cast(DataSpec, registry().resolve("data", name)), None
     except UnknownNameError as error:
         return None, error
 
 
-def _open_data_set(spec: DataSpec, preset: Preset, options: Mapping[str, Any]) -> ImageSource:
-    from seeingkit.models.registry import check_options, import_target
+def open_data_set(spec: DataSpec, preset: Preset, options: BaseModel) -> ImageSource:
+    """The images of a registered data set.
 
-    source = import_target(spec)(check_options(spec, dict(options)), preset)
+    Args:
+        spec: the data set.
+        preset: the preprocessing of its pictures.
+        options: validated (``seeingkit.models.registry.check_options``).
+
+    Raises:
+        PluginError: its target gives no ImageSource.
+        SourceError: its files are not here or cannot be used.
+    """
+    source = import_target(spec)(options, preset)
     if not isinstance(source, ImageSource):
         raise PluginError(
             f"data set {spec.name!r}: {spec.target} gave a {type(source).__name__}, "
             f"not an ImageSource"
         )
+    if source.preset is None:  # it was opened with this one, whether it says so or not
+        source.preset = preset
     return source
 
 
@@ -130,9 +146,8 @@ def _limits(options: Mapping[str, Any]) -> Limits:
     try:
         return Limits.model_validate(dict(options))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        fault = first_fault(error)
         raise UsageError(
-            f"option {name!r} of an image source: {first['msg'].lower()}; "
+            f"option {fault.where!r} of an image source: {fault.reason}; "
             f"options: {', '.join(Limits.model_fields)}"
         ) from error

@@ -76,6 +76,8 @@ class SamplerSource(ImageSource):
     """
 
     kind = "generator"
+    preset: Preset
+    seed: int
 
     def __init__(
         self,
@@ -95,8 +97,26 @@ class SamplerSource(ImageSource):
         self.preset = preset or PRESETS["paper"]
         self.batch = batch
         self.name = sampler.info.family
+        self.generator = sampler.info
         self.ids: Sequence[str] = SeedIds(self.seed, range(n))
         self.labels = _labels(sampler, labels)
+
+    def first(self, n: int) -> SamplerSource:
+        """Images 0 to n - 1 of the same generator, with the same seed, labels and preset."""
+        found = SamplerSource(
+            self.sampler,
+            n,
+            self.seed,
+            self.labels or None,
+            preset=self.preset,
+            batch=self.batch,
+        )
+        found.name = self.name
+        return found
+
+    def condition(self, index: int) -> int | None:
+        """The class of image ``index``, or None for an unconditional generator."""
+        return self.labels[index % len(self.labels)] if self.labels else None
 
     # ------------------------------------------------------------------------------------ images
 
@@ -197,16 +217,8 @@ class SamplerSource(ImageSource):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        """Name, kind, number of images, seed, preset, fingerprint, and what the generator is."""
-        labels = {"labels": list(self.labels)} if self.labels else {}
-        return {
-            **super().describe(),
-            **labels,
-            "kind": self.kind,
-            "seed": self.seed,
-            "preset": self.preset.name,
-            "generator": {**self.sampler.info.model_dump(mode="json"), "name": self.name},
-        }
+        """See ``ImageSource.describe``; with the preset's name."""
+        return {**super().describe(), "preset": self.preset.name}
 
 
 def _labels(sampler: Sampler, labels: Sequence[int] | Tensor | int | None) -> tuple[int, ...]:

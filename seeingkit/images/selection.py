@@ -7,28 +7,19 @@ begins with the pictures of a smaller one; ids are kept.
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
 import random
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import Tensor
 
 from seeingkit.contracts import ImageSource, Skipped
 from seeingkit.errors import UsageError
-from seeingkit.specs import Preset
 
-from .stored import Progress
-
-
-@runtime_checkable
-class _Digesting(Protocol):
-    def digest(self, indices: Sequence[int], progress: Progress | None = None) -> str: ...
+from .fingerprints import DigestedSource, Progress
 
 
-class Selection(ImageSource):
+class Selection(DigestedSource):
     """Some pictures of a source, in a given order.
 
     Args:
@@ -49,6 +40,8 @@ class Selection(ImageSource):
             raise UsageError(f"{source.name}: an image is selected twice")
         self.name = source.name
         self.ids = tuple(source.ids[i] for i in self.indices)
+        self.kind, self.preset, self.seed = source.kind, source.preset, source.seed
+        self.generator = source.generator
         self.label_names = source.label_names
 
     def read(self, indices: Sequence[int]) -> Tensor:
@@ -69,36 +62,18 @@ class Selection(ImageSource):
         """As the source's ``stored_side``, numbered within the selection."""
         return self.source.stored_side(self.indices[index])
 
+    def condition(self, index: int) -> int | None:
+        """As the source's ``condition``, numbered within the selection."""
+        return self.source.condition(self.indices[index])
+
     def digest(self, indices: Sequence[int], progress: Progress | None = None) -> str:
         """Hash of everything that changes the pixels of these pictures, in this order."""
-        chosen = [self.indices[i] for i in indices]
-        if isinstance(self.source, _Digesting):
-            return self.source.digest(chosen, progress)
-        text = json.dumps([self.source.fingerprint, chosen])
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def compute_fingerprint(self, progress: Progress | None = None) -> str:
-        """The fingerprint, read from the contents on the first call."""
-        if "fingerprint" not in self.__dict__:
-            self.__dict__["fingerprint"] = self.digest(range(len(self)), progress)
-        return str(self.__dict__["fingerprint"])
-
-    @functools.cached_property
-    def fingerprint(self) -> str:  # type: ignore[override]
-        """Hash of the selected pictures and their order; others of the source do not matter."""
-        return self.digest(range(len(self)))
+        return self.source.digest([self.indices[i] for i in indices], progress)
 
     def describe(self) -> dict[str, Any]:
-        """What the source says, for the selected pictures only."""
-        kept = (
-            "kind",
-            "preset",
-            "seed",
-        )  # asking the source itself would hash all of it
-        theirs = {key: getattr(self.source, key) for key in kept if hasattr(self.source, key)}
-        if isinstance(theirs.get("preset"), Preset):
-            theirs["preset"] = theirs["preset"].name
-        return {**super().describe(), **theirs, "selected_from": len(self.source)}
+        """See ``ImageSource.describe``; with the preset's name and the size of the source."""
+        preset = {} if self.preset is None else {"preset": self.preset.name}
+        return {**super().describe(), **preset, "selected_from": len(self.source)}
 
     def close(self) -> None:
         """Close the source."""

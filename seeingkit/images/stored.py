@@ -24,16 +24,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.contracts import ImageSource, Skipped
+from seeingkit.contracts import Skipped
 from seeingkit.errors import ImageError, SourceError
 from seeingkit.specs import PRESETS, Preset
 from seeingkit.system.digests import DigestStore, Stamp
 
 from .decode import DECODE, Limits, decode, quiet
+from .fingerprints import DigestedSource, Progress
 from .preprocess import apply, to_tensor
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total)."""
 
 THREADS = min(4, os.cpu_count() or 1)
 """Threads that decode; Pillow lets go of the interpreter while it works."""
@@ -55,7 +53,7 @@ def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int = THREAD
             yield from pool.map(work, items[start : start + _BLOCK])
 
 
-class StoredImages(ImageSource):
+class StoredImages(DigestedSource):
     """Encoded pictures with stable ids.
 
     Args:
@@ -69,7 +67,7 @@ class StoredImages(ImageSource):
         SourceError: no pictures, or an id twice.
     """
 
-    kind = "images"
+    preset: Preset
 
     def __init__(
         self,
@@ -250,21 +248,6 @@ class StoredImages(ImageSource):
             store.save()
         return total.hexdigest()
 
-    def compute_fingerprint(self, progress: Progress | None = None) -> str:
-        """The fingerprint, read from the contents on the first call.
-
-        Args:
-            progress: called with (pictures hashed, pictures in all).
-        """
-        if "fingerprint" not in self.__dict__:
-            self.__dict__["fingerprint"] = self.digest(range(len(self)), progress)
-        return str(self.__dict__["fingerprint"])
-
-    @functools.cached_property
-    def fingerprint(self) -> str:  # type: ignore[override]
-        """Hash of ids, contents, order, preset, limits and decoder version."""
-        return self.digest(range(len(self)))
-
     def describe(self) -> dict[str, Any]:
-        """Name, kind, number of pictures, preset and fingerprint."""
-        return {**super().describe(), "kind": self.kind, "preset": self.preset.name}
+        """See ``ImageSource.describe``; with the preset's name."""
+        return {**super().describe(), "preset": self.preset.name}

@@ -19,7 +19,6 @@ from PIL import Image
 from pydantic import BaseModel
 from torch import Tensor
 
-import seeingkit.models.registry
 from seeingkit.contracts import GeneratorInfo, ImageSource, Latent, LatentSpec, Sampler, Skipped
 from seeingkit.errors import ImageError, ModelError, SourceError, UnknownNameError, UsageError
 from seeingkit.hooks import Register, hookimpl
@@ -879,7 +878,8 @@ class Plugin:
 def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     filled = Registry()
     filled.add(Plugin(), PluginRecord("boxes", "tests", "0", __name__))
-    monkeypatch.setattr(seeingkit.models.registry, "registry", lambda: filled)
+    for module in ("models.registry", "images.opening"):
+        monkeypatch.setattr(f"seeingkit.{module}.registry", lambda: filled)
 
 
 @pytest.mark.usefixtures("plugin")
