@@ -3,7 +3,8 @@
 Guarantees: the pass through a boundary and on to the image equals the plain forward bit for bit at
 equal batch size (checked on construction at every boundary); work before a boundary is really
 skipped; a state carries only what the rest of the pass needs; the module's forwards are always put
-back. See ``seeingkit.models.replay`` for how.
+back; the identity covers the code too, by a hash of a few images. See ``seeingkit.models.replay``
+for how.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from seeingkit.contracts import Boundary, Generator, GeneratorInfo, Latent, Late
 from seeingkit.errors import ModelError, UnknownNameError, UsageError
 
 from .calltree import Call, Leaf, check_repeats, classify, paired, trace
+from .probe import identified
 from .replay import Passes
 
 CallModule = Callable[[nn.Module, Latent], Tensor]
@@ -54,7 +56,7 @@ class AutoStaged(Generator):
             axis, or several specs.
         class_names: when ``info`` is None, the classes of a conditional model.
         options: when ``info`` is None, whatever else changes the images (they are part of the
-            identity; name here what ``call`` does).
+            identity).
         call: how images come from the module and a latent; the default is ``module(z)``, with
             further latents and then the label, if any, as further positional arguments.
 
@@ -86,12 +88,7 @@ class AutoStaged(Generator):
                 latent=_latent_specs(self.family, latent),
                 class_names=tuple(class_names),
                 weights_sha256=_values_sha256(module),
-                options={
-                    **(
-                        {"call": getattr(call, "__qualname__", type(call).__name__)} if call else {}
-                    ),
-                    **(options or {}),
-                },
+                options=dict(options or {}),
                 parameters=sum(p.numel() for p in module.parameters()),
             )
         elif latent is not None or class_names or options:
@@ -102,6 +99,7 @@ class AutoStaged(Generator):
         self._paths = {m: path for path, m in module.named_modules() if path}
         targets = self._targets(stages)
         self._prepare(targets)
+        self.info = identified(self)
 
     # ------------------------------------------------------------------------------ the contract
 

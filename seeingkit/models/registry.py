@@ -168,6 +168,10 @@ class Registry:
             key=lambda s: s.full_name if isinstance(s, WeightsSpec) else s.name,
         )
 
+    def find(self, kind: Kind, name: str) -> Spec | None:
+        """The spec of that name or alias, or None."""
+        return self._specs.get((kind, name))
+
     def resolve(self, kind: Kind, name: str) -> Spec:
         """The spec of that name or alias.
 

@@ -16,9 +16,10 @@ from seeingkit.errors import (
     UsageError,
     WeightsError,
 )
-from seeingkit.models.loading import choose, is_generator_name, load_generator
+from seeingkit.models.loading import is_generator_name, load_generator
 from seeingkit.models.recognition import claims_of, outline, recognise
 from seeingkit.models.registry import Registry, registry
+from seeingkit.models.resolved import resolve
 from seeingkit.specs import GanGroupSpec, GanSpec, WeightFile, WeightsSpec
 from seeingkit.weights import Checkpoint, Inert, read_checkpoint, write_portable
 from tests.helpers.plugins import registry_of
@@ -116,34 +117,34 @@ def saved(tmp_path: Path, *keys: str) -> Path:
 
 
 def test_auto_takes_the_family_that_claims_the_file(tmp_path: Path, known: Registry) -> None:
-    choice = choose("gan", "auto", weights=saved(tmp_path, "a"), known=known)
+    choice = resolve("gan", "auto", weights=saved(tmp_path, "a"), known=known)
     assert (choice.name, choice.weights) == ("one", tmp_path / "file.pth")
-    assert choose("gan", "both", weights=saved(tmp_path, "b"), known=known).name == "two"
+    assert resolve("gan", "both", weights=saved(tmp_path, "b"), known=known).name == "two"
     with pytest.raises(StateMismatchError, match="one and two both read this file"):
-        choose("gan", "auto", weights=saved(tmp_path, "a", "b"), known=known)
+        resolve("gan", "auto", weights=saved(tmp_path, "a", "b"), known=known)
     with pytest.raises(
         StateMismatchError, match=r"no family reads this torch zip file with keys c"
     ):
-        choose("gan", "auto", weights=saved(tmp_path, "c"), known=known)
+        resolve("gan", "auto", weights=saved(tmp_path, "c"), known=known)
     with pytest.raises(UsageError, match="give --weights FILE"):
-        choose("gan", "auto", known=known)
+        resolve("gan", "auto", known=known)
     with pytest.raises(UsageError, match="already names weights"):
-        choose("gan", "both:x", weights=saved(tmp_path, "a"), known=known)
+        resolve("gan", "both:x", weights=saved(tmp_path, "a"), known=known)
     with pytest.raises(MissingWeightsError, match="no such"):
-        choose("gan", "auto", weights=tmp_path / "none.pth", known=known)
+        resolve("gan", "auto", weights=tmp_path / "none.pth", known=known)
 
 
 def test_a_group_is_its_first_family_with_weights(known: Registry) -> None:
-    assert choose("gan", "both", domain="d", known=known).name == "two:y"
-    assert choose("gan", "both", domain="e", known=known).name == "one:x"
-    assert choose("gan", "both", known=known).name == "two:y"
-    assert choose("gan", "both:x", known=known).name == "one:x"
+    assert resolve("gan", "both", domain="d", known=known).name == "two:y"
+    assert resolve("gan", "both", domain="e", known=known).name == "one:x"
+    assert resolve("gan", "both", known=known).name == "two:y"
+    assert resolve("gan", "both:x", known=known).name == "one:x"
     with pytest.raises(UnknownNameError, match="no weights of both named 'z'"):
-        choose("gan", "both:z", known=known)
+        resolve("gan", "both:z", known=known)
     with pytest.raises(
         MissingWeightsError, match="none of two, one has registered weights for 'f'"
     ):
-        choose("gan", "both", domain="f", known=known)
+        resolve("gan", "both", domain="f", known=known)
 
 
 def test_a_folder_with_one_file_will_do(tmp_path: Path, known: Registry) -> None:

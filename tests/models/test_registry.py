@@ -13,8 +13,8 @@ import pytest
 from pydantic import Field
 
 from seeingkit.errors import DuplicateNameError, PluginError, UnknownNameError, UsageError
-from seeingkit.models.loading import choose
 from seeingkit.models.registry import PluginRecord, Registry, check_options, import_target, registry
+from seeingkit.models.resolved import resolve
 from seeingkit.specs import GanSpec, Options, Preset, SegmenterSpec, WeightFile, WeightsSpec
 from tests.helpers.plugins import plugin
 
@@ -147,19 +147,19 @@ def test_choosing_weights(tmp_path: Path) -> None:
         ),
         record("a"),
     )
-    own = choose("gan", "g", weights=file, known=known)
+    own = resolve("gan", "g", weights=file, known=known)
     assert (own.name, own.weights, own.weights_spec) == ("g", file, None)
-    assert choose("segmenter", "free", known=known).weights is None
+    assert resolve("segmenter", "free", known=known).weights is None
     for name, domain in (("g:church", None), ("g", "church"), ("g", None)):
         wanted = r"example.org/c.pth \(sha256 a{64}\) and put it in"
         with pytest.raises(Exception, match=wanted):
-            choose("gan", name, domain=domain, known=known)
+            resolve("gan", name, domain=domain, known=known)
     with pytest.raises(Exception, match="no registered weights for 'beds' .*g:church.*--weights"):
-        choose("gan", "g", domain="beds", known=known)
+        resolve("gan", "g", domain="beds", known=known)
     with pytest.raises(UsageError, match="already names weights"):
-        choose("gan", "g:church", weights=file, known=known)
+        resolve("gan", "g:church", weights=file, known=known)
     with pytest.raises(Exception, match="no such weights file"):
-        choose("gan", "g", weights=tmp_path / "none", known=known)
+        resolve("gan", "g", weights=tmp_path / "none", known=known)
 
 
 def test_built_in_plugins_come_through_entry_points() -> None:

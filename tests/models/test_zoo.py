@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urldefrag, urlsplit
 import pytest
 
 from seeingkit.errors import CorruptFileError, MissingWeightsError, PluginError
-from seeingkit.models import loading
+from seeingkit.models import resolved
 from seeingkit.models.hub import (
     is_here,
     missing_files,
@@ -322,7 +322,7 @@ def test_registered_and_chosen_by_domain(
     assert LISTED.weights.keys() <= names
     monkeypatch.setenv("SEEINGKIT_OFFLINE", "1")
     with pytest.raises(MissingWeightsError) as caught:
-        loading.choose("gan", "progan", domain="churches")
+        resolved.resolve("gan", "progan", domain="churches")
     message = str(caught.value)
     assert "progan:church" in message and "7e701dd5" in message
     assert "https://dissect.csail.mit.edu/models/proggan_churchoutdoor-7e701dd5.pth" in message

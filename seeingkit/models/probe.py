@@ -1,0 +1,58 @@
+"""A hash of a few images, so that two generators that hold different code are never taken for one.
+
+The hash of a network's tensors does not cover its code. Where the code is part of the model (any
+``nn.Module``, a user's function), what it draws from fixed latents is hashed too: a changed program
+draws other images, so its stored tallies are not found again. The images are made on one thread;
+a machine that rounds otherwise gives another hash, and counts anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from seeingkit.contracts import GeneratorInfo, Sampler
+
+ROWS = 4
+"""Images in a probe."""
+
+OPTION = "images_sha256"
+"""Name of the hash among the options of a generator's identity."""
+
+
+def images_sha256(sampler: Sampler) -> str:
+    """SHA-256 of the float32 images of latents 0 to 3 (one class after the other, if conditional).
+
+    ::
+
+        info = info.model_copy(update={"options": {**info.options, OPTION: images_sha256(sampler)}})
+    """
+    classes = len(sampler.info.class_names)
+    labels = [i % classes for i in range(ROWS)] if classes else None
+    latent = sampler.latents(range(ROWS), labels=labels)
+    digest = hashlib.sha256()
+    with torch.no_grad(), _one_thread():
+        images = sampler({name: value.to(sampler.device) for name, value in latent.items()})
+    digest.update(f"{images.dtype} {tuple(images.shape)} ".encode())
+    digest.update(images.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def identified(sampler: Sampler) -> GeneratorInfo:
+    """The info of a sampler with the hash of its images among the options."""
+    options: dict[str, Any] = {**sampler.info.options, OPTION: images_sha256(sampler)}
+    return sampler.info.model_copy(update={"options": options})
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,292 @@
+"""From a name to a ``ResolvedModel``: family, weights and validated options, nothing loaded yet.
+
+Names are ``family`` or ``family:weights``. Weights come from the file given, else from the named
+weights, else from the family's best published weights for the data set (if there is one to go by).
+A group (``stylegan``) means the first of its families that has such weights; ``auto``, like a
+group, takes the family that recognises the file given. Nothing here imports torch, but recognition.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel
+
+from seeingkit.errors import MissingWeightsError, PluginError, UnknownNameError, UsageError
+from seeingkit.results import ModelRecord
+from seeingkit.specs import (
+    FeaturesSpec,
+    GanGroupSpec,
+    GanSpec,
+    MetricSpec,
+    SegmenterSpec,
+    WeightsSpec,
+)
+
+from .hub import weights_path
+from .recognition import recognise
+from .registry import Registry, check_options, import_target, registry
+
+AUTO = "auto"
+"""As the name of a generator: the family that recognises the file given as ``weights``."""
+
+ModelKind = Literal["gan", "segmenter", "features", "metric"]
+ModelSpec = GanSpec | SegmenterSpec | FeaturesSpec | MetricSpec
+
+_FLAGS = {
+    "gan": "--weights",
+    "segmenter": "--segmenter-weights",
+    "features": "--perceptual-weights",
+    "metric": "weights",  # in Python only
+}
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A model as its name was resolved, before anything heavy is imported.
+
+    Attributes:
+        name: ``family`` or ``family:weights``.
+        spec: the family.
+        options: validated; as given, and as implied by the weights.
+        weights: the file or folder; None for models without weights, and until ``located``.
+        weights_spec: the registered weights, or None for a user's own file.
+    """
+
+    name: str
+    spec: ModelSpec
+    options: BaseModel
+    weights: Path | None = None
+    weights_spec: WeightsSpec | None = None
+
+    def located(self, *, fetch: bool = True) -> ResolvedModel:
+        """The same with the place of its weights on this machine.
+
+        Args:
+            fetch: whether published weights that are not here are downloaded.
+
+        Raises:
+            MissingWeightsError: the files are not here (the message says where to get them).
+            CorruptFileError: a file that is not the published one.
+        """
+        if self.weights is not None or self.weights_spec is None:
+            return self
+        return replace(self, weights=weights_path(self.weights_spec, fetch=fetch))
+
+    def named(self, record: ModelRecord) -> ModelRecord:
+        """A record of the loaded model with this name, and the licence of registered weights."""
+        licence = record.licence if self.weights_spec is None else self.weights_spec.licence
+        return record.model_copy(update={"name": self.name, "licence": licence})
+
+    def build(self) -> Any:
+        """Call the family's target with weights and options; the result is on the CPU."""
+        return import_target(self.spec)(self.located().weights, self.options)
+
+    def load(self, device: str = "cpu") -> Any:
+        """The loaded model on a device.
+
+        Raises:
+            PluginError: the target gives no model.
+        """
+        from seeingkit.system.devices import resolve_device
+
+        resolved = resolve_device(device)
+        model = self.build()
+        if not hasattr(model, "info"):
+            kind = type(model).__name__
+            raise PluginError(f"{self.spec.target} returned a {kind}, not a model")
+        return model.to(resolved)
+
+
+def resolve(
+    kind: ModelKind,
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    domain: str | None = None,
+    options: Mapping[str, object] | None = None,
+    known: Registry | None = None,
+    fetch: bool = True,
+    locate: bool = True,
+) -> ResolvedModel:
+    """Decide family, weights and options of a model.
+
+    Args:
+        kind: of the model.
+        name: ``family``, ``family:weights``, a group of families, or ``auto``.
+        weights: the user's own file or folder.
+        domain: data set whose weights are wanted when none are named.
+        options: as the user gave them.
+        known: default: the registry of this process.
+        fetch: whether published weights that are not on this machine are downloaded.
+        locate: whether the files must be here; else ``ResolvedModel.located`` finds them later.
+
+    Raises:
+        UnknownNameError: no such family or weights.
+        UsageError: an option that does not exist or does not fit; several weights to choose from.
+        PluginError: the library of a metric is not installed.
+        MissingWeightsError: the files are not here (the message says where to get them).
+    """
+    known = known or registry()
+    given = dict(options or {})
+    if weights is not None and not Path(weights).exists():
+        raise MissingWeightsError(
+            f"{weights}: no such weights file or folder; check {_FLAGS[kind]}"
+        )
+    if kind == "gan":
+        name = _single_family(name, weights, domain, known)
+    family, _, tag = name.partition(":")
+    spec = cast("ModelSpec", known.resolve(kind, family))
+    if isinstance(spec, MetricSpec):
+        check_options(spec, given)  # before the library: a wrong option needs no installation
+        _check_installed(spec)
+    if isinstance(spec, GanSpec) and spec.takes_reference and tag:
+        own = None if weights is None else Path(weights)
+        return ResolvedModel(name, spec, check_options(spec, {**given, "reference": tag}), own)
+    if weights is not None:
+        if tag:
+            raise UsageError(
+                f"{name} already names weights; give {spec.name} with {_FLAGS[kind]} FILE"
+            )
+        return ResolvedModel(spec.name, spec, check_options(spec, given), Path(weights))
+    chosen = _registered_weights(kind, spec, tag, domain, known)
+    if chosen is None:
+        return ResolvedModel(spec.name, spec, check_options(spec, given))
+    merged = check_options(spec, {**chosen.options, **given})
+    found = ResolvedModel(chosen.full_name, spec, merged, weights_spec=chosen)
+    return found.located(fetch=fetch) if locate else found
+
+
+def resolve_features(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    options: Mapping[str, object] | None = None,
+    known: Registry | None = None,
+) -> ResolvedModel | None:
+    """As ``resolve`` for perceptual features, with two reserved names.
+
+    ``none`` is None. ``auto`` is the first, in the order of ``FeaturesSpec.rank``, whose weights
+    are on this machine, and None if there is no such; weights that are there and are wrong are an
+    error, as they are for a family that was named.
+
+    Raises:
+        UsageError: weights or options for ``none`` or ``auto``; otherwise as ``resolve``.
+    """
+    if name not in ("none", AUTO):
+        return resolve("features", name, weights=weights, options=options, known=known)
+    if weights is not None or options:
+        given = "--perceptual-weights" if weights is not None else "options"
+        raise UsageError(f"{name!r} takes no {given}; name the perceptual features they are for")
+    if name == "none":
+        return None
+    known = known or registry()
+    specs = cast("list[FeaturesSpec]", known.specs("features"))
+    for spec in sorted(specs, key=lambda s: (s.rank, s.name)):
+        published = [w.full_name for w in known.weights_for(spec.name)]
+        for candidate in published if spec.needs_weights else [spec.name]:
+            try:
+                return resolve("features", candidate, known=known, fetch=False)
+            except MissingWeightsError:
+                continue
+    return None
+
+
+def _registered_weights(
+    kind: ModelKind, spec: ModelSpec, tag: str, domain: str | None, known: Registry
+) -> WeightsSpec | None:
+    """The weights that were named, or the best there are; None for a model without weights."""
+    remedy = f"give {_FLAGS[kind]} FILE"
+    names = [w.full_name for w in known.weights_for(spec.name)]
+    if tag:
+        try:
+            return cast("WeightsSpec", known.resolve("weights", f"{spec.name}:{tag}"))
+        except UnknownNameError as error:
+            raise UnknownNameError("weights", error.name, names, f"(or {remedy})") from None
+    if not spec.needs_weights:
+        return None
+    candidates = _candidates(kind, spec.name, domain, known)
+    if not candidates:
+        listed = f" (registered: {_listed(names)})" if names else ""
+        for_domain = f" for {domain!r}" if domain else ""
+        raise MissingWeightsError(
+            f"{spec.name} has no registered weights{for_domain}{listed}; {remedy}"
+        )
+    return candidates[0]
+
+
+def _candidates(
+    kind: ModelKind, family: str, domain: str | None, known: Registry
+) -> list[WeightsSpec]:
+    """Registered weights that may stand for a family named alone, the best first.
+
+    Those of the data's domain; for what looks at images also those of no domain in particular.
+    Without a domain to go by, only what is the one choice there is.
+
+    Raises:
+        UsageError: no domain to go by, and several to choose from.
+    """
+    found = known.weights_for(family, domain) if domain else []
+    every = known.weights_for(family)
+    if not found and kind != "gan":
+        found = [weights for weights in every if not weights.domains]
+    if found or domain:
+        return found
+    if len(every) > 1:
+        names = _listed([weights.full_name for weights in every])
+        raise UsageError(
+            f"{family} has several registered weights and no data set says which: name one "
+            f"({names}) or give {_FLAGS[kind]} FILE"
+        )
+    return every
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
+
+
+def _single_family(
+    name: str, weights: str | Path | None, domain: str | None, known: Registry
+) -> str:
+    """``auto`` and groups come down to one family, or ``family:weights``."""
+    family, _, tag = name.partition(":")
+    group: GanGroupSpec | None = None
+    if family != AUTO:
+        found = known.resolve("gan", family)
+        if not isinstance(found, GanGroupSpec):
+            return name
+        group = found
+    if weights is not None:
+        if tag:
+            raise UsageError(f"{name} already names weights; give {family} with --weights FILE")
+        families = None if group is None else group.families
+        return recognise(Path(weights), known, families, name=family).spec.name
+    if group is None:
+        raise UsageError("auto finds the family of a file: give --weights FILE, or name a family")
+    for member in group.families:
+        candidates = [] if tag else _candidates("gan", member, domain, known)
+        if tag:
+            candidates = [w for w in known.weights_for(member) if tag in (w.name, *w.aliases)]
+        if candidates:
+            return candidates[0].full_name
+    if tag:
+        names = [w.name for member in group.families for w in known.weights_for(member)]
+        raise UnknownNameError(f"weights of {family}", tag, names)
+    for_domain = f" for {domain!r}" if domain else ""
+    raise MissingWeightsError(
+        f"none of {', '.join(group.families)} has registered weights{for_domain}; "
+        "give --weights FILE"
+    )
+
+
+def _check_installed(spec: MetricSpec) -> None:
+    if spec.package is None or importlib.util.find_spec(spec.package) is not None:
+        return
+    install = f"pip install 'seeingkit[{spec.extra}]'" if spec.extra else "install it"
+    raise PluginError(
+        f"{spec.name} needs the package {spec.package}, which is not installed; {install}"
+    )
