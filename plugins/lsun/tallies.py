@@ -11,21 +11,21 @@ file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from seeingkit.contracts import ImageSource, Vocabulary
-from seeingkit.errors import ImageError, SourceError, TallyError, UsageError, WeightsError
+from seeingkit.contracts import Vocabulary
+from seeingkit.errors import SourceError, TallyError, UsageError, WeightsError
 from seeingkit.models.hub import data_file
 from seeingkit.models.hub.hashes import verify_file
 from seeingkit.specs import Options, Preset
 from seeingkit.tallies import Tally
+from seeingkit.tallies.counted import CountedSource
+from seeingkit.tallies.record import TallyRecord, source_record
 
 from .catalog import data_files
 
@@ -93,8 +93,8 @@ def _ids(n: int) -> tuple[str, ...]:
     return tuple(f"training-{k:05d}" for k in range(n))
 
 
-class TallyOnly(ImageSource):
-    """Images that were counted elsewhere: there are areas of classes, but no pictures.
+class TallyOnly(CountedSource):
+    """The areas of photos that ganseeing counted.
 
     Args:
         name: for people.
@@ -102,9 +102,6 @@ class TallyOnly(ImageSource):
         sha256: hash of the file.
         areas: its rows, as ``read_areas`` gives them.
     """
-
-    kind = "stored tally"
-    counted = True
 
     def __init__(self, name: str, path: Path, sha256: str, areas: NDArray[np.float64]) -> None:
         self.name, self.path, self.sha256, self.areas = name, path, sha256, areas
@@ -125,19 +122,12 @@ class TallyOnly(ImageSource):
     def stored_tally(self, vocabulary: Vocabulary) -> Tally:
         """The areas as a tally of a segmenter's vocabulary; see ``import_tally``."""
         tally = _as_tally(self.path, self.areas, vocabulary)
-        return replace(tally, record={"source": self.describe()})
-
-    def read(self, indices: Sequence[int]) -> Tensor:
-        """There is nothing to read.
-
-        Raises:
-            ImageError: always.
-        """
-        raise ImageError(self.ids[indices[0]] if indices else self.name, "only its areas are known")
+        record = TallyRecord(source=source_record(self), counted=True)
+        return replace(tally, record=record)
 
     def describe(self) -> dict[str, Any]:
-        """What a report says of this source."""
-        return {**super().describe(), "kind": self.kind, "counted": True, "file": self.path.name}
+        """See ``ImageSource.describe``; with the name of the file."""
+        return {**super().describe(), "counted": True, "file": self.path.name}
 
 
 def churches(options: Options, preset: Preset) -> TallyOnly:

@@ -5,14 +5,14 @@ hash of everything that changes its numbers, so it is never stale; reading is in
 order and the number of processes that wrote.
 
 Columns: ``index`` int64 (place in the source), ``id`` string, ``pixels`` int32, ``labels`` list of
-int32 (plane * L + label), ``counts`` list (pixels of each), ``skipped`` string or null (why).
+int32 (plane * L + label), ``counts`` list (pixels of each, or another unit), ``condition`` int32 or
+null (class of a conditional generator), ``skipped`` string or null (why).
 File metadata: vocabulary, identity and record as JSON.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy import sparse
 
 from seeingkit.contracts import Label, Skipped, Vocabulary
-from seeingkit.errors import TallyError
+from seeingkit.errors import TallyError, first_fault
+from seeingkit.system.writing import atomic_write
 
+from .record import TallyRecord
 from .table import Tally, TallyIdentity
 
 CHUNK = 1024
@@ -42,32 +45,43 @@ class ChunkRows:
     pixels: list[float] = field(default_factory=list)
     labels: list[NDArray[np.int32]] = field(default_factory=list)
     counts: list[NDArray[Any]] = field(default_factory=list)
+    conditions: list[int | None] = field(default_factory=list)
     skipped: list[str | None] = field(default_factory=list)
 
-    def add(self, index: int, item: str, pixels: float, row: NDArray[Any]) -> None:
-        """One counted image: ``row`` holds pixels per column."""
+    def add(
+        self,
+        index: int,
+        item: str,
+        pixels: float,
+        row: NDArray[Any],
+        condition: int | None = None,
+    ) -> None:
+        """One counted image: ``row`` holds the number of each column."""
         live = np.flatnonzero(row)
-        self._append(index, item, pixels, live.astype(np.int32), row[live], None)
+        self.append(index, item, pixels, live.astype(np.int32), row[live], condition)
 
     def skip(self, index: int, item: str, reason: str) -> None:
         """One image that could not be used."""
         nothing = np.empty(0, np.int32)
-        self._append(index, item, 0, nothing, nothing, reason)
+        self.append(index, item, 0, nothing, nothing, None, reason)
 
-    def _append(
+    def append(
         self,
         index: int,
         item: str,
         pixels: float,
         labels: NDArray[np.int32],
         counts: NDArray[Any],
-        reason: str | None,
+        condition: int | None,
+        reason: str | None = None,
     ) -> None:
+        """One row as it is stored: numbers of the labels there are, or why there are none."""
         self.index.append(index)
         self.ids.append(item)
         self.pixels.append(pixels)
         self.labels.append(labels)
         self.counts.append(counts)
+        self.conditions.append(condition)
         self.skipped.append(reason)
 
     def table(self, metadata: dict[str, str], *, whole: bool = True) -> pa.Table:
@@ -81,6 +95,7 @@ class ChunkRows:
                 "pixels": pa.array([self.pixels[k] for k in order], number),
                 "labels": pa.array([self.labels[k] for k in order], pa.list_(pa.int32())),
                 "counts": pa.array([self.counts[k] for k in order], pa.list_(number)),
+                "condition": pa.array([self.conditions[k] for k in order], pa.int32()),
                 "skipped": pa.array([self.skipped[k] for k in order], pa.string()),
             }
         ).replace_schema_metadata(metadata)
@@ -97,27 +112,25 @@ class ChunkStore:
         key = identity.key(start, stop)
         return self.folder / key[:2] / f"{key}.parquet"
 
-    def write(self, path: Path, rows: ChunkRows, metadata: dict[str, str]) -> None:
-        """Write a chunk so that it appears whole or not at all."""
-        write_table(path, rows.table(metadata))
+    def write(
+        self, path: Path, rows: ChunkRows, metadata: dict[str, str], *, whole: bool = True
+    ) -> None:
+        """Write a chunk so that it appears whole or not at all.
+
+        Args:
+            whole: its numbers are whole, such as pixels.
+        """
+        write_table(path, rows.table(metadata, whole=whole))
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Parquet through a temporary name, flushed, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            pq.write_table(table, stream, compression="zstd")
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write Parquet, whole or not at all."""
+    with atomic_write(path) as stream:
+        pq.write_table(table, stream, compression="zstd")
 
 
 def describe(
-    vocabulary: Vocabulary, identity: TallyIdentity | None, record: dict[str, Any]
+    vocabulary: Vocabulary, identity: TallyIdentity | None, record: TallyRecord | None = None
 ) -> dict[str, str]:
     """File metadata of a chunk or tally."""
     return {
@@ -126,8 +139,9 @@ def describe(
                 "labels": [list(label) for label in vocabulary],
                 "planes": list(vocabulary.planes),
                 "has_background": vocabulary.has_background,
+                "unit": vocabulary.unit,
                 "identity": identity.model_dump(mode="json") if identity else None,
-                "record": record,
+                "record": record.model_dump(mode="json", exclude_defaults=True) if record else {},
             },
             sort_keys=True,
         )
@@ -166,6 +180,7 @@ def read_rows(paths: Sequence[Path]) -> Tally:
         tuple(Label(*label) for label in meta["labels"]),
         tuple(meta["planes"]),
         meta["has_background"],
+        meta.get("unit", "pixels"),
     )
     indptr = np.concatenate([[0], np.cumsum(labels.value_lengths().to_numpy())])
     counts = sparse.csr_array(
@@ -184,8 +199,29 @@ def read_rows(paths: Sequence[Path]) -> Tally:
         vocabulary,
         identity,
         tuple(Skipped(i, r) for i, r in zip(ids, reasons, strict=True) if r is not None),
-        meta["record"],
+        _record(meta["record"], paths[0]),
+        _conditions(kept),
     )
+
+
+def _record(stored: Any, path: Path) -> TallyRecord:
+    try:
+        return TallyRecord.model_validate(stored)
+    except ValidationError as error:
+        raise TallyError(
+            f"{path}: written by another version ({first_fault(error)}); tally again"
+        ) from error
+
+
+def _conditions(kept: pa.Table) -> NDArray[np.int64] | None:
+    """The column ``condition`` where every image has one; files of before have no such column."""
+    if "condition" not in kept.column_names or not kept.num_rows:
+        return None
+    column = kept["condition"]
+    if column.null_count:
+        return None
+    found: NDArray[np.int64] = column.to_numpy().astype(np.int64)
+    return found
 
 
 def write_rows(path: Path, tally: Tally) -> Path:
@@ -193,13 +229,13 @@ def write_rows(path: Path, tally: Tally) -> Path:
     rows = ChunkRows()
     for k, item in enumerate(tally.ids):
         row = slice(tally.counts.indptr[k], tally.counts.indptr[k + 1])
-        rows._append(
+        rows.append(
             k,
             item,
             float(tally.pixels[k]),
             tally.counts.indices[row].astype(np.int32),
             tally.counts.data[row],
-            None,
+            None if tally.conditions is None else int(tally.conditions[k]),
         )
     for k, skipped in enumerate(tally.skipped):
         rows.skip(len(tally) + k, skipped.item, skipped.reason)

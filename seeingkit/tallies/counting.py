@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from seeingkit.contracts import ImageSource, Sampler, Segmenter, Skipped
+from seeingkit.contracts import Annotator, ImageSource, Sampler, Skipped
 from seeingkit.errors import ImageError, ModelError, TallyError, UsageError
 from seeingkit.images import SamplerSource, select
 from seeingkit.system.cache import cache_folder
@@ -26,6 +27,8 @@ from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
 
 from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
+from .counted import CountedSource
+from .record import TallyRecord
 from .table import Tally, TallyIdentity
 
 Loaded = tuple[list[int], Tensor | None, list[int], list[Skipped]]
@@ -33,12 +36,11 @@ Loaded = tuple[list[int], Tensor | None, list[int], list[Skipped]]
 
 def tally(
     source: ImageSource | Sampler,
-    segmenter: Segmenter,
+    annotator: Annotator,
     *,
     n: int | None = None,
     seed: int = 0,
     store: ChunkStore | str | Path | None = None,
-    preset: dict[str, Any] | None = None,
     batch_size: int = 16,
     on_bad: Literal["skip", "fail"] = "skip",
     title: str | None = None,
@@ -46,13 +48,13 @@ def tally(
     """Count the labels of every image of a source.
 
     Args:
-        source: what to look at, or a generator, whose images then go through preset ``paper``.
-        segmenter: gives every pixel a label.
+        source: the images, or a generator, whose images then go through preset ``paper``.
+        annotator: a segmenter, whose pixels are counted, or another annotator, whose numbers are
+            taken as they are (``Vocabulary.unit``).
         n: take only this many: the first ones of a generator or of an endless source, else a
             choice drawn with ``seed`` (as the paper's code draws it). None: all there are.
         seed: of that choice, or of a generator's latents.
         store: where chunks go; default: the cache folder (``SEEINGKIT_CACHE``).
-        preset: how the source prepared the images (part of the identity); default: the source's.
         batch_size: images segmented at once; halved when memory runs out. The tally does not depend
             on it, but for pixels whose two best scores lie within float rounding.
         on_bad: whether an unreadable image is left out and listed, or ends the run.
@@ -61,25 +63,26 @@ def tally(
     Raises:
         ImageError: an unreadable image with ``on_bad="fail"``.
         TallyError: the source is empty, or no image could be read.
-        ModelError: the segmenter gave labels outside its vocabulary, or memory ran out at batch 1.
+        ModelError: the annotator's numbers do not fit its vocabulary, or memory ran out at batch 1.
     """
     source = narrowed(source, n, seed)
     if len(source) == 0:
         raise TallyError(f"{source.name}: there are no images to tally")
-    if source.counted:
-        found = source.stored_tally(segmenter.vocabulary)
-        about = {"segmenter": segmenter.info.model_dump(mode="json")}
-        return replace(found, record={**about, **found.record})
+    record = TallyRecord.of(source, annotator)
+    if isinstance(source, CountedSource):
+        return replace(
+            source.stored_tally(annotator.vocabulary),
+            record=record.model_copy(update={"counted": True}),
+        )
     if batch_size < 1:
         raise UsageError(f"the batch size must be at least 1, not {batch_size}")
     store = store if isinstance(store, ChunkStore) else ChunkStore(store or default_store())
-    if preset is None:
-        preset = getattr(source, "preset_identity", None) or {}
     identity = TallyIdentity(
-        source=_fingerprint(source), segmenter=segmenter.info.identity(), preset=preset
+        source=_fingerprint(source),
+        segmenter=annotator.info.identity(),
+        preset={} if source.preset is None else source.preset.identity(),
     )
-    record = {"source": source.describe(), "segmenter": segmenter.info.model_dump(mode="json")}
-    metadata = describe(segmenter.vocabulary, identity, record)
+    metadata = describe(annotator.vocabulary, identity, record)
     chunks = [
         (start, min(start + CHUNK, len(source)), store.path(identity, start, start + CHUNK))
         for start in range(0, len(source), CHUNK)
@@ -88,7 +91,7 @@ def tally(
         start, stop, _ = chunks[-1]
         chunks[-1] = (start, stop, store.path(identity, start, stop))
     todo = [chunk for chunk in chunks[rank() :: world()] if not chunk[2].exists()]
-    counter = _Counter(source, segmenter, batch_size, on_bad)
+    counter = _Counter(source, annotator, batch_size, on_bad)
     with progress_bar(title or f"tally {source.name}", len(source), "images") as bar:
         waiting = sum(stop - start for start, stop, _ in todo)
         bar.advance(len(source) - waiting, resumed=True)
@@ -96,7 +99,7 @@ def tally(
             rows = ChunkRows()
             for done in counter.rows(range(start, stop), rows):
                 bar.advance(done)
-            store.write(path, rows, metadata)
+            store.write(path, rows, metadata, whole=annotator.vocabulary.unit == "pixels")
     wait_for([path for _, _, path in chunks], source.name)
     found = read_rows([path for _, _, path in chunks])
     if on_bad == "fail" and found.skipped:
@@ -108,15 +111,7 @@ def tally(
             f"the first: {first.item}: {first.reason}"
         )
     # A chunk may have been written under another run's description of the same images.
-    return Tally(
-        found.ids,
-        found.counts,
-        found.pixels,
-        found.vocabulary,
-        identity,
-        found.skipped,
-        record,
-    )
+    return replace(found, identity=identity, record=record)
 
 
 def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSource:
@@ -131,11 +126,8 @@ def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSo
         return SamplerSource(source, n, seed)
     if n is None or n == len(source):
         return source
-    first = getattr(source, "first", None)  # endless: more images keep the first ones
-    if first is not None:
-        found: ImageSource = first(n)
-        return found
-    return select(source, n, seed)
+    endless = source.first(n)  # more images keep the first ones
+    return select(source, n, seed) if endless is None else endless
 
 
 def default_store() -> Path:
@@ -145,9 +137,6 @@ def default_store() -> Path:
 
 def _fingerprint(source: ImageSource) -> str:
     """The source's fingerprint; hashing many files takes a while, so it shows a bar."""
-    compute = getattr(source, "compute_fingerprint", None)
-    if compute is None:
-        return source.fingerprint
     done = 0
     with progress_bar(f"hash {source.name}", len(source), "files") as bar:
 
@@ -156,8 +145,7 @@ def _fingerprint(source: ImageSource) -> str:
             bar.advance(now - done)
             done = now
 
-        found: str = compute(step)
-    return found
+        return source.compute_fingerprint(step)
 
 
 class _Counter:
@@ -166,13 +154,14 @@ class _Counter:
     def __init__(
         self,
         source: ImageSource,
-        segmenter: Segmenter,
+        annotator: Annotator,
         batch_size: int,
         on_bad: Literal["skip", "fail"],
     ) -> None:
-        self.source, self.segmenter = source, segmenter
+        self.source, self.annotator = source, annotator
         self.batch_size, self.on_bad = batch_size, on_bad
-        self.columns = len(segmenter.vocabulary) * len(segmenter.vocabulary.planes)
+        self.vocabulary = annotator.vocabulary
+        self.columns = len(self.vocabulary) * len(self.vocabulary.planes)
 
     def rows(self, indices: Sequence[int], rows: ChunkRows) -> Iterator[int]:
         """Fill ``rows`` with the images of one chunk; yields how many were done at each step."""
@@ -218,18 +207,38 @@ class _Counter:
         parts, self.batch_size = in_batches(
             self._statistics, images, self.batch_size, "use a smaller preset or --device cpu"
         )
-        planes = len(self.segmenter.vocabulary.planes)
         numbers = torch.cat(parts).numpy()
-        pixels = numbers.sum(axis=1) // planes
+        if self.vocabulary.unit == "pixels":
+            pixels = numbers.sum(axis=1) // len(self.vocabulary.planes)
+        else:
+            pixels = np.ones(len(numbers), np.int64)
         for k, index in enumerate(good):
-            rows.add(index, str(self.source.ids[index]), int(pixels[k]), numbers[k])
+            rows.add(
+                index,
+                str(self.source.ids[index]),
+                int(pixels[k]),
+                numbers[k],
+                self.source.condition(index),
+            )
 
     def _statistics(self, images: Tensor) -> Tensor:
-        """(N, planes x labels) on the CPU."""
-        counts = self.segmenter.statistics(images.to(self.segmenter.device)).cpu()
-        if counts.shape != (len(images), self.columns):
+        """(N, planes x labels) on the CPU: int64 for pixels, else float64."""
+        found = self.annotator.statistics(images.to(self.annotator.device)).cpu()
+        name, unit = self.annotator.info.family, self.vocabulary.unit
+        if found.shape != (len(images), self.columns):
             raise ModelError(
-                f"{self.segmenter.info.family}: statistics have shape {tuple(counts.shape)}, "
+                f"{name}: statistics have shape {tuple(found.shape)}, "
                 f"expected {(len(images), self.columns)}"
             )
-        return counts
+        if unit == "pixels":
+            return found
+        found = found.to(torch.float64)
+        most = 1.0 if unit == "probability" else torch.inf
+        # ~(in range) also catches NaN
+        wrong = ~((found >= 0) & (found <= most) & found.isfinite())
+        if bool(wrong.any()):
+            raise ModelError(
+                f"{name}: gave {float(found[wrong][0]):g} as a {unit}, which must be finite and "
+                f"not negative{' and at most 1' if unit == 'probability' else ''}"
+            )
+        return found

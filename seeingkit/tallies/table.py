@@ -1,4 +1,4 @@
-"""``Tally``: for each image, its id and the area of each label as pixel counts (sparse rows).
+"""``Tally``: for each image, its id and a number for each label (sparse rows), such as pixels.
 
 Guarantees: rows are in the order of the source, ids are unique, an image that could not be read has
 no row (it is listed in ``skipped``), and areas are exact integers over exact pixel totals. A tally
@@ -22,7 +22,10 @@ from scipy import sparse
 from seeingkit.contracts import Label, Skipped, Vocabulary
 from seeingkit.errors import TallyError
 
-TALLY_SCHEMA = 1
+from .record import TallyRecord
+
+TALLY_SCHEMA = 2
+"""Version of what a chunk holds; 2 added the column ``condition``."""
 
 
 class TallyIdentity(BaseModel):
@@ -30,8 +33,8 @@ class TallyIdentity(BaseModel):
 
     Attributes:
         source: fingerprint of the images and of how they were prepared.
-        segmenter: family, weights hash and options.
-        preset: preprocessing.
+        segmenter: family, weights hash and options of the annotator.
+        preset: preprocessing; empty where it is unknown.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,16 +52,18 @@ class TallyIdentity(BaseModel):
 
 @dataclass(frozen=True)
 class Tally:
-    """Areas of labels in a set of images.
+    """Areas of labels in a set of images, or other numbers of an annotator.
 
     Attributes:
         ids: one stable id per row.
-        counts: (N, planes x labels) sparse; pixels of each label, plane-major.
-        pixels: (N,) pixels in each label map.
+        counts: (N, planes x labels) sparse, plane-major, in the unit of the vocabulary: pixels of
+            each label, its probability, or a count.
+        pixels: (N,) pixels in each label map; 1 where the unit is another.
         vocabulary: what the columns mean.
         identity: where the numbers come from, or None for rows from elsewhere.
         skipped: images that have no row, and why.
-        record: what a report says of source and segmenter.
+        record: the images and models behind the numbers.
+        conditions: (N,) int64, the class that a conditional generator drew for each image, or None.
     """
 
     ids: tuple[str, ...]
@@ -67,7 +72,8 @@ class Tally:
     vocabulary: Vocabulary
     identity: TallyIdentity | None = None
     skipped: tuple[Skipped, ...] = ()
-    record: dict[str, Any] = field(default_factory=dict)
+    record: TallyRecord = field(default_factory=TallyRecord)
+    conditions: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -78,18 +84,21 @@ class Tally:
             raise TallyError("each image of a tally needs a positive number of pixels")
         if len(set(self.ids)) != n:
             raise TallyError("a tally holds two images with the same id")
+        if self.conditions is not None and self.conditions.shape != (n,):
+            raise TallyError(f"a tally of {n} images needs {n} conditions, or none")
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def sparse_percent(self, plane: int = 0) -> sparse.csr_array:
-        """(N, L) areas of one plane in percent, sparse float64."""
+        """(N, L) areas or probabilities of one plane in percent, or counts: sparse float64."""
         size = len(self.vocabulary)
         part = sparse.csr_array(self.counts[:, plane * size : (plane + 1) * size], dtype=np.float64)
-        return sparse.csr_array(sparse.diags_array(100.0 / self.pixels) @ part)
+        whole = 1.0 if self.vocabulary.unit == "count" else 100.0
+        return sparse.csr_array(sparse.diags_array(whole / self.pixels) @ part)
 
     def percent(self, plane: int = 0) -> NDArray[np.float64]:
-        """(N, L) areas of one plane in percent, dense float64."""
+        """As ``sparse_percent``, dense."""
         areas: NDArray[np.float64] = self.sparse_percent(plane).toarray()
         return areas
 
@@ -139,6 +148,7 @@ class Tally:
             self.identity,
             self.skipped,
             self.record,
+            None if self.conditions is None else self.conditions[picked],
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,7 +172,8 @@ class Tally:
                     )
         return {
             "n": len(self),
-            **self.record,
+            "unit": self.vocabulary.unit,
+            **self.record.to_dict(),
             "classes": columns,
             "skipped": [{"item": s.item, "reason": s.reason} for s in self.skipped],
         }

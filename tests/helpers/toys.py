@@ -24,7 +24,8 @@ from seeingkit.contracts import (
     Vocabulary,
 )
 from seeingkit.errors import ImageError
-from seeingkit.tallies import tally
+from seeingkit.tallies import Tally, tally
+from seeingkit.tallies.counted import CountedSource
 
 
 class LevelSegmenter(Segmenter):
@@ -68,6 +69,18 @@ class Noise(ImageSource):
 
     def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
         return super().load(indices)
+
+
+class CountedNoise(CountedSource):
+    """Images of which half is dark and half bright, as somebody counted; no pictures."""
+
+    def __init__(self, n: int, name: str = "counted") -> None:
+        self.name, self.fingerprint = name, f"counted {n} {name}"
+        self.ids = [f"counted-{k}" for k in range(n)]
+
+    def stored_tally(self, vocabulary: Vocabulary) -> Tally:
+        row = [0.0, 0.5, 0.0, 0.5]
+        return Tally.from_fractions([row] * len(self), vocabulary, ids=self.ids)
 
 
 class FlatSampler(Sampler):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from seeingkit.analyses.comparison.checks.metrics import choose_metric, measure
+from seeingkit.analyses.comparison.checks.metrics import measure, resolve_metric
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import (
     CorruptFileError,
@@ -42,7 +42,7 @@ from seeingkit.statistics.frechet import fsd_of_rows
 from seeingkit_plugins.fidelity import catalog
 from seeingkit_plugins.fidelity.catalog import FidelityOptions
 from tests.helpers.plugins import registry_of
-from tests.helpers.toys import Noise
+from tests.helpers.toys import CountedNoise, Noise
 
 needs_library = pytest.mark.skipif(
     importlib.util.find_spec("torch_fidelity") is None,
@@ -380,7 +380,7 @@ def test_inception_is_filled_from_a_file_read_as_data(tmp_path: Path) -> None:
 
 @needs_library
 def test_files_that_are_not_the_weights_are_refused(tmp_path: Path) -> None:
-    choice = choose_metric(
+    choice = resolve_metric(
         "fidelity", weights=_saved(tmp_path, {"a": torch.ones(2)}), known=known()
     )
     sides = Plain(levels(8, 1)), Plain(levels(8, 2))
@@ -391,11 +391,11 @@ def test_files_that_are_not_the_weights_are_refused(tmp_path: Path) -> None:
         def __reduce__(self) -> Any:
             return (print, ("ran",))
 
-    evil = choose_metric("fidelity", weights=_saved(tmp_path, {"a": Evil()}), known=known())
+    evil = resolve_metric("fidelity", weights=_saved(tmp_path, {"a": Evil()}), known=known())
     with pytest.raises(UnsafeFileError):
         measure(evil, *sides)
     (tmp_path / "page.pth").write_text("<html>")
-    page = choose_metric("fidelity", weights=tmp_path / "page.pth", known=known())
+    page = resolve_metric("fidelity", weights=tmp_path / "page.pth", known=known())
     with pytest.raises(CorruptFileError, match="web page"):
         measure(page, *sides)
 
@@ -424,7 +424,7 @@ def test_offline_says_which_file_to_put_where(
     monkeypatch.setenv("SEEINGKIT_CACHE", str(tmp_path))
     file = catalog.INCEPTION
     with pytest.raises(MissingWeightsError) as caught:
-        choose_metric(known=known())
+        resolve_metric(known=known())
     message = str(caught.value)
     folder = tmp_path / "weights" / "fidelity" / "inception"
     for part in (file.url, file.name, file.sha256, str(folder)):
@@ -434,7 +434,7 @@ def test_offline_says_which_file_to_put_where(
     folder.mkdir(parents=True)
     (folder / file.name).write_bytes(b"something else")
     with pytest.raises(CorruptFileError):
-        choose_metric(known=known())
+        resolve_metric(known=known())
 
 
 # --------------------------------------------------------------------------------------- the engine
@@ -453,16 +453,15 @@ def test_the_engine_measures_by_whatever_metric_is_registered(toy: str) -> None:
             default=True,
         )
     )
-    choice = choose_metric(options={"is_splits": 2}, known=registered)
+    choice = resolve_metric(options={"is_splits": 2}, known=registered)
     first, second = Plain(levels(30, 1)), Plain(levels(30, 2))
     found = measure(choice, first, second, device="auto", batch_size=8, seed=3)
     assert found.library.startswith("torch-fidelity 0.4")
     assert FidelityResult.model_validate_json(found.model_dump_json()) == found
     with pytest.raises(UsageError, match="batch size"):
         measure(choice, first, second, batch_size=0)
-    second.counted = True
     with pytest.raises(SourceError, match="counted elsewhere"):
-        measure(choice, first, second)
+        measure(choice, first, CountedNoise(30))
 
 
 def colours(weights: Path | None, options: FidelityOptions) -> Any:
@@ -483,11 +482,11 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra() -> None:
         )
     )
     with pytest.raises(PluginError, match=r"pip install 'seeingkit\[fidelity\]'"):
-        choose_metric("absent", known=registered)
+        resolve_metric("absent", known=registered)
     with pytest.raises(UnknownNameError, match="absent"):
-        choose_metric("absnt", known=registered)
+        resolve_metric("absnt", known=registered)
     with pytest.raises(UsageError, match="no option 'kid'"):
-        choose_metric("absent", options={"kid": 1}, known=registered)
+        resolve_metric("absent", options={"kid": 1}, known=registered)
 
 
 @pytest.mark.skipif(
@@ -495,7 +494,7 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra() -> None:
 )
 def test_without_the_library_the_extra_is_named() -> None:
     with pytest.raises(PluginError, match=r"pip install 'seeingkit\[fidelity\]'"):
-        choose_metric("fidelity", known=known())
+        resolve_metric("fidelity", known=known())
 
 
 @pytest.mark.parametrize(
@@ -503,7 +502,7 @@ def test_without_the_library_the_extra_is_named() -> None:
 )
 def test_options_are_checked_before_anything_is_looked_for(options: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(options))):
-        choose_metric("fidelity", options=options, known=known())
+        resolve_metric("fidelity", options=options, known=known())
 
 
 def test_registering_imports_neither_torch_nor_the_library() -> None:
@@ -535,7 +534,7 @@ def test_a_library_that_cannot_be_imported_is_one_line(monkeypatch: pytest.Monke
     with pytest.raises(PluginError, match=r"pip install 'seeingkit\[fidelity\]'"):
         library()
     with pytest.raises(PluginError, match=r"pip install 'seeingkit\[fidelity\]'"):
-        choose_metric("fidelity", known=known())
+        resolve_metric("fidelity", known=known())
 
 
 def _run(code: str) -> None:

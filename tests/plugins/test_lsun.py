@@ -253,7 +253,7 @@ def test_a_tally_is_data_without_pictures(tmp_path: Path, monkeypatch: pytest.Mo
     few = source.first(10)
     tally = few.stored_tally(VOCABULARY)
     assert np.array_equal(tally.fractions(), rows[:10])
-    assert tally.record["source"]["kind"] == "stored tally"
+    assert tally.record.source is not None and tally.record.source.kind == "stored tally"
     assert few.fingerprint != source.fingerprint
     found = compare(tally, source.stored_tally(VOCABULARY), permutations=0, force=True)
     assert found.results.data.name == "churches-tally"

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from seeingkit import Tally, tally
 from seeingkit.errors import ImageError, ModelError, TallyError, UsageError
+from seeingkit.specs import Preset
 from seeingkit.tallies import ChunkStore, TallyIdentity, counting
 from seeingkit.tallies import chunks as chunk_files
 from tests.helpers.toys import FlatSampler, LevelSegmenter, Noise
@@ -77,9 +78,10 @@ def test_any_change_of_identity_is_counted_anew(tmp_path: Path) -> None:
     for source, segmenter, preset in (
         (Noise(20, name="other"), LevelSegmenter(), None),
         (Noise(20), LevelSegmenter("other"), None),
-        (Noise(20), LevelSegmenter(), {"size": 64}),
+        (Noise(20), LevelSegmenter(), Preset(name="small", size=64)),
     ):
-        tally(source, segmenter, store=tmp_path, preset=preset)
+        source.preset = preset
+        tally(source, segmenter, store=tmp_path)
         assert segmenter.seen == 20
 
 

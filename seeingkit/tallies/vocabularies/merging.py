@@ -20,8 +20,9 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from seeingkit.contracts import Label, Segmenter, SegmenterInfo, Vocabulary
+from seeingkit.contracts import Label, Segmenter, Vocabulary
 from seeingkit.errors import TallyError, UnknownNameError, UsageError
+from seeingkit.models.wrapped import WrappedSegmenter
 
 from .. import Tally
 from .classmap import NOTHING, OTHER, ClassMap, normalised, read_classes, synonyms
@@ -146,7 +147,7 @@ def _number(
     return Merge(
         classes,
         vocabulary,
-        Vocabulary(labels, vocabulary.planes, has_background),
+        Vocabulary(labels, vocabulary.planes, has_background, vocabulary.unit),
         tuple(numbers),
         tuple(name for name in classes.classes if name not in present and name != empty),
     )
@@ -214,10 +215,9 @@ def apply_classes(tally: Tally, classes: ClassMap) -> Tally:
         steps = [*identity.segmenter.get("classes", ()), classes.identity()]
         segmenter = {**identity.segmenter, "classes": steps}
         identity = identity.model_copy(update={"segmenter": segmenter})
-    record = {
-        **tally.record,
-        "class_list": {**classes.identity(), "absent": list(merge.absent)},
-    }
+    record = tally.record.model_copy(
+        update={"class_list": {**classes.identity(), "absent": list(merge.absent)}}
+    )
     return replace(tally, counts=counts, vocabulary=merge.coarse, identity=identity, record=record)
 
 
@@ -253,7 +253,7 @@ def shared_classes(classes: ClassMap, *vocabularies: Vocabulary) -> tuple[ClassM
     return classes.model_copy(update={"classes": kept, "missing": "allow"}), taken
 
 
-class MappedSegmenter(Segmenter):
+class MappedSegmenter(WrappedSegmenter):
     """A segmenter whose labels are the classes of a class list.
 
     Its label maps have the vocabulary that ``apply_classes`` gives tallies of the same segmenter.
@@ -264,26 +264,13 @@ class MappedSegmenter(Segmenter):
     """
 
     def __init__(self, segmenter: Segmenter, classes: ClassMap) -> None:
-        self.segmenter = segmenter
+        super().__init__(segmenter)
         self.merge = merge_into(classes, segmenter.vocabulary)
         self.vocabulary = self.merge.coarse
 
-    @property
-    def info(self) -> SegmenterInfo:  # type: ignore[override]
-        """The segmenter's, with the class list among the options."""
-        found = self.segmenter.info
-        options: dict[str, Any] = {**found.options, "classes": self.merge.classes.identity()}
-        return found.model_copy(update={"options": options})
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network computes."""
-        return self.segmenter.device
-
-    def to(self, device: str | torch.device) -> MappedSegmenter:
-        """Move the network; returns itself."""
-        self.segmenter.to(device)
-        return self
+    def added_options(self) -> dict[str, Any]:
+        """The class list."""
+        return {"classes": self.merge.classes.identity()}
 
     def segment(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to class maps (N, planes, H', W') int64."""

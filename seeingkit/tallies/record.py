@@ -1,0 +1,93 @@
+"""``TallyRecord``: where the numbers of a tally come from, for people and reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from seeingkit.contracts import Annotator, GeneratorInfo, ImageSource, ModelInfo
+from seeingkit.results import ModelRecord, SourceRecord
+from seeingkit.specs import Preset
+
+
+class TallyRecord(BaseModel):
+    """The models and images behind a tally. It changes no number; ``TallyIdentity`` holds those.
+
+    Attributes:
+        source: the images.
+        generator: the model that made them, or None for images of another origin.
+        class_names: classes of a conditional generator, by number.
+        segmenter: the model that counted.
+        preset: the preprocessing, or None where it is unknown.
+        counted: the areas were counted elsewhere, and no picture was seen here.
+        class_list: the class list that labels were merged by, if any.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: SourceRecord | None = None
+    generator: ModelRecord | None = None
+    class_names: tuple[str, ...] = ()
+    segmenter: ModelRecord | None = None
+    preset: Preset | None = None
+    counted: bool = False
+    class_list: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, source: ImageSource, annotator: Annotator | None = None) -> TallyRecord:
+        """The record of a source and the annotator that counts it."""
+        made_by = source.generator
+        return cls(
+            source=source_record(source),
+            generator=None if made_by is None else model_record(made_by, source.name),
+            class_names=() if made_by is None else made_by.class_names,
+            segmenter=None if annotator is None else model_record(annotator.info),
+            preset=source.preset,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is known, as JSON: source, segmenter, and generator if there is one."""
+        found: dict[str, Any] = {}
+        if self.source is not None:
+            source = self.source.model_dump(mode="json")
+            found["source"] = {**source.pop("details"), **source}
+        if self.generator is not None:
+            found["generator"] = self.generator.model_dump(mode="json")
+        if self.segmenter is not None:
+            found["segmenter"] = self.segmenter.model_dump(mode="json")
+        if self.class_list is not None:
+            found["class_list"] = self.class_list
+        return found
+
+
+def model_record(info: ModelInfo, name: str | None = None) -> ModelRecord:
+    """A model as ``results.json`` describes it.
+
+    Args:
+        info: of a loaded generator or annotator.
+        name: default: its family.
+    """
+    return ModelRecord(
+        name=name or info.family,
+        family=info.family,
+        weights_sha256=info.weights_sha256,
+        licence=info.licence,
+        parameters=info.parameters,
+        resolution=info.resolution if isinstance(info, GeneratorInfo) else None,
+        options=info.options,
+    )
+
+
+def source_record(source: ImageSource) -> SourceRecord:
+    """A source of images as ``results.json`` describes it; what it adds goes into ``details``."""
+    found = source.describe()
+    known = {key: found.pop(key, None) for key in SourceRecord.model_fields if key != "details"}
+    return SourceRecord(
+        name=str(known["name"] or source.name),
+        kind=str(known["kind"] or source.kind),
+        images=int(known["images"] or len(source)),
+        fingerprint=str(known["fingerprint"] or source.fingerprint),
+        seed=known["seed"],
+        details=found,
+    )
