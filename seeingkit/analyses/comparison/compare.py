@@ -148,10 +148,10 @@ def compare(
         fsd=distance.result,
         n_real=len(real),
         n_generated=len(generated),
-        segmenter=model_record(real.record.get("segmenter")),
-        generator=_generator_record(generated),
-        data=source_record(real, "real images"),
-        generated=source_record(generated, "generated images"),
+        segmenter=real.record.segmenter or ModelRecord(name="unknown", family="unknown"),
+        generator=generated.record.generator,
+        data=_data(real, "real images"),
+        generated=_data(generated, "generated images"),
         preset=real.identity.preset if real.identity else {},
         level=level,
         classes=classes_found,
@@ -215,8 +215,12 @@ def check_comparable(
         )
     if real.identity is None or generated.identity is None:
         return
-    for what in ("segmenter", "preset") if one_segmenter else ("preset",):
-        a, b = getattr(real.identity, what), getattr(generated.identity, what)
+    identities = {"preset": (real.identity.preset, generated.identity.preset)}
+    if one_segmenter:
+        identities["segmenter"] = (real.identity.segmenter, generated.identity.segmenter)
+    for what, (a, b) in identities.items():
+        if what == "preset" and not (a and b):
+            continue  # unknown on a side; ``_warnings`` says so
         if json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
             keys = sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k))
             raise TallyError(
@@ -225,6 +229,8 @@ def check_comparable(
 
 
 def _check_vocabularies(a: Vocabulary, b: Vocabulary) -> None:
+    if a.unit != b.unit:
+        raise TallyError(f"one tally holds {a.unit}, the other {b.unit}; annotate both alike")
     if len(a) != len(b):
         raise TallyError(f"the tallies have {len(a)} and {len(b)} labels; use one segmenter")
     for k, (x, y) in enumerate(zip(a, b, strict=True)):
@@ -246,41 +252,12 @@ def _rows(tally: Tally) -> sparse.csr_array:
     return tally.sparse_percent(0)
 
 
-def model_record(info: dict[str, Any] | None, name: str | None = None) -> ModelRecord:
-    """What ``results.json`` says of a segmenter or generator."""
-    info = info or {"family": "unknown"}
-    return ModelRecord(
-        name=name or str(info.get("name", info["family"])),
-        family=str(info["family"]),
-        weights_sha256=info.get("weights_sha256"),
-        licence=info.get("licence", "unknown"),
-        parameters=info.get("parameters", 0),
-        resolution=info.get("resolution"),
-        options=info.get("options", {}),
-    )
-
-
-def _generator_record(generated: Tally) -> ModelRecord | None:
-    info = generated.record.get("source", {}).get("generator")
-    return model_record(info) if info else None
-
-
-def source_record(tally: Tally, name: str) -> SourceRecord:
-    """What ``results.json`` says of one side's images."""
-    source = dict(tally.record.get("source", {}))
-    known = {
-        key: source.pop(key, None) for key in ("name", "kind", "images", "fingerprint", "seed")
-    }
-    source.pop("generator", None)
-    source.pop("labels", None)  # one number for each image; the policy is in the config
-    return SourceRecord(
-        name=str(known["name"] or name),
-        kind=str(known["kind"] or "rows"),
-        images=int(known["images"] or len(tally)),
-        fingerprint=str(known["fingerprint"] or ""),
-        seed=known["seed"],
-        details=source,
-    )
+def _data(tally: Tally, name: str) -> SourceRecord:
+    """The source of one side; rows from elsewhere have only a number."""
+    known = tally.record.source
+    if known is not None:
+        return known
+    return SourceRecord(name=name, kind="rows", images=len(tally), fingerprint="")
 
 
 def _copies(tally: Tally) -> int:
@@ -303,11 +280,28 @@ def _warnings(real: Tally, generated: Tally) -> list[str]:
                 f"{copies:,} of the {len(tally):,} {side} images have exactly the areas of another "
                 "one. Tests and intervals take images as independent; copies make them too sure."
             )
-        if tally.record.get("source", {}).get("counted"):
+        if tally.record.counted:
             found.append(
                 f"The {side} areas were counted elsewhere: that this segmenter counted them is "
                 "known from the names of its labels alone."
             )
+    if real.identity and generated.identity:
+        unknown = [
+            side
+            for side, identity in (("real", real.identity), ("generated", generated.identity))
+            if not identity.preset
+        ]
+        if len(unknown) == 1:
+            found.append(
+                f"The preprocessing of the {unknown[0]} images is unknown: that both sides were "
+                "prepared alike could not be checked."
+            )
+    if real.vocabulary.unit != "pixels":
+        what = {
+            "probability": "mean probabilities in percent",
+            "count": "mean counts for each image",
+        }[real.vocabulary.unit]
+        found.append(f"Where areas are named, the numbers are {what}, not areas of pixels.")
     if real.identity and generated.identity and real.identity == generated.identity:
         found.append("Both sides are the same images, so nothing can differ.")
     if len(real) != len(generated):

@@ -12,7 +12,7 @@ through again and again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +20,6 @@ from seeingkit.contracts import ImageSource, Sampler
 from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.results import ConditionResult
 from seeingkit.statistics import Pool, compare_classes, measure_distance
-
-from .condition_names import image_classes, match_classes
 
 if TYPE_CHECKING:
     from seeingkit.tallies import Tally
@@ -88,14 +86,6 @@ def photo_classes(sampler: Sampler, ids: Sequence[str]) -> dict[str, int] | None
     return {item: places[folder] for item, folder in zip(ids, found, strict=True)}
 
 
-def generated_labels(generated: Tally) -> list[int] | None:
-    """The class of each generated image of a tally, or None if it is not of several classes."""
-    labels = generated.record.get("source", {}).get("labels")
-    if not labels:
-        return None
-    return [int(labels[int(item.rsplit("-", 1)[1]) % len(labels)]) for item in generated.ids]
-
-
 def compare_conditions(
     real: Tally, generated: Tally, *, seed: int, level: float
 ) -> tuple[list[ConditionResult], list[str]]:
@@ -107,11 +97,10 @@ def compare_conditions(
     Returns:
         the records in the order of the labels (empty for unconditional generators), and warnings.
     """
-    labels = generated_labels(generated)
-    if labels is None:
+    drawn = generated.conditions
+    if drawn is None:
         return [], []
-    names = _class_names(generated.record)
-    drawn = np.asarray(labels)
+    names = generated.record.class_names
     found = image_classes(real.ids)
     try:
         places = match_classes(found, names) if found else None
@@ -123,7 +112,7 @@ def compare_conditions(
     x, y = real.sparse_percent(0), generated.sparse_percent(0)
     vocabulary = [(label.name, label.category) for label in real.vocabulary]
     records, few = [], []
-    for label in sorted(set(labels)):
+    for label in np.unique(drawn).tolist():
         rows = np.flatnonzero(drawn == label)
         kept = np.arange(len(real)) if real_labels is None else np.flatnonzero(real_labels == label)
         name = names[label] if label < len(names) else str(label)
@@ -157,5 +146,47 @@ def compare_conditions(
     return records, warnings
 
 
-def _class_names(record: dict[str, Any]) -> list[str]:
-    return list(record.get("source", {}).get("generator", {}).get("class_names", ()))
+# ------------------------------------------------------------- folders of real images as classes
+
+
+def image_classes(ids: Sequence[str]) -> list[str] | None:
+    """The class of each picture: the first folder in its id; None unless all have one.
+
+    Args:
+        ids: stable ids, such as ``n01440764/0001.jpg``.
+    """
+    found = []
+    for item in ids:
+        folder, slash, _ = item.replace("\\", "/").lstrip("./").partition("/")
+        if not slash:
+            return None
+        found.append(folder)
+    return found if len(set(found)) > 1 else None
+
+
+def match_classes(found: Sequence[str], names: Sequence[str]) -> dict[str, int]:
+    """Which class of a generator each folder stands for.
+
+    Folders match by name (case ignored) or by number; if none does and there are as many folders as
+    classes, by alphabetical order, the usual convention of class folders.
+
+    Raises:
+        UsageError: some folders match and some do not, or none does (names the first).
+    """
+    folders = sorted(set(found))
+    lower = {name.lower(): k for k, name in enumerate(names)}
+    places: dict[str, int] = {}
+    for folder in folders:
+        if folder.lower() in lower:
+            places[folder] = lower[folder.lower()]
+        elif folder.isdigit() and int(folder) < len(names):
+            places[folder] = int(folder)
+    if len(places) == len(folders):
+        return places
+    if not places and len(folders) == len(names):
+        return {folder: k for k, folder in enumerate(folders)}
+    stray = next(folder for folder in folders if folder not in places)
+    raise UsageError(
+        f"folder {stray!r} of the real images is none of the generator's {len(names)} classes; "
+        "name folders by class name or number, or give --labels uniform"
+    )

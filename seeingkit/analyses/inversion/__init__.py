@@ -8,8 +8,11 @@ that; ``stage`` puts the pictures and numbers of a run together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import BaseModel
 
 from seeingkit.models.registry import check_options, import_target, registry
 from seeingkit.specs import InverterSpec
@@ -24,6 +27,41 @@ if TYPE_CHECKING:  # the catalog lies in this package, and listing plugins must 
 __all__ = ["invert", "load_inverter"]
 
 
+@dataclass(frozen=True)
+class ResolvedInverter:
+    """A method with its validated options.
+
+    Attributes:
+        spec: as registered.
+        options: of the method.
+    """
+
+    spec: InverterSpec
+    options: BaseModel
+
+    def load(self, cut: str | None = None) -> Inverter:
+        """The inverter.
+
+        Args:
+            cut: canonical name of the boundary of r, instead of the one in the options.
+        """
+        options = self.options
+        if cut is not None:
+            options = options.model_copy(update={"cut": cut})
+        return cast("Inverter", import_target(self.spec)(options))
+
+
+def resolve_inverter(name: str, options: Mapping[str, Any] | None = None) -> ResolvedInverter:
+    """Look a method up and check its options.
+
+    Raises:
+        UnknownNameError: no such method.
+        UsageError: an option that does not exist or does not fit.
+    """
+    spec = cast("InverterSpec", registry().resolve("inverter", name))
+    return ResolvedInverter(spec, check_options(spec, dict(options or {})))
+
+
 def load_inverter(name: str, **options: Any) -> Inverter:
     """A registered inverter: ``load_inverter("layered+r", preset="paper", cut="r8")``.
 
@@ -31,8 +69,7 @@ def load_inverter(name: str, **options: Any) -> Inverter:
         UnknownNameError: no such method.
         UsageError: an option that does not exist or does not fit.
     """
-    spec = cast("InverterSpec", registry().resolve("inverter", name))
-    return cast("Inverter", import_target(spec)(check_options(spec, options)))
+    return resolve_inverter(name, options).load()
 
 
 def invert(

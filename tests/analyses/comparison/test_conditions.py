@@ -11,11 +11,16 @@ from PIL import Image
 from torch import Tensor
 
 from seeingkit.analyses.comparison.compare import compare
-from seeingkit.analyses.comparison.condition_names import image_classes, match_classes
-from seeingkit.analyses.comparison.conditions import labels_for, photo_classes
+from seeingkit.analyses.comparison.conditions import (
+    image_classes,
+    labels_for,
+    match_classes,
+    photo_classes,
+)
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, Sampler
 from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.images import SamplerSource, open_images
+from seeingkit.models.registry import find_preset
 from seeingkit.report.sections.conditions import conditions_section
 from seeingkit.runs.analyze import analyze
 from seeingkit.runs.config import InversionConfig
@@ -90,11 +95,10 @@ def test_each_class_is_compared_with_its_own_real_images(tmp_path: Path) -> None
     real_source = open_images(
         folders(tmp_path / "real", {"day": [228] * 30, "night": [25, 228] * 15}), preset="native"
     )
-    generated_source = SamplerSource(Brightness(), 60, 0, [0, 2])
+    generated_source = SamplerSource(Brightness(), 60, 0, [0, 2], preset=find_preset("native"))
     store = tmp_path / "store"
-    preset = {"name": "native"}
-    real = tally(real_source, LevelSegmenter(), store=store, preset=preset)
-    generated = tally(generated_source, LevelSegmenter(), store=store, preset=preset)
+    real = tally(real_source, LevelSegmenter(), store=store)
+    generated = tally(generated_source, LevelSegmenter(), store=store)
     results = compare(real, generated, permutations=0).results
     night, day = results.conditions
     assert (night.name, night.n_real, night.n_generated, night.against) == (
@@ -128,10 +132,11 @@ def test_without_real_classes_all_real_images_count(tmp_path: Path) -> None:
         open_images(tmp_path / "real" / "x", preset="native"),
         LevelSegmenter(),
         store=tmp_path / "store",
-        preset={},
     )
     generated = tally(
-        SamplerSource(Brightness(), 7), LevelSegmenter(), store=tmp_path / "store", preset={}
+        SamplerSource(Brightness(), 7, preset=find_preset("native")),
+        LevelSegmenter(),
+        store=tmp_path / "store",
     )
     results = compare(real, generated, permutations=0, force=True).results
     assert [c.against for c in results.conditions] == ["all", "all", "all"]

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 from torch import Tensor
 
-from seeingkit.analyses.comparison.checks.truth import (
+from seeingkit.analyses.comparison.checks.ground_truth import (
     confusion_of,
     folder_labels,
     numbering,
@@ -35,7 +35,7 @@ from seeingkit.tallies import Tally, tally
 from seeingkit.tallies.vocabularies import ClassMap
 from seeingkit.tallies.vocabularies.merging import MappedSegmenter, apply_classes
 from tests.helpers import png_by_hand
-from tests.helpers.toys import Noise
+from tests.helpers.toys import CountedNoise, Noise
 
 NATIVE = find_preset("native")
 LEVELS = np.array([20, 128, 230], np.uint8)  # dark, middle, bright; LevelNames reads them back
@@ -156,9 +156,9 @@ def test_labels_go_where_their_pixels_go(name: str, size: tuple[int, int]) -> No
 
 def test_a_folder_is_matched_read_and_counted(world: tuple[Path, Path]) -> None:
     photos, maps = world
-    source = open_folder(photos, preset=NATIVE)
+    source = open_folder(photos)
     segmenter = LevelNames()
-    labels = folder_labels(maps, source, segmenter.vocabulary, NATIVE)
+    labels = folder_labels(maps, source, segmenter.vocabulary)
     assert labels.indices == (0, 1, 2, 3, 4)
     assert labels.names == segmenter.vocabulary.names
     found = confusion_of(labels, source, segmenter)
@@ -169,18 +169,18 @@ def test_a_folder_is_matched_read_and_counted(world: tuple[Path, Path]) -> None:
 
 def test_a_selection_reads_its_own_label_maps(world: tuple[Path, Path]) -> None:
     photos, maps = world
-    part = select(open_folder(photos, preset=NATIVE), 4, seed=3)
-    found = folder_labels(maps, part, LevelNames().vocabulary, NATIVE)
+    part = select(open_folder(photos), 4, seed=3)
+    found = folder_labels(maps, part, LevelNames().vocabulary)
     assert confusion_of(found, part, LevelNames()).pixel_accuracy == 1
 
 
 def test_unlabelled_pixels_are_not_counted(world: tuple[Path, Path]) -> None:
     photos, maps = world
-    source = open_folder(photos, preset=NATIVE)
+    source = open_folder(photos)
     numbers = read_label_map(maps / "0.png")
     numbers[:4], numbers[4:6] = 255, 3  # 3 is the number just beyond the segmenter's last
     png(maps / "0.png", numbers, 8)
-    labels = folder_labels(maps, source, LevelNames().vocabulary, NATIVE)
+    labels = folder_labels(maps, source, LevelNames().vocabulary)
     found = confusion_of(labels, source, LevelNames())
     assert found.counts.sum() == (5 * 12 - 6) * 16 and found.pixel_accuracy == 1
 
@@ -201,10 +201,8 @@ def test_names_say_what_the_numbers_mean(file: str, text: str, world: tuple[Path
         numbers[0], numbers[1] = 1, 3
         png(path, numbers, 8)
     (maps / file).write_text(text)
-    source = open_folder(photos, preset=NATIVE)
-    found = confusion_of(
-        folder_labels(maps, source, LevelNames().vocabulary, NATIVE), source, LevelNames()
-    )
+    source = open_folder(photos)
+    found = confusion_of(folder_labels(maps, source, LevelNames().vocabulary), source, LevelNames())
     assert found.pixel_accuracy == 1 and found.counts.sum() == 5 * 10 * 16
     assert found.unmatched == ("bollard",)
 
@@ -225,7 +223,7 @@ def test_wrong_files_of_names_are_refused(
     photos, maps = world
     (maps / file).write_text(text)
     with pytest.raises(SourceError, match=rf"{file}: .*{message}"):
-        folder_labels(maps, open_folder(photos, preset=NATIVE), LevelNames().vocabulary, NATIVE)
+        folder_labels(maps, open_folder(photos), LevelNames().vocabulary)
 
 
 def test_two_files_of_names_are_refused(world: tuple[Path, Path]) -> None:
@@ -233,7 +231,7 @@ def test_two_files_of_names_are_refused(world: tuple[Path, Path]) -> None:
     (maps / "labels.txt").write_text("a\nb\nc\n")
     (maps / "classes.json").write_text(json.dumps(["a", "b", "c"]))
     with pytest.raises(SourceError, match="keep one"):
-        folder_labels(maps, open_folder(photos, preset=NATIVE), LevelNames().vocabulary, NATIVE)
+        folder_labels(maps, open_folder(photos), LevelNames().vocabulary)
 
 
 def test_numbers_without_a_meaning_are_refused_by_file(world: tuple[Path, Path]) -> None:
@@ -241,8 +239,8 @@ def test_numbers_without_a_meaning_are_refused_by_file(world: tuple[Path, Path])
     numbers = read_label_map(maps / "2.png")
     numbers[0, 0] = 7
     png(maps / "2.png", numbers, 8)
-    source = open_folder(photos, preset=NATIVE)
-    labels = folder_labels(maps, source, LevelNames().vocabulary, NATIVE)
+    source = open_folder(photos)
+    labels = folder_labels(maps, source, LevelNames().vocabulary)
     with pytest.raises(SourceError, match=r"2\.png: number 7, but there are 3 names"):
         confusion_of(labels, source, LevelNames())
 
@@ -252,7 +250,7 @@ def test_a_map_of_another_shape_is_refused(preset: str, world: tuple[Path, Path]
     photos, maps = world
     png(maps / "1.png", np.zeros((16, 12), int), 8)  # turned
     source = open_folder(photos, preset=find_preset(preset))
-    labels = folder_labels(maps, source, LevelNames().vocabulary, find_preset(preset))
+    labels = folder_labels(maps, source, LevelNames().vocabulary)
     with pytest.raises(SourceError, match=r"1\.png: 12x16 pixels, but its picture 1\.png has 16x1"):
         confusion_of(labels, source, LevelNames())
 
@@ -263,10 +261,10 @@ def test_a_scaled_map_serves_where_the_preset_resizes(world: tuple[Path, Path]) 
         png(path, read_label_map(path).repeat(2, axis=0).repeat(2, axis=1), 8)
     preset = find_preset("paper@12")
     source = open_folder(photos, preset=preset)
-    labels = folder_labels(maps, source, LevelNames().vocabulary, preset)
+    labels = folder_labels(maps, source, LevelNames().vocabulary)
     assert confusion_of(labels, source, LevelNames()).pixel_accuracy == 1
-    source = open_folder(photos, preset=NATIVE)
-    labels = folder_labels(maps, source, LevelNames().vocabulary, NATIVE)
+    source = open_folder(photos)
+    labels = folder_labels(maps, source, LevelNames().vocabulary)
     with pytest.raises(SourceError, match="32x24 pixels after the preset, but the images have 16x"):
         confusion_of(labels, source, LevelNames())
 
@@ -274,10 +272,10 @@ def test_a_scaled_map_serves_where_the_preset_resizes(world: tuple[Path, Path]) 
 def test_folders_that_do_not_belong_to_the_images_are_refused(
     world: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    source = open_folder(world[0], preset=NATIVE)
+    source = open_folder(world[0])
 
     def attempt(folder: Path) -> None:
-        folder_labels(folder, source, LevelNames().vocabulary, NATIVE)
+        folder_labels(folder, source, LevelNames().vocabulary)
 
     with pytest.raises(SourceError, match="no such folder"):
         attempt(tmp_path / "nowhere")
@@ -294,15 +292,15 @@ def test_maps_are_found_by_id_or_else_by_name(tmp_path: Path) -> None:
     labels = np.zeros((12, 16), np.uint8)
     for name in ("a/1.png", "b/1.png", "b/2.png"):
         photo(tmp_path / "photos" / name, labels)
-    source = open_folder(tmp_path / "photos", preset=NATIVE)
+    source = open_folder(tmp_path / "photos")
     for name in ("a/1.png", "b/1.png", "elsewhere/2.png"):
         png(tmp_path / "labels" / name, labels, 8)
-    found = folder_labels(tmp_path / "labels", source, LevelNames().vocabulary, NATIVE)
+    found = folder_labels(tmp_path / "labels", source, LevelNames().vocabulary)
     assert found.indices == (0, 1, 2)
     for old, new in (("a", "c"), ("b", "d")):
         (tmp_path / "labels" / old).rename(tmp_path / "labels" / new)
     with pytest.raises(SourceError, match="2 label maps and 2 images are called '1'"):
-        folder_labels(tmp_path / "labels", source, LevelNames().vocabulary, NATIVE)
+        folder_labels(tmp_path / "labels", source, LevelNames().vocabulary)
 
 
 # -------------------------------------------------------------------------- names and segmenters
@@ -431,11 +429,12 @@ def test_minichurches_labels_lie_on_its_pixels(preset: str) -> None:
 
 
 def test_minichurches_segmenter_agrees_with_the_labels(tmp_path: Path) -> None:
-    source = open_images("minichurches", preset="native").first(24)  # type: ignore[attr-defined]
+    source = open_images("minichurches", preset="native").first(24)
+    assert source is not None
     segmenter = load_segmenter("upernet:minichurches")
     real = tally(source, segmenter, store=tmp_path)
     results = compare(real, real, permutations=0).results
-    share = share_by_labels(source, segmenter, results, real, real, preset=NATIVE)
+    share = share_by_labels(source, segmenter, results, real, real)
     assert share is not None and share.images == 24 and share.kind == "labels"
     assert share.pixel_accuracy is not None and share.pixel_accuracy > 0.95
     assert [c.label for c in share.classes] == [c.label for c in results.classes]
@@ -452,7 +451,7 @@ def toy_share(source: ImageSource, segmenter: Segmenter, **more: object) -> obje
     rows = np.array([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]])
     real = Tally.from_fractions(rows, segmenter.vocabulary)
     results = compare(real, real, permutations=0).results
-    return share_by_labels(source, segmenter, results, real, real, preset=NATIVE, **more)  # type: ignore[arg-type]
+    return share_by_labels(source, segmenter, results, real, real, **more)  # type: ignore[arg-type]
 
 
 def test_no_share_without_labels_that_the_segmenter_knows() -> None:
@@ -469,12 +468,11 @@ def test_no_share_without_labels_that_the_segmenter_knows() -> None:
 
 def test_a_folder_beats_own_labels_and_must_fit(world: tuple[Path, Path]) -> None:
     photos, maps = world
-    share = toy_share(open_folder(photos, preset=NATIVE), LevelNames(), truth=str(maps))
+    share = toy_share(open_folder(photos), LevelNames(), truth=str(maps))
     assert share.pixel_accuracy == 1 and share.images == 5  # type: ignore[attr-defined]
     with pytest.raises(SourceError, match="no label map belongs to an image"):
         toy_share(Labelled(4), LevelNames(), truth=str(maps))
-    counted = Noise(3)
-    counted.counted = True
+    counted = CountedNoise(3)
     assert toy_share(counted, LevelNames()) is None
     with pytest.raises(UsageError, match="leave --truth out"):
         toy_share(counted, LevelNames(), truth=str(maps))
@@ -486,16 +484,16 @@ def test_a_class_list_must_be_applied_to_segmenter_and_tallies(world: tuple[Path
         name="two", classes={"low": ("dark", "middle")}, unmapped="drop", background=None
     )
     segmenter = MappedSegmenter(LevelNames(), classes)
-    source = open_folder(photos, preset=NATIVE)
+    source = open_folder(photos)
     fine = Tally.from_fractions([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]], LevelNames().vocabulary)
     coarse = apply_classes(fine, classes)
     results = compare(coarse, coarse, permutations=0).results
-    share = share_by_labels(source, segmenter, results, coarse, coarse, truth=maps, preset=NATIVE)
+    share = share_by_labels(source, segmenter, results, coarse, coarse, truth=maps)
     assert share is not None and share.pixel_accuracy == 1
     low = next(c for c in share.classes if c.label == "low")
     assert low.real_corrected == pytest.approx(80)
     with pytest.raises(UsageError, match="merge both alike"):
-        share_by_labels(source, segmenter, results, fine, fine, truth=maps, preset=NATIVE)
+        share_by_labels(source, segmenter, results, fine, fine, truth=maps)
 
 
 def test_camvid_photos_and_their_maps_fit(shared: Path) -> None:
@@ -504,7 +502,7 @@ def test_camvid_photos_and_their_maps_fit(shared: Path) -> None:
     )
     whole = open_images(str(shared / "real/camvid/images"), preset="native")
     maps = shared / "real/camvid/labels"
-    labels = folder_labels(maps, whole, segmenter.vocabulary, NATIVE)
+    labels = folder_labels(maps, whole, segmenter.vocabulary)
     assert len(labels.indices) == len(whole) == 530
     assert confusion_of(labels, whole, segmenter, images=5).pixel_accuracy > 0.8
 
@@ -517,7 +515,7 @@ def test_camvid_photos_agree_with_the_published_accuracy(shared: Path) -> None:
     source = open_images(str(shared / "real/camvid/images/test"), preset="native")
     maps = shared / "real/camvid/labels/test"
     found = confusion_of(
-        folder_labels(maps, source, segmenter.vocabulary, NATIVE), source, segmenter, batch_size=4
+        folder_labels(maps, source, segmenter.vocabulary), source, segmenter, batch_size=4
     )
     assert found.images == 62
     assert found.pixel_accuracy == pytest.approx(0.856, abs=0.002)

@@ -17,7 +17,7 @@ from seeingkit.contracts import GeneratorInfo, ImageSource, Latent, LatentSpec, 
 from seeingkit.images import SamplerSource, open_images, select
 from seeingkit.images.several import SeveralSources
 from seeingkit.models.registry import find_preset
-from tests.helpers.toys import FlatSampler, Noise
+from tests.helpers.toys import CountedNoise, FlatSampler, Noise
 
 
 def noise(side: int, seed: int = 0, width: int | None = None) -> np.ndarray:
@@ -197,9 +197,7 @@ def test_a_source_of_a_stored_kind_may_say_its_own_size(tmp_path: Path) -> None:
 
 
 def test_no_pictures_no_answer() -> None:
-    counted = Noise(4)
-    counted.counted = True
-    assert compare_resolution(counted, Noise(4)) is None
+    assert compare_resolution(CountedNoise(4), Noise(4)) is None
     assert compare_resolution(Noise(4), Noise(4, bad=range(4))) is None
     tiny = compare_resolution(Noise(4), Noise(4))
     assert tiny is not None and not tiny.mismatch and tiny.real.detail is None

@@ -34,7 +34,7 @@ from seeingkit.results.evidence import (
 from seeingkit.statistics.twoviews import TwoViews, p_value_of
 from seeingkit.tallies import Tally
 from seeingkit.testing import check_segmenter
-from tests.helpers.toys import LevelSegmenter, Noise, looked_at
+from tests.helpers.toys import CountedNoise, LevelSegmenter, Noise, looked_at
 
 SIDE = 16
 
@@ -240,9 +240,9 @@ def test_classes_of_a_list_are_looked_at_again(tmp_path: Path) -> None:
 def test_sides_without_pictures_are_named(tmp_path: Path) -> None:
     real, generated = Boards([0.5, 1.0], "real"), Boards([0.0, 0.5], "generated")
     comparison = looked_at(real, generated, tmp_path)
-    generated.counted = True
+    counted = CountedNoise(2, "generated")
     with pytest.raises(SourceError, match="generated: its areas were counted elsewhere"):
-        check_sensitivity(real, generated, comparison, LevelSegmenter(), store=tmp_path)
+        check_sensitivity(real, counted, comparison, LevelSegmenter(), store=tmp_path)
 
 
 # ------------------------------------------------------------------------------- from the numbers

@@ -31,8 +31,9 @@ from seeingkit.errors import (
     UnknownNameError,
     UsageError,
 )
-from seeingkit.models.loading import choose, choose_features, load_features
+from seeingkit.models.loading import load_features
 from seeingkit.models.registry import registry
+from seeingkit.models.resolved import resolve, resolve_features
 from seeingkit.specs import FeaturesSpec, Options, WeightFile, WeightsSpec
 from seeingkit.system.cache import file_sha256
 from seeingkit.testing import check_features, checks_for, features_checks
@@ -293,7 +294,7 @@ def test_efficientnet_sees_churches(shared: Path) -> None:
         [np.asarray(Image.open(p).convert("RGB").resize((224, 224), 3)) for p in photos]
     )
     images = torch.from_numpy(levels).permute(0, 3, 1, 2) / 127.5 - 1
-    path = choose("features", "efficientnet-lite0").weights
+    path = resolve("features", "efficientnet-lite0").weights
     assert path is not None
     tensors = torch.load(path, weights_only=True)
     with torch.no_grad():
@@ -349,7 +350,7 @@ def test_efficientnet_info_and_conformance() -> None:
 
 @needs_extra
 def test_efficientnet_refuses_other_files(tmp_path: Path) -> None:
-    path = choose("features", "efficientnet-lite0").weights
+    path = resolve("features", "efficientnet-lite0").weights
     assert path is not None
     tensors = torch.load(path, weights_only=True)
     tensors["_blocks.3._bn1.weight"] = torch.zeros(3)
@@ -407,16 +408,16 @@ def test_auto_takes_the_first_by_rank_that_is_here(tmp_path: Path) -> None:
         features_spec("unpublished", 0),
     )
     registered = registry_of(*specs)
-    assert choose_features("auto", known=registered) is None
+    assert resolve_features("auto", known=registered) is None
     put(tmp_path, "third")
-    found = choose_features("auto", known=registered)
+    found = resolve_features("auto", known=registered)
     assert found is not None and found.name == "third:w"
     put(tmp_path, "first")
-    found = choose_features("auto", known=registered)
+    found = resolve_features("auto", known=registered)
     assert found is not None and found.name == "first:w"
     assert found.weights == tmp_path / "cache" / "weights" / "first" / "w" / "f.pth"
     free = registry_of(*specs, features_spec("free", 0, needs_weights=False))
-    found = choose_features("auto", known=free)
+    found = resolve_features("auto", known=free)
     assert found is not None and (found.name, found.weights) == ("free", None)
 
 
@@ -426,10 +427,10 @@ def test_auto_takes_the_second_weights_of_a_family(tmp_path: Path) -> None:
         features_spec("one", 1), published("one", file, "a"), published("one", file, "b")
     )
     put(tmp_path, "one", tag="b")
-    found = choose_features("auto", known=registered)
+    found = resolve_features("auto", known=registered)
     assert found is not None and found.name == "one:b"
     with pytest.raises(MissingWeightsError, match="one:a"):
-        choose_features("one", known=registered)
+        resolve_features("one", known=registered)
 
 
 def test_wrong_hash_is_an_error_for_auto_too(tmp_path: Path) -> None:
@@ -443,7 +444,7 @@ def test_wrong_hash_is_an_error_for_auto_too(tmp_path: Path) -> None:
     )
     for name in ("auto", "first", "first:w"):
         with pytest.raises(CorruptFileError, match=r"not first:w: .* published is 00000000"):
-            choose_features(name, known=registered)
+            resolve_features(name, known=registered)
 
 
 def test_auto_loads_what_it_took(
@@ -456,7 +457,7 @@ def test_auto_loads_what_it_took(
         features_spec("mine", 2),
         published("mine", WeightFile(name="f.pth", sha256=sha256)),
     )
-    monkeypatch.setattr("seeingkit.models.loading.registry", lambda: registered)
+    monkeypatch.setattr("seeingkit.models.resolved.registry", lambda: registered)
     features = load_features("auto", device="cpu")
     assert features is not None and features.info.weights_sha256 == sha256
     put(tmp_path, "absent", b"PK\x03\x04 cut short")
@@ -500,14 +501,14 @@ def test_missing_weights_say_where_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(MissingWeightsError, match="check --perceptual-weights"):
         load_features("vgg16", weights=tmp_path / "none.pth")
     with pytest.raises(MissingWeightsError, match="give --perceptual-weights FILE"):
-        choose_features("a", known=registry_of(features_spec("a", 1)))
+        resolve_features("a", known=registry_of(features_spec("a", 1)))
 
 
 def test_a_missing_extra_is_named() -> None:
     file = WeightFile(name="f.pth", resource="package_that_is_not_there:f.pth", extra="perceptual")
     registered = registry_of(features_spec("a", 1), published("a", file))
     with pytest.raises(MissingWeightsError, match=r"not_there.*'seeingkit\[perceptual\]'"):
-        choose_features("a", known=registered)
+        resolve_features("a", known=registered)
 
 
 def test_doctor_finds_no_fault_with_an_extra_that_is_not_wanted(

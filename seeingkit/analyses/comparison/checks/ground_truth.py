@@ -31,12 +31,12 @@ from seeingkit.errors import SourceError, UsageError
 from seeingkit.images.labelmaps import UNKNOWN, LabelFolder
 from seeingkit.results import Results
 from seeingkit.results.evidence import SegmenterShare
-from seeingkit.specs import Preset
 from seeingkit.statistics.accuracy import confusion
 from seeingkit.statistics.confusion import Confusion, segmenter_share_by_labels
 from seeingkit.system.devices import in_batches
 from seeingkit.system.progress import progress_bar
 from seeingkit.tallies import Tally
+from seeingkit.tallies.counted import CountedSource
 from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
 from seeingkit.tallies.vocabularies.merging import LabelFinder, MappedSegmenter, merge_into
 
@@ -74,7 +74,7 @@ def own_labels(source: ImageSource) -> TrueLabels | None:
 
 def has_own_labels(source: ImageSource, segmenter: Segmenter) -> bool:
     """Whether a source has true labels itself, some of which the segmenter knows by name."""
-    labels = own_labels(source)
+    labels = None if isinstance(source, CountedSource) else own_labels(source)
     if labels is None:
         return False
     try:
@@ -85,7 +85,7 @@ def has_own_labels(source: ImageSource, segmenter: Segmenter) -> bool:
 
 
 def folder_labels(
-    path: str | os.PathLike[str], source: ImageSource, vocabulary: Vocabulary, preset: Preset
+    path: str | os.PathLike[str], source: ImageSource, vocabulary: Vocabulary
 ) -> TrueLabels:
     """True labels from the label maps in a folder.
 
@@ -96,13 +96,12 @@ def folder_labels(
         path: the folder; maps may lie in folders below it.
         source: the real images.
         vocabulary: what the numbers mean where the folder does not say it.
-        preset: how the source prepares its pictures; the maps go the same way.
 
     Raises:
         SourceError: no such folder, no PNG in it, none that belongs to an image, or a file of names
             that cannot be used.
     """
-    folder = LabelFolder(path, source, vocabulary.names, preset)
+    folder = LabelFolder(path, source, vocabulary.names)
     return TrueLabels(folder.names, folder.indices, f"the label maps in {folder.name}", folder.read)
 
 
@@ -206,7 +205,6 @@ def share_by_labels(
     generated_tally: Tally,
     *,
     truth: str | os.PathLike[str] | None = None,
-    preset: Preset,
     images: int = 1000,
     seed: int = 0,
     batch_size: int = 16,
@@ -220,7 +218,6 @@ def share_by_labels(
         real_tally, generated_tally: what was compared.
         truth: folder of label maps (``./data`` for one of that name); ``data``: the source's own
             labels; ``none``: no labels; None: the source's own, if it has any that fit.
-        preset: how ``real`` prepares its pictures.
         images: labelled images used at most, drawn with ``seed``.
         batch_size: images segmented at once.
 
@@ -233,11 +230,11 @@ def share_by_labels(
             none of which the segmenter knows.
         SourceError: label maps that are missing, unreadable or do not fit.
     """
-    if truth == "none" or (truth is None and (real.counted or not has_own_labels(real, segmenter))):
+    if truth == "none" or (truth is None and not has_own_labels(real, segmenter)):
         return None
     if segmenter.vocabulary.names != real_tally.vocabulary.names:
         raise UsageError("the tallies have other labels than the segmenter; merge both alike")
-    labels = find_labels(real, segmenter, truth or "data", preset)
+    labels = find_labels(real, segmenter, truth or "data")
     confusion = confusion_of(
         labels, real, segmenter, images=images, seed=seed, batch_size=batch_size
     )
@@ -246,7 +243,7 @@ def share_by_labels(
 
 
 def find_labels(
-    real: ImageSource, segmenter: Segmenter, truth: str | os.PathLike[str], preset: Preset
+    real: ImageSource, segmenter: Segmenter, truth: str | os.PathLike[str]
 ) -> TrueLabels:
     """The labels that ``truth`` means, a folder or ``data``; arguments as of ``share_by_labels``.
 
@@ -254,7 +251,7 @@ def find_labels(
         UsageError: a side without pictures, or without labels of its own.
         SourceError: label maps that are missing, unreadable or do not fit.
     """
-    if real.counted:
+    if isinstance(real, CountedSource):
         raise UsageError(f"{real.name} has no pictures to segment; leave --truth out")
     if truth == "data":
         labels = own_labels(real)
@@ -264,7 +261,7 @@ def find_labels(
     inner = segmenter
     while isinstance(inner, MappedSegmenter):
         inner = inner.segmenter
-    return folder_labels(truth, real, inner.vocabulary, preset)
+    return folder_labels(truth, real, inner.vocabulary)
 
 
 def _merged_names(names: Sequence[str], segmenter: MappedSegmenter) -> list[str]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from seeingkit.contracts import ImageSource
 from seeingkit.images import quantise
 from seeingkit.results.evidence import ResolutionResult, SideResolution
+from seeingkit.tallies.counted import CountedSource
 from seeingkit.tallies.counting import narrowed
 
 IMAGES = 64
@@ -139,7 +140,7 @@ def compare_resolution(
     A mismatch is claimed when what the files can hold differs by a factor of ``MISMATCH``, or when
     the measured detail does and a rank test (Mann & Whitney 1947) rules chance out.
     """
-    if real.counted or generated.counted:
+    if isinstance(real, CountedSource) or isinstance(generated, CountedSource):
         return None
     sides = [_measure(source, images, seed) for source in (real, generated)]
     if sides[0] is None or sides[1] is None:

@@ -28,7 +28,7 @@ What is compared is what the verdict rests on: mean area, or presence where that
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -71,7 +71,6 @@ def check_sensitivity(
     second: Segmenter | None = None,
     classes: ClassMap | str | Path | None = None,
     resolution: ResolutionResult | None = None,
-    preset: dict[str, Any] | None = None,
     batch_size: int = 16,
     on_bad: Literal["skip", "fail"] = "skip",
     store: ChunkStore | str | Path | None = None,
@@ -87,7 +86,7 @@ def check_sensitivity(
         mode, second: as ``second_view``.
         classes: the class list of the comparison, if any.
         resolution: of the two sides, if known: a mismatch changes scale and flags (see above).
-        preset, batch_size, on_bad, store, seed: as ``tally``.
+        batch_size, on_bad, store, seed: as ``tally``.
         images: how many of each side are looked at again, at most.
 
     Returns:
@@ -106,7 +105,6 @@ def check_sensitivity(
         again = tally_again(
             source,
             view,
-            preset=preset,
             batch_size=batch_size,
             on_bad=on_bad,
             store=store,

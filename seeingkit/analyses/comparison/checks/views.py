@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seeingkit.contracts import ImageSource, Segmenter, SegmenterInfo, Vocabulary
+from seeingkit.contracts import ImageSource, Segmenter, Vocabulary
 from seeingkit.errors import SourceError, TallyError, UsageError
+from seeingkit.models.wrapped import WrappedSegmenter
 from seeingkit.results.evidence import ResolutionResult
 from seeingkit.tallies import ChunkStore, Tally, tally
+from seeingkit.tallies.counted import CountedSource
 from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
 
@@ -30,7 +31,7 @@ SCALE = 0.5
 """Sides are reduced by this factor unless another is asked for."""
 
 
-class SoftenedSegmenter(Segmenter):
+class SoftenedSegmenter(WrappedSegmenter):
     """A segmenter that sees images with less detail, at their own size.
 
     Each image is reduced by ``scale`` with antialiasing and enlarged again, both bilinear; so it
@@ -42,26 +43,12 @@ class SoftenedSegmenter(Segmenter):
     """
 
     def __init__(self, segmenter: Segmenter, scale: float = SCALE) -> None:
-        self.segmenter = segmenter
+        super().__init__(segmenter)
         self.scale = float(scale)
-        self.vocabulary = segmenter.vocabulary
 
-    @property
-    def info(self) -> SegmenterInfo:  # type: ignore[override]
-        """The segmenter's, with the scale among the options, so that tallies are kept apart."""
-        found = self.segmenter.info
-        options: dict[str, Any] = {**found.options, "softened": self.scale}
-        return found.model_copy(update={"options": options})
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network computes."""
-        return self.segmenter.device
-
-    def to(self, device: str | torch.device) -> SoftenedSegmenter:
-        """Move the network; returns itself."""
-        self.segmenter.to(device)
-        return self
+    def added_options(self) -> dict[str, Any]:
+        """The scale."""
+        return {"softened": self.scale}
 
     def soften(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) with the detail of (scale · H, scale · W), at their own size."""
@@ -154,7 +141,6 @@ def tally_again(
     source: ImageSource,
     view: View,
     *,
-    preset: dict[str, Any] | None = None,
     batch_size: int = 16,
     on_bad: Literal["skip", "fail"] = "skip",
     store: ChunkStore | str | Path | None = None,
@@ -169,7 +155,7 @@ def tally_again(
     Raises:
         SourceError: the areas were counted elsewhere, so there is nothing to look at again.
     """
-    if source.counted:
+    if isinstance(source, CountedSource):
         raise SourceError(
             f"{source.name}: its areas were counted elsewhere, without pictures; the segmenter's "
             "share cannot be checked on it"
@@ -178,7 +164,6 @@ def tally_again(
         narrowed(source, min(images, len(source)), seed),
         view.segmenter,
         store=store,
-        preset=preset,
         batch_size=batch_size,
         on_bad=on_bad,
         title=f"{source.name} {view.words}",
