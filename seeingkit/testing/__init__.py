@@ -22,9 +22,17 @@ from typing import Any
 
 from torch import Tensor
 
-from seeingkit.contracts import Features, Generator, ImageSource, Sampler, Segmenter
+from seeingkit.contracts import (
+    Annotator,
+    Features,
+    Generator,
+    ImageSource,
+    Sampler,
+    Segmenter,
+)
 from seeingkit.errors import UsageError
 
+from .annotators import annotator_checks
 from .checks import Check
 from .features import features_checks
 from .generators import generator_checks
@@ -34,6 +42,8 @@ from .sources import source_checks
 
 __all__ = [
     "Check",
+    "annotator_checks",
+    "check_annotator",
     "check_features",
     "check_generator",
     "check_sampler",
@@ -85,6 +95,21 @@ def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:
         check(segmenter)
 
 
+def check_annotator(annotator: Annotator, images: Tensor | None = None) -> None:
+    """Run all checks of an annotator of any unit (``check_segmenter`` for those with label maps).
+
+    Args:
+        annotator: what to check.
+        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for smooth noise of
+            128 x 128 pixels.
+
+    Raises:
+        AssertionError: the first check that fails, in one line.
+    """
+    for _, check in annotator_checks(images):
+        check(annotator)
+
+
 def check_features(features: Features, images: Tensor | None = None) -> None:
     """Run all checks of perceptual features.
 
@@ -122,12 +147,15 @@ def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
         return sampler_checks()
     if isinstance(subject, Segmenter):
         return segmenter_checks()
+    if isinstance(subject, Annotator):
+        return annotator_checks()
     if isinstance(subject, Features):
         return features_checks()
     if isinstance(subject, ImageSource):
         return source_checks()
     raise UsageError(
-        f"a {type(subject).__name__} is no Sampler, Generator, Segmenter, Features or ImageSource"
+        f"a {type(subject).__name__} is no Sampler, Generator, Annotator, Segmenter, Features or "
+        "ImageSource"
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from seeingkit.contracts import Latent, Sampler
+from seeingkit.contracts import Latent, LatentSpec, Sampler
 from seeingkit.errors import UsageError
 
 from .checks import (
@@ -58,11 +58,13 @@ def latents_by_index(sampler: Sampler) -> None:
     for part in sampler.info.latent:
         require(part.name in together, f"latent {part.name!r} is declared but not drawn")
         value = together[part.name]
+        kind = torch.int64 if part.distribution == "discrete" else torch.float32
         require(
-            value.dtype == torch.float32 and tuple(value.shape) == (len(indices), *part.shape),
+            value.dtype == kind and tuple(value.shape) == (len(indices), *part.shape),
             f"latent {part.name!r} is {value.dtype} {tuple(value.shape)}, "
-            f"declared (N, {', '.join(map(str, part.shape))}) float32",
+            f"declared (N, {', '.join(map(str, part.shape))}) {kind}",
         )
+        _require_bounds(part, value)
         require(value.device.type == "cpu", f"latent {part.name!r} is on {value.device}")
     splits = {"reversed": indices[::-1], "alone": [1027], "split in two": indices[1:3]}
     for how, some in splits.items():
@@ -72,9 +74,27 @@ def latents_by_index(sampler: Sampler) -> None:
             require_same(again[name], rows, f"latent {name!r} drawn {how}")
     other = draw(sampler, indices, seed=12345)
     for part in sampler.info.latent:
+        if part.distribution == "discrete":
+            continue  # a few draws of a few categories may well agree
         value = together[part.name]
         require(not torch.equal(value, other[part.name]), f"{part.name!r} ignores the seed")
         require(not torch.equal(value[0], value[1]), f"{part.name!r} ignores the index")
+
+
+def _require_bounds(part: LatentSpec, value: Tensor) -> None:
+    low, high = float(value.min()), float(value.max())
+    if part.distribution == "uniform":
+        least, most = part.bounds
+        require(
+            low >= least and high <= most,
+            f"latent {part.name!r} goes from {low:g} to {high:g}, declared {least:g} to {most:g}",
+        )
+    if part.distribution == "discrete" and part.categories is not None:
+        require(
+            low >= 0 and high < part.categories,
+            f"latent {part.name!r} goes from {low:g} to {high:g}, declared 0 to "
+            f"{part.categories - 1}",
+        )
 
 
 def label_policy(sampler: Sampler) -> None:

@@ -9,41 +9,23 @@ from __future__ import annotations
 from collections import Counter
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.contracts import Segmenter
 
-from .checks import Check, named, require, require_json, require_same
+from .annotators import (
+    identity_is_json,
+    noise_images,
+    on_images,
+    statistics_fit_the_unit,
+    vocabulary_unique,
+)
+from .checks import Check, require, require_same
 
 FLIPPED_PIXELS = 1e-3
 """Share of pixels whose label may depend on the batch (near ties, decided by rounding)."""
 SCORE_TOLERANCE = 1e-4
 """Largest difference between a score alone and in a batch."""
-
-
-def noise_images(n: int = 3, size: int = 128) -> Tensor:
-    """Smooth coloured noise: (n, 3, size, size) float32 in [-1, 1], the same every time."""
-    source = torch.Generator().manual_seed(0)
-    coarse = torch.rand(n, 3, 8, 8, generator=source) * 2 - 1
-    return F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
-
-
-def identity_is_json(segmenter: Segmenter, images: Tensor) -> None:
-    """What the labels depend on can be written down and compared."""
-    require_json(segmenter.info.identity(), "info.identity()")
-
-
-def vocabulary_unique(segmenter: Segmenter, images: Tensor) -> None:
-    """No label occurs twice in a category, and no plane twice."""
-    vocabulary = segmenter.vocabulary
-    require(len(vocabulary) > 0, "the vocabulary is empty")
-    pairs = Counter((label.category, label.name) for label in vocabulary)
-    double = [f"{category} {name!r}" for (category, name), n in pairs.items() if n > 1]
-    require(not double, f"the vocabulary has {', '.join(double[:3])} twice")
-    require(all(label.name for label in vocabulary), "a label has no name")
-    planes = vocabulary.planes
-    require(len(planes) > 0 and len(set(planes)) == len(planes), f"planes are {planes}")
 
 
 def labels_in_range(segmenter: Segmenter, images: Tensor) -> None:
@@ -89,6 +71,8 @@ def statistics_count_pixels(segmenter: Segmenter, images: Tensor) -> None:
     """Statistics count the labels of each plane, plane-major, and sum to its pixels."""
     maps = _segment(segmenter, images)
     n, planes, height, width = maps.shape
+    unit = segmenter.vocabulary.unit
+    require(unit == "pixels", f"a segmenter counts pixels; its vocabulary says {unit}")
     size = len(segmenter.vocabulary)
     counts = segmenter.statistics(images)
     require(
@@ -167,6 +151,7 @@ def segmenter_checks(images: Tensor | None = None) -> list[tuple[str, Check[Segm
     functions = (
         identity_is_json,
         vocabulary_unique,
+        statistics_fit_the_unit,
         labels_in_range,
         planes_as_declared,
         labels_repeat,
@@ -177,13 +162,4 @@ def segmenter_checks(images: Tensor | None = None) -> list[tuple[str, Check[Segm
         images_untouched,
     )
     given = noise_images() if images is None else images
-
-    def on_device(function: object) -> tuple[str, Check[Segmenter]]:
-        def check(segmenter: Segmenter) -> None:
-            function(segmenter, given.to(segmenter.device))  # type: ignore[operator]
-
-        check.__name__ = function.__name__  # type: ignore[attr-defined]
-        check.__doc__ = function.__doc__
-        return named(check)
-
-    return [on_device(function) for function in functions]
+    return [on_images(function, given) for function in functions]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import torch
 
-from seeingkit.contracts import ImageSource
+from seeingkit.contracts import GeneratorInfo, ImageSource
+from seeingkit.specs import Preset
 
 from .checks import Check, named, require, require_json, require_same
 
@@ -74,6 +75,58 @@ def fingerprint_is_stable(source: ImageSource) -> None:
     require(list(source.ids) == ids, "the ids changed while images were read")
 
 
+def fingerprint_has_one_value(source: ImageSource) -> None:
+    """``compute_fingerprint`` gives the fingerprint; ``digest`` tells images and orders apart."""
+    require(
+        source.compute_fingerprint() == source.fingerprint,
+        "compute_fingerprint() gives another value than the fingerprint",
+    )
+    if len(source) > 1:
+        digests = [source.digest(order) for order in ([0, 1], [1, 0], [0])]
+        require(len(set(digests)) == 3, "digest() does not tell images and their order apart")
+        require(source.digest([0, 1]) == digests[0], "digest() of the same images changes")
+
+
+def first_images_stay(source: ImageSource) -> None:
+    """``first(n)`` of an endless source keeps the first images, and all else that it says."""
+    n = max(1, len(source) // 2)
+    few = source.first(n)
+    if few is None:
+        return  # a finite collection
+    require(len(few) == n, f"first({n}) has {len(few)} images")
+    require(list(few.ids) == list(source.ids[:n]), f"first({n}) has other ids")
+    require_same(few.read([0]), source.read([0]), f"image {source.ids[0]!r} of first({n})")
+    for what, ours, theirs in (
+        ("kind", few.kind, source.kind),
+        ("preset", few.preset, source.preset),
+        ("seed", few.seed, source.seed),
+        ("generator", few.generator, source.generator),
+        ("label_names", few.label_names, source.label_names),
+        ("condition(0)", few.condition(0), source.condition(0)),
+    ):
+        require(ours == theirs, f"first({n}) has another {what}")
+
+
+def optional_members(source: ImageSource) -> None:
+    """Preset, generator and conditions are what the contract says, or None."""
+    preset, made_by = source.preset, source.generator
+    require(preset is None or isinstance(preset, Preset), f"preset is {type(preset).__name__}")
+    require(
+        made_by is None or isinstance(made_by, GeneratorInfo),
+        f"generator is {type(made_by).__name__}",
+    )
+    classes = 0 if made_by is None else len(made_by.class_names)
+    for i in _indices(source):
+        condition = source.condition(i)
+        if not classes:
+            require(condition is None, f"image {i} has class {condition}, but there are no classes")
+        else:
+            require(
+                isinstance(condition, int) and 0 <= condition < classes,
+                f"image {i} has class {condition!r}; the classes are 0 to {classes - 1}",
+            )
+
+
 def description_is_json(source: ImageSource) -> None:
     """What a report says of the source can be written as JSON."""
     require(isinstance(source.name, str) and bool(source.name), f"the name is {source.name!r}")
@@ -88,6 +141,9 @@ def source_checks() -> list[tuple[str, Check[ImageSource]]]:
         order_is_kept,
         load_agrees,
         fingerprint_is_stable,
+        fingerprint_has_one_value,
+        first_images_stay,
+        optional_members,
         description_is_json,
     )
     return [named(function) for function in functions]

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seeingkit.contracts import (
+    Annotator,
+    AnnotatorInfo,
     Boundary,
     Generator,
     GeneratorInfo,
@@ -32,6 +34,7 @@ from seeingkit.errors import UsageError
 from seeingkit.models.autostaged import AutoStaged
 from seeingkit.models.staged import StagedAdapter
 from seeingkit.testing import (
+    annotator_checks,
     check_generator,
     check_sampler,
     check_segmenter,
@@ -454,6 +457,11 @@ class ForgetsPixels(ToySegmenter):
         return counts
 
 
+class FloatCounts(ToySegmenter):
+    def statistics(self, images: Tensor) -> Tensor:
+        return super().statistics(images).float()
+
+
 class SwapsCounts(ToySegmenter):
     def statistics(self, images: Tensor) -> Tensor:
         return super().statistics(images)[:, [0, 2, 1, 3, 4, 5, 6, 7]]
@@ -484,6 +492,7 @@ class Scribbles(ToySegmenter):
 BROKEN_SEGMENTERS: list[tuple[str, type[Segmenter], str]] = [
     ("identity_is_json", SetIdentity, "info.identity() cannot be written as JSON"),
     ("vocabulary_unique", DoubleLabel, "object 'dark' twice"),
+    ("statistics_fit_the_unit", FloatCounts, "pixels are torch.float32, not int64"),
     ("labels_in_range", ByteLabels, "labels are torch.uint8"),
     ("labels_in_range", BeyondLabels, "labels go from 1 to 4, there are 4"),
     ("planes_as_declared", OnePlane, "a segmentation is (3, 1, 64, 64), declared (3, 2, H, W)"),
@@ -554,6 +563,44 @@ class NewPrint(ToySource):
         return super().read(indices)
 
 
+class OtherPrint(ToySource):
+    def compute_fingerprint(self, progress: Callable[[int, int], None] | None = None) -> str:
+        return "1" * 64
+
+
+class OneDigest(ToySource):
+    def digest(
+        self, indices: Sequence[int], progress: Callable[[int, int], None] | None = None
+    ) -> str:
+        return self.fingerprint
+
+
+class ForgetsSeed(ToySource):
+    """Says where it comes from, and ``first`` loses it."""
+
+    def first(self, n: int) -> ImageSource:
+        few = ToySource()
+        few.ids = self.ids[:n]
+        self.seed = 7
+        return few
+
+
+class LastOnes(ToySource):
+    def first(self, n: int) -> ImageSource:
+        few = ToySource()
+        few.ids = self.ids[n:]
+        return few
+
+
+class StrayCondition(ToySource):
+    def condition(self, index: int) -> int | None:
+        return 3
+
+
+class NamedPreset(ToySource):
+    preset = "paper"  # type: ignore[assignment]
+
+
 class BadDescription(ToySource):
     def describe(self) -> dict[str, Any]:
         return {"ids": set(self.ids)}
@@ -565,6 +612,12 @@ BROKEN_SOURCES: list[tuple[str, type[ImageSource], str]] = [
     ("order_is_kept", Sorts, "image '019.png' in a batch: differs"),
     ("load_agrees", LosesImages, "0 images and 0 skipped of 1"),
     ("fingerprint_is_stable", NewPrint, "the fingerprint changed"),
+    ("fingerprint_has_one_value", OtherPrint, "gives another value than the fingerprint"),
+    ("fingerprint_has_one_value", OneDigest, "does not tell images and their order apart"),
+    ("first_images_stay", ForgetsSeed, "first(10) has another seed"),
+    ("first_images_stay", LastOnes, "first(10) has other ids"),
+    ("optional_members", StrayCondition, "image 0 has class 3, but there are no classes"),
+    ("optional_members", NamedPreset, "preset is str"),
     ("description_is_json", BadDescription, "describe() cannot be written as JSON"),
 ]
 
@@ -583,6 +636,133 @@ def test_every_check_of_a_source_has_a_broken_variant() -> None:
     assert {name for name, _ in source_checks()} == {name for name, _, _ in BROKEN_SOURCES}
 
 
+# ---------------------------------------------------------------------------------- annotators
+
+
+class ToyClassifier(Annotator):
+    """The probability that an image is dark or bright."""
+
+    vocabulary = Vocabulary(
+        (Label("dark"), Label("bright")), has_background=False, unit="probability"
+    )
+    info = AnnotatorInfo(family="classifier")
+
+    def statistics(self, images: Tensor) -> Tensor:
+        bright = torch.sigmoid(images.mean((1, 2, 3)))
+        return torch.stack([1 - bright, bright], 1)
+
+
+class Percent(ToyClassifier):
+    def statistics(self, images: Tensor) -> Tensor:
+        return super().statistics(images) * 100
+
+
+class NotANumber(ToyClassifier):
+    def statistics(self, images: Tensor) -> Tensor:
+        return super().statistics(images) / 0
+
+
+class OneColumn(ToyClassifier):
+    def statistics(self, images: Tensor) -> Tensor:
+        return super().statistics(images)[:, :1]
+
+
+class Counts(ToyClassifier):
+    vocabulary = replace(ToyClassifier.vocabulary, unit="count")
+
+    def statistics(self, images: Tensor) -> Tensor:
+        return -super().statistics(images)
+
+
+class Drifts(ToyClassifier):
+    calls = 0
+
+    def statistics(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return super().statistics(images) / self.calls
+
+
+class ByRank(ToyClassifier):
+    def statistics(self, images: Tensor) -> Tensor:
+        return super().statistics(images - images.mean())
+
+
+class SetClassifier(ToyClassifier):
+    info = SetInfo(family="classifier")
+
+
+class TwinLabels(ToyClassifier):
+    vocabulary = replace(ToyClassifier.vocabulary, labels=(Label("dark"), Label("dark")))
+
+
+BROKEN_ANNOTATORS: list[tuple[str, type[Annotator], str]] = [
+    ("identity_is_json", SetClassifier, "info.identity() cannot be written as JSON"),
+    ("vocabulary_unique", TwinLabels, "object 'dark' twice"),
+    ("statistics_fit_the_unit", Percent, "a probability is at most 1"),
+    ("statistics_fit_the_unit", NotANumber, "statistics hold NaN or Inf"),
+    ("statistics_fit_the_unit", OneColumn, "statistics are (3, 1), expected (3, 2)"),
+    ("statistics_fit_the_unit", Counts, "a count is not negative"),
+    ("statistics_repeat", Drifts, "statistics of the same images: differs"),
+    ("statistics_by_image", ByRank, "image 0 alone: differs"),
+]
+
+
+@pytest.mark.parametrize(("name", "broken", "message"), BROKEN_ANNOTATORS)
+def test_each_check_of_an_annotator_can_fail(
+    name: str, broken: type[Annotator], message: str
+) -> None:
+    with pytest.raises(AssertionError) as caught:
+        dict(annotator_checks())[name](broken())
+    text = str(caught.value)
+    assert text.startswith(f"{name}: classifier: ") and message in text and "\n" not in text
+
+
+def test_every_check_of_an_annotator_has_a_broken_variant() -> None:
+    assert {name for name, _ in annotator_checks()} == {name for name, _, _ in BROKEN_ANNOTATORS}
+
+
+# ------------------------------------------------------------------------------ other latents
+
+
+class Mixed(Sampler):
+    """Levels of a category, a uniform shift and a normal one."""
+
+    info = GeneratorInfo(
+        family="mixed",
+        resolution=4,
+        latent=(
+            LatentSpec(name="z", shape=(2,)),
+            LatentSpec(name="shift", shape=(3,), distribution="uniform", low=0.0, high=0.5),
+            LatentSpec(name="kind", shape=(), distribution="discrete", categories=4),
+        ),
+    )
+
+    def __call__(self, latent: Latent) -> Tensor:
+        level = latent["z"].mean(1) + latent["shift"].mean(1) + latent["kind"]
+        return torch.tanh(level)[:, None, None, None].expand(-1, 3, 4, 4).clone()
+
+
+class BeyondBounds(Mixed):
+    def latents(self, indices: Sequence[int], **options: Any) -> Latent:
+        drawn = super().latents(indices, **options)
+        return {**drawn, "shift": drawn["shift"] + 1}
+
+
+class FloatCategories(Mixed):
+    def latents(self, indices: Sequence[int], **options: Any) -> Latent:
+        drawn = super().latents(indices, **options)
+        return {**drawn, "kind": drawn["kind"].float()}
+
+
+def test_latents_of_other_distributions_are_checked() -> None:
+    check_sampler(Mixed())
+    check = dict(sampler_checks())["latents_by_index"]
+    with pytest.raises(AssertionError, match=r"'shift' goes from 1.* declared 0 to 0.5"):
+        check(BeyondBounds())
+    with pytest.raises(AssertionError, match="'kind' is torch.float32"):
+        check(FloatCategories())
+
+
 # ---------------------------------------------------------------------------------- what passes
 
 
@@ -592,6 +772,7 @@ def test_every_check_of_a_source_has_a_broken_variant() -> None:
         "auto": unconditional(),
         "images": OnlyImages(),
         "segmenter": ToySegmenter(),
+        "annotator": ToyClassifier(),
         "source": ToySource(),
     }
 )

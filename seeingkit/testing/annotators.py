@@ -1,0 +1,115 @@
+"""Checks of annotators of any unit, as ``seeingkit.contracts`` promises them.
+
+Guarantee: the numbers of an annotator that passes fit its vocabulary and unit, and do not depend on
+the batch an image was in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seeingkit.contracts import Annotator
+
+from .checks import (
+    BATCH_TOLERANCE,
+    Check,
+    named,
+    repeat_tolerance,
+    require,
+    require_json,
+    require_same,
+)
+
+
+def noise_images(n: int = 3, size: int = 128) -> Tensor:
+    """Smooth coloured noise: (n, 3, size, size) float32 in [-1, 1], the same every time."""
+    source = torch.Generator().manual_seed(0)
+    coarse = torch.rand(n, 3, 8, 8, generator=source) * 2 - 1
+    return F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def identity_is_json(annotator: Annotator, images: Tensor) -> None:
+    """The identity can be written down and compared."""
+    require_json(annotator.info.identity(), "info.identity()")
+
+
+def vocabulary_unique(annotator: Annotator, images: Tensor) -> None:
+    """No label occurs twice in a category, and no plane twice."""
+    vocabulary = annotator.vocabulary
+    require(len(vocabulary) > 0, "the vocabulary is empty")
+    pairs = Counter((label.category, label.name) for label in vocabulary)
+    double = [f"{category} {name!r}" for (category, name), n in pairs.items() if n > 1]
+    require(not double, f"the vocabulary has {', '.join(double[:3])} twice")
+    require(all(label.name for label in vocabulary), "a label has no name")
+    planes = vocabulary.planes
+    require(len(planes) > 0 and len(set(planes)) == len(planes), f"planes are {planes}")
+
+
+def statistics_fit_the_unit(annotator: Annotator, images: Tensor) -> None:
+    """Statistics are (N, planes x labels) finite numbers that the unit allows."""
+    found, vocabulary = _statistics(annotator, images), annotator.vocabulary
+    expected = (len(images), len(vocabulary.planes) * len(vocabulary))
+    require(
+        tuple(found.shape) == expected,
+        f"statistics are {tuple(found.shape)}, expected {expected} (images, planes x labels)",
+    )
+    if vocabulary.unit == "pixels":
+        require(found.dtype == torch.int64, f"pixels are {found.dtype}, not int64")
+    require(bool(torch.isfinite(found.double()).all()), "statistics hold NaN or Inf")
+    low, high = float(found.min()), float(found.max())
+    require(low >= 0, f"statistics go down to {low:g}; a {vocabulary.unit} is not negative")
+    if vocabulary.unit == "probability":
+        require(high <= 1, f"statistics go up to {high:g}; a probability is at most 1")
+
+
+def statistics_repeat(annotator: Annotator, images: Tensor) -> None:
+    """The same images give the same numbers, whatever was seen in between."""
+    first = _statistics(annotator, images).clone()
+    _statistics(annotator, images.flip(3))
+    tolerance = repeat_tolerance(images.device)
+    require_same(_statistics(annotator, images), first, "statistics of the same images", tolerance)
+
+
+def statistics_by_image(annotator: Annotator, images: Tensor) -> None:
+    """An image alone and among others gets the same numbers, within ``BATCH_TOLERANCE``."""
+    together = _statistics(annotator, images)
+    for i in range(len(images)):
+        alone = _statistics(annotator, images[i : i + 1])
+        require_same(alone, together[i : i + 1], f"image {i} alone", BATCH_TOLERANCE)
+
+
+def _statistics(annotator: Annotator, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return annotator.statistics(images)
+
+
+def on_images(function: object, images: Tensor) -> tuple[str, Check[Annotator]]:
+    """A check of an annotator on some images, with the check's name."""
+
+    def check(annotator: Annotator) -> None:
+        function(annotator, images.to(annotator.device))  # type: ignore[operator]
+
+    check.__name__ = function.__name__  # type: ignore[attr-defined]
+    check.__doc__ = function.__doc__
+    return named(check)
+
+
+def annotator_checks(images: Tensor | None = None) -> list[tuple[str, Check[Annotator]]]:
+    """Name and function of each check of an annotator; a function raises AssertionError.
+
+    Args:
+        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for ``noise_images``.
+    """
+    functions = (
+        identity_is_json,
+        vocabulary_unique,
+        statistics_fit_the_unit,
+        statistics_repeat,
+        statistics_by_image,
+    )
+    given = noise_images() if images is None else images
+    return [on_images(function, given) for function in functions]
