@@ -8,84 +8,47 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from seeingkit.analyses.comparison.checks.metrics import MetricChoice, choose_metric, measure
+from seeingkit.analyses.comparison.checks.ground_truth import find_labels, share_by_labels
+from seeingkit.analyses.comparison.checks.metrics import measure
 from seeingkit.analyses.comparison.checks.resolution import compare_resolution
 from seeingkit.analyses.comparison.checks.sensitivity import check_sensitivity
-from seeingkit.analyses.comparison.checks.truth import find_labels, share_by_labels
 from seeingkit.analyses.comparison.compare import Comparison
-from seeingkit.contracts import ImageSource, Segmenter
-from seeingkit.errors import SeeingkitError, UsageError
-from seeingkit.models.loading import choose, load_segmenter
-from seeingkit.models.registry import find_preset
+from seeingkit.errors import SeeingkitError
+from seeingkit.tallies.counted import CountedSource
 
-from .config import Config
+from .plan import Plan
+from .sides import Sides
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seeingkit.results.evidence import ResolutionResult, SegmenterShare
     from seeingkit.tallies import ChunkStore
 
 T = TypeVar("T")
 
 
-def find_checks(config: Config) -> MetricChoice | None:
-    """What the checks of a run need, before anything is computed.
-
-    Returns:
-        the metric of another library, if one was asked for.
+def check_truth(plan: Plan, sides: Sides) -> None:
+    """Ground truth that was asked for is there and fits, before anything is computed.
 
     Raises:
-        UsageError, UnknownNameError, PluginError, MissingWeightsError: it is not there.
+        UsageError, SourceError: it does not.
     """
-    if config.truth not in (None, "none", "data") and not Path(config.truth).is_dir():
-        raise UsageError(f"--truth {config.truth}: no such folder of label maps")
-    if second_segmenter(config) is not None:
-        name, weights = _own_weights(config.sensitivity)
-        choose("segmenter", name, weights=weights)
-    return choose_metric() if config.fidelity else None
-
-
-def check_truth(config: Config, real: ImageSource, segmenter: Segmenter) -> None:
-    """Labels that were asked for are there and fit, before anything is computed.
-
-    Raises:
-        UsageError, SourceError: they are not.
-    """
-    if config.truth not in (None, "none"):
-        find_labels(real, segmenter, config.truth, find_preset(config.preset))
-
-
-def second_segmenter(config: Config) -> str | None:
-    """The name of the second segmenter, or None if the check is another one."""
-    usual = config.sensitivity.partition(":")[0] in ("auto", "off", "scale")
-    return None if usual else config.sensitivity
-
-
-def _own_weights(name: str) -> tuple[str, Path | None]:
-    """Family and file of ``family:FILE``, where there is such a file or folder."""
-    family, _, tag = name.partition(":")
-    path = Path(tag)
-    return (family, path) if tag and path.exists() else (name, None)
+    if plan.config.truth not in (None, "none"):
+        find_labels(sides.real, sides.shown, plan.config.truth)
 
 
 def check(
-    config: Config,
+    plan: Plan,
     comparison: Comparison,
-    real: ImageSource,
-    generated: ImageSource,
-    segmenter: Segmenter,
+    sides: Sides,
     *,
-    metric: MetricChoice | None = None,
     store: ChunkStore | str | Path | None = None,
 ) -> Comparison:
-    """The comparison with resolution, the segmenter's share, and other measures in its results.
-
-    Args:
-        segmenter: in the classes of the comparison.
-        metric: of ``find_checks``.
-    """
+    """The comparison with resolution, the segmenter's share, and other measures in its results."""
+    config = plan.config
     warnings: list[str] = []
 
     def tried(what: str, work: Callable[[], T | None]) -> T | None:
@@ -97,21 +60,22 @@ def check(
 
     resolution = tried(
         "The resolutions could not be compared",
-        lambda: compare_resolution(real, generated, seed=config.seed),
+        lambda: compare_resolution(sides.real, sides.generated, seed=config.seed),
     )
     share = tried(
         "The segmenter's share was not checked",
-        lambda: _segmenter_share(config, comparison, real, generated, segmenter, resolution, store),
+        lambda: _segmenter_share(plan, comparison, sides, resolution, store),
     )
     fidelity = None
+    metric = sides.metric
     if metric is not None:
         fidelity = tried(
             "The other measures are missing",
             lambda: measure(
                 metric,
-                real,
-                generated,
-                device=config.device,
+                sides.real,
+                sides.generated,
+                device=plan.device,
                 batch_size=config.batch_size,
                 seed=config.seed,
             ),
@@ -128,11 +92,9 @@ def check(
 
 
 def _segmenter_share(
-    config: Config,
+    plan: Plan,
     comparison: Comparison,
-    real: ImageSource,
-    generated: ImageSource,
-    segmenter: Segmenter,
+    sides: Sides,
     resolution: ResolutionResult | None,
     store: ChunkStore | str | Path | None,
 ) -> SegmenterShare | None:
@@ -141,40 +103,36 @@ def _segmenter_share(
     Where the two sides differ in resolution, true labels of real images say little about the other
     side, so ``auto`` looks at another scale.
     """
+    config = plan.config
     auto = config.sensitivity == "auto"
     mismatch = resolution is not None and resolution.mismatch
     if config.truth is not None or (auto and not mismatch):
         share = share_by_labels(
-            real,
-            segmenter,
+            sides.real,
+            sides.shown,
             comparison.results,
             comparison.real,
             comparison.generated,
             truth=config.truth,
-            preset=find_preset(config.preset),
             seed=config.seed,
             batch_size=config.batch_size,
         )
         if share is not None:
             return share
-    if config.sensitivity == "off" or (auto and (real.counted or generated.counted)):
+    counted = any(isinstance(side, CountedSource) for side in (sides.real, sides.generated))
+    if config.sensitivity == "off" or (auto and counted):
         return None
-    mode, second = "scale" if auto else config.sensitivity, None
-    if second_segmenter(config) is not None:
-        family, weights = _own_weights(mode)
-        if weights is not None:
-            second = load_segmenter(family, weights=weights, device=config.device)
-            mode = f"{family}:{weights.name}"
+    second = None if sides.second is None else sides.second.load(plan.device)
+    mode = "scale" if auto else config.sensitivity
     return check_sensitivity(
-        real,
-        generated,
+        sides.real,
+        sides.generated,
         comparison,
-        segmenter,
-        mode=mode,
+        sides.shown,
+        mode=plan.second_name or mode,
         second=second,
         classes=config.classes,
         resolution=resolution,
-        preset=find_preset(config.preset).identity(),
         batch_size=config.batch_size,
         on_bad=config.on_bad,
         store=store,

@@ -1,4 +1,4 @@
-"""What a run was asked to do: one checked, repeatable record. Never imports torch."""
+"""The validated configuration of a run. Never imports torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from seeingkit.errors import RunError, UsageError
+from seeingkit.errors import RunError, UsageError, first_fault
 from seeingkit.results.gates import parse_gate
 
 PERMUTATIONS = 1000
@@ -43,13 +43,17 @@ class InversionConfig(BaseModel):
 
 
 class Config(BaseModel):
-    """The settings of ``analyze`` and ``compare``; stored in every manifest.
+    """The settings of ``analyze``, ``compare`` and ``invert``; stored in every manifest.
+
+    As the user gave it a config may have gaps; ``seeingkit.runs.plan.resolve`` fills them from the
+    data set and the registry, and manifests hold it complete.
 
     Attributes:
-        real: the real images: a data set's name, a path or a glob.
-        generated: a generator (``family`` or ``family:weights``), a path or a glob.
+        real: the real images: a data set's name, a path or a glob; empty: the default data set.
+        generated: a generator (``family`` or ``family:weights``), a path or a glob; empty: the data
+            set's usual generator.
         weights: the generator's weights file, instead of registered weights.
-        segmenter: ``family`` or ``family:weights``.
+        segmenter: ``family`` or ``family:weights``; empty: the data set's, else the default.
         segmenter_weights: the segmenter's weights file or folder.
         n: images per side; None: all there are, at most the data set's default.
         seed: of latents, of the choice of images, of permutations.
@@ -75,10 +79,10 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     command: Literal["analyze", "compare", "invert"] = "analyze"
-    real: str
-    generated: str
+    real: str = ""
+    generated: str = ""
     weights: str | None = None
-    segmenter: str
+    segmenter: str = ""
     segmenter_weights: str | None = None
     n: int | None = Field(default=None, ge=2)
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -123,6 +127,10 @@ class Config(BaseModel):
                 raise ValueError(f"a scale is a number from 0.01 to below 1, not {scale!r}")
         return text.strip()
 
+    def filled(self, **settings: Any) -> Config:
+        """The same with some settings filled in, checked as if they had been given."""
+        return make_config(**{**self.model_dump(exclude_unset=True), **settings})
+
     def key(self) -> str:
         """Short hash of all settings that can change a number (not device, batch size, gates)."""
         settings = self.model_dump(mode="json", exclude={"device", "batch_size", "fail_if"})
@@ -130,18 +138,16 @@ class Config(BaseModel):
 
 
 def make_config(**settings: Any) -> Config:
-    """A checked config.
+    """A checked config; settings that are None are left to their defaults.
 
     Raises:
         UsageError: names the setting and what is wrong with it.
     """
     try:
-        return Config.model_validate(settings)
+        return Config.model_validate({k: v for k, v in settings.items() if v is not None})
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(p) for p in first["loc"])
-        reason = first.get("ctx", {}).get("error", first["msg"].lower())
-        raise UsageError(f"--{name.replace('_', '-')}: {reason}") from error
+        fault = first_fault(error)
+        raise UsageError(f"--{fault.where.replace('_', '-')}: {fault.reason}") from error
 
 
 def read_config(path: str | Path) -> Config:
@@ -155,7 +161,7 @@ def read_config(path: str | Path) -> Config:
         path = path / "manifest.json"
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
-        return Config.model_validate(loaded.get("config", loaded))
+        config = Config.model_validate(loaded.get("config", loaded))
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror})") from error
     except UsageError as error:
@@ -163,3 +169,7 @@ def read_config(path: str | Path) -> Config:
     except (ValueError, AttributeError) as error:
         first = str(error).splitlines()[0]
         raise RunError(f"{path}: not a manifest of this version ({first})") from error
+    absent = sorted({"generated", "real", "segmenter"} - config.model_fields_set)
+    if absent:
+        raise RunError(f"{path}: not a manifest of this version ({absent[0]} is missing)")
+    return config

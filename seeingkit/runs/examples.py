@@ -25,6 +25,7 @@ from seeingkit.report.pictures.gallery import (
 )
 from seeingkit.system.progress import progress_bar
 from seeingkit.tallies import Tally
+from seeingkit.tallies.counted import CountedSource
 
 
 def fill_gallery(
@@ -48,7 +49,7 @@ def fill_gallery(
 
     def examples(index: int, side: Side) -> tuple[GalleryImage, ...]:
         tally, source = sides[side]
-        if source.counted:
+        if isinstance(source, CountedSource):
             return ()
         areas = tally.sparse_percent(0)[:, [index]].toarray().ravel()
         images = []
@@ -65,7 +66,7 @@ def fill_gallery(
 
     def whole(side: Side, item: str) -> GalleryImage | None:
         place = places[side].get(item)
-        if sides[side][1].counted or place is None:
+        if isinstance(sides[side][1], CountedSource) or place is None:
             return None
         return GalleryImage(item, *picture(side, place))
 

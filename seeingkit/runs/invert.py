@@ -11,38 +11,33 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import numpy as np
 
-from seeingkit.analyses.comparison.compare import model_record
-from seeingkit.contracts import Generator, GeneratorInfo, ImageSource, Segmenter, SegmenterInfo
+from seeingkit.analyses.inversion.config import InversionConfig
+from seeingkit.analyses.inversion.familiarity import Familiarity
+from seeingkit.analyses.inversion.stage import Photos, run_stage
+from seeingkit.contracts import Generator, ImageSource, Segmenter
 from seeingkit.errors import MissingWeightsError, SourceError, UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.several import SeveralSources
-from seeingkit.models.loading import (
-    Choice,
-    choose,
-    data_spec,
-    load_features,
-    load_generator,
-    load_segmenter,
-    usual_generator,
-)
-from seeingkit.models.registry import find_preset, registry
+from seeingkit.models.loading import load_features
+from seeingkit.models.registry import registry
+from seeingkit.report import rebuild_report
 from seeingkit.results import InversionResults, ModelRecord, SkippedItem, SourceRecord
 from seeingkit.specs import Preset
 from seeingkit.system.processes import rank
 from seeingkit.tallies.counting import narrowed
+from seeingkit.tallies.record import model_record
 from seeingkit.tallies.vocabularies.merging import in_classes
 
-from .config import Config, InversionConfig, make_config
+from .config import Config, make_config
 from .directory import RunDirectory
-from .inversions import check_cuts, check_inversion, kept_inversions, own_preset
-from .manifest import Clock, new_manifest, now
-
-if TYPE_CHECKING:
-    from seeingkit.analyses.inversion.familiarity import Familiarity
+from .inversions import generator_preset, inversion_store, prepare_inverters
+from .manifest import Clock, finished, new_manifest
+from .plan import Plan, resolve
+from .sides import open_whole
 
 _REFERENCES = 512
 
@@ -64,7 +59,7 @@ class InversionRun:
         return self.results.model_dump(mode="json")
 
 
-def plan_inversion(
+def inversion_run_config(
     photos: Sequence[str],
     gan: str | None = None,
     *,
@@ -73,7 +68,7 @@ def plan_inversion(
     inversion: InversionConfig | None = None,
     **settings: Any,
 ) -> Config:
-    """The full config of ``invert``.
+    """The config of ``invert``; what is not given is left to the plan.
 
     Args:
         photos: paths, globs, folders, data sets.
@@ -84,25 +79,12 @@ def plan_inversion(
     """
     if not photos:
         raise UsageError("name at least one photo, folder or glob")
-    settings = {key: value for key, value in settings.items() if value is not None}
-    if gan is None:
-        usual = data_spec(data or registry().default("data"))
-        gan = usual_generator(usual, own_weights=bool(settings.get("weights")))
-    if data is None and not settings.get("weights"):
-        choice = choose("gan", gan, options=settings.get("gan_options"))
-        domains = choice.weights_spec.domains if choice.weights_spec else ()
-        data = next((d for d in domains if data_spec(d) is not None), None)
-    spec = data_spec(data) if data else None
-    if spec is not None:
-        settings.setdefault("preset", spec.preset)
-        if segmenter is None and "segmenter_weights" not in settings:
-            segmenter = spec.segmenter
     return make_config(
         command="invert",
-        real=data or "",
+        real=data,
         generated=gan,
         photos=tuple(str(photo) for photo in photos),
-        segmenter=segmenter or registry().default("segmenter"),
+        segmenter=segmenter,
         inversion=inversion or InversionConfig(methods=(registry().default("inverter"),)),
         **settings,
     )
@@ -116,83 +98,56 @@ def execute_inversion(
     Raises:
         UsageError: a photo that does not exist, a generator that cannot be cut.
     """
-    from seeingkit.analyses.inversion.stage import Photos, run_stage
-    from seeingkit.report import rebuild_report
-
-    check_inversion(config)
-    chosen = config.inversion
-    domain = config.real if config.real and data_spec(config.real) else None
-    choice = choose(
-        "gan", config.generated, weights=config.weights, domain=domain, options=config.gan_options
-    )
-    generator = load_generator(
-        config.generated,
-        weights=config.weights,
-        device=config.device,
-        domain=domain,
-        **config.gan_options,
-    )
-    if not isinstance(generator, Generator):
-        raise UsageError(
-            f"{config.generated} gives images only (a Sampler); inversion needs a Generator with "
-            "boundaries"
-        )
-    own = SamplerSource(generator, max(chosen.own, 1), config.seed, preset=own_preset(generator))
-    check_cuts(config, own)
-    segmenter, segmenter_record, warnings = _segmenter(config, domain)
-    source, unusable = open_photos(config.photos, own_preset(generator))
-    if config.n is not None:
-        source = narrowed(source, min(config.n, len(source)), config.seed)
-    familiarity = _familiarity(config, generator, domain)
-    run = RunDirectory.for_config(config, out) if not rank() else None
+    plan = resolve(config)
+    generator = _generator(plan)
+    size, chosen, seed = generator_preset(generator), plan.config.inversion, plan.config.seed
+    samples = SamplerSource(generator, max(chosen.own, 1), seed, preset=size)
+    methods = prepare_inverters(plan, samples)
+    segmenter, segmenter_record, warnings = _segmenter(plan)
+    source, unusable = open_photos(plan.config.photos, size)
+    if plan.config.n is not None:
+        source = narrowed(source, min(plan.config.n, len(source)), seed)
+    familiarity = _familiarity(plan, generator)
+    run = RunDirectory.for_config(plan.config, out) if not rank() else None
     clock = Clock()
-    manifest = new_manifest(config)
+    manifest = new_manifest(plan.config)
     if run is not None:
         run.write_json("manifest.json", manifest.model_dump(mode="json"))
     with clock.time("invert photos"):
         found = run_stage(
             generator,
-            Photos(source, range(len(source)), own, range(chosen.own)),
+            Photos(source, range(len(source)), samples, range(chosen.own)),
             chosen,
+            methods,
             None if run is None else run.path,
             segmenter=segmenter,
-            preset=find_preset(config.preset),
-            seed=config.seed,
-            batch_size=config.batch_size,
-            store=kept_inversions(store),
+            preset=plan.preset,
+            seed=seed,
+            batch_size=plan.config.batch_size,
+            store=inversion_store(store),
             familiarity=familiarity,
-            on_bad=config.on_bad,
+            on_bad=plan.config.on_bad,
         )
+    source.close()
     if run is None:
         return None
     results = InversionResults(
-        generator=_record(generator.info, choice),
+        generator=_named(plan, generator),
         segmenter=segmenter_record,
-        data=SourceRecord(
-            name=", ".join(config.photos)[:200],
-            kind="photos",
-            images=len(source),
-            fingerprint=source.fingerprint,
-        ),
+        data=_photo_record(plan, source),
         inversion=found.settings,
         calibrations=found.calibrations,
         inversions=found.records,
         skipped=[*unusable, *found.skipped],
         warnings=[*warnings, *found.warnings],
     )
-    source.close()
     run.write_json("results.json", results.model_dump(mode="json"))
-    manifest = manifest.model_copy(
-        update={
-            "hashes": {
-                "photos": source.fingerprint,
-                "generator weights": generator.info.weights_sha256 or "",
-            },
-            "timings": clock.seconds,
-            "finished": now(),
-        }
-    )
-    run.write_json("manifest.json", manifest.model_dump(mode="json"))
+    hashes = {
+        "photos": source.fingerprint,
+        "generator weights": generator.info.weights_sha256 or "",
+    }
+    done = finished(manifest, clock, hashes)
+    run.write_json("manifest.json", done.model_dump(mode="json"))
     rebuild_report(run.path)
     if not results.inversions and results.skipped:
         first = results.skipped[0]
@@ -223,63 +178,67 @@ def open_photos(names: Sequence[str], preset: Preset) -> tuple[ImageSource, list
     return SeveralSources(sources, f"{len(sources)} photos"), skipped
 
 
-def _segmenter(
-    config: Config, domain: str | None
-) -> tuple[Segmenter | None, ModelRecord | None, list[str]]:
-    """The segmenter, or None with a warning where nobody asked for one and none is at hand."""
-    if config.segmenter == "none":
-        return None, None, []
-    asked = config.segmenter_weights is not None or ":" in config.segmenter
-    try:
-        choice = choose(
-            "segmenter",
-            config.segmenter,
-            weights=config.segmenter_weights,
-            domain=domain,
-            options=config.segmenter_options,
+# -------------------------------------------------------------------------------------- the steps
+
+
+def _generator(plan: Plan) -> Generator:
+    assert plan.generated.generator is not None
+    generator = plan.generated.generator.load(plan.device)
+    if not isinstance(generator, Generator):
+        raise UsageError(
+            f"{plan.generated.name} gives images only (a Sampler); inversion needs a Generator "
+            "with boundaries"
         )
+    return generator
+
+
+def _segmenter(plan: Plan) -> tuple[Segmenter | None, ModelRecord | None, list[str]]:
+    """The segmenter, or None with a warning where nobody asked for one and none is at hand."""
+    if plan.segmenter is None:
+        return None, None, list(plan.warnings)
+    try:
+        found = plan.segmenter.located()
     except MissingWeightsError as error:
-        if asked:
+        if plan.segmenter_asked:
             raise
         return None, None, [f"no class areas: {error}"]
-    model = load_segmenter(
-        config.segmenter,
-        weights=config.segmenter_weights,
-        device=config.device,
-        domain=domain,
-        **config.segmenter_options,
-    )
-    return in_classes(model, config.classes), _record(model.info, choice), []
+    model = cast("Segmenter", found.load(plan.device))
+    record = found.named(model_record(model.info))
+    return in_classes(model, plan.config.classes), record, []
 
 
-def _familiarity(config: Config, generator: Generator, domain: str | None) -> Familiarity | None:
-    """Reference images: the data set if it is known, else the generator's own."""
-    from seeingkit.analyses.inversion.familiarity import Familiarity as Known
-
-    preset = own_preset(generator)
-    if domain is not None or config.real:
-        source = open_images(config.real, preset=preset, data_options=config.data_options)
+def _familiarity(plan: Plan, generator: Generator) -> Familiarity | None:
+    """Reference images: the data set if it is known, else samples of the generator."""
+    preset, seed = generator_preset(generator), plan.config.seed
+    if plan.config.real:
+        source = open_whole(plan.real, preset)
         name = f"images of {source.name}"
     else:
-        source = SamplerSource(generator, _REFERENCES, config.seed + 1, preset=preset)
+        source = SamplerSource(generator, _REFERENCES, seed + 1, preset=preset)
         name = f"images that {generator.info.family} made"
     count = min(_REFERENCES, len(source))
-    rows = np.sort(np.random.default_rng(config.seed).permutation(len(source))[:count])
+    rows = np.sort(np.random.default_rng(seed).permutation(len(source))[:count])
     images, _, _ = source.load([int(k) for k in rows])
     source.close()
     if images is None or len(images) < 2:
         return None
     features = load_features(
-        str(config.inversion.options.get("perceptual", "auto")),
-        weights=config.inversion.options.get("perceptual_weights"),
-        device=config.device,
+        str(plan.config.inversion.options.get("perceptual", "auto")),
+        weights=plan.config.inversion.options.get("perceptual_weights"),
+        device=plan.device,
     )
-    return Known.of(images, f"{len(images)} {name}", features)
+    return Familiarity.of(images, f"{len(images)} {name}", features)
 
 
-def _record(info: GeneratorInfo | SegmenterInfo, choice: Choice) -> ModelRecord:
-    """What results say of a model: registered weights know their name and licence."""
-    record = model_record(info.model_dump(mode="json"), choice.name)
-    if choice.weights_spec is None:
-        return record
-    return record.model_copy(update={"licence": choice.weights_spec.licence})
+def _named(plan: Plan, generator: Generator) -> ModelRecord:
+    assert plan.generated.generator is not None
+    return plan.generated.generator.named(model_record(generator.info))
+
+
+def _photo_record(plan: Plan, source: ImageSource) -> SourceRecord:
+    return SourceRecord(
+        name=", ".join(plan.config.photos)[:200],
+        kind="photos",
+        images=len(source),
+        fingerprint=source.fingerprint,
+    )

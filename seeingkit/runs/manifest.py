@@ -56,6 +56,13 @@ def new_manifest(config: Config) -> Manifest:
     )
 
 
+def finished(manifest: Manifest, clock: Clock, hashes: dict[str, str]) -> Manifest:
+    """The manifest of a run that has ended: with content hashes and the seconds of each stage."""
+    return manifest.model_copy(
+        update={"hashes": hashes, "timings": clock.seconds, "finished": now()}
+    )
+
+
 _NAMED = ("weights", "segmenter", "segmenter_weights", "classes", "n", "seed", "preset", "device")
 
 

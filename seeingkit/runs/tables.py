@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from seeingkit.analyses.comparison.conditions import generated_labels
 from seeingkit.results import Results
 from seeingkit.statistics.neighbourhoods import Neighbourhoods
 from seeingkit.tallies import Tally
@@ -28,13 +27,12 @@ def write_conditions(path: Path, generated: Tally) -> Path | None:
     Returns:
         None, and no file, for a generator without classes.
     """
-    labels = generated_labels(generated)
-    if labels is None:
+    drawn = generated.conditions
+    if drawn is None:
         return None
-    names = generated.record.get("source", {}).get("generator", {}).get("class_names", [])
-    drawn = np.asarray(labels)
+    names = generated.record.class_names
     rows = []
-    for label in sorted(set(labels)):
+    for label in np.unique(drawn).tolist():
         areas = generated.sparse_percent(0)[np.flatnonzero(drawn == label)]
         mean = np.asarray(areas.mean(axis=0)).ravel()
         present = np.diff(sparse.csc_array(areas).indptr) / areas.shape[0]
@@ -86,5 +84,5 @@ def write_images(
             )
         )
     table = pa.concat_tables(tables)
-    write_table(path, table.replace_schema_metadata(describe(real.vocabulary, None, {})))
+    write_table(path, table.replace_schema_metadata(describe(real.vocabulary, None)))
     return path

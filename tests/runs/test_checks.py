@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.analyses.comparison.checks.metrics import MetricChoice
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import PluginError, UnknownNameError, UsageError
 from seeingkit.images import open_folder
 from seeingkit.models.registry import find_preset
+from seeingkit.models.resolved import ResolvedModel
 from seeingkit.report import summarise
 from seeingkit.report.words.findings import Summary
 from seeingkit.runs import checks as checking
-from seeingkit.runs.checks import check, find_checks
+from seeingkit.runs.checks import check
 from seeingkit.runs.config import Config, make_config
-from seeingkit.specs import MetricSpec
+from seeingkit.runs.plan import Plan, Side, resolve
+from seeingkit.runs.sides import Sides
+from seeingkit.specs import MetricSpec, Options
 from tests.helpers.toys import LevelSegmenter, Noise, looked_at
 
 NATIVE = find_preset("native")
@@ -44,21 +47,36 @@ class Labelled(Sized):
         return LevelSegmenter().segment(self.read(indices))[:, 0]
 
 
-def plan(**settings: object) -> Config:
+def config_of(**settings: object) -> Config:
     given = {"real": "a", "generated": "b", "segmenter": "levels", "preset": "native"}
     return make_config(command="compare", **{**given, **settings})
 
 
+def plan(**settings: object) -> Plan:
+    """A plan of toys, which no registry knows."""
+    return Plan(config_of(**settings), NATIVE, "cpu", Side("a"), Side("b"), None)
+
+
+def resolved(**settings: object) -> Plan:
+    """A plan of names that are registered."""
+    embedded = {"real": "minichurches", "generated": "minichurches", "segmenter": ""}
+    return resolve(config_of(**{**embedded, **settings}))
+
+
+def sides(real: ImageSource, generated: ImageSource, metric: ResolvedModel | None = None) -> Sides:
+    return Sides(real, generated, LevelSegmenter(), LevelSegmenter(), metric=metric)
+
+
 def checked(
     folder: Path,
-    config: Config,
+    plan: Plan,
     real: ImageSource | None = None,
-    metric: MetricChoice | None = None,
+    metric: ResolvedModel | None = None,
 ) -> tuple[Comparison, Comparison]:
     """(before, after) of noise against other noise."""
     real, generated = real or Sized(12), Sized(12, name="other")
     before = looked_at(real, generated, folder)
-    after = check(config, before, real, generated, LevelSegmenter(), metric=metric, store=folder)
+    after = check(plan, before, sides(real, generated, metric), store=folder)
     return before, after
 
 
@@ -106,7 +124,7 @@ def test_labels_that_are_not_there_become_a_warning(tmp_path: Path, truth: str, 
 
 def test_a_measure_that_fails_loses_nothing(tmp_path: Path) -> None:
     spec = MetricSpec(name="absent", target="no_such_package.metrics:measure", summary="none")
-    before, after = checked(tmp_path, plan(), metric=MetricChoice("absent", spec))
+    before, after = checked(tmp_path, plan(), metric=ResolvedModel("absent", spec, Options()))
     assert after.results.fidelity is None
     assert after.results.warnings[-1].startswith("The other measures are missing: ")
     assert after.results.segmenter_share is not None
@@ -141,7 +159,7 @@ def mismatched(folder: Path) -> Summary:
             pixels.resize((size, size), Image.Resampling.BOX).save(folder / side / f"{k}.png")
     real, small = (open_folder(folder / side, preset=NATIVE) for side in ("real", "small"))
     before = looked_at(real, small, folder / "store")
-    after = check(plan(), before, real, small, LevelSegmenter(), store=folder / "store")
+    after = check(plan(), before, sides(real, small), store=folder / "store")
     assert after.results.resolution is not None and after.results.resolution.mismatch
     share = after.results.segmenter_share
     assert share is not None and share.against.startswith("at 0.25")
@@ -152,8 +170,10 @@ def test_a_second_segmenter_has_its_own_file(tmp_path: Path, shared: Path) -> No
     weights = shared / "real" / "weights" / "espnetv2" / "espnetv2_s_1.0_city_1024x512.pth"
     if not weights.exists():
         pytest.skip("the weights are not here")
-    config = plan(sensitivity=f"espnetv2:{weights}")
-    assert find_checks(config) is None
+    named = f"espnetv2:{weights}"
+    found = resolved(sensitivity=named)
+    assert found.metric is None and found.second is not None
+    assert found.second_name == f"espnetv2:{weights.name}"
     pictures = [torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(k)) for k in (1, 2)]
     for side in ("a", "b"):
         (tmp_path / side).mkdir()
@@ -162,25 +182,27 @@ def test_a_second_segmenter_has_its_own_file(tmp_path: Path, shared: Path) -> No
             Image.fromarray(pixels).save(tmp_path / side / f"{k}.png")
     real, generated = (open_folder(tmp_path / side, preset=NATIVE) for side in ("a", "b"))
     before = looked_at(real, generated, tmp_path / "store")
-    after = check(config, before, real, generated, LevelSegmenter(), store=tmp_path / "store")
+    look = replace(sides(real, generated), second=found.second)
+    toys = replace(plan(sensitivity=named), second_name=found.second_name)
+    after = check(toys, before, look, store=tmp_path / "store")
     # it was loaded and looked: only then is it known that the two have no class in common
     assert "the two segmenters have no class of the same name" in after.results.warnings[-1]
 
 
 def test_what_a_check_needs_is_asked_for_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder of label maps"):
-        find_checks(plan(truth=str(tmp_path / "nowhere")))
+        resolved(truth=str(tmp_path / "nowhere"))
     with pytest.raises(UnknownNameError, match="no segmenter named 'nonsense'"):
-        find_checks(plan(sensitivity="nonsense"))
+        resolved(sensitivity="nonsense")
     with pytest.raises(UnknownNameError, match="nowhere"):
-        find_checks(plan(sensitivity="espnetv2:nowhere.pth"))
-    assert find_checks(plan(sensitivity="scale:0.5")) is None
+        resolved(sensitivity="espnetv2:nowhere.pth")
+    assert resolved(sensitivity="scale:0.5").second is None
 
 
 def test_a_missing_library_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     with pytest.raises(PluginError, match=r"seeingkit\[fidelity\]"):
-        find_checks(plan(fidelity=True))
+        resolved(fidelity=True)
 
 
 def test_equal_images_have_a_floor_above_their_distance(tmp_path: Path) -> None:

@@ -1,0 +1,258 @@
+"""The plan of a run: every name in its config resolved once.
+
+Guarantees: after ``resolve`` the config is complete, each model is a ``ResolvedModel`` with
+validated options, and no later step looks a name up again; wrong names and options are found here,
+before any file is opened or fetched. A plan opens nothing: it is the unit of work of a run, of each
+process of it, and of a suite. ``seeingkit.runs.sides`` opens what it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from seeingkit.analyses.comparison.checks.metrics import resolve_metric
+from seeingkit.analyses.inversion import ResolvedInverter, resolve_inverter
+from seeingkit.errors import MissingWeightsError, UsageError
+from seeingkit.models.loading import data_spec, is_generator_name, usual_generator
+from seeingkit.models.registry import check_options, find_preset, registry
+from seeingkit.models.resolved import ResolvedModel
+from seeingkit.models.resolved import resolve as resolve_model
+from seeingkit.specs import DataSpec, Preset
+from seeingkit.system.devices import resolve_device
+
+from .config import Config
+
+
+@dataclass(frozen=True)
+class Side:
+    """One set of images by its name: a generator, a registered data set, or a path.
+
+    Attributes:
+        name: as in the config.
+        generator: the model, if it is a generator.
+        data: the data set, if it is one.
+        data_options: validated options of the data set.
+        path_options: options of an image source by path (``seeingkit.images.Limits``).
+    """
+
+    name: str
+    generator: ResolvedModel | None = None
+    data: DataSpec | None = None
+    data_options: BaseModel | None = None
+    path_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A config with its names resolved.
+
+    Attributes:
+        config: complete; what was not given comes from the data set or the registry.
+        preset: preprocessing of both sides.
+        device: where models compute.
+        real: the real images; of ``invert`` the data set the generator learnt from, if known.
+        generated: the generated images.
+        segmenter: None only for ``invert`` without class areas.
+        second: the second segmenter, if ``sensitivity`` names one.
+        second_name: how reports call it.
+        metric: the metrics of another library, if they were asked for.
+        inverters: the methods of inversion.
+        warnings: what the reader of the results must know of this resolution.
+    """
+
+    config: Config
+    preset: Preset
+    device: str
+    real: Side
+    generated: Side
+    segmenter: ResolvedModel | None
+    second: ResolvedModel | None = None
+    second_name: str = ""
+    metric: ResolvedModel | None = None
+    inverters: tuple[ResolvedInverter, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def segmenter_asked(self) -> bool:
+        """Whether ``invert`` must have its segmenter, because its weights were named."""
+        return self.config.segmenter_weights is not None or ":" in self.config.segmenter
+
+
+def resolve(config: Config) -> Plan:
+    """Resolve every name in a config.
+
+    Raises:
+        UnknownNameError, UsageError: a name, an option or a setting that cannot be right.
+        PluginError: the library of a metric is not installed.
+        MissingWeightsError: a weights file that was given and does not exist.
+    """
+    inverters = tuple(
+        resolve_inverter(method, config.inversion.options)
+        for method in dict.fromkeys(config.inversion.methods)
+    )
+    if config.command == "invert":
+        return _inversion_plan(config, inverters)
+    data = None
+    if config.command == "analyze":
+        real = config.real or registry().default("data")
+        data = data_spec(real)
+        given = bool(config.weights)
+        config = config.filled(
+            real=real, generated=config.generated or usual_generator(data, own_weights=given)
+        )
+    else:
+        data = data_spec(config.real)
+    usual = data or (data_spec(config.generated) if config.command == "compare" else None)
+    config = _with_defaults(config, usual)
+    _check_truth_folder(config.truth)
+    second, second_name = _second_segmenter(config.sensitivity)
+    return Plan(
+        config=config,
+        preset=find_preset(config.preset),
+        device=resolve_device(config.device),
+        real=_real_side(config, data),
+        generated=_generated_side(config, data),
+        segmenter=_segmenter(config, data),
+        second=second,
+        second_name=second_name,
+        metric=resolve_metric(locate=False) if config.fidelity else None,
+        inverters=inverters,
+    )
+
+
+def resolve_source(config: Config) -> Plan:
+    """The plan of the command ``tally``: ``config.generated`` alone, of any kind."""
+    data = data_spec(config.generated)
+    config = _with_defaults(config, data)
+    if is_generator(config.generated):
+        side = Side(config.generated, _generator(config.generated, config, data))
+    else:
+        side = _data_side(config, config.generated, data)
+    return Plan(
+        config=config,
+        preset=find_preset(config.preset),
+        device=resolve_device(config.device),
+        real=side,
+        generated=side,
+        segmenter=_segmenter(config, data),
+    )
+
+
+def _inversion_plan(config: Config, inverters: tuple[ResolvedInverter, ...]) -> Plan:
+    name = config.generated
+    if not name:
+        usual = data_spec(config.real or registry().default("data"))
+        name = usual_generator(usual, own_weights=bool(config.weights))
+    real, generator = config.real, None
+    if not real and not config.weights:  # the data set that the weights were trained on
+        generator = _generator(name, config, None)
+        domains = generator.weights_spec.domains if generator.weights_spec else ()
+        real = next((domain for domain in domains if data_spec(domain) is not None), "")
+    data = data_spec(real) if real else None
+    generator = generator or _generator(name, config, data)
+    config = _with_defaults(config.filled(real=real, generated=name), data)
+    plan = Plan(
+        config=config,
+        preset=find_preset(config.preset),
+        device=resolve_device(config.device),
+        real=_data_side(config, real, data),
+        generated=Side(name, generator),
+        segmenter=None,
+        inverters=inverters,
+    )
+    if config.segmenter == "none":
+        return plan
+    try:
+        return replace(plan, segmenter=_segmenter(config, data))
+    except MissingWeightsError as error:  # no weights of the default segmenter are registered
+        if plan.segmenter_asked:
+            raise
+        return replace(plan, warnings=(f"no class areas: {error}",))
+
+
+def _with_defaults(config: Config, data: DataSpec | None) -> Config:
+    """Preset and segmenter of a data set, where the user named none."""
+    defaults: dict[str, Any] = {}
+    if data is not None and "preset" not in config.model_fields_set:
+        defaults["preset"] = data.preset
+    if not config.segmenter:
+        usual = None if data is None or config.segmenter_weights else data.segmenter
+        defaults["segmenter"] = usual or registry().default("segmenter")
+    return config.filled(**defaults)
+
+
+def is_generator(name: str, *, given_weights: bool = False) -> bool:
+    """Whether a side's name means a registered generator family, and not a file of that name."""
+    if not is_generator_name(name):
+        return False
+    tag = name.partition(":")[2]
+    return bool(tag) or given_weights or not Path(name).exists()
+
+
+def _real_side(config: Config, data: DataSpec | None) -> Side:
+    if is_generator(config.real):
+        return Side(config.real, resolve_model("gan", config.real, locate=False))
+    return _data_side(config, config.real, data)
+
+
+def _data_side(config: Config, name: str, data: DataSpec | None) -> Side:
+    if data is None:
+        return Side(name, path_options=config.data_options)
+    return Side(name, data=data, data_options=check_options(data, dict(config.data_options)))
+
+
+def _generated_side(config: Config, real: DataSpec | None) -> Side:
+    """The side that options of a generator are for; ``real`` chooses among its weights."""
+    name = config.generated
+    if config.command == "analyze" or is_generator(name, given_weights=bool(config.weights)):
+        return Side(name, _generator(name, config, real))
+    if config.labels is not None:
+        raise UsageError("--labels is for a conditional generator, not for a set of images")
+    data = data_spec(name)
+    return Side(name, data=data, data_options=None if data is None else check_options(data, {}))
+
+
+def _generator(name: str, config: Config, data: DataSpec | None) -> ResolvedModel:
+    return resolve_model(
+        "gan",
+        name,
+        weights=config.weights,
+        domain=None if data is None else config.real or config.generated,
+        options=config.gan_options,
+        locate=False,
+    )
+
+
+def _segmenter(config: Config, data: DataSpec | None) -> ResolvedModel:
+    return resolve_model(
+        "segmenter",
+        config.segmenter,
+        weights=config.segmenter_weights,
+        domain=None if data is None else config.real or config.generated,
+        options=config.segmenter_options,
+        locate=False,
+    )
+
+
+def _second_segmenter(sensitivity: str) -> tuple[ResolvedModel | None, str]:
+    """The segmenter that ``sensitivity`` names, and its name; none if the check is another one.
+
+    ``family:FILE`` is a family with the user's own file, where there is such a file or folder.
+    """
+    family, _, tag = sensitivity.partition(":")
+    if family in ("auto", "off", "scale"):
+        return None, ""
+    path = Path(tag)
+    if tag and path.exists():
+        return resolve_model("segmenter", family, weights=path), f"{family}:{path.name}"
+    return resolve_model("segmenter", sensitivity, locate=False), sensitivity
+
+
+def _check_truth_folder(truth: str | None) -> None:
+    if truth not in (None, "none", "data") and not Path(truth).is_dir():
+        raise UsageError(f"--truth {truth}: no such folder of label maps")

@@ -1,0 +1,178 @@
+"""The two sides of a comparison: opening the images and loading the models that a plan names.
+
+Guarantees: all files that are missing are named in one error, not the first alone; both sides are
+prepared with the plan's preset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
+
+import numpy as np
+
+from seeingkit.analyses.comparison.conditions import labels_for
+from seeingkit.contracts import ImageSource, Sampler, Segmenter
+from seeingkit.errors import MissingWeightsError, SourceError
+from seeingkit.images import SamplerSource, open_images
+from seeingkit.images.opening import open_data_set
+from seeingkit.models.resolved import ResolvedModel
+from seeingkit.specs import Preset
+from seeingkit.tallies import Tally
+from seeingkit.tallies.counting import narrowed
+from seeingkit.tallies.vocabularies.merging import in_classes
+
+from .plan import Plan, Side
+
+DEFAULT_N = 10_000
+"""Images of a side when neither the user nor a data set says how many (the paper's number)."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a comparison looks at.
+
+    Attributes:
+        real, generated: the images.
+        segmenter: counts them, with its own labels.
+        shown: the same with the labels merged by the class list, as results and pictures show it.
+        second: the second segmenter, if one was asked for; its files are here.
+        metric: the metrics of another library; their file is here.
+    """
+
+    real: ImageSource
+    generated: ImageSource
+    segmenter: Segmenter
+    shown: Segmenter
+    second: ResolvedModel | None = None
+    metric: ResolvedModel | None = None
+
+    def close(self) -> None:
+        """Let go of the images' files."""
+        self.real.close()
+        self.generated.close()
+
+
+class MissingFiles:
+    """Collects what is missing, so that all of it is named at once."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def find(self, work: Callable[[], T]) -> T | None:
+        """The result of some work; None where a file is missing.
+
+        Raises:
+            SourceError: images that are there and cannot be used.
+        """
+        try:
+            return work()
+        except MissingWeightsError as error:
+            self.messages.append(str(error))
+        except SourceError as error:
+            if not isinstance(error.__cause__, MissingWeightsError):
+                raise
+            self.messages.append(str(error))
+        return None
+
+    def raise_if_any(self) -> None:
+        """Name everything that is missing.
+
+        Raises:
+            MissingWeightsError: if anything is.
+        """
+        if self.messages:
+            raise MissingWeightsError("; ".join(self.messages))
+
+
+def open_sides(plan: Plan) -> Sides:
+    """Open both sides and load the models of a comparison.
+
+    Raises:
+        MissingWeightsError: names every file that is not here.
+        SourceError: images that cannot be used.
+        WeightsError: a file that cannot be read.
+    """
+    assert plan.segmenter is not None
+    missing = MissingFiles()
+    real = missing.find(lambda: open_side(plan.real, plan))
+    generator = missing.find(lambda: _located(plan.generated.generator))
+    segmenter = missing.find(lambda: _located(plan.segmenter))
+    second = missing.find(lambda: _located(plan.second))
+    metric = missing.find(lambda: _located(plan.metric))
+    if missing.messages and real is not None:
+        real.close()
+    missing.raise_if_any()
+    assert real is not None and segmenter is not None
+    loaded = cast("Segmenter", segmenter.load(plan.device))
+    side = replace(plan.generated, generator=generator)
+    return Sides(
+        real=real,
+        generated=open_side(side, plan, other=real, labels=plan.config.labels),
+        segmenter=loaded,
+        shown=in_classes(loaded, plan.config.classes),
+        second=second,
+        metric=metric,
+    )
+
+
+def _located(model: ResolvedModel | None) -> ResolvedModel | None:
+    return None if model is None else model.located()
+
+
+def open_side(
+    side: Side, plan: Plan, *, other: ImageSource | None = None, labels: str | None = None
+) -> ImageSource:
+    """The images of one side, as many as the plan asks for.
+
+    Args:
+        side: of the plan.
+        plan: gives preset, seed, number and device.
+        other: the real images: a generator draws as many when no number was given, and takes its
+            classes from them for ``labels="data"``.
+        labels: classes that a conditional generator draws (``labels_for``).
+    """
+    config = plan.config
+    if side.generator is not None:
+        sampler = cast("Sampler", side.generator.load(plan.device))
+        n = config.n or (DEFAULT_N if other is None else len(other))
+        drawn = labels_for(labels, sampler, other)
+        source = SamplerSource(sampler, n, config.seed, drawn, preset=plan.preset)
+        source.name = side.generator.name
+        return source
+    whole = open_whole(side, plan.preset)
+    most = DEFAULT_N if side.data is None else side.data.n
+    return narrowed(whole, config.n or min(len(whole), most), config.seed)
+
+
+def open_whole(side: Side, preset: Preset) -> ImageSource:
+    """All images of a data set or a path, prepared with a preset."""
+    if side.data is not None and side.data_options is not None:
+        return open_data_set(side.data, preset, side.data_options)
+    return open_images(side.name, preset=preset, data_options=side.path_options)
+
+
+def equally_many(real: Tally, generated: Tally, plan: Plan) -> tuple[Tally, Tally, str | None]:
+    """Both sides with as many images as the smaller one has, and a note for the reader.
+
+    FSD depends on the number, so it is made equal unless a number was asked for or the comparison
+    is forced. Which images are left out depends on the seed and their number alone.
+    """
+    sizes = len(real), len(generated)
+    if sizes[0] == sizes[1] or plan.config.n is not None or plan.config.force:
+        return real, generated, None
+    fewest, most = min(sizes), max(sizes)
+    if fewest < 2:
+        return real, generated, None  # the comparison says which side has too few
+    kept = np.sort(np.random.default_rng(plan.config.seed).permutation(most)[:fewest])
+    side = "real" if sizes[0] == most else "generated"
+    note = (
+        f"{fewest:,} of the {most:,} {side} images were drawn, as many as there are on the other "
+        "side: FSD depends on the number."
+    )
+    if side == "real":
+        return real.take(kept), generated, note
+    return real, generated.take(kept), note
