@@ -29,15 +29,25 @@ class Style(NamedTuple):
     cap_kind: str
 
 
+_CAP_KINDS = ((0.5, "spire"), (0.16, "onion"), (0.14, "dome"), (0.1, "hip"), (0.1, "flat"))
+
+
 def style(dice: Dice, owner: str, material: pal.Material, sun: int) -> Style:
     """Return a random style in the given material."""
     wall = dice.tint(material.wall, 16)
-    return Style(
-        owner, wall, shade(wall, dice.between(0.66, 0.8)), dice.tint(material.trim, 10),
-        dice.tint(dice.pick(pal.ROOFS), 12), dice.tint(dice.pick(pal.CAPS), 12),
-        dice.pick(pal.GLASS), dice.pick(pal.DOORS), dice.chance(0.5), sun,
-        dice.weigh(((0.5, "spire"), (0.16, "onion"), (0.14, "dome"), (0.1, "hip"), (0.1, "flat"))),
-    )  # fmt: skip
+    return Style(  # in this order: each draws from the dice
+        owner=owner,
+        wall=wall,
+        dark=shade(wall, dice.between(0.66, 0.8)),
+        trim=dice.tint(material.trim, 10),
+        roof=dice.tint(dice.pick(pal.ROOFS), 12),
+        cap=dice.tint(dice.pick(pal.CAPS), 12),
+        glass=dice.pick(pal.GLASS),
+        door=dice.pick(pal.DOORS),
+        pointed=dice.chance(0.5),
+        sun=sun,
+        cap_kind=dice.weigh(_CAP_KINDS),
+    )
 
 
 def arch(c: Canvas, st: Style, x: float, y: float, w: float, h: float, part: str) -> None:
@@ -94,8 +104,8 @@ def cap(c: Canvas, st: Style, x: float, y: float, w: float, h: float, kind: str)
         k, cy = r * 1.12, y - r * 0.85
         c.rect(x - r * 0.7, cy, x + r * 0.7, y, dim, code)
         c.oval(x, cy, k, k * 0.92, st.cap, code)
-        c.poly([(x - k * 0.75, cy - k * 0.5), (x, cy - k * 1.9), (x + k * 0.75, cy - k * 0.5)],
-               st.cap, code)  # fmt: skip
+        tip = [(x - k * 0.75, cy - k * 0.5), (x, cy - k * 1.9), (x + k * 0.75, cy - k * 0.5)]
+        c.poly(tip, st.cap, code)
         c.oval(x + k * 0.35 * st.sun, cy - k * 0.1, k * 0.38, k * 0.5, shade(st.cap, 1.25), code)
         c.oval(x - k * 0.72 * st.sun, cy + k * 0.1, k * 0.22, k * 0.5, dim, code)
         cross(c, st, x, cy - k * 1.85, 0.06)
@@ -120,8 +130,8 @@ def tower(
     """Draw a square tower of width w and wall height h standing on y."""
     code, top, r = label(st.owner), y - h, w / 2
     c.rect(x - r, top, x + r, y, st.wall, code)
-    c.rect(x - r if st.sun > 0 else x + r * 0.3, top, x - r * 0.3 if st.sun > 0 else x + r, y,
-           st.dark, code)  # fmt: skip
+    left, right = (x - r, x - r * 0.3) if st.sun > 0 else (x + r * 0.3, x + r)
+    c.rect(left, top, right, y, st.dark, code)
     cap(c, st, x, top, w, w * dice.between(1.3, 2.8), kind)
     c.rect(x - r - 0.008, top, x + r + 0.008, top + 0.018, st.trim, code)
     belfry = min(0.15, h * 0.25)
@@ -158,11 +168,12 @@ def front(c: Canvas, dice: Dice, st: Style, x: float, y: float, w: float, h: flo
     n = w * (0.56 if plan == 2 else dice.between(0.5, 0.66)) / 2
     wall, gable = h * dice.between(0.5, 0.62), h * dice.between(0.2, 0.34)
     if plan != 2:
-        a = y - wall * dice.between(0.62, 0.8)
-        c.poly([(x - w / 2, y), (x - w / 2, a), (x - n, a - 0.1), (x + n, a - 0.1), (x + w / 2, a),
-                (x + w / 2, y)], st.wall if plan else st.dark, code)  # fmt: skip
-        c.poly([(x - w / 2 - 0.015, a + 0.01), (x - n, a - 0.12), (x + n, a - 0.12),
-                (x + w / 2 + 0.015, a + 0.01)], st.roof, label(st.owner, "roof"))  # fmt: skip
+        a, x0, x1 = y - wall * dice.between(0.62, 0.8), x - w / 2, x + w / 2
+        aisles = [(x0, y), (x0, a), (x - n, a - 0.1), (x + n, a - 0.1), (x1, a), (x1, y)]
+        c.poly(aisles, st.wall if plan else st.dark, code)
+        low, high = a + 0.01, a - 0.12
+        slope = [(x0 - 0.015, low), (x - n, high), (x + n, high), (x1 + 0.015, low)]
+        c.poly(slope, st.roof, label(st.owner, "roof"))
         for side in (-1, 1):
             arch(c, st, x + side * (n + w / 2) / 2, y - wall * 0.16, 0.07, wall * 0.38, "window")
     if plan == 1:
@@ -170,14 +181,14 @@ def front(c: Canvas, dice: Dice, st: Style, x: float, y: float, w: float, h: flo
     elif plan == 3:
         side = dice.pick((-1, 1))
         tower(c, dice, st, x + side * (n + w * 0.13), y, w * 0.24, h * 0.86, st.cap_kind)
-    c.poly([(x - n, y), (x - n, y - wall), (x, y - wall - gable), (x + n, y - wall), (x + n, y)],
-           st.wall, code)  # fmt: skip
     peak, roof = y - wall - gable, label(st.owner, "roof")
+    nave = [(x - n, y), (x - n, y - wall), (x, peak), (x + n, y - wall), (x + n, y)]
+    c.poly(nave, st.wall, code)
     for side in (-1, 1):
-        e = x + side * (n + 0.02)
+        e, eaves = x + side * (n + 0.02), y - wall
         tone = shade(st.roof, 1.1 if side == st.sun else 0.8)
-        c.poly([(x, peak - 0.03), (e, y - wall + 0.012), (e, y - wall + 0.045), (x, peak + 0.012)],
-               tone, roof)  # fmt: skip
+        verge = [(x, peak - 0.03), (e, eaves + 0.012), (e, eaves + 0.045), (x, peak + 0.012)]
+        c.poly(verge, tone, roof)
     if plan == 2:
         for side in (-1, 1):
             tower(c, dice, st, x + side * (n + w * 0.11), y, w * 0.23, h * 0.84, st.cap_kind)
@@ -194,7 +205,7 @@ def front(c: Canvas, dice: Dice, st: Style, x: float, y: float, w: float, h: flo
 
 def side(c: Canvas, dice: Dice, st: Style, x: float, y: float, w: float, h: float) -> None:
     """Draw a nave seen from the side, with a tower at one end and often an apse at the other."""
-    code, end = label(st.owner), dice.pick((-1, 1))
+    code, tiles, end = label(st.owner), label(st.owner, "roof"), dice.pick((-1, 1))
     wall, roof = h * dice.between(0.36, 0.5), h * dice.between(0.16, 0.28)
     tw = w * dice.between(0.2, 0.28)
     x0, x1 = x - w / 2, x + w / 2
@@ -205,20 +216,20 @@ def side(c: Canvas, dice: Dice, st: Style, x: float, y: float, w: float, h: floa
     if dice.chance(0.55):
         a = x1 if end < 0 else x0
         c.rect(a - 0.09, y - wall * 0.75, a + 0.09, y, st.dark, code)
-        c.oval(a, y - wall * 0.75, 0.095, 0.06, shade(st.roof, 0.85), label(st.owner, "roof"))
+        c.oval(a, y - wall * 0.75, 0.095, 0.06, shade(st.roof, 0.85), tiles)
     c.rect(x0, y - wall, x1, y, st.wall, code)
-    c.poly([(x0 - 0.02, y - wall), (x0 + 0.05, y - wall - roof), (x1 - 0.05, y - wall - roof),
-            (x1 + 0.02, y - wall)], st.roof, label(st.owner, "roof"))  # fmt: skip
-    c.rect(x0 - 0.02, y - wall - 0.014, x1 + 0.02, y - wall + 0.012, shade(st.roof, 0.7),
-           label(st.owner, "roof"))  # fmt: skip
+    eaves, ridge = y - wall, y - wall - roof
+    slope = [(x0 - 0.02, eaves), (x0 + 0.05, ridge), (x1 - 0.05, ridge), (x1 + 0.02, eaves)]
+    c.poly(slope, st.roof, tiles)
+    c.rect(x0 - 0.02, eaves - 0.014, x1 + 0.02, eaves + 0.012, shade(st.roof, 0.7), tiles)
     n = dice.whole(3, 6)
     windows(c, st, x0 + 0.02, x1 - 0.02, y - wall * 0.25, wall * 0.55, n, dice.chance(0.5))
     c.rect(x0, y - 0.03, x1, y, st.dark, code)
     if dice.chance(0.4):
         m = x0 + (x1 - x0) * dice.between(0.3, 0.7)
-        k = min(0.13, w * 0.16)
-        c.poly([(m - k, y), (m - k, y - wall), (m, y - wall - roof * 0.9), (m + k, y - wall),
-                (m + k, y)], shade(st.wall, 1.06), code)  # fmt: skip
+        k, peak = min(0.13, w * 0.16), y - wall - roof * 0.9
+        transept = [(m - k, y), (m - k, eaves), (m, peak), (m + k, eaves), (m + k, y)]
+        c.poly(transept, shade(st.wall, 1.06), code)
         arch(c, st, m, y - wall * 0.25, k * 0.7, wall * 0.6, "window")
     t = x0 - tw * 0.3 if end < 0 else x1 + tw * 0.3
     tower(c, dice, st, t, y, tw, h * dice.between(0.7, 0.85), st.cap_kind)
@@ -233,11 +244,11 @@ def oblique(c: Canvas, dice: Dice, st: Style, x: float, y: float, w: float, h: f
     m, k = e + s * f / 2, e + s * f  # ridge foot and the near corner
     b, drop = e + s * w, h * 0.07
     front_tone, side_tone = (st.dark, st.wall) if s == st.sun else (st.wall, st.dark)
-    far = y - wall * 0.8 - drop * 0.2
+    far, peak = y - wall * 0.8 - drop * 0.2, (m, y - wall - gable)
     c.poly([(k, y), (k, y - wall), (b, far), (b, y - 0.01)], side_tone, code)
-    c.poly([(k + s * 0.02, y - wall + 0.02), (m, y - wall - gable),
-            (b - s * f * 0.45, far - gable * 0.78), (b + s * 0.015, far + 0.012)],
-           shade(st.roof, 1.1 if s == st.sun else 0.8), roof)  # fmt: skip
+    near_eaves, far_eaves = (k + s * 0.02, y - wall + 0.02), (b + s * 0.015, far + 0.012)
+    slope = [near_eaves, peak, (b - s * f * 0.45, far - gable * 0.78), far_eaves]
+    c.poly(slope, shade(st.roof, 1.1 if s == st.sun else 0.8), roof)
     n = dice.whole(3, 4)
     for i in range(n):
         t = (i + 0.55) / n
@@ -246,9 +257,9 @@ def oblique(c: Canvas, dice: Dice, st: Style, x: float, y: float, w: float, h: f
         arch(c, st, a, y - wall * 0.24 * q - drop * 0.6 * t, 0.06 * q, wall * 0.5 * q, "window")
     if dice.chance(0.75):
         tower(c, dice, st, m, y - wall * 0.8, f * 0.66, h * 0.42, st.cap_kind)
-    c.poly([(e, y), (e, y - wall), (m, y - wall - gable), (k, y - wall), (k, y)], front_tone, code)
-    c.line([(e - s * 0.015, y - wall + 0.01), (m, y - wall - gable), (k, y - wall)], 0.022,
-           shade(st.roof, 0.7), roof)  # fmt: skip
+    c.poly([(e, y), (e, y - wall), peak, (k, y - wall), (k, y)], front_tone, code)
+    verge = [(e - s * 0.015, y - wall + 0.01), peak, (k, y - wall)]
+    c.line(verge, 0.022, shade(st.roof, 0.7), roof)
     rose(c, st, m, y - wall * 0.92, min(0.08, f * 0.2))
     arch(c, st, m, y, min(0.13, f * 0.36), min(0.22, wall * 0.46), "door")
 
@@ -267,32 +278,33 @@ def domed(c: Canvas, dice: Dice, st: Style, x: float, y: float, w: float, h: flo
     drum = y - wall - (h * 0.18 if onions else h * 0.1)
     cap(c, st, x, drum, k, k, kind)
     c.rect(x - k / 2, drum, x + k / 2, y - wall, st.wall, code)
-    c.rect(x - k / 2 if st.sun > 0 else x + k * 0.2, drum, x - k * 0.2 if st.sun > 0 else x + k / 2,
-           y - wall, st.dark, code)  # fmt: skip
+    left, right = (x - k / 2, x - k * 0.2) if st.sun > 0 else (x + k * 0.2, x + k / 2)
+    c.rect(left, drum, right, y - wall, st.dark, code)
     windows(c, st, x - k / 2, x + k / 2, y - wall - 0.02, y - wall - drum - 0.035, 3, False)
     c.rect(x - w / 2, y - wall, x + w / 2, y, st.wall, code)
     c.rect(x - w / 2 - 0.015, y - wall - 0.012, x + w / 2 + 0.015, y - wall + 0.015, st.trim, code)
     windows(c, st, x - w / 2, x + w / 2, y - wall * 0.2, wall * 0.5, 5 if w > 0.6 else 3, False)
     p, up = w * 0.2, wall * 0.66
     c.rect(x - p, y - up, x + p, y, st.dark, code)
-    c.poly([(x - p - 0.02, y - up), (x, y - up - wall * 0.24), (x + p + 0.02, y - up)],
-           st.trim, code)  # fmt: skip
+    pediment = [(x - p - 0.02, y - up), (x, y - up - wall * 0.24), (x + p + 0.02, y - up)]
+    c.poly(pediment, st.trim, code)
     arch(c, st, x, y, p * 0.5, up * 0.72, "door")
+    column = label(st.owner, "column")
     for i in range(4):
         a = x - p + p * 2 * (i + 0.12) / 3.24
-        c.rect(a - 0.011, y - up + 0.01, a + 0.013, y, shade(st.trim, 1.1),
-               label(st.owner, "column"))  # fmt: skip
+        c.rect(a - 0.011, y - up + 0.01, a + 0.013, y, shade(st.trim, 1.1), column)
 
 
 def house(c: Canvas, st: Style, x: float, y: float, w: float, h: float) -> None:
     """Draw a low house with its eaves to the street."""
-    code, roof = label(st.owner), label(st.owner, "roof")
-    r = w / 2
-    c.rect(x - r, y - h, x + r, y, st.wall, code)
-    c.poly([(x - r - 0.015, y - h), (x - r * 0.7, y - h * 1.6), (x + r * 0.7, y - h * 1.6),
-            (x + r + 0.015, y - h)], st.roof, roof)  # fmt: skip
+    code, roof, pane = (label(st.owner, part) for part in ("-", "roof", "window"))
+    r, eaves, ridge = w / 2, y - h, y - h * 1.6
+    c.rect(x - r, eaves, x + r, y, st.wall, code)
+    left, right = x - r - 0.015, x + r + 0.015
+    slope = [(left, eaves), (x - r * 0.7, ridge), (x + r * 0.7, ridge), (right, eaves)]
+    c.poly(slope, st.roof, roof)
     c.rect(x + r * 0.35, y - h * 1.75, x + r * 0.5, y - h * 1.4, st.dark, roof)
     for d in (-0.6, 0.55):
-        c.rect(x + d * r - 0.022, y - h * 0.75, x + d * r + 0.022, y - h * 0.35, st.glass,
-               label(st.owner, "window"))  # fmt: skip
+        a = x + d * r
+        c.rect(a - 0.022, y - h * 0.75, a + 0.022, y - h * 0.35, st.glass, pane)
     c.rect(x - 0.025, y - h * 0.62, x + 0.02, y, st.door, label(st.owner, "door"))

@@ -26,6 +26,11 @@ SUPERSAMPLING = 2
 _GROUND = ("grass", "road", "sidewalk", "earth", "path", "stairway")
 
 
+def _byte(value: float) -> int:
+    """Cut a number down to a whole one in 0..255."""
+    return int(min(255, max(0, value)))
+
+
 class Dice:
     """A frozen stream of random layout decisions, a pure function of ``(seed, index)``.
 
@@ -74,9 +79,7 @@ class Dice:
         d = self.between(-spread, spread)
         s = spread * 0.4
         r, g, b = (c + d + self.between(-s, s) for c in colour)
-        return (
-            int(min(255, max(0, r))), int(min(255, max(0, g))), int(min(255, max(0, b))),
-        )  # fmt: skip
+        return _byte(r), _byte(g), _byte(b)
 
 
 class Canvas:
@@ -104,10 +107,9 @@ class Canvas:
     def oval(self, x: float, y: float, rx: float, ry: float, colour: Colour, code: int) -> None:
         """Fill an ellipse with centre (x, y) and radii rx, ry."""
         s = self.size
-        box = (
-            (x - rx) * s, (y - ry) * s, (x + rx) * s - 1, max((y + ry) * s - 1, (y - ry) * s)
-        )  # fmt: skip
-        if box[2] >= box[0]:
+        left, top, right = (x - rx) * s, (y - ry) * s, (x + rx) * s - 1
+        if right >= left:
+            box = (left, top, right, max((y + ry) * s - 1, top))
             self._draw.ellipse(box, (*colour, code))
 
     def line(self, points: Sequence[Point], width: float, colour: Colour, code: int) -> None:
@@ -224,9 +226,19 @@ def _strength(amounts: dict[str, float]) -> Floats:
 
 
 _LEAVES = _strength(
-    {"tree": 0.15, "plant": 0.15, "palm": 0.10, "grass": 0.07, "earth": 0.06, "path": 0.04,
-     "rock": 0.10, "mountain": 0.05, "road": 0.03, "sidewalk": 0.03}
-)  # fmt: skip
+    {
+        "tree": 0.15,
+        "plant": 0.15,
+        "palm": 0.10,
+        "grass": 0.07,
+        "earth": 0.06,
+        "path": 0.04,
+        "rock": 0.10,
+        "mountain": 0.05,
+        "road": 0.03,
+        "sidewalk": 0.03,
+    }
+)
 _MASONRY = _strength({"building": 1.0, "tower": 1.0, "house": 0.5, "wall": 1.0, "sidewalk": 0.4})
 _MASONRY[[label(o, p) for o in ("building", "tower", "house") for p in ("window", "door")]] = 0
 _SHADED = _strength(dict.fromkeys(_GROUND, 1.0))

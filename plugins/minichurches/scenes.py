@@ -22,6 +22,20 @@ from seeingkit_plugins.minichurches.palette import OBJECT_PARTS, OBJECTS, PARTS,
 __all__ = ["OBJECTS", "OBJECT_PARTS", "PARTS", "RENDERER_VERSION", "Scene", "render"]
 
 RENDERER_VERSION: int = 1
+_FOREGROUNDS = (
+    (0.26, "lawn"),
+    (0.33, "street"),
+    (0.14, "avenue"),
+    (0.06, "square"),
+    (0.11, "earth"),
+    (0.10, "water"),
+)
+_PLANS = (
+    (0.36, churches.front),
+    (0.28, churches.side),
+    (0.2, churches.oblique),
+    (0.16, churches.domed),
+)
 
 
 class Scene(NamedTuple):
@@ -66,10 +80,7 @@ def render(seed: int, index: int, resolution: int = 64) -> Scene:
     cover = dice.between(-1.2, 0.6) if overcast else dice.between(0.0, 2.2)
     soft = dice.between(1.2, 2.0) if overcast else dice.between(0.9, 1.8)
     canvas = Canvas(resolution, backdrop(resolution, sky, base, cover, soft, at))
-    kind = dice.weigh(
-        ((0.26, "lawn"), (0.33, "street"), (0.14, "avenue"), (0.06, "square"), (0.11, "earth"),
-         (0.10, "water"))
-    )  # fmt: skip
+    kind = dice.weigh(_FOREGROUNDS)
     stage = _Stage(
         canvas, dice, sky, dice.pick((-1, 1)), base, dice.tint(dice.pick(pal.LEAVES), 10), kind
     )
@@ -80,12 +91,17 @@ def render(seed: int, index: int, resolution: int = 64) -> Scene:
     _boundary(stage)
     _greenery(stage)
     _incidents(stage, x, waterline)
-    finish = Finish(
-        sky, dice.between(0.86, 1.12), dice.between(0.92, 1.1),
-        sky.haze * dice.between(0.3, 1.3), dice.between(0.7, 1.2), dice.between(1.0, 3.0),
-        waterline, tuple(dice.unit() for _ in range(8)),
-    )  # fmt: skip
-    return Scene(*develop(canvas, finish._replace(masonry=finish.masonry * 0.075)))
+    finish = Finish(  # in this order: each draws from the dice
+        sky=sky,
+        exposure=dice.between(0.86, 1.12),
+        contrast=dice.between(0.92, 1.1),
+        haze=sky.haze * dice.between(0.3, 1.3),
+        masonry=dice.between(0.7, 1.2) * 0.075,
+        grain=dice.between(1.0, 3.0),
+        waterline=waterline,
+        offsets=tuple(dice.unit() for _ in range(8)),
+    )
+    return Scene(*develop(canvas, finish))
 
 
 def _background(stage: _Stage, x: float) -> None:
@@ -96,9 +112,8 @@ def _background(stage: _Stage, x: float) -> None:
     if dice.chance(0.3):
         leaf, n = faded(stage.leaf, stage.sky, 0.3), dice.whole(5, 8)
         for i in range(n + 1):
-            r = dice.between(0.04, 0.1)
-            c.oval(i / n, base - r * 0.5, 0.12, r * 1.2, pal.shade(leaf, 0.85 + 0.05 * (i % 3)),
-                   label("tree"))  # fmt: skip
+            r, tone = dice.between(0.04, 0.1), pal.shade(leaf, 0.85 + 0.05 * (i % 3))
+            c.oval(i / n, base - r * 0.5, 0.12, r * 1.2, tone, label("tree"))
     if dice.chance(0.17):
         side = -1 if x > 0.5 else 1
         for i in range(dice.whole(1, 2)):
@@ -144,21 +159,17 @@ def _church(stage: _Stage, x: float) -> None:
     w, h = dice.between(0.68, 0.92) * near, dice.between(0.7, 0.86) * near
     if near > 1:
         h = min(h, 1.12)
-    reach = base + 0.07
-    c.shadow([(x - w / 2, base - 0.02), (x + w / 2, base - 0.02),
-              (x + w / 2 - sun * w * 0.22, reach),
-              (x - w / 2 - sun * w * 0.22, reach)])  # fmt: skip
+    left, right, lean = x - w / 2, x + w / 2, sun * w * 0.22
+    near_y, far_y = base - 0.02, base + 0.07
+    c.shadow([(left, near_y), (right, near_y), (right - lean, far_y), (left - lean, far_y)])
     if dice.chance(0.13):
         bell = churches.style(dice, "tower", dice.weigh(pal.MATERIALS), sun)
         bell = bell._replace(wall=st.wall, dark=st.dark, trim=st.trim)
         side = -1 if x > 0.5 else 1
         at = min(0.93, max(0.07, x + side * (w / 2 + 0.02)))
-        churches.tower(c, dice, bell, at, base, dice.between(0.14, 0.19),
-                       dice.between(0.48, 0.66), bell.cap_kind)  # fmt: skip
-    plan = dice.weigh(
-        ((0.36, churches.front), (0.28, churches.side), (0.2, churches.oblique),
-         (0.16, churches.domed))
-    )  # fmt: skip
+        width, height = dice.between(0.14, 0.19), dice.between(0.48, 0.66)
+        churches.tower(c, dice, bell, at, base, width, height, bell.cap_kind)
+    plan = dice.weigh(_PLANS)
     plan(c, dice, st, x, base, w, h)
 
 
@@ -223,7 +234,5 @@ def _incidents(stage: _Stage, x: float, waterline: float) -> None:
         start, h = dice.between(0.08, 0.8), dice.between(0.16, 0.29)
         y = base + dice.between(0.015, 0.05) + (h - 0.16) * 0.3
         for i in range(dice.whole(1, 4)):
-            around.person(
-                c, dice, start + i * h * dice.between(0.42, 0.6), y + dice.between(-0.01, 0.01),
-                h * dice.between(0.88, 1.08), sun,
-            )  # fmt: skip
+            at, foot = start + i * h * dice.between(0.42, 0.6), y + dice.between(-0.01, 0.01)
+            around.person(c, dice, at, foot, h * dice.between(0.88, 1.08), sun)

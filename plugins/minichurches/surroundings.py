@@ -76,8 +76,8 @@ def conifer(c: Canvas, x: float, y: float, h: float, sun: int, leaf: Colour) -> 
     c.shadow_oval(x - sun * h * 0.1, y + 0.006, h * 0.22, 0.018)
     for base, top, r in ((0.1, 0.6, 0.24), (0.32, 0.8, 0.19), (0.55, 1.0, 0.14)):
         c.poly([(x - r * h, y - base * h), (x, y - top * h), (x + r * h, y - base * h)], leaf, code)
-        c.poly([(x, y - base * h), (x, y - top * h), (x - sun * r * h, y - base * h)],
-               shade(leaf, 0.72), code)  # fmt: skip
+        dark = [(x, y - base * h), (x, y - top * h), (x - sun * r * h, y - base * h)]
+        c.poly(dark, shade(leaf, 0.72), code)
 
 
 def bush(c: Canvas, dice: Dice, x: float, y: float, r: float, sun: int) -> None:
@@ -118,8 +118,10 @@ def person(c: Canvas, dice: Dice, x: float, y: float, h: float, sun: int) -> Non
     skin = dice.pick(pal.SKINS)
     c.shadow_oval(x - sun * h * 0.2, y, h * 0.3, 0.014)
     if dice.chance(0.3):
-        c.poly([(x - w * 0.22, y - h * 0.5), (x + w * 0.22, y - h * 0.5),
-                (x + w * 0.46, y - h * 0.14), (x - w * 0.46, y - h * 0.14)], low, code)  # fmt: skip
+        waist, hem = y - h * 0.5, y - h * 0.14
+        inner, outer = w * 0.22, w * 0.46
+        skirt = [(x - inner, waist), (x + inner, waist), (x + outer, hem), (x - outer, hem)]
+        c.poly(skirt, low, code)
         c.rect(x - w * 0.22, y - h * 0.15, x + w * 0.22, y, skin, code)
     else:
         c.rect(x - w * 0.34, y - h * 0.48, x - w * 0.02, y, low, code)
@@ -138,16 +140,17 @@ def car(c: Canvas, dice: Dice, x: float, y: float, w: float) -> None:
     c.shadow_oval(x, y + 0.008, w * 0.55, 0.022)
     tall = 1.0 if dice.chance(0.7) else 1.2
     u, v = y - h * 0.56, y - h * tall
-    c.poly([(x - s * w * 0.42, u), (x - s * w * 0.3, v), (x + s * w * 0.12, v),
-            (x + s * w * 0.3, u)], shade(body, 0.9), code)  # fmt: skip
-    glass = (70, 86, 104)
-    c.poly([(x - s * w * 0.34, u), (x - s * w * 0.26, v + 0.015), (x - s * w * 0.09, v + 0.015),
-            (x - s * w * 0.09, u)], glass, code)  # fmt: skip
-    c.poly([(x - s * w * 0.05, u), (x - s * w * 0.05, v + 0.015), (x + s * w * 0.09, v + 0.015),
-            (x + s * w * 0.22, u)], glass, code)  # fmt: skip
-    c.poly([(x - s * w * 0.5, u), (x + s * w * 0.3, u), (x + s * w * 0.5, u + h * 0.12),
-            (x + s * w * 0.5, y - h * 0.12), (x - s * w * 0.5, y - h * 0.12)],
-           body, code)  # fmt: skip
+
+    def at(*points: Point) -> list[Point]:
+        """Points whose x is given in lengths of the car, forwards from its middle."""
+        return [(x + s * w * along, up) for along, up in points]
+
+    c.poly(at((-0.42, u), (-0.3, v), (0.12, v), (0.3, u)), shade(body, 0.9), code)
+    sill, glass = v + 0.015, (70, 86, 104)
+    c.poly(at((-0.34, u), (-0.26, sill), (-0.09, sill), (-0.09, u)), glass, code)
+    c.poly(at((-0.05, u), (-0.05, sill), (0.09, sill), (0.22, u)), glass, code)
+    foot = y - h * 0.12
+    c.poly(at((-0.5, u), (0.3, u), (0.5, u + h * 0.12), (0.5, foot), (-0.5, foot)), body, code)
     c.rect(x - w * 0.5, y - h * 0.24, x + w * 0.5, y - h * 0.12, shade(body, 0.68), code)
     c.oval(x + s * w * 0.46, u + h * 0.2, 0.014, 0.014, (250, 240, 190), code)
     for d in (-0.28, 0.3):
@@ -164,9 +167,8 @@ def fence(c: Canvas, dice: Dice, y: float, h: float) -> None:
     for t in (0.28, 0.72):
         c.rect(x0, y - h * t - 0.009, x1, y - h * t + 0.009, shade(tone, 0.85), code)
     for i in range(int((x1 - x0) / step) + 1):
-        a = x0 + i * step
-        c.poly([(a, y), (a, y - h), (a + 0.016, y - h - 0.02), (a + 0.032, y - h),
-                (a + 0.032, y)], tone, code)  # fmt: skip
+        a, b = x0 + i * step, x0 + i * step + 0.032
+        c.poly([(a, y), (a, y - h), (a + 0.016, y - h - 0.02), (b, y - h), (b, y)], tone, code)
 
 
 def wall(c: Canvas, dice: Dice, y: float, h: float) -> None:
@@ -203,16 +205,20 @@ def signboard(c: Canvas, dice: Dice, x: float, y: float) -> None:
         c.rect(x - w * 0.65, a, x + w * 0.6, a + 0.012, ink, code)
 
 
+# Offsets from the foot in radii: to the right (to the sun, in the shade) and upwards.
+_BOULDER = ((-1.0, 0.0), (-0.8, 0.7), (-0.1, 1.15), (0.7, 0.8), (1.0, 0.0))
+_BOULDER_SHADE = ((-1.0, 0.0), (-0.75, 0.65), (0.0, 0.5), (0.2, 0.0))
+
+
 def rocks(c: Canvas, dice: Dice, x: float, y: float, sun: int) -> None:
     """Draw one to three boulders with a lit and a shaded face."""
     code, tone = label("rock"), dice.tint((128, 122, 116), 18)
     for i in range(dice.whole(1, 3)):
         r, a = dice.between(0.05, 0.11), x + i * dice.between(0.07, 0.13)
         c.shadow_oval(a - sun * r * 0.4, y, r * 1.2, 0.02)
-        c.poly([(a - r, y), (a - r * 0.8, y - r * 0.7), (a - r * 0.1, y - r * 1.15),
-                (a + r * 0.7, y - r * 0.8), (a + r, y)], tone, code)  # fmt: skip
-        c.poly([(a - sun * r, y), (a - sun * r * 0.75, y - r * 0.65), (a, y - r * 0.5),
-                (a + sun * r * 0.2, y)], shade(tone, 0.68), code)  # fmt: skip
+        c.poly([(a + dx * r, y - up * r) for dx, up in _BOULDER], tone, code)
+        dark = [(a + dx * sun * r, y - up * r) for dx, up in _BOULDER_SHADE]
+        c.poly(dark, shade(tone, 0.68), code)
 
 
 def boat(c: Canvas, dice: Dice, x: float, y: float, w: float) -> None:
@@ -222,10 +228,10 @@ def boat(c: Canvas, dice: Dice, x: float, y: float, w: float) -> None:
     r, h = w / 2, w * 0.24
     if dice.chance(0.55):
         c.rect(x - 0.008, y - w * 0.95, x + 0.008, y - h, (90, 70, 56), code)
-        c.poly([(x + 0.014, y - w * 0.9), (x + r * 0.8, y - h * 1.25), (x + 0.014, y - h * 1.25)],
-               (246, 242, 232), code)  # fmt: skip
-        c.poly([(x - 0.014, y - w * 0.75), (x - r * 0.6, y - h * 1.25), (x - 0.014, y - h * 1.25)],
-               (222, 216, 206), code)  # fmt: skip
+        fore, aft, foot = x + 0.014, x - 0.014, y - h * 1.25
+        sail, jib = (246, 242, 232), (222, 216, 206)
+        c.poly([(fore, y - w * 0.9), (x + r * 0.8, foot), (fore, foot)], sail, code)
+        c.poly([(aft, y - w * 0.75), (x - r * 0.6, foot), (aft, foot)], jib, code)
     else:
         c.rect(x - r * 0.5, y - h * 1.9, x + r * 0.3, y - h, (232, 228, 220), code)
         c.rect(x - r * 0.35, y - h * 1.65, x + r * 0.15, y - h * 1.2, (60, 76, 96), code)

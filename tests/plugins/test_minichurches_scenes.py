@@ -26,28 +26,65 @@ from seeingkit_plugins.minichurches.scenes import (
 
 # Mean areas of scenes 0..199 of series 0 at 64 pixels, in percent, by version of the renderer.
 AREAS_OF_VERSION_1 = {
-    "building": 44.522, "sky": 31.466, "tree": 6.586, "grass": 4.946, "road": 3.463,
-    "plant": 1.227, "person": 0.518, "sidewalk": 1.159, "earth": 1.014, "wall": 0.981,
-    "mountain": 0.564, "house": 0.409, "water": 0.624, "path": 0.379, "car": 0.355,
-    "fence": 0.539, "tower": 0.569, "palm": 0.158, "stairway": 0.102, "signboard": 0.189,
-    "rock": 0.164, "boat": 0.066,
-}  # fmt: skip
+    "building": 44.522,
+    "sky": 31.466,
+    "tree": 6.586,
+    "grass": 4.946,
+    "road": 3.463,
+    "plant": 1.227,
+    "person": 0.518,
+    "sidewalk": 1.159,
+    "earth": 1.014,
+    "wall": 0.981,
+    "mountain": 0.564,
+    "house": 0.409,
+    "water": 0.624,
+    "path": 0.379,
+    "car": 0.355,
+    "fence": 0.539,
+    "tower": 0.569,
+    "palm": 0.158,
+    "stairway": 0.102,
+    "signboard": 0.189,
+    "rock": 0.164,
+    "boat": 0.066,
+}
 
 # Percent of scenes in which a class covers at least 6 of 4,096 pixels: what is planted, with
 # room for three standard errors of 1,000 scenes.
 PRESENCE = {
-    "building": (100, 100), "sky": (99, 100), "tree": (54, 66), "person": (20, 28.5),
-    "house": (10, 18), "mountain": (11, 20), "water": (6, 12.5), "car": (7.5, 14),
-    "fence": (7, 13.5), "tower": (10, 17), "palm": (2.5, 6.5), "stairway": (2.7, 7),
-    "signboard": (5, 10.5), "rock": (3.5, 8), "boat": (1.8, 5.5),
-}  # fmt: skip
+    "building": (100, 100),
+    "sky": (99, 100),
+    "tree": (54, 66),
+    "person": (20, 28.5),
+    "house": (10, 18),
+    "mountain": (11, 20),
+    "water": (6, 12.5),
+    "car": (7.5, 14),
+    "fence": (7, 13.5),
+    "tower": (10, 17),
+    "palm": (2.5, 6.5),
+    "stairway": (2.7, 7),
+    "signboard": (5, 10.5),
+    "rock": (3.5, 8),
+    "boat": (1.8, 5.5),
+}
 
 # Mean areas in percent over the same scenes.
 AREAS = {
-    "building": (42, 47), "sky": (28, 34), "tree": (6, 8.5), "grass": (3.5, 5.5),
-    "road": (2.5, 4), "person": (0.6, 1.05), "house": (0.3, 0.7), "car": (0.2, 0.5),
-    "fence": (0.3, 0.7), "palm": (0.15, 0.5), "signboard": (0.1, 0.25), "boat": (0.05, 0.2),
-}  # fmt: skip
+    "building": (42, 47),
+    "sky": (28, 34),
+    "tree": (6, 8.5),
+    "grass": (3.5, 5.5),
+    "road": (2.5, 4),
+    "person": (0.6, 1.05),
+    "house": (0.3, 0.7),
+    "car": (0.2, 0.5),
+    "fence": (0.3, 0.7),
+    "palm": (0.15, 0.5),
+    "signboard": (0.1, 0.25),
+    "boat": (0.05, 0.2),
+}
 
 
 @cache
@@ -132,11 +169,17 @@ def test_numpy_integers_are_integers() -> None:
 @pytest.mark.parametrize(
     ("seed", "index", "resolution", "word"),
     [
-        (-1, 0, 64, "seed"), (0, -5, 64, "index"), (0, 0, 0, "resolution"),
-        (0, 0, 48, "resolution"), (0, 0, 288, "resolution"), (0, 0, 64.0, "resolution"),
-        (0.5, 0, 64, "seed"), (0, True, 64, "index"), (0, "1", 64, "index"),
+        (-1, 0, 64, "seed"),
+        (0, -5, 64, "index"),
+        (0, 0, 0, "resolution"),
+        (0, 0, 48, "resolution"),
+        (0, 0, 288, "resolution"),
+        (0, 0, 64.0, "resolution"),
+        (0.5, 0, 64, "seed"),
+        (0, True, 64, "index"),
+        (0, "1", 64, "index"),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments_are_named(seed: int, index: int, resolution: int, word: str) -> None:
     with pytest.raises(UsageError, match=word):
         render(seed, index, resolution)

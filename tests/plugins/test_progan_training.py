@@ -20,6 +20,7 @@ from seeingkit_plugins.minichurches.training.growing import (
 from seeingkit_plugins.minichurches.training.pictures import at_resolution, batches, picture_cache
 from seeingkit_plugins.minichurches.training.progan import main, publish
 from seeingkit_plugins.minichurches.training.progressive import Plan, Run
+from seeingkit_plugins.minichurches.training.session import Recorder
 
 SIZES = (6, 8, 6, 4)
 PLAN = Plan(sizes=SIZES, phases=(0.016, 0.016), fade=0.016, pictures=64, batch=8, r1_every=2)
@@ -27,6 +28,10 @@ PLAN = Plan(sizes=SIZES, phases=(0.016, 0.016), fade=0.016, pictures=64, batch=8
 
 def noise(seed: int, index: int, size: int) -> np.ndarray:
     return np.random.default_rng((seed, index)).integers(0, 256, (size, size, 3), dtype=np.uint8)
+
+
+def _images(log: Path) -> list[int]:
+    return [json.loads(line)["images"] for line in log.read_text().splitlines()]
 
 
 def test_schedule_fades_each_resolution_in() -> None:
@@ -129,25 +134,37 @@ def test_training_moves_generated_colour_to_the_data() -> None:
     assert after < 0.15 < before
 
 
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    recorder = Recorder(Run(PLAN), tmp_path)
+    recorder.add({"d": 1.0, "g": 3.0})
+    recorder.log(4, 1.0, 1e-3)
+    line = json.loads((tmp_path / "log.jsonl").read_text())
+    assert (line["d"], line["g"], line["images"], line["images_per_s"]) == (1.0, 3.0, 0, 0.0)
+    with pytest.raises(SystemExit, match="g loss is nan after 0 images: diverged"):
+        recorder.add({"d": 1.0, "g": float("nan")})
+
+
 def test_command_trains_publishes_and_the_adapter_reads_it(tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "published"
     run.mkdir()
     picture_cache(run / "scenes.npy", 32, seed=0, size=16, render=noise)
-    main(
-        [
-            *("--out", str(run), "--workers", "1", "--max-minutes", "0.01", "--batch", "8"),
-            *("--sizes", "6", "8", "6", "4", "--images", "0.01", "0.01", "--fade", "0.01"),
-            *("--pictures", "32"),
-        ]
-    )
-    publish(run, folder)
+    options = "--workers 1 --max-minutes 0.01 --batch 8 --pictures 32 --sizes 6 8 6 4"
+    options += " --images 0.01 0.01 --fade 0.01"
+    command = ["--out", str(run), *options.split()]
+    main(command)
+    seen = _images(run / "log.jsonl")
+    main([*command, "--resume"])  # nothing is left to do
+    assert _images(run / "log.jsonl") == [*seen, seen[-1]]
+    made = json.loads((run / "plan.json").read_text())
+    assert made["sizes"] == [6, 8, 6, 4] and made["phases"] == [0.01, 0.01]
+    assert made["batch"] == 8 and made["minutes"] == 0.01
+    main(["--out", str(run), "--publish", str(folder)])
     generator = load(folder / "progan-minichurches-64.safetensors", ProGANOptions(clamp=False))
     assert generator.info.resolution == 16 and generator.info.licence == "MIT"
     exact = load(run / "progan.safetensors", ProGANOptions(clamp=False))
     for key, value in exact.module.state_dict().items():
         assert torch.equal(generator.module.state_dict()[key], value.half().float()), key
-    lines = (folder / "progan-minichurches-64.log.jsonl").read_text().splitlines()
-    assert json.loads(lines[-1])["images"] > 0
+    assert _images(folder / "progan-minichurches-64.log.jsonl")[-1] > 0
     assert (run / "samples.png").exists()
 
 
@@ -161,6 +178,5 @@ def test_published_log_forgets_what_was_done_again(tmp_path: Path) -> None:
     seen = [*range(0, 1000, 10), *range(500, 5000, 10)]
     (run / "log.jsonl").write_text("".join(json.dumps({"images": i}) + "\n" for i in seen))
     publish(run, tmp_path)
-    lines = (tmp_path / "progan-minichurches-64.log.jsonl").read_text().splitlines()
-    kept = [json.loads(line)["images"] for line in lines]
+    kept = _images(tmp_path / "progan-minichurches-64.log.jsonl")
     assert kept == sorted(set(kept)) and kept[-1] == 4990 and 200 <= len(kept) <= 300

@@ -213,9 +213,16 @@ def test_mean_w_is_tracked(pictures: np.ndarray) -> None:
 def test_training_moves_generated_colour_to_the_data() -> None:
     """Against one flat colour, a minute network must learn that colour."""
     plan = Plan(
-        latent=4, mapping=1, sizes=(8, 8), start=8, phases=(), images=100, rate=5e-3,
-        pictures=16, ema_half_life=200,
-    )  # fmt: skip
+        latent=4,
+        mapping=1,
+        sizes=(8, 8),
+        start=8,
+        phases=(),
+        images=100,
+        rate=5e-3,
+        pictures=16,
+        ema_half_life=200,
+    )
     run = Run(plan)
     flat = np.broadcast_to(np.array([230, 40, 90], np.uint8), (16, 8, 8, 3)).copy()
     target = torch.from_numpy(flat[0, 0, 0] / 127.5 - 1).float()
@@ -229,11 +236,9 @@ def test_command_trains_publishes_and_the_adapter_reads_it(tmp_path: Path) -> No
     folder, to = tmp_path / "run", tmp_path / "published"
     folder.mkdir()
     picture_cache(folder / "scenes.npy", 32, seed=0, size=16, render=noise)
-    command = [
-        *("--out", str(folder), "--images", "0.08", "--phases", "0.016", "--fade", "0.016"),
-        *("--sizes", "8", "6", "4", "--start", "8", "--latent", "6", "--pictures", "32"),
-        *("--batch", "8"),
-    ]
+    options = "--images 0.08 --phases 0.016 --fade 0.016 --start 8 --sizes 8 6 4"
+    options += " --latent 6 --pictures 32 --batch 8"
+    command = ["--out", str(folder), *options.split()]
     main(command)
     main([*command, "--resume"])  # nothing is left to do
     publish(folder, to)

@@ -28,9 +28,12 @@ def labels_text() -> str:
         owner: ["-", *OBJECT_PARTS[owner]] for owner in sorted(OBJECT_PARTS, key=OBJECTS.index)
     }
     file = {
-        "object": list(OBJECTS), "scene": [], "material": [], "part": list(PARTS),
+        "object": list(OBJECTS),
+        "scene": [],
+        "material": [],
+        "part": list(PARTS),
         "object_part": parts,
-    }  # fmt: skip
+    }
     return json.dumps(file)
 
 

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from seeingkit.system.writing import atomic_write
+
 Render = Callable[[int, int, int], np.ndarray]
 """(seed, index, size) to one picture, (size, size, 3) uint8 RGB."""
 
@@ -90,7 +92,14 @@ def at_resolution(pictures: Tensor, resolution: int, alpha: float = 1.0) -> Tens
 
 
 def save_sheet(images: Tensor, path: Path, *, columns: int = 8, enlarge: int = 3) -> None:
-    """Write images (N, 3, H, W) in [-1, 1] as one PNG, ``columns`` to a row, in place at once."""
+    """Write images (N, 3, H, W) in [-1, 1] as one PNG, ``columns`` to a row.
+
+    Args:
+        images: on any device.
+        path: of the PNG, which is written whole or not at all.
+        columns: images in a row.
+        enlarge: pixels of the sheet per pixel of an image, along each side.
+    """
     n, _, height, width = images.shape
     rows = -(-n // columns)
     pixels = images.clamp(-1, 1).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
@@ -102,6 +111,5 @@ def save_sheet(images: Tensor, path: Path, *, columns: int = 8, enlarge: int = 3
     picture = picture.resize(
         (picture.width * enlarge, picture.height * enlarge), Image.Resampling.NEAREST
     )
-    temporary = path.with_suffix(".tmp.png")
-    picture.save(temporary)
-    temporary.replace(path)
+    with atomic_write(path) as stream:
+        picture.save(stream, "PNG")

@@ -10,49 +10,35 @@ al., ICML 2018) taken every few steps only (Karras et al., CVPR 2020, appendix B
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import safetensors.torch
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from seeingkit.system.writing import atomic_write
+
 from . import TRAIN_SEED
+from .adversarial import AdversarialRun, GrowingPlan
 from .growing import GrowingDiscriminator, GrowingGenerator
 from .pictures import at_resolution
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run is trained with.
+@dataclass(frozen=True, kw_only=True)
+class Plan(GrowingPlan):
+    """The settings of a ProGAN run: ``sizes`` begins with the channels of z.
 
-    Attributes:
-        sizes: channels of z, then of 4x4, 8x8, ….
-        phases: thousands of images at each resolution but the last; half of them fade it in.
-        fade: thousands of images over which the last resolution fades in.
-        pictures: training scenes, indices 0 … pictures - 1 of ``TRAIN_SEED``.
-        r1: weight of the penalty at the last resolution; it falls with the number of pixels.
-        decay: last share of the time over which the learning rate falls to ``floor`` of itself.
-        ema_half_life: images after which an old weight counts half in the average.
+    Half of each phase but the first fades its resolution in; ``fade`` is that of the last.
     """
 
     sizes: tuple[int, ...] = (128, 128, 128, 96, 48, 24)
     phases: tuple[float, ...] = (20, 30, 40, 60)
     fade: float = 60
-    pictures: int = 40_000
     batch: int = 32
-    rate: float = 2e-3
     r1: float = 0.5
-    r1_every: int = 16
-    decay: float = 0.3
-    floor: float = 0.1
-    ema_half_life: float = 10_000
-    seed: int = 0
 
     def stage(self, images: int) -> tuple[int, float]:
         """(resolution, alpha) after so many images."""
@@ -71,108 +57,53 @@ class Plan:
         return resolution, min(1.0, (images - start) / fade)
 
 
-class Run:
-    """Networks, optimisers and counters of one training run.
+class Run(AdversarialRun[GrowingGenerator]):
+    """One process of a training run.
 
     Args:
-        plan: what to train.
+        plan: of the run.
         rank: number of this process.
         workers: processes that share each batch. One process per core loses no time between the
             threads of small operations, and little when other programs take a core.
     """
 
+    plan: Plan
+
     def __init__(self, plan: Plan, rank: int = 0, workers: int = 1) -> None:
         torch.manual_seed(plan.seed)
-        self.plan = plan
-        self.rank = rank
-        self.workers = workers
-        self.generator = GrowingGenerator(plan.sizes)
-        self.discriminator = GrowingDiscriminator(plan.sizes)
-        for network in (self.generator, self.discriminator):
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.optimisers = [
-            torch.optim.Adam(net.parameters(), plan.rate, betas=(0.0, 0.99), foreach=True)
-            for net in (self.generator, self.discriminator)
-        ]
-        self.images = 0
+        generator, discriminator = GrowingGenerator(plan.sizes), GrowingDiscriminator(plan.sizes)
+        super().__init__(generator, discriminator, plan, latent=plan.sizes[0])
+        self.rank, self.workers = rank, workers
         self.steps = 0
-        self.seconds = 0.0
 
     def state(self) -> dict[str, Any]:
-        """Everything a resumed run needs."""
-        return {
-            "plan": asdict(self.plan),
-            "counters": (self.images, self.steps, self.seconds),
-            "networks": [n.state_dict() for n in self._networks],
-            "optimisers": [o.state_dict() for o in self.optimisers],
-        }
+        """All that a resumed run needs."""
+        counters = (self.images, self.steps, self.seconds)
+        return {"plan": asdict(self.plan), "counters": counters, **self._tensors()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from ``state()``."""
         self.images, self.steps, self.seconds = state["counters"]
-        for network, tensors in zip(self._networks, state["networks"], strict=True):
-            network.load_state_dict(tensors)
-        for optimiser, tensors in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(tensors)
-
-    @property
-    def _networks(self) -> tuple[torch.nn.Module, ...]:
-        return self.generator, self.discriminator, self.average
+        self._restore_tensors(state["networks"], state["optimisers"])
 
     def step(self, pictures: Tensor, rate: float) -> dict[str, float]:
         """One update of each network from this process's pictures; returns its own losses."""
         plan = self.plan
         resolution, alpha = plan.stage(self.images)
-        real = at_resolution(pictures, resolution, alpha)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-        g_optimiser, d_optimiser = self.optimisers
-        losses: dict[str, float] = {}
-
+        z = torch.randn(plan.batch // self.workers, plan.sizes[0])
         with torch.autocast("cpu", torch.bfloat16):
-            fake = self.generator(self._z(), resolution, alpha)  # both networks learn from it
-            real_score = self.discriminator(real, alpha)
-            fake_score = self.discriminator(fake.detach(), alpha)
-            d_loss = F.softplus(-real_score).mean() + F.softplus(fake_score).mean()
-        total = d_loss
-        if self.steps % plan.r1_every == 0:
-            seen = real[: len(real) // 2].detach().requires_grad_(True)
-            score = self.discriminator(seen, alpha)
-            (slope,) = torch.autograd.grad(score.sum(), seen, create_graph=True)
-            penalty = slope.square().sum(dim=(1, 2, 3)).mean()
-            weight = plan.r1 * (resolution / (4 * 2 ** len(plan.phases))) ** 2
-            total = total + 0.5 * weight * plan.r1_every * penalty
-            losses["r1"] = float(penalty.detach())
-        d_optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        self._share(self.discriminator)
-        d_optimiser.step()
-
-        self.discriminator.requires_grad_(False)
-        with torch.autocast("cpu", torch.bfloat16):
-            fooled = self.discriminator(fake, alpha)
-            g_loss = F.softplus(-fooled).mean()
-        g_optimiser.zero_grad(set_to_none=True)
-        g_loss.backward()
-        self._share(self.generator)
-        g_optimiser.step()
-        self.discriminator.requires_grad_(True)
-
+            fake = self.generator(z, resolution, alpha)
+        losses = self._update(
+            at_resolution(pictures, resolution, alpha),
+            fake,
+            alpha,
+            rate,
+            penalised=self.steps % plan.r1_every == 0,
+        )
         self.images += plan.batch
         self.steps += 1
-        self._average()
-        losses |= {
-            "d": float(d_loss.detach()),
-            "g": float(g_loss.detach()),
-            "real": float(real_score.detach().mean()),
-            "fake": float(fake_score.detach().mean()),
-        }
+        self._follow()
         return losses
-
-    def _z(self) -> Tensor:
-        return torch.randn(self.plan.batch // self.workers, self.plan.sizes[0])
 
     def _share(self, network: nn.Module) -> None:
         """Average the gradients of all processes."""
@@ -193,23 +124,9 @@ class Run:
         dist.broadcast(clock, 0)
         return float(clock)
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        half_life = min(self.plan.ema_half_life, 0.05 * self.images)
-        keep = 0.5 ** (self.plan.batch / half_life)
-        torch._foreach_lerp_(
-            list(self.average.parameters()), list(self.generator.parameters()), 1.0 - keep
-        )
-
-    @torch.no_grad()
-    def samples(self, count: int = 64) -> Tensor:
-        """Images of the averaged generator, (count, 3, R, R), always of the same latents."""
-        z = torch.from_numpy(
-            np.random.RandomState(0).standard_normal((count, self.plan.sizes[0])).astype(np.float32)
-        )
-        resolution, alpha = self.plan.stage(self.images)
+    def _drawn(self, z: Tensor, resolution: int, alpha: float) -> Tensor:
         images: Tensor = self.average(z, resolution, alpha)
-        return F.interpolate(images, scale_factor=self.average.resolutions[-1] // resolution)
+        return images
 
     def export(self, path: Path) -> None:
         """Write the averaged generator under its published names, with how it was made."""
@@ -225,12 +142,9 @@ class Run:
             "machine": f"CPU, {torch.get_num_threads() * self.workers} threads",
             "licence": "MIT",
         }
-        temporary = path.with_suffix(".tmp")
-        save_file(self.average.published(), temporary, metadata)
-        temporary.replace(path)
+        with atomic_write(path) as stream:
+            stream.write(safetensors.torch.save(self.average.published(), metadata))
 
     def rate(self, progress: float) -> float:
         """Learning rate at a share of the run's time."""
-        plan = self.plan
-        left = min(1.0, max(0.0, (1.0 - progress) / plan.decay))
-        return plan.rate * (plan.floor + (1.0 - plan.floor) * left)
+        return self.plan.decayed_rate(progress)

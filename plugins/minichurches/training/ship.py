@@ -12,6 +12,7 @@ from typing import Any
 import safetensors
 
 from seeingkit.system.cache import file_sha256
+from seeingkit.system.writing import write_text
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 SUMMARIES = {
@@ -41,7 +42,7 @@ def main() -> None:
             }
         )
     text = json.dumps(entries, indent=2, ensure_ascii=False)
-    (WEIGHTS / "shipped.json").write_text(text + "\n", encoding="utf-8")
+    write_text(WEIGHTS / "shipped.json", text + "\n")
 
 
 def _encoder_options(path: Path) -> dict[str, Any]:

@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from seeingkit.system.writing import atomic_write, write_text
 from seeingkit_adapters.catalog.segmenters import UPerNetOptions
 from seeingkit_adapters.resnet import DeepStemResNet, EncoderLayout
 from seeingkit_adapters.upernet.labels import Hierarchy, read_hierarchy
@@ -155,13 +156,20 @@ class Run:
             parameters = sum(p.numel() for p in self.network.parameters())
             self.log(
                 {
-                    "event": "start", "command": command, "plan": asdict(plan),
-                    "encoder": asdict(ENCODER), "pooled": POOLED, "width": WIDTH,
-                    "parameters": parameters, "renderer_version": RENDERER_VERSION,
-                    "train_seed": TRAIN_SEED, "heldout_seed": HELDOUT_SEED,
-                    "threads": torch.get_num_threads(), "torch": torch.__version__,
+                    "event": "start",
+                    "command": command,
+                    "plan": asdict(plan),
+                    "encoder": asdict(ENCODER),
+                    "pooled": POOLED,
+                    "width": WIDTH,
+                    "parameters": parameters,
+                    "renderer_version": RENDERER_VERSION,
+                    "train_seed": TRAIN_SEED,
+                    "heldout_seed": HELDOUT_SEED,
+                    "threads": torch.get_num_threads(),
+                    "torch": torch.__version__,
                 }
-            )  # fmt: skip
+            )
 
     @property
     def checkpoint(self) -> Path:
@@ -190,15 +198,16 @@ class Run:
         self.log(record | {"plan": asdict(self.plan)})
 
     def save(self) -> None:
-        """Write a checkpoint, in place at once."""
+        """Write a checkpoint, whole or not at all."""
         state = {
-            "plan": asdict(self.plan), "network": self.network.state_dict(),
+            "plan": asdict(self.plan),
+            "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "step": self.step, "seconds": self.seconds,
-        }  # fmt: skip
-        temporary = self.checkpoint.with_suffix(".partial")
-        torch.save(state, temporary)
-        temporary.replace(self.checkpoint)
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        with atomic_write(self.checkpoint) as stream:
+            torch.save(state, stream)
 
     def train(self, every: int = 250) -> None:
         """Do the remaining steps; log and save each ``every`` steps."""
@@ -210,11 +219,12 @@ class Run:
             if self.step % every == 0 or self.step == self.plan.steps:
                 self.seconds = time.monotonic() - started
                 record = {
-                    "step": self.step, "images": self.step * self.plan.batch,
+                    "step": self.step,
+                    "images": self.step * self.plan.batch,
                     "minutes": round(self.seconds / 60, 2),
                     "loss": round(float(np.mean(losses)), 4),
                     "rate": round(self.plan.rate_at(self.step - 1), 6),
-                }  # fmt: skip
+                }
                 self.log(record)
                 self.save()
                 losses = []
@@ -243,21 +253,21 @@ class Run:
             for key, value in self.network.state_dict().items()
             if not key.endswith("num_batches_tracked")
         }
+        made = {
+            **asdict(self.plan),
+            "scenes_seed": TRAIN_SEED,
+            "renderer_version": RENDERER_VERSION,
+            "minutes": round(self.seconds / 60, 1),
+        }
         metadata = {
             "labels": labels_text(),
             "preprocessing": json.dumps({"segsizes": [SEGSIZE]}),
             "family": "upernet",
             "licence": "MIT",
-            "training": json.dumps(
-                {
-                    **asdict(self.plan), "scenes_seed": TRAIN_SEED,
-                    "renderer_version": RENDERER_VERSION, "minutes": round(self.seconds / 60, 1),
-                }
-            ),
-        }  # fmt: skip
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, str(path), metadata)
-        path.chmod(0o644)  # safetensors makes files private
+            "training": json.dumps(made),
+        }
+        with atomic_write(path) as stream:
+            stream.write(safetensors.torch.save(tensors, metadata))
 
 
 def main() -> None:
@@ -285,8 +295,7 @@ def main() -> None:
         record |= {"minutes": round(run.seconds / 60, 1), "seed": arguments.seed}
         run.log(record | evaluate(segmenter, arguments.heldout, sigma=sigma))
     if arguments.export:
-        log = target.with_suffix(".log.jsonl")
-        log.write_text(run.log_path.read_text(encoding="utf-8"), encoding="utf-8")
+        write_text(target.with_suffix(".log.jsonl"), run.log_path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
