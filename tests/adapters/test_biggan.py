@@ -305,12 +305,15 @@ def test_latents_that_cannot_be(shared: Path) -> None:
         ({"z": z, "label": torch.zeros(2).long(), "c": torch.ones(2, 7)}, "not label and c"),
         ({"label": torch.zeros(2).long()}, "'z' is missing"),
         ({"z": z[:, 1:], "label": torch.zeros(2).long()}, "'z' is of shape"),
-        ({"z": z, "label": torch.tensor([0, 7])}, "labels are from 0 to 6, not .0, 7."),
-        ({"z": z, "label": torch.tensor([0, -1])}, "labels are from 0 to 6"),
-        ({"z": z, "label": torch.zeros(2)}, "labels are torch.float32"),
-        ({"z": z, "label": torch.zeros(3).long()}, r"'label' has shape \(3,\), expected \(2,\)"),
-        ({"z": z, "c": torch.ones(2, 6)}, r"'c' has shape \(2, 6\), expected \(2, 7\)"),
-        ({"z": z, "embedding": torch.ones(2, 7)}, r"'embedding' has shape \(2, 7\)"),
+        (
+            {"z": z, "label": torch.tensor([0, 7])},
+            "numbers from 0 to 6, not .0, 7.",
+        ),
+        ({"z": z, "label": torch.tensor([0, -1])}, "labels are whole numbers from 0 to 6"),
+        ({"z": z, "label": torch.zeros(2)}, "label is torch.float32"),
+        ({"z": z, "label": torch.zeros(3).long()}, r"of shape \(3,\), expected .* \(2,\)"),
+        ({"z": z, "c": torch.ones(2, 6)}, r"c has shape \(2, 6\) .* expected \(2, 7\)"),
+        ({"z": z, "embedding": torch.ones(2, 7)}, r"embedding has shape \(2, 7\)"),
     ]
     for latent, reason in cases:
         with pytest.raises(UsageError, match=reason):

@@ -419,7 +419,7 @@ def test_latents_refused(tmp_path: Path) -> None:
         (labelled, {"z": z, "label": torch.tensor([0, 3])}, "0 to 2"),
         (labelled, {"z": z, "label": torch.tensor([-1, 0])}, "0 to 2"),
         (labelled, {"z": z, "label": torch.tensor([0])}, r"\(2,\)"),
-        (labelled, {"z": z, "label": torch.tensor([0.0, 1.0])}, "int64"),
+        (labelled, {"z": z, "label": torch.tensor([0.0, 1.0])}, "whole numbers"),
         (labelled, {"z": z, "c": soft, "label": label}, "not both"),
         (labelled, {"z": z, "c": soft[:1]}, r"\(2, 3\)"),
     ]
