@@ -51,7 +51,7 @@ from seeingkit.weights import (
 from ..catalog.biggan import BigGANOptions
 from ..class_names import class_names
 from ..labels import checked_labels, checked_vectors
-from .config import BigGANConfig, validated
+from .config import BigGANConfig
 from .files import find_ajbrock, read_ajbrock
 from .huggingface import WEIGHTS_NAME, find_huggingface, read_huggingface
 from .network import Attention, BigGANNetwork
@@ -287,7 +287,7 @@ def _parse(checkpoint: Checkpoint, options: BigGANOptions) -> ParsedFile:
 def _portable(
     checkpoint: Checkpoint, values: dict[str, object], options: BigGANOptions
 ) -> ParsedFile:
-    config = validated(checkpoint.path, **values)
+    config = BigGANConfig.validated(checkpoint.path, values)
     settled = {"sn_eps": config.spectral_epsilon, "cross_replica_gain": config.gain}
     for name in ("sn_eps", "cross_replica_gain", "standing"):
         if getattr(options, name) not in (None, settled.get(name)):

@@ -24,7 +24,6 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import Checkpoint, check_finite, check_state
 
-from ..configs import validated
 from ..tensorflow_networks import (
     PROGAN,
     THEANO,
@@ -132,8 +131,7 @@ def _config(part: TensorFlowNetwork, dense: int, widths: Sequence[int], image: i
             "halved by"
         )
     halvings = math.floor(lod)
-    return validated(
-        ProGANConfig,
+    return ProGANConfig.validated(
         part.file,
         {
             "sizes": [dense, *widths[: len(widths) - halvings]],

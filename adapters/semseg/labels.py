@@ -19,7 +19,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seeingkit.contracts import Label, Vocabulary
-from seeingkit.errors import CorruptFileError, StateMismatchError, UsageError
+from seeingkit.errors import CorruptFileError, StateMismatchError, UsageError, first_fault
+
+from ..configs import Record
 
 # The first name of each class in the benchmark's table (sceneparsing.csail.mit.edu, objectInfo150).
 # fmt: off
@@ -51,11 +53,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _LARGEST_FILE = 1 << 24
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Group(_Record):
+class Group(Record):
     """Outputs that compete with each other, and the plane they fill.
 
     Attributes:
@@ -72,7 +70,7 @@ class Group(_Record):
     mask: tuple[int, int] | None = None
 
 
-class Naming(_Record):
+class Naming(Record):
     """Labels of a network, and which outputs stand for them.
 
     Attributes:
@@ -102,7 +100,7 @@ class Naming(_Record):
         return 1 + max(channel for group in self.groups for channel in group.channels)
 
 
-class Preparation(_Record):
+class Preparation(Record):
     """How images become the network's input.
 
     Attributes:
@@ -239,9 +237,7 @@ def _read_gandissect(
     try:
         file = _LabelsFile.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise CorruptFileError(f"{path}: {where}: {first['msg'].lower()}") from error
+        raise CorruptFileError(f"{path}: {first_fault(error)}") from error
     planes = [category.name for category in file.categories]
     for entry in file.labels:
         if entry.category not in planes:

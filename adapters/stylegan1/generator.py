@@ -29,7 +29,6 @@ from seeingkit.weights import Checkpoint, fill, portable_config, read_checkpoint
 
 from ..catalog.stylegan1 import StyleGAN1Options
 from ..class_names import class_names
-from ..configs import validated
 from ..labels import class_vectors
 from ..stylegan2.noise import seeds_of
 from .files import Contents
@@ -177,8 +176,8 @@ def _contents(checkpoint: Checkpoint, options: StyleGAN1Options) -> Contents:
         alpha = 1.0 if options.alpha is None else options.alpha
         return read_rosinality(checkpoint, asked, alpha)
     if values is not None:
-        config, tensors = validated(StyleGAN1Config, checkpoint.path, values), checkpoint.content
-        contents = Contents("seeingkit safetensors", config, tensors)
+        config = StyleGAN1Config.validated(checkpoint.path, values)
+        contents = Contents("seeingkit safetensors", config, checkpoint.content)
     elif is_tensorflow(checkpoint):
         contents = read_tensorflow(checkpoint)
     else:

@@ -25,7 +25,6 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import Checkpoint, check_finite, check_state
 
-from ..configs import validated
 from ..tensorflow_networks import (
     STYLEGAN,
     Converted,
@@ -128,8 +127,7 @@ class _TensorFlow:
         leaks = {"lrelu": 0.2, "relu": 0.0}
         stored = [name for name in synthesis.variables if re.fullmatch(r"noise\d+", name)]
         instance = synthesis.flag("use_instance_norm", True)
-        return validated(
-            StyleGAN1Config,
+        return StyleGAN1Config.validated(
             self.checkpoint.path,
             {
                 "latent": latent,

@@ -661,7 +661,7 @@ def test_a_converted_file_that_was_changed(tmp_path: Path) -> None:
     tensors, config = open_file(tmp_path / "g.pth").export()
     path = tmp_path / "ours.safetensors"
     write_portable(path, tensors, "dcgan", {**config, "noise": 1})
-    with pytest.raises(StateMismatchError, match="noise: Extra inputs"):
+    with pytest.raises(StateMismatchError, match="noise: extra inputs"):
         open_file(path)
     config["layers"][1]["inputs"] = 9
     write_portable(path, tensors, "dcgan", config)
