@@ -243,8 +243,8 @@ def expected_maps(segmenter: TransformersSegmenter, x: torch.Tensor) -> list[tor
     if segmenter.task is not None:
         inputs["task_inputs"] = segmenter.task.expand(len(x), -1)
     with torch.no_grad():
-        output = segmenter.model(**inputs)
-    name = segmenter.model.config.model_type
+        output = segmenter.network(**inputs)
+    name = segmenter.network.config.model_type
     processor = PROCESSORS.get("upernet_swin" if name == "upernet" else name)
     sizes = [tuple(x.shape[-2:])] * len(x)
     if processor is not None:
