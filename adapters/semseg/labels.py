@@ -12,7 +12,9 @@ import csv
 import hashlib
 import io
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,29 +25,9 @@ from seeingkit.errors import CorruptFileError, StateMismatchError, UsageError, f
 
 from ..configs import Record
 
-# The first name of each class in the benchmark's table (sceneparsing.csail.mit.edu, objectInfo150).
-# fmt: off
-ADE20K = (
-    "wall", "building", "sky", "floor", "tree", "ceiling", "road", "bed", "windowpane", "grass",
-    "cabinet", "sidewalk", "person", "earth", "door", "table", "mountain", "plant", "curtain",
-    "chair", "car", "water", "painting", "sofa", "shelf", "house", "sea", "mirror", "rug", "field",
-    "armchair", "seat", "fence", "desk", "rock", "wardrobe", "lamp", "bathtub", "railing",
-    "cushion", "base", "box", "column", "signboard", "chest of drawers", "counter", "sand", "sink",
-    "skyscraper", "fireplace", "refrigerator", "grandstand", "path", "stairs", "runway", "case",
-    "pool table", "pillow", "screen door", "stairway", "river", "bridge", "bookcase", "blind",
-    "coffee table", "toilet", "flower", "book", "hill", "bench", "countertop", "stove", "palm",
-    "kitchen island", "computer", "swivel chair", "boat", "bar", "arcade machine", "hovel", "bus",
-    "towel", "light", "truck", "tower", "chandelier", "awning", "streetlight", "booth",
-    "television", "airplane", "dirt track", "apparel", "pole", "land", "bannister", "escalator",
-    "ottoman", "bottle", "buffet", "poster", "stage", "van", "ship", "fountain", "conveyer belt",
-    "canopy", "washer", "plaything", "swimming pool", "stool", "barrel", "basket", "waterfall",
-    "tent", "bag", "minibike", "cradle", "oven", "ball", "food", "step", "tank", "trade name",
-    "microwave", "pot", "animal", "bicycle", "lake", "dishwasher", "screen", "blanket",
-    "sculpture", "hood", "sconce", "vase", "traffic light", "tray", "ashcan", "fan", "pier",
-    "crt screen", "plate", "monitor", "bulletin board", "shower", "radiator", "glass", "clock",
-    "flag",
-)
-# fmt: on
+_FILE = resources.files(__package__).joinpath("ade20k.toml")
+ADE20K: tuple[str, ...] = tuple(tomllib.loads(_FILE.read_text(encoding="utf-8"))["names"])
+"""Names of the 150 scene parsing classes, in the order of the outputs."""
 NOTHING = "-"
 _BACKGROUND = (NOTHING, "background", "nothing", "unlabeled", "unlabelled", "void")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

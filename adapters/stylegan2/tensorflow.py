@@ -37,20 +37,51 @@ _ACTIVATIONS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "so
 # What these networks are built with that changes no image of Gs (training, speed, widths that the
 # arrays show anyway), and truncation, which is the user's option.
 _IDLE = frozenset(
-    (
-        *("fmap_base", "fmap_decay", "fmap_min", "fmap_max", "fmap_const", "mapping_layers"),
-        *("mapping_fmaps", "label_fmaps", "dlatent_broadcast", "dlatent_avg_beta", "fused_modconv"),
-        *("num_fp16_res", "randomize_noise", "style_mixing_prob", "structure", "return_dlatents"),
-        *("truncation_psi", "truncation_cutoff", "truncation_psi_val", "truncation_cutoff_val"),
-        *("is_training", "is_validation", "is_template_graph", "mapping_func", "synthesis_func"),
-    )
+    {
+        "fmap_base",
+        "fmap_decay",
+        "fmap_min",
+        "fmap_max",
+        "fmap_const",
+        "mapping_layers",
+        "mapping_fmaps",
+        "label_fmaps",
+        "dlatent_broadcast",
+        "dlatent_avg_beta",
+        "fused_modconv",
+        "num_fp16_res",
+        "randomize_noise",
+        "style_mixing_prob",
+        "structure",
+        "return_dlatents",
+        "truncation_psi",
+        "truncation_cutoff",
+        "truncation_psi_val",
+        "truncation_cutoff_val",
+        "is_training",
+        "is_validation",
+        "is_template_graph",
+        "mapping_func",
+        "synthesis_func",
+    }
 )
 _FOLLOWED = frozenset(
-    (
-        *("latent_size", "label_size", "dlatent_size", "mapping_lrmul", "mapping_nonlinearity"),
-        *("normalize_latents", "num_channels", "resolution", "architecture", "nonlinearity"),
-        *("resample_kernel", "use_noise", "conv_clamp", "dtype"),
-    )
+    {
+        "latent_size",
+        "label_size",
+        "dlatent_size",
+        "mapping_lrmul",
+        "mapping_nonlinearity",
+        "normalize_latents",
+        "num_channels",
+        "resolution",
+        "architecture",
+        "nonlinearity",
+        "resample_kernel",
+        "use_noise",
+        "conv_clamp",
+        "dtype",
+    }
 )
 
 

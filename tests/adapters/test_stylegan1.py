@@ -385,10 +385,8 @@ def test_conformance(noise: str, plain: Path) -> None:
 
 def test_boundaries_are_named_by_meaning(plain: Path) -> None:
     generator, _ = drawn(plain)
-    assert [b.name for b in generator.boundaries] == [
-        *("input", "w", "r4.conv0", "r4.conv1", "r8.conv0", "r8.conv1", "r16.conv0", "r16.conv1"),
-        "image",
-    ]
+    names = "input w r4.conv0 r4.conv1 r8.conv0 r8.conv1 r16.conv0 r16.conv1 image"
+    assert " ".join(b.name for b in generator.boundaries) == names
     assert generator.boundary("r8").name == generator.boundary("8x8/Conv1").name == "r8.conv1"
     assert generator.boundary("4x4/Const").name == "r4.conv0"
 
