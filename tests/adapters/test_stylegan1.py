@@ -97,6 +97,7 @@ def record(
     return network(version, "G_style", whole, kwargs, components)
 
 
+# Long: the layers share the small functions inside, as in the original.
 def reference(
     parts: tuple[Variables, Variables, Variables], z: Tensor, labels: Tensor | None, **kwargs: Any
 ) -> Tensor:
