@@ -1,27 +1,52 @@
-"""Configs of networks, checked as they come out of a file."""
+"""Configs of networks: frozen pydantic models, checked as their values come out of a file.
+
+Guarantees that a file whose values no such network has is refused with the name of the file, of the
+first odd value, and the value itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from seeingkit.errors import StateMismatchError
+from seeingkit.errors import Fault, StateMismatchError, first_fault
+from seeingkit.weights import shown
 
-Config = TypeVar("Config", bound=BaseModel)
+
+class Record(BaseModel):
+    """A frozen record without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def validated(model: type[Config], file: Path, values: Mapping[str, Any]) -> Config:
-    """A config from a file's values.
+class NetworkConfig(Record):
+    """All that is needed to rebuild a network besides its tensors.
 
-    Raises:
-        StateMismatchError: a value that no network has (the first is named).
+    Attributes:
+        KIND: the network in words, for messages: ``a StyleGAN2 generator``.
     """
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"]) or "config"
-        raise StateMismatchError(f"{file}: {at}: {first['msg']}") from error
+
+    KIND: ClassVar[str]
+
+    @classmethod
+    def validated(cls, file: Path, values: Mapping[str, Any]) -> Self:
+        """A config from a file's values, by name of the field.
+
+        Raises:
+            StateMismatchError: a value that no such network has (the first is named).
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise StateMismatchError(
+                f"{file}: not {cls.KIND}: {_described(first_fault(error))}"
+            ) from error
+
+
+def _described(fault: Fault) -> str:
+    """The fault with the value; a value of many parts would not fit into a message."""
+    single = fault.given is None or isinstance(fault.given, (str, bool, int, float))
+    return f"{fault} (found {shown(fault.given)})" if fault.where and single else str(fault)

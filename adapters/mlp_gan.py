@@ -15,15 +15,17 @@ Boundaries: ``input``; ``fc0`` (a linear layer, alias its module path in the fil
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
-from seeingkit.weights import Checkpoint, portable_config, portable_family, read_checkpoint
+from seeingkit.errors import StateMismatchError, UsageError
+from seeingkit.weights import Checkpoint
 
 from .catalog.dcgan import MLPGANOptions
 from .dcgan.chain import FoundLayer, UnfitError
-from .dcgan.files import OWN_CODE, candidates, choose, renamed, whole_plan
-from .dcgan.generator import StackGenerator, build
+from .dcgan.files import OWN_CODE
+from .dcgan.generator import StackGenerator, load_stack, recognise_stack
 
 _SMALLEST = 8  # pixels a side; fewer outputs are features, not pictures
 
@@ -54,14 +56,7 @@ def image_shape(outputs: int) -> tuple[int, int, int] | None:
 
 def recognise(checkpoint: Checkpoint) -> str | None:
     """Name of the layout for people, or None for files of other families."""
-    family = portable_family(checkpoint)
-    if family is not None:
-        return "seeingkit safetensors" if family == "mlp-gan" else None
-    found, _ = candidates(checkpoint.content, fits)
-    if not found:
-        return None
-    where = f" ({', '.join(c.where for c in found)})" if found[0].where else ""
-    return f"stack of {len(found[0].layers)} linear layers{where}"
+    return recognise_stack(checkpoint, "mlp-gan", fits, "linear layers")
 
 
 def load(weights: Path | None, options: MLPGANOptions) -> StackGenerator:
@@ -75,24 +70,18 @@ def load(weights: Path | None, options: MLPGANOptions) -> StackGenerator:
         WeightsError: the file is missing, unsafe, damaged, or is no such stack (says why).
         UsageError: an option does not fit the file.
     """
-    if weights is None:
-        raise MissingWeightsError("mlp-gan needs weights: give --weights FILE")
     if options.shape is not None and len(options.shape) != 3:
         raise UsageError(f"shape={list(options.shape)}: give C,H,W or H,W,C")
-    checkpoint = read_checkpoint(weights)
-    stored = portable_config(checkpoint, "mlp-gan")
-    key = None
-    if stored is None:
-        chosen = choose(weights, checkpoint.content, fits, "stack of linear layers", options.key)
-        for layer in chosen.layers:
-            if layer.doubt:
-                raise StateMismatchError(f"{weights}: {layer.doubt}; {OWN_CODE}")
-        stored = {
-            "layers": [layer.plan() for layer in chosen.layers],
-            "shape": image_shape(chosen.layers[-1].outputs),
-        }
-        tensors, key = renamed(chosen.layers), chosen.where or None
-    else:
-        tensors = checkpoint.content
-    plan = whole_plan(weights, stored, options)
-    return build("mlp-gan", plan, tensors, options.model_copy(update={"key": key}), checkpoint)
+    return load_stack(
+        weights, "mlp-gan", options, fits=fits, what="stack of linear layers", plan=_plan
+    )
+
+
+def _plan(path: Path, layers: Sequence[FoundLayer]) -> dict[str, Any]:
+    for layer in layers:
+        if layer.doubt:
+            raise StateMismatchError(f"{path}: {layer.doubt}; {OWN_CODE}")
+    return {
+        "layers": [layer.plan() for layer in layers],
+        "shape": image_shape(layers[-1].outputs),
+    }

@@ -258,13 +258,8 @@ def network(checkpoint: Checkpoint) -> NvidiaNetwork:
                 full = f"{name}.{key}" if name else key
                 if tensor is None:
                     absent.add(full)
-                elif isinstance(tensor, Tensor):
-                    tensors[full] = tensor
                 else:
-                    raise StateMismatchError(
-                        f"{path}: {entry}.{full} is of type {type(tensor).__name__}, expected a "
-                        "tensor"
-                    )
+                    tensors[full] = _checked_tensor(path, f"{entry}.{full}", tensor)
         below: list[tuple[str, Inert, int]] = []
         for key, child in _entries(path, called, state, "_modules"):
             if child is None:
@@ -275,6 +270,14 @@ def network(checkpoint: Checkpoint) -> NvidiaNetwork:
         pending += reversed(below)  # a stack: this keeps the file's order
     check_claims(path, tensors.values(), entry)
     return NvidiaNetwork(path, entry, reason, modules, tensors, frozenset(absent))
+
+
+def _checked_tensor(path: Path, called: str, value: object) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise StateMismatchError(
+            f"{path}: {called} is of type {type(value).__name__}, expected a tensor"
+        )
+    return value
 
 
 def _pick(content: Any) -> tuple[str, Inert, str] | None:

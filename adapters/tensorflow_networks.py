@@ -14,6 +14,7 @@ version 3 on, ``components``: networks inside it, by name.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,6 +157,39 @@ class TensorFlowNetwork:
         if name not in self.variables:
             raise StateMismatchError(f"{self.file}: {self.path} has no variable {name!r}")
         return as_tensor(self.variables[name])
+
+    def shape(self, name: str, axes: int) -> tuple[int, ...]:
+        """Shape of a variable of so many axes, none of them empty.
+
+        Raises:
+            StateMismatchError: there is no such variable, or it has another number of axes.
+        """
+        shape = tuple(self.tensor(name).shape)
+        if len(shape) != axes or 0 in shape:
+            raise StateMismatchError(
+                f"{self.file}: {self.path} {name} has shape {shape}, expected {axes} axes, none of "
+                "them empty"
+            )
+        return shape
+
+    def sides(self, pattern: re.Pattern[str], most: int, title: str) -> list[int]:
+        """Sides of the maps of a growing network: 4, 8, 16, …
+
+        Args:
+            pattern: names of one variable at each side from 8 on; its first group is the side.
+            most: sides from 8 on that a network may have.
+            title: the network with its article, for messages.
+
+        Raises:
+            StateMismatchError: there is a gap, or there are more.
+        """
+        found = sorted({int(m[1]) for name in self.variables if (m := pattern.fullmatch(name))})
+        if len(found) > most or found != [8 << i for i in range(len(found))]:
+            raise StateMismatchError(
+                f"{self.file}: {self.path} has layers at {found[:12]} pixels; {title} has them at "
+                "8, 16, … without a gap"
+            )
+        return [4, *found]
 
     def scalar(self, name: str, default: float) -> float:
         """A variable of one finite number, such as ``lod``."""

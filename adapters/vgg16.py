@@ -12,6 +12,7 @@ defaults here; ``normalise=True`` feeds what the network was trained on.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
 from seeingkit.weights import WeightsFile, check_state, read_state_dict
 
 from .catalog.features import VGG16Options
+from .networks import NetworkModel
 
 _CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Convolutions between the poolings (table 1 of the paper, D)."""
@@ -49,7 +51,7 @@ def layer_index(layer: str) -> int:
     return before + 2 * int(k) - 1
 
 
-class VGG16(Features):
+class VGG16(NetworkModel, Features):
     """VGG-16 up to one layer.
 
     Args:
@@ -59,6 +61,8 @@ class VGG16(Features):
         licence: licence of the weights.
     """
 
+    network: nn.Sequential
+
     def __init__(
         self,
         module: nn.Sequential,
@@ -67,7 +71,7 @@ class VGG16(Features):
         weights_sha256: str | None = None,
         licence: str = "unknown",
     ) -> None:
-        self.module = module.eval().requires_grad_(False)
+        self.network = module.eval().requires_grad_(False)
         self.name = f"vgg16 {options.layer}"
         self.info = FeaturesInfo(
             family="vgg16",
@@ -95,16 +99,11 @@ class VGG16(Features):
         x = images
         if self._mean is not None:
             x = ((images + 1) / 2 - self._mean) / self._std
-        return (self.module(x),)
+        return (self.network(x),)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network computes."""
-        return next(self.module.parameters()).device
-
-    def to(self, device: str | torch.device) -> VGG16:
+    def to(self, device: str | torch.device) -> Self:
         """Move the network; returns itself."""
-        self.module.to(device)
+        super().to(device)
         self._std = self._std.to(device)
         self._mean = None if self._mean is None else self._mean.to(device)
         return self

@@ -6,12 +6,11 @@ other, z can be cut as asked, and sizes are possible.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from seeingkit.errors import StateMismatchError
+from ..configs import NetworkConfig, Record
 
 Size = Annotated[int, Field(ge=1, le=1 << 20)]
 Epsilon = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -24,7 +23,7 @@ BOTTLENECK = 4
 """Channels of a BigGAN-deep block are divided by this inside it (Brock et al. 2019, figure 16)."""
 
 
-class Block(BaseModel):
+class Block(Record):
     """One block: a residual one of either architecture, or self-attention.
 
     Attributes:
@@ -33,8 +32,6 @@ class Block(BaseModel):
         native: dotted path of the module in the code that wrote the file.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["residual", "bottleneck", "attention"]
     channels_in: Size
     channels_out: Size
@@ -42,7 +39,7 @@ class Block(BaseModel):
     native: str
 
 
-class BigGANConfig(BaseModel):
+class BigGANConfig(NetworkConfig):
     """All that is needed to rebuild a network besides its tensors.
 
     Attributes:
@@ -62,7 +59,7 @@ class BigGANConfig(BaseModel):
         gain: ``added`` to the normalised map by the evaluation of ajbrock's --cross_replica.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    KIND: ClassVar[str] = "a BigGAN that fits together"
 
     layout: Literal["ajbrock", "huggingface"]
     z_dim: Size
@@ -126,20 +123,3 @@ class BigGANConfig(BaseModel):
     def resolution(self) -> int:
         """Height and width of the image."""
         return int(self.bottom << sum(block.upsample for block in self.blocks))
-
-
-def validated(path: Path, **values: Any) -> BigGANConfig:
-    """A config, or an error that names the file and the first odd value.
-
-    Raises:
-        StateMismatchError: a value is of the wrong type or range, or contradicts another.
-    """
-    try:
-        return BigGANConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(map(str, first["loc"]))
-        reason = first["msg"].removeprefix("Value error, ")
-        raise StateMismatchError(
-            f"{path}: not a BigGAN that fits together: {f'{at}: ' if at else ''}{reason}"
-        ) from error

@@ -27,7 +27,7 @@ from seeingkit.errors import StateMismatchError, UsageError
 from seeingkit.weights import Checkpoint, check_finite, check_state
 
 from ..catalog.biggan import BigGANOptions
-from .config import BigGANConfig, validated
+from .config import BigGANConfig
 from .network import BigGANNetwork
 from .parsing import ParsedFile, divisor, find
 from .structure import structure
@@ -79,14 +79,16 @@ def read_ajbrock(
     if statistics == "cross_replica":
         gain = options.cross_replica_gain or "added"
         options = options.model_copy(update={"cross_replica_gain": gain})
-    config = validated(
+    config = BigGANConfig.validated(
         path,
-        layout="ajbrock",
-        **structure(path, found),
-        epsilon=bn_eps,
-        output_epsilon=BN_EPSILON,
-        spectral_epsilon=sn_eps if spectral else None,
-        gain=options.cross_replica_gain or "multiplied",
+        {
+            "layout": "ajbrock",
+            **structure(path, found),
+            "epsilon": bn_eps,
+            "output_epsilon": BN_EPSILON,
+            "spectral_epsilon": sn_eps if spectral else None,
+            "gain": options.cross_replica_gain or "multiplied",
+        },
     )
     with torch.device("meta"):
         state = BigGANNetwork(config).state_dict()

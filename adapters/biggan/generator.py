@@ -50,7 +50,8 @@ from seeingkit.weights import (
 
 from ..catalog.biggan import BigGANOptions
 from ..class_names import class_names
-from .config import BigGANConfig, validated
+from ..labels import checked_labels, checked_vectors
+from .config import BigGANConfig
 from .files import find_ajbrock, read_ajbrock
 from .huggingface import WEIGHTS_NAME, find_huggingface, read_huggingface
 from .network import Attention, BigGANNetwork
@@ -137,21 +138,10 @@ class BigGAN(StagedAdapter):
         config = self.module.config
         if key == "embedding" and not config.embedding_dim:
             raise UsageError("biggan: this network has no shared embedding; give label or c")
-        sizes = {"label": (), "c": (config.classes,), "embedding": (config.embedding_dim,)}
-        expected = (len(z), *sizes[key])
-        if tuple(value.shape) != expected:
-            raise UsageError(
-                f"biggan: latent {key!r} has shape {tuple(value.shape)}, expected {expected}"
-            )
-        if key != "label":
-            return value.to(z)
-        if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
-            raise UsageError(f"biggan: labels are {value.dtype}, expected whole numbers")
-        if not bool(((value >= 0) & (value < config.classes)).all()):
-            raise UsageError(
-                f"biggan: labels are from 0 to {config.classes - 1}, not {value.tolist()[:8]}"
-            )
-        return value.to(z.device, torch.int64)
+        if key == "label":
+            return checked_labels("biggan", value, config.classes, len(z)).to(z.device)
+        length = config.classes if key == "c" else config.embedding_dim
+        return checked_vectors("biggan", key, value, (len(z), length)).to(z)
 
 
 def cut_off(z: Tensor, bound: float) -> Tensor:
@@ -297,7 +287,7 @@ def _parse(checkpoint: Checkpoint, options: BigGANOptions) -> ParsedFile:
 def _portable(
     checkpoint: Checkpoint, values: dict[str, object], options: BigGANOptions
 ) -> ParsedFile:
-    config = validated(checkpoint.path, **values)
+    config = BigGANConfig.validated(checkpoint.path, values)
     settled = {"sn_eps": config.spectral_epsilon, "cross_replica_gain": config.gain}
     for name in ("sn_eps", "cross_replica_gain", "standing"):
         if getattr(options, name) not in (None, settled.get(name)):

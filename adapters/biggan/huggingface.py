@@ -26,7 +26,7 @@ from seeingkit.errors import CorruptFileError, MissingWeightsError, StateMismatc
 from seeingkit.weights import Checkpoint, check_finite, check_state, shown
 
 from ..catalog.biggan import BigGANOptions
-from .config import BigGANConfig, validated
+from .config import BigGANConfig
 from .network import BigGANNetwork
 from .parsing import ParsedFile, divisor, find
 
@@ -168,18 +168,20 @@ def _read_config(path: Path) -> tuple[bytes, dict[str, Any]]:
 
 
 def _config(path: Path, values: Mapping[str, Any], bn_eps: float | None) -> BigGANConfig:
-    config = validated(
+    config = BigGANConfig.validated(
         path,
-        layout="huggingface",
-        z_dim=values["z_dim"],
-        classes=values["num_classes"],
-        embedding_dim=values["z_dim"],
-        condition="z+embedding",
-        bottom=FIRST_SIZE,
-        blocks=_blocks(path, values),
-        rows=values["n_stats"],
-        epsilon=bn_eps or values["eps"],
-        output_epsilon=values["eps"],
+        {
+            "layout": "huggingface",
+            "z_dim": values["z_dim"],
+            "classes": values["num_classes"],
+            "embedding_dim": values["z_dim"],
+            "condition": "z+embedding",
+            "bottom": FIRST_SIZE,
+            "blocks": _blocks(path, values),
+            "rows": values["n_stats"],
+            "epsilon": bn_eps or values["eps"],
+            "output_epsilon": values["eps"],
+        },
     )
     if config.resolution != values["output_dim"]:
         raise StateMismatchError(

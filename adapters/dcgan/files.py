@@ -18,7 +18,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from seeingkit.errors import StateMismatchError, UsageError
+from seeingkit.errors import StateMismatchError, UsageError, first_fault
 
 from ..catalog.dcgan import DCGANOptions, MLPGANOptions
 from .chain import FoundLayer, UnfitError, stack
@@ -313,10 +313,8 @@ def whole_plan(
     try:
         return Plan(**{**stored, **given})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        message = f"{path}: {place + ': ' if place else ''}{first['msg']}"
-        raise (UsageError if options.model_fields_set else StateMismatchError)(message) from error
+        refusal = UsageError if options.model_fields_set else StateMismatchError
+        raise refusal(f"{path}: {first_fault(error)}") from error
 
 
 def renamed(found: Sequence[FoundLayer]) -> dict[str, Tensor]:

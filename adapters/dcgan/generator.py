@@ -23,6 +23,7 @@ file) and what follows it (``r8.act0``, alias ``r8``: the last at 8x8); ``image`
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -170,14 +171,8 @@ def fits(layers: list[FoundLayer]) -> None:
 
 def recognise(checkpoint: Checkpoint) -> str | None:
     """Name of the layout for people, or None for files of other families."""
-    family = portable_family(checkpoint)
-    if family is not None:
-        return "seeingkit safetensors" if family == "dcgan" else None
-    found, _ = candidates(checkpoint.content, fits)
-    if not found:
-        return None
-    where = f" ({', '.join(c.where for c in found)})" if found[0].where else ""
-    return f"stack of {len(found[0].layers)} layers with transposed convolutions{where}"
+    what = "layers with transposed convolutions"
+    return recognise_stack(checkpoint, "dcgan", fits, what)
 
 
 def load(weights: Path | None, options: DCGANOptions) -> StackGenerator:
@@ -192,22 +187,89 @@ def load(weights: Path | None, options: DCGANOptions) -> StackGenerator:
         UsageError: the file leaves open what an option must tell (says which), or an option does
             not fit it.
     """
+
+    def plan(path: Path, layers: Sequence[FoundLayer]) -> dict[str, Any]:
+        return {"layers": convolutions(path, layers, options)}
+
+    return load_stack(
+        weights, "dcgan", options, fits=fits, what="stack of transposed convolutions", plan=plan
+    )
+
+
+# ------------------------------------------------------------------------------ for every family
+
+
+def recognise_stack(
+    checkpoint: Checkpoint,
+    family: Literal["dcgan", "mlp-gan"],
+    fits: Callable[[list[FoundLayer]], None],
+    what: str,
+) -> str | None:
+    """Name of a file's layout for people, or None if it holds no stack of the family.
+
+    Args:
+        checkpoint: the file.
+        family: registered name.
+        fits: raises ``UnfitError`` for stacks that are not of the family.
+        what: what a stack is made of, in words.
+    """
+    written_for = portable_family(checkpoint)
+    if written_for is not None:
+        return "seeingkit safetensors" if written_for == family else None
+    found, _ = candidates(checkpoint.content, fits)
+    if not found:
+        return None
+    where = f" ({', '.join(c.where for c in found)})" if found[0].where else ""
+    return f"stack of {len(found[0].layers)} {what}{where}"
+
+
+def load_stack(
+    weights: Path | None,
+    family: Literal["dcgan", "mlp-gan"],
+    options: DCGANOptions | MLPGANOptions,
+    *,
+    fits: Callable[[list[FoundLayer]], None],
+    what: str,
+    plan: Callable[[Path, Sequence[FoundLayer]], dict[str, Any]],
+) -> StackGenerator:
+    """Load a stack of either family.
+
+    Args:
+        weights: a file of others, or of ours.
+        family: registered name.
+        options: what the file does not hold.
+        fits: raises ``UnfitError`` for stacks that are not of the family.
+        what: the family in words, for messages.
+        plan: the values of a ``Plan`` for the layers found in a file of others.
+
+    Raises:
+        WeightsError: the file is missing, unsafe, damaged, or is no such stack (says why).
+        UsageError: an option is missing or does not fit the file.
+    """
     if weights is None:
-        raise MissingWeightsError("dcgan needs weights: give --weights FILE")
+        raise MissingWeightsError(f"{family} needs weights: give --weights FILE")
     checkpoint = read_checkpoint(weights)
-    stored = portable_config(checkpoint, "dcgan")
+    stored = portable_config(checkpoint, family)
     if stored is None:
-        chosen = choose(
-            weights, checkpoint.content, fits, "stack of transposed convolutions", options.key
-        )
-        stored = {"layers": convolutions(weights, chosen.layers, options)}
+        chosen = choose(weights, checkpoint.content, fits, what, options.key)
+        stored = plan(weights, chosen.layers)
         tensors, key = renamed(chosen.layers), chosen.where or None
     else:
         tensors, key = checkpoint.content, None
-    plan = whole_plan(weights, stored, options)
-    _agree(weights, plan, options)
-    options = options.model_copy(update={"key": key})
-    return build("dcgan", plan, tensors, options, checkpoint)
+    whole = whole_plan(weights, stored, options)
+    if isinstance(options, DCGANOptions):
+        _agree(weights, whole, options)
+    with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
+        module = Stack(whole)
+    fill(module, tensors, checkpoint.path)
+    return StackGenerator(
+        family,
+        module,
+        whole,
+        options.model_copy(update={"key": key}),
+        weights_sha256=checkpoint.sha256,
+        licence=checkpoint.metadata.get("licence", "unknown"),
+    )
 
 
 def _agree(path: Path, plan: Plan, options: DCGANOptions) -> None:
@@ -217,24 +279,3 @@ def _agree(path: Path, plan: Plan, options: DCGANOptions) -> None:
         given = getattr(options, name)
         if given is not None and list(given) != said[name]:
             raise UsageError(f"{path}: {name}={list(given)}, but the file says {said[name]}")
-
-
-def build(
-    family: Literal["dcgan", "mlp-gan"],
-    plan: Plan,
-    tensors: dict[str, Tensor],
-    options: DCGANOptions | MLPGANOptions,
-    checkpoint: Checkpoint,
-) -> StackGenerator:
-    """The generator of a checked plan and its tensors."""
-    with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
-        module = Stack(plan)
-    fill(module, tensors, checkpoint.path)
-    return StackGenerator(
-        family,
-        module,
-        plan,
-        options,
-        weights_sha256=checkpoint.sha256,
-        licence=checkpoint.metadata.get("licence", "unknown"),
-    )

@@ -16,8 +16,10 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
+
+from ..configs import Record
 
 Kind = Literal["linear", "up", "conv"]
 Final = Literal["tanh", "sigmoid", "none"]
@@ -30,7 +32,7 @@ _LARGEST = 4096  # pixels: of maps, kernels, strides and paddings
 Side = Annotated[int, Field(ge=1, le=_LARGEST)]
 
 
-class LayerPlan(BaseModel):
+class LayerPlan(Record):
     """One layer.
 
     Attributes:
@@ -47,8 +49,6 @@ class LayerPlan(BaseModel):
         native: module path of the activation in the file, where the numbering tells.
         side: height and width that the output of a linear layer is reshaped to; 0: not at all.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     kind: Kind
@@ -83,7 +83,7 @@ class LayerPlan(BaseModel):
         return (before + 2 * self.padding - self.kernel) // self.stride + 1
 
 
-class Plan(BaseModel):
+class Plan(Record):
     """A whole network.
 
     Attributes:
@@ -93,8 +93,6 @@ class Plan(BaseModel):
         eps: of the batch norms.
         shape: of the image (C, H, W) or (H, W, C) where the last layer is linear.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     layers: tuple[LayerPlan, ...] = Field(min_length=1, max_length=_MOST_LAYERS)
     activation: Literal["relu", "leaky"] = "relu"

@@ -6,27 +6,18 @@ labels here, the last, for pixels that their evaluation ignores; it never wins (
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
+from importlib import resources
 
 from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import UsageError
 
-# fmt: off
-CAMVID = (
-    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian",
-    "bicyclist",
-)
-CITYSCAPES = (
-    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
-    "vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus", "train",
-    "motorcycle", "bicycle",
-)
-VOC = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
-    "cow", "dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa",
-    "train", "tv monitor",
-)
-# fmt: on
+_FILE = resources.files(__package__).joinpath("labels.toml")
+_NAMES: dict[str, list[str]] = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+CAMVID = tuple(_NAMES["camvid"])
+CITYSCAPES = tuple(_NAMES["cityscapes"])
+VOC = tuple(_NAMES["voc"])
 _LEFT_OVER = 1  # outputs after the last label that never win
 _KNOWN = {
     "camvid": (CAMVID, len(CAMVID) + _LEFT_OVER),

@@ -25,11 +25,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seeingkit.contracts import Segmenter, SegmenterInfo, Vocabulary
+from seeingkit.contracts import SegmenterInfo, Vocabulary
 from seeingkit.errors import MissingWeightsError, ModelError, UsageError
 from seeingkit.weights import WeightsFile, read_state_dict
 
 from ..catalog.segmenters import ESPNetOptions, ESPNetV2Options
+from ..networks import NetworkSegmenter
 from .labels import choose_vocabulary
 from .network import STRIDE, ESPNet, build, read_layout
 
@@ -117,7 +118,7 @@ class Preparation:
         return ordered.contiguous(memory_format=torch.channels_last)
 
 
-class PixelClassifier(Segmenter):
+class PixelClassifier(NetworkSegmenter):
     """A segmenter with one plane: the label whose output is largest at each pixel.
 
     Args:
@@ -138,17 +139,6 @@ class PixelClassifier(Segmenter):
         self.vocabulary = vocabulary
         self.preparation = preparation
         self.info = info
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model computes."""
-        first: Tensor = next(self.network.parameters())
-        return first.device
-
-    def to(self, device: str | torch.device) -> PixelClassifier:
-        """Move the model; returns itself."""
-        self.network.to(device)
-        return self
 
     def logits(self, images: Tensor) -> Tensor:
         """Scores before the softmax, on the image's own grid (bilinear), differentiable.
@@ -199,8 +189,7 @@ class PixelClassifier(Segmenter):
             UsageError: no label of that number.
             ModelError: as for ``logits``.
         """
-        if not 0 <= label < len(self.vocabulary):
-            raise UsageError(f"no label {label}; numbers run from 0 to {len(self.vocabulary) - 1}")
+        self.check_label(label)
         return self.logits(images).softmax(dim=1)[:, label]
 
 

@@ -5,16 +5,17 @@ Guarantees that a config's odd values are refused by name, whichever file they c
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from ..configs import NetworkConfig
 from .ablation import Variant
 
 Size = Annotated[int, Field(ge=1, le=1 << 24)]
 
 
-class ProGANConfig(BaseModel):
+class ProGANConfig(NetworkConfig):
     """A ProGAN network.
 
     Attributes:
@@ -33,7 +34,7 @@ class ProGANConfig(BaseModel):
         upscale: whole number by which the finished image is enlarged (nearest).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "a ProGAN generator"
 
     sizes: Annotated[tuple[Size, ...], Field(min_length=2, max_length=12)]
     variant: Variant = "progan"

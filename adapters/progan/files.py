@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import Checkpoint, check_finite, check_state, portable_config, state_dict
 
-from ..configs import validated
 from . import ablation, tensorflow
 from .ablation import Variant, ablation_network
 from .config import ProGANConfig
@@ -73,7 +72,7 @@ def contents(
     """
     values = portable_config(checkpoint, FAMILY)
     if values is not None:
-        return validated(ProGANConfig, checkpoint.path, values), checkpoint.content
+        return ProGANConfig.validated(checkpoint.path, values), checkpoint.content
     if tensorflow.layout(checkpoint) is not None:
         return tensorflow.read_tensorflow(checkpoint)
     tensors = state_dict(checkpoint, *_torch_tree(checkpoint))
@@ -90,7 +89,7 @@ def contents(
         if found_variant == "progan":
             tensors = _without_stored_scales(checkpoint.path, tensors)
     sizes = _sizes(checkpoint.path, tensors, old)
-    config = validated(ProGANConfig, checkpoint.path, {"sizes": sizes, "variant": found_variant})
+    config = ProGANConfig.validated(checkpoint.path, {"sizes": sizes, "variant": found_variant})
     with torch.device("meta"):
         expected = build(config).state_dict()
     names = {key: _file_name(key) if old else key for key in expected}

@@ -33,6 +33,7 @@ from seeingkit.weights import fill, read_checkpoint
 
 from ..catalog.progan import ProGANOptions
 from ..class_names import class_names
+from ..labels import class_vectors
 from .config import ProGANConfig
 from .files import FAMILY, build, contents, recognise
 from .network import resolutions
@@ -103,23 +104,10 @@ class ProGAN(StagedAdapter):
             raise UsageError(f"{FAMILY}: z {shown}, expected (N, {dim})")
         if not self._labels:
             return super().begin({"z": z})
-        return super().begin({"z": z, "c": self._classes(latent, len(z))})
-
-    def _classes(self, latent: Latent, rows: int) -> Tensor:
-        """The class vectors (N, labels): given as ``c``, or one-hot."""
-        if "c" in latent:
-            if tuple(latent["c"].shape) != (rows, self._labels):
-                raise UsageError(
-                    f"{FAMILY}: c has shape {tuple(latent['c'].shape)}, expected "
-                    f"({rows}, {self._labels})"
-                )
-            return latent["c"].float()
-        label = latent.get("label")
-        if label is None or tuple(label.shape) != (rows,):
-            raise UsageError(f"{FAMILY} is conditional: give one label, or one c, for each row")
-        if label.is_floating_point() or not bool(((label >= 0) & (label < self._labels)).all()):
-            raise UsageError(f"{FAMILY}: labels are whole numbers from 0 to {self._labels - 1}")
-        return F.one_hot(label.to(torch.int64), self._labels).float()
+        c = latent.get("c")
+        label = latent.get("label") if c is None else None  # c stands in for the label beside it
+        vectors = class_vectors(FAMILY, self._labels, len(z), label=label, c=c)
+        return super().begin({"z": z, "c": vectors})
 
 
 def _stage(layer: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:

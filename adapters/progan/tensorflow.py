@@ -24,7 +24,6 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import Checkpoint, check_finite, check_state
 
-from ..configs import validated
 from ..tensorflow_networks import (
     PROGAN,
     THEANO,
@@ -67,11 +66,11 @@ def read_tensorflow(checkpoint: Checkpoint) -> tuple[ProGANConfig, Mapping[str, 
 
 
 def _read(part: TensorFlowNetwork) -> tuple[ProGANConfig, Mapping[str, Tensor]]:
-    sides = _sides(part)
+    sides = part.sides(_LAST, 10, "a ProGAN")
     fused = "8x8/Conv0_up/weight" in part.variables
-    dense = _shape(part, "4x4/Dense/weight", 2)[0]
-    widths = {r: _shape(part, f"{_name(r, 1, fused)}/bias", 1)[0] for r in sides}
-    image = _shape(part, "ToRGB_lod0/bias", 1)[0]
+    dense = part.shape("4x4/Dense/weight", 2)[0]
+    widths = {r: part.shape(f"{_name(r, 1, fused)}/bias", 1)[0] for r in sides}
+    image = part.shape("ToRGB_lod0/bias", 1)[0]
     shapes: dict[str, tuple[int, ...]] = {"4x4/Dense/weight": (dense, 16 * widths[4])}
     below = 0
     for i, r in enumerate(sides):
@@ -90,31 +89,12 @@ def _read(part: TensorFlowNetwork) -> tuple[ProGANConfig, Mapping[str, Tensor]]:
     return config, Converted(_recipes(part, config, sides, fused))
 
 
-def _sides(part: TensorFlowNetwork) -> list[int]:
-    found = sorted({int(m[1]) for name in part.variables if (m := _LAST.fullmatch(name))})
-    if len(found) > 10 or found != [8 << i for i in range(len(found))]:
-        raise StateMismatchError(
-            f"{part.file}: {part.path} has layers at {found[:12]} pixels; a ProGAN has them at 8, "
-            "16, … without a gap"
-        )
-    return [4, *found]
-
-
 def _name(r: int, half: int, fused: bool) -> str:
     if r == 4:
         return "4x4/Conv" if half else "4x4/Dense"
     if half:
         return f"{r}x{r}/Conv1"
     return f"{r}x{r}/Conv0_up" if fused else f"{r}x{r}/Conv0"
-
-
-def _shape(part: TensorFlowNetwork, name: str, axes: int) -> tuple[int, ...]:
-    shape = tuple(part.tensor(name).shape)
-    if len(shape) != axes or 0 in shape:
-        raise StateMismatchError(
-            f"{part.file}: {name} has shape {shape}, expected {axes} axes, none of them empty"
-        )
-    return shape
 
 
 def _config(part: TensorFlowNetwork, dense: int, widths: Sequence[int], image: int) -> ProGANConfig:
@@ -132,8 +112,7 @@ def _config(part: TensorFlowNetwork, dense: int, widths: Sequence[int], image: i
             "halved by"
         )
     halvings = math.floor(lod)
-    return validated(
-        ProGANConfig,
+    return ProGANConfig.validated(
         part.file,
         {
             "sizes": [dense, *widths[: len(widths) - halvings]],

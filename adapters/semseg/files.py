@@ -11,15 +11,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from seeingkit.errors import MissingWeightsError, StateMismatchError
 from seeingkit.system.cache import file_sha256
 from seeingkit.weights import portable_config, read_checkpoint, read_state_dict, state_dict
 
+from ..configs import NetworkConfig
 from .labels import Naming, Preparation, read_naming, usual_naming
 from .network import EncoderDecoder, Step, build, decoder_kind, undilated
 
@@ -35,10 +35,10 @@ _NAMED = re.compile(
 _STEPS: dict[str, Step] = {"no": 32, "8": 8, "16": 16}
 
 
-class SemsegConfig(BaseModel):
+class SemsegConfig(NetworkConfig):
     """All that a file of ours carries beside the tensors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    KIND: ClassVar[str] = "a semantic-segmentation-pytorch network"
 
     step: Step
     naming: Naming
@@ -143,12 +143,7 @@ def _read_ours(path: Path, options: SemsegOptions) -> ParsedFiles:
             f"{path}: no pair and no file of ours; give the folder with encoder_epoch_K.pth and "
             "decoder_epoch_K.pth"
         )
-    try:
-        config = SemsegConfig.model_validate(found)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise StateMismatchError(f"{path}: its config: {where}: {first['msg'].lower()}") from error
+    config = SemsegConfig.validated(path, found)
     halves: dict[str, dict[str, Tensor]] = {"encoder": {}, "decoder": {}}
     for key, tensor in state_dict(checkpoint, checkpoint.content).items():
         half, _, rest = key.partition(".")

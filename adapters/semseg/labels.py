@@ -12,38 +12,22 @@ import csv
 import hashlib
 import io
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seeingkit.contracts import Label, Vocabulary
-from seeingkit.errors import CorruptFileError, StateMismatchError, UsageError
+from seeingkit.errors import CorruptFileError, StateMismatchError, UsageError, first_fault
 
-# The first name of each class in the benchmark's table (sceneparsing.csail.mit.edu, objectInfo150).
-# fmt: off
-ADE20K = (
-    "wall", "building", "sky", "floor", "tree", "ceiling", "road", "bed", "windowpane", "grass",
-    "cabinet", "sidewalk", "person", "earth", "door", "table", "mountain", "plant", "curtain",
-    "chair", "car", "water", "painting", "sofa", "shelf", "house", "sea", "mirror", "rug", "field",
-    "armchair", "seat", "fence", "desk", "rock", "wardrobe", "lamp", "bathtub", "railing",
-    "cushion", "base", "box", "column", "signboard", "chest of drawers", "counter", "sand", "sink",
-    "skyscraper", "fireplace", "refrigerator", "grandstand", "path", "stairs", "runway", "case",
-    "pool table", "pillow", "screen door", "stairway", "river", "bridge", "bookcase", "blind",
-    "coffee table", "toilet", "flower", "book", "hill", "bench", "countertop", "stove", "palm",
-    "kitchen island", "computer", "swivel chair", "boat", "bar", "arcade machine", "hovel", "bus",
-    "towel", "light", "truck", "tower", "chandelier", "awning", "streetlight", "booth",
-    "television", "airplane", "dirt track", "apparel", "pole", "land", "bannister", "escalator",
-    "ottoman", "bottle", "buffet", "poster", "stage", "van", "ship", "fountain", "conveyer belt",
-    "canopy", "washer", "plaything", "swimming pool", "stool", "barrel", "basket", "waterfall",
-    "tent", "bag", "minibike", "cradle", "oven", "ball", "food", "step", "tank", "trade name",
-    "microwave", "pot", "animal", "bicycle", "lake", "dishwasher", "screen", "blanket",
-    "sculpture", "hood", "sconce", "vase", "traffic light", "tray", "ashcan", "fan", "pier",
-    "crt screen", "plate", "monitor", "bulletin board", "shower", "radiator", "glass", "clock",
-    "flag",
-)
-# fmt: on
+from ..configs import Record
+
+_FILE = resources.files(__package__).joinpath("ade20k.toml")
+ADE20K: tuple[str, ...] = tuple(tomllib.loads(_FILE.read_text(encoding="utf-8"))["names"])
+"""Names of the 150 scene parsing classes, in the order of the outputs."""
 NOTHING = "-"
 _BACKGROUND = (NOTHING, "background", "nothing", "unlabeled", "unlabelled", "void")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -51,11 +35,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _LARGEST_FILE = 1 << 24
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Group(_Record):
+class Group(Record):
     """Outputs that compete with each other, and the plane they fill.
 
     Attributes:
@@ -72,7 +52,7 @@ class Group(_Record):
     mask: tuple[int, int] | None = None
 
 
-class Naming(_Record):
+class Naming(Record):
     """Labels of a network, and which outputs stand for them.
 
     Attributes:
@@ -102,7 +82,7 @@ class Naming(_Record):
         return 1 + max(channel for group in self.groups for channel in group.channels)
 
 
-class Preparation(_Record):
+class Preparation(Record):
     """How images become the network's input.
 
     Attributes:
@@ -239,9 +219,7 @@ def _read_gandissect(
     try:
         file = _LabelsFile.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise CorruptFileError(f"{path}: {where}: {first['msg'].lower()}") from error
+        raise CorruptFileError(f"{path}: {first_fault(error)}") from error
     planes = [category.name for category in file.categories]
     for entry in file.labels:
         if entry.category not in planes:

@@ -19,10 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seeingkit.contracts import Segmenter, SegmenterInfo
-from seeingkit.errors import MissingWeightsError, ModelError, UsageError
+from seeingkit.contracts import SegmenterInfo
+from seeingkit.errors import MissingWeightsError, ModelError
 
 from ..logits import best_channels, mean_probabilities
+from ..networks import NetworkSegmenter
 from ..resnet import fold_norms
 from .files import FAMILY, SemsegConfig, read_files
 from .labels import Group, Preparation
@@ -74,7 +75,7 @@ def _round_up(side: int, multiple: int) -> int:
     return max(1, -(-side // multiple)) * multiple
 
 
-class SemsegSegmenter(Segmenter):
+class SemsegSegmenter(NetworkSegmenter):
     """A loaded pair with its labels.
 
     Attributes:
@@ -83,6 +84,8 @@ class SemsegSegmenter(Segmenter):
         preparation: as used, the options' sizes included.
         downsample: the label grid is the image's divided by this.
     """
+
+    network: EncoderDecoder
 
     def __init__(
         self,
@@ -120,16 +123,6 @@ class SemsegSegmenter(Segmenter):
         """Tensors and config, as ``seeingkit.weights.write_portable`` takes them."""
         return dict(self.network.state_dict()), self.config.model_dump(mode="json")
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network computes."""
-        return next(self.network.parameters()).device
-
-    def to(self, device: str | torch.device) -> SemsegSegmenter:
-        """Move the network; returns itself."""
-        self.network.to(device)
-        return self
-
     def segment(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to labels (N, planes, H', W') int64; H' = H // downsample.
 
@@ -137,7 +130,7 @@ class SemsegSegmenter(Segmenter):
             UsageError: images of the wrong shape, or smaller than ``downsample``.
             ModelError: the network gave NaN or Inf.
         """
-        grid = self._grid(images)
+        grid = self.grid(images)
         groups = self.config.naming.groups
         maps = torch.zeros(len(images), len(groups), *grid, dtype=torch.int64, device=self.device)
         if not len(images):
@@ -162,9 +155,8 @@ class SemsegSegmenter(Segmenter):
         Raises:
             UsageError: no such label, or images of the wrong shape.
         """
-        if not 0 <= label < len(self.vocabulary):
-            raise UsageError(f"semseg: no label {label}; there are {len(self.vocabulary)}")
-        grid = self._grid(images)
+        self.check_label(label)
+        grid = self.grid(images)
         if not len(images):
             return images.new_zeros((0, *grid))
         logits = self._logits(images)
@@ -178,19 +170,9 @@ class SemsegSegmenter(Segmenter):
 
     def probabilities(self, images: Tensor) -> list[Tensor]:
         """The probability maps of each plane, (N, outputs, H', W'), means over the input sizes."""
-        grid = self._grid(images)
+        grid = self.grid(images)
         logits = self._logits(images)
         return [mean_probabilities(_of(group, logits), grid) for group in self.config.naming.groups]
-
-    def _grid(self, images: Tensor) -> tuple[int, int]:
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            shape = tuple(images.shape)
-            raise UsageError(f"semseg: images are float (N, 3, H, W), not {images.dtype} {shape}")
-        height, width = (int(side) // self.downsample for side in images.shape[-2:])
-        if min(height, width) < 1:
-            size = tuple(images.shape[-2:])
-            raise UsageError(f"semseg: downsample {self.downsample} leaves nothing of {size}")
-        return height, width
 
     def _logits(self, images: Tensor) -> list[Tensor]:
         images = images.to(self.device, torch.float32)

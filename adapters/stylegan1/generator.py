@@ -16,12 +16,10 @@ truncation draws towards instead of the file's mean (NVIDIA) or our estimate of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, State, sequence_latents
@@ -31,7 +29,7 @@ from seeingkit.weights import Checkpoint, fill, portable_config, read_checkpoint
 
 from ..catalog.stylegan1 import StyleGAN1Options
 from ..class_names import class_names
-from ..configs import validated
+from ..labels import class_vectors
 from ..stylegan2.noise import seeds_of
 from .files import Contents
 from .network import StyleGAN1Config, StyleGAN1Network
@@ -114,22 +112,13 @@ class StyleGAN1(StagedAdapter):
             name: given[name] for name in given if name.startswith(("ws", "mean_style", "noise_"))
         }
         if config.labels and "ws" not in given:
-            carry["c"] = self._classes(given)
+            c = given.get("c")
+            label = given.get("label") if c is None else None  # c stands in for the label beside it
+            carry["c"] = class_vectors(FAMILY, config.labels, rows, label=label, c=c)
         if self._per_sample:
             carry["noise_seed"] = seeds_of(source)
         z = given.get("z")
         return State("input", source.new_zeros(rows, config.latent) if z is None else z, carry)
-
-    def _classes(self, given: Mapping[str, Tensor]) -> Tensor:
-        """The class vectors (N, labels): given as ``c``, or one-hot."""
-        if "c" in given:
-            return given["c"].float()
-        if "label" not in given:
-            raise UsageError(f"{FAMILY} is conditional: give label or c")
-        label, classes = given["label"], self._network.labels
-        if label.is_floating_point() or not bool(((label >= 0) & (label < classes)).all()):
-            raise UsageError(f"{FAMILY}: labels are whole numbers from 0 to {classes - 1}")
-        return F.one_hot(label.to(torch.int64), classes).float()
 
 
 # ----------------------------------------------------------------------------------------- loading
@@ -187,8 +176,8 @@ def _contents(checkpoint: Checkpoint, options: StyleGAN1Options) -> Contents:
         alpha = 1.0 if options.alpha is None else options.alpha
         return read_rosinality(checkpoint, asked, alpha)
     if values is not None:
-        config, tensors = validated(StyleGAN1Config, checkpoint.path, values), checkpoint.content
-        contents = Contents("seeingkit safetensors", config, tensors)
+        config = StyleGAN1Config.validated(checkpoint.path, values)
+        contents = Contents("seeingkit safetensors", config, checkpoint.content)
     elif is_tensorflow(checkpoint):
         contents = read_tensorflow(checkpoint)
     else:

@@ -10,13 +10,14 @@ strength a channel, bias, leaky ReLU, instance norm, then x * scale + shift from
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from ..configs import NetworkConfig
 from ..resampling import fir
 
 PIXEL_NORM_EPSILON = 1e-8
@@ -24,7 +25,7 @@ Size = Annotated[int, Field(ge=1, le=1 << 16)]
 Tap = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
-class StyleGAN1Config(BaseModel):
+class StyleGAN1Config(NetworkConfig):
     """All that is needed to rebuild a network besides its tensors.
 
     Attributes:
@@ -47,7 +48,7 @@ class StyleGAN1Config(BaseModel):
             networks do below their final resolution.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "a StyleGAN (v1) generator"
 
     latent: Size
     labels: Annotated[int, Field(ge=0, le=1 << 16)] = 0

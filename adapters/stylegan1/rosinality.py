@@ -20,7 +20,6 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError, UsageError
 from seeingkit.weights import Checkpoint, check_finite, check_state, state_dict
 
-from ..configs import validated
 from ..tensorflow_networks import Converted, Recipes
 from .files import Contents
 from .network import StyleGAN1Config
@@ -76,8 +75,7 @@ def read_rosinality(checkpoint: Checkpoint, resolution: int | None, alpha: float
     for key, kernel in kernels.items():
         _check_blur(checkpoint, key, kernel)
     step = _step(checkpoint, blocks, resolution)
-    config = validated(
-        StyleGAN1Config,
+    config = StyleGAN1Config.validated(
         checkpoint.path,
         {
             "latent": shapes["style.1.linear.weight_orig"][1],

@@ -25,7 +25,6 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import Checkpoint, check_finite, check_state
 
-from ..configs import validated
 from ..tensorflow_networks import (
     STYLEGAN,
     Converted,
@@ -74,7 +73,7 @@ class _TensorFlow:
         self.whole = network(checkpoint)
         self.mapping = self.whole.component("mapping")
         self.synthesis = self.whole.component("synthesis")
-        self.resolutions = self._resolutions()
+        self.resolutions = self.synthesis.sides(_CONVOLUTION, 9, "a StyleGAN")
         for name in ("use_styles", "const_input_layer"):
             if not self.synthesis.flag(name, True):
                 raise self.synthesis.refuse(name, "True (others are not StyleGAN layers)")
@@ -97,46 +96,25 @@ class _TensorFlow:
             recipes |= self._rgb_recipes("previous_rgb", shown // 2)
         return Contents(LAYOUT, config, Converted(recipes))
 
-    def _resolutions(self) -> list[int]:
-        found = sorted(
-            {int(m[1]) for name in self.synthesis.variables if (m := _CONVOLUTION.fullmatch(name))}
-        )
-        if len(found) > 9 or found != [8 << i for i in range(len(found))]:
-            raise StateMismatchError(
-                f"{self.checkpoint.path}: {self.synthesis.path} has layers at {found[:12]} pixels; "
-                "a StyleGAN has them at 8, 16, … without a gap"
-            )
-        return [4, *found]
-
-    def _shape(self, part: TensorFlowNetwork, name: str, axes: int) -> tuple[int, ...]:
-        shape = tuple(part.tensor(name).shape)
-        if len(shape) != axes or 0 in shape:
-            raise StateMismatchError(
-                f"{self.checkpoint.path}: {part.path} {name} has shape {shape}, expected {axes} "
-                "axes, none of them empty"
-            )
-        return shape
-
     def _config(self) -> StyleGAN1Config:
         mapping, synthesis = self.mapping, self.synthesis
         depth = len([name for name in mapping.variables if _DENSE.fullmatch(name)])
-        latent, labels = self._shape(mapping, "Dense0/weight", 2)[0], 0
+        latent, labels = mapping.shape("Dense0/weight", 2)[0], 0
         if "LabelConcat/weight" in mapping.variables:
-            labels, latent = self._shape(mapping, "LabelConcat/weight", 2)
+            labels, latent = mapping.shape("LabelConcat/weight", 2)
         lod = self._lod()
         shown = self.resolutions[: len(self.resolutions) - math.floor(lod)]
         leaks = {"lrelu": 0.2, "relu": 0.0}
         stored = [name for name in synthesis.variables if re.fullmatch(r"noise\d+", name)]
         instance = synthesis.flag("use_instance_norm", True)
-        return validated(
-            StyleGAN1Config,
+        return StyleGAN1Config.validated(
             self.checkpoint.path,
             {
                 "latent": latent,
                 "labels": labels,
-                "mapping": [self._shape(mapping, f"Dense{i}/bias", 1)[0] for i in range(depth)],
-                "channels": [self._shape(synthesis, f"{_last_layer(r)}/bias", 1)[0] for r in shown],
-                "image_channels": self._shape(synthesis, "ToRGB_lod0/bias", 1)[0],
+                "mapping": [mapping.shape(f"Dense{i}/bias", 1)[0] for i in range(depth)],
+                "channels": [synthesis.shape(f"{_last_layer(r)}/bias", 1)[0] for r in shown],
+                "image_channels": synthesis.shape("ToRGB_lod0/bias", 1)[0],
                 "normalize_latents": mapping.flag("normalize_latents", True),
                 "mapping_leak": leaks[mapping.text("mapping_nonlinearity", "lrelu", (*leaks,))],
                 "leak": leaks[synthesis.text("nonlinearity", "lrelu", (*leaks,))],
@@ -186,7 +164,7 @@ class _TensorFlow:
         self._fits(self.whole, {"dlatent_avg": (w,)}, optional={"lod": ()})
         shapes, image, inputs = {}, config.image_channels, 0
         for i, r in enumerate(self.resolutions):
-            c = self._shape(self.synthesis, f"{_last_layer(r)}/bias", 1)[0]
+            c = self.synthesis.shape(f"{_last_layer(r)}/bias", 1)[0]
             for number in (2 * i, 2 * i + 1):
                 name = _layer(r, number % 2)
                 if number == 0:

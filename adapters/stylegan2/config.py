@@ -5,9 +5,11 @@ Guarantees that a config that exists can be built: sizes fit each other, names a
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from ..configs import NetworkConfig
 
 Activation = Literal[
     "linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"
@@ -17,7 +19,7 @@ Activation = Literal[
 Tap = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
-class StyleGAN2Config(BaseModel):
+class StyleGAN2Config(NetworkConfig):
     """What a StyleGAN2 generator is, but for its tensors.
 
     Attributes:
@@ -47,7 +49,7 @@ class StyleGAN2Config(BaseModel):
         implied_noise: the noise of the code that the layout belongs to.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "a StyleGAN2 generator"
 
     z_dim: int = Field(512, ge=1, le=65536)
     w_dim: int = Field(512, ge=1, le=65536)

@@ -15,7 +15,6 @@ from seeingkit.weights import Checkpoint, portable_config, portable_family, stat
 
 from . import pickles, rosinality, tensorflow
 from .config import StyleGAN2Config
-from .settings import checked_config
 
 FAMILY = "stylegan2"
 
@@ -52,7 +51,7 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, Mapping[str, Tensor]]
     """
     ours = portable_config(checkpoint, FAMILY)
     if ours is not None:
-        config = checked_config(checkpoint.path, **ours)
+        config = StyleGAN2Config.validated(checkpoint.path, ours)
         return config, state_dict(checkpoint, checkpoint.content)
     for holds, read_layout in _READERS:
         if holds(checkpoint):  # a network of another family is named by what is wrong

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
@@ -38,6 +37,7 @@ from seeingkit.weights import fill, read_checkpoint
 
 from ..catalog.stylegan2 import StyleGAN2Options
 from ..class_names import class_names
+from ..labels import class_vectors
 from .config import StyleGAN2Config
 from .files import FAMILY, read, recognise
 from .network import StyleGAN2Network, network
@@ -116,7 +116,7 @@ class StyleGAN2(StagedAdapter):
             carry["ws"] = self._entry("ws", ws, (n, shape.num_ws, shape.w_dim))
         label, c = given.pop("label", None), given.pop("c", None)
         if ws is None and shape.c_dim:
-            carry["c"] = self._classes(label, c, n)
+            carry["c"] = class_vectors(FAMILY, shape.c_dim, n, label=label, c=c)
         for name, value in given.items():
             carry[NOISE_ENTRY + self._layer_of(name)] = self._noise_entry(name, value, n)
         x = torch.zeros(n, shape.z_dim, device=self.device) if z is None else z.float()
@@ -144,26 +144,6 @@ class StyleGAN2(StagedAdapter):
                 f"N = {shape[0]}"
             )
         return value.float()
-
-    def _classes(self, label: Tensor | None, c: Tensor | None, n: int) -> Tensor:
-        classes = self.module.config.c_dim
-        if (label is None) == (c is None):
-            raise UsageError(
-                f"{FAMILY} is conditional: give either label (N,) from 0 to {classes - 1} or "
-                f"c (N, {classes})"
-            )
-        if c is not None:
-            return self._entry("c", c, (n, classes))
-        assert label is not None
-        whole = not label.is_floating_point() and label.dtype != torch.bool
-        if tuple(label.shape) != (n,) or not whole:
-            raise UsageError(
-                f"{FAMILY}: label is {label.dtype} of shape {tuple(label.shape)}, expected whole "
-                f"numbers of shape ({n},)"
-            )
-        if n and not bool(((label >= 0) & (label < classes)).all()):
-            raise UsageError(f"{FAMILY}: labels go from 0 to {classes - 1}")
-        return F.one_hot(label.long(), classes).float()
 
     def _layer_of(self, name: str) -> str:
         layers = self.module.config.layers if self.module.config.use_noise else ()

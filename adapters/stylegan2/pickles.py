@@ -20,7 +20,7 @@ from seeingkit.weights import Checkpoint
 from ..nvidia_pickles import NvidiaModule, NvidiaNetwork, network, outline
 from .config import StyleGAN2Config
 from .layers import GAINS
-from .settings import checked_config, separable_taps, single
+from .settings import separable_taps, single
 
 LAYOUT = "StyleGAN2 .pkl of NVIDIA's PyTorch code (stylegan2-ada-pytorch or stylegan3)"
 
@@ -69,31 +69,37 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
     clamped = layers + [p for p, m in found.modules.items() if m.kind == "ToRGBLayer"]
     if not layers:
         raise StateMismatchError(f"{found.file}: {found.entry}.synthesis has no layers")
-    config = checked_config(
+    config = StyleGAN2Config.validated(
         found.file,
-        z_dim=z_dim,
-        w_dim=w_dim,
-        c_dim=c_dim,
-        label_style="embed",
-        embed_features=_rows(found, "mapping.embed.weight") if c_dim else None,
-        mapping_widths=[_rows(found, f"{path}.weight") for path in dense],
-        lr_multiplier=single(found.file, "bias_gain", _each(found, dense, "bias_gain")),
-        mapping_activation=single(found.file, "activation", _each(found, dense, "activation")),
-        resolution=root.integer("img_resolution"),
-        img_channels=root.integer("img_channels"),
-        channels={
-            found.module(path).integer("resolution"): _rows(found, f"{path}.conv1.weight")
-            for path in blocks
+        {
+            "z_dim": z_dim,
+            "w_dim": w_dim,
+            "c_dim": c_dim,
+            "label_style": "embed",
+            "embed_features": _rows(found, "mapping.embed.weight") if c_dim else None,
+            "mapping_widths": [_rows(found, f"{path}.weight") for path in dense],
+            "lr_multiplier": single(found.file, "bias_gain", _each(found, dense, "bias_gain")),
+            "mapping_activation": single(
+                found.file, "activation", _each(found, dense, "activation")
+            ),
+            "resolution": root.integer("img_resolution"),
+            "img_channels": root.integer("img_channels"),
+            "channels": {
+                found.module(path).integer("resolution"): _rows(found, f"{path}.conv1.weight")
+                for path in blocks
+            },
+            "architecture": single(
+                found.file, "architecture", _each(found, blocks, "architecture")
+            ),
+            "activation": single(found.file, "activation", _each(found, layers, "activation")),
+            "conv_clamp": single(found.file, "conv_clamp", _each(found, clamped, "conv_clamp")),
+            "use_noise": single(found.file, "use_noise", _each(found, layers, "use_noise")),
+            "stored_noise": any(name.endswith(".noise_const") for name in found.tensors),
+            "stored_average": "mapping.w_avg" in found.tensors,
+            "scale_weights": False,
+            "resample_filter": _taps(found),
+            "implied_noise": None,
         },
-        architecture=single(found.file, "architecture", _each(found, blocks, "architecture")),
-        activation=single(found.file, "activation", _each(found, layers, "activation")),
-        conv_clamp=single(found.file, "conv_clamp", _each(found, clamped, "conv_clamp")),
-        use_noise=single(found.file, "use_noise", _each(found, layers, "use_noise")),
-        stored_noise=any(name.endswith(".noise_const") for name in found.tensors),
-        stored_average="mapping.w_avg" in found.tensors,
-        scale_weights=False,
-        resample_filter=_taps(found),
-        implied_noise=None,
     )
     _check_gains(found, config)
     return config, {k: v for k, v in found.tensors.items() if not k.endswith(".resample_filter")}

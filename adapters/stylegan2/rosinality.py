@@ -22,7 +22,7 @@ from seeingkit.errors import StateMismatchError
 from seeingkit.weights import Checkpoint, check_state, state_dict
 
 from .config import StyleGAN2Config
-from .settings import checked_config, separable_taps, single
+from .settings import separable_taps, single
 
 _WRAPPERS = ("g_ema", "state_dict")
 _HALLMARK = "conv1.conv.modulation.weight"
@@ -220,19 +220,23 @@ def _config(
     }
     dense = sum(1 for name in tensors if re.fullmatch(r"mapping\.fc\d+\.weight", name))
     names = [f"mapping.fc{i}.weight" for i in range(dense)]
-    return checked_config(
+    return StyleGAN2Config.validated(
         checkpoint.path,
-        z_dim=_size(checkpoint, tensors, "mapping.fc0.weight", 1),
-        w_dim=_size(checkpoint, tensors, "synthesis.b4.conv1.affine.weight", 1),
-        mapping_widths=[_size(checkpoint, tensors, name, 0) for name in names],
-        resolution=max(channels, default=0),
-        img_channels=_size(checkpoint, tensors, "synthesis.b4.torgb.weight", 0),
-        channels=channels,
-        architecture="skip",
-        use_noise=True,
-        stored_noise=any(name.endswith(".noise_const") for name in tensors),
-        stored_average="mapping.w_avg" in tensors,
-        scale_weights=True,
-        resample_filter=single(checkpoint.path, "filter", taps) if taps else (1.0, 3.0, 3.0, 1.0),
-        implied_noise="rewriting" if native else None,
+        {
+            "z_dim": _size(checkpoint, tensors, "mapping.fc0.weight", 1),
+            "w_dim": _size(checkpoint, tensors, "synthesis.b4.conv1.affine.weight", 1),
+            "mapping_widths": [_size(checkpoint, tensors, name, 0) for name in names],
+            "resolution": max(channels, default=0),
+            "img_channels": _size(checkpoint, tensors, "synthesis.b4.torgb.weight", 0),
+            "channels": channels,
+            "architecture": "skip",
+            "use_noise": True,
+            "stored_noise": any(name.endswith(".noise_const") for name in tensors),
+            "stored_average": "mapping.w_avg" in tensors,
+            "scale_weights": True,
+            "resample_filter": single(checkpoint.path, "filter", taps)
+            if taps
+            else (1.0, 3.0, 3.0, 1.0),
+            "implied_noise": "rewriting" if native else None,
+        },
     )

@@ -7,36 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import shown
 
-from .config import StyleGAN2Config
-
 T = TypeVar("T")
-
-
-def checked_config(path: Path, **values: Any) -> StyleGAN2Config:
-    """A config of values out of a file.
-
-    Raises:
-        StateMismatchError: names the file and the first setting that is impossible.
-    """
-    try:
-        return StyleGAN2Config(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        found = f" (found {shown(first['input'])})" if where else ""
-        raise StateMismatchError(
-            f"{path}: not a StyleGAN2 generator: {f'{where}: ' if where else ''}{what}{found}"
-        ) from error
 
 
 def single(path: Path, what: str, values: Mapping[str, T]) -> T:

@@ -30,7 +30,6 @@ from ..tensorflow_networks import (
     record,
 )
 from .config import StyleGAN2Config
-from .settings import checked_config
 
 _HALLMARK = "4x4/Conv/mod_weight"
 _ACTIVATIONS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish")
@@ -38,20 +37,51 @@ _ACTIVATIONS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "so
 # What these networks are built with that changes no image of Gs (training, speed, widths that the
 # arrays show anyway), and truncation, which is the user's option.
 _IDLE = frozenset(
-    (
-        *("fmap_base", "fmap_decay", "fmap_min", "fmap_max", "fmap_const", "mapping_layers"),
-        *("mapping_fmaps", "label_fmaps", "dlatent_broadcast", "dlatent_avg_beta", "fused_modconv"),
-        *("num_fp16_res", "randomize_noise", "style_mixing_prob", "structure", "return_dlatents"),
-        *("truncation_psi", "truncation_cutoff", "truncation_psi_val", "truncation_cutoff_val"),
-        *("is_training", "is_validation", "is_template_graph", "mapping_func", "synthesis_func"),
-    )
+    {
+        "fmap_base",
+        "fmap_decay",
+        "fmap_min",
+        "fmap_max",
+        "fmap_const",
+        "mapping_layers",
+        "mapping_fmaps",
+        "label_fmaps",
+        "dlatent_broadcast",
+        "dlatent_avg_beta",
+        "fused_modconv",
+        "num_fp16_res",
+        "randomize_noise",
+        "style_mixing_prob",
+        "structure",
+        "return_dlatents",
+        "truncation_psi",
+        "truncation_cutoff",
+        "truncation_psi_val",
+        "truncation_cutoff_val",
+        "is_training",
+        "is_validation",
+        "is_template_graph",
+        "mapping_func",
+        "synthesis_func",
+    }
 )
 _FOLLOWED = frozenset(
-    (
-        *("latent_size", "label_size", "dlatent_size", "mapping_lrmul", "mapping_nonlinearity"),
-        *("normalize_latents", "num_channels", "resolution", "architecture", "nonlinearity"),
-        *("resample_kernel", "use_noise", "conv_clamp", "dtype"),
-    )
+    {
+        "latent_size",
+        "label_size",
+        "dlatent_size",
+        "mapping_lrmul",
+        "mapping_nonlinearity",
+        "normalize_latents",
+        "num_channels",
+        "resolution",
+        "architecture",
+        "nonlinearity",
+        "resample_kernel",
+        "use_noise",
+        "conv_clamp",
+        "dtype",
+    }
 )
 
 
@@ -131,35 +161,42 @@ def _config(
     widths = [_rows(root, tensors, name) for name in _numbered(tensors)]
     embed = tensors.get("mapping.embed.weight")
     clamp = synthesis.static_kwargs.get("conv_clamp")
-    return checked_config(
+    architecture = "orig"
+    if not _grown(synthesis):
+        architecture = synthesis.text("architecture", "skip", ("orig", "skip", "resnet"))
+    return StyleGAN2Config.validated(
         root.file,
-        z_dim=mapping.integer("latent_size", 512),
-        w_dim=mapping.integer("dlatent_size", 512),
-        c_dim=mapping.integer("label_size", 0),
-        label_style="embed" if embed is None or "mapping.embed.bias" in tensors else "concat",
-        embed_features=None if embed is None else _rows(root, tensors, "mapping.embed.weight"),
-        mapping_widths=widths,
-        lr_multiplier=mapping.number("mapping_lrmul", 0.01),
-        mapping_activation=mapping.text("mapping_nonlinearity", "lrelu", _ACTIVATIONS),
-        normalise_latents=mapping.flag("normalize_latents", True),
-        resolution=synthesis.integer("resolution", 1024),
-        img_channels=synthesis.integer("num_channels", 3),
-        channels={
-            int(match[1]): int(tensors[name].shape[0])
-            for name in tensors
-            if (match := re.fullmatch(r"synthesis\.b(\d+)\.conv1\.weight", name))
+        {
+            "z_dim": mapping.integer("latent_size", 512),
+            "w_dim": mapping.integer("dlatent_size", 512),
+            "c_dim": mapping.integer("label_size", 0),
+            "label_style": "embed"
+            if embed is None or "mapping.embed.bias" in tensors
+            else "concat",
+            "embed_features": None
+            if embed is None
+            else _rows(root, tensors, "mapping.embed.weight"),
+            "mapping_widths": widths,
+            "lr_multiplier": mapping.number("mapping_lrmul", 0.01),
+            "mapping_activation": mapping.text("mapping_nonlinearity", "lrelu", _ACTIVATIONS),
+            "normalise_latents": mapping.flag("normalize_latents", True),
+            "resolution": synthesis.integer("resolution", 1024),
+            "img_channels": synthesis.integer("num_channels", 3),
+            "channels": {
+                int(match[1]): int(tensors[name].shape[0])
+                for name in tensors
+                if (match := re.fullmatch(r"synthesis\.b(\d+)\.conv1\.weight", name))
+            },
+            "constant_channels": _rows(root, tensors, "synthesis.b4.const"),
+            "architecture": architecture,
+            "activation": synthesis.text("nonlinearity", "lrelu", _ACTIVATIONS),
+            "conv_clamp": None if clamp is None else synthesis.number("conv_clamp", 0),
+            "use_noise": any(name.endswith(".noise_strength") for name in tensors),
+            "stored_noise": any(name.endswith(".noise_const") for name in tensors),
+            "stored_average": "mapping.w_avg" in tensors,
+            "scale_weights": True,
+            "resample_filter": _filter(synthesis),
         },
-        constant_channels=_rows(root, tensors, "synthesis.b4.const"),
-        architecture="orig"
-        if _grown(synthesis)
-        else synthesis.text("architecture", "skip", ("orig", "skip", "resnet")),
-        activation=synthesis.text("nonlinearity", "lrelu", _ACTIVATIONS),
-        conv_clamp=None if clamp is None else synthesis.number("conv_clamp", 0),
-        use_noise=any(name.endswith(".noise_strength") for name in tensors),
-        stored_noise=any(name.endswith(".noise_const") for name in tensors),
-        stored_average="mapping.w_avg" in tensors,
-        scale_weights=True,
-        resample_filter=_filter(synthesis),
     )
 
 

@@ -8,10 +8,11 @@ absurd. Values are JSON-able (``model_dump(mode="json")``), and checked again wh
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from ..configs import NetworkConfig, Record
 from .filters import filtered_size
 
 Extent = Annotated[int, Field(ge=1, le=8192)]
@@ -20,12 +21,6 @@ Factor = Annotated[int, Field(ge=1, le=64)]
 Pad = Annotated[int, Field(ge=-8192, le=8192)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Taps = Annotated[tuple[Extent, ...], Field(min_length=1, max_length=2)]
-
-
-class Record(BaseModel):
-    """A frozen record without unknown fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DenseConfig(Record):
@@ -94,8 +89,10 @@ class LayerConfig(Record):
         return self
 
 
-class StyleGAN3Config(Record):
+class StyleGAN3Config(NetworkConfig):
     """A generator. ``c_dim`` is the number of classes, ``channels`` that of the image."""
+
+    KIND: ClassVar[str] = "a StyleGAN3 generator"
 
     z_dim: Count
     c_dim: Annotated[int, Field(ge=0, le=65536)]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
@@ -45,7 +44,7 @@ def contents(checkpoint: Checkpoint) -> tuple[StyleGAN3Config, dict[str, Tensor]
     if ours is not None:
         tensors = state_dict(checkpoint, checkpoint.content)
         _check_magnitudes(checkpoint, tensors)
-        return checked(checkpoint, ours), tensors, ""
+        return StyleGAN3Config.validated(checkpoint.path, ours), tensors, ""
     if layout(checkpoint) is None:
         raise StateMismatchError(
             f"{checkpoint.path}: not a StyleGAN3 generator: neither a pickle of NVIDIA's StyleGAN3 "
@@ -54,7 +53,7 @@ def contents(checkpoint: Checkpoint) -> tuple[StyleGAN3Config, dict[str, Tensor]
         )
     pickled = network(checkpoint)
     tensors = dict(pickled.tensors)
-    config = checked(checkpoint, _config(pickled))
+    config = StyleGAN3Config.validated(checkpoint.path, _config(pickled))
     _check_magnitudes(checkpoint, tensors)
     remark = f"{checkpoint.path} {pickled.reason}" if pickled.reason else ""
     return config, tensors, remark
@@ -67,23 +66,6 @@ def _check_magnitudes(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> 
             raise StateMismatchError(
                 f"{checkpoint.path}: {key} is {float(tensor):g}, expected a magnitude above 0"
             )
-
-
-def checked(checkpoint: Checkpoint, values: dict[str, Any]) -> StyleGAN3Config:
-    """A config out of plain values.
-
-    Raises:
-        StateMismatchError: names the first value that is wrong.
-    """
-    try:
-        return StyleGAN3Config.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        raise StateMismatchError(
-            f"{checkpoint.path}: not a StyleGAN3 that can be built: {at + ': ' if at else ''}{what}"
-        ) from error
 
 
 def _config(found: NvidiaNetwork) -> dict[str, Any]:

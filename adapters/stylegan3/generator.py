@@ -24,7 +24,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
@@ -34,6 +33,7 @@ from seeingkit.weights import Checkpoint, fill, read_checkpoint
 
 from ..catalog.stylegan3 import StyleGAN3Options
 from ..class_names import class_names
+from ..labels import checked_vectors, class_vectors
 from .config import StyleGAN3Config
 from .files import FAMILY, contents, layout
 from .network import StyleGAN3
@@ -122,30 +122,14 @@ class StyleGAN3Generator(StagedAdapter):
     def _class_weights(self, latent: Latent, rows: int) -> Tensor | None:
         """(N, classes), or None of an unconditional model."""
         classes = self._network.config.c_dim
-        given = latent.get("c")
-        if given is not None:
-            if tuple(given.shape) != (rows, classes) or not given.is_floating_point():
-                raise UsageError(
-                    f"{FAMILY}: c is {given.dtype} {tuple(given.shape)}, expected float "
-                    f"({rows}, {classes})"
-                )
-            if "label" in latent:
-                raise UsageError(f"{FAMILY}: give label or c, not both")
-            return given.to(self.device, torch.float32) if classes else None
-        if not classes:
-            if "label" in latent:
-                raise UsageError(f"{FAMILY}: these weights are unconditional and take no label")
-            return None
-        if "label" not in latent:
-            raise UsageError(f"{FAMILY}: these weights are conditional: give label or c")
-        label = latent["label"]
-        if tuple(label.shape) != (rows,) or label.is_floating_point() or label.is_complex():
-            raise UsageError(
-                f"{FAMILY}: label is {label.dtype} {tuple(label.shape)}, expected int64 ({rows},)"
-            )
-        if not bool(((label >= 0) & (label < classes)).all()):
-            raise UsageError(f"{FAMILY}: labels go from 0 to {classes - 1}")
-        return F.one_hot(label.to(self.device, torch.int64), classes).to(torch.float32)
+        label, c = latent.get("label"), latent.get("c")
+        if classes:
+            return class_vectors(FAMILY, classes, rows, label=label, c=c).to(self.device)
+        if label is not None:
+            raise UsageError(f"{FAMILY}: these weights are unconditional and take no label")
+        if c is not None:
+            checked_vectors(FAMILY, "c", c, (rows, 0))
+        return None
 
 
 def _mapping(

@@ -28,8 +28,14 @@ TASK = "the task is semantic"
 """What OneFormer is told to do (Jain et al. 2022, section 3.1)."""
 # Position embeddings of these fit one input size; others take any.
 _FIXED_INPUT = (
-    "beit", "data2vec-vision", "dpt", "eomt", "eomt_dinov3", "sapiens2", "tipsv2_dpt",
-)  # fmt: skip
+    "beit",
+    "data2vec-vision",
+    "dpt",
+    "eomt",
+    "eomt_dinov3",
+    "sapiens2",
+    "tipsv2_dpt",
+)
 _VIDEO = ("videomt",)
 _TRAINING_ONLY = ("criterion.", "auxiliary_head.", "decode_head.auxiliary", "model.text_mapper.")
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seeingkit.contracts import Label, Segmenter, SegmenterInfo, Vocabulary
+from seeingkit.contracts import Label, SegmenterInfo, Vocabulary
 from seeingkit.errors import (
     MissingWeightsError,
     ModelError,
@@ -27,6 +27,7 @@ from seeingkit.errors import (
 )
 
 from ..logits import best_channels, resized
+from ..networks import NetworkSegmenter
 from .files import (
     Normalisation,
     fetch_folder,
@@ -44,17 +45,19 @@ _MASK_GRID = {"mask2former": (384, 384)}
 _BACKGROUND = ("-", "background", "nothing", "unlabeled", "unlabelled", "void", "__background__")
 
 
-class TransformersSegmenter(Segmenter):
+class TransformersSegmenter(NetworkSegmenter):
     """A loaded checkpoint.
 
     Attributes:
-        model: the library's model, evaluation mode.
+        network: the library's model, evaluation mode.
         universal: whether it gives masks and their classes instead of logits.
         normalisation: of its input.
         size: network input (height, width), or None for the images' own.
         task: (1, T) int64 token ids that say what to do, for OneFormer.
         downsample: the label grid is the image's divided by this.
     """
+
+    network: Any
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class TransformersSegmenter(Segmenter):
         downsample: int = 1,
         weights_sha256: str | None = None,
     ) -> None:
-        self.model = model.eval().requires_grad_(False)
+        self.network = model.eval().requires_grad_(False)
         self.universal = universal
         self.normalisation = normalisation
         self.size = size
@@ -89,15 +92,9 @@ class TransformersSegmenter(Segmenter):
             parameters=sum(p.numel() for p in model.parameters()),
         )
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network computes."""
-        found: torch.device = next(self.model.parameters()).device
-        return found
-
-    def to(self, device: str | torch.device) -> TransformersSegmenter:
-        """Move the network; returns itself."""
-        self.model.to(device)
+    def to(self, device: str | torch.device) -> Self:
+        """Move the network and its task; returns itself."""
+        super().to(device)
         self.task = None if self.task is None else self.task.to(device)
         return self
 
@@ -118,7 +115,7 @@ class TransformersSegmenter(Segmenter):
             UsageError: images of the wrong shape, or a size the network cannot take.
             ModelError: the network gave NaN or Inf, or another number of classes than it names.
         """
-        grid = self._grid(images)
+        grid = self.grid(images)
         if not len(images):
             return torch.zeros(0, 1, *grid, dtype=torch.int64, device=self.device)
         with torch.no_grad():
@@ -133,27 +130,14 @@ class TransformersSegmenter(Segmenter):
         Raises:
             UsageError: no such label, or images of the wrong shape.
         """
-        if not 0 <= label < len(self.vocabulary):
-            raise UsageError(f"transformers: no label {label}; there are {len(self.vocabulary)}")
-        grid = self._grid(images)
+        self.check_label(label)
+        grid = self.grid(images)
         if not len(images):
             return images.new_zeros((0, *grid))
         maps = resized(self._maps(images), grid)
         if not self.universal:
             return maps.softmax(dim=1)[:, label]
         return maps[:, label] / maps.sum(dim=1).clamp(min=torch.finfo(maps.dtype).tiny)
-
-    def _grid(self, images: Tensor) -> tuple[int, int]:
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            shape = tuple(images.shape)
-            raise UsageError(
-                f"transformers: images are float (N, 3, H, W), not {images.dtype} {shape}"
-            )
-        height, width = (int(side) // self.downsample for side in images.shape[-2:])
-        if min(height, width) < 1:
-            size = tuple(images.shape[-2:])
-            raise UsageError(f"transformers: downsample {self.downsample} leaves nothing of {size}")
-        return height, width
 
     def _maps(self, images: Tensor) -> Tensor:
         """(N, labels, h, w) of which the greatest wins."""
@@ -162,13 +146,13 @@ class TransformersSegmenter(Segmenter):
         if self.task is not None:
             inputs["task_inputs"] = self.task.expand(len(x), -1)
         try:
-            output = self.model(**inputs)
+            output = self.network(**inputs)
         except (RuntimeError, ValueError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise  # the caller halves the batch
             size = " x ".join(str(side) for side in x.shape[-2:])
             raise UsageError(
-                f"transformers: {self.model.config.model_type} cannot take {size} pixels "
+                f"transformers: {self.network.config.model_type} cannot take {size} pixels "
                 f"({first_line(error)}); give the option size=HEIGHTxWIDTH"
             ) from error
         maps = self._combined(output, x) if self.universal else output.logits
@@ -183,7 +167,7 @@ class TransformersSegmenter(Segmenter):
         return found
 
     def _combined(self, output: Any, x: Tensor) -> Tensor:
-        kind = self.model.config.model_type
+        kind = self.network.config.model_type
         classes = output.logits if kind == "detr" else output.class_queries_logits
         masks = output.pred_masks if kind == "detr" else output.masks_queries_logits
         grid = tuple(x.shape[-2:]) if kind.startswith("eomt") else _MASK_GRID.get(kind)

@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seeingkit.contracts import Label, Vocabulary
-from seeingkit.errors import CorruptFileError, StateMismatchError
+from seeingkit.errors import CorruptFileError, StateMismatchError, first_fault
 
 NOTHING = "-"
 LARGEST_LABELS = 1 << 20
@@ -112,8 +112,8 @@ def read_hierarchy(text: str, path: Path) -> Hierarchy:
     try:
         file = _LabelFile.model_validate(json.loads(text))
     except ValidationError as error:
-        first = f"{'.'.join(map(str, error.errors()[0]['loc']))}: {error.errors()[0]['msg']}"
-        raise CorruptFileError(f"{path}: not a labels.json of UPerNet ({first})") from error
+        fault = first_fault(error)
+        raise CorruptFileError(f"{path}: not a labels.json of UPerNet ({fault})") from error
     except (ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise CorruptFileError(f"{path}: not a labels.json of UPerNet ({first})") from error

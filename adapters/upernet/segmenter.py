@@ -21,10 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seeingkit.contracts import Segmenter, SegmenterInfo
+from seeingkit.contracts import SegmenterInfo
 from seeingkit.errors import MissingWeightsError, ModelError, UsageError
 
 from ..logits import best_channels, mean_probabilities
+from ..networks import NetworkSegmenter
 from .files import DEFAULT_SEGSIZES, read_file, read_folder
 from .labels import Hierarchy, PartGroup
 from .network import UPerNet, for_inference
@@ -45,7 +46,7 @@ def prepare(images: Tensor, segsize: int) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-class UPerNetSegmenter(Segmenter):
+class UPerNetSegmenter(NetworkSegmenter):
     """A loaded network with its labels.
 
     Attributes:
@@ -56,6 +57,8 @@ class UPerNetSegmenter(Segmenter):
         planes: what ``segment`` gives: ``object`` alone, or all that the weights can tell of
             ``object``, ``material``, ``part``, in that order.
     """
+
+    network: UPerNet
 
     def __init__(
         self,
@@ -84,16 +87,6 @@ class UPerNetSegmenter(Segmenter):
             parameters=parameters,
         )
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network computes."""
-        return next(self.network.parameters()).device
-
-    def to(self, device: str | torch.device) -> UPerNetSegmenter:
-        """Move the network; returns itself."""
-        self.network.to(device)
-        return self
-
     def segment(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to labels (N, planes, H', W') int64 in the merged numbering.
 
@@ -104,7 +97,7 @@ class UPerNetSegmenter(Segmenter):
             UsageError: images of the wrong shape, or smaller than ``downsample``.
             ModelError: the network gave NaN or Inf.
         """
-        grid = self._grid(images)
+        grid = self.grid(images)
         maps = torch.zeros(
             len(images), len(self.planes), *grid, dtype=torch.int64, device=self.device
         )
@@ -132,9 +125,8 @@ class UPerNetSegmenter(Segmenter):
         Raises:
             UsageError: no such label, or images of the wrong shape.
         """
-        if not 0 <= label < len(self.vocabulary):
-            raise UsageError(f"upernet: no label {label}; there are {len(self.vocabulary)}")
-        grid = self._grid(images)
+        self.check_label(label)
+        grid = self.grid(images)
         if not len(images):
             return images.new_zeros((0, *grid))
         objects, materials = self.hierarchy.objects, self.hierarchy.materials
@@ -158,7 +150,7 @@ class UPerNetSegmenter(Segmenter):
 
         ``object`` and ``material`` have one map, ``part`` one for each of ``hierarchy.groups``.
         """
-        grid = self._grid(images)
+        grid = self.grid(images)
         logits = self._logits(images, self.planes)
         maps = {
             name: [mean_probabilities(logits[name], grid)] for name in self.planes if name != "part"
@@ -172,16 +164,6 @@ class UPerNetSegmenter(Segmenter):
 
     def _owns(self, group: PartGroup, label: int) -> bool:
         return "part" in self.planes and 0 < label != group.owner and label in group.labels
-
-    def _grid(self, images: Tensor) -> tuple[int, int]:
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            shape = tuple(images.shape)
-            raise UsageError(f"upernet: images are float (N, 3, H, W), not {images.dtype} {shape}")
-        height, width = (int(side) // self.downsample for side in images.shape[-2:])
-        if min(height, width) < 1:
-            size = tuple(images.shape[-2:])
-            raise UsageError(f"upernet: downsample {self.downsample} leaves nothing of {size}")
-        return height, width
 
     def _logits(self, images: Tensor, heads: Sequence[str]) -> dict[str, list[Tensor]]:
         images = images.to(self.device, torch.float32)

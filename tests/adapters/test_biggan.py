@@ -105,11 +105,11 @@ def test_conformance(shared: Path, name: str) -> None:
 
 def test_boundaries_are_named_by_meaning(shared: Path) -> None:
     generator = opened(huggingface(shared).folder)
-    names = [boundary.name for boundary in generator.boundaries]
-    assert names == [
-        *("input", "r4.linear", "r4.b0", "r8.b0", "r8.b1", "r16.b0", "r16.attention", "r16.b1"),
-        *("r32.b0", "r32.b1", "output.norm", "image"),
-    ]
+    names = (
+        "input r4.linear r4.b0 r8.b0 r8.b1 r16.b0 r16.attention r16.b1 r32.b0 r32.b1 output.norm "
+        "image"
+    )
+    assert " ".join(b.name for b in generator.boundaries) == names
     assert generator.boundary("r4").name == "r4.b0"
     assert generator.boundary("r16").name == generator.boundary("generator.layers.5").name
     assert opened(ajbrock(shared).folder).boundary("r4").name == "r4.linear"
@@ -156,11 +156,14 @@ def test_wrapped_and_parallel_files(shared: Path, tmp_path: Path, wrap: str, leg
     agree(opened(tmp_path / "net.pt")(inputs(case)), case.arrays["out.image"])
 
 
-@pytest.mark.parametrize("names", [
-    ("pytorch_model.bin", "config.json"),
-    ("biggan-deep-128-pytorch_model.bin", "biggan-deep-128-config.json"),
-    ("other.bin", "config.json"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("pytorch_model.bin", "config.json"),
+        ("biggan-deep-128-pytorch_model.bin", "biggan-deep-128-config.json"),
+        ("other.bin", "config.json"),
+    ],
+)
 def test_hugging_face_file_names(shared: Path, tmp_path: Path, names: tuple[str, str]) -> None:
     case = huggingface(shared)
     shutil.copy(case.file("pytorch_model.bin"), tmp_path / names[0])
@@ -305,12 +308,15 @@ def test_latents_that_cannot_be(shared: Path) -> None:
         ({"z": z, "label": torch.zeros(2).long(), "c": torch.ones(2, 7)}, "not label and c"),
         ({"label": torch.zeros(2).long()}, "'z' is missing"),
         ({"z": z[:, 1:], "label": torch.zeros(2).long()}, "'z' is of shape"),
-        ({"z": z, "label": torch.tensor([0, 7])}, "labels are from 0 to 6, not .0, 7."),
-        ({"z": z, "label": torch.tensor([0, -1])}, "labels are from 0 to 6"),
-        ({"z": z, "label": torch.zeros(2)}, "labels are torch.float32"),
-        ({"z": z, "label": torch.zeros(3).long()}, r"'label' has shape \(3,\), expected \(2,\)"),
-        ({"z": z, "c": torch.ones(2, 6)}, r"'c' has shape \(2, 6\), expected \(2, 7\)"),
-        ({"z": z, "embedding": torch.ones(2, 7)}, r"'embedding' has shape \(2, 7\)"),
+        (
+            {"z": z, "label": torch.tensor([0, 7])},
+            "numbers from 0 to 6, not .0, 7.",
+        ),
+        ({"z": z, "label": torch.tensor([0, -1])}, "labels are whole numbers from 0 to 6"),
+        ({"z": z, "label": torch.zeros(2)}, "label is torch.float32"),
+        ({"z": z, "label": torch.zeros(3).long()}, r"of shape \(3,\), expected .* \(2,\)"),
+        ({"z": z, "c": torch.ones(2, 6)}, r"c has shape \(2, 6\) .* expected \(2, 7\)"),
+        ({"z": z, "embedding": torch.ones(2, 7)}, r"embedding has shape \(2, 7\)"),
     ]
     for latent, reason in cases:
         with pytest.raises(UsageError, match=reason):
@@ -347,7 +353,7 @@ ODD_CONFIGS: list[tuple[dict[str, Any], str]] = [
     ({"attention_layer_position": 5}, "unexpected|shape|missing"),
     ({"channel_width": 8}, "shape"),
     ({"n_stats": 50}, r"shape \(51, \d+\), expected \(50, \d+\)"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "reason"), ODD_CONFIGS)

@@ -192,7 +192,7 @@ BAD: list[tuple[str, Change, str]] = [
         instead("blocks.0.0.bn1.bn.accumulation_counter", torch.tensor([-1.0])),
         "accumulation_counter is -1",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "change", "reason"), BAD)

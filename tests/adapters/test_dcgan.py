@@ -581,14 +581,18 @@ def damaged(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     return state
 
 
+def without_statistics(state: dict[str, Any]) -> None:
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        del state[f"1.{name}"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda s: s.pop("3.weight"), "4 and 1 both follow 0|4 has 4 channels, 0 8"),
         (lambda s: s.pop("1.running_mean"), "1 is no whole batch norm"),
         (lambda s: s.pop("1.bias"), "1 is a batch norm with one of weight and bias only"),
-        (lambda s: (s.pop("1.running_mean"), s.pop("1.running_var"),
-                    s.pop("1.num_batches_tracked")), "1 is a norm without running statistics"),
+        (without_statistics, "1 is a norm without running statistics"),
         (lambda s: s.update({"3.weight": torch.zeros(7, 4, 4, 4)}), r"3\.weight of shape \(7, 4"),
         (lambda s: s.update({"3.weight": torch.zeros(8, 4, 4, 3)}), r"3\.weight has shape \(8, 4"),
         (lambda s: s.update({"6.weight": torch.zeros(4, 2, 4, 4)}), "6 gives 2 channels, not 1 or"),
@@ -597,7 +601,7 @@ def damaged(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         (lambda s: s.update({"0.weight": s["0.weight"].long()}), "not floating point"),
         (lambda s: s.update({"9.weight": torch.zeros(3, 3)}), "9 is linear, 6 before it is not"),
     ],
-)  # fmt: skip
+)
 def test_refused(tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str) -> None:
     torch.save(damaged(change), tmp_path / "bad.pth")
     with pytest.raises(StateMismatchError, match=rf"bad\.pth.*({message})"):
@@ -661,7 +665,7 @@ def test_a_converted_file_that_was_changed(tmp_path: Path) -> None:
     tensors, config = open_file(tmp_path / "g.pth").export()
     path = tmp_path / "ours.safetensors"
     write_portable(path, tensors, "dcgan", {**config, "noise": 1})
-    with pytest.raises(StateMismatchError, match="noise: Extra inputs"):
+    with pytest.raises(StateMismatchError, match="noise: extra inputs"):
         open_file(path)
     config["layers"][1]["inputs"] = 9
     write_portable(path, tensors, "dcgan", config)
@@ -696,12 +700,13 @@ def test_any_example_network(
     check_same(path, network, nz)
 
 
+TENSOR_NAMES = st.from_regex(
+    r"([a-c]\.)?[0-9]\.(weight|bias|running_mean|running_var|other)", fullmatch=True
+)
+
+
 @settings(max_examples=60)
-@given(st.dictionaries(
-    st.from_regex(r"([a-c]\.)?[0-9]\.(weight|bias|running_mean|running_var|other)", fullmatch=True),
-    st.lists(st.integers(0, 4), max_size=5),
-    max_size=8,
-))  # fmt: skip
+@given(st.dictionaries(TENSOR_NAMES, st.lists(st.integers(0, 4), max_size=5), max_size=8))
 def test_recognise_never_raises(shapes: dict[str, list[int]]) -> None:
     import io
     import tempfile

@@ -156,9 +156,16 @@ def module(**attributes: Any) -> NvidiaModule:
 
 def test_typed_attributes() -> None:
     values = module(
-        one=np.float64(3.0), two=np.int32(2), three=torch.tensor([7]), pair=np.array([5, 6]),
-        flag=np.bool_(True), name="lrelu", names=["a", "b"], none=None, half=0.5,
-    )  # fmt: skip
+        one=np.float64(3.0),
+        two=np.int32(2),
+        three=torch.tensor([7]),
+        pair=np.array([5, 6]),
+        flag=np.bool_(True),
+        name="lrelu",
+        names=["a", "b"],
+        none=None,
+        half=0.5,
+    )
     assert (values.integer("one"), values.integer("two"), values.integer("three")) == (3, 2, 7)
     assert values.integers("pair", 2) == (5, 6) and values.integers("two", 3) == (2, 2, 2)
     assert values.flag("flag") is True and values.text("name") == "lrelu"

@@ -247,10 +247,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> ProGAN:
 
 
 def test_boundaries_are_named_by_meaning(tiny: ProGAN) -> None:
-    assert [b.name for b in tiny.boundaries] == [
-        *("input", "r4.conv0", "r4.conv1", "r8.conv0", "r8.conv1", "r16.conv0", "r16.conv1"),
-        "image",
-    ]
+    names = "input r4.conv0 r4.conv1 r8.conv0 r8.conv1 r16.conv0 r16.conv1 image"
+    assert " ".join(b.name for b in tiny.boundaries) == names
     assert tiny.boundary("r8").name == tiny.boundary("layer4").name == "r8.conv1"
     assert tiny.boundary("features.0").name == "r4.conv0"
     state = tiny.begin({"z": torch.randn(2, 7)})

@@ -176,13 +176,13 @@ def test_labels_are_part_of_the_input(protocol: int, tmp_path: Path) -> None:
     assert torch.equal(generator({"z": latent["z"], "c": c}), generator(latent))
     for change, message in (
         ({"label": torch.tensor([0, 1, 4])}, "labels are whole numbers from 0 to 3"),
-        ({"label": torch.zeros(3)}, "labels are whole numbers from 0 to 3"),
-        ({"label": torch.zeros(2, dtype=torch.int64)}, "give one label"),
-        ({"c": torch.zeros(3, 5)}, r"c has shape \(3, 5\), expected \(3, 4\)"),
+        ({"label": torch.zeros(3)}, "label is torch.float32 .* expected whole numbers"),
+        ({"label": torch.zeros(2, dtype=torch.int64)}, r"shape \(2,\), expected .* shape \(3,\)"),
+        ({"c": torch.zeros(3, 5)}, r"c has shape \(3, 5\) .* expected \(3, 4\)"),
     ):
         with pytest.raises(UsageError, match=message):
             generator({**latent, **change})
-    with pytest.raises(UsageError, match="is conditional: give one label"):
+    with pytest.raises(UsageError, match="is conditional: give either label"):
         generator({"z": latent["z"]})
 
 

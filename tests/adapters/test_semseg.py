@@ -39,12 +39,14 @@ BOTTLENECKS = EncoderLayout((4, 4, 6), "bottleneck", (4, 4, 6, 8), (1, 1, 2, 2))
 RESNEXT = EncoderLayout(
     (8, 8, 16), "bottleneck", (8, 16, 16, 32), (1, 2, 1, 1), expansion=2, groups=4
 )
+MOBILE_WIDTHS = (4, 2, 3, 3, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 20, 20, 20, 40)
+"""Channels after the stem, then after each of the 17 blocks, which widen 6 times inside."""
+MOBILE_HIDDEN = (4, *(6 * width for width in MOBILE_WIDTHS[1:-1]))
 MOBILE = MobileNetLayout(
     4,
-    ((4, 2), (12, 3), (18, 3), (18, 4), (24, 4), (24, 4), (24, 8), (48, 8), (48, 8), (48, 8),
-     (48, 12), (72, 12), (72, 12), (72, 20), (120, 20), (120, 20), (120, 40)),
+    tuple(zip(MOBILE_HIDDEN, MOBILE_WIDTHS[1:], strict=True)),
     (False, *(True,) * 16),
-)  # fmt: skip
+)
 HIGH = HRNetLayout(
     (8, 8),
     4,
@@ -418,9 +420,8 @@ def test_missing_files(tmp_path: Path) -> None:
 
 def test_the_names_of_ade20k() -> None:
     assert len(ADE20K) == len(set(ADE20K)) == 150
-    assert [ADE20K[k] for k in (0, 12, 44, 84, 149)] == [
-        "wall", "person", "chest of drawers", "tower", "flag",
-    ]  # fmt: skip
+    names = {0: "wall", 12: "person", 44: "chest of drawers", 84: "tower", 149: "flag"}
+    assert {number: ADE20K[number] for number in names} == names
 
 
 @pytest.mark.parametrize(

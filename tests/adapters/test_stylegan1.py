@@ -97,6 +97,7 @@ def record(
     return network(version, "G_style", whole, kwargs, components)
 
 
+# Long: the layers share the small functions inside, as in the original.
 def reference(
     parts: tuple[Variables, Variables, Variables], z: Tensor, labels: Tensor | None, **kwargs: Any
 ) -> Tensor:
@@ -385,10 +386,8 @@ def test_conformance(noise: str, plain: Path) -> None:
 
 def test_boundaries_are_named_by_meaning(plain: Path) -> None:
     generator, _ = drawn(plain)
-    assert [b.name for b in generator.boundaries] == [
-        *("input", "w", "r4.conv0", "r4.conv1", "r8.conv0", "r8.conv1", "r16.conv0", "r16.conv1"),
-        "image",
-    ]
+    names = "input w r4.conv0 r4.conv1 r8.conv0 r8.conv1 r16.conv0 r16.conv1 image"
+    assert " ".join(b.name for b in generator.boundaries) == names
     assert generator.boundary("r8").name == generator.boundary("8x8/Conv1").name == "r8.conv1"
     assert generator.boundary("4x4/Const").name == "r4.conv0"
 
@@ -474,7 +473,7 @@ def test_ws_and_class_vectors_replace_z_and_label(plain: Path) -> None:
     [
         ({"z": torch.zeros(3, 5)}, r"z has shape \(3, 5\), expected \(N, 6\)"),
         ({"label": torch.tensor([0, 1, 3])}, "labels are whole numbers from 0 to 2"),
-        ({"label": torch.zeros(3)}, "labels are whole numbers"),
+        ({"label": torch.zeros(3)}, "label is torch.float32 .* whole numbers"),
         ({"label": torch.zeros(2, dtype=torch.int64)}, "label has 2 rows, others have 3"),
         ({"c": torch.zeros(3, 4)}, r"c has shape \(3, 4\), expected \(N, 3\)"),
         ({"ws": torch.zeros(3, 4)}, r"ws has shape \(3, 4\), expected \(N, 6, 4\)"),
@@ -490,7 +489,7 @@ def test_wrong_latents_are_named(change: dict[str, Tensor], message: str, plain:
 
 def test_missing_latents_are_named(plain: Path) -> None:
     generator, latent = drawn(plain)
-    with pytest.raises(UsageError, match="give label or c"):
+    with pytest.raises(UsageError, match="give either label"):
         generator({"z": latent["z"]})
     with pytest.raises(UsageError, match="'z' is missing"):
         generator({"label": latent["label"]})
@@ -536,7 +535,7 @@ def test_round_trip_through_our_format(layout: str, tmp_path: Path) -> None:
     assert again.info.options == generator.info.options
     with pytest.raises(UsageError, match="resolution is 16 in this file, not 8"):
         load(ours, options(step=1))
-    with pytest.raises(StateMismatchError, match=r"mapping\.0: Input should be"):
+    with pytest.raises(StateMismatchError, match=r"mapping\.0: input should be .* \(found"):
         load(
             write_portable(tmp_path / "odd", tensors, "stylegan1", {**config, "mapping": [-1]}),
             options(),

@@ -472,8 +472,14 @@ def test_noise_of_files_without_maps() -> None:
         ({"z": torch.zeros(2, 5)}, r"z has shape \(2, 5\), expected \(N, 6\)"),
         ({"z": torch.zeros(6)}, "z has shape"),
         ({"z": torch.zeros(2, 6)}, "either label"),
-        ({"z": torch.zeros(2, 6), "label": torch.tensor([0, 3])}, "labels go from 0 to 2"),
-        ({"z": torch.zeros(2, 6), "label": torch.tensor([0, -1])}, "labels go from 0 to 2"),
+        (
+            {"z": torch.zeros(2, 6), "label": torch.tensor([0, 3])},
+            "numbers from 0 to 2",
+        ),
+        (
+            {"z": torch.zeros(2, 6), "label": torch.tensor([0, -1])},
+            "numbers from 0 to 2",
+        ),
         ({"z": torch.zeros(2, 6), "label": torch.tensor([0])}, "label is"),
         ({"z": torch.zeros(2, 6), "label": torch.tensor([0.0, 1.0])}, "label is torch.float32"),
         ({"z": torch.zeros(2, 6), "c": torch.zeros(2, 4)}, "c has shape"),

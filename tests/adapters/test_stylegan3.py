@@ -240,10 +240,9 @@ def test_stored_transform_and_asymmetric_padding(tmp_path: Path) -> None:
     """What a file states is followed where the original's constructor would not put it."""
     root = design(margin_size=2)
     angle = 0.4
-    root["synthesis.input"].state["_buffers"]["transform"] = torch.tensor(
-        [[math.cos(angle), -math.sin(angle), 0.1], [math.sin(angle), math.cos(angle), -0.2],
-         [0.0, 0.0, 1.0]]
-    )  # fmt: skip
+    cos, sin = math.cos(angle), math.sin(angle)
+    transform = torch.tensor([[cos, -sin, 0.1], [sin, cos, -0.2], [0.0, 0.0, 1.0]])
+    root["synthesis.input"].state["_buffers"]["transform"] = transform
     first, second = (root[f"synthesis.{n}"] for n in root["synthesis"].state["layer_names"][:2])
     for layer, change in ((first, 8), (second, -8)):
         left, right, top, bottom = layer.state["padding"]
@@ -297,8 +296,10 @@ def test_filters_are_literal(
         )
         for a in (0, 1)
     ]
-    inner = [filtered_size(size[a], up, 1, taps(first, a), 1, *padding[2 - 2 * a : 4 - 2 * a])
-             for a in (0, 1)]  # fmt: skip
+    inner = [
+        filtered_size(size[a], up, 1, taps(first, a), 1, *padding[2 - 2 * a : 4 - 2 * a])
+        for a in (0, 1)
+    ]
     if (
         min(sizes) < 1
         or min(inner) < 1
@@ -310,9 +311,17 @@ def test_filters_are_literal(
         return
     bias = random(2)
     found = filtered_leaky_relu(
-        x, bias, first, second,
-        up=up, down=down, padding=padding, gain=1.5, slope=0.2, clamp=2.0,
-    )  # fmt: skip
+        x,
+        bias,
+        first,
+        second,
+        up=up,
+        down=down,
+        padding=padding,
+        gain=1.5,
+        slope=0.2,
+        clamp=2.0,
+    )
     expected = literal_spread(x + bias[:, None, None], first, up, padding)
     expected = (F.leaky_relu(expected, 0.2) * 1.5).clamp(-2.0, 2.0)
     torch.testing.assert_close(found, literal_filter(expected, second, down))
@@ -419,7 +428,7 @@ def test_latents_refused(tmp_path: Path) -> None:
         (labelled, {"z": z, "label": torch.tensor([0, 3])}, "0 to 2"),
         (labelled, {"z": z, "label": torch.tensor([-1, 0])}, "0 to 2"),
         (labelled, {"z": z, "label": torch.tensor([0])}, r"\(2,\)"),
-        (labelled, {"z": z, "label": torch.tensor([0.0, 1.0])}, "int64"),
+        (labelled, {"z": z, "label": torch.tensor([0.0, 1.0])}, "whole numbers"),
         (labelled, {"z": z, "c": soft, "label": label}, "not both"),
         (labelled, {"z": z, "c": soft[:1]}, r"\(2, 3\)"),
     ]

@@ -86,6 +86,7 @@ def layers(recipe: Recipe) -> list[Layer]:
     return found
 
 
+# Long, as the next one: the layers share the small functions inside, as in the original.
 def state(recipe: Recipe, seed: int = 0) -> dict[str, Tensor]:
     """Random tensors under the original's names."""
     made = torch.Generator().manual_seed(seed)

@@ -75,6 +75,7 @@ def mapping(
     )
 
 
+# Long by its settings, one a line.
 def layer(
     draw: torch.Generator,
     *,
@@ -143,6 +144,7 @@ def layer(
     )
 
 
+# Long by the original's arguments and attributes, one a line.
 def generator(
     seed: int = 0,
     *,

@@ -1,0 +1,77 @@
+"""Class labels of conditional generators: checked, and as one-hot or weighted class vectors.
+
+Guarantees that every family refuses the same inputs in the same words: labels are whole numbers
+from 0 to classes - 1, one a row; class vectors are (N, classes).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seeingkit.errors import UsageError
+
+
+def class_vectors(
+    family: str, classes: int, rows: int, *, label: Tensor | None, c: Tensor | None
+) -> Tensor:
+    """The class vectors of a batch: as given in ``c``, or the one-hot vectors of ``label``.
+
+    Args:
+        family: registered name, for messages.
+        classes: number of classes of the network.
+        rows: N, the batch size.
+        label: (N,) of any integer type, on any device, or None.
+        c: (N, classes), one weight for each class, or None.
+
+    Returns:
+        (N, classes) float32, on the device of what was given.
+
+    Raises:
+        UsageError: neither or both are given, or one is not as above.
+
+    >>> class_vectors("biggan", 3, 2, label=torch.tensor([2, 0]), c=None).tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    if (label is None) == (c is None):
+        raise UsageError(
+            f"{family} is conditional: give either label (N,) from 0 to {classes - 1} or "
+            f"c (N, {classes}){'' if c is None else ', not both'}"
+        )
+    if label is not None:
+        return F.one_hot(checked_labels(family, label, classes, rows), classes).float()
+    assert c is not None
+    return checked_vectors(family, "c", c, (rows, classes))
+
+
+def checked_labels(family: str, label: Tensor, classes: int, rows: int) -> Tensor:
+    """Labels as int64 (N,).
+
+    Raises:
+        UsageError: not whole numbers, not one a row, or out of range.
+    """
+    fractional = label.is_floating_point() or label.is_complex() or label.dtype == torch.bool
+    if tuple(label.shape) != (rows,) or fractional:
+        raise UsageError(
+            f"{family}: label is {label.dtype} of shape {tuple(label.shape)}, expected whole "
+            f"numbers of shape ({rows},)"
+        )
+    if not bool(((label >= 0) & (label < classes)).all()):
+        raise UsageError(
+            f"{family}: labels are whole numbers from 0 to {classes - 1}, not {label.tolist()[:8]}"
+        )
+    return label.to(torch.int64)
+
+
+def checked_vectors(family: str, name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A latent's entry ``name`` as float32.
+
+    Raises:
+        UsageError: it has another shape, or is complex.
+    """
+    if tuple(value.shape) != shape or value.is_complex():
+        raise UsageError(
+            f"{family}: {name} has shape {tuple(value.shape)} ({value.dtype}), expected {shape}"
+        )
+    return value.float()
