@@ -9,29 +9,20 @@ import typer
 
 from seeingkit.system.processes import rank
 
-from . import looking, weights
-from .inverting import inversion_config, invert
-from .options import (
-    Cut,
-    Encoder,
-    Gan,
-    ImageLabel,
-    InverterOption,
-    Json,
-    Method,
-    Out,
-    Own,
-    Perceptual,
-    PerceptualWeights,
-    Repeat,
+from . import listing, weights
+from .groups import (
     Settings,
-    Steps,
-    Store,
     evidence_settings,
     image_settings,
+    inversion_config,
+    inversion_settings,
+    names,
     repeated,
     takes,
+    tally_settings,
 )
+from .invert import invert
+from .options import Gan, Ids, Out, PerClass, Pick, Repeat, ResultsJson, Store, TallyFile
 from .output import print_json, print_summary, print_tally, say_failed_gates
 
 if TYPE_CHECKING:
@@ -45,68 +36,43 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-looking.add_commands(app)
+listing.add_commands(app)
 app.command()(invert)
 app.add_typer(weights.app, name="weights")
 
 
 @app.command()
-@takes(image_settings, evidence_settings)
+@takes(image_settings, tally_settings, evidence_settings, inversion_settings)
 def analyze(
     context: typer.Context,
     gan: Gan = None,
     data: Annotated[str | None, typer.Option(help="Real images: name, path or glob.")] = None,
     *,
     settings: Settings,
-    label: ImageLabel = None,
-    method: Method = None,
-    cut: Cut = None,
-    per_class: Annotated[int, typer.Option(help="Photos inverted for each omitted class.")] = 5,
-    pick: Annotated[
-        str, typer.Option(help="Which of those that show it: stratified, random, most or list.")
-    ] = "stratified",
-    ids: Annotated[str | None, typer.Option(help="The photos themselves: ids as a,b.")] = None,
-    own: Own = 40,
-    inversion_preset: Annotated[
-        str | None, typer.Option(help="Inversion: fast (default) or paper.")
-    ] = None,
-    encoder: Encoder = None,
-    perceptual: Perceptual = None,
-    perceptual_weights: PerceptualWeights = None,
-    steps: Steps = None,
-    inverter_option: InverterOption = None,
+    per_class: PerClass = 5,
+    pick: Pick = "stratified",
+    ids: Ids = None,
     config: Repeat = None,
     out: Out = None,
     store: Store = None,
-    json: Json = False,
+    json: ResultsJson = False,
 ) -> int:
     """What does this generator leave out? Compare class areas, invert photos of what is missing."""
     from seeingkit.runs.analyze import plan_analysis
 
     if config is not None:
         return _run(repeated(config, settings, context), out, store, json)
-    settings["labels"] = _labels(settings["labels"], label)
-    settings["inversion"] = inversion_config(
-        method=method,
-        cut=cut,
-        own=own,
-        preset=inversion_preset,
-        encoder=encoder,
-        perceptual=perceptual,
-        perceptual_weights=perceptual_weights,
-        steps=steps,
-        inverter_option=inverter_option,
-        label=label,
-        usual_encoder="found",
-        per_class=per_class,
-        pick="list" if ids else pick,
-        ids=tuple(part.strip() for part in (ids or "").split(",") if part.strip()),
-    )
+    inversion = settings["inversion"]
+    inversion |= {"per_class": per_class, "pick": "list" if ids else pick, "ids": names(ids)}
+    # An analysis trains no encoder unless told to: it uses the one that is there.
+    inversion["options"].setdefault("encoder", "found")
+    settings["labels"] = _labels(settings["labels"], inversion["label"])
+    settings["inversion"] = inversion_config(inversion)
     return _run(plan_analysis(gan, data, **settings), out, store, json)
 
 
 @app.command()
-@takes(image_settings, evidence_settings)
+@takes(image_settings, tally_settings, evidence_settings)
 def compare(
     real: Annotated[str, typer.Argument(help="Real images: name, path or glob.")],
     generated: Annotated[
@@ -116,7 +82,7 @@ def compare(
     settings: Settings,
     out: Out = None,
     store: Store = None,
-    json: Json = False,
+    json: ResultsJson = False,
 ) -> int:
     """Compare any two sets of images, class by class, and report."""
     from seeingkit.runs.analyze import plan_comparison
@@ -125,14 +91,14 @@ def compare(
 
 
 @app.command()
-@takes(image_settings)
+@takes(image_settings, tally_settings)
 def tally(
     source: Annotated[str, typer.Argument(help="Name, path, glob, or generator family:weights.")],
     *,
     settings: Settings,
-    out: Annotated[Path | None, typer.Option(help="Write the tally to this Parquet file.")] = None,
+    out: TallyFile = None,
     store: Store = None,
-    json: Json = False,
+    json: ResultsJson = False,
 ) -> int:
     """Count how much of each class the images show; killed runs go on where they stopped."""
     from seeingkit.errors import ExitCode
@@ -153,7 +119,7 @@ def tally(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
-    json: Json = False,
+    json: ResultsJson = False,
 ) -> int:
     """Write the report of a finished run again, from its files."""
     from seeingkit.report import rebuild_report

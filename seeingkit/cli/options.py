@@ -1,29 +1,20 @@
-"""Options that several commands share, each said once.
+"""The options of the commands, each stated once: type, name, help; and the values of ``key=value``.
 
-Defaults that decide what is claimed are the config's (``Usual``), so help and runs cannot differ.
-Groups of options that several commands take are functions from options to settings of a config;
-``takes`` gives them to a command.
+Defaults that decide a result are the config's (``ConfigDefault``), so help and runs cannot differ.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from functools import wraps
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from seeingkit.runs.config import Config
 
-Settings = dict[str, Any]
-"""Fields of ``seeingkit.runs.config.Config`` by name."""
-
-
-class Usual:
-    """A field's default in the config, looked up when help or a run needs it (not on start-up)."""
+class ConfigDefault:
+    """The default of a field of the config, looked up when it is needed (not on start-up)."""
 
     def __init__(self, field: str) -> None:
         self.field = field
@@ -37,61 +28,27 @@ class Usual:
         return str(self())
 
 
-def takes(*groups: Callable[..., Settings]) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Give a command the options of the groups in place of its parameter ``settings``.
-
-    Returns:
-        Decorator; the command gets the settings that the groups make of their options.
-    """
-    shared = {group: inspect.signature(group, eval_str=True).parameters for group in groups}
-
-    def decorate(command: Callable[..., int]) -> Callable[..., int]:
-        @wraps(command)
-        def taken(**given: Any) -> int:
-            settings: Settings = {}
-            for group, options in shared.items():
-                settings |= group(**{name: given.pop(name) for name in options})
-            return command(**given, settings=settings)
-
-        own = inspect.signature(command, eval_str=True)
-        parameters = []
-        for name, parameter in own.parameters.items():
-            instead = [o for options in shared.values() for o in options.values()]
-            parameters += instead if name == "settings" else [parameter]
-        keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-        taken.__signature__ = own.replace(parameters=keywords)  # type: ignore[attr-defined]
-        return taken
-
-    return decorate
-
-
-_BESIDE_CONFIG = {"config", "out", "store", "json", "fail_if", "device", "batch_size"}
-
-
-def repeated(config: Path, settings: Settings, context: typer.Context) -> Config:
-    """The config of an earlier run, with its gates and those given now.
-
-    Device and batch size change no number, so they may be given anew: the machine may be another.
+def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
+    """``key=value`` pairs; values are JSON where they parse as JSON, else text.
 
     Raises:
-        UsageError: another setting is given as well.
+        UsageError: no equals sign, or a key given twice.
     """
     from seeingkit.errors import UsageError
-    from seeingkit.runs.config import make_config, read_config
 
-    given = {name for name in context.params if _is_given(context, name)}
-    other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
-    if other:
-        raise UsageError(f"--config repeats a run as it was; leave {', '.join(sorted(other))} out")
-    plan = read_config(config)
-    changed = {name: settings[name] for name in given & {"device", "batch_size"}}
-    changed["fail_if"] = (*plan.fail_if, *settings.get("fail_if", ()))
-    return make_config(**{**plan.model_dump(), **changed})
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise UsageError(f"an option reads key=value, not {pair!r}")
+        if key in found:
+            raise UsageError(f"option {key!r} is given twice")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
 
 
 Gan = Annotated[
@@ -100,6 +57,9 @@ Gan = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option(help="The generator's weights file.")]
 Segmenter = Annotated[str | None, typer.Option(help="Segmenter: family or family:weights.")]
+SegmenterOrNone = Annotated[
+    str | None, typer.Option(help="Segmenter: family or family:weights, or none.")
+]
 SegmenterWeights = Annotated[
     Path | None, typer.Option(help="The segmenter's weights file or folder.")
 ]
@@ -120,6 +80,7 @@ Classes = Annotated[
     str | None, typer.Option(help="Merge labels into a common vocabulary: its name or TOML file.")
 ]
 N = Annotated[int | None, typer.Option("--n", help="Images per side.")]
+PhotoCount = Annotated[int | None, typer.Option("--n", help="Take only n of the photos.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")]
 BatchSize = Annotated[int, typer.Option(help="Images computed at once.")]
@@ -128,17 +89,22 @@ PresetName = Annotated[
 ]
 OnBad = Annotated[str, typer.Option(help="Unreadable images: skip (exit code 3) or fail.")]
 Out = Annotated[Path | None, typer.Option(help="Run directory.")]
+TallyFile = Annotated[Path | None, typer.Option(help="Write the tally to this Parquet file.")]
 Store = Annotated[Path | None, typer.Option(help="Folder of finished work (default: cache).")]
-Json = Annotated[bool, typer.Option("--json", help="Print results.json instead of words.")]
+ResultsJson = Annotated[bool, typer.Option("--json", help="Print results.json instead of words.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Permutations = Annotated[
     int,
     typer.Option(
-        help="Permutations behind the p-value; 0: none.", default_factory=Usual("permutations")
+        help="Permutations behind the p-value; 0: none.",
+        default_factory=ConfigDefault("permutations"),
     ),
 ]
 Level = Annotated[
     float,
-    typer.Option(help="False discovery rate of the verdicts.", default_factory=Usual("level")),
+    typer.Option(
+        help="False discovery rate of the verdicts.", default_factory=ConfigDefault("level")
+    ),
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Compare although segmenter, preset or n policy differ.")
@@ -151,7 +117,7 @@ Sensitivity = Annotated[
     str,
     typer.Option(
         help="The segmenter's share: auto, off, scale, scale:0.5, or a second one, family:FILE.",
-        default_factory=Usual("sensitivity"),
+        default_factory=ConfigDefault("sensitivity"),
     ),
 ]
 Fidelity = Annotated[
@@ -175,7 +141,16 @@ Method = Annotated[
     ),
 ]
 Cut = Annotated[str | None, typer.Option(help="Boundary of r, several as a,b, or all.")]
+PerClass = Annotated[int, typer.Option(help="Photos inverted for each omitted class.")]
+Pick = Annotated[
+    str, typer.Option(help="Which of those that show it: stratified, random, most or list.")
+]
+Ids = Annotated[str | None, typer.Option(help="The photos themselves: ids as a,b.")]
 Own = Annotated[int, typer.Option(help="The generator's own images that calibrate a method.")]
+InversionPreset = Annotated[str | None, typer.Option(help="Inversion: fast (default) or paper.")]
+PlainInversionPreset = Annotated[
+    str | None, typer.Option("--preset", help="fast (default), or paper: its losses and schedule.")
+]
 Encoder = Annotated[
     str | None,
     typer.Option(help="auto, found, train, none, or an encoder file of this generator."),
@@ -192,65 +167,3 @@ ImageLabel = Annotated[
     int | None,
     typer.Option("--label", help="The one class to draw and invert, for a conditional generator."),
 ]
-
-
-def image_settings(
-    *,
-    weights: Weights = None,
-    segmenter: Segmenter = None,
-    segmenter_weights: SegmenterWeights = None,
-    n: N = None,
-    seed: Seed = None,
-    preset: PresetName = None,
-    device: Device = "auto",
-    batch_size: BatchSize = 16,
-    on_bad: OnBad = "skip",
-    gan_option: GanOption = None,
-    segmenter_option: SegmenterOption = None,
-    data_option: DataOption = None,
-    labels: Labels = None,
-    classes: Classes = None,
-) -> Settings:
-    """Which images, and how they are segmented."""
-    from seeingkit.system.devices import resolve_device
-
-    from .output import parse_options
-
-    return {
-        "weights": None if weights is None else str(weights),
-        "segmenter": segmenter,
-        "segmenter_weights": None if segmenter_weights is None else str(segmenter_weights),
-        "n": n,
-        "seed": seed,
-        "preset": preset,
-        "device": resolve_device(device),
-        "batch_size": batch_size,
-        "on_bad": on_bad,
-        "gan_options": parse_options(gan_option),
-        "segmenter_options": parse_options(segmenter_option),
-        "data_options": parse_options(data_option),
-        "labels": labels,
-        "classes": classes,
-    }
-
-
-def evidence_settings(
-    *,
-    level: Level,
-    permutations: Permutations,
-    truth: Truth = None,
-    sensitivity: Sensitivity,
-    fidelity: Fidelity = False,
-    force: Force = False,
-    fail_if: FailIf = None,
-) -> Settings:
-    """What a comparison claims, how sure of it, and when it must fail."""
-    return {
-        "level": level,
-        "permutations": permutations,
-        "truth": truth,
-        "sensitivity": sensitivity,
-        "fidelity": fidelity,
-        "force": force,
-        "fail_if": tuple(fail_if or ()),
-    }

@@ -21,29 +21,6 @@ if TYPE_CHECKING:
     )
 
 
-def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
-    """``key=value`` pairs; values are JSON where they parse as JSON, else text.
-
-    Raises:
-        UsageError: no equals sign, or a key given twice.
-    """
-    from seeingkit.errors import UsageError
-
-    found: dict[str, Any] = {}
-    for pair in pairs or ():
-        key, equals, value = pair.partition("=")
-        key = key.strip().replace("-", "_")
-        if not equals or not key:
-            raise UsageError(f"an option reads key=value, not {pair!r}")
-        if key in found:
-            raise UsageError(f"option {key!r} is given twice")
-        try:
-            found[key] = json.loads(value)
-        except ValueError:
-            found[key] = value
-    return found
-
-
 def print_json(content: object) -> None:
     """One JSON document on stdout."""
     print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .output import parse_options, print_json, print_table
+from .options import GanOption, Json, parse_options
+from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from seeingkit.specs import WeightsSpec
@@ -22,7 +23,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Weights, as family:name.")]
 
 
@@ -172,9 +172,7 @@ def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A weights file or folder.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     gan: Annotated[str, typer.Option(help="Generator family; auto: found by content.")] = "auto",
-    gan_option: Annotated[
-        list[str] | None, typer.Option(help="key=value for the generator; may be repeated.")
-    ] = None,
+    gan_option: GanOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
     json: Json = False,
 ) -> int:

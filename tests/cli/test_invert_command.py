@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from seeingkit import open_images
-from seeingkit.cli.output import parse_options
+from seeingkit.cli.options import parse_options
 from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import quantise
 from seeingkit.runs.config import InversionConfig, make_config

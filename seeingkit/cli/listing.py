@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import Json
 from .output import print_json, print_table
 from .weights import confirm
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Listing(StrEnum):
