@@ -1,4 +1,4 @@
-"""The typer application: main command, and the commands that do work."""
+"""The application: the main command, and the commands that compare images and report."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .groups import (
     tally_settings,
 )
 from .invert import invert
-from .options import Gan, Ids, Out, PerClass, Pick, Repeat, ResultsJson, Store, TallyFile
-from .output import print_json, print_summary, print_tally, say_failed_gates
+from .options import Gan, Ids, Json, Out, PerClass, Pick, RealImages, Repeat, Store, TallyFile
+from .output import print_failed_gates, print_json, print_summary, print_tally
 
 if TYPE_CHECKING:
     from seeingkit.runs.config import Config
@@ -36,9 +36,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-listing.add_commands(app)
-app.command()(invert)
-app.add_typer(weights.app, name="weights")
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    # No docstring: it would replace the application's help.
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"seeingkit {installed('seeingkit')}")
+        raise typer.Exit
+    from seeingkit.models.hub.consent import ask_before_large_downloads
+
+    ask_before_large_downloads(weights.confirm)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -46,18 +62,18 @@ app.add_typer(weights.app, name="weights")
 def analyze(
     context: typer.Context,
     gan: Gan = None,
-    data: Annotated[str | None, typer.Option(help="Real images: name, path or glob.")] = None,
+    data: RealImages = None,
     *,
     settings: Settings,
-    per_class: PerClass = 5,
-    pick: Pick = "stratified",
+    per_class: PerClass,
+    pick: Pick,
     ids: Ids = None,
     config: Repeat = None,
     out: Out = None,
     store: Store = None,
-    json: ResultsJson = False,
+    json: Json = False,
 ) -> int:
-    """What does this generator leave out? Compare class areas, invert photos of what is missing."""
+    """Find the classes that a generator omits. Compares areas, inverts photos of those classes."""
     from seeingkit.runs.analyze import plan_analysis
 
     if config is not None:
@@ -82,9 +98,9 @@ def compare(
     settings: Settings,
     out: Out = None,
     store: Store = None,
-    json: ResultsJson = False,
+    json: Json = False,
 ) -> int:
-    """Compare any two sets of images, class by class, and report."""
+    """Compare two sets of images class by class, and report."""
     from seeingkit.runs.analyze import plan_comparison
 
     return _run(plan_comparison(real, generated, **settings), out, store, json)
@@ -98,9 +114,9 @@ def tally(
     settings: Settings,
     out: TallyFile = None,
     store: Store = None,
-    json: ResultsJson = False,
+    json: Json = False,
 ) -> int:
-    """Count how much of each class the images show; killed runs go on where they stopped."""
+    """Measure the area of each class in a set of images. An interrupted tally resumes."""
     from seeingkit.errors import ExitCode
     from seeingkit.runs.analyze import plan_comparison, tally_side
 
@@ -116,12 +132,15 @@ def tally(
     return ExitCode.SKIPPED if found.skipped else ExitCode.DONE
 
 
+app.command()(invert)
+
+
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
-    json: ResultsJson = False,
+    json: Json = False,
 ) -> int:
-    """Write the report of a finished run again, from its files."""
+    """Rebuild the report of a finished run from its files."""
     from seeingkit.report import rebuild_report
 
     path = rebuild_report(run)
@@ -132,8 +151,14 @@ def report(
     return 0
 
 
+app.command()(listing.ls)
+app.command()(listing.plugins)
+app.command()(listing.doctor)
+app.add_typer(weights.app, name="weights")
+
+
 def _labels(labels: str | None, label: int | None) -> str | None:
-    """``--label 3`` draws that class alone, and inverts photos as of that class."""
+    """The classes to draw: the one of ``--label`` (also the class of photos), or ``--labels``."""
     from seeingkit.errors import UsageError
 
     if label is None:
@@ -156,6 +181,6 @@ def _run(plan: Config, out: Path | None, store: Path | None, json: bool) -> int:
         print_json(analysis.to_dict())
     else:
         print_summary(results, analysis.report)
-    if say_failed_gates(plan.fail_if, results, analysis.comparison.real.vocabulary.names):
+    if print_failed_gates(plan.fail_if, results, analysis.comparison.real.vocabulary.names):
         return ExitCode.GATE
     return ExitCode.SKIPPED if results.skipped else ExitCode.DONE

@@ -101,8 +101,8 @@ def image_settings(
     n: N = None,
     seed: Seed = None,
     device: Device = "auto",
-    batch_size: BatchSize = 16,
-    on_bad: OnBad = "skip",
+    batch_size: BatchSize,
+    on_bad: OnBad,
     gan_option: GanOption = None,
     segmenter_option: SegmenterOption = None,
     data_option: DataOption = None,
@@ -159,7 +159,7 @@ def inversion_settings(
     label: ImageLabel = None,
     method: Method = None,
     cut: Cut = None,
-    own: Own = 40,
+    own: Own,
     inversion_preset: InversionPreset = None,
     encoder: Encoder = None,
     perceptual: Perceptual = None,
@@ -167,7 +167,7 @@ def inversion_settings(
     steps: Steps = None,
     inverter_option: InverterOption = None,
 ) -> Settings:
-    """Fields of an ``InversionConfig`` (see ``inversion_config``), as the setting ``inversion``.
+    """The setting ``inversion``: fields of an ``InversionConfig``, not yet validated.
 
     Raises:
         UsageError: an option of the inverter is given twice, or the cut as one.
@@ -185,9 +185,9 @@ def inversion_settings(
     named = {name: value for name, value in named.items() if value is not None}
     for name in named:
         if name in options:
-            raise UsageError(f"--{name.replace('_', '-')} is also given as an inverter option")
+            raise UsageError(f"{name!r} is given twice: once as an inverter option")
     if "cut" in options:
-        raise UsageError("give the cut with --cut")
+        raise UsageError("the cut is no inverter option; use --cut")
     fields = {
         "methods": _methods(method),
         "cuts": names(cut),
@@ -199,7 +199,7 @@ def inversion_settings(
 
 
 def inversion_config(fields: Settings) -> InversionConfig:
-    """The validated settings of an inversion.
+    """The validated configuration of an inversion, from the setting ``inversion``.
 
     Raises:
         UsageError: names the option and what is wrong with it.

@@ -1,4 +1,4 @@
-"""The command ``invert``."""
+"""The command ``invert``: photos through the last layers of a generator, without a comparison."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import typer
 from .groups import Settings, image_settings, inversion_config, inversion_settings, repeated, takes
 from .options import (
     Gan,
+    Json,
     Out,
     PhotoCount,
     PlainInversionPreset,
     Repeat,
-    ResultsJson,
     SegmenterOrNone,
     Store,
+    TrainingData,
 )
 from .output import print_inversions, print_json
 
@@ -33,17 +34,15 @@ def invert(
         list[str] | None, typer.Argument(help="Photos: paths, globs, folders, data sets.")
     ] = None,
     gan: Gan = None,
-    data: Annotated[
-        str | None, typer.Option(help="What the generator learnt from (default: its weights' own).")
-    ] = None,
+    data: TrainingData = None,
     *,
     settings: Settings,
     config: Repeat = None,
     out: Out = None,
     store: Store = None,
-    json: ResultsJson = False,
+    json: Json = False,
 ) -> int:
-    """What can the generator's last layers not make of these photos? Invert, compare, report."""
+    """Invert photos through a generator's last layers. Reports which classes are lost."""
     from seeingkit.errors import ExitCode, UsageError
     from seeingkit.runs.invert import execute_inversion, plan_inversion
 
