@@ -1,6 +1,10 @@
 """seeingkit: see what an image generator cannot draw.
 
 The public names below are imported on first use; importing this package never imports torch.
+
+>>> import seeingkit
+>>> analysis = seeingkit.analyze("progan", "photos/", weights="church.pth")  # doctest: +SKIP
+>>> analysis.comparison.omitted  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -8,7 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_WHERE = {
+_MODULES = {
     "analyze": "runs.analyze",
     "Analysis": "runs.analyze",
     "compare": "analyses.comparison.compare",
@@ -69,7 +73,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    module = _WHERE.get(name)
+    module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module 'seeingkit' has no attribute {name!r}")
     found = getattr(importlib.import_module(f".{module}", __name__), name)

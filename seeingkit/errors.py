@@ -1,24 +1,24 @@
-"""Every error that seeingkit raises on purpose, as one tree, and the exit code each one ends with.
+"""The errors that seeingkit raises, as one tree, with their exit codes.
 
 ::
 
     SeeingkitError                 exit 1
-    ├── UsageError                 exit 2   a name, option or argument that cannot be right
-    │   ├── UnknownNameError                no such plugin, weights, data set, label, boundary
+    ├── UsageError                 exit 2   an invalid name, option or argument
+    │   ├── UnknownNameError                unknown plugin, weights, data set, label, boundary
     │   └── DuplicateNameError              two distributions register the same name
     ├── PluginError                         a plugin could not be imported or broke its contract
     ├── WeightsError                        a weights file is missing, unreadable or does not fit
-    │   ├── MissingWeightsError             not on this machine; says where to get it
-    │   ├── UnsafeFileError                 asks for more than tensors
-    │   ├── CorruptFileError                truncated, damaged, or not what it claims
-    │   └── StateMismatchError              keys, shapes or values that the network cannot take
+    │   ├── MissingWeightsError             not on this machine; the message names the source
+    │   ├── UnsafeFileError                 holds more than tensors
+    │   ├── CorruptFileError                truncated, damaged, or of another format
+    │   └── StateMismatchError              keys, shapes or values that do not fit the network
     ├── ImageError                          one image that cannot be read (skippable)
-    ├── SourceError                         a whole image source that cannot be used
-    ├── ModelError                          a network gave NaN, a wrong shape, ran out of memory
+    ├── SourceError                         an image source that cannot be used
+    ├── ModelError                          a network gave NaN, a wrong shape, or ran out of memory
     ├── TallyError                          tallies that do not fit each other or the request
     └── RunError                            a run directory or manifest that cannot be used
 
-Each message is one line: what is wrong, with what, what to do.
+Each message is one line: the fault, the file or name, the remedy.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-_LONGEST = 4000  # characters of a message; names in a hostile file can be of any length
+_LONGEST = 4000  # characters of a message; a hostile file can hold names of any length
 
 
 class ExitCode(IntEnum):
@@ -46,7 +46,7 @@ class ExitCode(IntEnum):
 
 
 class SeeingkitError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors of seeingkit."""
 
     exit_code: ExitCode = ExitCode.FAILED
 
@@ -55,7 +55,11 @@ class SeeingkitError(Exception):
 
 
 def one_line(message: object, longest: int | None = None) -> str:
-    """One line of printable characters: what it quotes of a file may be anything at all."""
+    """The message as one line of printable characters, whatever it quotes from a file.
+
+    >>> one_line("no such\\n  file", longest=None)
+    'no such file'
+    """
     text = str(message)
     text = text if longest is None or len(text) <= longest else f"{text[:longest]}…"
     text = " ".join(text.split())
@@ -66,8 +70,8 @@ class Fault(NamedTuple):
     """The first fault that a pydantic model found.
 
     Attributes:
-        where: the field, dotted (``inversion.own``); empty where it is the whole.
-        reason: what is wrong with it, in lower case unless the model's own words.
+        where: the field, dotted (``inversion.own``); empty where it is the whole model.
+        reason: in lower case, unless a validator of ours worded it.
         kind: pydantic's name of the fault, such as ``extra_forbidden``.
         given: the value.
     """
@@ -91,18 +95,23 @@ def first_fault(error: ValidationError) -> Fault:
 
 
 class UsageError(SeeingkitError):
-    """A name, option or argument that cannot be right."""
+    """An invalid name, option or argument."""
 
     exit_code = ExitCode.USAGE
 
 
 class UnknownNameError(UsageError):
-    """A name that nobody registered; the message lists near matches and what exists."""
+    """A name that is not registered; the message lists near matches, else the known names.
 
-    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    Args:
+        kind: noun of the name, such as ``segmenter``.
+        hint: last sentence of the message.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        message = f"no {what} named {name!r}"
+        message = f"no {kind} named {name!r}"
         if near:
             message += f"; did you mean {' or '.join(repr(n) for n in near)}?"
         elif known:
@@ -131,15 +140,15 @@ class MissingWeightsError(WeightsError):
 
 
 class UnsafeFileError(WeightsError):
-    """A file that asks for more than tensors, and was refused before anything ran."""
+    """A file that holds more than tensors; it is refused before any of its code runs."""
 
 
 class CorruptFileError(WeightsError):
-    """A file that is truncated, damaged, or not what it claims to be."""
+    """A file that is truncated, damaged, or of another format than its content claims."""
 
 
 class StateMismatchError(WeightsError):
-    """Keys, shapes or values that the network cannot take."""
+    """Keys, shapes or values that do not fit the network."""
 
 
 class ImageError(SeeingkitError):
@@ -147,7 +156,7 @@ class ImageError(SeeingkitError):
 
     Attributes:
         item: the stable id of the image in its source.
-        reason: why, without the id.
+        reason: the fault, without the id.
     """
 
     def __init__(self, item: str, reason: str) -> None:
@@ -157,7 +166,7 @@ class ImageError(SeeingkitError):
 
 
 class SourceError(SeeingkitError):
-    """A whole image source that cannot be used."""
+    """An image source that cannot be used."""
 
 
 class ModelError(SeeingkitError):

@@ -1,5 +1,5 @@
 """The commands. Each imports what it needs when it runs; ``--help`` needs none of it."""
 
-from .app import app
+from .main import app
 
 __all__ = ["app"]

@@ -1,4 +1,4 @@
-"""Looks at the machine and the installation, and says what would not work."""
+"""Checks of the machine and the installation: versions, devices, plugins, weights, cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from seeingkit.system.cache import cache_folder
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """The outcome of one check.
+
+    Attributes:
+        found: a version, a path or a count; the reason where ``ok`` is false.
+    """
 
     name: str
     ok: bool
@@ -25,7 +29,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """All checks, in the order a person would ask."""
+    """Run all checks: the machine first, then plugins, then embedded weights."""
     checks = [_guarded(name, check) for name, check in _CHECKS]
     for plugin in registry().plugins:
         checks.append(

@@ -1,4 +1,7 @@
-"""What commands print on stdout: results only, as words or as JSON."""
+"""Results on stdout, as text or as JSON; failed gates on stderr.
+
+Guarantees: one JSON document, or plain text that can be piped and searched.
+"""
 
 from __future__ import annotations
 
@@ -21,29 +24,6 @@ if TYPE_CHECKING:
     )
 
 
-def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
-    """``key=value`` pairs; values are JSON where they parse as JSON, else text.
-
-    Raises:
-        UsageError: no equals sign, or a key given twice.
-    """
-    from seeingkit.errors import UsageError
-
-    found: dict[str, Any] = {}
-    for pair in pairs or ():
-        key, equals, value = pair.partition("=")
-        key = key.strip().replace("-", "_")
-        if not equals or not key:
-            raise UsageError(f"an option reads key=value, not {pair!r}")
-        if key in found:
-            raise UsageError(f"option {key!r} is given twice")
-        try:
-            found[key] = json.loads(value)
-        except ValueError:
-            found[key] = value
-    return found
-
-
 def print_json(content: object) -> None:
     """One JSON document on stdout."""
     print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
@@ -56,9 +36,15 @@ def print_table(
     words: bool = False,
     last_words: bool = False,
 ) -> None:
-    """Columns as wide as their widest cell; plain text, so that it can be piped.
+    """Print columns as wide as their widest cell.
 
-    All but the first column are numbers and aligned right, unless they (or the last) are ``words``.
+    Args:
+        words: all columns are text, aligned left; else all but the first are numbers.
+        last_words: the last column is text too.
+
+    >>> print_table([("tree", "12.5 %")], ("class", "area"))
+    class    area
+    tree   12.5 %
     """
     widths = [max(len(str(r[k])) for r in [header, *rows]) for k in range(len(header))]
     left = {0, len(header) - 1} if last_words else {0}
@@ -71,7 +57,11 @@ def print_table(
 
 
 def print_summary(results: Results, report: Path, shown: int = 20) -> None:
-    """What is missing, the largest classes, the distance, cautions, and where the report is."""
+    """Print the finding, the classes, the distance, cautions, inversions, the path of the report.
+
+    Args:
+        shown: this many of the largest classes, besides all omitted ones.
+    """
     from seeingkit.report import summarise
 
     words = summarise(results)
@@ -93,7 +83,7 @@ def print_summary(results: Results, report: Path, shown: int = 20) -> None:
 
 
 def _print_sentence(text: str, start: str = "") -> None:
-    """A sentence after ``start``: broken to the width of a terminal, one line in a pipe."""
+    """Print a sentence after ``start``, wrapped in a terminal, as one line in a pipe."""
     text = _plain(text)
     if sys.stdout.isatty():
         width = min(shutil.get_terminal_size().columns, 100)
@@ -110,12 +100,12 @@ def _print_sentence(text: str, start: str = "") -> None:
 
 
 def _plain(text: str) -> str:
-    """Ordinary spaces, so that ``grep`` finds what is seen."""
+    """The text with ordinary spaces, so that it can be searched."""
     return text.replace("\u00a0", " ")
 
 
 def _print_classes(results: Results, shown: int) -> None:
-    """The largest classes, and all that are missing; what could be the segmenter's is marked."""
+    """The largest classes and all omitted ones; possible segmentation errors are marked."""
     from seeingkit.report.words.cautions import segmenter_checks
     from seeingkit.report.words.numbers import area, change, interval, probability
     from seeingkit.results import is_background
@@ -141,9 +131,9 @@ def _print_classes(results: Results, shown: int) -> None:
     header = ("class", "real", "generated", "difference", "95 % interval", "q", "verdict")
     print_table(rows, header, last_words=True)
     if len(records) > len(listed):
-        print(f"… and {len(records) - len(listed)} smaller ones in results.json")
+        print(f"… and {len(records) - len(listed)} smaller classes in results.json")
     if any(record.index in flagged for record in listed):
-        print("(!) the segmenter may make this difference, or hide one: see the report")
+        print("(!) segmentation error may cause or hide this difference: see the report")
 
 
 def _verdict(record: ClassResult) -> str:
@@ -156,14 +146,14 @@ def _verdict(record: ClassResult) -> str:
     return f"{record.verdict}: {where} {100 * real:.3g} % -> {100 * generated:.3g} % of images"
 
 
-def say_failed_gates(gates: Sequence[str], results: Results, labels: Sequence[str]) -> bool:
-    """Every gate that fails, one line each on stderr.
+def print_failed_gates(gates: Sequence[str], results: Results, labels: Sequence[str]) -> bool:
+    """Print every gate that fails, one line each on stderr.
 
     Returns:
-        Whether any does.
+        Whether one fails.
 
     Raises:
-        UsageError: a gate names a class that is not known; after the others are told.
+        UsageError: a gate names an unknown class; the other gates are checked and printed first.
     """
     from seeingkit.errors import UsageError
     from seeingkit.results.gates import check_gates
@@ -201,13 +191,13 @@ def _print_conditions(records: Sequence[ConditionResult], shown: int = 20) -> No
         for record in worst[:shown]
     ]
     print("classes of the generator" + (", each against all real images" if whole else ""))
-    print_table(rows, ("drawn as", "real", "generated", "FSD", "floor", "left out"))
+    print_table(rows, ("class", "real", "generated", "FSD", "floor", "omitted"))
     if len(worst) > shown:
         print(f"… and {len(worst) - shown} more in results.json")
 
 
 def print_inversions(results: InversionResults, report: Path) -> None:
-    """What vanished from the photos, the methods beside each other, and where the report is."""
+    """Print the classes lost, the methods side by side, and the path of the report."""
     _print_inversions(results.inversions, results.calibrations)
     for warning in results.warnings:
         print(warning)
@@ -222,31 +212,21 @@ def _print_inversions(
     for line in summarise_inversions(records, calibrations):
         print(line)
     print()
-    keys = dict.fromkeys((r.method, r.cut) for r in records)
-    own = {(c.method, c.cut): c for c in calibrations}
+    calibrated = {(c.method, c.cut): c for c in calibrations}
     rows = []
-    for method, cut in keys:
-        chosen = [r for r in records if (r.method, r.cut) == (method, cut)]
-        known = own.get((method, cut))
-        rows.append(
-            (
-                method,
-                cut,
-                f"{sum(r.psnr for r in chosen) / len(chosen):.1f} dB",
-                f"{known.psnr:.1f} dB" if known else "-",
-                *(
-                    "-" if value is None else f"{value:.3f}"
-                    for value in (
-                        (known.z_correlation, known.r_correlation, known.pixel_correlation)
-                        if known
-                        else (None, None, None)
-                    )
-                ),
-            )
-        )
-    print_table(
-        rows, ("method", "cut", "photos", "own images", "z corr.", "r corr.", "pixel corr.")
-    )
+    for method, cut in dict.fromkeys((r.method, r.cut) for r in records):
+        psnr = [r.psnr for r in records if (r.method, r.cut) == (method, cut)]
+        row = [method, cut, f"{sum(psnr) / len(psnr):.1f} dB"]
+        own = calibrated.get((method, cut))
+        if own is None:
+            row += ["-"] * 4
+        else:
+            correlations = (own.z_correlation, own.r_correlation, own.pixel_correlation)
+            row.append(f"{own.psnr:.1f} dB")
+            row += ["-" if value is None else f"{value:.3f}" for value in correlations]
+        rows.append(row)
+    header = ("method", "cut", "photos", "samples", "z corr.", "r corr.", "pixel corr.")
+    print_table(rows, header)
 
 
 def _print_end(results: Results | InversionResults, report: Path) -> None:
@@ -259,13 +239,13 @@ def _print_end(results: Results | InversionResults, report: Path) -> None:
 
 
 def print_tally(summary: Mapping[str, Any]) -> None:
-    """Mean area and presence of each class, and what was skipped."""
+    """Print mean area and presence of each class, and the skipped images."""
     print(f"{summary['n']} images")
     rows = [
         (c["label"], c["plane"], f"{c['area']:.3g} %", f"{100 * c['presence']:.1f} %")
         for c in summary["classes"]
     ]
-    print_table(rows, ("class", "plane", "mean area", "in images"))
+    print_table(rows, ("class", "plane", "mean area", "presence"))
     if summary["skipped"]:
         print(f"\nskipped {len(summary['skipped'])}:")
         for skipped in summary["skipped"]:

@@ -1,6 +1,6 @@
-"""``seeingkit weights``: list, fetch, verify, look into and convert weights files.
+"""``seeingkit weights``: list, fetch, verify, inspect and convert weights files.
 
-Nothing here runs anything that a file holds; only ``convert`` and ``inspect`` import torch.
+No code in a weights file is run; only ``convert`` and ``inspect`` import torch.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .output import parse_options, print_json, print_table
+from .options import GanOption, Json, parse_options
+from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from seeingkit.specs import WeightsSpec
 
 app = typer.Typer(
     name="weights",
-    help="Weights files: list what is published, fetch, verify, inspect, convert.",
+    help="Weights files: list, fetch, verify, inspect, convert.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Weights, as family:name.")]
 
 
 def confirm(question: str) -> bool:
-    """Ask on the terminal; stdout stays free for results."""
+    """Ask on stderr; stdout is for results."""
     return typer.confirm(question, err=True)
 
 
@@ -36,7 +36,7 @@ def list_weights(
     family: Annotated[str | None, typer.Argument(help="Only this family or group.")] = None,
     json: Json = False,
 ) -> int:
-    """List registered weights: domain, size, licence, and whether they are on this machine."""
+    """List registered weights: domain, size, state, licence."""
     from seeingkit.models.hub import is_here, weights_folder
     from seeingkit.models.hub.consent import readable_size
     from seeingkit.models.hub.hashes import published
@@ -80,7 +80,7 @@ def fetch(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before large files.")] = False,
     json: Json = False,
 ) -> int:
-    """Fetch weights and check them; prints where they are. Goes on where an earlier one stopped."""
+    """Download weights and verify them. Prints their paths; an interrupted download resumes."""
     import sys
 
     from seeingkit.errors import ExitCode, SeeingkitError, UsageError
@@ -111,7 +111,7 @@ def fetch(
 
 @app.command()
 def verify(names: Names = None, json: Json = False) -> int:
-    """Check the hashes of weights (default: of all that are here); exit code 1 if one is wrong."""
+    """Verify the hashes of weights (default: all on this machine). Exit code 1 if one is wrong."""
     from seeingkit.errors import ExitCode, SeeingkitError
     from seeingkit.models.hub import is_here, verify_weights
 
@@ -138,7 +138,7 @@ def verify(names: Names = None, json: Json = False) -> int:
 def inspect(
     file: Annotated[Path, typer.Argument(help="Any weights file.")], json: Json = False
 ) -> int:
-    """Say what a weights file is and holds; nothing in it is run."""
+    """Show format, family and tensors of a weights file. No code in it is run."""
     from seeingkit.models.inspection import inspect_file
 
     found = inspect_file(file)
@@ -171,14 +171,12 @@ def inspect(
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A weights file or folder.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
-    gan: Annotated[str, typer.Option(help="Generator family; auto: found by content.")] = "auto",
-    gan_option: Annotated[
-        list[str] | None, typer.Option(help="key=value for the generator; may be repeated.")
-    ] = None,
+    gan: Annotated[str, typer.Option(help="Generator family; auto: by the content.")] = "auto",
+    gan_option: GanOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
     json: Json = False,
 ) -> int:
-    """Write a generator as safetensors, and check that both files draw the same image."""
+    """Convert a generator to safetensors. Checks that both files draw the same image."""
     from seeingkit.models.conversion import convert_file
 
     done = convert_file(source, target, gan=gan, options=parse_options(gan_option), force=force)

@@ -63,11 +63,13 @@ def finished(manifest: Manifest, clock: Clock, hashes: dict[str, str]) -> Manife
     )
 
 
-_NAMED = ("weights", "segmenter", "segmenter_weights", "classes", "n", "seed", "preset", "device")
-
-
 def command_line(config: Config) -> str:
-    """A command that repeats the run."""
+    """A command that repeats the run: each setting that is no default, as the option of its name.
+
+    >>> from .config import make_config
+    >>> command_line(make_config(command="compare", real="a b", generated="c", segmenter="s", n=9))
+    "seeingkit compare 'a b' c --segmenter s --preset paper --n 9"
+    """
     words = ["seeingkit", config.command]
     if config.command == "analyze":
         words += ["--gan", config.generated, "--data", config.real]
@@ -76,21 +78,30 @@ def command_line(config: Config) -> str:
         words += ["--data", config.real] if config.real else []
     else:
         words += [config.real, config.generated]
-    plain = config.model_dump(mode="json", exclude_defaults=True)
-    labels = () if config.inversion.label is not None else ("labels",)  # --label says both
-    for name in (*_NAMED, *labels):
-        if plain.get(name) is not None and (name, config.command) != ("preset", "invert"):
-            words += [f"--{name.replace('_', '-')}", str(plain[name])]
-    for name in ("batch_size", "level", "permutations", "on_bad", "truth", "sensitivity"):
-        if name in plain:
-            words += [f"--{name.replace('_', '-')}", str(plain[name])]
-    words += [f"--{name}" for name in ("force", "fidelity") if name in plain]
-    for gate in plain.get("fail_if", ()):
-        words += ["--fail-if", gate]
-    for name in ("gan_options", "segmenter_options", "data_options"):
-        for key, value in plain.get(name, {}).items():
-            words += [f"--{name[:-1].replace('_', '-')}", f"{key}={_option(value)}"]
+    said = {"command", "real", "generated", "photos", "inversion"}
+    settings = config.model_dump(mode="json", exclude_defaults=True, exclude=said)
+    if config.command == "invert":
+        settings.pop("preset", None)  # it has no such option: the data set's is taken
+    else:
+        settings["preset"] = config.preset  # a data set may have another default
+    if config.inversion.label is not None:
+        settings.pop("labels", None)  # --label says both
+    for name, value in settings.items():
+        words += _option(name, value)
     return shlex.join(words + _inversion_words(config))
+
+
+def _option(name: str, value: object) -> list[str]:
+    """A setting as an option: a flag, a value, or the option once for each item."""
+    option = f"--{name.replace('_', '-')}"
+    if value is True:
+        return [option]
+    if isinstance(value, list):
+        return [word for item in value for word in (option, str(item))]
+    if isinstance(value, dict):  # such as gan_options: --gan-option key=value
+        pairs = (f"{key}={_value(item)}" for key, item in value.items())
+        return [word for pair in pairs for word in (option.removesuffix("s"), pair)]
+    return [option, str(value)]
 
 
 def _inversion_words(config: Config) -> list[str]:
@@ -112,16 +123,14 @@ def _inversion_words(config: Config) -> list[str]:
         words += ["--own", str(chosen.own)]
     if chosen.label is not None:
         words += ["--label", str(chosen.label)]
-    for key, value in chosen.options.items():
-        if key == "preset":
-            flag = "--preset" if config.command == "invert" else "--inversion-preset"
-            words += [flag, str(value)]
-        else:
-            words += ["--inverter-option", f"{key}={_option(value)}"]
-    return words
+    options = dict(chosen.options)
+    if "preset" in options:
+        flag = "--preset" if config.command == "invert" else "--inversion-preset"
+        words += [flag, str(options.pop("preset"))]
+    return words + _option("inverter_options", options)
 
 
-def _option(value: object) -> str:
+def _value(value: object) -> str:
     """A value as ``parse_options`` reads it: text as it stands unless that would be JSON."""
     if isinstance(value, str):
         try:

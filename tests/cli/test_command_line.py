@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seeingkit.cli.output import parse_options
+from seeingkit.cli.options import parse_options
 from seeingkit.errors import UsageError
 from tests.helpers.commands import command, pictures
 

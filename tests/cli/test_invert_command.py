@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from seeingkit import open_images
-from seeingkit.cli.output import parse_options
+from seeingkit.cli.options import parse_options
 from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import quantise
 from seeingkit.runs.config import InversionConfig, make_config
@@ -208,7 +208,7 @@ def test_n_photos_and_the_numbers_of_a_seed(place: Path, invert: Invert) -> None
         (["photos", *TINY, "--method", "none"], 2, "leaves nothing to do"),
         (["photos", *TINY, "--inverter-option", "stepz=3"], 2, "option 'stepz'"),
         (["photos", *TINY, "--inverter-option", "cut=r8"], 2, "--cut"),
-        (["photos", *TINY, "--inverter-option", "steps=3"], 2, "--steps is also given"),
+        (["photos", *TINY, "--inverter-option", "steps=3"], 2, "'steps' is given twice"),
         (["photos", *TINY, "--steps", "-1"], 2, "steps"),
         (["photos", *TINY, "--own", "-1"], 2, "--own"),
         (["photos", *TINY, "--preset", "slow"], 2, "preset"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seeingkit.cli.output import print_summary, say_failed_gates
+from seeingkit.cli.output import print_failed_gates, print_summary
 from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import RunError, UnknownNameError, UsageError
 from seeingkit.results import (
@@ -426,10 +426,10 @@ def test_a_class_that_nobody_knows_hides_no_other_gate(
 ) -> None:
     gates = ["omitted: persn", "fsd.value > 8", "omitted: boat"]
     with pytest.raises(UnknownNameError, match="persn"):
-        say_failed_gates(gates, RESULTS, NAMES)
+        print_failed_gates(gates, RESULTS, NAMES)
     assert capsys.readouterr() == ("", "gate failed: fsd.value > 8: it is 8.125\n")
-    assert say_failed_gates(gates[1:], RESULTS, NAMES)
-    assert not say_failed_gates(gates[2:], RESULTS, NAMES)
+    assert print_failed_gates(gates[1:], RESULTS, NAMES)
+    assert not print_failed_gates(gates[2:], RESULTS, NAMES)
 
 
 @pytest.mark.parametrize("gate", ["fsd.bias > 5", "omited: person", "nonsense"])
@@ -470,7 +470,7 @@ def test_the_summary_marks_what_may_be_the_segmenters(capsys: pytest.CaptureFixt
     assert rows[1].split()[0] == "wall"
     assert rows[2].endswith("omitted (!)")
     assert rows[3].startswith("screen door, screen")  # what is missing is named, however small
-    assert rows[4] == "… and 2 smaller ones in results.json"
+    assert rows[4] == "… and 2 smaller classes in results.json"
     assert lines[-1] == "report: run/report.html"
     assert not any("\u00a0" in line for line in lines)
 

@@ -1,4 +1,4 @@
-"""The typer application: main command, and the commands that do work."""
+"""The application: the main command, and the commands that compare images and report."""
 
 from __future__ import annotations
 
@@ -9,30 +9,21 @@ import typer
 
 from seeingkit.system.processes import rank
 
-from . import looking, weights
-from .inverting import inversion_config, invert
-from .options import (
-    Cut,
-    Encoder,
-    Gan,
-    ImageLabel,
-    InverterOption,
-    Json,
-    Method,
-    Out,
-    Own,
-    Perceptual,
-    PerceptualWeights,
-    Repeat,
+from . import listing, weights
+from .groups import (
     Settings,
-    Steps,
-    Store,
     evidence_settings,
     image_settings,
+    inversion_config,
+    inversion_settings,
+    names,
     repeated,
     takes,
+    tally_settings,
 )
-from .output import print_json, print_summary, print_tally, say_failed_gates
+from .invert import invert
+from .options import Gan, Ids, Json, Out, PerClass, Pick, RealImages, Repeat, Store, TallyFile
+from .output import print_failed_gates, print_json, print_summary, print_tally
 
 if TYPE_CHECKING:
     from seeingkit.runs.config import Config
@@ -45,68 +36,59 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-looking.add_commands(app)
-app.command()(invert)
-app.add_typer(weights.app, name="weights")
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    # No docstring: it would replace the application's help.
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"seeingkit {installed('seeingkit')}")
+        raise typer.Exit
+    from seeingkit.models.hub.consent import ask_before_large_downloads
+
+    ask_before_large_downloads(weights.confirm)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 @app.command()
-@takes(image_settings, evidence_settings)
+@takes(image_settings, tally_settings, evidence_settings, inversion_settings)
 def analyze(
     context: typer.Context,
     gan: Gan = None,
-    data: Annotated[str | None, typer.Option(help="Real images: name, path or glob.")] = None,
+    data: RealImages = None,
     *,
     settings: Settings,
-    label: ImageLabel = None,
-    method: Method = None,
-    cut: Cut = None,
-    per_class: Annotated[int, typer.Option(help="Photos inverted for each omitted class.")] = 5,
-    pick: Annotated[
-        str, typer.Option(help="Which of those that show it: stratified, random, most or list.")
-    ] = "stratified",
-    ids: Annotated[str | None, typer.Option(help="The photos themselves: ids as a,b.")] = None,
-    own: Own = 40,
-    inversion_preset: Annotated[
-        str | None, typer.Option(help="Inversion: fast (default) or paper.")
-    ] = None,
-    encoder: Encoder = None,
-    perceptual: Perceptual = None,
-    perceptual_weights: PerceptualWeights = None,
-    steps: Steps = None,
-    inverter_option: InverterOption = None,
+    per_class: PerClass,
+    pick: Pick,
+    ids: Ids = None,
     config: Repeat = None,
     out: Out = None,
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """What does this generator leave out? Compare class areas, invert photos of what is missing."""
+    """Find the classes that a generator omits. Compares areas, inverts photos of those classes."""
     from seeingkit.runs.analyze import plan_analysis
 
     if config is not None:
         return _run(repeated(config, settings, context), out, store, json)
-    settings["labels"] = _labels(settings["labels"], label)
-    settings["inversion"] = inversion_config(
-        method=method,
-        cut=cut,
-        own=own,
-        preset=inversion_preset,
-        encoder=encoder,
-        perceptual=perceptual,
-        perceptual_weights=perceptual_weights,
-        steps=steps,
-        inverter_option=inverter_option,
-        label=label,
-        usual_encoder="found",
-        per_class=per_class,
-        pick="list" if ids else pick,
-        ids=tuple(part.strip() for part in (ids or "").split(",") if part.strip()),
-    )
+    inversion = settings["inversion"]
+    inversion |= {"per_class": per_class, "pick": "list" if ids else pick, "ids": names(ids)}
+    # An analysis trains no encoder unless told to: it uses the one that is there.
+    inversion["options"].setdefault("encoder", "found")
+    settings["labels"] = _labels(settings["labels"], inversion["label"])
+    settings["inversion"] = inversion_config(inversion)
     return _run(plan_analysis(gan, data, **settings), out, store, json)
 
 
 @app.command()
-@takes(image_settings, evidence_settings)
+@takes(image_settings, tally_settings, evidence_settings)
 def compare(
     real: Annotated[str, typer.Argument(help="Real images: name, path or glob.")],
     generated: Annotated[
@@ -118,23 +100,23 @@ def compare(
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """Compare any two sets of images, class by class, and report."""
+    """Compare two sets of images class by class, and report."""
     from seeingkit.runs.analyze import plan_comparison
 
     return _run(plan_comparison(real, generated, **settings), out, store, json)
 
 
 @app.command()
-@takes(image_settings)
+@takes(image_settings, tally_settings)
 def tally(
     source: Annotated[str, typer.Argument(help="Name, path, glob, or generator family:weights.")],
     *,
     settings: Settings,
-    out: Annotated[Path | None, typer.Option(help="Write the tally to this Parquet file.")] = None,
+    out: TallyFile = None,
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """Count how much of each class the images show; killed runs go on where they stopped."""
+    """Measure the area of each class in a set of images. An interrupted tally resumes."""
     from seeingkit.errors import ExitCode
     from seeingkit.runs.analyze import plan_comparison, tally_side
 
@@ -150,12 +132,15 @@ def tally(
     return ExitCode.SKIPPED if found.skipped else ExitCode.DONE
 
 
+app.command()(invert)
+
+
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     json: Json = False,
 ) -> int:
-    """Write the report of a finished run again, from its files."""
+    """Rebuild the report of a finished run from its files."""
     from seeingkit.report import rebuild_report
 
     path = rebuild_report(run)
@@ -166,8 +151,14 @@ def report(
     return 0
 
 
+app.command()(listing.ls)
+app.command()(listing.plugins)
+app.command()(listing.doctor)
+app.add_typer(weights.app, name="weights")
+
+
 def _labels(labels: str | None, label: int | None) -> str | None:
-    """``--label 3`` draws that class alone, and inverts photos as of that class."""
+    """The classes to draw: the one of ``--label`` (also the class of photos), or ``--labels``."""
     from seeingkit.errors import UsageError
 
     if label is None:
@@ -190,6 +181,6 @@ def _run(plan: Config, out: Path | None, store: Path | None, json: bool) -> int:
         print_json(analysis.to_dict())
     else:
         print_summary(results, analysis.report)
-    if say_failed_gates(plan.fail_if, results, analysis.comparison.real.vocabulary.names):
+    if print_failed_gates(plan.fail_if, results, analysis.comparison.real.vocabulary.names):
         return ExitCode.GATE
     return ExitCode.SKIPPED if results.skipped else ExitCode.DONE

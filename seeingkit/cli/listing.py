@@ -1,20 +1,21 @@
-"""Commands that look and do no work: ``ls``, ``plugins``, ``doctor``. None imports a model."""
+"""Commands that list: ``ls``, ``plugins``, ``doctor``.
+
+They load no model; only ``doctor`` imports torch.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from .options import Json
 from .output import print_json, print_table
-from .weights import confirm
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Listing(StrEnum):
-    """What ``ls`` lists."""
+    """Kinds that ``ls`` can list."""
 
     gans = "gans"
     segmenters = "segmenters"
@@ -28,36 +29,11 @@ class Listing(StrEnum):
 _KINDS = {"gans": "gan", "segmenters": "segmenter", "inverters": "inverter", "metrics": "metric"}
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command(name="ls")(ls)
-    app.command()(plugins)
-    app.command()(doctor)
-    app.callback(invoke_without_command=True)(_main)
-
-
-def _main(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"seeingkit {installed('seeingkit')}")
-        raise typer.Exit
-    from seeingkit.models.hub.consent import ask_before_large_downloads
-
-    ask_before_large_downloads(confirm)
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(2)
-
-
-def ls(what: Listing, json: Json = False) -> int:
-    """List what is registered."""
+def ls(kind: Listing, json: Json = False) -> int:
+    """List registered models, data sets, methods, metrics or weights."""
     from seeingkit.models.registry import registry
 
-    specs = registry().specs(_KINDS.get(what.value, what.value))  # type: ignore[arg-type]
+    specs = registry().specs(_KINDS.get(kind.value, kind.value))  # type: ignore[arg-type]
     records = [_spec_record(spec) for spec in specs]
     if json:
         print_json(records)
@@ -69,11 +45,12 @@ def ls(what: Listing, json: Json = False) -> int:
         for option, about in record["options"].items():
             typer.echo(f"    {option} = {about['default']!r}: {about['description']}")
     if not records:
-        typer.echo(f"no {what.value} are registered")
+        typer.echo(f"no {kind.value} are registered")
     return 0
 
 
 def _spec_record(spec: Any) -> dict[str, Any]:
+    """The fields of a spec, its full name, and its options with default and description."""
     from seeingkit.specs import _Loadable
 
     record: dict[str, Any] = spec.model_dump(mode="json", exclude={"options"})
@@ -89,7 +66,7 @@ def _spec_record(spec: Any) -> dict[str, Any]:
 
 
 def plugins(json: Json = False) -> int:
-    """List plugins, what they register, and what failed."""
+    """List plugins, their state and the reason of a failure."""
     from seeingkit.models.registry import registry
 
     records = [vars(record) for record in registry().plugins]
@@ -105,12 +82,12 @@ def plugins(json: Json = False) -> int:
         )
         for r in records
     ]
-    print_table(rows, ("plugin", "status", "distribution", "brings"), words=True)
+    print_table(rows, ("plugin", "status", "distribution", "registers"), words=True)
     return 0
 
 
 def doctor(json: Json = False) -> int:
-    """Check this machine: versions, devices, plugins, embedded weights, cache folder."""
+    """Check versions, devices, plugins, embedded weights and cache."""
     from seeingkit.errors import ExitCode
 
     from .doctor import examine

@@ -1,0 +1,261 @@
+"""Groups of options that several commands take, and the settings of a config they stand for.
+
+A group is a function from options to settings; ``takes`` gives its options to a command. The
+parameters of the group are their only statement: names, order, defaults.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from .options import (
+    BatchSize,
+    Classes,
+    Cut,
+    DataOption,
+    Device,
+    Encoder,
+    FailIf,
+    Fidelity,
+    Force,
+    GanOption,
+    ImageLabel,
+    InversionPreset,
+    InverterOption,
+    Labels,
+    Level,
+    Method,
+    N,
+    OnBad,
+    Own,
+    Perceptual,
+    PerceptualWeights,
+    Permutations,
+    PresetName,
+    Seed,
+    Segmenter,
+    SegmenterOption,
+    SegmenterWeights,
+    Sensitivity,
+    Steps,
+    Truth,
+    Weights,
+    parse_options,
+)
+
+if TYPE_CHECKING:
+    from seeingkit.runs.config import Config, InversionConfig
+
+Settings = dict[str, Any]
+"""Fields of ``seeingkit.runs.config.Config`` by name."""
+
+
+def takes(
+    *groups: Callable[..., Settings], **instead: object
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command the options of the groups in place of its parameter ``settings``.
+
+    Args:
+        groups: functions from options to settings.
+        instead: by name of an option of the groups, the type that this command states it with
+            (another help text or flag).
+
+    Returns:
+        Decorator; the command gets the settings that the groups make of their options.
+    """
+    shared = {group: inspect.signature(group, eval_str=True).parameters for group in groups}
+    options = {name: option for group in shared.values() for name, option in group.items()}
+    for name, stated in instead.items():
+        options[name] = options[name].replace(annotation=stated)
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @wraps(command)
+        def taken(**given: Any) -> int:
+            settings: Settings = {}
+            for group, names in shared.items():
+                settings |= group(**{name: given.pop(name) for name in names})
+            return command(**given, settings=settings)
+
+        own = inspect.signature(command, eval_str=True)
+        parameters: list[inspect.Parameter] = []
+        for name, parameter in own.parameters.items():
+            parameters += options.values() if name == "settings" else [parameter]
+        keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+        taken.__signature__ = own.replace(parameters=keywords)  # type: ignore[attr-defined]
+        return taken
+
+    return decorate
+
+
+def image_settings(
+    *,
+    weights: Weights = None,
+    segmenter: Segmenter = None,
+    segmenter_weights: SegmenterWeights = None,
+    n: N = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    batch_size: BatchSize,
+    on_bad: OnBad,
+    gan_option: GanOption = None,
+    segmenter_option: SegmenterOption = None,
+    data_option: DataOption = None,
+) -> Settings:
+    """The images, the models that draw and segment them, and the machine."""
+    from seeingkit.system.devices import resolve_device
+
+    return {
+        "weights": None if weights is None else str(weights),
+        "segmenter": segmenter,
+        "segmenter_weights": None if segmenter_weights is None else str(segmenter_weights),
+        "n": n,
+        "seed": seed,
+        "device": resolve_device(device),
+        "batch_size": batch_size,
+        "on_bad": on_bad,
+        "gan_options": parse_options(gan_option),
+        "segmenter_options": parse_options(segmenter_option),
+        "data_options": parse_options(data_option),
+    }
+
+
+def tally_settings(
+    *, preset: PresetName = None, labels: Labels = None, classes: Classes = None
+) -> Settings:
+    """The preprocessing of a tally, the classes that are drawn, the classes that are counted."""
+    return {"preset": preset, "labels": labels, "classes": classes}
+
+
+def evidence_settings(
+    *,
+    level: Level,
+    permutations: Permutations,
+    truth: Truth = None,
+    sensitivity: Sensitivity,
+    fidelity: Fidelity = False,
+    force: Force = False,
+    fail_if: FailIf = None,
+) -> Settings:
+    """The tests and checks of a comparison, and the conditions under which it fails."""
+    return {
+        "level": level,
+        "permutations": permutations,
+        "truth": truth,
+        "sensitivity": sensitivity,
+        "fidelity": fidelity,
+        "force": force,
+        "fail_if": tuple(fail_if or ()),
+    }
+
+
+def inversion_settings(
+    *,
+    label: ImageLabel = None,
+    method: Method = None,
+    cut: Cut = None,
+    own: Own,
+    inversion_preset: InversionPreset = None,
+    encoder: Encoder = None,
+    perceptual: Perceptual = None,
+    perceptual_weights: PerceptualWeights = None,
+    steps: Steps = None,
+    inverter_option: InverterOption = None,
+) -> Settings:
+    """The setting ``inversion``: fields of an ``InversionConfig``, not yet validated.
+
+    Raises:
+        UsageError: an option of the inverter is given twice, or the cut as one.
+    """
+    from seeingkit.errors import UsageError
+
+    options = parse_options(inverter_option)
+    named = {
+        "preset": inversion_preset,
+        "encoder": encoder,
+        "perceptual": perceptual,
+        "perceptual_weights": None if perceptual_weights is None else str(perceptual_weights),
+        "steps": steps,
+    }
+    named = {name: value for name, value in named.items() if value is not None}
+    for name in named:
+        if name in options:
+            raise UsageError(f"{name!r} is given twice: once as an inverter option")
+    if "cut" in options:
+        raise UsageError("the cut is no inverter option; use --cut")
+    fields = {
+        "methods": _methods(method),
+        "cuts": names(cut),
+        "own": own,
+        "label": label,
+        "options": options | named,
+    }
+    return {"inversion": fields}
+
+
+def inversion_config(fields: Settings) -> InversionConfig:
+    """The validated configuration of an inversion, from the setting ``inversion``.
+
+    Raises:
+        UsageError: names the option and what is wrong with it.
+    """
+    from pydantic import ValidationError
+
+    from seeingkit.errors import UsageError, first_fault
+    from seeingkit.runs.config import InversionConfig
+
+    try:
+        return InversionConfig.model_validate(fields)
+    except ValidationError as error:
+        fault = first_fault(error)
+        raise UsageError(f"--{fault.where.replace('_', '-')}: {fault.reason}") from error
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """The names in a list such as ``a, b``."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _methods(text: str | None) -> tuple[str, ...]:
+    from seeingkit.analyses.inversion.catalog import METHODS
+    from seeingkit.models.registry import registry
+
+    if text == "all":
+        return METHODS
+    if text == "none":
+        return ()
+    return names(text) or (registry().default("inverter"),)
+
+
+_BESIDE_CONFIG = {"config", "out", "store", "json", "fail_if", "device", "batch_size"}
+
+
+def repeated(config: Path, settings: Settings, context: typer.Context) -> Config:
+    """The config of an earlier run, with its gates and those given now.
+
+    Device and batch size change no number, so they may be given anew: the machine may be another.
+
+    Raises:
+        UsageError: another setting is given as well.
+    """
+    from seeingkit.errors import UsageError
+    from seeingkit.runs.config import make_config, read_config
+
+    given = {name for name in context.params if _is_given(context, name)}
+    other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
+    if other:
+        raise UsageError(f"--config repeats a run as it was; leave {', '.join(sorted(other))} out")
+    plan = read_config(config)
+    changed = {name: settings[name] for name in given & {"device", "batch_size"}}
+    changed["fail_if"] = (*plan.fail_if, *settings.get("fail_if", ()))
+    return make_config(**{**plan.model_dump(), **changed})
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -1,0 +1,65 @@
+"""The command ``invert``: photos through the last layers of a generator, without a comparison."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .groups import Settings, image_settings, inversion_config, inversion_settings, repeated, takes
+from .options import (
+    Gan,
+    Json,
+    Out,
+    PhotoCount,
+    PlainInversionPreset,
+    Repeat,
+    SegmenterOrNone,
+    Store,
+    TrainingData,
+)
+from .output import print_inversions, print_json
+
+
+@takes(
+    inversion_settings,
+    image_settings,
+    inversion_preset=PlainInversionPreset,
+    segmenter=SegmenterOrNone,
+    n=PhotoCount,
+)
+def invert(
+    context: typer.Context,
+    photos: Annotated[
+        list[str] | None, typer.Argument(help="Photos: paths, globs, folders, data sets.")
+    ] = None,
+    gan: Gan = None,
+    data: TrainingData = None,
+    *,
+    settings: Settings,
+    config: Repeat = None,
+    out: Out = None,
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Invert photos through a generator's last layers. Reports which classes are lost."""
+    from seeingkit.errors import ExitCode, UsageError
+    from seeingkit.runs.invert import execute_inversion, plan_inversion
+
+    if config is not None:
+        plan = repeated(config, settings, context)
+        if plan.command != "invert":
+            raise UsageError(f"{config}: a run of {plan.command}; use seeingkit {plan.command}")
+    else:
+        settings["inversion"] = inversion_config(settings["inversion"])
+        if not settings["inversion"].methods:
+            raise UsageError("--method none leaves nothing to do")
+        plan = plan_inversion(photos or [], gan, data=data, **settings)
+    done = execute_inversion(plan, out=out, store=store)
+    if done is None:
+        return ExitCode.DONE
+    if json:
+        print_json(done.to_dict())
+    else:
+        print_inversions(done.results, done.report)
+    return ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
