@@ -24,7 +24,7 @@ from seeingkit.models.registry import find_preset
 from .config import Config
 
 if TYPE_CHECKING:
-    from seeingkit.results.evidence import ResolutionResult, SegmenterShare
+    from seeingkit.results import ResolutionResult, SegmenterShare
     from seeingkit.tallies import ChunkStore
 
 T = TypeVar("T")

@@ -21,8 +21,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from seeingkit.results import OMITTED_BELOW, ClassResult, Verdict
-from seeingkit.results.evidence import Interval
+from seeingkit.results import OMITTED_BELOW, ClassResult, Interval, Verdict
 
 from .amounts import Tests, amount_tests
 from .areas import SideAreas, area_change, given_change, side_areas

@@ -38,8 +38,7 @@ import torch
 from numpy.typing import NDArray
 
 from seeingkit.errors import TallyError
-from seeingkit.results import ClassResult
-from seeingkit.results.evidence import SegmenterClass, SegmenterShare
+from seeingkit.results import ClassResult, SegmenterClass, SegmenterShare
 
 from .accuracy import intersection_over_union, pixel_accuracy
 

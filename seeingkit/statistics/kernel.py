@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import ndtri
 
-from seeingkit.results.evidence import KernelDistance
+from seeingkit.results import KernelDistance
 
 from .frechet import Rows
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse, special, stats
 
 from seeingkit.errors import TallyError, UsageError
-from seeingkit.results.evidence import PairResult, PairsResult, PairVerdict
+from seeingkit.results import PairResult, PairsResult, PairVerdict
 from seeingkit.tallies.table import Tally
 
 from .presence import Counts, log_choose, outward_sums

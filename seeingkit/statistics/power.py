@@ -19,7 +19,7 @@ import numpy as np
 from scipy import special
 
 from seeingkit.errors import UsageError
-from seeingkit.results.evidence import PowerResult
+from seeingkit.results import PowerResult
 
 from .presence import Counts, log_choose, presence_p_values
 

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from seeingkit.results.evidence import Interval, ScenesResult, UncoveredImage
+from seeingkit.results import Interval, ScenesResult, UncoveredImage
 from seeingkit.tallies import Tally
 
 from .kernel import kernel_distance

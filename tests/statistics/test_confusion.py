@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seeingkit.errors import TallyError
-from seeingkit.results import ClassResult, Verdict
-from seeingkit.results.evidence import SegmenterClass
+from seeingkit.results import ClassResult, SegmenterClass, Verdict
 from seeingkit.statistics.confusion import (
     Confusion,
     explain,

@@ -21,11 +21,11 @@ from seeingkit.errors import TallyError, UsageError
 from seeingkit.results import (
     ClassResult,
     ModelRecord,
+    PowerResult,
     Results,
     SkippedItem,
     SourceRecord,
 )
-from seeingkit.results.evidence import PowerResult
 from seeingkit.runs.config import PERMUTATIONS
 from seeingkit.statistics import (
     FSD,

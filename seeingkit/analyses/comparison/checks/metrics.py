@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from seeingkit.errors import MissingWeightsError, PluginError, SourceError, UsageError
 from seeingkit.models.hub import weights_path
 from seeingkit.models.registry import Registry, check_options, import_target, registry
-from seeingkit.results.evidence import FidelityResult
+from seeingkit.results import FidelityResult
 from seeingkit.specs import MetricSpec, WeightsSpec
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from seeingkit.contracts import ImageSource, Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import SourceError, TallyError, UsageError
-from seeingkit.results.evidence import ResolutionResult
+from seeingkit.results import ResolutionResult
 from seeingkit.tallies import ChunkStore, Tally, tally
 from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
