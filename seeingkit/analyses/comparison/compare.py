@@ -138,7 +138,7 @@ def compare(
     classes_found = compare_classes(
         pool,
         labels,
-        relabelled=distance.relabelled,
+        permuted=distance.permuted,
         transport=distance.transport,
         level=level,
     )
