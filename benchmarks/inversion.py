@@ -108,9 +108,11 @@ def presets(
         "fast": {},
         f"paper, {paper_steps} steps": {"preset": "paper", "steps": paper_steps},
         f"paper + δ_n, {paper_steps} steps": {
-            "preset": "paper", "steps": paper_steps, "residuals": "all",
+            "preset": "paper",
+            "steps": paper_steps,
+            "residuals": "all",
         },
-    }  # fmt: skip
+    }
     found: dict[str, Inversion] = {}
     seconds: dict[str, list[float]] = {name: [] for name in makers}
     for _ in range(max(1, rounds // 3)):

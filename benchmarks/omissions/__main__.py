@@ -55,7 +55,8 @@ def main() -> None:
         os.environ[variable] = "1"  # read when numpy is imported, hence the imports below
     from seeingkit.system.cache import cache_folder
 
-    from . import grid, page, running, sections
+    from . import grid, page, running
+    from .promises import promises
     from .truths import TRUTH_DRAWS, nearest_class
 
     started = time.perf_counter()
@@ -77,7 +78,7 @@ def main() -> None:
         truth = known[source.name, None]
         plants = grid.plants_of(truth, effort, power=power)
         known |= running.known_truths(source, plants, draws, folder)
-        promised = nearest_class(truth, grid.PROMISED) if power else None
+        promised = nearest_class(truth, grid.PROMISED_PRESENCE) if power else None
         cells += grid.cells_of(source, plants, effort, args.n, promised)
     if args.plan:
         running.plan(cells, sources, known)
@@ -93,11 +94,11 @@ def main() -> None:
     docs = args.docs or (folder / "quick" if args.quick else Path("docs"))
     path = page.write(found, docs, command, notes)
     running.say(f"{path}: {(time.perf_counter() - started) / 60:.1f} min in all")
-    print(sections.promises(found))
+    print(promises(found))
 
 
 def open_sources(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Source], list[str]]:
-    """Sources by name, and what a reader must know of those that are missing or small."""
+    """Sources by name, and notes on those that are missing or small."""
     from . import sources as origin
     from .families import FAMILIES
     from .running import say

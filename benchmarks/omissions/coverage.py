@@ -17,9 +17,8 @@ from .trials import ABSENT, INSIDE, INTERVALS
 
 PAIRED = {"area": ("area", "generated area"), "presence": ("presence", "generated presence")}
 
-
-PROMISED = (0.93, 0.97)
-"""What 95 % intervals of classes in at least 1 % of the images are to hold."""
+COVERAGE_RANGE = (0.93, 0.97)
+"""Promised coverage of 95 % intervals of classes in at least 1 % of the images."""
 
 BEYOND_CHANCE = 0.01
 """p-value of one class's coverage at which it lies outside that range."""
@@ -48,6 +47,7 @@ def class_coverage(finding: Finding, kind: str, classes: NDArray[np.bool_]) -> R
     enough = tries.sum(axis=0) >= 20
     single, held, there_are = single[enough], hits.sum(axis=0)[enough], tries.sum(axis=0)[enough]
     draws = int(np.median(tries.sum(axis=0)))
+    least, most = COVERAGE_RANGE
     chance = stats.binom.ppf(1 - 0.5 ** (1 / max(1, len(single))), max(draws, 1), 0.95)
     return {
         "pooled": Rate.of_means(a_run),
@@ -55,8 +55,8 @@ def class_coverage(finding: Finding, kind: str, classes: NDArray[np.bool_]) -> R
         "highest": float(single.max()) if len(single) else None,
         "chance": float(chance / max(draws, 1)),
         "classes": len(single),
-        "below": int((stats.binom.cdf(held, there_are, PROMISED[0]) <= BEYOND_CHANCE).sum()),
-        "above": int((stats.binom.sf(held - 1, there_are, PROMISED[1]) <= BEYOND_CHANCE).sum()),
+        "below": int((stats.binom.cdf(held, there_are, least) <= BEYOND_CHANCE).sum()),
+        "above": int((stats.binom.sf(held - 1, there_are, most) <= BEYOND_CHANCE).sum()),
     }
 
 

@@ -77,7 +77,7 @@ def rare_and_large(n: int, rng: np.random.Generator) -> Rows:
 
 
 def one_class(n: int, rng: np.random.Generator) -> Rows:
-    """30 classes; class 1 fills nearly all of every image, the others are specks.
+    """30 classes; class 1 fills nearly all of every image, the others are tiny.
 
     Class k > 1 has presence 0.6 / k^0.9 and an area of exp(-6 + normal), so that they take about
     1 % of the image together.

@@ -10,13 +10,20 @@ import numpy as np
 
 from seeingkit.report.figures.classes import FONT, PRINT_COLOURS, vega_lite_version
 
-from .coverage import KINDS
+from .coverage import COVERAGE_RANGE, KINDS
 from .running import Finding
 from .summary import COMMON, Rate, Row, distance, nulls, randomised
 
 PALETTE = [
-    "#1d5fae", "#c4420f", "#2e8b7a", "#8a5fb5", "#b58a00", "#5b6570", "#d0648a", "#4aa3d9",
-]  # fmt: skip
+    "#1d5fae",
+    "#c4420f",
+    "#2e8b7a",
+    "#8a5fb5",
+    "#b58a00",
+    "#5b6570",
+    "#d0648a",
+    "#4aa3d9",
+]
 INK, MUTED = PRINT_COLOURS["ink"], PRINT_COLOURS["muted"]
 Chart = Any
 
@@ -99,18 +106,28 @@ def uniform_chart(found: Sequence[Finding]) -> Chart | None:
             p = p[np.isfinite(p)]
             rows += [
                 {
-                    "p": float(x), "share": float((p <= x).mean()), "kind": kind,
-                    "source": finding.cell.source, "n": finding.cell.n,
+                    "p": float(x),
+                    "share": float((p <= x).mean()),
+                    "kind": kind,
+                    "source": finding.cell.source,
+                    "n": finding.cell.n,
                 }
-                for x in at if len(p)
-            ]  # fmt: skip
+                for x in at
+                if len(p)
+            ]
     if not rows:
         return None
     data = alt.Data(values=rows)
-    line = alt.Chart().mark_line(strokeWidth=1, opacity=0.7).encode(
-        x=alt.X("p:Q", title="p"), y=alt.Y("share:Q", title="share of p-values at most p"),
-        color=_colour("source", list(dict.fromkeys(row["source"] for row in rows))), detail="n:N",
-    )  # fmt: skip
+    line = (
+        alt.Chart()
+        .mark_line(strokeWidth=1, opacity=0.7)
+        .encode(
+            x=alt.X("p:Q", title="p"),
+            y=alt.Y("share:Q", title="share of p-values at most p"),
+            color=_colour("source", list(dict.fromkeys(row["source"] for row in rows))),
+            detail="n:N",
+        )
+    )
     diagonal = alt.Chart().mark_line(strokeDash=[4, 3], color=MUTED).encode(x="p:Q", y="p:Q")
     chart = alt.layer(line, diagonal, data=data).properties(width=230, height=210)
     return chart.facet(column=alt.Column("kind:N", title=None))
@@ -141,13 +158,15 @@ def coverage_chart(null_rows: list[Row], distance_rows: list[Row]) -> Chart | No
             continue
         least = min(0.9, *(point["low"] for point in points))
         y = alt.Y(
-            "value:Q", title="coverage", scale=alt.Scale(domain=[least, 1.0], nice=False),
+            "value:Q",
+            title="coverage",
+            scale=alt.Scale(domain=[least, 1.0], nice=False),
             axis=alt.Axis(format="~%", tickCount=5),
-        )  # fmt: skip
+        )
         for point in points:
             point["high"] = min(1.0, point["high"])
         chart = _points(points, _images(points), y, _colour("source", names))
-        chart += _level([0.93, 0.97])
+        chart += _level(COVERAGE_RANGE)
         charts.append(chart.properties(width=220, height=150, title=kind))
     return alt.concat(*charts, columns=3)
 
@@ -162,13 +181,16 @@ def power_chart(rows: list[Row]) -> Chart | None:
             shares.setdefault(row["source"], set()).add(row["share"])
     data = [
         _with_error(
-            row["found"], share=row["share"], source=row["source"],
-            panel=f"{row['source']}, n = {row['n']:,}", n=row["n"],
+            row["found"],
+            share=row["share"],
+            source=row["source"],
+            panel=f"{row['source']}, n = {row['n']:,}",
+            n=row["n"],
             presence=f"{100 * row['presence']:.2g} %",
         )
         for row in rows
         if row["kind"] == "removed" and len(shares[row["source"]]) > 1
-    ]  # fmt: skip
+    ]
     if not data:
         return None
     charts = []

@@ -1,4 +1,4 @@
-"""Which simulations are run: source by number of images by omission, and how often each.
+"""The simulations: source by number of images by omission, and the repeats of each.
 
 Guarantees: a cell is a pure value; its repeats have generator states of their own, so that parts
 of a cell can be run in any order, in any process, and give the same numbers.
@@ -65,7 +65,7 @@ class Effort:
         sizes, power_sizes: images per side; shares: of a class's images that lose it.
         repeats, power_repeats: of null cells and of omissions, for n up to 2,000; larger n get
             fewer (``at``).
-        promised: of what the tool promises to find (``omission_repeats``).
+        promised: of the omissions that the tool promises to find (``omission_repeats``).
         permutations, power_permutations: in null cells, and where something is planted.
         presences: which classes are removed.
     """
@@ -87,17 +87,26 @@ class Effort:
 
 
 QUICK = Effort(
-    sizes=(200, 2_000), power_sizes=(2_000,), shares=(0.5, 1.0), presences=(0.17, 0.027),
-    repeats=20, promised=20, power_repeats=20, permutations=99,
-)  # fmt: skip
+    sizes=(200, 2_000),
+    power_sizes=(2_000,),
+    shares=(0.5, 1.0),
+    presences=(0.17, 0.027),
+    repeats=20,
+    promised=20,
+    power_repeats=20,
+    permutations=99,
+)
 
 SHORT = Effort(
-    sizes=(200, 2_000, 10_000), power_sizes=(2_000, 10_000), shares=(0.2, 0.5, 1.0),
-    presences=(0.17, 0.027, 0.004), promised=200, power_repeats=40,
-)  # fmt: skip
+    sizes=(200, 2_000, 10_000),
+    power_sizes=(2_000, 10_000),
+    shares=(0.2, 0.5, 1.0),
+    presences=(0.17, 0.027, 0.004),
+    promised=200,
+    power_repeats=40,
+)
 
-
-PROMISED = 0.027
+PROMISED_PRESENCE = 0.027
 """The tool promises to find the loss of a class in this share of the images."""
 
 

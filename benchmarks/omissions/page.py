@@ -1,4 +1,4 @@
-"""Writes the validation page: what was planted, what was found, tables and figures.
+"""Writes the validation page: method, tables and figures.
 
 Guarantees: every number comes from the findings; the page names the command that made it and how
 often each simulation was repeated; it carries no date and no machine.
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import coverage, figures, summary
+from .promises import promises
 from .running import Finding
 from .sections import (
     bias_section,
@@ -18,7 +19,6 @@ from .sections import (
     coverage_section,
     p_value_section,
     power_section,
-    promises,
 )
 from .tables import span, table
 

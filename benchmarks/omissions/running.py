@@ -1,7 +1,7 @@
 """Runs the parts of all cells that are not there yet, in several processes.
 
 Guarantees: a part is run once for one state of the code; a run that was stopped goes on where it
-stopped; what is read back is the same whether it was run now or before.
+stopped; findings are the same whether they were run now or before.
 """
 
 from __future__ import annotations

@@ -25,17 +25,27 @@ def claims_section(found: Sequence[Finding]) -> str:
     )
     planted = table(
         (
-            "source", "n", "omissions", "repeats", "wrong claims, %", "worst omission",
+            "source",
+            "n",
+            "omissions",
+            "repeats",
+            "wrong claims, %",
+            "worst omission",
             "claims a run",
         ),
         (
             (
-                r["source"], f"{r['n']:,}", str(r["omissions"]), str(r["repeats"]),
-                percent(r["fdp"]), percent(r["worst"]), number(r["claims"]),
+                r["source"],
+                f"{r['n']:,}",
+                str(r["omissions"]),
+                str(r["repeats"]),
+                percent(r["fdp"]),
+                percent(r["worst"]),
+                number(r["claims"]),
             )
             for r in summary.planted_claims(found)
         ),
-    )  # fmt: skip
+    )
     return f"""## False claims
 
 Two disjoint samples of one source: every claim is false, so the false discovery rate is the share
@@ -58,29 +68,39 @@ def p_value_section(found: Sequence[Finding]) -> str:
     names = {"p_value": "all", "p_presence": "presence", "p_given": "if present", "p_area": "area"}
     ks = table(
         (
-            "source", "n", "repeats", "FSD: KS p", "FSD: p ≤ 0.05, %", "classes",
+            "source",
+            "n",
+            "repeats",
+            "FSD: KS p",
+            "FSD: p ≤ 0.05, %",
+            "classes",
             *(f"KS p ≤ 0.05, %: {name}" for name in names.values()),
         ),
         (
             (
-                r["source"], f"{r['n']:,}", str(r["repeats"]), number(r.get("fsd_ks")),
-                percent(r.get("fsd_low")), str(r["p_value classes"]),
+                r["source"],
+                f"{r['n']:,}",
+                str(r["repeats"]),
+                number(r.get("fsd_ks")),
+                percent(r.get("fsd_low")),
+                str(r["p_value classes"]),
                 *(percent(r[f"{key} ks"]) for key in names),
             )
             for r in rows
         ),
-    )  # fmt: skip
+    )
     bands = (("common", "≥ 1 %"), ("rare", "rarer"))
     size = table(
         ("source", "n", *(f"{name}, {text}" for _, text in bands for name in names.values())),
         (
             (
-                r["source"], f"{r['n']:,}",
+                r["source"],
+                f"{r['n']:,}",
                 *(percent(r[f"{key} {band}"]) for band, _ in bands for key in names),
             )
             for r in rows
         ),
-    )  # fmt: skip
+    )
     return f"""## p-values
 
 Nothing planted: p-values should be uniform. Permutation p-values go in steps; for the test of
@@ -124,13 +144,16 @@ def coverage_section(found: Sequence[Finding]) -> str:
                     ("source", "n", "repeats", "classes", "lowest by chance", *KINDS),
                     (
                         (
-                            r["source"], f"{r['n']:,}", str(r["repeats"]),
-                            *_classes_and_chance(r), *(_single(r[kind]) for kind in KINDS),
+                            r["source"],
+                            f"{r['n']:,}",
+                            str(r["repeats"]),
+                            *_classes_and_chance(r),
+                            *(_single(r[kind]) for kind in KINDS),
                         )
                         for r in rows
                     ),
                 )
-            )  # fmt: skip
+            )
     distances = coverage.distance_coverage(found)
     fsd = pivot(
         ("source", "planted", "true FSD"),
@@ -191,12 +214,18 @@ def power_section(found: Sequence[Finding]) -> str:
         ("source", "planted", "class is in, %", "n", "repeats", "found, %", "called omitted, %"),
         (
             (
-                r["source"], r["planted"], percent(r["presence"]), f"{r['n']:,}",
-                str(r["repeats"]), percent(r["found"]), percent(r["omitted"]),
+                r["source"],
+                r["planted"],
+                percent(r["presence"]),
+                f"{r['n']:,}",
+                str(r["repeats"]),
+                percent(r["found"]),
+                percent(r["omitted"]),
             )
-            for r in rows if r["kind"] != "removed"
+            for r in rows
+            if r["kind"] != "removed"
         ),
-    )  # fmt: skip
+    )
     counts = span(r["repeats"] for r in shares)
     return f"""## Power
 
@@ -219,18 +248,33 @@ def bias_section(found: Sequence[Finding]) -> str:
     rows = [r for r in everything if r["plant"] is None or r["plant"].share == 1]
     shown = table(
         (
-            "source", "planted", "n", "repeats", "truth", "as published", "floor", "minus floor",
-            "bias-reduced", "(bias-reduced − truth) ÷ its error",
+            "source",
+            "planted",
+            "n",
+            "repeats",
+            "truth",
+            "as published",
+            "floor",
+            "minus floor",
+            "bias-reduced",
+            "(bias-reduced − truth) ÷ its error",
         ),
         (
             (
-                r["source"], r["planted"], f"{r['n']:,}", str(r["repeats"]), number(r["truth"]),
-                number(r["value"]), number(r["floor"]), number(r["minus_floor"]),
-                number(r["reduced"]), f"{r['z']:+.1f}" if "z" in r else "–",
+                r["source"],
+                r["planted"],
+                f"{r['n']:,}",
+                str(r["repeats"]),
+                number(r["truth"]),
+                number(r["value"]),
+                number(r["floor"]),
+                number(r["minus_floor"]),
+                number(r["reduced"]),
+                f"{r['z']:+.1f}" if "z" in r else "–",
             )
             for r in rows
         ),
-    )  # fmt: skip
+    )
     return f"""## Bias of the distance
 
 Mean ± standard error over the repeats, percent². *Floor* is what the tool says two samples of the
@@ -240,88 +284,3 @@ real images would give at this n; with nothing planted it should equal *as publi
 
 ![Mean FSD with nothing planted](figures/validation-bias.svg)
 """
-
-
-def promises(found: Sequence[Finding]) -> str:
-    """The figures that are asked of the tool, and what was measured; unmeasured ones say so."""
-    claims = summary.null_claims(found)
-    rows: list[tuple[str, str]] = []
-    if claims:
-        runs = sum(r["repeats"] for r in claims)
-        wrong = round(sum(r["any"].value * r["repeats"] for r in claims))
-        every = summary.Rate.of_share(wrong, runs)
-        rows.append(("null runs with any claim, all together", f"{percent(every)} % of {runs:,}"))
-        most = max(r["repeats"] for r in claims)
-        often = [r for r in claims if r["repeats"] >= most / 4]  # few repeats are mostly noise
-        worst = max(often, key=lambda r: r["any"].value)
-        where = f"{worst['source']}, n = {worst['n']:,}, {worst['repeats']} runs"
-        least = min(r["repeats"] for r in often)
-        text = f"{percent(worst['any'])} % ({where})"
-        rows.append((f"the same, largest of a source and n with at least {least} runs", text))
-    power = summary.power(found)
-    for n, share, words in ((2_000, 1.0, "all"), (10_000, 0.5, "half")):
-        for r in power:
-            wanted = r["source"] == "long-tail" and 0.025 < r["presence"] < 0.03
-            if wanted and (r["kind"], r["n"], r["share"]) == ("removed", n, share):
-                text = (
-                    f"class in {100 * r['presence']:.1f} % of images gone from {words}, n = {n:,}"
-                )
-                rows.append((text, f"found in {percent(r['found'])} % of {r['repeats']}"))
-    for r in summary.bias(found):
-        plant = r["plant"]
-        if (
-            plant
-            and plant.share == 1
-            and r["n"] == 10_000
-            and r["reduced"]
-            and r["large"] == r["large"]
-        ):
-            off = 100 * (r["reduced"].value / r["large"] - 1)
-            text = f"bias-reduced FSD at 10,000 over FSD at 200,000: {r['source']}, {r['planted']}"
-            measured = f"{number(r['reduced'])} over {number(r['large'])}: {off:+.0f} %"
-            # The plug-in value still has a bias at 200,000, and all of a tiny distance is bias.
-            rows.append((text, f"{measured} (truth, without any bias: {number(r['truth'])})"))
-    rows += _null_extremes(found)
-    for r in coverage.distance_coverage(found):
-        if r["null"] and r["n"] in (2_000, 10_000):
-            text = (
-                f"coverage of the interval of FSD, nothing planted: {r['source']}, n = {r['n']:,}"
-            )
-            rows.append((text, f"{percent(r['coverage'])} %"))
-    return table(("asked", "measured"), rows) if rows else "Nothing of what is asked was run."
-
-
-def _null_extremes(found: Sequence[Finding]) -> list[tuple[str, str]]:
-    """The worst of all null cells: coverage of common classes, uniformity, bias."""
-    rows = []
-    common = [r for r in coverage.null_coverage(found) if r["from"] == summary.COMMON]
-    for kind in KINDS:
-        cells = [(r, r[kind]) for r in common if r[kind] and r[kind]["pooled"]]
-        if cells:
-            shares = [cell["pooled"].value for _, cell in cells]
-            r, worst = min(cells, key=lambda cell: (cell[1]["lowest"] or 1) - cell[1]["chance"])
-            text = f"{percent(min(shares))} to {percent(max(shares))} % over all classes of a cell"
-            if worst["lowest"] is not None:
-                text += (
-                    f"; lowest single class {percent(worst['lowest'])} % ({r['source']}, "
-                    f"n = {r['n']:,}; by chance {percent(worst['chance'])} %)"
-                )
-            classes, below, above = (
-                sum(cell[key] for _, cell in cells) for key in ("classes", "below", "above")
-            )
-            text += (
-                f"; of {classes:,} classes of all cells {below:,} below 93 % and {above:,} above "
-                "97 % beyond chance (p ≤ 0.01 each)"
-            )
-            rows.append((f"coverage in classes of ≥ 1 %, nothing planted: {kind}", text))
-    tests = [r["fsd_ks"] for r in summary.p_values(found) if r.get("fsd_ks") is not None]
-    if tests:
-        text = f"least KS p of {len(tests)} cells: {number(min(tests))}"
-        rows.append(("permutation p-values of FSD are uniform", text))
-    means = [r for r in summary.bias(found) if r["plant"] is None and "z" in r]
-    if means:
-        worst = max(means, key=lambda r: abs(r["z"]))
-        where = f"{worst['source']}, n = {worst['n']:,}"
-        text = f"{worst['z']:+.1f} standard errors ({where}), the farthest of {len(means)} cells"
-        rows.append(("mean of bias-reduced FSD, nothing planted, from 0", text))
-    return rows

@@ -1,7 +1,7 @@
 """Where real rows come from: pools of labelled scenes, and families without an end.
 
 Guarantees: two samples of one draw never share an image; a pool is read from one file that is made
-once and named by what it holds; a source that is not there is named, with the reason, and left out.
+once and named by its content; a source that is not there is named, with the reason, and left out.
 
 A pool is a finite population. Disjoint samples of n and n of its N images differ by exactly as much
 as independent ones, so tests and relative differences are judged as they are. A single mean however
@@ -12,7 +12,6 @@ while n is at most ``SMALL_PART`` of the pool.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from seeingkit.system.writing import atomic_write
 
 from .families import FAMILIES, Family, Rows
 
@@ -96,7 +97,14 @@ class Source:
 def family_source(name: str) -> Source:
     """A family as a source."""
     found = FAMILIES[name]
-    return Source(name, found.classes, False, found.summary, f"family {name}", family=found)
+    return Source(
+        name=name,
+        classes=found.classes,
+        background=False,
+        summary=found.summary,
+        identity=f"family {name}",
+        family=found,
+    )
 
 
 def _count_scenes(start: int, stop: int) -> NDArray[np.uint16]:
@@ -135,9 +143,14 @@ def scenes(folder: Path, images: int, processes: int, say: Callable[[str], None]
         save_array(whole, np.concatenate([np.load(path) for path in paths]))
     identity = f"scenes {RENDERER_VERSION} {SCENES_SEED} {images}"
     return Source(
-        "scenes", tuple(OBJECTS), True, "minichurches, exact labels", identity,
-        np.load(whole, mmap_mode="r"), 64 * 64,
-    )  # fmt: skip
+        name="scenes",
+        classes=tuple(OBJECTS),
+        background=True,
+        summary="minichurches, exact labels",
+        identity=identity,
+        pool=np.load(whole, mmap_mode="r"),
+        pixels=64 * 64,
+    )
 
 
 def segmented(folder: Path, images: int, say: Callable[[str], None]) -> Source:
@@ -161,15 +174,30 @@ def segmented(folder: Path, images: int, say: Callable[[str], None]) -> Source:
             raise ValueError("the segmenter's labels are not those of the scenes")
         save_array(path, found.counts[:, :size].toarray().astype(np.uint16))
     return Source(
-        "segmented", tuple(OBJECTS), True, "minichurches, segmented by the shipped UPerNet", text,
-        np.load(path, mmap_mode="r"), 64 * 64,
-    )  # fmt: skip
+        name="segmented",
+        classes=tuple(OBJECTS),
+        background=True,
+        summary="minichurches, segmented by the shipped UPerNet",
+        identity=text,
+        pool=np.load(path, mmap_mode="r"),
+        pixels=64 * 64,
+    )
 
 
 CAMVID = (
-    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian",
-    "bicyclist", "unlabelled",
-)  # fmt: skip
+    "sky",
+    "building",
+    "pole",
+    "road",
+    "pavement",
+    "tree",
+    "sign",
+    "fence",
+    "car",
+    "pedestrian",
+    "bicyclist",
+    "unlabelled",
+)
 
 
 def camvid(labels: Path) -> Source:
@@ -191,14 +219,17 @@ def camvid(labels: Path) -> Source:
     counts = np.stack([np.bincount(m.ravel(), minlength=len(CAMVID)) for m in maps])
     digest = hashlib.sha256(counts.tobytes()).hexdigest()[:16]
     return Source(
-        "camvid", CAMVID, False, "CamVid, labels drawn by hand", f"camvid {digest}",
-        counts.astype(np.uint32), int(maps[0].size),
-    )  # fmt: skip
+        name="camvid",
+        classes=CAMVID,
+        background=False,
+        summary="CamVid, labels drawn by hand",
+        identity=f"camvid {digest}",
+        pool=counts.astype(np.uint32),
+        pixels=int(maps[0].size),
+    )
 
 
 def save_array(path: Path, array: NDArray[np.generic]) -> None:
     """Write an array whole or not at all."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as stream:
+    with atomic_write(path) as stream:
         np.save(stream, array)
-    partial.replace(path)

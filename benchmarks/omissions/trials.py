@@ -1,8 +1,8 @@
-"""Repeats of a simulation: draw, plant, compare with the public function, and keep what was found.
+"""Repeats of a simulation: draw, plant, compare with the public function, and keep the findings.
 
-Guarantees: ``measure`` is the only place that knows the programming interface of seeingkit; what is
-not available there is NaN, never a number; a repeat depends on its cell and its number alone; parts
-appear by rename, whole or not at all, in a folder named by the code that made them.
+Guarantees: ``measure`` is the only place that knows the programming interface of seeingkit; a value
+that is not available there is NaN, never a number; a repeat depends on its cell and its number
+alone; parts appear by rename, whole or not at all, in a folder named by the code that made them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import os
 import time
 import zlib
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seeingkit.system.writing import atomic_write
+
 from .families import Rows
 from .grid import PART, Cell
 from .planting import plant
@@ -26,14 +27,26 @@ from .sources import Source
 from .truths import Truth
 
 DISTANCE = (
-    "value", "floor", "bias_reduced", "ci_low", "ci_high", "standard_error", "p_value", "seconds",
-)  # fmt: skip
+    "value",
+    "floor",
+    "bias_reduced",
+    "ci_low",
+    "ci_high",
+    "standard_error",
+    "p_value",
+    "seconds",
+)
 P_VALUES = ("p_value", "p_presence", "p_given", "p_area")
 VERDICTS = ("no evidence", "omitted", "reduced", "excess")
 INTERVALS = (
-    "area", "generated area", "presence", "generated presence",
-    "area difference", "presence difference", "difference if present",
-)  # fmt: skip
+    "area",
+    "generated area",
+    "presence",
+    "generated presence",
+    "area difference",
+    "presence difference",
+    "difference if present",
+)
 ABSENT, INSIDE, TRUTH_BELOW, TRUTH_ABOVE = -1, 0, 1, 2
 """Of an interval: not given; holds the truth; the truth lies below it; above it."""
 
@@ -47,7 +60,7 @@ Found = dict[str, NDArray[Any]]
 def measure(
     real: Rows, generated: Rows, seed: int, *, background: bool = False, permutations: int = 0
 ) -> Found:
-    """What a user would be told about two samples.
+    """The public comparison of two samples, as arrays.
 
     Args:
         real, generated: (N, L), (M, L) area fractions.
@@ -88,8 +101,12 @@ def measure(
             low[k, column], high[k, column] = map(_number, pair or (None, None))
     return {
         "distance": np.array([_number(value) for value in distance]),
-        "p": p, "verdict": verdict, "because": because, "low": low, "high": high,
-    }  # fmt: skip
+        "p": p,
+        "verdict": verdict,
+        "because": because,
+        "low": low,
+        "high": high,
+    }
 
 
 def _number(value: float | None) -> float:
@@ -100,11 +117,16 @@ def judge(low: NDArray[Any], high: NDArray[Any], truth: Truth, plentiful: bool) 
     """(L, 7) whether each interval holds the truth (``INSIDE`` …); ABSENT where there is none."""
     true = np.stack(
         [
-            truth.area, truth.planted_area, truth.presence, truth.planted_presence,
-            truth.relative, truth.presence_change, truth.given_change,
+            truth.area,
+            truth.planted_area,
+            truth.presence,
+            truth.planted_presence,
+            truth.relative,
+            truth.presence_change,
+            truth.given_change,
         ],
         axis=1,
-    )  # fmt: skip
+    )
     if not plentiful:
         true[:, :4] = np.nan
     slack = 1e-9 * (1 + np.abs(true))
@@ -186,14 +208,11 @@ def _is_docstring(node: ast.AST) -> bool:
 
 def save_arrays(path: Path, arrays: Found) -> None:
     """Write arrays as one compressed file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as stream:
+    with atomic_write(path) as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
 
 
 def load_arrays(path: Path) -> Found:
-    """What ``save_arrays`` wrote."""
+    """The arrays of a file of ``save_arrays``."""
     with np.load(path) as stored:
         return {name: stored[name] for name in stored.files}

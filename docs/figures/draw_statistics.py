@@ -6,7 +6,7 @@ From the root of the checkout::
     python docs/figures/draw_statistics.py RUN
 
 Areas come from the run's ``images.parquet``, everything else from its ``results.json``; the same
-run gives the same figures. The relabelled images are those that the run's p-value rests on. Tables
+run gives the same figures. The permutations are those that the run's p-value rests on. Tables
 stand in the page between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``; the words around them
 are written by hand, so read them again when the numbers change.
 """
@@ -49,6 +49,17 @@ IMAGES = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000)
 """Images per side of the figure of power."""
 CLASSES = (22, 336)
 """Numbers of classes tested in that figure: those of the example, and all of the paper's."""
+CLASS_COLUMNS = (
+    "class",
+    "real",
+    "generated",
+    "difference",
+    "95 % interval",
+    "presence",
+    "q",
+    "verdict",
+    "explained",
+)
 BINS = 50
 INK, MUTED = PRINT_COLOURS["ink"], PRINT_COLOURS["muted"]
 BLUE, RED, GREEN = (PRINT_COLOURS[name] for name in ("generated", "omitted", "excess"))
@@ -92,8 +103,8 @@ def write_svg(svg: str, name: str) -> None:
     print(path)
 
 
-def relabelled_chart(null: np.ndarray, results: Results) -> Chart:
-    """Histogram of the FSD of relabelled images, with floor, plug-in and interval."""
+def permuted_chart(null: np.ndarray, results: Results) -> Chart:
+    """Histogram of the FSD under permutation, with floor, plug-in and interval."""
     fsd = results.fsd
     edges = np.geomspace(0.97 * null.min(), 1.03 * null.max(), BINS)
     counts, _ = np.histogram(null, edges)
@@ -108,7 +119,7 @@ def relabelled_chart(null: np.ndarray, results: Results) -> Chart:
     scale = alt.Scale(type="log", domain=[0.4, 50], nice=False)
     height = alt.Scale(domain=[0, 1.25 * top])
     place = alt.X("from:Q", scale=scale, axis=axis)
-    count = alt.Y("count:Q", scale=height, axis=alt.Axis(title="relabelled divisions", grid=False))
+    count = alt.Y("count:Q", scale=height, axis=alt.Axis(title="random divisions", grid=False))
     histogram = (
         alt.Chart(alt.Data(values=bars))
         .mark_rect(color=PRINT_COLOURS["real"], stroke="#ffffff", strokeWidth=0.4)
@@ -179,9 +190,16 @@ def sizes_chart(measured: list[tuple[int, FSDResult]]) -> Chart:
     y = alt.Y("value:Q", scale=alt.Scale(zero=True), axis=alt.Axis(title="percent²", tickCount=6))
     colour = alt.Color("what:N", scale=alt.Scale(domain=names, range=[BLUE, RED, GREEN]))
     base = alt.Chart(alt.Data(values=found))
-    reach = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.6).encode(
-        x, alt.Y("low:Q"), alt.Y2("high:Q"), colour
-    )  # fmt: skip
+    reach = (
+        base.transform_filter("isValid(datum.low)")
+        .mark_rule(strokeWidth=1.6)
+        .encode(
+            x,
+            alt.Y("low:Q"),
+            alt.Y2("high:Q"),
+            colour,
+        )
+    )
     lines = base.mark_line(strokeWidth=1.4).encode(x, y, colour)
     points = base.mark_point(filled=True, size=46, opacity=1).encode(x, y, colour)
     return alt.layer(lines, reach, points)
@@ -222,9 +240,10 @@ def power_chart() -> Chart:
     )
     names = [f"{classes} classes" for classes in CLASSES]
     dash = alt.StrokeDash(
-        "classes:N", scale=alt.Scale(domain=names, range=[[1, 0], [5, 3]]),
+        "classes:N",
+        scale=alt.Scale(domain=names, range=[[1, 0], [5, 3]]),
         legend=alt.Legend(symbolStrokeColor=INK, symbolStrokeWidth=1.6, symbolType="stroke"),
-    )  # fmt: skip
+    )
     base = alt.Chart(alt.Data(values=points))
     return base.mark_line(strokeWidth=1.8).encode(x, y, colour, dash)
 
@@ -250,7 +269,7 @@ def distance_table(results: Results) -> str:
 
 
 def class_table(results: Results) -> str:
-    """What the run says of each class."""
+    """Areas, presences, q-values and verdicts of the classes."""
     checks = results.segmenter_share
     checked = {c.label: c for c in checks.classes} if checks else {}
     rows = []
@@ -270,9 +289,7 @@ def class_table(results: Results) -> str:
                 explained + (" !" if check is not None and check.flagged else ""),
             )
         )
-    head = ("class", "real", "generated", "difference", "95 % interval", "presence", "q",
-            "verdict", "explained")  # fmt: skip
-    return table(head, rows)
+    return table(CLASS_COLUMNS, rows)
 
 
 def sizes_table(measured: list[tuple[int, FSDResult]]) -> str:
@@ -310,14 +327,14 @@ def main(run: Path) -> None:
         raise SystemExit(f"{run}: the areas do not give the FSD of its results.json")
     if results.fsd.ci_high is None:
         raise SystemExit(f"{run}: without an interval; take more images and the usual permutations")
-    null, residual = distance.relabelled.distances, distance.relabelled.residual
+    null, residual = distance.permuted.distances, distance.permuted.residual
     print(
-        f"relabelled: mean {null.mean():.2f}, 95 % below {np.quantile(null, 0.95):.2f}, largest "
+        f"permuted: mean {null.mean():.2f}, 95 % below {np.quantile(null, 0.95):.2f}, largest "
         f"{null.max():.2f}; left by the extrapolation {residual.mean if residual else 0:.2f}"
     )
     write_svg(figure_svg(results), "classes")
     write_svg(contribution_svg(contributions(results)), "contributions")
-    write(relabelled_chart(null, results), "relabelled", width=540, height=190)
+    write(permuted_chart(null, results), "permuted", width=540, height=190)
     measured = measured_sizes(real, generated)
     write(sizes_chart(measured), "sizes", width=540, height=240)
     write(power_chart(), "power", width=540, height=260)

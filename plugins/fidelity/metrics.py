@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seeingkit.contracts import ImageSource
-from seeingkit.results.evidence import FidelityResult
+from seeingkit.results import FidelityResult
 from seeingkit.specs import Options
 from seeingkit.system.cache import file_sha256
 

@@ -21,16 +21,15 @@ from __future__ import annotations
 import math
 import operator
 import re
-import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Union, get_args, get_origin
 
 from seeingkit.errors import UnknownNameError, UsageError, one_line
 
-from . import ClassResult, ConditionResult, Results, images_lost, is_background
-from .evidence import Record, SegmenterClass
+from .classes import ClassResult, images_lost, is_background
+from .comparison import Results
+from .paths import checked_path, value_at
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -47,12 +46,9 @@ VERDICTS: dict[str, tuple[str, ...]] = {
 }
 """The verdicts at which a gate of each name fails."""
 
-_NAMED: dict[type[Record], str] = {
-    ClassResult: "label",
-    SegmenterClass: "label",
-    ConditionResult: "name",
-}
-_ABSENT = ("real_area", "generated_area", "real_presence", "generated_presence")  # 0, not unknown
+_ABSENT = ("real_area", "generated_area", "real_presence", "generated_presence")
+"""Numbers of a class that are 0, not unknown, where no image shows it."""
+
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _COMPARES = re.compile(
     rf"(?P<path>\w+(?:\[.+?\](?=\s*[.\[<>=!])|\.[\w-]+)*)\s*(?P<op>>=|<=|==|!=|>|<)\s*"
@@ -87,7 +83,7 @@ class Gate(ABC):
 
 @dataclass(frozen=True)
 class NumberGate(Gate):
-    """Fails if a number compares with a limit as said.
+    """Fails if the comparison of a number with a limit holds.
 
     Attributes:
         path: the number's keys in ``results.json``.
@@ -117,7 +113,7 @@ class NumberGate(Gate):
         return None
 
     def _shown(self, value: float) -> str:
-        """Six digits, or all of them where rounding would deny what is said."""
+        """Six digits, or all of them where the rounded number would not fail."""
         short = f"{value:.6g}"
         return short if OPERATORS[self.op](float(short), self.limit) else repr(value)
 
@@ -126,12 +122,12 @@ class NumberGate(Gate):
         if self.path[0] in VERDICTS:
             yield float(len(_with_verdict(results, self.path[0]))), ""
         elif self.path[0] != "classes" or self.label is None:
-            yield _value(results, results, self.path)
+            yield value_at(results, results, self.path)
         else:
             rest = self.path[2:]
             records = [record for record in results.classes if record.label == self.label]
             for record in records:
-                yield _value(results, record, rest)
+                yield value_at(results, record, rest)
             if not records:
                 yield 0.0 if rest[0] in _ABSENT else None, f"no image shows {self.label}"
 
@@ -168,6 +164,10 @@ def parse_gate(text: str) -> Gate:
 
     Raises:
         UsageError: it cannot be read, or names no number of the results.
+
+    ::
+
+        parse_gate("fsd.bias_reduced > 5")
     """
     line = " ".join(text.split())
     word, colon, names = (part.strip() for part in line.partition(":"))
@@ -183,7 +183,9 @@ def parse_gate(text: str) -> Gate:
     if not math.isfinite(float(match["limit"])):
         raise UsageError(f"gate {line!r}: the limit {match['limit']} is too large")
     path = tuple(key or name for key, name in _STEP.findall(match["path"]))
-    path, label = _checked(path, line)
+    label = None
+    if len(path) > 1 or path[0] not in VERDICTS:
+        path, label = checked_path(path, line)
     return NumberGate(line, path, match["op"], float(match["limit"]), label)
 
 
@@ -204,6 +206,10 @@ def check_gates(
 
     Raises:
         UsageError: a gate cannot be read, or names a class that is not known.
+
+    ::
+
+        failures = check_gates(["omitted: person", "fsd.bias_reduced > 5"], results)
     """
     parsed = [parse_gate(gate) if isinstance(gate, str) else gate for gate in gates]
     failures = (gate.failure(results, labels) for gate in parsed)
@@ -218,9 +224,6 @@ def check_gate_names(gates: Iterable[Gate | str], labels: Sequence[str]) -> None
     """
     for gate in gates:
         (parse_gate(gate) if isinstance(gate, str) else gate).names(labels)
-
-
-# --------------------------------------------------------------------------------------- classes
 
 
 def _with_verdict(results: Results, verdict: str, *, everything: bool = False) -> list[ClassResult]:
@@ -273,96 +276,3 @@ def _split(text: str, labels: Sequence[str]) -> list[str]:
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
-
-
-# ----------------------------------------------------------------------------------- their values
-
-
-def _value(results: Results, found: Any, path: Sequence[str]) -> tuple[float | None, str]:
-    """Follow the keys that ``_checked`` has allowed; None with the reason where they end early."""
-    for depth, step in enumerate(path):
-        known: Iterable[str] = ()
-        if isinstance(found, Record):
-            known, found = (step,), getattr(found, step)
-        elif isinstance(found, dict):
-            known, found = found, found.get(step)
-        elif isinstance(found, tuple):
-            found = found[int(step)]
-        else:
-            named = {getattr(record, _NAMED[type(record)]): record for record in found}
-            known, found = (step,), named.get(step)
-            if found is None:
-                return None, f"{step} is not in {'.'.join(path[:depth])}"
-        if found is None:
-            if known and step not in known:
-                raise UnknownNameError("number", step, known, hint=f"in {'.'.join(path[:depth])}")
-            return None, _undefined(results, path[: depth + 1])
-    return float(len(found)) if isinstance(found, list) else float(found), ""
-
-
-def _undefined(results: Results, path: Sequence[str]) -> str:
-    """Why a number may be missing, as far as the results show it."""
-    if path[-1] == "p_value" and results.fsd.permutations == 0:
-        return "without permutations"
-    if path[-1] == "fidelity":
-        return "it needs --fidelity"
-    if path[-1] in ("relative_difference", "presence_change"):
-        return "no real image shows the class"
-    if path[-1] in Results.model_fields:
-        return f"this run has no {path[-1].replace('_', ' ')}"
-    return f"{results.n_real:,} real and {results.n_generated:,} generated images"
-
-
-# -------------------------------------------------------------------------------- their schema
-
-
-def _checked(path: tuple[str, ...], text: str) -> tuple[tuple[str, ...], str | None]:
-    """The path by the results' own keys, and the class that it names.
-
-    Raises:
-        UsageError: it leads nowhere, or not to a number.
-    """
-    if len(path) == 1 and path[0] in VERDICTS:
-        return path, None
-    found: list[str] = []
-    shape: Any = Results
-    label: str | None = None
-    for step in path:
-        shape, key = _inside(shape, step, found, text)
-        label = key if shape in (ClassResult, SegmenterClass) else label
-        found.append(key)
-    if _is_number(shape):
-        return tuple(found), label
-    fields = getattr(shape, "model_fields", {})
-    numbers = [n for n, field in fields.items() if _is_number(_without_none(field.annotation))]
-    hint = f"; name one of its numbers: {', '.join(numbers)}" if numbers else ""
-    raise UsageError(f"gate {text!r}: {'.'.join(path)} is not a number{hint}")
-
-
-def _inside(shape: Any, step: str, before: Sequence[str], text: str) -> tuple[Any, str]:
-    """The annotation of one member of a shape, without None, and its key."""
-    where = ".".join(before) or "the results"
-    kind, inner = get_origin(shape), get_args(shape)
-    if isinstance(shape, type) and issubclass(shape, Record):
-        fields = shape.model_fields
-        step = "classes" if step == "class" and "classes" in fields else step
-        if step not in fields:
-            raise UnknownNameError("number", step, fields, hint=f"in {where} (gate {text!r})")
-        return _without_none(fields[step].annotation), step
-    if kind is dict and inner[1] is not Any:
-        return inner[1], step
-    if kind is tuple and step in ("0", "1"):
-        return inner[int(step)], step
-    if kind is list and inner[0] in _NAMED:
-        return inner[0], step
-    raise UsageError(f"gate {text!r}: there is no number {step!r} in {where}")
-
-
-def _is_number(shape: Any) -> bool:
-    return get_origin(shape) is list or shape in (int, float, bool)
-
-
-def _without_none(annotation: Any) -> Any:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return next(a for a in get_args(annotation) if a is not type(None))
-    return annotation

@@ -24,7 +24,7 @@ from .sides import Sides
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seeingkit.results.evidence import ResolutionResult, SegmenterShare
+    from seeingkit.results import ResolutionResult, SegmenterShare
     from seeingkit.tallies import ChunkStore
 
 T = TypeVar("T")

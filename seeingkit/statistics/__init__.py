@@ -1,4 +1,14 @@
-"""Statistics of class areas: the Fréchet distance, resampling, and per-class tests."""
+"""Statistics of class areas: the Fréchet distance, resampling, and per-class tests.
+
+All take areas in percent of the image, (N, L) for N images and L labels::
+
+    pool = Pool(real_rows, generated_rows)
+    distance = measure_distance(pool, permutations=1000)
+    labels = [("-", "background"), ("wall", "object"), ("person", "object")]
+    classes = compare_classes(
+        pool, labels, permuted=distance.permuted, transport=distance.transport
+    )
+"""
 
 from .classes import compare_classes
 from .distance import Distance, measure_distance

@@ -1,22 +1,22 @@
-"""Is the amount of a class different? Three tests of one question, and what they say together.
+"""Tests of the amount of a class: of area, of presence, of area given presence, and combined.
 
 Guarantees: where the two sides have one distribution, the combined p-value is at most α in a share
-α of cases (by relabelling; in the far tail by extrapolation); it is at most α = 1 − confidence only
+α of cases (by permutation; in the far tail by extrapolation); it is at most α = 1 − confidence only
 where the test of the mean area is, so that no verdict stands beside an interval that holds 0.
 
 The amount is the mean area over all images. It is how often a class is seen times how large it is
 then, and a test of one factor can be far more powerful than that of the product: that a rare class
 has vanished is plainer from the number of images than from an area that is mostly zero. But factors
-can also cancel: a segmenter strews specks of a few pixels over soft images, so that presence rises,
+can also cancel: a segmenter strews areas of a few pixels over soft images, so that presence rises,
 area given presence falls, and the amount is as it was. Against that,
 
-- *seen* means more than a speck: more than the smallest areas of the pooled images, which hold at
-  most 2 % of the label's area (``Pool.specks``);
+- *seen* means above the area threshold: more than the smallest areas of the pooled images, which
+  hold at most 2 % of the label's area (``Pool.area_threshold``);
 - a factor counts where the amount *follows* it: it has changed in the same direction, by at least
   half as much on a logarithmic scale, and the test of the mean area has p ≤ α.
 
-The combined p is the share of relabelled images whose smallest counting p is at most the observed
-one, s. In the farthest hundredth it is 1 − (1 − s)³: Tippett's (1931) rule for three tests that do
+The combined p is the share of permutations whose smallest counting p is at most the observed one,
+s. In the farthest hundredth it is 1 − (1 − s)³: Tippett's (1931) rule for three tests that do
 not depend on each other, which is cautious for three that do.
 """
 
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from .presence import presence_p_values
 from .products import Side
-from .resampling import Relabelled
+from .resampling import Permuted
 from .welch import (
     Values,
     area_statistics,
@@ -55,7 +55,7 @@ class Tests(NamedTuple):
 
     Attributes:
         presence, given, area: of presence (any pixel), area given presence, and mean area.
-        seen: of the share of images that show more than a speck.
+        seen: of the share of images that show the label above the area threshold.
         combined: of the amount.
         by_presence: the smallest p that counts is that of the images that show it.
         seen_counts: the amount follows them.
@@ -76,14 +76,12 @@ class _Least(NamedTuple):
     seen_counts: NDArray[np.bool_]
 
 
-def amount_tests(
-    first: Side, second: Side, relabelled: Relabelled | None, confidence: float
-) -> Tests:
+def amount_tests(first: Side, second: Side, permuted: Permuted | None, confidence: float) -> Tests:
     """Tests of all labels: real images first.
 
     Args:
         first, second: sums (d,) of the sides.
-        relabelled: calibrates the tests of areas and the combination; without it Student's
+        permuted: calibrates the tests of areas and the combination; without it Student's
             distribution and Tippett's rule are taken, which do not depend on a seed.
         confidence: a factor counts where the mean area's p is at most 1 − confidence.
     """
@@ -91,8 +89,8 @@ def amount_tests(
     area_t, given_t = area_statistics(first, second), given_statistics(first, second)
     seen_t = seen_statistics(first, second)
     drawn: tuple[Side, Side] | None = None
-    if relabelled is not None:
-        drawn = (relabelled.first, relabelled.total.without(relabelled.first))
+    if permuted is not None:
+        drawn = (permuted.first, permuted.total.without(permuted.first))
     drawn_area = area_statistics(*drawn) if drawn else None
     drawn_seen = seen_statistics(*drawn) if drawn else None
     p_area = p_values(area_t, drawn_area)
@@ -154,10 +152,10 @@ def _tippett(least: Values) -> Values:
     return np.asarray(-np.expm1(MOST_TESTS * np.log1p(-np.minimum(least, 1 - 1e-16))))
 
 
-def _among(least: Values, relabelled: Values) -> Values:
-    """(d,) p of the smallest p-values ``least`` among those of relabelled images (B, d)."""
-    size = len(relabelled)
+def _among(least: Values, permuted: Values) -> Values:
+    """(d,) p of the smallest p-values ``least`` among those of B permutations (B, d)."""
+    size = len(permuted)
     rank = edge_rank(size)
-    as_small = (relabelled <= least * (1 + 1e-9)).sum(axis=0)
+    as_small = (permuted <= least * (1 + 1e-9)).sum(axis=0)
     share = (1 + as_small) / (1 + size)
     return np.where(as_small >= rank, share, np.minimum(_tippett(least), (1 + rank) / (1 + size)))

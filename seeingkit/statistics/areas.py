@@ -75,7 +75,16 @@ def side_areas(sums: Side, confidence: float, cubes: Values | None = None) -> Si
     for ends in (given_low, given_high, area_low, area_high):
         ends[few] = np.nan
     return SideAreas(
-        *(n, shown, area, given, low, high, area_low, area_high, given_low, given_high)
+        n=n,
+        shown=shown,
+        area=area,
+        given=given,
+        presence_low=low,
+        presence_high=high,
+        area_low=area_low,
+        area_high=area_high,
+        given_low=given_low,
+        given_high=given_high,
     )
 
 
@@ -108,8 +117,8 @@ def area_change(
 ) -> tuple[Values, Values]:
     """Interval of generated area / real area − 1.
 
-    Where the generated images do not show the label at all, nothing is known of its area there but
-    how rarely it can be shown: the interval is that of the presence, ``presence``.
+    Where the generated images do not show the label at all, only its presence bounds its area
+    there: the interval is that of the presence, ``presence``.
     """
     low, high = _ratio(
         (real.area, real.area_low, real.area_high),

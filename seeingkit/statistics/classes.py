@@ -1,4 +1,4 @@
-"""Per-class comparison: which labels are missing, by how much, and how sure is that.
+"""Per-class comparison: amounts, intervals, tests and verdicts.
 
 Guarantees: a verdict is about the amount (``amounts``), never about presence alone; every interval
 agrees with its test. Under "no difference anywhere" the chance of any verdict is at most the level
@@ -10,34 +10,62 @@ that occur. Verdicts, where q is at or below the level:
 
 - more than in the real images: ``excess``;
 - less: ``omitted`` where at least half of the area is gone, or, where the amount follows them and
-  their test rejects too, half of the images that show more than a speck; else ``reduced``.
+  their test rejects too, half of the images that show the label above the area threshold; else
+  ``reduced``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from seeingkit.results import OMITTED_BELOW, ClassResult, Verdict
-from seeingkit.results.evidence import Interval
+from seeingkit.results import OMITTED_BELOW, ClassResult, Interval, Verdict
 
 from .amounts import Tests, amount_tests
 from .areas import SideAreas, area_change, given_change, side_areas
 from .frechet import Transport
 from .presence import presence_change_interval
-from .products import Pool
-from .resampling import Relabelled
+from .products import Pool, Side
+from .resampling import Permuted
 from .welch import Values
+
+Ends = tuple[Values, Values]
+"""Lower and upper ends of intervals, (d,) each."""
+
+_Verdict = tuple[Verdict, Literal["area", "presence"]]
+
+
+class _Estimates(NamedTuple):
+    """Sums, areas, tests and intervals of the labels that occur; arrays are (d,).
+
+    Attributes:
+        pool: the images; transport: over the labels, if the distance was measured.
+        first, second: sums of the real and of the generated side; real, generated: their areas.
+        q: Benjamini & Hochberg's q of ``tests.combined``.
+        area, presence, given: intervals of the relative changes.
+    """
+
+    pool: Pool
+    transport: Transport | None
+    first: Side
+    second: Side
+    real: SideAreas
+    generated: SideAreas
+    tests: Tests
+    q: Values
+    area: Ends
+    presence: Ends
+    given: Ends
 
 
 def compare_classes(
     pool: Pool,
     labels: Sequence[tuple[str, str]],
     *,
-    relabelled: Relabelled | None = None,
+    permuted: Permuted | None = None,
     transport: Transport | None = None,
     level: float = 0.05,
     confidence: float = 0.95,
@@ -47,88 +75,55 @@ def compare_classes(
     Args:
         pool: the images of both sides.
         labels: pairs (name, category) of all labels, also of those that do not occur.
-        relabelled: calibrates the tests; without it Student's distribution and Tippett's rule are
+        permuted: calibrates the tests; without it Student's distribution and Tippett's rule are
             taken, which do not depend on a seed.
-        transport: over ``pool.live``, for what each label adds to the distance.
+        transport: over ``pool.live``, for the contribution of each label to the distance.
         level: false discovery rate at which verdicts are given.
         confidence: of the intervals.
     """
+    found = _estimates(pool, permuted, transport, confidence)
+    cut = level * max(1, int((found.q <= level).sum())) / max(1, len(pool.live))
+    records = [
+        _record(found, k, labels[index], _verdict(found, k, cut) if found.q[k] <= level else None)
+        for k, index in enumerate(pool.live)
+    ]
+    return sorted(records, key=lambda r: (-r.real_area, -r.generated_area, r.index))
+
+
+def _estimates(
+    pool: Pool, permuted: Permuted | None, transport: Transport | None, confidence: float
+) -> _Estimates:
     mask = pool.real_mask()
     first, second = pool.side(mask), pool.side(1 - mask)
     cubes = pool.cubes(np.column_stack([mask, 1 - mask]))
     real = side_areas(first, confidence, cubes[:, 0])
     generated = side_areas(second, confidence, cubes[:, 1])
     alpha = 1 - confidence
-    tests = amount_tests(first, second, relabelled, confidence)
-    q = stats.false_discovery_control(tests.combined) if len(pool.live) else tests.combined
-    cut = level * max(1, int((q <= level).sum())) / max(1, len(pool.live))
+    tests = amount_tests(first, second, permuted, confidence)
     presence = presence_change_interval(
         real.shown, real.n, generated.shown, generated.n, confidence
     )
-    area = area_change(real, generated, tests.area, presence, alpha)
-    of_given = given_change(real, generated, np.nan_to_num(tests.given, nan=1.0), alpha)
-    records = []
-    for k, label in enumerate(int(number) for number in pool.live):
-        change = _change(real.area[k], generated.area[k])
-        presence_change = _change(real.shown[k] / real.n, generated.shown[k] / generated.n)
-        both = min(real.shown[k], generated.shown[k]) > 0
-        in_given = _change(real.given[k], generated.given[k]) if both else None
-        verdict: Verdict = "no evidence"
-        because: Literal["area", "presence"] | None = None
-        if q[k] <= level:
-            verdict, because = _verdict(
-                change,
-                presence_change,
-                _change(first.seen[k] / real.n, second.seen[k] / generated.n),
-                *(tests, k, cut),
-            )
-        interval = _interval(area, k)
-        records.append(
-            ClassResult(
-                label=labels[label][0],
-                category=labels[label][1],
-                index=label,
-                real_area=float(real.area[k]),
-                generated_area=float(generated.area[k]),
-                relative_difference=change,
-                ci_low=interval[0] if interval else None,
-                ci_high=interval[1] if interval else None,
-                real_presence=float(real.shown[k] / real.n),
-                generated_presence=float(generated.shown[k] / generated.n),
-                p_value=float(tests.combined[k]),
-                q_value=float(q[k]),
-                omitted=verdict == "omitted",
-                verdict=verdict,
-                because=because,
-                **_side("real", real, k),
-                **_side("generated", generated, k),
-                presence_change=presence_change,
-                presence_ci=_interval(presence, k),
-                given_change=in_given,
-                given_ci=_interval(of_given, k) if both else None,
-                p_presence=_number(tests.presence[k]),
-                p_given=_number(tests.given[k]),
-                p_area=_number(tests.area[k]),
-                speck_area=float(pool.specks[k]),
-                real_seen=float(first.seen[k] / real.n),
-                generated_seen=float(second.seen[k] / generated.n),
-                p_seen=_number(tests.seen[k]),
-                fsd_mean_term=float(transport.mean_terms[k]) if transport else None,
-                fsd_cov_term=float(transport.cov_terms[k]) if transport else None,
-            )
-        )
-    return sorted(records, key=lambda r: (-r.real_area, -r.generated_area, r.index))
+    return _Estimates(
+        pool=pool,
+        transport=transport,
+        first=first,
+        second=second,
+        real=real,
+        generated=generated,
+        tests=tests,
+        q=stats.false_discovery_control(tests.combined) if len(pool.live) else tests.combined,
+        area=area_change(real, generated, tests.area, presence, alpha),
+        presence=presence,
+        given=given_change(real, generated, np.nan_to_num(tests.given, nan=1.0), alpha),
+    )
 
 
-def _verdict(
-    change: float | None,
-    presence_change: float | None,
-    seen_change: float | None,
-    tests: Tests,
-    k: int,
-    cut: float,
-) -> tuple[Verdict, Literal["area", "presence"]]:
+def _verdict(found: _Estimates, k: int, cut: float) -> _Verdict:
     """Of a label whose amount differs; ``cut`` is the largest p that was rejected."""
+    tests = found.tests
+    change = _change(found.real.area[k], found.generated.area[k])
+    presence_change = _change(*_presences(found, k))
+    seen_change = _change(*_seen(found, k))
     # Where any pixel counts, a class that is in every image has no presence to speak of.
     shown = tests.by_presence[k] and tests.presence[k] <= cut
     agrees = (presence_change or 0.0) * (seen_change or 0.0) > 0
@@ -143,6 +138,63 @@ def _verdict(
     return "reduced", because
 
 
+def _record(
+    found: _Estimates, k: int, label: tuple[str, str], judged: _Verdict | None
+) -> ClassResult:
+    """The record of the label in place ``k``; without ``judged`` there is no evidence."""
+    real, generated, tests, transport = found.real, found.generated, found.tests, found.transport
+    verdict, because = judged or ("no evidence", None)
+    both = min(real.shown[k], generated.shown[k]) > 0
+    ends = _interval(found.area, k)
+    presences, seen = _presences(found, k), _seen(found, k)
+    return ClassResult(
+        label=label[0],
+        category=label[1],
+        index=int(found.pool.live[k]),
+        real_area=float(real.area[k]),
+        generated_area=float(generated.area[k]),
+        relative_difference=_change(real.area[k], generated.area[k]),
+        ci_low=ends[0] if ends else None,
+        ci_high=ends[1] if ends else None,
+        real_presence=presences[0],
+        generated_presence=presences[1],
+        p_value=float(tests.combined[k]),
+        q_value=float(found.q[k]),
+        omitted=verdict == "omitted",
+        verdict=verdict,
+        because=because,
+        **_side("real", real, k),
+        **_side("generated", generated, k),
+        presence_change=_change(*presences),
+        presence_ci=_interval(found.presence, k),
+        given_change=_change(real.given[k], generated.given[k]) if both else None,
+        given_ci=_interval(found.given, k) if both else None,
+        p_presence=_number(tests.presence[k]),
+        p_given=_number(tests.given[k]),
+        p_area=_number(tests.area[k]),
+        speck_area=float(found.pool.area_threshold[k]),
+        real_seen=seen[0],
+        generated_seen=seen[1],
+        p_seen=_number(tests.seen[k]),
+        fsd_mean_term=float(transport.mean_terms[k]) if transport else None,
+        fsd_cov_term=float(transport.cov_terms[k]) if transport else None,
+    )
+
+
+def _presences(found: _Estimates, k: int) -> tuple[float, float]:
+    """Shares of real and of generated images that show the label at all."""
+    real, generated = found.real, found.generated
+    return float(real.shown[k] / real.n), float(generated.shown[k] / generated.n)
+
+
+def _seen(found: _Estimates, k: int) -> tuple[float, float]:
+    """Shares of real and of generated images that show the label above the area threshold."""
+    return (
+        float(found.first.seen[k] / found.first.n),
+        float(found.second.seen[k] / found.second.n),
+    )
+
+
 def _change(real: float, generated: float) -> float | None:
     return float(generated / real - 1) if real > 0 else None
 
@@ -151,7 +203,7 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _interval(ends: tuple[Values, Values], k: int) -> Interval | None:
+def _interval(ends: Ends, k: int) -> Interval | None:
     low, high = float(ends[0][k]), float(ends[1][k])
     return (max(-1.0, low), high) if np.isfinite(low) and np.isfinite(high) else None
 

@@ -1,4 +1,4 @@
-"""What a segmenter's errors on labelled real images mean for the differences between two sets.
+"""Segmentation errors on labelled real images, and the differences that they can make.
 
 Guarantees: a segmenter without errors explains nothing and corrects nothing; areas that the known
 confusion made are given back exactly; every number is a function of the counts and the areas.
@@ -11,13 +11,14 @@ M = (1 - ρ) q_c.
 **Correction.** q is the composition that makes the segmented areas most likely, max Σ_p s_p
 log (Rᵀ q)_p over q ≥ 0, Σ q = Σ s, found by expectation maximisation (Saerens, Latinne and
 Decaestecker 2002, Neural Computation 14, section 2; the iteration is Richardson's and Lucy's). It
-starts from the true areas of the labelled images, for both sides: what the segmenter cannot tell
-apart stays as in real images. A label that no labelled image shows is taken as always recognised.
+starts from the true areas of the labelled images, for both sides: labels that the segmenter cannot
+tell apart stay as in real images. A label that no labelled image shows is taken as always
+recognised.
 
-**Explained.** What part of a difference d = s_generated - s_real could errors make, were c's true
-area unchanged? Two things. Other labels that are mistaken for c changed: I_generated - I_real, at
-the known rates. And the rates differ on generated images: one kind of error, missing or inventing,
-vanishes there or is twice as frequent. So
+**Explained.** The part of a difference d = s_generated - s_real that errors could make, were c's
+true area unchanged. Two things count. Other labels that are mistaken for c changed: I_generated -
+I_real, at the known rates. And the rates differ on generated images: one kind of error, missing or
+inventing, vanishes there or is twice as frequent. So
 
     excess (d > 0):  reach = I_generated - I_real + max(I_generated, M)
     loss   (d < 0):  reach = I_real - I_generated + max(I_generated, min(ρ, 1 - ρ) q_c)
@@ -38,8 +39,7 @@ import torch
 from numpy.typing import NDArray
 
 from seeingkit.errors import TallyError
-from seeingkit.results import ClassResult
-from seeingkit.results.evidence import SegmenterClass, SegmenterShare
+from seeingkit.results import ClassResult, SegmenterClass, SegmenterShare
 
 from .accuracy import intersection_over_union, pixel_accuracy
 
@@ -48,7 +48,7 @@ Areas = NDArray[np.float64]
 HALF = 0.5
 """Above this share explained, or below this precision or recall, a class is flagged."""
 BLIND = 0.1
-"""A class of lower recall cannot be corrected: nearly all that is seen of it is something else."""
+"""A class of lower recall cannot be corrected: nearly all of its segmented area is others'."""
 FEW_IMAGES = 5
 """A class that fewer labelled images show is flagged, if there is a verdict on it."""
 _ITERATIONS = 20_000
@@ -172,7 +172,7 @@ def undo_confusion(areas: Areas, confusion: Confusion) -> Areas:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the confusion says of the difference between two sets, label by label.
+    """The share of the difference between two sets that the confusion can make, label by label.
 
     Attributes:
         real, generated: (L,) corrected areas in the unit of the segmented ones.
@@ -219,7 +219,7 @@ def explain(real: Areas, generated: Areas, confusion: Confusion) -> Explanation:
 def segmenter_share_by_labels(
     confusion: Confusion, classes: Sequence[ClassResult], real: Areas, generated: Areas
 ) -> SegmenterShare:
-    """The record of ``results.json``: how far the segmenter could make each class's difference.
+    """The record of ``results.json``: the share of each class's difference that errors could make.
 
     Args:
         confusion: on labelled real images, of the labels that were compared.
@@ -292,7 +292,7 @@ def _reasons(
         kind = "excess" if excess else "loss"
         if moved > HALF * difference:
             why.append(
-                f"Other classes are mistaken for it, and what changed of them makes "
+                f"Other classes are mistaken for it, and their change makes "
                 f"{_percent(min(1.0, moved / difference))} of the {kind} at the known error rates."
             )
         else:

@@ -4,10 +4,10 @@ Guarantees: every number is a function of the rows and the seed, and does not ch
 of the labels. Their meaning:
 
 - *plug-in*: FSD as published.
-- *floor*: what two disjoint samples of the real images give at these sizes.
-- *bias-reduced*: 2 FSD(n) − mean FSD(n/2), half-sample Richardson extrapolation, less what the
-  same formula gives on relabelled images, where the truth is 0, in the share in which the classes
-  that leave it are on both sides (``Residual.share``). The formula alone removes bias in
+- *floor*: the distance of two disjoint samples of the real images at these sizes.
+- *bias-reduced*: 2 FSD(n) − mean FSD(n/2), half-sample Richardson extrapolation, less the
+  value of the same formula under permutation, where the true value is 0, in the share in which the
+  classes that leave it are on both sides (``Residual.share``). The formula alone removes bias in
   1/n; rare classes leave some, and nearly the same is left where there is no difference.
 - *interval*: of the distance between the two distributions (see ``interval``).
 """
@@ -26,24 +26,24 @@ from .products import Pool
 from .resampling import (
     ENOUGH,
     SPLITS,
+    Permuted,
     Progress,
-    Relabelled,
     Values,
     disjoint_half_floor,
     half_sample_mean,
     overlap,
-    relabel,
+    permute,
 )
 
-ENOUGH_RELABELLED = 99
+ENOUGH_PERMUTATIONS = 99
 """Permutations below which no interval is given."""
 
 
 class Distance(NamedTuple):
-    """What was found, and what the tests of the labels rest on."""
+    """The result, and the permutations and transport that the tests of the labels rest on."""
 
     result: FSDResult
-    relabelled: Relabelled
+    permuted: Permuted
     transport: Transport
 
 
@@ -55,7 +55,7 @@ def measure_distance(
     confidence: float = 0.95,
     progress: Progress | None = None,
 ) -> Distance:
-    """FSD of the two sides of a pool and all that is needed to read it.
+    """FSD of the two sides of a pool, with its floor, bias-reduced value, interval and p-value.
 
     Args:
         pool: at least two images a side.
@@ -70,14 +70,14 @@ def measure_distance(
     real_rows = pool.rows[: pool.n]
     floor = disjoint_half_floor(real_rows, pool.n, pool.m, seed=seed)
     ways = transport(real, generated)
-    relabelled = relabel(pool, permutations=permutations, seed=seed, progress=progress)
-    reduced, quadratic, extra = _bias_reduced(pool, full, relabelled, overlap(*sides), seed)
-    p_value = relabelled.p_value(full)
+    permuted = permute(pool, permutations=permutations, seed=seed, progress=progress)
+    reduced, quadratic, extra = _bias_reduced(pool, full, permuted, overlap(*sides), seed)
+    p_value = permuted.p_value(full)
     found = {}
-    if reduced is not None and p_value is not None and permutations >= ENOUGH_RELABELLED:
+    if reduced is not None and p_value is not None and permutations >= ENOUGH_PERMUTATIONS:
         interval = distance_interval(
             reduced,
-            relabelled.distances,
+            permuted.distances,
             _linear_variance(pool, real, generated, ways),
             extra,
             p_value,
@@ -100,24 +100,24 @@ def measure_distance(
         confidence=confidence,
         **found,
     )
-    return Distance(result, relabelled, ways)
+    return Distance(result, permuted, ways)
 
 
 def _bias_reduced(
-    pool: Pool, full: FSD, relabelled: Relabelled, overlaps: Values, seed: int
+    pool: Pool, full: FSD, permuted: Permuted, overlaps: Values, seed: int
 ) -> tuple[float | None, float, float]:
-    """The value, its variance where there is no difference, and what the choice of halves adds."""
+    """The value, its variance where there is no difference, and that of the choice of halves."""
     if min(pool.n, pool.m) < ENOUGH:
         return None, 0.0, 0.0
     halves = half_sample_mean(pool, seed=seed, splits=SPLITS)
     value, extra = 2 * full.value - halves.mean, halves.error**2
-    residual = relabelled.residual
+    residual = permuted.residual
     if residual is None:
         return value, 0.0, extra
     value -= residual.mean * residual.share(overlaps)
     # Each division was halved once, so its value has the noise of one choice of halves, too.
     own = residual.variance - SPLITS * halves.error**2
-    drawn = relabelled.distances
+    drawn = permuted.distances
     quadratic = max(own, float(np.var(drawn, ddof=1)) if len(drawn) > 1 else 0.0)
     return value, quadratic, extra + residual.variance / residual.divisions
 

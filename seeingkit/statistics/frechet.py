@@ -79,7 +79,7 @@ def moments(rows: Rows | sparse.csr_array) -> Moments:
 def factor(a: NDArray[np.float64]) -> NDArray[np.float64]:
     """F (L, r) with A = F Fᵀ for a positive semidefinite A (L, L) of rank r.
 
-    Cholesky with pivots (LAPACK ``dpstrf``): it stops where what is left is rounding, so that
+    Cholesky with pivots (LAPACK ``dpstrf``): it stops where only rounding is left, so that
     matrices of fewer images than labels are as exact as others, and cheaper.
     """
     if not a.any():
@@ -133,8 +133,9 @@ class Transport(NamedTuple):
 
     Attributes:
         forth, back: (L, L) symmetric maps from the first covariance to the second, and back.
-        mean_terms, cov_terms: (L,) what each label adds to the two terms of the distance: expected
-            squared movement of its area under the transport. Never negative; sums are the terms.
+        mean_terms, cov_terms: (L,) contributions of the labels to the two terms of the distance:
+            expected squared movement of the area under the transport. Never negative; sums are the
+            terms.
     """
 
     forth: NDArray[np.float64]

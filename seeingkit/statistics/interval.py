@@ -79,7 +79,7 @@ def distance_interval(
 
     Args:
         estimate: bias-reduced distance, may be negative.
-        null: (B,) distances of relabelled images.
+        null: (B,) distances under permutation.
         linear_variance: var(influence) / n of both sides, added.
         extra_variance: of the estimate, from random halves.
         p_value: of the permutation test on ``plug_in``, the distance before bias reduction.

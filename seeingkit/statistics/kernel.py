@@ -10,11 +10,11 @@ estimate of the squared maximum mean discrepancy (Gretton et al. 2012, JMLR 13, 
 
     MMD² = mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) − 2 mean_{i,j} k(x_i, y_j).
 
-**What it measures.** The square opens into first and second moments, so the population value is
+**Population value.** The square opens into first and second moments, so it is
 
     2 Σ_k (Δ E√a_k)² + Σ_k (Δ E a_k)² + Σ_{k≠l} (Δ E√(a_k a_l))²,
 
-the differences in root areas, in areas, and in what stands together in one image.
+the differences in root areas, in areas, and in the pairs of classes of one image.
 
 **Why this kernel.** The sums over all pairs are sums over moments, so nothing is thrown away to be
 fast: blocks (Zaremba et al. 2013) of 1,000 images would have √(n / 1000) times the standard error
@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import ndtri
 
-from seeingkit.results.evidence import KernelDistance
+from seeingkit.results import KernelDistance
 
 from .frechet import Rows
 
@@ -78,8 +78,8 @@ def kernel_distance(
         interval not. None with fewer than two images on a side; no interval below ``ENOUGH``.
 
     The variance of a two-sample U-statistic (Serfling 1980, section 5.2) is, to second order,
-    V₀ + b θ: V₀ is what remains under the null, and b θ is the variance of the projections, which
-    grows in proportion to the distance θ itself. The interval holds every θ with
+    V₀ + b θ: V₀ remains under the null, and b θ is the variance of the projections, which grows in
+    proportion to the distance θ itself. The interval holds every θ with
     (value − θ)² ≤ z² (V₀ + b θ), as Wilson's does for a share; value ± z errors would miss, because
     a value that is low by chance also has a low error.
     """
@@ -144,7 +144,7 @@ def _own(points: sparse.csr_array) -> Floats:
 
 
 def _bias(own: Floats, sums: Floats) -> float:
-    """What the mean over all pairs has above the mean over i ≠ j: the noise of |Δ mean|².
+    """Excess of the mean over all pairs above the mean over i ≠ j: the noise of |Δ mean|².
 
     Args:
         own: (N,) k(x, x); sums: (N,) Σ_j k(x, x_j).

@@ -1,4 +1,4 @@
-"""Neighbourhoods of real images among compositions of classes, and what lies in them.
+"""Neighbourhoods of real images among compositions of classes, and the images in them.
 
 Guarantees: every number depends on ids, areas and seed, not on the order of images or classes; a
 generated image with exactly the areas of a real one is at distance 0 from it; memory stays below
@@ -47,7 +47,7 @@ class Nearest(NamedTuple):
 
 
 class Neighbourhoods(NamedTuple):
-    """What lies around each real image that was used. Arrays have one entry for each, N in all.
+    """The images around each real image that was used. Arrays have one entry for each, N in all.
 
     Attributes:
         k: of the neighbourhoods.
@@ -108,6 +108,32 @@ def neighbourhoods(
     )
     live = np.union1d(x.indices, y.indices)
     x, y = x[:, live].toarray(), y[:, live].toarray()
+    to_real, to_generated, within, held, different = _search(x, y, k)
+    radius = np.sqrt(to_real.squares[:, k - 1])
+    distance = np.sqrt(to_generated.squares[:, 0])
+    return Neighbourhoods(
+        k=k,
+        rows_real=rows_real,
+        rows_generated=rows_generated,
+        radius=radius,
+        within=within,
+        held=held,
+        distance=distance,
+        nearest=rows_generated[to_generated.places[:, 0]],
+        ratio=distance / np.where(radius > 0, radius, np.sqrt(different)),
+        real=to_real,
+        generated=to_generated,
+    )
+
+
+def _search(x: Floats, y: Floats, k: int) -> tuple[Nearest, Nearest, Integers, Integers, Floats]:
+    """Distances from each row of x (N, d) to all others of x and all of y (M, d), in blocks.
+
+    Returns:
+        the nearest in x and in y; (N,) counts of ``within`` and ``held`` as in ``Neighbourhoods``;
+        (N,) squared distance to the nearest different row of x, of those that have k copies.
+    """
+    n, m = len(x), len(y)
     size = 4 * k + 20
     to_real, to_generated = (
         Nearest(np.empty((n, width), dtype=np.intp), np.empty((n, width)))
@@ -130,21 +156,7 @@ def neighbourhoods(
         squares = _squared_distances(x[part], y)
         _keep(squares, to_generated, part)
         held[part] = np.count_nonzero(squares <= edge, axis=1)
-    radius = np.sqrt(to_real.squares[:, k - 1])
-    distance = np.sqrt(to_generated.squares[:, 0])
-    return Neighbourhoods(
-        k=k,
-        rows_real=rows_real,
-        rows_generated=rows_generated,
-        radius=radius,
-        within=within,
-        held=held,
-        distance=distance,
-        nearest=rows_generated[to_generated.places[:, 0]],
-        ratio=distance / np.where(radius > 0, radius, np.sqrt(different)),
-        real=to_real,
-        generated=to_generated,
-    )
+    return to_real, to_generated, within, held, different
 
 
 def _choice(tally: Tally, most: int, seed: int) -> Integers:

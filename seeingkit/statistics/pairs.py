@@ -1,12 +1,12 @@
-"""Which pairs of classes the generated images no longer show together, or only they do.
+"""Pairs of classes that the generated images show together too seldom or too often.
 
 Guarantees: a function of the two tallies alone, independent of the order of images and of labels;
 false discoveries among the pairs named are controlled at ``level`` (Benjamini & Hochberg 1995);
 a class that is missing altogether, or from images picked at random, makes no pair: it is named by
 the per-class tests.
 
-What "as the presences alone explain" means is not unique, so a pair must break both of the usual
-models, in the same direction; its p-value is the larger of the two (Berger 1982):
+There are two usual models of "as the presences alone explain". A pair must break both, in the same
+direction; its p-value is the larger of the two (Berger 1982):
 
 - the same odds ratio on both sides: Zelen's exact conditional test (Zelen 1971), with mid-p. Given
   the presences of both classes on each side and all images that show both, the number of real ones
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse, special, stats
 
 from seeingkit.errors import TallyError, UsageError
-from seeingkit.results.evidence import PairResult, PairsResult, PairVerdict
+from seeingkit.results import PairResult, PairsResult, PairVerdict
 from seeingkit.tallies.table import Tally
 
 from .presence import Counts, log_choose, outward_sums
@@ -107,13 +107,11 @@ def compare_pairs(
     expected = expected_together(before, after)
     p_values = pair_p_values(before, after)
     q_values = stats.false_discovery_control(p_values)
-    near = np.stack([expected, _expected_by_lift(before, after)])
+    apart, joined = _far(before, after, expected)
     together, odds = after.both / after.n, (before.odds_ratio, after.odds_ratio)
-    apart = (q_values <= level) & (together <= APART_BELOW * near.min(axis=0))
-    joined = (q_values <= level) & (together >= TOGETHER_ABOVE * near.max(axis=0))
     names = real.vocabulary.names
     pairs = []
-    for k in np.flatnonzero(apart | joined):
+    for k in np.flatnonzero((q_values <= level) & (apart | joined)):
         verdict: PairVerdict = "apart" if apart[k] else "together"
         sides = zip(before[1:3], after[1:3], (i, j), strict=True)
         first, second = sorted((x[k], y[k], names[label[k]]) for x, y, label in sides)
@@ -135,6 +133,17 @@ def compare_pairs(
     return PairsResult(
         tested=len(i), too_rare=too_rare, level=level, found=len(pairs), pairs=pairs[:shown]
     )
+
+
+def _far(
+    before: Tables, after: Tables, expected: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(C,) pairs together in far fewer, and in far more, images than both models expect."""
+    near = np.stack([expected, _expected_by_lift(before, after)])
+    together = after.both / after.n
+    apart: NDArray[np.bool_] = together <= APART_BELOW * near.min(axis=0)
+    joined: NDArray[np.bool_] = together >= TOGETHER_ABOVE * near.max(axis=0)
+    return apart, joined
 
 
 def _tables(

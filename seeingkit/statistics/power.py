@@ -1,4 +1,4 @@
-"""What a comparison could have seen: the smallest presence of a class whose loss would be found.
+"""Power of a comparison: the smallest presence of a class whose loss would be found.
 
 Guarantees: probabilities are exact binomial sums for the presence test of this package, no
 simulation and no normal approximation; the same input gives the same result; ``images_needed``
@@ -19,7 +19,7 @@ import numpy as np
 from scipy import special
 
 from seeingkit.errors import UsageError
-from seeingkit.results.evidence import PowerResult
+from seeingkit.results import PowerResult
 
 from .presence import Counts, log_choose, presence_p_values
 

@@ -134,7 +134,7 @@ def presence_interval(
 
 
 def wilson_interval(share: ArrayLike, n: float, confidence: float) -> tuple[Counts, Counts]:
-    """Wilson's interval of a share that was seen in n images, or in what is worth so many."""
+    """Wilson's interval of a share that was seen in n images (or an effective number of them)."""
     share = np.asarray(share, dtype=np.float64)
     z = _normal_quantile(confidence)
     centre = share + z * z / (2 * n)

@@ -31,7 +31,7 @@ class Side(NamedTuple):
         n: images.
         areas, squares: sums of areas, percent, and of their squares.
         shown: images that show the label.
-        seen: images that show more than a speck of it (``Pool.specks``).
+        seen: images that show it above the area threshold (``Pool.area_threshold``).
     """
 
     n: int
@@ -51,8 +51,8 @@ class Side(NamedTuple):
         )
 
 
-SPECKS = 0.02
-"""Share of a label's pooled area that the smallest of its areas may hold together: specks."""
+BELOW_THRESHOLD = 0.02
+"""Share of a label's pooled area that its areas up to the area threshold may hold together."""
 
 
 class Sums(NamedTuple):
@@ -66,7 +66,7 @@ class Sums(NamedTuple):
     products: NDArray[np.float64]
 
     def without(self, other: Sums) -> Sums:
-        """The sums of what is left when a part is taken away."""
+        """The sums of the other images: self holds both."""
         return Sums(
             self.n - other.n,
             self.areas - other.areas,
@@ -85,11 +85,11 @@ class Pool:
 
     Attributes:
         rows: (n + m, d) areas in percent.
-        live: (d,) the labels that occur, as columns of what was given.
+        live: (d,) the labels that occur, as columns of the given rows.
         n, m: real and generated images.
-        specks: (d,) percent; areas up to this are specks: the smallest areas of the pooled images,
-            which hold at most ``SPECKS`` of the label's area. A segmenter strews some over soft
-            images. Both sides have the same, whichever image is on which side.
+        area_threshold: (d,) percent; the smallest areas of the pooled images lie up to it and hold
+            at most ``BELOW_THRESHOLD`` of the label's area. A segmenter strews such areas over soft
+            images. Both sides have the same threshold, whichever image is on which side.
     """
 
     def __init__(self, real: Rows | sparse.csr_array, generated: Rows | sparse.csr_array) -> None:
@@ -108,10 +108,10 @@ class Pool:
         self._shown = self._areas.copy()
         self._shown.data = np.ones_like(self._shown.data)
         by_label = np.split(self._areas.data, self._areas.indptr[1:-1])
-        self.specks = np.array([_speck(part) for part in by_label])
+        self.area_threshold = np.array([_area_threshold(part) for part in by_label])
         self._seen = self._shown.copy()
         rows = np.repeat(np.arange(len(self.live)), np.diff(self._areas.indptr))
-        self._seen.data = (self._areas.data > self.specks[rows]).astype(np.float64)
+        self._seen.data = (self._areas.data > self.area_threshold[rows]).astype(np.float64)
 
     def __len__(self) -> int:
         return int(self.n + self.m)
@@ -164,14 +164,14 @@ class Pool:
         return found
 
 
-def _speck(areas: NDArray[np.float64]) -> float:
-    """The largest area such that all up to it hold at most ``SPECKS`` of the sum; 0 if none is."""
+def _area_threshold(areas: NDArray[np.float64]) -> float:
+    """The largest area such that all up to it hold at most ``BELOW_THRESHOLD`` of the sum, or 0."""
     ordered = np.sort(areas)
     held = np.cumsum(ordered)
-    count = int(np.searchsorted(held, SPECKS * held[-1], side="right")) if len(held) else 0
+    count = int(np.searchsorted(held, BELOW_THRESHOLD * held[-1], side="right")) if len(held) else 0
     if count == 0 or count == len(ordered):
         return 0.0
-    below = ordered[:count][ordered[:count] < ordered[count]]  # equal areas are all specks or none
+    below = ordered[:count][ordered[:count] < ordered[count]]  # equal areas lie on one side of it
     return float(below[-1]) if len(below) else 0.0
 
 

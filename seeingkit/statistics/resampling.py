@@ -1,4 +1,4 @@
-"""How much of an FSD is sampling: floor, relabelled images, halves and the bias they leave.
+"""The share of sampling in an FSD: floor, permutations, halves and the bias that they leave.
 
 A bare FSD of n images per side is biased upwards by roughly c (1/n + 1/m) (shared evidence: two
 samples of one distribution give 27 at n = 5,000 and 13.6 at n = 10,000). All functions take a seed;
@@ -30,11 +30,11 @@ DIVISIONS = 999
 """Divisions, at least, from which the tests of labels are calibrated: sums alone are cheap."""
 
 MOST_HALVED = 100
-"""Relabellings of which the halves are measured, too (if any relabelling is measured at all)."""
+"""Permutations of which the halves are measured, too (if any permutation is measured at all)."""
 
 
 class Floor(NamedTuple):
-    """What two disjoint sets of real images give.
+    """The distance of two disjoint sets of real images.
 
     Attributes:
         value: expected at the sample sizes of the comparison, percent².
@@ -115,7 +115,7 @@ class FloatPair(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """What 2 FSD(n) − FSD(n/2) leaves of the bias where there is no difference at all.
+    """The bias that 2 FSD(n) − FSD(n/2) leaves where there is no difference at all.
 
     Attributes:
         mean, variance: over so many ``divisions``, percent² and its square.
@@ -142,12 +142,12 @@ class Residual(NamedTuple):
         return float(np.sqrt(ratio))
 
 
-class Relabelled(NamedTuple):
-    """What random divisions of all images into two sides of the same sizes give.
+class Permuted(NamedTuple):
+    """Random divisions of all images into two sides of the same sizes: permutations of the sides.
 
     Attributes:
         distances: (B,) FSD of each division, percent².
-        residual: what half-sample extrapolation leaves; None where halves are too few.
+        residual: bias that half-sample extrapolation leaves; None where halves are too few.
         first: sums (B', d) of the first side of each division, over the labels of ``Pool.live``:
             of those B and of as many more as make ``DIVISIONS``.
         total: sums (d,) of all images.
@@ -173,9 +173,9 @@ class Relabelled(NamedTuple):
         return (1 + at_least) / (1 + len(self.distances))
 
 
-def relabel(
+def permute(
     pool: Pool, *, permutations: int, seed: int = 0, progress: Progress | None = None
-) -> Relabelled:
+) -> Permuted:
     """Divide all images at random: the basis of p-values and intervals.
 
     Args:
@@ -227,7 +227,7 @@ def relabel(
             column[rng.permutation(size)[: pool.n]] = 1
         parts.append(pool.sides(masks))
     sums = (np.concatenate([getattr(part, name) for part in parts]) for name in Side._fields[1:])
-    return Relabelled(
+    return Permuted(
         distances[:permutations],
         _residual(residuals, by_label, overlaps),
         Side(pool.n, *sums),
@@ -261,7 +261,7 @@ def _spread(sums: Sums) -> Values:
 
 
 def _apart(a: Sums, b: Sums) -> Values:
-    """(d,) what each label would add to the distance if it were alone."""
+    """(d,) distance of each label alone."""
     return np.asarray(
         (a.areas / a.n - b.areas / b.n) ** 2 + (np.sqrt(_spread(a)) - np.sqrt(_spread(b))) ** 2
     )

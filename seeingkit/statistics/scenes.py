@@ -1,4 +1,4 @@
-"""Which whole scenes a generator reaches: coverage and density of class compositions, by image.
+"""Coverage and density of whole scenes (class compositions), by image.
 
 Guarantees: every number depends on ids, areas and seed, not on the order of images or classes; a
 generated image with exactly the areas of a real one always covers it.
@@ -9,7 +9,7 @@ metrics for generative models, section 3):
     coverage = share of real images with a generated image in their neighbourhood
     density  = mean over generated images of (neighbourhoods that hold it) / k
 
-**What real images would give.** If a real image has c others within its (closed) neighbourhood, a
+**The value for real images.** If a real image has c others within its (closed) neighbourhood, a
 second sample of m real images misses all of it with probability
 
     Π_{j<c} (n − 1 − j) / (n + m − 1 − j):
@@ -21,7 +21,7 @@ half has to be drawn. Copies (images of one class, say) make c larger, coverage 
 
 **How sure.** Neighbours share neighbourhoods, so the real images count for fewer than they are.
 Both sides are split in halves, and the coverage of one pair of halves is compared with that of the
-other: half its mean square over splits is the variance at n / 2, whatever depends on what. That
+other: half its mean square over splits is the variance at n / 2, whatever the dependence. That
 variance, over the binomial one, is the design effect; Wilson's interval (1927) then holds with n
 divided by it.
 """
@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from seeingkit.results.evidence import Interval, ScenesResult, UncoveredImage
+from seeingkit.results import Interval, ScenesResult, UncoveredImage
 from seeingkit.tallies import Tally
 
 from .kernel import kernel_distance

@@ -1,8 +1,8 @@
 """Two views of the same images: how one class differs between two sides, and between the views.
 
-Guarantees: what is compared between views is compared on pairs (one image, seen twice), so that
-what both views see alike cancels; p-values are two-sided; a class that nothing varies in gives 1
-where there is no difference and 0 where there is one.
+Guarantees: views are compared on pairs (one image, seen twice), so that differences common to both
+cancel; p-values are two-sided; a class without any variation gives 1 where there is no difference
+and 0 where there is one.
 """
 
 from __future__ import annotations
@@ -98,10 +98,10 @@ class TwoViews:
         """p-value of "both views show the same relative difference".
 
         That is of D = 0 for D = Ḡ₂ − ρ Ḡ₁ with ρ = R̄₂ / R̄₁ (generated G, real R, views 1 and 2):
-        what the second view shows in the generated images beyond what it would show, if they had
-        the relative difference of the first view. By the delta method its variance is
-        var(G₂ − ρ G₁) / m + (Ḡ₁ / R̄₁)² var(R₂ − ρ R₁) / n: of pairs, so that what both views see
-        alike cancels. Where the first view sees none in real images, the plain differences are
+        the area of the generated images in the second view beyond that expected from the relative
+        difference of the first view. By the delta method its variance is
+        var(G₂ − ρ G₁) / m + (Ḡ₁ / R̄₁)² var(R₂ − ρ R₁) / n: of pairs, so that differences common to
+        both views cancel. Where the first view sees none in real images, the plain differences are
         compared.
         """
         base = float(self.real.mean())

@@ -1,6 +1,9 @@
 """Studentised differences of mean areas (Welch 1947), for all labels at once, from sums alone.
 
-Arrays are (d,), or (B, d) for B divisions of the images into two sides."""
+Guarantees: a difference smaller than the rounding of sums of squares is none, and a label that too
+few images show has t = 0 and p = 1. Arrays are (d,), or (B, d) for B divisions of the images into
+two sides.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ def given_statistics(first: Side, second: Side) -> Welch:
 
 
 def seen_statistics(first: Side, second: Side) -> Welch:
-    """Of the area (specks, a fiftieth at most, included) per image that shows more than a speck."""
+    """Of the area per image that shows the label above the area threshold.
+
+    The areas below it, a fiftieth at most, are included.
+    """
     return _welch(first.seen, second.seen, first, second)
 
 
@@ -82,7 +88,7 @@ def _mean_and_variance(n: Values, sums: Side) -> tuple[Values, Values]:
 def p_values(found: Welch, drawn: Welch | None) -> Values:
     """(d,) two-sided p that the means are equal.
 
-    Twice the share of relabelled images ``drawn`` (B, d) whose t is at least as far on the same
+    Twice the share of permutations ``drawn`` (B, d) whose t is at least as far on the same
     side, the observed one counted in (Janssen 1997; Chung & Romano 2013): exact where the two sides
     have one distribution, right for large n where they have not. Areas are far from normal, most
     images do not show a rare class, and with sides of different size t is skew. Beyond the farthest
@@ -98,7 +104,7 @@ def p_values(found: Welch, drawn: Welch | None) -> Values:
 
 
 def p_values_among(drawn: Welch) -> Values:
-    """(B, d) p of each relabelling among all of them."""
+    """(B, d) p of each permutation among all of them."""
     size = len(drawn.t)
     above = stats.rankdata(-drawn.t, method="max", axis=0) - 1
     below = stats.rankdata(drawn.t, method="max", axis=0) - 1
@@ -107,11 +113,11 @@ def p_values_among(drawn: Welch) -> Values:
 
 
 EDGE = 0.01
-"""Share of the relabelled images on a side beyond which the tail is Student's."""
+"""Share of the permutations on a side beyond which the tail is Student's."""
 
 
 def edge_rank(size: int) -> int:
-    """How many of so many relabelled images lie beyond the edge, at least 1."""
+    """How many of ``size`` permutations lie beyond the edge, at least 1."""
     return max(1, int(EDGE * size))
 
 

@@ -36,7 +36,7 @@ from seeingkit.errors import (
     UsageError,
 )
 from seeingkit.models.registry import PluginRecord, Registry
-from seeingkit.results.evidence import FidelityResult
+from seeingkit.results import FidelityResult
 from seeingkit.specs import MetricSpec
 from seeingkit.statistics.frechet import fsd_of_rows
 from seeingkit_plugins.fidelity import catalog

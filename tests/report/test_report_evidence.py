@@ -40,14 +40,16 @@ from seeingkit.report.words import numbers as words
 from seeingkit.report.words.cautions import power_sentence, segmenter_checks
 from seeingkit.report.words.definitions import definitions
 from seeingkit.report.words.findings import verdict_words
-from seeingkit.results import ClassResult, FSDResult, Results
-from seeingkit.results.evidence import (
+from seeingkit.results import (
+    ClassResult,
     FidelityResult,
+    FSDResult,
     KernelDistance,
     PairResult,
     PairsResult,
     PowerResult,
     ResolutionResult,
+    Results,
     ScenesResult,
     SegmenterClass,
     SegmenterShare,

@@ -19,10 +19,11 @@ from seeingkit.results import (
     FSDResult,
     ModelRecord,
     Results,
+    SegmenterClass,
+    SegmenterShare,
     SkippedItem,
     SourceRecord,
 )
-from seeingkit.results.evidence import SegmenterClass, SegmenterShare
 from seeingkit.results.gates import (
     OPERATORS,
     NumberGate,
@@ -376,8 +377,13 @@ def command(
 
 
 COMPARE = (
-    *("compare", "real", "made", "--segmenter", "upernet:minichurches", "--permutations", "0"),
-    *("--sensitivity", "off", "--preset", "native"),
+    "compare",
+    "real",
+    "made",
+    "--segmenter=upernet:minichurches",
+    "--permutations=0",
+    "--sensitivity=off",
+    "--preset=native",
 )
 
 

@@ -1,4 +1,4 @@
-"""Areas of classes: Welch's test with relabelled critical values, and intervals."""
+"""Areas of classes: Welch's test with critical values by permutation, and intervals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from seeingkit.statistics.presence import (
     presence_interval,
 )
 from seeingkit.statistics.products import Side
-from seeingkit.statistics.resampling import relabel
+from seeingkit.statistics.resampling import permute
 from seeingkit.statistics.welch import (
     Welch,
     area_statistics,
@@ -46,9 +46,9 @@ def rare(n: int, repeats: int, share: float, spread: float, seed: int) -> np.nda
     return np.asarray(size * (rng.random((n, repeats)) < share))
 
 
-def relabelled_t(x: np.ndarray, y: np.ndarray, permutations: int = 199, seed: int = 0) -> Welch:
-    """Statistics of the mean area over relabelled images."""
-    found = relabel(Pool(x, y), permutations=permutations, seed=seed)
+def permuted_t(x: np.ndarray, y: np.ndarray, permutations: int = 199, seed: int = 0) -> Welch:
+    """Statistics of the mean area of each permutation."""
+    found = permute(Pool(x, y), permutations=permutations, seed=seed)
     return area_statistics(found.first, found.total.without(found.first))
 
 
@@ -99,21 +99,21 @@ def test_values_that_do_not_vary() -> None:
 def test_a_label_that_fills_all_but_single_pixels_is_judged_as_those_pixels() -> None:
     # Its variance is eleven digits below its squared mean: not rounding, and not nothing.
     rng = np.random.default_rng(0)
-    specks = [(rng.random((1000, 200)) < 0.1) * PIXEL for _ in range(2)]
-    small = area_statistics(*(side(s) for s in specks))
-    filled = area_statistics(*(side(100 - s) for s in specks))
+    tiny = [(rng.random((1000, 200)) < 0.1) * PIXEL for _ in range(2)]
+    small = area_statistics(*(side(s) for s in tiny))
+    filled = area_statistics(*(side(100 - s) for s in tiny))
     assert filled.t == pytest.approx(-small.t, rel=1e-3, abs=1e-3)
     p = p_values(filled, None)
     assert 0.01 < (p <= 0.05).mean() < 0.1
 
 
-def test_relabelled_critical_values_hold_the_level_where_students_do_not() -> None:
+def test_critical_values_by_permutation_hold_the_level_where_students_do_not() -> None:
     # Areas that spread over three orders of magnitude, in few images of one side.
     rejected = np.zeros(2)
     for k in range(40):
         x, y = rare(300, 12, 0.3, 1.6, 2 * k), rare(40, 12, 0.3, 1.6, 2 * k + 1)
         found = area_statistics(side(x), side(y))
-        for which, drawn in enumerate((None, relabelled_t(x, y, 99, k))):
+        for which, drawn in enumerate((None, permuted_t(x, y, 99, k))):
             p = p_values(found, drawn)
             rejected[which] += (p <= 0.05).sum()
     student, calibrated = rejected / 480
@@ -127,11 +127,11 @@ def test_equal_values_of_t_are_never_called_rare() -> None:
     x[:, 0], y[:, 0] = 3, 3
     x[0, 0], x[0, 1] = 2, 1
     found = area_statistics(side(x), side(y))
-    drawn = relabelled_t(x, y)
+    drawn = permuted_t(x, y)
     assert (p_values(found, drawn) > 0.05).all()
     # Of continuous values twice the share on the same side is the p-value, up to the edge.
     x, y = rare(50, 1, 1, 0.5, 1), rare(50, 1, 1, 0.5, 2)
-    found, drawn = area_statistics(side(x), side(y)), relabelled_t(x, y, 199)
+    found, drawn = area_statistics(side(x), side(y)), permuted_t(x, y, 199)
     reached = int((np.sign(found.t) * drawn.t >= abs(found.t)).sum())
     assert p_values(found, drawn) == pytest.approx(min(1, 2 * (1 + reached) / (1 + len(drawn.t))))
     assert sorted(p_values_among(drawn).ravel())[50] == pytest.approx(0.05, abs=0.003)

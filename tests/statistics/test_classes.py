@@ -25,14 +25,14 @@ NAMES = Vocabulary((Label("-"), Label("wall"), Label("person")))
 def classes(
     real: np.ndarray, generated: np.ndarray, permutations: int = 99
 ) -> dict[int, ClassResult]:
-    """Records by the number of the label; without permutations, nothing is relabelled."""
+    """Records by the number of the label; without permutations, tests are Student's."""
     pool = Pool(real, generated)
     distance = measure_distance(pool, permutations=permutations, seed=0)
     labels = [(f"label {k}", "object") for k in range(real.shape[1])]
     found = compare_classes(
         pool,
         labels,
-        relabelled=distance.relabelled if permutations else None,
+        permuted=distance.permuted if permutations else None,
         transport=distance.transport,
     )
     assert [r.index for r in found] == sorted(
@@ -129,7 +129,7 @@ def test_half_of_the_images_lost_is_an_omission_even_where_less_area_is() -> Non
     assert (found.verdict, found.because) == ("omitted", "presence")
 
 
-def test_specks_are_neither_loss_nor_excess() -> None:
+def test_areas_below_the_threshold_are_neither_loss_nor_excess() -> None:
     # Single pixels of person in half of the generated images: presence rises, area given presence
     # falls, and the amount is as it was.
     real, generated = scenes(500, np.array([0.2]), 1), scenes(500, np.array([0.2]), 2)
@@ -179,8 +179,8 @@ def test_single_pixels_beside_a_label_that_fills_the_rest_are_no_evidence() -> N
     named = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        specks = (rng.random((2, 1000)) < 0.1) * PIXEL
-        real, generated = (np.column_stack([100 - s, s]) for s in specks)
+        tiny = (rng.random((2, 1000)) < 0.1) * PIXEL
+        real, generated = (np.column_stack([100 - s, s]) for s in tiny)
         found = classes(real, generated)
         assert found[0].p_area == pytest.approx(found[1].p_area, rel=1e-3)
         named += any(r.verdict != "no evidence" for r in found.values())
@@ -192,15 +192,15 @@ def test_single_pixels_beside_a_label_that_fills_the_rest_are_no_evidence() -> N
 
 @pytest.fixture
 def no_halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Relabelling without what only the bias of the distance needs: three times as fast."""
+    """Permutations without those that the bias of the distance needs: three times as fast."""
     monkeypatch.setattr(resampling, "MOST_HALVED", 0)
 
 
 def classes_alone(real: np.ndarray, generated: np.ndarray, seed: int) -> dict[int, ClassResult]:
     pool = Pool(real, generated)
-    relabelled = resampling.relabel(pool, permutations=99, seed=seed)
+    permuted = resampling.permute(pool, permutations=99, seed=seed)
     labels = [(f"label {k}", "object") for k in range(real.shape[1])]
-    return {r.index: r for r in compare_classes(pool, labels, relabelled=relabelled)}
+    return {r.index: r for r in compare_classes(pool, labels, permuted=permuted)}
 
 
 @pytest.mark.usefixtures("no_halves")
@@ -321,7 +321,7 @@ def test_properties(case: tuple[int, int, int, int, int, int, str, int]) -> None
         for name in ("p_value", "q_value", "p_area", "p_presence", "ci_low", "ci_high"):
             assert near(getattr(record, name), getattr(original, name)), name
 
-    # Without relabelling nothing depends on the order of the images.
+    # Without permutations nothing depends on the order of the images.
     plain = classes(real, generated, 0)
     shuffled = classes(real[rng.permutation(n)], generated[rng.permutation(m)], 0)
     for k, record in plain.items():

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seeingkit.errors import TallyError
-from seeingkit.results import ClassResult, Verdict
-from seeingkit.results.evidence import SegmenterClass
+from seeingkit.results import ClassResult, SegmenterClass, Verdict
 from seeingkit.statistics.confusion import (
     Confusion,
     explain,
@@ -112,7 +111,7 @@ def test_an_excess_made_by_other_classes_is_explained() -> None:
     row = record(found, real, generated, 2, "excess")
     assert row.flagged and row.relative_corrected == pytest.approx(0, abs=1e-6)
     assert row.why == (
-        "Other classes are mistaken for it, and what changed of them makes 100 % of the excess at "
+        "Other classes are mistaken for it, and their change makes 100 % of the excess at "
         "the known error rates."
     )
     assert told.explained[1] < 0.25  # water really doubled: only its missing tenth counts

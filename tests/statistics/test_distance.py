@@ -1,4 +1,4 @@
-"""The distance as it is reported: floor, bias, relabelling, interval, contributions."""
+"""The distance as it is reported: floor, bias, permutation, interval, contributions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seeingkit.statistics import Pool, disjoint_half_floor, fsd_of_rows, measure
 from seeingkit.statistics import interval as intervals
 from seeingkit.statistics.frechet import distance_value
 from seeingkit.statistics.interval import distance_interval
-from seeingkit.statistics.resampling import relabel
+from seeingkit.statistics.resampling import permute
 from tests.helpers.area_rows import RELATIONS, gaussian, hard_case, hard_pair, long_tailed
 
 
@@ -104,13 +104,13 @@ def test_few_images_or_permutations_leave_numbers_out() -> None:
     assert measured(dirichlet(60, 0), dirichlet(60, 1), permutations=98).ci_low is None
 
 
-# relabelling
+# permutation
 
 
-def test_relabelled_sides_equal_direct_ones() -> None:
+def test_permuted_sides_equal_direct_ones() -> None:
     a, b = long_tailed(12, 5, 5), long_tailed(9, 5, 6)
     pooled = np.vstack([a, b])
-    found = relabel(Pool(a, b), permutations=50, seed=7)
+    found = permute(Pool(a, b), permutations=50, seed=7)
     rng = np.random.default_rng([7, 3])
     for k in range(50):
         order = rng.permutation(21)
@@ -124,7 +124,7 @@ def test_relabelled_sides_equal_direct_ones() -> None:
     count = int((found.distances >= observed.value * (1 - 1e-7)).sum())
     assert found.p_value(observed) == (1 + count) / 51
     seen: list[int] = []
-    relabel(Pool(a, b), permutations=6, progress=seen.append)
+    permute(Pool(a, b), permutations=6, progress=seen.append)
     assert seen == [1, 2, 3, 4, 5, 6]
 
 

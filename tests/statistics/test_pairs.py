@@ -69,6 +69,11 @@ def table(both: int, first: int, second: int, n: int) -> Tables:
     return Tables(np.array([float(both)]), np.array([float(first)]), np.array([float(second)]), n)
 
 
+def ways(n: int, first: int, second: int, both: int) -> int:
+    """Ways to choose the images with the second class, so that ``both`` show the first, too."""
+    return comb(first, both) * comb(n - first, second - both) if 0 <= both <= second else 0
+
+
 def test_the_odds_ratio_test_is_exact() -> None:
     real, generated = some_tables(40, 200, 1), some_tables(70, 200, 2)
     found = odds_ratio_p_values(real, generated)
@@ -76,12 +81,9 @@ def test_the_odds_ratio_test_is_exact() -> None:
         a, first, second = (int(v[k]) for v in real[:3])
         b, other_first, other_second = (int(v[k]) for v in generated[:3])
         weights = [
-            comb(first, s) * comb(40 - first, second - s) * comb(other_first, a + b - s)
-            * comb(70 - other_first, other_second - a - b + s)
-            if s <= second and 0 <= a + b - s <= other_second
-            else 0
+            ways(40, first, second, s) * ways(70, other_first, other_second, a + b - s)
             for s in range(a + b + 1)
-        ]  # fmt: skip
+        ]
         tails = [2 * sum(part) - weights[a] for part in (weights[: a + 1], weights[a:])]
         assert found[k] == pytest.approx(min(1, min(tails) / sum(weights)), rel=1e-10)
 

@@ -21,11 +21,11 @@ from seeingkit.errors import TallyError, UsageError
 from seeingkit.results import (
     ClassResult,
     ModelRecord,
+    PowerResult,
     Results,
     SkippedItem,
     SourceRecord,
 )
-from seeingkit.results.evidence import PowerResult
 from seeingkit.runs.config import PERMUTATIONS
 from seeingkit.statistics import (
     FSD,
@@ -138,7 +138,7 @@ def compare(
     classes_found = compare_classes(
         pool,
         labels,
-        relabelled=distance.relabelled,
+        permuted=distance.permuted,
         transport=distance.transport,
         level=level,
     )

@@ -124,7 +124,7 @@ def compare_conditions(
         classes = compare_classes(
             pool,
             vocabulary,
-            relabelled=distance.relabelled,
+            permuted=distance.permuted,
             transport=distance.transport,
             level=level,
         )

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seeingkit.errors import RunError, UsageError
-from seeingkit.results import Results
-from seeingkit.results.evidence import UncoveredImage
+from seeingkit.results import Results, UncoveredImage
 
 from ..figures.classes import LABELS, in_figure
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seeingkit.results import ClassResult, Results, is_background
-from seeingkit.results.evidence import Interval, SegmenterClass
+from seeingkit.results import ClassResult, Interval, Results, SegmenterClass, is_background
 
 from ..words.cautions import segmenter_checks
 from ..words.numbers import area, between, change, interval, number, probability, share

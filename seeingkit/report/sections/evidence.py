@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seeingkit.results import ClassResult, Results
-from seeingkit.results.evidence import (
+from seeingkit.results import (
+    ClassResult,
     FidelityResult,
     PairsResult,
+    Results,
     ScenesResult,
     SegmenterClass,
     UncoveredImage,

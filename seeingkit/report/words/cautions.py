@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from seeingkit.results import ClassResult, Results, SkippedItem
-from seeingkit.results.evidence import SegmenterClass
+from seeingkit.results import ClassResult, Results, SegmenterClass, SkippedItem
 
 from .numbers import at_least, count, level, listing, number, probability
 

@@ -25,12 +25,7 @@ from seeingkit.analyses.comparison.checks.views import (
 from seeingkit.analyses.comparison.compare import compare
 from seeingkit.contracts import ImageSource, Label, Vocabulary
 from seeingkit.errors import SourceError, TallyError, UnknownNameError, UsageError
-from seeingkit.results.evidence import (
-    ResolutionResult,
-    SegmenterClass,
-    SegmenterShare,
-    SideResolution,
-)
+from seeingkit.results import ResolutionResult, SegmenterClass, SegmenterShare, SideResolution
 from seeingkit.statistics.twoviews import TwoViews, p_value_of
 from seeingkit.tallies import Tally
 from seeingkit.testing import check_segmenter

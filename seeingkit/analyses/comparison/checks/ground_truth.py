@@ -29,8 +29,7 @@ from torch import Tensor
 from seeingkit.contracts import ImageSource, Label, Segmenter, Vocabulary
 from seeingkit.errors import SourceError, UsageError
 from seeingkit.images.labelmaps import UNKNOWN, LabelFolder
-from seeingkit.results import Results
-from seeingkit.results.evidence import SegmenterShare
+from seeingkit.results import Results, SegmenterShare
 from seeingkit.statistics.accuracy import confusion
 from seeingkit.statistics.confusion import Confusion, segmenter_share_by_labels
 from seeingkit.system.devices import in_batches

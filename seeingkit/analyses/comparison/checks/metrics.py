@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from seeingkit.errors import SourceError, UsageError
 from seeingkit.models.registry import Registry, registry
 from seeingkit.models.resolved import ResolvedModel, resolve
-from seeingkit.results.evidence import FidelityResult
+from seeingkit.results import FidelityResult
 from seeingkit.tallies.counted import CountedSource
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from seeingkit.contracts import ImageSource
 from seeingkit.images import quantise
-from seeingkit.results.evidence import ResolutionResult, SideResolution
+from seeingkit.results import ResolutionResult, SideResolution
 from seeingkit.tallies.counted import CountedSource
 from seeingkit.tallies.counting import narrowed
 

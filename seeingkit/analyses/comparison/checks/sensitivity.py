@@ -34,8 +34,7 @@ import numpy as np
 
 from seeingkit.contracts import ImageSource, Segmenter
 from seeingkit.errors import TallyError
-from seeingkit.results import ClassResult
-from seeingkit.results.evidence import ResolutionResult, SegmenterClass, SegmenterShare
+from seeingkit.results import ClassResult, ResolutionResult, SegmenterClass, SegmenterShare
 from seeingkit.statistics.twoviews import TwoViews, relative
 from seeingkit.tallies import ChunkStore, Tally
 from seeingkit.tallies.vocabularies import ClassMap, read_classes

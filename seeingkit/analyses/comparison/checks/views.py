@@ -18,7 +18,7 @@ from torch.nn import functional
 from seeingkit.contracts import ImageSource, Segmenter, Vocabulary
 from seeingkit.errors import SourceError, TallyError, UsageError
 from seeingkit.models.wrapped import WrappedSegmenter
-from seeingkit.results.evidence import ResolutionResult
+from seeingkit.results import ResolutionResult
 from seeingkit.tallies import ChunkStore, Tally, tally
 from seeingkit.tallies.counted import CountedSource
 from seeingkit.tallies.counting import narrowed

@@ -1,26 +1,52 @@
-"""Records of what supports a comparison's verdicts: pairs, power, scenes, the segmenter's share.
+"""The records of a comparison of real and generated images: ``results.json`` of ``analyze``.
 
-Parts of ``results.json`` (see ``results``); field names and units are stable within one
-``schema_version``. Areas are percent of an image, presences are shares in [0, 1], distances
-percent². ``None`` means "not defined here", never zero. Importing this never imports torch.
+Areas are percent of an image, presences are shares in [0, 1], distances percent².
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Interval = tuple[float, float]
-"""Lower and upper end of a confidence interval."""
+from .checks import FidelityResult, ResolutionResult, SegmenterShare
+from .classes import ClassResult
+from .inversion import CalibrationRecord, InversionRecord, InversionSettings
+from .records import SCHEMA_VERSION, Interval, ModelRecord, Record, SkippedItem, SourceRecord
+
+
+class FSDResult(Record):
+    """Fréchet Segmentation Distance with its floor, bias-reduced value, interval and test.
+
+    Attributes:
+        value: the plug-in distance, as published (percent²) = mean_term + cov_term.
+        floor: expected distance of two disjoint samples of the real images at these sample sizes.
+        bias_reduced: half-sample Richardson value, less its mean where there is no difference
+            (``statistics.distance``); can be slightly negative.
+        p_value: permutation test of "real and generated are the same distribution".
+        permutations: how many permutations that p-value rests on.
+        floor_halves: n of each disjoint half from which the floor was measured.
+        ci_low, ci_high: interval of the distance of the two distributions (the quantity that
+            ``bias_reduced`` estimates), at ``confidence``; never below 0.
+        standard_error: of ``bias_reduced``.
+    """
+
+    value: float
+    mean_term: float
+    cov_term: float
+    unit: Literal["percent^2"] = "percent^2"
+    floor: float | None = None
+    bias_reduced: float | None = None
+    p_value: float | None = None
+    permutations: int = 0
+    floor_halves: int | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    standard_error: float | None = None
+    confidence: float = 0.95
+
 
 PairVerdict = Literal["apart", "together", "no evidence"]
-
-
-class Record(BaseModel):
-    """Base of all records of a run: frozen, no unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PairResult(Record):
@@ -69,7 +95,7 @@ class PairsResult(Record):
 
 
 class PowerResult(Record):
-    """What could have been seen: the smallest presence of a class whose loss would be found.
+    """Power of the comparison: the smallest presence of a class whose loss would be found.
 
     Attributes:
         power: the probability with which it would be found.
@@ -129,8 +155,8 @@ class ScenesResult(Record):
         k: of the neighbourhoods (Naeem et al. 2020).
         coverage: share of real images with a generated image within their k-th neighbour.
         images_real, images_generated: how many were used, chosen by a hash of id and seed.
-        coverage_expected, density_expected: what a second sample of real images would give: the
-            exact mean over disjoint halves of the real images, carried to these numbers.
+        coverage_expected, density_expected: those of a second sample of real images: the exact
+            mean over disjoint halves of the real images, carried to these numbers.
         coverage_ci: interval of ``coverage``.
         density: mean number of real neighbourhoods that hold a generated image, divided by k.
         least_covered: real images that are not covered, by ratio, largest first.
@@ -148,91 +174,49 @@ class ScenesResult(Record):
     least_covered: list[UncoveredImage] = Field(default_factory=list)
 
 
-class SegmenterClass(Record):
-    """How far the segmenter could make a class's difference.
+class ConditionResult(Record):
+    """One class of a class-conditional generator against real images.
 
     Attributes:
-        precision, recall: of the class's pixels on labelled real images, in [0, 1].
-        error_area: area of the class misjudged on real images (missed + invented), percent.
-        real_corrected, generated_corrected: areas with the known confusion undone, percent.
-        relative_corrected: relative difference of these.
-        other_real_area, other_generated_area, other_relative: areas and relative difference by the
-            second segmenter or at the second scale.
-        shift: relative change of the class on the same real images from the first to the second.
-        explained: share of the difference in area that the segmenter could make, in [0, 1]: its
-            errors (labels), or the change from the first view to the second; None where there is
-            no difference.
-        flagged: the verdict should not be trusted without looking; why: in one sentence.
+        label, name: the generator's class.
+        against: ``class``: real images of the same class; ``all``: all real images, because they
+            carry no classes.
+        fsd: as for the whole, without a permutation test.
+        classes: labels whose verdict is not "no evidence", tested at the level within this class.
     """
 
-    label: str
-    precision: float | None = None
-    recall: float | None = None
-    error_area: float | None = None
-    real_corrected: float | None = None
-    generated_corrected: float | None = None
-    relative_corrected: float | None = None
-    other_real_area: float | None = None
-    other_generated_area: float | None = None
-    other_relative: float | None = None
-    shift: float | None = None
-    explained: float | None = None
-    flagged: bool = False
-    why: str = ""
-
-
-class SegmenterShare(Record):
-    """What part of the differences may be the segmenter's.
-
-    Attributes:
-        kind: ``labels``: against true labels of real images; ``scale``: the same segmenter on
-            images of less detail; ``segmenter``: a second segmenter.
-        against: in words: which labels, scale or segmenter.
-        images: how many real images this rests on.
-        pixel_accuracy, mean_iou: on labelled real images.
-        classes: classes that occur, in the order of the comparison.
-    """
-
-    kind: Literal["labels", "scale", "segmenter"]
-    against: str
-    images: int
-    pixel_accuracy: float | None = None
-    mean_iou: float | None = None
-    classes: list[SegmenterClass] = Field(default_factory=list)
-
-
-class SideResolution(Record):
-    """How much detail the images of one side have.
-
-    Attributes:
-        stored: shorter side in pixels as stored or drawn, median; None where unknown.
-        detail: shorter side at which images of this size lose almost nothing (median).
-    """
-
-    stored: int | None
-    detail: int | None
-    images: int
-
-
-class ResolutionResult(Record):
-    """Whether both sides have the same resolution; a segmenter reads texture by its scale."""
-
-    real: SideResolution
-    generated: SideResolution
-    mismatch: bool
-    reason: str = ""
-
-
-class FidelityResult(Record):
-    """Distances by features of a classifier, computed by another library on the same images.
-
-    Attributes:
-        library: name and version; values: metric by name, as that library defines it.
-    """
-
-    library: str
-    features: str
+    label: int
+    name: str
     n_real: int
     n_generated: int
-    values: dict[str, float] = Field(default_factory=dict)
-    options: dict[str, Any] = Field(default_factory=dict)
+    against: Literal["class", "all"]
+    fsd: FSDResult
+    classes: list[ClassResult] = Field(default_factory=list)
+
+
+class Results(Record):
+    """Everything that a comparison found: ``results.json``."""
+
+    schema_version: int = SCHEMA_VERSION
+    fsd: FSDResult
+    n_real: int
+    n_generated: int
+    segmenter: ModelRecord
+    generator: ModelRecord | None
+    data: SourceRecord
+    generated: SourceRecord
+    preset: dict[str, Any]
+    level: float = 0.05
+    classes: list[ClassResult]
+    pairs: PairsResult | None = None
+    power: PowerResult | None = None
+    scenes: ScenesResult | None = None
+    segmenter_share: SegmenterShare | None = None
+    resolution: ResolutionResult | None = None
+    fidelity: FidelityResult | None = None
+    conditions: list[ConditionResult] = Field(default_factory=list)
+    inversion: InversionSettings | None = None
+    calibrations: list[CalibrationRecord] = Field(default_factory=list)
+    inversions: list[InversionRecord] = Field(default_factory=list)
+    skipped: list[SkippedItem] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
