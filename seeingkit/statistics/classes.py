@@ -52,6 +52,10 @@ def compare_classes(
         transport: over ``pool.live``, for what each label adds to the distance.
         level: false discovery rate at which verdicts are given.
         confidence: of the intervals.
+
+    >>> pool = Pool(np.array([[70.0, 30.0]] * 9), np.array([[100.0, 0.0]] * 9))
+    >>> [found.label for found in compare_classes(pool, [("sky", "object"), ("tree", "object")])]
+    ['sky', 'tree']
     """
     mask = pool.real_mask()
     first, second = pool.side(mask), pool.side(1 - mask)
