@@ -11,8 +11,8 @@ FOLDERS = {
 setup(
     package_dir=FOLDERS,
     packages=[
-        ".".join((name, *filter(None, [inside])))
+        package
         for name, folder in FOLDERS.items()
-        for inside in ("", *find_packages(folder))
+        for package in (name, *(f"{name}.{inside}" for inside in find_packages(folder)))
     ],
 )

@@ -23,7 +23,11 @@ Unit = Literal["pixels", "probability", "count"]
 
 
 class Label(NamedTuple):
-    """One label: its name and the kind of thing it is (``object``, ``part``, ``material``)."""
+    """One label: its name and the kind of thing it is (``object``, ``part``, ``material``).
+
+    >>> Label("door", "part")
+    Label(name='door', category='part')
+    """
 
     name: str
     category: str = "object"
@@ -40,6 +44,9 @@ class Vocabulary:
         unit: what the numbers of an image are: ``pixels`` of each label (they sum to the pixels of
             the label map), ``probability`` of each label (0 to 1, such as a classifier's), or
             ``count`` of things (not negative, such as a detector's).
+
+    >>> Vocabulary((Label("-"), Label("tree"), Label("sky"))).index("sky")
+    2
     """
 
     labels: tuple[Label, ...]
@@ -67,11 +74,19 @@ class Vocabulary:
 
 
 class AnnotatorInfo(ModelInfo):
-    """Description of a loaded annotator; its identity is part of every tally."""
+    """Description of a loaded annotator; its identity is part of every tally.
+
+    >>> AnnotatorInfo(family="digits", options={"layer": 3}).identity()["options"]
+    {'layer': 3}
+    """
 
 
 class SegmenterInfo(AnnotatorInfo):
-    """Description of a loaded segmenter."""
+    """Description of a loaded segmenter.
+
+    >>> SegmenterInfo(family="mysegmenter", licence="MIT").family
+    'mysegmenter'
+    """
 
 
 class Annotator(OnDevice, ABC):

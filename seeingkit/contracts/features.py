@@ -14,6 +14,9 @@ class FeaturesInfo(ModelInfo):
 
     Attributes:
         layer: what is read out of the network, in its own words (``relu4_2``).
+
+    >>> FeaturesInfo(family="myfeatures", layer="relu4_2").layer
+    'relu4_2'
     """
 
     layer: str

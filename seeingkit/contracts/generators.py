@@ -31,6 +31,10 @@ class GeneratorInfo(ModelInfo):
         latent: its random inputs.
         class_names: names of the classes of a conditional model, else empty.
         options: resolved options (truncation, noise policy, latent convention, …).
+
+    >>> info = GeneratorInfo(family="mygan", resolution=64, latent=(LatentSpec(shape=(128,)),))
+    >>> info.latent[0].name
+    'z'
     """
 
     resolution: int

@@ -22,7 +22,11 @@ from .generators import GeneratorInfo
 
 
 class Skipped(NamedTuple):
-    """An image that could not be used: its stable id, and why."""
+    """An image that could not be used: its stable id, and why.
+
+    >>> Skipped("church/7.jpg", "truncated").item
+    'church/7.jpg'
+    """
 
     item: str
     reason: str

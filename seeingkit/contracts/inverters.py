@@ -91,6 +91,9 @@ class Prepared:
         features: the perceptual features of the loss, or None.
         encoder: where the initial guess comes from, or None.
         start: where it starts: ``encoder``, a ``random`` latent, or the ``average`` image.
+
+    >>> Prepared(cut="r8", settings={"steps": 100}, start="average").start
+    'average'
     """
 
     cut: str

@@ -39,6 +39,9 @@ class LatentSpec(BaseModel):
             int64; an ``image`` is given, never drawn (image-to-image models).
         low, high: of ``uniform``: low <= value < high; default -1 and 1.
         categories: of ``discrete``: values 0 to categories - 1, each equally likely.
+
+    >>> LatentSpec(shape=(128,), distribution="uniform", low=0.0).bounds
+    (0.0, 1.0)
     """
 
     model_config = ConfigDict(frozen=True)
@@ -110,6 +113,9 @@ def draw_latents(
     Raises:
         UsageError: an input that is given and not drawn; ``sequence`` with an input that is not
             normal.
+
+    >>> draw_latents([LatentSpec(shape=(128,))], [0, 5, 6], seed=1)["z"].shape
+    torch.Size([3, 128])
     """
     if convention == "sequence":
         return _rows_of_sequence(specs, indices, seed)
@@ -144,7 +150,11 @@ def _rows_of_sequence(
 
 
 def seeds_latents(indices: Sequence[int], dim: int, seed: int) -> NDArray[np.float64]:
-    """Row i = ``RandomState(seed + i).randn(dim)``: the convention of NVIDIA's tools, (N, dim)."""
+    """Row i = ``RandomState(seed + i).randn(dim)``: the convention of NVIDIA's tools, (N, dim).
+
+    >>> np.array_equal(seeds_latents([2], 4, seed=5)[0], np.random.RandomState(7).randn(4))
+    True
+    """
     rows = np.empty((len(indices), dim))
     for row, i in zip(rows, indices, strict=True):
         row[:] = _stream(seed, i).randn(dim)
@@ -152,7 +162,11 @@ def seeds_latents(indices: Sequence[int], dim: int, seed: int) -> NDArray[np.flo
 
 
 def sequence_latents(indices: Sequence[int], dim: int, seed: int) -> NDArray[np.float32]:
-    """Row i of ``RandomState(seed).standard_normal((n, dim))``: the paper's code, (N, dim)."""
+    """Row i of ``RandomState(seed).standard_normal((n, dim))``: the paper's code, (N, dim).
+
+    >>> sequence_latents([7, 2], 128, seed=5).shape
+    (2, 128)
+    """
     if not len(indices):
         return np.empty((0, dim), np.float32)
     rows = 1 << max(10, int(max(indices)).bit_length())  # a prefix does not depend on the size

@@ -27,6 +27,9 @@ class Boundary:
         kind: ``latent``, ``feature`` or ``image``.
         extent: spatial size (H, W) of a feature map, or None.
         aliases: other names accepted, such as native module paths.
+
+    >>> Boundary("r8", 2, (512, 8, 8), "feature", extent=(8, 8)).name
+    'r8'
     """
 
     name: str
@@ -45,6 +48,10 @@ class State:
         at: name of the boundary.
         x: (N, …) the one differentiable tensor there.
         carry: whatever later stages also need, each tensor batch-first.
+
+    >>> state = State("r8", torch.zeros(4, 512, 8, 8))
+    >>> len(state[:3])
+    3
     """
 
     at: str

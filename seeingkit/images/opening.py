@@ -60,6 +60,9 @@ def open_images(
         SourceError: nothing is there, or nothing that can be used.
         UnknownNameError: no such preset.
         UsageError: an option that does not exist or does not fit.
+
+    >>> open_images("minichurches", n=4).read([0, 1]).shape
+    torch.Size([2, 3, 64, 64])
     """
     options = {**options, **(data_options or {})}
     wanted = os.path.expanduser(os.fspath(name_or_path))

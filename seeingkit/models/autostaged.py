@@ -66,6 +66,10 @@ class AutoStaged(Generator):
         ModelError: a stage that is never called, called twice, gives no single batch-first tensor
             or does not reach the image; a pass that changes from call to call; images that are
             not finite float32 (N, 3, R, R).
+
+    >>> network = nn.Sequential(nn.ConvTranspose2d(4, 8, 4), nn.ReLU(), nn.ConvTranspose2d(8, 3, 5))
+    >>> [b.name for b in AutoStaged(network, {"r4": "1"}, latent=(4, 1, 1)).boundaries]
+    ['input', 'r4', 'image']
     """
 
     def __init__(

@@ -40,6 +40,9 @@ class UnitEdit:
         alpha: strength in [0, 1].
         value: a number, or one per unit.
         mask: (H, W) or (N, 1, H, W) in [0, 1], or None for everywhere.
+
+    >>> UnitEdit("r4", units=(1,))(torch.ones(1, 3)).tolist()
+    [[1.0, 0.0, 1.0]]
     """
 
     at: str
@@ -72,6 +75,9 @@ class AddEdit:
     Attributes:
         at: the boundary.
         delta: broadcastable to x.
+
+    >>> AddEdit("r4", torch.tensor([0.0, 0.5]))(torch.ones(1, 2)).tolist()
+    [[1.0, 1.5]]
     """
 
     at: str
@@ -102,6 +108,11 @@ def run(
     Raises:
         UnknownNameError: no such boundary.
         UsageError: an edit or a kept boundary lies outside the way from start to end.
+
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> start = generator.begin(generator.latents([0]))
+    >>> run(generator, start, edits=[UnitEdit("r8.conv0", units=(3, 5))])[0].x.shape
+    torch.Size([1, 3, 64, 64])
     """
     start, stop = generator.boundary(state.at), generator.boundary(to)
     by_index: dict[int, list[Edit]] = {}

@@ -34,6 +34,10 @@ def load_generator(
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``auto``.
         domain: data set whose weights are wanted when none are named.
         options: the family's options (``seeingkit ls gans`` lists them).
+
+    >>> generator = load_generator("progan:minichurches")
+    >>> generator(generator.latents([0, 1])).shape
+    torch.Size([2, 3, 64, 64])
     """
     found = resolve("gan", name, weights=weights, domain=domain, options=options)
     return cast("Sampler", found.load(device))

@@ -51,6 +51,12 @@ class StagedAdapter(Generator):
     Attributes:
         config: JSON-able; with the module's tensors, all that rebuilds the model (user's options
             aside). None: the family cannot be exported.
+
+    >>> info = GeneratorInfo(family="flat", resolution=1, latent=(LatentSpec(shape=(3, 1, 1)),))
+    >>> cuts = [Boundary("input", 0, (3, 1, 1), "latent"), Boundary("image", 1, (3, 1, 1), "image")]
+    >>> generator = StagedAdapter(nn.Identity(), info, cuts, [lambda x, carry: (x.tanh(), carry)])
+    >>> generator(generator.latents([0, 1])).shape
+    torch.Size([2, 3, 1, 1])
     """
 
     config: Mapping[str, Any] | None = None

@@ -80,6 +80,10 @@ def compare_classes(
         transport: over ``pool.live``, for the contribution of each label to the distance.
         level: false discovery rate at which verdicts are given.
         confidence: of the intervals.
+
+    >>> pool = Pool(np.array([[70.0, 30.0]] * 9), np.array([[100.0, 0.0]] * 9))
+    >>> [found.label for found in compare_classes(pool, [("sky", "object"), ("tree", "object")])]
+    ['sky', 'tree']
     """
     found = _estimates(pool, permuted, transport, confidence)
     cut = level * max(1, int((found.q <= level).sum())) / max(1, len(pool.live))

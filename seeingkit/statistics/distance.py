@@ -62,6 +62,10 @@ def measure_distance(
         permutations: 0 leaves p-value and interval out, and the bias-reduced value is then the
             extrapolation alone.
         confidence: of the interval.
+
+    >>> pool = Pool(np.array([[0.0], [2.0]]), np.array([[3.0], [5.0]]))
+    >>> measure_distance(pool, permutations=0).result.value
+    9.0
     """
     mask = pool.real_mask()
     sides = pool.sums(np.column_stack([mask, 1 - mask]))

@@ -58,6 +58,9 @@ def moments(rows: Rows | sparse.csr_array) -> Moments:
 
     Raises:
         TallyError: fewer than two rows, or a value that is not finite.
+
+    >>> moments(np.array([[10.0, 20.0], [30.0, 40.0]])).mean
+    array([20., 30.])
     """
     n = rows.shape[0]
     if n < 2:
@@ -106,7 +109,12 @@ def trace_sqrt_product(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def frechet(a: Moments, b: Moments) -> FSD:
-    """The distance of two moments; exactly zero when they are equal."""
+    """The distance of two moments; exactly zero when they are equal.
+
+    >>> a, b = (moments(np.array([[x], [x + 2.0]])) for x in (0.0, 3.0))
+    >>> float(frechet(a, b).value)
+    9.0
+    """
     if a.mean.shape != b.mean.shape:
         raise TallyError(f"{len(a.mean)} labels cannot be compared with {len(b.mean)}")
     difference = a.mean - b.mean
@@ -190,5 +198,9 @@ def influence(
 
 
 def fsd_of_rows(a: Rows | sparse.csr_array, b: Rows | sparse.csr_array) -> FSD:
-    """FSD of rows in percent: (N, L) against (M, L)."""
+    """FSD of rows in percent: (N, L) against (M, L).
+
+    >>> float(fsd_of_rows(np.array([[0.0], [2.0]]), np.array([[3.0], [5.0]])).value)
+    9.0
+    """
     return frechet(moments(a), moments(b))

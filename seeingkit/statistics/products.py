@@ -90,6 +90,9 @@ class Pool:
         area_threshold: (d,) percent; the smallest areas of the pooled images lie up to it and hold
             at most ``BELOW_THRESHOLD`` of the label's area. A segmenter strews such areas over soft
             images. Both sides have the same threshold, whichever image is on which side.
+
+    >>> Pool(np.array([[60.0, 0.0, 40.0]] * 3), np.array([[100.0, 0.0, 0.0]] * 2)).live
+    array([0, 2])
     """
 
     def __init__(self, real: Rows | sparse.csr_array, generated: Rows | sparse.csr_array) -> None:

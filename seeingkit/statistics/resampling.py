@@ -56,6 +56,10 @@ def disjoint_half_floor(
     quarters. The mean of the halves is carried from (h, h) to (n_real, n_generated) by the power
     law n^-γ through both (½ ≤ γ ≤ 1; rare classes enter late, so that γ < 1 for few images).
     None with fewer than 4 real images; γ = 1 with fewer than ``ENOUGH``.
+
+    >>> real = np.random.RandomState(0).uniform(0, 50, (40, 2))
+    >>> disjoint_half_floor(real, 40, 40).half
+    20
     """
     n = real.shape[0]
     half, quarter = n // 2, n // 4

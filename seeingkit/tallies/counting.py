@@ -64,6 +64,10 @@ def tally(
         ImageError: an unreadable image with ``on_bad="fail"``.
         TallyError: the source is empty, or no image could be read.
         ModelError: the annotator's numbers do not fit its vocabulary, or memory ran out at batch 1.
+
+    >>> segmenter = seeingkit.load_segmenter("upernet:minichurches")
+    >>> len(tally(seeingkit.open_images("minichurches", n=4), segmenter))
+    4
     """
     source = narrowed(source, n, seed)
     if len(source) == 0:

@@ -118,6 +118,10 @@ class Tally:
 
         Raises:
             TallyError: not two-dimensional, negative, NaN, or a row that sums to more than 1.
+
+        >>> tally = Tally.from_fractions([[0.7, 0.3], [1.0, 0.0]], ["sky", "tree"])
+        >>> tally.percent().mean(axis=0)
+        array([85., 15.])
         """
         fractions = np.asarray(rows, dtype=np.float64)
         if fractions.ndim != 2:

@@ -65,6 +65,8 @@ def check_sampler(sampler: Sampler) -> None:
 
     Raises:
         AssertionError: the first check that fails, in one line.
+
+    >>> check_sampler(seeingkit.load_generator("progan:minichurches"))
     """
     for _, check in sampler_checks():
         check(sampler)
@@ -75,6 +77,9 @@ def check_generator(generator: Generator) -> None:
 
     Raises:
         AssertionError: the first check that fails, in one line.
+
+    >>> network = nn.Sequential(nn.ConvTranspose2d(4, 8, 4), nn.ReLU(), nn.ConvTranspose2d(8, 3, 5))
+    >>> check_generator(seeingkit.AutoStaged(network, {"r4": "1"}, latent=(4, 1, 1)))
     """
     for _, check in generator_checks():
         check(generator)
@@ -90,6 +95,9 @@ def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:
 
     Raises:
         AssertionError: the first check that fails, in one line.
+
+    >>> images = torch.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
+    >>> check_segmenter(seeingkit.load_segmenter("upernet:minichurches"), images)
     """
     for _, check in segmenter_checks(images):
         check(segmenter)
@@ -120,6 +128,9 @@ def check_features(features: Features, images: Tensor | None = None) -> None:
 
     Raises:
         AssertionError: the first check that fails, in one line.
+
+    >>> images = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
+    >>> check_features(seeingkit.load_features("efficientnet-lite0"), images)
     """
     for _, check in features_checks(images):
         check(features)
@@ -130,6 +141,8 @@ def check_source(source: ImageSource) -> None:
 
     Raises:
         AssertionError: the first check that fails, in one line.
+
+    >>> check_source(seeingkit.open_images("minichurches", n=4))
     """
     for _, check in source_checks():
         check(source)
@@ -140,6 +153,9 @@ def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
 
     Raises:
         UsageError: it is none of these.
+
+    >>> [name for name, _ in checks_for(seeingkit.open_images("minichurches"))][:2]
+    ['ids_unique', 'images_in_range']
     """
     if isinstance(subject, Generator):
         return generator_checks()
@@ -160,7 +176,11 @@ def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
 
 
 def failures(subject: object) -> dict[str, str]:
-    """Run every check and return the messages of those that fail, by the check's name."""
+    """Run every check and return the messages of those that fail, by the check's name.
+
+    >>> failures(seeingkit.open_images("minichurches", n=4))
+    {}
+    """
     failed: dict[str, str] = {}
     for name, check in checks_for(subject):
         try:
@@ -178,6 +198,10 @@ def parametrize_with_checks(
     Args:
         subjects: generators, samplers, segmenters, features or image sources, by the name to show
             or in a sequence (then the class names show).
+
+    >>> @parametrize_with_checks({"churches": seeingkit.open_images("minichurches", n=4)})
+    ... def test_source(subject, check):
+    ...     check(subject)
     """
     import pytest
 

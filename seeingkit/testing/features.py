@@ -148,6 +148,9 @@ def features_checks(images: Tensor | None = None) -> list[tuple[str, Check[Featu
     Args:
         images: (N, 3, H, W) float32 in [-1, 1], N at least 2, or None for smooth noise of
             64 x 64 pixels.
+
+    >>> [name for name, _ in features_checks()][:2]
+    ['identity_is_json', 'features_format']
     """
     functions = (
         identity_is_json,

@@ -241,7 +241,11 @@ def _states(generator: Generator) -> list[tuple[Boundary, State]]:
 
 
 def generator_checks() -> list[tuple[str, Check[Generator]]]:
-    """Name and function of each check of tiers 1 and 2; a function raises AssertionError."""
+    """Name and function of each check of tiers 1 and 2; a function raises AssertionError.
+
+    >>> [name for name, _ in generator_checks()][:2]
+    ['identity_is_json', 'latents_by_index']
+    """
     functions = (
         boundary_order,
         boundary_shapes,

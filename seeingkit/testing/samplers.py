@@ -158,7 +158,11 @@ def batch_invariance(sampler: Sampler) -> None:
 
 
 def sampler_checks() -> list[tuple[str, Check[Sampler]]]:
-    """Name and function of each check of tier 1; a function raises AssertionError on failure."""
+    """Name and function of each check of tier 1; a function raises AssertionError on failure.
+
+    >>> [name for name, _ in sampler_checks()][:2]
+    ['identity_is_json', 'latents_by_index']
+    """
     functions = (
         identity_is_json,
         latents_by_index,

@@ -147,6 +147,9 @@ def segmenter_checks(images: Tensor | None = None) -> list[tuple[str, Check[Segm
 
     Args:
         images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for ``noise_images``.
+
+    >>> [name for name, _ in segmenter_checks()][:2]
+    ['identity_is_json', 'vocabulary_unique']
     """
     functions = (
         identity_is_json,

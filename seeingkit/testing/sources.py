@@ -134,7 +134,11 @@ def description_is_json(source: ImageSource) -> None:
 
 
 def source_checks() -> list[tuple[str, Check[ImageSource]]]:
-    """Name and function of each check of an image source; a function raises AssertionError."""
+    """Name and function of each check of an image source; a function raises AssertionError.
+
+    >>> [name for name, _ in source_checks()][:2]
+    ['ids_unique', 'images_in_range']
+    """
     functions = (
         ids_unique,
         images_in_range,

@@ -73,6 +73,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         MissingWeightsError: no such file.
         UnsafeFileError: the file asks for more than data (names what).
         CorruptFileError: truncated, damaged, or of another kind (says which).
+
+    >>> torch.save({"step": 9, "g_ema": {"w": torch.ones(2)}}, "g.pth")
+    >>> read_checkpoint("g.pth").content["g_ema"]["w"]
+    tensor([1., 1.])
     """
     path = Path(path)
     if not path.is_file():

@@ -44,6 +44,9 @@ def write_portable(
 
     Raises:
         WeightsError: the file cannot be written.
+
+    >>> write_portable("g.safetensors", {"w": torch.ones(2)}, "mygan", {"size": 8}).name
+    'g.safetensors'
     """
     path = Path(path)
     metadata = {FAMILY: family, CONFIG: json.dumps(dict(config), sort_keys=True), **extra}
@@ -59,7 +62,12 @@ def write_portable(
 
 
 def portable_family(checkpoint: Checkpoint) -> str | None:
-    """The family a file of ours was written for, or None."""
+    """The family a file of ours was written for, or None.
+
+    >>> path = write_portable("g.safetensors", {"w": torch.ones(2)}, "mygan", {"size": 8})
+    >>> portable_family(read_checkpoint(path))
+    'mygan'
+    """
     return checkpoint.metadata.get(FAMILY) if checkpoint.container == "safetensors" else None
 
 
@@ -68,6 +76,10 @@ def portable_config(checkpoint: Checkpoint, family: str) -> dict[str, Any] | Non
 
     Raises:
         StateMismatchError: a file of another family, or a config that is not JSON.
+
+    >>> path = write_portable("g.safetensors", {"w": torch.ones(2)}, "mygan", {"size": 8})
+    >>> portable_config(read_checkpoint(path), "mygan")
+    {'size': 8}
     """
     found = portable_family(checkpoint)
     if found is None:

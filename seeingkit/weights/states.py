@@ -48,6 +48,10 @@ def read_state_dict(path: str | Path) -> WeightsFile:
     Raises:
         MissingWeightsError, UnsafeFileError, CorruptFileError: as ``read_checkpoint``.
         StateMismatchError: it holds something else, or NaN or Inf (the key is named).
+
+    >>> torch.save({"w": torch.ones(2)}, "g.pth")
+    >>> read_state_dict("g.pth").tensors["w"]
+    tensor([1., 1.])
     """
     checkpoint = read_checkpoint(path)
     tree = checkpoint.content
@@ -69,6 +73,11 @@ def state_dict(checkpoint: Checkpoint, tree: Any, where: str = "") -> dict[str, 
 
     Raises:
         StateMismatchError: not a mapping, or a value that is no tensor (the key is named).
+
+    >>> torch.save({"step": 9, "g_ema": {"w": torch.ones(2)}}, "g.pth")
+    >>> checkpoint = read_checkpoint("g.pth")
+    >>> state_dict(checkpoint, checkpoint.content["g_ema"], "g_ema")
+    {'w': tensor([1., 1.])}
     """
     at = f"{checkpoint.path}: " + (f"{where}: " if where else "")
     if not isinstance(tree, Mapping):
@@ -101,6 +110,10 @@ def check_claims(
 
     Raises:
         UnsafeFileError: they claim several times the bytes that are stored, or are absurdly many.
+
+    >>> check_claims(Path("g.pth"), [torch.zeros(1).expand(1 << 30)])
+    Traceback (most recent call last):
+    seeingkit.errors.UnsafeFileError: g.pth: ...
     """
     at = f"{path}: " + (f"{where}: " if where else "")
     claimed, count, stored = 0, 0, dict[int, int]()
@@ -131,6 +144,10 @@ def check_finite(path: Path, key: str, tensor: Tensor) -> None:
 
     Raises:
         StateMismatchError: names the key.
+
+    >>> check_finite(Path("g.pth"), "w", torch.tensor([1.0, float("nan")]))
+    Traceback (most recent call last):
+    seeingkit.errors.StateMismatchError: g.pth: ...
     """
     _check_type(path, key, tensor)
     if tensor.is_floating_point() and not _is_finite(tensor):
@@ -157,6 +174,10 @@ def check_state(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any
 
     Raises:
         StateMismatchError: a key is missing, unexpected, or of another shape.
+
+    >>> check_state(Path("g.pth"), {"w": torch.ones(2)}, {"w": torch.ones(3)})
+    Traceback (most recent call last):
+    seeingkit.errors.StateMismatchError: g.pth: ...
     """
     shapes = _shapes(expected)
     for key, shape in _shapes(found).items():
@@ -191,6 +212,11 @@ def fill(
     Raises:
         StateMismatchError: as ``check_state``, and for NaN, Inf, or whole numbers where fractions
             belong.
+
+    >>> torch.save(nn.Linear(2, 1).state_dict(), "g.pth")
+    >>> with torch.device("meta"):
+    ...     network = nn.Linear(2, 1)
+    >>> fill(network, read_state_dict("g.pth").tensors, Path("g.pth"))
     """
     expected = dict(module.state_dict())
     for key in set(optional) - tensors.keys():
@@ -220,7 +246,11 @@ def _check_size(path: Path, expected: Mapping[str, Tensor]) -> None:
 
 
 def load_into(module: nn.Module, weights: WeightsFile, **renamed: Tensor) -> None:
-    """Copy checked tensors into a module built for them."""
+    """Copy checked tensors into a module built for them.
+
+    >>> torch.save(nn.Linear(2, 1).state_dict(), "g.pth")
+    >>> load_into(nn.Linear(2, 1), read_state_dict("g.pth"))
+    """
     tensors = {**weights.tensors, **renamed}
     check_state(weights.path, tensors, module.state_dict())
     for key, tensor in tensors.items():

@@ -19,7 +19,11 @@ _MOST_BITS = 256
 
 
 def shown(value: Any, most: int = 60) -> str:
-    """A value in at most ``most`` characters, or a few more that say what it is."""
+    """A value in at most ``most`` characters, or a few more that say what it is.
+
+    >>> shown([1, torch.ones(2, 3)])
+    '[1, Tensor of shape (2, 3)]'
+    """
     if isinstance(value, (list, tuple)) and len(value) <= _MOST_PARTS:
         parts = ", ".join(_single(part, most) for part in value)
         text = f"[{parts}]" if isinstance(value, list) else f"({parts})"

@@ -87,6 +87,9 @@ def fsd(a: Tally | np.ndarray, b: Tally | np.ndarray) -> FSD:
 
     Raises:
         TallyError: different vocabularies, or fewer than two images on a side.
+
+    >>> float(fsd(np.array([[0.0], [0.2]]), np.array([[0.3], [0.5]])).value)
+    900.0
     """
     a, b = (x if isinstance(x, Tally) else Tally.from_fractions(x) for x in (a, b))
     _check_vocabularies(a.vocabulary, b.vocabulary)
@@ -119,6 +122,11 @@ def compare(
     Raises:
         TallyError: the tallies do not fit each other.
         UsageError: a class list that does not fit a vocabulary, or a setting out of range.
+
+    >>> real = Tally.from_fractions([[0.7, 0.3], [0.6, 0.4]] * 20, ["sky", "tree"])
+    >>> generated = Tally.from_fractions([[1.0, 0.0]] * 40, ["sky", "tree"])
+    >>> compare(real, generated, permutations=0).omitted
+    ['tree']
     """
     if seed < 0 or permutations < 0:
         raise UsageError(f"seed {seed} and {permutations} permutations: neither can be negative")

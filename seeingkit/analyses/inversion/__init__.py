@@ -68,6 +68,9 @@ def load_inverter(name: str, **options: Any) -> Inverter:
     Raises:
         UnknownNameError: no such method.
         UsageError: an option that does not exist or does not fit.
+
+    >>> load_inverter("z", steps=100).name
+    'z'
     """
     return resolve_inverter(name, options).load()
 
@@ -99,6 +102,11 @@ def invert(
 
     Returns:
         an ``Inversion`` of N rows.
+
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> images = generator(generator.latents([0, 1]))
+    >>> len(invert(generator, images, method="z", steps=2))
+    2
     """
     inverter = load_inverter(method, **options)
     return inverter.invert(
