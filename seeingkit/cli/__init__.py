@@ -1,4 +1,4 @@
-"""The commands. Each imports what it needs when it runs; ``--help`` needs none of it."""
+"""The command line. A command imports other rooms when it runs, so that ``--help`` is quick."""
 
 from .main import app
 

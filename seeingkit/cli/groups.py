@@ -202,7 +202,7 @@ def inversion_config(fields: Settings) -> InversionConfig:
     """The validated configuration of an inversion, from the setting ``inversion``.
 
     Raises:
-        UsageError: names the option and what is wrong with it.
+        UsageError: names the option and its fault.
     """
     from pydantic import ValidationError
 

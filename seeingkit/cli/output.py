@@ -107,33 +107,37 @@ def _plain(text: str) -> str:
 def _print_classes(results: Results, shown: int) -> None:
     """The largest classes and all omitted ones; possible segmentation errors are marked."""
     from seeingkit.report.words.cautions import segmenter_checks
-    from seeingkit.report.words.numbers import area, change, interval, probability
     from seeingkit.results import is_background
 
     flagged = {index for index, check in segmenter_checks(results).items() if check.flagged}
     records = [c for c in results.classes if not is_background(c)]
     listed = [c for k, c in enumerate(records) if k < shown or c.omitted]
-    rows = [
-        [
-            _plain(cell).replace("\u2212", "-")  # a minus that programs read
-            for cell in (
-                c.label,
-                area(c.real_area),
-                area(c.generated_area),
-                "new" if c.relative_difference is None else change(c.relative_difference),
-                "" if c.relative_difference is None else interval(c.ci_low, c.ci_high),
-                probability(c.q_value),
-                _verdict(c) + (" (!)" if c.index in flagged else ""),
-            )
-        ]
-        for c in listed
-    ]
+    rows = [_class_row(c, c.index in flagged) for c in listed]
     header = ("class", "real", "generated", "difference", "95 % interval", "q", "verdict")
     print_table(rows, header, last_words=True)
     if len(records) > len(listed):
         print(f"… and {len(records) - len(listed)} smaller classes in results.json")
     if any(record.index in flagged for record in listed):
         print("(!) segmentation error may cause or hide this difference: see the report")
+
+
+def _class_row(record: ClassResult, flagged: bool) -> list[str]:
+    from seeingkit.report.words.numbers import area, change, interval, probability
+
+    change_of_area, bounds = "new", ""  # a class that no real image contains
+    if record.relative_difference is not None:
+        change_of_area = change(record.relative_difference)
+        bounds = interval(record.ci_low, record.ci_high)
+    cells = (
+        record.label,
+        area(record.real_area),
+        area(record.generated_area),
+        change_of_area,
+        bounds,
+        probability(record.q_value),
+        _verdict(record) + (" (!)" if flagged else ""),
+    )
+    return [_plain(cell).replace("\u2212", "-") for cell in cells]  # a minus that programs read
 
 
 def _verdict(record: ClassResult) -> str:

@@ -14,6 +14,11 @@ from seeingkit.cli.options import parse_options
 from seeingkit.errors import UsageError
 from tests.helpers.commands import command, pictures
 
+DISTANCE = {"value", "mean_term", "cov_term", "unit", "floor", "bias_reduced", "p_value"}
+AREAS = {"real_area", "generated_area", "relative_difference", "ci_low", "ci_high"}
+CLASS = {"label", "category", "p_value", "q_value", "omitted"} | AREAS
+CLASS |= {"real_presence", "generated_presence"}
+
 
 def seeingkit(*words: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -38,19 +43,14 @@ def test_analyze_the_embedded_default(place: Path) -> None:
     assert done.stderr == ""
     found = json.loads(done.stdout)
     assert found == json.loads((place / "run/results.json").read_text())
-    assert set(found["fsd"]) >= {
-        *("value", "mean_term", "cov_term", "unit", "floor", "bias_reduced", "p_value")
-    }
+    assert set(found["fsd"]) >= DISTANCE
     assert found["fsd"]["unit"] == "percent^2"
     assert (found["n_real"], found["n_generated"]) == (40, 40)
     assert found["segmenter"]["name"] and found["generator"]["family"] == "progan"
     assert found["inversions"] and found["skipped"] == []
     assert set(found["inversions"][0]) >= {"image", "method", "psnr", "lost", "reconstruction"}
     assert all((place / "run" / r["reconstruction"]).exists() for r in found["inversions"])
-    assert set(found["classes"][0]) >= {
-        *("label", "category", "real_area", "generated_area", "relative_difference", "ci_low"),
-        *("ci_high", "real_presence", "generated_presence", "p_value", "q_value", "omitted"),
-    }
+    assert set(found["classes"][0]) >= CLASS
     assert sum(c["real_area"] for c in found["classes"]) == pytest.approx(100)
     for name in ("manifest.json", "classes.parquet", "images.parquet", "report.html"):
         assert (place / "run" / name).stat().st_size > 0
@@ -68,10 +68,8 @@ def test_analyze_the_embedded_default(place: Path) -> None:
 
 
 def test_words_name_the_report(place: Path) -> None:
-    done = seeingkit(
-        *("compare", "minichurches", "progan:minichurches", "--n", "12", "--permutations", "0"),
-        cwd=place,
-    )
+    words = ["compare", "minichurches", "progan:minichurches", "--n", "12", "--permutations", "0"]
+    done = seeingkit(*words, cwd=place)
     assert done.returncode == 0, done.stderr
     assert "12 images per side" in done.stdout
     report = done.stdout.strip().splitlines()[-1].removeprefix("report: ")
@@ -160,8 +158,8 @@ def test_listings(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
     weights = json.loads(out("ls", "weights", "--json"))
     assert {"progan:minichurches", "upernet:minichurches"} <= {w["name"] for w in weights}
     assert "(stylegan3, stylegan2, stylegan1)" in out("ls", "gans")  # a group has no licence
-    for what in ("segmenters", "data"):
-        assert out("ls", what)
+    for kind in ("segmenters", "data"):
+        assert out("ls", kind)
     assert {p["status"] for p in json.loads(out("plugins", "--json"))} == {"ok"}
     assert "minichurches" in out("plugins")
     assert all(check["ok"] for check in json.loads(out("doctor", "--json")))

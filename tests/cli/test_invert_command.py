@@ -37,6 +37,9 @@ QUICK = ("--steps", "5", "--own", "4", "--encoder", "none", "--perceptual", "non
 TINY = ("--gan", "progan", "--weights", "tiny.pth", "--segmenter", "none", *QUICK)
 LONG = (*TINY[:-8], "--steps", "150", "--own", "2", *TINY[-4:], "--batch-size", "2")
 
+KEYS = {"schema_version", "kind", "generator", "segmenter", "data", "inversion"}
+KEYS |= {"calibrations", "inversions", "skipped", "warnings"}
+
 Invert = Callable[..., tuple[int, str, str]]
 
 
@@ -84,10 +87,7 @@ def test_photos_by_the_embedded_default(place: Path, invert: Invert) -> None:
     found = done(invert(*words, "--out", "run"))
     assert found == json.loads((place / "run/results.json").read_text())
     assert (found["schema_version"], found["kind"]) == (1, "inversion")
-    assert set(found) == {
-        *("schema_version", "kind", "generator", "segmenter", "data", "inversion"),
-        *("calibrations", "inversions", "skipped", "warnings"),
-    }
+    assert set(found) == KEYS
     assert found["generator"]["name"] == "progan:minichurches"
     assert found["segmenter"]["name"] == "upernet:minichurches"
     assert found["data"]["images"] == 3 and found["skipped"] == []
@@ -169,17 +169,26 @@ def test_without_a_segmenter_there_are_no_classes(place: Path, invert: Invert) -
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z_]{1,8}", fullmatch=True).filter(lambda key: key != "preset"),
-        st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text(), max_size=2)
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text()
+        | st.lists(st.text(), max_size=2)
         | st.floats(allow_nan=False, allow_infinity=False),
         max_size=3,
     )
-)  # fmt: skip
+)
 def test_options_of_any_kind_survive_the_command_of_a_manifest(options: dict[str, Any]) -> None:
     inversion = InversionConfig(methods=("z",), options=options)
     config = make_config(
-        command="invert", real="", generated="g", segmenter="s", photos=("a b",),
-        inversion=inversion, gan_options=options,
-    )  # fmt: skip
+        command="invert",
+        real="",
+        generated="g",
+        segmenter="s",
+        photos=("a b",),
+        inversion=inversion,
+        gan_options=options,
+    )
     words = shlex.split(command_line(config))
     assert words[:3] == ["seeingkit", "invert", "a b"]
     for flag in ("--inverter-option", "--gan-option"):

@@ -1,4 +1,4 @@
-"""The command line without a process of its own, and pictures to give it."""
+"""The command line in the process of the tests, and pictures to give it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seeingkit.__main__ import main
 def command(
     *words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[int, str, str]:
-    """What needs no fresh process, run in this one: exit code, stdout, stderr."""
+    """Run ``seeingkit`` in this process: exit code, stdout, stderr."""
     monkeypatch.setattr(sys, "argv", ["seeingkit", *words])
     with pytest.raises(SystemExit) as stopped:
         main()
