@@ -21,7 +21,7 @@ import numpy as np
 from torch import Tensor
 
 from seeingkit.errors import CorruptFileError, StateMismatchError
-from seeingkit.weights import Checkpoint, Inert, check_claims, shown
+from seeingkit.weights import Checkpoint, Opaque, check_claims, shown
 
 PERSISTENT = "persistent:"
 _DEEPEST = 16  # levels of modules; the deepest generator of either code base has 5
@@ -229,7 +229,7 @@ def network(checkpoint: Checkpoint) -> NvidiaNetwork:
     tensors: dict[str, Tensor] = {}
     absent: set[str] = set()
     met: set[int] = set()
-    pending: list[tuple[str, Inert, int]] = [("", root, 0)]
+    pending: list[tuple[str, Opaque, int]] = [("", root, 0)]
     while pending:
         name, module, depth = pending.pop()
         called = f"{entry}.{name}" if name else entry
@@ -260,7 +260,7 @@ def network(checkpoint: Checkpoint) -> NvidiaNetwork:
                     absent.add(full)
                 else:
                     tensors[full] = _checked_tensor(path, f"{entry}.{full}", tensor)
-        below: list[tuple[str, Inert, int]] = []
+        below: list[tuple[str, Opaque, int]] = []
         for key, child in _entries(path, called, state, "_modules"):
             if child is None:
                 continue
@@ -280,9 +280,9 @@ def _checked_tensor(path: Path, called: str, value: object) -> Tensor:
     return value
 
 
-def _pick(content: Any) -> tuple[str, Inert, str] | None:
+def _pick(content: Any) -> tuple[str, Opaque, str] | None:
     """(entry, network, reason) of the network that draws the images."""
-    if isinstance(content, Inert) and content.kind == f"{PERSISTENT}Generator":
+    if isinstance(content, Opaque) and content.kind == f"{PERSISTENT}Generator":
         return "G", content, "is the pickle of one network, not of a training"
     if not isinstance(content, dict):
         return None
@@ -295,14 +295,14 @@ def _pick(content: Any) -> tuple[str, Inert, str] | None:
 
 
 def _is_module(value: Any) -> bool:
-    return isinstance(value, Inert) and str(value.kind).startswith(PERSISTENT)
+    return isinstance(value, Opaque) and str(value.kind).startswith(PERSISTENT)
 
 
-def _class_name(module: Inert) -> str:
+def _class_name(module: Opaque) -> str:
     return str(module.kind).removeprefix(PERSISTENT)
 
 
-def _mapping(module: Inert, part: str) -> dict[Any, Any]:
+def _mapping(module: Opaque, part: str) -> dict[Any, Any]:
     state = module.state
     found = state.get(part) if isinstance(state, dict) else None
     return found if isinstance(found, dict) else {}

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Checkpoint, Inert, check_claims, shown
+from seeingkit.weights import Checkpoint, Opaque, check_claims, shown
 
 PROGAN = "tfutil.Network"
 STYLEGAN = "dnnlib.tflib.network.Network"
@@ -59,7 +59,7 @@ class Outline:
     components: Mapping[str, str]
 
 
-def record(checkpoint: Checkpoint) -> Inert | None:
+def record(checkpoint: Checkpoint) -> Opaque | None:
     """The record of the generator to draw with, or None if the file holds no such network.
 
     That is Gs of a tuple or list (G, D, Gs), ``Gs`` of a mapping, or a network on its own.
@@ -69,7 +69,7 @@ def record(checkpoint: Checkpoint) -> Inert | None:
         content = content[2]
     elif isinstance(content, Mapping):
         content = content.get("Gs")
-    if isinstance(content, Inert) and content.kind in KINDS and isinstance(content.state, Mapping):
+    if isinstance(content, Opaque) and content.kind in KINDS and isinstance(content.state, Mapping):
         return content
     return None
 
@@ -89,7 +89,7 @@ def outline(checkpoint: Checkpoint) -> Outline | None:
         components={
             str(name): _function(part.state)
             for name, part in (components.items() if isinstance(components, Mapping) else ())
-            if isinstance(part, Inert) and isinstance(part.state, Mapping)
+            if isinstance(part, Opaque) and isinstance(part.state, Mapping)
         },
     )
 
@@ -265,7 +265,7 @@ def _network(file: Path, path: str, state: Mapping[str, Any], depth: int) -> Ten
         raise StateMismatchError(f"{file}: components of {path} are not a mapping of networks")
     parts: dict[str, TensorFlowNetwork] = {}
     for name, part in components.items():
-        if not isinstance(part, Inert) or not isinstance(part.state, Mapping):
+        if not isinstance(part, Opaque) or not isinstance(part.state, Mapping):
             raise StateMismatchError(f"{file}: component {name!r} of {path} is not a network")
         parts[str(name)] = _network(file, f"{path}.{name}", part.state, depth + 1)
     return TensorFlowNetwork(

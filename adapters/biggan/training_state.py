@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Inert, read_checkpoint, shown
+from seeingkit.weights import Opaque, read_checkpoint, shown
 
 from ..catalog.biggan import BigGANOptions
 
@@ -51,7 +51,7 @@ def _training_config(path: Path) -> Mapping[str, Any]:
                 f"{path}: config: {name} is {shown(value)}, not a positive number"
             )
     activation, named = config.get("G_activation"), config.get("G_nl", "relu")
-    kind = activation.kind if isinstance(activation, Inert) else _RELU
+    kind = activation.kind if isinstance(activation, Opaque) else _RELU
     if kind != _RELU or not isinstance(named, str) or named not in _RELU_NAMES:
         odd = shown(kind.rpartition(".")[2] if kind != _RELU else named)
         raise StateMismatchError(f"{path}: config: activation {odd} is not supported, only ReLU")

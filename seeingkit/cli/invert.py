@@ -44,7 +44,7 @@ def invert(
 ) -> int:
     """Invert photos through a generator's last layers. Reports which classes are lost."""
     from seeingkit.errors import ExitCode, UsageError
-    from seeingkit.runs.invert import execute_inversion, plan_inversion
+    from seeingkit.runs.invert import execute_inversion, inversion_run_config
 
     if config is not None:
         plan = repeated(config, settings, context)
@@ -54,7 +54,7 @@ def invert(
         settings["inversion"] = inversion_config(settings["inversion"])
         if not settings["inversion"].methods:
             raise UsageError("--method none leaves nothing to do")
-        plan = plan_inversion(photos or [], gan, data=data, **settings)
+        plan = inversion_run_config(photos or [], gan, data=data, **settings)
     done = execute_inversion(plan, out=out, store=store)
     if done is None:
         return ExitCode.DONE

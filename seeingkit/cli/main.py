@@ -74,7 +74,7 @@ def analyze(
     json: Json = False,
 ) -> int:
     """Find the classes that a generator omits. Compares areas, inverts photos of those classes."""
-    from seeingkit.runs.analyze import plan_analysis
+    from seeingkit.runs.analyze import analysis_config
 
     if config is not None:
         return _run(repeated(config, settings, context), out, store, json)
@@ -84,7 +84,7 @@ def analyze(
     inversion["options"].setdefault("encoder", "found")
     settings["labels"] = _labels(settings["labels"], inversion["label"])
     settings["inversion"] = inversion_config(inversion)
-    return _run(plan_analysis(gan, data, **settings), out, store, json)
+    return _run(analysis_config(gan, data, **settings), out, store, json)
 
 
 @app.command()
@@ -101,9 +101,9 @@ def compare(
     json: Json = False,
 ) -> int:
     """Compare two sets of images class by class, and report."""
-    from seeingkit.runs.analyze import plan_comparison
+    from seeingkit.runs.analyze import comparison_config
 
-    return _run(plan_comparison(real, generated, **settings), out, store, json)
+    return _run(comparison_config(real, generated, **settings), out, store, json)
 
 
 @app.command()
@@ -118,9 +118,9 @@ def tally(
 ) -> int:
     """Measure the area of each class in a set of images. An interrupted tally resumes."""
     from seeingkit.errors import ExitCode
-    from seeingkit.runs.analyze import plan_comparison, tally_side
+    from seeingkit.runs.analyze import comparison_config, tally_source
 
-    found = tally_side(plan_comparison(source, source, **settings), store=store)
+    found = tally_source(comparison_config(source, source, **settings), store=store)
     if rank():
         return ExitCode.DONE
     if out is not None:
@@ -168,19 +168,18 @@ def _labels(labels: str | None, label: int | None) -> str | None:
     return str(label)
 
 
-def _run(plan: Config, out: Path | None, store: Path | None, json: bool) -> int:
+def _run(config: Config, out: Path | None, store: Path | None, json: bool) -> int:
     from seeingkit.errors import ExitCode
-    from seeingkit.runs.analyze import execute, share
+    from seeingkit.runs.analyze import execute
 
-    if rank():
-        share(plan, store=store)
+    analysis = execute(config, out=out, store=store)
+    if analysis is None:  # a process above rank 0
         return ExitCode.DONE
-    analysis = execute(plan, out=out, store=store)
     results = analysis.comparison.results
     if json:
         print_json(analysis.to_dict())
     else:
         print_summary(results, analysis.report)
-    if print_failed_gates(plan.fail_if, results, analysis.comparison.real.vocabulary.names):
+    if print_failed_gates(config.fail_if, results, analysis.comparison.real.vocabulary.names):
         return ExitCode.GATE
     return ExitCode.SKIPPED if results.skipped else ExitCode.DONE

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seeingkit.errors import SeeingkitError
 from seeingkit.specs import GanSpec
-from seeingkit.weights import Checkpoint, Inert, read_checkpoint
+from seeingkit.weights import Checkpoint, Opaque, read_checkpoint
 
 from .recognition import claims_of, weights_file
 from .registry import registry
@@ -85,7 +85,7 @@ def tensors_in(content: Any) -> Iterator[tuple[str, Tensor | np.ndarray[Any, Any
 
     ``{"g_ema": {"conv.weight": t}}`` gives ``g_ema.conv.weight``; list items are numbered; a list
     of (name, array) pairs, as TensorFlow networks store their variables, gives those names; what an
-    ``Inert`` object held stands under the object's own path, and a pickled module's tensors under
+    ``Opaque`` object held stands under the object's own path, and a pickled module's tensors under
     the names that its ``state_dict`` would give. What is in the tree at several places
     is followed at the first.
     """
@@ -104,7 +104,7 @@ def tensors_in(content: Any) -> Iterator[tuple[str, Tensor | np.ndarray[Any, Any
             pending.extend(reversed(children))
 
 
-_FOLLOWED = (dict, list, tuple, Inert, Tensor, np.ndarray)
+_FOLLOWED = (dict, list, tuple, Opaque, Tensor, np.ndarray)
 _MODULE_PARTS = ("_parameters", "_buffers", "_modules")  # of a pickled ``torch.nn.Module``
 
 
@@ -117,7 +117,7 @@ def _first_time(node: Any, met: set[int]) -> bool:
 def _children(node: Any, met: set[int]) -> Iterator[tuple[Any, Any]]:
     if isinstance(node, dict):
         yield from node.items()
-    elif isinstance(node, Inert):
+    elif isinstance(node, Opaque):
         state = node.state
         yield from enumerate(node.args)
         if not isinstance(state, (dict, list, tuple)):

@@ -1,17 +1,23 @@
-"""The only door for weights files: tensors come in, and plain data, and nothing else.
+"""Reading weights files: tensors and plain data, and nothing else.
 
 ``read_checkpoint`` reads safetensors, torch files (zip and old) and plain pickles with readers that
 can build data only; ``state_dict`` takes the tensors out; ``fill`` checks and copies them into a
-network; ``write_portable`` and ``portable_config`` are our own format. No option turns this off.
+network; ``write_portable`` and ``portable_config`` are our own format. No option turns this off::
 
-From the container inwards: ``checkpoints`` → ``torchfiles`` → the pickle machine (``machine``,
-``opcodes``, ``reading``) and ``objects`` (what a global stands for); then ``states`` and
-``portable``; ``wording`` for messages.
+    checkpoint = read_checkpoint("g.pth")
+    tensors = state_dict(checkpoint, checkpoint.content)
+    fill(network, tensors, checkpoint.path)  # built under torch.device("meta")
+
+From the container inwards: ``checkpoints`` (detects the container) → ``torchfiles`` → ``opcodes``
+(runs a pickle program) → ``unpickler`` (its stack and memo) → ``reader`` and ``records``;
+``constructors``, with ``tensors`` and ``arrays``, is the list of allowed globals. Then ``states``
+and ``portable``; ``excerpts`` for messages.
 """
 
 from .checkpoints import Checkpoint, read_checkpoint
+from .excerpts import shown
 from .portable import portable_config, portable_family, write_portable
-from .reading import Inert
+from .records import Opaque
 from .states import (
     WeightsFile,
     check_claims,
@@ -22,11 +28,14 @@ from .states import (
     read_state_dict,
     state_dict,
 )
-from .wording import shown
+
+Inert = Opaque
+"""The older name of ``Opaque``, kept for third parties."""
 
 __all__ = [
     "Checkpoint",
     "Inert",
+    "Opaque",
     "WeightsFile",
     "check_claims",
     "check_finite",

@@ -1,7 +1,7 @@
-"""``read_checkpoint``: the one door for weights files.
+"""``read_checkpoint``: the only reader of weights files.
 
-Guarantees: what a file is gets decided on its content, never its name; it becomes a tree of plain
-data, tensors, arrays and ``Inert`` records, or is refused with one line that names the file;
+Guarantees: the kind of a file is detected from its content, never its name; it becomes a tree of
+plain data, tensors, arrays and ``Opaque`` records, or is refused with one line that names the file;
 nothing in it ever runs, and no option turns that off. The file is mapped, so tensors cost memory
 only when they are read.
 """
@@ -20,13 +20,25 @@ import safetensors.torch
 from seeingkit.errors import CorruptFileError, MissingWeightsError, UnsafeFileError, WeightsError
 from seeingkit.system.cache import file_sha256
 
-from .machine import run
-from .reading import Budget, Reader, scalar
-from .torchfiles import is_legacy, read_legacy, read_zip, table
+from .opcodes import unpickle
+from .reader import Budget, Reader
+from .records import scalar
+from .torchfiles import constructors_for, is_legacy, read_legacy, read_zip
 
 Container = Literal["safetensors", "torch zip", "torch legacy", "pickle"]
 
 _LONGEST_HEADER = 8 << 20  # bytes of a safetensors header: room for 80,000 tensors
+
+_DAMAGED = (
+    safetensors.SafetensorError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+)
 
 _FOREIGN = (
     (b"<", "a web page or XML, not weights; was the download complete?"),
@@ -45,13 +57,13 @@ _FOREIGN = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a weights file holds.
+    """The content of a weights file.
 
     Attributes:
         path: the file.
-        container: how it is written.
+        container: the format it is written in.
         content: plain dicts, lists, tuples, sets, text, bytes, numbers; ``Tensor`` (CPU, views of
-            the mapped file: copy what you keep); ``numpy.ndarray``; ``Inert``.
+            the mapped file: copy what you keep); ``numpy.ndarray``; ``Opaque``.
         metadata: text that a safetensors file carries.
     """
 
@@ -67,12 +79,12 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a weights file of any of the containers.
+    """Read a weights file: ``read_checkpoint("g.pth").content``.
 
     Raises:
         MissingWeightsError: no such file.
-        UnsafeFileError: the file asks for more than data (names what).
-        CorruptFileError: truncated, damaged, or of another kind (says which).
+        UnsafeFileError: the file asks for more than data (the message names it).
+        CorruptFileError: truncated, damaged, or of another kind (the message names it).
 
     >>> torch.save({"step": 9, "g_ema": {"w": torch.ones(2)}}, "g.pth")
     >>> read_checkpoint("g.pth").content["g_ema"]["w"]
@@ -117,7 +129,7 @@ def _read(path: Path) -> Checkpoint:
     if not _starts_pickle(head):
         raise CorruptFileError("not a weights file: no safetensors, torch file or pickle")
     reader = Reader(mapped)
-    return Checkpoint(path, "pickle", run(reader, table(budget), budget))
+    return Checkpoint(path, "pickle", unpickle(reader, constructors_for(budget), budget))
 
 
 def is_safetensors(head: bytes, size: int) -> bool:
@@ -139,10 +151,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
         with safetensors.safe_open(str(path), framework="pt") as opened:
             metadata = dict(opened.metadata() or {})
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except (
-        *(safetensors.SafetensorError, OSError, ValueError, TypeError, LookupError),
-        *(AttributeError, OverflowError, RuntimeError),
-    ) as error:
+    except _DAMAGED as error:
         raise CorruptFileError(f"damaged safetensors file ({str(error)[:300]})") from error
     for key in tensors:
         scalar(key)  # names as short as those of a pickle

@@ -1,46 +1,87 @@
-"""What each pickle opcode does to the machine: the opcodes of data, and no other.
+"""The pickle opcodes of data, and the loop that runs a program of them.
 
-Names and meanings are those of Python's ``pickletools``.
+Guarantees: an opcode outside the table is refused, and so is a program of more than
+``reader.MOST_OPERATIONS`` steps. Lengths are checked against the bytes that are there before
+anything is allocated, so memory stays within a small multiple of the file; long byte strings are
+views of the file, not copies.
+
+Names and meanings are those of Python's ``pickletools`` (protocols 0 to 5). ``INST``, ``OBJ``, the
+extension registry and out-of-band buffers occur in no published weights and are refused.
 """
 
 from __future__ import annotations
 
 import codecs
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from seeingkit.errors import CorruptFileError, UnsafeFileError
 
-from .reading import LONG, UNFIT, LongText, decoded, reason, scalar
+from .reader import LONG, Budget, LongText, Reader, decoded
+from .records import UNFIT, Constructor, reason, scalar
+from .unpickler import Unpickler
 
-if TYPE_CHECKING:
-    from .machine import Machine
-
-
-def _bytes(m: Machine, count: int) -> None:
-    view = m.reader.take(count)
-    m.push(view if count >= LONG else bytes(view))
+_STOP = 0x2E
 
 
-def _text(m: Machine, count: int) -> None:
-    view = m.reader.take(count)
+def unpickle(
+    reader: Reader,
+    constructors: Mapping[str, Constructor],
+    budget: Budget,
+    persistent: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Run one pickle program, up to its ``STOP``.
+
+    Args:
+        reader: stands at the first byte of the program; afterwards just behind ``STOP``.
+        constructors: the globals that the file may name, by dotted name.
+        budget: steps left.
+        persistent: looks up a persistent id; without it they are refused.
+
+    Returns:
+        a tree of plain data and of objects that the constructors made.
+
+    Raises:
+        UnsafeFileError: the program asks for more than data (the global or opcode is named).
+        CorruptFileError: it is truncated or makes no sense.
+    """
+    unpickler = Unpickler(reader, constructors, budget, persistent)
+    take, table, spend = reader.take, OPERATIONS, budget.spend
+    while True:
+        spend(1)
+        code = take(1)[0]
+        if code == _STOP:
+            return unpickler.pop()
+        operation = table.get(code)
+        if operation is None:
+            raise UnsafeFileError(f"refused, pickle opcode 0x{code:02x} is not one of data")
+        operation(unpickler)
+
+
+def _bytes(u: Unpickler, count: int) -> None:
+    view = u.reader.take(count)
+    u.push(view if count >= LONG else bytes(view))
+
+
+def _text(u: Unpickler, count: int) -> None:
+    view = u.reader.take(count)
     text = decoded(view)
-    m.push(text)
+    u.push(text)
     if count >= LONG:
-        m.long_text = text, LongText(view)
+        u.long_text = text, LongText(view)
 
 
-def _old_text(m: Machine, count: int) -> None:
+def _old_text(u: Unpickler, count: int) -> None:
     """Python 2 strings: bytes and text alike; long ones are the bytes of arrays."""
-    view = m.reader.take(count)
-    m.push(view if count >= LONG else str(view, "latin-1"))
+    view = u.reader.take(count)
+    u.push(view if count >= LONG else str(view, "latin-1"))
 
 
-def _line(m: Machine, decode: Callable[[str], Any]) -> None:
-    line = m.reader.line()
+def _line(u: Unpickler, decode: Callable[[str], Any]) -> None:
+    line = u.reader.line()
     try:
-        m.push(decode(line.decode("latin-1")))
+        u.push(decode(line.decode("latin-1")))
     except (ValueError, UnicodeError) as error:
         raise CorruptFileError(f"damaged pickle: {line[:20]!r} is no value") from error
 
@@ -62,146 +103,146 @@ def _unicode(text: str) -> str:
     return text.encode("latin-1").decode("raw-unicode-escape")
 
 
-def _long(m: Machine, count: int) -> None:
-    m.push(int.from_bytes(m.reader.take(count), "little", signed=True))
+def _long(u: Unpickler, count: int) -> None:
+    u.push(int.from_bytes(u.reader.take(count), "little", signed=True))
 
 
-def _index(m: Machine) -> int:
-    line = m.reader.line()
+def _index(u: Unpickler) -> int:
+    line = u.reader.line()
     if not line.isdigit() or len(line) > 18:
         raise CorruptFileError(f"damaged pickle: {line[:20]!r} is no index")
     return int(line)
 
 
-def _tuple(m: Machine, count: int) -> None:
-    items = [m.pop() for _ in range(count)]
-    m.push(tuple(reversed(items)))
+def _tuple(u: Unpickler, count: int) -> None:
+    items = [u.pop() for _ in range(count)]
+    u.push(tuple(reversed(items)))
 
 
-def _dict(m: Machine) -> None:
-    items = m.unmark()
-    m.push({})
-    m.set_items(items)
+def _dict(u: Unpickler) -> None:
+    items = u.unmark()
+    u.push({})
+    u.set_items(items)
 
 
-def _set_item(m: Machine) -> None:
-    value, key = m.pop(), m.pop()
-    m.set_items([key, value])
+def _set_item(u: Unpickler) -> None:
+    value, key = u.pop(), u.pop()
+    u.set_items([key, value])
 
 
-def _append(m: Machine) -> None:
-    value = m.pop()
-    m.top_of(list).append(value)
+def _append(u: Unpickler) -> None:
+    value = u.pop()
+    u.top_of(list).append(value)
 
 
-def _extend(m: Machine) -> None:
-    items = m.unmark()
-    m.top_of(list).extend(items)
+def _extend(u: Unpickler) -> None:
+    items = u.unmark()
+    u.top_of(list).extend(items)
 
 
-def _add(m: Machine) -> None:
-    items = m.unmark()
-    m.top_of(set).update(scalar(item) for item in items)
+def _add(u: Unpickler) -> None:
+    items = u.unmark()
+    u.top_of(set).update(scalar(item) for item in items)
 
 
-def _pop(m: Machine) -> None:
-    if m.stack:
-        m.stack.pop()
+def _pop(u: Unpickler) -> None:
+    if u.stack:
+        u.stack.pop()
     else:
-        m.unmark()
+        u.unmark()
 
 
-def _global(m: Machine) -> None:
-    module, name = m.reader.line(), m.reader.line()
-    m.find(module.decode("latin-1"), name.decode("latin-1"))
+def _global(u: Unpickler) -> None:
+    module, name = u.reader.line(), u.reader.line()
+    u.find(module.decode("latin-1"), name.decode("latin-1"))
 
 
-def _stack_global(m: Machine) -> None:
-    name, module = m.popped(str), m.popped(str)
-    m.find(module, name)
+def _stack_global(u: Unpickler) -> None:
+    name, module = u.popped(str), u.popped(str)
+    u.find(module, name)
 
 
-def _new_with_names(m: Machine) -> None:
-    named, args = m.popped(dict), m.pop()
+def _new_with_names(u: Unpickler) -> None:
+    named, args = u.popped(dict), u.pop()
     if not all(isinstance(key, str) for key in named):
         raise CorruptFileError("damaged pickle: an argument name is not text")
-    m.call(args, named)
+    u.call(args, named)
 
 
-def _persistent(m: Machine, key: Any) -> None:
-    if m.persistent is None:
+def _persistent(u: Unpickler, key: Any) -> None:
+    if u.persistent is None:
         raise UnsafeFileError("refused, a persistent id outside a torch file")
     try:
-        m.push(m.persistent(key))
+        u.push(u.persistent(key))
     except UNFIT as error:
         raise CorruptFileError(f"damaged pickle: a persistent id: {reason(error)}") from error
 
 
-def _frame(m: Machine) -> None:
-    m.reader.number("<Q")  # frames are only a hint for buffered reading
+def _frame(u: Unpickler) -> None:
+    u.reader.number("<Q")  # frames are only a hint for buffered reading
 
 
-_TABLE: dict[int | str, Callable[[Machine], Any]] = {
-    0x80: lambda m: m.reader.take(1),  # PROTO
-    0x95: _frame,
-    "(": lambda m: m.mark(),
-    "0": _pop,
-    "1": lambda m: m.unmark(),
-    "2": lambda m: m.push(m.top()),
-    "N": lambda m: m.push(None),
-    0x88: lambda m: m.push(True),
-    0x89: lambda m: m.push(False),
-    "I": lambda m: _line(m, _whole),
-    "J": lambda m: m.push(m.reader.number("<i")),
-    "K": lambda m: m.push(m.reader.number("<B")),
-    "M": lambda m: m.push(m.reader.number("<H")),
-    "L": lambda m: _line(m, lambda text: int(text.removesuffix("L"))),
-    0x8A: lambda m: _long(m, m.reader.number("<B")),
-    0x8B: lambda m: _long(m, m.reader.number("<i")),
-    "F": lambda m: _line(m, float),
-    "G": lambda m: m.push(m.reader.number(">d")),
-    "S": lambda m: _line(m, _quoted),
-    "T": lambda m: _old_text(m, m.reader.number("<i")),
-    "U": lambda m: _old_text(m, m.reader.number("<B")),
-    "V": lambda m: _line(m, _unicode),
-    "X": lambda m: _text(m, m.reader.number("<I")),
-    0x8C: lambda m: _text(m, m.reader.number("<B")),
-    0x8D: lambda m: _text(m, m.reader.number("<Q")),
-    "B": lambda m: _bytes(m, m.reader.number("<I")),
-    "C": lambda m: _bytes(m, m.reader.number("<B")),
-    0x8E: lambda m: _bytes(m, m.reader.number("<Q")),
-    0x96: lambda m: _bytes(m, m.reader.number("<Q")),  # BYTEARRAY8
-    "}": lambda m: m.push({}),
-    "d": _dict,
-    "s": _set_item,
-    "u": lambda m: m.set_items(m.unmark()),
-    "]": lambda m: m.push([]),
-    "l": lambda m: m.push(m.unmark()),
-    "a": _append,
-    "e": _extend,
-    ")": lambda m: m.push(()),
-    "t": lambda m: m.push(tuple(m.unmark())),
-    0x85: lambda m: _tuple(m, 1),
-    0x86: lambda m: _tuple(m, 2),
-    0x87: lambda m: _tuple(m, 3),
-    0x8F: lambda m: m.push(set()),
-    0x90: _add,
-    0x91: lambda m: m.push({scalar(item) for item in m.unmark()}),  # FROZENSET
-    "c": _global,
-    0x93: _stack_global,
-    "R": lambda m: m.call(m.pop()),
-    0x81: lambda m: m.call(m.pop()),  # NEWOBJ
-    0x92: _new_with_names,
-    "b": lambda m: m.build(),
-    "p": lambda m: m.put(_index(m)),
-    "q": lambda m: m.put(m.reader.number("<B")),
-    "r": lambda m: m.put(m.reader.number("<I")),
-    "g": lambda m: m.get(_index(m)),
-    "h": lambda m: m.get(m.reader.number("<B")),
-    "j": lambda m: m.get(m.reader.number("<I")),
-    0x94: lambda m: m.put(len(m.memo)),
-    "P": lambda m: _persistent(m, m.reader.line().decode("latin-1")),
-    "Q": lambda m: _persistent(m, m.pop()),
+_TABLE: dict[int | str, Callable[[Unpickler], Any]] = {
+    0x80: lambda u: u.reader.take(1),  # PROTO
+    0x95: _frame,  # FRAME
+    "(": lambda u: u.mark(),  # MARK
+    "0": _pop,  # POP
+    "1": lambda u: u.unmark(),  # POP_MARK
+    "2": lambda u: u.push(u.top()),  # DUP
+    "N": lambda u: u.push(None),  # NONE
+    0x88: lambda u: u.push(True),  # NEWTRUE
+    0x89: lambda u: u.push(False),  # NEWFALSE
+    "I": lambda u: _line(u, _whole),  # INT
+    "J": lambda u: u.push(u.reader.number("<i")),  # BININT
+    "K": lambda u: u.push(u.reader.number("<B")),  # BININT1
+    "M": lambda u: u.push(u.reader.number("<H")),  # BININT2
+    "L": lambda u: _line(u, lambda text: int(text.removesuffix("L"))),  # LONG
+    0x8A: lambda u: _long(u, u.reader.number("<B")),  # LONG1
+    0x8B: lambda u: _long(u, u.reader.number("<i")),  # LONG4
+    "F": lambda u: _line(u, float),  # FLOAT
+    "G": lambda u: u.push(u.reader.number(">d")),  # BINFLOAT
+    "S": lambda u: _line(u, _quoted),  # STRING
+    "T": lambda u: _old_text(u, u.reader.number("<i")),  # BINSTRING
+    "U": lambda u: _old_text(u, u.reader.number("<B")),  # SHORT_BINSTRING
+    "V": lambda u: _line(u, _unicode),  # UNICODE
+    "X": lambda u: _text(u, u.reader.number("<I")),  # BINUNICODE
+    0x8C: lambda u: _text(u, u.reader.number("<B")),  # SHORT_BINUNICODE
+    0x8D: lambda u: _text(u, u.reader.number("<Q")),  # BINUNICODE8
+    "B": lambda u: _bytes(u, u.reader.number("<I")),  # BINBYTES
+    "C": lambda u: _bytes(u, u.reader.number("<B")),  # SHORT_BINBYTES
+    0x8E: lambda u: _bytes(u, u.reader.number("<Q")),  # BINBYTES8
+    0x96: lambda u: _bytes(u, u.reader.number("<Q")),  # BYTEARRAY8
+    "}": lambda u: u.push({}),  # EMPTY_DICT
+    "d": _dict,  # DICT
+    "s": _set_item,  # SETITEM
+    "u": lambda u: u.set_items(u.unmark()),  # SETITEMS
+    "]": lambda u: u.push([]),  # EMPTY_LIST
+    "l": lambda u: u.push(u.unmark()),  # LIST
+    "a": _append,  # APPEND
+    "e": _extend,  # APPENDS
+    ")": lambda u: u.push(()),  # EMPTY_TUPLE
+    "t": lambda u: u.push(tuple(u.unmark())),  # TUPLE
+    0x85: lambda u: _tuple(u, 1),  # TUPLE1
+    0x86: lambda u: _tuple(u, 2),  # TUPLE2
+    0x87: lambda u: _tuple(u, 3),  # TUPLE3
+    0x8F: lambda u: u.push(set()),  # EMPTY_SET
+    0x90: _add,  # ADDITEMS
+    0x91: lambda u: u.push({scalar(item) for item in u.unmark()}),  # FROZENSET
+    "c": _global,  # GLOBAL
+    0x93: _stack_global,  # STACK_GLOBAL
+    "R": lambda u: u.call(u.pop()),  # REDUCE
+    0x81: lambda u: u.call(u.pop()),  # NEWOBJ
+    0x92: _new_with_names,  # NEWOBJ_EX
+    "b": lambda u: u.build(),  # BUILD
+    "p": lambda u: u.put(_index(u)),  # PUT
+    "q": lambda u: u.put(u.reader.number("<B")),  # BINPUT
+    "r": lambda u: u.put(u.reader.number("<I")),  # LONG_BINPUT
+    "g": lambda u: u.get(_index(u)),  # GET
+    "h": lambda u: u.get(u.reader.number("<B")),  # BINGET
+    "j": lambda u: u.get(u.reader.number("<I")),  # LONG_BINGET
+    0x94: lambda u: u.put(len(u.memo)),  # MEMOIZE
+    "P": lambda u: _persistent(u, u.reader.line().decode("latin-1")),  # PERSID
+    "Q": lambda u: _persistent(u, u.pop()),  # BINPERSID
 }
 OPERATIONS = {
     ord(code) if isinstance(code, str) else code: operation for code, operation in _TABLE.items()

@@ -1,14 +1,13 @@
-"""Our own weights format: safetensors with all that is needed to rebuild the model.
+"""Portable weights files: safetensors with family and config, all that rebuilds the model.
 
 Guarantees that a file written here loads into an equal model: the metadata carries the family and
-its config (``seeingkit.family``, ``seeingkit.config`` as JSON), and the file appears by rename,
-whole or not at all.
+its config (``seeingkit.family``, ``seeingkit.config`` as JSON), and the file appears whole or not
+at all.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import safetensors.torch
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError, WeightsError
+from seeingkit.system.writing import atomic_write
 
 from .checkpoints import Checkpoint
 
@@ -32,15 +32,18 @@ def write_portable(
     config: Mapping[str, Any],
     **extra: str,
 ) -> Path:
-    """Write a model.
+    """Write a model: ``write_portable("g.safetensors", tensors, "progan", config)``.
 
     Args:
-        path: where to; an existing file is replaced.
+        path: the file; one that exists is replaced.
         tensors: by the names of the family's own network.
         family: as registered.
-        config: JSON-able; what is not a tensor and not a user's option.
+        config: JSON-able; all that rebuilds the model besides tensors and the user's options.
         extra: more text for the metadata, such as ``licence`` (kept as given) or, under
             ``seeingkit.`` names, ``source_sha256`` and ``source_layout``.
+
+    Returns:
+        the path.
 
     Raises:
         WeightsError: the file cannot be written.
@@ -50,19 +53,17 @@ def write_portable(
     """
     path = Path(path)
     metadata = {FAMILY: family, CONFIG: json.dumps(dict(config), sort_keys=True), **extra}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     separate = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
     try:
-        safetensors.torch.save_file(separate, part, metadata=metadata)
-        os.replace(part, path)
+        with atomic_write(path) as stream:  # by name: as bytes, the model would be in memory twice
+            safetensors.torch.save_file(separate, stream.name, metadata=metadata)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise WeightsError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
 
 
 def portable_family(checkpoint: Checkpoint) -> str | None:
-    """The family a file of ours was written for, or None.
+    """The family that a portable file was written for; None for any other file.
 
     >>> path = write_portable("g.safetensors", {"w": torch.ones(2)}, "mygan", {"size": 8})
     >>> portable_family(read_checkpoint(path))
@@ -72,7 +73,7 @@ def portable_family(checkpoint: Checkpoint) -> str | None:
 
 
 def portable_config(checkpoint: Checkpoint, family: str) -> dict[str, Any] | None:
-    """The config in a file of ours, or None for any other file.
+    """The config in a portable file, or None for any other file.
 
     Raises:
         StateMismatchError: a file of another family, or a config that is not JSON.

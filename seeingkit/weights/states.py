@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from seeingkit.errors import StateMismatchError, UnsafeFileError, WeightsError
 
 from .checkpoints import Checkpoint, read_checkpoint
-from .wording import shown
+from .excerpts import shown
+from .tensors import STORAGES
 
 _PART = 1 << 20
 """Values looked at together."""
@@ -26,10 +27,7 @@ _PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
 _MOST_TENSORS = 20_000  # of one network; the largest published ones have a few thousand
 _SHARING = 4  # how often a file's bytes may be used; tied weights use theirs twice
 _SLACK = 1 << 20  # bytes, or values, that need no reason
-_DTYPES = (
-    *(torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.bool, torch.uint8),
-    *(torch.int8, torch.int16, torch.int32, torch.int64),
-)
+_DTYPES = frozenset(STORAGES.values())
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,12 @@ import torch
 
 from seeingkit.errors import CorruptFileError, UnsafeFileError
 
-from .machine import run
-from .objects import Storage, makers, storage_type
-from .reading import Budget, Maker, Reader
-from .wording import shown
+from .constructors import allowed_constructors
+from .excerpts import shown
+from .opcodes import unpickle
+from .reader import Budget, Reader
+from .records import Constructor
+from .tensors import Storage, storage_type
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_HEAD = re.compile(
@@ -35,6 +37,17 @@ _LEGACY_HEAD = re.compile(
 _LEGACY_VERSION = 1001
 _DEEPEST = 3
 _LONGEST_READ = 8 << 20  # bytes of a zip's list of members: room for 80,000 tensors
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    OSError,
+    EOFError,
+    struct.error,
+    ValueError,
+    OverflowError,
+    LookupError,
+    RuntimeError,
+)
 
 
 def is_legacy(head: bytes) -> bool:
@@ -42,7 +55,7 @@ def is_legacy(head: bytes) -> bool:
     return _LEGACY_HEAD.match(head) is not None
 
 
-def table(budget: Budget, depth: int = 0) -> dict[str, Maker]:
+def constructors_for(budget: Budget, depth: int = 0) -> dict[str, Constructor]:
     """The globals a file may name, including the tensor files nested in its bytes."""
 
     def nested(data: Any) -> Any:
@@ -57,33 +70,33 @@ def table(budget: Budget, depth: int = 0) -> dict[str, Maker]:
             raise UnsafeFileError("refused, nested bytes that are not an old torch file")
         return read_legacy(view, budget, depth + 1)
 
-    found = makers(budget)
+    found = allowed_constructors(budget)
     name = "torch.storage._load_from_bytes"
-    found[name] = Maker(name, nested)
+    found[name] = Constructor(name, nested)
     return found
 
 
 def read_legacy(data: memoryview, budget: Budget, depth: int = 0) -> Any:
-    """What an old torch file holds.
+    """The tree in an old torch file.
 
     The storages lie behind the pickle that uses them, so it is run twice: once to learn which there
     are, once more when their bytes are known.
     """
-    known = table(budget, depth)
+    known = constructors_for(budget, depth)
     reader = Reader(data)
-    if run(reader, {}, budget) != LEGACY_MAGIC:
+    if unpickle(reader, {}, budget) != LEGACY_MAGIC:
         raise CorruptFileError("not an old torch file: its first number is wrong")
-    version = run(reader, {}, budget)
+    version = unpickle(reader, {}, budget)
     if version != _LEGACY_VERSION:
         raise CorruptFileError(f"an old torch file of version {shown(version)}, not 1001")
-    system = run(reader, {}, budget)
+    system = unpickle(reader, {}, budget)
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise CorruptFileError("its numbers are big-endian; save it again on a usual machine")
     start = reader.position
     wanted: dict[str, Storage] = {}
     counts: dict[str, int] = {}
-    run(reader, known, budget, _finder(wanted, counts))
-    order = run(reader, {}, budget)
+    unpickle(reader, known, budget, _finder(wanted, counts))
+    order = unpickle(reader, {}, budget)
     if not isinstance(order, list) or not all(isinstance(key, str) for key in order):
         raise CorruptFileError("damaged torch file: the list of storages is not a list")
     for key in order:
@@ -99,12 +112,12 @@ def read_legacy(data: memoryview, budget: Budget, depth: int = 0) -> Any:
     for key, storage in wanted.items():
         if storage.data is None:
             raise CorruptFileError(f"truncated torch file: storage {key!r:.40} is not in it")
-    return run(Reader(data, start), known, budget, _finder(wanted, counts))
+    return unpickle(Reader(data, start), known, budget, _finder(wanted, counts))
 
 
 def _finder(wanted: dict[str, Storage], counts: dict[str, int]) -> Callable[[Any], Any]:
     def persistent(identity: Any) -> Any:
-        if isinstance(identity, tuple) and len(identity) == 4 and _says(identity[0], "module"):
+        if isinstance(identity, tuple) and len(identity) == 4 and _is_text(identity[0], "module"):
             return identity[1]  # ("module", class, file, source): the source stays unread
         dtype, key, count = _storage_id(identity, 6)
         if identity[5] is not None:
@@ -118,13 +131,13 @@ def _finder(wanted: dict[str, Storage], counts: dict[str, int]) -> Callable[[Any
     return persistent
 
 
-def _says(value: Any, word: str) -> bool:
+def _is_text(value: Any, word: str) -> bool:
     return isinstance(value, str) and value == word
 
 
 def _storage_id(identity: Any, parts: int) -> tuple[torch.dtype, str, int]:
     named = isinstance(identity, tuple) and len(identity) >= parts
-    if not named or not _says(identity[0], "storage"):
+    if not named or not _is_text(identity[0], "storage"):
         raise UnsafeFileError("refused, a persistent id that is no storage")
     _, kind, key, _, count = identity[:5]
     if not isinstance(key, str) or type(count) is not int or count < 0:
@@ -147,31 +160,13 @@ class _Directory(io.FileIO):
 
 
 def read_zip(path: Path, data: memoryview) -> Any:
-    """What a torch zip holds.
+    """The tree in a torch zip.
 
     Raises:
         UnsafeFileError: compressed members, a program instead of tensors, forbidden globals.
         CorruptFileError: truncated or damaged.
     """
-    try:
-        with _Directory(path) as file, zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-    except (
-        *(zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, struct.error),
-        *(ValueError, OverflowError, LookupError, RuntimeError),
-    ) as error:
-        raise CorruptFileError(f"truncated or damaged torch zip ({error})") from error
-    for member in members:
-        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-            raise UnsafeFileError(
-                f"refused, {member.filename!r:.60} is compressed or encrypted; torch does neither"
-            )
-    if sum(m.file_size for m in members) > len(data):
-        raise UnsafeFileError("refused, members claim more bytes than the file has")
-    files: dict[str, zipfile.ZipInfo] = {}
-    for member in members:
-        if files.setdefault(member.filename, member) is not member:
-            raise CorruptFileError(f"damaged torch zip: {member.filename!r:.60} is in it twice")
+    files = _stored_members(path, len(data))
     pickles = [name for name in files if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise CorruptFileError("a zip without the data.pkl of a torch file")
@@ -199,7 +194,28 @@ def read_zip(path: Path, data: memoryview) -> Any:
         return storage
 
     reader = Reader(_member(data, files[pickles[0]]))
-    return run(reader, table(budget), budget, persistent)
+    return unpickle(reader, constructors_for(budget), budget, persistent)
+
+
+def _stored_members(path: Path, size: int) -> dict[str, zipfile.ZipInfo]:
+    """The members of a zip by name: stored as they are, each once, within ``size`` bytes."""
+    try:
+        with _Directory(path) as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except _DAMAGED as error:
+        raise CorruptFileError(f"truncated or damaged torch zip ({error})") from error
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+            raise UnsafeFileError(
+                f"refused, {member.filename!r:.60} is compressed or encrypted; torch does neither"
+            )
+    if sum(m.file_size for m in members) > size:
+        raise UnsafeFileError("refused, members claim more bytes than the file has")
+    files: dict[str, zipfile.ZipInfo] = {}
+    for member in members:
+        if files.setdefault(member.filename, member) is not member:
+            raise CorruptFileError(f"damaged torch zip: {member.filename!r:.60} is in it twice")
+    return files
 
 
 def _member(data: memoryview, member: zipfile.ZipInfo) -> memoryview:

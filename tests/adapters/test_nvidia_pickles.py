@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seeingkit.errors import CorruptFileError, StateMismatchError, WeightsError
-from seeingkit.weights import Checkpoint, Inert, read_checkpoint
+from seeingkit.weights import Checkpoint, Opaque, read_checkpoint
 from seeingkit_adapters.nvidia_pickles import NvidiaModule, network, outline
 from tests.helpers.nvidia_pickle_writer import Module, snapshot, write_pickle
 
@@ -26,9 +26,9 @@ def holding(content: Any) -> Checkpoint:
     return Checkpoint(Path("made.pkl"), "pickle", content)
 
 
-def record(kind: str = "Generator", **state: Any) -> Inert:
+def record(kind: str = "Generator", **state: Any) -> Opaque:
     empty = {"_parameters": {}, "_buffers": {}, "_modules": {}}
-    return Inert(f"persistent:{kind}", (), {**empty, **state})
+    return Opaque(f"persistent:{kind}", (), {**empty, **state})
 
 
 def small() -> Module:
@@ -93,7 +93,7 @@ def test_which_network(tmp_path: Path) -> None:
         assert outline(holding(content)) is None
         with pytest.raises(StateMismatchError, match="neither G_ema nor G"):
             network(holding(content))
-    assert outline(holding({"G_ema": Inert("argparse.Namespace", (), {})})) is None
+    assert outline(holding({"G_ema": Opaque("argparse.Namespace", (), {})})) is None
 
 
 def test_one_network_pickled_by_itself(shared: Path) -> None:
@@ -136,14 +136,14 @@ def test_cycles_sharing_and_depth_are_refused() -> None:
         ({"_modules": {"a.b": None}}, "plain names"),
         ({"_modules": {1: None}}, "plain names"),
         ({"_modules": {"a": 1}}, "G_ema.a is not a pickled module"),
-        ({"_modules": {"a": Inert("argparse.Namespace", (), {})}}, "not a pickled module"),
+        ({"_modules": {"a": Opaque("argparse.Namespace", (), {})}}, "not a pickled module"),
         ({"_parameters": {"w": np.ones(2)}}, "G_ema.w is of type ndarray"),
         ({"_buffers": {"w": 1.0}}, "G_ema.w is of type float"),
         ({"_buffers": {"": torch.ones(1)}}, "plain names"),
     ],
 )
 def test_odd_states_are_named(state: Any, message: str) -> None:
-    root = Inert("persistent:Generator", (), state)
+    root = Opaque("persistent:Generator", (), state)
     assert outline(holding({"G_ema": root})) is not None
     with pytest.raises(StateMismatchError, match=message) as caught:
         network(holding({"G_ema": root}))
@@ -217,7 +217,7 @@ _TREES = st.recursive(
             max_size=4,
         )
         | st.builds(
-            lambda state, kind: Inert(kind, (), state),
+            lambda state, kind: Opaque(kind, (), state),
             below,
             st.sampled_from(["persistent:Generator", "persistent:", "torch.nn.Linear"]),
         )
@@ -228,7 +228,7 @@ _TREES = st.recursive(
 
 @given(_TREES)
 def test_any_tree_is_a_network_or_refused(tree: Any) -> None:
-    for content in (tree, {"G_ema": Inert("persistent:Generator", (), tree)}):
+    for content in (tree, {"G_ema": Opaque("persistent:Generator", (), tree)}):
         checkpoint = holding(content)
         kinds = outline(checkpoint)
         try:

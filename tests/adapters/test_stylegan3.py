@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
 from seeingkit.testing import check_generator
-from seeingkit.weights import Inert, read_checkpoint, write_portable
+from seeingkit.weights import Opaque, read_checkpoint, write_portable
 from seeingkit_adapters.catalog.stylegan3 import StyleGAN3Options
 from seeingkit_adapters.stylegan3.config import StyleGAN3Config
 from seeingkit_adapters.stylegan3.filters import (
@@ -590,7 +590,7 @@ def test_recognised_by_content(shared: Path, tmp_path: Path) -> None:
         assert recognise(read_checkpoint(path)) is None
         with pytest.raises(StateMismatchError, match="not a StyleGAN3 generator"):
             opened(path)
-    for content in ([], {"G_ema": 1}, {"G_ema": Inert("persistent:Generator", (), None)}):
+    for content in ([], {"G_ema": 1}, {"G_ema": Opaque("persistent:Generator", (), None)}):
         checkpoint = read_checkpoint(write_pickle(tmp_path / "x.pkl", []))
         object.__setattr__(checkpoint, "content", content)
         assert recognise(checkpoint) is None

@@ -175,7 +175,7 @@ def test_an_interrupted_run_says_how_to_go_on(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("seeingkit.runs.analyze.tally_side", interrupted)
+    monkeypatch.setattr("seeingkit.runs.analyze.tally_source", interrupted)
     code, out, err = command("tally", "minichurches", capsys=capsys, monkeypatch=monkeypatch)
     assert (code, out) == (130, "")
     assert err == "seeingkit: interrupted; the same command continues where this stopped\n"

@@ -21,7 +21,7 @@ from seeingkit.models.recognition import claims_of, outline, recognise
 from seeingkit.models.registry import Registry, registry
 from seeingkit.models.resolved import resolve
 from seeingkit.specs import GanGroupSpec, GanSpec, WeightFile, WeightsSpec
-from seeingkit.weights import Checkpoint, Inert, read_checkpoint, write_portable
+from seeingkit.weights import Checkpoint, Opaque, read_checkpoint, write_portable
 from tests.helpers.plugins import registry_of
 
 FAMILIES = {
@@ -168,8 +168,8 @@ def test_our_own_file_says_its_family(tmp_path: Path, known: Registry) -> None:
 def test_words_for_what_a_file_holds() -> None:
     assert outline({f"k{i}": 0 for i in range(6)}) == "keys k0, k1, k2, k3, …"
     assert outline({}) == "no keys"
-    assert outline((Inert("tfutil.Network"), 3)) == "2 objects (tfutil.Network, int)"
-    assert outline(Inert("argparse.Namespace")) == "a argparse.Namespace"
+    assert outline((Opaque("tfutil.Network"), 3)) == "2 objects (tfutil.Network, int)"
+    assert outline(Opaque("argparse.Namespace")) == "a argparse.Namespace"
 
 
 def test_auto_is_a_reserved_name() -> None:

@@ -248,7 +248,7 @@ def check_plain(content: object) -> None:
     import numpy as np
     from torch import Tensor
 
-    from seeingkit.weights import Inert
+    from seeingkit.weights import Opaque
 
     todo, seen = [content], set()
     while todo:
@@ -260,7 +260,7 @@ def check_plain(content: object) -> None:
             todo += [*thing.keys(), *thing.values()]
         elif isinstance(thing, (list, tuple, set, frozenset)):
             todo += list(thing)
-        elif isinstance(thing, Inert):
+        elif isinstance(thing, Opaque):
             todo += [thing.args, thing.state]
         elif isinstance(thing, Tensor):
             last = thing.storage_offset() + sum(

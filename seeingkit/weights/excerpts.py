@@ -1,4 +1,4 @@
-"""Values out of a file, in the words of an error message.
+"""Excerpts of values in a file, for error messages.
 
 Guarantees a short line in a short time, whatever the value is: ``repr`` of a few kilobytes of
 pickle can be longer than any memory (tuples that share their parts), or raise (numbers of thousands
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .reading import Inert
+from .records import Opaque
 
 _MOST_PARTS = 8
 _MOST_BITS = 256
 
 
 def shown(value: Any, most: int = 60) -> str:
-    """A value in at most ``most`` characters, or a few more that say what it is.
+    """A value in at most ``most`` characters, or a few more that name its type.
 
     >>> shown([1, torch.ones(2, 3)])
     '[1, Tensor of shape (2, 3)]'
@@ -42,7 +42,7 @@ def _single(value: Any, most: int) -> str:
         return repr(value) if bits <= _MOST_BITS else f"a whole number of {bits} bits"
     if isinstance(value, (Tensor, np.ndarray)):
         return f"{type(value).__name__} of shape {tuple(value.shape)}"
-    if isinstance(value, Inert):
+    if isinstance(value, Opaque):
         return f"a {value.kind[:most]}"
     count = f" of {len(value)}" if isinstance(value, (list, tuple, dict, set)) else ""
     return f"a {type(value).__name__}{count}"

@@ -1,4 +1,4 @@
-"""The pickle machine: builds the same plain data as Python's own, and nothing that is not data."""
+"""The unpickler builds the same plain data as Python's own, and nothing that is not data."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seeingkit.errors import CorruptFileError, UnsafeFileError, WeightsError
-from seeingkit.weights import Inert, fill, read_checkpoint, reading, state_dict
-from seeingkit.weights.machine import run
-from seeingkit.weights.objects import makers
-from seeingkit.weights.opcodes import OPERATIONS
-from seeingkit.weights.reading import Budget, Reader
+from seeingkit.weights import Opaque, fill, read_checkpoint, state_dict
+from seeingkit.weights.constructors import allowed_constructors
+from seeingkit.weights.opcodes import OPERATIONS, unpickle
+from seeingkit.weights.reader import MOST_OPERATIONS, Budget, Reader
 
 KEYS = st.one_of(st.text(max_size=20), st.integers(-(2**60), 2**60), st.booleans(), st.none())
 LEAVES = st.one_of(KEYS, st.integers(), st.floats(allow_nan=False), st.binary(max_size=40))
@@ -41,8 +40,8 @@ TREES = st.recursive(
 )
 
 
-def load(data: bytes, steps: int = reading.MOST_OPERATIONS) -> Any:
-    return run(Reader(memoryview(bytearray(data))), makers(), Budget(steps))
+def load(data: bytes, steps: int = MOST_OPERATIONS) -> Any:
+    return unpickle(Reader(memoryview(bytearray(data))), allowed_constructors(), Budget(steps))
 
 
 @settings(max_examples=300)
@@ -79,10 +78,10 @@ def test_arrays(protocol: int, dtype: str) -> None:
 def peak_of(data: bytes) -> tuple[Any, int]:
     """What a program builds, and the most memory beside the program meanwhile."""
     view = memoryview(bytearray(data))
-    table = makers()
+    table = allowed_constructors()
     tracemalloc.start()
     try:
-        found = run(Reader(view), table, Budget())
+        found = unpickle(Reader(view), table, Budget())
         return found, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -129,7 +128,7 @@ def test_containers_of_published_files() -> None:
         + struct.pack(">d", 0.5)
         + b"sb."
     )
-    assert isinstance(found, Inert)
+    assert isinstance(found, Opaque)
     assert (found.kind, found.state) == ("argparse.Namespace", {"lr": 0.5})
 
 
@@ -151,7 +150,7 @@ def test_classes_and_unfilled_objects_stay_mere_names() -> None:
         (b"]cnumpy.core.multiarray\n_reconstruct\n)Ra.", "numpy.ndarray"),
     ):
         (left,) = load(program)
-        assert isinstance(left, Inert)
+        assert isinstance(left, Opaque)
         assert left.kind == kind
 
 
