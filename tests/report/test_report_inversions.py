@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import re
@@ -24,16 +25,16 @@ from seeingkit.report import page as page_module
 from seeingkit.report import rebuild_report, summarise_inversions, write_report
 from seeingkit.report.figures.depth import build_depth_chart, depth_rows, depth_svg
 from seeingkit.report.page import render_page
-from seeingkit.report.pictures.encoding import LEVELS, Level
+from seeingkit.report.pictures.files import read_labels, resolve
+from seeingkit.report.pictures.fitting import fit_pictures
 from seeingkit.report.pictures.gallery import label_colours
 from seeingkit.report.pictures.inversions import (
     DIFFERENCE_COLOURS,
     FRAMES,
     difference_map,
     encode_cards,
-    read_labels,
-    resolve,
 )
+from seeingkit.report.pictures.levels import LEVELS, Level
 from seeingkit.report.words.inversions import calibration_note, loss, seconds, verdict
 from seeingkit.report.words.losses import group_photos, key_order, method_rows, sweep_rows
 from seeingkit.report.words.numbers import NBSP
@@ -588,7 +589,7 @@ def test_rebuild_decides_by_kind(inverted: Path, tmp_path: Path) -> None:
     shutil.copytree(inverted, copy)
     (copy / "report.html").unlink()
     assert rebuild_report(copy).read_bytes() == (inverted / "report.html").read_bytes()
-    assert not list(copy.rglob("*.part"))
+    assert {p.name for p in copy.iterdir()} == {p.name for p in inverted.iterdir()}
     document = json.loads((copy / "results.json").read_text(encoding="utf-8"))
     document["inversions"][0]["psnr"] = "loud"
     (copy / "results.json").write_text(json.dumps(document), encoding="utf-8")
@@ -630,7 +631,8 @@ def test_everything_fits_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     least = encode_cards(
         tmp_path, group_photos(results.inversions), results.inversion, Level(96, 50, "none", 6)
     )
-    monkeypatch.setattr(page_module, "BUDGET", sum(card.weight for card in least))
+    fit = functools.partial(fit_pictures, budget=sum(card.weight for card in least))
+    monkeypatch.setattr(page_module, "fit_pictures", fit)
     text = render_page(results, church_manifest(), None, run_dir=tmp_path)
     assert len(text) < whole and text.count("<article") == 6
     assert "Shown are 6 of 8 photos" in text and "The filmstrip is left out" in text

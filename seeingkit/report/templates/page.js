@@ -93,7 +93,7 @@
   let view = null;
   let turn = 0;
 
-  function axisEnds(rows) { // as area_domain and difference_end in figure.py
+  function axisEnds(rows) { // as area_domain and difference_end in figures/rows.py
     const largest = Math.max(...rows.map((r) => Math.max(r.real, r.generated)));
     const power = 10 ** Math.floor(Math.log10(largest));
     const top = [1, 2, 5, 10].map((step) => step * power).find((end) => end >= largest);

@@ -6,12 +6,12 @@ come from outside and are never treated as markup.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from seeingkit.results import OMITTED_BELOW, ClassResult, Results, images_lost, is_background
+from seeingkit.results import OMITTED_BELOW, ClassResult, Results, images_lost
 
+from ..selection import judged
 from .cautions import FEW_IMAGES, cautions, power_sentence, sides
 from .numbers import (
     NBSP,
@@ -45,18 +45,6 @@ class Summary:
     def text(self) -> str:
         """All of it, one paragraph a line."""
         return "\n".join([self.headline, *self.details, *self.cautions])
-
-
-def judged(results: Results) -> list[ClassResult]:
-    """The classes that findings speak of, in the order of the results.
-
-    "No object" and materials are left out, as in the figure; materials stay in the table.
-    """
-    return [
-        record
-        for record in results.classes
-        if record.category != "material" and not is_background(record)
-    ]
 
 
 def summarise(results: Results) -> Summary:
@@ -194,39 +182,3 @@ def _power(results: Results) -> Iterable[str]:
     sentence = power_sentence(results)
     if sentence and min(results.n_real, results.n_generated) >= FEW_IMAGES:
         yield sentence
-
-
-def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> str:
-    """A fragment for notebooks: the words and a small table, every name escaped.
-
-    Args:
-        results: what the comparison found.
-        figure: also show the figure, as inline SVG (imports Altair and vl-convert).
-        rows: how many classes the table has: those that changed first, then by real area.
-
-    Returns:
-        HTML of one ``<div>``, without scripts.
-    """
-    order = {"omitted": 0, "reduced": 1, "excess": 2, "no evidence": 3}
-    ranked = sorted(judged(results), key=lambda r: (order[r.verdict], -r.real_area))
-    words = summarise(results)
-    parts = ['<div class="seeingkit-summary">']
-    parts.append(f"<p><strong>{html.escape(words.headline)}</strong></p>")
-    parts += [f"<p>{html.escape(line)}</p>" for line in (*words.details, *words.cautions)]
-    heads = ["class", "real area", "generated area", "relative difference", "95 % interval"]
-    heads += ["images, real → generated", "q", "verdict"]
-    parts.append("<table><thead><tr>" + "".join(f"<th>{h}</th>" for h in heads) + "</tr></thead>")
-    for r in ranked[:rows]:
-        cells = [r.label, area(r.real_area), area(r.generated_area), change(r.relative_difference)]
-        cells += [interval(r.ci_low, r.ci_high)]
-        cells += [f"{share(r.real_presence)} → {share(r.generated_presence)}"]
-        cells += [probability(r.q_value), verdict_words(r)]
-        parts.append("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>")
-    parts.append("</table>")
-    if len(ranked) > rows:
-        parts.append(f"<p>… and {count(len(ranked) - rows, 'more class', 'more classes')}.</p>")
-    if figure:
-        from ..figures.classes import figure_svg
-
-        parts.append(figure_svg(results))
-    return "\n".join([*parts, "</div>"])
