@@ -29,7 +29,7 @@ def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> s
     """The words of a comparison and a small table, every name escaped.
 
     Args:
-        results: what the comparison found.
+        results: of the comparison.
         figure: also show the figure, as inline SVG (imports Altair and vl-convert).
         rows: how many classes the table has: those that changed first, then by real area.
 

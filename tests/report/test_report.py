@@ -79,11 +79,18 @@ def test_import_is_light() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (-0.63, "−63 %"), (0.042, "+4.2 %"), (-0.997, "−99.7 %"), (-0.99999, "−99.9 %"),
-        (-1.0, "−100 %"), (12.3, "+1,230 %"), (0.0, "0 %"), (-0.0001, "0 %"), (0.05, "+5 %"),
+        (-0.63, "−63 %"),
+        (0.042, "+4.2 %"),
+        (-0.997, "−99.7 %"),
+        (-0.99999, "−99.9 %"),
+        (-1.0, "−100 %"),
+        (12.3, "+1,230 %"),
+        (0.0, "0 %"),
+        (-0.0001, "0 %"),
+        (0.05, "+5 %"),
         (None, "–"),
     ],
-)  # fmt: skip
+)
 def test_change(value: float | None, text: str) -> None:
     assert words.change(value) == text.replace(" ", words.NBSP)
 
@@ -91,24 +98,37 @@ def test_change(value: float | None, text: str) -> None:
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (words.area(45.23), "45.2 %"), (words.area(0.97), "0.97 %"),
+        (words.area(45.23), "45.2 %"),
+        (words.area(0.97), "0.97 %"),
         (words.area(0.0123), "0.012 %"),
-        (words.area(0), "0 %"), (words.area(4.2e-5), "4.2e−5 %"), (words.number(31.24), "31.2"),
-        (words.number(1234.4), "1,234"), (words.number(-0.5), "−0.50"), (words.number(0), "0"),
-        (words.probability(1e-88), "1.0e−88"), (words.probability(0.0421), "0.042"),
-        (words.probability(0), "< 1e−300"), (words.share(0.9999), "99.9 %"),
-        (words.share(1.0), "100 %"), (words.share(0.054), "5.4 %"), (words.count(0, "class",
-        "classes"), "no classes"), (words.count(1, "image"), "1 image"),
+        (words.area(0), "0 %"),
+        (words.area(4.2e-5), "4.2e−5 %"),
+        (words.number(31.24), "31.2"),
+        (words.number(1234.4), "1,234"),
+        (words.number(-0.5), "−0.50"),
+        (words.number(0), "0"),
+        (words.probability(1e-88), "1.0e−88"),
+        (words.probability(0.0421), "0.042"),
+        (words.probability(0), "< 1e−300"),
+        (words.share(0.9999), "99.9 %"),
+        (words.share(1.0), "100 %"),
+        (words.share(0.054), "5.4 %"),
+        (words.count(0, "class", "classes"), "no classes"),
+        (words.count(1, "image"), "1 image"),
         (words.count(1300, "image"), "1,300 images"),
-        (words.listing([]), ""), (words.listing(["a"]), "a"),
+        (words.listing([]), ""),
+        (words.listing(["a"]), "a"),
         (words.listing(["a", "b", "c"]), "a, b and c"),
         (words.listing(list("abcdef"), 4), "a, b, c and 3 more"),
-        (words.interval(-0.7, -0.55), "−70 to −55 %"), (words.interval(None, None), "unbounded"),
-        (words.interval(None, -0.2), "up to −20 %"), (words.interval(-0.2, None), "from −20 %"),
-        (words.duration(7412.3), "2 h 3 min"), (words.duration(59.7), "1 min 0 s"),
+        (words.interval(-0.7, -0.55), "−70 to −55 %"),
+        (words.interval(None, None), "unbounded"),
+        (words.interval(None, -0.2), "up to −20 %"),
+        (words.interval(-0.2, None), "from −20 %"),
+        (words.duration(7412.3), "2 h 3 min"),
+        (words.duration(59.7), "1 min 0 s"),
         (words.duration(0.25), "0.2 s"),
     ],
-)  # fmt: skip
+)
 def test_quantities(call: str, text: str) -> None:
     assert call.replace(words.NBSP, " ") == text
 
@@ -154,13 +174,16 @@ KEPT = class_result("sky", 2, 30.0, 0.01)
         ([LOST, KEPT], "The generator leaves out 1 of 2 classes that the real images show: person"),
         ([LOST, class_result("car", 3, 1, -0.8)], "The generator leaves out all 2 classes that"),
         ([KEPT], "Nothing is found to be left out: the one class that the real images show, sky,"),
-        ([KEPT, class_result("car", 3, 1, 0.1)], "Nothing is found to be left out: of the 2 "
-         "classes that the real images show, none has lost at least half of its area at a false "
-         "discovery rate of 5 %."),
+        (
+            [KEPT, class_result("car", 3, 1, 0.1)],
+            "Nothing is found to be left out: of the 2 "
+            "classes that the real images show, none has lost at least half of its area at a false "
+            "discovery rate of 5 %.",
+        ),
         ([], "The real images show none of the classes that the segmenter knows"),
         ([class_result("-", 0, 90.0, -0.9)], "The real images show none of the classes"),
     ],
-)  # fmt: skip
+)
 def test_headline_counts(classes: list[ClassResult], start: str) -> None:
     assert plain(church_results(classes=classes)).startswith(start)
 
@@ -181,7 +204,8 @@ def test_cautions() -> None:
     noisy = {"value": 31.0, "mean_term": 12.0, "cov_term": 19.0}
     half = plain(church_results(fsd=FSDResult(**noisy, floor=28.0, p_value=0.4)))
     assert "More than half of the FSD (28.0 of 31.0)" in half
-    assert "(p = 0.40) does not tell" in half
+    assert "the value reflects the sample size more than the generator" in half
+    assert "(p = 0.40) finds no difference" in half
     above = plain(church_results(fsd=FSDResult(**noisy, floor=40.0)))
     assert "is no larger than its floor of 40.0" in above
     bare = plain(church_results(fsd=FSDResult(**noisy)))
@@ -265,8 +289,10 @@ def test_gallery_comes_back_equal(tmp_path: Path) -> None:
     gallery.save(tmp_path)
     back = Gallery.load(tmp_path)
     assert (back.names, back.colours, back.has_background) == (
-        gallery.names, gallery.colours, gallery.has_background
-    )  # fmt: skip
+        gallery.names,
+        gallery.colours,
+        gallery.has_background,
+    )
     for one, two in zip(gallery.classes, back.classes, strict=True):
         assert (one.label, one.index) == (two.label, two.index)
         for a, b in zip(one.real + one.generated, two.real + two.generated, strict=True):
@@ -275,8 +301,9 @@ def test_gallery_comes_back_equal(tmp_path: Path) -> None:
             np.testing.assert_array_equal(a.image, b.image)
             np.testing.assert_array_equal(a.labels, b.labels)
     assert sorted(p.name for p in (tmp_path / "gallery").iterdir()) == [
-        "gallery.json", "images.npz"
-    ]  # fmt: skip
+        "gallery.json",
+        "images.npz",
+    ]
 
 
 def test_damaged_gallery_is_named(tmp_path: Path) -> None:
@@ -391,9 +418,10 @@ def test_page_is_self_contained_and_escaped(page: PageReader) -> None:
 
 def test_policy_allows_its_own_scripts_only(page: PageReader) -> None:
     policy = next(
-        a["content"] for tag, a in page.elements
+        a["content"]
+        for tag, a in page.elements
         if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy"
-    )  # fmt: skip
+    )
     hashes = re.findall(r"'sha256-([^']+)'", policy)
     digests = [hashlib.sha256(text.encode()).digest() for text in page.scripts[1:]]
     assert hashes == [base64.b64encode(digest).decode() for digest in digests]

@@ -137,7 +137,7 @@ def _area_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) -> alt.L
         domainMax=alt.ExprRef("area_top"),
         nice=False,
     )
-    # A logarithmic axis has no zero: what lies below it is drawn on its lower end.
+    # A logarithmic axis has no zero: smaller areas are drawn on its lower end.
     base = base.transform_calculate(
         real_shown="max(datum.real, area_floor)",
         generated_shown="max(datum.generated, area_floor)",

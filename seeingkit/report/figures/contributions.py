@@ -1,4 +1,4 @@
-"""What makes the distance: how much of FSD each class carries, as bars and as a table.
+"""The contributions of classes to FSD: a figure of bars, and one sentence.
 
 The bars of all classes and of "all others" add up to the FSD of the page. Each class has two
 parts, by the two terms of FSD: its mean area differs, or its area varies otherwise from image to
@@ -88,7 +88,7 @@ def _name(record: ClassResult) -> str:
 
 
 def contribution_sentence(results: Results) -> str:
-    """Which classes make most of the distance; empty for old runs."""
+    """The classes with the largest part of FSD; empty for old runs."""
     bars = contributions(results, largest=len(results.classes))
     whole = results.fsd.value
     if not bars or whole <= 0:

@@ -1,9 +1,8 @@
-"""How reconstruction and omission change with the depth of the cut: two small panels.
+"""The figure of reconstruction and omission against the depth of the cut: two small panels.
 
-One has the PSNR of photos and of the generator's own images, the other the mean share lost of the
-classes in question. A gap between the two lines is what the generator leaves out; where own
-images lose as much, it is the inversion that loses. Importing this loads neither Altair nor
-vl-convert.
+One has the PSNR of photos and of generator samples, the other the mean share lost of the classes
+in question. A gap between the two lines is an omission of the generator; where its samples lose as
+much, the loss is the inversion's. Importing this loads neither Altair nor vl-convert.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from .charts import Layout, chart_svg, colour_scale, finish, write_figure
 if TYPE_CHECKING:
     import altair as alt
 
-SERIES = ("photos", "the generator's own images")
+SERIES = ("photos", "generator samples")
 
 
 def depth_rows(rows: Sequence[MethodRow]) -> list[dict[str, Any]]:
-    """Two rows for each cut, of photos and of own images: ``cut``, ``series``, ``psnr``, ``lost``.
+    """Two rows for each cut, of photos and of samples: ``cut``, ``series``, ``psnr``, ``lost``.
 
     ``lost`` is in percent; None where it was not measured.
     """
@@ -30,7 +29,7 @@ def depth_rows(rows: Sequence[MethodRow]) -> list[dict[str, Any]]:
     for row in rows:
         sides = (
             (row.psnr, row.lost),
-            (row.own.psnr if row.own is not None else None, row.own_lost),
+            (row.calibration.psnr if row.calibration is not None else None, row.samples_lost),
         )
         for series, (psnr, lost) in zip(SERIES, sides, strict=True):
             percent = None if lost is None else 100 * lost

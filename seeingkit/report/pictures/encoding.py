@@ -110,7 +110,7 @@ def _picture(item: GalleryImage, index: int | None, gallery: Gallery, level: Lev
 
 
 def label_map_uri(labels: NDArray[Any], gallery: Gallery) -> str:
-    """A map of labels in the gallery's colours; what is nothing is transparent."""
+    """A map of labels in the gallery's colours; "no object" is transparent."""
     present, counts = np.unique(labels, return_counts=True)
     if gallery.has_background:
         keep = present != 0

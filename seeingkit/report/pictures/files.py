@@ -1,6 +1,6 @@
 """Pictures that records of a run name, read from inside its directory alone.
 
-A file that is missing, damaged, or not what its record says is named in the error.
+A file that is missing, damaged, or unfit for its record is named in the error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNREADABLE = (
     struct.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises for a damaged file."""
+"""Errors of Pillow for a damaged file."""
 
 
 def resolve(run_dir: Path, name: str) -> Path:

@@ -43,7 +43,7 @@ def fit_pictures(
     Args:
         gallery: examples and scenes, or None.
         cards: the cards of inversions at a level of detail, or None.
-        budget: bytes as text; where even the least detail takes more, that is what comes back.
+        budget: bytes as text; the least detail is taken even where it exceeds them.
     """
     pictures = PagePictures([], [], [])
     for level in LEVELS:

@@ -93,7 +93,7 @@ class Gallery:
     Attributes:
         names: name of each label.
         colours: one RGB triple in 0..255 per label; empty = colours are made up.
-        classes: what is shown, in this order.
+        classes: with their examples, in this order.
         has_background: whether label 0 is "no object" and stays transparent in overlays.
         scenes: the least covered real images, in the order of the results.
     """

@@ -55,10 +55,10 @@ class Strip:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What the page shows of one record; pictures are data URIs, None where there is none.
+    """One record as the page shows it; pictures are data URIs, None where there is none.
 
     Attributes:
-        classes: what was lost of each class, those that the photo is shown for first.
+        classes: the loss of each class, those that the photo is shown for first.
         legend: (name, CSS colour, percent in the photo, percent in the reconstruction).
         strip_left_out: there is a filmstrip, but the page had no room for it.
     """

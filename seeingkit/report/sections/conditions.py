@@ -1,4 +1,4 @@
-"""The section on the classes of a conditional generator: worst first, with what each leaves out."""
+"""The section on the classes of a conditional generator, worst first, with their omissions."""
 
 from __future__ import annotations
 

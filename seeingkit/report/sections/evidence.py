@@ -42,7 +42,7 @@ def evidence_sections(results: Results, scenes: Sequence[ScenePictures] = ()) ->
 
 
 def distance_section(results: Results) -> Section | None:
-    """What makes the distance: the figure of contributions and its table."""
+    """The contributions of classes to FSD, as a figure and a table."""
     bars = contributions(results)
     if not bars:
         return None
@@ -54,7 +54,7 @@ def distance_section(results: Results) -> Section | None:
     )
     return Section(
         id="distance",
-        title="What makes the distance",
+        title="Contributions to FSD",
         body=body,
         link="Distance",
         answer=contribution_sentence(results),
@@ -66,12 +66,12 @@ def distance_section(results: Results) -> Section | None:
 
 
 def power_section(results: Results) -> Section | None:
-    """How many images it takes to see the loss of a class."""
+    """The losses that these numbers of images detect, and the numbers that others would take."""
     power = results.power
     if power is None:
         return None
     if power.all_removed is None:
-        answer = "At these numbers of images, the loss of no class could be counted on to be found."
+        answer = "At these numbers of images, the loss of no class would be detected reliably."
     else:
         answer = (
             f"The loss of a class is found with a power of {level(power.power)} if at least "
@@ -82,7 +82,7 @@ def power_section(results: Results) -> Section | None:
     )
     return Section(
         id="power",
-        title="What could have been seen",
+        title="Detectable losses",
         body=body,
         link="Power",
         answer=answer,
@@ -94,7 +94,7 @@ def power_section(results: Results) -> Section | None:
 
 
 def pairs_section(results: Results) -> Section | None:
-    """Which pairs of classes are drawn together less, or more, than in the real images."""
+    """The pairs of classes that are drawn together less, or more, than in the real images."""
     pairs = results.pairs
     if pairs is None:
         return None
@@ -153,7 +153,7 @@ def fidelity_section(results: Results) -> Section | None:
 
 
 def _notes(found: FidelityResult) -> list[str]:
-    """What the library's adapter says beside the numbers, each note as a sentence."""
+    """The notes of the library's adapter, each as a sentence."""
     notes = found.options.get("notes") or []
     texts = [str(note) for note in (notes if isinstance(notes, (list, tuple)) else [notes])]
     return [text[:1].upper() + text[1:].rstrip(".") + "." for text in texts]

@@ -1,4 +1,4 @@
-"""The sections of a report on inversions: what vanishes from photos, and how that was measured.
+"""The sections on inversions: classes that vanish from photos, and the methods that show it.
 
 They are a pure function of the records in ``results.json`` and of the PNG files that these name,
 read from the run directory alone. Names of classes and photos are escaped by the templates.
@@ -86,7 +86,7 @@ class Inversions:
 
     @property
     def words(self) -> InversionSummary:
-        """What was found."""
+        """The findings as sentences."""
         return describe_inversions(self.records, self.calibrations)
 
     def cards(self, level: Level) -> list[Card]:
@@ -109,7 +109,7 @@ class Inversions:
             names={key: key_name(key) for key in keys},
             order=[key for key in key_order(self.records) if key in keys],
             key_of=key_of,
-            own={key: calibration_of(key, self.calibrations) for key in keys},
+            samples={key: calibration_of(key, self.calibrations) for key in keys},
             picked=sorted({label for card in cards for label in card.group.picked}),
             settings=self.settings,
             rows=ROWS,

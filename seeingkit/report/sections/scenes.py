@@ -24,7 +24,7 @@ class UncoveredScene:
 
 
 def scenes_section(results: Results, pictures: Sequence[ScenePictures] = ()) -> Section | None:
-    """Which whole scenes the generated images reach, and real images that they do not."""
+    """The coverage of whole scenes by generated images, and real images far from all of them."""
     scenes = results.scenes
     if scenes is None:
         return None

@@ -31,7 +31,7 @@ _COLUMNS = {"labels": _LABEL_COLUMNS, "scale": _VIEW_COLUMNS, "segmenter": _VIEW
 
 
 def segmenter_section(results: Results) -> Section | None:
-    """How far the segmenter, or a difference in resolution, could make the differences."""
+    """The differences that segmentation error, or a difference in resolution, could explain."""
     share_of, resolution = results.segmenter_share, results.resolution
     if share_of is None and resolution is None:
         return None
@@ -52,7 +52,7 @@ def segmenter_section(results: Results) -> Section | None:
     )
     return Section(
         id="segmenter",
-        title="Could it be the segmenter?",
+        title="Segmentation error",
         body=body,
         link="Segmenter",
         answer=_segmenter_answer(results, [record for record, _ in claimed], rows),
@@ -61,8 +61,8 @@ def segmenter_section(results: Results) -> Section | None:
 
 
 _REASONS = {
-    "labels": "its errors are large enough to make the difference",
-    "scale": "seen at another scale, the difference changes too much",
+    "labels": "the segmenter's errors are large enough",
+    "scale": "the difference changes too much at another scale",
     "segmenter": "a second segmenter does not agree",
 }
 
@@ -74,10 +74,12 @@ def _segmenter_answer(
 ) -> str:
     texts = []
     if results.segmenter_share is None:
-        texts.append("The segmenter's own errors were not measured in this run.")
+        texts.append("The segmenter's errors were not measured in this run.")
     elif claimed:
         named = listing([record.label for record in claimed], limit=5)
-        texts.append(f"Of {named} it could: {_REASONS[results.segmenter_share.kind]}.")
+        texts.append(
+            f"It may explain the difference in {named}: {_REASONS[results.segmenter_share.kind]}."
+        )
     else:
         findings = {r.index for r in judged(results) if r.verdict != "no evidence"}
         checked = sum(record.index in findings for record, _ in rows)
@@ -87,7 +89,7 @@ def _segmenter_answer(
             texts.append("No class with a verdict could be checked.")
         else:
             of = count(checked, "class", "classes")
-            texts.append(f"Nothing speaks for it, in {of} with a verdict that could be checked.")
+            texts.append(f"No sign of it, in {of} with a verdict that could be checked.")
     if results.resolution is not None and results.resolution.mismatch:
         texts.append("The two sides differ in resolution.")
     return " ".join(texts)

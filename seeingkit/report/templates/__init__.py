@@ -39,9 +39,9 @@ class Section:
     Attributes:
         id: anchor of the section.
         title: its heading, plain text.
-        body: safe markup; whoever makes it escapes the names in it.
-        link: what the list of sections calls it; empty = its title.
-        answer: what the section says in one sentence, shown also when it is folded; plain text.
+        body: safe markup, with escaped names.
+        link: its name in the list of sections; empty = its title.
+        answer: the section in one sentence, shown also when it is folded; plain text.
         folded: whether it is folded at first; None = it cannot be folded.
     """
 

@@ -1,7 +1,7 @@
-"""What a run found, in words: what is missing, how sure that is, and what could mislead.
+"""The findings of a comparison as sentences: missing classes, other changes, the distance.
 
-Every sentence is plain text; whoever puts it into a page escapes it. Names of classes and files
-come from outside and are never treated as markup.
+Sentences are plain text, not yet escaped for a page. Names of classes and files come from outside
+and are never treated as markup.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Summary:
     """The words of a report.
 
     Attributes:
-        headline: one sentence on what is missing.
+        headline: one sentence on the missing classes.
         details: further findings, one sentence or two each.
-        cautions: what could mislead a reader of the numbers, the run's own warnings last.
+        cautions: reasons to read the numbers with care, the run's own warnings last.
     """
 
     headline: str
@@ -58,7 +58,7 @@ def summarise(results: Results) -> Summary:
 
 
 def _findings(records: list[ClassResult]) -> str:
-    """Names with change and interval; what the interval is, is said once."""
+    """Names with change and interval; the first also names the level of the interval."""
     texts: list[str] = []
     for record in records:
         what = change(record.relative_difference)
@@ -95,7 +95,7 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
     if not shown:
         return (
             "The real images show none of the classes that the segmenter knows, "
-            "so nothing can be said of what is missing."
+            "so no class can be called missing."
         )
     level = f"false discovery rate of {100 * results.level:g}{NBSP}%"
     half = "half of its area" + (" or of its images" if tested_presence(results) else "")
