@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seeingkit.report.figures.classes import FONT, PRINT_COLOURS, vega_lite_version
+from seeingkit.report.figures.charts import FONT, PRINT_COLOURS, vega_lite_version
 
 from .coverage import COVERAGE_RANGE, KINDS
 from .running import Finding

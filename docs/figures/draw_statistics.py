@@ -24,12 +24,8 @@ import pyarrow.parquet as pq
 import vl_convert
 from scipy import sparse
 
-from seeingkit.report.figures.classes import (
-    PRINT_COLOURS,
-    chart_config,
-    figure_svg,
-    vega_lite_version,
-)
+from seeingkit.report.figures.charts import PRINT_COLOURS, chart_config, vega_lite_version
+from seeingkit.report.figures.classes import figure_svg
 from seeingkit.report.figures.contributions import contribution_svg, contributions
 from seeingkit.report.words.numbers import area, change, interval, number, probability, share
 from seeingkit.results import FSDResult, Results
@@ -92,7 +88,7 @@ def both_sides(run: Path) -> tuple[sparse.csr_array, sparse.csr_array]:
 def write(chart: Chart, name: str, **size: Any) -> None:
     """Write a chart as ``statistics-NAME.svg`` on white."""
     params = [alt.param(name=key, value=value) for key, value in PRINT_COLOURS.items()]
-    spec = chart.add_params(*params).properties(padding=6, **size).configure(**chart_config(alt))
+    spec = chart.add_params(*params).properties(padding=6, **size).configure(**chart_config())
     write_svg(vl_convert.vegalite_to_svg(spec.to_dict(), vl_version=vega_lite_version()), name)
 
 

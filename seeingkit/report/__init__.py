@@ -8,18 +8,18 @@ imported when a page is written.
 
 from __future__ import annotations
 
-from .page import rebuild_report, write_report
+from .notebook import summary_html
+from .page import write_report
 from .pictures.gallery import (
     Gallery,
     GalleryClass,
     GalleryImage,
     GalleryScene,
-    choose_classes,
-    choose_scenes,
-    pick_examples,
 )
+from .rebuild import rebuild_report
+from .selection import choose_classes, choose_scenes, pick_examples
 from .templates import Section
-from .words.findings import Summary, summarise, summary_html
+from .words.findings import Summary, summarise
 from .words.inversions import summarise_inversions
 
 __all__ = [

@@ -100,4 +100,4 @@ def images_lost(record: ClassResult) -> tuple[float, float, str]:
     """
     if record.real_seen is None or record.generated_seen is None:
         return record.real_presence, record.generated_presence, "in"
-    return record.real_seen, record.generated_seen, "more than a speck in"
+    return record.real_seen, record.generated_seen, "above the area threshold in"

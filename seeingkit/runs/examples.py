@@ -12,17 +12,8 @@ import torch
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.contracts import ImageSource, Segmenter
 from seeingkit.images.preprocess import quantise
-from seeingkit.report.pictures.gallery import (
-    SIDES,
-    Gallery,
-    GalleryClass,
-    GalleryImage,
-    GalleryScene,
-    Side,
-    choose_classes,
-    choose_scenes,
-    pick_examples,
-)
+from seeingkit.report.pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
+from seeingkit.report.selection import SIDES, Side, choose_classes, choose_scenes, pick_examples
 from seeingkit.system.progress import progress_bar
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counted import CountedSource

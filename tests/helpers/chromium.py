@@ -88,8 +88,11 @@ class Chromium:
         self.requests.clear()
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
-        )  # fmt: skip
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         self.call("Page.navigate", url=page.as_uri() + query)
         self.wait("document.documentElement?.dataset.ready === 'true'")
 

@@ -28,17 +28,40 @@ HOSTILE = "<script>document.title='stolen'</script>\"'&amp;"
 # Label, real area in percent, relative difference: the church figure of Bau et al. 2019, read off
 # the published picture; areas that the picture does not give are filled in between.
 CHURCH: tuple[tuple[str, float, float], ...] = (
-    ("building", 45.0, 0.01), ("sky", 33.0, 0.0), ("tree", 8.0, 0.03), ("grass", 3.0, 0.08),
-    ("road", 2.4, -0.05), ("plant", 1.5, -0.12), ("person", 0.97, -0.63),
-    ("sidewalk", 0.9, -0.09), ("earth", 0.8, 0.55), ("wall", 0.7, 0.08), ("mountain", 0.6, 0.05),
-    ("house", 0.52, -0.25), ("water", 0.45, 0.01), ("step", 0.35, -0.14), ("path", 0.28, -0.01),
-    ("car", 0.21, -0.44), ("fence", 0.205, -0.54), ("forecourt", 0.18, 0.31),
-    ("tower", 0.15, -0.2), ("sea", 0.119, -0.18), ("palm", 0.113, -0.92),
-    ("stairway", 0.09, -0.37), ("river", 0.085, 0.42), ("signboard", 0.08, -0.77),
-    ("rock", 0.07, 1.06), ("fountain", 0.06, -0.06), ("boat", 0.055, -0.63),
-    ("ceiling", 0.05, 0.97), ("floor", 0.048, 0.4), ("field", 0.045, -0.19),
-    ("bulletin board", 0.049, 2.05), ("traffic light", 0.02, -0.8), ("bench", 0.015, 0.1),
-)  # fmt: skip
+    ("building", 45.0, 0.01),
+    ("sky", 33.0, 0.0),
+    ("tree", 8.0, 0.03),
+    ("grass", 3.0, 0.08),
+    ("road", 2.4, -0.05),
+    ("plant", 1.5, -0.12),
+    ("person", 0.97, -0.63),
+    ("sidewalk", 0.9, -0.09),
+    ("earth", 0.8, 0.55),
+    ("wall", 0.7, 0.08),
+    ("mountain", 0.6, 0.05),
+    ("house", 0.52, -0.25),
+    ("water", 0.45, 0.01),
+    ("step", 0.35, -0.14),
+    ("path", 0.28, -0.01),
+    ("car", 0.21, -0.44),
+    ("fence", 0.205, -0.54),
+    ("forecourt", 0.18, 0.31),
+    ("tower", 0.15, -0.2),
+    ("sea", 0.119, -0.18),
+    ("palm", 0.113, -0.92),
+    ("stairway", 0.09, -0.37),
+    ("river", 0.085, 0.42),
+    ("signboard", 0.08, -0.77),
+    ("rock", 0.07, 1.06),
+    ("fountain", 0.06, -0.06),
+    ("boat", 0.055, -0.63),
+    ("ceiling", 0.05, 0.97),
+    ("floor", 0.048, 0.4),
+    ("field", 0.045, -0.19),
+    ("bulletin board", 0.049, 2.05),
+    ("traffic light", 0.02, -0.8),
+    ("bench", 0.015, 0.1),
+)
 
 
 def class_result(
@@ -50,14 +73,21 @@ def class_result(
     if clear:
         verdict = "omitted" if relative <= -0.5 else "reduced" if relative < 0 else "excess"
     values: dict[str, Any] = {
-        "label": label, "category": "object", "index": index, "real_area": real,
-        "generated_area": real * (1 + relative), "relative_difference": relative,
-        "ci_low": max(-1.0, relative - wide), "ci_high": relative + wide,
+        "label": label,
+        "category": "object",
+        "index": index,
+        "real_area": real,
+        "generated_area": real * (1 + relative),
+        "relative_difference": relative,
+        "ci_low": max(-1.0, relative - wide),
+        "ci_high": relative + wide,
         "real_presence": min(1.0, 0.05 + real / 10),
         "generated_presence": min(1.0, (0.05 + real / 10) * (1 + relative)),
-        "p_value": 1e-9 if clear else 0.31, "q_value": 4e-8 if clear else 0.52,
-        "omitted": verdict == "omitted", "verdict": verdict,
-    }  # fmt: skip
+        "p_value": 1e-9 if clear else 0.31,
+        "q_value": 4e-8 if clear else 0.52,
+        "omitted": verdict == "omitted",
+        "verdict": verdict,
+    }
     return ClassResult(**{**values, **changes})
 
 
@@ -68,31 +98,68 @@ def church_classes() -> list[ClassResult]:
     classes.insert(9, class_result(HOSTILE, 41, 0.75, -0.7, category="<b>odd</b>"))
     classes.append(class_result("wall", 42, 0.012, -0.1, ci_low=None, ci_high=None))
     classes.append(
-        class_result("sofa", 43, 0.0, 0.0, generated_area=0.02, relative_difference=None,
-                     ci_low=None, ci_high=None, verdict="excess", q_value=0.01)
-    )  # fmt: skip
+        class_result(
+            "sofa",
+            43,
+            0.0,
+            0.0,
+            generated_area=0.02,
+            relative_difference=None,
+            ci_low=None,
+            ci_high=None,
+            verdict="excess",
+            q_value=0.01,
+        )
+    )
     return classes
 
 
 def church_results(**changes: Any) -> Results:
     values: dict[str, Any] = {
-        "fsd": FSDResult(value=31.2, mean_term=12.1, cov_term=19.1, floor=4.3, bias_reduced=26.9,
-                      p_value=0.001, permutations=999, floor_halves=5000),
-        "n_real": 10000, "n_generated": 10000,
-        "segmenter": ModelRecord(name="upernet", family="upernet", weights_sha256="ab" * 32,
-                              licence="BSD-3-Clause", parameters=74_200_000, resolution=256),
-        "generator": ModelRecord(name="progan:church", family="progan", weights_sha256="cd" * 32,
-                              parameters=18_300_000, resolution=256,
-                              options={"truncation": 1.0, "latents": "sequence"}),
-        "data": SourceRecord(name="church_outdoor_train", kind="lmdb", images=126_227,
-                          fingerprint="12" * 32, seed=1),
-        "generated": SourceRecord(name="progan:church", kind="generator", images=10_000,
-                               fingerprint="34" * 32, seed=1, details={"note": HOSTILE}),
+        "fsd": FSDResult(
+            value=31.2,
+            mean_term=12.1,
+            cov_term=19.1,
+            floor=4.3,
+            bias_reduced=26.9,
+            p_value=0.001,
+            permutations=999,
+            floor_halves=5000,
+        ),
+        "n_real": 10000,
+        "n_generated": 10000,
+        "segmenter": ModelRecord(
+            name="upernet",
+            family="upernet",
+            weights_sha256="ab" * 32,
+            licence="BSD-3-Clause",
+            parameters=74_200_000,
+            resolution=256,
+        ),
+        "generator": ModelRecord(
+            name="progan:church",
+            family="progan",
+            weights_sha256="cd" * 32,
+            parameters=18_300_000,
+            resolution=256,
+            options={"truncation": 1.0, "latents": "sequence"},
+        ),
+        "data": SourceRecord(
+            name="church_outdoor_train", kind="lmdb", images=126_227, fingerprint="12" * 32, seed=1
+        ),
+        "generated": SourceRecord(
+            name="progan:church",
+            kind="generator",
+            images=10_000,
+            fingerprint="34" * 32,
+            seed=1,
+            details={"note": HOSTILE},
+        ),
         "preset": {"name": "paper", "resolution": 256, "crop": "centre"},
         "classes": church_classes(),
         "skipped": [SkippedItem(source="real", item=f"a/{HOSTILE}.jpg", reason="cut " + HOSTILE)],
         "warnings": ["the segmenter has not been checked on this domain", HOSTILE],
-    }  # fmt: skip
+    }
     return Results(**{**values, **changes})
 
 

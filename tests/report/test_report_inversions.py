@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import re
@@ -24,16 +25,16 @@ from seeingkit.report import page as page_module
 from seeingkit.report import rebuild_report, summarise_inversions, write_report
 from seeingkit.report.figures.depth import build_depth_chart, depth_rows, depth_svg
 from seeingkit.report.page import render_page
-from seeingkit.report.pictures.encoding import LEVELS, Level
+from seeingkit.report.pictures.files import read_labels, resolve
+from seeingkit.report.pictures.fitting import fit_pictures
 from seeingkit.report.pictures.gallery import label_colours
 from seeingkit.report.pictures.inversions import (
     DIFFERENCE_COLOURS,
     FRAMES,
     difference_map,
     encode_cards,
-    read_labels,
-    resolve,
 )
+from seeingkit.report.pictures.levels import LEVELS, Level
 from seeingkit.report.words.inversions import calibration_note, loss, seconds, verdict
 from seeingkit.report.words.losses import group_photos, key_order, method_rows, sweep_rows
 from seeingkit.report.words.numbers import NBSP
@@ -67,27 +68,44 @@ def lost(label: str, photo: float, after: float, **changes: Any) -> LostClass:
     share = (photo - after) / photo
     limit = changes.get("calibrated", 0.3)
     values: dict[str, Any] = {
-        "label": label, "photo_area": photo, "reconstruction_area": after, "lost": share,
-        "calibrated": limit, "pairs": 20,
+        "label": label,
+        "photo_area": photo,
+        "reconstruction_area": after,
+        "lost": share,
+        "calibrated": limit,
+        "pairs": 20,
         "beyond": None if limit is None else max(0.0, (share - limit) * photo),
         "omitted": limit is not None and share > limit,
-    }  # fmt: skip
+    }
     return LostClass(**{**values, **changes})
 
 
 def record(image: str = "a", method: str = "layered+r", cut: str = "r8", **changes: Any) -> Any:
     values: dict[str, Any] = {
-        "image": image, "method": method, "cut": cut, "psnr": 20.0, "lost": {},
-        "reconstruction": "r.png", "photo": "p.png", "steps": 100, "converged": True,
-    }  # fmt: skip
+        "image": image,
+        "method": method,
+        "cut": cut,
+        "psnr": 20.0,
+        "lost": {},
+        "reconstruction": "r.png",
+        "photo": "p.png",
+        "steps": 100,
+        "converged": True,
+    }
     return InversionRecord(**{**values, **changes})
 
 
 def calibration(method: str = "layered+r", cut: str = "r8", **changes: Any) -> CalibrationRecord:
     values: dict[str, Any] = {
-        "method": method, "cut": cut, "n": 48, "psnr": 31.0, "psnr_low": 28.0,
-        "pixel_correlation": 0.98, "seconds": 2.5, "steps": 90.0,
-    }  # fmt: skip
+        "method": method,
+        "cut": cut,
+        "n": 48,
+        "psnr": 31.0,
+        "psnr_low": 28.0,
+        "pixel_correlation": 0.98,
+        "seconds": 2.5,
+        "steps": 90.0,
+    }
     return CalibrationRecord(**{**values, **changes})
 
 
@@ -144,8 +162,9 @@ def test_a_photo_picked_for_two_classes_is_one_card() -> None:
     twice = [record("a", picked_for="person"), record("a", picked_for="car"), record("b")]
     groups = group_photos(twice)
     assert [(g.image, g.picked, len(g.records)) for g in groups] == [
-        ("a", ("person", "car"), 1), ("b", (), 1)
-    ]  # fmt: skip
+        ("a", ("person", "car"), 1),
+        ("b", (), 1),
+    ]
 
 
 def test_means_of_methods_in_closed_form() -> None:
@@ -167,8 +186,8 @@ def test_means_of_methods_in_closed_form() -> None:
     assert (layered.key, layered.photos, layered.psnr) == (("layered+r", "r8"), 2, 22.0)
     assert layered.perceptual == 0.2
     assert layered.lost == pytest.approx((0.8 + 0.75) / 2)
-    assert layered.own_lost == pytest.approx((30 * 0.1 + 10 * 0.5) / 40)
-    assert (z.photos, z.own, z.own_lost, z.lost) == (1, None, None, 0.0)
+    assert layered.samples_lost == pytest.approx((30 * 0.1 + 10 * 0.5) / 40)
+    assert (z.photos, z.calibration, z.samples_lost, z.lost) == (1, None, None, 0.0)
     assert sweep_rows(rows, records) == []
 
 
@@ -209,9 +228,8 @@ def test_headline_of_picked_photos() -> None:
         "inversion alone would; in all 24 together, 69 % of its area is gone."
     )
     assert lines[1] == (
-        "By layered+r at r8, photos come back at a mean PSNR of 20.0 dB; 48 images that the "
-        "generator itself made at 31.0 dB, which is what inversion can do where nothing needs to "
-        "be left out."
+        "By layered+r at r8, photos are reconstructed at a mean PSNR of 20.0 dB; 48 generator "
+        "samples at 31.0 dB, the limit of inversion where nothing needs to be left out."
     )
     assert len(lines) == 2
 
@@ -219,15 +237,24 @@ def test_headline_of_picked_photos() -> None:
 @pytest.mark.parametrize(
     ("classes", "start"),
     [
-        ([lost("car", 4, 0)], "In the one photo of car, the reconstruction loses half of it "
-         "or more, beyond what inversion alone would; all of its area is gone."),
+        (
+            [lost("car", 4, 0)],
+            "In the one photo of car, the reconstruction loses half of it "
+            "or more, beyond what inversion alone would; all of its area is gone.",
+        ),
         ([lost("car", 4, 3.9)], "In the one photo of car, the reconstruction does not lose half"),
-        ([lost("car", 4, 5)], "In the one photo of car, the reconstruction does not lose half "
-         "of it or more, beyond what inversion alone would; its area does not shrink."),
-        ([lost("car", 4, 1, calibrated=None)], "In the one photo of car, 75 % of its area is "
-         "gone; how much of that inversion alone would lose was not measured"),
+        (
+            [lost("car", 4, 5)],
+            "In the one photo of car, the reconstruction does not lose half "
+            "of it or more, beyond what inversion alone would; its area does not shrink.",
+        ),
+        (
+            [lost("car", 4, 1, calibrated=None)],
+            "In the one photo of car, 75 % of its area is "
+            "gone; how much of that inversion alone would lose was not measured",
+        ),
     ],
-)  # fmt: skip
+)
 def test_headline_of_one_photo(classes: list[LostClass], start: str) -> None:
     assert plain([record(picked_for="car", classes=classes)], [])[0].startswith(start)
 
@@ -274,24 +301,26 @@ def test_cautions_and_comparison_in_words() -> None:
     lines = plain(records, [calibration(), calibration("encoder", "", psnr=17.0)])
     text = "\n".join(lines)
     assert "Of 2 ways of inversion, layered+r at r8 comes closest" in text
-    assert "1 of 2 photos is unlike the training set" in text
+    assert "1 of 2 photos is out of distribution" in text
     assert "1 of 2 photos stopped at the limit of steps" in text
-    assert "own images show car: " in text
+    assert "generator samples show car: " in text
     calm = plain([record(picked_for="car", classes=[lost("car", 4, 0)])], [])
-    assert not re.search("unlike|limit|show car", "\n".join(calm))
+    assert not re.search("distribution|limit of steps|show car", "\n".join(calm))
 
 
 def test_words_of_a_row() -> None:
     entry = lost("car", 4, 0)
     assert (verdict(entry), verdict(lost("car", 4, 3.9))) == ("omitted", "within calibration")
     assert verdict(lost("car", 4, 0, calibrated=None)) == "not calibrated"
-    assert calibration_note(entry) == "20 own images with it"
+    assert calibration_note(entry) == "20 generator samples with it"
     assert "all classes of about this area" in calibration_note(lost("car", 4, 0, pooled=True))
     assert loss(0.9999).replace(NBSP, " ") == "99.9 %"
     assert loss(-0.12).replace(NBSP, " ") == "none (+12 %)"
     assert [seconds(x).replace(NBSP, " ") for x in (0.02, 3.2, 72)] == [
-        "0.020 s", "3.2 s", "1 min 12 s"
-    ]  # fmt: skip
+        "0.020 s",
+        "3.2 s",
+        "1 min 12 s",
+    ]
 
 
 # ---------------------------------------------------------------------------------------- a run
@@ -337,7 +366,11 @@ def make_records(folder: Path, photos: int, keys: Any = KEYS) -> list[InversionR
             stem = f"{k}-{j}"
             found.append(
                 record(
-                    f"{HOSTILE}/{k}", method, cut, photo=photo, photo_labels=marked,
+                    f"{HOSTILE}/{k}",
+                    method,
+                    cut,
+                    photo=photo,
+                    photo_labels=marked,
                     reconstruction=save(inside / f"{stem}.png", (255 - picture) ^ np.uint8(j)),
                     # A reconstruction's labels as 16 bits, the photo's as 8.
                     reconstruction_labels=save(
@@ -347,17 +380,23 @@ def make_records(folder: Path, photos: int, keys: Any = KEYS) -> list[InversionR
                     frame_steps=STEPS if cut else [],
                     picked_for="person" if k % 2 == 0 else HOSTILE,
                     classes=sorted(classes, key=lambda c: -(c.beyond or 0)),
-                    unlike=k == 1, unfamiliar=1.75, perceptual=0.25,
+                    unlike=k == 1,
+                    unfamiliar=1.75,
+                    perceptual=0.25,
                 )
-            )  # fmt: skip
+            )
     return found
 
 
 def make_settings(**changes: Any) -> InversionSettings:
     return InversionSettings(
-        preset="fast", labels=NAMES, reference=HOSTILE, options={HOSTILE: HOSTILE},
-        encoders=[{"kind": HOSTILE, "items": 3}], **changes,
-    )  # fmt: skip
+        preset="fast",
+        labels=NAMES,
+        reference=HOSTILE,
+        options={HOSTILE: HOSTILE},
+        encoders=[{"kind": HOSTILE, "items": 3}],
+        **changes,
+    )
 
 
 def make_calibrations(keys: Any = KEYS) -> list[CalibrationRecord]:
@@ -378,12 +417,15 @@ def alone(folder: Path, photos: int = 2, **changes: Any) -> InversionResults:
     whole = church_results()
     assert whole.generator is not None
     values: dict[str, Any] = {
-        "generator": whole.generator, "segmenter": whole.segmenter, "data": whole.data,
-        "inversion": make_settings(), "calibrations": make_calibrations(),
+        "generator": whole.generator,
+        "segmenter": whole.segmenter,
+        "data": whole.data,
+        "inversion": make_settings(),
+        "calibrations": make_calibrations(),
         "inversions": make_records(folder, photos),
         "skipped": [SkippedItem(source="photo", item=HOSTILE, reason=HOSTILE)],
         "warnings": [HOSTILE],
-    }  # fmt: skip
+    }
     return InversionResults(**{**values, **changes})
 
 
@@ -392,9 +434,10 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A comparison with inversions, hostile names in every place, and its report."""
     folder = tmp_path_factory.mktemp("compared")
     results = church_results(
-        inversion=make_settings(), calibrations=make_calibrations(),
+        inversion=make_settings(),
+        calibrations=make_calibrations(),
         inversions=make_records(folder, 4),
-    )  # fmt: skip
+    )
     write_run(folder, results)
     return folder
 
@@ -559,9 +602,7 @@ def test_sections_have_their_place(compared: Path, inverted: Path) -> None:
     def sections(folder: Path) -> list[str]:
         return [a["id"] for tag, a in read_page(folder).elements if tag == "section"]
 
-    assert sections(compared) == [
-        "summary", "figure", "vanishes", "classes", "inversion", "method"
-    ]  # fmt: skip
+    assert sections(compared) == ["summary", "figure", "vanishes", "classes", "inversion", "method"]
     assert sections(inverted) == ["summary", "vanishes", "inversion", "method"]
     text = (inverted / "report.html").read_text(encoding="utf-8")
     assert "<title>progan:church on church_outdoor_train: what vanishes</title>" in text
@@ -577,7 +618,7 @@ def test_card_content(compared: Path) -> None:
     tabs = [a for _, a in elements if a.get("name") == "vanish-0" and a.get("type") == "radio"]
     assert len(tabs) == 3 and [("checked" in a) for a in tabs] == [True, False, False]
     text = (compared / "report.html").read_text(encoding="utf-8")
-    assert text.count("unlike the training set (1.8×)") == 1
+    assert text.count("out of distribution (1.8×)") == 1
     assert "In all 2 photos of person, the reconstruction loses half of it or more" in text
     rows = re.findall(r"<th scope=\"row\">(.*?)</th>", text.split('id="methods"')[1])
     assert rows[:3] == ["encoder", "layered+r at r4", "layered+r at r8 (shown first)"]
@@ -588,7 +629,7 @@ def test_rebuild_decides_by_kind(inverted: Path, tmp_path: Path) -> None:
     shutil.copytree(inverted, copy)
     (copy / "report.html").unlink()
     assert rebuild_report(copy).read_bytes() == (inverted / "report.html").read_bytes()
-    assert not list(copy.rglob("*.part"))
+    assert {p.name for p in copy.iterdir()} == {p.name for p in inverted.iterdir()}
     document = json.loads((copy / "results.json").read_text(encoding="utf-8"))
     document["inversions"][0]["psnr"] = "loud"
     (copy / "results.json").write_text(json.dumps(document), encoding="utf-8")
@@ -612,12 +653,17 @@ def test_pages_without_photos_segmenter_or_settings(tmp_path: Path) -> None:
         for r in make_records(tmp_path, 1, KEYS[:1])
     ]
     bare = alone(
-        tmp_path, inversions=records, calibrations=[], segmenter=None,
-        inversion=InversionSettings(preset="paper"), warnings=[], skipped=[],
-    )  # fmt: skip
+        tmp_path,
+        inversions=records,
+        calibrations=[],
+        segmenter=None,
+        inversion=InversionSettings(preset="paper"),
+        warnings=[],
+        skipped=[],
+    )
     text = render_page(bare, church_manifest(), None, run_dir=tmp_path)
     assert "Nothing was calibrated" in text and 'class="compare' not in text.split("<script")[0]
-    assert text.count("<article") == 1 and "what became of" not in text
+    assert text.count("<article") == 1 and "difference map of" not in text
     with pytest.raises(RunError, match="not how they were made"):
         render_page(church_results(inversions=records), church_manifest(), None, run_dir=tmp_path)
     with pytest.raises(RunError, match="needs the run directory"):
@@ -630,7 +676,8 @@ def test_everything_fits_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     least = encode_cards(
         tmp_path, group_photos(results.inversions), results.inversion, Level(96, 50, "none", 6)
     )
-    monkeypatch.setattr(page_module, "BUDGET", sum(card.weight for card in least))
+    fit = functools.partial(fit_pictures, budget=sum(card.weight for card in least))
+    monkeypatch.setattr(page_module, "fit_pictures", fit)
     text = render_page(results, church_manifest(), None, run_dir=tmp_path)
     assert len(text) < whole and text.count("<article") == 6
     assert "Shown are 6 of 8 photos" in text and "The filmstrip is left out" in text
@@ -666,17 +713,25 @@ def test_slider_by_mouse_and_keyboard(browser: Chromium, inverted: Path) -> None
     )
     for kind, x in (("mousePressed", 0.5), ("mouseMoved", 0.8), ("mouseReleased", 0.8)):
         browser.call(
-            "Input.dispatchMouseEvent", type=kind, x=left + x * width, y=top, button="left",
-            buttons=1, clickCount=1,
-        )  # fmt: skip
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=left + x * width,
+            y=top,
+            button="left",
+            buttons=1,
+            clickCount=1,
+        )
     dragged = float(browser.evaluate(at).rstrip("%"))
     assert dragged == pytest.approx(80, abs=5)
     for _ in range(3):
         for kind in ("keyDown", "keyUp"):
             browser.call(
-                "Input.dispatchKeyEvent", type=kind, key="ArrowLeft", code="ArrowLeft",
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key="ArrowLeft",
+                code="ArrowLeft",
                 windowsVirtualKeyCode=37,
-            )  # fmt: skip
+            )
     assert float(browser.evaluate(at).rstrip("%")) == dragged - 3
     over = "getComputedStyle(document.querySelector('.compare .over')).clipPath"
     assert browser.evaluate(over) == f"inset(0px {100 - (dragged - 3):g}% 0px 0px)"

@@ -272,7 +272,7 @@ def test_a_verdict_names_what_it_rests_on() -> None:
     ]
     newer = RESULTS.model_copy(update={"classes": seen})
     (specks,) = check_gates(["reduced: traffic sign"], newer)
-    assert "more than a speck in 20 % of the real and 5 % of the generated images" in specks
+    assert "above the area threshold in 20 % of the real and 5 % of the generated images" in specks
 
 
 @pytest.mark.parametrize(

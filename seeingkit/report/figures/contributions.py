@@ -1,4 +1,4 @@
-"""What makes the distance: how much of FSD each class carries, as bars and as a table.
+"""The contributions of classes to FSD: a figure of bars, and one sentence.
 
 The bars of all classes and of "all others" add up to the FSD of the page. Each class has two
 parts, by the two terms of FSD: its mean area differs, or its area varies otherwise from image to
@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, cast
 from seeingkit.results import ClassResult, Results, is_background
 
 from ..words.numbers import listing, number, share
-from .classes import PRINT_COLOURS, Layout, chart_config, chart_svg
+from .charts import (
+    NARROW_LABEL,
+    Layout,
+    chart_svg,
+    class_axis,
+    colour,
+    colour_scale,
+    finish,
+    write_figure,
+)
 
 if TYPE_CHECKING:
     import altair as alt
@@ -79,7 +88,7 @@ def _name(record: ClassResult) -> str:
 
 
 def contribution_sentence(results: Results) -> str:
-    """Which classes make most of the distance; empty for old runs."""
+    """The classes with the largest part of FSD; empty for old runs."""
     bars = contributions(results, largest=len(results.classes))
     whole = results.fsd.value
     if not bars or whole <= 0:
@@ -107,12 +116,48 @@ def build_contribution_chart(
     """
     import altair as alt
 
-    rows = [
+    place = alt.Y(
+        "key:N",
+        sort=[bar.key for bar in bars],
+        axis=class_axis(padding=6, labelLimit=170 if layout == "wide" else NARROW_LABEL),
+        scale=alt.Scale(paddingInner=0.28, paddingOuter=0.15),
+    )
+    value = alt.X(
+        "value:Q",
+        stack="zero",
+        axis=alt.Axis(title="part of FSD, percent²", tickCount=5, grid=True),
+    )
+    term = alt.Color(
+        "term:N", scale=colour_scale(TERMS, ("generated", "real")), legend=alt.Legend()
+    )
+    stacks = (
+        alt.Chart(alt.NamedData(name="terms"))
+        .mark_bar()
+        .encode(place, value, term, order=alt.Order("order:Q"))
+    )
+    notes = (
+        alt.Chart(alt.NamedData(name="totals"))
+        .mark_text(align="left", dx=4, fontSize=10, color=colour("muted"))
+        .encode(place, alt.X("total:Q"), text="text:N")
+    )
+    chart = finish(
+        alt.layer(stacks, notes).properties(width=_WIDTHS[layout], height=alt.Step(20)),
+        data={"terms": _term_rows(bars), "totals": _total_rows(bars)},
+        description="What each class adds to the two terms of FSD",
+    )
+    return cast("alt.LayerChart", chart)
+
+
+def _term_rows(bars: Sequence[Contribution]) -> list[dict[str, Any]]:
+    return [
         {"key": bar.key, "term": term, "order": k, "value": max(0.0, value)}
         for bar in bars
         for k, (term, value) in enumerate(zip(TERMS, (bar.mean, bar.cov), strict=True))
     ]
-    totals = [
+
+
+def _total_rows(bars: Sequence[Contribution]) -> list[dict[str, Any]]:
+    return [
         {
             "key": bar.key,
             "total": max(0.0, bar.mean) + max(0.0, bar.cov),
@@ -120,47 +165,6 @@ def build_contribution_chart(
         }
         for bar in bars
     ]
-    place = alt.Y(
-        "key:N", sort=[bar.key for bar in bars],
-        axis=alt.Axis(title=None, ticks=False, domain=False, labelPadding=6,
-                      labelLimit=170 if layout == "wide" else 96),
-        scale=alt.Scale(paddingInner=0.28, paddingOuter=0.15),
-    )  # fmt: skip
-    colour = alt.Color(
-        "term:N",
-        scale=alt.Scale(domain=list(TERMS), range=[alt.ExprRef("generated"), alt.ExprRef("real")]),
-        legend=alt.Legend(),
-    )
-    stacks = (
-        alt.Chart(alt.NamedData(name="terms"))
-        .mark_bar()
-        .encode(
-            place,
-            alt.X("value:Q", stack="zero",
-                  axis=alt.Axis(title="part of FSD, percent²", tickCount=5, grid=True)),
-            colour,
-            order=alt.Order("order:Q"),
-        )
-    )  # fmt: skip
-    notes = (
-        alt.Chart(alt.NamedData(name="totals"))
-        .mark_text(align="left", dx=4, fontSize=10, color=alt.ExprRef("muted"))
-        .encode(place, alt.X("total:Q"), text="text:N")
-    )
-    params = [alt.param(name=name, value=value) for name, value in PRINT_COLOURS.items()]
-    chart: Any = (
-        alt.layer(stacks, notes)
-        .add_params(*params)
-        .properties(
-            width=_WIDTHS[layout],
-            height=alt.Step(20),
-            padding=4,
-            datasets={"terms": rows, "totals": totals},
-            description="What each class adds to the two terms of FSD",
-        )
-        .configure(**chart_config(alt))
-    )
-    return cast("alt.LayerChart", chart)
 
 
 def contribution_svg(bars: Sequence[Contribution], layout: Layout = "wide") -> str:
@@ -169,15 +173,6 @@ def contribution_svg(bars: Sequence[Contribution], layout: Layout = "wide") -> s
 
 
 def write_contribution_figure(results: Results, folder: Path) -> tuple[Path, Path] | None:
-    """Write ``fsd-contributions.svg`` and ``.png`` (two pixels per point); None for old runs."""
-    import vl_convert
-
+    """Write ``fsd-contributions.svg`` and ``.png``; returns both paths, None for old runs."""
     bars = contributions(results)
-    if not bars:
-        return None
-    folder.mkdir(parents=True, exist_ok=True)
-    svg = contribution_svg(bars)
-    paths = folder / "fsd-contributions.svg", folder / "fsd-contributions.png"
-    paths[0].write_text(svg, encoding="utf-8", newline="\n")
-    paths[1].write_bytes(vl_convert.svg_to_png(svg, scale=2))
-    return paths
+    return write_figure(contribution_svg(bars), folder, "fsd-contributions") if bars else None

@@ -9,13 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from ..pictures.encoding import image_uri
-from .classes import PRINT_COLOURS, Layout
+from ..pictures.uris import image_uri
+from .charts import PRINT_COLOURS, Layout
 
 DARK_COLOURS: Mapping[str, str] = {
-    "paper": "#14171a", "ink": "#e6e9ed", "muted": "#a4adb7", "grid": "#2a2f35",
-    "real": "#5d6874", "generated": "#82b6f7", "omitted": "#f0703a",
-}  # fmt: skip
+    "paper": "#14171a",
+    "ink": "#e6e9ed",
+    "muted": "#a4adb7",
+    "grid": "#2a2f35",
+    "real": "#5d6874",
+    "generated": "#82b6f7",
+    "omitted": "#f0703a",
+}
 """Those of the page's dark theme."""
 
 LAYOUTS: tuple[Layout, Layout] = ("wide", "narrow")

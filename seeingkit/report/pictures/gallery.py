@@ -1,34 +1,27 @@
-"""Example images of a report: which ones, how they are kept, and how they get into the page.
+"""The gallery of a run: example images of a few classes, real and generated, with their labels.
 
-A gallery holds real and generated images side by side for a few classes, with the label of every
-pixel. It is stored in ``gallery/`` of a run as ``images.npz`` (arrays only, never pickled objects)
-and ``gallery.json``, and comes back equal to the bit. Choices are functions of areas and seed.
+It is stored in ``gallery/`` of a run as ``images.npz`` (arrays only, never pickled objects) and
+``gallery.json``, and comes back equal to the bit.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seeingkit.errors import RunError, UsageError
-from seeingkit.results import Results, UncoveredImage
+from seeingkit.system.writing import atomic_write, write_text
 
-from ..figures.classes import LABELS, in_figure
+from ..selection import SIDES, Side
 
-Side = Literal["real", "generated"]
-SIDES: tuple[Side, Side] = ("real", "generated")
 FOLDER = "gallery"
-CLASSES = 8
-EXAMPLES = 12
-SCENES = 12
-"""At most so many of the least covered real images are shown, as pictures or in words."""
 _SCHEMA = 1
 
 
@@ -100,7 +93,7 @@ class Gallery:
     Attributes:
         names: name of each label.
         colours: one RGB triple in 0..255 per label; empty = colours are made up.
-        classes: what is shown, in this order.
+        classes: with their examples, in this order.
         has_background: whether label 0 is "no object" and stays transparent in overlays.
         scenes: the least covered real images, in the order of the results.
     """
@@ -117,62 +110,66 @@ class Gallery:
         if len(self.colours) != len(self.names):
             raise UsageError(f"{len(self.names)} labels, but {len(self.colours)} colours")
         for shown in self.classes:
-            highest = max(
-                [shown.index, *(int(i.labels.max()) for s in SIDES for i in shown.side(s))]
-            )
-            if highest >= len(self.names):
-                raise UsageError(
-                    f"gallery of {shown.label!r} uses label number {highest}, "
-                    f"but the vocabulary has {len(self.names)}"
-                )
+            items = [item for side in SIDES for item in shown.side(side)]
+            self._check_labels(repr(shown.label), items, shown.index)
         for scene in self.scenes:
-            highest = max(int(item.labels.max()) for _, item in scene.images)
-            if highest >= len(self.names):
-                raise UsageError(
-                    f"gallery of scene {scene.real.id!r} uses label number {highest}, "
-                    f"but the vocabulary has {len(self.names)}"
-                )
+            self._check_labels(f"scene {scene.real.id!r}", [item for _, item in scene.images])
+
+    def _check_labels(self, name: str, items: Sequence[GalleryImage], index: int = 0) -> None:
+        highest = max([index, *(int(item.labels.max()) for item in items)])
+        if highest >= len(self.names):
+            raise UsageError(
+                f"gallery of {name} uses label number {highest}, "
+                f"but the vocabulary has {len(self.names)}"
+            )
 
     def save(self, run_dir: Path) -> Path:
-        """Write ``gallery/images.npz`` and ``gallery/gallery.json``; returns the folder."""
+        """Write ``gallery/images.npz`` and ``gallery/gallery.json``; returns the folder.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
         folder = run_dir / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, NDArray[Any]] = {}
-        classes = []
         for c, shown in enumerate(self.classes):
-            record: dict[str, Any] = {"label": shown.label, "index": shown.index}
             for side in SIDES:
-                record[side] = [{"id": i.id, "area": i.area} for i in shown.side(side)]
                 for k, item in enumerate(shown.side(side)):
-                    arrays[f"{c}.{side}.{k}.image"] = item.image
-                    arrays[f"{c}.{side}.{k}.labels"] = item.labels
-            classes.append(record)
-        scenes = []
+                    arrays |= _arrays(f"{c}.{side}.{k}", item)
         for k, scene in enumerate(self.scenes):
-            scenes.append({side: {"id": item.id} for side, item in scene.images})
             for side, item in scene.images:
-                arrays[f"scene.{k}.{side}.image"] = item.image
-                arrays[f"scene.{k}.{side}.labels"] = item.labels
-        document = {
+                arrays |= _arrays(f"scene.{k}.{side}", item)
+        with atomic_write(folder / "images.npz") as stream:
+            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+        text = json.dumps(self._document(), ensure_ascii=False, indent=1)
+        write_text(folder / "gallery.json", text)
+        return folder
+
+    def _document(self) -> dict[str, Any]:
+        """The content of ``gallery.json``: all but the arrays."""
+        return {
             "schema_version": _SCHEMA,
             "names": list(self.names),
             "colours": [list(colour) for colour in self.colours],
             "has_background": self.has_background,
-            "classes": classes,
-            "scenes": scenes,
+            "classes": [
+                {
+                    "label": shown.label,
+                    "index": shown.index,
+                    **{
+                        side: [{"id": i.id, "area": i.area} for i in shown.side(side)]
+                        for side in SIDES
+                    },
+                }
+                for shown in self.classes
+            ],
+            "scenes": [
+                {side: {"id": item.id} for side, item in scene.images} for scene in self.scenes
+            ],
         }
-        partial = folder / f"images.npz.{os.getpid()}.part"
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        partial.replace(folder / "images.npz")
-        partial = folder / f"gallery.json.{os.getpid()}.part"
-        partial.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
-        partial.replace(folder / "gallery.json")
-        return folder
 
     @staticmethod
     def load(run_dir: Path) -> Gallery:
-        """Read what ``save`` wrote.
+        """The gallery that ``save`` wrote.
 
         Raises:
             RunError: naming the file that is missing or damaged.
@@ -189,45 +186,7 @@ class Gallery:
                 (folder / "images.npz").open("rb") as file,
                 np.load(file, allow_pickle=False) as arrays,
             ):
-                classes = tuple(
-                    GalleryClass(
-                        str(record["label"]),
-                        int(record["index"]),
-                        *(
-                            tuple(
-                                GalleryImage(
-                                    str(item["id"]),
-                                    arrays[f"{c}.{side}.{k}.image"],
-                                    arrays[f"{c}.{side}.{k}.labels"],
-                                    float(item["area"]),
-                                )
-                                for k, item in enumerate(record[side])
-                            )
-                            for side in SIDES
-                        ),
-                    )
-                    for c, record in enumerate(document["classes"])
-                )
-                scenes = tuple(
-                    GalleryScene(
-                        *(
-                            GalleryImage(
-                                str(record[side]["id"]),
-                                arrays[f"scene.{k}.{side}.image"],
-                                arrays[f"scene.{k}.{side}.labels"],
-                            )
-                            for side in SIDES
-                            if side in record or side == "real"
-                        )
-                    )
-                    for k, record in enumerate(document.get("scenes", ()))
-                )
-            colours = tuple((int(r), int(g), int(b)) for r, g, b in document["colours"])
-            names = tuple(str(name) for name in document["names"])
-            background = bool(document["has_background"])
-            return Gallery(names, colours, classes, background, scenes)
-        except RunError:
-            raise
+                return _gallery(document, arrays)
         except FileNotFoundError as error:
             raise RunError(f"no gallery in {run_dir}: {error.filename} is missing") from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
@@ -236,6 +195,48 @@ class Gallery:
             ) from None
         except UsageError as error:
             raise RunError(f"gallery in {folder} is damaged: {error}") from None
+
+
+def _arrays(key: str, item: GalleryImage) -> dict[str, NDArray[Any]]:
+    """The arrays of one image, by their names in ``images.npz``."""
+    return {f"{key}.image": item.image, f"{key}.labels": item.labels}
+
+
+def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Gallery:
+    """A gallery from the content of its two files."""
+
+    def image(key: str, record: Mapping[str, Any], area: float = 0.0) -> GalleryImage:
+        labels = arrays[f"{key}.labels"]
+        return GalleryImage(str(record["id"]), arrays[f"{key}.image"], labels, area)
+
+    def examples(c: int, side: Side, records: Sequence[Any]) -> tuple[GalleryImage, ...]:
+        return tuple(
+            image(f"{c}.{side}.{k}", record, float(record["area"]))
+            for k, record in enumerate(records)
+        )
+
+    def scene(k: int, record: Mapping[str, Any]) -> GalleryScene:
+        twin = record.get("generated")
+        return GalleryScene(
+            real=image(f"scene.{k}.real", record["real"]),
+            nearest=None if twin is None else image(f"scene.{k}.generated", twin),
+        )
+
+    return Gallery(
+        names=tuple(str(name) for name in document["names"]),
+        colours=tuple((int(r), int(g), int(b)) for r, g, b in document["colours"]),
+        classes=tuple(
+            GalleryClass(
+                label=str(record["label"]),
+                index=int(record["index"]),
+                real=examples(c, "real", record["real"]),
+                generated=examples(c, "generated", record["generated"]),
+            )
+            for c, record in enumerate(document["classes"])
+        ),
+        has_background=bool(document["has_background"]),
+        scenes=tuple(scene(k, record) for k, record in enumerate(document.get("scenes", ()))),
+    )
 
 
 def label_colours(n: int) -> tuple[tuple[int, int, int], ...]:
@@ -251,57 +252,3 @@ def label_colours(n: int) -> tuple[tuple[int, int, int], ...]:
         r, g, b = (round(255 * channel) for channel in channels)
         colours.append((r, g, b))
     return tuple(colours)
-
-
-def choose_classes(results: Results, limit: int = CLASSES) -> list[str]:
-    """The labels of the classes whose examples are worth a look.
-
-    The omitted ones, those that lost most area first, then the reduced ones; where there are
-    none of either, the classes of the figure with the largest relative change.
-    """
-    shown = [record for record in results.classes if in_figure(record)]
-    shown.sort(key=lambda record: (record.generated_area - record.real_area, record.index))
-    lost = [record for record in shown if record.omitted]
-    lost += [record for record in shown if not record.omitted and record.verdict == "reduced"]
-    if not lost:
-        largest = sorted(shown, key=lambda record: -record.real_area)[:LABELS]
-        lost = sorted(largest, key=lambda record: -abs(record.relative_difference or 0.0))
-    return [record.label for record in lost[:limit]]
-
-
-def choose_scenes(results: Results, limit: int = SCENES) -> list[UncoveredImage]:
-    """The real images worth a look because no generated one is near: least covered first."""
-    return results.scenes.least_covered[:limit] if results.scenes is not None else []
-
-
-def pick_examples(
-    areas: NDArray[Any], count: int = EXAMPLES, seed: int = 0, *, side: Side = "real"
-) -> NDArray[np.int64]:
-    """Which images to show as examples of a class.
-
-    Real: only images that contain the class, the half with most of it first, then random ones of
-    the rest. Generated: those with most of it, filled up with random images that lack it.
-
-    Args:
-        areas: (N,) area of the class in each image, at least 0.
-        count: how many at most.
-        seed: of the random part.
-        side: ``real`` or ``generated``.
-
-    Returns:
-        at most ``count`` different row numbers, int64.
-    """
-    values = np.asarray(areas, dtype=np.float64)
-    if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any():
-        raise UsageError("areas of a class must be one finite number, at least 0, per image")
-    draw = np.random.default_rng(seed)
-    order = np.argsort(-values, kind="stable")
-    having = order[: int((values > 0).sum())]
-    if side == "real":
-        first = having[: (count + 1) // 2]
-        rest = having[len(first) :]
-    else:
-        first = having[:count]
-        rest = order[len(having) :]
-    more = draw.permutation(rest)[: max(0, count - len(first))]
-    return np.concatenate([first, more]).astype(np.int64)

@@ -1,14 +1,11 @@
-"""Pictures of inversions, read from a run directory and put into data URIs.
+"""The pictures of inversions: photos, reconstructions, difference maps and filmstrips.
 
-Only files inside the run directory are read, and a file that is missing, damaged or not what its
-record says is named in the error. Maps of labels are compared pixel by pixel: where a class was
-lost, kept, or is new.
+Maps of labels are compared pixel by pixel: a class was lost, kept, or is new. A picture that does
+not fit its record is named in the error.
 """
 
 from __future__ import annotations
 
-import struct
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,18 +18,11 @@ from seeingkit.errors import RunError
 from seeingkit.results import InversionRecord, InversionSettings, LostClass
 
 from ..words.losses import PhotoGroup, loss_of
-from .encoding import (
-    EXACT_UP_TO,
-    MAP_SIZE,
-    Level,
-    indexed_uri,
-    label_legend,
-    label_map_uri,
-    nearest,
-    photo_uri,
-    webp_uri,
-)
+from .encoding import label_legend, label_map_uri
+from .files import read_labels, read_photo, read_picture
 from .gallery import Gallery
+from .levels import EXACT_UP_TO, Level, is_exact
+from .uris import LONGEST_WEBP, indexed_uri, nearest, photo_uri, webp_uri
 
 LOST, KEPT, NEW = 1, 2, 3
 DIFFERENCE_COLOURS = [(0, 0, 0), (222, 66, 18), (86, 180, 233), (240, 228, 66)]
@@ -41,11 +31,6 @@ DIFFERENCES = 6
 """At most so many classes of a reconstruction get a difference map."""
 FRAMES = 24
 """At most so many frames of a filmstrip are kept, evenly spaced."""
-MOST_PIXELS = 1 << 26
-_LONGEST = 16383  # a side of a WebP picture
-_UNREADABLE = (
-    OSError, EOFError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,10 +55,10 @@ class Strip:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What the page shows of one record; pictures are data URIs, None where there is none.
+    """One record as the page shows it; pictures are data URIs, None where there is none.
 
     Attributes:
-        classes: what was lost of each class, those that the photo is shown for first.
+        classes: the loss of each class, those that the photo is shown for first.
         legend: (name, CSS colour, percent in the photo, percent in the reconstruction).
         strip_left_out: there is a filmstrip, but the page had no room for it.
     """
@@ -142,64 +127,6 @@ def difference_map(
     return places
 
 
-def resolve(run_dir: Path, name: str) -> Path:
-    """The file of a run that a record names.
-
-    Raises:
-        RunError: the path is empty, absolute, or leaves the run directory.
-    """
-    root = run_dir.resolve()
-    try:
-        path = (root / name).resolve()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise RunError(f"path {name!r} in results.json cannot be followed: {error}") from None
-    if not name or Path(name).is_absolute() or path == root or not path.is_relative_to(root):
-        raise RunError(
-            f"path {name!r} in results.json does not name a file inside {run_dir}: "
-            "records name files relative to the run directory"
-        )
-    return path
-
-
-def read_photo(run_dir: Path, name: str) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 of a picture of the run."""
-    return np.asarray(_open(run_dir, name).convert("RGB"), dtype=np.uint8)
-
-
-def read_labels(run_dir: Path, name: str, labels: int) -> NDArray[Any]:
-    """(h, w) uint8 or int32 label numbers below ``labels``, from an 8- or 16-bit grey PNG."""
-    picture = _open(run_dir, name)
-    if picture.mode not in ("L", "I", "I;16", "I;16B"):
-        raise RunError(
-            f"{run_dir / name} is of mode {picture.mode}, not a grey picture of label numbers"
-        )
-    values = np.asarray(picture)
-    if values.max() >= labels or values.min() < 0:
-        raise RunError(
-            f"{run_dir / name} has label number {values.max()}, "
-            f"but the inversion's vocabulary has {labels} labels"
-        )
-    return values if values.dtype == np.uint8 else values.astype(np.int32)
-
-
-def _open(run_dir: Path, name: str) -> Image.Image:
-    path = resolve(run_dir, name)
-    try:
-        with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            path.open("rb") as file,
-            Image.open(file, formats=["PNG"]) as picture,
-        ):
-            if picture.width * picture.height > MOST_PIXELS:
-                raise RunError(f"{path} has {picture.width} × {picture.height} pixels: too many")
-            picture.load()
-            return picture.copy()
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; a record in results.json names it") from None
-    except _UNREADABLE as error:
-        raise RunError(f"{path} cannot be read as a PNG picture ({error})") from None
-
-
 def _card(run_dir: Path, group: PhotoGroup, palette: Gallery, level: Level) -> Card:
     photo = read_photo(run_dir, group.first.photo)
     height, width = photo.shape[:2]
@@ -212,7 +139,7 @@ def _card(run_dir: Path, group: PhotoGroup, palette: Gallery, level: Level) -> C
         labels=None if labels is None else _map_uri(labels, palette, level),
         width=width,
         height=height,
-        pixelated=max(width, height) <= EXACT_UP_TO,
+        pixelated=is_exact(width, height),
         reconstructions=tuple(
             _reconstruction(run_dir, group, record, labels, palette, level)
             for record in group.records
@@ -254,7 +181,7 @@ def _reconstruction(
 
 
 def _map_uri(labels: NDArray[Any], palette: Gallery, level: Level) -> str:
-    return label_map_uri(nearest(labels, min(level.size, MAP_SIZE)), palette)
+    return label_map_uri(nearest(labels, level.map_size), palette)
 
 
 def _legend(
@@ -289,14 +216,14 @@ def _differences(
             continue
         places = difference_map(before, after, numbers)
         percent = 100 * np.bincount(places.ravel(), minlength=4) / places.size
-        picture = indexed_uri(nearest(places, min(level.size, MAP_SIZE)), DIFFERENCE_COLOURS)
+        picture = indexed_uri(nearest(places, level.map_size), DIFFERENCE_COLOURS)
         found.append(Difference(label, picture, *(float(p) for p in percent[1:4])))
     return found
 
 
 def _strip(run_dir: Path, record: InversionRecord, level: Level) -> Strip:
     name = str(record.frames)
-    frames = _open(run_dir, name).convert("RGB")
+    frames = read_picture(run_dir, name)
     side = frames.height
     n, rest = divmod(frames.width, side)
     if rest or n == 0 or len(record.frame_steps) != n:
@@ -307,7 +234,7 @@ def _strip(run_dir: Path, record: InversionRecord, level: Level) -> Strip:
     kept = np.unique(np.linspace(0, n - 1, min(n, FRAMES)).round().astype(int)).tolist()
     # Lossy WebP halves the resolution of colour, so small frames are doubled to keep theirs.
     wanted = 2 * side if 2 * side <= EXACT_UP_TO else min(side, EXACT_UP_TO)
-    size = min(wanted, level.size, _LONGEST // len(kept))
+    size = min(wanted, level.size, LONGEST_WEBP // len(kept))
     how = Image.Resampling.LANCZOS if size < side else Image.Resampling.NEAREST
     strip = Image.new("RGB", (size * len(kept), size))
     for place, k in enumerate(kept):
@@ -315,4 +242,4 @@ def _strip(run_dir: Path, record: InversionRecord, level: Level) -> Strip:
         strip.paste(frame.resize((size, size), how), (place * size, 0))
     picture = webp_uri(strip, min(level.quality, 80))
     steps = tuple(record.frame_steps[k] for k in kept)
-    return Strip(picture, steps, side <= EXACT_UP_TO)
+    return Strip(picture, steps, is_exact(side))

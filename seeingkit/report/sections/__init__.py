@@ -1,1 +1,1 @@
-"""What the page shows, section by section."""
+"""The sections of the page, a module each or a few together."""

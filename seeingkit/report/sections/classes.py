@@ -1,4 +1,4 @@
-"""The table of classes: what each row shows at once, and what it shows when it is unfolded."""
+"""The rows of the table of classes, and the details of each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class ClassRow:
     Attributes:
         record: the class.
         rank: sorts by verdict.
-        flag: why the segmenter may make the difference; empty where nothing speaks for it.
-        details: (name, value) of what is shown when the row is unfolded.
+        flag: the reason why the difference may be segmentation error, or empty.
+        details: (name, value), shown when the row is unfolded.
     """
 
     record: ClassResult
@@ -47,7 +47,7 @@ def class_rows(results: Results) -> list[ClassRow]:
 def _flag(check: SegmenterClass | None) -> str:
     if check is None or not check.flagged:
         return ""
-    return check.why or "the segmenter's errors are large enough to make this difference"
+    return check.why or "segmentation errors are large enough to explain this difference"
 
 
 def _pair(real: str, generated: str) -> str:
@@ -73,7 +73,7 @@ def _details(record: ClassResult, results: Results) -> list[tuple[str, str]]:
     if record.real_seen is not None and record.generated_seen is not None:
         found.append(
             (
-                "images with more than a speck",
+                "images above the area threshold",
                 _pair(share(record.real_seen), share(record.generated_seen)),
             )
         )
@@ -99,7 +99,7 @@ def _p_values(record: ClassResult) -> str:
         f"{name} {probability(value)}"
         for name, value in (
             ("presence", record.p_presence),
-            ("more than a speck", record.p_seen),
+            ("above the area threshold", record.p_seen),
             ("area if present", record.p_given),
             ("mean area", record.p_area),
         )

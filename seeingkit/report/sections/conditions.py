@@ -1,12 +1,13 @@
-"""The section on the classes of a conditional generator: worst first, with what each leaves out."""
+"""The section on the classes of a conditional generator, worst first, with their omissions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from seeingkit.results import ConditionResult, Results, is_background
+from seeingkit.results import ConditionResult, Results
 
-from ..templates import Section, environment
+from ..selection import is_judged
+from ..templates import Section, render
 from ..words.numbers import listing
 
 SHOWN = 100
@@ -14,21 +15,16 @@ SHOWN = 100
 
 def conditions_section(results: Results) -> Section | None:
     """A table of one row per class of the generator, or None for an unconditional one."""
-    from markupsafe import Markup
-
     if not results.conditions:
         return None
     worst = sorted(results.conditions, key=lambda record: -record.fsd.value)
-    body = (
-        environment()
-        .get_template("conditions.html.j2")
-        .render(
-            rows=[_row(record) for record in worst[:SHOWN]],
-            against=worst[0].against,
-            hidden=max(0, len(worst) - SHOWN),
-        )
+    body = render(
+        "conditions.html.j2",
+        rows=[_row(record) for record in worst[:SHOWN]],
+        against=worst[0].against,
+        hidden=max(0, len(worst) - SHOWN),
     )
-    return Section("conditions", "Classes of the generator", Markup(body))
+    return Section("conditions", "Classes of the generator", body)
 
 
 def _row(record: ConditionResult) -> dict[str, Any]:
@@ -44,8 +40,4 @@ def _row(record: ConditionResult) -> dict[str, Any]:
 
 def missing(record: ConditionResult, verdict: str) -> list[str]:
     """Names of the labels with this verdict, by real area, largest first."""
-    return [
-        c.label
-        for c in record.classes
-        if c.verdict == verdict and c.category != "material" and not is_background(c)
-    ]
+    return [c.label for c in record.classes if c.verdict == verdict and is_judged(c)]

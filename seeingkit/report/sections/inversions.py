@@ -1,4 +1,4 @@
-"""The sections of a report on inversions: what vanishes from photos, and how that was measured.
+"""The sections on inversions: classes that vanish from photos, and the methods that show it.
 
 They are a pure function of the records in ``results.json`` and of the PNG files that these name,
 read from the run directory alone. Names of classes and photos are escaped by the templates.
@@ -23,7 +23,8 @@ from ..figures.depth import depth_rows, depth_svg, write_depth_figure
 from ..figures.themes import themed_figures
 from ..pictures.encoding import Level
 from ..pictures.inversions import Card, encode_cards
-from ..templates import Section, environment
+from ..templates import Section, render
+from ..words.definitions import INVERSION_DEFINITIONS
 from ..words.inversions import METHODS, InversionSummary, describe_inversions
 from ..words.losses import (
     MethodRow,
@@ -41,26 +42,6 @@ ROWS = 4
 """Rows of a photo's table that are shown at once; the others are folded."""
 LEGEND = 10
 """At most so many labels are in a photo's legend."""
-
-DEFINITIONS: tuple[tuple[str, str, str], ...] = (
-    ("cut", "the layer whose output r is sought so that the layers after it draw the photo; "
-     "an early cut holds the generator to what it has learned", "Bau et al. 2019, section 4"),
-    ("own images", "images that the generator made, inverted in the same way as photos: nothing "
-     "needs to be left out of them, so what they lose is lost by the inversion", ""),
-    ("lost", "(area in the photo − area in the reconstruction) ÷ area in the photo, both as the "
-     "segmenter sees them", ""),
-    ("inversion alone", "share of a class that 19 of 20 own images lose at most; where too few "
-     "show the class, that of all classes of about its area", ""),
-    ("omitted", "at least half of a class is lost, and more than inversion alone loses", ""),
-    ("reduced", "less than half is lost, but more than inversion alone loses", ""),
-    ("PSNR", "peak signal-to-noise ratio of the reconstruction, in dB on 8-bit values", ""),
-    ("perceptual distance", "mean absolute difference of the features of an image classifier",
-     "Bau et al. 2019"),
-    ("correlation of z, r, pixels", "between what the generator was given or drew and what the "
-     "inversion found, over all coordinates of all own images", "Bau et al. 2019"),
-    ("unlike the training set", "farther from the nearest reference image than these usually "
-     "lie from each other", ""),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,7 +86,7 @@ class Inversions:
 
     @property
     def words(self) -> InversionSummary:
-        """What was found."""
+        """The findings as sentences."""
         return describe_inversions(self.records, self.calibrations)
 
     def cards(self, level: Level) -> list[Card]:
@@ -119,31 +100,29 @@ class Inversions:
 
     def gallery(self, cards: Sequence[Card], *, lead: bool = True) -> Section:
         """The section "What vanishes"; ``lead``: it begins with the headline."""
-        from markupsafe import Markup
-
         keys = list(dict.fromkeys(key_of(r) for card in cards for r in card.group.records))
-        body = environment().get_template("inversions.html.j2").render(
+        body = render(
+            "inversions.html.j2",
             cards=cards,
             photos=len(self.groups),
             words=self.words if lead else None,
             names={key: key_name(key) for key in keys},
             order=[key for key in key_order(self.records) if key in keys],
             key_of=key_of,
-            own={key: calibration_of(key, self.calibrations) for key in keys},
+            samples={key: calibration_of(key, self.calibrations) for key in keys},
             picked=sorted({label for card in cards for label in card.group.picked}),
             settings=self.settings,
             rows=ROWS,
             legend=LEGEND,
-        )  # fmt: skip
-        return Section("vanishes", "What vanishes", Markup(body))
+        )
+        return Section("vanishes", "What vanishes", body)
 
     def method(self) -> Section:
         """The section "Inversion": methods compared, depth of the cut, calibration."""
-        from markupsafe import Markup
-
         depth = depth_rows(self.sweep)
         methods = dict.fromkeys(row.key[0] for row in self.rows)
-        body = environment().get_template("inversion_methods.html.j2").render(
+        body = render(
+            "inversion_methods.html.j2",
             rows=self.rows,
             first=self.first,
             sweep=self.sweep,
@@ -154,6 +133,6 @@ class Inversions:
             focus={label for group in self.groups for label in group.focus},
             settings=self.settings,
             methods=[(name, METHODS[name]) for name in methods if name in METHODS],
-            definitions=DEFINITIONS,
-        )  # fmt: skip
-        return Section("inversion", "Inversion", Markup(body))
+            definitions=INVERSION_DEFINITIONS,
+        )
+        return Section("inversion", "Inversion", body)

@@ -1,4 +1,4 @@
-"""The method card: what was compared or inverted, with what, and how, as pairs of plain text."""
+"""The method card: images, models, statistics, options and versions of a run, as plain text."""
 
 from __future__ import annotations
 

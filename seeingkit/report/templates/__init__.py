@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..words.inversions import calibration_note, decibels, loss, plain, seconds, verdict
 from ..words.numbers import (
@@ -37,9 +39,9 @@ class Section:
     Attributes:
         id: anchor of the section.
         title: its heading, plain text.
-        body: safe markup; whoever makes it escapes the names in it.
-        link: what the list of sections calls it; empty = its title.
-        answer: what the section says in one sentence, shown also when it is folded; plain text.
+        body: safe markup, with escaped names.
+        link: its name in the list of sections; empty = its title.
+        answer: the section in one sentence, shown also when it is folded; plain text.
         folded: whether it is folded at first; None = it cannot be folded.
     """
 
@@ -51,8 +53,32 @@ class Section:
     folded: bool | None = None
 
 
+FILTERS: dict[str, Callable[..., str]] = {
+    "area": area,
+    "at_least": at_least,
+    "calibration_note": calibration_note,
+    "change": change,
+    "decibels": decibels,
+    "exact": repr,
+    "level": level,
+    "listing": listing,
+    "loss": loss,
+    "loss_verdict": verdict,
+    "number": number,
+    "ordinal": ordinal,
+    "plain": plain,
+    "probability": probability,
+    "seconds": seconds,
+    "share": share,
+    "text": plain_text,
+}
+MARKS = {"omitted": "▼", "reduced": "↓", "excess": "↑", "no evidence": "·"}
+"""Signs of the verdicts, for those who see no colours."""
+
+
+@functools.lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
-    """Jinja with the page's templates and its words; what a template does not know is an error."""
+    """Jinja with the page's templates and words; an unknown name in a template is an error."""
     import jinja2
 
     made = jinja2.Environment(
@@ -62,11 +88,13 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
-        area=area, change=change, number=number, probability=probability, share=share,
-        exact=repr, decibels=decibels, plain=plain, loss=loss, seconds=seconds,
-        calibration_note=calibration_note, loss_verdict=verdict, text=plain_text,
-        listing=listing, at_least=at_least, level=level, ordinal=ordinal,
-    )  # fmt: skip
-    made.globals.update(interval=interval, between=between, count=count, share=share)
+    made.filters.update(FILTERS)
+    made.globals.update(between=between, count=count, interval=interval, marks=MARKS, share=share)
     return made
+
+
+def render(template: str, **values: Any) -> Markup:
+    """A template filled in: safe markup, every value escaped unless it is ``Markup`` itself."""
+    from markupsafe import Markup
+
+    return Markup(environment().get_template(template).render(**values))

@@ -8,7 +8,7 @@
   const data = JSON.parse($("data").textContent);
   const chart = $("chart"); // a page of inversions alone has none
 
-  // What a check from outside reads: errors so far, and whether anything is wider than the window.
+  // For checks from outside: errors so far, and whether anything is wider than the window.
   root.dataset.errors = "0";
   const failed = () => { root.dataset.errors = String(Number(root.dataset.errors) + 1); };
   for (const event of ["error", "unhandledrejection"]) window.addEventListener(event, failed);
@@ -37,7 +37,7 @@
   });
   dark.addEventListener("change", () => { applyTheme(); if (chart) draw(); });
   applyTheme();
-  // A link to a folded section opens it, and what is printed is whole.
+  // A link to a folded section opens it, and print shows all sections unfolded.
   const folds = [...document.querySelectorAll("details.fold")];
   const reveal = () => {
     const target = location.hash.length > 1 ? $(location.hash.slice(1)) : null;
@@ -93,7 +93,7 @@
   let view = null;
   let turn = 0;
 
-  function axisEnds(rows) { // as area_domain and difference_end in figure.py
+  function axisEnds(rows) { // as area_domain and difference_end in figures/rows.py
     const largest = Math.max(...rows.map((r) => Math.max(r.real, r.generated)));
     const power = 10 ** Math.floor(Math.log10(largest));
     const top = [1, 2, 5, 10].map((step) => step * power).find((end) => end >= largest);

@@ -1,6 +1,6 @@
-"""What could mislead a reader of the numbers: few images, a high floor, resolution, the segmenter.
+"""Cautions beside the numbers: few images, a high floor, resolution, segmentation error.
 
-Every sentence is plain text; whoever puts it into a page escapes it.
+Sentences are plain text, not yet escaped for a page.
 """
 
 from __future__ import annotations
@@ -19,13 +19,19 @@ EXAMPLE = "1 %"
 """Presence of a rare class, for which a reader with few images is told how many it takes."""
 NAMED = 5
 """At most so many flagged classes are named."""
+CHECKS = {
+    "labels": "against true labels",
+    "scale": "at a second scale",
+    "segmenter": "with a second segmenter",
+}
+"""The kinds of check of the segmenter, in words."""
 
 
 def cautions(results: Results, classes: Sequence[ClassResult]) -> list[str]:
-    """What to read with care, most important first.
+    """The cautions of a comparison, most important first.
 
     Args:
-        results: what the comparison found.
+        results: of the comparison.
         classes: those of its classes that findings speak of.
     """
     return [
@@ -46,21 +52,18 @@ def sides(results: Results) -> str:
 
 
 def power_sentence(results: Results) -> str:
-    """The smallest classes whose loss could not stay unseen; empty where this is not known."""
+    """The smallest class whose loss would be detected; empty where this is not known."""
     power = results.power
     if power is None or power.all_removed is None:
         return ""
     n, m = results.n_real, results.n_generated
     at = f"{n:,} images a side" if n == m else sides(results)
     text = (
-        f"At {at}, a class that at least {at_least(power.all_removed)} of the real images show, as "
-        f"more than a speck, could not vanish unseen (power {level(power.power)})"
+        f"At {at}, the loss of a class would be detected (power {level(power.power)}) if at least "
+        f"{at_least(power.all_removed)} of the real images show it above the area threshold"
     )
     if power.half_removed is not None:
-        text += (
-            f", nor could one in at least {at_least(power.half_removed)} lose half of its images "
-            "unseen"
-        )
+        text += f"; the loss of half of its images, if at least {at_least(power.half_removed)} do"
     return text + "."
 
 
@@ -85,7 +88,7 @@ def _few_images(results: Results) -> Iterable[str]:
             f"With {sides(results)} no class can be expected to be called missing: not even the "
             "loss of a class that every real image shows would be found with a power of "
             f"{level(power.power)}. "
-            "That nothing is named here says nothing of what the generator can draw."
+            "That no class is named here does not mean that the generator draws all of them."
         )
     elif n < FEW_IMAGES:
         text = (
@@ -100,7 +103,9 @@ def _few_images(results: Results) -> Iterable[str]:
                 "; the loss of half of its images is seen only if at least "
                 f"{at_least(power.half_removed)} show it"
             )
-        yield text + ". Of rarer classes nothing can be concluded: they may be missing unseen."
+        yield (
+            text + ". Nothing can be concluded about rarer classes: they may be missing undetected."
+        )
         if power.images_needed:
             known = power.images_needed
             presence = EXAMPLE if EXAMPLE in known else next(iter(known))
@@ -124,14 +129,14 @@ def _floor(results: Results) -> Iterable[str]:
         )
     elif fsd.floor > 0.5 * fsd.value:
         yield (
-            f"More than half of the FSD ({number(fsd.floor)} of {number(fsd.value)}) is what two "
-            "samples of the real images give at this size: the value says more of the sample "
-            "size than of the generator."
+            f"More than half of the FSD ({number(fsd.floor)} of {number(fsd.value)}) arises "
+            "between two samples of the real images at this size: the value reflects the sample "
+            "size more than the generator."
         )
     if fsd.p_value is not None and fsd.p_value > results.level:
         yield (
-            f"The permutation test (p = {probability(fsd.p_value)}) does not tell the generated "
-            "images from the real ones by their class areas as a whole."
+            f"The permutation test (p = {probability(fsd.p_value)}) finds no difference between "
+            "the generated and the real images in their class areas as a whole."
         )
 
 
@@ -166,16 +171,9 @@ def mismatch_words(results: Results) -> str:
 
 
 def against(results: Results) -> str:
-    """What the segmenter was checked with, in words."""
+    """The check of the segmenter: ``against true labels (CamVid)``; empty without one."""
     check = results.segmenter_share
-    if check is None:
-        return ""
-    how = {
-        "labels": f"against true labels ({check.against})",
-        "scale": f"at a second scale ({check.against})",
-        "segmenter": f"with a second segmenter ({check.against})",
-    }
-    return how[check.kind]
+    return "" if check is None else f"{CHECKS[check.kind]} ({check.against})"
 
 
 def segmenter_checks(results: Results) -> dict[int, SegmenterClass]:
@@ -196,6 +194,9 @@ def segmenter_checks(results: Results) -> dict[int, SegmenterClass]:
 
 
 def _flagged(results: Results, classes: Sequence[ClassResult]) -> Iterable[str]:
+    check = results.segmenter_share
+    if check is None:
+        return
     claimed = {record.index for record in classes if record.verdict != "no evidence"}
     checks = segmenter_checks(results)
     flagged = [c.label for k, c in checks.items() if c.flagged and k in claimed]
@@ -203,8 +204,8 @@ def _flagged(results: Results, classes: Sequence[ClassResult]) -> Iterable[str]:
     if not named:
         return
     yield (
-        f"The segmenter may make the difference of {listing(named, limit=NAMED)}: so says the "
-        f"check {against(results)}. Look at the pictures before trusting "
+        f"The difference in {listing(named, limit=NAMED)} may be segmentation error "
+        f"(check {CHECKS[check.kind]}: {check.against}). Look at the pictures before trusting "
         f"{'this verdict' if len(named) == 1 else 'these verdicts'}."
     )
 
@@ -225,7 +226,7 @@ def _skipped_sides(skipped: Sequence[SkippedItem]) -> list[str]:
         "real": ("real", "real"),
         "generated": ("generated", "generated"),
         "photo": ("photo to invert", "photos to invert"),
-        "own": ("own image to invert", "own images to invert"),
+        "own": ("generator sample to invert", "generator samples to invert"),
     }
     numbers = {side: sum(item.source == side for item in skipped) for side in names}
     return [count(n, *names[side]) for side, n in numbers.items() if n]

@@ -1,17 +1,17 @@
-"""What a run found, in words: what is missing, how sure that is, and what could mislead.
+"""The findings of a comparison as sentences: missing classes, other changes, the distance.
 
-Every sentence is plain text; whoever puts it into a page escapes it. Names of classes and files
-come from outside and are never treated as markup.
+Sentences are plain text, not yet escaped for a page. Names of classes and files come from outside
+and are never treated as markup.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from seeingkit.results import OMITTED_BELOW, ClassResult, Results, images_lost, is_background
+from seeingkit.results import OMITTED_BELOW, ClassResult, Results, images_lost
 
+from ..selection import judged
 from .cautions import FEW_IMAGES, cautions, power_sentence, sides
 from .numbers import (
     NBSP,
@@ -32,9 +32,9 @@ class Summary:
     """The words of a report.
 
     Attributes:
-        headline: one sentence on what is missing.
+        headline: one sentence on the missing classes.
         details: further findings, one sentence or two each.
-        cautions: what could mislead a reader of the numbers, the run's own warnings last.
+        cautions: reasons to read the numbers with care, the run's own warnings last.
     """
 
     headline: str
@@ -45,18 +45,6 @@ class Summary:
     def text(self) -> str:
         """All of it, one paragraph a line."""
         return "\n".join([self.headline, *self.details, *self.cautions])
-
-
-def judged(results: Results) -> list[ClassResult]:
-    """The classes that findings speak of, in the order of the results.
-
-    "No object" and materials are left out, as in the figure; materials stay in the table.
-    """
-    return [
-        record
-        for record in results.classes
-        if record.category != "material" and not is_background(record)
-    ]
 
 
 def summarise(results: Results) -> Summary:
@@ -70,7 +58,7 @@ def summarise(results: Results) -> Summary:
 
 
 def _findings(records: list[ClassResult]) -> str:
-    """Names with change and interval; what the interval is, is said once."""
+    """Names with change and interval; the first also names the level of the interval."""
     texts: list[str] = []
     for record in records:
         what = change(record.relative_difference)
@@ -107,7 +95,7 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
     if not shown:
         return (
             "The real images show none of the classes that the segmenter knows, "
-            "so nothing can be said of what is missing."
+            "so no class can be called missing."
         )
     level = f"false discovery rate of {100 * results.level:g}{NBSP}%"
     half = "half of its area" + (" or of its images" if tested_presence(results) else "")
@@ -194,39 +182,3 @@ def _power(results: Results) -> Iterable[str]:
     sentence = power_sentence(results)
     if sentence and min(results.n_real, results.n_generated) >= FEW_IMAGES:
         yield sentence
-
-
-def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> str:
-    """A fragment for notebooks: the words and a small table, every name escaped.
-
-    Args:
-        results: what the comparison found.
-        figure: also show the figure, as inline SVG (imports Altair and vl-convert).
-        rows: how many classes the table has: those that changed first, then by real area.
-
-    Returns:
-        HTML of one ``<div>``, without scripts.
-    """
-    order = {"omitted": 0, "reduced": 1, "excess": 2, "no evidence": 3}
-    ranked = sorted(judged(results), key=lambda r: (order[r.verdict], -r.real_area))
-    words = summarise(results)
-    parts = ['<div class="seeingkit-summary">']
-    parts.append(f"<p><strong>{html.escape(words.headline)}</strong></p>")
-    parts += [f"<p>{html.escape(line)}</p>" for line in (*words.details, *words.cautions)]
-    heads = ["class", "real area", "generated area", "relative difference", "95 % interval"]
-    heads += ["images, real → generated", "q", "verdict"]
-    parts.append("<table><thead><tr>" + "".join(f"<th>{h}</th>" for h in heads) + "</tr></thead>")
-    for r in ranked[:rows]:
-        cells = [r.label, area(r.real_area), area(r.generated_area), change(r.relative_difference)]
-        cells += [interval(r.ci_low, r.ci_high)]
-        cells += [f"{share(r.real_presence)} → {share(r.generated_presence)}"]
-        cells += [probability(r.q_value), verdict_words(r)]
-        parts.append("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>")
-    parts.append("</table>")
-    if len(ranked) > rows:
-        parts.append(f"<p>… and {count(len(ranked) - rows, 'more class', 'more classes')}.</p>")
-    if figure:
-        from ..figures.classes import figure_svg
-
-        parts.append(figure_svg(results))
-    return "\n".join([*parts, "</div>"])

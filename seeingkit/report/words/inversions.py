@@ -1,7 +1,7 @@
-"""Inversions in words: what vanishes from photos, and how far that can be trusted.
+"""The findings of inversions as sentences: losses of photos, their quality, and cautions.
 
-Every sentence is plain text, for the page and for the terminal; whoever puts it into a page
-escapes it. A loss is called more than what inversion alone would do only where it was calibrated.
+Sentences are plain text, for the page and for the terminal, not yet escaped for a page. A loss is
+called more than that of inversion alone only where it was calibrated.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ CLASSES_NAMED = 4
 METHODS: dict[str, str] = {
     "z": "z alone is optimised, from a random start",
     "encoder": "one network gives z from the image, and nothing is optimised",
-    "encoder+z": "z is optimised from what that network gives",
+    "encoder+z": "z is optimised from the estimate of that network",
     "layered": "small networks, one for each layer up to the cut, give z; nothing is optimised",
-    "layered+z": "z is optimised from what the layered networks give",
+    "layered+z": "z is optimised from the estimate of the layered networks",
     "layered+r": "the representation r at the cut is optimised from there, with small residuals "
     "in the layers before it",
 }
@@ -70,14 +70,14 @@ def verdict(entry: LostClass) -> str:
 
 
 def calibration_note(entry: LostClass) -> str:
-    """What the calibration of a class rests on: ``48 own images``, or other classes' pairs."""
+    """The basis of a class's calibration: ``48 generator samples with it``, or pairs of others."""
     if entry.calibrated is None:
         return "not measured"
     if entry.pairs == 0:
-        return "no own image to measure it on"
+        return "no generator sample to measure it on"
     if entry.pooled:
         return f"{count(entry.pairs, 'pair')} of image and class, all classes of about this area"
-    return f"{count(entry.pairs, 'own image')} with it"
+    return f"{count(entry.pairs, 'generator sample')} with it"
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class InversionSummary:
     """The words of inversions, plain text.
 
     Attributes:
-        vanished: what vanishes, the headline first: a line for each class that photos were
+        vanished: the lost classes, the headline first: a line for each class that photos were
             picked for, or one line.
-        quality: how well photos and the generator's own images are reconstructed.
-        cautions: what could mislead.
+        quality: how well photos and generator samples are reconstructed.
+        cautions: reasons to read the losses with care.
     """
 
     vanished: tuple[str, ...] = ()
@@ -185,7 +185,7 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
     if not judged:
         return (
             f"{count(n, 'photo')} {'was' if n == 1 else 'were'} inverted; no area of classes was "
-            "measured, so what vanishes is for the reader to see."
+            "measured, so no class can be called lost."
         )
     if all(entry.calibrated is None for entry in judged):
         shrunk = sum(any(entry.lost > 0 for entry in group.first.classes) for group in groups)
@@ -208,14 +208,14 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
     start = f"In {photos}" if n == 1 else f"In {_of(some, n, 'photos')}"
     named = []
     for label in sorted(hit, key=lambda label: -hit[label]):
-        own = [
+        gone = [
             entry
             for group in groups
             for entry in group.first.classes
             if entry.label == label and entry.omitted
         ]
         where = "" if n == 1 else f"{count(hit[label], 'photo')}, "
-        named.append(f"{label} ({where}{share(_gone(own))} of its area)")
+        named.append(f"{label} ({where}{share(_gone(gone))} of its area)")
     return (
         f"{start}, the reconstruction loses half of a class or more, beyond what inversion alone "
         f"would: {listing(named, limit=5)}."
@@ -228,14 +228,15 @@ def _quality(
     calibrations: Sequence[CalibrationRecord],
 ) -> Iterable[str]:
     key = key_of(shown[0].first)
-    own = calibration_of(key, calibrations)
+    samples = calibration_of(key, calibrations)
     photos = fmean(group.first.psnr for group in shown)
-    subject = "photos come back at a mean PSNR of" if len(shown) > 1 else "the photo comes back at"
-    text = f"By {key_name(key)}, {subject} {decibels(photos)}"
-    if own is not None:
+    several = len(shown) > 1
+    subject = "photos are reconstructed at a mean" if several else "the photo is reconstructed at a"
+    text = f"By {key_name(key)}, {subject} PSNR of {decibels(photos)}"
+    if samples is not None:
         text += (
-            f"; {count(own.n, 'image')} that the generator itself made at {decibels(own.psnr)}, "
-            "which is what inversion can do where nothing needs to be left out"
+            f"; {count(samples.n, 'generator sample')} at {decibels(samples.psnr)}, the limit of "
+            "inversion where nothing needs to be left out"
         )
     yield text + "."
     keys = list(dict.fromkeys(key_of(record) for group in groups for record in group.records))
@@ -243,19 +244,19 @@ def _quality(
     if len(known) > 1:
         best = max(known, key=lambda record: record.psnr)
         yield (
-            f"Of {len(known):,} ways of inversion, {key_name(key_of(best))} comes closest to the "
-            f"generator's own images ({decibels(best.psnr)})."
+            f"Of {len(known):,} ways of inversion, {key_name(key_of(best))} comes closest to "
+            f"generator samples ({decibels(best.psnr)})."
         )
 
 
 def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
     n = len(shown)
-    unlike = sum(group.first.unlike for group in shown)
-    if unlike:
-        which = "The photo is" if n == 1 else f"{unlike:,} of {n:,} photos {_be(unlike)}"
+    outside = sum(group.first.unlike for group in shown)
+    if outside:
+        which = "The photo is" if n == 1 else f"{outside:,} of {n:,} photos {_be(outside)}"
         yield (
-            f"{which} unlike the training set and marked so: what vanishes there, "
-            "the generator may never have been shown."
+            f"{which} out of distribution and marked so: a class that vanishes there may never "
+            "have been in the training data."
         )
     limit = sum(group.first.steps > 0 and not group.first.converged for group in shown)
     if limit:
@@ -271,8 +272,8 @@ def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
     )
     if pooled:
         yield (
-            f"Too few of the generator's own images show {listing(pooled)}: what inversion alone "
-            "loses of it was taken from all classes of about the same area."
+            f"Too few generator samples show {listing(pooled)}: the loss by inversion alone was "
+            "taken from all classes of about the same area."
         )
 
 

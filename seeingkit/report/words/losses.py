@@ -1,10 +1,10 @@
-"""What photos have lost in their reconstructions, grouped as the report and the terminal show it.
+"""The losses of photos in their reconstructions, grouped as the report and the terminal show them.
 
 Everything is a plain function of the records of a run: photos with their records (one of each
 method and cut), the most lost first, and one row of means for each method and cut. Which one
 comes first depends on the order of the records alone: the last-listed ``layered+r``, so that
-whoever writes them decides which cut a reader sees first. Tables and the figure of depth keep the
-order of the calibrations, early cuts first.
+the writer of the records decides the cut that a reader sees first. Tables and the figure of depth
+keep the order of the calibrations, early cuts first.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ class PhotoGroup:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """One method at one cut, over all photos and over the generator's own images.
+    """One method at one cut, over all photos and over generator samples.
 
     Attributes:
         photos: how many photos it inverted.
-        psnr, perceptual, seconds: means over the photos (dB; feature units) and per own image.
+        psnr, perceptual: means over the photos, in dB and in units of the features.
         lost: mean share lost of the classes to look at (``PhotoGroup.focus``), over photos.
-        own_lost: the same classes on the generator's own images, over (image, class) pairs.
-        own: what the method does to the generator's own images.
+        samples_lost: the same classes on generator samples, over (image, class) pairs.
+        calibration: of the method at the cut, on generator samples.
     """
 
     key: Key
@@ -88,8 +88,8 @@ class MethodRow:
     psnr: float | None
     perceptual: float | None
     lost: float | None
-    own_lost: float | None
-    own: CalibrationRecord | None
+    samples_lost: float | None
+    calibration: CalibrationRecord | None
 
     @property
     def name(self) -> str:
@@ -98,7 +98,7 @@ class MethodRow:
 
 
 def loss_of(record: InversionRecord, label: str) -> LostClass | None:
-    """What one photo lost of a class, or None where the record does not say."""
+    """The loss of a class in one photo, or None where the record does not have it."""
     return next((entry for entry in record.classes if entry.label == label), None)
 
 
@@ -110,7 +110,7 @@ def calibration_of(key: Key, calibrations: Iterable[CalibrationRecord]) -> Calib
 def key_order(records: Sequence[InversionRecord]) -> list[Key]:
     """All methods and cuts, the one to show first, first, and the others as listed.
 
-    First is the last-listed ``layered+r``; without any, what reconstructs photos best.
+    First is the last-listed ``layered+r``; without any, the best in PSNR of photos.
     """
     keys = list(dict.fromkeys(key_of(record) for record in records))
     if not keys:
@@ -159,7 +159,7 @@ def method_rows(
     for key in dict.fromkeys(key_of(record) for record in listed):
         photos = [record for group in groups if (record := group.record(key)) is not None]
         features = [record.perceptual for record in photos if record.perceptual is not None]
-        own = calibration_of(key, calibrations)
+        samples = calibration_of(key, calibrations)
         rows.append(
             MethodRow(
                 key=key,
@@ -167,8 +167,8 @@ def method_rows(
                 psnr=fmean(record.psnr for record in photos) if photos else None,
                 perceptual=fmean(features) if features else None,
                 lost=_mean_loss(groups, key),
-                own_lost=_own_loss(own, labels) if own is not None else None,
-                own=own,
+                samples_lost=None if samples is None else _samples_loss(samples, labels),
+                calibration=samples,
             )
         )
     return rows
@@ -185,8 +185,8 @@ def _mean_loss(groups: Iterable[PhotoGroup], key: Key) -> float | None:
     return fmean(losses) if losses else None
 
 
-def _own_loss(own: CalibrationRecord, labels: set[str]) -> float | None:
-    known = [entry for entry in own.classes if entry.label in labels and entry.pairs]
+def _samples_loss(samples: CalibrationRecord, labels: set[str]) -> float | None:
+    known = [entry for entry in samples.classes if entry.label in labels and entry.pairs]
     pairs = sum(entry.pairs for entry in known)
     return sum(entry.pairs * entry.lost_mean for entry in known) / pairs if pairs else None
 

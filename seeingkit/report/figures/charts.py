@@ -1,0 +1,166 @@
+"""The look that all charts of a report share, and their way into SVG and PNG files.
+
+Colours are parameters of the Vega-Lite specification: files and print have those of
+``PRINT_COLOURS``, and the page sets those of its theme. Importing this loads neither Altair nor
+vl-convert; a function that needs them imports them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from seeingkit.system.writing import atomic_write, write_text
+
+if TYPE_CHECKING:
+    import altair as alt
+
+Layout = Literal["wide", "narrow"]
+"""Of a chart: as wide as the page, or narrow for a phone."""
+
+PRINT_COLOURS: Mapping[str, str] = {
+    "paper": "#ffffff",
+    "ink": "#1c2024",
+    "muted": "#565d66",
+    "grid": "#e3e6ea",
+    "real": "#aab4c0",
+    "generated": "#1d5fae",
+    "omitted": "#c4420f",
+    "reduced": "#e0a070",
+    "excess": "#3d9a8b",
+    "neutral": "#b9bfc7",
+}
+"""Colours on white, by the name of their parameter."""
+FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+NARROW_LABEL = 96
+"""Pixels that the label of a class takes at most in a narrow chart."""
+PIXELS_PER_POINT = 2
+"""Resolution of PNG files."""
+
+
+def colour(name: str) -> alt.ExprRef:
+    """The colour of this name, whatever the theme makes of it."""
+    import altair as alt
+
+    return alt.ExprRef(name)
+
+
+def colour_scale(values: Sequence[str], names: Sequence[str]) -> alt.Scale:
+    """A scale from the values of a field to the colours of these names."""
+    import altair as alt
+
+    return alt.Scale(domain=list(values), range=[colour(name) for name in names])
+
+
+def class_axis(*, padding: int, **options: Any) -> alt.Axis:
+    """An axis of class names: no title, no ticks, no line.
+
+    Args:
+        padding: pixels between a name and the bars.
+        options: further ones of ``alt.Axis``.
+    """
+    import altair as alt
+
+    return alt.Axis(title=None, ticks=False, domain=False, labelPadding=padding, **options)
+
+
+def finish(
+    chart: Any,
+    *,
+    data: Mapping[str, Sequence[Mapping[str, Any]]],
+    description: str,
+    padding: int = 4,
+    numbers: Mapping[str, float] | None = None,
+) -> Any:
+    """A chart with its data and the look of the report.
+
+    Args:
+        chart: an Altair chart of named data sets.
+        data: the rows of each data set, by its name.
+        description: the chart in one sentence, for those who cannot see it.
+        padding: pixels around the chart.
+        numbers: parameters besides the colours, by name.
+    """
+    import altair as alt
+
+    values = {**PRINT_COLOURS, **(numbers or {})}
+    return (
+        chart.add_params(*(alt.param(name=name, value=value) for name, value in values.items()))
+        .properties(
+            padding=padding,
+            datasets={name: [dict(row) for row in rows] for name, rows in data.items()},
+            description=description,
+        )
+        .configure(**chart_config())
+    )
+
+
+def chart_config() -> dict[str, Any]:
+    """Fonts, axes and legends of the report's charts, as arguments of ``configure``."""
+    import altair as alt
+
+    return {
+        "background": colour("paper"),
+        "font": FONT,
+        "view": alt.ViewConfig(stroke=None),
+        "axis": alt.AxisConfig(
+            labelColor=colour("ink"),
+            titleColor=colour("muted"),
+            gridColor=colour("grid"),
+            domainColor=colour("muted"),
+            tickColor=colour("muted"),
+            labelFontSize=11,
+            titleFontSize=11,
+            titleFontWeight="normal",
+            labelLimit=130,
+        ),
+        "legend": alt.LegendConfig(
+            labelColor=colour("ink"),
+            labelFontSize=11,
+            symbolSize=80,
+            orient="top",
+            title=None,
+            offset=6,
+            columnPadding=14,
+            symbolStrokeWidth=0,
+            symbolOpacity=1,
+        ),
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def vega_lite_version() -> str:
+    """The version of Vega-Lite that Altair writes, or the nearest that vl-convert can read."""
+    import altair as alt
+    import vl_convert
+
+    wanted = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    known: list[str] = vl_convert.get_vegalite_versions()
+    same = [version for version in known if version.split(".")[0] == wanted.split(".")[0]]
+    return wanted if wanted in known else (same or known)[-1]
+
+
+def chart_svg(chart: alt.TopLevelMixin) -> str:
+    """An Altair chart as SVG text; one that a file and the page both show is converted once."""
+    return _converted(json.dumps(chart.to_dict()))
+
+
+@functools.lru_cache(maxsize=8)
+def _converted(spec: str) -> str:
+    import vl_convert
+
+    svg: str = vl_convert.vegalite_to_svg(json.loads(spec), vl_version=vega_lite_version())
+    return svg
+
+
+def write_figure(svg: str, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write ``NAME.svg`` and ``NAME.png`` into the folder; returns both paths."""
+    import vl_convert
+
+    path = write_text(folder / f"{name}.svg", svg)
+    with atomic_write(folder / f"{name}.png") as stream:
+        stream.write(vl_convert.svg_to_png(svg, scale=PIXELS_PER_POINT))
+    return path, path.with_suffix(".png")

@@ -1,0 +1,71 @@
+"""The view of a comparison in a notebook: an HTML fragment without scripts."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from seeingkit.results import ClassResult, Results
+
+from .figures.classes import figure_svg
+from .selection import judged
+from .words.findings import summarise, verdict_words
+from .words.numbers import area, change, count, interval, probability, share
+
+_RANKS = {"omitted": 0, "reduced": 1, "excess": 2, "no evidence": 3}
+_HEADS = (
+    "class",
+    "real area",
+    "generated area",
+    "relative difference",
+    "95 % interval",
+    "images, real → generated",
+    "q",
+    "verdict",
+)
+
+
+def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> str:
+    """The words of a comparison and a small table, every name escaped.
+
+    Args:
+        results: of the comparison.
+        figure: also show the figure, as inline SVG (imports Altair and vl-convert).
+        rows: how many classes the table has: those that changed first, then by real area.
+
+    Returns:
+        HTML of one ``<div>``, without scripts.
+    """
+    ranked = sorted(judged(results), key=lambda r: (_RANKS[r.verdict], -r.real_area))
+    words = summarise(results)
+    parts = [
+        '<div class="seeingkit-summary">',
+        f"<p><strong>{html.escape(words.headline)}</strong></p>",
+        *(f"<p>{html.escape(line)}</p>" for line in (*words.details, *words.cautions)),
+        "<table><thead>" + _row(_HEADS, "th") + "</thead>",
+        *(_row(_cells(record), "td") for record in ranked[:rows]),
+        "</table>",
+    ]
+    if len(ranked) > rows:
+        parts.append(f"<p>… and {count(len(ranked) - rows, 'more class', 'more classes')}.</p>")
+    if figure:
+        parts.append(figure_svg(results))
+    return "\n".join([*parts, "</div>"])
+
+
+def _row(texts: Sequence[str], element: str) -> str:
+    cells = (f"<{element}>{html.escape(text)}</{element}>" for text in texts)
+    return "<tr>" + "".join(cells) + "</tr>"
+
+
+def _cells(record: ClassResult) -> list[str]:
+    return [
+        record.label,
+        area(record.real_area),
+        area(record.generated_area),
+        change(record.relative_difference),
+        interval(record.ci_low, record.ci_high),
+        f"{share(record.real_presence)} → {share(record.generated_presence)}",
+        probability(record.q_value),
+        verdict_words(record),
+    ]

@@ -1,0 +1,64 @@
+"""Pictures and maps of labels as data URIs: text that a page holds instead of files."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .levels import Level, is_exact
+
+LONGEST_WEBP = 16383
+"""Pixels that a side of a WebP picture may have."""
+
+
+def image_uri(kind: str, data: bytes) -> str:
+    """An image file as a data URI; ``kind``: its type after ``image/``."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def photo_uri(image: NDArray[np.uint8], level: Level) -> str:
+    """(H, W, 3) uint8 as WebP: exact where small, else at most ``level.size`` a side."""
+    picture = Image.fromarray(image)
+    shrinks = max(picture.size) > level.size
+    exact = is_exact(*picture.size) and not shrinks
+    if shrinks:
+        picture.thumbnail((level.size, level.size), Image.Resampling.LANCZOS)
+    return webp_uri(picture, level.quality, exact=exact)
+
+
+def webp_uri(picture: Image.Image, quality: int, *, exact: bool = False) -> str:
+    """A picture as WebP; ``quality``: 0 to 100, of lossy compression."""
+    return _saved_uri(picture, "webp", lossless=exact, quality=quality, method=2)
+
+
+def nearest(labels: NDArray[Any], size: int) -> NDArray[Any]:
+    """A (H, W) map with its longer side at ``size`` pixels at most, by the nearest pixel."""
+    longer = max(labels.shape)
+    if longer <= size:
+        return labels
+    rows, columns = (
+        np.minimum(
+            ((np.arange(max(1, round(n * size / longer))) + 0.5) * longer / size).astype(int), n - 1
+        )
+        for n in labels.shape
+    )
+    return labels[np.ix_(rows, columns)]
+
+
+def indexed_uri(places: NDArray[np.uint8], palette: list[tuple[int, int, int]]) -> str:
+    """(H, W) uint8 places in a palette as PNG; colour 0 is transparent."""
+    picture = Image.fromarray(places)
+    picture.putpalette([channel for colour in palette for channel in colour])
+    bits = next(b for b in (1, 2, 4, 8) if len(palette) <= 2**b)
+    return _saved_uri(picture, "png", transparency=0, bits=bits)
+
+
+def _saved_uri(picture: Image.Image, kind: str, **options: Any) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind.upper(), **options)
+    return image_uri(kind, buffer.getvalue())
