@@ -129,6 +129,9 @@ def _work(rank: int, plan: Plan, args: argparse.Namespace, cache: Path, meeting:
         write_plan(args.out, plan, minutes=minutes, workers=args.workers)
     pictures = np.load(cache, mmap_mode="r")
     train(run, pictures, args.out, minutes=minutes, every=args.checkpoint_minutes)
+    if args.workers > 1:
+        dist.barrier()  # a process that ends while another still writes may abort on its way out
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":
