@@ -1,4 +1,4 @@
-"""What the family ``biggan`` offers: its options and its spec. Importing this imports no torch."""
+"""Options and spec of ``biggan``. Importing this imports no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .common import ClassNames, Latents
 
 
 class BigGANOptions(Options):
-    """Options of ``biggan``. ``None`` means: as the file says, else as published."""
+    """Options of ``biggan``. ``None``: the file's own value, else the published one."""
 
     truncation: float = Field(
         1.0,

@@ -1,4 +1,4 @@
-"""What ``dcgan`` and ``mlp-gan`` offer: their options and specs.
+"""Options and specs of ``dcgan`` and ``mlp-gan``.
 
 Light: importing this never imports torch.
 """
@@ -40,7 +40,7 @@ _KEY = Field(
 
 
 class DCGANOptions(Options):
-    """Options of ``dcgan``. What a converted file of ours says is the default; it has them all."""
+    """Options of ``dcgan``. A converted file of ours holds the defaults of all of them."""
 
     activation: Literal["relu", "leaky"] | None = _ACTIVATION
     slope: float | None = _SLOPE
@@ -67,7 +67,7 @@ class DCGANOptions(Options):
 
 
 class MLPGANOptions(Options):
-    """Options of ``mlp-gan``. What a converted file of ours says is the default."""
+    """Options of ``mlp-gan``. A converted file of ours holds their defaults."""
 
     activation: Literal["relu", "leaky"] | None = _ACTIVATION
     slope: float | None = _SLOPE

@@ -1,4 +1,4 @@
-"""What ``vgg16`` and ``efficientnet-lite0`` offer: their options, specs and weights.
+"""Options, specs and weights of ``vgg16`` and ``efficientnet-lite0``.
 
 Light: importing this never imports torch.
 """

@@ -1,4 +1,4 @@
-"""What ``module`` offers: its options and its spec.
+"""Options and spec of ``module``.
 
 Light: importing this never imports torch.
 """
@@ -65,7 +65,7 @@ class ModuleOptions(Options):
     )
     classes: ClassNames = None
     range: Literal["-1..1", "0..1", "0..255"] = Field(
-        "-1..1", description="what the network's own images span"
+        "-1..1", description="range of the network's own images"
     )
     latents: Latents = "seeds"
 

@@ -1,4 +1,4 @@
-"""What ``progan`` offers: its options and its spec.
+"""Options and spec of ``progan``.
 
 Light: importing this never imports torch.
 """

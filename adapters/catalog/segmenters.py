@@ -1,4 +1,4 @@
-"""What ``upernet``, ``espnet`` and ``espnetv2`` offer: their options and specs.
+"""Options and specs of ``upernet``, ``espnet`` and ``espnetv2``.
 
 Light: importing this never imports torch.
 """

@@ -1,4 +1,4 @@
-"""What ``semseg`` offers: its options and its spec.
+"""Options and spec of ``semseg``.
 
 Light: importing this never imports torch.
 """

@@ -1,4 +1,4 @@
-"""What ``stylegan1`` offers: its options and its spec.
+"""Options and spec of ``stylegan1``.
 
 Light: importing this never imports torch.
 """
@@ -16,7 +16,7 @@ from .common import ClassNames, Latents
 
 
 class StyleGAN1Options(Options):
-    """Options of ``stylegan1``. ``None`` means: as the file says."""
+    """Options of ``stylegan1``. ``None``: the file's own value."""
 
     truncation: float = Field(
         1.0,

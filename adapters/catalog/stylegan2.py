@@ -1,4 +1,4 @@
-"""What ``stylegan2`` offers: its options and its spec.
+"""Options and spec of ``stylegan2``.
 
 Light: importing this never imports torch.
 """

@@ -1,4 +1,4 @@
-"""What ``stylegan3`` offers: its options and its spec.
+"""Options and spec of ``stylegan3``.
 
 Light: importing this never imports torch.
 """

@@ -1,4 +1,4 @@
-"""What ``transformers`` offers: its options and its spec.
+"""Options and spec of ``transformers``.
 
 Light: importing this imports neither torch nor the library of that name.
 """
