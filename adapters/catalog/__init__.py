@@ -5,7 +5,7 @@ One entry point (``adapters``) registers them all, on the same road as any third
 
 from __future__ import annotations
 
-from seeingkit.hooks import Register, hookimpl
+from seeingkit.specs import Register, hookimpl
 
 from . import (
     biggan,

@@ -9,8 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from seeingkit.hooks import Register
-from seeingkit.specs import FeaturesSpec, Options, WeightFile, WeightsSpec
+from seeingkit.specs import FeaturesSpec, Options, Register, WeightFile, WeightsSpec
 
 
 class VGG16Options(Options):

@@ -9,8 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from seeingkit.hooks import Register
-from seeingkit.specs import Options, SegmenterSpec
+from seeingkit.specs import Options, Register, SegmenterSpec
 
 
 class UPerNetOptions(Options):
