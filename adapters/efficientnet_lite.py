@@ -109,7 +109,7 @@ class EfficientNetLite(NetworkModel, Features):
         self._wanted = frozenset(options.stages)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
-        """One tensor (N, C, ceil(H / stride), ceil(W / stride)) for each stage asked for.
+        """One tensor (N, C, ceil(H / stride), ceil(W / stride)) for each requested stage.
 
         Raises:
             UsageError: images of another shape.

@@ -26,7 +26,7 @@ def class_vectors(
         c: (N, classes), one weight for each class, or None.
 
     Returns:
-        (N, classes) float32, on the device of what was given.
+        (N, classes) float32, on the device of the input.
 
     Raises:
         UsageError: neither or both are given, or one is not as above.

@@ -64,7 +64,7 @@ def load(weights: Path | None, options: MLPGANOptions) -> StackGenerator:
 
     Args:
         weights: a file in one of the layouts above, or of ours.
-        options: what the file does not hold, see ``catalog.dcgan.MLPGANOptions``.
+        options: settings that no file holds, see ``catalog.dcgan.MLPGANOptions``.
 
     Raises:
         WeightsError: the file is missing, unsafe, damaged, or is no such stack (says why).

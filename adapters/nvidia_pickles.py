@@ -31,7 +31,7 @@ _MOST_TENSORS = 20_000
 
 @dataclass(frozen=True)
 class NvidiaModule:
-    """One module of a pickled network: its class and what its instance held besides tensors.
+    """One module of a pickled network: its class and its attributes besides tensors.
 
     Attributes:
         file: the file it comes from, for error messages.
@@ -129,7 +129,7 @@ class NvidiaModule:
         return tuple(value)
 
     def refuse(self, name: str, expected: str) -> StateMismatchError:
-        """The error that says that an attribute's value is not one this program can follow."""
+        """The error for an attribute whose value this program cannot follow, to raise."""
         return self._odd(name, expected)
 
     def _called(self) -> str:
@@ -215,7 +215,7 @@ def network(checkpoint: Checkpoint) -> NvidiaNetwork:
 
     Raises:
         StateMismatchError: the file holds no such network, or a module or tensor of it is not
-            what torch keeps.
+            one that torch writes.
         CorruptFileError: modules contain themselves, are shared, or lie absurdly deep.
     """
     path = checkpoint.path

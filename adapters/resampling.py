@@ -2,7 +2,7 @@
 
 Guarantees that an image of H x W becomes exactly 2H x 2W or H/2 x W/2, that the filter's weights
 sum to one (to the square of the factor when upsampling, so that a constant stays the constant away
-from the border), and that what lies outside an image is zero.
+from the border), and that pixels outside an image are zero.
 
 The filter is applied as a true convolution (an asymmetric filter is mirrored for the correlation
 that libraries compute). Centring follows Karras et al., CVPR 2020, appendix B, and their files: a

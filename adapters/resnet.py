@@ -3,7 +3,7 @@
 Guarantees the layer names of the published segmentation encoders (``conv1 bn1 conv2 bn2 conv3 bn3
 layer1..layer4``), the stride of a bottleneck on its 3x3 convolution, and that every width, block
 count, block kind and group count (ResNeXt, Xie et al. 2017) is read from the shapes of the weights:
-nothing is assumed from a name. Dilation leaves no trace in the weights, so it is told.
+nothing is assumed from a name. Dilation leaves no trace in the weights, so it is an argument.
 """
 
 from __future__ import annotations

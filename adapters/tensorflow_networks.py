@@ -6,7 +6,7 @@ one at a time, when asked for, so that loading never holds a second copy of a mo
 
 Such a file is a pickled (G, D, Gs); images are drawn with Gs, the running average of G's weights.
 A network's record holds ``version`` (2: ProGAN, 3: StyleGAN, 4: StyleGAN2, 5: StyleGAN2-ADA),
-``name``, ``static_kwargs`` (the settings it was built with; what is not in there has the default of
+``name``, ``static_kwargs`` (the settings it was built with; absent ones have the default of
 the function that built it), ``build_func_name``, ``variables`` (a list of (name, array)) and, from
 version 3 on, ``components``: networks inside it, by name.
 """
@@ -42,7 +42,7 @@ _LONGEST_NAME = 1000
 
 @dataclass(frozen=True)
 class Outline:
-    """What tells one family's file from another's.
+    """The marks that distinguish the families' files.
 
     Attributes:
         kind: class of the record, one of ``KINDS``.
@@ -75,7 +75,7 @@ def record(checkpoint: Checkpoint) -> Opaque | None:
 
 
 def outline(checkpoint: Checkpoint) -> Outline | None:
-    """What kind of network a file holds, or None if none of these; cheap, never raises."""
+    """The kind of network in a file, or None if none of these; cheap, never raises."""
     found = record(checkpoint)
     if found is None:
         return None

@@ -6,7 +6,7 @@ torchvision's own file (``vgg16-397923af.pth``) or from any file of the same key
 
 Bau et al. (ICCV 2019, section 3.2) compare images in these features; their code takes ``relu4_2``
 alone and feeds images in [-1, 1] without ImageNet's mean and standard deviation. Both are the
-defaults here; ``normalise=True`` feeds what the network was trained on.
+defaults here; ``normalise=True`` feeds the network's training distribution.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 
 """Convolutions between the poolings (table 1 of the paper, D)."""
 
 MEAN = (0.485, 0.456, 0.406)
-"""Red, green and blue means of ImageNet, of pixels in [0, 1]: what torchvision trained with."""
+"""Red, green and blue means of ImageNet, of pixels in [0, 1]: torchvision trained with them."""
 STD = (0.229, 0.224, 0.225)
 
 

@@ -1,4 +1,4 @@
-"""What a BigGAN is made of besides its tensors, whatever file it comes from.
+"""The config of a BigGAN: all that rebuilds it besides its tensors, from any file.
 
 Guarantees that a config that exists describes a network that can be built: widths follow each
 other, z can be cut as asked, and sizes are possible.
@@ -43,11 +43,11 @@ class BigGANConfig(NetworkConfig):
     """All that is needed to rebuild a network besides its tensors.
 
     Attributes:
-        layout: whose files it comes from; decides what truncation means.
+        layout: of the file it comes from; decides the meaning of truncation.
         z_dim: length of z.
         classes: number of classes.
         embedding_dim: length of a class's shared embedding; 0 where each norm has its own.
-        condition: what the first layer and the blocks get, with e the embedding:
+        condition: input of the first layer and the blocks, with e the embedding:
             ``class``: z, and the class itself; ``embedding``: z, and e; ``chunks``: z is cut into
             equal pieces, the first for the first layer, block i gets (e, piece i); ``embedding+z``
             and ``z+embedding``: all get both, in that order.
@@ -105,7 +105,7 @@ class BigGANConfig(NetworkConfig):
 
     @property
     def first_dim(self) -> int:
-        """Length of what the first layer gets."""
+        """Length of the first layer's input."""
         if self.condition == "chunks":
             return self.z_dim // (self.residual_blocks + 1)
         joint = self.condition in ("embedding+z", "z+embedding")

@@ -1,10 +1,10 @@
 """ajbrock/BigGAN-PyTorch files (``G_ema.pth``, ``G.pth``): configuration and tensors.
 
 Guarantees that the network is inferred from keys and shapes alone, that every key of the file was
-accounted for by name, and that spectral norm is what the original's evaluation computes: one power
+accounted for by name, and that spectral norm is that of the original's evaluation: one power
 iteration from the stored ``u0`` (``sv0`` is a log, not the divisor).
 
-What no file of tensors holds comes from the options, else from the training state that the
+Settings that no file of tensors holds come from the options, else from the training state that the
 original saves beside it (``state_dict.pth`` for ``G_ema.pth``, ``state_dict_best0.pth`` for
 ``G_ema_best0.pth``; read like any weights file), else from the published run: batch-norm epsilon
 1e-5 and spectral-norm epsilon 1e-6. The last norm has 1e-5 whatever ``--BN_eps`` was.

@@ -111,7 +111,7 @@ class BigGAN(StagedAdapter):
         """Latents of the given image numbers; row k depends on (seed, indices[k]) only.
 
         Returns:
-            ``z`` (N, D) float32, normal or cut off as the module's text says, and ``label`` (N,).
+            ``z`` (N, D) float32, normal or cut off (see this module), and ``label`` (N,).
         """
         latent = dict(super().latents(indices, seed=seed, labels=labels))
         if self.z_bound is not None:

@@ -81,7 +81,7 @@ def config_beside(weights: Path) -> Path:
             return weights.with_name(name)
     wanted = " or ".join(dict.fromkeys((own, CONFIG_NAME)))
     raise MissingWeightsError(
-        f"{weights}: needs its config, which holds what no tensor shows; put {wanted} beside it "
+        f"{weights}: needs its config, which holds the structure; put {wanted} beside it "
         f"(published as {PUBLISHED}, likewise 256 and 512)"
     )
 

@@ -213,7 +213,7 @@ class BigGANNetwork(nn.Module):
     """The whole generator, as pieces that ``seeingkit_adapters.biggan`` runs in turn.
 
     Args:
-        config: what it is made of.
+        config: of the network.
         truncation: chooses the rows of batch statistics where there are several.
     """
 
@@ -239,7 +239,7 @@ class BigGANNetwork(nn.Module):
         self.output = nn.Conv2d(last, 3, 3, padding=1)
 
     def embed(self, given: Mapping[str, Tensor]) -> Tensor:
-        """What a latent's ``embedding``, ``c`` or ``label`` says of the class.
+        """The class of a latent's ``embedding``, ``c`` or ``label``, embedded.
 
         Returns:
             the embedding (N, E); without a shared one, the class (N,) int64 or (N, classes).
@@ -250,7 +250,7 @@ class BigGANNetwork(nn.Module):
         return look_up(self.embedding, y) if self.config.embedding_dim else y
 
     def conditions(self, z: Tensor, e: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """What the first layer gets, and the conditions ``y``, or ``y0``, ``y1``, … of the blocks.
+        """The first layer's input, and the conditions ``y``, or ``y0``, ``y1``, … of the blocks.
 
         Args:
             z: (N, z_dim).

@@ -1,4 +1,4 @@
-"""What both layouts of BigGAN files need: finding the state dict, and what was read from it."""
+"""Shared by both layouts of BigGAN files: finding the state dict, and the record of a file."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ WRAPPERS = ("G_ema", "g_ema", "ema", "G", "g", "generator", "model", "model_stat
 
 @dataclass(frozen=True)
 class ParsedFile:
-    """What a file holds, ready for the network.
+    """The contents of a file, ready for the network.
 
     Attributes:
         config: of the network.
         tensors: by the network's own names; views of the file where possible.
         divisors: spectral norms, by the name of the weight each divides.
-        options: the user's options with what the file decided.
+        options: the user's, resolved by the file.
         sha256: of the file or files.
     """
 

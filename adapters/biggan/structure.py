@@ -1,6 +1,6 @@
 """The structure of an ajbrock generator, inferred from the keys and shapes of its state dict.
 
-Guarantees that what the keys cannot tell is never guessed: sizes that contradict each other and
+Guarantees that nothing is guessed that the keys leave open: sizes that contradict each other and
 blocks that are no whole number of stages are refused by key.
 """
 

@@ -1,11 +1,11 @@
-"""What the built-in adapters offer, as light specs: importing this never imports torch.
+"""The specs of the built-in adapters: importing this never imports torch.
 
 One entry point (``adapters``) registers them all, on the same road as any third-party plugin.
 """
 
 from __future__ import annotations
 
-from seeingkit.hooks import Register, hookimpl
+from seeingkit.specs import Register, hookimpl
 
 from . import (
     biggan,

@@ -1,4 +1,4 @@
-"""What the family ``biggan`` offers: its options and its spec. Importing this imports no torch."""
+"""Options and spec of ``biggan``. Importing this imports no torch."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from seeingkit.hooks import Register
-from seeingkit.specs import GanSpec, Options
+from seeingkit.specs import GanSpec, Options, Register
 
 from .common import ClassNames, Latents
 
 
 class BigGANOptions(Options):
-    """Options of ``biggan``. ``None`` means: as the file says, else as published."""
+    """Options of ``biggan``. ``None``: the file's own value, else the published one."""
 
     truncation: float = Field(
         1.0,

@@ -1,4 +1,4 @@
-"""Options that mean the same in every family, each said once.
+"""Options that every family has in the same meaning.
 
 Light: importing this never imports torch.
 """

@@ -1,4 +1,4 @@
-"""What ``dcgan`` and ``mlp-gan`` offer: their options and specs.
+"""Options and specs of ``dcgan`` and ``mlp-gan``.
 
 Light: importing this never imports torch.
 """
@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from seeingkit.hooks import Register
-from seeingkit.specs import GanSpec, Options
+from seeingkit.specs import GanSpec, Options, Register
 
 from .common import Latents
 
@@ -40,7 +39,7 @@ _KEY = Field(
 
 
 class DCGANOptions(Options):
-    """Options of ``dcgan``. What a converted file of ours says is the default; it has them all."""
+    """Options of ``dcgan``. A converted file of ours holds the defaults of all of them."""
 
     activation: Literal["relu", "leaky"] | None = _ACTIVATION
     slope: float | None = _SLOPE
@@ -67,7 +66,7 @@ class DCGANOptions(Options):
 
 
 class MLPGANOptions(Options):
-    """Options of ``mlp-gan``. What a converted file of ours says is the default."""
+    """Options of ``mlp-gan``. A converted file of ours holds their defaults."""
 
     activation: Literal["relu", "leaky"] | None = _ACTIVATION
     slope: float | None = _SLOPE

@@ -1,4 +1,4 @@
-"""What ``vgg16`` and ``efficientnet-lite0`` offer: their options, specs and weights.
+"""Options, specs and weights of ``vgg16`` and ``efficientnet-lite0``.
 
 Light: importing this never imports torch.
 """
@@ -9,8 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from seeingkit.hooks import Register
-from seeingkit.specs import FeaturesSpec, Options, WeightFile, WeightsSpec
+from seeingkit.specs import FeaturesSpec, Options, Register, WeightFile, WeightsSpec
 
 
 class VGG16Options(Options):

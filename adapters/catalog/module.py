@@ -1,4 +1,4 @@
-"""What ``module`` offers: its options and its spec.
+"""Options and spec of ``module``.
 
 Light: importing this never imports torch.
 """
@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from seeingkit.hooks import Register
-from seeingkit.specs import GanSpec, Options
+from seeingkit.specs import GanSpec, Options, Register
 
 from .common import ClassNames, Latents
 
@@ -65,7 +64,7 @@ class ModuleOptions(Options):
     )
     classes: ClassNames = None
     range: Literal["-1..1", "0..1", "0..255"] = Field(
-        "-1..1", description="what the network's own images span"
+        "-1..1", description="range of the network's own images"
     )
     latents: Latents = "seeds"
 

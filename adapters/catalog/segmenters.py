@@ -1,4 +1,4 @@
-"""What ``upernet``, ``espnet`` and ``espnetv2`` offer: their options and specs.
+"""Options and specs of ``upernet``, ``espnet`` and ``espnetv2``.
 
 Light: importing this never imports torch.
 """
@@ -9,8 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from seeingkit.hooks import Register
-from seeingkit.specs import Options, SegmenterSpec
+from seeingkit.specs import Options, Register, SegmenterSpec
 
 
 class UPerNetOptions(Options):

@@ -1,4 +1,4 @@
-"""What ``semseg`` offers: its options and its spec.
+"""Options and spec of ``semseg``.
 
 Light: importing this never imports torch.
 """
@@ -10,8 +10,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from seeingkit.hooks import Register
-from seeingkit.specs import Options, SegmenterSpec
+from seeingkit.specs import Options, Register, SegmenterSpec
 
 
 class SemsegOptions(Options):

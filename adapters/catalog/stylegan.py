@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from seeingkit.hooks import Register
-from seeingkit.specs import GanGroupSpec
+from seeingkit.specs import GanGroupSpec, Register
 
 
 def register(register: Register) -> None:

@@ -1,4 +1,4 @@
-"""What ``stylegan1`` offers: its options and its spec.
+"""Options and spec of ``stylegan1``.
 
 Light: importing this never imports torch.
 """
@@ -9,14 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seeingkit.hooks import Register
-from seeingkit.specs import GanSpec, Options
+from seeingkit.specs import GanSpec, Options, Register
 
 from .common import ClassNames, Latents
 
 
 class StyleGAN1Options(Options):
-    """Options of ``stylegan1``. ``None`` means: as the file says."""
+    """Options of ``stylegan1``. ``None``: the file's own value."""
 
     truncation: float = Field(
         1.0,

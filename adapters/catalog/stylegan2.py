@@ -1,4 +1,4 @@
-"""What ``stylegan2`` offers: its options and its spec.
+"""Options and spec of ``stylegan2``.
 
 Light: importing this never imports torch.
 """
@@ -9,8 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from seeingkit.hooks import Register
-from seeingkit.specs import GanSpec, Options
+from seeingkit.specs import GanSpec, Options, Register
 
 from .common import ClassNames, Latents
 

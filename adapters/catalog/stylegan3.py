@@ -1,4 +1,4 @@
-"""What ``stylegan3`` offers: its options and its spec.
+"""Options and spec of ``stylegan3``.
 
 Light: importing this never imports torch.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from seeingkit.hooks import Register
-from seeingkit.specs import GanSpec, Options
+from seeingkit.specs import GanSpec, Options, Register
 
 from .common import ClassNames, Latents
 

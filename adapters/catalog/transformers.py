@@ -1,4 +1,4 @@
-"""What ``transformers`` offers: its options and its spec.
+"""Options and spec of ``transformers``.
 
 Light: importing this imports neither torch nor the library of that name.
 """
@@ -9,8 +9,7 @@ import re
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from seeingkit.hooks import Register
-from seeingkit.specs import Options, SegmenterSpec
+from seeingkit.specs import Options, Register, SegmenterSpec
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from seeingkit.hooks import Register
 from seeingkit.models.hub.manifests import Manifest, overlaid, read_manifest
+from seeingkit.specs import Register
 
 
 def shipped() -> Manifest:

@@ -1,4 +1,4 @@
-"""Which layers a state dict holds, when they are a plain stack and nothing else.
+"""Detects the layers of a state dict that is a plain stack and nothing else.
 
 Guarantees that every key is accounted for: modules are told by their tensors (not by their names),
 and each must fit its place in one chain of channels; a file with one tensor more is not claimed.
@@ -55,7 +55,7 @@ class Module:
 
 @dataclass
 class FoundLayer:
-    """A layer as far as the file tells it.
+    """A layer as far as the file shows it.
 
     Attributes:
         main: its linear map or convolution.
@@ -65,8 +65,8 @@ class FoundLayer:
         others: its norm and PReLU, in the order of the file.
         active: whether an activation follows.
         first: whether norm or activation comes first.
-        native: path of the activation, where the numbering tells.
-        doubt: what the numbering leaves open, or empty.
+        native: path of the activation, where the numbering shows it.
+        doubt: the point that the numbering leaves open, or empty.
         gap: numbered modules without tensors before the next layer; None if not numbered.
     """
 
@@ -98,7 +98,7 @@ class FoundLayer:
         return next((m for m in self.others if m.kind == "slopes"), None)
 
     def plan(self, **geometry: Any) -> LayerPlan:
-        """The layer's plan, given what the file does not tell."""
+        """The layer's plan, given the settings that no file holds."""
         norm, slopes = self.norm, self.slopes
         return LayerPlan(
             **{
@@ -131,7 +131,7 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
     """The layers of a state dict, first to last.
 
     Raises:
-        UnfitError: it is no plain stack; says which tensor does not fit.
+        UnfitError: it is no plain stack; names the tensor that does not fit.
     """
     modules = _modules(tensors)
     if len(modules) > 3 * _MOST_LAYERS:
@@ -235,7 +235,7 @@ def _chain(modules: Sequence[Module], at: int, before: FoundLayer | None) -> lis
 
 
 def _readings(module: Module, before: FoundLayer | None) -> Iterator[FoundLayer]:
-    """What a module can be after the layer before it, likeliest first."""
+    """The possible kinds of a module after the layer before it, likeliest first."""
     shape, bias = module.shape, module.tensors.get("bias")
     if module.kind == "linear":
         if before is not None and before.kind != "linear":
@@ -315,7 +315,7 @@ def _attach(layer: FoundLayer, module: Module) -> None:
     layer.others.append(module)
 
 
-# -------------------------------------------------------------------------- what the numbers tell
+# -------------------------------------------------------------------------- gaps in the numbering
 
 
 def _read_numbers(layers: list[FoundLayer]) -> None:
@@ -337,7 +337,7 @@ def _read_numbers(layers: list[FoundLayer]) -> None:
 
 
 def _read_gaps(layer: FoundLayer, last: Module, inside: int, after: int | None) -> None:
-    """What so many modules without tensors inside a layer and after it mean."""
+    """The meaning of so many modules without tensors inside a layer and after it."""
     norm = layer.norm
     if layer.side:  # in a Sequential, reshaping is a module too
         if norm is not None and norm.shape[0] != layer.outputs and inside:

@@ -1,7 +1,7 @@
-"""Stacks of layers in weights files: which network of a file is meant, and its whole plan.
+"""Stacks of layers in weights files: the choice of a file's network, and its whole plan.
 
-Guarantees that what is not in a file is not guessed in silence: strides and paddings follow from
-kernels only where one choice is usual (format notes, section 7), else the message says which option
+Guarantees that nothing absent from a file is guessed in silence: strides and paddings follow from
+kernels only where one choice is usual (format notes, section 7), else the message names the option
 to give; several networks that fit are never chosen from without ``key``.
 """
 
@@ -37,7 +37,7 @@ class Candidate:
 
     Attributes:
         where: its place in the file: ``netG``, ``state_dict.generator``; empty for the whole.
-        tensors: as in the file, without prefixes that say no more than where they lie.
+        tensors: as in the file, without prefixes that only give their place.
         layers: first to last.
     """
 

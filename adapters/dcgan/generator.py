@@ -1,7 +1,7 @@
 """DCGAN generators and their relatives: stacks of transposed convolutions under any names.
 
 Guarantees that every tensor of a file has its place in the network before the first image, and
-that what files do not hold (strides, paddings, activations) follows from a stated rule or from an
+that settings no file holds (strides, paddings, activations) follow from a stated rule or from an
 option, never from a silent guess: see ``files.convolutions``.
 
 Layouts read (torch zip, legacy torch, plain pickle or safetensors), bare or inside a training file:
@@ -48,7 +48,7 @@ class StackGenerator(StagedAdapter):
     Args:
         family: ``dcgan`` or ``mlp-gan``.
         module: the network.
-        plan: what it was built from; becomes ``config``.
+        plan: of the network; becomes ``config``.
         options: as given; ``info.options`` holds them as resolved, with ``strides`` and so on.
         weights_sha256: hash of the file.
         licence: licence of the weights.
@@ -92,7 +92,7 @@ def _finish(layer: Layer, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
 
 
 def _resolved(plan: Plan, options: DCGANOptions | MLPGANOptions) -> dict[str, Any]:
-    """What the options came to."""
+    """The options as resolved."""
     found: dict[str, Any] = {
         "activation": plan.activation,
         "slope": plan.slope if plan.activation == "leaky" else None,
@@ -180,12 +180,12 @@ def load(weights: Path | None, options: DCGANOptions) -> StackGenerator:
 
     Args:
         weights: a file in one of the layouts above, or of ours.
-        options: what the file does not hold, see ``catalog.dcgan.DCGANOptions``.
+        options: settings that no file holds, see ``catalog.dcgan.DCGANOptions``.
 
     Raises:
         WeightsError: the file is missing, unsafe, damaged, or is no such stack (says why).
-        UsageError: the file leaves open what an option must tell (says which), or an option does
-            not fit it.
+        UsageError: the file leaves open a setting that an option must give (names it), or an option
+            does not fit it.
     """
 
     def plan(path: Path, layers: Sequence[FoundLayer]) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def load_stack(
     Args:
         weights: a file of others, or of ours.
         family: registered name.
-        options: what the file does not hold.
+        options: settings that no file holds.
         fits: raises ``UnfitError`` for stacks that are not of the family.
         what: the family in words, for messages.
         plan: the values of a ``Plan`` for the layers found in a file of others.
@@ -273,7 +273,7 @@ def load_stack(
 
 
 def _agree(path: Path, plan: Plan, options: DCGANOptions) -> None:
-    """Refuse geometry that differs from what a file of ours says of itself."""
+    """Refuse geometry that differs from that of a file of ours."""
     said = _resolved(plan, options)
     for name in ("strides", "paddings", "output_paddings", "kinds"):
         given = getattr(options, name)

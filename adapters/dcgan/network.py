@@ -5,7 +5,7 @@ layer, every map is square and not empty, and the last one is an image of one or
 plan is all that a network is made of apart from its tensors, and goes through JSON unchanged.
 
 A layer is a linear map, a convolution or a transposed one; then, in this order unless ``first``
-says otherwise, a batch norm with the stored statistics and an activation. Layers are per sample:
+reverses it, a batch norm with the stored statistics and an activation. Layers are per sample:
 batch statistics, as training scripts sample with, are not offered, because then an image would
 depend on the others in its batch.
 """
@@ -46,7 +46,7 @@ class LayerPlan(Record):
         active: whether an activation follows.
         slopes: numbers of a PReLU (1 or one a channel); 0 for the plan's own activation.
         first: whether norm or activation comes first.
-        native: module path of the activation in the file, where the numbering tells.
+        native: module path of the activation in the file, where the numbering shows it.
         side: height and width that the output of a linear layer is reshaped to; 0: not at all.
     """
 
@@ -181,7 +181,7 @@ class Normalisation(nn.Module):
 
 
 class Layer(nn.Module):
-    """One layer of a plan, in two steps: the linear one, and what follows it."""
+    """One layer of a plan, in two steps: the linear one, then norm and activation."""
 
     def __init__(self, plan: LayerPlan, whole: Plan, last: bool) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ EPSILON = 1e-3  # of every batch normalisation
 MOST_BLOCKS = 200  # in a row, as published 8 at most
 RATES = (1, 2, 4, 8, 16)  # dilations of the branches of an ESP block (paper, section 3.1)
 _COUNTER = "num_batches_tracked"
-_REPLICATED = "module."  # what torch's DataParallel puts before every key
+_REPLICATED = "module."  # prefix of every key under torch's DataParallel
 
 
 def named(**parts: nn.Module) -> nn.Sequential:
@@ -118,7 +118,7 @@ class ESPBlock(Pyramid):
 
 @dataclass(frozen=True)
 class ESPNetLayout:
-    """What the shapes of the weights say of an ESPNet.
+    """The structure of an ESPNet, read from the shapes of its weights.
 
     Attributes:
         classes: number of outputs.
@@ -134,7 +134,7 @@ class ESPNetLayout:
     joins_photo: bool
 
     def describe(self) -> dict[str, object]:
-        """What a report says of the network."""
+        """The structure as options of the segmenter's info."""
         return asdict(self)
 
 

@@ -1,12 +1,12 @@
 """Segmenter on ESPNet weights (Mehta et al., ECCV 2018): street scenes.
 
-Guarantees the input that the published weights were trained on, which no file says: channels in
+Guarantees the input that the published weights were trained on, which no file holds: channels in
 the order BGR, 0..255, minus the mean and over the standard deviation of the training set, **then
 over 255**. On CamVid's 0001TP the accuracy falls from .86 to .35 with RGB order, and to .14 without
 the last division. Both sides of the input are multiples of 8.
 
 Pictures smaller than the training photographs are enlarged until they have as many rows, unless
-``size`` or ``shortest`` says otherwise: CamVid photographs shrunk to 256x192 are labelled with a
+``size`` or ``shortest`` is given: CamVid photographs shrunk to 256x192 are labelled with a
 mean IoU of .42 as they are and .55 enlarged (unshrunk .60; every third photograph of 0001TP).
 
 CamVid and Cityscapes number their outputs with the classes first and one left-over ("unlabelled",
@@ -67,9 +67,9 @@ class Preparation:
     Attributes:
         mean: of the red, green and blue channels over 0..255; subtracted.
         std: standard deviations of the same; divided by.
-        divisor: what the result is divided by once more.
+        divisor: a further one of the result.
         reverse: whether the network takes BGR.
-        multiple: what both sides must be a multiple of.
+        multiple: both sides of the input are multiples of this.
         shortest: images with a shorter side below this are enlarged until it is this long.
         size: height and width of the network's input, or None: the image's own (enlarged if
             ``shortest`` asks for it), each side rounded to the nearest multiple.
@@ -125,7 +125,7 @@ class PixelClassifier(NetworkSegmenter):
         network: (N, 3, h, w) to (N, at least as many channels as labels, h, w).
         vocabulary: label i is output i; outputs beyond the last label never win.
         preparation: how images become the network's input.
-        info: what is known of the weights.
+        info: description of the loaded weights.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ def describe(
     options: ESPNetV2Options,
     **resolved: Any,
 ) -> SegmenterInfo:
-    """What is known of a loaded network; ``resolved`` are the option values in use."""
+    """The description of a loaded network; ``resolved`` are the option values in use."""
     return SegmenterInfo(
         family=family,
         weights_sha256=file.sha256,
@@ -228,7 +228,7 @@ def load(weights: Path | None, options: ESPNetOptions) -> PixelClassifier:
     Args:
         weights: a ``.pth`` or safetensors file with keys as in the authors' published files.
         options: network input size, vocabulary, and statistics of the training set where the
-            vocabulary does not say them.
+            vocabulary does not imply them.
 
     Raises:
         WeightsError: no file, unreadable, or keys, shapes or values that do not fit.
@@ -242,7 +242,7 @@ def load(weights: Path | None, options: ESPNetOptions) -> PixelClassifier:
     std = options.std or (known.std if known else None)
     if mean is None or std is None:
         raise UsageError(
-            f"{file.path}: nothing says how images were scaled for vocabulary {name}; give mean= "
+            f"{file.path}: the scaling of images is unknown for vocabulary {name}; give mean= "
             "and std= of the training set (red, green, blue over 0..255)"
         )
     preparation = Preparation(

@@ -7,7 +7,7 @@ The weights know objects of the size they have in pictures of 256 to 512 rows, a
 they lose small objects. On every third CamVid photograph of 0001TP the s=2.0 Cityscapes 512x256
 weights reach a mean IoU of .479 at 352x256 and .526 at 512x384; on 13 church photographs of 256
 pixels they call 5.0 % of the pixels person at 256 and 7.2 % at 384. So pictures are enlarged until
-the shorter side has 384 pixels, unless ``size`` or ``shortest`` says otherwise; larger ones keep
+the shorter side has 384 pixels, unless ``size`` or ``shortest`` is given; larger ones keep
 their size.
 
 Output 19 of the Cityscapes weights ("background") was never trained and is left out, as in

@@ -158,7 +158,7 @@ class PyramidPool(nn.Module):
 
 @dataclass(frozen=True)
 class ESPNetV2Layout:
-    """What the shapes of the weights say of an ESPNetv2.
+    """The structure of an ESPNetv2, read from the shapes of its weights.
 
     Attributes:
         classes: number of outputs.
@@ -177,7 +177,7 @@ class ESPNetV2Layout:
     pool: int
 
     def describe(self) -> dict[str, object]:
-        """What a report says of the network."""
+        """The structure as options of the segmenter's info."""
         return {"s": self.widths[1] / 64, **asdict(self)}
 
 

@@ -147,7 +147,7 @@ class Images:
     """How images come from the network: ``AutoStaged``'s ``call``.
 
     Args:
-        span: what the network's images span, ``-1..1``, ``0..1`` or ``0..255``.
+        span: range of the network's images, ``-1..1``, ``0..1`` or ``0..255``.
         batch: the only batch size the network takes, or None for any.
     """
 

@@ -1,7 +1,7 @@
 """Programs that make images: a Python callable, a TorchScript file, a torch.export file.
 
 Guarantees that a program runs only when it was asked for by name: nothing here is reached from
-``--gan auto`` or from any reader of weights. Whatever it raises becomes one line that says where.
+``--gan auto`` or from any reader of weights. Whatever it raises becomes one line with the place.
 The hash of a program covers its text and its tensors, so that a changed program is another model.
 """
 
@@ -38,7 +38,7 @@ from ..dcgan.files import state_dicts
 
 
 def call_reference(reference: str, arguments: Mapping[str, Any]) -> tuple[object, list[Path]]:
-    """What a callable makes, and the source file of the callable.
+    """The result of a callable, and its source file.
 
     Args:
         reference: ``package.file:callable`` (the working folder counts, as for ``python -m``) or
@@ -130,7 +130,7 @@ def load_state(network: nn.Module, path: Path, key: str | None) -> None:
     """Read the network's tensors from a weights file (read as data, like any other).
 
     Args:
-        network: its keys and shapes say what is wanted.
+        network: its keys and shapes are those expected.
         path: a state dict, or a training file with one that has the network's keys.
         key: place of the state dict in the file, or its last part; None: the one whose keys fit.
 
@@ -182,7 +182,7 @@ class Program(nn.Module):
 
 
 def program_kind(path: Path) -> Literal["torchscript", "export"] | None:
-    """What a file is by the members of its zip; None if it is no program."""
+    """The kind of a program file by the members of its zip; None if it is none."""
     try:
         with zipfile.ZipFile(path) as archive:
             inside = {name.partition("/")[2] for name in archive.namelist()}

@@ -38,7 +38,7 @@ from .network import (
 Variant = Literal["progan", "equallr", "pixelwisenorm", "minibatch_disc", "simple"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
-# Published names of files whose keys do not tell the variant.
+# Published names of files whose keys leave the variant open.
 _FILE_NAMES: Mapping[str, Variant] = {
     "equalized-learning-rate": "equallr",
     "equallr": "equallr",
@@ -119,7 +119,7 @@ def recognise(path: Path, tensors: Mapping[str, Tensor], asked: Variant | None) 
 
     Args:
         path: the file; its name and its folder's files are not opened.
-        tensors: what it holds.
+        tensors: the file's, by key.
         asked: the option ``variant``, or None.
 
     Raises:
@@ -157,7 +157,7 @@ def recognise(path: Path, tensors: Mapping[str, Tensor], asked: Variant | None) 
 
 
 def _untrained_scales(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether every stored scale is what equalised learning rate computes anyway."""
+    """Whether every stored scale equals that of the equalised learning rate."""
     for key, scale in tensors.items():
         name, dot, rest = key.partition(".wscale.scale")
         weight = tensors.get(f"{name}.conv.weight")

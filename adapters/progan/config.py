@@ -1,4 +1,4 @@
-"""What rebuilds a ProGAN besides its tensors; written to and read from our safetensors.
+"""The config of a ProGAN: all that rebuilds it besides its tensors.
 
 Guarantees that a config's odd values are refused by name, whichever file they come from.
 """

@@ -41,7 +41,7 @@ def recognise(checkpoint: Checkpoint) -> str | None:
 
 
 def _torch_tree(checkpoint: Checkpoint) -> tuple[Mapping[str, object], str]:
-    """The state dict of a file and what it is called there; empty if there is none."""
+    """The state dict of a file and its key there; empty if there is none."""
     content = checkpoint.content
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         return content["state_dict"], "state_dict"
@@ -60,11 +60,11 @@ def build(config: ProGANConfig) -> nn.Sequential:
 def contents(
     checkpoint: Checkpoint, variant: Variant | None
 ) -> tuple[ProGANConfig, Mapping[str, Tensor]]:
-    """What network a file needs, and its tensors under that network's names.
+    """The config of a file's network, and its tensors under that network's names.
 
     Args:
         checkpoint: the file.
-        variant: which ablation, or None to tell from the file.
+        variant: which ablation, or None to detect it.
 
     Raises:
         UsageError: ``variant`` contradicts the keys.

@@ -1,7 +1,7 @@
 """ProGAN generators: ganseeing, gandissect, rewriting and TensorFlow files, and our safetensors.
 
 Guarantees that every key and shape of a file was accounted for before its first image: sizes are
-inferred from the keys, and what does not fit is refused by file, key, shape found and expected.
+inferred from the keys, and misfits are refused by file, key, shape found and expected.
 
 Layouts read (torch zip, legacy torch or safetensors, bare or wrapped in ``state_dict``):
 
@@ -82,7 +82,7 @@ class ProGAN(StagedAdapter):
         previous = layers.pop("previous", None)
         stages = [partial(_stage, layer) for layer in layers.values()]
         stages[0] = partial(_first_stage, module[0])
-        if previous is not None:  # the last resolution's first layer sees what is blended with it
+        if previous is not None:  # the last resolution's first layer sees its input blended
             stages[-3] = partial(_blended_stage, module[len(stages) - 3], previous)
         stages[-1] = partial(_image_stage, module[len(stages) - 1], config, clamp)
         super().__init__(module, info, _boundaries(config), stages)

@@ -1,7 +1,7 @@
 """The Theano pickles of ProGAN, from before the TensorFlow code (read as its ``legacy.py`` does).
 
 Guarantees that the unnamed arrays of such a file are given names only if their number, order and
-shapes fit the generator of the paper; everything else is refused with what does not fit.
+shapes fit the generator of the paper; everything else is refused by the name of the misfit.
 
 ``param_values`` is a list in a fixed order: weight, scale (with ``use_wscale``) and bias of each
 layer from 4x4 up, then of each RGB output from the full resolution down. Kernels are mirrored,

@@ -1,7 +1,7 @@
 """The files a semantic-segmentation-pytorch network comes in: a pair of halves, or one of ours.
 
 Guarantees that encoder and decoder are of the same epoch and fit each other, that the dilation
-(which is in no file) is told by the option, the folder's name or the kind of decoder, in this
+(which is in no file) is given by the option, the folder's name or the kind of decoder, in this
 order, and that every refusal names the file and the key.
 """
 
@@ -47,7 +47,7 @@ class SemsegConfig(NetworkConfig):
 
 @dataclass(frozen=True)
 class ParsedFiles:
-    """What the files hold.
+    """The contents of the files.
 
     Attributes:
         network: float32, evaluation mode, its normalisations not yet folded (but in our own file).

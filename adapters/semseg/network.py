@@ -134,7 +134,7 @@ def decoder_kind(state: Mapping[str, Tensor], path: Path) -> DecoderKind:
 def undilated(encoder_state: Mapping[str, Tensor], decoder: DecoderKind) -> bool:
     """Whether the published pairs of this kind keep their strides: HRNet, ResNeXt and UPerNet do.
 
-    Dilation is not in the files; this is what to think where nothing else tells.
+    Dilation is not in the files; this is the default where neither option nor name gives it.
     """
     first = encoder_state.get("layer1.0.conv2.weight")
     grouped = first is not None and first.ndim == 4 and first.shape[0] > first.shape[1] > 0

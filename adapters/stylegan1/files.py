@@ -1,4 +1,4 @@
-"""What every layout of StyleGAN files becomes: a config, and tensors under our network's names.
+"""The form common to all layouts of StyleGAN files: a config, tensors by our network's names.
 
 Guarantees that a config's odd values are refused by name, whichever layout they come from.
 
@@ -18,7 +18,7 @@ from .network import StyleGAN1Config
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file gives: the network it needs, and tensors under that network's names.
+    """The contents of a file: its network's config, and tensors under that network's names.
 
     Attributes:
         layout: name of the layout for people.

@@ -2,7 +2,7 @@
 
 Guarantees one network for every layout of file: weights are effective ones, with the constants of
 equalised learning rate, learning-rate multipliers and offsets of styles already multiplied or added
-in by ``files``. What a layout does otherwise is a field of ``StyleGAN1Config``.
+in by ``files``. Differences of the layouts are fields of ``StyleGAN1Config``.
 
 Each layer computes: convolution (or a learnt constant), blur after upsampling, noise times one
 strength a channel, bias, leaky ReLU, instance norm, then x * scale + shift from the style.

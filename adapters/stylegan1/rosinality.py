@@ -35,7 +35,7 @@ _BLUR_KERNEL = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]])
 
 
 def find_rosinality(checkpoint: Checkpoint) -> tuple[Mapping[str, object], str] | None:
-    """The generator's state dict in a file and what it is called there, or None."""
+    """The generator's state dict in a file and its key there, or None."""
     content = checkpoint.content
     if not isinstance(content, Mapping):
         return None
@@ -116,7 +116,7 @@ def _step(checkpoint: Checkpoint, blocks: int, resolution: int | None) -> int:
     known = ", ".join(f"{i} ({size})" for i, size in enumerate(sizes))
     if resolution is None:
         raise UsageError(
-            f"{checkpoint.path}: a rosinality file does not say its resolution: give the option "
+            f"{checkpoint.path}: a rosinality file does not hold its resolution: give the option "
             f"step or resolution; steps (and pixels): {known}"
         )
     if resolution not in sizes:
@@ -129,7 +129,7 @@ def _step(checkpoint: Checkpoint, blocks: int, resolution: int | None) -> int:
 def _shapes(
     checkpoint: Checkpoint, tensors: Mapping[str, Tensor], blocks: int, depth: int
 ) -> dict[str, tuple[int, ...]]:
-    """What every key but the blur kernels must be, from the sizes that a few of them give."""
+    """The shape of every key but the blur kernels, from the sizes that a few of them give."""
 
     def size(key: str, axis: int, axes: int) -> int:
         if key not in tensors:

@@ -1,4 +1,4 @@
-"""The stages of a StyleGAN (v1), its boundaries, and what a latent of it may hold.
+"""The stages of a StyleGAN (v1), its boundaries, and the entries of its latents.
 
 Guarantees that each stage is a pure function of x and what is carried: noise is the file's, given,
 or drawn from a number of each sample, so that a row's image depends on that row only.

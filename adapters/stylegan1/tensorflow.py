@@ -66,7 +66,7 @@ def read_tensorflow(checkpoint: Checkpoint) -> Contents:
 
 
 class _TensorFlow:
-    """One file while it is read: its three networks and what their arrays say."""
+    """One file while it is read: its three networks, and settings from their arrays."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint

@@ -1,4 +1,4 @@
-"""What a StyleGAN2 generator is, but for its tensors.
+"""The config of a StyleGAN2 generator: all that rebuilds it besides its tensors.
 
 Guarantees that a config that exists can be built: sizes fit each other, names are known.
 """
@@ -20,7 +20,7 @@ Tap = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class StyleGAN2Config(NetworkConfig):
-    """What a StyleGAN2 generator is, but for its tensors.
+    """All that is needed to rebuild a network besides its tensors.
 
     Attributes:
         z_dim: length of the latent z.
@@ -28,7 +28,7 @@ class StyleGAN2Config(NetworkConfig):
         c_dim: number of classes; 0 = unconditional.
         label_style: ``embed`` (ADA): a dense layer, normalised by itself, then joined to z;
             ``concat`` (StyleGAN2 in TensorFlow): a linear map, joined to z, normalised together.
-        embed_features: length of what labels become; None = ``w_dim`` (``z_dim`` if ``concat``).
+        embed_features: length of an embedded label; None = ``w_dim`` (``z_dim`` if ``concat``).
         mapping_widths: outputs of the mapping network's layers; the last equals ``w_dim``.
         lr_multiplier: factor on weights and biases of the mapping network.
         mapping_activation: of the mapping network.

@@ -1,4 +1,4 @@
-"""Which StyleGAN2 layout a file has, and the one way from any of them to (config, tensors).
+"""Detects the layout of a StyleGAN2 file, and reads any of them to (config, tensors).
 
 Guarantees that the layout is decided on content, and that our own safetensors come back as the very
 config they were written with.

@@ -8,7 +8,7 @@ Files: ``pickles`` (NVIDIA, PyTorch), ``tensorflow`` (NVIDIA, TensorFlow),
 
 Boundaries: ``input`` (z), ``w``, ``r4.conv1``, ``r8.conv0``, ``r8.conv1``, …, ``image``.
 
-* x at ``w`` is the whole of ws (N, num_ws, w_dim), truncated already: what the layers take, one
+* x at ``w`` is the whole of ws (N, num_ws, w_dim), truncated already: the layers' inputs, one
   vector each. So truncation is behind the cut, ``W+`` can be searched directly, and adding the same
   number to all vectors stays in ``W``.
 * x at ``rK.convJ`` is the output of that convolution, before its ToRGB; in the architecture
@@ -124,7 +124,7 @@ class StyleGAN2(StagedAdapter):
             carry["noise_seed"] = seeds_of(x if ws is None or z is not None else ws.flatten(1))
         return State("input", x, carry)
 
-    # ------------------------------------------------------------------------- what a latent holds
+    # ------------------------------------------------------------------------- entries of a latent
 
     def _rows(self, z: Tensor | None, ws: Tensor | None) -> int:
         shape = self.module.config
@@ -190,7 +190,7 @@ def load(weights: Path | None, options: StyleGAN2Options) -> StyleGAN2:
         options: ``truncation``, ``cutoff``, ``noise``, ``latents``, ``classes``.
 
     Raises:
-        WeightsError: the file is missing, unsafe, damaged, or not a StyleGAN2 (names what).
+        WeightsError: the file is missing, unsafe, damaged, or not a StyleGAN2 (names the fault).
         UsageError: an option that this file cannot follow.
     """
     if weights is None:

@@ -130,7 +130,7 @@ class Block(nn.Module):
         return x
 
     def shortcut(self, x: Tensor) -> Tensor | None:
-        """What ``second`` adds, from the block's input; None without residuals."""
+        """The residual that ``second`` adds, from the block's input; None without residuals."""
         return None if self.skip is None else self.skip(x)
 
     def first(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:

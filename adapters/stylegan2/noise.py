@@ -23,11 +23,11 @@ Noise = Literal["const", "none", "per-sample", "rewriting"]
 
 
 def resolved_noise(config: StyleGAN2Config, wanted: Noise | None, name: str) -> Noise:
-    """The policy that a network follows; one without noise has ``none``, whatever was asked.
+    """The policy that a network follows; one without noise has ``none``, whatever was wanted.
 
     Args:
         config: of the network.
-        wanted: the user's choice; None takes what the file's own code does, else what it holds.
+        wanted: the user's choice; None takes that of the file's own code, else the file's maps.
         name: of the file, for the message.
 
     Raises:

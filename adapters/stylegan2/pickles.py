@@ -1,7 +1,7 @@
 """StyleGAN2 out of NVIDIA's PyTorch pickles (stylegan2-ada-pytorch, and StyleGAN2 of stylegan3).
 
 Guarantees that a number which the network does not follow is refused by the name of its module and
-attribute: gains, activations, clamps and filters are compared with what they should be.
+attribute: gains, activations, clamps and filters are compared with those expected.
 
 The average network ``G_ema`` is read. Names of tensors are kept (``mapping.fc0.weight``,
 ``synthesis.b8.conv0.affine.bias``, …); the filters (``resample_filter``) go into the config.
@@ -54,7 +54,7 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
     """The config and the tensors, views of the file, by our names.
 
     Raises:
-        WeightsError: something in the file is not what this network computes (names it).
+        WeightsError: something in the file that this network does not compute (names it).
     """
     found = network(checkpoint)
     _check_kinds(found)
@@ -124,7 +124,7 @@ def _rows(found: NvidiaNetwork, name: str) -> int:
 
 
 def _depth(found: NvidiaNetwork, mapping: NvidiaModule) -> int:
-    """How many dense layers the mapping network says that it has; no more than there are."""
+    """Number of dense layers that the mapping network states; no more than there are."""
     depth = mapping.integer("num_layers", 1)
     if depth > len(found.modules):
         raise mapping.refuse("num_layers", "the number of layers that are there")

@@ -65,7 +65,7 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
     """The config and the tensors by our names.
 
     Raises:
-        WeightsError: something in the file is not what this network computes (names it).
+        WeightsError: something in the file that this network does not compute (names it).
     """
     path = checkpoint.path
     where, tree = _find(checkpoint.content)

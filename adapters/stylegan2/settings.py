@@ -1,6 +1,6 @@
 """Settings read from a StyleGAN2 file, checked: one value for all layers, separable filters.
 
-Guarantees that what cannot be a StyleGAN2 of this code is refused with the name of the setting.
+Guarantees that a setting that this code cannot follow is refused by its name.
 """
 
 from __future__ import annotations

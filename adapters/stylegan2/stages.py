@@ -1,7 +1,7 @@
 """The stages of a StyleGAN2 generator: from z to w, through every convolution, to the image.
 
 Guarantees that each stage is a pure function of x and of what is carried, and that walking them one
-by one computes what ``StyleGAN2Network.forward`` computes.
+by one equals ``StyleGAN2Network.forward``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .network import StyleGAN2Network
 from .noise import Noise, per_sample, rewriting
 
 NOISE_ENTRY = "noise_"
-"""What comes before a layer's name in a latent and in what is carried."""
+"""Prefix of a layer's name in a latent and in the carried tensors."""
 
 AVERAGED = 4096
 """Latents whose mean w stands for an average that a file does not hold."""
@@ -114,7 +114,7 @@ class Stages:
         return image.repeat(1, 3, 1, 1) if config.img_channels == 1 else image, kept
 
     def _noise(self, name: str, x: Tensor, carry: Carry) -> tuple[Tensor | None, Carry]:
-        """The map of a layer, and what is carried on without it."""
+        """The map of a layer, and the carried tensors without it."""
         entry = NOISE_ENTRY + name
         if entry in carry:
             return carry[entry], _without(carry, entry)

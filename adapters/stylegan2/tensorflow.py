@@ -34,7 +34,7 @@ from .config import StyleGAN2Config
 _HALLMARK = "4x4/Conv/mod_weight"
 _ACTIVATIONS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish")
 
-# What these networks are built with that changes no image of Gs (training, speed, widths that the
+# Settings of these networks that change no image of Gs (training, speed, widths that the
 # arrays show anyway), and truncation, which is the user's option.
 _IDLE = frozenset(
     {
@@ -117,7 +117,7 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, Mapping[str, Tensor]]
     """The config and the tensors by our names.
 
     Raises:
-        WeightsError: something in the file is not what this network computes (names it).
+        WeightsError: something in the file that this network does not compute (names it).
     """
     root = network(checkpoint)
     if root.build_func_name != "G_main":

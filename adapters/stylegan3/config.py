@@ -1,4 +1,4 @@
-"""What a StyleGAN3 generator is, but for its tensors (Karras et al., NeurIPS 2021).
+"""The config of a StyleGAN3 generator: all but its tensors (Karras et al., NeurIPS 2021).
 
 Guarantees that the sizes of a network fit together before it is built: channels and map sizes pass
 from layer to layer, every layer's paddings and filters make the size it states, and no size is
@@ -120,7 +120,7 @@ class StyleGAN3Config(NetworkConfig):
             first += self.embed.outputs
         outputs = [first, *(dense.outputs for dense in self.mapping)]
         for k, dense in enumerate(self.mapping):
-            _equal(f"inputs of mapping.fc{k}", dense.inputs, "what it is given", outputs[k])
+            _equal(f"inputs of mapping.fc{k}", dense.inputs, "outputs before it", outputs[k])
         _equal("outputs of the mapping network", outputs[-1], "w_dim", self.w_dim)
         _equal("outputs of synthesis.input.affine", self.fourier.affine.outputs, "needed", 4)
         affines = {layer.name: layer.affine for layer in self.layers}

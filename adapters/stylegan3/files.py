@@ -23,7 +23,7 @@ _ROOTS = {"": "Generator", "mapping": "MappingNetwork", "synthesis": "SynthesisN
 
 
 def layout(checkpoint: Checkpoint) -> str | None:
-    """What people call the file's layout, or None if it is not of this family; never raises."""
+    """The file's layout in words for people, or None if it is not of this family; never raises."""
     if portable_family(checkpoint) == FAMILY:
         return "seeingkit safetensors"
     kinds = outline(checkpoint)
@@ -152,7 +152,7 @@ def _layer(found: NvidiaNetwork, path: str, name: str) -> dict[str, Any]:
 
 
 def _taps(found: NvidiaNetwork, path: str) -> tuple[int, ...] | None:
-    """Shape of a filter; None where the file says that there is none."""
+    """Shape of a filter; None where the file states that there is none."""
     if path in found.absent:
         return None
     if path not in found.tensors:

@@ -2,7 +2,7 @@
 
 Guarantees the order that the published weights were trained with: bias, zeros between samples and
 the upsampling filter with gain ``up ** 2``, leaky ReLU with its gain, clamp, the downsampling
-filter, every ``down``-th sample. What lies outside a map is zero.
+filter, every ``down``-th sample. Outside a map all is zero.
 
 Filters are tensors: None (a single tap of 1), one axis (separable: applied to columns and rows), or
 two axes (radially symmetric, configuration R). They are true convolutions: a filter is mirrored for
@@ -96,7 +96,7 @@ def _spread(x: Tensor, taps: Tensor, up: tuple[int, int], padding: Padding) -> T
     """Zeros between samples, padding, filter: one axis or both.
 
     A transposed convolution meets the samples only, not the zeros between them. It gives the whole
-    convolution; the part asked for is cut out of it, or zeros are put around it.
+    convolution; the requested part is cut out of it, or zeros are put around it.
     """
     height, width = x.shape[2:]
     tall, wide = taps.shape

@@ -194,7 +194,7 @@ def load(weights: Path | None, options: StyleGAN3Options) -> StyleGAN3Generator:
         options: truncation, cutoff, classes, latents.
 
     Raises:
-        WeightsError: the file is missing, unsafe, damaged, or does not fit (names what).
+        WeightsError: the file is missing, unsafe, damaged, or does not fit (names the fault).
         UsageError: class names that do not fit the model.
     """
     if weights is None:

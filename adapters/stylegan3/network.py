@@ -172,7 +172,7 @@ class Layer(nn.Module):
             return F.conv2d(x, self.weight, padding=padding)
         weight, styles = _unit_power(self.weight, (1, 2, 3)), _unit_power(styles, (1,))
         power = F.linear(styles.square(), weight.square().sum(dim=(2, 3)))
-        # styles scale what goes in and demodulation what comes out: one kernel serves all rows
+        # styles scale the input and demodulation the output: one kernel serves all rows
         x = F.conv2d(x * (styles * gain)[:, :, None, None], weight, padding=padding)
         return x * (power + EPSILON).rsqrt()[:, :, None, None]
 

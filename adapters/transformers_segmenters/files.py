@@ -35,7 +35,7 @@ PATTERNS = (
     "model.safetensors.index.json",
     *TOKENIZER,
 )
-"""What is fetched of a hub repository: never a program, never a pickle."""
+"""Files fetched from a hub repository: never a program, never a pickle."""
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 # Keys of a config that would have the library fetch or run something.
 _ACTIVE = ("auto_map", "attn_implementation", "_attn_implementation", "custom_pipelines")
@@ -48,7 +48,7 @@ class Folder:
 
     Attributes:
         path: the folder.
-        config: ``config.json``, without what would fetch or run anything.
+        config: ``config.json``, without entries that would fetch or run anything.
         sha256: of all files that change the labels.
     """
 
@@ -102,7 +102,7 @@ def fetch_folder(checkpoint: str, revision: str | None) -> Path:
 
 
 def read_folder(path: Path) -> Folder:
-    """Read what a folder says of itself, and hash it.
+    """Read a folder's config, and hash its files.
 
     Raises:
         MissingWeightsError: no ``config.json`` or no safetensors weights.
@@ -194,7 +194,7 @@ def read_normalisation(
     mean: tuple[float, float, float] | None,
     std: tuple[float, float, float] | None,
 ) -> Normalisation:
-    """The normalisation of ``preprocessor_config.json``, or of the options where they say.
+    """The normalisation of ``preprocessor_config.json``, or of the options where they are given.
 
     Resizing, cropping and padding are left out: the preset decides how large images are.
 

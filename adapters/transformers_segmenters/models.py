@@ -1,4 +1,4 @@
-"""Networks of the transformers library, loaded from a folder that was looked at before.
+"""Networks of the transformers library, loaded from a folder that was checked before.
 
 Guarantees that every number of the network came from the checkpoint (missing, unexpected and
 mis-shaped keys are named), that nothing is fetched and no code of the checkpoint is run, and that
@@ -25,7 +25,7 @@ from seeingkit.errors import (
 from .files import TOKENIZER, Folder
 
 TASK = "the task is semantic"
-"""What OneFormer is told to do (Jain et al. 2022, section 3.1)."""
+"""The task given to OneFormer (Jain et al. 2022, section 3.1)."""
 # Position embeddings of these fit one input size; others take any.
 _FIXED_INPUT = (
     "beit",
@@ -196,5 +196,5 @@ def task_tokens(library: Any, folder: Folder, model: Any) -> Tensor | None:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, in one line."""
+    """The message of another library's error, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -53,7 +53,7 @@ class TransformersSegmenter(NetworkSegmenter):
         universal: whether it gives masks and their classes instead of logits.
         normalisation: of its input.
         size: network input (height, width), or None for the images' own.
-        task: (1, T) int64 token ids that say what to do, for OneFormer.
+        task: (1, T) int64 token ids of the task, for OneFormer.
         downsample: the label grid is the image's divided by this.
     """
 

@@ -1,6 +1,6 @@
 """The files a UPerNet comes in: the three published ones, or one safetensors file.
 
-Guarantees that what is returned fits together (widths of encoder and decoder, channels of each head
+Guarantees that the parts fit together (widths of encoder and decoder, channels of each head
 and the label file), and that every refusal names the file and the key.
 """
 
@@ -27,7 +27,7 @@ _PUBLISHED = ("encoder_epoch_*.pth", "decoder_epoch_*.pth", "labels.json")
 
 @dataclass(frozen=True)
 class ParsedFiles:
-    """What the files hold.
+    """The contents of the files.
 
     Attributes:
         network: float32, evaluation mode.

@@ -74,7 +74,7 @@ class Hierarchy:
 
     @property
     def material_offset(self) -> int:
-        """What to add to a material's channel (1, 2, ...) for its merged number."""
+        """Offset from a material's channel (1, 2, ...) to its merged number."""
         return self.objects - 1
 
     @property

@@ -144,7 +144,7 @@ class UPerDecoder(PyramidDecoder):
             self.add_module(f"{head}_head", layers)
 
     def forward(self, features: Sequence[Tensor], heads: Collection[str]) -> dict[str, Tensor]:
-        """Logits of the heads asked for, before any softmax.
+        """Logits of the requested heads, before any softmax.
 
         Args:
             features: the encoder's four maps, finest first.
@@ -225,7 +225,7 @@ def build(
 
 
 def without_bookkeeping(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict without what synchronised normalisations leave behind, and counters."""
+    """The state dict without leftovers of synchronised normalisations, and counters."""
     return {k: v for k, v in state.items() if k.rpartition(".")[2] not in _BOOKKEEPING}
 
 

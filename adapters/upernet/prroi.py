@@ -7,7 +7,7 @@ spatial scale 1, on any device, differentiable, to rounding.
 This is not adaptive average pooling. Pixel i stands at coordinate i, not i + 1/2, the surface
 between pixels is bilinear, and outside the grid it is zero: pixel 0 enters the first bin with half
 its weight, and in the last cell [L - 1, L] the surface fades to zero. The operation is linear and
-separable, so one matrix of weights for each axis says everything.
+separable, so one matrix of weights for each axis is enough.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ it enlarges) to each square size of ``segsizes``; logits are resized bilinearly 
 taken.
 
 Shortcuts that leave every label as it is: with one size there is no softmax, which is monotonic;
-heads and label groups that nobody asked for, or whose owner is not in the picture, are not
+heads and label groups that are not requested, or whose owner is not in the picture, are not
 computed; and a label that cannot win anywhere is not resized (see ``logits``).
 """
 
@@ -54,7 +54,7 @@ class UPerNetSegmenter(NetworkSegmenter):
         hierarchy: its labels.
         segsizes: network input sizes, in pixels.
         downsample: the label grid is the image's divided by this.
-        planes: what ``segment`` gives: ``object`` alone, or all that the weights can tell of
+        planes: of ``segment``: ``object`` alone, or all that the weights have of
             ``object``, ``material``, ``part``, in that order.
     """
 

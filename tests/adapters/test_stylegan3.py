@@ -609,7 +609,7 @@ def test_config_refuses_sizes_that_do_not_fit(tmp_path: Path) -> None:
         (("layers", 1, "affine", "inputs"), 3, "w_dim"),
         (("layers", 1, "affine", "outputs"), 3, "styles"),
         (("layers", 0, "up"), 10**6, "less than or equal"),
-        (("mapping", 0, "inputs"), 3, "what it is given"),
+        (("mapping", 0, "inputs"), 3, "outputs before it"),
         (("mapping", 1, "outputs"), 3, "w_dim"),
         (("fourier", "channels"), 3, "channels of the input"),
         (("fourier", "affine", "outputs"), 3, "needed"),
