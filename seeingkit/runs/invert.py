@@ -42,7 +42,7 @@ from .inversions import check_cuts, check_inversion, kept_inversions, own_preset
 from .manifest import Clock, new_manifest, now
 
 if TYPE_CHECKING:
-    from seeingkit.analyses.inversion.familiarity import Familiarity
+    from seeingkit.analyses.inversion.distance_to_data import DistanceToData
 
 _REFERENCES = 512
 
@@ -143,7 +143,7 @@ def execute_inversion(
     source, unusable = open_photos(config.photos, own_preset(generator))
     if config.n is not None:
         source = narrowed(source, min(config.n, len(source)), config.seed)
-    familiarity = _familiarity(config, generator, domain)
+    distance = _distance(config, generator, domain)
     run = RunDirectory.for_config(config, out) if not rank() else None
     clock = Clock()
     manifest = new_manifest(config)
@@ -160,7 +160,7 @@ def execute_inversion(
             seed=config.seed,
             batch_size=config.batch_size,
             store=kept_inversions(store),
-            familiarity=familiarity,
+            distance=distance,
             on_bad=config.on_bad,
         )
     if run is None:
@@ -252,9 +252,9 @@ def _segmenter(
     return in_classes(model, config.classes), _record(model.info, choice), []
 
 
-def _familiarity(config: Config, generator: Generator, domain: str | None) -> Familiarity | None:
+def _distance(config: Config, generator: Generator, domain: str | None) -> DistanceToData | None:
     """Reference images: the data set if it is known, else the generator's own."""
-    from seeingkit.analyses.inversion.familiarity import Familiarity as Known
+    from seeingkit.analyses.inversion.distance_to_data import DistanceToData as Distance
 
     preset = own_preset(generator)
     if domain is not None or config.real:
@@ -274,7 +274,7 @@ def _familiarity(config: Config, generator: Generator, domain: str | None) -> Fa
         weights=config.inversion.options.get("perceptual_weights"),
         device=config.device,
     )
-    return Known.of(images, f"{len(images)} {name}", features)
+    return Distance.of(images, f"{len(images)} {name}", features)
 
 
 def _record(info: GeneratorInfo | SegmenterInfo, choice: Choice) -> ModelRecord:
