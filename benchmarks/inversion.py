@@ -22,6 +22,7 @@ from torch import Tensor
 
 from seeingkit import load_generator, load_inverter, open_images
 from seeingkit.analyses.inversion.objectives import mean_absolute, mean_square
+from seeingkit.analyses.inversion.prepared import LayerPrepared
 from seeingkit.contracts import Generator, Inversion, State
 from seeingkit.images import SamplerSource
 
@@ -52,16 +53,17 @@ def batching(generator: Generator, photos: Tensor, steps: int, rounds: int) -> N
     """The same minimisation from the average r, batched and one by one."""
     options = {"encoder": "none", "perceptual": "none", "steps": steps, "frames": 0}
     inverter = load_inverter("layered+r", **options)
-    inverter.prepare(generator)
+    prepared = inverter.prepare(generator)
+    assert isinstance(prepared, LayerPrepared)
     losses: dict[str, Tensor] = {}
 
     def batched(size: int) -> None:
-        found = inverter.invert(generator, photos, batch_size=size)
+        found = inverter.invert(generator, photos, prepared=prepared, batch_size=size)
         losses[f"batch of {size}"] = found.loss
 
     def one_by_one() -> None:
         losses["one at a time"] = torch.stack(
-            [alone(inverter, generator, photo[None], steps) for photo in photos]
+            [alone(prepared, photo[None], steps) for photo in photos]
         )
 
     n = len(photos)
@@ -74,13 +76,13 @@ def batching(generator: Generator, photos: Tensor, steps: int, rounds: int) -> N
     print(f"batched ÷ one at a time: {faster:.2f} (target 1.3 on CPU, 5 on a GPU)")
 
 
-def alone(inverter: object, generator: Generator, photo: Tensor, steps: int) -> Tensor:
+def alone(prepared: LayerPrepared, photo: Tensor, steps: int) -> Tensor:
     """One image by plain torch.optim.Adam: the objective of preset fast, without a batch."""
-    cut = inverter.cut  # type: ignore[attr-defined]
-    scale = inverter.scales[cut]  # type: ignore[attr-defined]
-    weight = inverter.residual_weight()  # type: ignore[attr-defined]
-    rate = inverter.schedule().rate * scale  # type: ignore[attr-defined]
-    base = inverter.average(generator, None)  # type: ignore[attr-defined]
+    cut, generator = prepared.cut, prepared.generator
+    scale = prepared.scales[cut]
+    weight = prepared.preset.residual_weight
+    rate = prepared.schedule.rate * scale
+    base = prepared.averages()
     delta = torch.zeros_like(base.x, requires_grad=True)
     optimiser = torch.optim.Adam([delta], lr=rate)
     loss = torch.zeros(())
@@ -120,9 +122,11 @@ def presets(
             inverter = load_inverter(
                 "layered+r", encoder=encoder, perceptual="none", frames=0, **options
             )
-            inverter.prepare(generator)
+            prepared = inverter.prepare(generator)
             started = time.perf_counter()
-            found[name] = inverter.invert(generator, images, batch_size=len(images))
+            found[name] = inverter.invert(
+                generator, images, prepared=prepared, batch_size=len(images)
+            )
             seconds[name].append(time.perf_counter() - started)
     for name, one in found.items():
         pixel = mean_absolute(one.reconstruction, one.images)

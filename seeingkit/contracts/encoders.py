@@ -1,4 +1,4 @@
-"""What an encoder must be: from images back to a latent (Bau et al. 2019, section 3.2)."""
+"""Encoders, from images back to a latent (Bau et al. 2019, section 3.2)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class Encoder(OnDevice, ABC):
 
     Attributes:
         kind: ``layered`` (E = e_1 ∘ … ∘ e_n ∘ e_f), ``direct`` (one network, image to latent), or
-            what another family calls its own.
+            another family's own word.
         cut: canonical name of the boundary whose x it estimates; ``input`` if none.
-        sha256: hash of its file, or None while it has none; part of every inversion's identity.
+        sha256: hash of its file, or None while it has none. It goes into ``Prepared.settings``,
+            and so into the identity of every inversion that starts from the encoder.
     """
 
     kind: str
@@ -34,4 +35,4 @@ class Encoder(OnDevice, ABC):
 
     @abstractmethod
     def about(self) -> dict[str, Any]:
-        """A JSON-able record of the encoder, as it stands in ``results.json``."""
+        """A JSON-able record of the encoder for ``results.json``."""

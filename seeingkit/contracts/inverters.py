@@ -1,13 +1,16 @@
-"""What an inverter must be, and what it finds: the images a generator can make of photos."""
+"""Inverters, which find the closest images that a generator can make, and their results."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
+
+from seeingkit.errors import ModelError
 
 from .encoders import Encoder
 from .features import Features
@@ -18,7 +21,7 @@ from .states import State
 
 @dataclass(frozen=True, eq=False)
 class Inversion:
-    """What an inverter found for N photos; row k is about photo k.
+    """The inversions of N photos; row k is about photo k.
 
     Attributes:
         method: name of the inverter.
@@ -28,10 +31,11 @@ class Inversion:
         state: r and its carry at the cut.
         z: (N, …) estimate of the latent, or None where the method has none.
         initial: (N, 3, R, R) the image of the initial guess.
-        loss: (N,) what was minimised, at the end.
-        psnr: (N,) dB, of images clamped to [-1, 1].
+        loss: (N,) float64, the minimised loss at the end.
+        psnr: (N,) float64, dB, of images clamped to [-1, 1].
         perceptual: (N,) mean absolute difference of perceptual features, or None without any.
-        steps: (N,) int64, steps taken; converged: (N,) bool, the loss fell no more.
+        steps: (N,) int64, steps taken.
+        converged: (N,) bool, the loss fell no more.
         failed: why a row has no reconstruction, by row.
         frames: for each row, the steps at which the image was kept and (F, 3, R, R) those images.
         history: for each row, the loss at every step.
@@ -55,6 +59,39 @@ class Inversion:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @staticmethod
+    def join(parts: Sequence[Inversion]) -> Inversion:
+        """Several inversions by one method at one cut as one.
+
+        Raises:
+            ModelError: none at all, or of different methods or cuts.
+        """
+        if not parts or len({(part.method, part.cut) for part in parts}) != 1:
+            raise ModelError("inversions of different methods or cuts cannot be joined")
+        perceptual = [part.perceptual for part in parts if part.perceptual is not None]
+        latents = [part.z for part in parts if part.z is not None]
+        failed: dict[int, str] = {}
+        start = 0
+        for part in parts:
+            failed |= {start + row: reason for row, reason in part.failed.items()}
+            start += len(part)
+        return replace(
+            parts[0],
+            images=torch.cat([part.images for part in parts]),
+            reconstruction=torch.cat([part.reconstruction for part in parts]),
+            state=State.cat([part.state for part in parts]),
+            z=torch.cat(latents) if len(latents) == len(parts) else None,
+            initial=torch.cat([part.initial for part in parts]),
+            loss=torch.cat([part.loss for part in parts]),
+            psnr=torch.cat([part.psnr for part in parts]),
+            perceptual=torch.cat(perceptual) if len(perceptual) == len(parts) else None,
+            steps=torch.cat([part.steps for part in parts]),
+            converged=torch.cat([part.converged for part in parts]),
+            failed=failed,
+            frames=tuple(frame for part in parts for frame in part.frames),
+            history=tuple(losses for part in parts for losses in part.history),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """One record per row with the keys of ``inversions`` in ``results.json``, without files."""
@@ -82,15 +119,19 @@ class Inversion:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What an inverter needs for one generator; ``Inverter.prepare`` makes it.
+    """The parts that an inverter needs for one generator; made by ``Inverter.prepare``.
+
+    An inverter may return a subclass with more in it. Nothing of it changes later, so it may be
+    kept for any number of calls of ``invert``.
 
     Attributes:
         cut: canonical name of the boundary whose x is r.
         settings: JSON-able; everything that changes the result beside generator, image, label and
             seed. It is part of the identity of stored inversions.
         features: the perceptual features of the loss, or None.
-        encoder: where the initial guess comes from, or None.
-        start: where it starts: ``encoder``, a ``random`` latent, or the ``average`` image.
+        encoder: the encoder that gives the initial guess, or None.
+        start: the initial guess: by the ``encoder``, a ``random`` latent, or the ``average``
+            state, where an encoder would serve and none is used.
 
     >>> Prepared(cut="r8", settings={"steps": 100}, start="average").start
     'average'
@@ -116,7 +157,17 @@ class Inverter(ABC):
 
     @abstractmethod
     def prepare(self, generator: Generator) -> Prepared:
-        """Load or train what is needed (encoder, perceptual features) for one generator."""
+        """Load or train the parts (encoder, perceptual features) for one generator.
+
+        It may take long; callers that invert more than once keep the result::
+
+            prepared = inverter.prepare(generator)
+            found = inverter.invert(generator, images, prepared=prepared)
+
+        Raises:
+            UnknownNameError: the cut does not exist; lists those that do.
+            UsageError: an option that does not fit the generator.
+        """
 
     @abstractmethod
     def invert(
@@ -134,10 +185,10 @@ class Inverter(ABC):
         """Invert images (N, 3, R, R) in [-1, 1]; the result of one does not depend on others.
 
         Args:
-            prepared: what ``prepare`` made for this generator; default: it is made now.
+            prepared: the result of ``prepare`` for this generator; default: made now.
             labels: class of each image, for a conditional generator.
             init: where to start instead of the method's own initial guess.
             seed: of random starts.
             batch_size: images optimised together.
-            done: told of each row as soon as it is finished, as an ``Inversion`` of one row.
+            done: called with each row as soon as it is finished, as an ``Inversion`` of one row.
         """

@@ -120,7 +120,7 @@ def execute(
         if leads:
             check_gate_names(plan.config.fail_if, sides.shown.vocabulary.names)
             check_truth(plan, sides)
-        inversion = prepare_inverters(plan, sides.generated)
+        ready = prepare_inverters(plan, sides.generated)
     run = RunDirectory.for_config(plan.config, out) if leads else None
     manifest = new_manifest(plan.config)
     if run is not None:
@@ -137,7 +137,7 @@ def execute(
             comparison = check(plan, comparison, sides, store=store)
     if plan.inverters:
         with clock.time("invert photos"):
-            found = invert_omitted(plan, comparison, sides, inversion, run, store=store)
+            found = invert_omitted(plan, comparison, sides, ready, run, store=store)
             comparison = with_inversions(comparison, found)
     if run is not None:
         with clock.time("report"):

@@ -9,37 +9,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from seeingkit.analyses.comparison.compare import PERMUTATIONS
+from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.errors import RunError, UsageError, first_fault
 from seeingkit.results.gates import parse_gate
 
-PERMUTATIONS = 1000
-"""Permutations behind a p-value, unless another number is asked for: p >= 0.001."""
-
-
-class InversionConfig(BaseModel):
-    """How photos are inverted.
-
-    Attributes:
-        methods: names of registered inverters; empty: no inversion.
-        cuts: boundaries of r; empty: the generator's default; ``all``: every feature map.
-        per_class: photos for each omitted class (``analyze``).
-        pick: which of the photos that contain it.
-        ids: the photos themselves, by id (``pick="list"``).
-        own: how many of the generator's own images calibrate the method.
-        label: class of the photos, for a conditional generator.
-        options: of the inverters (preset, encoder, perceptual, steps, …).
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    methods: tuple[str, ...] = ()
-    cuts: tuple[str, ...] = ()
-    per_class: int = Field(default=5, ge=1)
-    pick: Literal["stratified", "random", "most", "list"] = "stratified"
-    ids: tuple[str, ...] = ()
-    own: int = Field(default=40, ge=0)
-    label: int | None = Field(default=None, ge=0)
-    options: dict[str, Any] = Field(default_factory=dict)
+__all__ = ["PERMUTATIONS", "Config", "InversionConfig", "make_config", "read_config"]
 
 
 class Config(BaseModel):

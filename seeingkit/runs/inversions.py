@@ -17,7 +17,7 @@ from seeingkit.analyses.inversion.stage import (
     Photos,
     PreparedMethod,
     StageResult,
-    prepare_methods,
+    prepare_first_cut,
     run_stage,
 )
 from seeingkit.analyses.inversion.store import InversionStore
@@ -32,9 +32,12 @@ from .directory import RunDirectory
 from .plan import Plan
 from .sides import Sides, open_side
 
+Ready = dict[tuple[str, str], PreparedMethod]
+"""Prepared methods by (method, cut)."""
 
-def prepare_inverters(plan: Plan, generated: ImageSource) -> list[PreparedMethod]:
-    """Every method at every cut, prepared for the generator: before any long work.
+
+def prepare_inverters(plan: Plan, generated: ImageSource) -> Ready:
+    """Every method at the first cut, prepared for the generator: before any long work.
 
     Returns:
         nothing where no method was asked for, or the generated side is no generator with
@@ -45,17 +48,17 @@ def prepare_inverters(plan: Plan, generated: ImageSource) -> list[PreparedMethod
         UsageError, WeightsError: of ``Inverter.prepare``, such as an encoder of another generator.
     """
     if not plan.inverters or not isinstance(generated, SamplerSource):
-        return []
+        return {}
     if not isinstance(generated.sampler, Generator):
-        return []
-    return prepare_methods(generated.sampler, plan.inverters, plan.config.inversion.cuts)
+        return {}
+    return prepare_first_cut(generated.sampler, plan.inverters, plan.config.inversion)
 
 
 def invert_omitted(
     plan: Plan,
     comparison: Comparison,
     sides: Sides,
-    methods: list[PreparedMethod],
+    ready: Ready,
     run: RunDirectory | None,
     *,
     store: ChunkStore | str | Path | None = None,
@@ -63,7 +66,7 @@ def invert_omitted(
     """Invert real images of the omitted classes, calibrated on samples of the generator.
 
     Args:
-        methods: of ``prepare_inverters``.
+        ready: of ``prepare_inverters``.
         run: where pictures go; None: only this process's share of the work is done.
     """
     chosen, generated = plan.config.inversion, sides.generated
@@ -100,8 +103,9 @@ def invert_omitted(
                 None if known is None else [known[item] for item in picked],
             ),
             chosen,
-            methods,
+            plan.inverters,
             None if run is None else run.path,
+            ready=ready,
             segmenter=sides.shown,
             preset=plan.preset,
             seed=seed,

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from seeingkit.analyses.inversion.config import InversionConfig
-from seeingkit.analyses.inversion.familiarity import Familiarity
+from seeingkit.analyses.inversion.distance_to_data import DistanceToData
 from seeingkit.analyses.inversion.stage import Photos, run_stage
 from seeingkit.contracts import Generator, ImageSource, Segmenter
 from seeingkit.errors import MissingWeightsError, SourceError, UsageError
@@ -102,12 +102,12 @@ def execute_inversion(
     generator = _generator(plan)
     size, chosen, seed = generator_preset(generator), plan.config.inversion, plan.config.seed
     samples = SamplerSource(generator, max(chosen.own, 1), seed, preset=size)
-    methods = prepare_inverters(plan, samples)
+    ready = prepare_inverters(plan, samples)
     segmenter, segmenter_record, warnings = _segmenter(plan)
     source, unusable = open_photos(plan.config.photos, size)
     if plan.config.n is not None:
         source = narrowed(source, min(plan.config.n, len(source)), seed)
-    familiarity = _familiarity(plan, generator)
+    distance = _distance(plan, generator)
     run = RunDirectory.for_config(plan.config, out) if not rank() else None
     clock = Clock()
     manifest = new_manifest(plan.config)
@@ -118,14 +118,15 @@ def execute_inversion(
             generator,
             Photos(source, range(len(source)), samples, range(chosen.own)),
             chosen,
-            methods,
+            plan.inverters,
             None if run is None else run.path,
+            ready=ready,
             segmenter=segmenter,
             preset=plan.preset,
             seed=seed,
             batch_size=plan.config.batch_size,
             store=inversion_store(store),
-            familiarity=familiarity,
+            distance=distance,
             on_bad=plan.config.on_bad,
         )
     source.close()
@@ -207,7 +208,7 @@ def _segmenter(plan: Plan) -> tuple[Segmenter | None, ModelRecord | None, list[s
     return in_classes(model, plan.config.classes), record, []
 
 
-def _familiarity(plan: Plan, generator: Generator) -> Familiarity | None:
+def _distance(plan: Plan, generator: Generator) -> DistanceToData | None:
     """Reference images: the data set if it is known, else samples of the generator."""
     preset, seed = generator_preset(generator), plan.config.seed
     if plan.config.real:
@@ -227,7 +228,7 @@ def _familiarity(plan: Plan, generator: Generator) -> Familiarity | None:
         weights=plan.config.inversion.options.get("perceptual_weights"),
         device=plan.device,
     )
-    return Familiarity.of(images, f"{len(images)} {name}", features)
+    return DistanceToData.of(images, f"{len(images)} {name}", features)
 
 
 def _named(plan: Plan, generator: Generator) -> ModelRecord:

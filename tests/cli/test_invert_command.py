@@ -92,7 +92,7 @@ def test_photos_by_the_embedded_default(place: Path, invert: Invert) -> None:
     assert found["segmenter"]["name"] == "upernet:minichurches"
     assert found["data"]["images"] == 3 and found["skipped"] == []
     assert "tree" in found["inversion"]["labels"]
-    assert found["inversion"]["reference"].startswith("512 images of minichurches, told by")
+    assert found["inversion"]["reference"].startswith("512 images of minichurches, compared by")
     (calibration,) = found["calibrations"]
     assert (calibration["method"], calibration["n"]) == ("layered+r", 4)
     assert [r["image"] for r in found["inversions"]] == [f"scene {k}.png" for k in range(3)]

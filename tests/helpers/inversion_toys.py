@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from seeingkit.analyses.inversion.catalog import InverterOptions
-from seeingkit.analyses.inversion.encoders.training import Recipe
+from seeingkit.analyses.inversion.encoders.recipes import Recipe
 from seeingkit.analyses.inversion.methods import LayerInverter
-from seeingkit.analyses.inversion.optimiser import Schedule
 from seeingkit.analyses.inversion.presets import InversionPreset
+from seeingkit.analyses.inversion.schedule import Schedule
 from seeingkit.contracts import Boundary, Features, FeaturesInfo, GeneratorInfo, LatentSpec
 from seeingkit.models.staged import Carry, StagedAdapter
 from seeingkit_adapters.catalog.progan import ProGANOptions
@@ -45,9 +45,8 @@ def inverter(method: str, preset: InversionPreset = EXACT, **options: object) ->
     start = {"z": "random", "encoder": "direct", "layered": "layered"}[guess]
     aim = "z" if method == "z" else target or "none"
     given = {"perceptual": "none", "encoder": "none", **options}
-    made = LayerInverter(method, start, aim, InverterOptions.model_validate(given))  # type: ignore[arg-type]
-    made.preset = preset
-    return made
+    chosen = InverterOptions.model_validate(given)
+    return LayerInverter(method, start, aim, chosen, preset)  # type: ignore[arg-type]
 
 
 def changed(preset: InversionPreset, **values: object) -> InversionPreset:
@@ -105,8 +104,12 @@ def _map(name: str, index: int, channels: int = 3, *aliases: str) -> Boundary:
 
 
 def _info(family: str, latent: int = NUMBERS, **more: object) -> GeneratorInfo:
-    return GeneratorInfo(family=family, resolution=SIZE, latent=(LatentSpec(shape=(latent,)),),
-                         **more)  # type: ignore[arg-type]  # fmt: skip
+    return GeneratorInfo(
+        family=family,
+        resolution=SIZE,
+        latent=(LatentSpec(shape=(latent,)),),
+        **more,  # type: ignore[arg-type]
+    )
 
 
 def linear_generator(**info: object) -> StagedAdapter:

@@ -17,11 +17,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from seeingkit.analyses.inversion import load_inverter, photos
+from seeingkit.analyses.inversion.methods import LayerInverter
 from seeingkit.analyses.inversion.photos import Inverted, invert_source
+from seeingkit.analyses.inversion.prepared import LayerPrepared
 from seeingkit.analyses.inversion.stage import Photos, StageResult, cuts_of, run_stage
 from seeingkit.analyses.inversion.store import InversionStore, read_inversion, write_inversion
 from seeingkit.analyses.inversion.vanishing import areas
-from seeingkit.contracts import Generator, Inversion, Inverter, Latent, State
+from seeingkit.contracts import Generator, Inversion, Inverter, Latent, Prepared, State
 from seeingkit.errors import ModelError, RunError, UnknownNameError, UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.preprocess import to_tensor
@@ -99,7 +101,7 @@ class Watched(Inverter):
         self.inner, self.name, self.target, self.told = inner, inner.name, inner.target, told
         self.asked: list[int] = []
 
-    def prepare(self, generator: Generator) -> dict[str, Any]:
+    def prepare(self, generator: Generator) -> Prepared:
         return self.inner.prepare(generator)
 
     def invert(
@@ -107,6 +109,7 @@ class Watched(Inverter):
         generator: Generator,
         images: Tensor,
         *,
+        prepared: Prepared | None = None,
         labels: Sequence[int] | None = None,
         init: Latent | State | None = None,
         seed: int = 0,
@@ -121,7 +124,13 @@ class Watched(Inverter):
             self.told()
 
         return self.inner.invert(
-            generator, images, labels=labels, seed=seed, batch_size=batch_size, done=heard
+            generator,
+            images,
+            prepared=prepared,
+            labels=labels,
+            seed=seed,
+            batch_size=batch_size,
+            done=heard,
         )
 
 
@@ -233,11 +242,11 @@ def test_stopped_in_the_middle_of_the_optimisation_and_resumed(
     source = open_images(folder, preset=PRESET)
     generator = Stopping(Painter(), {"h4": "first", "h8": "second"}, latent=8)
     inverter = method()
-    inverter.prepare(generator)  # which makes passes of its own
+    prepared = inverter.prepare(generator)  # which makes passes of its own
     generator.passes = 2 * STEPS + 9  # the first two are finished, the next two are in work
     store = InversionStore(tmp_path / "stopped")
     with pytest.raises(KeyboardInterrupt):
-        invert_source(generator, source, inverter, store=store, batch_size=2)
+        invert_source(generator, source, inverter, prepared=prepared, store=store, batch_size=2)
     assert 0 < len(files(tmp_path / "stopped")) < 7
     assert not list(tmp_path.rglob("*.tmp"))
     generator.passes = 10**9
@@ -252,13 +261,11 @@ def test_a_file_is_written_whole_or_not_at_all(
     generator: AutoStaged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (one,) = _inversions(generator, 1)
-    write = Path.write_bytes
 
-    def interrupted(self: Path, data: bytes) -> int:
-        write(self, data[: len(data) // 2])
+    def interrupted(_: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_inversion(tmp_path / "ab" / "one.safetensors", one)
     assert list((tmp_path / "ab").iterdir()) == []
@@ -687,6 +694,30 @@ def test_a_stage_names_what_it_skipped_or_fails(tmp_path: Path) -> None:
     assert found.calibrations == []
     with pytest.raises(ModelError, match=r"^1\.png: "):
         run(on_bad="fail")
+
+
+def test_a_stage_prepares_each_method_at_each_cut_once(
+    generator: AutoStaged, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[tuple[str, str]] = []
+    prepare = LayerInverter.prepare
+
+    def counted(self: LayerInverter, model: Generator) -> LayerPrepared:
+        found = prepare(self, model)
+        prepared.append((self.name, found.cut))
+        return found
+
+    monkeypatch.setattr(LayerInverter, "prepare", counted)
+    stage(
+        generator,
+        folder,
+        tmp_path / "run",
+        tmp_path / "store",
+        own=2,
+        methods=("z", "layered+r"),
+        cuts=("h4", "h8"),
+    )
+    assert prepared == [(m, c) for c in ("h4", "h8") for m in ("z", "layered+r")]
 
 
 def test_settings_of_a_stage_are_plain_data(

@@ -14,7 +14,8 @@ from typing import cast
 import torch
 
 from seeingkit.analyses.inversion.encoders.files import Kind
-from seeingkit.analyses.inversion.encoders.training import FAST, train_encoder
+from seeingkit.analyses.inversion.encoders.recipes import FAST
+from seeingkit.analyses.inversion.encoders.training import train_encoder
 from seeingkit.contracts import Generator
 from seeingkit.models.loading import load_generator
 
@@ -53,7 +54,7 @@ def main() -> None:
         generator.default_cut,
         recipe,
         path=path,
-        said=lambda line: print(line, file=sys.stderr, flush=True),
+        report=lambda line: print(line, file=sys.stderr, flush=True),
     )
     encoder.save(arguments.out / f"{kind}-progan-minichurches-64.safetensors", half=True)
     path.unlink()

@@ -26,7 +26,6 @@ from seeingkit.results import (
     SkippedItem,
     SourceRecord,
 )
-from seeingkit.runs.config import PERMUTATIONS
 from seeingkit.statistics import (
     FSD,
     Pool,
@@ -45,6 +44,9 @@ from seeingkit.tallies.vocabularies import ClassMap, read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes, shared_classes
 
 from .conditions import compare_conditions
+
+PERMUTATIONS = 1000
+"""Permutations behind a p-value, unless another number is asked for: p >= 0.001."""
 
 COPIES = 0.01
 """Share of images that may have the areas of another one before it is said."""

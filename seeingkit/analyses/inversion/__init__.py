@@ -1,9 +1,10 @@
 """Layer inversion: the closest image that a generator's last layers can make of a photo.
 
-Reads from left to right: ``networks`` and ``training`` make ``encoders``; ``methods`` start from
-them and minimise with the ``optimiser``; ``photos`` does it for a source, resumably;
-``calibration`` does the same to the generator's own images; ``vanishing`` says what was lost beyond
-that; ``stage`` puts the pictures and numbers of a run together.
+In the order of a run: ``encoders`` are trained on generator samples; ``methods`` prepare
+(``prepared``) and start from them, and a ``job`` minimises with the ``optimiser``; ``photos``
+inverts the images of a source, resumably (``store``); ``calibration`` sums up generator samples;
+``vanishing`` gives the losses beyond calibration; ``stage`` does all of it for a run, and ``album``
+writes its pictures. ``catalog`` and ``config`` never import torch.
 """
 
 from __future__ import annotations
@@ -89,15 +90,17 @@ def invert(
 ) -> Inversion:
     """The closest images that the generator, or its last layers, can make.
 
+    ``invert(generator, images, method="layered+r", preset="paper").reconstruction``.
+
     Args:
         generator: any ``Generator``; never changed.
         images: (N, 3, R, R) in [-1, 1], R being the generator's resolution.
         method: a registered inverter; ``seeingkit ls inverters`` lists them with their options.
         labels: class of each image, for a conditional generator.
-        init: where to start, instead of the method's own guess: latents, or a state at the cut.
+        init: latents, or a state at the cut, in place of the method's own initial guess.
         seed: of random starts.
         batch_size: images optimised together; no result depends on it.
-        done: told of each row as soon as it is finished.
+        done: called with each row as soon as it is finished.
         options: of the method (cut, preset, encoder, perceptual, steps, …).
 
     Returns:

@@ -1,7 +1,7 @@
-"""How well a method recovers images that the generator itself made, where z and r are known.
+"""Calibration of a method on generator samples, whose z and r are known.
 
-Guarantee: own images pass through the same door as photos: 8 bits, the same method, the same
-segmenter. So what they lose is what inversion alone loses (section "own" of the design note).
+Guarantee: samples are treated exactly as photos: 8 bits, the same method, the same segmenter. So
+their losses are the losses of inversion alone.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ def calibrate(
     segmenter: Segmenter | None,
     preset: Preset,
 ) -> tuple[CalibrationRecord, LossCalibration | None]:
-    """Sum up the inversions of a generator's own images.
+    """Sum up the inversions of generator samples.
 
     Args:
-        own: the source they came from, whose latents are known.
-        inverted: what ``invert_source`` made of some of them.
+        own: the source of the samples, whose latents are known.
+        inverted: the inversions of some of them, by ``invert_source``.
+        cut: canonical name of the boundary of r.
+        segmenter: None: no class losses.
+        preset: how the segmenter sees sample and reconstruction.
     """
     labels = own.labels
     chosen = [labels[i % len(labels)] for i in inverted.rows] if labels else None
@@ -42,21 +45,14 @@ def calibrate(
     with torch.no_grad():
         start = generator.begin({k: v.to(generator.device) for k, v in latent.items()})
         r = generator.advance(start, cut)
-    photos = inverted.images
     found = torch.cat([one.reconstruction for one in inverted.inversions])
+    states = torch.cat([one.state.x for one in inverted.inversions])
     latents = [one.z for one in inverted.inversions if one.z is not None]
     perceptual = [float(o.perceptual[0]) for o in inverted.inversions if o.perceptual is not None]
     values = np.array([float(one.psnr[0]) for one in inverted.inversions])
-    # Only where z is what the method ends with: with residuals, z0 is where it began.
+    # Only where z is the method's result: with residuals, z0 is where it began.
     ends_in_z = inverter.target != "r" and len(latents) == len(found)
-    loss: LossCalibration | None = None
-    if segmenter is not None:
-        vocabulary = segmenter.vocabulary
-        before, after = (
-            areas(label_maps(images, segmenter, preset), len(vocabulary))
-            for images in (photos, found)
-        )
-        loss = LossCalibration.measure(before, after, vocabulary.names, vocabulary.has_background)
+    loss = None if segmenter is None else _losses(inverted, segmenter, preset)
     record = CalibrationRecord(
         method=inverter.name,
         cut=cut,
@@ -65,15 +61,24 @@ def calibrate(
         psnr_low=float(np.quantile(values, 0.05)),
         perceptual=float(np.mean(perceptual)) if perceptual else None,
         z_correlation=_number(correlation(start.x, torch.cat(latents))) if ends_in_z else None,
-        r_correlation=_number(
-            correlation(r.x, torch.cat([one.state.x for one in inverted.inversions]))
-        ),
-        pixel_correlation=correlation(photos, found.clamp(-1, 1)),
+        r_correlation=_number(correlation(r.x, states)),
+        pixel_correlation=correlation(inverted.images, found.clamp(-1, 1)),
         steps=float(np.mean([int(one.steps[0]) for one in inverted.inversions])),
         seconds=inverted.seconds,
         classes=loss.classes() if loss is not None else [],
     )
     return record, loss
+
+
+def _losses(inverted: Inverted, segmenter: Segmenter, preset: Preset) -> LossCalibration:
+    """Losses of classes, from areas of samples and of their reconstructions."""
+    vocabulary = segmenter.vocabulary
+    found = torch.cat([one.reconstruction for one in inverted.inversions])
+    before, after = (
+        areas(label_maps(images, segmenter, preset), len(vocabulary))
+        for images in (inverted.images, found)
+    )
+    return LossCalibration.measure(before, after, vocabulary.names, vocabulary.has_background)
 
 
 def _number(value: float) -> float | None:

@@ -1,7 +1,4 @@
-"""The inverters as light specs: importing this never imports torch.
-
-The six methods of Bau et al. 2019, section 4.2 (a to f), in their order.
-"""
+"""The six inverters, methods a to f of Bau et al. 2019, section 4.2. Never imports torch."""
 
 from __future__ import annotations
 
@@ -9,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from seeingkit.hooks import Register, hookimpl
-from seeingkit.specs import InverterSpec, Options
+from seeingkit.specs import InverterSpec, Options, Register, hookimpl
 
 SUMMARIES = {
     "z": "a: optimise z from a random start",
@@ -25,7 +21,7 @@ DEFAULT_METHOD = "layered+r"
 
 
 class InverterOptions(Options):
-    """Options of all six methods; None means what the preset says."""
+    """Options of all six methods; None takes the preset's value."""
 
     preset: Literal["fast", "paper"] = Field(
         "fast", description="losses and schedule: the paper's, or ours for a fraction of the cost"
@@ -45,8 +41,8 @@ class InverterOptions(Options):
     perceptual_weight: float | None = Field(None, ge=0, description="weight of the perceptual loss")
     carry: tuple[str, ...] | None = Field(
         None,
-        description="carried tensors optimised along with r, [] for none; default: those that the "
-        "generator says belong to it (such as styles)",
+        description="carried tensors optimised along with r, [] for none; default: the "
+        "generator's own choice (such as styles)",
     )
     encoder: str = Field(
         "auto",

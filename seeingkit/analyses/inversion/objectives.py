@@ -1,6 +1,6 @@
-"""What inversion minimises and what it is judged by, for each image of a batch by itself.
+"""Losses and quality measures of inversion, for each image of a batch by itself.
 
-Guarantees: every function gives one number per image, (N,), so that no image weighs on another.
+Guarantee: every loss gives one number per image, (N,), so that no image affects another.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
 """Many small minimisations at once: one Adam per row, and rows come and go.
 
-Guarantees: rows share the passes through the network and nothing else. Each has its own moments,
-step count, learning rate and stopping rule; a row that is finished leaves and the next one takes
-its place; a row whose loss is not finite leaves with the reason, and the others go on; when memory
-runs out the batch is halved and the rows put back keep their state. So what comes out for a row is
-what it would get alone, but for the rounding of kernels that depends on the batch size.
+Guarantees: rows share the passes through the network and nothing else. A row that is finished
+leaves and the next one takes its place; a row whose loss is not finite leaves with the reason, and
+the others go on; when memory runs out the batch is halved and the rows put back keep their state.
+So the result of a row is the one it would get alone, but for the rounding of kernels that depends
+on the batch size.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,68 +18,26 @@ from torch import Tensor
 
 from seeingkit.errors import ModelError
 
-Values = Mapping[str, Tensor]
+from .rows import Rows, Values
+from .schedule import Schedule
+
 Objective = Callable[[Values, Sequence[int]], tuple[Tensor, Tensor]]
 """Variables (B, …) and which rows they are, to losses (B,) and images (B, 3, R, R)."""
-
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Kingma and Ba 2015
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How the learning rate of a row goes with its own steps, and when the row stops.
-
-    Attributes:
-        steps: at most.
-        rate: learning rate at the start, in units of ``scale`` of a variable.
-        milestones: steps at which the rate is multiplied by ``decay``; empty and ``cosine`` false:
-            the rate is halved when nothing improves for ``patience`` steps.
-        cosine: the rate falls to zero along half a cosine over ``steps``.
-        patience: None: no early stop. Otherwise a step improves if the loss falls by more than
-            the share ``tolerance`` of the best; after ``patience`` steps without, the rate is
-            halved (plateau schedule) or the row stops (the others).
-        halvings: with the plateau schedule, how many before the row stops.
-        quiet: share of the steps before which no row stops.
-    """
-
-    steps: int
-    rate: float
-    milestones: tuple[int, ...] = ()
-    decay: float = 0.5
-    cosine: bool = False
-    patience: int | None = None
-    tolerance: float = 0.0
-    halvings: int = 5
-    quiet: float = 0.5
-
-    @property
-    def plateau(self) -> bool:
-        """Whether the rate follows the loss."""
-        return not self.milestones and not self.cosine and self.patience is not None
-
-    def rates(self, steps: Tensor, halved: Tensor) -> Tensor:
-        """Learning rate of rows that have done ``steps`` steps, (B,)."""
-        if self.cosine:
-            rate = 0.5 * self.rate * (1 + torch.cos(math.pi * steps / self.steps))
-        elif self.milestones:
-            passed = sum((steps >= m).to(torch.float64) for m in self.milestones)
-            rate = self.rate * self.decay ** torch.as_tensor(passed)
-        else:
-            rate = torch.full_like(steps, self.rate, dtype=torch.float64)
-        return rate * 0.5**halved
 
 
 @dataclass(eq=False)
 class Outcome:
-    """What became of one row.
+    """The result of one row.
 
     Attributes:
         values: its variables, each (1, …).
         image: (1, 3, R, R) at the last step.
-        loss: at the last step; steps: how many; converged: stopped early, or fell by less than
-            1 % in the last tenth of its steps.
+        loss: at the last step.
+        steps: how many were done.
+        converged: stopped early, or fell by less than 1 % in the last tenth of its steps.
         failed: why it has no result, or None.
-        frames: images kept at some steps; history: loss at every step.
+        frames: images kept at some steps.
+        history: loss at every step.
     """
 
     values: dict[str, Tensor]
@@ -91,61 +48,6 @@ class Outcome:
     failed: str | None = None
     frames: list[tuple[int, Tensor]] = field(default_factory=list)
     history: list[float] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class _Batch:
-    """The rows in work: variables, moments, counters, all batch-first."""
-
-    rows: list[int]
-    values: dict[str, Tensor]
-    first: dict[str, Tensor]
-    second: dict[str, Tensor]
-    steps: Tensor
-    best: Tensor
-    since: Tensor
-    halved: Tensor
-
-    @staticmethod
-    def start(rows: list[int], values: Values) -> _Batch:
-        zeros = {name: torch.zeros_like(value) for name, value in values.items()}
-        number = torch.zeros(len(rows), dtype=torch.float64)
-        return _Batch(
-            rows,
-            {name: value.detach().clone() for name, value in values.items()},
-            zeros,
-            {name: value.clone() for name, value in zeros.items()},
-            number.clone(),
-            torch.full_like(number, math.inf),
-            number.clone(),
-            number.clone(),
-        )
-
-    def take(self, places: Sequence[int]) -> _Batch:
-        index = torch.as_tensor(places, dtype=torch.int64)
-        values, first, second = (
-            {n: t[index.to(t.device)] for n, t in d.items()} for d in self._tensors()
-        )
-        counters = (t[index] for t in (self.steps, self.best, self.since, self.halved))
-        return _Batch([self.rows[k] for k in places], values, first, second, *counters)
-
-    def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        return self.values, self.first, self.second
-
-    @staticmethod
-    def join(parts: Sequence[_Batch]) -> _Batch:
-        if len(parts) == 1:
-            return parts[0]
-        values, first, second = (
-            {n: torch.cat([p._tensors()[k][n] for p in parts]) for n in parts[0].values}
-            for k in range(3)
-        )
-        counters = [
-            torch.cat([getattr(p, name) for p in parts])
-            for name in ("steps", "best", "since", "halved")
-        ]
-        rows = [row for p in parts for row in p.rows]
-        return _Batch(rows, values, first, second, *counters)
 
 
 def minimise(
@@ -164,7 +66,7 @@ def minimise(
     """Minimise the loss of each row over its variables.
 
     Args:
-        rows: names of the rows; ``start`` and ``objective`` are asked by these.
+        rows: numbers of the rows, by which ``start`` and ``objective`` are called.
         start: initial values of some rows, each variable (B, …).
         objective: losses and images of some rows.
         schedule: rates and stopping, the same rule for every row.
@@ -172,8 +74,8 @@ def minimise(
         delays: variables that rest for that many of a row's steps.
         batch_size: rows in work at a time; halved when memory runs out.
         frames: steps at which the image is kept (0 = before the first step).
-        done: told of each row when it is finished.
-        stepped: told how many row-steps were done.
+        done: called with each row when it is finished.
+        stepped: called with the number of row-steps done.
 
     Raises:
         ModelError: out of memory with a single row.
@@ -201,8 +103,8 @@ class _Minimiser:
 
     def run(self, rows: Sequence[int], start: Callable[[Sequence[int]], Values], size: int) -> None:
         queue = deque(rows)
-        parked: list[_Batch] = []  # rows put back when memory ran out
-        batch: _Batch | None = None
+        parked: list[Rows] = []  # rows put back when memory ran out
+        batch: Rows | None = None
         while queue or parked or batch is not None:
             batch = self._fill(batch, parked, queue, start, size)
             found = None
@@ -211,106 +113,86 @@ class _Minimiser:
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _out_of_memory(error):
                     raise
-                if len(batch.rows) == 1:
+                if len(batch) == 1:
                     raise ModelError(
                         "out of memory inverting a single image; use --device cpu or a later cut"
                     ) from error
             if found is None:  # only here the error, and with it the graph, has let its memory go
-                size = (len(batch.rows) + 1) // 2
-                parked.append(batch.take(range(size, len(batch.rows))))
+                size = (len(batch) + 1) // 2
+                parked.append(batch.take(range(size, len(batch))))
                 batch = batch.take(range(size))
                 continue
             batch = self._step(batch, *found)
 
     def _fill(
         self,
-        batch: _Batch | None,
-        parked: list[_Batch],
+        batch: Rows | None,
+        parked: list[Rows],
         queue: deque[int],
         start: Callable[[Sequence[int]], Values],
         size: int,
-    ) -> _Batch:
+    ) -> Rows:
         parts = [batch] if batch is not None else []
-        room = size - sum(len(p.rows) for p in parts)
+        room = size - sum(map(len, parts))
         while room > 0 and parked:
             back = parked.pop()
-            parts.append(back.take(range(min(room, len(back.rows)))))
-            if len(back.rows) > room:
-                parked.append(back.take(range(room, len(back.rows))))
-            room = size - sum(len(p.rows) for p in parts)
+            parts.append(back.take(range(min(room, len(back)))))
+            if len(back) > room:
+                parked.append(back.take(range(room, len(back))))
+            room = size - sum(map(len, parts))
         if room > 0 and queue:
             fresh = [queue.popleft() for _ in range(min(room, len(queue)))]
-            parts.append(_Batch.start(fresh, start(fresh)))
+            parts.append(Rows.start(fresh, start(fresh)))
             for row in fresh:
                 self.kept[row], self.history[row] = [], []
-        return _Batch.join(parts)
+        return Rows.join(parts)
 
-    def _evaluate(self, batch: _Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def _evaluate(self, batch: Rows) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         with torch.enable_grad():
-            n = len(batch.rows)
+            n = len(batch)
             # Kernels for a single row round otherwise than those for several (which agree to the
             # last bit for convolutions on CPU, though not for matrix products), and hundreds of
             # steps blow that up. So no row is ever alone.
             places = list(range(n)) if n > 1 else [0, 0]
             values = {k: v[places].detach().requires_grad_(True) for k, v in batch.values.items()}
-            loss, image = self.objective(values, [batch.rows[k] for k in places])
+            loss, image = self.objective(values, [batch.numbers[k] for k in places])
             # The sum: each row's gradient is that of its own loss, whatever the others are.
             gradients = torch.autograd.grad(loss.sum(), list(values.values()))
         rows = {k: g[:n] for k, g in zip(values, gradients, strict=True)}
         return loss.detach()[:n], image.detach()[:n], rows
 
     def _step(
-        self, batch: _Batch, loss: Tensor, image: Tensor, gradients: dict[str, Tensor]
-    ) -> _Batch | None:
+        self, batch: Rows, loss: Tensor, image: Tensor, gradients: dict[str, Tensor]
+    ) -> Rows | None:
         losses = loss.cpu().double()
         finite = torch.isfinite(losses)
         for gradient in gradients.values():
             finite &= torch.isfinite(gradient.flatten(1)).all(1).cpu()
         finite &= torch.isfinite(image.flatten(1)).all(1).cpu()
-        for k, row in enumerate(batch.rows):
+        for k, row in enumerate(batch.numbers):
             step = int(batch.steps[k])
             self.history[row].append(float(losses[k]))
             if step in self.frames:
                 self.kept[row].append((step, image[k : k + 1].clone()))
-        self._judge(batch, losses)
-        stop, early = self._stopping(batch)
+        batch.judge(losses, self.schedule)
+        stop, early = batch.stopping(self.schedule)
         leaving = (stop | ~finite).nonzero().flatten().tolist()
         for k in leaving:
             self._finish(batch, k, image, losses, bool(finite[k]), bool(early[k]))
-        staying = [k for k in range(len(batch.rows)) if k not in set(leaving)]
+        staying = [k for k in range(len(batch)) if k not in set(leaving)]
         self.stepped(len(staying))
         if not staying:
             return None
         if leaving:
             batch = batch.take(staying)
             gradients = {n: g[staying] for n, g in gradients.items()}
-        self._adam(batch, gradients)
+        batch.step(gradients, self.schedule, self.scales, self.delays)
         return batch
 
-    def _judge(self, batch: _Batch, losses: Tensor) -> None:
-        """Who improved, and whose rate is halved."""
-        better = losses < batch.best * (1 - self.schedule.tolerance)
-        batch.best = torch.where(better, losses, batch.best)
-        batch.since = torch.where(better, 0.0, batch.since + 1)
-        if self.schedule.plateau and self.schedule.patience is not None:
-            stuck = batch.since >= self.schedule.patience
-            batch.halved = batch.halved + stuck
-            batch.since = torch.where(stuck, 0.0, batch.since)
-
-    def _stopping(self, batch: _Batch) -> tuple[Tensor, Tensor]:
-        if self.schedule.plateau:
-            early = batch.halved > self.schedule.halvings
-        elif self.schedule.patience is not None:
-            late = batch.steps >= self.schedule.quiet * self.schedule.steps
-            early = (batch.since >= self.schedule.patience) & late
-        else:
-            early = torch.zeros_like(batch.steps, dtype=torch.bool)
-        return early | (batch.steps >= self.schedule.steps), early
-
     def _finish(
-        self, batch: _Batch, k: int, image: Tensor, losses: Tensor, finite: bool, early: bool
+        self, batch: Rows, k: int, image: Tensor, losses: Tensor, finite: bool, early: bool
     ) -> None:
-        row = batch.rows[k]
+        row = batch.numbers[k]
         history = self.history.pop(row)
         tail = max(1, len(history) // 10)
         still = len(history) > tail and history[-1 - tail] - history[-1] > 0.01 * history[-1]
@@ -325,28 +207,6 @@ class _Minimiser:
             history,
         )
         self.done(row, outcome)
-
-    def _adam(self, batch: _Batch, gradients: dict[str, Tensor]) -> None:
-        """One step of Adam (Kingma and Ba 2015, algorithm 1) with a count and rate per row."""
-        rate = self.schedule.rates(batch.steps, batch.halved)
-        batch.steps = batch.steps + 1
-        for name, gradient in gradients.items():
-            # A variable counts its own steps, from when it was let go; before, nothing moves.
-            count = batch.steps - self.delays.get(name, 0)
-            moving = count > 0
-            if not bool(moving.any()):
-                continue
-            count = count.clamp_min(1)
-            size = (-1, *([1] * (gradient.ndim - 1)))
-            if not bool(moving.all()):
-                gradient = gradient * moving.to(gradient).reshape(size)
-            step_size = torch.where(moving, rate / (1 - _BETA1**count), 0.0) * self.scales[name]
-            root = (1 - _BETA2**count).sqrt()
-            first = batch.first[name].lerp_(gradient, 1 - _BETA1)
-            second = batch.second[name].mul_(_BETA2).addcmul_(gradient, gradient, value=1 - _BETA2)
-            denominator = (second.sqrt() / root.to(gradient).reshape(size)).add_(_EPSILON)
-            by_row = step_size.to(gradient).reshape(size)
-            batch.values[name] = batch.values[name] - by_row * (first / denominator)
 
 
 def _out_of_memory(error: BaseException) -> bool:

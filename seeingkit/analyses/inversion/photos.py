@@ -1,6 +1,6 @@
-"""Inverts the photos of a source, resumably.
+"""Resumable inversion of the photos of a source.
 
-Guarantees: what is finished is on disk at once and never done again; interrupting loses at most the
+Guarantees: a finished image is on disk at once and never done again; interrupting loses at most the
 images in work; any number of processes (``RANK`` and ``WORLD_SIZE``) share the images without
 talking to each other; an image that cannot be read, or whose inversion gives NaN, is named and the
 others go on.
@@ -16,17 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Skipped
+from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Prepared, Skipped
 from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
 
-from .store import (
-    InversionStore,
-    note_seconds,
-    read_inversion,
-    seconds_of,
-    write_inversion,
-)
+from .store import InversionStore, note_seconds, read_inversion, seconds_of, write_inversion
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +28,13 @@ class Inverted:
     """Inversions of some images of a source, by one method at one cut.
 
     Attributes:
-        rows: (M,) which images of the source, in the order asked for.
+        rows: (M,) numbers of the images in the source, in the order asked for.
         ids: their stable ids.
         inversions: one ``Inversion`` of one row each.
         skipped: images that have none, and why.
-        files: where each inversion is kept.
+        files: the file of each inversion.
         seconds: mean wall time per image, as it was when it was inverted.
+        images: (M, 3, R, R) float32 in [-1, 1], the photos.
     """
 
     rows: tuple[int, ...]
@@ -56,6 +51,7 @@ def invert_source(
     source: ImageSource,
     inverter: Inverter,
     *,
+    prepared: Prepared | None = None,
     rows: Sequence[int] | None = None,
     labels: Sequence[int] | None = None,
     seed: int = 0,
@@ -65,12 +61,16 @@ def invert_source(
 ) -> Inverted:
     """Invert images of a source whose size is the generator's.
 
+    ``invert_source(generator, open_images("photos", preset=preset), load_inverter("z"))``.
+
     Args:
-        rows: which images; default: all.
+        prepared: by the inverter, for this generator; default: made now, once.
+        rows: numbers of the images; default: all.
         labels: class of each of them, for a conditional generator.
+        seed: of random starts.
         batch_size: images optimised together.
         store: where finished ones are kept; default: the cache.
-        title: what the progress bar says.
+        title: of the progress bar.
     """
     rows = list(range(len(source)) if rows is None else rows)
     store = store or InversionStore()
@@ -78,9 +78,10 @@ def invert_source(
     label_of = dict(zip(rows, labels, strict=True)) if labels is not None else {}
     if images is None:
         return Inverted((), (), (), tuple(skipped))
-    settings = inverter.prepare(generator)
+    if prepared is None:
+        prepared = inverter.prepare(generator)
     paths = [
-        store.path(generator, settings, image, label=label_of.get(row), seed=seed)
+        store.path(generator, prepared, image, label=label_of.get(row), seed=seed)
         for row, image in zip(good, images, strict=True)
     ]
     todo = [k for k in range(len(good)) if not paths[k].exists()]
@@ -98,6 +99,7 @@ def invert_source(
             inverter.invert(
                 generator,
                 images[mine],
+                prepared=prepared,
                 labels=[label_of[good[k]] for k in mine] if label_of else None,
                 seed=seed,
                 batch_size=batch_size,
@@ -106,16 +108,28 @@ def invert_source(
             # Images share the passes, so each is given an equal part of the time.
             note_seconds([paths[k] for k in mine], (time.perf_counter() - started) / len(mine))
     wait_for(paths, "inversions")
+    ids = [str(source.ids[row]) for row in good]
+    return _collected(inverter.name, good, ids, images, paths, skipped)
+
+
+def _collected(
+    method: str,
+    rows: Sequence[int],
+    ids: Sequence[str],
+    images: Tensor,
+    paths: Sequence[Path],
+    skipped: Sequence[Skipped],
+) -> Inverted:
+    """The finished inversions of some images, read from their files."""
     found = [read_inversion(path) for path in paths]
     fine = [k for k, inversion in enumerate(found) if not inversion.failed]
-    ids = [str(source.ids[row]) for row in good]
     failed = [
-        Skipped(ids[k], f"inversion by {inverter.name} gave {inversion.failed[0]}")
+        Skipped(ids[k], f"inversion by {method} gave {inversion.failed[0]}")
         for k, inversion in enumerate(found)
         if inversion.failed
     ]
     return Inverted(
-        tuple(good[k] for k in fine),
+        tuple(rows[k] for k in fine),
         tuple(ids[k] for k in fine),
         tuple(found[k] for k in fine),
         (*skipped, *failed),

@@ -1,11 +1,9 @@
-"""Which photos to invert: those that contain what the generator leaves out.
+"""The choice of photos to invert: those with classes that the generator omits.
 
 Guarantee: the choice is a function of the areas and the seed alone.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +12,8 @@ from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.tallies import Tally
 
 from ..comparison.compare import Comparison
+from .config import Pick
 from .vanishing import MIN_AREA
-
-Pick = Literal["stratified", "random", "most", "list"]
 
 
 def pick_rows(
@@ -49,7 +46,7 @@ def pick_rows(
 
 
 def target_classes(comparison: Comparison, limit: int = 8) -> list[int]:
-    """Numbers of the classes to look for: omitted ones, else reduced ones; most area lost first."""
+    """Numbers of the omitted classes, else of the reduced ones; most area lost first."""
     records = [c for c in comparison.results.classes if c.category != "material"]
     if comparison.real.vocabulary.has_background:
         records = [c for c in records if c.index]
@@ -64,13 +61,14 @@ def target_classes(comparison: Comparison, limit: int = 8) -> list[int]:
 def pick_photos(
     comparison: Comparison, per_class: int, pick: Pick, ids: tuple[str, ...] = (), seed: int = 0
 ) -> dict[str, str | None]:
-    """Ids of the photos to invert, and for which class each was picked.
+    """Ids of the photos to invert, each with the class it was picked for.
 
-    A photo is taken once, for the first class that wants it. Where no class is omitted or reduced,
-    ``per_class`` photos are drawn from all.
+    A photo is taken once, for the first class that it is picked for. Where no class is omitted or
+    reduced, ``per_class`` photos are drawn from all.
 
     Raises:
         UnknownNameError: an id of the list that no real image has.
+        UsageError: a list without ids.
     """
     tally = comparison.real
     if pick == "list" or ids:
@@ -97,9 +95,9 @@ def pick_photos(
 
 
 def pick_own(comparison: Comparison, count: int, seed: int = 0) -> list[str]:
-    """Ids of the generator's images for calibration: half at random, half with the lost classes.
+    """Ids of generator samples for calibration: half at random, half with the lost classes.
 
-    What the generator leaves out is rare in its images, and a calibration of that class needs it.
+    Omitted classes are rare among samples, and their calibration needs samples that have them.
     """
     tally = comparison.generated
     random = np.random.default_rng(seed + 1)

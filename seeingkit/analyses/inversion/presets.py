@@ -1,12 +1,13 @@
-"""The two ways to invert: as the paper did, and for a fraction of the cost."""
+"""Presets of inversion: the paper's losses and schedule, and ours for a fraction of the cost."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from .encoders.training import FAST, PAPER, Recipe
-from .optimiser import Schedule
+from .catalog import InverterOptions
+from .encoders.recipes import FAST, PAPER, Recipe
+from .schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class InversionPreset:
         scaled: whether δ is measured in standard deviations of x at its boundary.
         recipe: how encoders are trained.
         free_latent: z0 is optimised along with the residuals, at ``latent_rate`` times the rate.
-        settle: share of the steps for z0 alone, before the residuals are let go. What z can
-            explain is then explained by z, and r stays where the generator's own r lie.
+        settle: share of the steps for z0 alone, before the residuals are let go. So z explains all
+            it can, and r stays where the generator's own r lie.
         perceptual_weight: of the perceptual loss.
         relative_features: the perceptual loss is the mean |difference| over the mean |feature| of
             the photo. So one weight fits networks whose features differ in size (EfficientNet's
@@ -41,6 +42,28 @@ class InversionPreset:
     settle: float = 0.0
     perceptual_weight: float = 1.0
     relative_features: bool = False
+
+    def adapted(self, options: InverterOptions) -> InversionPreset:
+        """The preset with the options that are given in place of its own numbers."""
+        recipe = self.recipe
+        if options.encoder_steps is not None:
+            recipe = recipe.shortened(options.encoder_steps)
+        if options.encoder_loss is not None:
+            recipe = replace(recipe, loss=options.encoder_loss)
+        adapted = replace(
+            self,
+            latent=self.latent.adapted(options.steps, options.rate),
+            residual=self.residual.adapted(options.steps, options.rate),
+            residuals=options.residuals or self.residuals,
+            recipe=recipe,
+        )
+        if options.residual_weight is not None:
+            adapted = replace(adapted, residual_weight=options.residual_weight)
+        if options.perceptual_weight is not None:
+            adapted = replace(adapted, perceptual_weight=options.perceptual_weight)
+        if options.free_latent is not None:
+            adapted = replace(adapted, free_latent=options.free_latent)
+        return adapted
 
 
 # optimize_residuals.py: Adam, 3,000 steps from 0.01, halved at 800, 1,200 and 1,800; mean δ² of the

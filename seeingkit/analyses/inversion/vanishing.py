@@ -1,10 +1,10 @@
-"""What vanishes: class areas of photo against reconstruction, beyond what inversion alone loses.
+"""Losses of class area from photo to reconstruction, against the losses by inversion alone.
 
-Guarantees: photo and reconstruction are looked at in the same way (8 bits, the same preset, the
-same segmenter); a loss is called an omission only where it exceeds what 19 of 20 images that the
-generator itself made lose of that class. The bound is the conformal one: the ceil(0.95 (k + 1))-th
-smallest of k losses, which a further own image exceeds with probability at most 5 % (Vovk et al.
-2005; Lei et al. 2018, section 2), so it needs at least 19 of them.
+Guarantees: photo and reconstruction are segmented in the same way (8 bits, the same preset, the
+same segmenter); a loss is called an omission only where it exceeds the loss of that class in 19 of
+20 generator samples. The bound is the conformal one: the ceil(0.95 (k + 1))-th smallest of k
+losses, which a further sample exceeds with probability at most 5 % (Vovk et al. 2005; Lei et al.
+2018, section 2), so it needs at least 19 of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from seeingkit.results import ClassCalibration, LostClass
 from seeingkit.specs import Preset
 
 MIN_AREA = 0.25
-"""Percent of the image below which a class is a speck, not an object to lose."""
+"""Area threshold in percent of the image, below which a class does not count as present."""
 OMITTED = 0.5
 """Share of the area that must be gone, as for classes of a distribution."""
 COVERAGE = 0.95
@@ -55,13 +55,13 @@ def areas(maps: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class LossCalibration:
-    """Losses of classes by inversion alone, from images that the generator made.
+    """Losses of classes by inversion alone, from generator samples.
 
     Attributes:
         names: label names by number.
-        label: (P,) which class each (image, class) pair is about.
-        area: (P,) percent of the own image that the class covers, at least ``MIN_AREA``.
-        lost: (P,) share of that area that is gone in the reconstruction.
+        label: (P,) number of the class of each (sample, class) pair.
+        area: (P,) percent of the sample that the class covers, at least ``MIN_AREA``.
+        lost: (P,) share of that area that is missing in the reconstruction.
     """
 
     names: tuple[str, ...]
@@ -76,7 +76,7 @@ class LossCalibration:
         names: Sequence[str],
         has_background: bool,
     ) -> LossCalibration:
-        """From areas (N, L) of own images and of their reconstructions."""
+        """From areas (N, L), in percent, of samples and of their reconstructions."""
         counted = photo >= MIN_AREA
         if has_background:
             counted[:, 0] = False
@@ -85,14 +85,14 @@ class LossCalibration:
         return LossCalibration(tuple(names), labels, before, (before - after) / before)
 
     def bound(self, label: int, area: float) -> tuple[float | None, int, bool]:
-        """What inversion alone loses of a class of this area.
+        """Upper bound of the loss by inversion alone of a class of this area.
 
         From the pairs of that class if there are at least 19, else from those of all classes of
         half to twice this area, else from all pairs. Never below 0.
 
         Returns:
-            the share that 19 of 20 own images stay below (None with fewer than 19 pairs in all),
-            the number of pairs, and whether they are of several classes.
+            the share of area that 19 of 20 samples stay below (None with fewer than 19 pairs in
+            all), the number of pairs, and whether they are of several classes.
         """
         own = self.label == label
         near = (self.area >= area / 2) & (self.area <= area * 2)
@@ -102,7 +102,7 @@ class LossCalibration:
         return None, len(self.lost), True
 
     def classes(self) -> list[ClassCalibration]:
-        """One record per class that own images show, most pairs first."""
+        """One record per class that samples show, most pairs first."""
         records = []
         for label in np.unique(self.label):
             lost = self.lost[self.label == label]
@@ -133,7 +133,14 @@ def lost_classes(
     has_background: bool,
     calibration: LossCalibration | None,
 ) -> list[LostClass]:
-    """What one photo lost, from areas (L,) of photo and reconstruction; most beyond first."""
+    """Losses of one photo by class, most beyond the calibration first.
+
+    Args:
+        photo, reconstruction: (L,) percent of area with each label.
+        names: of the labels.
+        has_background: label 0 is no object.
+        calibration: None: losses are given, and none is called an omission.
+    """
     records = []
     for label in np.nonzero(photo >= MIN_AREA)[0]:
         if has_background and label == 0:

@@ -18,17 +18,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from seeingkit.analyses.inversion.encoders import files as encoders
-from seeingkit.analyses.inversion.encoders import training
 from seeingkit.analyses.inversion.encoders.files import (
     KEY,
-    Encoder,
+    TrainedEncoder,
     build_network,
     encoder_path,
     find_encoder,
     generator_key,
-    latent_state,
     read_encoder,
 )
+from seeingkit.analyses.inversion.encoders.losses import TrainingLosses
 from seeingkit.analyses.inversion.encoders.networks import (
     ImageEncoder,
     LayeredEncoder,
@@ -36,14 +35,11 @@ from seeingkit.analyses.inversion.encoders.networks import (
     Standardise,
     unit_mean_square,
 )
-from seeingkit.analyses.inversion.encoders.training import (
-    RECIPES,
-    Recipe,
-    draw,
-    shortened,
-    train_encoder,
-)
-from seeingkit.contracts import Boundary, LatentSpec
+from seeingkit.analyses.inversion.encoders.recipes import RECIPES, Recipe
+from seeingkit.analyses.inversion.encoders.training import train_encoder
+from seeingkit.analyses.inversion.objectives import correlation
+from seeingkit.analyses.inversion.samples import TRAIN_SEED, draw, latent_state
+from seeingkit.contracts import Boundary, Encoder, LatentSpec
 from seeingkit.errors import (
     CorruptFileError,
     MissingWeightsError,
@@ -243,7 +239,7 @@ def test_the_layered_encoder_is_the_composition() -> None:
 # ---------------------------------------------------------------------------------------- files
 
 
-def made(generator: StagedAdapter, kind: str = "layered", cut: str = CUT) -> Encoder:
+def made(generator: StagedAdapter, kind: str = "layered", cut: str = CUT) -> TrainedEncoder:
     """An encoder with random weights, its batch norms settled."""
     with torch.random.fork_rng([]):
         torch.manual_seed(5)
@@ -253,7 +249,7 @@ def made(generator: StagedAdapter, kind: str = "layered", cut: str = CUT) -> Enc
     where = cut if kind == "layered" else "input"
     key = generator_key(generator.info)
     record = {"family": generator.info.family, "check": {"psnr": 12.5}}
-    return Encoder(kind, where, network, key, SMALL, record)  # type: ignore[arg-type]
+    return TrainedEncoder(kind, where, network, key, SMALL, record)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["layered", "direct"])
@@ -270,6 +266,7 @@ def test_save_and_read(tmp_path: Path, kind: str, half: bool) -> None:
     assert again.path == path and len(again.sha256 or "") == 64
     assert again.about()["sha256"] == again.sha256
     assert not again.network.training
+    assert isinstance(again, Encoder) and again.device.type == "cpu"
     tensors = again.network.state_dict()
     for name, tensor in encoder.network.state_dict().items():
         assert tensors[name].dtype == tensor.dtype
@@ -472,7 +469,7 @@ def test_shipped_encoders_are_found_by_what_they_say(
 
     registry = Registry()
     registry.add(Ships(), PluginRecord("toy", "toys", "1", "toy"))
-    monkeypatch.setattr("seeingkit.models.registry.registry", lambda: registry)
+    monkeypatch.setattr(encoders, "registry", lambda: registry)
     folder = tmp_path / "cache" / "weights" / "layered"
     for name in descriptions:
         (folder / name).mkdir(parents=True)
@@ -504,7 +501,7 @@ def untimed(record: object) -> Any:
     return found
 
 
-def equal_encoders(a: Encoder, b: Encoder) -> None:
+def equal_encoders(a: TrainedEncoder, b: TrainedEncoder) -> None:
     """The same numbers and the same record, but for the seconds."""
     x, y = a.network.state_dict(), b.network.state_dict()
     assert x.keys() == y.keys()
@@ -521,10 +518,14 @@ def test_training_learns_and_says_how(tmp_path: Path) -> None:
     first = train_encoder(generator, "layered", "b", short)
     long = replace(
         RECIPE,
-        layer_steps=100, image_steps=100, tune_steps=100,
-        layer_rate=2e-2, image_rate=1e-2, tune_rate=5e-3,
-    )  # fmt: skip
-    encoder = train_encoder(generator, "layered", "layer2", long, said=told.append)
+        layer_steps=100,
+        image_steps=100,
+        tune_steps=100,
+        layer_rate=2e-2,
+        image_rate=1e-2,
+        tune_rate=5e-3,
+    )
+    encoder = train_encoder(generator, "layered", "layer2", long, report=told.append)
     assert encoder.path == encoder_path(generator, "layered", "b", long.key())
     assert encoder.path.is_file() and not list(encoder.path.parent.glob("*.partial*"))
     assert (encoder.kind, encoder.cut) == ("layered", "b")
@@ -532,9 +533,8 @@ def test_training_learns_and_says_how(tmp_path: Path) -> None:
     record: Any = encoder.record
     assert record["family"] == "blocks" and record["torch"] == torch.__version__
     assert Recipe(**{**record["recipe"], "milestones": ()}) == long
-    assert {k: v["steps"] for k, v in record["stages"].items()} == {
-        "e1": 100, "e2": 100, "ef": 100, "E": 100,
-    }  # fmt: skip
+    steps = {name: stage["steps"] for name, stage in record["stages"].items()}
+    assert steps == {"e1": 100, "e2": 100, "ef": 100, "E": 100}
     assert [line.split(":")[0] for line in told[:4]] == ["e1", "e2", "ef", "E"]
     for name, stage in record["stages"].items():
         assert stage["loss"] < 0.5 * first.record["stages"][name]["loss"], name
@@ -546,13 +546,13 @@ def test_training_learns_and_says_how(tmp_path: Path) -> None:
     assert all(torch.equal(t, before[name]) for name, t in generator.module.state_dict().items())
     assert all(p.grad is None and not p.requires_grad for p in generator.module.parameters())
     # And the check is what it says: new samples through the encoder and back.
-    latent = draw(generator, 256, training.TRAIN_SEED - 512)
+    latent = draw(generator, 256, TRAIN_SEED - 512)
     start = generator.begin(latent)
     images = generator.advance(start).x
     z, _ = encoder.estimate(images)
     r = generator.advance(start, "b").x
     again = generator.advance(start.with_x(z), "b").x
-    assert training.correlation(r, again) == pytest.approx(check["r_correlation"], abs=2e-4)
+    assert correlation(r, again) == pytest.approx(check["r_correlation"], abs=2e-4)
 
 
 def test_a_direct_encoder_learns() -> None:
@@ -570,7 +570,7 @@ def test_training_is_a_function_of_its_seed_and_touches_no_other(tmp_path: Path,
     generator = tiny_progan()
     recipe = replace(RECIPE, layer_steps=2, image_steps=2, tune_steps=2, batch=4)
 
-    def train(name: str, state: int, recipe: Recipe = recipe) -> Encoder:
+    def train(name: str, state: int, recipe: Recipe = recipe) -> TrainedEncoder:
         torch.manual_seed(state)
         path = tmp_path / f"{name}.safetensors"
         return train_encoder(generator, kind, CUT, recipe, path=path)
@@ -605,12 +605,12 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path: Path, stages: int) -> 
             raise KilledError
 
     with pytest.raises(KilledError):
-        train_encoder(generator, "layered", "b", recipe, path=path, said=kill)
+        train_encoder(generator, "layered", "b", recipe, path=path, report=kill)
     assert not path.exists()
     assert len(list(tmp_path.glob("part.partial*"))) == 1
     rest: list[str] = []
     torch.manual_seed(2)
-    again = train_encoder(generator, "layered", "b", recipe, path=path, said=rest.append)
+    again = train_encoder(generator, "layered", "b", recipe, path=path, report=rest.append)
     assert [line.split(":")[0] for line in rest[:-1]] == ["e1", "e2", "ef", "E"][stages:]
     equal_encoders(again, whole)
     assert not list(tmp_path.glob("*.partial*"))
@@ -628,13 +628,12 @@ def test_a_partial_encoder_of_another_recipe_is_not_continued(tmp_path: Path) ->
             raise KilledError
 
     with pytest.raises(KilledError):
-        train_encoder(generator, "layered", "b", recipe, path=path, said=kill)
+        train_encoder(generator, "layered", "b", recipe, path=path, report=kill)
     longer = replace(recipe, layer_steps=5, width=4)
     found = train_encoder(generator, "layered", "b", longer, path=path)
     record: Any = found.record
-    assert {name: stage["steps"] for name, stage in record["stages"].items()} == {
-        "e1": 5, "e2": 5, "ef": 3, "E": 3,
-    }  # fmt: skip
+    steps = {name: stage["steps"] for name, stage in record["stages"].items()}
+    assert steps == {"e1": 5, "e2": 5, "ef": 3, "E": 3}
     assert record["recipe"]["width"] == 4 and found.architecture["width"] == 4
 
 
@@ -651,7 +650,7 @@ def test_no_such_cut() -> None:
 
 def test_conditional_generators_are_trained_on_all_classes() -> None:
     generator = conditional_generator()
-    latent = draw(generator, 200, training.TRAIN_SEED)
+    latent = draw(generator, 200, TRAIN_SEED)
     assert 60 < int(latent["label"].sum()) < 140
     recipe = replace(RECIPE, layer_steps=2, image_steps=2, tune_steps=2)
     encoder = train_encoder(generator, "layered", "b", recipe)
@@ -660,9 +659,9 @@ def test_conditional_generators_are_trained_on_all_classes() -> None:
 
 def test_samples_depend_on_their_seed_only() -> None:
     generator = tiny_progan()
-    one = draw(generator, 6, training.TRAIN_SEED + 5)
-    assert torch.equal(one["z"][:3], draw(generator, 3, training.TRAIN_SEED + 5)["z"])
-    assert not torch.equal(one["z"], draw(generator, 6, training.TRAIN_SEED + 50)["z"])
+    one = draw(generator, 6, TRAIN_SEED + 5)
+    assert torch.equal(one["z"][:3], draw(generator, 3, TRAIN_SEED + 5)["z"])
+    assert not torch.equal(one["z"], draw(generator, 6, TRAIN_SEED + 50)["z"])
     people = generator.latents(range(1000), seed=0)["z"]
     assert not (people[:, None] == one["z"]).all(2).any()
 
@@ -670,27 +669,21 @@ def test_samples_depend_on_their_seed_only() -> None:
 @pytest.mark.parametrize(
     ("loss", "absolute", "cosine"), [("l1", 1, 0), ("cosine", 0, 1), ("both", 1, 1)]
 )
-def test_feature_losses_by_hand(loss: Any, absolute: float, cosine: float, tmp_path: Path) -> None:
-    generator = linear_generator()
-    trainer = training._Trainer(
-        generator, "direct", "input", replace(RECIPE, loss=loss), tmp_path / "e", print
-    )
+def test_feature_losses_by_hand(loss: Any, absolute: float, cosine: float) -> None:
+    losses = TrainingLosses(linear_generator(), "input", replace(RECIPE, loss=loss))
     truth = torch.tensor([[[[1.0]], [[0.0]]], [[[0.0]], [[2.0]]]])  # (2, 2, 1, 1)
     estimate = torch.tensor([[[[0.0]], [[1.0]]], [[[0.0]], [[1.0]]]])
     far = float((1 + 1 + 0 + 1) / 4 / truth.std())
     apart = 0.5  # one pair orthogonal, one parallel
-    found = float(trainer._feature_loss(truth, estimate))
+    found = float(losses.features(truth, estimate))
     assert found == pytest.approx(absolute * far + cosine * apart, rel=1e-5)
-    latent = float(trainer._feature_loss(truth, estimate, latent=True))
+    latent = float(losses.features(truth, estimate, latent=True))
     assert latent == pytest.approx(absolute * 0.75 + cosine * apart, rel=1e-5)
 
 
-def test_rates_of_training(tmp_path: Path) -> None:
+def test_rates_of_training() -> None:
     def rates(recipe: Recipe, steps: int) -> list[float]:
-        trainer = training._Trainer(
-            linear_generator(), "direct", "input", recipe, tmp_path / "e", print
-        )
-        return [trainer._decay(k, steps) for k in range(steps)]
+        return [recipe.rate_factor(k, steps) for k in range(steps)]
 
     marked = replace(RECIPE, milestones=(0.2, 0.6), decay=0.1)
     assert rates(marked, 10) == pytest.approx([1, 1, *[0.1] * 4, *[0.01] * 4])
@@ -701,13 +694,25 @@ def test_rates_of_training(tmp_path: Path) -> None:
 
 def test_recipes_are_told_apart_by_everything_in_them() -> None:
     changes: list[dict[str, Any]] = [
-        {}, {"loss": "l1"}, {"layer_steps": 1}, {"image_steps": 1}, {"tune_steps": 1},
-        {"batch": 2}, {"layer_rate": 1.0}, {"milestones": (0.5,)}, {"pixelnorm": True},
-        {"width": 1}, {"most": 1}, {"blocks": 3}, {"seed": 4}, {"bfloat16": True},
-    ]  # fmt: skip
+        {},
+        {"loss": "l1"},
+        {"layer_steps": 1},
+        {"image_steps": 1},
+        {"tune_steps": 1},
+        {"batch": 2},
+        {"layer_rate": 1.0},
+        {"milestones": (0.5,)},
+        {"pixelnorm": True},
+        {"width": 1},
+        {"most": 1},
+        {"blocks": 3},
+        {"seed": 4},
+        {"bfloat16": True},
+    ]
     assert len({replace(RECIPE, **change).key() for change in changes}) == len(changes)
-    assert shortened(RECIPE, 9).tune_steps == 9 and shortened(RECIPE, 9).layer_steps == 4
-    assert shortened(RECIPE, 1).layer_steps == 1
+    shorter = RECIPE.shortened(9)
+    assert (shorter.tune_steps, shorter.layer_steps, shorter.name) == (9, 4, "toy-9")
+    assert RECIPE.shortened(1).layer_steps == 1
     paper = RECIPES["paper"]
     assert (paper.loss, paper.pixelnorm, paper.tune_steps) == ("l1", True, 100_000)
     assert encoders.SCHEMA == 1 and SIZE == 6

@@ -276,7 +276,8 @@ def test_everything_moves_to_another_device(random_file: Path) -> None:
 
 
 def efficientnet(*stages: int) -> Features:
-    features = load_features("efficientnet-lite0", **({"stages": stages} if stages else {}))
+    options = {"stages": stages} if stages else {}
+    features = load_features("efficientnet-lite0", **options)
     assert features is not None
     return features
 
@@ -302,10 +303,8 @@ def test_efficientnet_sees_churches(shared: Path) -> None:
         scores = last.mean((2, 3)) @ tensors["_fc.weight"].T + tensors["_fc.bias"]
         whole = network().eval()
         whole.load_state_dict(tensors)
-        torch.testing.assert_close(
-            scores, whole((torch.from_numpy(levels).permute(0, 3, 1, 2) - 127.0) / 128),
-            rtol=1e-4, atol=1e-4,
-        )  # fmt: skip
+        truth = whole((torch.from_numpy(levels).permute(0, 3, 1, 2) - 127.0) / 128)
+        torch.testing.assert_close(scores, truth, rtol=1e-4, atol=1e-4)
     assert sum(int(best) in CHURCHES for best in scores.argmax(1)) == 12
     # Fed another range, the same network sees no churches: the test can fail.
     share = scores.softmax(1)[:, sorted(CHURCHES)].sum(1).mean()
@@ -402,9 +401,12 @@ def test_auto_takes_the_first_by_rank_that_is_here(tmp_path: Path) -> None:
     here = WeightFile(name="f.pth")
     absent = WeightFile(name="f.pth", resource="package_that_is_not_there:f.pth", extra="e")
     specs = (
-        *(features_spec("third", 3), published("third", here)),
-        *(features_spec("first", 1), published("first", here)),
-        *(features_spec("second", 2), published("second", absent)),
+        features_spec("third", 3),
+        published("third", here),
+        features_spec("first", 1),
+        published("first", here),
+        features_spec("second", 2),
+        published("second", absent),
         features_spec("unpublished", 0),
     )
     registered = registry_of(*specs)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from torch import Tensor
 
 from seeingkit.analyses.inversion import invert, load_inverter
 from seeingkit.analyses.inversion.catalog import DEFAULT_METHOD, METHODS
-from seeingkit.analyses.inversion.encoders.files import encoder_path
+from seeingkit.analyses.inversion.encoders.files import TrainedEncoder, encoder_path
 from seeingkit.analyses.inversion.encoders.training import train_encoder
-from seeingkit.analyses.inversion.methods import LayerInverter, join
+from seeingkit.analyses.inversion.methods import LayerInverter
 from seeingkit.analyses.inversion.objectives import psnr
-from seeingkit.analyses.inversion.optimiser import Schedule
 from seeingkit.analyses.inversion.presets import PRESETS
-from seeingkit.contracts import Inversion, State
+from seeingkit.analyses.inversion.schedule import Schedule
+from seeingkit.contracts import Inversion, Prepared, State
 from seeingkit.errors import (
     MissingWeightsError,
     ModelError,
@@ -197,8 +198,10 @@ def test_the_weight_of_the_residuals_by_brute_force() -> None:
     for got, pixels in zip(found.state.x.flatten(), tiles.flatten(0, 3).numpy(), strict=True):
         best = minimize_scalar(
             lambda d, p=pixels: np.abs(p - 0.9 - d).mean() + weight * d * d,
-            bounds=(-3, 3), method="bounded", options={"xatol": 1e-6},
-        )  # fmt: skip
+            bounds=(-3, 3),
+            method="bounded",
+            options={"xatol": 1e-6},
+        )
         assert float(got) == pytest.approx(0.9 + best.x, abs=5e-3)
     torch.testing.assert_close(found.initial, torch.full_like(images, 0.9))
     assert found.z is None
@@ -230,9 +233,8 @@ def test_a_free_latent_costs_nothing() -> None:
     weight = 0.01
 
     def loss(free: bool) -> Tensor:
-        chosen = inverter(
-            "layered+r", free_latent=free, residual_weight=weight, residuals="all"
-        )  # fmt: skip
+        options: dict[str, object] = {"residual_weight": weight, "residuals": "all"}
+        chosen = inverter("layered+r", free_latent=free, **options)
         found = chosen.invert(generator, images, init=start)
         torch.testing.assert_close(found.reconstruction, images, atol=0.01, rtol=0)
         far = (images - found.reconstruction).abs().flatten(1).mean(1)
@@ -332,7 +334,7 @@ def test_it_starts_from_the_average_state_without_an_encoder() -> None:
 def test_found_says_when_there_is_none(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         inverter("layered+r", SHORT, encoder="found").invert(linear_generator(), noise(1))
-    assert "no layered encoder of blocks at b is at hand" in caplog.text
+    assert "no layered encoder of blocks at b is available" in caplog.text
 
 
 def test_a_state_may_be_the_start() -> None:
@@ -397,12 +399,14 @@ def test_encoders_are_found_in_the_cache_and_by_path(tmp_path: Path) -> None:
     for method in METHODS[1:]:
         kind = "direct" if method.startswith("encoder") else "layered"
         found = inverter(method, preset, encoder="found")
-        inversion = found.invert(generator, images)
-        assert found.encoder is not None and found.encoder.path == paths[kind]
+        prepared = found.prepare(generator)
+        inversion = found.invert(generator, images, prepared=prepared)
+        encoder = prepared.encoder
+        assert isinstance(encoder, TrainedEncoder) and encoder.path == paths[kind]
         named = inverter(method, preset, encoder=str(paths[kind]))
         same(named.invert(generator, images), inversion)
-        assert found.prepare(generator)["encoder"] == found.encoder.sha256
-        z, _ = found.encoder.estimate(images)
+        assert prepared.settings["encoder"] == encoder.sha256
+        z, _ = encoder.estimate(images)
         torch.testing.assert_close(inversion.initial, generator({"z": z}))
         if "+" not in method:
             assert inversion.z is not None and inversion.steps.tolist() == [0, 0]
@@ -460,9 +464,9 @@ def test_a_sweep_of_cuts_needs_one_encoder_only() -> None:
     encode(generator, "layered", "r4.conv1")
     preset = changed(SHORT, recipe=TRAINED)
     for cut in ("r4.conv0", "r8.conv0"):
-        chosen = inverter("layered+r", preset, encoder="found", cut=cut)
-        chosen.prepare(generator)
-        assert chosen.encoder is not None and chosen.encoder.cut == "r4.conv1"
+        prepared = inverter("layered+r", preset, encoder="found", cut=cut).prepare(generator)
+        assert prepared.encoder is not None and prepared.encoder.cut == "r4.conv1"
+        assert (prepared.cut, prepared.start) == (cut, "encoder")
     with pytest.raises(UsageError, match="r8.conv0"):
         inverter("layered", preset, encoder="found", cut="r8.conv0").prepare(generator)
 
@@ -565,8 +569,11 @@ def test_an_image_alone_is_what_it_is_among_eight(method: str) -> None:
         EXACT,
         latent=Schedule(12, 0.1, cosine=True),
         residual=Schedule(12, 0.1, cosine=True),
-        recipe=TRAINED, scaled=True, residual_weight=0.01, residuals="all",
-    )  # fmt: skip
+        recipe=TRAINED,
+        scaled=True,
+        residual_weight=0.01,
+        residuals="all",
+    )
     images = noise(8, size=16)
     state = torch.get_rng_state()
     chosen = inverter(method, preset, encoder="found", frames=4)
@@ -666,7 +673,7 @@ def test_a_generator_of_nothing_but_nan_is_named() -> None:
 def test_the_papers_schedule() -> None:
     chosen = load_inverter("layered+r", preset="paper")
     assert isinstance(chosen, LayerInverter)
-    schedule = chosen.schedule()
+    schedule = chosen.preset.residual
     assert (schedule.steps, schedule.rate, schedule.decay) == (3000, 0.01, 0.5)
     assert schedule.milestones == (800, 1200, 1800)
     counts = torch.tensor([0.0, 799, 800, 1199, 1200, 1799, 1800, 2999]).double()
@@ -683,7 +690,7 @@ def test_marks_follow_the_number_of_steps() -> None:
     def schedule(**options: object) -> Schedule:
         chosen = load_inverter("layered+r", preset="paper", **options)
         assert isinstance(chosen, LayerInverter)
-        return chosen.schedule()
+        return chosen.preset.residual
 
     assert schedule(steps=300).milestones == (80, 120, 180)
     assert schedule(steps=6000).milestones == (1600, 2400, 3600)
@@ -696,8 +703,8 @@ def test_marks_follow_the_number_of_steps() -> None:
 def test_every_method_has_a_schedule(method: str, preset: str) -> None:
     chosen = load_inverter(method, preset=preset)
     assert isinstance(chosen, LayerInverter) and chosen.name == method
-    schedule = chosen.schedule()
-    assert schedule.steps > 0 and schedule.rate > 0
+    for schedule in (chosen.preset.latent, chosen.preset.residual):
+        assert schedule.steps > 0 and schedule.rate > 0
     assert DEFAULT_METHOD in METHODS
 
 
@@ -706,13 +713,20 @@ def test_settings_name_everything_that_changes_the_result() -> None:
 
     def settings(method: str = "layered+r", **options: object) -> str:
         given = {"perceptual": "none", "encoder": "none", **options}
-        return repr(sorted(load_inverter(method, **given).prepare(generator).items(), key=str))
+        prepared = load_inverter(method, **given).prepare(generator)
+        return repr(sorted(prepared.settings.items(), key=str))
 
     changes: list[dict[str, object]] = [
-        {}, {"preset": "paper"}, {"cut": "a"}, {"steps": 7}, {"rate": 0.3},
-        {"residuals": "before"}, {"residual_weight": 0.7}, {"carry": ("style",)},
+        {},
+        {"preset": "paper"},
+        {"cut": "a"},
+        {"steps": 7},
+        {"rate": 0.3},
+        {"residuals": "before"},
+        {"residual_weight": 0.7},
+        {"carry": ("style",)},
         {"perceptual_weight": 0.9},
-    ]  # fmt: skip
+    ]
     assert len({settings(**change) for change in changes}) == len(changes)
     assert settings("z") != settings()
     # The default cut by name or alias is the default cut; pictures on the way change nothing.
@@ -722,7 +736,7 @@ def test_settings_name_everything_that_changes_the_result() -> None:
 
 def test_settings_follow_the_numbers_of_the_preset() -> None:
     generator = linear_generator()
-    base = inverter("layered+r", EXACT).prepare(generator)
+    base = inverter("layered+r", EXACT).prepare(generator).settings
     for change in (
         {"residual": Schedule(500, 0.1, cosine=True)},
         {"scaled": True},
@@ -735,7 +749,7 @@ def test_settings_follow_the_numbers_of_the_preset() -> None:
         {"relative_features": True},
     ):
         other = inverter("layered+r", changed(EXACT, **change)).prepare(generator)
-        assert other != base, change
+        assert other.settings != base, change
 
 
 # ---------------------------------------------------------------------------------- what comes back
@@ -790,24 +804,31 @@ def test_join() -> None:
     chosen = inverter("layered+r", SHORT)
     whole = chosen.invert(generator, images)
     parts = [chosen.invert(generator, images[k : k + 2]) for k in (0, 2)]
-    same(join(parts), whole)
-    failing = join([replace(parts[0], failed={1: "x"}), replace(parts[1], failed={0: "y"})])
+    same(Inversion.join(parts), whole)
+    failing = Inversion.join(
+        [replace(parts[0], failed={1: "x"}), replace(parts[1], failed={0: "y"})]
+    )
     assert failing.failed == {1: "x", 2: "y"}
     other = inverter("z", SHORT).invert(generator, images)
     shallow = inverter("layered+r", SHORT, cut="a").invert(generator, images)
     for wrong in ([whole, other], [whole, shallow], []):
         with pytest.raises(ModelError, match="joined"):
-            join(wrong)
+            Inversion.join(wrong)
 
 
 def test_the_one_call() -> None:
     generator, images = linear_generator(), noise(2)
     told: list[int] = []
     found = invert(
-        generator, images,
-        encoder="none", perceptual="none", preset="paper", steps=6, batch_size=1,
+        generator,
+        images,
+        encoder="none",
+        perceptual="none",
+        preset="paper",
+        steps=6,
+        batch_size=1,
         done=lambda row, _: told.append(row),
-    )  # fmt: skip
+    )
     assert (found.method, found.cut) == (DEFAULT_METHOD, "b")
     assert found.steps.tolist() == [6, 6] and told == [0, 1]
     with pytest.raises(UsageError, match="colour"):
@@ -822,3 +843,64 @@ def test_one_inverter_serves_several_generators() -> None:
     torch.testing.assert_close(first.reconstruction, fragile.reconstruction)
     assert chosen.invert(styled_generator(), images).cut == "r"
     same(chosen.invert(linear_generator(), images), first)
+
+
+# ---------------------------------------------------------------------------------------- prepared
+
+
+def test_prepared_once_or_each_time_gives_the_same_bits() -> None:
+    generator, images = tiny_progan(), noise(3, size=16)
+    encode(generator, "layered", "r4.conv1")
+    chosen = inverter("layered+r", changed(SHORT, recipe=TRAINED), encoder="found")
+    prepared = chosen.prepare(generator)
+    alone = chosen.invert(generator, images[:1])  # prepares itself, and leaves nothing behind
+    whole = chosen.invert(generator, images, prepared=prepared)
+    same(row_of(whole, 0), alone)
+    same(chosen.invert(generator, images, prepared=prepared), whole)
+
+
+@pytest.mark.parametrize(
+    ("method", "encoder", "start"),
+    [
+        ("z", "none", "random"),
+        ("layered+r", "none", "average"),
+        ("layered+r", "found", "encoder"),
+        ("encoder", "found", "encoder"),
+    ],
+)
+def test_prepared_says_where_inversion_starts(method: str, encoder: str, start: str) -> None:
+    generator = linear_generator()
+    for kind in ("direct", "layered"):
+        encode(generator, kind, "b")
+    preset = changed(SHORT, recipe=TRAINED)
+    prepared = inverter(method, preset, encoder=encoder).prepare(generator)
+    assert isinstance(prepared, Prepared)
+    assert (prepared.start, prepared.cut, prepared.features) == (start, "b", None)
+    assert (prepared.encoder is not None) == (start == "encoder")
+    sha256 = prepared.encoder.sha256 if prepared.encoder else None
+    assert prepared.settings["encoder"] == sha256
+    json.dumps(dict(prepared.settings))  # raises unless it is plain data
+
+
+def test_prepared_is_frozen_and_holds_the_spread_of_x() -> None:
+    generator = linear_generator()
+    prepared = inverter("layered+r").prepare(generator)
+    with pytest.raises(FrozenInstanceError):
+        prepared.cut = "a"  # type: ignore[misc]
+    # a = 0.2 M z with M orthogonal, b = 2 a; 64 samples of 12 numbers: within 5 / sqrt(2 x 768)
+    assert list(prepared.scales) == ["input", "a", "b"]
+    for name, sigma in (("input", 1.0), ("a", 0.2), ("b", 0.4)):
+        assert prepared.scales[name] == pytest.approx(sigma, rel=0.13)
+    mean = prepared.averages()
+    assert mean.x.shape == (1, 3, SIDE, SIDE) and prepared.averages() is mean
+
+
+def test_prepared_for_another_generator_or_method_is_refused() -> None:
+    generator, images = linear_generator(), noise(1)
+    chosen = inverter("layered+r", SHORT)
+    prepared = chosen.prepare(linear_generator())  # an equal one, but its own network
+    with pytest.raises(UsageError, match="prepared for another generator than this blocks"):
+        chosen.invert(generator, images, prepared=prepared)
+    for wrong in (inverter("z", SHORT).prepare(generator), Prepared("b", {})):
+        with pytest.raises(UsageError, match=r"prepared by another method than layered\+r"):
+            chosen.invert(generator, images, prepared=wrong)

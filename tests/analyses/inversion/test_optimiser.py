@@ -20,7 +20,8 @@ from seeingkit.analyses.inversion.objectives import (
     one_minus_cosine,
     psnr,
 )
-from seeingkit.analyses.inversion.optimiser import Objective, Outcome, Schedule, minimise
+from seeingkit.analyses.inversion.optimiser import Objective, Outcome, minimise
+from seeingkit.analyses.inversion.schedule import Schedule
 from seeingkit.errors import ModelError
 
 DIM = 5
@@ -97,9 +98,16 @@ def outcomes(
         taken += steps
 
     minimise(
-        rows, start, objective, schedule,
-        scales=scales, batch_size=batch_size, frames=frames, done=done, stepped=stepped,
-    )  # fmt: skip
+        rows,
+        start,
+        objective,
+        schedule,
+        scales=scales,
+        batch_size=batch_size,
+        frames=frames,
+        done=done,
+        stepped=stepped,
+    )
     assert sorted(found) == sorted(rows)
     assert taken == sum(outcome.steps for outcome in found.values())
     return found
@@ -225,11 +233,12 @@ def test_rates_are_positive_and_never_rise(
     steps: int, rate: float, marks: list[int], decay: float, kind: str, halved: int
 ) -> None:
     schedule = Schedule(
-        steps, rate,
+        steps,
+        rate,
         milestones=tuple(marks) if kind == "milestones" else (),
         decay=decay,
         cosine=kind == "cosine",
-    )  # fmt: skip
+    )
     counts = torch.arange(steps, dtype=torch.float64)
     rates = schedule.rates(counts, torch.full_like(counts, halved))
     assert rates.shape == counts.shape and rates.dtype == torch.float64
@@ -313,9 +322,12 @@ def test_improvement_is_more_than_the_tolerance() -> None:
     for tolerance, steps in ((0.06, 5), (0.02, 50)):  # every step falls by 1 %, five by 5 %
         schedule = Schedule(50, 1.0, milestones=(1000,), patience=5, tolerance=tolerance, quiet=0.0)
         found = outcomes(
-            [0, 1], creeping, schedule,
-            start=lambda rows: {"n": torch.zeros(len(rows), 1).double()}, scales={"n": 1.0},
-        )  # fmt: skip
+            [0, 1],
+            creeping,
+            schedule,
+            start=lambda rows: {"n": torch.zeros(len(rows), 1).double()},
+            scales={"n": 1.0},
+        )
         assert [outcome.steps for outcome in found.values()] == [steps, steps]
 
 
@@ -341,9 +353,11 @@ def test_converged_is_a_loss_that_fell_by_less_than_a_hundredth_in_the_last_tent
         4: [*down[:-1], 9.0, 8.5, 8.0],
     }
     found = outcomes(
-        list(scripts), by_script(scripts), Schedule(20, 1.0),
+        list(scripts),
+        by_script(scripts),
+        Schedule(20, 1.0),
         start=lambda rows: {"v": torch.zeros(len(rows), 1).double()},
-    )  # fmt: skip
+    )
     converged = {row: outcome.converged for row, outcome in found.items()}
     assert converged == {0: False, 1: True, 2: True, 3: False, 4: False}
     assert found[3].failed and not found[4].failed
@@ -362,9 +376,15 @@ def test_variables_that_rest_at_first_then_count_their_own_steps() -> None:
     rows, schedule = [0, 1, 2, 3, 4], Schedule(9, 0.05)
     delayed: dict[int, Outcome] = {}
     minimise(
-        rows, start, two, schedule,
-        scales=scales, delays={"late": 4}, batch_size=2, done=delayed.__setitem__,
-    )  # fmt: skip
+        rows,
+        start,
+        two,
+        schedule,
+        scales=scales,
+        delays={"late": 4},
+        batch_size=2,
+        done=delayed.__setitem__,
+    )
     shorter = outcomes(rows, two, Schedule(5, 0.05), start=start, scales=scales)
     for row in rows:
         assert torch.equal(delayed[row].values["late"], shorter[row].values["late"])
@@ -383,9 +403,15 @@ def test_rows_that_rest_and_rows_that_move_do_not_disturb_each_other() -> None:
     def run(rows: Sequence[int], batch_size: int) -> dict[int, Outcome]:
         found: dict[int, Outcome] = {}
         minimise(
-            rows, begin, valley, schedule,
-            scales=SCALES, delays={"v": 2}, batch_size=batch_size, done=found.__setitem__,
-        )  # fmt: skip
+            rows,
+            begin,
+            valley,
+            schedule,
+            scales=SCALES,
+            delays={"v": 2},
+            batch_size=batch_size,
+            done=found.__setitem__,
+        )
         return found
 
     rows = list(range(7))

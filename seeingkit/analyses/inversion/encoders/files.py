@@ -1,25 +1,23 @@
-"""Trained encoders as files: tensors, and beside them which generator they are for.
+"""Trained encoders and their files: tensors, and in the metadata the generator they belong to.
 
-Guarantee: an encoder only ever meets the generator it was trained for. Its file names the
-generator's identity (weights hash and options, section 5 of the design note), and another
-generator is refused.
+Guarantee: an encoder is used only with the generator it was trained for. Its file names the
+generator's identity (weights hash and options), and another generator is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from seeingkit.contracts import Generator, GeneratorInfo, Latent, State
+from seeingkit.contracts import Encoder, Generator, GeneratorInfo
 from seeingkit.errors import (
     CorruptFileError,
     MissingWeightsError,
@@ -27,7 +25,11 @@ from seeingkit.errors import (
     StateMismatchError,
     WeightsError,
 )
+from seeingkit.models.hub import weights_path
+from seeingkit.models.registry import registry
+from seeingkit.specs import WeightsSpec
 from seeingkit.system.cache import cache_folder
+from seeingkit.system.writing import atomic_write
 from seeingkit.weights import load_into, read_state_dict
 
 from .networks import ImageEncoder, LayeredEncoder
@@ -38,15 +40,15 @@ SCHEMA = 1
 
 
 def generator_key(info: GeneratorInfo) -> str:
-    """Short hash of what makes a generator's images; how latents are drawn is no part of it."""
+    """Hash of a generator's identity, 16 hexadecimal digits; without the latent convention."""
     identity = info.identity()
     identity["options"] = {k: v for k, v in identity["options"].items() if k != "latents"}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, eq=False)
-class Encoder:
-    """From images to latents, and for a layered one to x at the cut.
+class TrainedEncoder(Encoder):
+    """An encoder network trained on a generator's samples.
 
     Attributes:
         kind: ``layered`` (E = e_1 ∘ … ∘ e_n ∘ e_f) or ``direct`` (one network, image to latent).
@@ -54,7 +56,7 @@ class Encoder:
         network: ``LayeredEncoder`` or ``ImageEncoder``, in eval mode.
         generator: ``generator_key`` of its generator.
         architecture: arguments of the network.
-        record: how it was trained and how good it is.
+        record: recipe, losses by stage, and quality on samples that training did not use.
         sha256: of its file, once it has one.
         path: of its file.
     """
@@ -69,7 +71,7 @@ class Encoder:
     path: Path | None = None
 
     def estimate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Latent (N, …), and x at the cut (None for a direct encoder), of images (N, 3, R, R)."""
+        """See ``Encoder.estimate``; x is None for a direct encoder."""
         if self.kind == "layered":
             z, r = self.network(images)
             return z, r
@@ -102,19 +104,13 @@ class Encoder:
             "architecture": dict(self.architecture),
             "record": dict(self.record),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_bytes(
-                safetensors.torch.save(tensors, {KEY: json.dumps(about, sort_keys=True)})
-            )
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        data = safetensors.torch.save(tensors, {KEY: json.dumps(about, sort_keys=True)})
+        with atomic_write(path) as stream:
+            stream.write(data)
         return path
 
     def about(self) -> dict[str, Any]:
-        """What results say of this encoder."""
+        """See ``Encoder.about``: kind, cut, generator, hash and training record."""
         return {
             "kind": self.kind,
             "cut": self.cut,
@@ -123,7 +119,12 @@ class Encoder:
             "record": dict(self.record),
         }
 
-    def to(self, device: torch.device | str) -> Encoder:
+    @property
+    def device(self) -> torch.device:
+        """The device of the network."""
+        return next(self.network.parameters()).device
+
+    def to(self, device: str | torch.device) -> Self:
         """Move the network; returns itself."""
         self.network.to(device)
         return self
@@ -149,8 +150,8 @@ def build_network(
     return LayeredEncoder(generator.boundaries[: stop + 1], info.resolution, **options)
 
 
-def read_encoder(path: str | Path, generator: Generator) -> Encoder:
-    """Read an encoder file and check that it is for this generator.
+def read_encoder(path: str | Path, generator: Generator) -> TrainedEncoder:
+    """Read an encoder file and check that it is for this generator; on the CPU, in eval mode.
 
     Raises:
         WeightsError: missing, damaged, not an encoder, or of other shapes.
@@ -185,7 +186,7 @@ def read_encoder(path: str | Path, generator: Generator) -> Encoder:
         raise CorruptFileError(f"{path}: its architecture is not understood ({error})") from error
     load_into(network, file)
     network = network.float().eval().requires_grad_(False)
-    return Encoder(kind, cut, network, key, architecture, record, file.sha256, path)
+    return TrainedEncoder(kind, cut, network, key, architecture, record, file.sha256, path)
 
 
 def find_encoder(
@@ -195,10 +196,6 @@ def find_encoder(
 
     A layered encoder of another cut is not taken: its e_f reaches another feature map.
     """
-    from seeingkit.models.hub import weights_path
-    from seeingkit.models.registry import registry
-    from seeingkit.specs import WeightsSpec
-
     mine = generator_key(generator.info)
     for spec in registry().specs("weights") if shipped else ():
         if not isinstance(spec, WeightsSpec) or spec.kind != "inverter":
@@ -218,12 +215,3 @@ def encoder_path(generator: Generator, kind: Kind, cut: str, recipe_key: str) ->
     where = cut if kind == "layered" else "input"
     name = f"{generator.info.family}-{generator_key(generator.info)}-{kind}-{where}-{recipe_key}"
     return cache_folder() / "encoders" / f"{name}.safetensors"
-
-
-def latent_state(generator: Generator, z: Tensor, labels: Tensor | None = None) -> State:
-    """The state at ``input`` for latents z, and labels of a conditional generator."""
-    latent: dict[str, Tensor] = {generator.info.latent[0].name: z}
-    if labels is not None:
-        latent["label"] = labels.to(z.device)
-    found: Latent = latent
-    return generator.begin(found)

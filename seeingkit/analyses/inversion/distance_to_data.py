@@ -1,8 +1,8 @@
-"""Is a photo like the images the generator learnt from?
+"""Out-of-distribution distance: how far a photo is from the images the generator learnt from.
 
-Guarantee: the answer is a ratio with a stated reference, never a silent filter. Every photo is
-inverted; one that is unlike the reference images is marked, because what vanishes from it says less
-about what the generator left out of its own kind of picture.
+Guarantee: the distance is a ratio with a stated reference, never a silent filter. Every photo is
+inverted; one that lies outside the reference images is marked, because classes may vanish from it
+for the reason that the generator never saw such a picture.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ USUAL = 0.99
 
 
 @dataclass(frozen=True, eq=False)
-class Familiarity:
-    """Distances among reference images, by perceptual features averaged over the picture.
+class DistanceToData:
+    """Distances to reference images, by perceptual features averaged over the picture.
 
     Without features, by thumbnails of 8x8 pixels. These tell day from night and a street from a
-    church, but not one kind of building from another.
+    church, but not one kind of building from another::
+
+        distance = DistanceToData.of(references, "512 images of churches", features)
+        outside = distance.ratio(photos) > 1
 
     Attributes:
-        signatures: (M, D) of the reference images.
+        signatures: (M, D) float64, of the reference images.
         usual: the distance to the nearest other reference image that 99 of 100 stay below.
-        reference: what the reference images are, and what they are told by, for people.
-        features: how images are seen, or None for thumbnails.
+        reference: the reference images and how images are compared, for people.
+        features: how images are compared, or None for thumbnails.
     """
 
     signatures: Tensor
@@ -40,19 +43,26 @@ class Familiarity:
     features: Features | None = None
 
     @staticmethod
-    def of(images: Tensor, reference: str, features: Features | None = None) -> Familiarity:
-        """From at least two reference images (M, 3, H, W) in [-1, 1]."""
+    def of(images: Tensor, reference: str, features: Features | None = None) -> DistanceToData:
+        """From at least two reference images (M, 3, H, W) in [-1, 1].
+
+        Raises:
+            UsageError: fewer.
+        """
         if len(images) < 2:
             raise UsageError("at least two reference images are needed")
         found = signatures(images, features)
         distances = torch.cdist(found, found)
         distances.fill_diagonal_(torch.inf)
         usual = float(torch.quantile(distances.min(1).values, USUAL))
-        seen = features.name if features is not None else "8x8 thumbnails"
-        return Familiarity(found, max(usual, 1e-6), f"{reference}, told by {seen}", features)
+        by = features.name if features is not None else "8x8 thumbnails"
+        return DistanceToData(found, max(usual, 1e-6), f"{reference}, compared by {by}", features)
 
     def ratio(self, images: Tensor) -> Tensor:
-        """Distance to the nearest reference image over the usual one, (N,); above 1 is unlike."""
+        """Distance to the nearest reference image over the usual one, (N,) float64.
+
+        Above 1 an image lies outside the reference images.
+        """
         found = signatures(images, self.features)
         return torch.cdist(found, self.signatures).min(1).values / self.usual
 

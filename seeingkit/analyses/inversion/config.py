@@ -1,0 +1,36 @@
+"""``InversionConfig``: the validated settings of the inversion analysis. Never imports torch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Pick = Literal["stratified", "random", "most", "list"]
+"""How photos of a class are picked; see ``picking.pick_rows``."""
+
+
+class InversionConfig(BaseModel):
+    """How photos are inverted.
+
+    Attributes:
+        methods: names of registered inverters; empty: no inversion.
+        cuts: boundaries of r; empty: the generator's default; ``all``: every feature map.
+        per_class: photos for each omitted class (``analyze``).
+        pick: which of the photos that contain it.
+        ids: the photos themselves, by id (``pick="list"``).
+        own: how many generator samples calibrate the method.
+        label: class of the photos, for a conditional generator.
+        options: of the inverters (preset, encoder, perceptual, steps, …).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    methods: tuple[str, ...] = ()
+    cuts: tuple[str, ...] = ()
+    per_class: int = Field(default=5, ge=1)
+    pick: Pick = "stratified"
+    ids: tuple[str, ...] = ()
+    own: int = Field(default=40, ge=0)
+    label: int | None = Field(default=None, ge=0)
+    options: dict[str, Any] = Field(default_factory=dict)
