@@ -31,6 +31,8 @@ class GeneratorInfo(ModelInfo):
         latent: its random inputs.
         class_names: names of the classes of a conditional model, else empty.
         options: resolved options (truncation, noise policy, latent convention, …).
+        images_sha256: hash of a few images, for a model whose code is part of it (any
+            ``nn.Module``, a user's program); None where family and weights say all.
 
     >>> info = GeneratorInfo(family="mygan", resolution=64, latent=(LatentSpec(shape=(128,)),))
     >>> info.latent[0].name
@@ -42,10 +44,14 @@ class GeneratorInfo(ModelInfo):
     value_range: tuple[float, float] = (-1.0, 1.0)
     latent: tuple[LatentSpec, ...]
     class_names: tuple[str, ...] = ()
+    images_sha256: str | None = None
 
     def identity(self) -> dict[str, Any]:
         """See ``ModelInfo.identity``."""
-        return {**super().identity(), "latent": [part.identity() for part in self.latent]}
+        found = {**super().identity(), "latent": [part.identity() for part in self.latent]}
+        if self.images_sha256 is None:
+            del found["images_sha256"]
+        return found
 
 
 class Sampler(OnDevice, ABC):

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .chunks import ChunkStore
     from .counting import tally
-    from .table import Tally, TallyIdentity
+    from .identity import TallyIdentity
+    from .table import Tally
 
 __all__ = ["ChunkStore", "Tally", "TallyIdentity", "tally"]
 
 _WHERE = {
     "ChunkStore": "chunks",
     "Tally": "table",
-    "TallyIdentity": "table",
+    "TallyIdentity": "identity",
     "tally": "counting",
 }
 

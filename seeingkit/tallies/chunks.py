@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,8 +29,8 @@ from seeingkit.contracts import Label, Skipped, Vocabulary
 from seeingkit.errors import TallyError, first_fault
 from seeingkit.system.writing import atomic_write
 
+from .identity import TallyIdentity
 from .record import TallyRecord
-from .table import Tally, TallyIdentity
 
 CHUNK = 1024
 """Consecutive indices in one chunk: the unit of resuming and of sharing work."""
@@ -148,8 +148,21 @@ def describe(
     }
 
 
-def read_rows(paths: Sequence[Path]) -> Tally:
-    """The tally of some chunk files, in the order of the images' indices.
+class StoredRows(NamedTuple):
+    """The content of some chunk files, in the order of the fields of a ``Tally``."""
+
+    ids: tuple[str, ...]
+    counts: sparse.csr_array
+    pixels: NDArray[np.float64]
+    vocabulary: Vocabulary
+    identity: TallyIdentity | None
+    skipped: tuple[Skipped, ...]
+    record: TallyRecord
+    conditions: NDArray[np.int64] | None
+
+
+def read_rows(paths: Sequence[Path]) -> StoredRows:
+    """The rows of some chunk files, in the order of the images' indices.
 
     Raises:
         TallyError: a file is missing or damaged, an index occurs twice, files do not fit.
@@ -192,7 +205,7 @@ def read_rows(paths: Sequence[Path]) -> Tally:
         shape=(kept.num_rows, len(vocabulary) * len(vocabulary.planes)),
     )
     identity = TallyIdentity.model_validate(meta["identity"]) if meta["identity"] else None
-    return Tally(
+    return StoredRows(
         tuple(kept["id"].to_pylist()),
         counts,
         kept["pixels"].to_numpy().astype(np.float64),
@@ -222,24 +235,3 @@ def _conditions(kept: pa.Table) -> NDArray[np.int64] | None:
         return None
     found: NDArray[np.int64] = column.to_numpy().astype(np.int64)
     return found
-
-
-def write_rows(path: Path, tally: Tally) -> Path:
-    """Write a whole tally in the format of a chunk."""
-    rows = ChunkRows()
-    for k, item in enumerate(tally.ids):
-        row = slice(tally.counts.indptr[k], tally.counts.indptr[k + 1])
-        rows.append(
-            k,
-            item,
-            float(tally.pixels[k]),
-            tally.counts.indices[row].astype(np.int32),
-            tally.counts.data[row],
-            None if tally.conditions is None else int(tally.conditions[k]),
-        )
-    for k, skipped in enumerate(tally.skipped):
-        rows.skip(len(tally) + k, skipped.item, skipped.reason)
-    metadata = describe(tally.vocabulary, tally.identity, tally.record)
-    whole = bool(np.issubdtype(tally.counts.dtype, np.integer))
-    write_table(path, rows.table(metadata, whole=whole))
-    return path

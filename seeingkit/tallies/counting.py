@@ -28,8 +28,9 @@ from seeingkit.system.progress import progress_bar
 
 from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
 from .counted import CountedSource
+from .identity import TallyIdentity
 from .record import TallyRecord
-from .table import Tally, TallyIdentity
+from .table import Tally
 
 Loaded = tuple[list[int], Tensor | None, list[int], list[Skipped]]
 
@@ -105,7 +106,7 @@ def tally(
                 bar.advance(done)
             store.write(path, rows, metadata, whole=annotator.vocabulary.unit == "pixels")
     wait_for([path for _, _, path in chunks], source.name)
-    found = read_rows([path for _, _, path in chunks])
+    found = Tally(*read_rows([path for _, _, path in chunks]))
     if on_bad == "fail" and found.skipped:
         raise ImageError(*found.skipped[0])
     if not len(found):

@@ -7,8 +7,6 @@ of a million images with fifteen labels each takes about 150 MB.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,38 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from seeingkit.contracts import Label, Skipped, Vocabulary
 from seeingkit.errors import TallyError
 
+from .chunks import ChunkRows, describe, read_rows, write_table
+from .identity import TallyIdentity
 from .record import TallyRecord
-
-TALLY_SCHEMA = 2
-"""Version of what a chunk holds; 2 added the column ``condition``."""
-
-
-class TallyIdentity(BaseModel):
-    """Everything that changes a tally's numbers. Tallies compare if all but ``source`` agree.
-
-    Attributes:
-        source: fingerprint of the images and of how they were prepared.
-        segmenter: family, weights hash and options of the annotator.
-        preset: preprocessing; empty where it is unknown.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    source: str
-    segmenter: dict[str, Any]
-    preset: dict[str, Any]
-    schema_version: int = TALLY_SCHEMA
-
-    def key(self, *more: object) -> str:
-        """Hash of the identity (and of anything more, such as a chunk's range), 32 hex digits."""
-        text = json.dumps([self.model_dump(mode="json"), *more], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -197,13 +171,25 @@ class Tally:
 
     def save(self, path: str | Path) -> Path:
         """Write the whole tally as one Parquet file (same columns as a chunk)."""
-        from .chunks import write_rows
-
-        return write_rows(Path(path), self)
+        rows = ChunkRows()
+        for k, item in enumerate(self.ids):
+            row = slice(self.counts.indptr[k], self.counts.indptr[k + 1])
+            rows.append(
+                k,
+                item,
+                float(self.pixels[k]),
+                self.counts.indices[row].astype(np.int32),
+                self.counts.data[row],
+                None if self.conditions is None else int(self.conditions[k]),
+            )
+        for k, skipped in enumerate(self.skipped):
+            rows.skip(len(self) + k, skipped.item, skipped.reason)
+        metadata = describe(self.vocabulary, self.identity, self.record)
+        whole = bool(np.issubdtype(self.counts.dtype, np.integer))
+        write_table(Path(path), rows.table(metadata, whole=whole))
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Tally:
         """Read a tally written by ``save``."""
-        from .chunks import read_rows
-
-        return read_rows([Path(path)])
+        return cls(*read_rows([Path(path)]))

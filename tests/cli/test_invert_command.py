@@ -25,13 +25,15 @@ from seeingkit.cli.options import parse_options
 from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import quantise
 from seeingkit.runs.config import InversionConfig, make_config
-from seeingkit.runs.inversions import invert_omitted
-from seeingkit.runs.invert import plan_inversion
+from seeingkit.runs.inversions import invert_omitted, prepare_inverters
+from seeingkit.runs.invert import inversion_run_config
 from seeingkit.runs.manifest import command_line
+from seeingkit.runs.plan import resolve
+from seeingkit.runs.sides import Sides
 from tests.adapters.test_progan import seeded
 from tests.analyses.inversion.test_vanishing import comparison
 from tests.helpers.commands import command
-from tests.helpers.toys import FlatSampler, LevelSegmenter
+from tests.helpers.toys import FlatSampler, LevelSegmenter, Noise
 
 QUICK = ("--steps", "5", "--own", "4", "--encoder", "none", "--perceptual", "none")
 TINY = ("--gan", "progan", "--weights", "tiny.pth", "--segmenter", "none", *QUICK)
@@ -419,9 +421,11 @@ def test_a_named_photo_of_the_data_set(place: Path, invert: Invert) -> None:
 
 
 def test_what_cannot_be_cut_is_not_inverted_and_it_is_said() -> None:
-    config = plan_inversion(["x"], "progan:minichurches")
-    flat = SamplerSource(FlatSampler(), 4, 0)
-    found = invert_omitted(config, comparison(), flat, LevelSegmenter(), None)
+    plan = resolve(inversion_run_config(["x"], "progan:minichurches"))
+    segmenter = LevelSegmenter()
+    sides = Sides(Noise(4), SamplerSource(FlatSampler(), 4, 0), segmenter, segmenter)
+    assert prepare_inverters(plan, sides.generated) == {}
+    found = invert_omitted(plan, comparison(), sides, {}, None)
     assert found.records == [] and found.calibrations == []
     assert found.warnings == [
         "the generated side is no generator that can be cut, so no photo was inverted"

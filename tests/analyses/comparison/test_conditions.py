@@ -154,8 +154,7 @@ def test_unconditional_runs_say_nothing_of_classes(tmp_path: Path) -> None:
             return latent["z"].reshape(-1, 1, 1, 1).tanh().expand(-1, 3, 8, 8).clone()
 
     sides = [
-        tally(SamplerSource(Grey(), 4, seed), LevelSegmenter(), store=tmp_path, preset={})
-        for seed in (0, 9)
+        tally(SamplerSource(Grey(), 4, seed), LevelSegmenter(), store=tmp_path) for seed in (0, 9)
     ]
     results = compare(*sides, permutations=0).results
     assert results.conditions == []

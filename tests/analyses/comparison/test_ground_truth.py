@@ -156,7 +156,7 @@ def test_labels_go_where_their_pixels_go(name: str, size: tuple[int, int]) -> No
 
 def test_a_folder_is_matched_read_and_counted(world: tuple[Path, Path]) -> None:
     photos, maps = world
-    source = open_folder(photos)
+    source = open_folder(photos, preset=NATIVE)
     segmenter = LevelNames()
     labels = folder_labels(maps, source, segmenter.vocabulary)
     assert labels.indices == (0, 1, 2, 3, 4)
@@ -169,14 +169,14 @@ def test_a_folder_is_matched_read_and_counted(world: tuple[Path, Path]) -> None:
 
 def test_a_selection_reads_its_own_label_maps(world: tuple[Path, Path]) -> None:
     photos, maps = world
-    part = select(open_folder(photos), 4, seed=3)
+    part = select(open_folder(photos, preset=NATIVE), 4, seed=3)
     found = folder_labels(maps, part, LevelNames().vocabulary)
     assert confusion_of(found, part, LevelNames()).pixel_accuracy == 1
 
 
 def test_unlabelled_pixels_are_not_counted(world: tuple[Path, Path]) -> None:
     photos, maps = world
-    source = open_folder(photos)
+    source = open_folder(photos, preset=NATIVE)
     numbers = read_label_map(maps / "0.png")
     numbers[:4], numbers[4:6] = 255, 3  # 3 is the number just beyond the segmenter's last
     png(maps / "0.png", numbers, 8)
@@ -201,7 +201,7 @@ def test_names_say_what_the_numbers_mean(file: str, text: str, world: tuple[Path
         numbers[0], numbers[1] = 1, 3
         png(path, numbers, 8)
     (maps / file).write_text(text)
-    source = open_folder(photos)
+    source = open_folder(photos, preset=NATIVE)
     found = confusion_of(folder_labels(maps, source, LevelNames().vocabulary), source, LevelNames())
     assert found.pixel_accuracy == 1 and found.counts.sum() == 5 * 10 * 16
     assert found.unmatched == ("bollard",)
@@ -223,7 +223,7 @@ def test_wrong_files_of_names_are_refused(
     photos, maps = world
     (maps / file).write_text(text)
     with pytest.raises(SourceError, match=rf"{file}: .*{message}"):
-        folder_labels(maps, open_folder(photos), LevelNames().vocabulary)
+        folder_labels(maps, open_folder(photos, preset=NATIVE), LevelNames().vocabulary)
 
 
 def test_two_files_of_names_are_refused(world: tuple[Path, Path]) -> None:
@@ -231,7 +231,7 @@ def test_two_files_of_names_are_refused(world: tuple[Path, Path]) -> None:
     (maps / "labels.txt").write_text("a\nb\nc\n")
     (maps / "classes.json").write_text(json.dumps(["a", "b", "c"]))
     with pytest.raises(SourceError, match="keep one"):
-        folder_labels(maps, open_folder(photos), LevelNames().vocabulary)
+        folder_labels(maps, open_folder(photos, preset=NATIVE), LevelNames().vocabulary)
 
 
 def test_numbers_without_a_meaning_are_refused_by_file(world: tuple[Path, Path]) -> None:
@@ -239,7 +239,7 @@ def test_numbers_without_a_meaning_are_refused_by_file(world: tuple[Path, Path])
     numbers = read_label_map(maps / "2.png")
     numbers[0, 0] = 7
     png(maps / "2.png", numbers, 8)
-    source = open_folder(photos)
+    source = open_folder(photos, preset=NATIVE)
     labels = folder_labels(maps, source, LevelNames().vocabulary)
     with pytest.raises(SourceError, match=r"2\.png: number 7, but there are 3 names"):
         confusion_of(labels, source, LevelNames())
@@ -263,7 +263,7 @@ def test_a_scaled_map_serves_where_the_preset_resizes(world: tuple[Path, Path]) 
     source = open_folder(photos, preset=preset)
     labels = folder_labels(maps, source, LevelNames().vocabulary)
     assert confusion_of(labels, source, LevelNames()).pixel_accuracy == 1
-    source = open_folder(photos)
+    source = open_folder(photos, preset=NATIVE)
     labels = folder_labels(maps, source, LevelNames().vocabulary)
     with pytest.raises(SourceError, match="32x24 pixels after the preset, but the images have 16x"):
         confusion_of(labels, source, LevelNames())
@@ -272,7 +272,7 @@ def test_a_scaled_map_serves_where_the_preset_resizes(world: tuple[Path, Path]) 
 def test_folders_that_do_not_belong_to_the_images_are_refused(
     world: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    source = open_folder(world[0])
+    source = open_folder(world[0], preset=NATIVE)
 
     def attempt(folder: Path) -> None:
         folder_labels(folder, source, LevelNames().vocabulary)
@@ -292,7 +292,7 @@ def test_maps_are_found_by_id_or_else_by_name(tmp_path: Path) -> None:
     labels = np.zeros((12, 16), np.uint8)
     for name in ("a/1.png", "b/1.png", "b/2.png"):
         photo(tmp_path / "photos" / name, labels)
-    source = open_folder(tmp_path / "photos")
+    source = open_folder(tmp_path / "photos", preset=NATIVE)
     for name in ("a/1.png", "b/1.png", "elsewhere/2.png"):
         png(tmp_path / "labels" / name, labels, 8)
     found = folder_labels(tmp_path / "labels", source, LevelNames().vocabulary)
@@ -468,7 +468,7 @@ def test_no_share_without_labels_that_the_segmenter_knows() -> None:
 
 def test_a_folder_beats_own_labels_and_must_fit(world: tuple[Path, Path]) -> None:
     photos, maps = world
-    share = toy_share(open_folder(photos), LevelNames(), truth=str(maps))
+    share = toy_share(open_folder(photos, preset=NATIVE), LevelNames(), truth=str(maps))
     assert share.pixel_accuracy == 1 and share.images == 5  # type: ignore[attr-defined]
     with pytest.raises(SourceError, match="no label map belongs to an image"):
         toy_share(Labelled(4), LevelNames(), truth=str(maps))
@@ -484,7 +484,7 @@ def test_a_class_list_must_be_applied_to_segmenter_and_tallies(world: tuple[Path
         name="two", classes={"low": ("dark", "middle")}, unmapped="drop", background=None
     )
     segmenter = MappedSegmenter(LevelNames(), classes)
-    source = open_folder(photos)
+    source = open_folder(photos, preset=NATIVE)
     fine = Tally.from_fractions([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]], LevelNames().vocabulary)
     coarse = apply_classes(fine, classes)
     results = compare(coarse, coarse, permutations=0).results
