@@ -70,7 +70,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 class Recorder:
-    """Writes log lines and checkpoints of a run, and says how long ago the last ones were.
+    """Writes log lines and checkpoints of a run, and measures the time since the last ones.
 
     Args:
         run: the run.
