@@ -10,8 +10,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from seeingkit.hooks import Register, hookimpl
-from seeingkit.specs import MetricSpec, Options, WeightFile, WeightsSpec
+from seeingkit.specs import MetricSpec, Options, Register, WeightFile, WeightsSpec, hookimpl
 
 PACKAGE = "seeingkit_plugins.fidelity"
 

@@ -10,9 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from seeingkit.hooks import Register, hookimpl
 from seeingkit.models.hub.manifests import Manifest, overlaid
-from seeingkit.specs import DataSpec, Options, WeightFile
+from seeingkit.specs import DataSpec, Options, Register, WeightFile, hookimpl
 
 PACKAGE = "seeingkit_plugins.lsun"
 _DATASETS = "http://gandissect.csail.mit.edu/datasets/"

@@ -8,8 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from seeingkit.hooks import Register, hookimpl
-from seeingkit.specs import DataSpec, Options, WeightFile, WeightsSpec
+from seeingkit.specs import DataSpec, Options, Register, WeightFile, WeightsSpec, hookimpl
 
 PACKAGE = "seeingkit_plugins.minichurches"
 REAL_SEED = 2
