@@ -1,6 +1,6 @@
-"""What ``fidelity`` offers, as light specs: importing this never imports torch.
+"""Registers the metric ``fidelity`` and its Inception weights; never imports torch.
 
-The address of the Inception file is the library's own. Its SHA-256 begins with the digits in the
+The address of the Inception file is torch-fidelity's. Its SHA-256 begins with the digits in the
 file's name (torch.hub's convention).
 """
 
@@ -10,8 +10,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from seeingkit.hooks import Register, hookimpl
-from seeingkit.specs import MetricSpec, Options, WeightFile, WeightsSpec
+from seeingkit.specs import MetricSpec, Options, Register, WeightFile, WeightsSpec, hookimpl
 
 PACKAGE = "seeingkit_plugins.fidelity"
 
@@ -29,11 +28,11 @@ class FidelityOptions(Options):
     """Options of ``fidelity``; all defaults are the library's."""
 
     metrics: tuple[Literal["fid", "kid", "is", "prc"], ...] = Field(
-        ("fid", "kid", "is", "prc"), description="which to compute"
+        ("fid", "kid", "is", "prc"), description="metrics to compute"
     )
     kid_subsets: int = Field(100, ge=1, description="random subsets that KID is averaged over")
     kid_subset_size: int = Field(
-        1000, ge=2, description="images in each; fewer where a side has fewer"
+        1000, ge=2, description="images in each subset; fewer where a side has fewer"
     )
     is_splits: int = Field(10, ge=1, description="parts that the Inception Score is averaged over")
     prc_neighbours: int = Field(
@@ -50,7 +49,7 @@ class FidelityOptions(Options):
 
 @hookimpl
 def seeingkit_register(register: Register) -> None:
-    """Register the metric and the network it looks through."""
+    """Register the metric and the weights of its feature extractor."""
     register(
         MetricSpec(
             name="fidelity",
@@ -68,7 +67,7 @@ def seeingkit_register(register: Register) -> None:
             name="inception",
             family="fidelity",
             kind="metric",
-            summary="Inception of 2015-12-05, TensorFlow's own, as torch-fidelity publishes it",
+            summary="TensorFlow's Inception of 2015-12-05, converted by torch-fidelity",
             licence="Apache-2.0 (TensorFlow models)",
             files=(INCEPTION,),
         )

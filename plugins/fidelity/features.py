@@ -1,7 +1,7 @@
-"""The images of a source as the library's network sees them: 8 bits, batch by batch.
+"""Extracts the features of an image source with a network of torch-fidelity, batch by batch.
 
-Guarantees: rows in the order of the source, one for each image that can be read; float32; no row
-holds NaN or Inf; memory that runs out halves the batch.
+Guarantees: the network gets 8-bit images; rows are in the order of the source, one for each image
+that can be read; float32; no row holds NaN or Inf; memory that runs out halves the batch.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from seeingkit.system.progress import progress_bar
 
 @dataclass(frozen=True)
 class Features:
-    """What an extractor saw of one side.
+    """The features of one side.
 
     Attributes:
-        layers: (n, D) float32 on the CPU by layer.
-        n: images that were read; unread: those that could not be.
+        layers: (n, D) float32 on the CPU, by layer.
+        n: number of images read.
+        unread: number of images that could not be read.
     """
 
     layers: Mapping[str, Tensor]
@@ -34,10 +35,10 @@ class Features:
 
 
 class Reader:
-    """Shows a network the images of a source, batch by batch.
+    """Runs a feature extractor over the images of a source.
 
     Args:
-        network: the library's extractor, on its device.
+        network: an extractor of the library, on its device.
         batch_size: images at once; halved when memory runs out.
     """
 
@@ -50,10 +51,12 @@ class Reader:
         """The features of all images that can be read, in the order of the source.
 
         Args:
-            layers: those to keep, of what the network gives.
+            source: the images.
+            layers: names of the features to keep.
+            title: of the progress bar.
 
         Raises:
-            TallyError: there is none.
+            TallyError: no image can be read.
             ModelError: NaN or Inf in features, or memory ran out at one image.
         """
         kept: dict[str, Tensor] = {}

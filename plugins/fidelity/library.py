@@ -1,13 +1,13 @@
-"""torch-fidelity, imported without torchvision, and its networks, filled from checked files.
+"""Imports torch-fidelity without torchvision, and builds its networks from checked files.
 
 Guarantees: torchvision is never imported here; the library never downloads and never unpickles a
-file: weights are read by ``seeingkit.weights``, and what the library's loader sees are bytes that
-we wrote ourselves from the tensors; the random state of torch is left as it was.
+file: weights are read by ``seeingkit.weights``, and the library's loader gets a file in memory
+that was written from these tensors; the random state of torch is left as it was.
 
 torch-fidelity 0.4 imports torchvision for its data sets, CLIP, DINOv2 and VGG-16. Nothing of that
 is used here, and a torchvision that does not fit torch to the build cannot be imported at all. So,
-unless torchvision was imported before, its modules are stood in for while the library is imported.
-A stand-in hands on to the real torchvision whatever is asked of it later.
+unless torchvision was imported before, stub modules replace it while the library is imported.
+Later, a stub forwards attribute access to the real torchvision.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PARTS = ("torchvision", "datasets", "transforms", "transforms.functional", "mod
 
 
 class _StandIn(ModuleType):
-    """A module of torchvision that nobody has needed yet."""
+    """A stub for a module of torchvision."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -46,12 +46,12 @@ class _StandIn(ModuleType):
         if sys.modules.get(self.__name__) is self:  # while the library is being imported
             if self.__name__ == "torchvision.datasets":
                 return type(name, (_NoDataSet,), {})
-            raise ImportError(f"{self.__name__}.{name} is asked for too early")
+            raise ImportError(f"{self.__name__}.{name} is not available yet")
         return getattr(importlib.import_module(self.__name__), name)
 
 
 class _NoDataSet:
-    """What the library's own data sets are made from where torchvision was not imported."""
+    """The base class of the library's data sets where torchvision was not imported."""
 
     def __init__(self, *_: object, **__: object) -> None:
         raise ImportError("the data sets of torch-fidelity need torchvision: import it first")
@@ -59,7 +59,7 @@ class _NoDataSet:
 
 @contextlib.contextmanager
 def _without_torchvision() -> Iterator[None]:
-    """No import of torchvision happens inside, unless it was imported before."""
+    """Replace torchvision by stubs inside the block, unless it was imported before."""
     if "torchvision" in sys.modules:
         yield
         return
@@ -81,10 +81,10 @@ def _without_torchvision() -> Iterator[None]:
 
 
 def library() -> ModuleType:
-    """The library, with the submodules that are used here.
+    """The module ``torch_fidelity``; it is imported at the first call.
 
     Raises:
-        PluginError: it is not installed, or cannot be imported (says why).
+        PluginError: it is not installed, or cannot be imported (with the reason).
     """
     with _LOCK, warnings.catch_warnings():  # the library changes the filters of the process
         warnings.simplefilter("ignore")
@@ -100,7 +100,7 @@ def library() -> ModuleType:
                     "pip install 'seeingkit[fidelity]'"
                 ) from error
             raise _unusable(error) from error
-        except Exception as error:  # whatever a library does at import
+        except Exception as error:  # an import can raise anything
             raise _unusable(error) from error
 
 
@@ -136,8 +136,8 @@ def build_extractor(name: str, layers: Sequence[str], weights: Path | None) -> n
 
     Args:
         name: as registered with the library.
-        layers: what it gives: features by the library's names, (N, D) float32 each.
-        weights: its file: safetensors, or a torch file, which is read as data only.
+        layers: the library's names of the features to compute, (N, D) float32 each.
+        weights: a safetensors file, or a torch file, which is read as data only.
 
     Raises:
         UnknownNameError: as ``extractor_class``.

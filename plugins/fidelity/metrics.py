@@ -1,8 +1,8 @@
 """FID, KID, Inception Score, precision and recall of two image sources, by torch-fidelity.
 
-Guarantees: the library's own network sees the 8-bit pictures of the comparison, resized by itself,
-and its own functions turn features into numbers (``numbers``). Images that cannot be read are left
-out. What was left out, and what must be said beside the numbers, is in ``options["notes"]``.
+Guarantees: the library's network gets the 8-bit images of the comparison and resizes them itself;
+the library's functions turn features into numbers (``numbers``). Images that cannot be read are
+left out. ``options["notes"]`` of the result lists omissions and cautions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .library import INCEPTION, build_extractor, extractor_class, library
 from .numbers import Numbers
 
 USUAL = 10_000
-"""Images below which FID is not to be set beside published values."""
+"""Number of images below which FID must not be compared with published values."""
 
 _IN_LIBRARY = {"fid": "fid", "kid": "kid", "is": "isc", "prc": "prc"}
 
@@ -32,7 +32,7 @@ def load(weights: Path | None, options: Options) -> TorchFidelity:
     """The metric ``fidelity`` with a file of Inception weights; reads the file.
 
     Raises:
-        PluginError: the library is not there.
+        PluginError: the library is not installed.
         WeightsError: as ``build_extractor``.
     """
     assert isinstance(options, FidelityOptions)
@@ -41,7 +41,9 @@ def load(weights: Path | None, options: Options) -> TorchFidelity:
 
 @dataclass
 class TorchFidelity:
-    """The library's metrics through one of its feature extractors; a ``Metric``.
+    """The library's metrics with one of its feature extractors; a ``Metric``.
+
+    One line of use: ``TorchFidelity(weights=path)(real, generated).values["fid"]``.
 
     Args:
         extractor: Inception, or one that was given to ``torch_fidelity.register_feature_extractor``
@@ -77,7 +79,7 @@ class TorchFidelity:
         seed: int = 0,
     ) -> FidelityResult:
         """Measure: as ``seeingkit.analyses.comparison.checks.metrics.measure``."""
-        # The Inception Score never looks at real images, so its layer is kept of one side only.
+        # The Inception Score does not use real images, so its layer is kept for one side only.
         compared = {layer for metric, layer in self.layers.items() if metric != "is"}
         reader = Reader(self.network.to(device), batch_size)
         try:
@@ -118,14 +120,14 @@ class TorchFidelity:
         n = min(real.n, generated.n)
         if "fid" in self.layers and n < USUAL:
             notes.append(
-                f"FID is biased upwards by few images (here {n}): set it beside values at the same "
-                "n only; published ones usually have 50,000"
+                f"FID is biased upwards by few images (here {n}): compare it only with values at "
+                "the same n; published ones usually have 50,000"
             )
         if real.n != generated.n:
             notes.append(f"the sides differ: {real.n} real, {generated.n} generated images")
         if real.unread or generated.unread:
             notes.append(
-                f"left out, for they could not be read: {real.unread} real, "
+                f"left out because they cannot be read: {real.unread} real, "
                 f"{generated.unread} generated images"
             )
         return notes
@@ -134,14 +136,17 @@ class TorchFidelity:
         if self.extractor != INCEPTION:
             return []
         notes = [
-            "Inception was trained on ImageNet's classes: these numbers say how alike two sets "
-            "look to it, not what is missing"
+            "Inception was trained on ImageNet's classes: these numbers measure how similar two "
+            "sets look to it, not which classes are missing"
         ]
         if "prc" in self.layers:
             notes.append(
                 "precision and recall are of Inception's features; published ones are usually of "
-                "VGG-16"
+                "VGG-16's"
             )
         if self.sha256 != PUBLISHED.sha256:
-            notes.append("the weights are not the published file: compare with nobody's values")
+            notes.append(
+                "the weights are not the published file: the numbers cannot be compared with "
+                "published ones"
+            )
         return notes

@@ -1,7 +1,7 @@
-"""From features of two sets of images to the library's numbers, by the library's own functions.
+"""Turns features of two sets of images into metrics, by the functions of torch-fidelity.
 
-Guarantees: nothing here computes a metric; a number that cannot be had from so few images is left
-out, with a note that says why, and never a NaN.
+Guarantees: nothing here computes a metric; a metric that needs more images is left out, with a note
+that gives the reason; no value is NaN.
 
 Sources: FID (Heusel et al. 2017), KID (Bińkowski et al. 2018), IS (Salimans et al. 2016), precision
 and recall (Kynkäänniemi et al. 2019).
@@ -36,12 +36,13 @@ _ROWS = 2500  # distances of so many images at once: 0.5 GB at 50,000 images; ch
 
 @dataclass
 class Numbers:
-    """What came out, and how.
+    """Metrics with their settings and notes.
 
     Attributes:
-        values: by plain name, all finite.
-        settings: what was set for them, by option.
-        notes: what was left out or done otherwise, a sentence each.
+        seed: of the library's random subsets.
+        values: metrics by plain name; all finite once ``check`` has passed.
+        settings: the settings in use, by option.
+        notes: a sentence for each metric that was left out or computed with other settings.
     """
 
     seed: int
@@ -71,7 +72,7 @@ class Numbers:
         self.values |= {_PLAIN[name]: float(value) for name, value in found.items()}
 
     def check(self) -> None:
-        """Refuse to hand out nothing, or what is no number.
+        """Refuse an empty result, NaN and Inf.
 
         Raises:
             TallyError: no metric could be computed.
@@ -138,7 +139,7 @@ class Numbers:
 
 
 def _call(metric: str, name: str, *values: Any, **settings: Any) -> Any:
-    """A function of the library; its errors become ours."""
+    """Call a function of the library; its errors become ``ModelError``."""
     try:
         return getattr(importlib.import_module(f"{NAME}.metric_{metric}"), name)(
             *values, **settings
@@ -149,5 +150,5 @@ def _call(metric: str, name: str, *values: Any, **settings: Any) -> Any:
 
 
 def _numbers(metric: str, name: str, *values: Any, **settings: Any) -> dict[str, float]:
-    """Those functions that give numbers by the library's names."""
+    """``_call`` for functions that return numbers by the library's names."""
     return dict(_call(metric, name, *values, **settings))

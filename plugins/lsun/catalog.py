@@ -1,4 +1,4 @@
-"""The photos of minilsun and the authors' training tallies, as light specs without torch.
+"""Registers the photos of minilsun and the authors' training tallies; never imports torch.
 
 Addresses and the MD5 are those in the code of ganseeing (Bau et al., ICCV 2019); the tallies have
 no published hash, nor is a licence stated for any of the files. They are fetched on first use.
@@ -10,9 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from seeingkit.hooks import Register, hookimpl
 from seeingkit.models.hub.manifests import Manifest, overlaid
-from seeingkit.specs import DataSpec, Options, WeightFile
+from seeingkit.specs import DataSpec, Options, Register, WeightFile, hookimpl
 
 PACKAGE = "seeingkit_plugins.lsun"
 _DATASETS = "http://gandissect.csail.mit.edu/datasets/"
@@ -54,7 +53,7 @@ GANS = {"churches": "progan:church", "bedrooms": "progan:bedroom"}
 class PhotoOptions(Options):
     """Options of the photos."""
 
-    split: Literal["train", "val"] = Field("train", description="which of LSUN's two parts")
+    split: Literal["train", "val"] = Field("train", description="LSUN's training or validation set")
 
 
 def data_files(name: str) -> tuple[WeightFile, ...]:

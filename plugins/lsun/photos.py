@@ -38,7 +38,8 @@ def _photos(name: str, options: PhotoOptions, preset: Preset) -> Selection:
     """The pictures of one scene and split.
 
     Raises:
-        SourceError: the archive cannot be had, is another one, or holds no such folder.
+        SourceError: the archive cannot be fetched, is not the published one, or holds no such
+            folder.
     """
     (archive,) = data_files("minilsun")
     try:
@@ -60,12 +61,17 @@ def _photos(name: str, options: PhotoOptions, preset: Preset) -> Selection:
 
 
 def pictures_of(ids: Sequence[str], name: str, split: str) -> list[int]:
-    """Which members of the archive lie in the scene's folder; without a split in its name: train.
+    """The members of the archive that lie in a folder of the scene and split.
+
+    A folder without a split in its name counts as ``train``.
 
     Args:
         ids: paths in the archive.
         name: ``churches`` or ``bedrooms``.
         split: ``train`` or ``val``.
+
+    Returns:
+        Positions in ``ids``, ascending.
     """
     found = []
     for index, item in enumerate(ids):

@@ -1,4 +1,4 @@
-"""What the embedded default offers, as light specs: importing this never imports torch."""
+"""Registers the data set ``minichurches`` and the weights trained on it; never imports torch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from seeingkit.hooks import Register, hookimpl
-from seeingkit.specs import DataSpec, Options, WeightFile, WeightsSpec
+from seeingkit.specs import DataSpec, Options, Register, WeightFile, WeightsSpec, hookimpl
 
 PACKAGE = "seeingkit_plugins.minichurches"
 REAL_SEED = 2
@@ -20,8 +19,10 @@ class SceneOptions(Options):
     """Options of the data set ``minichurches``."""
 
     resolution: Literal[64, 128] = Field(64, description="pixels per side")
-    seed: int = Field(REAL_SEED, ge=0, description="series of scenes; 0 and 1 made the networks")
-    n: int = Field(10_000, ge=1, description="how many scenes; there is no end to them")
+    seed: int = Field(
+        REAL_SEED, ge=0, description="series of scenes; 0 trained and 1 validated the networks"
+    )
+    n: int = Field(10_000, ge=1, description="number of scenes; any number can be rendered")
 
 
 @hookimpl

@@ -31,15 +31,16 @@ class MiniChurches(ImageSource):
 
     Args:
         options: resolution, series and number of scenes.
-        preset: what happens to each picture, as to a file.
+        preset: preprocessing of each picture, the same as of a file.
     """
 
+    preset: Preset
     kind = "rendered scenes"
     name = "minichurches"
     label_names = OBJECTS
 
     def __init__(self, options: SceneOptions, preset: Preset) -> None:
-        self.options, self.preset = options, preset
+        self.options, self.preset, self.seed = options, preset, options.seed
         self.ids = [f"scene{options.seed}-{k:06d}" for k in range(options.n)]
         drawn = {
             "renderer": RENDERER_VERSION,
@@ -55,11 +56,15 @@ class MiniChurches(ImageSource):
         return MiniChurches(self.options.model_copy(update={"n": n}), self.preset)
 
     def stored_side(self, index: int) -> int:
-        """Every scene is drawn at one size."""
+        """Side of every scene in pixels, before the preset."""
         return self.options.resolution
 
     def scene(self, index: int) -> Scene:
-        """Picture and exact labels of one scene, before the preset."""
+        """Picture and exact labels of one scene, before the preset.
+
+        Raises:
+            UsageError: no scene has that index.
+        """
         if not 0 <= index < len(self):
             raise UsageError(f"minichurches has scenes 0 to {len(self) - 1}, not {index}")
         return render(self.options.seed, index, self.options.resolution)
@@ -78,14 +83,9 @@ class MiniChurches(ImageSource):
         return apply(picture, self.preset, self.ids[index])
 
     def describe(self) -> dict[str, Any]:
-        """What a report says of this source."""
-        return {
-            **super().describe(),
-            "kind": self.kind,
-            "seed": self.options.seed,
-            "resolution": self.options.resolution,
-            "renderer": RENDERER_VERSION,
-        }
+        """A JSON-able record: name, kind, images, fingerprint, seed, resolution, renderer."""
+        drawn = {"resolution": self.options.resolution, "renderer": RENDERER_VERSION}
+        return super().describe() | drawn
 
 
 def load(options: SceneOptions, preset: Preset) -> MiniChurches:

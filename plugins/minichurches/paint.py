@@ -130,7 +130,7 @@ class Canvas:
 
 
 class Finish(NamedTuple):
-    """How a painted canvas becomes a picture: light, texture strengths and offsets.
+    """Settings of the step from canvas to picture: light, texture strengths and offsets.
 
     ``offsets`` are eight numbers in [0, 1) that place the noise tiles; ``waterline`` is the
     y of the far shore (1.0 where there is no water).
@@ -291,7 +291,7 @@ def develop(canvas: Canvas, finish: Finish) -> tuple[Bytes, Bytes, Bytes]:
 
 
 def _reflect(colour: Floats, codes: Bytes, waterline: float, ripple: Floats) -> None:
-    """Mirror what stands above the waterline into the water, broken up by ripples, in place."""
+    """Mirror the rows above the waterline into the water, broken up by ripples, in place."""
     side = colour.shape[0]
     top = round(waterline * side)
     rows = np.arange(top, side)[:, None]

@@ -51,7 +51,7 @@ class Scene(NamedTuple):
 
 
 class _Stage(NamedTuple):
-    """What the drawing steps of one scene share."""
+    """The shared state of the drawing steps of one scene."""
 
     canvas: Canvas
     dice: Dice
@@ -59,13 +59,16 @@ class _Stage(NamedTuple):
     sun: int
     base: float  # y of the foot of the church
     leaf: Colour
-    kind: str  # what lies in the foreground
+    kind: str  # of the foreground, a name of _FOREGROUNDS
 
 
 def render(seed: int, index: int, resolution: int = 64) -> Scene:
     """Render scene ``index`` (>= 0) of the series ``seed`` (>= 0) at ``resolution`` pixels.
 
-    ``resolution`` is a multiple of 32 from 32 to 256. Raises ``UsageError`` otherwise.
+    ``resolution`` is a multiple of 32 from 32 to 256. Raises ``UsageError`` otherwise::
+
+        >>> render(seed=2, index=0).image.shape
+        (64, 64, 3)
     """
     for name, value in (("seed", seed), ("index", index), ("resolution", resolution)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:

@@ -1,4 +1,4 @@
-"""Draws what stands around a church: ground, plants, people, traffic and small structures."""
+"""Draws the surroundings of a church: ground, plants, people, traffic and small structures."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def car(c: Canvas, dice: Dice, x: float, y: float, w: float) -> None:
 
 
 def fence(c: Canvas, dice: Dice, y: float, h: float) -> None:
-    """Draw a picket fence along the base line; what stands behind shows between the pickets."""
+    """Draw a picket fence along the base line; the background shows between the pickets."""
     code = label("fence")
     tone = dice.tint(dice.pick(((240, 238, 232), (120, 82, 54), (54, 56, 60), (120, 82, 54))), 8)
     x0, x1 = dice.weigh(((0.4, (0.0, 1.0)), (0.3, (0.0, 0.55)), (0.3, (0.45, 1.0))))

@@ -175,8 +175,13 @@ def test_folder_ids_and_order(folder: Path) -> None:
         (folder / litter).write_bytes(b"litter")
     source = open_images(folder)
     assert list(source.ids) == [
-        "img1.png", "img2.png", "img10.png", "sub/a.JPG", "sub/b.webp", "sub/x/é.bmp"
-    ]  # fmt: skip
+        "img1.png",
+        "img2.png",
+        "img10.png",
+        "sub/a.JPG",
+        "sub/b.webp",
+        "sub/x/é.bmp",
+    ]
     assert all_of(source).shape == (6, 3, 256, 256)
     assert open_images(str(folder) + "/").ids == source.ids
     assert source.describe()["images"] == 6

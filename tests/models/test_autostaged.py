@@ -272,12 +272,23 @@ def test_changed_x_reaches_the_image(generator: AutoStaged) -> None:
 
 def test_order_is_the_order_of_the_pass() -> None:
     assert [b.name for b in NETWORKS["skip"].boundaries] == [
-        *("input", "lift", "down1", "down2", "bottom", "up2", "image")
+        "input",
+        "lift",
+        "down1",
+        "down2",
+        "bottom",
+        "up2",
+        "image",
     ]
     assert [b.index for b in NETWORKS["skip"].boundaries] == list(range(7))
     style = NETWORKS["style"]
     assert [b.kind for b in style.boundaries] == [
-        *("latent", "latent", "feature", "latent", "feature", "image")
+        "latent",
+        "latent",
+        "feature",
+        "latent",
+        "feature",
+        "image",
     ]
     assert style.boundary("b8.conv") is style.boundary("r8")
     assert style.boundary("r8").extent == (8, 8)
@@ -390,10 +401,11 @@ def test_gradients_reach_x_and_the_latent(generator: AutoStaged) -> None:
         k: v.clone().requires_grad_() if v.is_floating_point() else v
         for k, v in latents(generator).items()
     }
-    (want,) = torch.autograd.grad(
-        (residual_pair(generator.module, latent) if "v" in latent
-         else generator.module(*latent.values())).square().sum(), latent["z"]
-    )  # fmt: skip
+    if "v" in latent:
+        plainly = residual_pair(generator.module, latent)
+    else:
+        plainly = generator.module(*latent.values())
+    (want,) = torch.autograd.grad(plainly.square().sum(), latent["z"])
     for boundary in generator.boundaries:
         state = generator.advance(generator.begin(latent), boundary.name)
         image = generator.advance(state).x
@@ -743,6 +755,9 @@ def test_real_dcgan_is_exact(digiface: AutoStaged) -> None:
             assert not state.carry
             assert float((digiface.advance(state).x - want).abs().max()) == 0.0
     assert [b.shape for b in digiface.boundaries[1:-1]] == [
-        *((512, 4, 4), (256, 8, 8), (128, 16, 16), (64, 32, 32))
+        (512, 4, 4),
+        (256, 8, 8),
+        (128, 16, 16),
+        (64, 32, 32),
     ]
     assert float(want.std()) > 0.1

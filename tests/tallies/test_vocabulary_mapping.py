@@ -150,9 +150,15 @@ def test_a_misspelt_label_lists_near_ones() -> None:
 
 def test_names_match_in_order_of_their_strength() -> None:
     names = (
-        "toilet, can, commode, pot, stool", "pot, flowerpot", "stool", "screen door, screen",
-        "person, individual", "Street_Light", "traffic-sign", "building;edifice",
-    )  # fmt: skip
+        "toilet, can, commode, pot, stool",
+        "pot, flowerpot",
+        "stool",
+        "screen door, screen",
+        "person, individual",
+        "Street_Light",
+        "traffic-sign",
+        "building;edifice",
+    )
     numbers = merge_into(
         listed(
             pot=["pot"],
@@ -381,11 +387,37 @@ def test_classes_that_one_side_cannot_see_are_taken_out() -> None:
 # Labels of Unified Perceptual Parsing, and of ADE20K's copies on the Hugging Face hub, by which
 # the lists go where the vocabularies at hand have other words.
 ELSEWHERE = {
-    "window", "street lamp", "post", "billboard", "coach", "streetcar", "railroad train", "bush",
-    "hedge", "curb", "lighthouse", "stair", "rail", "footbridge", "track", "pottedplant", "ground",
-    "snow", "falls", "pool", "dog", "cat", "horse", "bird", "sheep", "cow", "plane", "spotlight",
-    "carpet", "work surface",
-}  # fmt: skip
+    "window",
+    "street lamp",
+    "post",
+    "billboard",
+    "coach",
+    "streetcar",
+    "railroad train",
+    "bush",
+    "hedge",
+    "curb",
+    "lighthouse",
+    "stair",
+    "rail",
+    "footbridge",
+    "track",
+    "pottedplant",
+    "ground",
+    "snow",
+    "falls",
+    "pool",
+    "dog",
+    "cat",
+    "horse",
+    "bird",
+    "sheep",
+    "cow",
+    "plane",
+    "spotlight",
+    "carpet",
+    "work surface",
+}
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -104,9 +104,14 @@ class Toy(StagedAdapter):
 def unconditional() -> AutoStaged:
     torch.manual_seed(5)
     layers = [
-        *(nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8), nn.ReLU(inplace=True)),
-        *(nn.ConvTranspose2d(8, 8, 4, 2, 1), nn.BatchNorm2d(8), nn.ReLU(inplace=True)),
-        *(nn.Conv2d(8, 3, 3, padding=1), nn.Tanh()),
+        nn.ConvTranspose2d(6, 8, 4),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(8, 8, 4, 2, 1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(8, 3, 3, padding=1),
+        nn.Tanh(),
     ]
     return AutoStaged(nn.Sequential(*layers), {"r4": "2", "r8.conv": "3"}, latent=(6, 1, 1))
 

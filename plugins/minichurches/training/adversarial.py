@@ -143,10 +143,7 @@ class AdversarialRun(ABC, Generic[G]):
         Returns:
             The losses, the mean scores of real and generated images, and the penalty if taken.
         """
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-        g_optimiser, d_optimiser = self.optimisers
+        g_optimiser, d_optimiser = self._at_rate(rate)
         losses: dict[str, float] = {}
 
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -180,6 +177,13 @@ class AdversarialRun(ABC, Generic[G]):
             "fake": float(fake_score.detach().mean()),
         }
 
+    def _at_rate(self, rate: float) -> list[torch.optim.Adam]:
+        """The optimisers of generator and discriminator, set to a learning rate."""
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+        return self.optimisers
+
     def _penalty(self, real: Tensor, alpha: float) -> Tensor:
         """R1: the mean squared norm of the score's gradient at real images, float32."""
         seen = real.detach().requires_grad_(True)
@@ -194,7 +198,7 @@ class AdversarialRun(ABC, Generic[G]):
     def _follow(self) -> float:
         """Move the averaged generator towards the trained one; returns the share that it keeps."""
         half_life = min(self.plan.ema_half_life, 0.05 * self.images)
-        keep = 0.5 ** (self.plan.batch / half_life)
+        keep: float = 0.5 ** (self.plan.batch / half_life)
         torch._foreach_lerp_(
             list(self.average.parameters()), list(self.generator.parameters()), 1.0 - keep
         )

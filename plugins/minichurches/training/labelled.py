@@ -1,4 +1,4 @@
-"""Labelled scenes, the ways a generator spoils a picture, and how well a segmenter reads both."""
+"""Training data of the segmenter: labelled scenes, degradations, class weights, and its score."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seeingkit_plugins.minichurches.scenes import OBJECT_PARTS, OBJECTS, PARTS, 
 from . import HELDOUT_SEED, TRAIN_SEED
 
 RESOLUTION = 64
-# What a scene is built on: still there, in a scene, where something is smeared over it.
+# Large regions keep their label where something is smeared over them.
 _BROAD = ("building", "sky", "tree", "grass", "road", "sidewalk", "earth", "mountain", "water")
 
 
@@ -47,7 +47,15 @@ def scenes(seed: int, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Degrade images as a generator might: light, tint, contrast, blur, lost detail, noise."""
+    """Degrade images as a generator might: light, tint, contrast, blur, lost detail, noise.
+
+    Args:
+        images: (N, 3, H, W) float32 in [-1, 1].
+        generator: of all that is drawn.
+
+    Returns:
+        Images of the same shape and range.
+    """
     n = len(images)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -73,14 +81,14 @@ def smear(
     """Smear the blurred, overturned neighbour in the batch over patches of some images.
 
     Generators fill places with shapeless texture; a segmenter that has only seen finished things
-    calls it cars and persons. Labels stay as they are, so that such texture means nothing, except
-    that small things which the smear covers become 0 (unknown, left out of the loss).
+    calls it cars and persons. Labels stay as they are, so that the segmenter learns to ignore such
+    texture; only small objects under the smear become 0 (unknown, left out of the loss).
 
     Args:
         images: (N, 3, H, W) in [-1, 1].
         objects: (N, H, W) int64.
-        share: of the images that are smeared, 0 to 1.
-        generator: of the patches.
+        share: fraction of the images that are smeared, 0 to 1.
+        generator: of all that is drawn.
 
     Returns:
         Images and objects of the same shapes.

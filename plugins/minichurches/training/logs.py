@@ -1,4 +1,4 @@
-"""Logs of training runs as they are shipped: every part once, and few enough lines to read."""
+"""Thins the logs of training runs for shipping: every part once, at most ``LINES`` lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def thinned(log: Path, most: int = LINES) -> str:
 
     Args:
         log: JSON lines with the key ``images``.
-        most: how many lines are left at most; the last one always is.
+        most: largest number of lines to keep; the last one is always kept.
     """
     lines: list[tuple[int, str]] = []
     for line in log.read_text(encoding="utf-8").splitlines():

@@ -45,7 +45,7 @@ def picture_cache(
 ) -> np.ndarray:
     """Pictures 0 … count - 1 of a seed, (count, size, size, 3) uint8, rendered once.
 
-    An array of that shape that is already at ``path`` is taken as it is; delete the file after a
+    An array of that shape that is already at ``path`` is used as it is; delete the file after a
     change of the renderer.
     """
     if path.exists():

@@ -4,8 +4,8 @@
     python -m seeingkit_plugins.minichurches.training.progan --out RUN --publish FOLDER
 
 Guarantees that a run can be stopped and resumed at its last checkpoint, that it ends at the given
-time with its learning rate decayed, and that the published file says what it was trained on. The
-clock sets the end and the learning rate, so two runs differ with the speed of their machines.
+time with its learning rate decayed, and that the published file names its training data. The clock
+sets the end and the learning rate, so two runs differ with the speed of their machines.
 """
 
 from __future__ import annotations

@@ -54,8 +54,12 @@ def command_line(description: str, defaults: GrowingPlan) -> argparse.ArgumentPa
 def plan_of(arguments: argparse.Namespace, kind: type[P]) -> P:
     """The plan that the options give: each field by the option of its name, else its default."""
     fields = {field.name for field in dataclasses.fields(kind)}
-    given = {name: value for name, value in vars(arguments).items() if name in fields}
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(arguments).items()
+        if name in fields
+    }
+    return kind(**given)
 
 
 def write_plan(folder: Path, plan: GrowingPlan, **more: object) -> None:
@@ -70,7 +74,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 class Recorder:
-    """Writes log lines and checkpoints of a run, and says how long ago the last ones were.
+    """Writes log lines and checkpoints of a run, and measures the time since the last ones.
 
     Args:
         run: the run.

@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _encoder_options(path: Path) -> dict[str, Any]:
-    """What an encoder is found by, without opening it: its generator, kind and cut."""
+    """The generator, kind and cut of an encoder, by which the registry finds it unopened."""
     with safetensors.safe_open(str(path), framework="np") as file:
         about = json.loads(file.metadata()["seeingkit_encoder"])
     return {name: about[name] for name in ("generator", "kind", "cut")}

@@ -5,8 +5,7 @@
 
 Guarantees that the same options give the same network whatever the machine's speed and however
 often the run was stopped and resumed (to the bit on one machine with one build of torch), that it
-learns from the pictures that the ProGAN learned from, and that the published file says what it was
-trained on.
+is trained on the same pictures as the ProGAN, and that the published file names its training data.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Guarantees that the generator's parameters are those of the ``stylegan2`` adapter's network and that
 its images at the full resolution are the adapter's, so that the finished network is an ordinary
-StyleGAN2. What is trained differs only in how it is computed: half-precision convolutions of scaled
-maps instead of one kernel per sample.
+StyleGAN2. Only the computation differs in training: half-precision convolutions of scaled maps
+instead of one kernel per sample.
 
 Growing needs nothing that the finished network lacks, because its image is the sum of one RGB
 output per resolution (figure 7, skip): a new resolution starts as the upsampled sum so far, and its
@@ -145,7 +145,8 @@ class ResidualDiscriminator(GrowingDiscriminator):
     """StyleGAN2's residual discriminator, entered at any resolution.
 
     The filter before each halving is a box, by which the training pictures are halved too, not the
-    published one of four taps: it and the convolution are one kernel. It is no part of what ships.
+    published one of four taps: it and the convolution are one kernel. The discriminator is not
+    shipped.
 
     Args:
         sizes: channels of z (not used), then of each resolution from 4x4 on.

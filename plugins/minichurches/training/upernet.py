@@ -4,10 +4,9 @@
         --export plugins/minichurches/weights/upernet-minichurches-64.safetensors
 
 Guarantees that training scenes are never seen in validation (other seed), that a run stopped at any
-time continues at its last checkpoint with the same scenes and augmentation (and, if the plan is the
-same, the same learning rate; what changed is in the log), and that
-the numbers written beside the exported file are those of that very file, read back through the
-adapter.
+time continues at its last checkpoint with the same scenes and augmentation (and with the same
+learning rate if the plan is the same; the log records both plans), and that the numbers written
+beside the exported file are measured on that file, read back through the adapter.
 
 Every training picture is rendered once and seen once; picture k of a run is scene k of
 ``TRAIN_SEED``.
@@ -54,7 +53,7 @@ PART_WEIGHT = 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is trained with.
+    """The settings of a run.
 
     Attributes:
         images: training scenes in all.
@@ -173,12 +172,12 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """Everything that is needed to go on."""
+        """The file from which the run is resumed."""
         return self.out / "checkpoint.pt"
 
     @property
     def log_path(self) -> Path:
-        """One JSON object a line."""
+        """The log: one JSON object a line."""
         return self.out / "log.jsonl"
 
     def log(self, record: dict[str, Any]) -> None:
