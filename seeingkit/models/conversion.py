@@ -22,10 +22,10 @@ from seeingkit.errors import (
     WeightsError,
 )
 from seeingkit.specs import WeightsSpec
+from seeingkit.system.cache import file_sha256
 from seeingkit.system.writing import atomic_write
 from seeingkit.weights import write_portable
 
-from .hub.hashes import file_digest
 from .hub.places import weights_folder
 from .inspection import source_layout
 from .loading import load_generator
@@ -87,7 +87,7 @@ def convert_file(
         "resolution": generator.info.resolution,
         "tensors": len(tensors),
         "parameters": generator.info.parameters,
-        "sha256": file_digest(target, "sha256"),
+        "sha256": file_sha256(target),
     }
 
 

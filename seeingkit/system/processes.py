@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from seeingkit.errors import RunError
+
 
 def rank() -> int:
     """Number of this process, 0 when it is alone."""
@@ -34,8 +36,6 @@ def wait_for(paths: Sequence[Path], task: str, patience: float = 3600.0) -> None
     Raises:
         RunError: they have not, after ``patience`` seconds.
     """
-    from seeingkit.errors import RunError
-
     started = time.monotonic()
     while missing := [path for path in paths if not path.exists()]:
         if time.monotonic() - started > patience:
