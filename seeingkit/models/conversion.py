@@ -1,4 +1,4 @@
-"""Writes a generator of any layout as safetensors, and proves that nothing was lost.
+"""Conversion of a generator of any layout to safetensors, checked to lose nothing.
 
 Guarantees: the file appears under its name only after it was read back and drew the same image, to
 the bit; it carries family, config, the source's hash and layout, and the licence if it is known.
@@ -6,7 +6,6 @@ the bit; it carries family, config, the source's hash and layout, and the licenc
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,10 @@ from seeingkit.errors import (
     WeightsError,
 )
 from seeingkit.specs import WeightsSpec
+from seeingkit.system.cache import file_sha256
+from seeingkit.system.writing import atomic_write
 from seeingkit.weights import write_portable
 
-from .hub.hashes import file_digest
 from .hub.places import weights_folder
 from .inspection import source_layout
 from .loading import load_generator
@@ -42,13 +42,13 @@ def convert_file(
     options: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Write a generator as safetensors.
+    """Write a generator as safetensors: ``convert_file("g.pkl", "g.safetensors")``.
 
     Args:
         source: a file of any layout, or a folder where the family takes one.
         target: the file to write.
         gan: the family, or ``auto``.
-        options: of the family; those that say what the file does not are kept in its config.
+        options: of the family; those that the file does not determine are kept in its config.
         force: whether an existing target is replaced.
 
     Returns:
@@ -72,15 +72,13 @@ def convert_file(
     licence = _licence(source, generator)
     if licence:
         extra["licence"] = licence
-    part = target.with_name(f".{target.name}.{os.getpid()}.unchecked")
     try:
-        write_portable(part, tensors, family, config, **extra)
-        _check_same(generator, _reloaded(part, family, options, config), target)
-        os.replace(part, target)
+        with atomic_write(target) as stream:  # which appears only if the check passes
+            part = Path(stream.name)
+            write_portable(part, tensors, family, config, **extra)
+            _check_same(generator, _reloaded(part, family, options, config), target)
     except OSError as error:
         raise WeightsError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        part.unlink(missing_ok=True)
     return {
         "source": str(source),
         "target": str(target),
@@ -89,7 +87,7 @@ def convert_file(
         "resolution": generator.info.resolution,
         "tensors": len(tensors),
         "parameters": generator.info.parameters,
-        "sha256": file_digest(target, "sha256"),
+        "sha256": file_sha256(target),
     }
 
 
@@ -108,7 +106,7 @@ def _check_target(source: Path, target: Path, force: bool) -> None:
 
 
 def _licence(source: Path, generator: Sampler) -> str | None:
-    """Of the registered weights, if the source lies in their place, else what the file says."""
+    """Of the registered weights, if the source lies in their place, else that in the file."""
     for spec in registry().specs("weights"):
         if isinstance(spec, WeightsSpec) and not spec.files[0].resource:
             folder = weights_folder(spec)
@@ -120,7 +118,7 @@ def _licence(source: Path, generator: Sampler) -> str | None:
 def _reloaded(
     path: Path, family: str, options: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Sampler:
-    """The written file, loaded as its user will: what its config holds need not be said again."""
+    """The written file, loaded as its user will: without the options that its config holds."""
     wanted = {name: value for name, value in options.items() if name not in config}
     return load_generator(family, weights=path, **wanted)
 

@@ -100,7 +100,7 @@ def run(
     """Advance a state, applying edits on the way and keeping x at named boundaries.
 
     Edits at the starting boundary apply too; several at one boundary apply in the order given.
-    What is kept is x after the edits there.
+    x is kept as it is after the edits there.
 
     Returns:
         the state at ``to``, and x at each boundary named in ``keep`` (under the name given).

@@ -1,7 +1,8 @@
-"""What a weights file is and holds, told without running any of it.
+"""Inspection of a weights file: container, family, layout and tensors, without running it.
 
 Guarantees: the file goes through ``seeingkit.weights.read_checkpoint``, which builds data only; the
-families are asked by their recognisers; a file that no family can load is described all the same.
+family is detected by the recognisers of all families; a file that no family can load is described
+all the same.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ _LONGEST = 500  # characters of a name
 
 
 def inspect_file(path: str | Path) -> dict[str, Any]:
-    """Everything ``seeingkit weights inspect`` says, JSON-able.
+    """Everything that ``seeingkit weights inspect g.pth`` shows, JSON-able.
 
     Returns:
         file, bytes, sha256, container, metadata; families (family and layout of each that
-        recognises it); loads ("yes", or why not) and, where it loads, config, resolution and
-        parameters; tensors (name, shape, dtype of each) and values, how many numbers they hold.
+        recognises it); loads ("yes", or the reason why not) and, where it loads, config, resolution
+        and parameters; tensors (name, shape, dtype of each) and values, their total number.
 
     Raises:
         WeightsError: the file is missing, unsafe or damaged.
@@ -61,7 +62,7 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
 
 
 def _as_loaded(path: Path, families: list[str]) -> dict[str, Any]:
-    """What the family makes of the file with its own defaults."""
+    """Whether and how the file loads with the family's defaults."""
     from .loading import load_generator
 
     nothing: dict[str, Any] = {"config": None, "resolution": None, "parameters": None}
@@ -84,10 +85,10 @@ def tensors_in(content: Any) -> Iterator[tuple[str, Tensor | np.ndarray[Any, Any
     """Every tensor and array of a checkpoint's tree with its path, in the order of the file.
 
     ``{"g_ema": {"conv.weight": t}}`` gives ``g_ema.conv.weight``; list items are numbered; a list
-    of (name, array) pairs, as TensorFlow networks store their variables, gives those names; what an
-    ``Opaque`` object held stands under the object's own path, and a pickled module's tensors under
-    the names that its ``state_dict`` would give. What is in the tree at several places
-    is followed at the first.
+    of (name, array) pairs, as TensorFlow networks store their variables, gives those names; the
+    data of an ``Opaque`` object stand under the object's own path, and a pickled module's tensors
+    under the names that its ``state_dict`` would give. A value that is in the tree at several
+    places is followed at the first.
     """
     pending: list[tuple[str, Any, int]] = [("", content, 0)]
     met: set[int] = set()
@@ -135,7 +136,7 @@ def _children(node: Any, met: set[int]) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_module(state: dict[Any, Any]) -> bool:
-    """Whether what an object held is the ``__dict__`` of a module."""
+    """Whether the state of an object is the ``__dict__`` of a module."""
     return all(isinstance(state.get(part), dict) for part in _MODULE_PARTS)
 
 

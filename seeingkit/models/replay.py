@@ -1,7 +1,7 @@
-"""Runs part of an observed pass: from one boundary to a later one, or on to the image.
+"""Replay of a part of an observed pass: from one boundary to a later one, or to the image.
 
-Guarantees: nothing is computed of a call that is skipped, and no tensor is handed out that somebody
-else holds (values are cloned when recorded and again when injected, because the next thing a
+Guarantees: nothing is computed of a call that is skipped, and no tensor is handed out that is
+shared (values are cloned when recorded and again when injected, because the next thing a
 network does with them may well be an in-place ReLU).
 
 A boundary is the moment one call ends. At that moment the calls around it are still open, so the
@@ -72,7 +72,7 @@ class Replay:
         leave: where to stop by raising ``Reached``, or None to run to the end.
         x: the value at ``enter``.
         carry: the live values at ``enter``.
-        fill: what stands for values that are not live.
+        fill: the value in place of those that are not live.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Replay:
         if self.passed and self.leave is None:
             return forward(*args, **kwargs)
         parent, calls = self.frames[-1]
-        if not parent.children:  # with gradients, torch's own layers call what they else fuse
+        if not parent.children:  # with gradients, torch's layers call modules that they else fuse
             return forward(*args, **kwargs)
         call = next(calls, None)
         if call is None or call.module is not module:
@@ -223,7 +223,7 @@ class Passes:
             call: the call whose output is x.
             first: latents.
             other: other latents.
-            image: what the plain pass makes of ``first``.
+            image: of the plain pass, for ``first``.
 
         Raises:
             ModelError: going on from the cut does not give the same image, or the image does not
@@ -271,7 +271,7 @@ class Passes:
         keys = [c.key(leaf) for c, leaf in skipped if leaf.shape is not None]
         cut = replace(cut, live=frozenset([*self.names, *keys]))
         x, carry = self.run(None, cut, first[self.names[0]], first)
-        self.plain({k: v.clone() for k, v in other.items()})  # what modules kept is stale now
+        self.plain({k: v.clone() for k, v in other.items()})  # whatever modules kept is stale now
         return cut, x, carry, self.run(cut, None, x, carry)[0]
 
     def _reached(self, cut: Cut, x: Tensor, carry: Mapping[str, Tensor]) -> frozenset[str]:

@@ -44,7 +44,7 @@ class StagedAdapter(Generator):
 
     Args:
         module: the network that owns every tensor the stages use; put in eval mode and frozen.
-        info: what is known of it.
+        info: its description.
         boundaries: the n + 1 cuts, ``input`` first and ``image`` last, indices 0..n.
         stages: the n functions ``(x, carry) -> (x, carry)``; stage k goes from cut k to cut k + 1.
 

@@ -1,1 +1,1 @@
-"""What the machine gives: cache folder, digests, locks, processes, progress, devices."""
+"""The machine: cache folder, digests, atomic writes, locks, processes, progress, devices."""

@@ -1,4 +1,4 @@
-"""Where things that can be made again are kept, and the hash of a file. Never imports torch."""
+"""The cache folder, and the hash of a file. Never imports torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """``SEEINGKIT_CACHE``, or the user's cache folder for seeingkit."""
+    """``SEEINGKIT_CACHE``, or the user's cache folder for seeingkit; all in it can be remade."""
     named = os.environ.get("SEEINGKIT_CACHE")
     return Path(named) if named else Path(platformdirs.user_cache_dir("seeingkit", False))
 

@@ -1,4 +1,4 @@
-"""Where models compute, and on how many images at once."""
+"""Devices, and batches that fit their memory."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def resolve_device(name: str = "auto") -> str:
 def in_batches(
     work: Callable[[Tensor], T], images: Tensor, size: int, advice: str
 ) -> tuple[list[T], int]:
-    """What ``work`` gives for images, in batches that are halved when memory runs out.
+    """Results of ``work`` on images, in batches that are halved when memory runs out.
 
     Args:
-        work: from (n, …) images.
+        work: takes (n, …) images.
         images: (N, …).
         size: images at once to begin with.
-        advice: what to do when even one image is too much, in words.
+        advice: the way out when even one image is too much, for the message.
 
     Returns:
-        what each batch gave, in order, and the size of batches that fits.
+        the results of the batches, in order, and the size of batches that fits.
 
     Raises:
         ModelError: memory ran out with a single image.

@@ -1,4 +1,4 @@
-"""Remembers content hashes of files, so that an unchanged folder is not read twice.
+"""Content hashes of files, remembered so that an unchanged folder is not read twice.
 
 Guarantees: a remembered hash is used only for the same size, modification and change time and
 inode, and only when those times lay well in the past when the hash was taken (a file rewritten
@@ -12,21 +12,21 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import time
 from pathlib import Path
 
 from .cache import cache_folder
+from .writing import write_text
 
 SETTLED = 2.0
 """Seconds a file must have been left alone before its hash is remembered."""
 
 Stamp = tuple[int, ...]
-"""(size, mtime ns, ctime ns, inode) and whatever else tells one content from another."""
+"""(size, mtime ns, ctime ns, inode), and more numbers that tell one content from another."""
 
 
 def file_stamp(path: str | os.PathLike[str]) -> Stamp | None:
-    """What changes when the file changes; None when there is no such file."""
+    """Size, times and inode, which change with the file; None when there is no such file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -61,18 +61,9 @@ class DigestStore:
             self._changed = True
 
     def save(self) -> None:
-        """Write what is new; a cache that cannot be written is no error."""
+        """Write new hashes; a cache that cannot be written is no error."""
         if not self._changed:
             return
         with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                    json.dump(self._known, stream, separators=(",", ":"))
-                os.replace(name, self.path)
-                self._changed = False
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
-                raise
+            write_text(self.path, json.dumps(self._known, separators=(",", ":")))
+            self._changed = False

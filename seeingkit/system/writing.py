@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A binary stream to a temporary file beside ``path``, which replaces it at the end.
 
     The folder is made if it is not there. Where writing fails or is interrupted, ``path`` keeps
-    what it held and the temporary file is removed::
+    its content and the temporary file is removed::
 
         with atomic_write(path) as stream:
             stream.write(data)
@@ -23,7 +24,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         OSError: the folder or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    writer = f"{os.getpid()}.{threading.get_ident()}"  # two of them never share a file
+    temporary = path.with_name(f".{path.name}.{writer}.tmp")
     try:
         with temporary.open("wb") as stream:
             yield stream

@@ -23,7 +23,7 @@ from .tensors import STORAGES
 
 _PART = 1 << 20
 """Values looked at together."""
-_PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
+_PARALLEL = "module."  # before every name that torch.nn.DataParallel saves
 _MOST_TENSORS = 20_000  # of one network; the largest published ones have a few thousand
 _SHARING = 4  # how often a file's bytes may be used; tied weights use theirs twice
 _SLACK = 1 << 20  # bytes, or values, that need no reason
@@ -67,7 +67,7 @@ def state_dict(checkpoint: Checkpoint, tree: Any, where: str = "") -> dict[str, 
     Args:
         checkpoint: where the tree is from.
         tree: a mapping; arrays become tensors; the ``module.`` of DataParallel is dropped.
-        where: what the mapping is called in the file, for the message.
+        where: the name of the mapping in the file, for the message.
 
     Raises:
         StateMismatchError: not a mapping, or a value that is no tensor (the key is named).
@@ -103,8 +103,8 @@ def check_claims(
 
     Args:
         path: the file, for the message.
-        values: all tensors or arrays of a network, views of what the file stores.
-        where: what the network is called in the file, for the message.
+        values: all tensors or arrays of a network, views of the stored bytes.
+        where: the name of the network in the file, for the message.
 
     Raises:
         UnsafeFileError: they claim several times the bytes that are stored, or are absurdly many.
@@ -183,10 +183,10 @@ def check_state(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any
             raise StateMismatchError(f"{path}: {key} has shape {shape}, expected {shapes[key]}")
     missing = sorted(shapes.keys() - found.keys())
     unexpected = sorted(found.keys() - shapes.keys())
-    for what, keys in (("missing", missing), ("unexpected", unexpected)):
+    for fault, keys in (("missing", missing), ("unexpected", unexpected)):
         if keys:
             more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise StateMismatchError(f"{path}: {what} keys {', '.join(keys[:3])}{more}")
+            raise StateMismatchError(f"{path}: {fault} keys {', '.join(keys[:3])}{more}")
 
 
 def _shapes(values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -196,7 +196,7 @@ def _shapes(values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def fill(
     module: nn.Module, tensors: Mapping[str, Tensor], path: Path, *, optional: Iterable[str] = ()
 ) -> None:
-    """Give a network built under ``torch.device("meta")`` its numbers, one tensor at a time.
+    """Fill a network built under ``torch.device("meta")``, one tensor at a time.
 
     Floating-point tensors become float32 (the networks' own type); each is a fresh copy, so that
     nothing of the file stays mapped. Kernels are laid out channels-last, which is faster on CPU.
@@ -244,7 +244,15 @@ def _check_size(path: Path, expected: Mapping[str, Tensor]) -> None:
 
 
 def load_into(module: nn.Module, weights: WeightsFile, **renamed: Tensor) -> None:
-    """Copy checked tensors into a module built for them.
+    """Copy checked tensors into a module built for them: ``load_into(network, weights)``.
+
+    Args:
+        module: gets the tensors.
+        weights: by the module's own names.
+        renamed: more tensors, or others, by name.
+
+    Raises:
+        StateMismatchError: as ``check_state``, and for values beyond float32.
 
     >>> torch.save(nn.Linear(2, 1).state_dict(), "g.pth")
     >>> load_into(nn.Linear(2, 1), read_state_dict("g.pth"))

@@ -189,8 +189,16 @@ def header(content: bytes, rng: random.Random) -> bytes:
 CHANGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     change.__name__: change
     for change in (
-        *(flip, flip_head, flip_tail, truncate, cut_out, number),
-        *(opcodes, payload, repeat, header),
+        flip,
+        flip_head,
+        flip_tail,
+        truncate,
+        cut_out,
+        number,
+        opcodes,
+        payload,
+        repeat,
+        header,
     )
 }
 

@@ -1,4 +1,4 @@
-"""Published files as data: where they are, whether they are the right ones, and getting them.
+"""The hub: published weights and data files, where they lie, checking and downloading them.
 
 Guarantees: no file is handed out whose published hash does not match; a file appears under its
 name whole or not at all; with ``SEEINGKIT_OFFLINE=1`` the network is never touched; a file that

@@ -1,17 +1,15 @@
-"""Opens one address over HTTP: short patience for connecting, more for reading, safe redirects.
+"""HTTP connections: short timeouts for connecting, longer ones for reading, safe redirects.
 
 Built on ``urllib`` of the standard library, which also honours the proxies of the environment.
 Guarantees: only ``http`` and ``https`` are spoken; a redirect never leads from ``https`` down to
-``http``; finding the host takes at most ``CONNECT_SECONDS``, and so does connecting to it; a server
-that falls silent is a ``BrokenOffError`` after ``READ_SECONDS``.
+``http``; connecting to an address of the host takes at most ``CONNECT_SECONDS``; a server that
+falls silent is a ``BrokenOffError`` after ``READ_SECONDS``.
 """
 
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -20,7 +18,11 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 CONNECT_SECONDS = 5.0
+"""Timeout of connecting, for each address that the host has."""
+
 READ_SECONDS = 30.0
+"""Timeout of each read."""
+
 _REDIRECTS = 10
 
 
@@ -32,7 +34,7 @@ class RefusedError(Exception):
     """The server answered, and will not give the file.
 
     Attributes:
-        status: the HTTP status, or 0 when the redirect is what was refused.
+        status: the HTTP status, or 0 when a redirect was refused.
     """
 
     def __init__(self, message: str, status: int = 0) -> None:
@@ -45,7 +47,7 @@ class BrokenOffError(Exception):
 
 
 def host_of(url: str) -> str:
-    """The host that a URL names, for people."""
+    """The host of a URL, for messages."""
     return urlsplit(url).hostname or url
 
 
@@ -96,7 +98,7 @@ _HEADERS = {
 
 
 def read_some(response: Any, most: int) -> bytes:
-    """What has arrived, at most ``most`` bytes; empty at the end.
+    """The bytes that have arrived, at most ``most``; empty at the end.
 
     Raises:
         BrokenOffError: the connection broke or stalled.
@@ -110,51 +112,16 @@ def read_some(response: Any, most: int) -> bytes:
     return found
 
 
-def _seconds_for_each_address(host: str, port: int) -> float:
-    """Look the name up, and share ``CONNECT_SECONDS`` among the addresses it has.
-
-    A resolver takes no timeout, so it is asked from a thread that may be left behind.
-
-    Raises:
-        OSError: no such name, or no answer in time; a passing failure is tried once more.
-    """
-    outcome: list[OSError | int] = []
-
-    def look() -> None:
-        for attempt in (1, 2):
-            try:
-                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except socket.gaierror as error:
-                if attempt == 2 or error.errno != socket.EAI_AGAIN:
-                    outcome.append(error)
-                    return
-            except (OSError, UnicodeError) as error:
-                outcome.append(OSError(str(error)))
-                return
-            else:
-                outcome.append(len(found))
-                return
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    thread.join(CONNECT_SECONDS)
-    if not outcome:
-        raise OSError("the name was not found in time")
-    if isinstance(outcome[0], OSError):
-        raise outcome[0]
-    return max(1.0, CONNECT_SECONDS / max(outcome[0], 1))
-
-
 class _Plain(http.client.HTTPConnection):
     def connect(self) -> None:
-        self.timeout = _seconds_for_each_address(self.host, self.port or 80)
+        self.timeout = CONNECT_SECONDS
         super().connect()
         self.sock.settimeout(READ_SECONDS)
 
 
 class _Encrypted(http.client.HTTPSConnection):
     def connect(self) -> None:
-        self.timeout = _seconds_for_each_address(self.host, self.port or 443)
+        self.timeout = CONNECT_SECONDS
         super().connect()
         self.sock.settimeout(READ_SECONDS)
 

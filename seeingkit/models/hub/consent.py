@@ -1,7 +1,7 @@
-"""Whether a large file may be fetched: asked where somebody can answer, else only said.
+"""Consent to large downloads, asked for on a terminal.
 
-A library call, a job and a pipe are never asked; the line on stderr that names file, size and host
-is all they get. The command line switches asking on.
+Library calls, jobs and pipes are never asked; they get a line on stderr that names file, size and
+host. The command line switches asking on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ask: Ask | None = None
 
 
 def ask_before_large_downloads(ask: Ask | None) -> None:
-    """Set who answers for large downloads of this process: called with a question, None: nobody."""
+    """Set the function that answers for large downloads of this process; None: nobody is asked."""
     global _ask
     _ask = ask
 
@@ -33,7 +33,7 @@ def allowed(question: str, size: int | None) -> bool:
 
 
 def readable_size(size: int | None) -> str:
-    """Bytes for people, in powers of ten: ``73.2 MB``."""
+    """Bytes in powers of ten, for messages: ``73.2 MB``."""
     if size is None:
         return "size unknown"
     amount = float(size)

@@ -1,4 +1,4 @@
-"""Fetches one published file, so that it appears whole and right, or not at all.
+"""Downloads one published file, so that it appears whole and right, or not at all.
 
 Guarantees: bytes go to ``<name>.part`` beside the target; an interrupted download continues where
 it stopped, if the server still has the same file (ETag, Last-Modified, length); size and hash are
@@ -52,62 +52,64 @@ def offline() -> bool:
     return os.environ.get("SEEINGKIT_OFFLINE", "") not in ("", "0")
 
 
-def download(file: WeightFile, target: Path, what: str) -> None:
-    """Fetch a file to its place; returns when it is there and its published hash was right.
+def download(file: WeightFile, target: Path, owner: str) -> None:
+    """Fetch a file to its place; returns when it is there and its published hash was right::
+
+        download(WeightFile(name="g.pth", url=url), Path("g.pth"), "progan:church")
 
     Args:
         file: address, mirrors, size, hashes.
         target: where it goes; its folder is made.
-        what: whose file it is, for messages, such as ``progan:church``.
+        owner: its weights or data set, for messages, such as ``progan:church``.
 
     Raises:
         MissingWeightsError: it cannot be had (offline, no connection, refused, declined).
-        CorruptFileError: what came is not the published file; it was deleted.
+        CorruptFileError: the bytes that came are not the published file; they were deleted.
         WeightsError: no room, or the folder cannot be written.
     """
     if offline():
-        raise MissingWeightsError(by_hand(file, target, what, "SEEINGKIT_OFFLINE is set"))
+        raise MissingWeightsError(by_hand(file, target, owner, "SEEINGKIT_OFFLINE is set"))
     if not file.url:
-        raise MissingWeightsError(by_hand(file, target, what, "it is published nowhere"))
+        raise MissingWeightsError(by_hand(file, target, owner, "it is published nowhere"))
 
     def waiting() -> None:
-        _say(f"{what}: another process is fetching {file.name}; waiting for it")
+        _say(f"{owner}: another process is fetching {file.name}; waiting for it")
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with lock_for(target, waiting):
             if not target.is_file():  # or else the other process has just finished
-                _Download(file, target, what).run()
+                _Download(file, target, owner).run()
     except OSError as error:
         if error.errno in _DISK_FULL:
-            raise WeightsError(_full(file, target, what, None)) from error
+            raise WeightsError(_full(file, target, owner, None)) from error
         raise WeightsError(
-            f"{what}: cannot write to {target.parent} ({error.strerror or error}); "
+            f"{owner}: cannot write to {target.parent} ({error.strerror or error}); "
             "SEEINGKIT_CACHE names another folder"
         ) from error
 
 
-def by_hand(file: WeightFile, target: Path, what: str, reason: str) -> str:
-    """What to do when a file cannot be fetched: address, hash, folder."""
+def by_hand(file: WeightFile, target: Path, owner: str, reason: str) -> str:
+    """How to fetch a file by hand: address, hash, folder."""
     where = f"get it from {file.url} ({published(file)}) and " if file.url else ""
     archive = wrapping(file)
     if archive is not None:
         where = f"get it out of the zip {archive.file.url} ({published(file)}) and "
     return (
-        f"{what}: {file.name} is not on this machine ({reason}); {where}put it in {target.parent}"
+        f"{owner}: {file.name} is not on this machine ({reason}); {where}put it in {target.parent}"
     )
 
 
 class _Download:
     """One file on its way."""
 
-    def __init__(self, file: WeightFile, target: Path, what: str) -> None:
-        self.file, self.target, self.what = file, target, what
+    def __init__(self, file: WeightFile, target: Path, owner: str) -> None:
+        self.file, self.target, self.owner = file, target, owner
         self.partial = Partial(target)
         self.settled = False  # announced, and allowed
 
     def run(self) -> None:
-        """Try the addresses in turn, check what came, and rename it."""
+        """Try the addresses in turn, check the bytes that came, and rename them."""
         assert self.file.url is not None
         reasons: list[str] = []
         wrong: str | None = None
@@ -122,21 +124,21 @@ class _Download:
                 return
         if wrong is not None:
             raise CorruptFileError(
-                f"{self.what}: what came for {self.file.name} is not the published file: {wrong}; "
-                f"it was deleted; try again, or get it from {self.file.url} "
+                f"{self.owner}: the download of {self.file.name} is not the published file: "
+                f"{wrong}; it was deleted; try again, or get it from {self.file.url} "
                 f"({published(self.file)}) and put it in {self.target.parent}"
             )
         kept = len(self.partial)
         if kept:
             reasons.append(f"the {readable_size(kept)} that came are kept for the next attempt")
         raise MissingWeightsError(
-            by_hand(self.file, self.target, self.what, "; ".join(dict.fromkeys(reasons)))
+            by_hand(self.file, self.target, self.owner, "; ".join(dict.fromkeys(reasons)))
         )
 
     # -------------------------------------------------------------------------------- one address
 
     def _get_right(self, url: str) -> str | None:
-        """Fetch and check; None or what is wrong with the file, which was then deleted."""
+        """Fetch and check; None, or the fault of the file, which was then deleted."""
         resumed = len(self.partial) > 0
         self._get(url)
         wrong = self._wrong()
@@ -225,14 +227,14 @@ class _Download:
             )
 
     def _settle(self, total: int | None, url: str, start: int) -> None:
-        """Say what is about to happen, and ask if it is large; once."""
+        """Announce the download, and ask for consent if it is large; once."""
         if self.settled:
             return
         size = readable_size(total)
         line = f"{self.file.name} ({size}) from {host_of(url)} into {self.target.parent}"
-        if not allowed(f"{self.what}: fetch {line}?", total):
+        if not allowed(f"{self.owner}: fetch {line}?", total):
             raise MissingWeightsError(
-                by_hand(self.file, self.target, self.what, "fetching it was declined")
+                by_hand(self.file, self.target, self.owner, "fetching it was declined")
             )
         done = f", continuing at {readable_size(start)}" if start else ""
         _say(f"fetching {line}{done}")
@@ -243,7 +245,7 @@ class _Download:
             return
         free = shutil.disk_usage(self.target.parent).free
         if free < total - start:
-            raise WeightsError(_full(self.file, self.target, self.what, total - start))
+            raise WeightsError(_full(self.file, self.target, self.owner, total - start))
 
     # ------------------------------------------------------------------------------------- bytes
 
@@ -271,15 +273,15 @@ class _Download:
             )
 
 
-def _full(file: WeightFile, target: Path, what: str, needed: int | None) -> str:
+def _full(file: WeightFile, target: Path, owner: str, needed: int | None) -> str:
     try:
         free = f"{readable_size(shutil.disk_usage(target.parent).free)} are free"
     except OSError:
         free = "there is no room"
     wants = f"needs {readable_size(needed)} more" if needed else "does not fit"
     return (
-        f"{what}: {file.name} {wants}, but {free} in {target.parent}; make room and repeat (what "
-        "came is kept), or set SEEINGKIT_CACHE to a folder on another disk"
+        f"{owner}: {file.name} {wants}, but {free} in {target.parent}; make room and repeat (the "
+        "part that came is kept), or set SEEINGKIT_CACHE to a folder on another disk"
     )
 
 

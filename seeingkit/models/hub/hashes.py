@@ -1,4 +1,4 @@
-"""Whether a file is the published one.
+"""Checks files against their published hashes.
 
 Guarantees: everything that was published of a file (size, SHA-256, its first digits, MD5) is
 checked. Where no full SHA-256 was published, the one found on first use is written to
@@ -8,20 +8,19 @@ first use. A file that was hashed is not read again until its size, times or ino
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 from seeingkit.errors import CorruptFileError, WeightsError
 from seeingkit.specs import WeightFile
+from seeingkit.system.digests import DigestStore, file_stamp
+from seeingkit.system.writing import write_text
 
 
 def published(file: WeightFile) -> str:
-    """What was published of a file's content, for people: ``sha256 begins 7e701dd5``."""
+    """The published hashes of a file, for messages: ``sha256 begins 7e701dd5``."""
     if file.sha256:
         return f"sha256 {file.sha256}"
     found = []
@@ -33,15 +32,15 @@ def published(file: WeightFile) -> str:
 
 
 def difference(path: Path, file: WeightFile, *, remember: bool = True) -> tuple[str | None, str]:
-    """How a file differs from what was published of it, and its SHA-256.
+    """The difference of a file from its published size and hashes, and its SHA-256.
 
     Args:
         path: the file.
-        file: what was published of it.
+        file: its published size and hashes.
         remember: whether hashes are remembered in the cache, and taken from there.
 
     Returns:
-        (None or what is wrong, sha256 in hex; empty if the size alone told).
+        (None or the difference in words, sha256 in hex; empty if the size alone differs).
 
     Raises:
         WeightsError: the file cannot be read.
@@ -65,13 +64,13 @@ def difference(path: Path, file: WeightFile, *, remember: bool = True) -> tuple[
     return None, sha256
 
 
-def verify_file(path: Path, file: WeightFile, what: str) -> str:
+def verify_file(path: Path, file: WeightFile, owner: str) -> str:
     """Check a file that is in its place; the first time, record its hash if none was published.
 
     Args:
         path: where it is.
-        file: what was published of it.
-        what: whose file it is, for messages.
+        file: its published size and hashes.
+        owner: its weights or data set, for messages.
 
     Returns:
         its SHA-256.
@@ -82,7 +81,7 @@ def verify_file(path: Path, file: WeightFile, what: str) -> str:
     wrong, sha256 = difference(path, file)
     if wrong:
         raise CorruptFileError(
-            f"{path}: this is not {what}: {wrong}; delete the file and get it again"
+            f"{path}: this is not {owner}: {wrong}; delete the file and get it again"
         )
     if file.sha256 or file.resource:
         return sha256
@@ -91,7 +90,7 @@ def verify_file(path: Path, file: WeightFile, what: str) -> str:
     if known is None:
         kept = _write_record(record, sha256, path.name)
         print(
-            f"{what}: {published(file)} for {path.name}; its sha256 {sha256} "
+            f"{owner}: {published(file)} for {path.name}; its sha256 {sha256} "
             + (f"is checked from now on ({record})" if kept else f"cannot be kept in {record}"),
             file=sys.stderr,
         )
@@ -105,7 +104,7 @@ def verify_file(path: Path, file: WeightFile, what: str) -> str:
 
 
 def record_path(path: Path) -> Path:
-    """Where the SHA-256 of a file's first use is written."""
+    """The file that keeps the SHA-256 of a file's first use."""
     return path.with_name(path.name + ".sha256")
 
 
@@ -123,17 +122,9 @@ def _recorded(record: Path) -> str | None:
 
 
 def _write_record(record: Path, sha256: str, name: str) -> bool:
-    """Whether it could be written: a shared cache may be read-only."""
+    """Write a record; False where it cannot be: a shared cache may be read-only."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=record.parent, prefix=".", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(f"{sha256}  {name}\n")
-            os.replace(temporary, record)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        write_text(record, f"{sha256}  {name}\n")
     except OSError:
         return False
     return True
@@ -141,11 +132,6 @@ def _write_record(record: Path, sha256: str, name: str) -> bool:
 
 def _digest(path: Path, algorithm: str) -> str:
     """Hash of a file's content, remembered in the cache by size, times and inode."""
-    from seeingkit.system.digests import (  # comes with the sources, and torch
-        DigestStore,
-        file_stamp,
-    )
-
     store, stamp = DigestStore(path.parent), file_stamp(path)
     item = f"{algorithm}:{path.name}"
     known = store.get(item, stamp) if stamp else None

