@@ -224,8 +224,8 @@ def test_headline_of_picked_photos() -> None:
     ]
     lines = plain(gone, [calibration()])
     assert lines[0] == (
-        "In 18 of 24 photos of person, the reconstruction loses half of it or more, beyond what "
-        "inversion alone would; in all 24 together, 69 % of its area is gone."
+        "In 18 of 24 photos of person, the reconstruction loses half of it or more, beyond the "
+        "loss of inversion alone; in all 24 together, 69 % of its area is gone."
     )
     assert lines[1] == (
         "By layered+r at r8, photos are reconstructed at a mean PSNR of 20.0 dB; 48 generator "
@@ -240,18 +240,18 @@ def test_headline_of_picked_photos() -> None:
         (
             [lost("car", 4, 0)],
             "In the one photo of car, the reconstruction loses half of it "
-            "or more, beyond what inversion alone would; all of its area is gone.",
+            "or more, beyond the loss of inversion alone; all of its area is gone.",
         ),
         ([lost("car", 4, 3.9)], "In the one photo of car, the reconstruction does not lose half"),
         (
             [lost("car", 4, 5)],
             "In the one photo of car, the reconstruction does not lose half "
-            "of it or more, beyond what inversion alone would; its area does not shrink.",
+            "of it or more, beyond the loss of inversion alone; its area does not shrink.",
         ),
         (
             [lost("car", 4, 1, calibrated=None)],
             "In the one photo of car, 75 % of its area is "
-            "gone; how much of that inversion alone would lose was not measured",
+            "gone; the loss of inversion alone was not measured",
         ),
     ],
 )
@@ -266,15 +266,16 @@ def test_headline_of_photos_of_ones_own() -> None:
         record("c", classes=[lost("sky", 40, 39)]),
     ]
     assert plain(records, [])[0] == (
-        "In 2 of 3 photos, the reconstruction loses half of a class or more, beyond what inversion "
-        "alone would: "
+        "In 2 of 3 photos, the reconstruction loses half of a class or more, beyond the loss of "
+        "inversion alone: "
         "person (2 photos, 75 % of its area) and car (1 photo, 67 % of its area)."
     )
     assert plain(records[2:], [])[0] == (
-        "In the one photo, no class loses half or more, beyond what inversion alone would."
+        "In the one photo, no class loses half or more, beyond the loss of inversion alone."
     )
     assert plain([*records[2:], record("d", classes=[lost("sky", 9, 9)])], [])[0] == (
-        "In none of the 2 photos does a class lose half or more, beyond what inversion alone would."
+        "In none of the 2 photos does a class lose half or more, beyond the loss of inversion "
+        "alone."
     )
     assert plain(records[1:3], [])[0].startswith("In 1 of 2 photos")
     assert plain([record("a"), record("b")], [])[0].startswith("2 photos were inverted; no area")
@@ -286,8 +287,8 @@ def test_headline_of_photos_of_ones_own() -> None:
 def test_none_of_several() -> None:
     calm = [record(x, picked_for="car", classes=[lost("car", 4, 3)]) for x in "abc"]
     assert plain(calm, [])[0] == (
-        "In none of 3 photos of car does the reconstruction lose half of it or more, beyond what "
-        "inversion alone would; in all 3 together, 25 % of its area is gone."
+        "In none of 3 photos of car does the reconstruction lose half of it or more, beyond the "
+        "loss of inversion alone; in all 3 together, 25 % of its area is gone."
     )
 
 
@@ -663,7 +664,7 @@ def test_pages_without_photos_segmenter_or_settings(tmp_path: Path) -> None:
     )
     text = render_page(bare, church_manifest(), None, run_dir=tmp_path)
     assert "Nothing was calibrated" in text and 'class="compare' not in text.split("<script")[0]
-    assert text.count("<article") == 1 and "difference map of" not in text
+    assert text.count("<article") == 1 and "difference in" not in text
     with pytest.raises(RunError, match="not how they were made"):
         render_page(church_results(inversions=records), church_manifest(), None, run_dir=tmp_path)
     with pytest.raises(RunError, match="needs the run directory"):

@@ -210,4 +210,4 @@ def test_equal_images_have_a_floor_above_their_distance(tmp_path: Path) -> None:
     results = looked_at(both, both, tmp_path).results
     assert results.fsd.value == 0
     text = " ".join(summarise(results).cautions)
-    assert "The FSD of 0 is no larger than its floor" in text and " of 0) is what" not in text
+    assert "The FSD of 0 is no larger than its floor" in text and " of 0) arises" not in text

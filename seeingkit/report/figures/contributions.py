@@ -143,7 +143,7 @@ def build_contribution_chart(
     chart = finish(
         alt.layer(stacks, notes).properties(width=_WIDTHS[layout], height=alt.Step(20)),
         data={"terms": _term_rows(bars), "totals": _total_rows(bars)},
-        description="What each class adds to the two terms of FSD",
+        description="Contribution of each class to the two terms of FSD",
     )
     return cast("alt.LayerChart", chart)
 

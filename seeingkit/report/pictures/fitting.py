@@ -29,8 +29,9 @@ class PagePictures:
     @property
     def weight(self) -> int:
         """Bytes that the pictures take as text."""
-        examples = [p for sides in self.classes for row in sides.values() for p in row]
-        return sum(shown.weight for shown in (*examples, *self.scenes, *self.cards))
+        examples = [p.weight for sides in self.classes for row in sides.values() for p in row]
+        others = [shown.weight for shown in self.scenes] + [shown.weight for shown in self.cards]
+        return sum(examples) + sum(others)
 
 
 def fit_pictures(

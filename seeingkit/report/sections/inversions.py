@@ -21,8 +21,8 @@ from seeingkit.results import (
 
 from ..figures.depth import depth_rows, depth_svg, write_depth_figure
 from ..figures.themes import themed_figures
-from ..pictures.encoding import Level
 from ..pictures.inversions import Card, encode_cards
+from ..pictures.levels import Level
 from ..templates import Section, render
 from ..words.definitions import INVERSION_DEFINITIONS
 from ..words.inversions import METHODS, InversionSummary, describe_inversions

@@ -61,14 +61,14 @@ def _findings(records: list[ClassResult]) -> str:
     """Names with change and interval; the first also names the level of the interval."""
     texts: list[str] = []
     for record in records:
-        what = change(record.relative_difference)
+        text = change(record.relative_difference)
         bounds = interval(record.ci_low, record.ci_high)
         if lost_by_presence(record):
             before, now, where = images_lost(record)
-            what = f"{where} {share(now)} instead of {share(before)} of the images; area {what}"
+            text = f"{where} {share(now)} instead of {share(before)} of the images; area {text}"
         if not texts:
             bounds = f"95{NBSP}% interval {bounds}"
-        texts.append(f"{record.label} ({what}, {bounds})")
+        texts.append(f"{record.label} ({text}, {bounds})")
     return listing(texts, limit=6)
 
 

@@ -25,6 +25,7 @@ from .numbers import NBSP, change, count, duration, listing, number, share
 
 CLASSES_NAMED = 4
 """At most so many classes get a sentence of their own."""
+BEYOND = "beyond the loss of inversion alone"
 
 METHODS: dict[str, str] = {
     "z": "z alone is optimised, from a random start",
@@ -144,8 +145,8 @@ def _vanished(groups: Sequence[PhotoGroup]) -> list[str]:
         ranked = sorted(picked, key=lambda label: -sum(e.beyond or 0 for e in chosen[label]))
         lines = [_class_sentence(label, chosen[label]) for label in ranked if chosen[label]]
         if len(lines) > CLASSES_NAMED:
-            rest = len(lines) - CLASSES_NAMED
-            lines = [*lines[:CLASSES_NAMED], f"So for {rest} more; the cards below show them."]
+            more = count(len(lines) - CLASSES_NAMED, "more class", "more classes")
+            lines = [*lines[:CLASSES_NAMED], f"The cards below show {more}."]
         return lines
     return [_any_class(groups)]
 
@@ -162,13 +163,13 @@ def _class_sentence(label: str, entries: Sequence[LostClass]) -> str:
     if unknown == n:
         area = area if n == 1 else area.removeprefix(f"in all {n:,} together, ")
         return (
-            f"In {photos}, {area}; how much of that inversion alone would lose "
-            "was not measured, so it is not called an omission."
+            f"In {photos}, {area}; the loss of inversion alone was not measured, so it is not "
+            "called an omission."
         )
     if unknown:
         area += f" (in {unknown:,}, inversion alone was not measured)"
     omitted = sum(entry.omitted for entry in entries)
-    more = "half of it or more, beyond what inversion alone would"
+    more = f"half of it or more, {BEYOND}"
     if not omitted:
         none = photos if n == 1 else f"none of {photos}"
         verb = "the reconstruction does not lose" if n == 1 else "does the reconstruction lose"
@@ -191,34 +192,26 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
         shrunk = sum(any(entry.lost > 0 for entry in group.first.classes) for group in groups)
         where = photos if n == 1 else _of(shrunk, n, "photos")
         return (
-            f"In {where}, a class takes less room in the reconstruction; how much inversion alone "
-            "would lose was not measured, so none is called an omission."
+            f"In {where}, a class takes less room in the reconstruction; the loss of inversion "
+            "alone was not measured, so none is called an omission."
         )
-    hit: dict[str, int] = {}
-    for group in groups:
-        for entry in group.first.classes:
-            if entry.omitted:
-                hit[entry.label] = hit.get(entry.label, 0) + 1
-    some = sum(any(entry.omitted for entry in group.first.classes) for group in groups)
-    beyond = "beyond what inversion alone would"
-    if not some and n == 1:
-        return f"In {photos}, no class loses half or more, {beyond}."
-    if not some:
-        return f"In none of {photos} does a class lose half or more, {beyond}."
-    start = f"In {photos}" if n == 1 else f"In {_of(some, n, 'photos')}"
+    omitted: dict[str, list[LostClass]] = {}
+    for entry in judged:
+        if entry.omitted:
+            omitted.setdefault(entry.label, []).append(entry)
+    if not omitted and n == 1:
+        return f"In {photos}, no class loses half or more, {BEYOND}."
+    if not omitted:
+        return f"In none of {photos} does a class lose half or more, {BEYOND}."
     named = []
-    for label in sorted(hit, key=lambda label: -hit[label]):
-        gone = [
-            entry
-            for group in groups
-            for entry in group.first.classes
-            if entry.label == label and entry.omitted
-        ]
-        where = "" if n == 1 else f"{count(hit[label], 'photo')}, "
-        named.append(f"{label} ({where}{share(_gone(gone))} of its area)")
+    for label, entries in sorted(omitted.items(), key=lambda item: -len(item[1])):
+        where = "" if n == 1 else f"{count(len(entries), 'photo')}, "
+        named.append(f"{label} ({where}{share(_gone(entries))} of its area)")
+    some = sum(any(entry.omitted for entry in group.first.classes) for group in groups)
+    start = f"In {photos}" if n == 1 else f"In {_of(some, n, 'photos')}"
     return (
-        f"{start}, the reconstruction loses half of a class or more, beyond what inversion alone "
-        f"would: {listing(named, limit=5)}."
+        f"{start}, the reconstruction loses half of a class or more, {BEYOND}: "
+        f"{listing(named, limit=5)}."
     )
 
 
@@ -277,8 +270,8 @@ def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
         )
 
 
-def _of(k: int, n: int, what: str) -> str:
-    return f"all {n:,} {what}" if k == n else f"{k:,} of {n:,} {what}"
+def _of(k: int, n: int, noun: str) -> str:
+    return f"all {n:,} {noun}" if k == n else f"{k:,} of {n:,} {noun}"
 
 
 def _be(n: int) -> str:

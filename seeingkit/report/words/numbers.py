@@ -80,7 +80,7 @@ def at_least(value: float) -> str:
     if percent <= 0:
         return f"0{NBSP}%"
     digits = max(0, 1 - math.floor(math.log10(percent)))
-    # What is a whole number of units but for rounding errors stays where it is.
+    # A whole number of units stays where it is, in spite of rounding errors.
     up = math.ceil(percent * 10**digits - 1e-6) / 10**digits
     return f"{up:.{digits}f}{NBSP}%"
 
