@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from seeingkit.analyses.inversion import load_inverter, photos
+from seeingkit.analyses.inversion import load_inverter, photos, resolve_inverter
 from seeingkit.analyses.inversion.methods import LayerInverter
 from seeingkit.analyses.inversion.photos import Inverted, invert_source
 from seeingkit.analyses.inversion.prepared import LayerPrepared
@@ -515,6 +515,7 @@ def stage(
     **options: Any,
 ) -> StageResult:
     source = open_images(folder, preset=PRESET)
+    chosen = {"encoder": "none", "perceptual": "none", "steps": STEPS, **options}
     return run_stage(
         generator,
         Photos(
@@ -524,11 +525,8 @@ def stage(
             range(own),
             {"0.png": "bright"},
         ),
-        InversionConfig(
-            methods=methods,
-            cuts=cuts,
-            options={"encoder": "none", "perceptual": "none", "steps": STEPS, **options},
-        ),
+        InversionConfig(methods=methods, cuts=cuts, options=chosen),
+        [resolve_inverter(name, chosen) for name in dict.fromkeys(methods)],
         run,
         segmenter=segmenter,
         preset=PRESET,
