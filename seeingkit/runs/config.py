@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from seeingkit.analyses.comparison.compare import PERMUTATIONS
+from seeingkit.analyses.comparison.defaults import PERMUTATIONS
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.errors import RunError, UsageError, first_fault
 from seeingkit.results.gates import parse_gate

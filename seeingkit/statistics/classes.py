@@ -89,7 +89,7 @@ def compare_classes(
     cut = level * max(1, int((found.q <= level).sum())) / max(1, len(pool.live))
     records = [
         _record(found, k, labels[index], _verdict(found, k, cut) if found.q[k] <= level else None)
-        for k, index in enumerate(pool.live)
+        for k, index in enumerate(pool.live.tolist())
     ]
     return sorted(records, key=lambda r: (-r.real_area, -r.generated_area, r.index))
 

@@ -1,8 +1,8 @@
-"""One process at a time fetches a file; the others wait and then find it there.
+"""Locks between processes: one fetches a file, the others wait and then find it there.
 
-The lock belongs to the operating system, so a process that dies lets go of it. Where the file
-system knows no locks there is none, and two processes then fetch the same file twice at worst: the
-last rename wins, and both have checked what they rename.
+Guarantees: the lock belongs to the operating system, so that a process that dies lets go of it.
+Where the file system knows no locks there is none, and two processes then fetch the same file twice
+at worst: the last rename wins, and both have checked the file that they rename.
 """
 
 from __future__ import annotations
@@ -10,28 +10,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .cache import cache_folder
 
-_POLL = 0.1  # seconds between two looks
-_TAKEN = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
-
-if sys.platform == "win32":  # pragma: no cover
-    import msvcrt
-
-    def _try(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _try(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+_POLL_SECONDS = 0.1
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 @contextmanager
@@ -45,24 +31,21 @@ def lock_for(target: Path, waiting: Callable[[], None]) -> Iterator[None]:
     Raises:
         OSError: the cache folder cannot be written.
     """
+    from filelock import FileLock, Timeout
+
     key = hashlib.sha256(os.fsencode(os.path.realpath(target))).hexdigest()[:32]
     path = cache_folder() / "locks" / f"{key}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        told = False
-        while True:
+    # A soft lock, a mere file, would outlive a process that dies.
+    lock = FileLock(path, fallback_to_soft=False)
+    with ExitStack() as held:
+        try:
             try:
-                _try(descriptor)
-            except OSError as error:
-                if error.errno not in _TAKEN:
-                    break  # no locks here
-                if not told:
-                    waiting()
-                    told = True
-                time.sleep(_POLL)
-            else:
-                break
+                held.enter_context(lock.acquire(blocking=False))
+            except Timeout:
+                waiting()
+                held.enter_context(lock.acquire(poll_interval=_POLL_SECONDS))
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         yield
-    finally:
-        os.close(descriptor)  # which also lets go

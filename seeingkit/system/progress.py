@@ -5,61 +5,69 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
-class Bar(Protocol):
-    """What a long task tells its progress bar."""
+class Bar:
+    """The progress of a long task; this one shows nothing."""
 
     def advance(self, steps: int, *, resumed: bool = False) -> None:
-        """``steps`` more are done; ``resumed`` ones do not count for the rate."""
+        """Count ``steps`` more as done; ``resumed`` ones do not count for the rate."""
 
 
-class _Silent:
+class _ShownBar(Bar):
+    """The only task of a ``Progress``."""
+
+    def __init__(self, progress: Progress, unit: str) -> None:
+        self._progress = progress
+        self._unit = unit
+
     def advance(self, steps: int, *, resumed: bool = False) -> None:
-        pass
+        (task,) = self._progress.tasks
+        if resumed:  # the rate is measured from here on
+            self._progress.reset(task.id, completed=int(task.completed) + steps)
+            steps = 0
+        self._progress.advance(task.id, steps)
+        if task.speed:
+            self._progress.update(task.id, rate=f"{task.speed:.1f} {self._unit}/s")
 
 
 @contextmanager
 def progress_bar(title: str, total: int, unit: str) -> Iterator[Bar]:
-    """A bar with count, rate and time left; silent when stderr is no terminal."""
+    """A bar with count, rate and time left; silent when stderr is no terminal::
+
+        with progress_bar("tally church", 1000, "images") as bar:
+            bar.advance(16)
+
+    Args:
+        title: of the task.
+        total: steps of the task.
+        unit: of a step, in the plural.
+    """
     if not sys.stderr.isatty():
-        yield _Silent()
+        yield Bar()
         return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
-        ProgressColumn,
-        Task,
         TextColumn,
         TimeRemainingColumn,
     )
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            done = task.completed - task.fields["resumed"]
-            if not task.elapsed or done <= 0:
-                return Text("")
-            return Text(f"{done / task.elapsed:.1f} {unit}/s", style="progress.data.speed")
 
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        Rate(),
+        TextColumn("{task.fields[rate]}", style="progress.data.speed", markup=False),
         TimeRemainingColumn(),
         console=Console(stderr=True),
     ) as progress:
-        task = progress.add_task(title, total=total, resumed=0)
-
-        class Shown:
-            def advance(self, steps: int, *, resumed: bool = False) -> None:
-                if resumed:
-                    fields = progress.tasks[0].fields
-                    progress.update(task, resumed=fields["resumed"] + steps)
-                progress.advance(task, steps)
-
-        yield Shown()
+        progress.add_task(title, total=total, rate="")
+        bar = _ShownBar(progress, unit)
+        bar.advance(0)  # rich measures speed from the first sample on
+        yield bar

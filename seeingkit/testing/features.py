@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seeingkit.contracts import Features
 
+from .annotators import noise_images
 from .checks import (
     BATCH_TOLERANCE,
     Check,
@@ -22,7 +23,6 @@ from .checks import (
     require_json,
     require_same,
 )
-from .segmenters import noise_images
 
 
 def identity_is_json(features: Features, images: Tensor) -> None:

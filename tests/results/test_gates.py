@@ -1,4 +1,4 @@
-"""Gates: what can be written, what makes one fail, and what the command line makes of it."""
+"""Gates: their grammar, the results at which they fail, and their part in the command line."""
 
 from __future__ import annotations
 

@@ -44,9 +44,7 @@ from seeingkit.tallies.vocabularies import ClassMap, read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes, shared_classes
 
 from .conditions import compare_conditions
-
-PERMUTATIONS = 1000
-"""Permutations behind a p-value, unless another number is asked for: p >= 0.001."""
+from .defaults import PERMUTATIONS
 
 COPIES = 0.01
 """Share of images that may have the areas of another one before it is said."""
