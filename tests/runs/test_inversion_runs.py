@@ -526,7 +526,7 @@ def stage(
             {"0.png": "bright"},
         ),
         InversionConfig(methods=methods, cuts=cuts, options=chosen),
-        [resolve_inverter(name, chosen) for name in methods],
+        [resolve_inverter(name, chosen) for name in dict.fromkeys(methods)],
         run,
         segmenter=segmenter,
         preset=PRESET,

@@ -16,7 +16,7 @@ from .prepared import LayerPrepared
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Photos and where to start.
+    """Photos, labels and given starts.
 
     Attributes:
         images: (N, 3, R, R) float32 in [-1, 1].

@@ -27,7 +27,7 @@ from .samples import latent_state
 
 @dataclass(eq=False)
 class _Photo:
-    """What is kept of one photo while it is in work.
+    """The data of one photo while it is in work.
 
     Attributes:
         truth: its perceptual features, each (1, …); empty without any.
@@ -46,8 +46,8 @@ class Job:
     """One call of ``invert``.
 
     Args:
-        prepared: what the method needs for the generator.
-        inputs: photos and where to start.
+        prepared: the parts of the method for the generator.
+        inputs: photos, labels and given starts.
     """
 
     def __init__(self, prepared: LayerPrepared, inputs: Inputs) -> None:

@@ -1,7 +1,7 @@
 """The six methods of inversion (Bau et al. 2019, section 4.2), as one inverter with two choices.
 
-Where to start: at random, from a direct encoder, or from a layered one. What to optimise: nothing,
-z, or r through residuals, r = δ_n + g_n(… δ_1 + g_1(z0)), r* = argmin ℓ(x, G_f(r)) + λ Σ |δ_i|²,
+The start: random, by a direct encoder, or by a layered one. The optimised variable: none, z, or r
+through residuals, r = δ_n + g_n(… δ_1 + g_1(z0)), r* = argmin ℓ(x, G_f(r)) + λ Σ |δ_i|²,
 with ℓ = L1 of pixels + L1 of perceptual features. Guarantees: the generator stays as it is; the
 carry (class embeddings, noise) comes from the initial guess, and is optimised only where the option
 ``carry`` or the generator (``inverted_with``) names it; the result for an image does not depend on
@@ -49,7 +49,7 @@ class LayerInverter(Inverter):
     Args:
         name: as registered.
         guess: a random latent, or the kind of encoder that gives the initial guess.
-        target: what it optimises.
+        target: the optimised variable.
         options: see ``InverterOptions``.
         preset: losses and schedules, in place of those that ``options.preset`` names.
     """

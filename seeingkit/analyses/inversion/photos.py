@@ -9,8 +9,9 @@ others go on.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -78,38 +79,51 @@ def invert_source(
     label_of = dict(zip(rows, labels, strict=True)) if labels is not None else {}
     if images is None:
         return Inverted((), (), (), tuple(skipped))
+    chosen = [label_of[row] for row in good] if label_of else None
     if prepared is None:
         prepared = inverter.prepare(generator)
     paths = [
         store.path(generator, prepared, image, label=label_of.get(row), seed=seed)
         for row, image in zip(good, images, strict=True)
     ]
-    todo = [k for k in range(len(good)) if not paths[k].exists()]
-    # Shares are of all images: processes that start later see less to do, and must not share that.
-    mine = [k for k in range(len(good))[rank() :: world()] if not paths[k].exists()]
-    started = time.perf_counter()
-    with progress_bar(title or f"invert by {inverter.name}", len(good), "images") as bar:
-        bar.advance(len(good) - len(todo), resumed=True)
-        if mine:
-
-            def done(row: int, inversion: Inversion) -> None:
-                write_inversion(paths[mine[row]], inversion)
-                bar.advance(1)
-
-            inverter.invert(
-                generator,
-                images[mine],
-                prepared=prepared,
-                labels=[label_of[good[k]] for k in mine] if label_of else None,
-                seed=seed,
-                batch_size=batch_size,
-                done=done,
-            )
-            # Images share the passes, so each is given an equal part of the time.
-            note_seconds([paths[k] for k in mine], (time.perf_counter() - started) / len(mine))
+    invert = partial(
+        inverter.invert, generator, prepared=prepared, seed=seed, batch_size=batch_size
+    )
+    _make_absent(invert, images, chosen, paths, title or f"invert by {inverter.name}")
     wait_for(paths, "inversions")
     ids = [str(source.ids[row]) for row in good]
     return _collected(inverter.name, good, ids, images, paths, skipped)
+
+
+def _make_absent(
+    invert: Callable[..., Inversion],
+    images: Tensor,
+    labels: Sequence[int] | None,
+    paths: Sequence[Path],
+    title: str,
+) -> None:
+    """Make this process's share of the inversions whose files do not exist.
+
+    Args:
+        invert: ``Inverter.invert``, with all arguments but images, labels and ``done``.
+    """
+    todo = [k for k in range(len(paths)) if not paths[k].exists()]
+    # Shares are of all images: processes that start later see less to do, and must not share that.
+    mine = [k for k in range(len(paths))[rank() :: world()] if not paths[k].exists()]
+    started = time.perf_counter()
+    with progress_bar(title, len(paths), "images") as bar:
+        bar.advance(len(paths) - len(todo), resumed=True)
+        if not mine:
+            return
+
+        def done(row: int, inversion: Inversion) -> None:
+            write_inversion(paths[mine[row]], inversion)
+            bar.advance(1)
+
+        chosen = None if labels is None else [labels[k] for k in mine]
+        invert(images[mine], labels=chosen, done=done)
+        # Images share the passes, so each is given an equal part of the time.
+        note_seconds([paths[k] for k in mine], (time.perf_counter() - started) / len(mine))
 
 
 def _collected(

@@ -1,4 +1,4 @@
-"""``LayerPrepared``: what the layer inverters need for one generator, and how it is measured.
+"""``LayerPrepared``: the parts that the layer inverters need for one generator.
 
 Guarantee: statistics are functions of the generator and the cut; samples with NaN or Inf are left
 out of them.
@@ -50,11 +50,12 @@ class AverageStates:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LayerPrepared(Prepared):
-    """What one of the six methods needs for one generator.
+    """The parts that one of the six methods needs for one generator.
 
     Attributes:
         generator: the generator.
-        method: name of the method; ``target``: what it optimises.
+        method: name of the method.
+        target: the optimised variable: ``z``, ``r`` or ``none``.
         preset: losses and schedules, with the options in place.
         options: as they were given.
         scales: standard deviation of x at every boundary up to the cut, by name.
@@ -71,7 +72,7 @@ class LayerPrepared(Prepared):
 
     @property
     def schedule(self) -> Schedule:
-        """Rates and stopping of what the method optimises; no step where it optimises nothing."""
+        """Rates and stopping; no step where the method optimises nothing."""
         if self.target == "none":
             return Schedule(steps=0, rate=1.0)
         return self.preset.residual if self.target == "r" else self.preset.latent

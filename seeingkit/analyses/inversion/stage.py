@@ -74,7 +74,7 @@ def cuts_of(generator: Generator, config: InversionConfig) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class PreparedMethod:
-    """A method at one cut, ready for a generator."""
+    """A method at one cut, prepared for a generator."""
 
     inverter: Inverter
     prepared: Prepared
@@ -83,7 +83,7 @@ class PreparedMethod:
 def prepare_first_cut(
     generator: Generator, inverters: Sequence[ResolvedInverter], config: InversionConfig
 ) -> dict[tuple[str, str], PreparedMethod]:
-    """Every method at the first cut: what cannot work fails here, before any long work.
+    """Prepare every method at the first cut, so that errors come before any long work.
 
     Those at further cuts are prepared in their turn, for each holds networks of its own.
 
@@ -151,24 +151,7 @@ def run_stage(
         for resolved in inverters:
             one = (ready or {}).get((resolved.spec.name, cut))
             stage.invert(one or _prepare(generator, resolved, cut), shared)
-    names = segmenter.vocabulary.names if segmenter else ()
-    settings = InversionSettings(
-        preset=str(config.options.get("preset", "fast")),
-        perceptual=stage.perceptual,
-        encoders=list(stage.encoders.values()),
-        labels=list(names),
-        has_background=segmenter.vocabulary.has_background if segmenter else True,
-        reference=distance.reference if distance else None,
-        seed=seed,
-        options={
-            **config.options,
-            "pick": config.pick,
-            "per_class": config.per_class,
-            "own": config.own,
-        },
-    )
-    skipped = list(stage.skipped.values())
-    return StageResult(settings, stage.calibrations, stage.ranked(), skipped, stage.warnings())
+    return stage.result(seed, distance.reference if distance else None)
 
 
 @dataclass(eq=False)
@@ -176,6 +159,7 @@ class _Stage:
     """The stage in progress: its inputs, and the results so far.
 
     Attributes:
+        generator, photos, config, segmenter, preset, on_bad: see ``run_stage``.
         album: None: inversions are made, and no records.
         perceptual: name of the perceptual features that were used last.
         encoders: records of the encoders that were used, by hash.
@@ -270,7 +254,34 @@ class _Stage:
                 raise ModelError(f"{item}: {reason}")
             self.skipped[source, item] = SkippedItem(source=source, item=item, reason=reason)
 
-    def ranked(self) -> list[InversionRecord]:
+    def result(self, seed: int, reference: str | None) -> StageResult:
+        """All records, and the settings they were made with.
+
+        Args:
+            seed: of random starts.
+            reference: of the distance to data, for people.
+        """
+        vocabulary = self.segmenter.vocabulary if self.segmenter else None
+        config = self.config
+        settings = InversionSettings(
+            preset=str(config.options.get("preset", "fast")),
+            perceptual=self.perceptual,
+            encoders=list(self.encoders.values()),
+            labels=list(vocabulary.names) if vocabulary else [],
+            has_background=vocabulary.has_background if vocabulary else True,
+            reference=reference,
+            seed=seed,
+            options={
+                **config.options,
+                "pick": config.pick,
+                "per_class": config.per_class,
+                "own": config.own,
+            },
+        )
+        skipped = list(self.skipped.values())
+        return StageResult(settings, self.calibrations, self._ranked(), skipped, self._warnings())
+
+    def _ranked(self) -> list[InversionRecord]:
         """The records, by most lost beyond calibration, and the generator's own cut last.
 
         A report shows the last cut first, and a sweep ends at cuts from which anything can be
@@ -283,8 +294,8 @@ class _Stage:
         records = sorted(self.records, key=lambda r: -sum(c.beyond or 0.0 for c in r.classes))
         return sorted(records, key=lambda record: order[record.method, record.cut])
 
-    def warnings(self) -> list[str]:
-        """What was missing on this machine, for people."""
+    def _warnings(self) -> list[str]:
+        """Encoders and features that are missing on this machine, for people."""
         found = []
         if self.unaided and self.config.options.get("encoder") != "none":
             found.append(

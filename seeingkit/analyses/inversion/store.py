@@ -147,7 +147,7 @@ def read_inversion(path: Path) -> Inversion:
 def note_seconds(paths: Sequence[Path], seconds: float) -> None:
     """Keep the wall time of each of these inversions beside its file.
 
-    The files themselves hold only what is the same each time.
+    The files themselves hold nothing that differs from run to run.
     """
     for path in paths:
         write_text(path.with_suffix(".seconds"), f"{seconds:.3f}")

@@ -192,7 +192,7 @@ def test_lost_classes_in_closed_form() -> None:
     # A person that is gone altogether is beyond 0.9 by a tenth of its 4 percent.
     assert (person.lost, person.beyond) == (1.0, pytest.approx(0.4))
     assert (building.lost, building.beyond) == (pytest.approx(-0.1), 0.0)
-    # The car lost more than own images lose, but less than half of it: it is not omitted.
+    # The car lost more than samples lose, but less than half of it: it is not omitted.
     assert [c.omitted for c in found] == [True, False, True, False]
     assert all(c.pairs == 19 and not c.pooled for c in found)
     assert (tree.photo_area, tree.reconstruction_area) == (20.0, 5.0)
