@@ -27,6 +27,9 @@ class ZipImages(StoredImages):
 
     Raises:
         SourceError: missing, not a zip archive, damaged, or without pictures.
+
+    >>> ZipImages("photos.zip").ids
+    ('1.png', '2.png')
     """
 
     kind = "zip"

@@ -31,6 +31,9 @@ class ArrayImages(StoredImages):
 
     Raises:
         SourceError: missing, damaged, asks for a pickle, or not (N, H, W, 3) uint8.
+
+    >>> ArrayImages("photos.npy").read([0, 1]).shape
+    torch.Size([2, 3, 256, 256])
     """
 
     kind = "array"

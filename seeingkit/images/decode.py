@@ -65,6 +65,9 @@ class Limits(Options):
         max_pixels: most pixels (width x height), before and after resizing.
         min_side: fewest pixels along the shorter side.
         max_bytes: largest encoded size in bytes.
+
+    >>> Limits(min_side=64).max_pixels
+    100000000
     """
 
     max_pixels: int = Field(default=100_000_000, ge=1, le=170_000_000)  # Pillow's own stop: 179 M
@@ -122,6 +125,9 @@ def decode(
 
     Raises:
         ImageError: with the reason in words, whatever went wrong inside Pillow.
+
+    >>> decode("photos/1.png", "1.png").size
+    (64, 48)
     """
     limits = limits or Limits()
     if not isinstance(data, bytes):

@@ -58,6 +58,9 @@ class FileImages(StoredImages):
         root: folder that the paths are relative to.
         paths: the files, relative to ``root`` or absolute.
         ids: their ids; by default made from the paths.
+
+    >>> FileImages("mine", "photos", ["2.png", "1.png"]).read([0, 1]).shape
+    torch.Size([2, 3, 256, 256])
     """
 
     kind = "files"
@@ -105,6 +108,9 @@ def open_folder(
 
     Raises:
         SourceError: no such folder, a folder that cannot be listed, or no pictures in it.
+
+    >>> open_folder("photos").ids
+    ('1.png', '2.png')
     """
     root = os.fspath(path)
     if not os.path.isdir(root):
@@ -125,6 +131,9 @@ def open_file(
 
     Raises:
         SourceError: no such file.
+
+    >>> open_file("photos/1.png").read([0]).shape
+    torch.Size([1, 3, 256, 256])
     """
     if not os.path.isfile(path):
         raise SourceError(f"no such file: {os.fspath(path)}")
@@ -145,6 +154,9 @@ def open_list(
 
     Raises:
         SourceError: not UTF-8 text, nothing listed, or a path listed twice.
+
+    >>> open_list("photos.txt").ids
+    ('photos/2.png', 'photos/1.png')
     """
     where = os.fspath(path)
     try:
@@ -182,6 +194,9 @@ def open_glob(
     Raises:
         SourceError: nothing matches, or nothing that matches is called like a picture.
         UsageError: an empty pattern.
+
+    >>> open_glob("photos/*.png").ids
+    ('1.png', '2.png')
     """
     if not pattern:
         raise UsageError("an empty pattern matches nothing; give a path or a pattern")

@@ -23,6 +23,10 @@ class LmdbImages(StoredImages):
 
     Raises:
         SourceError: the extra is missing, no ``data.mdb``, damaged, or empty.
+
+    >>> LmdbImages("church_train_lmdb")
+    Traceback (most recent call last):
+    seeingkit.errors.SourceError: church_train_lmdb: ...
     """
 
     kind = "lmdb"

@@ -52,6 +52,9 @@ def apply(
 
     Raises:
         ImageError: so long and narrow that the resized picture is over the pixel limit.
+
+    >>> apply(decode("photos/1.png", "1.png"), find_preset("paper@32")).shape
+    (32, 32, 3)
     """
     size = preset.size
     if size is None:
@@ -76,6 +79,9 @@ def to_tensor(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
     """(H, W, 3) or (N, H, W, 3) uint8 to (3, H, W) or (N, 3, H, W) float32 in [-1, 1].
 
     The operations are ToTensor's and Normalize's, in their order: (v / 255 - 0.5) / 0.5.
+
+    >>> to_tensor(np.full((1, 1, 3), 255, np.uint8)).flatten()
+    tensor([1., 1., 1.])
     """
     if not isinstance(pixels, Tensor):
         pixels = torch.from_numpy(np.array(pixels))  # copy: Pillow's arrays are read-only
@@ -88,6 +94,9 @@ def quantise(images: Tensor) -> Tensor:
 
     The value is floor(x * 127.5 + 128) clipped to 0..255, so halves round up: the expression of
     NVIDIA's tools. NaN has no value; check before.
+
+    >>> quantise(torch.tensor([-1.0, 0.0, 1.0]).reshape(1, 3, 1, 1)).flatten()
+    tensor([  0, 128, 255], dtype=torch.uint8)
     """
     levels = images.movedim(-3, -1).to(torch.float32).mul(127.5).add_(128).clamp_(0, 255)
     return levels.to(torch.uint8).contiguous()

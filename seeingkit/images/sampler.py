@@ -73,6 +73,10 @@ class SamplerSource(ImageSource):
 
     Raises:
         UsageError: n or batch below 1, or a label that the model does not have.
+
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> SamplerSource(generator, 4, preset=find_preset("native")).read([3]).shape
+    torch.Size([1, 3, 64, 64])
     """
 
     kind = "generator"

@@ -28,6 +28,10 @@ class Selection(DigestedSource):
 
     Raises:
         UsageError: an index that the source does not have, or the same one twice.
+
+    >>> source = seeingkit.open_images("minichurches")
+    >>> Selection(source, [7, 2]).ids == (source.ids[7], source.ids[2])
+    True
     """
 
     def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
@@ -100,6 +104,9 @@ def select(
 
     Raises:
         UsageError: n below 1, or more pictures than there are.
+
+    >>> len(select(seeingkit.open_images("minichurches", n=9), 4))
+    4
     """
     if n is None:
         return source

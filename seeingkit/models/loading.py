@@ -51,7 +51,11 @@ def load_segmenter(
     domain: str | None = None,
     **options: object,
 ) -> Segmenter:
-    """Load a segmenter: ``load_segmenter("espnetv2", weights="city.pth", size=(384, 384))``."""
+    """Load a segmenter: ``load_segmenter("espnetv2", weights="city.pth", size=(384, 384))``.
+
+    >>> load_segmenter("upernet:minichurches").vocabulary.index("tree")
+    3
+    """
     found = resolve("segmenter", name, weights=weights, domain=domain, options=options)
     return cast("Segmenter", found.load(device))
 
@@ -79,6 +83,9 @@ def load_features(
     Raises:
         MissingWeightsError: a named family whose file is not here (says where to get it).
         CorruptFileError: a file that is not the registered one, for ``auto`` too.
+
+    >>> load_features("efficientnet-lite0")(torch.zeros(2, 3, 64, 64))[0].shape
+    torch.Size([2, ...])
     """
     found = resolve_features(name, weights=weights, options=options)
     return None if found is None else cast("Features", found.load(device))

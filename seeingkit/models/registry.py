@@ -242,6 +242,9 @@ def find_preset(preset: str | Preset | None, resolution: int | None = None) -> P
     Raises:
         UnknownNameError: no such preset.
         UsageError: a resolution that is no positive number of pixels.
+
+    >>> find_preset("paper@128").size
+    128
     """
     if preset is None or isinstance(preset, str):
         name, at, size = (preset or "paper").partition("@")

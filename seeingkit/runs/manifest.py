@@ -66,7 +66,7 @@ def finished(manifest: Manifest, clock: Clock, hashes: dict[str, str]) -> Manife
 def command_line(config: Config) -> str:
     """A command that repeats the run: each setting that is no default, as the option of its name.
 
-    >>> from .config import make_config
+    >>> from seeingkit.runs.config import make_config
     >>> command_line(make_config(command="compare", real="a b", generated="c", segmenter="s", n=9))
     "seeingkit compare 'a b' c --segmenter s --preset paper --n 9"
     """

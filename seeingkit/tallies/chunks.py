@@ -102,7 +102,11 @@ class ChunkRows:
 
 
 class ChunkStore:
-    """A folder of chunks. Many runs, sources and processes may share one."""
+    """A folder of chunks. Many runs, sources and processes may share one.
+
+    >>> ChunkStore("chunks").folder.name
+    'chunks'
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)

@@ -19,6 +19,9 @@ class TallyIdentity(BaseModel):
         source: fingerprint of the images and of how they were prepared.
         segmenter: family, weights hash and options of the annotator.
         preset: preprocessing; empty where it is unknown.
+
+    >>> len(TallyIdentity(source="1f…", segmenter={"family": "mine"}, preset={"size": 64}).key())
+    32
     """
 
     model_config = ConfigDict(frozen=True)
