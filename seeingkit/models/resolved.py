@@ -256,7 +256,7 @@ def _single_family(
     family, _, tag = name.partition(":")
     group: GanGroupSpec | None = None
     if family != AUTO:
-        found = known.resolve("gan", family)
+        found = known.find("gan", family)
         if not isinstance(found, GanGroupSpec):
             return name
         group = found
