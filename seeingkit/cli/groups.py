@@ -50,7 +50,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from seeingkit.runs.config import Config, InversionConfig
+    from seeingkit.analyses.inversion.config import InversionConfig
+    from seeingkit.runs.config import Config
 
 Settings = dict[str, Any]
 """Fields of ``seeingkit.runs.config.Config`` by name."""
@@ -206,8 +207,8 @@ def inversion_config(fields: Settings) -> InversionConfig:
     """
     from pydantic import ValidationError
 
+    from seeingkit.analyses.inversion.config import InversionConfig
     from seeingkit.errors import UsageError, first_fault
-    from seeingkit.runs.config import InversionConfig
 
     try:
         return InversionConfig.model_validate(fields)
@@ -244,16 +245,16 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
         UsageError: another setting is given as well.
     """
     from seeingkit.errors import UsageError
-    from seeingkit.runs.config import make_config, read_config
+    from seeingkit.runs.config import read_config
 
     given = {name for name in context.params if _is_given(context, name)}
     other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
     if other:
         raise UsageError(f"--config repeats a run as it was; leave {', '.join(sorted(other))} out")
-    plan = read_config(config)
+    earlier = read_config(config)
     changed = {name: settings[name] for name in given & {"device", "batch_size"}}
-    changed["fail_if"] = (*plan.fail_if, *settings.get("fail_if", ()))
-    return make_config(**{**plan.model_dump(), **changed})
+    changed["fail_if"] = (*earlier.fail_if, *settings.get("fail_if", ()))
+    return earlier.filled(**changed)
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

@@ -47,15 +47,15 @@ def invert(
     from seeingkit.runs.invert import execute_inversion, inversion_run_config
 
     if config is not None:
-        plan = repeated(config, settings, context)
-        if plan.command != "invert":
-            raise UsageError(f"{config}: a run of {plan.command}; use seeingkit {plan.command}")
+        run = repeated(config, settings, context)
+        if run.command != "invert":
+            raise UsageError(f"{config}: a run of {run.command}; use seeingkit {run.command}")
     else:
         settings["inversion"] = inversion_config(settings["inversion"])
         if not settings["inversion"].methods:
             raise UsageError("--method none leaves nothing to do")
-        plan = inversion_run_config(photos or [], gan, data=data, **settings)
-    done = execute_inversion(plan, out=out, store=store)
+        run = inversion_run_config(photos or [], gan, data=data, **settings)
+    done = execute_inversion(run, out=out, store=store)
     if done is None:
         return ExitCode.DONE
     if json:

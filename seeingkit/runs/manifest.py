@@ -68,7 +68,7 @@ def command_line(config: Config) -> str:
 
     >>> from seeingkit.runs.config import make_config
     >>> command_line(make_config(command="compare", real="a b", generated="c", segmenter="s", n=9))
-    "seeingkit compare 'a b' c --segmenter s --preset paper --n 9"
+    "seeingkit compare 'a b' c --segmenter s --n 9 --preset paper"
     """
     words = ["seeingkit", config.command]
     if config.command == "analyze":

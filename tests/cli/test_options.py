@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import doctest
 import subprocess
 import sys
-from types import ModuleType
 from typing import Annotated
 
 import pytest
 import typer
 from typer.main import get_command
 
-from seeingkit import errors
-from seeingkit.cli import app, options, output
+from seeingkit.cli import app
 from seeingkit.cli.groups import Settings, image_settings, inversion_settings, takes
 from seeingkit.cli.options import ConfigDefault
 from seeingkit.errors import UsageError
@@ -90,12 +87,6 @@ def test_settings_of_an_inversion_are_fields_of_its_config() -> None:
     assert set(given["inversion"]) <= set(InversionConfig.model_fields)
     with pytest.raises(UsageError, match="'preset' is given twice"):
         inversion_settings(own=1, inversion_preset="fast", inverter_option=["preset=paper"])
-
-
-@pytest.mark.parametrize("module", [errors, options, output])
-def test_examples_in_docstrings(module: ModuleType) -> None:
-    found = doctest.testmod(module)
-    assert found.attempted and not found.failed
 
 
 # -------------------------------------------------------------------------------- imported modules
