@@ -116,6 +116,27 @@ def open_data_set(spec: DataSpec, preset: Preset, options: BaseModel) -> ImageSo
     return source
 
 
+def check_there(name: str) -> None:
+    """A path or pattern that is no data set leads somewhere; nothing is opened.
+
+    Raises:
+        SourceError: nothing is there; lists near data sets.
+    """
+    path = os.path.expanduser(name)
+    if not path:
+        raise UsageError("an empty name is no image source; give a path, a pattern or a data set")
+    if not os.path.exists(path) and not glob.has_magic(path):
+        raise _not_there(path, None if _has_separator(path) else _data_set(path)[1])
+
+
+def _not_there(path: str, unknown: UnknownNameError | None) -> SourceError:
+    error = SourceError(
+        f"no such path: {path}" if unknown is None else f"no such path: {path}, and {unknown}"
+    )
+    error.__cause__ = unknown
+    return error
+
+
 def _open_path(
     path: str, preset: Preset, limits: Limits, unknown: UnknownNameError | None
 ) -> ImageSource:
@@ -140,9 +161,7 @@ def _open_path(
         )
     if glob.has_magic(path):
         return open_glob(path, preset=preset, limits=limits)
-    if unknown is not None:
-        raise SourceError(f"no such path: {path}, and {unknown}") from unknown
-    raise SourceError(f"no such path: {path}")
+    raise _not_there(path, unknown)
 
 
 def _limits(options: Mapping[str, Any]) -> Limits:

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from seeingkit.analyses.comparison.checks.metrics import resolve_metric
 from seeingkit.analyses.inversion import ResolvedInverter, resolve_inverter
 from seeingkit.errors import MissingWeightsError, UsageError
+from seeingkit.images.opening import check_there
 from seeingkit.models.loading import data_spec, is_generator_name, usual_generator
 from seeingkit.models.registry import check_options, find_preset, registry
 from seeingkit.models.resolved import ResolvedModel
@@ -202,6 +203,8 @@ def _real_side(config: Config, data: DataSpec | None) -> Side:
 
 def _data_side(config: Config, name: str, data: DataSpec | None) -> Side:
     if data is None:
+        if name:  # empty: ``invert`` without a data set
+            check_there(name)
         return Side(name, path_options=config.data_options)
     return Side(name, data=data, data_options=check_options(data, dict(config.data_options)))
 
@@ -214,7 +217,10 @@ def _generated_side(config: Config, real: DataSpec | None) -> Side:
     if config.labels is not None:
         raise UsageError("--labels is for a conditional generator, not for a set of images")
     data = data_spec(name)
-    return Side(name, data=data, data_options=None if data is None else check_options(data, {}))
+    if data is None:
+        check_there(name)
+        return Side(name)
+    return Side(name, data=data, data_options=check_options(data, {}))
 
 
 def _generator(name: str, config: Config, data: DataSpec | None) -> ResolvedModel:

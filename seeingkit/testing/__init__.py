@@ -113,6 +113,8 @@ def check_annotator(annotator: Annotator, images: Tensor | None = None) -> None:
 
     Raises:
         AssertionError: the first check that fails, in one line.
+
+    >>> check_annotator(seeingkit.load_segmenter("upernet:minichurches"), torch.zeros(2, 3, 64, 64))
     """
     for _, check in annotator_checks(images):
         check(annotator)

@@ -103,6 +103,9 @@ def annotator_checks(images: Tensor | None = None) -> list[tuple[str, Check[Anno
 
     Args:
         images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for ``noise_images``.
+
+    >>> annotator_checks()[0][0]
+    'identity_is_json'
     """
     functions = (
         identity_is_json,

@@ -19,7 +19,13 @@ import seeingkit
 import seeingkit_adapters
 import seeingkit_plugins
 from seeingkit.analyses.inversion.config import InversionConfig
-from seeingkit.errors import MissingWeightsError, RunError, UnknownNameError, UsageError
+from seeingkit.errors import (
+    MissingWeightsError,
+    RunError,
+    SourceError,
+    UnknownNameError,
+    UsageError,
+)
 from seeingkit.models import recognition, registry, resolved
 from seeingkit.models.registry import Registry
 from seeingkit.runs.analyze import analysis_config, comparison_config
@@ -99,13 +105,16 @@ def test_one_analysis_resolves_each_name_once_and_reads_each_file_once(
 def test_gaps_of_a_config_are_filled_from_the_data_set() -> None:
     plan = resolve(analysis_config(None, None))
     config = plan.config
-    assert (config.real, config.generated, config.preset) == ("minichurches", "progan", "native")
+    assert (config.real, config.preset) == ("minichurches", "native")
+    assert config.generated == "progan:minichurches"
     assert config.segmenter == "upernet:minichurches"
     assert plan.preset.name == "native"
     assert plan.generated.generator is not None
     assert plan.generated.generator.name == "progan:minichurches"
-    given = resolve(analysis_config(None, None, preset="paper@32", segmenter="upernet"))
+    given = resolve(analysis_config("progan", None, preset="paper@32", segmenter="upernet"))
     assert given.config.preset == "paper@32" and given.config.segmenter == "upernet"
+    assert given.generated.generator is not None
+    assert given.generated.generator.name == "progan:minichurches"  # by the data set
     assert given.segmenter is not None and given.segmenter.name == "upernet:minichurches"
 
 
@@ -133,16 +142,18 @@ def test_every_missing_file_is_named_at_once(
     plan = resolve(make_config(command="analyze", real="churches", generated="stylegan"))
     with pytest.raises(MissingWeightsError) as caught:
         open_sides(plan)
-    for part in ("churches", "stylegan2", "upp"):
-        assert part in str(caught.value)
+    for folder in ("data/minilsun", "weights/stylegan", "weights/upernet/upp"):
+        assert f"{tmp_path}/{folder}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
         (analysis_config("nobody", "minichurches"), UnknownNameError, "nobody"),
+        (analysis_config("nobody", "nowhere/"), SourceError, "no such path: nowhere/"),
         (comparison_config("minichurches", "a", preset="x"), UnknownNameError, "preset named 'x'"),
         (comparison_config("minichurches", "a", labels="1"), UsageError, "--labels is for a cond"),
+        (comparison_config("minichurches", "a"), SourceError, "no such path: a, and no data set"),
         (analysis_config(None, None, gan_options={"x": 1}), UsageError, "no option 'x'"),
         (analysis_config(None, None, segmenter="nobody"), UnknownNameError, "nobody"),
         (analysis_config(None, None, device="abacus"), UsageError, "no device named 'abacus'"),
@@ -164,7 +175,8 @@ def test_a_tally_needs_no_second_side() -> None:
     plan = resolve_source(comparison_config("minichurches", "minichurches"))
     assert plan.generated.data is not None and plan.generated.data.name == "minichurches"
     assert plan.segmenter is not None and plan.segmenter.name == "upernet:minichurches"
-    generated = resolve_source(comparison_config("x", "progan:minichurches", segmenter="upernet"))
+    named = {"segmenter": "upernet:minichurches"}
+    generated = resolve_source(comparison_config("x", "progan:minichurches", **named))
     assert generated.generated.generator is not None
 
 

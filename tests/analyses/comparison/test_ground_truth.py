@@ -470,8 +470,12 @@ def test_a_folder_beats_own_labels_and_must_fit(world: tuple[Path, Path]) -> Non
     photos, maps = world
     share = toy_share(open_folder(photos, preset=NATIVE), LevelNames(), truth=str(maps))
     assert share.pixel_accuracy == 1 and share.images == 5  # type: ignore[attr-defined]
-    with pytest.raises(SourceError, match="no label map belongs to an image"):
+    with pytest.raises(SourceError, match="its preprocessing is unknown"):
         toy_share(Labelled(4), LevelNames(), truth=str(maps))
+    other = Labelled(4)
+    other.preset = NATIVE
+    with pytest.raises(SourceError, match="no label map belongs to an image"):
+        toy_share(other, LevelNames(), truth=str(maps))
     counted = CountedNoise(3)
     assert toy_share(counted, LevelNames()) is None
     with pytest.raises(UsageError, match="leave --truth out"):

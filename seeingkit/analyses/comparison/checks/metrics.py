@@ -15,7 +15,6 @@ from seeingkit.errors import SourceError, UsageError
 from seeingkit.models.registry import Registry, registry
 from seeingkit.models.resolved import ResolvedModel, resolve
 from seeingkit.results import FidelityResult
-from seeingkit.tallies.counted import CountedSource
 
 if TYPE_CHECKING:
     from seeingkit.contracts import ImageSource
@@ -99,6 +98,7 @@ def measure(
         ModelError: the network gave NaN, or memory ran out at one image.
     """
     from seeingkit.system.devices import resolve_device
+    from seeingkit.tallies.counted import CountedSource
 
     resolved = resolve_device(device)
     if batch_size < 1:
