@@ -77,10 +77,11 @@ def analyze(
         store: where chunks of tallies are kept; default: the cache.
         settings: the other fields of ``seeingkit.runs.config.Config`` (n, seed, preset, …).
     """
+    if rank():
+        raise UsageError("analyze() is for one process; run several with torchrun -m seeingkit")
     config = analysis_config(gan, data, segmenter=segmenter, **settings)
     found = execute(config, out=out, store=store)
-    if found is None:
-        raise UsageError("analyze() is for one process; run several with torchrun -m seeingkit")
+    assert found is not None  # only processes above rank 0 have no result
     return found
 
 

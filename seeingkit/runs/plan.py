@@ -28,6 +28,8 @@ from seeingkit.system.devices import resolve_device
 
 from .config import Config
 
+_NO_LABELS = "--labels is for a conditional generator, not for a set of images"
+
 
 @dataclass(frozen=True)
 class Side:
@@ -132,6 +134,8 @@ def resolve_source(config: Config) -> Plan:
     config = _with_defaults(config, data)
     if is_generator(config.generated):
         side = Side(config.generated, _generator(config.generated, config, data))
+    elif config.labels is not None:
+        raise UsageError(_NO_LABELS)
     else:
         side = _data_side(config, config.generated, data)
     return Plan(
@@ -215,7 +219,7 @@ def _generated_side(config: Config, real: DataSpec | None) -> Side:
     if config.command == "analyze" or is_generator(name, given_weights=bool(config.weights)):
         return Side(name, _generator(name, config, real))
     if config.labels is not None:
-        raise UsageError("--labels is for a conditional generator, not for a set of images")
+        raise UsageError(_NO_LABELS)
     data = data_spec(name)
     if data is None:
         check_there(name)

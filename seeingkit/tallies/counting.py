@@ -73,12 +73,9 @@ def tally(
     source = narrowed(source, n, seed)
     if len(source) == 0:
         raise TallyError(f"{source.name}: there are no images to tally")
-    record = TallyRecord.of(source, annotator)
     if isinstance(source, CountedSource):
-        return replace(
-            source.stored_tally(annotator.vocabulary),
-            record=record.model_copy(update={"counted": True}),
-        )
+        record = TallyRecord.of(source, annotator).model_copy(update={"counted": True})
+        return replace(source.stored_tally(annotator.vocabulary), record=record)
     if batch_size < 1:
         raise UsageError(f"the batch size must be at least 1, not {batch_size}")
     store = store if isinstance(store, ChunkStore) else ChunkStore(store or default_store())
@@ -87,6 +84,7 @@ def tally(
         segmenter=annotator.info.identity(),
         preset={} if source.preset is None else source.preset.identity(),
     )
+    record = TallyRecord.of(source, annotator)
     metadata = describe(annotator.vocabulary, identity, record)
     chunks = [
         (start, min(start + CHUNK, len(source)), store.path(identity, start, start + CHUNK))
