@@ -1,4 +1,4 @@
-"""What a plugin registers, and how: specs, presets and the hook. Never imports torch.
+"""The specs and presets that plugins register, and the hook for it. Never imports torch.
 
 A plugin is a module named by an entry point in the group ``seeingkit``::
 
@@ -8,7 +8,7 @@ A plugin is a module named by an entry point in the group ``seeingkit``::
     def seeingkit_register(register: Register) -> None:
         register(GanSpec(name="mygan", summary="…", target="mypackage.model:load"))
 
-A spec says what there is (name, summary, licence, options) and where the code is (``target``, a
+A spec describes a thing (name, summary, licence, options) and names its code (``target``, a
 ``"package.module:callable"`` string that is imported only when the thing is used):
 
 =============== ==================================================================================
@@ -66,7 +66,7 @@ class Preset(BaseModel):
     summary: str = ""
 
     def identity(self) -> dict[str, object]:
-        """What changes the pixels: everything but the summary."""
+        """The part that changes the pixels: everything but the summary."""
         return self.model_dump(exclude={"summary"})
 
 
@@ -86,7 +86,7 @@ PRESETS: dict[str, Preset] = {
 
 
 class Spec(BaseModel):
-    """What every registered thing has."""
+    """Base of all specs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -107,7 +107,7 @@ class Spec(BaseModel):
 
 class _Loadable(Spec):
     target: str
-    default: bool = False  # what is used when the user and the data set name none of this kind
+    default: bool = False  # used when neither the user nor the data set names one of this kind
     options: type[BaseModel] = Options
 
     @field_validator("target")
@@ -245,7 +245,7 @@ class WeightsSpec(Spec):
 
     Attributes:
         family: the GAN, segmenter, features or metric family whose target reads them.
-        kind: what that family is.
+        kind: of that family.
         domains: data sets they were trained on; ``--data`` finds them by this.
         files: one or more files; with several, the target gets their folder.
         options: option values these weights imply; the user's own options win.
@@ -268,7 +268,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Register(Protocol):
-    """What a plugin calls for each thing it brings."""
+    """The function that a plugin calls for each spec or preset."""
 
     def __call__(self, spec: Spec | Preset) -> None:
         """Register one spec (or a preprocessing preset)."""

@@ -1,6 +1,6 @@
-"""What generators, annotators, encoders, features, image sources and inverters must be.
+"""Contracts of generators, annotators, encoders, features, image sources and inverters.
 
-Every analysis runs on whatever keeps these contracts. One module each: ``generators`` (with
+Every analysis runs on any implementation of these contracts. One module each: ``generators`` (with
 ``states`` and ``latents``), ``annotators`` (segmenters), ``features``, ``encoders``, ``images``,
 ``inverters``.
 

@@ -1,4 +1,4 @@
-"""What turns an image into a row of numbers: an annotator, such as a segmenter.
+"""Contract of annotators, such as segmenters: an image becomes a row of numbers.
 
 A tally holds those rows. A segmenter counts pixels; a classifier gives probabilities, a detector
 counts things: ``Vocabulary.unit`` says which.
@@ -19,7 +19,7 @@ from seeingkit.errors import UnknownNameError
 from .base import ModelInfo, OnDevice
 
 Unit = Literal["pixels", "probability", "count"]
-"""What the numbers of an annotator are."""
+"""Unit of an annotator's numbers."""
 
 
 class Label(NamedTuple):
@@ -39,9 +39,9 @@ class Vocabulary:
 
     Attributes:
         labels: number 0 means "nothing" where ``has_background`` is true.
-        planes: what each plane of a segmentation shows, the first being the objects.
+        planes: names of the planes of a segmentation, the objects first.
         has_background: whether number 0 is "no object" and is left out of figures and verdicts.
-        unit: what the numbers of an image are: ``pixels`` of each label (they sum to the pixels of
+        unit: of the numbers of an image: ``pixels`` of each label (they sum to the pixels of
             the label map), ``probability`` of each label (0 to 1, such as a classifier's), or
             ``count`` of things (not negative, such as a detector's).
 
@@ -93,7 +93,7 @@ class Annotator(OnDevice, ABC):
     """Turns each image into a row of numbers, one for each label of each plane.
 
     Attributes:
-        vocabulary: what the numbers are about, and their unit.
+        vocabulary: the labels, and the unit of the numbers.
         info: family, weights and options.
     """
 

@@ -1,4 +1,4 @@
-"""What every loaded model has: an info record that identifies it, and a device."""
+"""Base of all loaded models: an info record that identifies the model, and a device."""
 
 from __future__ import annotations
 

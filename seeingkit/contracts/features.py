@@ -13,7 +13,7 @@ class FeaturesInfo(ModelInfo):
     """Description of loaded perceptual features; their identity is part of every inversion.
 
     Attributes:
-        layer: what is read out of the network, in its own words (``relu4_2``).
+        layer: the layer that is read out, by the network's own name (``relu4_2``).
 
     >>> FeaturesInfo(family="myfeatures", layer="relu4_2").layer
     'relu4_2'

@@ -1,4 +1,4 @@
-"""What a generator must be: tier 1, latents in and images out; tier 2, named boundaries.
+"""Contract of generators: tier 1, latents in and images out; tier 2, named boundaries.
 
 Guarantees: everything is batch-first, and row ``k`` of a result depends on row ``k`` of the input
 only; ``advance(advance(begin(z), b), "image")`` equals ``advance(begin(z), "image")`` at every
@@ -95,7 +95,7 @@ class Sampler(OnDevice, ABC):
         """Images (N, 3, H, W) float32, nominal [-1, 1], RGB, as the original gives them."""
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What rebuilds this model: its tensors, and a JSON-able config of all that is no tensor.
+        """The tensors of this model, and a JSON-able config of everything else that rebuilds it.
 
         ``seeingkit weights convert`` writes them; the family's target reads them back.
 
@@ -110,7 +110,7 @@ class Generator(Sampler):
 
     Attributes:
         boundaries: in the order of computation.
-        inverted_with: carried tensors that belong to r: where x alone does not say what G_f draws
+        inverted_with: carried tensors that belong to r: where x alone does not determine the image
             (styles, a skip image), layer inversion optimises them too, wherever they are carried.
     """
 

@@ -1,4 +1,4 @@
-"""What an image source must be: pictures with stable ids, read as tensors in [-1, 1].
+"""Contract of image sources: pictures with stable ids, read as tensors in [-1, 1].
 
 Guarantees: images are float32 RGB (N, 3, H, W) in [-1, 1]; an image has one id and one content,
 however it is read.
@@ -41,7 +41,7 @@ class ImageSource(ABC):
         name: for people.
         ids: one stable string per image; the same for the same content on every machine.
         fingerprint: hash of everything that changes the pixels (content, preset, options).
-        kind: for people: what sort of source this is.
+        kind: for people: the sort of source.
         preset: the preprocessing that ``read`` applies, or None where it is unknown.
         seed: of a source that draws its images, else None.
         generator: the info of the generator that made the images, or None.

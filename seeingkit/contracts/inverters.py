@@ -149,7 +149,7 @@ class Inverter(ABC):
 
     Attributes:
         name: as registered.
-        target: what is optimised: ``z``, ``r`` (x at the cut), or ``none``.
+        target: the optimised variable: ``z``, ``r`` (x at the cut), or ``none``.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Random inputs of a generator: what they are, and how image numbers become values.
+"""Random inputs of a generator: their shapes and distributions, and drawing by image number.
 
 Guarantees: row ``k`` depends on (seed, image number k) only, never on the batch it was drawn in;
 the same numbers on every machine.
@@ -77,7 +77,7 @@ class LatentSpec(BaseModel):
         )
 
     def identity(self) -> dict[str, Any]:
-        """What changes the values."""
+        """The JSON-able part that changes the values."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def row(self, stream: np.random.RandomState) -> NDArray[Any]:

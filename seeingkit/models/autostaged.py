@@ -50,7 +50,7 @@ class AutoStaged(Generator):
     Args:
         module: the network; put in eval mode and frozen.
         stages: path of a submodule (as in ``named_modules``) for each boundary name.
-        info: what is known of the model; derived when None (the weights' hash is then one of
+        info: description of the model; derived when None (the weights' hash is then one of
             their values, not of a file).
         latent: when ``info`` is None, the random input: its size, its shape without the batch
             axis, or several specs.

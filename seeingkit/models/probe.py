@@ -1,7 +1,7 @@
 """A hash of a few images, so that two generators that hold different code are never taken for one.
 
 The hash of a network's tensors does not cover its code. Where the code is part of the model (any
-``nn.Module``, a user's function), what it draws from fixed latents is hashed too: a changed program
+``nn.Module``, a user's function), its images of fixed latents are hashed too: a changed program
 draws other images, so its stored tallies are not found again. The images are made on one thread;
 a machine that rounds otherwise gives another hash, and counts anew.
 """

@@ -1,4 +1,4 @@
-"""Which registered family reads a weights file: asked of the file's content, never of its name.
+"""Detects a checkpoint's family from its content (never from its file name).
 
 Guarantees: at most one family is named; a file that none or several claim is refused, with what it
 holds or who claims it. Programs (families without a recogniser) are never named.
@@ -39,7 +39,7 @@ def recognise(
         path: the file, or a folder with one weights file in it.
         known: the registry.
         families: only these; default all that can recognise files.
-        name: what the user called the choice, for messages.
+        name: the user's name of it, for messages.
 
     Raises:
         WeightsError: the file is missing, unsafe or damaged; or none or several families claim it.
@@ -116,7 +116,7 @@ def weights_file(path: Path) -> Path:
 
 
 def outline(content: Any) -> str:
-    """What a tree holds, in a few words, for messages."""
+    """The content of a tree in a few words, for messages."""
     if isinstance(content, dict):
         keys = [str(key)[:40] for key in list(content)[:_FIRST_KEYS]]
         more = ", …" if len(content) > _FIRST_KEYS else ""

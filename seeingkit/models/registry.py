@@ -1,4 +1,4 @@
-"""Finds plugins and what they register. Nothing here imports torch.
+"""The registry: plugins, and the specs that they register. Never imports torch.
 
 Guarantees: a plugin that cannot be imported, or registers something wrong, is listed as failed with
 its reason and takes nothing else with it (its half-done registrations are rolled back); two plugins
@@ -55,7 +55,7 @@ _KINDS: dict[type[Spec], Kind] = {
 
 @dataclass
 class PluginRecord:
-    """What became of one entry point."""
+    """The outcome of loading one entry point."""
 
     name: str
     distribution: str
@@ -112,7 +112,7 @@ class Registry:
                     ) from error
 
     def add(self, plugin: object, record: PluginRecord) -> None:
-        """Register what one plugin module (or object) brings; all of it or nothing."""
+        """Register the specs of one plugin module (or object); all of them or none."""
         fresh: dict[tuple[Kind, str], Spec] = {}
         presets: dict[str, Preset] = {}
         where = f"{record.distribution} ({record.name})"
@@ -265,7 +265,7 @@ def find_preset(preset: str | Preset | None, resolution: int | None = None) -> P
 
 
 def import_target(spec: _Loadable) -> Callable[..., Any]:
-    """Import what a spec points at.
+    """Import the target of a spec.
 
     Raises:
         PluginError: the module cannot be imported or lacks the name; says which extra may help.
@@ -287,7 +287,7 @@ def check_options(spec: _Loadable, values: dict[str, object]) -> BaseModel:
     """Validate user options against a spec's model.
 
     Raises:
-        UsageError: names the option, what is wrong, and the options there are.
+        UsageError: names the option, its fault, and the options there are.
     """
     try:
         return spec.options.model_validate(values)

@@ -224,8 +224,8 @@ def _candidates(
 ) -> list[WeightsSpec]:
     """Registered weights that may stand for a family named alone, the best first.
 
-    Those of the data's domain; for what looks at images also those of no domain in particular.
-    Without a domain to go by, only what is the one choice there is.
+    Those of the data's domain; for models that take images also those of no particular domain.
+    Without a domain to go by, the only one there is.
 
     Raises:
         UsageError: no domain to go by, and several to choose from.

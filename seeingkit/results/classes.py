@@ -15,7 +15,7 @@ OMITTED_BELOW = -0.5
 BACKGROUND_NAMES = frozenset(
     {"", "-", "background", "bg", "nothing", "none", "unlabeled", "unlabelled", "void", "ignore"}
 )
-"""What label 0 may be called in its role of "no object", in lower case."""
+"""Names of label 0 that mean "no object", in lower case."""
 
 Verdict = Literal["omitted", "reduced", "excess", "no evidence"]
 

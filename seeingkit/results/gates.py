@@ -12,7 +12,7 @@ Two forms::
 and a class is found by its name (``class`` is short for ``classes``). A list counts its entries
 (``skipped > 0``), yes and no count as 1 and 0 (``resolution.mismatch == 1``), an interval's ends
 are ``[0]`` and ``[1]``, and a verdict counts its classes (``omitted > 3``). ``VERDICT`` is omitted,
-reduced or excess; ``*``, or the word alone, is any class. What is omitted is also reduced.
+reduced or excess; ``*``, or the word alone, is any class. An omitted class is also reduced.
 Importing this never imports torch.
 """
 

@@ -1,4 +1,4 @@
-"""The main job: what does this generator leave out of its distribution?
+"""The main job: which classes does a generator leave out of its distribution?
 
 Reads like the data flows: images → tally → comparison → omitted classes → inversion → report. Every
 process of a run takes the same steps; those above rank 0 share tallies and inversions and write
@@ -88,7 +88,7 @@ def analyze(
 def analysis_config(
     gan: str | None, data: str | None, *, segmenter: str | None = None, **settings: Any
 ) -> Config:
-    """The config of ``analyze``; what is not given is left to the plan."""
+    """The config of ``analyze``; the plan fills in missing settings."""
     # Nothing is trained unasked in the middle of an analysis: an encoder is used where one is.
     usual = InversionConfig(methods=(registry().default("inverter"),), options={"encoder": "found"})
     settings["inversion"] = settings.get("inversion") or usual
@@ -98,7 +98,7 @@ def analysis_config(
 def comparison_config(
     real: str, generated: str, *, segmenter: str | None = None, **settings: Any
 ) -> Config:
-    """The config of ``compare``; what is not given is left to the plan."""
+    """The config of ``compare``; the plan fills in missing settings."""
     return make_config(
         command="compare", real=real, generated=generated, segmenter=segmenter, **settings
     )
@@ -133,7 +133,7 @@ def execute(
     with clock.time("compare"):
         comparison = _compare(real, generated, plan, evidence=leads)
     if run is not None:
-        run.write_json("results.json", comparison.to_dict())  # whatever happens in what follows
+        run.write_json("results.json", comparison.to_dict())  # kept, should a later step fail
         with clock.time("check"):
             comparison = check(plan, comparison, sides, store=store)
     if plan.inverters:

@@ -1,6 +1,6 @@
-"""What could mislead a finished comparison: resolution, the segmenter, other measures.
+"""Checks of a finished comparison: resolution, segmentation error, other measures.
 
-Guarantees: no number of the comparison changes; what cannot be checked becomes a warning of the
+Guarantees: no number of the comparison changes; a check that fails becomes a warning of the
 results and never loses them.
 """
 

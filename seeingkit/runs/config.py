@@ -38,7 +38,7 @@ class Config(BaseModel):
         force: compare although number policy, segmenter or preset differ.
         truth: true labels of the real images: a folder of label maps; ``data``: the data set's
             own; ``none``: not used; None: the data set's own if it has any.
-        sensitivity: what tells the segmenter's share in a difference: ``auto`` (true labels if
+        sensitivity: how segmentation error is told from a difference: ``auto`` (true labels if
             there are any, otherwise ``scale``), ``off``, ``scale`` (the same segmenter at a second
             scale, also ``scale:0.5``), or a second segmenter, ``family``, ``family:weights`` or
             ``family:FILE``.
@@ -116,7 +116,7 @@ def make_config(**settings: Any) -> Config:
     """A checked config; settings that are None are left to their defaults.
 
     Raises:
-        UsageError: names the setting and what is wrong with it.
+        UsageError: names the setting and its fault.
     """
     try:
         return Config.model_validate({k: v for k, v in settings.items() if v is not None})

@@ -1,6 +1,6 @@
 """Picks the pictures a report shows, reads them again and labels them again.
 
-Guarantee: what is shown beside an area is the picture and the label map that this area was counted
+Guarantee: beside an area stand the picture and the label map that this area was counted
 from (same source, same segmenter), found by its stable id.
 """
 

@@ -1,7 +1,7 @@
 """Inversion after a comparison: photos of the classes that it found missing.
 
-Guarantees: what cannot work (a method, an option, a cut, an encoder of another generator) is found
-before any image is tallied; what cannot be inverted is a warning, and the comparison stands.
+Guarantees: a wrong method, option or cut, or an encoder of another generator, is found before any
+image is tallied; where nothing can be inverted, a warning says why and the comparison stands.
 """
 
 from __future__ import annotations

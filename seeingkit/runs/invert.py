@@ -68,7 +68,7 @@ def inversion_run_config(
     inversion: InversionConfig | None = None,
     **settings: Any,
 ) -> Config:
-    """The config of ``invert``; what is not given is left to the plan.
+    """The config of ``invert``; the plan fills in missing settings.
 
     Args:
         photos: paths, globs, folders, data sets.

@@ -27,7 +27,7 @@ class Clock:
 
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
-        """Count what happens inside towards a stage."""
+        """Add the time spent inside to a stage."""
         started = time.perf_counter()
         yield
         self.seconds[stage] = round(time.perf_counter() - started, 3)
@@ -105,7 +105,7 @@ def _option(name: str, value: object) -> list[str]:
 
 
 def _inversion_words(config: Config) -> list[str]:
-    """Only what differs from the defaults of the command."""
+    """Settings that differ from the defaults of the command."""
     if config.command == "compare":
         return []
     chosen, usual = config.inversion, InversionConfig()

@@ -3,7 +3,7 @@
 Guarantees: after ``resolve`` the config is complete, each model is a ``ResolvedModel`` with
 validated options, and no later step looks a name up again; wrong names and options are found here,
 before any file is opened or fetched. A plan opens nothing: it is the unit of work of a run, of each
-process of it, and of a suite. ``seeingkit.runs.sides`` opens what it names.
+process of it, and of a suite. ``seeingkit.runs.sides`` opens its images and models.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Plan:
     """A config with its names resolved.
 
     Attributes:
-        config: complete; what was not given comes from the data set or the registry.
+        config: complete; missing settings come from the data set or the registry.
         preset: preprocessing of both sides.
         device: where models compute.
         real: the real images; of ``invert`` the data set the generator learnt from, if known.
@@ -65,7 +65,7 @@ class Plan:
         second_name: how reports call it.
         metric: the metrics of another library, if they were asked for.
         inverters: the methods of inversion.
-        warnings: what the reader of the results must know of this resolution.
+        warnings: for the readers of the results.
     """
 
     config: Config

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sides:
-    """What a comparison looks at.
+    """The images and models of a comparison.
 
     Attributes:
         real, generated: the images.
@@ -57,7 +57,7 @@ class Sides:
 
 
 class MissingFiles:
-    """Collects what is missing, so that all of it is named at once."""
+    """Collects missing files, so that all of them are named at once."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []

@@ -1,4 +1,4 @@
-"""Chunks of a tally on disk: Parquet, named by what they hold, written whole or not at all.
+"""Chunks of a tally on disk: Parquet, named by their content, written whole or not at all.
 
 Guarantees: a chunk file that exists is complete (temporary name, flush, rename); its name is the
 hash of everything that changes its numbers, so it is never stale; reading is independent of the

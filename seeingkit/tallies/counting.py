@@ -59,7 +59,7 @@ def tally(
         batch_size: images segmented at once; halved when memory runs out. The tally does not depend
             on it, but for pixels whose two best scores lie within float rounding.
         on_bad: whether an unreadable image is left out and listed, or ends the run.
-        title: what the progress bar says.
+        title: of the progress bar.
 
     Raises:
         ImageError: an unreadable image with ``on_bad="fail"``.
@@ -118,7 +118,7 @@ def tally(
 
 
 def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSource:
-    """The first n images of what has no end, n drawn ones of what has, or all.
+    """The first n images of an endless source, n drawn ones of a finite one, or all.
 
     Raises:
         UsageError: a generator without n, or more images than there are.

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 TALLY_SCHEMA = 2
-"""Version of what a chunk holds; 2 added the column ``condition``."""
+"""Version of the content of a chunk; 2 added the column ``condition``."""
 
 
 class TallyIdentity(BaseModel):

@@ -47,7 +47,7 @@ class TallyRecord(BaseModel):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What is known, as JSON: source, segmenter, and generator if there is one."""
+        """The known parts as JSON: source, segmenter, and generator if there is one."""
         found: dict[str, Any] = {}
         if self.source is not None:
             source = self.source.model_dump(mode="json")
@@ -80,7 +80,7 @@ def model_record(info: ModelInfo, name: str | None = None) -> ModelRecord:
 
 
 def source_record(source: ImageSource) -> SourceRecord:
-    """A source of images as ``results.json`` describes it; what it adds goes into ``details``."""
+    """A source of images as ``results.json`` describes it; further keys go into ``details``."""
     found = source.describe()
     known = {key: found.pop(key, None) for key in SourceRecord.model_fields if key != "details"}
     return SourceRecord(

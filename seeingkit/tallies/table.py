@@ -33,7 +33,7 @@ class Tally:
         counts: (N, planes x labels) sparse, plane-major, in the unit of the vocabulary: pixels of
             each label, its probability, or a count.
         pixels: (N,) pixels in each label map; 1 where the unit is another.
-        vocabulary: what the columns mean.
+        vocabulary: of the columns.
         identity: where the numbers come from, or None for rows from elsewhere.
         skipped: images that have no row, and why.
         record: the images and models behind the numbers.
@@ -130,7 +130,7 @@ class Tally:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Summary: n, mean area and presence of each label, what was skipped."""
+        """Summary: n, mean area and presence of each label, skipped images."""
         columns = []
         for plane, category in enumerate(self.vocabulary.planes):
             areas = self.sparse_percent(plane)

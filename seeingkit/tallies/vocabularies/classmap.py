@@ -13,7 +13,7 @@ The file is TOML::
     [aliases]
     tree = ["arbre", "baum"]     # a class that lists "tree" means these labels too
     [options]
-    unmapped = "other"           # what becomes of labels in no class; see ``Unmapped``
+    unmapped = "other"           # labels in no class; see ``Unmapped``
     missing = "error"            # or "allow": names that this segmenter does not know
     background = "nothing"       # the class that means "no object"
 """
@@ -50,10 +50,10 @@ class ClassMap(BaseModel):
         name: for people.
         classes: class name to label names, in the order of the coarse vocabulary.
         aliases: label name to other names of the same thing.
-        unmapped: what becomes of labels in no class.
+        unmapped: treatment of labels in no class.
         missing: whether a name that no label of a vocabulary has is refused or passed over.
         background: the class that means "no object": number 0, left out of figures and verdicts.
-            None: the class ``nothing`` if there is one, else what ``unmapped`` implies.
+            None: the class ``nothing`` if there is one, else as ``unmapped`` implies.
         summary: for people.
     """
 
@@ -113,7 +113,7 @@ class ClassMap(BaseModel):
         return (member, *more)
 
     def identity(self) -> dict[str, Any]:
-        """What changes the classes: all but the summary, as a name and a hash."""
+        """The part that changes the classes, as a name and a hash."""
         content = self.model_dump(mode="json", exclude={"summary", "name"})
         content["classes"] = list(content["classes"].items())  # their order is their number
         text = json.dumps(content, sort_keys=True)
@@ -121,7 +121,7 @@ class ClassMap(BaseModel):
 
 
 def normalised(name: str) -> str:
-    """A label's name without what spellings differ in: case, spaces, hyphens, underscores.
+    """A label's name in one spelling, without case, spaces, hyphens, underscores.
 
     A name of nothing but such signs ("-", "nothing" in many vocabularies) stays.
     """

@@ -64,7 +64,7 @@ class Merge:
         return sparse.csr_array((np.ones(len(rows), np.int64), (rows, columns)), shape=shape)
 
     def label_maps(self, maps: Tensor) -> Tensor:
-        """Label maps of any shape, int64, as class maps; what is dropped becomes 0 ("-")."""
+        """Label maps of any shape, int64, as class maps; dropped labels become 0 ("-")."""
         table = torch.tensor(self.numbers, dtype=torch.int64, device=maps.device).clamp(min=0)
         return table[maps]
 
