@@ -174,8 +174,8 @@ def coverage_section(found: Sequence[Finding]) -> str:
     return f"""## Coverage of 95 % intervals
 
 Shown is the share of intervals that hold the true value, in percent, over all classes of a band;
-in brackets the lowest and the highest single class. *Lowest by chance* is what the lowest of that many
-exact intervals shows in one run of these simulations out of two. A difference is relative to the
+in brackets the lowest and the highest single class. *Lowest by chance* is the lowest of that many
+exact intervals in one run of these simulations out of two. A difference is relative to the
 real side. Classes in every image have no presence to estimate.
 
 {chr(10).join(part + chr(10) for part in parts)}
