@@ -3,8 +3,8 @@
 1. Images per hour at equal final loss. The baseline is what the paper's code does: one image at a
    time, the same objective and the same number of steps by ``torch.optim.Adam``. Targets: 1.3 times
    on CPU, 5 times on a GPU.
-2. Quality and cost of the presets on the same photos and own samples: PSNR, pixel L1, and seconds.
-   ``--paper-steps 3000`` is the published schedule.
+2. Quality and cost of the presets on the same photos and generator samples: PSNR, pixel L1,
+   and seconds. ``--paper-steps 3000`` is the published schedule.
 
 Both interleaved in one run; losses are printed beside the times.
 """
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--data", default="minichurches")
     parser.add_argument("--encoder", default="found")
-    parser.add_argument("--n", type=int, default=16, help="photos, and as many own samples")
+    parser.add_argument("--n", type=int, default=16, help="photos, and as many generator samples")
     parser.add_argument("--steps", type=int, default=100, help="steps of the batching benchmark")
     parser.add_argument("--paper-steps", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)

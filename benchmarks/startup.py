@@ -14,8 +14,7 @@ from pathlib import Path
 from interleaved import interleave, ratio, show
 
 CATALOG = """
-from seeingkit.hooks import hookimpl
-from seeingkit.specs import GanSpec
+from seeingkit.specs import GanSpec, hookimpl
 
 @hookimpl
 def seeingkit_register(register):

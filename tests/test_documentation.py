@@ -22,13 +22,14 @@ def blocks(document: str, language: str) -> list[str]:
 
 
 def test_a_third_party_package_as_documented(tmp_path: Path) -> None:
-    catalog, model = blocks("docs/adding-a-model.md", "python")
+    catalog, model, images = blocks("docs/adding-a-model.md", "python")
     (toml,) = blocks("docs/adding-a-model.md", "toml")
     package = tmp_path / "mypackage"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "catalog.py").write_text(catalog)
     (package / "model.py").write_text(model)
+    (package / "images.py").write_text(images)
     info = tmp_path / "mypackage-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mypackage\nVersion: 1.0\n")
@@ -54,6 +55,16 @@ def test_a_third_party_package_as_documented(tmp_path: Path) -> None:
         "check_generator(generator)\n"
         "assert [b.name for b in generator.boundaries] == ['input', 'r4', 'image']\n"
         "assert generator.info.options == {'truncation': 0.5}\n"
+        "assert generator.info.images_sha256\n"
+    )
+    subprocess.run([sys.executable, "-c", check], env=env, cwd=tmp_path, check=True)
+    check = (
+        "import seeingkit; from seeingkit.testing import check_annotator, check_source\n"
+        "from mypackage.images import Darkness, Greys\n"
+        "check_source(Greys(100)); check_annotator(Darkness())\n"
+        "found = seeingkit.tally(Greys(100), Darkness(), n=50, store='store')\n"
+        "assert found.ids == tuple(f'grey-{k}' for k in range(50))\n"
+        "assert found.vocabulary.unit == 'probability'\n"
     )
     subprocess.run([sys.executable, "-c", check], env=env, cwd=tmp_path, check=True)
 

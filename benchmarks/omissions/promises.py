@@ -51,7 +51,7 @@ def promises(found: Sequence[Finding]) -> str:
             text = f"bias-reduced FSD at 10,000 over FSD at 200,000: {r['source']}, {r['planted']}"
             measured = f"{number(r['reduced'])} over {number(r['large'])}: {off:+.0f} %"
             # The plug-in value still has a bias at 200,000, and all of a tiny distance is bias.
-            rows.append((text, f"{measured} (truth, without any bias: {number(r['truth'])})"))
+            rows.append((text, f"{measured} (true value, without any bias: {number(r['truth'])})"))
     rows += _null_extremes(found)
     for r in coverage.distance_coverage(found):
         if r["null"] and r["n"] in (2_000, 10_000):

@@ -106,8 +106,8 @@ def p_value_section(found: Sequence[Finding]) -> str:
 Nothing planted: p-values should be uniform. Permutation p-values go in steps; for the test of
 uniformity (Kolmogorov–Smirnov) a uniform random part of one step is taken off. Each class in at
 least 1 % of the images is tested over the repeats; if all are uniform, 5 % of the classes have
-KS p ≤ 0.05. Columns: *all*, the p of the amount, on which verdicts rest (mean area, images that
-show more than a speck, and area in those, taken together); and three by themselves: presence of any
+KS p ≤ 0.05. Columns: *all*, the p of the amount, on which verdicts rest (mean area, images above
+the area threshold, and area in those, taken together); and three by themselves: presence of any
 pixel, area in images that show the class, mean area. Presence is a count, so its p-values, and
 those of *all*, come in steps: few images or a rare class, long steps, and no uniformity to be had.
 What counts for them is the share of small ones, in the table below.
@@ -173,15 +173,15 @@ def coverage_section(found: Sequence[Finding]) -> str:
     )
     return f"""## Coverage of 95 % intervals
 
-Shown is the share of intervals that hold the truth, in percent, over all classes of a band; in
-brackets the lowest and the highest single class. *Lowest by chance* is what the lowest of that many
-exact intervals shows in one run of these simulations out of two. A difference is relative to the
+Shown is the share of intervals that hold the true value, in percent, over all classes of a band;
+in brackets the lowest and the highest single class. *Lowest by chance* is the lowest of that many
+exact intervals in one run of these simulations out of two. A difference is relative to the
 real side. Classes in every image have no presence to estimate.
 
 {chr(10).join(part + chr(10) for part in parts)}
 ![Coverage of intervals](figures/validation-coverage.svg)
 
-The interval of FSD, against the true distance (percent²). In brackets: how often the truth lies
+The interval of FSD, against the true distance (percent²). In brackets: how often that lies
 below / above the interval, in percent.
 
 {fsd}
@@ -243,7 +243,7 @@ Thinned and swapped classes:
 
 
 def bias_section(found: Sequence[Finding]) -> str:
-    """FSD variants against the truth."""
+    """FSD variants against the true value."""
     everything = summary.bias(found)
     rows = [r for r in everything if r["plant"] is None or r["plant"].share == 1]
     shown = table(
@@ -252,12 +252,12 @@ def bias_section(found: Sequence[Finding]) -> str:
             "planted",
             "n",
             "repeats",
-            "truth",
+            "true value",
             "as published",
             "floor",
             "minus floor",
             "bias-reduced",
-            "(bias-reduced − truth) ÷ its error",
+            "(bias-reduced − true value) ÷ its error",
         ),
         (
             (

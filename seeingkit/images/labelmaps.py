@@ -128,7 +128,7 @@ def _unwrapped(source: ImageSource) -> tuple[ImageSource, Sequence[int]]:
 def preset_labels(labels: NDArray[np.integer[Any]], preset: Preset) -> NDArray[np.int64]:
     """A label map on the pixels of its picture after the preset.
 
-    The geometry is ``sources.preprocess.apply``'s, with nearest neighbour instead of a filter.
+    The geometry is ``preprocess.apply``'s, with nearest neighbour instead of a filter.
 
     Args:
         labels: (H, W) numbers, of the picture's size or a scaled copy's.

@@ -54,7 +54,7 @@ class InversionRecord(Record):
         converged: the loss fell no more: it stopped early, or fell by less than 1 % in the last
             tenth of the steps.
         unfamiliar: out-of-distribution distance: to the nearest reference image, over the usual
-            distance among these; ``unlike`` is true above 1: the photo is unlike the training set.
+            distance among these; ``unlike`` is true above 1: the photo is out of distribution.
     """
 
     image: str
@@ -129,7 +129,7 @@ class InversionSettings(Record):
         encoders: the trained encoders used: kind, cut, sha256, training record.
         labels: the segmenter's label names by number; empty without segmenter.
         has_background: label 0 means "nothing".
-        reference: which images tell a photo unlike the training set.
+        reference: the reference images of the out-of-distribution distance.
         options: all other options of the inverters.
     """
 

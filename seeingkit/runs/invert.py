@@ -74,7 +74,7 @@ def inversion_run_config(
         photos: paths, globs, folders, data sets.
         gan: default: the registered default.
         data: the data set the generator learnt from; default: the one its weights name. It gives
-            the segmenter and the reference for "unlike the training set".
+            the segmenter and the reference images of the out-of-distribution distance.
         segmenter: ``none`` for no class areas.
     """
     if not photos:
