@@ -6,44 +6,35 @@ from typing import Annotated
 
 import typer
 
+from seeingkit.errors import ExitCode, UsageError
+
+from . import options as o
 from .groups import Settings, image_settings, inversion_config, inversion_settings, repeated, takes
-from .options import (
-    Gan,
-    Json,
-    Out,
-    PhotoCount,
-    PlainInversionPreset,
-    Repeat,
-    SegmenterOrNone,
-    Store,
-    TrainingData,
-)
 from .output import print_inversions, print_json
 
 
 @takes(
     inversion_settings,
     image_settings,
-    inversion_preset=PlainInversionPreset,
-    segmenter=SegmenterOrNone,
-    n=PhotoCount,
+    inversion_preset=o.PlainInversionPreset,
+    segmenter=o.SegmenterOrNone,
+    n=o.PhotoCount,
 )
 def invert(
     context: typer.Context,
     photos: Annotated[
         list[str] | None, typer.Argument(help="Photos: paths, globs, folders, data sets.")
     ] = None,
-    gan: Gan = None,
-    data: TrainingData = None,
+    gan: o.Gan = None,
+    data: o.TrainingData = None,
     *,
     settings: Settings,
-    config: Repeat = None,
-    out: Out = None,
-    store: Store = None,
-    json: Json = False,
+    config: o.Repeat = None,
+    out: o.Out = None,
+    store: o.Store = None,
+    json: o.Json = False,
 ) -> int:
     """Invert photos through a generator's last layers. Reports which classes are lost."""
-    from seeingkit.errors import ExitCode, UsageError
     from seeingkit.runs.invert import execute_inversion, inversion_run_config
 
     if config is not None:

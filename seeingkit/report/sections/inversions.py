@@ -24,7 +24,7 @@ from ..figures.themes import themed_figures
 from ..pictures.inversions import Card, encode_cards
 from ..pictures.levels import Level
 from ..templates import Section, render
-from ..words.definitions import INVERSION_DEFINITIONS
+from ..words.definitions import inversion_definitions
 from ..words.inversions import METHODS, InversionSummary, describe_inversions
 from ..words.losses import (
     MethodRow,
@@ -133,6 +133,6 @@ class Inversions:
             focus={label for group in self.groups for label in group.focus},
             settings=self.settings,
             methods=[(name, METHODS[name]) for name in methods if name in METHODS],
-            definitions=INVERSION_DEFINITIONS,
+            definitions=inversion_definitions(),
         )
         return Section("inversion", "Inversion", body)
