@@ -173,7 +173,7 @@ def print_failed_gates(
 
 def _print_conditions(records: Sequence[schema.ConditionResult], shown: int = 20) -> None:
     """The classes of a conditional generator, largest FSD first."""
-    from seeingkit.report.sections.conditions import missing
+    from seeingkit.report.sections.evidence import missing
 
     worst = sorted(records, key=lambda record: -record.fsd.value)
     whole = worst[0].against == "all"

@@ -16,16 +16,13 @@ from seeingkit.results import InversionResults, Manifest, Results
 from seeingkit.system.writing import write_text
 
 from . import embed
-from .figures.classes import build_chart, write_figures
+from .figures.classes import build_chart, figure_rows, write_figures
 from .figures.contributions import write_contribution_figure
-from .figures.rows import figure_rows
-from .pictures.fitting import PagePictures, fit_pictures
+from .pictures import PagePictures, fit_pictures
 from .pictures.gallery import Gallery
 from .pictures.uris import image_uri
-from .sections.classes import class_rows
-from .sections.conditions import conditions_section
-from .sections.evidence import evidence_sections, fidelity_section
-from .sections.examples import example_rows, legends
+from .sections.classes import class_rows, example_rows, legends
+from .sections.evidence import conditions_section, evidence_sections, fidelity_section
 from .sections.inversions import Inversions
 from .sections.method import method_card
 from .selection import LABELS, judged

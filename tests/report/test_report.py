@@ -34,10 +34,16 @@ from seeingkit.report import (
     summary_html,
     write_report,
 )
-from seeingkit.report.figures.classes import build_chart, figure_svg, write_figures
-from seeingkit.report.figures.rows import HIGH, area_domain, figure_rows
+from seeingkit.report.figures.classes import (
+    HIGH,
+    area_domain,
+    build_chart,
+    figure_rows,
+    figure_svg,
+    write_figures,
+)
 from seeingkit.report.page import render_page
-from seeingkit.report.pictures.fitting import fit_pictures
+from seeingkit.report.pictures import fit_pictures
 from seeingkit.report.pictures.gallery import label_colours
 from seeingkit.report.words import numbers as words
 from seeingkit.results import ClassResult, FSDResult, Results, SkippedItem

@@ -16,6 +16,7 @@ import vl_convert
 
 from seeingkit.errors import RunError, UsageError
 from seeingkit.report import Gallery, Section, choose_scenes, summarise, summary_html
+from seeingkit.report.figures.charts import DARK_COLOURS, darkened
 from seeingkit.report.figures.contributions import (
     LARGEST,
     build_contribution_chart,
@@ -24,7 +25,6 @@ from seeingkit.report.figures.contributions import (
     contributions,
     write_contribution_figure,
 )
-from seeingkit.report.figures.themes import DARK_COLOURS, darkened
 from seeingkit.report.page import render_page
 from seeingkit.report.pictures.gallery import GalleryImage, GalleryScene
 from seeingkit.report.sections.classes import class_rows
@@ -32,9 +32,9 @@ from seeingkit.report.sections.evidence import (
     evidence_sections,
     fidelity_section,
     pairs_section,
+    scenes_section,
 )
 from seeingkit.report.sections.method import method_card
-from seeingkit.report.sections.scenes import scenes_section
 from seeingkit.report.sections.segmenter import segmenter_section
 from seeingkit.report.words import numbers as words
 from seeingkit.report.words.cautions import power_sentence, segmenter_checks

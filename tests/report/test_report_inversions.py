@@ -25,8 +25,8 @@ from seeingkit.report import page as page_module
 from seeingkit.report import rebuild_report, summarise_inversions, write_report
 from seeingkit.report.figures.depth import build_depth_chart, depth_rows, depth_svg
 from seeingkit.report.page import render_page
+from seeingkit.report.pictures import fit_pictures
 from seeingkit.report.pictures.files import read_labels, resolve
-from seeingkit.report.pictures.fitting import fit_pictures
 from seeingkit.report.pictures.gallery import label_colours
 from seeingkit.report.pictures.inversions import (
     DIFFERENCE_COLOURS,
@@ -34,7 +34,7 @@ from seeingkit.report.pictures.inversions import (
     difference_map,
     encode_cards,
 )
-from seeingkit.report.pictures.levels import LEVELS, Level
+from seeingkit.report.pictures.uris import LEVELS, Level
 from seeingkit.report.words.inversions import calibration_note, loss, seconds, verdict
 from seeingkit.report.words.losses import group_photos, key_order, method_rows, sweep_rows
 from seeingkit.report.words.numbers import NBSP

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from ..selection import SIDES, Side
 from .gallery import Gallery, GalleryImage
-from .levels import Level, is_exact
-from .uris import indexed_uri, nearest, photo_uri
+from .uris import Level, indexed_uri, is_exact, nearest, photo_uri
 
 ONLY_COLOUR = (255, 0, 170)
 """Colour of the overlay of one class."""

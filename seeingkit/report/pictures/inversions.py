@@ -21,8 +21,16 @@ from ..words.losses import PhotoGroup, loss_of
 from .encoding import label_legend, label_map_uri
 from .files import read_labels, read_photo, read_picture
 from .gallery import Gallery
-from .levels import EXACT_UP_TO, Level, is_exact
-from .uris import LONGEST_WEBP, indexed_uri, nearest, photo_uri, webp_uri
+from .uris import (
+    EXACT_UP_TO,
+    LONGEST_WEBP,
+    Level,
+    indexed_uri,
+    is_exact,
+    nearest,
+    photo_uri,
+    webp_uri,
+)
 
 LOST, KEPT, NEW = 1, 2, 3
 DIFFERENCE_COLOURS = [(0, 0, 0), (222, 66, 18), (86, 180, 233), (240, 228, 66)]

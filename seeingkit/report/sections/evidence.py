@@ -1,4 +1,4 @@
-"""The sections that support the findings: distance, power, pairs, and measures of other libraries.
+"""The sections that support the findings: distance, power, pairs, scenes, and other measures.
 
 Each section of evidence is a pure function of ``results.json`` (scenes: of the pictures of a
 gallery too), has its answer in one sentence, and is None where the run has no such results. Names
@@ -7,23 +7,28 @@ of classes and images are escaped by the templates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from seeingkit.results import (
+    ConditionResult,
     FidelityResult,
     PairsResult,
     Results,
+    ScenesResult,
+    UncoveredImage,
 )
 
+from ..figures.charts import themed_figures
 from ..figures.contributions import contribution_sentence, contribution_svg, contributions
-from ..figures.themes import themed_figures
 from ..pictures.encoding import ScenePictures
+from ..selection import SCENES, is_judged
 from ..templates import Section, render
-from ..words.numbers import at_least, count, level, listing, number
-from .scenes import scenes_section
+from ..words.numbers import area, at_least, between, count, level, listing, number, share
 from .segmenter import segmenter_section
 
 PAIRS_SHOWN = 30
+CONDITIONS_SHOWN = 100
 
 
 def evidence_sections(results: Results, scenes: Sequence[ScenePictures] = ()) -> list[Section]:
@@ -38,31 +43,15 @@ def evidence_sections(results: Results, scenes: Sequence[ScenePictures] = ()) ->
     return [section for section in made if section is not None]
 
 
-# -------------------------------------------------------------------------------------- distance
-
-
 def distance_section(results: Results) -> Section | None:
     """The contributions of classes to FSD, as a figure and a table."""
     bars = contributions(results)
     if not bars:
         return None
-    body = render(
-        "distance.html.j2",
-        bars=bars,
-        fsd=results.fsd,
-        figures=themed_figures(lambda layout: contribution_svg(bars, layout=layout)),
-    )
-    return Section(
-        id="distance",
-        title="Contributions to FSD",
-        body=body,
-        link="Distance",
-        answer=contribution_sentence(results),
-        folded=False,
-    )
-
-
-# ----------------------------------------------------------------------------------------- power
+    figures = themed_figures(lambda layout: contribution_svg(bars, layout=layout))
+    body = render("distance.html.j2", bars=bars, fsd=results.fsd, figures=figures)
+    answer = contribution_sentence(results)
+    return Section("distance", "Contributions to FSD", body, "Distance", answer, folded=False)
 
 
 def power_section(results: Results) -> Section | None:
@@ -70,27 +59,15 @@ def power_section(results: Results) -> Section | None:
     power = results.power
     if power is None:
         return None
-    if power.all_removed is None:
-        answer = "At these numbers of images, the loss of no class would be detected reliably."
-    else:
+    answer = "At these numbers of images, the loss of no class would be detected reliably."
+    if power.all_removed is not None:
         answer = (
             f"The loss of a class is found with a power of {level(power.power)} if at least "
             f"{at_least(power.all_removed)} of the real images show it."
         )
-    body = render(
-        "power.html.j2", power=power, n_real=results.n_real, n_generated=results.n_generated
-    )
-    return Section(
-        id="power",
-        title="Detectable losses",
-        body=body,
-        link="Power",
-        answer=answer,
-        folded=True,
-    )
-
-
-# ----------------------------------------------------------------------------------------- pairs
+    numbers = {"n_real": results.n_real, "n_generated": results.n_generated}
+    body = render("power.html.j2", power=power, **numbers)
+    return Section("power", "Detectable losses", body, "Power", answer, folded=True)
 
 
 def pairs_section(results: Results) -> Section | None:
@@ -100,34 +77,88 @@ def pairs_section(results: Results) -> Section | None:
         return None
     shown = pairs.pairs[:PAIRS_SHOWN]
     body = render("pairs.html.j2", pairs=pairs, shown=shown, hidden=pairs.found - len(shown))
-    return Section(
-        id="together", title="Together", body=body, answer=_pairs_answer(pairs), folded=True
-    )
+    return Section("together", "Together", body, answer=_pairs_answer(pairs), folded=True)
 
 
 def _pairs_answer(pairs: PairsResult) -> str:
     if not pairs.tested:
         return "No pair of classes is in enough images to be tested."
+    tested = f"{count(pairs.tested, 'pair')} of classes"
     if not pairs.found:
         return (
-            f"Of {count(pairs.tested, 'pair')} of classes tested, none is found to be drawn "
+            f"Of {tested} tested, none is found to be drawn "
             "together less or more often than the presences of its classes explain."
         )
-    apart = [f"{p.first} with {p.second}" for p in pairs.pairs if p.verdict == "apart"]
-    together = [f"{p.first} with {p.second}" for p in pairs.pairs if p.verdict == "together"]
     texts = []
-    if apart:
-        texts.append(f"too seldom together: {listing(apart, limit=3)}")
-    if together:
-        texts.append(f"too often together: {listing(together, limit=3)}")
+    for verdict, words in (("apart", "too seldom together"), ("together", "too often together")):
+        named = [f"{p.first} with {p.second}" for p in pairs.pairs if p.verdict == verdict]
+        if named:
+            texts.append(f"{words}: {listing(named, limit=3)}")
     return (
-        f"{pairs.found:,} of {count(pairs.tested, 'pair')} of classes "
-        f"{'is' if pairs.found == 1 else 'are'} drawn together otherwise than the presences of "
-        f"their classes explain; {'; '.join(texts)}."
+        f"{pairs.found:,} of {tested} {'is' if pairs.found == 1 else 'are'} drawn together "
+        f"otherwise than the presences of their classes explain; {'; '.join(texts)}."
     )
 
 
-# ---------------------------------------------------------------------------------- other measures
+@dataclass(frozen=True)
+class UncoveredScene:
+    """A real image that no generated one is near, with its picture if there is one."""
+
+    record: UncoveredImage
+    pictures: ScenePictures | None
+
+    @property
+    def classes(self) -> str:
+        """Its largest classes with their areas."""
+        return ", ".join(f"{name} {area(value)}" for name, value in self.record.classes.items())
+
+
+def scenes_section(results: Results, pictures: Sequence[ScenePictures] = ()) -> Section | None:
+    """The coverage of whole scenes by generated images, and real images far from all of them."""
+    scenes = results.scenes
+    if scenes is None:
+        return None
+    shown = {entry.real.id: entry for entry in pictures}
+    listed = scenes.least_covered[:SCENES]
+    uncovered = [UncoveredScene(record, shown.get(record.image)) for record in listed]
+    body = render(
+        "scenes.html.j2",
+        scenes=scenes,
+        pictured=[entry for entry in uncovered if entry.pictures is not None],
+        listed=[entry for entry in uncovered if entry.pictures is None],
+        hidden=round((1 - scenes.coverage) * scenes.images_real) - SCENES,
+    )
+    return Section("scenes", "Scenes", body, answer=_scenes_answer(scenes), folded=True)
+
+
+def _scenes_answer(scenes: ScenesResult) -> str:
+    ends = ""
+    if scenes.coverage_ci is not None:
+        ends = f" (95 % interval {between(scenes.coverage_ci, share)})"
+    text = f"{share(scenes.coverage)} of the real scenes have a generated one near{ends}"
+    if scenes.coverage_expected is not None:
+        text += f"; a second sample of real images would reach {share(scenes.coverage_expected)}"
+    return text + "."
+
+
+def conditions_section(results: Results) -> Section | None:
+    """The classes of a conditional generator, worst first, with their omissions; else None."""
+    if not results.conditions:
+        return None
+    worst = sorted(results.conditions, key=lambda record: -record.fsd.value)
+    body = render(
+        "conditions.html.j2",
+        rows=worst[:CONDITIONS_SHOWN],
+        missing=missing,
+        against=worst[0].against,
+        hidden=max(0, len(worst) - CONDITIONS_SHOWN),
+    )
+    return Section("conditions", "Classes of the generator", body)
+
+
+def missing(record: ConditionResult, verdict: str) -> list[str]:
+    """Names of the labels with this verdict, by real area, largest first."""
+    return [c.label for c in record.classes if c.verdict == verdict and is_judged(c)]
 
 
 def fidelity_section(results: Results) -> Section | None:
@@ -142,18 +173,14 @@ def fidelity_section(results: Results) -> Section | None:
         for name, value in found.options.items()
         if name != "notes" and not isinstance(value, (dict, list, tuple))
     ]
-    body = render(
-        "fidelity.html.j2",
-        fidelity=found,
-        measures=list(found.values.items()),
-        settings=settings,
-        notes=_notes(found),
-    )
-    return Section(id="fidelity", title="Other measures", body=body, answer=answer, folded=True)
+    measures = list(found.values.items())
+    given = {"measures": measures, "settings": settings, "notes": _notes(found)}
+    body = render("fidelity.html.j2", fidelity=found, **given)
+    return Section("fidelity", "Other measures", body, answer=answer, folded=True)
 
 
-def _notes(found: FidelityResult) -> list[str]:
+def _notes(found: FidelityResult) -> Iterator[str]:
     """The notes of the library's adapter, each as a sentence."""
     notes = found.options.get("notes") or []
-    texts = [str(note) for note in (notes if isinstance(notes, (list, tuple)) else [notes])]
-    return [text[:1].upper() + text[1:].rstrip(".") + "." for text in texts]
+    for note in map(str, notes if isinstance(notes, (list, tuple)) else [notes]):
+        yield note[:1].upper() + note[1:].rstrip(".") + "."

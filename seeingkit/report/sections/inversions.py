@@ -19,10 +19,10 @@ from seeingkit.results import (
     Results,
 )
 
+from ..figures.charts import themed_figures
 from ..figures.depth import depth_rows, depth_svg, write_depth_figure
-from ..figures.themes import themed_figures
 from ..pictures.inversions import Card, encode_cards
-from ..pictures.levels import Level
+from ..pictures.uris import Level
 from ..templates import Section, render
 from ..words.definitions import inversion_definitions
 from ..words.inversions import METHODS, InversionSummary, describe_inversions

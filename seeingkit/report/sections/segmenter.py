@@ -29,6 +29,13 @@ _COLUMNS = {"labels": _LABEL_COLUMNS, "scale": _VIEW_COLUMNS, "segmenter": _VIEW
 """Heading, field of the record, and filter of each column, by the kind of check."""
 
 
+_REASONS = {
+    "labels": "the segmenter's errors are large enough",
+    "scale": "the difference changes too much at another scale",
+    "segmenter": "a second segmenter does not agree",
+}
+
+
 def segmenter_section(results: Results) -> Section | None:
     """The differences that segmentation error, or a difference in resolution, could explain."""
     share_of, resolution = results.segmenter_share, results.resolution
@@ -49,21 +56,9 @@ def segmenter_section(results: Results) -> Section | None:
         resolution=resolution,
         detail=mismatch_words(results),
     )
-    return Section(
-        id="segmenter",
-        title="Segmentation error",
-        body=body,
-        link="Segmenter",
-        answer=_segmenter_answer(results, [record for record, _ in claimed], rows),
-        folded=not claimed and not (resolution is not None and resolution.mismatch),
-    )
-
-
-_REASONS = {
-    "labels": "the segmenter's errors are large enough",
-    "scale": "the difference changes too much at another scale",
-    "segmenter": "a second segmenter does not agree",
-}
+    answer = _segmenter_answer(results, [record for record, _ in claimed], rows)
+    folded = not claimed and not (resolution is not None and resolution.mismatch)
+    return Section("segmenter", "Segmentation error", body, "Segmenter", answer, folded)
 
 
 def _segmenter_answer(
@@ -71,24 +66,21 @@ def _segmenter_answer(
     claimed: Sequence[ClassResult],
     rows: Sequence[tuple[ClassResult, SegmenterClass]],
 ) -> str:
-    texts = []
-    if results.segmenter_share is None:
-        texts.append("The segmenter's errors were not measured in this run.")
+    findings = {r.index for r in judged(results) if r.verdict != "no evidence"}
+    checked = sum(record.index in findings for record, _ in rows)
+    check = results.segmenter_share
+    if check is None:
+        text = "The segmenter's errors were not measured in this run."
     elif claimed:
         named = listing([record.label for record in claimed], limit=5)
-        texts.append(
-            f"It may explain the difference in {named}: {_REASONS[results.segmenter_share.kind]}."
-        )
+        text = f"It may explain the difference in {named}: {_REASONS[check.kind]}."
+    elif not findings:
+        text = "No class has a verdict that it could explain."
+    elif not checked:
+        text = "No class with a verdict could be checked."
     else:
-        findings = {r.index for r in judged(results) if r.verdict != "no evidence"}
-        checked = sum(record.index in findings for record, _ in rows)
-        if not findings:
-            texts.append("No class has a verdict that it could explain.")
-        elif not checked:
-            texts.append("No class with a verdict could be checked.")
-        else:
-            of = count(checked, "class", "classes")
-            texts.append(f"No sign of it, in {of} with a verdict that could be checked.")
+        of = count(checked, "class", "classes")
+        text = f"No sign of it, in {of} with a verdict that could be checked."
     if results.resolution is not None and results.resolution.mismatch:
-        texts.append("The two sides differ in resolution.")
-    return " ".join(texts)
+        text += " The two sides differ in resolution."
+    return text
