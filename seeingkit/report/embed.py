@@ -18,14 +18,10 @@ from seeingkit.errors import RunError
 from .templates import FOLDER
 
 
-def script(name: str) -> str:
-    """The text of a script of the report, as it may stand in a ``script`` element."""
-    return _checked((FOLDER / name).read_text(encoding="utf-8"), "script")
-
-
-def style(name: str) -> str:
-    """The text of a style sheet of the report, as it may stand in a ``style`` element."""
-    return _checked((FOLDER / name).read_text(encoding="utf-8"), "style")
+def asset(name: str) -> str:
+    """The text of a script or style sheet, as it may stand in a ``script`` or ``style`` element."""
+    element = "script" if name.endswith(".js") else "style"
+    return _checked((FOLDER / name).read_text(encoding="utf-8"), element)
 
 
 @functools.lru_cache(maxsize=1)

@@ -23,7 +23,8 @@ from PIL import Image
 from seeingkit.errors import RunError
 from seeingkit.report import page as page_module
 from seeingkit.report import rebuild_report, summarise_inversions, write_report
-from seeingkit.report.figures.depth import build_depth_chart, depth_rows, depth_svg
+from seeingkit.report.figures.charts import chart_svg
+from seeingkit.report.figures.depth import build_depth_chart, depth_rows
 from seeingkit.report.page import render_page
 from seeingkit.report.pictures import fit_pictures
 from seeingkit.report.pictures.files import read_labels, resolve
@@ -211,7 +212,8 @@ def test_figure_of_a_sweep_is_converted_once(monkeypatch: pytest.MonkeyPatch) ->
     rows = [{"cut": cut, "series": "photos", "psnr": 17.125, "lost": None} for cut in ("a", "b")]
     figures = iter("12")
     monkeypatch.setattr(vl_convert, "vegalite_to_svg", lambda *_, **__: next(figures))
-    assert [depth_svg(rows), depth_svg(rows, layout="narrow"), depth_svg(rows)] == ["1", "2", "1"]
+    charts = [build_depth_chart(rows, layout) for layout in ("wide", "narrow", "wide")]
+    assert [chart_svg(chart) for chart in charts] == ["1", "2", "1"]
 
 
 # ----------------------------------------------------------------------------------------- words

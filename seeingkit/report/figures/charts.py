@@ -171,10 +171,11 @@ def _converted(spec: str) -> str:
     return svg
 
 
-def write_figure(svg: str, folder: Path, name: str) -> tuple[Path, Path]:
+def write_figure(chart: alt.TopLevelMixin, folder: Path, name: str) -> tuple[Path, Path]:
     """Write ``NAME.svg`` and ``NAME.png`` into the folder; returns both paths."""
     import vl_convert
 
+    svg = chart_svg(chart)
     path = write_text(folder / f"{name}.svg", svg)
     with atomic_write(folder / f"{name}.png") as stream:
         stream.write(vl_convert.svg_to_png(svg, scale=PIXELS_PER_POINT))
@@ -187,13 +188,13 @@ def darkened(svg: str) -> str:
     return _PAINT.sub(lambda found: f'{found[1]}="{swaps.get(found[2], found[2])}"', svg)
 
 
-def themed_figures(draw: Callable[[Layout], str]) -> dict[str, dict[Layout, str]]:
+def themed_figures(draw: Callable[[Layout], alt.TopLevelMixin]) -> dict[str, dict[Layout, str]]:
     """A figure as data URIs, by theme (``light``, ``dark``) and layout.
 
     Args:
-        draw: SVG text on white, in the colours of print, in the given layout.
+        draw: the chart in the given layout.
     """
-    light = {layout: draw(layout) for layout in get_args(Layout)}
+    light = {layout: chart_svg(draw(layout)) for layout in get_args(Layout)}
     dark = {layout: darkened(svg) for layout, svg in light.items()}
     return {
         theme: {layout: image_uri("svg+xml", svg.encode()) for layout, svg in drawn.items()}

@@ -304,4 +304,4 @@ def figure_svg(results: Results) -> str:
 
 def write_figures(results: Results, folder: Path) -> tuple[Path, Path]:
     """Write ``classes.svg`` and ``classes.png`` into the folder; returns both paths."""
-    return write_figure(figure_svg(results), folder, "classes")
+    return write_figure(build_chart(figure_rows(results)[:LABELS]), folder, "classes")

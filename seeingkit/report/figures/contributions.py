@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from seeingkit.results import ClassResult, Results, is_background
+from seeingkit.results import Results, is_background
 
 from ..words.numbers import listing, number, share
 from .charts import (
     NARROW_LABEL,
     Layout,
-    chart_svg,
     class_axis,
     colour,
     colour_scale,
     finish,
-    write_figure,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +63,7 @@ def contributions(results: Results, largest: int = LARGEST) -> list[Contribution
     known.sort(key=lambda entry: (-(entry[1] + entry[2]), entry[0].index))
     whole = results.fsd.value
     shown = known[:largest]
-    names = [_name(record) for record, _, _ in shown]
+    names = ["no object" if is_background(record) else record.label for record, _, _ in shown]
 
     def bar(label: str, key: str, mean: float, cov: float) -> Contribution:
         part = (mean + cov) / whole if whole > 0 else None
@@ -81,10 +78,6 @@ def contributions(results: Results, largest: int = LARGEST) -> list[Contribution
         others = f"all others ({len(rest):,})"
         bars.append(bar(others, others, sum(m for _, m, _ in rest), sum(c for *_, c in rest)))
     return bars
-
-
-def _name(record: ClassResult) -> str:
-    return "no object" if is_background(record) else record.label
 
 
 def contribution_sentence(results: Results) -> str:
@@ -116,6 +109,19 @@ def build_contribution_chart(
     """
     import altair as alt
 
+    terms = [
+        {"key": bar.key, "term": term, "order": k, "value": max(0.0, value)}
+        for bar in bars
+        for k, (term, value) in enumerate(zip(TERMS, (bar.mean, bar.cov), strict=True))
+    ]
+    totals = [
+        {
+            "key": bar.key,
+            "total": max(0.0, bar.mean) + max(0.0, bar.cov),
+            "text": "" if bar.part is None else share(bar.part),
+        }
+        for bar in bars
+    ]
     place = alt.Y(
         "key:N",
         sort=[bar.key for bar in bars],
@@ -142,37 +148,7 @@ def build_contribution_chart(
     )
     chart = finish(
         alt.layer(stacks, notes).properties(width=_WIDTHS[layout], height=alt.Step(20)),
-        data={"terms": _term_rows(bars), "totals": _total_rows(bars)},
+        data={"terms": terms, "totals": totals},
         description="Contribution of each class to the two terms of FSD",
     )
     return cast("alt.LayerChart", chart)
-
-
-def _term_rows(bars: Sequence[Contribution]) -> list[dict[str, Any]]:
-    return [
-        {"key": bar.key, "term": term, "order": k, "value": max(0.0, value)}
-        for bar in bars
-        for k, (term, value) in enumerate(zip(TERMS, (bar.mean, bar.cov), strict=True))
-    ]
-
-
-def _total_rows(bars: Sequence[Contribution]) -> list[dict[str, Any]]:
-    return [
-        {
-            "key": bar.key,
-            "total": max(0.0, bar.mean) + max(0.0, bar.cov),
-            "text": "" if bar.part is None else share(bar.part),
-        }
-        for bar in bars
-    ]
-
-
-def contribution_svg(bars: Sequence[Contribution], layout: Layout = "wide") -> str:
-    """The static figure as SVG text."""
-    return chart_svg(build_contribution_chart(bars, layout))
-
-
-def write_contribution_figure(results: Results, folder: Path) -> tuple[Path, Path] | None:
-    """Write ``fsd-contributions.svg`` and ``.png``; returns both paths, None for old runs."""
-    bars = contributions(results)
-    return write_figure(contribution_svg(bars), folder, "fsd-contributions") if bars else None

@@ -20,7 +20,7 @@ from seeingkit.results import (
 )
 
 from ..figures.charts import themed_figures
-from ..figures.contributions import contribution_sentence, contribution_svg, contributions
+from ..figures.contributions import build_contribution_chart, contribution_sentence, contributions
 from ..pictures.encoding import ScenePictures
 from ..selection import SCENES, is_judged
 from ..templates import Section, render
@@ -48,7 +48,7 @@ def distance_section(results: Results) -> Section | None:
     bars = contributions(results)
     if not bars:
         return None
-    figures = themed_figures(lambda layout: contribution_svg(bars, layout=layout))
+    figures = themed_figures(lambda layout: build_contribution_chart(bars, layout))
     body = render("distance.html.j2", bars=bars, fsd=results.fsd, figures=figures)
     answer = contribution_sentence(results)
     return Section("distance", "Contributions to FSD", body, "Distance", answer, folded=False)

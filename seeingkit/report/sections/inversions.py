@@ -19,8 +19,8 @@ from seeingkit.results import (
     Results,
 )
 
-from ..figures.charts import themed_figures
-from ..figures.depth import depth_rows, depth_svg, write_depth_figure
+from ..figures.charts import themed_figures, write_figure
+from ..figures.depth import build_depth_chart, depth_rows
 from ..pictures.inversions import Card, encode_cards
 from ..pictures.uris import Level
 from ..templates import Section, render
@@ -96,7 +96,7 @@ class Inversions:
     def write_figures(self, folder: Path) -> None:
         """Write the figure of a sweep over cuts, if there was one."""
         if self.sweep:
-            write_depth_figure(depth_rows(self.sweep), folder)
+            write_figure(build_depth_chart(depth_rows(self.sweep)), folder, "inversion-depth")
 
     def gallery(self, cards: Sequence[Card], *, lead: bool = True) -> Section:
         """The section "What vanishes"; ``lead``: it begins with the headline."""
@@ -126,7 +126,9 @@ class Inversions:
             rows=self.rows,
             first=self.first,
             sweep=self.sweep,
-            figures=themed_figures(lambda layout: depth_svg(depth, layout=layout)) if depth else {},
+            figures=themed_figures(lambda layout: build_depth_chart(depth, layout))
+            if depth
+            else {},
             calibrations=self.calibrations,
             names={key_of(c): key_name(key_of(c)) for c in self.calibrations},
             key_of=key_of,
