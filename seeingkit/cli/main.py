@@ -1,4 +1,4 @@
-"""The application: the main command, and the commands that compare images and report."""
+"""The application: the main command, and the commands that compare, invert and report."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from seeingkit.system.processes import rank
 from . import groups, listing, weights
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
-from .invert import invert
-from .output import print_failed_gates, print_json, print_summary, print_tally
+from .output import print_failed_gates, print_inversions, print_json, print_summary, print_tally
 
 if TYPE_CHECKING:
     from seeingkit.runs.config import Config
@@ -122,7 +121,48 @@ def tally(
     return ExitCode.SKIPPED if found.skipped else ExitCode.DONE
 
 
-app.command()(invert)
+@app.command()
+@takes(
+    groups.inversion_settings,
+    image_settings,
+    inversion_preset=o.PlainInversionPreset,
+    segmenter=o.SegmenterOrNone,
+    n=o.PhotoCount,
+)
+def invert(
+    context: typer.Context,
+    photos: Annotated[
+        list[str] | None, typer.Argument(help="Photos: paths, globs, folders, data sets.")
+    ] = None,
+    gan: o.Gan = None,
+    data: o.TrainingData = None,
+    *,
+    settings: Settings,
+    config: o.Repeat = None,
+    out: o.Out = None,
+    store: o.Store = None,
+    json: o.Json = False,
+) -> int:
+    """Invert photos through a generator's last layers. Reports which classes are lost."""
+    from seeingkit.runs.invert import execute_inversion, inversion_run_config
+
+    if config is not None:
+        run = groups.repeated(config, settings, context)
+        if run.command != "invert":
+            raise UsageError(f"{config}: a run of {run.command}; use seeingkit {run.command}")
+    else:
+        settings["inversion"] = groups.inversion_config(settings["inversion"])
+        if not settings["inversion"].methods:
+            raise UsageError("--method none leaves nothing to do")
+        run = inversion_run_config(photos or [], gan, data=data, **settings)
+    done = execute_inversion(run, out=out, store=store)
+    if done is None:
+        return ExitCode.DONE
+    if json:
+        print_json(done.to_dict())
+    else:
+        print_inversions(done.results, done.report)
+    return ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
 
 
 @app.command()

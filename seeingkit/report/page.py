@@ -1,6 +1,6 @@
 """The page of a run: one HTML file that opens offline and asks nothing of any network.
 
-All text is escaped by the templates; scripts, styles and data come from ``embed``. Files appear
+All text is escaped by the templates; scripts, styles and data come from ``templates``. Files appear
 whole or not at all. A page can be made again from the files of a finished run alone.
 """
 
@@ -18,7 +18,6 @@ from seeingkit.errors import RunError, first_fault
 from seeingkit.results import SCHEMA_VERSION, InversionResults, Manifest, Results
 from seeingkit.system.writing import write_text
 
-from . import embed
 from .figures.charts import Layout, write_figure
 from .figures.classes import build_chart, figure_rows, write_figures
 from .figures.contributions import build_contribution_chart, contributions
@@ -30,7 +29,7 @@ from .sections.evidence import conditions_section, evidence_sections, fidelity_s
 from .sections.inversions import Inversions
 from .sections.method import method_card
 from .selection import LABELS, judged
-from .templates import Section, render
+from .templates import Section, asset, chart_library, json_data, policy, render
 from .words.cautions import skipped_caution
 from .words.definitions import definitions
 from .words.findings import summarise
@@ -110,26 +109,26 @@ def render_page(
 
     inversions = Inversions.of(results, run_dir)
     pictures = fit_pictures(gallery, None if inversions is None else inversions.cards)
-    script, style = embed.asset("page.js"), embed.asset("style.css")
+    script, style = asset("page.js"), asset("style.css")
     if inversions is not None:
-        script += embed.asset("inversions.js")
-        style += embed.asset("inversions.css")
+        script += asset("inversions.js")
+        style += asset("inversions.css")
         sections = [*sections, inversions.method()]
     if isinstance(results, InversionResults):
         template, vega, data = "inversion_page.html.j2", "", {}
         values = _inversion_values(results, inversions, pictures, sections)
     else:
-        template, vega = "comparison.html.j2", embed.chart_library()
+        template, vega = "comparison.html.j2", chart_library()
         values = _comparison_values(results, inversions, gallery, pictures, sections)
         data = {"rows": values["rows"], "specs": _specs(), "limit": LABELS}
         data["legends"] = legends(pictures)
     return render(
         template,
-        policy=embed.policy(*filter(None, (vega, script))),
+        policy=policy(*filter(None, (vega, script))),
         style=Markup(style),
         vega=Markup(vega),
         script=Markup(script),
-        data=Markup(embed.data(data)),
+        data=Markup(json_data(data)),
         svg=image_uri("svg+xml", svg.encode()),
         results=results,
         manifest=manifest,

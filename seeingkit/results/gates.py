@@ -27,9 +27,9 @@ from dataclasses import dataclass
 
 from seeingkit.errors import UnknownNameError, UsageError, one_line
 
-from .classes import ClassResult, images_lost, is_background
 from .comparison import Results
 from .paths import checked_path, value_at
+from .records import ClassResult, images_lost, is_background
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,

@@ -31,9 +31,9 @@ from seeingkit.report.sections.evidence import (
     fidelity_section,
     pairs_section,
     scenes_section,
+    segmenter_section,
 )
 from seeingkit.report.sections.method import method_card
-from seeingkit.report.sections.segmenter import segmenter_section
 from seeingkit.report.words import numbers as words
 from seeingkit.report.words.cautions import power_sentence, segmenter_checks
 from seeingkit.report.words.definitions import definitions

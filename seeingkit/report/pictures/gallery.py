@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,18 +131,21 @@ class Gallery:
         """
         folder = run_dir / FOLDER
         arrays: dict[str, NDArray[Any]] = {}
-        for c, shown in enumerate(self.classes):
-            for side in SIDES:
-                for k, item in enumerate(shown.side(side)):
-                    arrays |= _arrays(f"{c}.{side}.{k}", item)
-        for k, scene in enumerate(self.scenes):
-            for side, item in scene.images:
-                arrays |= _arrays(f"scene.{k}.{side}", item)
+        for key, item in self._images():
+            arrays |= {f"{key}.image": item.image, f"{key}.labels": item.labels}
         with atomic_write(folder / "images.npz") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
         text = json.dumps(self._document(), ensure_ascii=False, indent=1)
         write_text(folder / "gallery.json", text)
         return folder
+
+    def _images(self) -> Iterator[tuple[str, GalleryImage]]:
+        """All images, with the beginning of the names of their arrays in ``images.npz``."""
+        for c, shown in enumerate(self.classes):
+            for side in SIDES:
+                yield from ((f"{c}.{side}.{k}", item) for k, item in enumerate(shown.side(side)))
+        for k, scene in enumerate(self.scenes):
+            yield from ((f"scene.{k}.{side}", item) for side, item in scene.images)
 
     def _document(self) -> dict[str, Any]:
         """The content of ``gallery.json``: all but the arrays."""
@@ -195,11 +198,6 @@ class Gallery:
             ) from None
         except UsageError as error:
             raise RunError(f"gallery in {folder} is damaged: {error}") from None
-
-
-def _arrays(key: str, item: GalleryImage) -> dict[str, NDArray[Any]]:
-    """The arrays of one image, by their names in ``images.npz``."""
-    return {f"{key}.image": item.image, f"{key}.labels": item.labels}
 
 
 def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Gallery:
