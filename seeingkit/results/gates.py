@@ -236,16 +236,12 @@ def _with_verdict(results: Results, verdict: str, *, everything: bool = False) -
 
 
 def _verdict_words(record: ClassResult) -> str:
-    words = f"{record.label} is {record.verdict}"
+    a, b, where, unit = record.real_area, record.generated_area, "", "area"
     if record.because == "presence":
-        a, b, where = images_lost(record)
-        words += (
-            f", {where} {100 * a:.3g} % of the real and {100 * b:.3g} % of the generated images"
-        )
-    else:
-        words += f", {record.real_area:.3g} % of the real and {record.generated_area:.3g} % "
-        words += "of the generated area"
-    return f"{words} (q = {record.q_value:.2g})"
+        real, generated, where = images_lost(record)
+        a, b, where, unit = 100 * real, 100 * generated, where + " ", "images"
+    shares = f"{where}{a:.3g} % of the real and {b:.3g} % of the generated {unit}"
+    return f"{record.label} is {record.verdict}, {shares} (q = {record.q_value:.2g})"
 
 
 def _all_labels(results: Results, labels: Sequence[str] | None) -> list[str]:

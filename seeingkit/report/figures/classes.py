@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -109,11 +110,8 @@ def area_domain(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     hundredth of the paper's axis, so that one stray pixel does not flatten the rest.
     """
     largest = max((max(r["real"], r["generated"]) for r in rows), default=50.0)
-    top = next(
-        step * 10.0 ** math.floor(math.log10(largest))
-        for step in (1, 2, 5, 10)
-        if step * 10.0 ** math.floor(math.log10(largest)) >= largest
-    )
+    decade = 10.0 ** math.floor(math.log10(largest))
+    top = next(step * decade for step in (1, 2, 5, 10) if step * decade >= largest)
     smallest = min((r["real"] for r in rows), default=top)
     floor = top / DECADES
     while floor > smallest and floor > top / DECADES / 100:
@@ -162,59 +160,48 @@ def build_chart(
     return cast("alt.VConcatChart | alt.HConcatChart", chart)
 
 
-def _channels(wide: bool) -> tuple[Any, Any, Any]:
-    """Channels of the class, of its value, and of a second value."""
-    import altair as alt
+class _Axes:
+    """The channels of one panel: the class along one axis, values along the other.
 
-    return (alt.X, alt.Y, alt.Y2) if wide else (alt.Y, alt.X, alt.X2)
+    Args:
+        wide: whether classes are along x.
+        labels: whether the axis names the classes.
+        options: of the axis of values; ``scale``: of its scale.
+    """
 
+    def __init__(self, wide: bool, *, labels: bool, scale: dict[str, Any], **options: Any) -> None:
+        import altair as alt
 
-def _tooltips() -> list[alt.Tooltip]:
-    import altair as alt
-
-    return [alt.Tooltip(f"{field}:N", title=title) for field, title in TOOLTIPS.items()]
-
-
-def _place(wide: bool, *, labels: bool) -> Any:
-    """The channel of the class; ``labels``: whether its axis names the classes."""
-    import altair as alt
-
-    options = {"labelAngle": -45} if wide else {"labelLimit": NARROW_LABEL}
-    return _channels(wide)[0](
-        "key:N",
-        sort=None,
-        axis=class_axis(padding=4, labels=labels, **options),
-        scale=alt.Scale(paddingInner=0.25, paddingOuter=0.15),
-    )
-
-
-def _triangle(wide: bool) -> str:
-    """A mark that points at the axis of classes."""
-    return "triangle-down" if wide else "triangle-left"
+        place, value, self.second = (alt.X, alt.Y, alt.Y2) if wide else (alt.Y, alt.X, alt.X2)
+        turned = {"labelAngle": -45} if wide else {"labelLimit": NARROW_LABEL}
+        self.place = place(
+            "key:N",
+            sort=None,
+            axis=class_axis(padding=4, labels=labels, **turned),
+            scale=alt.Scale(paddingInner=0.25, paddingOuter=0.15),
+        )
+        self.value = partial(value, axis=alt.Axis(grid=True, **options), scale=alt.Scale(**scale))
+        self.tips = [alt.Tooltip(f"{field}:N", title=title) for field, title in TOOLTIPS.items()]
+        self.triangle = "triangle-down" if wide else "triangle-left"  # points at the classes
 
 
 def _area_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) -> alt.LayerChart:
     """Areas on a logarithmic axis: real ones as bars, generated ones as a line with points."""
     import altair as alt
 
-    _, value, second = _channels(wide)
-    place, tips = _place(wide, labels=not wide), _tooltips()
-    series = alt.Color("series:N", scale=colour_scale(SERIES, ("real", "generated")), legend=legend)
-    axis = alt.Axis(
+    ends = {"domainMin": alt.ExprRef("area_floor"), "domainMax": alt.ExprRef("area_top")}
+    axes = _Axes(
+        wide,
+        labels=not wide,
+        scale={"type": "log", "nice": False, **ends},
         title="area, % of image",
-        grid=True,
         labelOverlap="parity",
         labelSeparation=2,
         labelFlush=False,
         labelExpr="datum.value >= 0.001 ? format(datum.value, '~g') : format(datum.value, '.0e')",
         values=[10.0**k for k in range(-7, 3)],
     )
-    scale = alt.Scale(
-        type="log",
-        domainMin=alt.ExprRef("area_floor"),
-        domainMax=alt.ExprRef("area_top"),
-        nice=False,
-    )
+    series = alt.Color("series:N", scale=colour_scale(SERIES, ("real", "generated")), legend=legend)
     # A logarithmic axis has no zero: smaller areas are drawn on its lower end.
     base = base.transform_calculate(
         real_shown="max(datum.real, area_floor)",
@@ -222,28 +209,18 @@ def _area_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) -> alt.L
         bottom="area_floor",
         below="datum.generated < area_floor",
     )
-    bars = (
-        base.transform_calculate(series=f"'{SERIES[0]}'")
-        .mark_bar()
-        .encode(
-            place,
-            value("real_shown:Q", axis=axis, scale=scale, stack=None),
-            second("bottom:Q"),
-            series,
-            tooltip=tips,
-        )
-    )
-    drawn = base.transform_calculate(series=f"'{SERIES[1]}'")
-    height = value("generated_shown:Q", axis=axis, scale=scale)
+    real, drawn = (base.transform_calculate(series=f"'{name}'") for name in SERIES)
+    area, bottom = axes.value("real_shown:Q", stack=None), axes.second("bottom:Q")
+    bars = real.mark_bar().encode(axes.place, area, bottom, series, tooltip=axes.tips)
+    height = axes.value("generated_shown:Q")
     line = (
         drawn.mark_line(strokeWidth=1, opacity=0.55)
-        .encode(place, height, series, order=alt.Order("order:Q"))
+        .encode(axes.place, height, series, order=alt.Order("order:Q"))
         .transform_window(order="row_number()")
     )
-    shape = alt.condition("datum.below", alt.value(_triangle(wide)), alt.value("circle"))
-    points = drawn.mark_point(filled=True, opacity=1, size=34).encode(
-        place, height, series, tooltip=tips, shape=shape
-    )
+    shape = alt.condition("datum.below", alt.value(axes.triangle), alt.value("circle"))
+    points = drawn.mark_point(filled=True, opacity=1, size=34)
+    points = points.encode(axes.place, height, series, tooltip=axes.tips, shape=shape)
     return cast("alt.LayerChart", alt.layer(bars, line, points))
 
 
@@ -251,48 +228,40 @@ def _difference_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) ->
     """Relative differences as bars, with intervals, and with numbers where they are cut."""
     import altair as alt
 
-    _, value, second = _channels(wide)
-    place, tips = _place(wide, labels=wide), _tooltips()
-    axis = alt.Axis(
+    axes = _Axes(
+        wide,
+        labels=wide,
+        scale={"domain": [LOW - 0.06, alt.ExprRef("upper_end")], "nice": False, "zero": False},
         title="relative difference" if wide else "difference",
         values=[-1, -0.5, 0, 0.5, 1] if wide else [-1, 0, 1],
-        grid=True,
         labelExpr="(datum.value > 0 ? '+' : datum.value < 0 ? '\u2212' : '')"
         " + format(abs(100 * datum.value), '.0f') + ' %'",
     )
-    scale = alt.Scale(domain=[LOW - 0.06, alt.ExprRef("upper_end")], nice=False, zero=False)
+    place, tips = axes.place, axes.tips
     names = ("omitted", "reduced", "excess", "neutral")
     verdict = alt.Color("verdict:N", scale=colour_scale(VERDICTS, names), legend=legend)
-    bars = base.mark_bar().encode(
-        place, value("shown:Q", axis=axis, scale=scale, stack=None), verdict, tooltip=tips
+    shown = axes.value("shown:Q", stack=None)
+    bars = base.mark_bar().encode(place, shown, verdict, tooltip=tips)
+    dash = alt.condition("datum.open", alt.value([2, 2]), alt.value([1, 0]))
+    rules = base.transform_filter("isValid(datum.low)").mark_rule(
+        strokeWidth=1.2, color=colour("ink")
     )
-    rules = (
-        base.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=1.2, color=colour("ink"))
-        .encode(
-            place,
-            value("low:Q", axis=axis, scale=scale),
-            second("high:Q"),
-            tooltip=tips,
-            strokeDash=alt.condition("datum.open", alt.value([2, 2]), alt.value([1, 0])),
-        )
+    rules = rules.encode(
+        place, axes.value("low:Q"), axes.second("high:Q"), tooltip=tips, strokeDash=dash
     )
-    zero = (
-        alt.Chart(alt.Data(values=[{"zero": 0}]))
-        .mark_rule(color=colour("muted"))
-        .encode(value("zero:Q", axis=axis, scale=scale))
-    )
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=colour("muted"))
+    zero = zero.encode(axes.value("zero:Q"))
     # The mark beside the axis says "omitted" a second time, to those who see no colours.
     omitted = (
         base.transform_filter("datum.omitted")
         .transform_calculate(at="0.12")
-        .mark_point(filled=True, opacity=1, color=colour("omitted"), shape=_triangle(wide), size=40)
-        .encode(place, value("at:Q", axis=axis, scale=scale), tooltip=tips)
+        .mark_point(filled=True, opacity=1, color=colour("omitted"), shape=axes.triangle, size=40)
+        .encode(place, axes.value("at:Q"), tooltip=tips)
     )
     notes = (
         base.transform_filter("datum.note != ''")
         .mark_text(fontSize=9, color=colour("ink"), align="left", dx=3, angle=270 if wide else 0)
-        .encode(place, value("shown:Q", axis=axis, scale=scale), text="note:N")
+        .encode(place, axes.value("shown:Q"), text="note:N")
     )
     return cast("alt.LayerChart", alt.layer(bars, zero, rules, omitted, notes))
 

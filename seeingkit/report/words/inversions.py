@@ -125,8 +125,7 @@ def summarise_inversions(
 
 
 def _entries(groups: Iterable[PhotoGroup], label: str) -> list[LostClass]:
-    found = (loss_of(group.first, label) for group in groups)
-    return [entry for entry in found if entry is not None]
+    return [entry for group in groups if (entry := loss_of(group.first, label)) is not None]
 
 
 def _gone(entries: Sequence[LostClass]) -> float:
@@ -137,18 +136,15 @@ def _gone(entries: Sequence[LostClass]) -> float:
 
 def _vanished(groups: Sequence[PhotoGroup]) -> list[str]:
     picked = list(dict.fromkeys(label for group in groups for label in group.picked))
-    if picked:
-        chosen = {
-            label: _entries([group for group in groups if label in group.picked], label)
-            for label in picked
-        }
-        ranked = sorted(picked, key=lambda label: -sum(e.beyond or 0 for e in chosen[label]))
-        lines = [_class_sentence(label, chosen[label]) for label in ranked if chosen[label]]
-        if len(lines) > CLASSES_NAMED:
-            more = count(len(lines) - CLASSES_NAMED, "more class", "more classes")
-            lines = [*lines[:CLASSES_NAMED], f"The cards below show {more}."]
-        return lines
-    return [_any_class(groups)]
+    if not picked:
+        return [_any_class(groups)]
+    chosen = {x: _entries([group for group in groups if x in group.picked], x) for x in picked}
+    ranked = sorted(picked, key=lambda label: -sum(e.beyond or 0 for e in chosen[label]))
+    lines = [_class_sentence(label, chosen[label]) for label in ranked if chosen[label]]
+    if len(lines) > CLASSES_NAMED:
+        more = count(len(lines) - CLASSES_NAMED, "more class", "more classes")
+        lines = [*lines[:CLASSES_NAMED], f"The cards below show {more}."]
+    return lines
 
 
 def _class_sentence(label: str, entries: Sequence[LostClass]) -> str:
@@ -246,7 +242,8 @@ def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
     n = len(shown)
     outside = sum(group.first.unlike for group in shown)
     if outside:
-        which = "The photo is" if n == 1 else f"{outside:,} of {n:,} photos {_be(outside)}"
+        are = "is" if outside == 1 else "are"
+        which = "The photo is" if n == 1 else f"{outside:,} of {n:,} photos {are}"
         yield (
             f"{which} out of distribution and marked so: a class that vanishes there may never "
             "have been in the training data."
@@ -255,24 +252,14 @@ def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
     if limit:
         which = "The photo" if n == 1 else f"{limit:,} of {n:,} photos"
         yield f"{which} stopped at the limit of steps, still improving."
-    pooled = sorted(
-        {
-            entry.label
-            for group in shown
-            for entry in group.first.classes
-            if entry.pooled and (entry.omitted or entry.label in group.picked)
-        }
-    )
-    if pooled:
+    classes = [(group, entry) for group in shown for entry in group.first.classes]
+    named = {c.label for g, c in classes if c.pooled and (c.omitted or c.label in g.picked)}
+    if named:
         yield (
-            f"Too few generator samples show {listing(pooled)}: the loss by inversion alone was "
+            f"Too few generator samples show {listing(sorted(named))}: the loss by inversion alone was "
             "taken from all classes of about the same area."
         )
 
 
 def _of(k: int, n: int, noun: str) -> str:
     return f"all {n:,} {noun}" if k == n else f"{k:,} of {n:,} {noun}"
-
-
-def _be(n: int) -> str:
-    return "is" if n == 1 else "are"
