@@ -243,11 +243,11 @@ def _difference_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) ->
     shown = axes.value("shown:Q", stack=None)
     bars = base.mark_bar().encode(place, shown, verdict, tooltip=tips)
     dash = alt.condition("datum.open", alt.value([2, 2]), alt.value([1, 0]))
-    rules = base.transform_filter("isValid(datum.low)").mark_rule(
-        strokeWidth=1.2, color=colour("ink")
-    )
-    rules = rules.encode(
-        place, axes.value("low:Q"), axes.second("high:Q"), tooltip=tips, strokeDash=dash
+    low, high = axes.value("low:Q"), axes.second("high:Q")
+    rules = (
+        base.transform_filter("isValid(datum.low)")
+        .mark_rule(strokeWidth=1.2, color=colour("ink"))
+        .encode(place, low, high, tooltip=tips, strokeDash=dash)
     )
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=colour("muted"))
     zero = zero.encode(axes.value("zero:Q"))

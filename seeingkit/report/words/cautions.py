@@ -142,11 +142,9 @@ def _other_sides(results: Results) -> Iterable[str]:
     found = results.resolution
     if found is None or not found.mismatch:
         return
-    text = f"The sides differ in resolution: {mismatch_words(results)}."
-    more = (
-        " A segmenter reads texture by its scale, so part of every difference may come from that."
-    )
-    yield text if "texture" in found.reason else text + more  # most reasons say it themselves
+    why = "A segmenter reads texture by its scale, so part of every difference may come from that."
+    more = "" if "texture" in found.reason else f" {why}"  # most reasons say it themselves
+    yield f"The sides differ in resolution: {mismatch_words(results)}.{more}"
 
 
 def mismatch_words(results: Results) -> str:

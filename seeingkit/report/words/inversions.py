@@ -256,8 +256,8 @@ def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
     named = {c.label for g, c in classes if c.pooled and (c.omitted or c.label in g.picked)}
     if named:
         yield (
-            f"Too few generator samples show {listing(sorted(named))}: the loss by inversion alone was "
-            "taken from all classes of about the same area."
+            f"Too few generator samples show {listing(sorted(named))}: the loss by inversion alone "
+            "was taken from all classes of about the same area."
         )
 
 
