@@ -172,7 +172,8 @@ class _Axes:
     def __init__(self, wide: bool, *, labels: bool, scale: dict[str, Any], **options: Any) -> None:
         import altair as alt
 
-        place, value, self.second = (alt.X, alt.Y, alt.Y2) if wide else (alt.Y, alt.X, alt.X2)
+        place, value, second = (alt.X, alt.Y, alt.Y2) if wide else (alt.Y, alt.X, alt.X2)
+        self.second: Any = second
         turned = {"labelAngle": -45} if wide else {"labelLimit": NARROW_LABEL}
         self.place = place(
             "key:N",

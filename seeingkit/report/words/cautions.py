@@ -90,9 +90,8 @@ def _few_images(results: Results) -> Iterable[str]:
     elif power.all_removed is None:
         yield (
             f"With {given} no class can be expected to be called missing: not even the loss of a "
-            f"class that every real image shows would be found with a power of "
-            f"{level(power.power)}. "
-            "That no class is named here does not mean that the generator draws all of them."
+            f"class that every real image shows would be found with a power of {level(power.power)}"
+            ". That no class is named here does not mean that the generator draws all of them."
         )
     elif n < FEW_IMAGES:
         half = "cannot be seen of any class"
