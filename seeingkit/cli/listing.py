@@ -15,19 +15,10 @@ from seeingkit.errors import ExitCode
 from .options import Json
 from .output import print_json, print_listing
 
-
-class Listing(StrEnum):
-    """Kinds that ``ls`` can list."""
-
-    gans = "gans"
-    segmenters = "segmenters"
-    features = "features"
-    data = "data"
-    inverters = "inverters"
-    metrics = "metrics"
-    weights = "weights"
-
-
+Listing = StrEnum(
+    "Listing", ["gans", "segmenters", "features", "data", "inverters", "metrics", "weights"]
+)
+"""Kinds that ``ls`` can list."""
 _KINDS = {"gans": "gan", "segmenters": "segmenter", "inverters": "inverter", "metrics": "metric"}
 
 

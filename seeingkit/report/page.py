@@ -35,7 +35,7 @@ from .words.definitions import definitions
 from .words.findings import summarise
 from .words.inversions import InversionSummary
 
-_Model = TypeVar("_Model", Results, InversionResults, Manifest)
+_Model = TypeVar("_Model", bound=Results | InversionResults | Manifest)
 PAGE = "report.html"
 SKIPPED_SHOWN = 200
 """At most so many skipped images are listed."""
@@ -218,35 +218,27 @@ def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
     Raises:
         RunError: naming the file that is missing or does not fit.
     """
-    found = _read(run_dir / "results.json")
+    path = run_dir / "results.json"
     results: Results | InversionResults
-    if _kind(found) == "inversion":
-        results = _record(run_dir / "results.json", found, InversionResults)
-    else:
-        results = _record(run_dir / "results.json", found, Results)
-    manifest = _record(run_dir / "manifest.json", _read(run_dir / "manifest.json"), Manifest)
+    results = _read(path, InversionResults if _kind(path) == "inversion" else Results)
+    manifest = _read(run_dir / "manifest.json", Manifest)
     gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
     return write_report(run_dir, results, manifest, gallery, sections=sections)
 
 
-def _read(path: Path) -> bytes:
+def _kind(path: Path) -> str | None:
+    """The kind that results state; None where they cannot be read: reading them names the fault."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _kind(text: bytes) -> str | None:
-    """The kind that the results state; None where they cannot be read, which the record names."""
-    try:
-        return str(json.loads(text).get("kind"))
-    except (ValueError, AttributeError, RecursionError):
+        return str(json.loads(path.read_bytes()).get("kind"))
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
 
 
-def _record(path: Path, text: bytes, model: type[_Model]) -> _Model:
+def _read(path: Path, model: type[_Model]) -> _Model:
     try:
-        record = model.model_validate_json(text)
+        record = model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
         fault = first_fault(error)
         where = fault.where or "the whole file"

@@ -105,9 +105,8 @@ class NumberGate(Gate):
         for value, why in self._values(results):
             if value is None:
                 path = self.text[: self.text.rindex(self.op)].rstrip()
-                return (
-                    f"{self.text}: {path} is not defined here ({why}), so the gate cannot be passed"
-                )
+                reason = f"{path} is not defined here ({why})"
+                return f"{self.text}: {reason}, so the gate cannot be passed"
             if OPERATORS[self.op](value, self.limit):
                 return f"{self.text}: it is {self._shown(value)}"
         return None
@@ -259,14 +258,12 @@ def _split(text: str, labels: Sequence[str]) -> list[str]:
     known = {", ".join(_parts(label)): label for label in labels}
     parts = [part for part in _parts(text) if part]
     found: list[str] = []
-    start = 0
-    while start < len(parts):
-        for end in range(len(parts), start, -1):
-            name = ", ".join(parts[start:end])
-            if name in known:
-                break
+    while parts:
+        ends = range(len(parts), 0, -1)
+        end = next((end for end in ends if ", ".join(parts[:end]) in known), 1)
+        name = ", ".join(parts[:end])
         found.append(known[name] if name in known else _find(name, labels))
-        start = end
+        parts = parts[end:]
     return found
 
 

@@ -20,16 +20,8 @@ from seeingkit.results import ClassResult, Results
 from ..selection import LABELS, in_figure
 from ..words.findings import verdict_words
 from ..words.numbers import area, change, interval, probability, share
-from .charts import (
-    NARROW_LABEL,
-    Layout,
-    chart_svg,
-    class_axis,
-    colour,
-    colour_scale,
-    finish,
-    write_figure,
-)
+from . import charts
+from .charts import Layout
 
 if TYPE_CHECKING:
     import altair as alt
@@ -151,7 +143,7 @@ def build_chart(
         size = {"width": 110, "height": alt.Step(20)}
         chart = alt.hconcat(upper.properties(**size), lower.properties(**size), spacing=10)
     floor, top = area_domain(rows)
-    chart = finish(
+    chart = charts.finish(
         chart.resolve_scale(color="independent", shape="independent"),
         data={"classes": rows},
         description="Class areas in real and generated images, and their relative difference",
@@ -174,11 +166,11 @@ class _Axes:
 
         place, value, second = (alt.X, alt.Y, alt.Y2) if wide else (alt.Y, alt.X, alt.X2)
         self.second: Any = second
-        turned = {"labelAngle": -45} if wide else {"labelLimit": NARROW_LABEL}
+        turned = {"labelAngle": -45} if wide else {"labelLimit": charts.NARROW_LABEL}
         self.place = place(
             "key:N",
             sort=None,
-            axis=class_axis(padding=4, labels=labels, **turned),
+            axis=charts.class_axis(padding=4, labels=labels, **turned),
             scale=alt.Scale(paddingInner=0.25, paddingOuter=0.15),
         )
         self.value = partial(value, axis=alt.Axis(grid=True, **options), scale=alt.Scale(**scale))
@@ -202,7 +194,9 @@ def _area_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) -> alt.L
         labelExpr="datum.value >= 0.001 ? format(datum.value, '~g') : format(datum.value, '.0e')",
         values=[10.0**k for k in range(-7, 3)],
     )
-    series = alt.Color("series:N", scale=colour_scale(SERIES, ("real", "generated")), legend=legend)
+    series = alt.Color(
+        "series:N", scale=charts.colour_scale(SERIES, ("real", "generated")), legend=legend
+    )
     # A logarithmic axis has no zero: smaller areas are drawn on its lower end.
     base = base.transform_calculate(
         real_shown="max(datum.real, area_floor)",
@@ -240,28 +234,32 @@ def _difference_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) ->
     )
     place, tips = axes.place, axes.tips
     names = ("omitted", "reduced", "excess", "neutral")
-    verdict = alt.Color("verdict:N", scale=colour_scale(VERDICTS, names), legend=legend)
+    verdict = alt.Color("verdict:N", scale=charts.colour_scale(VERDICTS, names), legend=legend)
     shown = axes.value("shown:Q", stack=None)
     bars = base.mark_bar().encode(place, shown, verdict, tooltip=tips)
     dash = alt.condition("datum.open", alt.value([2, 2]), alt.value([1, 0]))
     low, high = axes.value("low:Q"), axes.second("high:Q")
     rules = (
         base.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=1.2, color=colour("ink"))
+        .mark_rule(strokeWidth=1.2, color=charts.colour("ink"))
         .encode(place, low, high, tooltip=tips, strokeDash=dash)
     )
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=colour("muted"))
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=charts.colour("muted"))
     zero = zero.encode(axes.value("zero:Q"))
     # The mark beside the axis says "omitted" a second time, to those who see no colours.
     omitted = (
         base.transform_filter("datum.omitted")
         .transform_calculate(at="0.12")
-        .mark_point(filled=True, opacity=1, color=colour("omitted"), shape=axes.triangle, size=40)
+        .mark_point(
+            filled=True, opacity=1, color=charts.colour("omitted"), shape=axes.triangle, size=40
+        )
         .encode(place, axes.value("at:Q"), tooltip=tips)
     )
     notes = (
         base.transform_filter("datum.note != ''")
-        .mark_text(fontSize=9, color=colour("ink"), align="left", dx=3, angle=270 if wide else 0)
+        .mark_text(
+            fontSize=9, color=charts.colour("ink"), align="left", dx=3, angle=270 if wide else 0
+        )
         .encode(place, axes.value("shown:Q"), text="note:N")
     )
     return cast("alt.LayerChart", alt.layer(bars, zero, rules, omitted, notes))
@@ -269,9 +267,9 @@ def _difference_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) ->
 
 def figure_svg(results: Results) -> str:
     """The static figure, wide layout on white, as SVG text."""
-    return chart_svg(build_chart(figure_rows(results)[:LABELS]))
+    return charts.chart_svg(build_chart(figure_rows(results)[:LABELS]))
 
 
 def write_figures(results: Results, folder: Path) -> tuple[Path, Path]:
     """Write ``classes.svg`` and ``classes.png`` into the folder; returns both paths."""
-    return write_figure(build_chart(figure_rows(results)[:LABELS]), folder, "classes")
+    return charts.write_figure(build_chart(figure_rows(results)[:LABELS]), folder, "classes")

@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING, cast
 from seeingkit.results import Results, is_background
 
 from ..words.numbers import listing, number, share
-from .charts import (
-    NARROW_LABEL,
-    Layout,
-    class_axis,
-    colour,
-    colour_scale,
-    finish,
-)
+from . import charts
+from .charts import Layout
 
 if TYPE_CHECKING:
     import altair as alt
@@ -125,7 +119,9 @@ def build_contribution_chart(
     place = alt.Y(
         "key:N",
         sort=[bar.key for bar in bars],
-        axis=class_axis(padding=6, labelLimit=170 if layout == "wide" else NARROW_LABEL),
+        axis=charts.class_axis(
+            padding=6, labelLimit=170 if layout == "wide" else charts.NARROW_LABEL
+        ),
         scale=alt.Scale(paddingInner=0.28, paddingOuter=0.15),
     )
     value = alt.X(
@@ -134,7 +130,7 @@ def build_contribution_chart(
         axis=alt.Axis(title="part of FSD, percent²", tickCount=5, grid=True),
     )
     term = alt.Color(
-        "term:N", scale=colour_scale(TERMS, ("generated", "real")), legend=alt.Legend()
+        "term:N", scale=charts.colour_scale(TERMS, ("generated", "real")), legend=alt.Legend()
     )
     stacks = (
         alt.Chart(alt.NamedData(name="terms"))
@@ -143,10 +139,10 @@ def build_contribution_chart(
     )
     notes = (
         alt.Chart(alt.NamedData(name="totals"))
-        .mark_text(align="left", dx=4, fontSize=10, color=colour("muted"))
+        .mark_text(align="left", dx=4, fontSize=10, color=charts.colour("muted"))
         .encode(place, alt.X("total:Q"), text="text:N")
     )
-    chart = finish(
+    chart = charts.finish(
         alt.layer(stacks, notes).properties(width=_WIDTHS[layout], height=alt.Step(20)),
         data={"terms": terms, "totals": totals},
         description="Contribution of each class to the two terms of FSD",

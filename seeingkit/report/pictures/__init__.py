@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 
 from ..selection import Side
 from .encoding import Picture, ScenePictures, encode_classes, encode_scenes
@@ -29,12 +29,14 @@ class PagePictures:
     scenes: list[ScenePictures]
     cards: list[Card]
 
-    @property
-    def weight(self) -> int:
-        """Bytes that the pictures take as text."""
-        examples = [p.weight for sides in self.classes for row in sides.values() for p in row]
-        others = [shown.weight for shown in self.scenes] + [shown.weight for shown in self.cards]
-        return sum(examples) + sum(others)
+
+def weight(shown: object) -> int:
+    """Bytes as text of the data URIs in pictures: in their fields, and in collections of them."""
+    if isinstance(shown, str):
+        return len(shown) if shown.startswith("data:image/") else 0
+    if isinstance(shown, dict) or is_dataclass(shown):
+        shown = tuple((shown if isinstance(shown, dict) else vars(shown)).values())
+    return sum(map(weight, shown)) if isinstance(shown, (list, tuple)) else 0
 
 
 def fit_pictures(
@@ -56,6 +58,6 @@ def fit_pictures(
             scenes=[] if gallery is None else encode_scenes(gallery, level),
             cards=[] if cards is None else cards(level),
         )
-        if pictures.weight <= budget:
+        if weight(pictures) <= budget:
             break
     return pictures

@@ -43,16 +43,12 @@ class GalleryImage:
     area: float = 0.0
 
     def __post_init__(self) -> None:
+        found = f"{self.image.dtype} {self.image.shape}; give uint8 of shape (H, W, 3)"
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
-            raise UsageError(
-                f"image {self.id!r} of a gallery is {self.image.dtype} {self.image.shape}; "
-                "give uint8 of shape (H, W, 3)"
-            )
+            raise UsageError(f"image {self.id!r} of a gallery is {found}")
+        found = f"{self.labels.dtype} {self.labels.shape}; give uint8 or uint16 of shape (H, W)"
         if self.labels.dtype not in (np.uint8, np.uint16) or self.labels.ndim != 2:
-            raise UsageError(
-                f"labels of {self.id!r} are {self.labels.dtype} {self.labels.shape}; "
-                "give uint8 or uint16 of shape (H, W)"
-            )
+            raise UsageError(f"labels of {self.id!r} are {found}")
         if not self.image.size or not self.labels.size:
             raise UsageError(f"image {self.id!r} of a gallery has no pixels")
 
@@ -155,19 +151,11 @@ class Gallery:
             "colours": [list(colour) for colour in self.colours],
             "has_background": self.has_background,
             "classes": [
-                {
-                    "label": shown.label,
-                    "index": shown.index,
-                    **{
-                        side: [{"id": i.id, "area": i.area} for i in shown.side(side)]
-                        for side in SIDES
-                    },
-                }
+                {"label": shown.label, "index": shown.index}
+                | {side: [{"id": i.id, "area": i.area} for i in shown.side(side)] for side in SIDES}
                 for shown in self.classes
             ],
-            "scenes": [
-                {side: {"id": item.id} for side, item in scene.images} for scene in self.scenes
-            ],
+            "scenes": [{side: {"id": i.id} for side, i in scene.images} for scene in self.scenes],
         }
 
     @staticmethod
@@ -193,9 +181,8 @@ class Gallery:
         except FileNotFoundError as error:
             raise RunError(f"no gallery in {run_dir}: {error.filename} is missing") from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise RunError(
-                f"gallery in {folder} is damaged ({error}); make the run again"
-            ) from None
+            reason = f"gallery in {folder} is damaged ({error}); make the run again"
+            raise RunError(reason) from None
         except UsageError as error:
             raise RunError(f"gallery in {folder} is damaged: {error}") from None
 

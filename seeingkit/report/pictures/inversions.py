@@ -19,19 +19,11 @@ from seeingkit.errors import RunError
 from seeingkit.results import InversionRecord, InversionSettings, LostClass
 
 from ..words.losses import PhotoGroup, loss_of
+from . import uris
 from .encoding import label_legend, label_map_uri
 from .files import read_labels, read_photo, read_picture
 from .gallery import Gallery
-from .uris import (
-    EXACT_UP_TO,
-    LONGEST_WEBP,
-    Level,
-    indexed_uri,
-    is_exact,
-    nearest,
-    photo_uri,
-    webp_uri,
-)
+from .uris import Level, is_exact, nearest
 
 LOST, KEPT, NEW = 1, 2, 3
 DIFFERENCE_COLOURS = [(0, 0, 0), (222, 66, 18), (86, 180, 233), (240, 228, 66)]
@@ -94,15 +86,6 @@ class Card:
     pixelated: bool
     reconstructions: tuple[Reconstruction, ...]
 
-    @property
-    def weight(self) -> int:
-        """Bytes that the pictures take as text."""
-        texts = [self.photo, self.labels]
-        for shown in self.reconstructions:
-            texts += [shown.picture, shown.labels, shown.strip.picture if shown.strip else None]
-            texts += [difference.picture for difference in shown.differences]
-        return sum(len(text) for text in texts if text)
-
 
 def encode_cards(
     run_dir: Path, groups: list[PhotoGroup], settings: InversionSettings, level: Level
@@ -149,7 +132,7 @@ class _Encoder:
         before = self.labels(group.first.photo_labels)
         return Card(
             group=group,
-            photo=photo_uri(photo, self.level),
+            photo=uris.photo_uri(photo, self.level),
             labels=self.map_uri(before),
             width=width,
             height=height,
@@ -186,7 +169,7 @@ class _Encoder:
         return Reconstruction(
             record=record,
             classes=tuple(sorted(record.classes, key=lambda entry: entry.label not in group.focus)),
-            picture=photo_uri(read_photo(self.run_dir, record.reconstruction), self.level),
+            picture=uris.photo_uri(read_photo(self.run_dir, record.reconstruction), self.level),
             labels=self.map_uri(after),
             legend=self.legend(before, after),
             differences=differences,
@@ -217,7 +200,7 @@ class _Encoder:
             numbers = [k for k, name in enumerate(names) if name == label]
             places = difference_map(before, after, numbers)
             percent = 100 * np.bincount(places.ravel(), minlength=4) / places.size
-            picture = indexed_uri(nearest(places, self.level.map_size), DIFFERENCE_COLOURS)
+            picture = uris.indexed_uri(nearest(places, self.level.map_size), DIFFERENCE_COLOURS)
             yield Difference(label, picture, *(float(p) for p in percent[1:4]))
 
 
@@ -233,13 +216,13 @@ def _strip(run_dir: Path, record: InversionRecord, level: Level) -> Strip:
         )
     kept = np.unique(np.linspace(0, n - 1, min(n, FRAMES)).round().astype(int)).tolist()
     # Lossy WebP halves the resolution of colour, so small frames are doubled to keep theirs.
-    wanted = 2 * side if 2 * side <= EXACT_UP_TO else min(side, EXACT_UP_TO)
-    size = min(wanted, level.size, LONGEST_WEBP // len(kept))
+    wanted = 2 * side if 2 * side <= uris.EXACT_UP_TO else min(side, uris.EXACT_UP_TO)
+    size = min(wanted, level.size, uris.LONGEST_WEBP // len(kept))
     how = Image.Resampling.LANCZOS if size < side else Image.Resampling.NEAREST
     strip = Image.new("RGB", (size * len(kept), size))
     for place, k in enumerate(kept):
         frame = frames.crop((k * side, 0, (k + 1) * side, side))
         strip.paste(frame.resize((size, size), how), (place * size, 0))
-    picture = webp_uri(strip, min(level.quality, 80))
+    picture = uris.webp_uri(strip, min(level.quality, 80))
     steps = tuple(record.frame_steps[k] for k in kept)
     return Strip(picture, steps, is_exact(side))

@@ -21,7 +21,7 @@ from .losses import (
     key_order,
     loss_of,
 )
-from .numbers import NBSP, change, count, duration, listing, number, share
+from .numbers import NBSP, change, count, duration, listing, number, share, some_of
 
 CLASSES_NAMED = 4
 """At most so many classes get a sentence of their own."""
@@ -171,7 +171,7 @@ def _class_sentence(label: str, entries: Sequence[LostClass]) -> str:
         verb = "the reconstruction does not lose" if n == 1 else "does the reconstruction lose"
         comma = "," if n == 1 else ""
         return f"In {none}{comma} {verb} {more}; {area}."
-    some = photos if n == 1 else _of(omitted, n, f"photos of {label}")
+    some = photos if n == 1 else f"{some_of(omitted, n)} photos of {label}"
     return f"In {some}, the reconstruction loses {more}; {area}."
 
 
@@ -186,7 +186,7 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
         )
     if all(entry.calibrated is None for entry in judged):
         shrunk = sum(any(entry.lost > 0 for entry in group.first.classes) for group in groups)
-        where = photos if n == 1 else _of(shrunk, n, "photos")
+        where = photos if n == 1 else f"{some_of(shrunk, n)} photos"
         return (
             f"In {where}, a class takes less room in the reconstruction; the loss of inversion "
             "alone was not measured, so none is called an omission."
@@ -204,7 +204,7 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
         where = "" if n == 1 else f"{count(len(entries), 'photo')}, "
         named.append(f"{label} ({where}{share(_gone(entries))} of its area)")
     some = sum(any(entry.omitted for entry in group.first.classes) for group in groups)
-    start = f"In {photos}" if n == 1 else f"In {_of(some, n, 'photos')}"
+    start = f"In {photos}" if n == 1 else f"In {some_of(some, n)} photos"
     return (
         f"{start}, the reconstruction loses half of a class or more, {BEYOND}: "
         f"{listing(named, limit=5)}."
@@ -223,10 +223,8 @@ def _quality(
     subject = "photos are reconstructed at a mean" if several else "the photo is reconstructed at a"
     text = f"By {key_name(key)}, {subject} PSNR of {decibels(photos)}"
     if samples is not None:
-        text += (
-            f"; {count(samples.n, 'generator sample')} at {decibels(samples.psnr)}, the limit of "
-            "inversion where nothing needs to be left out"
-        )
+        text += f"; {count(samples.n, 'generator sample')} at {decibels(samples.psnr)}, the limit "
+        text += "of inversion where nothing needs to be left out"
     yield text + "."
     keys = list(dict.fromkeys(key_of(record) for group in groups for record in group.records))
     known = [record for record in calibrations if key_of(record) in keys]
@@ -259,7 +257,3 @@ def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
             f"Too few generator samples show {listing(sorted(named))}: the loss by inversion alone "
             "was taken from all classes of about the same area."
         )
-
-
-def _of(k: int, n: int, noun: str) -> str:
-    return f"all {n:,} {noun}" if k == n else f"{k:,} of {n:,} {noun}"

@@ -157,6 +157,11 @@ def count(n: int, one: str, many: str | None = None) -> str:
     return f"{f'{n:,}' if n else 'no'} {word}"
 
 
+def some_of(k: int, n: int) -> str:
+    """``all 13``, ``5 of 13``."""
+    return f"all {n:,}" if k == n else f"{k:,} of {n:,}"
+
+
 def listing(items: Sequence[str], limit: int = 8) -> str:
     """``a``, ``a and b``, ``a, b and c``, ``a, b and 3 more``."""
     shown = list(items)
