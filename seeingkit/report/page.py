@@ -35,7 +35,7 @@ from .words.definitions import definitions
 from .words.findings import summarise
 from .words.inversions import InversionSummary
 
-_Model = TypeVar("_Model", bound=Results | InversionResults | Manifest)
+_Model = TypeVar("_Model", Results, InversionResults, Manifest)
 PAGE = "report.html"
 SKIPPED_SHOWN = 200
 """At most so many skipped images are listed."""
@@ -219,8 +219,8 @@ def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
         RunError: naming the file that is missing or does not fit.
     """
     path = run_dir / "results.json"
-    results: Results | InversionResults
-    results = _read(path, InversionResults if _kind(path) == "inversion" else Results)
+    inverted = _kind(path) == "inversion"
+    results = _read(path, InversionResults) if inverted else _read(path, Results)
     manifest = _read(run_dir / "manifest.json", Manifest)
     gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
     return write_report(run_dir, results, manifest, gallery, sections=sections)
