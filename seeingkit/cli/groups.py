@@ -207,7 +207,8 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
     """
     from seeingkit.runs.config import read_config
 
-    given = {name for name in context.params if _is_given(context, name)}
+    source = {name: context.get_parameter_source(name) for name in context.params}
+    given = {n for n, found in source.items() if getattr(found, "name", "") == "COMMANDLINE"}
     other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
     if other:
         raise UsageError(f"--config repeats a run as it was; leave {', '.join(sorted(other))} out")
@@ -215,8 +216,3 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
     changed = {name: settings[name] for name in given & {"device", "batch_size"}}
     changed["fail_if"] = (*earlier.fail_if, *settings.get("fail_if", ()))
     return earlier.filled(**changed)
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

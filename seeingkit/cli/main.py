@@ -167,8 +167,7 @@ def invert(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
-    json: o.Json = False,
+    run: Annotated[Path, typer.Argument(help="A run directory.")], json: o.Json = False
 ) -> int:
     """Rebuild the report of a finished run from its files."""
     from seeingkit.report import rebuild_report

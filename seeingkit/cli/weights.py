@@ -6,8 +6,9 @@ No code in a weights file is run; only ``convert`` and ``inspect`` import torch.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -192,11 +193,9 @@ def _of_family(family: str) -> list[WeightsSpec]:
 
     families = {family}
     for kind in ("gan", "segmenter", "features", "metric"):
-        try:
+        with suppress(UsageError):
             spec = registry().resolve(kind, family)
-        except UsageError:
-            continue
-        families |= set(spec.families) if isinstance(spec, GanGroupSpec) else {spec.name}
+            families |= set(spec.families) if isinstance(spec, GanGroupSpec) else {spec.name}
     found = [spec for spec in _all() if spec.family in families]
     if not found:
         raise UnknownNameError("family with weights", family, {spec.family for spec in _all()})
@@ -206,29 +205,19 @@ def _of_family(family: str) -> list[WeightsSpec]:
 def _named(name: str) -> WeightsSpec:
     """Weights by ``family:name``; a group takes the first of its families that has the name."""
     from seeingkit.models.registry import registry
-    from seeingkit.specs import GanGroupSpec, WeightsSpec
+    from seeingkit.specs import GanGroupSpec
 
     known = registry()
     family, _, tag = name.partition(":")
-    try:
-        group = known.resolve("gan", family)
-    except UnknownNameError:
-        group = None
     names = [name]
-    if isinstance(group, GanGroupSpec):
-        names = [f"{member}:{tag}" for member in group.families]
-    elif group is not None:
-        names = [f"{group.name}:{tag}"]
-    for candidate in names:
-        try:
-            spec = known.resolve("weights", candidate)
-        except UnknownNameError:
-            if candidate == names[-1]:
-                raise
-        else:
-            assert isinstance(spec, WeightsSpec)
-            return spec
-    raise AssertionError("unreachable: the last name returned or raised")
+    with suppress(UnknownNameError):
+        group = known.resolve("gan", family)
+        members = group.families if isinstance(group, GanGroupSpec) else (group.name,)
+        names = [f"{member}:{tag}" for member in members]
+    for candidate in names[:-1]:
+        with suppress(UnknownNameError):
+            return cast("WeightsSpec", known.resolve("weights", candidate))
+    return cast("WeightsSpec", known.resolve("weights", names[-1]))
 
 
 def _size(spec: WeightsSpec) -> int | None:

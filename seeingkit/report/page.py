@@ -19,7 +19,7 @@ from seeingkit.results import SCHEMA_VERSION, InversionResults, Manifest, Result
 from seeingkit.system.writing import write_text
 
 from .figures.charts import Layout, write_figure
-from .figures.classes import build_chart, figure_rows, write_figures
+from .figures.classes import build_chart, figure_rows
 from .figures.contributions import build_contribution_chart, contributions
 from .pictures import PagePictures, fit_pictures
 from .pictures.gallery import FOLDER, Gallery
@@ -72,11 +72,12 @@ def write_report(
     try:
         svg = ""
         if isinstance(results, Results):
-            path, _ = write_figures(results, run_dir / "figures")
+            chart = build_chart(figure_rows(results)[:LABELS])
+            path, _ = write_figure(chart, run_dir / "figures", "classes")
             svg = path.read_text(encoding="utf-8")
             if bars := contributions(results):
-                chart = build_contribution_chart(bars)
-                write_figure(chart, run_dir / "figures", "fsd-contributions")
+                terms = build_contribution_chart(bars)
+                write_figure(terms, run_dir / "figures", "fsd-contributions")
         inversions = Inversions.of(results, run_dir)
         if inversions is not None:
             inversions.write_figures(run_dir / "figures")

@@ -56,18 +56,11 @@ PIXELS_PER_POINT = 2
 """Resolution of PNG files."""
 
 
-def colour(name: str) -> alt.ExprRef:
-    """The colour of this name, whatever the theme makes of it."""
-    import altair as alt
-
-    return alt.ExprRef(name)
-
-
 def colour_scale(values: Sequence[str], names: Sequence[str]) -> alt.Scale:
     """A scale from the values of a field to the colours of these names."""
     import altair as alt
 
-    return alt.Scale(domain=list(values), range=[colour(name) for name in names])
+    return alt.Scale(domain=list(values), range=[alt.ExprRef(name) for name in names])
 
 
 def class_axis(*, padding: int, **options: Any) -> alt.Axis:
@@ -118,22 +111,22 @@ def chart_config() -> dict[str, Any]:
     import altair as alt
 
     return {
-        "background": colour("paper"),
+        "background": alt.ExprRef("paper"),
         "font": FONT,
         "view": alt.ViewConfig(stroke=None),
         "axis": alt.AxisConfig(
-            labelColor=colour("ink"),
-            titleColor=colour("muted"),
-            gridColor=colour("grid"),
-            domainColor=colour("muted"),
-            tickColor=colour("muted"),
+            labelColor=alt.ExprRef("ink"),
+            titleColor=alt.ExprRef("muted"),
+            gridColor=alt.ExprRef("grid"),
+            domainColor=alt.ExprRef("muted"),
+            tickColor=alt.ExprRef("muted"),
             labelFontSize=11,
             titleFontSize=11,
             titleFontWeight="normal",
             labelLimit=130,
         ),
         "legend": alt.LegendConfig(
-            labelColor=colour("ink"),
+            labelColor=alt.ExprRef("ink"),
             labelFontSize=11,
             symbolSize=80,
             orient="top",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from seeingkit.results import ClassResult, Results
@@ -241,24 +240,24 @@ def _difference_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) ->
     low, high = axes.value("low:Q"), axes.second("high:Q")
     rules = (
         base.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=1.2, color=charts.colour("ink"))
+        .mark_rule(strokeWidth=1.2, color=alt.ExprRef("ink"))
         .encode(place, low, high, tooltip=tips, strokeDash=dash)
     )
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=charts.colour("muted"))
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=alt.ExprRef("muted"))
     zero = zero.encode(axes.value("zero:Q"))
     # The mark beside the axis says "omitted" a second time, to those who see no colours.
     omitted = (
         base.transform_filter("datum.omitted")
         .transform_calculate(at="0.12")
         .mark_point(
-            filled=True, opacity=1, color=charts.colour("omitted"), shape=axes.triangle, size=40
+            filled=True, opacity=1, color=alt.ExprRef("omitted"), shape=axes.triangle, size=40
         )
         .encode(place, axes.value("at:Q"), tooltip=tips)
     )
     notes = (
         base.transform_filter("datum.note != ''")
         .mark_text(
-            fontSize=9, color=charts.colour("ink"), align="left", dx=3, angle=270 if wide else 0
+            fontSize=9, color=alt.ExprRef("ink"), align="left", dx=3, angle=270 if wide else 0
         )
         .encode(place, axes.value("shown:Q"), text="note:N")
     )
@@ -268,8 +267,3 @@ def _difference_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) ->
 def figure_svg(results: Results) -> str:
     """The static figure, wide layout on white, as SVG text."""
     return charts.chart_svg(build_chart(figure_rows(results)[:LABELS]))
-
-
-def write_figures(results: Results, folder: Path) -> tuple[Path, Path]:
-    """Write ``classes.svg`` and ``classes.png`` into the folder; returns both paths."""
-    return charts.write_figure(build_chart(figure_rows(results)[:LABELS]), folder, "classes")

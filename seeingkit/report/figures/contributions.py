@@ -139,7 +139,7 @@ def build_contribution_chart(
     )
     notes = (
         alt.Chart(alt.NamedData(name="totals"))
-        .mark_text(align="left", dx=4, fontSize=10, color=charts.colour("muted"))
+        .mark_text(align="left", dx=4, fontSize=10, color=alt.ExprRef("muted"))
         .encode(place, alt.X("total:Q"), text="text:N")
     )
     chart = charts.finish(

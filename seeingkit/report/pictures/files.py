@@ -17,14 +17,7 @@ from PIL import Image
 from seeingkit.errors import RunError
 
 MOST_PIXELS = 1 << 26
-_DAMAGE = (
-    OSError,
-    EOFError,
-    ValueError,
-    SyntaxError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+_DAMAGE = (OSError, EOFError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
 """Errors of Pillow for a damaged file."""
 
 

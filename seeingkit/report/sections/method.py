@@ -36,26 +36,22 @@ def method_card(
 
 def _statistics(results: Results) -> Entries:
     fsd, power, check = results.fsd, results.power, results.segmenter_share
+    pairs, scenes, error = results.pairs, results.scenes, fsd.standard_error
+    checked = f"{against(results)}, {count(check.images, 'image')}" if check else ""
     entries = [
         ("false discovery rate", f"{results.level:g}"),
         ("permutations", f"{fsd.permutations:,}"),
         ("floor measured on halves of", plain_text(fsd.floor_halves)),
+        ("interval of the FSD", "" if fsd.ci_high is None else f"{fsd.confidence:g}"),
+        ("its standard error", "" if error is None else f"{number(error)} percent²"),
+        ("classes tested", f"{power.classes_tested:,}" if power else ""),
+        ("p needed by one class alone", probability(power.threshold) if power else ""),
+        ("pairs tested", f"{pairs.tested:,}" if pairs else ""),
+        ("neighbours of a scene", f"{scenes.k:,}" if scenes else ""),
+        ("segmenter checked", checked),
     ]
-    if fsd.ci_high is not None:
-        entries.append(("interval of the FSD", f"{fsd.confidence:g}"))
-    if fsd.standard_error is not None:
-        entries.append(("its standard error", f"{number(fsd.standard_error)} percent²"))
-    if power is not None:
-        entries.append(("classes tested", f"{power.classes_tested:,}"))
-        entries.append(("p needed by one class alone", probability(power.threshold)))
-    if results.pairs is not None:
-        entries.append(("pairs tested", f"{results.pairs.tested:,}"))
-    if results.scenes is not None:
-        entries.append(("neighbours of a scene", f"{results.scenes.k:,}"))
-    if check is not None:
-        entries.append(("segmenter checked", f"{against(results)}, {count(check.images, 'image')}"))
     preset = [(f"preset: {key}", plain_text(value)) for key, value in results.preset.items()]
-    return entries + preset
+    return [entry for entry in entries if entry[1]] + preset
 
 
 def _source(source: SourceRecord, used: int) -> Entries:

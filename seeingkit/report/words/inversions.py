@@ -12,15 +12,7 @@ from statistics import fmean
 
 from seeingkit.results import CalibrationRecord, InversionRecord, LostClass
 
-from .losses import (
-    PhotoGroup,
-    calibration_of,
-    group_photos,
-    key_name,
-    key_of,
-    key_order,
-    loss_of,
-)
+from .losses import PhotoGroup, calibration_of, group_photos, key_name, key_of, key_order, loss_of
 from .numbers import NBSP, change, count, duration, listing, number, share, some_of
 
 CLASSES_NAMED = 4
