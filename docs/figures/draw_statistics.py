@@ -24,9 +24,14 @@ import pyarrow.parquet as pq
 import vl_convert
 from scipy import sparse
 
-from seeingkit.report.figures.charts import PRINT_COLOURS, chart_config, vega_lite_version
+from seeingkit.report.figures.charts import (
+    PRINT_COLOURS,
+    chart_config,
+    chart_svg,
+    vega_lite_version,
+)
 from seeingkit.report.figures.classes import figure_svg
-from seeingkit.report.figures.contributions import contribution_svg, contributions
+from seeingkit.report.figures.contributions import build_contribution_chart, contributions
 from seeingkit.report.words.numbers import area, change, interval, number, probability, share
 from seeingkit.results import FSDResult, Results
 from seeingkit.results.gates import check_gates
@@ -329,7 +334,7 @@ def main(run: Path) -> None:
         f"{null.max():.2f}; left by the extrapolation {residual.mean if residual else 0:.2f}"
     )
     write_svg(figure_svg(results), "classes")
-    write_svg(contribution_svg(contributions(results)), "contributions")
+    write_svg(chart_svg(build_contribution_chart(contributions(results))), "contributions")
     write(permuted_chart(null, results), "permuted", width=540, height=190)
     measured = measured_sizes(real, generated)
     write(sizes_chart(measured), "sizes", width=540, height=240)

@@ -32,11 +32,8 @@ def examine() -> list[Check]:
     """Run all checks: the machine first, then plugins, then embedded weights."""
     checks = [_guarded(name, check) for name, check in _CHECKS]
     for plugin in registry().plugins:
-        checks.append(
-            Check(
-                f"plugin {plugin.name}", plugin.status != "failed", plugin.reason or plugin.status
-            )
-        )
+        found = plugin.reason or plugin.status
+        checks.append(Check(f"plugin {plugin.name}", plugin.status != "failed", found))
     for spec in registry().specs("weights"):
         if isinstance(spec, WeightsSpec) and any(f.resource for f in spec.files):
             checks.append(_guarded(f"weights {spec.full_name}", partial(_weights, spec)))
@@ -68,12 +65,9 @@ def _torch() -> str:
 def _devices() -> str:
     import torch
 
-    found = ["cpu"]
-    for k in range(torch.cuda.device_count()):
-        found.append(f"cuda:{k} ({torch.cuda.get_device_name(k)})")
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return ", ".join(found)
+    gpus = range(torch.cuda.device_count())
+    found = ["cpu", *(f"cuda:{k} ({torch.cuda.get_device_name(k)})" for k in gpus)]
+    return ", ".join(found + ["mps"] * torch.backends.mps.is_available())
 
 
 def _cache() -> str:

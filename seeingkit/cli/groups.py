@@ -14,40 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from .options import (
-    BatchSize,
-    Classes,
-    Cut,
-    DataOption,
-    Device,
-    Encoder,
-    FailIf,
-    Fidelity,
-    Force,
-    GanOption,
-    ImageLabel,
-    InversionPreset,
-    InverterOption,
-    Labels,
-    Level,
-    Method,
-    N,
-    OnBad,
-    Own,
-    Perceptual,
-    PerceptualWeights,
-    Permutations,
-    PresetName,
-    Seed,
-    Segmenter,
-    SegmenterOption,
-    SegmenterWeights,
-    Sensitivity,
-    Steps,
-    Truth,
-    Weights,
-    parse_options,
-)
+from seeingkit.errors import UsageError, first_fault
+
+from . import options as o
+from .options import parse_options
 
 if TYPE_CHECKING:
     from seeingkit.analyses.inversion.config import InversionConfig
@@ -96,25 +66,25 @@ def takes(
 
 def image_settings(
     *,
-    weights: Weights = None,
-    segmenter: Segmenter = None,
-    segmenter_weights: SegmenterWeights = None,
-    n: N = None,
-    seed: Seed = None,
-    device: Device = "auto",
-    batch_size: BatchSize,
-    on_bad: OnBad,
-    gan_option: GanOption = None,
-    segmenter_option: SegmenterOption = None,
-    data_option: DataOption = None,
+    weights: o.Weights = None,
+    segmenter: o.Segmenter = None,
+    segmenter_weights: o.SegmenterWeights = None,
+    n: o.N = None,
+    seed: o.Seed = None,
+    device: o.Device = "auto",
+    batch_size: o.BatchSize,
+    on_bad: o.OnBad,
+    gan_option: o.GanOption = None,
+    segmenter_option: o.SegmenterOption = None,
+    data_option: o.DataOption = None,
 ) -> Settings:
     """The images, the models that draw and segment them, and the machine."""
     from seeingkit.system.devices import resolve_device
 
     return {
-        "weights": None if weights is None else str(weights),
+        "weights": weights and str(weights),
         "segmenter": segmenter,
-        "segmenter_weights": None if segmenter_weights is None else str(segmenter_weights),
+        "segmenter_weights": segmenter_weights and str(segmenter_weights),
         "n": n,
         "seed": seed,
         "device": resolve_device(device),
@@ -127,7 +97,7 @@ def image_settings(
 
 
 def tally_settings(
-    *, preset: PresetName = None, labels: Labels = None, classes: Classes = None
+    *, preset: o.PresetName = None, labels: o.Labels = None, classes: o.Classes = None
 ) -> Settings:
     """The preprocessing of a tally, the classes that are drawn, the classes that are counted."""
     return {"preset": preset, "labels": labels, "classes": classes}
@@ -135,13 +105,13 @@ def tally_settings(
 
 def evidence_settings(
     *,
-    level: Level,
-    permutations: Permutations,
-    truth: Truth = None,
-    sensitivity: Sensitivity,
-    fidelity: Fidelity = False,
-    force: Force = False,
-    fail_if: FailIf = None,
+    level: o.Level,
+    permutations: o.Permutations,
+    truth: o.Truth = None,
+    sensitivity: o.Sensitivity,
+    fidelity: o.Fidelity = False,
+    force: o.Force = False,
+    fail_if: o.FailIf = None,
 ) -> Settings:
     """The tests and checks of a comparison, and the conditions under which it fails."""
     return {
@@ -157,30 +127,28 @@ def evidence_settings(
 
 def inversion_settings(
     *,
-    label: ImageLabel = None,
-    method: Method = None,
-    cut: Cut = None,
-    own: Own,
-    inversion_preset: InversionPreset = None,
-    encoder: Encoder = None,
-    perceptual: Perceptual = None,
-    perceptual_weights: PerceptualWeights = None,
-    steps: Steps = None,
-    inverter_option: InverterOption = None,
+    label: o.ImageLabel = None,
+    method: o.Method = None,
+    cut: o.Cut = None,
+    own: o.Own,
+    inversion_preset: o.InversionPreset = None,
+    encoder: o.Encoder = None,
+    perceptual: o.Perceptual = None,
+    perceptual_weights: o.PerceptualWeights = None,
+    steps: o.Steps = None,
+    inverter_option: o.InverterOption = None,
 ) -> Settings:
     """The setting ``inversion``: fields of an ``InversionConfig``, not yet validated.
 
     Raises:
         UsageError: an option of the inverter is given twice, or the cut as one.
     """
-    from seeingkit.errors import UsageError
-
     options = parse_options(inverter_option)
     named = {
         "preset": inversion_preset,
         "encoder": encoder,
         "perceptual": perceptual,
-        "perceptual_weights": None if perceptual_weights is None else str(perceptual_weights),
+        "perceptual_weights": perceptual_weights and str(perceptual_weights),
         "steps": steps,
     }
     named = {name: value for name, value in named.items() if value is not None}
@@ -189,14 +157,8 @@ def inversion_settings(
             raise UsageError(f"{name!r} is given twice: once as an inverter option")
     if "cut" in options:
         raise UsageError("the cut is no inverter option; use --cut")
-    fields = {
-        "methods": _methods(method),
-        "cuts": names(cut),
-        "own": own,
-        "label": label,
-        "options": options | named,
-    }
-    return {"inversion": fields}
+    fields = {"methods": _methods(method), "cuts": names(cut), "own": own, "label": label}
+    return {"inversion": fields | {"options": options | named}}
 
 
 def inversion_config(fields: Settings) -> InversionConfig:
@@ -208,7 +170,6 @@ def inversion_config(fields: Settings) -> InversionConfig:
     from pydantic import ValidationError
 
     from seeingkit.analyses.inversion.config import InversionConfig
-    from seeingkit.errors import UsageError, first_fault
 
     try:
         return InversionConfig.model_validate(fields)
@@ -244,10 +205,10 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
     Raises:
         UsageError: another setting is given as well.
     """
-    from seeingkit.errors import UsageError
     from seeingkit.runs.config import read_config
 
-    given = {name for name in context.params if _is_given(context, name)}
+    source = {name: context.get_parameter_source(name) for name in context.params}
+    given = {n for n, found in source.items() if getattr(found, "name", "") == "COMMANDLINE"}
     other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
     if other:
         raise UsageError(f"--config repeats a run as it was; leave {', '.join(sorted(other))} out")
@@ -255,8 +216,3 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
     changed = {name: settings[name] for name in given & {"device", "batch_size"}}
     changed["fail_if"] = (*earlier.fail_if, *settings.get("fail_if", ()))
     return earlier.filled(**changed)
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

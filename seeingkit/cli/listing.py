@@ -10,22 +10,15 @@ from typing import Any
 
 import typer
 
+from seeingkit.errors import ExitCode
+
 from .options import Json
-from .output import print_json, print_table
+from .output import print_json, print_listing
 
-
-class Listing(StrEnum):
-    """Kinds that ``ls`` can list."""
-
-    gans = "gans"
-    segmenters = "segmenters"
-    features = "features"
-    data = "data"
-    inverters = "inverters"
-    metrics = "metrics"
-    weights = "weights"
-
-
+Listing = StrEnum(
+    "Listing", ["gans", "segmenters", "features", "data", "inverters", "metrics", "weights"]
+)
+"""Kinds that ``ls`` can list."""
 _KINDS = {"gans": "gan", "segmenters": "segmenter", "inverters": "inverter", "metrics": "metric"}
 
 
@@ -58,9 +51,8 @@ def _spec_record(spec: Any) -> dict[str, Any]:
     record["options"] = {}
     if isinstance(spec, _Loadable):
         for name, field in spec.options.model_fields.items():
-            default = None
-            if not field.is_required():
-                default = field.get_default(call_default_factory=True)
+            required = field.is_required()
+            default = None if required else field.get_default(call_default_factory=True)
             record["options"][name] = {"default": default, "description": field.description or ""}
     return record
 
@@ -69,33 +61,23 @@ def plugins(json: Json = False) -> int:
     """List plugins, their state and the reason of a failure."""
     from seeingkit.models.registry import registry
 
+    def row(record: dict[str, Any]) -> tuple[str, ...]:
+        distribution = f"{record['distribution']} {record['version']}".strip()
+        registers = record["reason"] or f"{len(record['registers'])} registered"
+        return record["name"], record["status"], distribution, registers
+
     records = [vars(record) for record in registry().plugins]
-    if json:
-        print_json(records)
-        return 0
-    rows = [
-        (
-            r["name"],
-            r["status"],
-            f"{r['distribution']} {r['version']}".strip(),
-            r["reason"] or f"{len(r['registers'])} registered",
-        )
-        for r in records
-    ]
-    print_table(rows, ("plugin", "status", "distribution", "registers"), words=True)
+    print_listing(json, records, ("plugin", "status", "distribution", "registers"), row)
     return 0
 
 
 def doctor(json: Json = False) -> int:
     """Check versions, devices, plugins, embedded weights and cache."""
-    from seeingkit.errors import ExitCode
-
     from .doctor import examine
 
+    def row(check: dict[str, Any]) -> tuple[str, ...]:
+        return check["name"], "ok" if check["ok"] else "problem", check["found"]
+
     checks = examine()
-    if json:
-        print_json([vars(check) for check in checks])
-    else:
-        rows = [(c.name, "ok" if c.ok else "problem", c.found) for c in checks]
-        print_table(rows, ("check", "state", "found"), words=True)
+    print_listing(json, [vars(check) for check in checks], ("check", "state", "found"), row)
     return ExitCode.DONE if all(check.ok for check in checks) else ExitCode.FAILED

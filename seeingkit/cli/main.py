@@ -1,4 +1,4 @@
-"""The application: the main command, and the commands that compare images and report."""
+"""The application: the main command, and the commands that compare, invert and report."""
 
 from __future__ import annotations
 
@@ -7,23 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seeingkit.errors import ExitCode, UsageError
 from seeingkit.system.processes import rank
 
-from . import listing, weights
-from .groups import (
-    Settings,
-    evidence_settings,
-    image_settings,
-    inversion_config,
-    inversion_settings,
-    names,
-    repeated,
-    takes,
-    tally_settings,
-)
-from .invert import invert
-from .options import Gan, Ids, Json, Out, PerClass, Pick, RealImages, Repeat, Store, TallyFile
-from .output import print_failed_gates, print_json, print_summary, print_tally
+from . import groups, listing, weights
+from . import options as o
+from .groups import Settings, image_settings, takes, tally_settings
+from .output import print_failed_gates, print_inversions, print_json, print_summary, print_tally
 
 if TYPE_CHECKING:
     from seeingkit.runs.config import Config
@@ -58,37 +48,37 @@ def main(
 
 
 @app.command()
-@takes(image_settings, tally_settings, evidence_settings, inversion_settings)
+@takes(image_settings, tally_settings, groups.evidence_settings, groups.inversion_settings)
 def analyze(
     context: typer.Context,
-    gan: Gan = None,
-    data: RealImages = None,
+    gan: o.Gan = None,
+    data: o.RealImages = None,
     *,
     settings: Settings,
-    per_class: PerClass,
-    pick: Pick,
-    ids: Ids = None,
-    config: Repeat = None,
-    out: Out = None,
-    store: Store = None,
-    json: Json = False,
+    per_class: o.PerClass,
+    pick: o.Pick,
+    ids: o.Ids = None,
+    config: o.Repeat = None,
+    out: o.Out = None,
+    store: o.Store = None,
+    json: o.Json = False,
 ) -> int:
     """Find the classes that a generator omits. Compares areas, inverts photos of those classes."""
     from seeingkit.runs.analyze import analysis_config
 
     if config is not None:
-        return _run(repeated(config, settings, context), out, store, json)
+        return _run(groups.repeated(config, settings, context), out, store, json)
     inversion = settings["inversion"]
-    inversion |= {"per_class": per_class, "pick": "list" if ids else pick, "ids": names(ids)}
+    inversion |= {"per_class": per_class, "pick": "list" if ids else pick, "ids": groups.names(ids)}
     # An analysis trains no encoder unless told to: it uses the one that is there.
     inversion["options"].setdefault("encoder", "found")
     settings["labels"] = _labels(settings["labels"], inversion["label"])
-    settings["inversion"] = inversion_config(inversion)
+    settings["inversion"] = groups.inversion_config(inversion)
     return _run(analysis_config(gan, data, **settings), out, store, json)
 
 
 @app.command()
-@takes(image_settings, tally_settings, evidence_settings)
+@takes(image_settings, tally_settings, groups.evidence_settings)
 def compare(
     real: Annotated[str, typer.Argument(help="Real images: name, path or glob.")],
     generated: Annotated[
@@ -96,9 +86,9 @@ def compare(
     ],
     *,
     settings: Settings,
-    out: Out = None,
-    store: Store = None,
-    json: Json = False,
+    out: o.Out = None,
+    store: o.Store = None,
+    json: o.Json = False,
 ) -> int:
     """Compare two sets of images class by class, and report."""
     from seeingkit.runs.analyze import comparison_config
@@ -112,12 +102,11 @@ def tally(
     source: Annotated[str, typer.Argument(help="Name, path, glob, or generator family:weights.")],
     *,
     settings: Settings,
-    out: TallyFile = None,
-    store: Store = None,
-    json: Json = False,
+    out: o.TallyFile = None,
+    store: o.Store = None,
+    json: o.Json = False,
 ) -> int:
     """Measure the area of each class in a set of images. An interrupted tally resumes."""
-    from seeingkit.errors import ExitCode
     from seeingkit.runs.analyze import comparison_config, tally_source
 
     found = tally_source(comparison_config(source, source, **settings), store=store)
@@ -132,13 +121,53 @@ def tally(
     return ExitCode.SKIPPED if found.skipped else ExitCode.DONE
 
 
-app.command()(invert)
+@app.command()
+@takes(
+    groups.inversion_settings,
+    image_settings,
+    inversion_preset=o.PlainInversionPreset,
+    segmenter=o.SegmenterOrNone,
+    n=o.PhotoCount,
+)
+def invert(
+    context: typer.Context,
+    photos: Annotated[
+        list[str] | None, typer.Argument(help="Photos: paths, globs, folders, data sets.")
+    ] = None,
+    gan: o.Gan = None,
+    data: o.TrainingData = None,
+    *,
+    settings: Settings,
+    config: o.Repeat = None,
+    out: o.Out = None,
+    store: o.Store = None,
+    json: o.Json = False,
+) -> int:
+    """Invert photos through a generator's last layers. Reports which classes are lost."""
+    from seeingkit.runs.invert import execute_inversion, inversion_run_config
+
+    if config is not None:
+        run = groups.repeated(config, settings, context)
+        if run.command != "invert":
+            raise UsageError(f"{config}: a run of {run.command}; use seeingkit {run.command}")
+    else:
+        settings["inversion"] = groups.inversion_config(settings["inversion"])
+        if not settings["inversion"].methods:
+            raise UsageError("--method none leaves nothing to do")
+        run = inversion_run_config(photos or [], gan, data=data, **settings)
+    done = execute_inversion(run, out=out, store=store)
+    if done is None:
+        return ExitCode.DONE
+    if json:
+        print_json(done.to_dict())
+    else:
+        print_inversions(done.results, done.report)
+    return ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
 
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
-    json: Json = False,
+    run: Annotated[Path, typer.Argument(help="A run directory.")], json: o.Json = False
 ) -> int:
     """Rebuild the report of a finished run from its files."""
     from seeingkit.report import rebuild_report
@@ -159,8 +188,6 @@ app.add_typer(weights.app, name="weights")
 
 def _labels(labels: str | None, label: int | None) -> str | None:
     """The classes to draw: the one of ``--label`` (also the class of photos), or ``--labels``."""
-    from seeingkit.errors import UsageError
-
     if label is None:
         return labels
     if labels is not None:
@@ -169,7 +196,6 @@ def _labels(labels: str | None, label: int | None) -> str | None:
 
 
 def _run(config: Config, out: Path | None, store: Path | None, json: bool) -> int:
-    from seeingkit.errors import ExitCode
     from seeingkit.runs.analyze import execute
 
     analysis = execute(config, out=out, store=store)

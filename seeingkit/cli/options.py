@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from seeingkit.errors import UsageError
+
 
 class ConfigDefault:
     """The default of a field of ``Config``, looked up when it is needed (not on start-up).
@@ -35,6 +37,12 @@ class ConfigDefault:
         return str(self())
 
 
+def option(about: str, *names: str, default: str = "") -> Any:
+    """An option with its help; ``default``: the field of ``Config`` that has its default."""
+    lookup: dict[str, Any] = {"default_factory": ConfigDefault(default)} if default else {}
+    return typer.Option(*names, help=about, **lookup)
+
+
 def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
     """Parse ``key=value`` pairs; a value is JSON where it parses as JSON, else text.
 
@@ -44,8 +52,6 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
     Raises:
         UsageError: no equals sign, or a key given twice.
     """
-    from seeingkit.errors import UsageError
-
     found: dict[str, Any] = {}
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
@@ -61,162 +67,84 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
     return found
 
 
-Gan = Annotated[
-    str | None, typer.Option(help="Generator: family, family:weights, or auto with --weights.")
-]
-Weights = Annotated[Path | None, typer.Option(help="Weights file of the generator.")]
-GanOption = Annotated[
-    list[str] | None, typer.Option(help="key=value for the generator; may be repeated.")
-]
-Segmenter = Annotated[str | None, typer.Option(help="Segmenter: family or family:weights.")]
-SegmenterOrNone = Annotated[
-    str | None, typer.Option(help="Segmenter: family or family:weights, or none.")
-]
-SegmenterWeights = Annotated[
-    Path | None, typer.Option(help="Weights file or folder of the segmenter.")
-]
-SegmenterOption = Annotated[
-    list[str] | None, typer.Option(help="key=value for the segmenter; may be repeated.")
-]
-RealImages = Annotated[str | None, typer.Option(help="Real images: name, path or glob.")]
+Text = str | None
+File = Path | None
+Number = int | None
+Texts = list[str] | None
+
+Gan = Annotated[Text, option("Generator: family, family:weights, or auto with --weights.")]
+Weights = Annotated[File, option("Weights file of the generator.")]
+GanOption = Annotated[Texts, option("key=value for the generator; may be repeated.")]
+Segmenter = Annotated[Text, option("Segmenter: family or family:weights.")]
+SegmenterOrNone = Annotated[Text, option("Segmenter: family or family:weights, or none.")]
+SegmenterWeights = Annotated[File, option("Weights file or folder of the segmenter.")]
+SegmenterOption = Annotated[Texts, option("key=value for the segmenter; may be repeated.")]
+RealImages = Annotated[Text, option("Real images: name, path or glob.")]
 TrainingData = Annotated[
-    str | None,
-    typer.Option(help="Training data of the generator (default: the set that its weights name)."),
+    Text, option("Training data of the generator (default: the set that its weights name).")
 ]
-DataOption = Annotated[
-    list[str] | None, typer.Option(help="key=value for the data set; may be repeated.")
-]
+DataOption = Annotated[Texts, option("key=value for the data set; may be repeated.")]
 Labels = Annotated[
-    str | None,
-    typer.Option(help="Classes a conditional generator draws: uniform, data, or a list as 3,7."),
+    Text, option("Classes a conditional generator draws: uniform, data, or a list as 3,7.")
 ]
-Classes = Annotated[
-    str | None, typer.Option(help="Merge labels into a common vocabulary: its name or TOML file.")
-]
-N = Annotated[int | None, typer.Option("--n", help="Images per side.")]
-PhotoCount = Annotated[int | None, typer.Option("--n", help="Invert only n of the photos.")]
-Seed = Annotated[
-    int | None, typer.Option(help="Random seed: latents, choice of images, permutations.")
-]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")]
-BatchSize = Annotated[
-    int,
-    typer.Option(help="Images per batch.", default_factory=ConfigDefault("batch_size")),
-]
-PresetName = Annotated[
-    str | None, typer.Option("--preset", help="Preprocessing, e.g. paper, native, paper@128.")
-]
-OnBad = Annotated[
-    str,
-    typer.Option(
-        help="Unreadable images: skip (exit code 3) or fail.",
-        default_factory=ConfigDefault("on_bad"),
-    ),
-]
-Repeat = Annotated[
-    Path | None, typer.Option("--config", help="Repeat the run of this manifest.json.")
-]
-Out = Annotated[Path | None, typer.Option(help="Run directory.")]
-TallyFile = Annotated[Path | None, typer.Option(help="Write the tally to this Parquet file.")]
-Store = Annotated[Path | None, typer.Option(help="Folder of finished work (default: cache).")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Classes = Annotated[Text, option("Merge labels into a common vocabulary: its name or TOML file.")]
+N = Annotated[Number, option("Images per side.", "--n")]
+PhotoCount = Annotated[Number, option("Invert only n of the photos.", "--n")]
+Seed = Annotated[Number, option("Random seed: latents, choice of images, permutations.")]
+Device = Annotated[str, option("cpu, cuda, cuda:N, mps or auto.")]
+BatchSize = Annotated[int, option("Images per batch.", default="batch_size")]
+PresetName = Annotated[Text, option("Preprocessing, e.g. paper, native, paper@128.", "--preset")]
+OnBad = Annotated[str, option("Unreadable images: skip (exit code 3) or fail.", default="on_bad")]
+Repeat = Annotated[File, option("Repeat the run of this manifest.json.", "--config")]
+Out = Annotated[File, option("Run directory.")]
+TallyFile = Annotated[File, option("Write the tally to this Parquet file.")]
+Store = Annotated[File, option("Folder of finished work (default: cache).")]
+Json = Annotated[bool, option("Print JSON instead of text.", "--json")]
 
 # Tests and checks of a comparison.
-Level = Annotated[
-    float,
-    typer.Option(
-        help="False discovery rate of the verdicts.",
-        default_factory=ConfigDefault("level"),
-    ),
-]
+Level = Annotated[float, option("False discovery rate of the verdicts.", default="level")]
 Permutations = Annotated[
-    int,
-    typer.Option(
-        help="Permutations for the p-value; 0: none.",
-        default_factory=ConfigDefault("permutations"),
-    ),
+    int, option("Permutations for the p-value; 0: none.", default="permutations")
 ]
 Truth = Annotated[
-    str | None,
-    typer.Option(help="True labels of the real images: folder of label maps, data or none."),
+    Text, option("True labels of the real images: folder of label maps, data or none.")
 ]
-Sensitivity = Annotated[
-    str,
-    typer.Option(
-        help="Check for segmentation error: auto, off, scale, scale:0.5, or a second segmenter, "
-        "family:FILE.",
-        default_factory=ConfigDefault("sensitivity"),
-    ),
-]
+_SENSITIVITY = (
+    "Check for segmentation error: auto, off, scale, scale:0.5, or a second segmenter, family:FILE."
+)
+Sensitivity = Annotated[str, option(_SENSITIVITY, default="sensitivity")]
 Fidelity = Annotated[
-    bool,
-    typer.Option("--fidelity", help="Also FID, KID, IS, precision, recall (extra: fidelity)."),
+    bool, option("Also FID, KID, IS, precision, recall (extra: fidelity).", "--fidelity")
 ]
-Force = Annotated[
-    bool, typer.Option("--force", help="Compare even if n, segmenter or preset differ.")
-]
-FailIf = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Exit with code 4 if this holds: 'fsd.bias_reduced > 5', 'omitted: person'; may be "
-        "repeated."
-    ),
-]
+Force = Annotated[bool, option("Compare even if n, segmenter or preset differ.", "--force")]
+_GATES = "'fsd.bias_reduced > 5', 'omitted: person'"
+FailIf = Annotated[Texts, option(f"Exit with code 4 if this holds: {_GATES}; may be repeated.")]
 
 # Inversion.
+_METHODS = "z, encoder, encoder+z, layered, layered+z or layered+r (default)"
 Method = Annotated[
-    str | None,
-    typer.Option(
-        help="Inversion method: z, encoder, encoder+z, layered, layered+z or layered+r (default); "
-        "several as a,b; all; none (analyze only)."
-    ),
+    Text, option(f"Inversion method: {_METHODS}; several as a,b; all; none (analyze only).")
 ]
-Cut = Annotated[
-    str | None,
-    typer.Option(help="Boundary where the generator is cut: one, several as a,b, or all."),
-]
+Cut = Annotated[Text, option("Boundary where the generator is cut: one, several as a,b, or all.")]
 PerClass = Annotated[
-    int,
-    typer.Option(
-        help="Photos to invert for each omitted class.",
-        default_factory=ConfigDefault("inversion.per_class"),
-    ),
+    int, option("Photos to invert for each omitted class.", default="inversion.per_class")
 ]
-Pick = Annotated[
-    str,
-    typer.Option(
-        help="Choice among the photos that contain the class: stratified, random, most or list.",
-        default_factory=ConfigDefault("inversion.pick"),
-    ),
-]
-Ids = Annotated[
-    str | None, typer.Option(help="Ids of the photos to invert, as a,b (sets --pick list).")
-]
+_PICK = "Choice among the photos that contain the class: stratified, random, most or list."
+Pick = Annotated[str, option(_PICK, default="inversion.pick")]
+Ids = Annotated[Text, option("Ids of the photos to invert, as a,b (sets --pick list).")]
 Own = Annotated[
-    int,
-    typer.Option(
-        help="Generator samples to calibrate each method on.",
-        default_factory=ConfigDefault("inversion.own"),
-    ),
+    int, option("Generator samples to calibrate each method on.", default="inversion.own")
 ]
 _INVERSION_PRESETS = "Losses and schedule of the inversion: fast (default) or paper."
-InversionPreset = Annotated[str | None, typer.Option(help=_INVERSION_PRESETS)]
-PlainInversionPreset = Annotated[str | None, typer.Option("--preset", help=_INVERSION_PRESETS)]
+InversionPreset = Annotated[Text, option(_INVERSION_PRESETS)]
+PlainInversionPreset = Annotated[Text, option(_INVERSION_PRESETS, "--preset")]
 Encoder = Annotated[
-    str | None,
-    typer.Option(help="Encoder: auto, found, train, none, or an encoder file of this generator."),
+    Text, option("Encoder: auto, found, train, none, or an encoder file of this generator.")
 ]
-Perceptual = Annotated[
-    str | None, typer.Option(help="Perceptual features: a name, auto or none (pixels only).")
-]
-PerceptualWeights = Annotated[
-    Path | None, typer.Option(help="Weights file of the perceptual features.")
-]
-Steps = Annotated[int | None, typer.Option(help="Largest number of optimisation steps.")]
-InverterOption = Annotated[
-    list[str] | None, typer.Option(help="key=value for the method; may be repeated.")
-]
+Perceptual = Annotated[Text, option("Perceptual features: a name, auto or none (pixels only).")]
+PerceptualWeights = Annotated[File, option("Weights file of the perceptual features.")]
+Steps = Annotated[Number, option("Largest number of optimisation steps.")]
+InverterOption = Annotated[Texts, option("key=value for the method; may be repeated.")]
 ImageLabel = Annotated[
-    int | None,
-    typer.Option("--label", help="The one class to draw and invert, for a conditional generator."),
+    Number, option("The one class to draw and invert, for a conditional generator.", "--label")
 ]

@@ -9,24 +9,29 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seeingkit.errors import UsageError
+
 if TYPE_CHECKING:
-    from seeingkit.results import (
-        CalibrationRecord,
-        ClassResult,
-        ConditionResult,
-        InversionRecord,
-        InversionResults,
-        Results,
-    )
+    from seeingkit import results as schema
 
 
 def print_json(content: object) -> None:
     """One JSON document on stdout."""
     print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_listing(
+    json: bool, records: Sequence[Any], header: Sequence[str], row: Callable[[Any], Sequence[str]]
+) -> None:
+    """Print records as JSON, or as a table of words; ``row``: the cells of a record."""
+    if json:
+        print_json(records)
+    else:
+        print_table([row(record) for record in records], header, words=True)
 
 
 def print_table(
@@ -56,7 +61,7 @@ def print_table(
         print("  ".join(cells).rstrip())
 
 
-def print_summary(results: Results, report: Path, shown: int = 20) -> None:
+def print_summary(results: schema.Results, report: Path, shown: int = 20) -> None:
     """Print the finding, the classes, the distance, cautions, inversions, the path of the report.
 
     Args:
@@ -84,18 +89,11 @@ def print_summary(results: Results, report: Path, shown: int = 20) -> None:
 
 def _print_sentence(text: str, start: str = "") -> None:
     """Print a sentence after ``start``, wrapped in a terminal, as one line in a pipe."""
-    text = _plain(text)
+    text = start + _plain(text)
     if sys.stdout.isatty():
-        width = min(shutil.get_terminal_size().columns, 100)
-        text = textwrap.fill(
-            text,
-            max(width, 40),
-            initial_indent=start,
-            subsequent_indent=" " * len(start),
-            break_on_hyphens=False,
-        )
-    else:
-        text = start + text
+        width = max(40, min(shutil.get_terminal_size().columns, 100))
+        hanging = " " * len(start)
+        text = textwrap.fill(text, width, subsequent_indent=hanging, break_on_hyphens=False)
     print(text)
 
 
@@ -104,7 +102,7 @@ def _plain(text: str) -> str:
     return text.replace("\u00a0", " ")
 
 
-def _print_classes(results: Results, shown: int) -> None:
+def _print_classes(results: schema.Results, shown: int) -> None:
     """The largest classes and all omitted ones; possible segmentation errors are marked."""
     from seeingkit.report.words.cautions import segmenter_checks
     from seeingkit.results import is_background
@@ -121,26 +119,21 @@ def _print_classes(results: Results, shown: int) -> None:
         print("(!) segmentation error may cause or hide this difference: see the report")
 
 
-def _class_row(record: ClassResult, flagged: bool) -> list[str]:
+def _class_row(record: schema.ClassResult, flagged: bool) -> list[str]:
     from seeingkit.report.words.numbers import area, change, interval, probability
 
     change_of_area, bounds = "new", ""  # a class that no real image contains
     if record.relative_difference is not None:
         change_of_area = change(record.relative_difference)
         bounds = interval(record.ci_low, record.ci_high)
-    cells = (
-        record.label,
-        area(record.real_area),
-        area(record.generated_area),
-        change_of_area,
-        bounds,
-        probability(record.q_value),
-        _verdict(record) + (" (!)" if flagged else ""),
-    )
+    areas = area(record.real_area), area(record.generated_area)
+    verdict = _verdict(record) + (" (!)" if flagged else "")
+    q = probability(record.q_value)
+    cells = (record.label, *areas, change_of_area, bounds, q, verdict)
     return [_plain(cell).replace("\u2212", "-") for cell in cells]  # a minus that programs read
 
 
-def _verdict(record: ClassResult) -> str:
+def _verdict(record: schema.ClassResult) -> str:
     from seeingkit.report.words.findings import lost_by_presence
     from seeingkit.results import images_lost
 
@@ -150,7 +143,9 @@ def _verdict(record: ClassResult) -> str:
     return f"{record.verdict}: {where} {100 * real:.3g} % -> {100 * generated:.3g} % of images"
 
 
-def print_failed_gates(gates: Sequence[str], results: Results, labels: Sequence[str]) -> bool:
+def print_failed_gates(
+    gates: Sequence[str], results: schema.Results, labels: Sequence[str]
+) -> bool:
     """Print every gate that fails, one line each on stderr.
 
     Returns:
@@ -159,7 +154,6 @@ def print_failed_gates(gates: Sequence[str], results: Results, labels: Sequence[
     Raises:
         UsageError: a gate names an unknown class; the other gates are checked and printed first.
     """
-    from seeingkit.errors import UsageError
     from seeingkit.results.gates import check_gates
 
     failed, unknown = False, None
@@ -177,9 +171,9 @@ def print_failed_gates(gates: Sequence[str], results: Results, labels: Sequence[
     return failed
 
 
-def _print_conditions(records: Sequence[ConditionResult], shown: int = 20) -> None:
+def _print_conditions(records: Sequence[schema.ConditionResult], shown: int = 20) -> None:
     """The classes of a conditional generator, largest FSD first."""
-    from seeingkit.report.sections.conditions import missing
+    from seeingkit.report.sections.evidence import missing
 
     worst = sorted(records, key=lambda record: -record.fsd.value)
     whole = worst[0].against == "all"
@@ -200,7 +194,7 @@ def _print_conditions(records: Sequence[ConditionResult], shown: int = 20) -> No
         print(f"… and {len(worst) - shown} more in results.json")
 
 
-def print_inversions(results: InversionResults, report: Path) -> None:
+def print_inversions(results: schema.InversionResults, report: Path) -> None:
     """Print the classes lost, the methods side by side, and the path of the report."""
     _print_inversions(results.inversions, results.calibrations)
     for warning in results.warnings:
@@ -209,7 +203,7 @@ def print_inversions(results: InversionResults, report: Path) -> None:
 
 
 def _print_inversions(
-    records: Sequence[InversionRecord], calibrations: Sequence[CalibrationRecord]
+    records: Sequence[schema.InversionRecord], calibrations: Sequence[schema.CalibrationRecord]
 ) -> None:
     from seeingkit.report import summarise_inversions
 
@@ -233,11 +227,8 @@ def _print_inversions(
     print_table(rows, header)
 
 
-def _print_end(results: Results | InversionResults, report: Path) -> None:
-    if results.skipped:
-        print(f"\nskipped {len(results.skipped)}:")
-        for skipped in results.skipped[:20]:
-            print(f"  {skipped.source} {skipped.item}: {skipped.reason}")
+def _print_end(results: schema.Results | schema.InversionResults, report: Path) -> None:
+    _print_skipped([f"{x.source} {x.item}: {x.reason}" for x in results.skipped], 20)
     print(f"\nreport: {report}")
     sys.stdout.flush()
 
@@ -250,7 +241,9 @@ def print_tally(summary: Mapping[str, Any]) -> None:
         for c in summary["classes"]
     ]
     print_table(rows, ("class", "plane", "mean area", "presence"))
-    if summary["skipped"]:
-        print(f"\nskipped {len(summary['skipped'])}:")
-        for skipped in summary["skipped"]:
-            print(f"  {skipped['item']}: {skipped['reason']}")
+    _print_skipped([f"{x['item']}: {x['reason']}" for x in summary["skipped"]])
+
+
+def _print_skipped(lines: Sequence[str], shown: int | None = None) -> None:
+    if lines:
+        print("\n  ".join([f"\nskipped {len(lines)}:", *lines[:shown]]))

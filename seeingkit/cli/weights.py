@@ -5,13 +5,17 @@ No code in a weights file is run; only ``convert`` and ``inspect`` import torch.
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from .options import GanOption, Json, parse_options
-from .output import print_json, print_table
+from seeingkit.errors import ExitCode, SeeingkitError, UnknownNameError, UsageError
+
+from .options import GanOption, Json, option, parse_options
+from .output import print_json, print_listing, print_table
 
 if TYPE_CHECKING:
     from seeingkit.specs import WeightsSpec
@@ -41,49 +45,34 @@ def list_weights(
     from seeingkit.models.hub.consent import readable_size
     from seeingkit.models.hub.hashes import published
 
-    specs = _of_family(family) if family else _all()
-    if json:
-        print_json(
-            [
-                {
-                    **spec.model_dump(mode="json"),
-                    "name": spec.full_name,
-                    "size": _size(spec),
-                    "here": is_here(spec),
-                    "folder": None if spec.files[0].resource else str(weights_folder(spec)),
-                    "published": {file.name: published(file) for file in spec.files},
-                }
-                for spec in specs
-            ]
-        )
-        return 0
-    rows = [
-        (
-            spec.full_name,
-            spec.domains[0] if spec.domains else "-",
-            readable_size(_size(spec)) if _size(spec) else "-",
-            "here" if is_here(spec) else "-",
-            spec.licence,
-        )
-        for spec in specs
+    def row(record: dict[str, Any]) -> tuple[str, ...]:
+        domain = next(iter(record["domains"]), "-")
+        size = readable_size(record["size"]) if record["size"] else "-"
+        return record["name"], domain, size, "here" if record["here"] else "-", record["licence"]
+
+    records = [
+        {
+            **spec.model_dump(mode="json"),
+            "name": spec.full_name,
+            "size": _size(spec),
+            "here": is_here(spec),
+            "folder": None if spec.files[0].resource else str(weights_folder(spec)),
+            "published": {file.name: published(file) for file in spec.files},
+        }
+        for spec in (_of_family(family) if family else _all())
     ]
-    print_table(rows, ("weights", "domain", "size", "state", "licence"), words=True)
+    print_listing(json, records, ("weights", "domain", "size", "state", "licence"), row)
     return 0
 
 
 @app.command()
 def fetch(
     names: Names = None,
-    family: Annotated[
-        str | None, typer.Option("--all", help="All weights of this family or group.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before large files.")] = False,
+    family: Annotated[str | None, option("All weights of this family or group.", "--all")] = None,
+    yes: Annotated[bool, option("Do not ask before large files.", "--yes")] = False,
     json: Json = False,
 ) -> int:
     """Download weights and verify them. Prints their paths; an interrupted download resumes."""
-    import sys
-
-    from seeingkit.errors import ExitCode, SeeingkitError, UsageError
     from seeingkit.models.hub import ask_before_large_downloads, weights_path
 
     specs = [*(_named(name) for name in names or ()), *(_of_family(family) if family else ())]
@@ -112,7 +101,6 @@ def fetch(
 @app.command()
 def verify(names: Names = None, json: Json = False) -> int:
     """Verify the hashes of weights (default: all on this machine). Exit code 1 if one is wrong."""
-    from seeingkit.errors import ExitCode, SeeingkitError
     from seeingkit.models.hub import is_here, verify_weights
 
     specs = [_named(name) for name in names] if names else [s for s in _all() if is_here(s)]
@@ -123,14 +111,12 @@ def verify(names: Names = None, json: Json = False) -> int:
             records.append({"name": spec.full_name, "ok": True, "sha256": files, "error": None})
         except SeeingkitError as error:
             records.append({"name": spec.full_name, "ok": False, "sha256": {}, "error": str(error)})
-    if json:
-        print_json(records)
-    else:
-        rows = [
-            (r["name"], "ok" if r["ok"] else "wrong", r["error"] or ", ".join(r["sha256"].values()))
-            for r in records
-        ]
-        print_table(rows, ("weights", "state", "found"), words=True)
+
+    def row(record: dict[str, Any]) -> tuple[str, ...]:
+        found = record["error"] or ", ".join(record["sha256"].values())
+        return record["name"], "ok" if record["ok"] else "wrong", found
+
+    print_listing(json, records, ("weights", "state", "found"), row)
     return ExitCode.DONE if all(r["ok"] for r in records) else ExitCode.FAILED
 
 
@@ -160,9 +146,9 @@ def inspect(
     ]
     print_table([(k, str(v)) for k, v in facts], ("", ""), words=True)
     print()
-    rows = [
-        (t["name"], "x".join(map(str, t["shape"])) or "1", t["dtype"]) for t in found["tensors"]
-    ]
+    shapes = ["x".join(map(str, tensor["shape"])) or "1" for tensor in found["tensors"]]
+    tensors = zip(found["tensors"], shapes, strict=True)
+    rows = [(tensor["name"], shape, tensor["dtype"]) for tensor, shape in tensors]
     print_table(rows, ("tensor", "shape", "type"), words=True)
     return 0
 
@@ -171,9 +157,9 @@ def inspect(
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A weights file or folder.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
-    gan: Annotated[str, typer.Option(help="Generator family; auto: by the content.")] = "auto",
+    gan: Annotated[str, option("Generator family; auto: by the content.")] = "auto",
     gan_option: GanOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
+    force: Annotated[bool, option("Replace OUT if it exists.", "--force")] = False,
     json: Json = False,
 ) -> int:
     """Convert a generator to safetensors. Checks that both files draw the same image."""
@@ -202,17 +188,14 @@ def _all() -> list[WeightsSpec]:
 
 def _of_family(family: str) -> list[WeightsSpec]:
     """The weights of a family, of the families of a group, or of an alias of either."""
-    from seeingkit.errors import UnknownNameError, UsageError
     from seeingkit.models.registry import registry
     from seeingkit.specs import GanGroupSpec
 
     families = {family}
     for kind in ("gan", "segmenter", "features", "metric"):
-        try:
+        with suppress(UsageError):
             spec = registry().resolve(kind, family)
-        except UsageError:
-            continue
-        families |= set(spec.families) if isinstance(spec, GanGroupSpec) else {spec.name}
+            families |= set(spec.families) if isinstance(spec, GanGroupSpec) else {spec.name}
     found = [spec for spec in _all() if spec.family in families]
     if not found:
         raise UnknownNameError("family with weights", family, {spec.family for spec in _all()})
@@ -221,31 +204,20 @@ def _of_family(family: str) -> list[WeightsSpec]:
 
 def _named(name: str) -> WeightsSpec:
     """Weights by ``family:name``; a group takes the first of its families that has the name."""
-    from seeingkit.errors import UnknownNameError
     from seeingkit.models.registry import registry
-    from seeingkit.specs import GanGroupSpec, WeightsSpec
+    from seeingkit.specs import GanGroupSpec
 
     known = registry()
     family, _, tag = name.partition(":")
-    try:
-        group = known.resolve("gan", family)
-    except UnknownNameError:
-        group = None
     names = [name]
-    if isinstance(group, GanGroupSpec):
-        names = [f"{member}:{tag}" for member in group.families]
-    elif group is not None:
-        names = [f"{group.name}:{tag}"]
-    for candidate in names:
-        try:
-            spec = known.resolve("weights", candidate)
-        except UnknownNameError:
-            if candidate == names[-1]:
-                raise
-        else:
-            assert isinstance(spec, WeightsSpec)
-            return spec
-    raise AssertionError("unreachable: the last name returned or raised")
+    with suppress(UnknownNameError):
+        group = known.resolve("gan", family)
+        members = group.families if isinstance(group, GanGroupSpec) else (group.name,)
+        names = [f"{member}:{tag}" for member in members]
+    for candidate in names[:-1]:
+        with suppress(UnknownNameError):
+            return cast("WeightsSpec", known.resolve("weights", candidate))
+    return cast("WeightsSpec", known.resolve("weights", names[-1]))
 
 
 def _size(spec: WeightsSpec) -> int | None:

@@ -9,14 +9,8 @@ imported when a page is written.
 from __future__ import annotations
 
 from .notebook import summary_html
-from .page import write_report
-from .pictures.gallery import (
-    Gallery,
-    GalleryClass,
-    GalleryImage,
-    GalleryScene,
-)
-from .rebuild import rebuild_report
+from .page import rebuild_report, write_report
+from .pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
 from .selection import choose_classes, choose_scenes, pick_examples
 from .templates import Section
 from .words.findings import Summary, summarise

@@ -1,40 +1,41 @@
 """The page of a run: one HTML file that opens offline and asks nothing of any network.
 
-All text is escaped by the templates; scripts, styles and data come from ``embed``. Files appear
-whole or not at all.
+All text is escaped by the templates; scripts, styles and data come from ``templates``. Files appear
+whole or not at all. A page can be made again from the files of a finished run alone.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
-from seeingkit.errors import RunError
-from seeingkit.results import InversionResults, Manifest, Results
+from pydantic import ValidationError
+
+from seeingkit.errors import RunError, first_fault
+from seeingkit.results import SCHEMA_VERSION, InversionResults, Manifest, Results
 from seeingkit.system.writing import write_text
 
-from . import embed
-from .figures.classes import build_chart, write_figures
-from .figures.contributions import write_contribution_figure
-from .figures.rows import figure_rows
-from .pictures.fitting import PagePictures, fit_pictures
-from .pictures.gallery import Gallery
+from .figures.charts import Layout, write_figure
+from .figures.classes import build_chart, figure_rows
+from .figures.contributions import build_contribution_chart, contributions
+from .pictures import PagePictures, fit_pictures
+from .pictures.gallery import FOLDER, Gallery
 from .pictures.uris import image_uri
-from .sections.classes import class_rows
-from .sections.conditions import conditions_section
-from .sections.evidence import evidence_sections, fidelity_section
-from .sections.examples import example_rows, legends
+from .sections.classes import class_rows, example_rows, legends
+from .sections.evidence import conditions_section, evidence_sections, fidelity_section
 from .sections.inversions import Inversions
 from .sections.method import method_card
 from .selection import LABELS, judged
-from .templates import Section, render
+from .templates import Section, asset, chart_library, json_data, policy, render
 from .words.cautions import skipped_caution
 from .words.definitions import definitions
 from .words.findings import summarise
 from .words.inversions import InversionSummary
 
+_Model = TypeVar("_Model", Results, InversionResults, Manifest)
 PAGE = "report.html"
 SKIPPED_SHOWN = 200
 """At most so many skipped images are listed."""
@@ -71,9 +72,12 @@ def write_report(
     try:
         svg = ""
         if isinstance(results, Results):
-            path, _ = write_figures(results, run_dir / "figures")
+            chart = build_chart(figure_rows(results)[:LABELS])
+            path, _ = write_figure(chart, run_dir / "figures", "classes")
             svg = path.read_text(encoding="utf-8")
-            write_contribution_figure(results, run_dir / "figures")
+            if bars := contributions(results):
+                terms = build_contribution_chart(bars)
+                write_figure(terms, run_dir / "figures", "fsd-contributions")
         inversions = Inversions.of(results, run_dir)
         if inversions is not None:
             inversions.write_figures(run_dir / "figures")
@@ -106,24 +110,26 @@ def render_page(
 
     inversions = Inversions.of(results, run_dir)
     pictures = fit_pictures(gallery, None if inversions is None else inversions.cards)
-    script, style = embed.script("page.js"), embed.style("style.css")
+    script, style = asset("page.js"), asset("style.css")
     if inversions is not None:
-        script += embed.script("inversions.js")
-        style += embed.style("inversions.css")
+        script += asset("inversions.js")
+        style += asset("inversions.css")
         sections = [*sections, inversions.method()]
     if isinstance(results, InversionResults):
         template, vega, data = "inversion_page.html.j2", "", {}
         values = _inversion_values(results, inversions, pictures, sections)
     else:
-        template, vega, data = "comparison.html.j2", embed.chart_library(), _data(results, pictures)
+        template, vega = "comparison.html.j2", chart_library()
         values = _comparison_values(results, inversions, gallery, pictures, sections)
+        data = {"rows": values["rows"], "specs": _specs(), "limit": LABELS}
+        data["legends"] = legends(pictures)
     return render(
         template,
-        policy=embed.policy(*filter(None, (vega, script))),
+        policy=policy(*filter(None, (vega, script))),
         style=Markup(style),
         vega=Markup(vega),
         script=Markup(script),
-        data=Markup(embed.data(data)),
+        data=Markup(json_data(data)),
         svg=image_uri("svg+xml", svg.encode()),
         results=results,
         manifest=manifest,
@@ -133,23 +139,11 @@ def render_page(
     )
 
 
-def _data(results: Results, pictures: PagePictures) -> dict[str, Any]:
-    """The data that the page's scripts read."""
-    return {
-        "rows": figure_rows(results),
-        "specs": _specs(),
-        "limit": LABELS,
-        "legends": legends(pictures),
-    }
-
-
 @functools.lru_cache(maxsize=1)
 def _specs() -> dict[str, Any]:
     """The interactive figure in both layouts, without rows."""
-    return {
-        "wide": build_chart([], layout="wide", legends=False).to_dict(),
-        "narrow": build_chart([], layout="narrow", legends=False).to_dict(),
-    }
+    layouts: tuple[Layout, ...] = get_args(Layout)
+    return {name: build_chart([], layout=name, legends=False).to_dict() for name in layouts}
 
 
 def _comparison_values(
@@ -192,9 +186,9 @@ def _inversion_values(
     sections: Sequence[Section],
 ) -> dict[str, Any]:
     """The words and numbers of a page of inversions alone."""
-    words = inversions.words if inversions is not None else InversionSummary()
+    words = inversions.words if inversions else InversionSummary()
     cautions = [*words.cautions, *skipped_caution(results.skipped), *results.warnings]
-    groups = inversions.groups if inversions is not None else []
+    groups = inversions.groups if inversions else []
     cards = pictures.cards
     vanishes = [inversions.gallery(cards, lead=False)] if inversions and cards else []
     return {
@@ -203,6 +197,56 @@ def _inversion_values(
         "cautions": list(dict.fromkeys(cautions)),
         "sections": [*vanishes, *sections],
         "photos": len(groups),
-        "first": inversions.first if inversions is not None and groups else None,
+        "first": inversions.first if inversions and groups else None,
         "hit": sum(any(entry.omitted for entry in group.first.classes) for group in groups),
     }
+
+
+def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
+    """Write the report again from ``results.json``, ``manifest.json`` and pictures alone.
+
+    Pictures are those in ``gallery/`` and those that the records of inversions name::
+
+        rebuild_report(Path("runs/church"))
+
+    Args:
+        run_dir: the directory of a finished run.
+        sections: further sections, shown between the examples and the method.
+
+    Returns:
+        path of the page.
+
+    Raises:
+        RunError: naming the file that is missing or does not fit.
+    """
+    path = run_dir / "results.json"
+    inverted = _kind(path) == "inversion"
+    results = _read(path, InversionResults) if inverted else _read(path, Results)
+    manifest = _read(run_dir / "manifest.json", Manifest)
+    gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
+    return write_report(run_dir, results, manifest, gallery, sections=sections)
+
+
+def _kind(path: Path) -> str | None:
+    """The kind that results state; None where they cannot be read: reading them names the fault."""
+    try:
+        return str(json.loads(path.read_bytes()).get("kind"))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+
+
+def _read(path: Path, model: type[_Model]) -> _Model:
+    try:
+        record = model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        fault = first_fault(error)
+        where = fault.where or "the whole file"
+        raise RunError(f"{path} does not fit at {where}: {fault.reason}") from error
+    if record.schema_version != SCHEMA_VERSION:
+        raise RunError(
+            f"{path} has schema_version {record.schema_version}, this version reads "
+            f"{SCHEMA_VERSION}: use the version that wrote it"
+        )
+    return record

@@ -12,21 +12,6 @@ Importing this never imports torch.
     omitted = [record.label for record in results.classes if record.omitted]
 """
 
-from .checks import (
-    FidelityResult,
-    ResolutionResult,
-    SegmenterClass,
-    SegmenterShare,
-    SideResolution,
-)
-from .classes import (
-    BACKGROUND_NAMES,
-    OMITTED_BELOW,
-    ClassResult,
-    Verdict,
-    images_lost,
-    is_background,
-)
 from .comparison import (
     ConditionResult,
     FSDResult,
@@ -48,13 +33,24 @@ from .inversion import (
     LostClass,
 )
 from .records import (
+    BACKGROUND_NAMES,
+    OMITTED_BELOW,
     SCHEMA_VERSION,
+    ClassResult,
+    FidelityResult,
     Interval,
     Manifest,
     ModelRecord,
     Record,
+    ResolutionResult,
+    SegmenterClass,
+    SegmenterShare,
+    SideResolution,
     SkippedItem,
     SourceRecord,
+    Verdict,
+    images_lost,
+    is_background,
 )
 
 __all__ = [

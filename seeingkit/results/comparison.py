@@ -9,10 +9,19 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from .checks import FidelityResult, ResolutionResult, SegmenterShare
-from .classes import ClassResult
 from .inversion import CalibrationRecord, InversionRecord, InversionSettings
-from .records import SCHEMA_VERSION, Interval, ModelRecord, Record, SkippedItem, SourceRecord
+from .records import (
+    SCHEMA_VERSION,
+    ClassResult,
+    FidelityResult,
+    Interval,
+    ModelRecord,
+    Record,
+    ResolutionResult,
+    SegmenterShare,
+    SkippedItem,
+    SourceRecord,
+)
 
 
 class FSDResult(Record):

@@ -27,9 +27,9 @@ from dataclasses import dataclass
 
 from seeingkit.errors import UnknownNameError, UsageError, one_line
 
-from .classes import ClassResult, images_lost, is_background
 from .comparison import Results
 from .paths import checked_path, value_at
+from .records import ClassResult, images_lost, is_background
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -105,9 +105,8 @@ class NumberGate(Gate):
         for value, why in self._values(results):
             if value is None:
                 path = self.text[: self.text.rindex(self.op)].rstrip()
-                return (
-                    f"{self.text}: {path} is not defined here ({why}), so the gate cannot be passed"
-                )
+                reason = f"{path} is not defined here ({why})"
+                return f"{self.text}: {reason}, so the gate cannot be passed"
             if OPERATORS[self.op](value, self.limit):
                 return f"{self.text}: it is {self._shown(value)}"
         return None
@@ -236,16 +235,12 @@ def _with_verdict(results: Results, verdict: str, *, everything: bool = False) -
 
 
 def _verdict_words(record: ClassResult) -> str:
-    words = f"{record.label} is {record.verdict}"
+    a, b, where, unit = record.real_area, record.generated_area, "", "area"
     if record.because == "presence":
-        a, b, where = images_lost(record)
-        words += (
-            f", {where} {100 * a:.3g} % of the real and {100 * b:.3g} % of the generated images"
-        )
-    else:
-        words += f", {record.real_area:.3g} % of the real and {record.generated_area:.3g} % "
-        words += "of the generated area"
-    return f"{words} (q = {record.q_value:.2g})"
+        real, generated, where = images_lost(record)
+        a, b, where, unit = 100 * real, 100 * generated, where + " ", "images"
+    shares = f"{where}{a:.3g} % of the real and {b:.3g} % of the generated {unit}"
+    return f"{record.label} is {record.verdict}, {shares} (q = {record.q_value:.2g})"
 
 
 def _all_labels(results: Results, labels: Sequence[str] | None) -> list[str]:
@@ -263,14 +258,12 @@ def _split(text: str, labels: Sequence[str]) -> list[str]:
     known = {", ".join(_parts(label)): label for label in labels}
     parts = [part for part in _parts(text) if part]
     found: list[str] = []
-    start = 0
-    while start < len(parts):
-        for end in range(len(parts), start, -1):
-            name = ", ".join(parts[start:end])
-            if name in known:
-                break
+    while parts:
+        ends = range(len(parts), 0, -1)
+        end = next((end for end in ends if ", ".join(parts[:end]) in known), 1)
+        name = ", ".join(parts[:end])
         found.append(known[name] if name in known else _find(name, labels))
-        start = end
+        parts = parts[end:]
     return found
 
 

@@ -13,10 +13,8 @@ from typing import Any, Union, get_args, get_origin
 
 from seeingkit.errors import UnknownNameError, UsageError
 
-from .checks import SegmenterClass
-from .classes import ClassResult
 from .comparison import ConditionResult, Results
-from .records import Record
+from .records import ClassResult, Record, SegmenterClass
 
 _NAMED: dict[type[Record], str] = {
     ClassResult: "label",

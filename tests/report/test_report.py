@@ -34,10 +34,16 @@ from seeingkit.report import (
     summary_html,
     write_report,
 )
-from seeingkit.report.figures.classes import build_chart, figure_svg, write_figures
-from seeingkit.report.figures.rows import HIGH, area_domain, figure_rows
+from seeingkit.report.figures.charts import write_figure
+from seeingkit.report.figures.classes import (
+    HIGH,
+    area_domain,
+    build_chart,
+    figure_rows,
+    figure_svg,
+)
 from seeingkit.report.page import render_page
-from seeingkit.report.pictures.fitting import fit_pictures
+from seeingkit.report.pictures import fit_pictures
 from seeingkit.report.pictures.gallery import label_colours
 from seeingkit.report.words import numbers as words
 from seeingkit.results import ClassResult, FSDResult, Results, SkippedItem
@@ -263,7 +269,8 @@ def test_spec(layout: Any) -> None:
 
 
 def test_static_figure(tmp_path: Path) -> None:
-    svg, png = write_figures(church_results(), tmp_path / "figures")
+    chart = build_chart(figure_rows(church_results())[:30])
+    svg, png = write_figure(chart, tmp_path / "figures", "classes")
     tree = ET.fromstring(svg.read_text(encoding="utf-8"))
     kinds = {element.tag.rpartition("}")[2] for element in tree.iter()}
     assert "script" not in kinds and "image" not in kinds

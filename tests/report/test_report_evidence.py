@@ -16,15 +16,13 @@ import vl_convert
 
 from seeingkit.errors import RunError, UsageError
 from seeingkit.report import Gallery, Section, choose_scenes, summarise, summary_html
+from seeingkit.report.figures.charts import DARK_COLOURS, chart_svg, darkened, write_figure
 from seeingkit.report.figures.contributions import (
     LARGEST,
     build_contribution_chart,
     contribution_sentence,
-    contribution_svg,
     contributions,
-    write_contribution_figure,
 )
-from seeingkit.report.figures.themes import DARK_COLOURS, darkened
 from seeingkit.report.page import render_page
 from seeingkit.report.pictures.gallery import GalleryImage, GalleryScene
 from seeingkit.report.sections.classes import class_rows
@@ -32,10 +30,10 @@ from seeingkit.report.sections.evidence import (
     evidence_sections,
     fidelity_section,
     pairs_section,
+    scenes_section,
+    segmenter_section,
 )
 from seeingkit.report.sections.method import method_card
-from seeingkit.report.sections.scenes import scenes_section
-from seeingkit.report.sections.segmenter import segmenter_section
 from seeingkit.report.words import numbers as words
 from seeingkit.report.words.cautions import power_sentence, segmenter_checks
 from seeingkit.report.words.definitions import definitions
@@ -499,12 +497,13 @@ def test_contribution_spec(layout: Any) -> None:
 
 
 def test_contribution_figure_is_written(tmp_path: Path) -> None:
-    paths = write_contribution_figure(rich_results(), tmp_path / "figures")
-    assert paths is not None
+    chart = build_contribution_chart(contributions(rich_results()))
+    paths = write_figure(chart, tmp_path / "figures", "fsd-contributions")
     svg = paths[0].read_text(encoding="utf-8")
     assert "<script" not in svg and "&lt;script" in svg and "all others" in svg
     assert paths[1].read_bytes().startswith(b"\x89PNG")
-    assert write_contribution_figure(church_results(), tmp_path / "old") is None
+    write_run(tmp_path / "old", church_results(), church_gallery(church_results()))
+    assert not list(tmp_path.glob("old/figures/fsd*"))
 
 
 def test_a_figure_of_files_and_page_is_converted_once(
@@ -529,7 +528,7 @@ def test_a_figure_of_files_and_page_is_converted_once(
 
 
 def test_dark_figure_differs_in_colours_only() -> None:
-    svg = contribution_svg(contributions(rich_results()))
+    svg = chart_svg(build_contribution_chart(contributions(rich_results())))
     dark = darkened(svg)
     assert re.sub("#[0-9a-f]{6}", "", svg) == re.sub("#[0-9a-f]{6}", "", dark)
     painted = set(re.findall(r'(?:fill|stroke)="(#[0-9a-f]{6})"', dark))

@@ -23,10 +23,11 @@ from PIL import Image
 from seeingkit.errors import RunError
 from seeingkit.report import page as page_module
 from seeingkit.report import rebuild_report, summarise_inversions, write_report
-from seeingkit.report.figures.depth import build_depth_chart, depth_rows, depth_svg
+from seeingkit.report.figures.charts import chart_svg
+from seeingkit.report.figures.depth import build_depth_chart, depth_rows
 from seeingkit.report.page import render_page
+from seeingkit.report.pictures import fit_pictures, weight
 from seeingkit.report.pictures.files import read_labels, resolve
-from seeingkit.report.pictures.fitting import fit_pictures
 from seeingkit.report.pictures.gallery import label_colours
 from seeingkit.report.pictures.inversions import (
     DIFFERENCE_COLOURS,
@@ -34,7 +35,7 @@ from seeingkit.report.pictures.inversions import (
     difference_map,
     encode_cards,
 )
-from seeingkit.report.pictures.levels import LEVELS, Level
+from seeingkit.report.pictures.uris import LEVELS, Level
 from seeingkit.report.words.inversions import calibration_note, loss, seconds, verdict
 from seeingkit.report.words.losses import group_photos, key_order, method_rows, sweep_rows
 from seeingkit.report.words.numbers import NBSP
@@ -211,7 +212,8 @@ def test_figure_of_a_sweep_is_converted_once(monkeypatch: pytest.MonkeyPatch) ->
     rows = [{"cut": cut, "series": "photos", "psnr": 17.125, "lost": None} for cut in ("a", "b")]
     figures = iter("12")
     monkeypatch.setattr(vl_convert, "vegalite_to_svg", lambda *_, **__: next(figures))
-    assert [depth_svg(rows), depth_svg(rows, layout="narrow"), depth_svg(rows)] == ["1", "2", "1"]
+    charts = [build_depth_chart(rows, layout) for layout in ("wide", "narrow", "wide")]
+    assert [chart_svg(chart) for chart in charts] == ["1", "2", "1"]
 
 
 # ----------------------------------------------------------------------------------------- words
@@ -477,7 +479,7 @@ def test_pictures_of_a_card(tmp_path: Path) -> None:
         100 * 12 / 256,
         100 * 6 / 256,
     )
-    assert card.pixelated and card.weight > len(card.photo) + len(shown.picture)
+    assert card.pixelated and weight(card) > len(card.photo) + len(shown.picture)
 
 
 def test_difference_pictures_say_what_they_show(tmp_path: Path) -> None:
@@ -677,7 +679,7 @@ def test_everything_fits_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     least = encode_cards(
         tmp_path, group_photos(results.inversions), results.inversion, Level(96, 50, "none", 6)
     )
-    fit = functools.partial(fit_pictures, budget=sum(card.weight for card in least))
+    fit = functools.partial(fit_pictures, budget=weight(least))
     monkeypatch.setattr(page_module, "fit_pictures", fit)
     text = render_page(results, church_manifest(), None, run_dir=tmp_path)
     assert len(text) < whole and text.count("<article") == 6

@@ -1,19 +1,23 @@
-"""The look that all charts of a report share, and their way into SVG and PNG files.
+"""The look that all charts of a report share, and their way into files and into the page.
 
 Colours are parameters of the Vega-Lite specification: files and print have those of
-``PRINT_COLOURS``, and the page sets those of its theme. Importing this loads neither Altair nor
-vl-convert; a function that needs them imports them.
+``PRINT_COLOURS``, and the page sets those of its theme. A static figure stands in the page as one
+SVG for each theme and layout: an SVG in an ``img`` runs no script and asks for nothing. Importing
+this loads neither Altair nor vl-convert; a function that needs them imports them.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from seeingkit.system.writing import atomic_write, write_text
+
+from ..pictures.uris import image_uri
 
 if TYPE_CHECKING:
     import altair as alt
@@ -34,6 +38,17 @@ PRINT_COLOURS: Mapping[str, str] = {
     "neutral": "#b9bfc7",
 }
 """Colours on white, by the name of their parameter."""
+DARK_COLOURS: Mapping[str, str] = {
+    "paper": "#14171a",
+    "ink": "#e6e9ed",
+    "muted": "#a4adb7",
+    "grid": "#2a2f35",
+    "real": "#5d6874",
+    "generated": "#82b6f7",
+    "omitted": "#f0703a",
+}
+"""Those of the page's dark theme."""
+_PAINT = re.compile(r'\b(fill|stroke)="(#[0-9a-f]{6})"')
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 NARROW_LABEL = 96
 """Pixels that the label of a class takes at most in a narrow chart."""
@@ -41,18 +56,11 @@ PIXELS_PER_POINT = 2
 """Resolution of PNG files."""
 
 
-def colour(name: str) -> alt.ExprRef:
-    """The colour of this name, whatever the theme makes of it."""
-    import altair as alt
-
-    return alt.ExprRef(name)
-
-
 def colour_scale(values: Sequence[str], names: Sequence[str]) -> alt.Scale:
     """A scale from the values of a field to the colours of these names."""
     import altair as alt
 
-    return alt.Scale(domain=list(values), range=[colour(name) for name in names])
+    return alt.Scale(domain=list(values), range=[alt.ExprRef(name) for name in names])
 
 
 def class_axis(*, padding: int, **options: Any) -> alt.Axis:
@@ -103,22 +111,22 @@ def chart_config() -> dict[str, Any]:
     import altair as alt
 
     return {
-        "background": colour("paper"),
+        "background": alt.ExprRef("paper"),
         "font": FONT,
         "view": alt.ViewConfig(stroke=None),
         "axis": alt.AxisConfig(
-            labelColor=colour("ink"),
-            titleColor=colour("muted"),
-            gridColor=colour("grid"),
-            domainColor=colour("muted"),
-            tickColor=colour("muted"),
+            labelColor=alt.ExprRef("ink"),
+            titleColor=alt.ExprRef("muted"),
+            gridColor=alt.ExprRef("grid"),
+            domainColor=alt.ExprRef("muted"),
+            tickColor=alt.ExprRef("muted"),
             labelFontSize=11,
             titleFontSize=11,
             titleFontWeight="normal",
             labelLimit=130,
         ),
         "legend": alt.LegendConfig(
-            labelColor=colour("ink"),
+            labelColor=alt.ExprRef("ink"),
             labelFontSize=11,
             symbolSize=80,
             orient="top",
@@ -156,11 +164,32 @@ def _converted(spec: str) -> str:
     return svg
 
 
-def write_figure(svg: str, folder: Path, name: str) -> tuple[Path, Path]:
+def write_figure(chart: alt.TopLevelMixin, folder: Path, name: str) -> tuple[Path, Path]:
     """Write ``NAME.svg`` and ``NAME.png`` into the folder; returns both paths."""
     import vl_convert
 
+    svg = chart_svg(chart)
     path = write_text(folder / f"{name}.svg", svg)
     with atomic_write(folder / f"{name}.png") as stream:
         stream.write(vl_convert.svg_to_png(svg, scale=PIXELS_PER_POINT))
     return path, path.with_suffix(".png")
+
+
+def darkened(svg: str) -> str:
+    """A figure in the colours of print, as SVG text, in those of the dark theme."""
+    swaps = {PRINT_COLOURS[name]: colour for name, colour in DARK_COLOURS.items()}
+    return _PAINT.sub(lambda found: f'{found[1]}="{swaps.get(found[2], found[2])}"', svg)
+
+
+def themed_figures(draw: Callable[[Layout], alt.TopLevelMixin]) -> dict[str, dict[Layout, str]]:
+    """A figure as data URIs, by theme (``light``, ``dark``) and layout.
+
+    Args:
+        draw: the chart in the given layout.
+    """
+    light = {layout: chart_svg(draw(layout)) for layout in get_args(Layout)}
+    dark = {layout: darkened(svg) for layout, svg in light.items()}
+    return {
+        theme: {layout: image_uri("svg+xml", svg.encode()) for layout, svg in drawn.items()}
+        for theme, drawn in (("light", light), ("dark", dark))
+    }

@@ -9,28 +9,26 @@ number is written. Importing this loads neither Altair nor vl-convert.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from seeingkit.results import Results
+from seeingkit.results import ClassResult, Results
 
-from ..selection import LABELS
-from .charts import (
-    NARROW_LABEL,
-    Layout,
-    chart_svg,
-    class_axis,
-    colour,
-    colour_scale,
-    finish,
-    write_figure,
-)
-from .rows import LOW, area_domain, difference_end, figure_rows
+from ..selection import LABELS, in_figure
+from ..words.findings import verdict_words
+from ..words.numbers import area, change, interval, probability, share
+from . import charts
+from .charts import Layout
 
 if TYPE_CHECKING:
     import altair as alt
 
+LOW, HIGH = -1.0, 1.1
+"""Relative differences are drawn between these two, as in the paper."""
+DECADES = 5000.0
+"""The area axis spans at least this ratio below its top, as in the paper."""
 SERIES = ("real images", "generated images")
 VERDICTS = ("omitted", "reduced", "excess", "no evidence")
 TOOLTIPS: Mapping[str, str] = {
@@ -46,6 +44,75 @@ TOOLTIPS: Mapping[str, str] = {
     "text_verdict": "verdict",
 }
 """Fields of a row that a tooltip shows, and how it calls them."""
+
+
+def figure_rows(results: Results) -> list[dict[str, Any]]:
+    """One row per class that the figure may show, by real area, largest first.
+
+    Keys: ``key`` (unique text for the axis), ``label``, ``category``, ``verdict``, ``omitted``,
+    ``real``, ``generated`` (percent), ``relative``, ``shown``, ``low``, ``high`` (relative
+    difference and interval, cut to the axis), ``open`` (interval without a bound), ``note``
+    (number of a difference that was cut), ``q``, and ``text_…`` for tooltips.
+    """
+    records = [record for record in results.classes if in_figure(record)]
+    records.sort(key=lambda record: (-record.real_area, record.index))
+    names = [record.label for record in records]
+    return [_row(r, unique=names.count(r.label) == 1 and r.label.strip() != "") for r in records]
+
+
+def _cut(value: float) -> float:
+    return min(HIGH, max(LOW, value))
+
+
+def _row(record: ClassResult, *, unique: bool) -> dict[str, Any]:
+    relative = record.relative_difference
+    low, high = record.ci_low, record.ci_high
+    bounded = low is not None or high is not None
+    return {
+        "key": record.label if unique else f"{record.label} ({record.index})",
+        "label": record.label,
+        "category": record.category,
+        "verdict": record.verdict,
+        "omitted": record.omitted,
+        "real": record.real_area,
+        "generated": record.generated_area,
+        "relative": relative,
+        "shown": None if relative is None else _cut(relative),
+        "low": _cut(low if low is not None else LOW) if bounded else None,
+        "high": _cut(high if high is not None else HIGH) if bounded else None,
+        "open": bounded and (low is None or high is None),
+        "note": change(relative) if relative is not None and relative > HIGH else "",
+        "q": record.q_value,
+        "text_real": area(record.real_area),
+        "text_generated": area(record.generated_area),
+        "text_relative": change(relative),
+        "text_interval": interval(low, high),
+        "text_presence": f"{share(record.real_presence)} → {share(record.generated_presence)}",
+        "text_p": probability(record.p_value),
+        "text_q": probability(record.q_value),
+        "text_verdict": verdict_words(record),
+    }
+
+
+def area_domain(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Ends of the area axis in percent: a round number above all, ``top / 5000`` or less below.
+
+    The lower end reaches down to the smallest positive real area, but to no more than a
+    hundredth of the paper's axis, so that one stray pixel does not flatten the rest.
+    """
+    largest = max((max(r["real"], r["generated"]) for r in rows), default=50.0)
+    decade = 10.0 ** math.floor(math.log10(largest))
+    top = next(step * decade for step in (1, 2, 5, 10) if step * decade >= largest)
+    smallest = min((r["real"] for r in rows), default=top)
+    floor = top / DECADES
+    while floor > smallest and floor > top / DECADES / 100:
+        floor /= 10
+    return floor, top
+
+
+def difference_end(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Upper end of the axis of relative differences: with room for numbers where there are any."""
+    return HIGH + (0.55 if any(row["note"] for row in rows) else 0.1)
 
 
 def build_chart(
@@ -75,7 +142,7 @@ def build_chart(
         size = {"width": 110, "height": alt.Step(20)}
         chart = alt.hconcat(upper.properties(**size), lower.properties(**size), spacing=10)
     floor, top = area_domain(rows)
-    chart = finish(
+    chart = charts.finish(
         chart.resolve_scale(color="independent", shape="independent"),
         data={"classes": rows},
         description="Class areas in real and generated images, and their relative difference",
@@ -84,58 +151,50 @@ def build_chart(
     return cast("alt.VConcatChart | alt.HConcatChart", chart)
 
 
-def _channels(wide: bool) -> tuple[Any, Any, Any]:
-    """Channels of the class, of its value, and of a second value."""
-    import altair as alt
+class _Axes:
+    """The channels of one panel: the class along one axis, values along the other.
 
-    return (alt.X, alt.Y, alt.Y2) if wide else (alt.Y, alt.X, alt.X2)
+    Args:
+        wide: whether classes are along x.
+        labels: whether the axis names the classes.
+        options: of the axis of values; ``scale``: of its scale.
+    """
 
+    def __init__(self, wide: bool, *, labels: bool, scale: dict[str, Any], **options: Any) -> None:
+        import altair as alt
 
-def _tooltips() -> list[alt.Tooltip]:
-    import altair as alt
-
-    return [alt.Tooltip(f"{field}:N", title=title) for field, title in TOOLTIPS.items()]
-
-
-def _place(wide: bool, *, labels: bool) -> Any:
-    """The channel of the class; ``labels``: whether its axis names the classes."""
-    import altair as alt
-
-    options = {"labelAngle": -45} if wide else {"labelLimit": NARROW_LABEL}
-    return _channels(wide)[0](
-        "key:N",
-        sort=None,
-        axis=class_axis(padding=4, labels=labels, **options),
-        scale=alt.Scale(paddingInner=0.25, paddingOuter=0.15),
-    )
-
-
-def _triangle(wide: bool) -> str:
-    """A mark that points at the axis of classes."""
-    return "triangle-down" if wide else "triangle-left"
+        place, value, second = (alt.X, alt.Y, alt.Y2) if wide else (alt.Y, alt.X, alt.X2)
+        self.second: Any = second
+        turned = {"labelAngle": -45} if wide else {"labelLimit": charts.NARROW_LABEL}
+        self.place = place(
+            "key:N",
+            sort=None,
+            axis=charts.class_axis(padding=4, labels=labels, **turned),
+            scale=alt.Scale(paddingInner=0.25, paddingOuter=0.15),
+        )
+        self.value = partial(value, axis=alt.Axis(grid=True, **options), scale=alt.Scale(**scale))
+        self.tips = [alt.Tooltip(f"{field}:N", title=title) for field, title in TOOLTIPS.items()]
+        self.triangle = "triangle-down" if wide else "triangle-left"  # points at the classes
 
 
 def _area_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) -> alt.LayerChart:
     """Areas on a logarithmic axis: real ones as bars, generated ones as a line with points."""
     import altair as alt
 
-    _, value, second = _channels(wide)
-    place, tips = _place(wide, labels=not wide), _tooltips()
-    series = alt.Color("series:N", scale=colour_scale(SERIES, ("real", "generated")), legend=legend)
-    axis = alt.Axis(
+    ends = {"domainMin": alt.ExprRef("area_floor"), "domainMax": alt.ExprRef("area_top")}
+    axes = _Axes(
+        wide,
+        labels=not wide,
+        scale={"type": "log", "nice": False, **ends},
         title="area, % of image",
-        grid=True,
         labelOverlap="parity",
         labelSeparation=2,
         labelFlush=False,
         labelExpr="datum.value >= 0.001 ? format(datum.value, '~g') : format(datum.value, '.0e')",
         values=[10.0**k for k in range(-7, 3)],
     )
-    scale = alt.Scale(
-        type="log",
-        domainMin=alt.ExprRef("area_floor"),
-        domainMax=alt.ExprRef("area_top"),
-        nice=False,
+    series = alt.Color(
+        "series:N", scale=charts.colour_scale(SERIES, ("real", "generated")), legend=legend
     )
     # A logarithmic axis has no zero: smaller areas are drawn on its lower end.
     base = base.transform_calculate(
@@ -144,28 +203,18 @@ def _area_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) -> alt.L
         bottom="area_floor",
         below="datum.generated < area_floor",
     )
-    bars = (
-        base.transform_calculate(series=f"'{SERIES[0]}'")
-        .mark_bar()
-        .encode(
-            place,
-            value("real_shown:Q", axis=axis, scale=scale, stack=None),
-            second("bottom:Q"),
-            series,
-            tooltip=tips,
-        )
-    )
-    drawn = base.transform_calculate(series=f"'{SERIES[1]}'")
-    height = value("generated_shown:Q", axis=axis, scale=scale)
+    real, drawn = (base.transform_calculate(series=f"'{name}'") for name in SERIES)
+    area, bottom = axes.value("real_shown:Q", stack=None), axes.second("bottom:Q")
+    bars = real.mark_bar().encode(axes.place, area, bottom, series, tooltip=axes.tips)
+    height = axes.value("generated_shown:Q")
     line = (
         drawn.mark_line(strokeWidth=1, opacity=0.55)
-        .encode(place, height, series, order=alt.Order("order:Q"))
+        .encode(axes.place, height, series, order=alt.Order("order:Q"))
         .transform_window(order="row_number()")
     )
-    shape = alt.condition("datum.below", alt.value(_triangle(wide)), alt.value("circle"))
-    points = drawn.mark_point(filled=True, opacity=1, size=34).encode(
-        place, height, series, tooltip=tips, shape=shape
-    )
+    shape = alt.condition("datum.below", alt.value(axes.triangle), alt.value("circle"))
+    points = drawn.mark_point(filled=True, opacity=1, size=34)
+    points = points.encode(axes.place, height, series, tooltip=axes.tips, shape=shape)
     return cast("alt.LayerChart", alt.layer(bars, line, points))
 
 
@@ -173,57 +222,48 @@ def _difference_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) ->
     """Relative differences as bars, with intervals, and with numbers where they are cut."""
     import altair as alt
 
-    _, value, second = _channels(wide)
-    place, tips = _place(wide, labels=wide), _tooltips()
-    axis = alt.Axis(
+    axes = _Axes(
+        wide,
+        labels=wide,
+        scale={"domain": [LOW - 0.06, alt.ExprRef("upper_end")], "nice": False, "zero": False},
         title="relative difference" if wide else "difference",
         values=[-1, -0.5, 0, 0.5, 1] if wide else [-1, 0, 1],
-        grid=True,
         labelExpr="(datum.value > 0 ? '+' : datum.value < 0 ? '\u2212' : '')"
         " + format(abs(100 * datum.value), '.0f') + ' %'",
     )
-    scale = alt.Scale(domain=[LOW - 0.06, alt.ExprRef("upper_end")], nice=False, zero=False)
+    place, tips = axes.place, axes.tips
     names = ("omitted", "reduced", "excess", "neutral")
-    verdict = alt.Color("verdict:N", scale=colour_scale(VERDICTS, names), legend=legend)
-    bars = base.mark_bar().encode(
-        place, value("shown:Q", axis=axis, scale=scale, stack=None), verdict, tooltip=tips
-    )
+    verdict = alt.Color("verdict:N", scale=charts.colour_scale(VERDICTS, names), legend=legend)
+    shown = axes.value("shown:Q", stack=None)
+    bars = base.mark_bar().encode(place, shown, verdict, tooltip=tips)
+    dash = alt.condition("datum.open", alt.value([2, 2]), alt.value([1, 0]))
+    low, high = axes.value("low:Q"), axes.second("high:Q")
     rules = (
         base.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=1.2, color=colour("ink"))
-        .encode(
-            place,
-            value("low:Q", axis=axis, scale=scale),
-            second("high:Q"),
-            tooltip=tips,
-            strokeDash=alt.condition("datum.open", alt.value([2, 2]), alt.value([1, 0])),
-        )
+        .mark_rule(strokeWidth=1.2, color=alt.ExprRef("ink"))
+        .encode(place, low, high, tooltip=tips, strokeDash=dash)
     )
-    zero = (
-        alt.Chart(alt.Data(values=[{"zero": 0}]))
-        .mark_rule(color=colour("muted"))
-        .encode(value("zero:Q", axis=axis, scale=scale))
-    )
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=alt.ExprRef("muted"))
+    zero = zero.encode(axes.value("zero:Q"))
     # The mark beside the axis says "omitted" a second time, to those who see no colours.
     omitted = (
         base.transform_filter("datum.omitted")
         .transform_calculate(at="0.12")
-        .mark_point(filled=True, opacity=1, color=colour("omitted"), shape=_triangle(wide), size=40)
-        .encode(place, value("at:Q", axis=axis, scale=scale), tooltip=tips)
+        .mark_point(
+            filled=True, opacity=1, color=alt.ExprRef("omitted"), shape=axes.triangle, size=40
+        )
+        .encode(place, axes.value("at:Q"), tooltip=tips)
     )
     notes = (
         base.transform_filter("datum.note != ''")
-        .mark_text(fontSize=9, color=colour("ink"), align="left", dx=3, angle=270 if wide else 0)
-        .encode(place, value("shown:Q", axis=axis, scale=scale), text="note:N")
+        .mark_text(
+            fontSize=9, color=alt.ExprRef("ink"), align="left", dx=3, angle=270 if wide else 0
+        )
+        .encode(place, axes.value("shown:Q"), text="note:N")
     )
     return cast("alt.LayerChart", alt.layer(bars, zero, rules, omitted, notes))
 
 
 def figure_svg(results: Results) -> str:
     """The static figure, wide layout on white, as SVG text."""
-    return chart_svg(build_chart(figure_rows(results)[:LABELS]))
-
-
-def write_figures(results: Results, folder: Path) -> tuple[Path, Path]:
-    """Write ``classes.svg`` and ``classes.png`` into the folder; returns both paths."""
-    return write_figure(figure_svg(results), folder, "classes")
+    return charts.chart_svg(build_chart(figure_rows(results)[:LABELS]))

@@ -9,22 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from seeingkit.results import ClassResult, Results, is_background
+from seeingkit.results import Results, is_background
 
 from ..words.numbers import listing, number, share
-from .charts import (
-    NARROW_LABEL,
-    Layout,
-    chart_svg,
-    class_axis,
-    colour,
-    colour_scale,
-    finish,
-    write_figure,
-)
+from . import charts
+from .charts import Layout
 
 if TYPE_CHECKING:
     import altair as alt
@@ -66,7 +57,7 @@ def contributions(results: Results, largest: int = LARGEST) -> list[Contribution
     known.sort(key=lambda entry: (-(entry[1] + entry[2]), entry[0].index))
     whole = results.fsd.value
     shown = known[:largest]
-    names = [_name(record) for record, _, _ in shown]
+    names = ["no object" if is_background(record) else record.label for record, _, _ in shown]
 
     def bar(label: str, key: str, mean: float, cov: float) -> Contribution:
         part = (mean + cov) / whole if whole > 0 else None
@@ -81,10 +72,6 @@ def contributions(results: Results, largest: int = LARGEST) -> list[Contribution
         others = f"all others ({len(rest):,})"
         bars.append(bar(others, others, sum(m for _, m, _ in rest), sum(c for *_, c in rest)))
     return bars
-
-
-def _name(record: ClassResult) -> str:
-    return "no object" if is_background(record) else record.label
 
 
 def contribution_sentence(results: Results) -> str:
@@ -116,10 +103,25 @@ def build_contribution_chart(
     """
     import altair as alt
 
+    terms = [
+        {"key": bar.key, "term": term, "order": k, "value": max(0.0, value)}
+        for bar in bars
+        for k, (term, value) in enumerate(zip(TERMS, (bar.mean, bar.cov), strict=True))
+    ]
+    totals = [
+        {
+            "key": bar.key,
+            "total": max(0.0, bar.mean) + max(0.0, bar.cov),
+            "text": "" if bar.part is None else share(bar.part),
+        }
+        for bar in bars
+    ]
     place = alt.Y(
         "key:N",
         sort=[bar.key for bar in bars],
-        axis=class_axis(padding=6, labelLimit=170 if layout == "wide" else NARROW_LABEL),
+        axis=charts.class_axis(
+            padding=6, labelLimit=170 if layout == "wide" else charts.NARROW_LABEL
+        ),
         scale=alt.Scale(paddingInner=0.28, paddingOuter=0.15),
     )
     value = alt.X(
@@ -128,7 +130,7 @@ def build_contribution_chart(
         axis=alt.Axis(title="part of FSD, percent²", tickCount=5, grid=True),
     )
     term = alt.Color(
-        "term:N", scale=colour_scale(TERMS, ("generated", "real")), legend=alt.Legend()
+        "term:N", scale=charts.colour_scale(TERMS, ("generated", "real")), legend=alt.Legend()
     )
     stacks = (
         alt.Chart(alt.NamedData(name="terms"))
@@ -137,42 +139,12 @@ def build_contribution_chart(
     )
     notes = (
         alt.Chart(alt.NamedData(name="totals"))
-        .mark_text(align="left", dx=4, fontSize=10, color=colour("muted"))
+        .mark_text(align="left", dx=4, fontSize=10, color=alt.ExprRef("muted"))
         .encode(place, alt.X("total:Q"), text="text:N")
     )
-    chart = finish(
+    chart = charts.finish(
         alt.layer(stacks, notes).properties(width=_WIDTHS[layout], height=alt.Step(20)),
-        data={"terms": _term_rows(bars), "totals": _total_rows(bars)},
+        data={"terms": terms, "totals": totals},
         description="Contribution of each class to the two terms of FSD",
     )
     return cast("alt.LayerChart", chart)
-
-
-def _term_rows(bars: Sequence[Contribution]) -> list[dict[str, Any]]:
-    return [
-        {"key": bar.key, "term": term, "order": k, "value": max(0.0, value)}
-        for bar in bars
-        for k, (term, value) in enumerate(zip(TERMS, (bar.mean, bar.cov), strict=True))
-    ]
-
-
-def _total_rows(bars: Sequence[Contribution]) -> list[dict[str, Any]]:
-    return [
-        {
-            "key": bar.key,
-            "total": max(0.0, bar.mean) + max(0.0, bar.cov),
-            "text": "" if bar.part is None else share(bar.part),
-        }
-        for bar in bars
-    ]
-
-
-def contribution_svg(bars: Sequence[Contribution], layout: Layout = "wide") -> str:
-    """The static figure as SVG text."""
-    return chart_svg(build_contribution_chart(bars, layout))
-
-
-def write_contribution_figure(results: Results, folder: Path) -> tuple[Path, Path] | None:
-    """Write ``fsd-contributions.svg`` and ``.png``; returns both paths, None for old runs."""
-    bars = contributions(results)
-    return write_figure(contribution_svg(bars), folder, "fsd-contributions") if bars else None

@@ -8,11 +8,10 @@ much, the loss is the inversion's. Importing this loads neither Altair nor vl-co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..words.losses import MethodRow
-from .charts import Layout, chart_svg, colour_scale, finish, write_figure
+from .charts import Layout, colour_scale, finish
 
 if TYPE_CHECKING:
     import altair as alt
@@ -84,13 +83,3 @@ def _panel(field: str, title: str) -> alt.LayerChart:
     line = base.mark_line(strokeWidth=1.6).encode(place, value, series)
     points = base.mark_point(filled=True, opacity=1, size=50).encode(place, value, series, shape)
     return cast("alt.LayerChart", alt.layer(line, points).properties(width=330, height=190))
-
-
-def depth_svg(rows: Sequence[Mapping[str, Any]], layout: Layout = "wide") -> str:
-    """The static figure as SVG text."""
-    return chart_svg(build_depth_chart(rows, layout))
-
-
-def write_depth_figure(rows: Sequence[Mapping[str, Any]], folder: Path) -> tuple[Path, Path]:
-    """Write ``inversion-depth.svg`` and ``.png`` into the folder; returns both paths."""
-    return write_figure(depth_svg(rows), folder, "inversion-depth")

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from ..selection import SIDES, Side
 from .gallery import Gallery, GalleryImage
-from .levels import Level, is_exact
-from .uris import indexed_uri, nearest, photo_uri
+from .uris import Level, indexed_uri, is_exact, nearest, photo_uri
 
 ONLY_COLOUR = (255, 0, 170)
 """Colour of the overlay of one class."""
@@ -43,11 +42,6 @@ class Picture:
     pixelated: bool
     legend: tuple[tuple[str, str, float], ...]
 
-    @property
-    def weight(self) -> int:
-        """Bytes that the picture takes as text."""
-        return len(self.photo) + len(self.overlay) + len(self.only)
-
 
 @dataclass(frozen=True)
 class ScenePictures:
@@ -60,11 +54,6 @@ class ScenePictures:
     key: str
     real: Picture
     nearest: Picture | None
-
-    @property
-    def weight(self) -> int:
-        """Bytes that the pictures take as text."""
-        return sum(picture.weight for picture in (self.real, self.nearest) if picture)
 
 
 def encode_classes(gallery: Gallery, level: Level) -> list[dict[Side, tuple[Picture, ...]]]:

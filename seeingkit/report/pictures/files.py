@@ -17,14 +17,7 @@ from PIL import Image
 from seeingkit.errors import RunError
 
 MOST_PIXELS = 1 << 26
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    SyntaxError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+_DAMAGE = (OSError, EOFError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
 """Errors of Pillow for a damaged file."""
 
 
@@ -95,5 +88,5 @@ def _open(run_dir: Path, name: str) -> Image.Image:
             return picture.copy()
     except FileNotFoundError:
         raise RunError(f"{path} is missing; a record in results.json names it") from None
-    except _UNREADABLE as error:
+    except _DAMAGE as error:
         raise RunError(f"{path} cannot be read as a PNG picture ({error})") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,16 +43,12 @@ class GalleryImage:
     area: float = 0.0
 
     def __post_init__(self) -> None:
+        found = f"{self.image.dtype} {self.image.shape}; give uint8 of shape (H, W, 3)"
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
-            raise UsageError(
-                f"image {self.id!r} of a gallery is {self.image.dtype} {self.image.shape}; "
-                "give uint8 of shape (H, W, 3)"
-            )
+            raise UsageError(f"image {self.id!r} of a gallery is {found}")
+        found = f"{self.labels.dtype} {self.labels.shape}; give uint8 or uint16 of shape (H, W)"
         if self.labels.dtype not in (np.uint8, np.uint16) or self.labels.ndim != 2:
-            raise UsageError(
-                f"labels of {self.id!r} are {self.labels.dtype} {self.labels.shape}; "
-                "give uint8 or uint16 of shape (H, W)"
-            )
+            raise UsageError(f"labels of {self.id!r} are {found}")
         if not self.image.size or not self.labels.size:
             raise UsageError(f"image {self.id!r} of a gallery has no pixels")
 
@@ -131,18 +127,21 @@ class Gallery:
         """
         folder = run_dir / FOLDER
         arrays: dict[str, NDArray[Any]] = {}
-        for c, shown in enumerate(self.classes):
-            for side in SIDES:
-                for k, item in enumerate(shown.side(side)):
-                    arrays |= _arrays(f"{c}.{side}.{k}", item)
-        for k, scene in enumerate(self.scenes):
-            for side, item in scene.images:
-                arrays |= _arrays(f"scene.{k}.{side}", item)
+        for key, item in self._images():
+            arrays |= {f"{key}.image": item.image, f"{key}.labels": item.labels}
         with atomic_write(folder / "images.npz") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
         text = json.dumps(self._document(), ensure_ascii=False, indent=1)
         write_text(folder / "gallery.json", text)
         return folder
+
+    def _images(self) -> Iterator[tuple[str, GalleryImage]]:
+        """All images, with the beginning of the names of their arrays in ``images.npz``."""
+        for c, shown in enumerate(self.classes):
+            for side in SIDES:
+                yield from ((f"{c}.{side}.{k}", item) for k, item in enumerate(shown.side(side)))
+        for k, scene in enumerate(self.scenes):
+            yield from ((f"scene.{k}.{side}", item) for side, item in scene.images)
 
     def _document(self) -> dict[str, Any]:
         """The content of ``gallery.json``: all but the arrays."""
@@ -152,19 +151,11 @@ class Gallery:
             "colours": [list(colour) for colour in self.colours],
             "has_background": self.has_background,
             "classes": [
-                {
-                    "label": shown.label,
-                    "index": shown.index,
-                    **{
-                        side: [{"id": i.id, "area": i.area} for i in shown.side(side)]
-                        for side in SIDES
-                    },
-                }
+                {"label": shown.label, "index": shown.index}
+                | {side: [{"id": i.id, "area": i.area} for i in shown.side(side)] for side in SIDES}
                 for shown in self.classes
             ],
-            "scenes": [
-                {side: {"id": item.id} for side, item in scene.images} for scene in self.scenes
-            ],
+            "scenes": [{side: {"id": i.id} for side, i in scene.images} for scene in self.scenes],
         }
 
     @staticmethod
@@ -190,16 +181,10 @@ class Gallery:
         except FileNotFoundError as error:
             raise RunError(f"no gallery in {run_dir}: {error.filename} is missing") from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise RunError(
-                f"gallery in {folder} is damaged ({error}); make the run again"
-            ) from None
+            reason = f"gallery in {folder} is damaged ({error}); make the run again"
+            raise RunError(reason) from None
         except UsageError as error:
             raise RunError(f"gallery in {folder} is damaged: {error}") from None
-
-
-def _arrays(key: str, item: GalleryImage) -> dict[str, NDArray[Any]]:
-    """The arrays of one image, by their names in ``images.npz``."""
-    return {f"{key}.image": item.image, f"{key}.labels": item.labels}
 
 
 def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Gallery:

@@ -6,6 +6,7 @@ not fit its record is named in the error.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from seeingkit.errors import RunError
 from seeingkit.results import InversionRecord, InversionSettings, LostClass
 
 from ..words.losses import PhotoGroup, loss_of
+from . import uris
 from .encoding import label_legend, label_map_uri
 from .files import read_labels, read_photo, read_picture
 from .gallery import Gallery
-from .levels import EXACT_UP_TO, Level, is_exact
-from .uris import LONGEST_WEBP, indexed_uri, nearest, photo_uri, webp_uri
+from .uris import Level, is_exact, nearest
 
 LOST, KEPT, NEW = 1, 2, 3
 DIFFERENCE_COLOURS = [(0, 0, 0), (222, 66, 18), (86, 180, 233), (240, 228, 66)]
@@ -85,15 +86,6 @@ class Card:
     pixelated: bool
     reconstructions: tuple[Reconstruction, ...]
 
-    @property
-    def weight(self) -> int:
-        """Bytes that the pictures take as text."""
-        texts = [self.photo, self.labels]
-        for shown in self.reconstructions:
-            texts += [shown.picture, shown.labels, shown.strip.picture if shown.strip else None]
-            texts += [difference.picture for difference in shown.differences]
-        return sum(len(text) for text in texts if text)
-
 
 def encode_cards(
     run_dir: Path, groups: list[PhotoGroup], settings: InversionSettings, level: Level
@@ -104,7 +96,8 @@ def encode_cards(
         RunError: a picture leaves the run directory, is missing, damaged, or does not fit.
     """
     palette = Gallery(tuple(settings.labels), has_background=settings.has_background)
-    return [_card(run_dir, group, palette, level) for group in groups[: level.cards]]
+    encoder = _Encoder(run_dir, palette, level)
+    return [encoder.card(group) for group in groups[: level.cards]]
 
 
 def difference_map(
@@ -127,98 +120,88 @@ def difference_map(
     return places
 
 
-def _card(run_dir: Path, group: PhotoGroup, palette: Gallery, level: Level) -> Card:
-    photo = read_photo(run_dir, group.first.photo)
-    height, width = photo.shape[:2]
-    labels = None
-    if palette.names and group.first.photo_labels is not None:
-        labels = read_labels(run_dir, group.first.photo_labels, len(palette.names))
-    return Card(
-        group=group,
-        photo=photo_uri(photo, level),
-        labels=None if labels is None else _map_uri(labels, palette, level),
-        width=width,
-        height=height,
-        pixelated=is_exact(width, height),
-        reconstructions=tuple(
-            _reconstruction(run_dir, group, record, labels, palette, level)
-            for record in group.records
-        ),
-    )
+class _Encoder:
+    """Encodes the pictures of a run at one level of detail, labels in the colours of a palette."""
 
+    def __init__(self, run_dir: Path, palette: Gallery, level: Level) -> None:
+        self.run_dir, self.palette, self.level = run_dir, palette, level
 
-def _reconstruction(
-    run_dir: Path,
-    group: PhotoGroup,
-    record: InversionRecord,
-    before: NDArray[Any] | None,
-    palette: Gallery,
-    level: Level,
-) -> Reconstruction:
-    after = None
-    if palette.names and record.reconstruction_labels is not None:
-        after = read_labels(run_dir, record.reconstruction_labels, len(palette.names))
-    differences: tuple[Difference, ...] = ()
-    if before is not None and after is not None:
-        if before.shape != after.shape:
-            raise RunError(
-                f"{run_dir / str(record.reconstruction_labels)} is {after.shape[1]} × "
-                f"{after.shape[0]} pixels, the labels of its photo {before.shape[1]} × "
-                f"{before.shape[0]}: they do not fit each other"
-            )
-        differences = tuple(_differences(group, record, before, after, palette, level))
-    wanted = level.strips == "all" or (level.strips == "first" and record is group.first)
-    return Reconstruction(
-        record=record,
-        classes=tuple(sorted(record.classes, key=lambda entry: entry.label not in group.focus)),
-        picture=photo_uri(read_photo(run_dir, record.reconstruction), level),
-        labels=None if after is None else _map_uri(after, palette, level),
-        legend=_legend(before, after, palette),
-        differences=differences,
-        strip=_strip(run_dir, record, level) if record.frames is not None and wanted else None,
-        strip_left_out=record.frames is not None and not wanted,
-    )
+    def card(self, group: PhotoGroup) -> Card:
+        photo = read_photo(self.run_dir, group.first.photo)
+        height, width = photo.shape[:2]
+        before = self.labels(group.first.photo_labels)
+        return Card(
+            group=group,
+            photo=uris.photo_uri(photo, self.level),
+            labels=self.map_uri(before),
+            width=width,
+            height=height,
+            pixelated=is_exact(width, height),
+            reconstructions=tuple(self.reconstruction(group, r, before) for r in group.records),
+        )
 
+    def labels(self, name: str | None) -> NDArray[Any] | None:
+        if name is None or not self.palette.names:
+            return None
+        return read_labels(self.run_dir, name, len(self.palette.names))
 
-def _map_uri(labels: NDArray[Any], palette: Gallery, level: Level) -> str:
-    return label_map_uri(nearest(labels, level.map_size), palette)
+    def map_uri(self, labels: NDArray[Any] | None) -> str | None:
+        if labels is None:
+            return None
+        return label_map_uri(nearest(labels, self.level.map_size), self.palette)
 
+    def reconstruction(
+        self, group: PhotoGroup, record: InversionRecord, before: NDArray[Any] | None
+    ) -> Reconstruction:
+        after = self.labels(record.reconstruction_labels)
+        differences: tuple[Difference, ...] = ()
+        if before is not None and after is not None:
+            if before.shape != after.shape:
+                raise RunError(
+                    f"{self.run_dir / str(record.reconstruction_labels)} is {after.shape[1]} × "
+                    f"{after.shape[0]} pixels, the labels of its photo {before.shape[1]} × "
+                    f"{before.shape[0]}: they do not fit each other"
+                )
+            differences = tuple(self.differences(group, record, before, after))
+        strips = self.level.strips
+        wanted = strips == "all" or (strips == "first" and record is group.first)
+        filmed = record.frames is not None
+        return Reconstruction(
+            record=record,
+            classes=tuple(sorted(record.classes, key=lambda entry: entry.label not in group.focus)),
+            picture=uris.photo_uri(read_photo(self.run_dir, record.reconstruction), self.level),
+            labels=self.map_uri(after),
+            legend=self.legend(before, after),
+            differences=differences,
+            strip=_strip(self.run_dir, record, self.level) if filmed and wanted else None,
+            strip_left_out=filmed and not wanted,
+        )
 
-def _legend(
-    before: NDArray[Any] | None, after: NDArray[Any] | None, palette: Gallery
-) -> tuple[tuple[str, str, float, float], ...]:
-    sides = [() if side is None else label_legend(side, palette) for side in (before, after)]
-    areas: dict[tuple[str, str], list[float]] = {}
-    for k, side in enumerate(sides):
-        for name, colour, percent in side:
-            areas.setdefault((name, colour), [0.0, 0.0])[k] = percent
-    rows = [(name, colour, both[0], both[1]) for (name, colour), both in areas.items()]
-    return tuple(sorted(rows, key=lambda row: -max(row[2], row[3])))
+    def legend(
+        self, before: NDArray[Any] | None, after: NDArray[Any] | None
+    ) -> tuple[tuple[str, str, float, float], ...]:
+        areas: dict[tuple[str, str], list[float]] = {}
+        for k, side in enumerate((before, after)):
+            for name, colour, percent in () if side is None else label_legend(side, self.palette):
+                areas.setdefault((name, colour), [0.0, 0.0])[k] = percent
+        rows = [(name, colour, both[0], both[1]) for (name, colour), both in areas.items()]
+        return tuple(sorted(rows, key=lambda row: -max(row[2], row[3])))
 
-
-def _differences(
-    group: PhotoGroup,
-    record: InversionRecord,
-    before: NDArray[Any],
-    after: NDArray[Any],
-    palette: Gallery,
-    level: Level,
-) -> list[Difference]:
-    """Of the classes the photo was picked for, then of those with most area beyond calibration."""
-    ranked = sorted(record.classes, key=lambda c: -(c.beyond or 0.0))
-    wanted = [c.label for c in ranked if c.omitted or (c.calibrated is None and c.lost > 0)]
-    wanted = [label for label in group.picked if loss_of(record, label) is not None] + wanted
-    wanted = wanted or [c.label for c in ranked[:1]]
-    found: list[Difference] = []
-    for label in dict.fromkeys(wanted):
-        numbers = [k for k, name in enumerate(palette.names) if name == label]
-        if not numbers or len(found) == DIFFERENCES:
-            continue
-        places = difference_map(before, after, numbers)
-        percent = 100 * np.bincount(places.ravel(), minlength=4) / places.size
-        picture = indexed_uri(nearest(places, level.map_size), DIFFERENCE_COLOURS)
-        found.append(Difference(label, picture, *(float(p) for p in percent[1:4])))
-    return found
+    def differences(
+        self, group: PhotoGroup, record: InversionRecord, before: NDArray[Any], after: NDArray[Any]
+    ) -> Iterator[Difference]:
+        """Of the classes the photo was picked for, then of those with most area beyond."""
+        ranked = sorted(record.classes, key=lambda c: -(c.beyond or 0.0))
+        wanted = [label for label in group.picked if loss_of(record, label) is not None]
+        wanted += [c.label for c in ranked if c.omitted or (c.calibrated is None and c.lost > 0)]
+        names = self.palette.names
+        known = [x for x in dict.fromkeys(wanted or [c.label for c in ranked[:1]]) if x in names]
+        for label in known[:DIFFERENCES]:
+            numbers = [k for k, name in enumerate(names) if name == label]
+            places = difference_map(before, after, numbers)
+            percent = 100 * np.bincount(places.ravel(), minlength=4) / places.size
+            picture = uris.indexed_uri(nearest(places, self.level.map_size), DIFFERENCE_COLOURS)
+            yield Difference(label, picture, *(float(p) for p in percent[1:4]))
 
 
 def _strip(run_dir: Path, record: InversionRecord, level: Level) -> Strip:
@@ -233,13 +216,13 @@ def _strip(run_dir: Path, record: InversionRecord, level: Level) -> Strip:
         )
     kept = np.unique(np.linspace(0, n - 1, min(n, FRAMES)).round().astype(int)).tolist()
     # Lossy WebP halves the resolution of colour, so small frames are doubled to keep theirs.
-    wanted = 2 * side if 2 * side <= EXACT_UP_TO else min(side, EXACT_UP_TO)
-    size = min(wanted, level.size, LONGEST_WEBP // len(kept))
+    wanted = 2 * side if 2 * side <= uris.EXACT_UP_TO else min(side, uris.EXACT_UP_TO)
+    size = min(wanted, level.size, uris.LONGEST_WEBP // len(kept))
     how = Image.Resampling.LANCZOS if size < side else Image.Resampling.NEAREST
     strip = Image.new("RGB", (size * len(kept), size))
     for place, k in enumerate(kept):
         frame = frames.crop((k * side, 0, (k + 1) * side, side))
         strip.paste(frame.resize((size, size), how), (place * size, 0))
-    picture = webp_uri(strip, min(level.quality, 80))
+    picture = uris.webp_uri(strip, min(level.quality, 80))
     steps = tuple(record.frame_steps[k] for k in kept)
     return Strip(picture, steps, is_exact(side))

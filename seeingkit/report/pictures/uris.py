@@ -1,19 +1,68 @@
-"""Pictures and maps of labels as data URIs: text that a page holds instead of files."""
+"""Pictures and maps of labels as data URIs: text that a page holds instead of files.
+
+Up to 128 pixels an image is kept exactly (lossless WebP); larger ones become WebP of quality 85
+and at most 512 pixels a side, and less where all of them would exceed the budget of the page.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .levels import Level, is_exact
-
 LONGEST_WEBP = 16383
 """Pixels that a side of a WebP picture may have."""
+EXACT_UP_TO = 128
+"""Longest side in pixels of an image that is kept exactly."""
+MAP_SIZE = 256
+"""Maps of labels are at most this large."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """How much detail pictures keep.
+
+    Attributes:
+        size: longest side in pixels; quality: of lossy WebP.
+        strips: which filmstrips of inversions stay: of all methods, the first method, or none.
+        cards: how many photos of an inversion are shown at most.
+    """
+
+    size: int
+    quality: int
+    strips: Literal["all", "first", "none"] = "all"
+    cards: int = 48
+
+    @property
+    def map_size(self) -> int:
+        """Longest side in pixels of a map of labels."""
+        return min(self.size, MAP_SIZE)
+
+
+LEVELS = (
+    Level(512, 85),
+    Level(384, 85),
+    Level(256, 85),
+    Level(256, 80, "first"),
+    Level(256, 70, "first"),
+    Level(192, 65, "first"),
+    Level(128, 60, "first"),
+    Level(96, 50, "none"),
+    Level(96, 50, "none", 24),
+    Level(96, 50, "none", 12),
+    Level(96, 50, "none", 6),
+)
+"""From full detail to the least; a page takes the first at which all its pictures fit."""
+
+
+def is_exact(*sides: int) -> bool:
+    """Whether an image of these sides in pixels is kept exactly, and enlarged in squares."""
+    return max(sides) <= EXACT_UP_TO
 
 
 def image_uri(kind: str, data: bytes) -> str:

@@ -1,15 +1,26 @@
-"""The rows of the table of classes, and the details of each."""
+"""The rows of the table of classes with their details, and the examples of each class."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 from seeingkit.results import ClassResult, Interval, Results, SegmenterClass, is_background
 
+from ..pictures import PagePictures
+from ..pictures.encoding import Picture
+from ..pictures.gallery import Gallery
+from ..selection import Side
 from ..words.cautions import segmenter_checks
 from ..words.numbers import area, between, change, interval, number, probability, share
 
 ORDER = ("omitted", "reduced", "no evidence", "excess")
+Legend = list[tuple[str, str, str]]
+"""Label, CSS colour and area of each label in a picture."""
+
+_Side = TypeVar("_Side")
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,7 @@ def class_rows(results: Results) -> list[ClassRow]:
             record=record,
             rank=f"{ORDER.index(record.verdict)} {record.because or ''}",
             flag=_flag(checks.get(record.index)),
-            details=tuple(_details(record, results)),
+            details=_details(record, results.fsd.value),
         )
         for record in results.classes
         if not is_background(record)
@@ -50,59 +61,90 @@ def _flag(check: SegmenterClass | None) -> str:
     return check.why or "segmentation errors are large enough to explain this difference"
 
 
-def _pair(real: str, generated: str) -> str:
-    return f"{real} → {generated}"
+def _details(record: ClassResult, fsd: float) -> tuple[tuple[str, str], ...]:
+    r, areas, shares = record, partial(between, text=area), partial(between, text=share)
+    seen = "" if r.real_seen is None or r.generated_seen is None else "both"
+    rows = (
+        ("area, 95 % intervals", _pair(r.real_area_ci, r.generated_area_ci, areas)),
+        ("presence, 95 % intervals", _pair(r.real_presence_ci, r.generated_presence_ci, shares)),
+        ("change of presence", _change(r.presence_change, r.presence_ci)),
+        ("images above the area threshold", seen and _pair(r.real_seen, r.generated_seen, share)),
+        ("area if present", _pair(r.real_area_if_present, r.generated_area_if_present, area)),
+        ("change of area if present", _change(r.given_change, r.given_ci)),
+        ("p", _p_values(r)),
+        ("adds to FSD", _part(r, fsd)),
+    )
+    return tuple((name, value) for name, value in rows if value)
+
+
+def _pair(real: _Side | None, generated: _Side | None, text: Callable[[_Side], str]) -> str:
+    if real is None and generated is None:
+        return ""
+    return " → ".join("–" if side is None else text(side) for side in (real, generated))
 
 
 def _change(value: float | None, ends: Interval | None) -> str:
-    if ends is None:
-        return change(value)
-    return f"{change(value)} ({interval(*ends)})"
-
-
-def _details(record: ClassResult, results: Results) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    if record.real_area_ci is not None or record.generated_area_ci is not None:
-        ends = between(record.real_area_ci, area), between(record.generated_area_ci, area)
-        found.append(("area, 95 % intervals", _pair(*ends)))
-    if record.real_presence_ci is not None or record.generated_presence_ci is not None:
-        ends = between(record.real_presence_ci, share), between(record.generated_presence_ci, share)
-        found.append(("presence, 95 % intervals", _pair(*ends)))
-    if record.presence_change is not None:
-        found.append(("change of presence", _change(record.presence_change, record.presence_ci)))
-    if record.real_seen is not None and record.generated_seen is not None:
-        found.append(
-            (
-                "images above the area threshold",
-                _pair(share(record.real_seen), share(record.generated_seen)),
-            )
-        )
-    if record.real_area_if_present is not None or record.generated_area_if_present is not None:
-        sides = [
-            "–" if value is None else area(value)
-            for value in (record.real_area_if_present, record.generated_area_if_present)
-        ]
-        found.append(("area if present", _pair(*sides)))
-    if record.given_change is not None:
-        found.append(("change of area if present", _change(record.given_change, record.given_ci)))
-    found.append(("p", _p_values(record)))
-    if record.fsd_mean_term is not None and record.fsd_cov_term is not None:
-        total = record.fsd_mean_term + record.fsd_cov_term
-        part = f" ({share(total / results.fsd.value)} of it)" if results.fsd.value > 0 else ""
-        found.append(("adds to FSD", f"{number(total)} percent²{part}"))
-    return found
+    bounds = f" ({interval(*ends)})" if ends is not None else ""
+    return "" if value is None else change(value) + bounds
 
 
 def _p_values(record: ClassResult) -> str:
     """The combined p-value, and in brackets those of its parts."""
-    parts = [
-        f"{name} {probability(value)}"
-        for name, value in (
-            ("presence", record.p_presence),
-            ("above the area threshold", record.p_seen),
-            ("area if present", record.p_given),
-            ("mean area", record.p_area),
+    parts = (
+        ("presence", record.p_presence),
+        ("above the area threshold", record.p_seen),
+        ("area if present", record.p_given),
+        ("mean area", record.p_area),
+    )
+    known = ", ".join(f"{name} {probability(p)}" for name, p in parts if p is not None)
+    return probability(record.p_value) + (f" ({known})" if known else "")
+
+
+def _part(record: ClassResult, fsd: float) -> str:
+    if record.fsd_mean_term is None or record.fsd_cov_term is None:
+        return ""
+    total = record.fsd_mean_term + record.fsd_cov_term
+    return f"{number(total)} percent²" + (f" ({share(total / fsd)} of it)" if fsd > 0 else "")
+
+
+def example_rows(
+    gallery: Gallery | None, pictures: PagePictures, results: Results
+) -> list[dict[str, Any]]:
+    """One row a class of the gallery, in its order.
+
+    Keys: ``label``, ``record`` (the class in the results, or None), ``sides`` (by side, the
+    pictures with their keys).
+    """
+    records = {record.index: record for record in results.classes}
+    return [
+        {
+            "label": entry.label,
+            "record": records.get(entry.index),
+            "sides": {side: list(_keyed(c, side, row)) for side, row in sides.items()},
+        }
+        for c, (entry, sides) in enumerate(
+            zip(gallery.classes if gallery else (), pictures.classes, strict=True)
         )
-        if value is not None
     ]
-    return probability(record.p_value) + (f" ({', '.join(parts)})" if parts else "")
+
+
+def legends(pictures: PagePictures) -> dict[str, Legend]:
+    """The legend of each example and scene, by the key of its picture."""
+    found: dict[str, Picture] = {}
+    for c, sides in enumerate(pictures.classes):
+        for side, row in sides.items():
+            found.update(_keyed(c, side, row))
+    for scene in pictures.scenes:
+        found |= {f"{scene.key}.real": scene.real}
+    for scene in pictures.scenes:
+        if scene.nearest is not None:
+            found |= {f"{scene.key}.generated": scene.nearest}
+    return {
+        key: [(name, colour, area(percent)) for name, colour, percent in picture.legend]
+        for key, picture in found.items()
+    }
+
+
+def _keyed(c: int, side: Side, row: Iterable[Picture]) -> Iterable[tuple[str, Picture]]:
+    """Pictures of one class and side with their keys, unique in the page."""
+    return ((f"{c}.{side}.{k}", picture) for k, picture in enumerate(row))

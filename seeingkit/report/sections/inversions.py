@@ -19,24 +19,15 @@ from seeingkit.results import (
     Results,
 )
 
-from ..figures.depth import depth_rows, depth_svg, write_depth_figure
-from ..figures.themes import themed_figures
+from ..figures.charts import themed_figures, write_figure
+from ..figures.depth import build_depth_chart, depth_rows
 from ..pictures.inversions import Card, encode_cards
-from ..pictures.levels import Level
+from ..pictures.uris import Level
 from ..templates import Section, render
-from ..words.definitions import INVERSION_DEFINITIONS
+from ..words import losses
+from ..words.definitions import inversion_definitions
 from ..words.inversions import METHODS, InversionSummary, describe_inversions
-from ..words.losses import (
-    MethodRow,
-    PhotoGroup,
-    calibration_of,
-    group_photos,
-    key_name,
-    key_of,
-    key_order,
-    method_rows,
-    sweep_rows,
-)
+from ..words.losses import key_name, key_of, key_order
 
 ROWS = 4
 """Rows of a photo's table that are shown at once; the others are folded."""
@@ -52,9 +43,9 @@ class Inversions:
     settings: InversionSettings
     records: Sequence[InversionRecord]
     calibrations: Sequence[CalibrationRecord]
-    groups: list[PhotoGroup]
-    rows: list[MethodRow]
-    sweep: list[MethodRow]
+    groups: list[losses.PhotoGroup]
+    rows: list[losses.MethodRow]
+    sweep: list[losses.MethodRow]
 
     @staticmethod
     def of(results: Results | InversionResults, run_dir: Path | None) -> Inversions | None:
@@ -73,13 +64,13 @@ class Inversions:
                 "results.json has inversions, but not how they were made (the field inversion)"
             )
         records, calibrations = results.inversions, results.calibrations
-        groups = group_photos(records)
-        rows = method_rows(groups, records, calibrations)
-        sweep = sweep_rows(rows, records)
+        groups = losses.group_photos(records)
+        rows = losses.method_rows(groups, records, calibrations)
+        sweep = losses.sweep_rows(rows, records)
         return Inversions(run_dir, results.inversion, records, calibrations, groups, rows, sweep)
 
     @property
-    def first(self) -> MethodRow:
+    def first(self) -> losses.MethodRow:
         """Method and cut that are shown first."""
         key = next(iter(key_order(self.records)), self.rows[0].key)
         return next(row for row in self.rows if row.key == key)
@@ -96,7 +87,7 @@ class Inversions:
     def write_figures(self, folder: Path) -> None:
         """Write the figure of a sweep over cuts, if there was one."""
         if self.sweep:
-            write_depth_figure(depth_rows(self.sweep), folder)
+            write_figure(build_depth_chart(depth_rows(self.sweep)), folder, "inversion-depth")
 
     def gallery(self, cards: Sequence[Card], *, lead: bool = True) -> Section:
         """The section "What vanishes"; ``lead``: it begins with the headline."""
@@ -109,7 +100,7 @@ class Inversions:
             names={key: key_name(key) for key in keys},
             order=[key for key in key_order(self.records) if key in keys],
             key_of=key_of,
-            samples={key: calibration_of(key, self.calibrations) for key in keys},
+            samples={key: losses.calibration_of(key, self.calibrations) for key in keys},
             picked=sorted({label for card in cards for label in card.group.picked}),
             settings=self.settings,
             rows=ROWS,
@@ -126,13 +117,15 @@ class Inversions:
             rows=self.rows,
             first=self.first,
             sweep=self.sweep,
-            figures=themed_figures(lambda layout: depth_svg(depth, layout=layout)) if depth else {},
+            figures=themed_figures(lambda layout: build_depth_chart(depth, layout))
+            if depth
+            else {},
             calibrations=self.calibrations,
             names={key_of(c): key_name(key_of(c)) for c in self.calibrations},
             key_of=key_of,
             focus={label for group in self.groups for label in group.focus},
             settings=self.settings,
             methods=[(name, METHODS[name]) for name in methods if name in METHODS],
-            definitions=INVERSION_DEFINITIONS,
+            definitions=inversion_definitions(),
         )
         return Section("inversion", "Inversion", body)

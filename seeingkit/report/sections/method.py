@@ -7,61 +7,54 @@ from seeingkit.results import InversionResults, Manifest, ModelRecord, Results, 
 from ..words.cautions import against
 from ..words.numbers import count, duration, number, plain_text, probability
 
-Group = tuple[str, list[tuple[str, str]]]
+Entries = list[tuple[str, str]]
 
 
-def method_card(results: Results | InversionResults, manifest: Manifest) -> list[Group]:
+def method_card(
+    results: Results | InversionResults, manifest: Manifest
+) -> list[tuple[str, Entries]]:
     """Titles with their (name, value) pairs; a page escapes them."""
-    groups: list[Group] = []
+    finished = manifest.finished or "not recorded"
+    run = [("seeingkit", manifest.seeingkit), ("started", manifest.started), ("finished", finished)]
+    groups: dict[str, Entries] = {}
     if isinstance(results, Results):
-        groups.append(("Real images", _source(results.data, results.n_real)))
-        groups.append(("Generated images", _source(results.generated, results.n_generated)))
+        groups["Real images"] = _source(results.data, results.n_real)
+        groups["Generated images"] = _source(results.generated, results.n_generated)
     else:
         photos = len({record.image for record in results.inversions})
-        groups.append(("Photos", _source(results.data, photos)))
-    if results.generator is not None:
-        groups.append(("Generator", _model(results.generator)))
-    if results.segmenter is not None:
-        groups.append(("Segmenter", _model(results.segmenter)))
-    if isinstance(results, Results):
-        groups.append(("Statistics", _statistics(results)))
-    run = [("seeingkit", manifest.seeingkit), ("started", manifest.started)]
-    run.append(("finished", manifest.finished or "not recorded"))
-    groups.append(("Run", run))
-    groups.append(("Options", [(key, plain_text(v)) for key, v in manifest.config.items()]))
-    groups.append(("Versions", list(manifest.versions.items())))
-    groups.append(("Hashes", list(manifest.hashes.items())))
-    timings = [(key, duration(seconds)) for key, seconds in manifest.timings.items()]
-    groups.append(("Time taken", timings))
-    return [(title, entries) for title, entries in groups if entries]
+        groups["Photos"] = _source(results.data, photos)
+    groups["Generator"] = _model(results.generator)
+    groups["Segmenter"] = _model(results.segmenter)
+    groups["Statistics"] = _statistics(results) if isinstance(results, Results) else []
+    groups["Run"] = run
+    groups["Options"] = [(key, plain_text(value)) for key, value in manifest.config.items()]
+    groups["Versions"] = list(manifest.versions.items())
+    groups["Hashes"] = list(manifest.hashes.items())
+    groups["Time taken"] = [(key, duration(value)) for key, value in manifest.timings.items()]
+    return [(title, entries) for title, entries in groups.items() if entries]
 
 
-def _statistics(results: Results) -> list[tuple[str, str]]:
-    fsd = results.fsd
+def _statistics(results: Results) -> Entries:
+    fsd, power, check = results.fsd, results.power, results.segmenter_share
+    pairs, scenes, error = results.pairs, results.scenes, fsd.standard_error
+    checked = f"{against(results)}, {count(check.images, 'image')}" if check else ""
     entries = [
         ("false discovery rate", f"{results.level:g}"),
         ("permutations", f"{fsd.permutations:,}"),
         ("floor measured on halves of", plain_text(fsd.floor_halves)),
+        ("interval of the FSD", "" if fsd.ci_high is None else f"{fsd.confidence:g}"),
+        ("its standard error", "" if error is None else f"{number(error)} percent²"),
+        ("classes tested", f"{power.classes_tested:,}" if power else ""),
+        ("p needed by one class alone", probability(power.threshold) if power else ""),
+        ("pairs tested", f"{pairs.tested:,}" if pairs else ""),
+        ("neighbours of a scene", f"{scenes.k:,}" if scenes else ""),
+        ("segmenter checked", checked),
     ]
-    if fsd.ci_high is not None:
-        entries.append(("interval of the FSD", f"{fsd.confidence:g}"))
-    if fsd.standard_error is not None:
-        entries.append(("its standard error", f"{number(fsd.standard_error)} percent²"))
-    if results.power is not None:
-        entries.append(("classes tested", f"{results.power.classes_tested:,}"))
-        entries.append(("p needed by one class alone", probability(results.power.threshold)))
-    if results.pairs is not None:
-        entries.append(("pairs tested", f"{results.pairs.tested:,}"))
-    if results.scenes is not None:
-        entries.append(("neighbours of a scene", f"{results.scenes.k:,}"))
-    if results.segmenter_share is not None:
-        check = results.segmenter_share
-        entries.append(("segmenter checked", f"{against(results)}, {count(check.images, 'image')}"))
     preset = [(f"preset: {key}", plain_text(value)) for key, value in results.preset.items()]
-    return entries + preset
+    return [entry for entry in entries if entry[1]] + preset
 
 
-def _source(source: SourceRecord, used: int) -> list[tuple[str, str]]:
+def _source(source: SourceRecord, used: int) -> Entries:
     return [
         ("name", source.name),
         ("kind", source.kind),
@@ -72,7 +65,9 @@ def _source(source: SourceRecord, used: int) -> list[tuple[str, str]]:
     ]
 
 
-def _model(model: ModelRecord) -> list[tuple[str, str]]:
+def _model(model: ModelRecord | None) -> Entries:
+    if model is None:
+        return []
     return [
         ("name", model.name),
         ("family", model.family),

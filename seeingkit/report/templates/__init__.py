@@ -1,29 +1,24 @@
-"""Templates of the page, and the sections that stages add to it: all text escaped on its way in."""
+"""Templates of the page, its sections, and scripts, styles and data that stand inside it.
+
+All text is escaped on its way in. The page's content security policy forbids every request; a
+script runs only if its hash is in the policy, so that no name of a class or file can become code.
+Data inside scripts is JSON without ``<``, ``>`` and ``&``.
+"""
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..words.inversions import calibration_note, decibels, loss, plain, seconds, verdict
-from ..words.numbers import (
-    area,
-    at_least,
-    between,
-    change,
-    count,
-    interval,
-    level,
-    listing,
-    number,
-    ordinal,
-    plain_text,
-    probability,
-    share,
-)
+from seeingkit.errors import RunError
+
+from ..words import inversions, numbers
 
 if TYPE_CHECKING:
     import jinja2
@@ -53,24 +48,15 @@ class Section:
     folded: bool | None = None
 
 
+_FILTERS = ("area", "at_least", "change", "level", "listing", "number", "ordinal", "probability")
+_CALLED = ("between", "count", "interval", "share")
+_INVERSIONS = ("calibration_note", "decibels", "loss", "plain", "seconds")
 FILTERS: dict[str, Callable[..., str]] = {
-    "area": area,
-    "at_least": at_least,
-    "calibration_note": calibration_note,
-    "change": change,
-    "decibels": decibels,
+    **{name: getattr(numbers, name) for name in (*_FILTERS, "share")},
+    **{name: getattr(inversions, name) for name in _INVERSIONS},
     "exact": repr,
-    "level": level,
-    "listing": listing,
-    "loss": loss,
-    "loss_verdict": verdict,
-    "number": number,
-    "ordinal": ordinal,
-    "plain": plain,
-    "probability": probability,
-    "seconds": seconds,
-    "share": share,
-    "text": plain_text,
+    "loss_verdict": inversions.verdict,
+    "text": numbers.plain_text,
 }
 MARKS = {"omitted": "▼", "reduced": "↓", "excess": "↑", "no evidence": "·"}
 """Signs of the verdicts, for those who see no colours."""
@@ -89,7 +75,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters.update(FILTERS)
-    made.globals.update(between=between, count=count, interval=interval, marks=MARKS, share=share)
+    made.globals.update({name: getattr(numbers, name) for name in _CALLED}, marks=MARKS)
     return made
 
 
@@ -98,3 +84,51 @@ def render(template: str, **values: Any) -> Markup:
     from markupsafe import Markup
 
     return Markup(environment().get_template(template).render(**values))
+
+
+def asset(name: str) -> str:
+    """The text of a script or style sheet, as it may stand in a ``script`` or ``style`` element."""
+    element = "script" if name.endswith(".js") else "style"
+    return _checked((FOLDER / name).read_text(encoding="utf-8"), element)
+
+
+@functools.lru_cache(maxsize=1)
+def chart_library() -> str:
+    """Vega, Vega-Lite and vega-embed as one classic script that needs no network."""
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    return _checked("(function () {\n" + bundle + "\n})();", "script")
+
+
+def _checked(text: str, element: str) -> str:
+    """Text with line ends of the page, checked that it cannot end its element early."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if f"</{element}" in text.lower() or "<!--" in text or "\0" in text:
+        raise RunError(f"the {element} of the report page cannot be embedded: it closes itself")
+    return text
+
+
+def json_data(value: Any) -> str:
+    """JSON that cannot end the script element it stands in.
+
+    Raises:
+        RunError: a number is not finite.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        raise RunError("the results hold a number that is not finite: run again") from error
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def policy(*scripts: str) -> str:
+    """Content security policy: nothing from outside, no script but these, no eval."""
+    digests = (hashlib.sha256(text.encode()).digest() for text in scripts)
+    hashes = " ".join(f"'sha256-{base64.b64encode(d).decode('ascii')}'" for d in digests)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )

@@ -25,6 +25,13 @@ CHECKS = {
     "segmenter": "with a second segmenter",
 }
 """The kinds of check of the segmenter, in words."""
+SKIPPED = {
+    "real": ("real", "real"),
+    "generated": ("generated", "generated"),
+    "photo": ("photo to invert", "photos to invert"),
+    "own": ("generator sample to invert", "generator samples to invert"),
+}
+"""One and several skipped images of each source, in words."""
 
 
 def cautions(results: Results, classes: Sequence[ClassResult]) -> list[str]:
@@ -68,43 +75,33 @@ def power_sentence(results: Results) -> str:
 
 
 def _few_images(results: Results) -> Iterable[str]:
-    n = min(results.n_real, results.n_generated)
-    power = results.power
+    n, power, given = min(results.n_real, results.n_generated), results.power, sides(results)
     if n >= FEW_FOR_FSD:
         return
     if n >= FEW_IMAGES:
         yield (
-            f"With {sides(results)} the FSD is biased upwards; compare it only with values at "
-            "the same number of images, with the same segmenter and the same preset."
+            f"With {given} the FSD is biased upwards; compare it only with values at the same "
+            "number of images, with the same segmenter and the same preset."
         )
+    few = f"With {given} only large losses can be seen: a class"
     if power is None:
         if n < FEW_IMAGES:
-            yield (
-                f"With {sides(results)} only large losses can be seen: "
-                "a class that is not named here may still be missing."
-            )
+            yield f"{few} that is not named here may still be missing."
     elif power.all_removed is None:
         yield (
-            f"With {sides(results)} no class can be expected to be called missing: not even the "
-            "loss of a class that every real image shows would be found with a power of "
-            f"{level(power.power)}. "
-            "That no class is named here does not mean that the generator draws all of them."
+            f"With {given} no class can be expected to be called missing: not even the loss of a "
+            f"class that every real image shows would be found with a power of {level(power.power)}"
+            ". That no class is named here does not mean that the generator draws all of them."
         )
     elif n < FEW_IMAGES:
-        text = (
-            f"With {sides(results)} only large losses can be seen: a class can be called missing "
-            f"only if at least {at_least(power.all_removed)} of the real images show it and it is "
-            f"gone altogether (power {level(power.power)})"
-        )
-        if power.half_removed is None:
-            text += "; the loss of half of its images cannot be seen of any class"
-        else:
-            text += (
-                "; the loss of half of its images is seen only if at least "
-                f"{at_least(power.half_removed)} show it"
-            )
+        half = "cannot be seen of any class"
+        if power.half_removed is not None:
+            half = f"is seen only if at least {at_least(power.half_removed)} show it"
         yield (
-            text + ". Nothing can be concluded about rarer classes: they may be missing undetected."
+            f"{few} can be called missing only if at least {at_least(power.all_removed)} of the "
+            f"real images show it and it is gone altogether (power {level(power.power)}); the loss "
+            f"of half of its images {half}. Nothing can be concluded about rarer classes: they may "
+            "be missing undetected."
         )
         if power.images_needed:
             known = power.images_needed
@@ -144,13 +141,9 @@ def _other_sides(results: Results) -> Iterable[str]:
     found = results.resolution
     if found is None or not found.mismatch:
         return
-    text = f"The sides differ in resolution: {mismatch_words(results)}."
-    if "texture" not in found.reason:  # most reasons say it themselves
-        text += (
-            " A segmenter reads texture by its scale, so part of every difference may come from "
-            "that."
-        )
-    yield text
+    why = "A segmenter reads texture by its scale, so part of every difference may come from that."
+    more = "" if "texture" in found.reason else f" {why}"  # most reasons say it themselves
+    yield f"The sides differ in resolution: {mismatch_words(results)}.{more}"
 
 
 def mismatch_words(results: Results) -> str:
@@ -198,35 +191,22 @@ def _flagged(results: Results, classes: Sequence[ClassResult]) -> Iterable[str]:
     if check is None:
         return
     claimed = {record.index for record in classes if record.verdict != "no evidence"}
-    checks = segmenter_checks(results)
-    flagged = [c.label for k, c in checks.items() if c.flagged and k in claimed]
-    named = list(dict.fromkeys(flagged))
-    if not named:
-        return
-    yield (
-        f"The difference in {listing(named, limit=NAMED)} may be segmentation error "
-        f"(check {CHECKS[check.kind]}: {check.against}). Look at the pictures before trusting "
-        f"{'this verdict' if len(named) == 1 else 'these verdicts'}."
-    )
+    checks = segmenter_checks(results).items()
+    named = list(dict.fromkeys(c.label for k, c in checks if c.flagged and k in claimed))
+    if named:
+        yield (
+            f"The difference in {listing(named, limit=NAMED)} may be segmentation error "
+            f"(check {CHECKS[check.kind]}: {check.against}). Look at the pictures before trusting "
+            f"{'this verdict' if len(named) == 1 else 'these verdicts'}."
+        )
 
 
 def skipped_caution(skipped: Sequence[SkippedItem]) -> Iterable[str]:
     """How many images of each side were skipped, in one sentence; nothing where none was."""
     if skipped:
         were = "was" if len(skipped) == 1 else "were"
+        numbers = {side: sum(item.source == side for item in skipped) for side in SKIPPED}
         yield (
             f"{count(len(skipped), 'image')} could not be used and {were} skipped "
-            f"({listing(_skipped_sides(skipped))})."
+            f"({listing([count(n, *SKIPPED[side]) for side, n in numbers.items() if n])})."
         )
-
-
-def _skipped_sides(skipped: Sequence[SkippedItem]) -> list[str]:
-    """``2 real``, ``1 photo to invert``, …"""
-    names = {
-        "real": ("real", "real"),
-        "generated": ("generated", "generated"),
-        "photo": ("photo to invert", "photos to invert"),
-        "own": ("generator sample to invert", "generator samples to invert"),
-    }
-    numbers = {side: sum(item.source == side for item in skipped) for side in names}
-    return [count(n, *names[side]) for side, n in numbers.items() if n]

@@ -24,6 +24,7 @@ from .numbers import (
     number,
     probability,
     share,
+    some_of,
 )
 
 
@@ -103,24 +104,14 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
         nothing = "Nothing is found to be left out"
         if results.power and min(results.n_real, results.n_generated) < FEW_IMAGES:
             nothing += f", and with {sides(results)} little could be"
+        lost = f"of the {len(shown):,} classes that the real images show, none has lost at least"
         if len(shown) == 1:
-            return (
-                f"{nothing}: the one class that the real images show, "
-                f"{shown[0].label}, has not lost {half} at a {level}."
-            )
-        return (
-            f"{nothing}: of the {len(shown):,} classes that the real images "
-            f"show, none has lost at least {half} at a {level}."
-        )
-    findings = _findings(omitted)
+            lost = f"the one class that the real images show, {shown[0].label}, has not lost"
+        return f"{nothing}: {lost} {half} at a {level}."
+    of = f"{some_of(len(omitted), len(shown))} classes"
     if len(shown) == 1:
-        return f"{subject} leaves out the only class that the real images show: {findings}."
-    of = (
-        f"all {len(shown):,}"
-        if len(omitted) == len(shown)
-        else f"{len(omitted):,} of {len(shown):,}"
-    )
-    return f"{subject} leaves out {of} classes that the real images show: {findings}."
+        of = "the only class"
+    return f"{subject} leaves out {of} that the real images show: {_findings(omitted)}."
 
 
 def _other_changes(classes: list[ClassResult]) -> Iterable[str]:
@@ -140,11 +131,9 @@ def _other_changes(classes: list[ClassResult]) -> Iterable[str]:
         start = "One class takes" if len(excess) == 1 else f"{len(excess):,} classes take"
         yield f"{start} more room than in the real images: {named(excess)}."
     if new:
-        start = (
-            "One class that no real image has is"
-            if len(new) == 1
-            else f"{len(new):,} classes that no real image has are"
-        )
+        start = f"{len(new):,} classes that no real image has are"
+        if len(new) == 1:
+            start = "One class that no real image has is"
         names = listing([f"{r.label} ({area(r.generated_area)})" for r in new], limit=6)
         yield f"{start} drawn: {names}."
 
@@ -157,9 +146,8 @@ def _distance(results: Results) -> str:
     )
     if fsd.floor is not None:
         text += f" against a floor of {number(fsd.floor)} for two real samples of this size"
-        if fsd.floor_halves is not None and fsd.floor_halves < min(
-            results.n_real, results.n_generated
-        ):
+        n = min(results.n_real, results.n_generated)
+        if fsd.floor_halves is not None and fsd.floor_halves < n:
             text += f" (measured on disjoint halves of {count(fsd.floor_halves, 'image')})"
     if fsd.p_value is not None:
         text += f", permutation p = {probability(fsd.p_value)}"

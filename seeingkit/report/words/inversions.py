@@ -12,16 +12,8 @@ from statistics import fmean
 
 from seeingkit.results import CalibrationRecord, InversionRecord, LostClass
 
-from .losses import (
-    PhotoGroup,
-    calibration_of,
-    group_photos,
-    key_name,
-    key_of,
-    key_order,
-    loss_of,
-)
-from .numbers import NBSP, change, count, duration, listing, number, share
+from .losses import PhotoGroup, calibration_of, group_photos, key_name, key_of, key_order, loss_of
+from .numbers import NBSP, change, count, duration, listing, number, share, some_of
 
 CLASSES_NAMED = 4
 """At most so many classes get a sentence of their own."""
@@ -125,8 +117,7 @@ def summarise_inversions(
 
 
 def _entries(groups: Iterable[PhotoGroup], label: str) -> list[LostClass]:
-    found = (loss_of(group.first, label) for group in groups)
-    return [entry for entry in found if entry is not None]
+    return [entry for group in groups if (entry := loss_of(group.first, label)) is not None]
 
 
 def _gone(entries: Sequence[LostClass]) -> float:
@@ -137,18 +128,15 @@ def _gone(entries: Sequence[LostClass]) -> float:
 
 def _vanished(groups: Sequence[PhotoGroup]) -> list[str]:
     picked = list(dict.fromkeys(label for group in groups for label in group.picked))
-    if picked:
-        chosen = {
-            label: _entries([group for group in groups if label in group.picked], label)
-            for label in picked
-        }
-        ranked = sorted(picked, key=lambda label: -sum(e.beyond or 0 for e in chosen[label]))
-        lines = [_class_sentence(label, chosen[label]) for label in ranked if chosen[label]]
-        if len(lines) > CLASSES_NAMED:
-            more = count(len(lines) - CLASSES_NAMED, "more class", "more classes")
-            lines = [*lines[:CLASSES_NAMED], f"The cards below show {more}."]
-        return lines
-    return [_any_class(groups)]
+    if not picked:
+        return [_any_class(groups)]
+    chosen = {x: _entries([group for group in groups if x in group.picked], x) for x in picked}
+    ranked = sorted(picked, key=lambda label: -sum(e.beyond or 0 for e in chosen[label]))
+    lines = [_class_sentence(label, chosen[label]) for label in ranked if chosen[label]]
+    if len(lines) > CLASSES_NAMED:
+        more = count(len(lines) - CLASSES_NAMED, "more class", "more classes")
+        lines = [*lines[:CLASSES_NAMED], f"The cards below show {more}."]
+    return lines
 
 
 def _class_sentence(label: str, entries: Sequence[LostClass]) -> str:
@@ -175,7 +163,7 @@ def _class_sentence(label: str, entries: Sequence[LostClass]) -> str:
         verb = "the reconstruction does not lose" if n == 1 else "does the reconstruction lose"
         comma = "," if n == 1 else ""
         return f"In {none}{comma} {verb} {more}; {area}."
-    some = photos if n == 1 else _of(omitted, n, f"photos of {label}")
+    some = photos if n == 1 else f"{some_of(omitted, n)} photos of {label}"
     return f"In {some}, the reconstruction loses {more}; {area}."
 
 
@@ -190,7 +178,7 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
         )
     if all(entry.calibrated is None for entry in judged):
         shrunk = sum(any(entry.lost > 0 for entry in group.first.classes) for group in groups)
-        where = photos if n == 1 else _of(shrunk, n, "photos")
+        where = photos if n == 1 else f"{some_of(shrunk, n)} photos"
         return (
             f"In {where}, a class takes less room in the reconstruction; the loss of inversion "
             "alone was not measured, so none is called an omission."
@@ -208,7 +196,7 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
         where = "" if n == 1 else f"{count(len(entries), 'photo')}, "
         named.append(f"{label} ({where}{share(_gone(entries))} of its area)")
     some = sum(any(entry.omitted for entry in group.first.classes) for group in groups)
-    start = f"In {photos}" if n == 1 else f"In {_of(some, n, 'photos')}"
+    start = f"In {photos}" if n == 1 else f"In {some_of(some, n)} photos"
     return (
         f"{start}, the reconstruction loses half of a class or more, {BEYOND}: "
         f"{listing(named, limit=5)}."
@@ -227,10 +215,8 @@ def _quality(
     subject = "photos are reconstructed at a mean" if several else "the photo is reconstructed at a"
     text = f"By {key_name(key)}, {subject} PSNR of {decibels(photos)}"
     if samples is not None:
-        text += (
-            f"; {count(samples.n, 'generator sample')} at {decibels(samples.psnr)}, the limit of "
-            "inversion where nothing needs to be left out"
-        )
+        text += f"; {count(samples.n, 'generator sample')} at {decibels(samples.psnr)}, the limit "
+        text += "of inversion where nothing needs to be left out"
     yield text + "."
     keys = list(dict.fromkeys(key_of(record) for group in groups for record in group.records))
     known = [record for record in calibrations if key_of(record) in keys]
@@ -246,7 +232,8 @@ def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
     n = len(shown)
     outside = sum(group.first.unlike for group in shown)
     if outside:
-        which = "The photo is" if n == 1 else f"{outside:,} of {n:,} photos {_be(outside)}"
+        are = "is" if outside == 1 else "are"
+        which = "The photo is" if n == 1 else f"{outside:,} of {n:,} photos {are}"
         yield (
             f"{which} out of distribution and marked so: a class that vanishes there may never "
             "have been in the training data."
@@ -255,24 +242,10 @@ def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
     if limit:
         which = "The photo" if n == 1 else f"{limit:,} of {n:,} photos"
         yield f"{which} stopped at the limit of steps, still improving."
-    pooled = sorted(
-        {
-            entry.label
-            for group in shown
-            for entry in group.first.classes
-            if entry.pooled and (entry.omitted or entry.label in group.picked)
-        }
-    )
-    if pooled:
+    classes = [(group, entry) for group in shown for entry in group.first.classes]
+    named = {c.label for g, c in classes if c.pooled and (c.omitted or c.label in g.picked)}
+    if named:
         yield (
-            f"Too few generator samples show {listing(pooled)}: the loss by inversion alone was "
-            "taken from all classes of about the same area."
+            f"Too few generator samples show {listing(sorted(named))}: the loss by inversion alone "
+            "was taken from all classes of about the same area."
         )
-
-
-def _of(k: int, n: int, noun: str) -> str:
-    return f"all {n:,} {noun}" if k == n else f"{k:,} of {n:,} {noun}"
-
-
-def _be(n: int) -> str:
-    return "is" if n == 1 else "are"

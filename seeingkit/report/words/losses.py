@@ -175,13 +175,9 @@ def method_rows(
 
 
 def _mean_loss(groups: Iterable[PhotoGroup], key: Key) -> float | None:
-    losses = []
-    for group in groups:
-        record = group.record(key)
-        for label in group.focus if record is not None else ():
-            entry = loss_of(record, label) if record is not None else None
-            if entry is not None:
-                losses.append(entry.lost)
+    shown = [(group, record) for group in groups if (record := group.record(key)) is not None]
+    entries = [loss_of(record, label) for group, record in shown for label in group.focus]
+    losses = [entry.lost for entry in entries if entry is not None]
     return fmean(losses) if losses else None
 
 

@@ -112,17 +112,10 @@ ABSURD = 10.0
 
 def interval(low: float | None, high: float | None) -> str:
     """A 95 % interval of a relative difference: ``−70 to −55 %``; an open end is said in words."""
-    low = None if low is None or math.isinf(low) else low
-    high = None if high is None or math.isinf(high) else high
-    if low is None and high is None:
-        return "unbounded"
-    if low is None:
-        return f"up to {change(high)}"
-    if high is None:
-        return f"from {change(low)}"
-    if high > ABSURD:
+    bounded = not any(end is None or math.isinf(end) for end in (low, high))
+    if bounded and high is not None and high > ABSURD:
         return f"{change(low, unit=False)} to above {change(ABSURD)}"
-    return f"{change(low, unit=False)} to {change(high)}"
+    return between((low, high), change)
 
 
 def between(
@@ -162,6 +155,11 @@ def count(n: int, one: str, many: str | None = None) -> str:
     """``1 image``, ``13 images``, ``no images``."""
     word = one if n == 1 else many or one + "s"
     return f"{f'{n:,}' if n else 'no'} {word}"
+
+
+def some_of(k: int, n: int) -> str:
+    """``all 13``, ``5 of 13``."""
+    return f"all {n:,}" if k == n else f"{k:,} of {n:,}"
 
 
 def listing(items: Sequence[str], limit: int = 8) -> str:

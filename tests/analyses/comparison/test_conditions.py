@@ -21,7 +21,7 @@ from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, Sampler
 from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.models.registry import find_preset
-from seeingkit.report.sections.conditions import conditions_section
+from seeingkit.report.sections.evidence import conditions_section
 from seeingkit.runs.analyze import analyze
 from seeingkit.runs.config import InversionConfig
 from seeingkit.runs.tables import write_conditions
