@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,6 +27,7 @@ from seeingkit.system.writing import atomic_write
 
 from .distance_to_data import DistanceToData
 from .photos import Inverted
+from .store import write_tensors
 from .vanishing import LossCalibration, areas, label_maps, lost_classes
 
 FOLDER = "inversions"
@@ -110,8 +110,10 @@ class Album:
     ) -> InversionRecord:
         stem = f"{photo.stem}.{one.method}.{one.cut}"
         classes: list[LostClass] = []
-        if labels is not None:
-            classes = self._classes(photo, labels, loss)
+        if labels is not None and self.segmenter is not None and photo.areas is not None:
+            after = areas(labels[None], len(self.names))[0]
+            background = self.segmenter.vocabulary.has_background
+            classes = lost_classes(photo.areas, after, self.names, background, loss)
         return InversionRecord(
             image=item,
             method=one.method,
@@ -134,14 +136,6 @@ class Album:
             unfamiliar=ratio,
             unlike=ratio is not None and ratio > 1,
         )
-
-    def _classes(
-        self, photo: _Photo, labels: NDArray[np.int64], loss: LossCalibration | None
-    ) -> list[LostClass]:
-        assert self.segmenter is not None and photo.areas is not None
-        after = areas(labels[None], len(self.names))[0]
-        background = self.segmenter.vocabulary.has_background
-        return lost_classes(photo.areas, after, self.names, background, loss)
 
     def _maps(self, images: Tensor) -> NDArray[np.int64] | None:
         return None if self.segmenter is None else label_maps(images, self.segmenter, self.preset)
@@ -172,12 +166,7 @@ class Album:
         tensors = {"r": one.state.x, **{f"carry.{k}": v for k, v in one.state.carry.items()}}
         if one.z is not None:
             tensors["z"] = one.z
-        data = safetensors.torch.save(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, {"cut": one.cut}
-        )
-        path = self.folder / f"{stem}.safetensors"
-        with atomic_write(path) as stream:
-            stream.write(data)
+        path = write_tensors(self.folder / f"{stem}.safetensors", tensors, {"cut": one.cut})
         return f"{FOLDER}/{path.name}"
 
     def _write_map(self, name: str, labels: NDArray[np.int64] | None) -> str | None:

@@ -16,11 +16,9 @@ from seeingkit.contracts import Inversion, State
 from seeingkit.errors import UsageError
 from seeingkit.models.edits import AddEdit, run
 
-from .guess import guesses_latent, latent_guess, state_guess
-from .inputs import Inputs
 from .objectives import features_difference, mean_absolute, mean_square, psnr
 from .optimiser import Outcome, minimise
-from .prepared import LayerPrepared
+from .prepared import Inputs
 from .rows import Values
 from .samples import latent_state
 
@@ -43,30 +41,20 @@ class _Photo:
 
 
 class Job:
-    """One call of ``invert``.
+    """One call of ``invert``."""
 
-    Args:
-        prepared: the parts of the method for the generator.
-        inputs: photos, labels and given starts.
-    """
-
-    def __init__(self, prepared: LayerPrepared, inputs: Inputs) -> None:
-        self.prepared, self.inputs = prepared, inputs
-        self.generator, self.preset = prepared.generator, prepared.preset
-        self.with_latent = guesses_latent(prepared, inputs)
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs, self.prepared = inputs, inputs.prepared
+        self.generator, self.preset = self.prepared.generator, self.prepared.preset
         # Boundaries with residuals that cost something, and with those that are free.
-        self.places, self.free = [prepared.cut], list[str]()
-        if self.with_latent:
-            self.places = self._places()
+        self.places, self.free = [self.prepared.cut], list[str]()
+        if inputs.from_latent:  # the boundaries before the cut, or up to it; never none
+            cut = self.generator.boundary(self.prepared.cut).index
+            last = cut if self.preset.residuals == "all" or cut == 1 else cut - 1
+            self.places = [b.name for b in self.generator.boundaries[1 : last + 1]]
             if self.preset.free_latent:
                 self.free = [self.generator.boundaries[0].name]
         self.photos: dict[int, _Photo] = {}  # by row
-
-    def _places(self) -> list[str]:
-        """The boundaries before the cut, or up to it; never none."""
-        cut = self.generator.boundary(self.prepared.cut).index
-        last = cut if self.preset.residuals == "all" or cut == 1 else cut - 1
-        return [b.name for b in self.generator.boundaries[1 : last + 1]]
 
     def run(self, batch_size: int, finished: Callable[[int, Inversion], None]) -> None:
         """Invert all photos; ``finished`` is called with each row and its result."""
@@ -110,10 +98,9 @@ class Job:
         with torch.no_grad():
             if features is not None:
                 photo.truth = features(self.inputs.images[[row]])
-            if not self.with_latent:
-                state = state_guess(self.prepared, self.inputs, row).detach()
-                return self._residuals(photo, state)
-            photo.first = z = latent_guess(self.prepared, self.inputs, row)
+            if not self.inputs.from_latent:
+                return self._residuals(photo, self.inputs.state_guess(row).detach())
+            photo.first = z = self.inputs.latent_guess(row)
             if self.prepared.target != "r":
                 return {"z": z}
             state = self._enter(z, [row])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal
 
 from torch import Tensor
@@ -32,11 +32,12 @@ from seeingkit.errors import UsageError
 from seeingkit.models.loading import load_features
 
 from .catalog import InverterOptions
-from .encoders.lookup import given_encoder, stored_encoder, trained_encoder
-from .inputs import Inputs
+from .encoders.files import read_encoder
+from .encoders.training import stored_encoder, trained_encoder
 from .job import Job
-from .prepared import AverageStates, LayerPrepared, measured_scales
+from .prepared import Inputs, LayerPrepared
 from .presets import PRESETS, InversionPreset
+from .samples import AverageStates, measured_scales
 
 log = logging.getLogger(__name__)
 Guess = Literal["random", "direct", "layered"]
@@ -65,8 +66,6 @@ class LayerInverter(Inverter):
         self.name, self.guess, self.target, self.options = name, guess, target, options
         self.preset = (preset or PRESETS[options.preset]).adapted(options)
 
-    # ---------------------------------------------------------------------------------- preparing
-
     def prepare(self, generator: Generator) -> LayerPrepared:
         """See ``Inverter.prepare``; trains an encoder if there is none and the options say so.
 
@@ -79,11 +78,8 @@ class LayerInverter(Inverter):
         if cut.kind == "image" or cut.index == 0:
             inner = ", ".join(b.name for b in generator.boundaries[1:-1])
             raise UsageError(f"{cut.name!r} leaves nothing to invert; cut at one of: {inner}")
-        features = load_features(
-            self.options.perceptual,
-            weights=self.options.perceptual_weights,
-            device=str(generator.device),
-        )
+        device, file = str(generator.device), self.options.perceptual_weights
+        features = load_features(self.options.perceptual, weights=file, device=device)
         encoder = self._encoder(generator, cut.name)
         start: Literal["encoder", "random", "average"] = "encoder"
         if encoder is None:
@@ -111,20 +107,14 @@ class LayerInverter(Inverter):
             mode="json",
             exclude={"encoder", "encoder_steps", "encoder_loss", "perceptual_weights", "frames"},
         )
-        preset, carry = self.preset, self.options.carry
+        preset, carry = asdict(self.preset), self.options.carry
+        schedules = {name: preset.pop(name) for name in ("latent", "residual", "recipe")}
         return {
             "method": self.name,
             **named,
-            "schedule": asdict(preset.residual if self.target == "r" else preset.latent),
-            "settle": preset.settle,
-            "latent_rate": preset.latent_rate,
-            "scaled": preset.scaled,
-            "relative_features": preset.relative_features,
-            "residual_weight": preset.residual_weight,
-            "perceptual_weight": preset.perceptual_weight,
+            **preset,
+            "schedule": schedules["residual" if self.target == "r" else "latent"],
             "cut": cut,
-            "residuals": preset.residuals,
-            "free_latent": preset.free_latent,
             "carry": list(generator.inverted_with if carry is None else carry),
             "perceptual": features.info.identity() if features else None,
             "encoder": encoder.sha256 if encoder else None,
@@ -144,7 +134,12 @@ class LayerInverter(Inverter):
                 return None
             raise UsageError(f"method {self.name} is an encoder; --encoder none leaves nothing")
         if wanted not in ("auto", "found", "train"):
-            return given_encoder(Path(wanted), generator, kind, self.name)
+            given = read_encoder(wanted, generator)
+            if given.kind != kind:
+                raise UsageError(
+                    f"{given.path}: a {given.kind} encoder, method {self.name} needs a {kind} one"
+                )
+            return given.to(generator.device)
         # z0 serves any cut, so a sweep of cuts needs only the encoder of the default one.
         home = cut if self.target == "none" else generator.boundary(generator.default_cut).name
         # A shipped encoder serves both presets, but not somebody who asks for another training.
@@ -155,22 +150,14 @@ class LayerInverter(Inverter):
             return found
         if wanted != "found":
             return trained_encoder(generator, kind, home, recipe, anew=anew)
-        family = generator.info.family
+        whose = f"{kind} encoder of {generator.info.family} at {home}"
         if self.target != "r":
-            raise UsageError(
-                f"there is no {kind} encoder of {family} at {home} here; "
-                "make one with --encoder train"
-            )
+            raise UsageError(f"there is no {whose} here; make one with --encoder train")
         log.warning(
-            "no %s encoder of %s at %s is available: starting from the average image "
-            "(--encoder train makes one)",
-            kind,
-            family,
-            home,
+            "no %s is available: starting from the average image (--encoder train makes one)",
+            whose,
         )
         return None
-
-    # ---------------------------------------------------------------------------------- inverting
 
     def invert(
         self,
@@ -198,7 +185,7 @@ class LayerInverter(Inverter):
             raise UsageError(f"prepared by another method than {self.name}")
         if prepared.generator is not generator:
             raise UsageError(f"prepared for another generator than this {generator.info.family}")
-        job = Job(prepared, Inputs.checked(prepared, images, labels, init, seed))
+        job = Job(Inputs.checked(prepared, images, labels, init, seed))
         found: dict[int, Inversion] = {}
 
         def finished(row: int, inversion: Inversion) -> None:
@@ -210,13 +197,9 @@ class LayerInverter(Inverter):
         return Inversion.join([found[row] for row in range(len(images))])
 
 
-def _maker(name: str, guess: Guess, target: Target) -> Callable[[InverterOptions], LayerInverter]:
-    return lambda options: LayerInverter(name, guess, target, options)
-
-
-optimise_z = _maker("z", "random", "z")
-direct = _maker("encoder", "direct", "none")
-direct_then_z = _maker("encoder+z", "direct", "z")
-layered = _maker("layered", "layered", "none")
-layered_then_z = _maker("layered+z", "layered", "z")
-layered_then_r = _maker("layered+r", "layered", "r")
+optimise_z = partial(LayerInverter, "z", "random", "z")
+direct = partial(LayerInverter, "encoder", "direct", "none")
+direct_then_z = partial(LayerInverter, "encoder+z", "direct", "z")
+layered = partial(LayerInverter, "layered", "layered", "none")
+layered_then_z = partial(LayerInverter, "layered+z", "layered", "z")
+layered_then_r = partial(LayerInverter, "layered+r", "layered", "r")

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from seeingkit.errors import ModelError
 
-from .rows import Rows, Values
-from .schedule import Schedule
+from .rows import Rows, Schedule, Values
 
 Objective = Callable[[Values, Sequence[int]], tuple[Tensor, Tensor]]
 """Variables (B, …) and which rows they are, to losses (B,) and images (B, 3, R, R)."""
@@ -84,22 +83,19 @@ def minimise(
     minimiser.run(rows, start, batch_size)
 
 
+@dataclass(eq=False)
 class _Minimiser:
-    def __init__(
-        self,
-        objective: Objective,
-        schedule: Schedule,
-        scales: Mapping[str, float],
-        delays: Mapping[str, int],
-        frames: set[int],
-        done: Callable[[int, Outcome], None],
-        stepped: Callable[[int], None],
-    ) -> None:
-        self.objective, self.schedule = objective, schedule
-        self.scales, self.delays = scales, delays
-        self.frames, self.done, self.stepped = frames, done, stepped
-        self.kept: dict[int, list[tuple[int, Tensor]]] = {}
-        self.history: dict[int, list[float]] = {}
+    """One call of ``minimise``: its arguments, and images and losses of the rows in work."""
+
+    objective: Objective
+    schedule: Schedule
+    scales: Mapping[str, float]
+    delays: Mapping[str, int]
+    frames: set[int]
+    done: Callable[[int, Outcome], None]
+    stepped: Callable[[int], None]
+    kept: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
+    history: dict[int, list[float]] = field(default_factory=dict)
 
     def run(self, rows: Sequence[int], start: Callable[[Sequence[int]], Values], size: int) -> None:
         queue = deque(rows)
@@ -132,14 +128,12 @@ class _Minimiser:
         start: Callable[[Sequence[int]], Values],
         size: int,
     ) -> Rows:
-        parts = [batch] if batch is not None else []
-        room = size - sum(map(len, parts))
-        while room > 0 and parked:
+        parts = [] if batch is None else [batch]
+        while (room := size - sum(map(len, parts))) > 0 and parked:
             back = parked.pop()
             parts.append(back.take(range(min(room, len(back)))))
             if len(back) > room:
                 parked.append(back.take(range(room, len(back))))
-            room = size - sum(map(len, parts))
         if room > 0 and queue:
             fresh = [queue.popleft() for _ in range(min(room, len(queue)))]
             parts.append(Rows.start(fresh, start(fresh)))
@@ -166,9 +160,8 @@ class _Minimiser:
     ) -> Rows | None:
         losses = loss.cpu().double()
         finite = torch.isfinite(losses)
-        for gradient in gradients.values():
-            finite &= torch.isfinite(gradient.flatten(1)).all(1).cpu()
-        finite &= torch.isfinite(image.flatten(1)).all(1).cpu()
+        for found in (*gradients.values(), image):
+            finite &= torch.isfinite(found.flatten(1)).all(1).cpu()
         for k, row in enumerate(batch.numbers):
             step = int(batch.steps[k])
             self.history[row].append(float(losses[k]))
@@ -179,7 +172,7 @@ class _Minimiser:
         leaving = (stop | ~finite).nonzero().flatten().tolist()
         for k in leaving:
             self._finish(batch, k, image, losses, bool(finite[k]), bool(early[k]))
-        staying = [k for k in range(len(batch)) if k not in set(leaving)]
+        staying = [k for k in range(len(batch)) if k not in leaving]
         self.stepped(len(staying))
         if not staying:
             return None

@@ -76,9 +76,9 @@ def invert_source(
     rows = list(range(len(source)) if rows is None else rows)
     store = store or InversionStore()
     images, good, skipped = source.load(rows)
-    label_of = dict(zip(rows, labels, strict=True)) if labels is not None else {}
     if images is None:
         return Inverted((), (), (), tuple(skipped))
+    label_of = {} if labels is None else dict(zip(rows, labels, strict=True))
     chosen = [label_of[row] for row in good] if label_of else None
     if prepared is None:
         prepared = inverter.prepare(generator)
@@ -91,8 +91,24 @@ def invert_source(
     )
     _make_absent(invert, images, chosen, paths, title or f"invert by {inverter.name}")
     wait_for(paths, "inversions")
+    found = [read_inversion(path) for path in paths]
     ids = [str(source.ids[row]) for row in good]
-    return _collected(inverter.name, good, ids, images, paths, skipped)
+    fine = [k for k, inversion in enumerate(found) if not inversion.failed]
+    failed = [
+        Skipped(item, f"inversion by {inverter.name} gave {inversion.failed[0]}")
+        for item, inversion in zip(ids, found, strict=True)
+        if inversion.failed
+    ]
+    files = tuple(paths[k] for k in fine)
+    return Inverted(
+        tuple(good[k] for k in fine),
+        tuple(ids[k] for k in fine),
+        tuple(found[k] for k in fine),
+        (*skipped, *failed),
+        files,
+        seconds_of(files),
+        images[fine],
+    )
 
 
 def _make_absent(
@@ -124,30 +140,3 @@ def _make_absent(
         invert(images[mine], labels=chosen, done=done)
         # Images share the passes, so each is given an equal part of the time.
         note_seconds([paths[k] for k in mine], (time.perf_counter() - started) / len(mine))
-
-
-def _collected(
-    method: str,
-    rows: Sequence[int],
-    ids: Sequence[str],
-    images: Tensor,
-    paths: Sequence[Path],
-    skipped: Sequence[Skipped],
-) -> Inverted:
-    """The finished inversions of some images, read from their files."""
-    found = [read_inversion(path) for path in paths]
-    fine = [k for k, inversion in enumerate(found) if not inversion.failed]
-    failed = [
-        Skipped(ids[k], f"inversion by {method} gave {inversion.failed[0]}")
-        for k, inversion in enumerate(found)
-        if inversion.failed
-    ]
-    return Inverted(
-        tuple(rows[k] for k in fine),
-        tuple(ids[k] for k in fine),
-        tuple(found[k] for k in fine),
-        (*skipped, *failed),
-        tuple(paths[k] for k in fine),
-        seconds_of([paths[k] for k in fine]),
-        images[fine],
-    )

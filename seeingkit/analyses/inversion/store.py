@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors
@@ -63,6 +63,14 @@ class InversionStore:
         return self.folder / key[:2] / f"{key}.safetensors"
 
 
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> Path:
+    """Write tensors and metadata as safetensors, whole or not at all; returns the path."""
+    data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, dict(about))
+    with atomic_write(path) as stream:
+        stream.write(data)
+    return path
+
+
 def write_inversion(path: Path, inversion: Inversion) -> Path:
     """Write one row, whole or not at all; returns the path.
 
@@ -94,11 +102,7 @@ def write_inversion(path: Path, inversion: Inversion) -> Path:
         "failed": inversion.failed.get(0),
         "frame_steps": list(steps),
     }
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    data = safetensors.torch.save(tensors, {_KEY: json.dumps(about)})
-    with atomic_write(path) as stream:
-        stream.write(data)
-    return path
+    return write_tensors(path, tensors, {_KEY: json.dumps(about)})
 
 
 def _small(frames: Tensor) -> Tensor:
@@ -122,21 +126,21 @@ def read_inversion(path: Path) -> Inversion:
         carry = {k.removeprefix("carry."): v for k, v in tensors.items() if k.startswith("carry.")}
         perceptual = about["perceptual"]
         return Inversion(
-            about["method"],
-            about["cut"],
-            tensors["images"],
-            tensors["reconstruction"],
-            State(about["cut"], tensors["x"], carry),
-            tensors.get("z"),
-            tensors["initial"],
-            torch.tensor([about["loss"]], dtype=torch.float64),
-            torch.tensor([about["psnr"]], dtype=torch.float64),
-            None if perceptual is None else torch.tensor([perceptual]),
-            torch.tensor([about["steps"]]),
-            torch.tensor([about["converged"]]),
-            {0: about["failed"]} if about["failed"] else {},
-            ((tuple(about["frame_steps"]), tensors["frames"].float()),),
-            (tensors["history"],),
+            method=about["method"],
+            cut=about["cut"],
+            images=tensors["images"],
+            reconstruction=tensors["reconstruction"],
+            state=State(about["cut"], tensors["x"], carry),
+            z=tensors.get("z"),
+            initial=tensors["initial"],
+            loss=torch.tensor([about["loss"]], dtype=torch.float64),
+            psnr=torch.tensor([about["psnr"]], dtype=torch.float64),
+            perceptual=None if perceptual is None else torch.tensor([perceptual]),
+            steps=torch.tensor([about["steps"]]),
+            converged=torch.tensor([about["converged"]]),
+            failed={0: about["failed"]} if about["failed"] else {},
+            frames=((tuple(about["frame_steps"]), tensors["frames"].float()),),
+            history=(tensors["history"],),
         )
     except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise RunError(

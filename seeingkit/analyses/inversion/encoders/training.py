@@ -3,7 +3,8 @@
 Guarantees: no real image is ever used; samples are functions of (seed, step), from a series of
 latents that no other part of the library draws from; a finished stage survives a kill (the partial
 encoder is saved after each); the file records how the encoder was trained and how well it does on
-samples that training did not use.
+samples that training did not use. Several processes train an encoder once; one that is asked for
+anew is trained once in a process, however many methods and cuts use it.
 
 Stages, as ``run_invert.sh`` of the paper's code: e_1 … e_n one by one by the left inversion loss
 ℓ(x, e(g(x))) + 0.01 ℓ(g(x), g(e(g(x)))), e_f by ℓ₂(r, e_f(G_f(r))), then E = e_1 ∘ … ∘ e_n ∘ e_f
@@ -14,28 +15,83 @@ gradients between steps; here they are cleared.)
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seeingkit.contracts import Generator
 from seeingkit.errors import ModelError
+from seeingkit.system.processes import rank, wait_for
 from seeingkit.system.progress import Bar, progress_bar
 
 from ..objectives import correlation, psnr
 from ..samples import TRAIN_SEED, draw, states_at
-from .files import Kind, TrainedEncoder, build_network, encoder_path, generator_key, read_encoder
+from .files import (
+    Kind,
+    TrainedEncoder,
+    build_network,
+    encoder_path,
+    find_encoder,
+    generator_key,
+    read_encoder,
+)
 from .losses import TrainingLosses
 from .networks import LayeredEncoder
 from .recipes import FAST, Recipe
 
+log = logging.getLogger(__name__)
+_TRAINED: set[Path] = set()  # encoders that this process trained anew
+
 CHECKED = 256
 """Samples from which scales are measured, and as many that check the result."""
+
+
+def stored_encoder(
+    generator: Generator,
+    kind: Kind,
+    cut: str,
+    recipe: Recipe,
+    *,
+    shipped: bool = True,
+    anew: bool = False,
+) -> TrainedEncoder | None:
+    """An encoder that exists on this machine, or None.
+
+    Args:
+        cut: boundary that e_f reaches.
+        recipe: of encoders in the cache.
+        shipped: whether a shipped encoder, of any recipe, will do.
+        anew: only one that this process trained with ``trained_encoder(…, anew=True)``.
+    """
+    if anew:
+        kept = encoder_path(generator, kind, cut, recipe.key())
+        path = kept if kept in _TRAINED else None
+    else:
+        path = find_encoder(generator, kind, cut, recipe.key(), shipped=shipped)
+    return None if path is None else read_encoder(path, generator).to(generator.device)
+
+
+def trained_encoder(
+    generator: Generator, kind: Kind, cut: str, recipe: Recipe, *, anew: bool = False
+) -> TrainedEncoder:
+    """An encoder trained now and kept in the cache; ranks above 0 wait for that of rank 0."""
+    kept = encoder_path(generator, kind, cut, recipe.key())
+    if rank():
+        wait_for([kept], "the encoder")
+        return read_encoder(kept, generator).to(generator.device)
+    whose = f"{kind} encoder of {generator.info.family} at {cut} ({recipe.name} recipe)"
+    log.warning("training a %s; it is kept for later runs", whose)
+    encoder = train_encoder(generator, kind, cut, recipe, path=kept, report=log.info)
+    if anew:
+        _TRAINED.add(kept)
+    return encoder
 
 
 def train_encoder(
@@ -71,6 +127,15 @@ def train_encoder(
     return read_encoder(path, generator).to(generator.device)
 
 
+class _Stage(NamedTuple):
+    """Some steps of Adam on one module."""
+
+    module: nn.Module
+    loss: Callable[[], Tensor]
+    rate: float
+    steps: int
+
+
 class _Trainer:
     def __init__(
         self,
@@ -94,22 +159,22 @@ class _Trainer:
         }
 
     def run(self) -> None:
-        stages = self._stages()
         self._resume()
         self.network.to(self.generator.device)
         if not self.record["stages"]:
             self._fit_scales()
+        stages = self._stages()
         title = f"train {self.kind} encoder of {self.generator.info.family} at {self.cut}"
-        with progress_bar(title, sum(stages.values()), "steps") as bar:
-            for place, (name, steps) in enumerate(stages.items()):
+        with progress_bar(title, sum(stage.steps for stage in stages.values()), "steps") as bar:
+            for place, (name, stage) in enumerate(stages.items()):
                 if name in self.record["stages"]:
-                    bar.advance(steps, resumed=True)
+                    bar.advance(stage.steps, resumed=True)
                     continue
                 # Each stage has its own series, so that a resumed one draws what it would have.
                 self.losses.restart(self.recipe.seed * 64 + place)
                 torch.manual_seed(self.recipe.seed * 64 + place)
                 started = time.perf_counter()
-                loss = self._stage(name, steps, bar)
+                steps, loss = stage.steps, self._fit(stage, bar)
                 seconds = round(time.perf_counter() - started, 1)
                 self.record["stages"][name] = {"steps": steps, "loss": loss, "seconds": seconds}
                 self.report(f"{name}: {steps} steps, loss {loss:.4f}, {seconds:.0f} s")
@@ -120,13 +185,21 @@ class _Trainer:
         self._encoder().save(self.path)
         self.partial.unlink(missing_ok=True)
 
-    def _stages(self) -> dict[str, int]:
-        """Steps of each stage, in their order."""
-        recipe = self.recipe
-        if not isinstance(self.network, LayeredEncoder):
-            return {"E": recipe.image_steps + recipe.tune_steps}
-        stages = {f"e{i}": recipe.layer_steps for i in range(1, len(self.network.layers) + 1)}
-        return {**stages, "ef": recipe.image_steps, "E": recipe.tune_steps}
+    def _stages(self) -> dict[str, _Stage]:
+        """In their order, by name."""
+        network, recipe, losses = self.network, self.recipe, self.losses
+        if not isinstance(network, LayeredEncoder):
+            steps = recipe.image_steps + recipe.tune_steps
+            return {"E": _Stage(network, partial(losses.direct, network), recipe.image_rate, steps)}
+        stages = {}
+        for i in range(1, len(network.layers) + 1):
+            loss, inverse = partial(losses.layer, network, i), network.inverse(i)
+            stages[f"e{i}"] = _Stage(inverse, loss, recipe.layer_rate, recipe.layer_steps)
+        loss = partial(losses.image, network.image)
+        stages["ef"] = _Stage(network.image, loss, recipe.image_rate, recipe.image_steps)
+        loss = partial(losses.whole, network)
+        stages["E"] = _Stage(network, loss, recipe.tune_rate, recipe.tune_steps)
+        return stages
 
     def _resume(self) -> None:
         """Take over the finished stages of an interrupted training by the same recipe."""
@@ -138,28 +211,9 @@ class _Trainer:
             self.network = found.network.requires_grad_(True)
             self.record = json.loads(json.dumps(found.record))
 
-    def _stage(self, name: str, steps: int, bar: Bar) -> float:
-        network, recipe, losses = self.network, self.recipe, self.losses
-        if not isinstance(network, LayeredEncoder):
-            return self._fit(network, lambda: losses.direct(network), recipe.image_rate, steps, bar)
-        if name == "E":
-            return self._fit(network, lambda: losses.whole(network), recipe.tune_rate, steps, bar)
-        if name == "ef":
-            image = network.image
-            return self._fit(image, lambda: losses.image(image), recipe.image_rate, steps, bar)
-        i = int(name[1:])
-        inverse = network.inverse(i)
-        return self._fit(inverse, lambda: losses.layer(network, i), recipe.layer_rate, steps, bar)
-
-    def _fit(
-        self,
-        module: nn.Module,
-        loss_of: Callable[[], Tensor],
-        rate: float,
-        steps: int,
-        bar: Bar,
-    ) -> float:
-        """Adam on one module; returns the mean loss of the last tenth."""
+    def _fit(self, stage: _Stage, bar: Bar) -> float:
+        """Adam on the module of a stage; returns the mean loss of the last tenth."""
+        module, loss_of, rate, steps = stage
         module.train()
         optimiser = torch.optim.Adam(module.parameters(), lr=rate)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
@@ -199,26 +253,22 @@ class _Trainer:
         latent = draw(self.generator, CHECKED, TRAIN_SEED - 2 * CHECKED)
         encoder = self._encoder()
         stops = (self.losses.names[0], self.cut, "image")
-        truth: dict[str, list[Tensor]] = {"z": [], "r": [], "image": []}
-        found: dict[str, list[Tensor]] = {"z": [], "r": [], "image": []}
+        parts = []
         with torch.no_grad():
             for k in range(0, CHECKED, self.recipe.batch):
                 part = {name: value[k : k + self.recipe.batch] for name, value in latent.items()}
                 start, r, x = states_at(self.generator, part, stops)
                 z_again, _ = encoder.estimate(x.x)
                 state = self.generator.advance(start.with_x(z_again), self.cut)
-                for name, a, b in (
-                    ("z", start.x, z_again),
-                    ("r", r.x, state.x),
-                    ("image", x.x, self.generator.advance(state).x),
-                ):
-                    truth[name].append(a)
-                    found[name].append(b)
-        pairs = {name: (torch.cat(truth[name]), torch.cat(found[name])) for name in truth}
+                image = self.generator.advance(state).x
+                parts.append((start.x, z_again, r.x, state.x, x.x, image))
+        z, z_again, r_x, r_again, image, image_again = map(torch.cat, zip(*parts, strict=True))
         return {
             "n": CHECKED,
-            **{f"{name}_correlation": round(correlation(*pair), 4) for name, pair in pairs.items()},
-            "psnr": round(float(psnr(*pairs["image"]).mean()), 2),
+            "z_correlation": round(correlation(z, z_again), 4),
+            "r_correlation": round(correlation(r_x, r_again), 4),
+            "image_correlation": round(correlation(image, image_again), 4),
+            "psnr": round(float(psnr(image, image_again).mean()), 2),
         }
 
     def _encoder(self) -> TrainedEncoder:
