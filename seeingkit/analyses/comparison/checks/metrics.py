@@ -47,18 +47,12 @@ def resolve_metric(
 ) -> ResolvedModel:
     """Family, weights and options of a metric; library and file are there. Imports neither.
 
-    Args:
-        name: ``family`` or ``family:weights``; default: the registered default.
-        weights: a file; beats registered weights.
-        options: the family's options.
-        known: default: the registry of this process.
-        fetch: whether a published file that is not on this machine is downloaded.
-        locate: whether its file must be here (``ResolvedModel.located``).
+    Args are those of ``seeingkit.models.resolved.resolve``; without a name, the registered default.
 
     Raises:
         PluginError: the library is not installed; says which extra brings it.
         CorruptFileError: the file in its place is not the published one.
-        UnknownNameError, UsageError, MissingWeightsError: as ``seeingkit.models.resolved.resolve``.
+        UnknownNameError, UsageError, MissingWeightsError: as ``resolve``.
     """
     known = known or registry()
     return resolve(

@@ -140,12 +140,9 @@ def compare_resolution(
     A mismatch is claimed when what the files can hold differs by a factor of ``MISMATCH``, or when
     the measured detail does and a rank test (Mann & Whitney 1947) rules chance out.
     """
-    if isinstance(real, CountedSource) or isinstance(generated, CountedSource):
+    a, b = (_measure(source, images, seed) for source in (real, generated))
+    if a is None or b is None:
         return None
-    sides = [_measure(source, images, seed) for source in (real, generated)]
-    if sides[0] is None or sides[1] is None:
-        return None
-    a, b = sides[0], sides[1]
     mismatch = _apart(np.median(a.bound), np.median(b.bound)) or _detail_differs(a, b)
     found = (a.record(), b.record())
     reason = _reason(a, b, *found) if mismatch else ""
@@ -153,6 +150,8 @@ def compare_resolution(
 
 
 def _measure(source: ImageSource, images: int, seed: int) -> _Side | None:
+    if isinstance(source, CountedSource):
+        return None
     chosen = narrowed(source, min(images, len(source)), seed)
     loaded, good, _ = chosen.load(range(len(chosen)))
     if loaded is None:
@@ -160,7 +159,9 @@ def _measure(source: ImageSource, images: int, seed: int) -> _Side | None:
     levels = quantise(loaded).cpu().numpy()
     detail = [image_detail(picture) for picture in levels]
     stored = [chosen.stored_side(index) for index in good]
-    return _Side(_numbers(stored), _numbers(detail), int(min(levels.shape[1:3])))
+    # None becomes NaN.
+    known = (np.array(values, dtype=np.float64) for values in (stored, detail))
+    return _Side(*known, size=int(min(levels.shape[1:3])))
 
 
 def _detail_differs(a: _Side, b: _Side) -> bool:
@@ -204,7 +205,3 @@ def _words(side: SideResolution) -> str:
 def _median(values: NDArray[np.float64]) -> int | None:
     known = values[np.isfinite(values)]
     return round(float(np.median(known))) if len(known) else None
-
-
-def _numbers(values: list[int | None]) -> NDArray[np.float64]:
-    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)

@@ -82,11 +82,10 @@ def check_sensitivity(
         real, generated: the sources of the comparison.
         comparison: the first view.
         segmenter: that of the first view.
-        mode, second: as ``second_view``.
         classes: the class list of the comparison, if any.
         resolution: of the two sides, if known: a mismatch changes scale and flags (see above).
-        batch_size, on_bad, store, seed: as ``tally``.
-        images: how many of each side are looked at again, at most.
+        mode, second, batch_size, on_bad, store, seed, images: as ``second_view`` and
+            ``tally_again``.
 
     Returns:
         One record for each class that occurs in either view, in the order of the comparison;
@@ -127,10 +126,8 @@ def judge(
     """The records of two views of the same images (see the module for what is flagged).
 
     Args:
-        comparison: whose classes and verdicts are meant.
         real, generated: (first, second) tallies, row for row of the same images.
         view: the second one.
-        resolution: as ``check_sensitivity``.
 
     Raises:
         TallyError: no class that both views know.
@@ -144,33 +141,26 @@ def judge(
     sharper: Literal["real", "generated"] | None = None
     if held is not None:
         sharper = "real" if held[0] >= held[1] else "generated"
+    level = comparison.results.level
     found: list[SegmenterClass] = []
     for result in comparison.results.classes:
-        if nothing and result.index == 0:
+        k = result.index
+        if nothing and k == 0:
             continue
-        column = columns.get(result.index)
-        if column is None:
+        if k not in columns:
             why = f"not comparable: no class of this name {view.words}"
             found.append(SegmenterClass(label=result.label, why=why))
             continue
-        k = result.index
-        seen = TwoViews(
-            r1[:, k], r2[:, column], g1[:, k], g2[:, column], comparison.results.level, sharper
-        )
+        again = columns[k]
+        seen = TwoViews(r1[:, k], r2[:, again], g1[:, k], g2[:, again], level, sharper)
         found.append(_record(result, seen, view))
     return SegmenterShare(kind=view.kind, against=view.words, images=len(real[0]), classes=found)
 
 
-# ------------------------------------------------------------------------------------ one class
-
-
 def _record(result: ClassResult, seen: TwoViews, view: View) -> SegmenterClass:
     basis = seen.presence() if _by_presence(result) else seen
-    why = _reversed(basis, view)
-    if not why and view.kind == "scale":
-        why = _softness(result, basis)
-    if not why:
-        why = _gone(result, basis, view)
+    soft = _softness(result, basis) if view.kind == "scale" else ""
+    why = _reversed(basis, view) or soft or _gone(result, basis, view)
     return SegmenterClass(
         label=result.label,
         other_real_area=float(seen.real_again.mean()),
@@ -244,12 +234,10 @@ def _explained(result: ClassResult, seen: TwoViews, view: View) -> float | None:
     """Share of the difference that softening makes, or that the second segmenter does not see."""
     if view.kind == "scale":
         claimed = _claim(result)
-        return _unit(seen.made / claimed) if claimed else None
-    return _unit(1 - seen.seen_again) if seen.first[0] else None
-
-
-def _unit(value: float) -> float:
-    return min(1.0, max(0.0, value))
+        share = seen.made / claimed if claimed else None
+    else:
+        share = 1 - seen.seen_again if seen.first[0] else None
+    return None if share is None else min(1.0, max(0.0, share))
 
 
 def _words(difference: float) -> str:

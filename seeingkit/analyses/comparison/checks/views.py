@@ -96,7 +96,6 @@ def second_view(
     Args:
         mode: ``scale`` (half of the detail; where the resolutions do not match, what brings them
             together), ``scale:0.75``, or a second segmenter as ``family[:weights]``.
-        segmenter: of the comparison.
         second: the second segmenter, where it is loaded already; ``mode`` is then its name.
         resolution: of the two sides, if it is known.
 
@@ -106,8 +105,10 @@ def second_view(
     """
     name, _, factor = mode.partition(":")
     if second is None and name == "scale":
+        held = held_pixels(resolution)
+        usual = SCALE if held is None else round(max(0.02, min(held) / max(held)), 3)
         try:
-            scale = float(factor) if factor else _usual_scale(resolution)
+            scale = float(factor) if factor else usual
         except ValueError:
             scale = math.nan
         if not 0.01 <= scale < 1:
@@ -120,12 +121,6 @@ def second_view(
     if second.info.identity() == segmenter.info.identity():
         raise UsageError(f"sensitivity {mode!r}: this is the segmenter of the comparison; name one")
     return View("segmenter", second, f"by {mode}")
-
-
-def _usual_scale(resolution: ResolutionResult | None) -> float:
-    """Half of the detail, or what brings the sharper side to the detail of the other."""
-    held = held_pixels(resolution)
-    return SCALE if held is None else round(max(0.02, min(held) / max(held)), 3)
 
 
 def held_pixels(resolution: ResolutionResult | None) -> tuple[int, int] | None:
@@ -193,12 +188,8 @@ def matched(first: Vocabulary, second: Vocabulary) -> dict[int, int]:
         return {k: k for k in range(len(first))}
     found: dict[int, int] = {}
     for key in (normalised, lambda name: next(iter(synonyms(name)), name)):
-        theirs: dict[str, list[int]] = {}
-        ours: dict[str, list[int]] = {}
-        for table, vocabulary in ((ours, first), (theirs, second)):
-            for number, label in enumerate(vocabulary):
-                table.setdefault(key(label.name), []).append(number)
-        for name, numbers in ours.items():
-            if len(numbers) == 1 and len(theirs.get(name, ())) == 1 and numbers[0] not in found:
-                found[numbers[0]] = theirs[name][0]
+        ours, theirs = ([key(label.name) for label in side] for side in (first, second))
+        for number, name in enumerate(ours):
+            if number not in found and ours.count(name) == theirs.count(name) == 1:
+                found[number] = theirs.index(name)
     return found
