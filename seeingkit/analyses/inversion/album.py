@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,13 +35,11 @@ FOLDER = "inversions"
 
 @dataclass(frozen=True, eq=False)
 class _Photo:
-    """A photo in the album.
+    """A photo in the album: paths of its picture and label map (None without segmenter).
 
     Attributes:
         stem: beginning of its files' names.
-        path: of its picture, in the run directory.
-        labels: path of its label map, or None without segmenter.
-        areas: (L,) percent of it with each label, or None without segmenter.
+        areas: (L,) percent of it with each label.
     """
 
     stem: str
@@ -50,36 +48,38 @@ class _Photo:
     areas: NDArray[np.float64] | None
 
 
+@dataclass(eq=False)
 class Album:
     """Writes the pictures of a run and makes the records that name them.
 
-    Args:
-        run_dir: the run directory.
+    Attributes:
         segmenter: None: no label maps and no class areas.
         preset: how the segmenter sees photo and reconstruction.
         distance: marks photos outside the reference images.
         picked_for: the omitted class each photo was picked for, by id.
     """
 
-    def __init__(
-        self,
-        run_dir: Path,
-        segmenter: Segmenter | None,
-        preset: Preset,
-        distance: DistanceToData | None = None,
-        picked_for: Mapping[str, str | None] | None = None,
-    ) -> None:
-        self.folder = run_dir / FOLDER
-        self.segmenter, self.preset = segmenter, preset
-        self.names: Sequence[str] = segmenter.vocabulary.names if segmenter else ()
-        self.distance, self.picked_for = distance, picked_for or {}
-        self._seen: dict[str, _Photo] = {}
+    run_dir: Path
+    segmenter: Segmenter | None
+    preset: Preset
+    distance: DistanceToData | None = None
+    picked_for: Mapping[str, str | None] = field(default_factory=dict)
+    _seen: dict[str, _Photo] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the pictures are."""
+        return self.run_dir / FOLDER
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Label names of the segmenter."""
+        return self.segmenter.vocabulary.names if self.segmenter else ()
 
     def records(self, found: Inverted, loss: LossCalibration | None) -> list[InversionRecord]:
-        """Write the pictures of some inverted photos; one record each.
+        """Write the pictures of photos inverted by one method at one cut; one record each.
 
         Args:
-            found: inversions by one method at one cut.
             loss: losses by inversion alone, or None without calibration.
         """
         if not found.inversions:

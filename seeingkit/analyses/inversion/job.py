@@ -56,36 +56,36 @@ class Job:
                 self.free = [self.generator.boundaries[0].name]
         self.photos: dict[int, _Photo] = {}  # by row
 
-    def run(self, batch_size: int, finished: Callable[[int, Inversion], None]) -> None:
-        """Invert all photos; ``finished`` is called with each row and its result."""
-        schedule = self.prepared.schedule
+    def run(
+        self, batch_size: int, finished: Callable[[int, Inversion], None]
+    ) -> dict[int, Inversion]:
+        """All photos' inversions by row; ``finished`` is called with each as it is done."""
+        found: dict[int, Inversion] = {}
+        schedule, preset = self.prepared.schedule, self.preset
+        units = {"z": 1.0, self.generator.boundaries[0].name: preset.latent_rate}
+        units |= {name: self.prepared.unit(name) for name in self.places}
+        units |= {f"carry.{name}": 1.0 for name in self.prepared.carried}
         delays = {}
         if self.prepared.target == "r" and self.free:  # residuals wait until z0 has settled
-            delays = dict.fromkeys(self.places, round(self.preset.settle * schedule.steps))
+            delays = dict.fromkeys(self.places, round(preset.settle * schedule.steps))
 
         def done(row: int, outcome: Outcome) -> None:
-            finished(row, self._result(row, outcome))
+            found[row] = self._result(row, outcome)
             del self.photos[row]
+            finished(row, found[row])
 
         minimise(
             range(len(self.inputs.images)),
             self._start,
             self._objective,
             schedule,
-            scales=self._units(),
+            scales=units,
             delays=delays,
             batch_size=batch_size,
             frames=_frame_steps(schedule.steps, self.prepared.options.frames),
             done=done,
         )
-
-    def _units(self) -> dict[str, float]:
-        """Size of one unit of each variable."""
-        units = {"z": 1.0, self.generator.boundaries[0].name: self.preset.latent_rate}
-        units |= {name: self.prepared.unit(name) for name in self.places}
-        return units | {f"carry.{name}": 1.0 for name in self.prepared.carried}
-
-    # ---------------------------------------------------------------------------------- variables
+        return found
 
     def _start(self, rows: Sequence[int]) -> Values:
         """Variables of rows that enter the batch."""
@@ -115,10 +115,10 @@ class Job:
     def _residuals(self, photo: _Photo, state: State) -> Values:
         """Residuals of zero at each place, and of each carried tensor that is optimised."""
         photo.base = state
-        values = {}
-        for name in (*self.free, *self.places):
-            shape = self.generator.boundary(name).shape
-            values[name] = torch.zeros(1, *shape, device=state.x.device)
+        values = {
+            name: torch.zeros(1, *self.generator.boundary(name).shape, device=state.x.device)
+            for name in (*self.free, *self.places)
+        }
         for name in self.prepared.carried:
             carried = state.carry.get(name)
             if carried is not None and carried.is_floating_point():
@@ -129,8 +129,6 @@ class Job:
                     f"no carried tensor {name!r} at {state.at}; there are: {known or 'none'}"
                 )
         return values
-
-    # ---------------------------------------------------------------------------------- objective
 
     def _forward(self, values: Values, rows: Sequence[int]) -> tuple[State, Tensor, Tensor]:
         """State at the cut, image, and the regulariser (B,)."""
@@ -168,8 +166,6 @@ class Job:
         """Perceptual features of some photos."""
         layers = zip(*(self.photos[row].truth for row in rows), strict=True)
         return tuple(torch.cat(layer) for layer in layers)
-
-    # ------------------------------------------------------------------------------------- result
 
     def _result(self, row: int, outcome: Outcome) -> Inversion:
         features, photo = self.prepared.features, self.inputs.images[row : row + 1]

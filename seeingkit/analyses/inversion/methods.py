@@ -48,10 +48,8 @@ class LayerInverter(Inverter):
     """One of the six methods.
 
     Args:
-        name: as registered.
         guess: a random latent, or the kind of encoder that gives the initial guess.
         target: the optimised variable.
-        options: see ``InverterOptions``.
         preset: losses and schedules, in place of those that ``options.preset`` names.
     """
 
@@ -70,7 +68,6 @@ class LayerInverter(Inverter):
         """See ``Inverter.prepare``; trains an encoder if there is none and the options say so.
 
         Raises:
-            UnknownNameError: the cut does not exist; lists those that do.
             UsageError: a cut at the input or the image; no encoder for a method that needs one.
             StateMismatchError: the encoder given is for another generator.
         """
@@ -185,15 +182,8 @@ class LayerInverter(Inverter):
             raise UsageError(f"prepared by another method than {self.name}")
         if prepared.generator is not generator:
             raise UsageError(f"prepared for another generator than this {generator.info.family}")
-        job = Job(Inputs.checked(prepared, images, labels, init, seed))
-        found: dict[int, Inversion] = {}
-
-        def finished(row: int, inversion: Inversion) -> None:
-            found[row] = inversion
-            if done is not None:
-                done(row, inversion)
-
-        job.run(batch_size, finished)
+        job = Job(Inputs(prepared, images, labels, init, seed))
+        found = job.run(batch_size, done or (lambda row, inversion: None))
         return Inversion.join([found[row] for row in range(len(images))])
 
 

@@ -64,42 +64,33 @@ class LayerPrepared(Prepared):
         return self.scales[name] if self.preset.scaled else 1.0
 
 
-@dataclass(frozen=True, eq=False)
 class Inputs:
-    """Photos, labels and given starts, on the generator's device.
+    """Checked photos, labels and given starts, on the generator's device.
 
-    Attributes:
-        prepared: the parts of the method.
-        images: (N, 3, R, R) float32 in [-1, 1].
-        labels: (N,) int64 of a conditional generator, else None.
+    Args:
+        images: (N, 3, R, R) in [-1, 1].
+        labels: N numbers, for a conditional generator.
         init: N latents, N states at the cut, or None: the method's own guess.
         seed: of random starts.
+
+    Raises:
+        UsageError: images of another size or not finite; labels missing or out of range; a start of
+            another boundary or shape.
     """
 
-    prepared: LayerPrepared
-    images: Tensor
-    labels: Tensor | None
-    init: Latent | State | None
-    seed: int
-
-    @staticmethod
-    def checked(
+    def __init__(
+        self,
         prepared: LayerPrepared,
         images: Tensor,
         labels: Sequence[int] | None,
         init: Latent | State | None,
         seed: int,
-    ) -> Inputs:
-        """The inputs, if they fit the generator and each other.
-
-        Raises:
-            UsageError: images of another size or not finite; labels missing or out of range; a
-                start of another boundary or shape.
-        """
+    ) -> None:
+        self.prepared, self.seed = prepared, seed
         generator = prepared.generator
-        images = _checked_images(generator, images).to(generator.device)
-        classes = _checked_labels(generator, labels, len(images))
-        return Inputs(prepared, images, classes, _checked_start(prepared, init, len(images)), seed)
+        self.images = _checked_images(generator, images).to(generator.device)
+        self.labels = _checked_labels(generator, labels, len(images))
+        self.init = _checked_start(prepared, init, len(images))
 
     @property
     def from_latent(self) -> bool:

@@ -160,8 +160,8 @@ def _measure(source: ImageSource, images: int, seed: int) -> _Side | None:
     detail = [image_detail(picture) for picture in levels]
     stored = [chosen.stored_side(index) for index in good]
     # None becomes NaN.
-    known = (np.array(values, dtype=np.float64) for values in (stored, detail))
-    return _Side(*known, size=int(min(levels.shape[1:3])))
+    known = [np.array(values, dtype=np.float64) for values in (stored, detail)]
+    return _Side(known[0], known[1], int(min(levels.shape[1:3])))
 
 
 def _detail_differs(a: _Side, b: _Side) -> bool:

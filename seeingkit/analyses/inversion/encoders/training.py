@@ -14,14 +14,14 @@ gradients between steps; here they are cleared.)
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +42,8 @@ from .files import (
     generator_key,
     read_encoder,
 )
-from .losses import TrainingLosses
 from .networks import LayeredEncoder
-from .recipes import FAST, Recipe
+from .recipes import FAST, Recipe, TrainingLosses
 
 log = logging.getLogger(__name__)
 _TRAINED: set[Path] = set()  # encoders that this process trained anew
@@ -109,9 +108,7 @@ def train_encoder(
 
     Args:
         generator: the generator to invert; kept frozen.
-        kind: ``layered`` or ``direct``.
         cut: boundary that e_f reaches (ignored for a direct encoder).
-        recipe: losses, steps and rates.
         path: where it is saved; default: the cache, by identity and recipe.
         report: receives one line after each stage.
 
@@ -123,7 +120,17 @@ def train_encoder(
     devices = [generator.device] if generator.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad():
         torch.manual_seed(recipe.seed)  # before the first weights are drawn
-        _Trainer(generator, kind, cut, recipe, path, report or (lambda _: None)).run()
+        record = {
+            "family": generator.info.family,
+            "recipe": recipe.record(),
+            "torch": torch.__version__,
+            "stages": {},
+        }
+        architecture = recipe.architecture()
+        network = build_network(kind, generator, cut, architecture)
+        key = generator_key(generator.info)
+        encoder = TrainedEncoder(kind, cut, network, key, architecture, record)
+        _Trainer(generator, encoder, recipe, path, report or (lambda _: None)).run()
     return read_encoder(path, generator).to(generator.device)
 
 
@@ -136,38 +143,28 @@ class _Stage(NamedTuple):
     steps: int
 
 
+@dataclass(eq=False)
 class _Trainer:
-    def __init__(
-        self,
-        generator: Generator,
-        kind: Kind,
-        cut: str,
-        recipe: Recipe,
-        path: Path,
-        report: Callable[[str], None],
-    ) -> None:
-        self.generator, self.kind, self.cut, self.recipe = generator, kind, cut, recipe
-        self.path, self.report = path, report
-        self.partial = path.with_name(f"{path.stem}.partial.safetensors")
-        self.network = build_network(kind, generator, cut, recipe.architecture())
-        self.losses = TrainingLosses(generator, cut, recipe)
-        self.record: dict[str, Any] = {
-            "family": generator.info.family,
-            "recipe": recipe.record(),
-            "torch": torch.__version__,
-            "stages": {},
-        }
+    generator: Generator
+    encoder: TrainedEncoder
+    recipe: Recipe
+    path: Path
+    report: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self.partial = self.path.with_name(f"{self.path.stem}.partial.safetensors")
+        self.losses = TrainingLosses(self.generator, self.encoder.cut, self.recipe)
 
     def run(self) -> None:
         self._resume()
-        self.network.to(self.generator.device)
-        if not self.record["stages"]:
+        encoder, record = self.encoder.to(self.generator.device), self.encoder.record
+        if not record["stages"]:
             self._fit_scales()
         stages = self._stages()
-        title = f"train {self.kind} encoder of {self.generator.info.family} at {self.cut}"
+        title = f"train {encoder.kind} encoder of {self.generator.info.family} at {encoder.cut}"
         with progress_bar(title, sum(stage.steps for stage in stages.values()), "steps") as bar:
             for place, (name, stage) in enumerate(stages.items()):
-                if name in self.record["stages"]:
+                if name in record["stages"]:
                     bar.advance(stage.steps, resumed=True)
                     continue
                 # Each stage has its own series, so that a resumed one draws what it would have.
@@ -176,18 +173,18 @@ class _Trainer:
                 started = time.perf_counter()
                 steps, loss = stage.steps, self._fit(stage, bar)
                 seconds = round(time.perf_counter() - started, 1)
-                self.record["stages"][name] = {"steps": steps, "loss": loss, "seconds": seconds}
+                record["stages"][name] = {"steps": steps, "loss": loss, "seconds": seconds}
                 self.report(f"{name}: {steps} steps, loss {loss:.4f}, {seconds:.0f} s")
-                self._encoder().save(self.partial)
-        self.network.eval()
-        self.record["check"] = self._check()
-        self.report(", ".join(f"{k} {v}" for k, v in self.record["check"].items()))
-        self._encoder().save(self.path)
+                encoder.save(self.partial)
+        encoder.network.eval()
+        check = self._check()
+        self.report(", ".join(f"{k} {v}" for k, v in check.items()))
+        replace(encoder, record={**record, "check": check}).save(self.path)
         self.partial.unlink(missing_ok=True)
 
     def _stages(self) -> dict[str, _Stage]:
         """In their order, by name."""
-        network, recipe, losses = self.network, self.recipe, self.losses
+        network, recipe, losses = self.encoder.network, self.recipe, self.losses
         if not isinstance(network, LayeredEncoder):
             steps = recipe.image_steps + recipe.tune_steps
             return {"E": _Stage(network, partial(losses.direct, network), recipe.image_rate, steps)}
@@ -195,21 +192,20 @@ class _Trainer:
         for i in range(1, len(network.layers) + 1):
             loss, inverse = partial(losses.layer, network, i), network.inverse(i)
             stages[f"e{i}"] = _Stage(inverse, loss, recipe.layer_rate, recipe.layer_steps)
-        loss = partial(losses.image, network.image)
-        stages["ef"] = _Stage(network.image, loss, recipe.image_rate, recipe.image_steps)
-        loss = partial(losses.whole, network)
-        stages["E"] = _Stage(network, loss, recipe.tune_rate, recipe.tune_steps)
+        image, whole = partial(losses.image, network.image), partial(losses.whole, network)
+        stages["ef"] = _Stage(network.image, image, recipe.image_rate, recipe.image_steps)
+        stages["E"] = _Stage(network, whole, recipe.tune_rate, recipe.tune_steps)
         return stages
 
     def _resume(self) -> None:
         """Take over the finished stages of an interrupted training by the same recipe."""
         if not self.partial.is_file():
             return
-        found = read_encoder(self.partial, self.generator)
-        mine = (self.kind, self.cut, self.record["recipe"])
-        if (found.kind, found.cut, found.record.get("recipe")) == mine:
-            self.network = found.network.requires_grad_(True)
-            self.record = json.loads(json.dumps(found.record))
+        found, mine = read_encoder(self.partial, self.generator), self.encoder
+        known = (found.kind, found.cut, found.record.get("recipe"))
+        if known == (mine.kind, mine.cut, mine.record["recipe"]):
+            network = found.network.requires_grad_(True)
+            self.encoder = replace(mine, network=network, record=found.record)
 
     def _fit(self, stage: _Stage, bar: Bar) -> float:
         """Adam on the module of a stage; returns the mean loss of the last tenth."""
@@ -240,26 +236,27 @@ class _Trainer:
 
     def _fit_scales(self) -> None:
         """Give the networks the mean and spread of x at each boundary."""
-        if not isinstance(self.network, LayeredEncoder):
+        network = self.encoder.network
+        if not isinstance(network, LayeredEncoder):
             return
         latent = draw(self.generator, CHECKED, TRAIN_SEED - CHECKED)
         states = states_at(self.generator, latent, self.losses.names)
         for i in range(1, len(states)):
-            self.network.inverse(i).fit(states[i].x, states[i - 1].x)
-        self.network.image.fit(states[-1].x)
+            network.inverse(i).fit(states[i].x, states[i - 1].x)
+        network.image.fit(states[-1].x)
 
     def _check(self) -> dict[str, float]:
         """Correlations and PSNR on samples that training did not use."""
         latent = draw(self.generator, CHECKED, TRAIN_SEED - 2 * CHECKED)
-        encoder = self._encoder()
-        stops = (self.losses.names[0], self.cut, "image")
+        encoder = self.encoder
+        stops = (self.losses.names[0], encoder.cut, "image")
         parts = []
         with torch.no_grad():
             for k in range(0, CHECKED, self.recipe.batch):
                 part = {name: value[k : k + self.recipe.batch] for name, value in latent.items()}
                 start, r, x = states_at(self.generator, part, stops)
                 z_again, _ = encoder.estimate(x.x)
-                state = self.generator.advance(start.with_x(z_again), self.cut)
+                state = self.generator.advance(start.with_x(z_again), encoder.cut)
                 image = self.generator.advance(state).x
                 parts.append((start.x, z_again, r.x, state.x, x.x, image))
         z, z_again, r_x, r_again, image, image_again = map(torch.cat, zip(*parts, strict=True))
@@ -270,13 +267,3 @@ class _Trainer:
             "image_correlation": round(correlation(image, image_again), 4),
             "psnr": round(float(psnr(image, image_again).mean()), 2),
         }
-
-    def _encoder(self) -> TrainedEncoder:
-        return TrainedEncoder(
-            self.kind,
-            self.cut,
-            self.network,
-            generator_key(self.generator.info),
-            self.recipe.architecture(),
-            self.record,
-        )
