@@ -64,17 +64,11 @@ class Album:
     preset: Preset
     distance: DistanceToData | None = None
     picked_for: Mapping[str, str | None] = field(default_factory=dict)
-    _seen: dict[str, _Photo] = field(default_factory=dict)
 
-    @property
-    def folder(self) -> Path:
-        """Where the pictures are."""
-        return self.run_dir / FOLDER
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Label names of the segmenter."""
-        return self.segmenter.vocabulary.names if self.segmenter else ()
+    def __post_init__(self) -> None:
+        self.folder = self.run_dir / FOLDER
+        self.names: Sequence[str] = self.segmenter.vocabulary.names if self.segmenter else ()
+        self._seen: dict[str, _Photo] = {}
 
     def records(self, found: Inverted, loss: LossCalibration | None) -> list[InversionRecord]:
         """Write the pictures of photos inverted by one method at one cut; one record each.
@@ -84,20 +78,14 @@ class Album:
         """
         if not found.inversions:
             return []
-        self.folder.mkdir(parents=True, exist_ok=True)
         maps = self._maps(torch.cat([one.reconstruction for one in found.inversions]))
-        ratios = self.distance.ratio(found.images) if self.distance else None
-        return [
-            self._record(
-                item,
-                one,
-                self._photo(item, found.images[k : k + 1]),
-                None if maps is None else maps[k],
-                None if ratios is None else float(ratios[k]),
-                loss,
-            )
-            for k, (item, one) in enumerate(zip(found.ids, found.inversions, strict=True))
-        ]
+        ratios = self.distance.ratio(found.images).tolist() if self.distance else None
+        records = []
+        for k, (item, one) in enumerate(zip(found.ids, found.inversions, strict=True)):
+            photo = self._photo(item, found.images[k : k + 1])
+            labels, ratio = maps[k] if maps else None, ratios[k] if ratios else None
+            records.append(self._record(item, one, photo, labels, ratio, loss))
+        return records
 
     def _record(
         self,
@@ -137,8 +125,11 @@ class Album:
             unlike=ratio is not None and ratio > 1,
         )
 
-    def _maps(self, images: Tensor) -> NDArray[np.int64] | None:
-        return None if self.segmenter is None else label_maps(images, self.segmenter, self.preset)
+    def _maps(self, images: Tensor) -> list[NDArray[np.int64]] | None:
+        """Label maps (H, W) of images, or None without segmenter."""
+        if self.segmenter is None:
+            return None
+        return list(label_maps(images, self.segmenter, self.preset))
 
     def _photo(self, item: str, image: Tensor) -> _Photo:
         """A photo and its label map; written once."""
@@ -148,8 +139,8 @@ class Album:
             self._seen[item] = _Photo(
                 stem,
                 self._write(f"{stem}.photo.png", _picture(image)),
-                self._write_map(f"{stem}.photo.labels.png", None if maps is None else maps[0]),
-                None if maps is None else areas(maps, len(self.names))[0],
+                self._write_map(f"{stem}.photo.labels.png", maps[0] if maps else None),
+                areas(maps[0][None], len(self.names))[0] if maps else None,
             )
         return self._seen[item]
 

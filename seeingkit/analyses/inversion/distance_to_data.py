@@ -44,11 +44,7 @@ class DistanceToData:
 
     @staticmethod
     def of(images: Tensor, reference: str, features: Features | None = None) -> DistanceToData:
-        """From at least two reference images (M, 3, H, W) in [-1, 1].
-
-        Raises:
-            UsageError: fewer.
-        """
+        """From reference images (M, 3, H, W) in [-1, 1]; ``UsageError`` for fewer than two."""
         if len(images) < 2:
             raise UsageError("at least two reference images are needed")
         found = signatures(images, features)
@@ -59,10 +55,7 @@ class DistanceToData:
         return DistanceToData(found, max(usual, 1e-6), f"{reference}, compared by {by}", features)
 
     def ratio(self, images: Tensor) -> Tensor:
-        """Distance to the nearest reference image over the usual one, (N,) float64.
-
-        Above 1 an image lies outside the reference images.
-        """
+        """Distance to the nearest reference image over the usual one, (N,) float64."""
         found = signatures(images, self.features)
         return torch.cdist(found, self.signatures).min(1).values / self.usual
 

@@ -25,19 +25,12 @@ from .samples import latent_state
 
 @dataclass(eq=False)
 class _Photo:
-    """The data of one photo while it is in work.
+    """The data of one photo while it is in work."""
 
-    Attributes:
-        truth: its perceptual features, each (1, …); empty without any.
-        first: the latent guess, if there is one.
-        base: the state where the residuals begin, if there are any.
-        begun: image of the initial guess, from the first step on.
-    """
-
-    truth: tuple[Tensor, ...] = ()
-    first: Tensor | None = None
-    base: State | None = None
-    begun: Tensor | None = None
+    truth: tuple[Tensor, ...] = ()  # its perceptual features, each (1, …)
+    first: Tensor | None = None  # the latent guess, if there is one
+    base: State | None = None  # where the residuals begin, if there are any
+    begun: Tensor | None = None  # image of the initial guess, from the first step on
 
 
 class Job:

@@ -33,7 +33,7 @@ from seeingkit.models.loading import load_features
 
 from .catalog import InverterOptions
 from .encoders.files import read_encoder
-from .encoders.training import stored_encoder, trained_encoder
+from .encoders.training import available_encoder
 from .job import Job
 from .prepared import Inputs, LayerPrepared
 from .presets import PRESETS, InversionPreset
@@ -71,12 +71,13 @@ class LayerInverter(Inverter):
             UsageError: a cut at the input or the image; no encoder for a method that needs one.
             StateMismatchError: the encoder given is for another generator.
         """
-        cut = generator.boundary(self.options.cut or generator.default_cut)
+        options = self.options
+        cut = generator.boundary(options.cut or generator.default_cut)
         if cut.kind == "image" or cut.index == 0:
             inner = ", ".join(b.name for b in generator.boundaries[1:-1])
             raise UsageError(f"{cut.name!r} leaves nothing to invert; cut at one of: {inner}")
-        device, file = str(generator.device), self.options.perceptual_weights
-        features = load_features(self.options.perceptual, weights=file, device=device)
+        device, file = str(generator.device), options.perceptual_weights
+        features = load_features(options.perceptual, weights=file, device=device)
         encoder = self._encoder(generator, cut.name)
         start: Literal["encoder", "random", "average"] = "encoder"
         if encoder is None:
@@ -118,11 +119,7 @@ class LayerInverter(Inverter):
         }
 
     def _encoder(self, generator: Generator, cut: str) -> Encoder | None:
-        """The encoder that the options ask for; None: a random start, or the average state.
-
-        Raises:
-            UsageError: none, for a method that needs one.
-        """
+        """The encoder that the options ask for; None: a random start, or the average state."""
         if self.guess == "random":
             return None
         wanted, kind = self.options.encoder, self.guess
@@ -141,12 +138,10 @@ class LayerInverter(Inverter):
         home = cut if self.target == "none" else generator.boundary(generator.default_cut).name
         # A shipped encoder serves both presets, but not somebody who asks for another training.
         shipped = self.options.encoder_steps is None and self.options.encoder_loss is None
-        recipe, anew = self.preset.recipe, wanted == "train"
-        found = stored_encoder(generator, kind, home, recipe, shipped=shipped, anew=anew)
+        recipe = self.preset.recipe
+        found = available_encoder(generator, kind, home, recipe, wanted, shipped=shipped)
         if found is not None:
             return found
-        if wanted != "found":
-            return trained_encoder(generator, kind, home, recipe, anew=anew)
         whose = f"{kind} encoder of {generator.info.family} at {home}"
         if self.target != "r":
             raise UsageError(f"there is no {whose} here; make one with --encoder train")
@@ -171,8 +166,7 @@ class LayerInverter(Inverter):
         """See ``Inverter.invert``.
 
         Raises:
-            UsageError: images of another size than the generator's, or not finite; labels missing;
-                ``prepared`` of another generator or method.
+            UsageError: as ``Inputs``, or ``prepared`` of another generator or method.
         """
         if batch_size < 1:
             raise UsageError(f"a batch of {batch_size} images; give a batch size of at least 1")

@@ -26,13 +26,9 @@ Objective = Callable[[Values, Sequence[int]], tuple[Tensor, Tensor]]
 
 @dataclass(eq=False)
 class Outcome:
-    """The result of one row.
+    """The result of one row: variables (1, …), image (1, 3, R, R) and loss at the last step.
 
     Attributes:
-        values: its variables, each (1, …).
-        image: (1, 3, R, R) at the last step.
-        loss: at the last step.
-        steps: how many were done.
         converged: stopped early, or fell by less than 1 % in the last tenth of its steps.
         failed: why it has no result, or None.
         frames: images kept at some steps.
@@ -67,8 +63,6 @@ def minimise(
     Args:
         rows: numbers of the rows, by which ``start`` and ``objective`` are called.
         start: initial values of some rows, each variable (B, …).
-        objective: losses and images of some rows.
-        schedule: rates and stopping, the same rule for every row.
         scales: size of one unit of each variable; rates are multiplied by it.
         delays: variables that rest for that many of a row's steps.
         batch_size: rows in work at a time; halved when memory runs out.

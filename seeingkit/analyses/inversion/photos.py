@@ -65,11 +65,9 @@ def invert_source(
     ``invert_source(generator, open_images("photos", preset=preset), load_inverter("z"))``.
 
     Args:
-        prepared: by the inverter, for this generator; default: made now, once.
+        prepared, seed, batch_size: as ``Inverter.invert``.
         rows: numbers of the images; default: all.
         labels: class of each of them, for a conditional generator.
-        seed: of random starts.
-        batch_size: images optimised together.
         store: where finished ones are kept; default: the cache.
         title: of the progress bar.
     """
@@ -118,17 +116,13 @@ def _make_absent(
     paths: Sequence[Path],
     title: str,
 ) -> None:
-    """Make this process's share of the inversions whose files do not exist.
-
-    Args:
-        invert: ``Inverter.invert``, with all arguments but images, labels and ``done``.
-    """
-    todo = [k for k in range(len(paths)) if not paths[k].exists()]
+    """Make this process's share of the inversions whose files do not exist."""
+    todo = sum(not path.exists() for path in paths)
     # Shares are of all images: processes that start later see less to do, and must not share that.
     mine = [k for k in range(len(paths))[rank() :: world()] if not paths[k].exists()]
     started = time.perf_counter()
     with progress_bar(title, len(paths), "images") as bar:
-        bar.advance(len(paths) - len(todo), resumed=True)
+        bar.advance(len(paths) - todo, resumed=True)
         if not mine:
             return
 

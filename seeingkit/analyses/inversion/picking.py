@@ -40,10 +40,9 @@ def pick_rows(
         return []
     random = np.random.default_rng(seed)
     if pick == "most":
-        return [int(k) for k in having[:count]]
+        return having[:count].tolist()
     if pick == "random":
-        places = np.sort(random.permutation(len(having))[:count])
-        return [int(k) for k in having[places]]
+        return having[np.sort(random.permutation(len(having))[:count])].tolist()
     return [int(random.choice(part)) for part in np.array_split(having, count)]
 
 

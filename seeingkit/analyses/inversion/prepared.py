@@ -29,8 +29,6 @@ class LayerPrepared(Prepared):
     """The parts that one of the six methods needs for one generator.
 
     Attributes:
-        generator: the generator.
-        method: name of the method.
         target: the optimised variable: ``z``, ``r`` or ``none``.
         preset: losses and schedules, with the options in place.
         options: as they were given.
@@ -87,10 +85,24 @@ class Inputs:
         seed: int,
     ) -> None:
         self.prepared, self.seed = prepared, seed
-        generator = prepared.generator
-        self.images = _checked_images(generator, images).to(generator.device)
-        self.labels = _checked_labels(generator, labels, len(images))
-        self.init = _checked_start(prepared, init, len(images))
+        generator, family = prepared.generator, prepared.generator.info.family
+        size, classes = generator.info.resolution, len(generator.info.class_names)
+        if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size) or not len(images):
+            raise UsageError(
+                f"images have shape {tuple(images.shape)}; {family} needs "
+                f"(N, 3, {size}, {size}) (open_images(..., resolution={size}) gives it)"
+            )
+        if not bool(torch.isfinite(images).all()):
+            raise UsageError("images hold NaN or Inf")
+        self.images = images.to(generator.device, torch.float32)
+        self.labels: Tensor | None = None
+        if classes:
+            if labels is None or len(labels) != len(images):
+                raise UsageError(f"{family} is conditional: give one label for each image")
+            if not all(0 <= label < classes for label in labels):
+                raise UsageError(f"{family}: labels go from 0 to {classes - 1}")
+            self.labels = torch.tensor(list(labels), dtype=torch.int64, device=generator.device)
+        self.init = None if init is None else _checked_start(prepared, init, len(images))
 
     @property
     def from_latent(self) -> bool:
@@ -120,35 +132,8 @@ class Inputs:
         return self.prepared.averages(None if self.labels is None else int(self.labels[row]))
 
 
-def _checked_images(generator: Generator, images: Tensor) -> Tensor:
-    size = generator.info.resolution
-    if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size) or not len(images):
-        raise UsageError(
-            f"images have shape {tuple(images.shape)}; {generator.info.family} needs "
-            f"(N, 3, {size}, {size}) (open_images(..., resolution={size}) gives it)"
-        )
-    if not bool(torch.isfinite(images).all()):
-        raise UsageError("images hold NaN or Inf")
-    return images.to(torch.float32)
-
-
-def _checked_labels(generator: Generator, labels: Sequence[int] | None, n: int) -> Tensor | None:
-    classes = len(generator.info.class_names)
-    if not classes:
-        return None
-    if labels is None or len(labels) != n:
-        raise UsageError(f"{generator.info.family} is conditional: give one label for each image")
-    if not all(0 <= label < classes for label in labels):
-        raise UsageError(f"{generator.info.family}: labels go from 0 to {classes - 1}")
-    return torch.as_tensor(list(labels), dtype=torch.int64).to(generator.device)
-
-
-def _checked_start(
-    prepared: LayerPrepared, init: Latent | State | None, n: int
-) -> Latent | State | None:
+def _checked_start(prepared: LayerPrepared, init: Latent | State, n: int) -> Latent | State:
     """A given start, on the generator's device, if it fits n images."""
-    if init is None:
-        return None
     generator = prepared.generator
     if not isinstance(init, State):
         name, shape = generator.info.latent[0].name, generator.info.latent[0].shape

@@ -73,26 +73,16 @@ class Schedule:
 
 @dataclass(eq=False)
 class Rows:
-    """Variables, moments and counters of B rows, all batch-first.
+    """Variables, moments of gradients and counters (B,) float64 of B rows, all batch-first."""
 
-    Attributes:
-        numbers: which rows they are.
-        values: their variables.
-        first, second: moments of the gradients.
-        steps: (B,) float64, steps done.
-        best: (B,) least loss so far.
-        since: (B,) steps since the loss last improved.
-        halved: (B,) how often the rate was halved.
-    """
-
-    numbers: list[int]
+    numbers: list[int]  # which rows they are
     values: dict[str, Tensor]
     first: dict[str, Tensor]
     second: dict[str, Tensor]
-    steps: Tensor
-    best: Tensor
-    since: Tensor
-    halved: Tensor
+    steps: Tensor  # done
+    best: Tensor  # least loss so far
+    since: Tensor  # steps since the loss last improved
+    halved: Tensor  # how often the rate was
 
     def __len__(self) -> int:
         return len(self.numbers)

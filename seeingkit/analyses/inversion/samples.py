@@ -84,12 +84,7 @@ def measured_scales(generator: Generator, cut: str) -> dict[str, float]:
 
 
 class AverageStates:
-    """Mean states of samples at the cut, by class; each is computed when first asked for.
-
-    Args:
-        generator: whose samples they are.
-        cut: canonical name of the boundary.
-    """
+    """Mean states of samples at the cut, by class; each is computed when first asked for."""
 
     def __init__(self, generator: Generator, cut: str) -> None:
         self.generator, self.cut = generator, cut

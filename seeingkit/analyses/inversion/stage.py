@@ -24,7 +24,7 @@ from .config import InversionConfig
 from .distance_to_data import DistanceToData
 from .photos import Inverted, invert_source
 from .store import InversionStore
-from .vanishing import LossCalibration, calibrate
+from .vanishing import LossCalibration, calibrate, class_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +91,7 @@ def prepare_first_cut(
         by (method, cut).
 
     Raises:
-        UnknownNameError: a cut that does not exist; lists those that do.
-        UsageError, WeightsError: of ``Inverter.prepare``, such as an encoder of another generator.
+        UnknownNameError, UsageError, WeightsError: of ``cuts_of`` and ``Inverter.prepare``.
     """
     cut = cuts_of(generator, config)[0]
     return {(one.spec.name, cut): _prepare(generator, one, cut) for one in inverters}
@@ -174,7 +173,6 @@ class _Stage:
     """The stage in progress: its inputs, and the results so far.
 
     Attributes:
-        generator, photos, config, on_bad: see ``run_stage``.
         album: None: inversions are made, and no records.
         invert_source: ``photos.invert_source`` for the generator.
         perceptual: name of the perceptual features that were used last.
@@ -211,7 +209,7 @@ class _Stage:
 
     def _calibrate(self, method: PreparedMethod) -> LossCalibration | None:
         own, rows, album = self.photos.own, self.photos.own_rows, self.album
-        labels = [own.labels[i % len(own.labels)] for i in rows] if own.labels else None
+        labels = class_labels(own, rows)
         found = self._inverted(method, "own", own, rows, labels)
         if not found.inversions or album is None:
             return None

@@ -46,11 +46,6 @@ class InversionStore:
         """The file of the inversion of one image (3, R, R), whether it exists or not.
 
         ``store.path(generator, inverter.prepare(generator), image)``.
-
-        Args:
-            prepared: by the inverter, for this generator; its settings are part of the name.
-            label: class of the image, for a conditional generator.
-            seed: of random starts.
         """
         text = json.dumps(
             [INVERSION_SCHEMA, generator.info.identity(), dict(prepared.settings), label, seed],
@@ -58,7 +53,7 @@ class InversionStore:
             default=str,
         )
         digest = hashlib.sha256(text.encode())
-        digest.update(image.detach().cpu().to(torch.float32).contiguous().numpy().tobytes())
+        digest.update(image.detach().cpu().float().numpy().tobytes())
         key = digest.hexdigest()[:32]
         return self.folder / key[:2] / f"{key}.safetensors"
 
@@ -72,11 +67,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 
 def write_inversion(path: Path, inversion: Inversion) -> Path:
-    """Write one row, whole or not at all; returns the path.
-
-    Raises:
-        RunError: more rows than one.
-    """
+    """Write one row, whole or not at all; returns the path. ``RunError`` for more rows."""
     if len(inversion) != 1:
         raise RunError(f"{path}: a file holds one inversion, not {len(inversion)}")
     steps, frames = inversion.frames[0]
@@ -107,18 +98,14 @@ def write_inversion(path: Path, inversion: Inversion) -> Path:
 
 def _small(frames: Tensor) -> Tensor:
     """Frames of at most 256 pixels a side."""
-    largest = max(frames.shape[-2:])
-    if largest <= 256 or not len(frames):
+    factor = 256 / max(frames.shape[-2:])
+    if factor >= 1 or not len(frames):
         return frames
-    return F.interpolate(frames, scale_factor=256 / largest, mode="area")
+    return F.interpolate(frames, scale_factor=factor, mode="area")
 
 
 def read_inversion(path: Path) -> Inversion:
-    """Read a file of ``write_inversion``.
-
-    Raises:
-        RunError: missing or damaged.
-    """
+    """Read a file of ``write_inversion``; ``RunError`` if it is missing or damaged."""
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             about = json.loads(file.metadata()[_KEY])
@@ -149,10 +136,7 @@ def read_inversion(path: Path) -> Inversion:
 
 
 def note_seconds(paths: Sequence[Path], seconds: float) -> None:
-    """Keep the wall time of each of these inversions beside its file.
-
-    The files themselves hold nothing that differs from run to run.
-    """
+    """Keep wall times beside the files, which hold nothing that differs from run to run."""
     for path in paths:
         write_text(path.with_suffix(".seconds"), f"{seconds:.3f}")
 

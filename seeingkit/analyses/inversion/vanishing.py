@@ -180,13 +180,13 @@ def calibrate(
     """Sum up the inversions of generator samples.
 
     Args:
-        own: the source of the samples, whose latents are known.
-        inverted: the inversions of some of them, by ``invert_source``.
+        own: the source of the samples.
+        inverted: the inversions of some of them.
         cut: canonical name of the boundary of r.
         segmenter: None: no class losses.
         preset: how the segmenter sees sample and reconstruction.
     """
-    labels = [own.labels[i % len(own.labels)] for i in inverted.rows] if own.labels else None
+    labels = class_labels(own, inverted.rows)
     latent = generator.latents(inverted.rows, seed=own.seed, labels=labels)
     with torch.no_grad():
         start = generator.begin({k: v.to(generator.device) for k, v in latent.items()})
@@ -218,6 +218,11 @@ def calibrate(
         classes=loss.classes() if loss is not None else [],
     )
     return record, loss
+
+
+def class_labels(own: SamplerSource, rows: Sequence[int]) -> list[int] | None:
+    """The class of each of these samples, or None of an unconditional generator."""
+    return [own.labels[row % len(own.labels)] for row in rows] if own.labels else None
 
 
 def _number(value: float) -> float | None:

@@ -44,11 +44,10 @@ _UNLABELLED = {"", "-", "unlabelled", "unlabeled", "void", "ignore", "ignored"}
 
 @dataclass(frozen=True)
 class TrueLabels:
-    """True labels of some images of a source.
+    """True labels of some images of a source (``indices``).
 
     Attributes:
         names: of the labels, by number.
-        indices: the images of the source that have labels.
         against: in words: whose labels.
         read: indices to (N, H, W) int64, ``UNKNOWN`` where a pixel has no known label.
     """
@@ -106,7 +105,7 @@ def confusion_of(
         segmenter: plane 0 is compared. With a class list (``MappedSegmenter``) the true labels are
             merged by it too.
         images: at most so many, drawn with ``seed`` from those with labels.
-        batch_size: images segmented at once; halved when memory runs out.
+        batch_size: halved when memory runs out.
 
     Raises:
         UsageError: no true label has the name of one of the segmenter's.
@@ -124,6 +123,10 @@ def confusion_of(
     counts = torch.zeros(size, size, dtype=torch.int64)
     shown = np.zeros(size, dtype=np.int64)
     used = 0
+
+    def segmented(pictures: Tensor) -> Tensor:  # plane 0
+        return segmenter.segment(pictures.to(segmenter.device))[:, 0].cpu()
+
     with progress_bar("true labels", len(chosen), "images") as bar:
         for start in range(0, len(chosen), batch_size):
             batch = chosen[start : start + batch_size]
@@ -131,7 +134,8 @@ def confusion_of(
             if pictures is not None:
                 truth = labels.read(good)
                 _check_size(truth, pictures, labels.against)
-                predicted = _objects(segmenter, pictures)
+                parts, _ = in_batches(segmented, pictures, len(pictures), "use a smaller preset")
+                predicted = torch.cat(parts)
                 truth = table[_resampled(truth, predicted.shape[-2:])]
                 counts += confusion(predicted, truth, size, ignore=UNKNOWN)
                 for row in truth:
@@ -208,8 +212,7 @@ def share_by_labels(
         segmenter knows by name.
 
     Raises:
-        UsageError: labels for a side without pictures, tallies of another vocabulary, or labels
-            none of which the segmenter knows.
+        UsageError: tallies of another vocabulary; otherwise as ``find_labels``, ``confusion_of``.
         SourceError: label maps that are missing, unreadable or do not fit.
     """
     if truth == "none":
@@ -278,22 +281,11 @@ def _check_size(truth: Tensor, pictures: Tensor, against: str) -> None:
 
 def _resampled(truth: Tensor, size: Sequence[int]) -> Tensor:
     """Nearest neighbour, for segmenters whose label maps have another size than the image."""
-    if truth.shape[-2:] == torch.Size(size):
-        return truth
     rows, columns = (
         ((torch.arange(new) + 0.5) * (old / new)).floor().long()
         for new, old in zip(size, truth.shape[-2:], strict=True)
     )
     return truth[:, rows][:, :, columns]
-
-
-def _objects(segmenter: Segmenter, images: Tensor) -> Tensor:
-    """(N, H, W) int64 on the CPU: plane 0."""
-
-    def segmented(batch: Tensor) -> Tensor:
-        return segmenter.segment(batch.to(segmenter.device))[:, 0].cpu()
-
-    return torch.cat(in_batches(segmented, images, len(images), "use a smaller preset")[0])
 
 
 def _mean_areas(tally: Tally) -> NDArray[np.float64]:

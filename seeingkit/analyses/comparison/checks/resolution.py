@@ -130,8 +130,7 @@ def compare_resolution(
 
     Args:
         real, generated: sources with pictures, after the preset of the comparison.
-        images: how many of each side are looked at.
-        seed: of the choice of images.
+        images: how many of each side are looked at, drawn with ``seed``.
 
     Returns:
         Medians of both sides and, in ``reason``, what to do when they do not match; None where a

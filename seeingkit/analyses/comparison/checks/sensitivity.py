@@ -80,12 +80,9 @@ def check_sensitivity(
 
     Args:
         real, generated: the sources of the comparison.
-        comparison: the first view.
-        segmenter: that of the first view.
-        classes: the class list of the comparison, if any.
+        comparison, segmenter, classes: the first view, and its class list, if any.
         resolution: of the two sides, if known: a mismatch changes scale and flags (see above).
-        mode, second, batch_size, on_bad, store, seed, images: as ``second_view`` and
-            ``tally_again``.
+        mode, second, batch_size, on_bad, store, seed, images: as ``second_view``, ``tally_again``.
 
     Returns:
         One record for each class that occurs in either view, in the order of the comparison;
@@ -123,11 +120,7 @@ def judge(
     view: View,
     resolution: ResolutionResult | None = None,
 ) -> SegmenterShare:
-    """The records of two views of the same images (see the module for what is flagged).
-
-    Args:
-        real, generated: (first, second) tallies, row for row of the same images.
-        view: the second one.
+    """The records of (first, second) views, row for row of the same images (see the module).
 
     Raises:
         TallyError: no class that both views know.

@@ -34,12 +34,8 @@ SCALE = 0.5
 class SoftenedSegmenter(WrappedSegmenter):
     """A segmenter that sees images with less detail, at their own size.
 
-    Each image is reduced by ``scale`` with antialiasing and enlarged again, both bilinear; so it
-    works with segmenters that take one size only, and imitates a soft generator.
-
-    Attributes:
-        segmenter: the one that looks at the softened images.
-        scale: factor of both sides, in (0, 1).
+    Each image is reduced by ``scale``, in (0, 1), with antialiasing and enlarged again, both
+    bilinear; so it works with segmenters that take one size only, and imitates a soft generator.
     """
 
     def __init__(self, segmenter: Segmenter, scale: float = SCALE) -> None:
@@ -72,17 +68,12 @@ class SoftenedSegmenter(WrappedSegmenter):
 
 @dataclass(frozen=True)
 class View:
-    """A second look at the images.
-
-    Attributes:
-        kind: of the record.
-        segmenter: what looks.
-        words: for people: "at 0.5 of the detail", "by espnetv2".
-    """
+    """A second look at the images."""
 
     kind: Literal["scale", "segmenter"]
     segmenter: Segmenter
     words: str
+    """For people: "at 0.5 of the detail", "by espnetv2"."""
 
 
 def second_view(

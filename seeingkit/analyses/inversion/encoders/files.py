@@ -50,14 +50,12 @@ class TrainedEncoder(Encoder):
     """An encoder network trained on a generator's samples.
 
     Attributes:
-        kind: ``layered`` (E = e_1 ∘ … ∘ e_n ∘ e_f) or ``direct`` (one network, image to latent).
-        cut: canonical name of the boundary that e_f reaches; ``input`` for a direct one.
+        kind, cut, sha256: see ``Encoder``.
         network: ``LayeredEncoder`` or ``ImageEncoder``, in eval mode.
         generator: ``generator_key`` of its generator.
         architecture: arguments of the network.
         record: recipe, losses by stage, and quality on samples that training did not use.
-        sha256: of its file, once it has one.
-        path: of its file.
+        path: of its file, once it has one.
     """
 
     kind: Kind
@@ -77,11 +75,7 @@ class TrainedEncoder(Encoder):
         return z, r
 
     def save(self, path: Path, *, half: bool = False) -> Path:
-        """Write the encoder, whole or not at all.
-
-        Args:
-            path: ends in ``.safetensors``.
-            half: keep 16 bits of each number (for shipping).
+        """Write the encoder, whole or not at all; ``half`` keeps 16 bits of each number.
 
         Raises:
             ModelError: a number is not finite, or too large for 16 bits.
@@ -185,12 +179,13 @@ def find_encoder(
 
     A layered encoder of another cut is not taken: its e_f reaches another feature map.
     """
-    mine = generator_key(generator.info)
+    wanted = {"generator": generator_key(generator.info), "kind": kind}
+    if kind == "layered":
+        wanted["cut"] = cut
     for spec in registry().specs("weights") if shipped else ():
         if not isinstance(spec, WeightsSpec) or spec.kind != "inverter":
             continue
-        wanted = {"generator": mine, "kind": kind, **({"cut": cut} if kind == "layered" else {})}
-        if all(spec.options.get(name) == value for name, value in wanted.items()):
+        if wanted.items() <= spec.options.items():
             try:
                 return weights_path(spec, fetch=False)
             except MissingWeightsError:  # published, but not on this machine

@@ -33,7 +33,6 @@ class Standardise(nn.Module):
     """(x - mean) / std with fixed statistics of the generator's own features; or pixel norm.
 
     Args:
-        channels: size of axis 1.
         pixelnorm: use pixel norm instead, as the paper's code does for ProGAN. It forgets the
             length of each feature vector, so the default suits generators without pixel norm too.
     """
@@ -94,11 +93,8 @@ class LayerInverse(nn.Module):
     """e_i: from x at one boundary to x at the boundary before.
 
     Args:
-        above: shape of x at boundary i without the batch axis, (C, H, W) or a vector.
-        below: the same at boundary i - 1.
-        normal: x at boundary i - 1 is a standard normal latent, so its estimate gets unit mean
-            square.
-        pixelnorm: see ``Standardise``.
+        above, below: shapes without the batch axis, (C, H, W) or vectors.
+        normal: x below is a standard normal latent, so its estimate gets unit mean square.
     """
 
     def __init__(
@@ -165,7 +161,6 @@ class ImageEncoder(nn.Module):
     """e_f: from the image to x at the cut, a ResNet whose stride is image size / extent.
 
     Args:
-        resolution: of the images.
         target: shape of x at the cut without the batch axis, (C, H, W) or a vector.
         width: channels of the first convolution; they double with each halving.
         most: channels at most.
@@ -226,13 +221,7 @@ class ImageEncoder(nn.Module):
 
 
 class LayeredEncoder(nn.Module):
-    """E = e_1 ∘ … ∘ e_n ∘ e_f (Bau et al. 2019, section 3.2).
-
-    Args:
-        boundaries: of the generator, from ``input`` to the cut.
-        resolution: of the images.
-        pixelnorm, width, most, blocks: see the parts.
-    """
+    """E = e_1 ∘ … ∘ e_n ∘ e_f, for ``boundaries`` from ``input`` to the cut."""
 
     def __init__(
         self,

@@ -52,45 +52,34 @@ CHECKED = 256
 """Samples from which scales are measured, and as many that check the result."""
 
 
-def stored_encoder(
-    generator: Generator,
-    kind: Kind,
-    cut: str,
-    recipe: Recipe,
-    *,
-    shipped: bool = True,
-    anew: bool = False,
+def available_encoder(
+    generator: Generator, kind: Kind, cut: str, recipe: Recipe, wanted: str, *, shipped: bool
 ) -> TrainedEncoder | None:
-    """An encoder that exists on this machine, or None.
+    """An encoder of this machine, or one trained now and kept in the cache, or None.
+
+    Ranks above 0 wait for the training of rank 0.
 
     Args:
         cut: boundary that e_f reaches.
-        recipe: of encoders in the cache.
+        wanted: ``found``: one that exists; ``auto``: else trained now; ``train``: trained anew, by
+            this process.
         shipped: whether a shipped encoder, of any recipe, will do.
-        anew: only one that this process trained with ``trained_encoder(…, anew=True)``.
     """
-    if anew:
-        kept = encoder_path(generator, kind, cut, recipe.key())
-        path = kept if kept in _TRAINED else None
-    else:
-        path = find_encoder(generator, kind, cut, recipe.key(), shipped=shipped)
-    return None if path is None else read_encoder(path, generator).to(generator.device)
-
-
-def trained_encoder(
-    generator: Generator, kind: Kind, cut: str, recipe: Recipe, *, anew: bool = False
-) -> TrainedEncoder:
-    """An encoder trained now and kept in the cache; ranks above 0 wait for that of rank 0."""
     kept = encoder_path(generator, kind, cut, recipe.key())
-    if rank():
-        wait_for([kept], "the encoder")
-        return read_encoder(kept, generator).to(generator.device)
-    whose = f"{kind} encoder of {generator.info.family} at {cut} ({recipe.name} recipe)"
-    log.warning("training a %s; it is kept for later runs", whose)
-    encoder = train_encoder(generator, kind, cut, recipe, path=kept, report=log.info)
-    if anew:
-        _TRAINED.add(kept)
-    return encoder
+    path = kept if kept in _TRAINED else None
+    if wanted != "train":
+        path = find_encoder(generator, kind, cut, recipe.key(), shipped=shipped)
+    if path is None and wanted != "found":
+        path = kept
+        if rank():
+            wait_for([kept], "the encoder")
+        else:
+            whose = f"{kind} encoder of {generator.info.family} at {cut} ({recipe.name} recipe)"
+            log.warning("training a %s; it is kept for later runs", whose)
+            train_encoder(generator, kind, cut, recipe, path=kept, report=log.info)
+            if wanted == "train":
+                _TRAINED.add(kept)
+    return None if path is None else read_encoder(path, generator).to(generator.device)
 
 
 def train_encoder(
