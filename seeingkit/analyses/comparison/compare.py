@@ -194,10 +194,8 @@ def check_comparable(
     """
     _check_vocabularies(real.vocabulary, generated.vocabulary)
     for side, tally in _sides(real, generated):
-        if len(tally) < 2:
-            raise TallyError(
-                f"the {side} side has {len(tally)} usable images; at least 2 are needed"
-            )
+        if (usable := len(tally)) < 2:
+            raise TallyError(f"the {side} side has {usable} usable images; at least 2 are needed")
     if force:
         return
     asked = [len(tally) + len(tally.skipped) for tally in (real, generated)]

@@ -73,14 +73,16 @@ def minimise(
     Raises:
         ModelError: out of memory with a single row.
     """
-    minimiser = _Minimiser(objective, schedule, scales, delays or {}, set(frames), done, stepped)
-    minimiser.run(rows, start, batch_size)
+    steps = set(frames)
+    minimiser = _Minimiser(start, objective, schedule, scales, delays or {}, steps, done, stepped)
+    minimiser.run(rows, batch_size)
 
 
 @dataclass(eq=False)
 class _Minimiser:
     """One call of ``minimise``: its arguments, and images and losses of the rows in work."""
 
+    start: Callable[[Sequence[int]], Values]
     objective: Objective
     schedule: Schedule
     scales: Mapping[str, float]
@@ -90,13 +92,13 @@ class _Minimiser:
     stepped: Callable[[int], None]
     kept: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
     history: dict[int, list[float]] = field(default_factory=dict)
+    parked: list[Rows] = field(default_factory=list)  # rows put back when memory ran out
 
-    def run(self, rows: Sequence[int], start: Callable[[Sequence[int]], Values], size: int) -> None:
+    def run(self, rows: Sequence[int], size: int) -> None:
         queue = deque(rows)
-        parked: list[Rows] = []  # rows put back when memory ran out
         batch: Rows | None = None
-        while queue or parked or batch is not None:
-            batch = self._fill(batch, parked, queue, start, size)
+        while queue or self.parked or batch is not None:
+            batch = self._filled(batch, queue, size)
             found = None
             try:
                 found = self._evaluate(batch)
@@ -109,28 +111,21 @@ class _Minimiser:
                     ) from error
             if found is None:  # only here the error, and with it the graph, has let its memory go
                 size = (len(batch) + 1) // 2
-                parked.append(batch.take(range(size, len(batch))))
+                self.parked.append(batch.take(range(size, len(batch))))
                 batch = batch.take(range(size))
                 continue
             batch = self._step(batch, *found)
 
-    def _fill(
-        self,
-        batch: Rows | None,
-        parked: list[Rows],
-        queue: deque[int],
-        start: Callable[[Sequence[int]], Values],
-        size: int,
-    ) -> Rows:
+    def _filled(self, batch: Rows | None, queue: deque[int], size: int) -> Rows:
         parts = [] if batch is None else [batch]
-        while (room := size - sum(map(len, parts))) > 0 and parked:
-            back = parked.pop()
+        while (room := size - sum(map(len, parts))) > 0 and self.parked:
+            back = self.parked.pop()
             parts.append(back.take(range(min(room, len(back)))))
             if len(back) > room:
-                parked.append(back.take(range(room, len(back))))
+                self.parked.append(back.take(range(room, len(back))))
         if room > 0 and queue:
             fresh = [queue.popleft() for _ in range(min(room, len(queue)))]
-            parts.append(Rows.start(fresh, start(fresh)))
+            parts.append(Rows.start(fresh, self.start(fresh)))
             for row in fresh:
                 self.kept[row], self.history[row] = [], []
         return Rows.join(parts)

@@ -39,11 +39,11 @@ def pick_rows(
     if count <= 0:
         return []
     random = np.random.default_rng(seed)
-    if pick == "most":
-        return having[:count].tolist()
+    if pick not in ("random", "most"):
+        return [int(random.choice(part)) for part in np.array_split(having, count)]
     if pick == "random":
-        return having[np.sort(random.permutation(len(having))[:count])].tolist()
-    return [int(random.choice(part)) for part in np.array_split(having, count)]
+        having = having[np.sort(random.permutation(len(having))[:count])]
+    return [int(row) for row in having[:count]]
 
 
 def target_classes(comparison: Comparison, limit: int = 8) -> list[int]:
