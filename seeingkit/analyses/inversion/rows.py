@@ -55,11 +55,10 @@ class Schedule:
         """Learning rate of rows that have done ``steps`` steps, (B,)."""
         if self.cosine:
             rate = 0.5 * self.rate * (1 + torch.cos(math.pi * steps / self.steps))
-        elif self.milestones:
-            passed = sum((steps >= m).to(torch.float64) for m in self.milestones)
-            rate = self.rate * self.decay ** torch.as_tensor(passed)
         else:
             rate = torch.full_like(steps, self.rate, dtype=torch.float64)
+            for milestone in self.milestones:  # a power rounds otherwise at other places of a batch
+                rate = torch.where(steps >= milestone, rate * self.decay, rate)
         return rate * 0.5**halved
 
     def adapted(self, steps: int | None = None, rate: float | None = None) -> Schedule:
