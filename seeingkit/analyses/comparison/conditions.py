@@ -132,11 +132,8 @@ def compare_conditions(
                 classes=[c for c in classes if c.verdict != "no evidence"],
             )
         )
-    warnings = []
-    if few:
-        shown = ", ".join(few[:8]) + (" …" if len(few) > 8 else "")
-        warnings.append(f"Too few images for a comparison of their own: {shown}.")
-    return records, warnings
+    shown = ", ".join(few[:8]) + (" …" if len(few) > 8 else "")
+    return records, [f"Too few images for a comparison of their own: {shown}."] if few else []
 
 
 def image_classes(ids: Sequence[str]) -> list[str] | None:

@@ -117,6 +117,10 @@ class _Side:
         """What an image holds; images that cannot be measured are left out."""
         return np.fmin(self.bound, self.detail)[np.isfinite(self.detail)]
 
+    @property
+    def typical(self) -> float:
+        return float(np.median(self.effective if len(self.effective) else self.bound))
+
     def record(self) -> SideResolution:
         return SideResolution(
             stored=_median(self.stored), detail=_median(self.detail), images=len(self.detail)
@@ -177,19 +181,15 @@ def _apart(a: float, b: float) -> bool:
 
 
 def _reason(a: _Side, b: _Side, real: SideResolution, generated: SideResolution) -> str:
-    lower = min(a, b, key=_typical)
+    lower = min(a, b, key=lambda side: side.typical)
     # What the files can hold is exact; measured detail falls a little short of it.
     held = float(np.median(lower.bound))
-    wanted = round(held) if held < lower.size else int(-(-_typical(lower) // 8) * 8)
+    wanted = round(held) if held < lower.size else int(-(-lower.typical // 8) * 8)
     return (
         f"The real images {_words(real)}, the generated ones {_words(generated)}; a segmenter "
         f"reads texture by its scale, so classes may differ for that alone: bring both to "
         f"{wanted} px (--preset paper@{wanted})."
     )
-
-
-def _typical(side: _Side) -> float:
-    return float(np.median(side.effective if len(side.effective) else side.bound))
 
 
 def _words(side: SideResolution) -> str:

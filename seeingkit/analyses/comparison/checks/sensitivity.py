@@ -33,15 +33,20 @@ from typing import Literal
 import numpy as np
 
 from seeingkit.contracts import ImageSource, Segmenter
-from seeingkit.errors import TallyError
+from seeingkit.errors import SourceError, TallyError
 from seeingkit.results import ClassResult, ResolutionResult, SegmenterClass, SegmenterShare
 from seeingkit.statistics.twoviews import TwoViews, relative
-from seeingkit.tallies import ChunkStore, Tally
+from seeingkit.tallies import ChunkStore, Tally, tally
+from seeingkit.tallies.counted import CountedSource
+from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.vocabularies import ClassMap, read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes
 
 from ..compare import Comparison
-from .views import IMAGES, View, held_pixels, matched, same_images, second_view, tally_again
+from .views import View, held_pixels, matched, same_images, second_view
+
+IMAGES = 500
+"""Images of each side that are looked at a second time."""
 
 CHANCE = 0.01
 """p-value at which a difference is beyond noise."""
@@ -78,11 +83,15 @@ def check_sensitivity(
 ) -> SegmenterShare:
     """Look a second time, at another scale or with another segmenter: which verdicts stay?
 
+    Above ``CHUNK`` images, all processes of a run in several must call it, as for the first view.
+
     Args:
         real, generated: the sources of the comparison.
         comparison, segmenter, classes: the first view, and its class list, if any.
         resolution: of the two sides, if known: a mismatch changes scale and flags (see above).
-        mode, second, batch_size, on_bad, store, seed, images: as ``second_view``, ``tally_again``.
+        mode, second: as ``second_view``.
+        batch_size, on_bad, store: as ``tally``.
+        images: at most so many of each side, drawn with ``seed``.
 
     Returns:
         One record for each class that occurs in either view, in the order of the comparison;
@@ -97,14 +106,18 @@ def check_sensitivity(
     view = second_view(mode, segmenter, second, resolution)
     pairs = []
     for source, first in ((real, comparison.real), (generated, comparison.generated)):
-        again = tally_again(
-            source,
-            view,
+        if isinstance(source, CountedSource):
+            raise SourceError(
+                f"{source.name}: its areas were counted elsewhere, without pictures; the "
+                "segmenter's share cannot be checked on it"
+            )
+        again = tally(
+            narrowed(source, min(images, len(source)), seed),
+            view.segmenter,
+            store=store,
             batch_size=batch_size,
             on_bad=on_bad,
-            store=store,
-            seed=seed,
-            images=images,
+            title=f"{source.name} {view.words}",
         )
         if classes is not None:
             chosen = classes if isinstance(classes, ClassMap) else read_classes(classes)

@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 from torch.nn import functional
 
-from seeingkit.contracts import ImageSource, Segmenter, Vocabulary
-from seeingkit.errors import SourceError, TallyError, UsageError
+from seeingkit.contracts import Segmenter, Vocabulary
+from seeingkit.errors import TallyError, UsageError
 from seeingkit.models.wrapped import WrappedSegmenter
 from seeingkit.results import ResolutionResult
-from seeingkit.tallies import ChunkStore, Tally, tally
-from seeingkit.tallies.counted import CountedSource
-from seeingkit.tallies.counting import narrowed
+from seeingkit.tallies import Tally
 from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
-
-IMAGES = 500
-"""Images of each side that are looked at a second time."""
 
 SCALE = 0.5
 """Sides are reduced by this factor unless another is asked for."""
@@ -121,39 +115,6 @@ def held_pixels(resolution: ResolutionResult | None) -> tuple[int, int] | None:
     sides = (resolution.real, resolution.generated)
     known = [[v for v in (side.stored, side.detail) if v is not None] for side in sides]
     return (min(known[0]), min(known[1])) if all(known) else None
-
-
-def tally_again(
-    source: ImageSource,
-    view: View,
-    *,
-    batch_size: int = 16,
-    on_bad: Literal["skip", "fail"] = "skip",
-    store: ChunkStore | str | Path | None = None,
-    seed: int = 0,
-    images: int = IMAGES,
-) -> Tally:
-    """The second view of at most ``images`` images: a choice drawn with ``seed``.
-
-    Arguments and errors are those of ``tally``. Above ``CHUNK`` images, all processes of a run in
-    several must call it, as they do for the first view.
-
-    Raises:
-        SourceError: the areas were counted elsewhere, so there is nothing to look at again.
-    """
-    if isinstance(source, CountedSource):
-        raise SourceError(
-            f"{source.name}: its areas were counted elsewhere, without pictures; the segmenter's "
-            "share cannot be checked on it"
-        )
-    return tally(
-        narrowed(source, min(images, len(source)), seed),
-        view.segmenter,
-        store=store,
-        batch_size=batch_size,
-        on_bad=on_bad,
-        title=f"{source.name} {view.words}",
-    )
 
 
 def same_images(first: Tally, second: Tally, name: str = "images") -> tuple[Tally, Tally]:

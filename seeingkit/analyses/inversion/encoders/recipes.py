@@ -114,10 +114,7 @@ RECIPES = {recipe.name: recipe for recipe in (FAST, PAPER)}
 class TrainingLosses:
     """Scalar losses of one step; each call draws its own batch of samples.
 
-    Args:
-        generator: whose samples are drawn.
-        cut: boundary of r, ``input`` for a direct encoder.
-        recipe: batch size and kind of feature loss.
+    ``cut`` is the boundary of r, ``input`` for a direct encoder.
     """
 
     def __init__(self, generator: Generator, cut: str, recipe: Recipe) -> None:
@@ -162,8 +159,7 @@ class TrainingLosses:
         start, x = self._samples(self.names[0], "image")
         z_again = network(x.x)
         image = self.generator.advance(start.with_x(z_again)).x
-        latent_loss = self.features(start.x, z_again, latent=True)
-        return latent_loss + self.pixels(x.x, image)
+        return self.features(start.x, z_again, latent=True) + self.pixels(x.x, image)
 
     def features(self, truth: Tensor, estimate: Tensor, *, latent: bool = False) -> Tensor:
         """ℓ of features in units of their standard deviation, or of latents as they are."""
