@@ -66,7 +66,7 @@ def signatures(images: Tensor, features: Features | None, batch_size: int = 32) 
         return F.adaptive_avg_pool2d(images.cpu().double(), THUMBNAIL).flatten(1)
     rows = []
     with torch.inference_mode():
-        for k in range(0, len(images), batch_size):
-            layers = features(images[k : k + batch_size].to(features.device))
+        for batch in images.split(batch_size):
+            layers = features(batch.to(features.device))
             rows.append(torch.cat([x.flatten(2).mean(2).double().cpu() for x in layers], dim=1))
     return torch.cat(rows).clone()

@@ -37,7 +37,7 @@ from .encoders.training import available_encoder
 from .job import Job
 from .prepared import Inputs, LayerPrepared
 from .presets import PRESETS, InversionPreset
-from .samples import AverageStates, measured_scales
+from .samples import average_states, measured_scales
 
 log = logging.getLogger(__name__)
 Guess = Literal["random", "direct", "layered"]
@@ -94,7 +94,7 @@ class LayerInverter(Inverter):
             preset=self.preset,
             options=self.options,
             scales=measured_scales(generator, cut.name),
-            averages=AverageStates(generator, cut.name),
+            averages=average_states(generator, cut.name),
         )
 
     def _settings(

@@ -8,7 +8,7 @@ another batch, and a start that differs in the last bit ends elsewhere.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,7 @@ from seeingkit.images.preprocess import quantise
 from .catalog import InverterOptions
 from .presets import InversionPreset
 from .rows import Schedule
-from .samples import AverageStates, draw
+from .samples import draw
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,7 +33,7 @@ class LayerPrepared(Prepared):
         preset: losses and schedules, with the options in place.
         options: as they were given.
         scales: standard deviation of x at every boundary up to the cut, by name.
-        averages: mean states at the cut.
+        averages: class (none: all) to the mean state (1, …) of its samples at the cut.
     """
 
     generator: Generator
@@ -42,7 +42,7 @@ class LayerPrepared(Prepared):
     preset: InversionPreset
     options: InverterOptions
     scales: Mapping[str, float]
-    averages: AverageStates
+    averages: Callable[..., State]
 
     @property
     def schedule(self) -> Schedule:

@@ -7,7 +7,8 @@ at ``TRAIN_SEED``, from which no other part of the library draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -83,22 +84,17 @@ def measured_scales(generator: Generator, cut: str) -> dict[str, float]:
     return scales
 
 
-class AverageStates:
-    """Mean states of samples at the cut, by class; each is computed when first asked for."""
+def average_states(generator: Generator, cut: str) -> Callable[..., State]:
+    """A function from a class (None: all) to its mean state (1, …) at the cut, computed once."""
 
-    def __init__(self, generator: Generator, cut: str) -> None:
-        self.generator, self.cut = generator, cut
-        self._known: dict[int | None, State] = {}
+    @functools.cache
+    def average(label: int | None = None) -> State:
+        with torch.no_grad():
+            state = generator.advance(probe_states(generator, cut, label), cut)
+        carry = {
+            k: v.mean(0, keepdim=True) if v.is_floating_point() else v[:1]
+            for k, v in state.carry.items()
+        }
+        return State(cut, state.x.mean(0, keepdim=True), carry)
 
-    def __call__(self, label: int | None = None) -> State:
-        """The mean state (1, …) of samples of one class, or of all if it is None."""
-        if label not in self._known:
-            with torch.no_grad():
-                probes = probe_states(self.generator, self.cut, label)
-                state = self.generator.advance(probes, self.cut)
-            mean = {
-                k: v.mean(0, keepdim=True) if v.is_floating_point() else v[:1]
-                for k, v in state.carry.items()
-            }
-            self._known[label] = State(self.cut, state.x.mean(0, keepdim=True), mean)
-        return self._known[label]
+    return average

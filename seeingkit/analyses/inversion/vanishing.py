@@ -42,8 +42,8 @@ def label_maps(
 ) -> NDArray[np.int64]:
     """Object labels (N, H, W) of images (N, 3, R, R) in [-1, 1], seen as the PNGs they would be."""
     maps = []
-    for k in range(0, len(images), batch_size):
-        pictures = quantise(images[k : k + batch_size]).cpu().numpy()
+    for batch in images.split(batch_size):
+        pictures = quantise(batch).cpu().numpy()
         prepared = np.stack([apply(Image.fromarray(picture), preset) for picture in pictures])
         with torch.inference_mode():
             labels = segmenter.segment(to_tensor(prepared).to(segmenter.device))[:, 0]
