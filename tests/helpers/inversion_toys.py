@@ -13,7 +13,7 @@ from seeingkit.analyses.inversion.catalog import InverterOptions
 from seeingkit.analyses.inversion.encoders.recipes import Recipe
 from seeingkit.analyses.inversion.methods import LayerInverter
 from seeingkit.analyses.inversion.presets import InversionPreset
-from seeingkit.analyses.inversion.schedule import Schedule
+from seeingkit.analyses.inversion.rows import Schedule
 from seeingkit.contracts import Boundary, Features, FeaturesInfo, GeneratorInfo, LatentSpec
 from seeingkit.models.staged import Carry, StagedAdapter
 from seeingkit_adapters.catalog.progan import ProGANOptions

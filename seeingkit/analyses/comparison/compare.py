@@ -8,31 +8,17 @@ tallies and the seed.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from scipy import sparse
 
 from seeingkit.contracts import Vocabulary
 from seeingkit.errors import TallyError, UsageError
-from seeingkit.results import (
-    ClassResult,
-    ModelRecord,
-    PowerResult,
-    Results,
-    SkippedItem,
-    SourceRecord,
-)
-from seeingkit.statistics import (
-    FSD,
-    Pool,
-    compare_classes,
-    fsd_of_rows,
-    measure_distance,
-)
+from seeingkit.results import ModelRecord, Results, SkippedItem, SourceRecord
+from seeingkit.statistics import FSD, Pool, compare_classes, fsd_of_rows, measure_distance
 from seeingkit.statistics.amounts import MOST_TESTS
 from seeingkit.statistics.neighbourhoods import Neighbourhoods, neighbourhoods
 from seeingkit.statistics.pairs import compare_pairs
@@ -93,7 +79,7 @@ def fsd(a: Tally | np.ndarray, b: Tally | np.ndarray) -> FSD:
     """
     a, b = (x if isinstance(x, Tally) else Tally.from_fractions(x) for x in (a, b))
     _check_vocabularies(a.vocabulary, b.vocabulary)
-    return fsd_of_rows(_rows(a), _rows(b))
+    return fsd_of_rows(a.sparse_percent(0), b.sparse_percent(0))
 
 
 def compare(
@@ -137,19 +123,16 @@ def compare(
     if classes is not None:
         real, generated, notes = merged(real, generated, classes)
     check_comparable(real, generated, one_segmenter=one_segmenter, force=force)
-    pool = Pool(_rows(real), _rows(generated))
+    pool = Pool(real.sparse_percent(0), generated.sparse_percent(0))
     with progress_bar("permutation test", permutations, "permutations") as bar:
         distance = measure_distance(
             pool, permutations=permutations, seed=seed, progress=lambda _: bar.advance(1)
         )
     labels = [(label.name, label.category) for label in real.vocabulary]
     classes_found = compare_classes(
-        pool,
-        labels,
-        permuted=distance.permuted,
-        transport=distance.transport,
-        level=level,
+        pool, labels, permuted=distance.permuted, transport=distance.transport, level=level
     )
+    sizes, tested = (len(real), len(generated)), len(classes_found)
     around = neighbourhoods(real, generated, seed=seed) if evidence else None
     conditions, few = compare_conditions(real, generated, seed=seed, level=level)
     results = Results(
@@ -164,12 +147,14 @@ def compare(
         level=level,
         classes=classes_found,
         pairs=compare_pairs(real, generated, level=level) if evidence else None,
-        power=_power(real, generated, classes_found, level) if evidence else None,
+        power=power(*sizes, classes_tested=tested, level=level, tests=MOST_TESTS)
+        if evidence and tested
+        else None,
         scenes=scenes(real, generated, seed=seed, around=around) if around else None,
         conditions=conditions,
         skipped=[
             SkippedItem(source=side, item=s.item, reason=s.reason)
-            for side, tally in (("real", real), ("generated", generated))
+            for side, tally in _sides(real, generated)
             for s in tally.skipped
         ],
         warnings=[*notes, *_warnings(real, generated), *few],
@@ -208,11 +193,9 @@ def check_comparable(
         TallyError: says what differs and how to mend it.
     """
     _check_vocabularies(real.vocabulary, generated.vocabulary)
-    for side, tally in (("real", real), ("generated", generated)):
-        if len(tally) < 2:
-            raise TallyError(
-                f"the {side} side has {len(tally)} usable images; at least 2 are needed"
-            )
+    for side, tally in _sides(real, generated):
+        if (usable := len(tally)) < 2:
+            raise TallyError(f"the {side} side has {usable} usable images; at least 2 are needed")
     if force:
         return
     asked = [len(tally) + len(tally.skipped) for tally in (real, generated)]
@@ -223,12 +206,11 @@ def check_comparable(
         )
     if real.identity is None or generated.identity is None:
         return
-    identities = {"preset": (real.identity.preset, generated.identity.preset)}
-    if one_segmenter:
-        identities["segmenter"] = (real.identity.segmenter, generated.identity.segmenter)
+    ours, theirs = real.identity, generated.identity
+    identities = {"segmenter": (ours.segmenter, theirs.segmenter)} if one_segmenter else {}
+    if ours.preset and theirs.preset:  # else unknown on a side; ``_warnings`` says so
+        identities = {"preset": (ours.preset, theirs.preset), **identities}
     for what, (a, b) in identities.items():
-        if what == "preset" and not (a and b):
-            continue  # unknown on a side; ``_warnings`` says so
         if json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
             keys = sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k))
             raise TallyError(
@@ -246,42 +228,27 @@ def _check_vocabularies(a: Vocabulary, b: Vocabulary) -> None:
             raise TallyError(f"label {k} is {x.name!r} on one side and {y.name!r} on the other")
 
 
-def _power(
-    real: Tally, generated: Tally, classes: list[ClassResult], level: float
-) -> PowerResult | None:
-    if not classes:
-        return None
-    return power(
-        *(len(real), len(generated)), classes_tested=len(classes), level=level, tests=MOST_TESTS
-    )
-
-
-def _rows(tally: Tally) -> sparse.csr_array:
-    return tally.sparse_percent(0)
+def _sides(real: Tally, generated: Tally) -> list[tuple[Literal["real", "generated"], Tally]]:
+    return [("real", real), ("generated", generated)]
 
 
 def _data(tally: Tally, name: str) -> SourceRecord:
     """The source of one side; rows from elsewhere have only a number."""
-    known = tally.record.source
-    if known is not None:
-        return known
-    return SourceRecord(name=name, kind="rows", images=len(tally), fingerprint="")
+    rows = SourceRecord(name=name, kind="rows", images=len(tally), fingerprint="")
+    return tally.record.source or rows
 
 
 def _copies(tally: Tally) -> int:
     """Images of several labels whose areas another image of the side has to the pixel."""
-    rows = _rows(tally)
-    several = np.flatnonzero(np.diff(rows.indptr) >= SEVERAL)
-    seen: Counter[bytes] = Counter()
-    for row in several:
-        part = slice(rows.indptr[row], rows.indptr[row + 1])
-        seen[rows.indices[part].tobytes() + rows.data[part].tobytes()] += 1
-    return sum(count - 1 for count in seen.values())
+    rows = tally.sparse_percent(0)
+    parts = [slice(start, stop) for start, stop in pairwise(rows.indptr) if stop - start >= SEVERAL]
+    seen = {rows.indices[part].tobytes() + rows.data[part].tobytes() for part in parts}
+    return len(parts) - len(seen)
 
 
 def _warnings(real: Tally, generated: Tally) -> list[str]:
     found = []
-    for side, tally in (("real", real), ("generated", generated)):
+    for side, tally in _sides(real, generated):
         copies = _copies(tally)
         if copies > COPIES * len(tally):
             found.append(
@@ -293,12 +260,9 @@ def _warnings(real: Tally, generated: Tally) -> list[str]:
                 f"The {side} areas were counted elsewhere: that this segmenter counted them is "
                 "known from the names of its labels alone."
             )
-    if real.identity and generated.identity:
-        unknown = [
-            side
-            for side, identity in (("real", real.identity), ("generated", generated.identity))
-            if not identity.preset
-        ]
+    known = real.identity is not None and generated.identity is not None
+    if known:
+        unknown = [s for s, t in _sides(real, generated) if t.identity and not t.identity.preset]
         if len(unknown) == 1:
             found.append(
                 f"The preprocessing of the {unknown[0]} images is unknown: that both sides were "
@@ -310,7 +274,7 @@ def _warnings(real: Tally, generated: Tally) -> list[str]:
             "count": "mean counts for each image",
         }[real.vocabulary.unit]
         found.append(f"Where areas are named, the numbers are {what}, not areas of pixels.")
-    if real.identity and generated.identity and real.identity == generated.identity:
+    if known and real.identity == generated.identity:
         found.append("Both sides are the same images, so nothing can differ.")
     if len(real) != len(generated):
         found.append(

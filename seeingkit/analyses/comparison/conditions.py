@@ -33,9 +33,7 @@ def labels_for(
     """The labels that a generator's images take in turn, or None for an unconditional one.
 
     Args:
-        policy: ``uniform``, ``data``, a list of class numbers or names with commas, or None
-            (as ``uniform``).
-        sampler: the generator.
+        policy: see the module; None is ``uniform``.
         real: the real images, for ``data``.
 
     Raises:
@@ -76,14 +74,19 @@ def _label(text: str, names: Sequence[str]) -> int:
 
 def photo_classes(sampler: Sampler, ids: Sequence[str]) -> dict[str, int] | None:
     """The generator's class of each real image, by id, where their folders say it."""
-    found = image_classes(ids) if sampler.info.class_names else None
-    if found is None:
-        return None
+    names = sampler.info.class_names
+    labels = _matched_images(ids, names) if names else None
+    return None if labels is None else dict(zip(ids, labels, strict=True))
+
+
+def _matched_images(ids: Sequence[str], names: Sequence[str]) -> list[int] | None:
+    """The generator's class of each real image, or None where their folders do not say it."""
+    found = image_classes(ids)
     try:
-        places = match_classes(found, sampler.info.class_names)
+        places = match_classes(found or (), names)
     except UsageError:
         return None
-    return {item: places[folder] for item, folder in zip(ids, found, strict=True)}
+    return None if found is None else [places[folder] for folder in found]
 
 
 def compare_conditions(
@@ -101,14 +104,8 @@ def compare_conditions(
     if drawn is None:
         return [], []
     names = generated.record.class_names
-    found = image_classes(real.ids)
-    try:
-        places = match_classes(found, names) if found else None
-    except UsageError:
-        places = None
-    real_labels = None
-    if found is not None and places is not None:
-        real_labels = np.asarray([places[item] for item in found])
+    known = _matched_images(real.ids, names)
+    real_labels = None if known is None else np.asarray(known)
     x, y = real.sparse_percent(0), generated.sparse_percent(0)
     vocabulary = [(label.name, label.category) for label in real.vocabulary]
     records, few = [], []
@@ -122,11 +119,7 @@ def compare_conditions(
         pool = Pool(x[kept], y[rows])
         distance = measure_distance(pool, permutations=0, seed=seed)
         classes = compare_classes(
-            pool,
-            vocabulary,
-            permuted=distance.permuted,
-            transport=distance.transport,
-            level=level,
+            pool, vocabulary, permuted=distance.permuted, transport=distance.transport, level=level
         )
         records.append(
             ConditionResult(
@@ -139,29 +132,15 @@ def compare_conditions(
                 classes=[c for c in classes if c.verdict != "no evidence"],
             )
         )
-    warnings = []
-    if few:
-        shown = ", ".join(few[:8]) + (" …" if len(few) > 8 else "")
-        warnings.append(f"Too few images for a comparison of their own: {shown}.")
-    return records, warnings
-
-
-# ------------------------------------------------------------- folders of real images as classes
+    shown = ", ".join(few[:8]) + (" …" if len(few) > 8 else "")
+    return records, [f"Too few images for a comparison of their own: {shown}."] if few else []
 
 
 def image_classes(ids: Sequence[str]) -> list[str] | None:
-    """The class of each picture: the first folder in its id; None unless all have one.
-
-    Args:
-        ids: stable ids, such as ``n01440764/0001.jpg``.
-    """
-    found = []
-    for item in ids:
-        folder, slash, _ = item.replace("\\", "/").lstrip("./").partition("/")
-        if not slash:
-            return None
-        found.append(folder)
-    return found if len(set(found)) > 1 else None
+    """The first folder in each id (``n01440764/0001.jpg``); None unless all have one of several."""
+    parts = [item.replace("\\", "/").lstrip("./").partition("/") for item in ids]
+    found = [folder for folder, _, _ in parts]
+    return found if all(slash for _, slash, _ in parts) and len(set(found)) > 1 else None
 
 
 def match_classes(found: Sequence[str], names: Sequence[str]) -> dict[str, int]:

@@ -30,25 +30,14 @@ __all__ = ["invert", "load_inverter"]
 
 @dataclass(frozen=True)
 class ResolvedInverter:
-    """A method with its validated options.
-
-    Attributes:
-        spec: as registered.
-        options: of the method.
-    """
+    """A registered method with its validated options."""
 
     spec: InverterSpec
     options: BaseModel
 
     def load(self, cut: str | None = None) -> Inverter:
-        """The inverter.
-
-        Args:
-            cut: canonical name of the boundary of r, instead of the one in the options.
-        """
-        options = self.options
-        if cut is not None:
-            options = options.model_copy(update={"cut": cut})
+        """The inverter; ``cut`` replaces the boundary of r in the options."""
+        options = self.options.model_copy(update={} if cut is None else {"cut": cut})
         return cast("Inverter", import_target(self.spec)(options))
 
 
@@ -67,8 +56,7 @@ def load_inverter(name: str, **options: Any) -> Inverter:
     """A registered inverter: ``load_inverter("layered+r", preset="paper", cut="r8")``.
 
     Raises:
-        UnknownNameError: no such method.
-        UsageError: an option that does not exist or does not fit.
+        UnknownNameError, UsageError: as ``resolve_inverter``.
 
     >>> load_inverter("z", steps=100).name
     'z'

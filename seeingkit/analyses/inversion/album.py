@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,6 +27,7 @@ from seeingkit.system.writing import atomic_write
 
 from .distance_to_data import DistanceToData
 from .photos import Inverted
+from .store import write_tensors
 from .vanishing import LossCalibration, areas, label_maps, lost_classes
 
 FOLDER = "inversions"
@@ -35,13 +35,11 @@ FOLDER = "inversions"
 
 @dataclass(frozen=True, eq=False)
 class _Photo:
-    """A photo in the album.
+    """A photo in the album: paths of its picture and label map (None without segmenter).
 
     Attributes:
         stem: beginning of its files' names.
-        path: of its picture, in the run directory.
-        labels: path of its label map, or None without segmenter.
-        areas: (L,) percent of it with each label, or None without segmenter.
+        areas: (L,) percent of it with each label.
     """
 
     stem: str
@@ -50,54 +48,44 @@ class _Photo:
     areas: NDArray[np.float64] | None
 
 
+@dataclass(eq=False)
 class Album:
     """Writes the pictures of a run and makes the records that name them.
 
-    Args:
-        run_dir: the run directory.
+    Attributes:
         segmenter: None: no label maps and no class areas.
         preset: how the segmenter sees photo and reconstruction.
         distance: marks photos outside the reference images.
         picked_for: the omitted class each photo was picked for, by id.
     """
 
-    def __init__(
-        self,
-        run_dir: Path,
-        segmenter: Segmenter | None,
-        preset: Preset,
-        distance: DistanceToData | None = None,
-        picked_for: Mapping[str, str | None] | None = None,
-    ) -> None:
-        self.folder = run_dir / FOLDER
-        self.segmenter, self.preset = segmenter, preset
-        self.names: Sequence[str] = segmenter.vocabulary.names if segmenter else ()
-        self.distance, self.picked_for = distance, picked_for or {}
+    run_dir: Path
+    segmenter: Segmenter | None
+    preset: Preset
+    distance: DistanceToData | None = None
+    picked_for: Mapping[str, str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder = self.run_dir / FOLDER
+        self.names: Sequence[str] = self.segmenter.vocabulary.names if self.segmenter else ()
         self._seen: dict[str, _Photo] = {}
 
     def records(self, found: Inverted, loss: LossCalibration | None) -> list[InversionRecord]:
-        """Write the pictures of some inverted photos; one record each.
+        """Write the pictures of photos inverted by one method at one cut; one record each.
 
         Args:
-            found: inversions by one method at one cut.
             loss: losses by inversion alone, or None without calibration.
         """
         if not found.inversions:
             return []
-        self.folder.mkdir(parents=True, exist_ok=True)
         maps = self._maps(torch.cat([one.reconstruction for one in found.inversions]))
-        ratios = self.distance.ratio(found.images) if self.distance else None
-        return [
-            self._record(
-                item,
-                one,
-                self._photo(item, found.images[k : k + 1]),
-                None if maps is None else maps[k],
-                None if ratios is None else float(ratios[k]),
-                loss,
-            )
-            for k, (item, one) in enumerate(zip(found.ids, found.inversions, strict=True))
-        ]
+        ratios = self.distance.ratio(found.images).tolist() if self.distance else None
+        records = []
+        for k, (item, one) in enumerate(zip(found.ids, found.inversions, strict=True)):
+            photo = self._photo(item, found.images[k : k + 1])
+            labels, ratio = maps[k] if maps else None, ratios[k] if ratios else None
+            records.append(self._record(item, one, photo, labels, ratio, loss))
+        return records
 
     def _record(
         self,
@@ -110,8 +98,10 @@ class Album:
     ) -> InversionRecord:
         stem = f"{photo.stem}.{one.method}.{one.cut}"
         classes: list[LostClass] = []
-        if labels is not None:
-            classes = self._classes(photo, labels, loss)
+        if labels is not None and self.segmenter is not None and photo.areas is not None:
+            after = areas(labels[None], len(self.names))[0]
+            background = self.segmenter.vocabulary.has_background
+            classes = lost_classes(photo.areas, after, self.names, background, loss)
         return InversionRecord(
             image=item,
             method=one.method,
@@ -135,16 +125,11 @@ class Album:
             unlike=ratio is not None and ratio > 1,
         )
 
-    def _classes(
-        self, photo: _Photo, labels: NDArray[np.int64], loss: LossCalibration | None
-    ) -> list[LostClass]:
-        assert self.segmenter is not None and photo.areas is not None
-        after = areas(labels[None], len(self.names))[0]
-        background = self.segmenter.vocabulary.has_background
-        return lost_classes(photo.areas, after, self.names, background, loss)
-
-    def _maps(self, images: Tensor) -> NDArray[np.int64] | None:
-        return None if self.segmenter is None else label_maps(images, self.segmenter, self.preset)
+    def _maps(self, images: Tensor) -> list[NDArray[np.int64]] | None:
+        """Label maps (H, W) of images, or None without segmenter."""
+        if self.segmenter is None:
+            return None
+        return list(label_maps(images, self.segmenter, self.preset))
 
     def _photo(self, item: str, image: Tensor) -> _Photo:
         """A photo and its label map; written once."""
@@ -154,8 +139,8 @@ class Album:
             self._seen[item] = _Photo(
                 stem,
                 self._write(f"{stem}.photo.png", _picture(image)),
-                self._write_map(f"{stem}.photo.labels.png", None if maps is None else maps[0]),
-                None if maps is None else areas(maps, len(self.names))[0],
+                self._write_map(f"{stem}.photo.labels.png", maps[0] if maps else None),
+                areas(maps[0][None], len(self.names))[0] if maps else None,
             )
         return self._seen[item]
 
@@ -172,12 +157,7 @@ class Album:
         tensors = {"r": one.state.x, **{f"carry.{k}": v for k, v in one.state.carry.items()}}
         if one.z is not None:
             tensors["z"] = one.z
-        data = safetensors.torch.save(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, {"cut": one.cut}
-        )
-        path = self.folder / f"{stem}.safetensors"
-        with atomic_write(path) as stream:
-            stream.write(data)
+        path = write_tensors(self.folder / f"{stem}.safetensors", tensors, {"cut": one.cut})
         return f"{FOLDER}/{path.name}"
 
     def _write_map(self, name: str, labels: NDArray[np.int64] | None) -> str | None:

@@ -8,15 +8,18 @@ from pydantic import Field
 
 from seeingkit.specs import InverterSpec, Options, Register, hookimpl
 
-SUMMARIES = {
-    "z": "a: optimise z from a random start",
-    "encoder": "b: a direct encoder, image to z",
-    "encoder+z": "c: direct encoder, then optimise z (Zhu et al. 2016)",
-    "layered": "d: layered encoder E = e_1 ∘ … ∘ e_n ∘ e_f",
-    "layered+z": "e: layered encoder, then optimise z",
-    "layered+r": "f: layered encoder, then optimise r through the layers' residuals: the method",
+_METHODS = {
+    "z": ("optimise_z", "a: optimise z from a random start"),
+    "encoder": ("direct", "b: a direct encoder, image to z"),
+    "encoder+z": ("direct_then_z", "c: direct encoder, then optimise z (Zhu et al. 2016)"),
+    "layered": ("layered", "d: layered encoder E = e_1 ∘ … ∘ e_n ∘ e_f"),
+    "layered+z": ("layered_then_z", "e: layered encoder, then optimise z"),
+    "layered+r": (
+        "layered_then_r",
+        "f: layered encoder, then optimise r through the layers' residuals: the method",
+    ),
 }
-METHODS = tuple(SUMMARIES)
+METHODS = tuple(_METHODS)
 DEFAULT_METHOD = "layered+r"
 
 
@@ -59,21 +62,13 @@ class InverterOptions(Options):
 @hookimpl
 def seeingkit_register(register: Register) -> None:
     """Register the six methods."""
-    targets = {
-        "z": "optimise_z",
-        "encoder": "direct",
-        "encoder+z": "direct_then_z",
-        "layered": "layered",
-        "layered+z": "layered_then_z",
-        "layered+r": "layered_then_r",
-    }
-    for name, summary in SUMMARIES.items():
+    for name, (target, summary) in _METHODS.items():
         register(
             InverterSpec(
                 name=name,
                 summary=summary,
                 licence="MIT",
-                target=f"seeingkit.analyses.inversion.methods:{targets[name]}",
+                target=f"seeingkit.analyses.inversion.methods:{target}",
                 options=InverterOptions,
                 default=name == DEFAULT_METHOD,
             )

@@ -44,11 +44,7 @@ class DistanceToData:
 
     @staticmethod
     def of(images: Tensor, reference: str, features: Features | None = None) -> DistanceToData:
-        """From at least two reference images (M, 3, H, W) in [-1, 1].
-
-        Raises:
-            UsageError: fewer.
-        """
+        """From reference images (M, 3, H, W) in [-1, 1]; ``UsageError`` for fewer than two."""
         if len(images) < 2:
             raise UsageError("at least two reference images are needed")
         found = signatures(images, features)
@@ -59,10 +55,7 @@ class DistanceToData:
         return DistanceToData(found, max(usual, 1e-6), f"{reference}, compared by {by}", features)
 
     def ratio(self, images: Tensor) -> Tensor:
-        """Distance to the nearest reference image over the usual one, (N,) float64.
-
-        Above 1 an image lies outside the reference images.
-        """
+        """Distance to the nearest reference image over the usual one, (N,) float64."""
         found = signatures(images, self.features)
         return torch.cdist(found, self.signatures).min(1).values / self.usual
 
@@ -73,7 +66,7 @@ def signatures(images: Tensor, features: Features | None, batch_size: int = 32) 
         return F.adaptive_avg_pool2d(images.cpu().double(), THUMBNAIL).flatten(1)
     rows = []
     with torch.inference_mode():
-        for k in range(0, len(images), batch_size):
-            layers = features(images[k : k + batch_size].to(features.device))
+        for batch in images.split(batch_size):
+            layers = features(batch.to(features.device))
             rows.append(torch.cat([x.flatten(2).mean(2).double().cpu() for x in layers], dim=1))
     return torch.cat(rows).clone()

@@ -16,88 +16,69 @@ from seeingkit.contracts import Inversion, State
 from seeingkit.errors import UsageError
 from seeingkit.models.edits import AddEdit, run
 
-from .guess import guesses_latent, latent_guess, state_guess
-from .inputs import Inputs
 from .objectives import features_difference, mean_absolute, mean_square, psnr
 from .optimiser import Outcome, minimise
-from .prepared import LayerPrepared
+from .prepared import Inputs
 from .rows import Values
 from .samples import latent_state
 
 
 @dataclass(eq=False)
 class _Photo:
-    """The data of one photo while it is in work.
+    """The data of one photo while it is in work."""
 
-    Attributes:
-        truth: its perceptual features, each (1, …); empty without any.
-        first: the latent guess, if there is one.
-        base: the state where the residuals begin, if there are any.
-        begun: image of the initial guess, from the first step on.
-    """
-
-    truth: tuple[Tensor, ...] = ()
-    first: Tensor | None = None
-    base: State | None = None
-    begun: Tensor | None = None
+    truth: tuple[Tensor, ...] = ()  # its perceptual features, each (1, …)
+    first: Tensor | None = None  # the latent guess, if there is one
+    base: State | None = None  # where the residuals begin, if there are any
+    begun: Tensor | None = None  # image of the initial guess, from the first step on
 
 
 class Job:
-    """One call of ``invert``.
+    """One call of ``invert``."""
 
-    Args:
-        prepared: the parts of the method for the generator.
-        inputs: photos, labels and given starts.
-    """
-
-    def __init__(self, prepared: LayerPrepared, inputs: Inputs) -> None:
-        self.prepared, self.inputs = prepared, inputs
-        self.generator, self.preset = prepared.generator, prepared.preset
-        self.with_latent = guesses_latent(prepared, inputs)
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs, self.prepared = inputs, inputs.prepared
+        self.generator, self.preset = self.prepared.generator, self.prepared.preset
         # Boundaries with residuals that cost something, and with those that are free.
-        self.places, self.free = [prepared.cut], list[str]()
-        if self.with_latent:
-            self.places = self._places()
+        self.places, self.free = [self.prepared.cut], list[str]()
+        if inputs.from_latent:  # the boundaries before the cut, or up to it; never none
+            cut = self.generator.boundary(self.prepared.cut).index
+            last = cut if self.preset.residuals == "all" or cut == 1 else cut - 1
+            self.places = [b.name for b in self.generator.boundaries[1 : last + 1]]
             if self.preset.free_latent:
                 self.free = [self.generator.boundaries[0].name]
         self.photos: dict[int, _Photo] = {}  # by row
 
-    def _places(self) -> list[str]:
-        """The boundaries before the cut, or up to it; never none."""
-        cut = self.generator.boundary(self.prepared.cut).index
-        last = cut if self.preset.residuals == "all" or cut == 1 else cut - 1
-        return [b.name for b in self.generator.boundaries[1 : last + 1]]
-
-    def run(self, batch_size: int, finished: Callable[[int, Inversion], None]) -> None:
-        """Invert all photos; ``finished`` is called with each row and its result."""
-        schedule = self.prepared.schedule
+    def run(
+        self, batch_size: int, finished: Callable[[int, Inversion], None]
+    ) -> dict[int, Inversion]:
+        """All photos' inversions by row; ``finished`` is called with each as it is done."""
+        found: dict[int, Inversion] = {}
+        schedule, preset = self.prepared.schedule, self.preset
+        units = {"z": 1.0, self.generator.boundaries[0].name: preset.latent_rate}
+        units |= {name: self.prepared.unit(name) for name in self.places}
+        units |= {f"carry.{name}": 1.0 for name in self.prepared.carried}
         delays = {}
         if self.prepared.target == "r" and self.free:  # residuals wait until z0 has settled
-            delays = dict.fromkeys(self.places, round(self.preset.settle * schedule.steps))
+            delays = dict.fromkeys(self.places, round(preset.settle * schedule.steps))
 
         def done(row: int, outcome: Outcome) -> None:
-            finished(row, self._result(row, outcome))
+            found[row] = self._result(row, outcome)
             del self.photos[row]
+            finished(row, found[row])
 
         minimise(
             range(len(self.inputs.images)),
             self._start,
             self._objective,
             schedule,
-            scales=self._units(),
+            scales=units,
             delays=delays,
             batch_size=batch_size,
             frames=_frame_steps(schedule.steps, self.prepared.options.frames),
             done=done,
         )
-
-    def _units(self) -> dict[str, float]:
-        """Size of one unit of each variable."""
-        units = {"z": 1.0, self.generator.boundaries[0].name: self.preset.latent_rate}
-        units |= {name: self.prepared.unit(name) for name in self.places}
-        return units | {f"carry.{name}": 1.0 for name in self.prepared.carried}
-
-    # ---------------------------------------------------------------------------------- variables
+        return found
 
     def _start(self, rows: Sequence[int]) -> Values:
         """Variables of rows that enter the batch."""
@@ -110,10 +91,9 @@ class Job:
         with torch.no_grad():
             if features is not None:
                 photo.truth = features(self.inputs.images[[row]])
-            if not self.with_latent:
-                state = state_guess(self.prepared, self.inputs, row).detach()
-                return self._residuals(photo, state)
-            photo.first = z = latent_guess(self.prepared, self.inputs, row)
+            if not self.inputs.from_latent:
+                return self._residuals(photo, self.inputs.state_guess(row).detach())
+            photo.first = z = self.inputs.latent_guess(row)
             if self.prepared.target != "r":
                 return {"z": z}
             state = self._enter(z, [row])
@@ -128,10 +108,10 @@ class Job:
     def _residuals(self, photo: _Photo, state: State) -> Values:
         """Residuals of zero at each place, and of each carried tensor that is optimised."""
         photo.base = state
-        values = {}
-        for name in (*self.free, *self.places):
-            shape = self.generator.boundary(name).shape
-            values[name] = torch.zeros(1, *shape, device=state.x.device)
+        values = {
+            name: torch.zeros(1, *self.generator.boundary(name).shape, device=state.x.device)
+            for name in (*self.free, *self.places)
+        }
         for name in self.prepared.carried:
             carried = state.carry.get(name)
             if carried is not None and carried.is_floating_point():
@@ -142,8 +122,6 @@ class Job:
                     f"no carried tensor {name!r} at {state.at}; there are: {known or 'none'}"
                 )
         return values
-
-    # ---------------------------------------------------------------------------------- objective
 
     def _forward(self, values: Values, rows: Sequence[int]) -> tuple[State, Tensor, Tensor]:
         """State at the cut, image, and the regulariser (B,)."""
@@ -181,8 +159,6 @@ class Job:
         """Perceptual features of some photos."""
         layers = zip(*(self.photos[row].truth for row in rows), strict=True)
         return tuple(torch.cat(layer) for layer in layers)
-
-    # ------------------------------------------------------------------------------------- result
 
     def _result(self, row: int, outcome: Outcome) -> Inversion:
         features, photo = self.prepared.features, self.inputs.images[row : row + 1]

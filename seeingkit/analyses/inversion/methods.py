@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal
 
 from torch import Tensor
@@ -32,11 +32,12 @@ from seeingkit.errors import UsageError
 from seeingkit.models.loading import load_features
 
 from .catalog import InverterOptions
-from .encoders.lookup import given_encoder, stored_encoder, trained_encoder
-from .inputs import Inputs
+from .encoders.files import read_encoder
+from .encoders.training import available_encoder
 from .job import Job
-from .prepared import AverageStates, LayerPrepared, measured_scales
+from .prepared import Inputs, LayerPrepared
 from .presets import PRESETS, InversionPreset
+from .samples import average_states, measured_scales
 
 log = logging.getLogger(__name__)
 Guess = Literal["random", "direct", "layered"]
@@ -47,10 +48,8 @@ class LayerInverter(Inverter):
     """One of the six methods.
 
     Args:
-        name: as registered.
         guess: a random latent, or the kind of encoder that gives the initial guess.
         target: the optimised variable.
-        options: see ``InverterOptions``.
         preset: losses and schedules, in place of those that ``options.preset`` names.
     """
 
@@ -65,25 +64,20 @@ class LayerInverter(Inverter):
         self.name, self.guess, self.target, self.options = name, guess, target, options
         self.preset = (preset or PRESETS[options.preset]).adapted(options)
 
-    # ---------------------------------------------------------------------------------- preparing
-
     def prepare(self, generator: Generator) -> LayerPrepared:
         """See ``Inverter.prepare``; trains an encoder if there is none and the options say so.
 
         Raises:
-            UnknownNameError: the cut does not exist; lists those that do.
             UsageError: a cut at the input or the image; no encoder for a method that needs one.
             StateMismatchError: the encoder given is for another generator.
         """
-        cut = generator.boundary(self.options.cut or generator.default_cut)
+        options = self.options
+        cut = generator.boundary(options.cut or generator.default_cut)
         if cut.kind == "image" or cut.index == 0:
             inner = ", ".join(b.name for b in generator.boundaries[1:-1])
             raise UsageError(f"{cut.name!r} leaves nothing to invert; cut at one of: {inner}")
-        features = load_features(
-            self.options.perceptual,
-            weights=self.options.perceptual_weights,
-            device=str(generator.device),
-        )
+        device, file = str(generator.device), options.perceptual_weights
+        features = load_features(options.perceptual, weights=file, device=device)
         encoder = self._encoder(generator, cut.name)
         start: Literal["encoder", "random", "average"] = "encoder"
         if encoder is None:
@@ -100,7 +94,7 @@ class LayerInverter(Inverter):
             preset=self.preset,
             options=self.options,
             scales=measured_scales(generator, cut.name),
-            averages=AverageStates(generator, cut.name),
+            averages=average_states(generator, cut.name),
         )
 
     def _settings(
@@ -111,31 +105,21 @@ class LayerInverter(Inverter):
             mode="json",
             exclude={"encoder", "encoder_steps", "encoder_loss", "perceptual_weights", "frames"},
         )
-        preset, carry = self.preset, self.options.carry
+        preset, carry = asdict(self.preset), self.options.carry
+        schedules = {name: preset.pop(name) for name in ("latent", "residual", "recipe")}
         return {
             "method": self.name,
             **named,
-            "schedule": asdict(preset.residual if self.target == "r" else preset.latent),
-            "settle": preset.settle,
-            "latent_rate": preset.latent_rate,
-            "scaled": preset.scaled,
-            "relative_features": preset.relative_features,
-            "residual_weight": preset.residual_weight,
-            "perceptual_weight": preset.perceptual_weight,
+            **preset,
+            "schedule": schedules["residual" if self.target == "r" else "latent"],
             "cut": cut,
-            "residuals": preset.residuals,
-            "free_latent": preset.free_latent,
             "carry": list(generator.inverted_with if carry is None else carry),
             "perceptual": features.info.identity() if features else None,
             "encoder": encoder.sha256 if encoder else None,
         }
 
     def _encoder(self, generator: Generator, cut: str) -> Encoder | None:
-        """The encoder that the options ask for; None: a random start, or the average state.
-
-        Raises:
-            UsageError: none, for a method that needs one.
-        """
+        """The encoder that the options ask for; None: a random start, or the average state."""
         if self.guess == "random":
             return None
         wanted, kind = self.options.encoder, self.guess
@@ -144,33 +128,28 @@ class LayerInverter(Inverter):
                 return None
             raise UsageError(f"method {self.name} is an encoder; --encoder none leaves nothing")
         if wanted not in ("auto", "found", "train"):
-            return given_encoder(Path(wanted), generator, kind, self.name)
+            given = read_encoder(wanted, generator)
+            if given.kind != kind:
+                raise UsageError(
+                    f"{given.path}: a {given.kind} encoder, method {self.name} needs a {kind} one"
+                )
+            return given.to(generator.device)
         # z0 serves any cut, so a sweep of cuts needs only the encoder of the default one.
         home = cut if self.target == "none" else generator.boundary(generator.default_cut).name
         # A shipped encoder serves both presets, but not somebody who asks for another training.
         shipped = self.options.encoder_steps is None and self.options.encoder_loss is None
-        recipe, anew = self.preset.recipe, wanted == "train"
-        found = stored_encoder(generator, kind, home, recipe, shipped=shipped, anew=anew)
+        recipe = self.preset.recipe
+        found = available_encoder(generator, kind, home, recipe, wanted, shipped=shipped)
         if found is not None:
             return found
-        if wanted != "found":
-            return trained_encoder(generator, kind, home, recipe, anew=anew)
-        family = generator.info.family
+        whose = f"{kind} encoder of {generator.info.family} at {home}"
         if self.target != "r":
-            raise UsageError(
-                f"there is no {kind} encoder of {family} at {home} here; "
-                "make one with --encoder train"
-            )
+            raise UsageError(f"there is no {whose} here; make one with --encoder train")
         log.warning(
-            "no %s encoder of %s at %s is available: starting from the average image "
-            "(--encoder train makes one)",
-            kind,
-            family,
-            home,
+            "no %s is available: starting from the average image (--encoder train makes one)",
+            whose,
         )
         return None
-
-    # ---------------------------------------------------------------------------------- inverting
 
     def invert(
         self,
@@ -187,8 +166,7 @@ class LayerInverter(Inverter):
         """See ``Inverter.invert``.
 
         Raises:
-            UsageError: images of another size than the generator's, or not finite; labels missing;
-                ``prepared`` of another generator or method.
+            UsageError: as ``Inputs``, or ``prepared`` of another generator or method.
         """
         if batch_size < 1:
             raise UsageError(f"a batch of {batch_size} images; give a batch size of at least 1")
@@ -198,25 +176,14 @@ class LayerInverter(Inverter):
             raise UsageError(f"prepared by another method than {self.name}")
         if prepared.generator is not generator:
             raise UsageError(f"prepared for another generator than this {generator.info.family}")
-        job = Job(prepared, Inputs.checked(prepared, images, labels, init, seed))
-        found: dict[int, Inversion] = {}
-
-        def finished(row: int, inversion: Inversion) -> None:
-            found[row] = inversion
-            if done is not None:
-                done(row, inversion)
-
-        job.run(batch_size, finished)
+        job = Job(Inputs(prepared, images, labels, init, seed))
+        found = job.run(batch_size, done or (lambda row, inversion: None))
         return Inversion.join([found[row] for row in range(len(images))])
 
 
-def _maker(name: str, guess: Guess, target: Target) -> Callable[[InverterOptions], LayerInverter]:
-    return lambda options: LayerInverter(name, guess, target, options)
-
-
-optimise_z = _maker("z", "random", "z")
-direct = _maker("encoder", "direct", "none")
-direct_then_z = _maker("encoder+z", "direct", "z")
-layered = _maker("layered", "layered", "none")
-layered_then_z = _maker("layered+z", "layered", "z")
-layered_then_r = _maker("layered+r", "layered", "r")
+optimise_z = partial(LayerInverter, "z", "random", "z")
+direct = partial(LayerInverter, "encoder", "direct", "none")
+direct_then_z = partial(LayerInverter, "encoder+z", "direct", "z")
+layered = partial(LayerInverter, "layered", "layered", "none")
+layered_then_z = partial(LayerInverter, "layered+z", "layered", "z")
+layered_then_r = partial(LayerInverter, "layered+r", "layered", "r")

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from seeingkit.errors import ModelError
 
-from .rows import Rows, Values
-from .schedule import Schedule
+from .rows import Rows, Schedule, Values
 
 Objective = Callable[[Values, Sequence[int]], tuple[Tensor, Tensor]]
 """Variables (B, …) and which rows they are, to losses (B,) and images (B, 3, R, R)."""
@@ -27,13 +26,9 @@ Objective = Callable[[Values, Sequence[int]], tuple[Tensor, Tensor]]
 
 @dataclass(eq=False)
 class Outcome:
-    """The result of one row.
+    """The result of one row: variables (1, …), image (1, 3, R, R) and loss at the last step.
 
     Attributes:
-        values: its variables, each (1, …).
-        image: (1, 3, R, R) at the last step.
-        loss: at the last step.
-        steps: how many were done.
         converged: stopped early, or fell by less than 1 % in the last tenth of its steps.
         failed: why it has no result, or None.
         frames: images kept at some steps.
@@ -68,8 +63,6 @@ def minimise(
     Args:
         rows: numbers of the rows, by which ``start`` and ``objective`` are called.
         start: initial values of some rows, each variable (B, …).
-        objective: losses and images of some rows.
-        schedule: rates and stopping, the same rule for every row.
         scales: size of one unit of each variable; rates are multiplied by it.
         delays: variables that rest for that many of a row's steps.
         batch_size: rows in work at a time; halved when memory runs out.
@@ -80,33 +73,32 @@ def minimise(
     Raises:
         ModelError: out of memory with a single row.
     """
-    minimiser = _Minimiser(objective, schedule, scales, delays or {}, set(frames), done, stepped)
-    minimiser.run(rows, start, batch_size)
+    steps = set(frames)
+    minimiser = _Minimiser(start, objective, schedule, scales, delays or {}, steps, done, stepped)
+    minimiser.run(rows, batch_size)
 
 
+@dataclass(eq=False)
 class _Minimiser:
-    def __init__(
-        self,
-        objective: Objective,
-        schedule: Schedule,
-        scales: Mapping[str, float],
-        delays: Mapping[str, int],
-        frames: set[int],
-        done: Callable[[int, Outcome], None],
-        stepped: Callable[[int], None],
-    ) -> None:
-        self.objective, self.schedule = objective, schedule
-        self.scales, self.delays = scales, delays
-        self.frames, self.done, self.stepped = frames, done, stepped
-        self.kept: dict[int, list[tuple[int, Tensor]]] = {}
-        self.history: dict[int, list[float]] = {}
+    """One call of ``minimise``: its arguments, and images and losses of the rows in work."""
 
-    def run(self, rows: Sequence[int], start: Callable[[Sequence[int]], Values], size: int) -> None:
+    start: Callable[[Sequence[int]], Values]
+    objective: Objective
+    schedule: Schedule
+    scales: Mapping[str, float]
+    delays: Mapping[str, int]
+    frames: set[int]
+    done: Callable[[int, Outcome], None]
+    stepped: Callable[[int], None]
+    kept: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
+    history: dict[int, list[float]] = field(default_factory=dict)
+    parked: list[Rows] = field(default_factory=list)  # rows put back when memory ran out
+
+    def run(self, rows: Sequence[int], size: int) -> None:
         queue = deque(rows)
-        parked: list[Rows] = []  # rows put back when memory ran out
         batch: Rows | None = None
-        while queue or parked or batch is not None:
-            batch = self._fill(batch, parked, queue, start, size)
+        while queue or self.parked or batch is not None:
+            batch = self._filled(batch, queue, size)
             found = None
             try:
                 found = self._evaluate(batch)
@@ -119,30 +111,21 @@ class _Minimiser:
                     ) from error
             if found is None:  # only here the error, and with it the graph, has let its memory go
                 size = (len(batch) + 1) // 2
-                parked.append(batch.take(range(size, len(batch))))
+                self.parked.append(batch.take(range(size, len(batch))))
                 batch = batch.take(range(size))
                 continue
             batch = self._step(batch, *found)
 
-    def _fill(
-        self,
-        batch: Rows | None,
-        parked: list[Rows],
-        queue: deque[int],
-        start: Callable[[Sequence[int]], Values],
-        size: int,
-    ) -> Rows:
-        parts = [batch] if batch is not None else []
-        room = size - sum(map(len, parts))
-        while room > 0 and parked:
-            back = parked.pop()
+    def _filled(self, batch: Rows | None, queue: deque[int], size: int) -> Rows:
+        parts = [] if batch is None else [batch]
+        while (room := size - sum(map(len, parts))) > 0 and self.parked:
+            back = self.parked.pop()
             parts.append(back.take(range(min(room, len(back)))))
             if len(back) > room:
-                parked.append(back.take(range(room, len(back))))
-            room = size - sum(map(len, parts))
+                self.parked.append(back.take(range(room, len(back))))
         if room > 0 and queue:
             fresh = [queue.popleft() for _ in range(min(room, len(queue)))]
-            parts.append(Rows.start(fresh, start(fresh)))
+            parts.append(Rows.start(fresh, self.start(fresh)))
             for row in fresh:
                 self.kept[row], self.history[row] = [], []
         return Rows.join(parts)
@@ -166,9 +149,8 @@ class _Minimiser:
     ) -> Rows | None:
         losses = loss.cpu().double()
         finite = torch.isfinite(losses)
-        for gradient in gradients.values():
-            finite &= torch.isfinite(gradient.flatten(1)).all(1).cpu()
-        finite &= torch.isfinite(image.flatten(1)).all(1).cpu()
+        for found in (*gradients.values(), image):
+            finite &= torch.isfinite(found.flatten(1)).all(1).cpu()
         for k, row in enumerate(batch.numbers):
             step = int(batch.steps[k])
             self.history[row].append(float(losses[k]))
@@ -179,7 +161,7 @@ class _Minimiser:
         leaving = (stop | ~finite).nonzero().flatten().tolist()
         for k in leaving:
             self._finish(batch, k, image, losses, bool(finite[k]), bool(early[k]))
-        staying = [k for k in range(len(batch)) if k not in set(leaving)]
+        staying = [k for k in range(len(batch)) if k not in leaving]
         self.stepped(len(staying))
         if not staying:
             return None

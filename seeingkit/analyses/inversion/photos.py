@@ -65,20 +65,18 @@ def invert_source(
     ``invert_source(generator, open_images("photos", preset=preset), load_inverter("z"))``.
 
     Args:
-        prepared: by the inverter, for this generator; default: made now, once.
+        prepared, seed, batch_size: as ``Inverter.invert``.
         rows: numbers of the images; default: all.
         labels: class of each of them, for a conditional generator.
-        seed: of random starts.
-        batch_size: images optimised together.
         store: where finished ones are kept; default: the cache.
         title: of the progress bar.
     """
     rows = list(range(len(source)) if rows is None else rows)
     store = store or InversionStore()
     images, good, skipped = source.load(rows)
-    label_of = dict(zip(rows, labels, strict=True)) if labels is not None else {}
     if images is None:
         return Inverted((), (), (), tuple(skipped))
+    label_of = {} if labels is None else dict(zip(rows, labels, strict=True))
     chosen = [label_of[row] for row in good] if label_of else None
     if prepared is None:
         prepared = inverter.prepare(generator)
@@ -91,8 +89,24 @@ def invert_source(
     )
     _make_absent(invert, images, chosen, paths, title or f"invert by {inverter.name}")
     wait_for(paths, "inversions")
+    found = [read_inversion(path) for path in paths]
     ids = [str(source.ids[row]) for row in good]
-    return _collected(inverter.name, good, ids, images, paths, skipped)
+    fine = [k for k, inversion in enumerate(found) if not inversion.failed]
+    failed = [
+        Skipped(item, f"inversion by {inverter.name} gave {inversion.failed[0]}")
+        for item, inversion in zip(ids, found, strict=True)
+        if inversion.failed
+    ]
+    files = tuple(paths[k] for k in fine)
+    return Inverted(
+        tuple(good[k] for k in fine),
+        tuple(ids[k] for k in fine),
+        tuple(found[k] for k in fine),
+        (*skipped, *failed),
+        files,
+        seconds_of(files),
+        images[fine],
+    )
 
 
 def _make_absent(
@@ -102,17 +116,13 @@ def _make_absent(
     paths: Sequence[Path],
     title: str,
 ) -> None:
-    """Make this process's share of the inversions whose files do not exist.
-
-    Args:
-        invert: ``Inverter.invert``, with all arguments but images, labels and ``done``.
-    """
-    todo = [k for k in range(len(paths)) if not paths[k].exists()]
+    """Make this process's share of the inversions whose files do not exist."""
+    todo = sum(not path.exists() for path in paths)
     # Shares are of all images: processes that start later see less to do, and must not share that.
     mine = [k for k in range(len(paths))[rank() :: world()] if not paths[k].exists()]
     started = time.perf_counter()
     with progress_bar(title, len(paths), "images") as bar:
-        bar.advance(len(paths) - len(todo), resumed=True)
+        bar.advance(len(paths) - todo, resumed=True)
         if not mine:
             return
 
@@ -124,30 +134,3 @@ def _make_absent(
         invert(images[mine], labels=chosen, done=done)
         # Images share the passes, so each is given an equal part of the time.
         note_seconds([paths[k] for k in mine], (time.perf_counter() - started) / len(mine))
-
-
-def _collected(
-    method: str,
-    rows: Sequence[int],
-    ids: Sequence[str],
-    images: Tensor,
-    paths: Sequence[Path],
-    skipped: Sequence[Skipped],
-) -> Inverted:
-    """The finished inversions of some images, read from their files."""
-    found = [read_inversion(path) for path in paths]
-    fine = [k for k, inversion in enumerate(found) if not inversion.failed]
-    failed = [
-        Skipped(ids[k], f"inversion by {method} gave {inversion.failed[0]}")
-        for k, inversion in enumerate(found)
-        if inversion.failed
-    ]
-    return Inverted(
-        tuple(rows[k] for k in fine),
-        tuple(ids[k] for k in fine),
-        tuple(found[k] for k in fine),
-        (*skipped, *failed),
-        tuple(paths[k] for k in fine),
-        seconds_of([paths[k] for k in fine]),
-        images[fine],
-    )

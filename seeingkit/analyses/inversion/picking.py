@@ -5,6 +5,8 @@ Guarantee: the choice is a function of the areas and the seed alone.
 
 from __future__ import annotations
 
+from itertools import chain, zip_longest
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,12 +39,11 @@ def pick_rows(
     if count <= 0:
         return []
     random = np.random.default_rng(seed)
-    if pick == "most":
-        return [int(k) for k in having[:count]]
+    if pick not in ("random", "most"):
+        return [int(random.choice(part)) for part in np.array_split(having, count)]
     if pick == "random":
-        places = np.sort(random.permutation(len(having))[:count])
-        return [int(k) for k in having[places]]
-    return [int(random.choice(part)) for part in np.array_split(having, count)]
+        having = having[np.sort(random.permutation(len(having))[:count])]
+    return [int(row) for row in having[:count]]
 
 
 def target_classes(comparison: Comparison, limit: int = 8) -> list[int]:
@@ -50,12 +51,11 @@ def target_classes(comparison: Comparison, limit: int = 8) -> list[int]:
     records = [c for c in comparison.results.classes if c.category != "material"]
     if comparison.real.vocabulary.has_background:
         records = [c for c in records if c.index]
-    for wanted in ("omitted", "reduced"):
-        chosen = [c for c in records if c.verdict == wanted]
-        if chosen:
-            chosen.sort(key=lambda c: (c.generated_area - c.real_area, c.index))
-            return [c.index for c in chosen[:limit]]
-    return []
+    records.sort(key=lambda c: (c.generated_area - c.real_area, c.index))
+    omitted, reduced = (
+        [c.index for c in records if c.verdict == verdict] for verdict in ("omitted", "reduced")
+    )
+    return (omitted or reduced)[:limit]
 
 
 def pick_photos(
@@ -74,24 +74,21 @@ def pick_photos(
     if pick == "list" or ids:
         if not ids:
             raise UsageError("--pick list needs the ids of images: --ids ID,ID,…")
-        known = set(tally.ids)
+        unknown = set(ids) - set(tally.ids)
         for item in ids:
-            if item not in known:
+            if item in unknown:
                 raise UnknownNameError("real image", item, tally.ids)
         return dict.fromkeys(ids)
-    found: dict[str, str | None] = {}
-    taken: set[int] = set()
-    names = comparison.real.vocabulary.names
+    found: dict[int, str] = {}
     for index in target_classes(comparison):
         areas = _areas(tally, index)
-        areas[list(taken)] = 0  # replaced, so that each class gets its number
-        for row in pick_rows(areas, per_class, pick, seed + index):
-            taken.add(row)
-            found[tally.ids[row]] = names[index]
+        areas[list(found)] = 0  # replaced, so that each class gets its number
+        rows = pick_rows(areas, per_class, pick, seed + index)
+        found |= dict.fromkeys(rows, tally.vocabulary.names[index])
     if not found:
         drawn = np.random.default_rng(seed).permutation(len(tally))[:per_class]
-        found = {tally.ids[row]: None for row in drawn}
-    return found
+        return dict.fromkeys(tally.ids[row] for row in drawn)
+    return {tally.ids[row]: name for row, name in found.items()}
 
 
 def pick_own(comparison: Comparison, count: int, seed: int = 0) -> list[str]:
@@ -104,21 +101,12 @@ def pick_own(comparison: Comparison, count: int, seed: int = 0) -> list[str]:
     chosen = dict.fromkeys(
         tally.ids[row] for row in np.sort(random.permutation(len(tally))[: (count + 1) // 2])
     )
-    queues = [
-        iter(pick_rows(_areas(tally, index), count, "most")) for index in target_classes(comparison)
-    ]
-    while queues and len(chosen) < min(count, len(tally)):
-        for queue in list(queues):
-            row = next(queue, None)
-            if row is None:
-                queues.remove(queue)
-            elif len(chosen) < count:
-                chosen.setdefault(tally.ids[row])
-    rest = (tally.ids[row] for row in random.permutation(len(tally)))
-    for item in rest:
+    ranked = [pick_rows(_areas(tally, k), count, "most") for k in target_classes(comparison)]
+    having = (row for rows in zip_longest(*ranked) for row in rows if row is not None)
+    for row in chain(having, random.permutation(len(tally))):
         if len(chosen) >= min(count, len(tally)):
             break
-        chosen.setdefault(item)
+        chosen.setdefault(tally.ids[row])
     return list(chosen)
 
 

@@ -1,51 +1,27 @@
-"""``LayerPrepared``: the parts that the layer inverters need for one generator.
+"""``LayerPrepared``, the parts of a method for one generator, and the ``Inputs`` of one call.
 
-Guarantee: statistics are functions of the generator and the cut; samples with NaN or Inf are left
-out of them.
+Guarantee: the initial guess of a photo depends on that photo, its label, its given start and the
+seed alone. Photos go through the encoder one by one, because matrix products round otherwise in
+another batch, and a start that differs in the last bit ends elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from seeingkit.contracts import Generator, Prepared, State
-from seeingkit.errors import ModelError
+from seeingkit.contracts import Generator, Latent, Prepared, State
+from seeingkit.errors import UsageError
+from seeingkit.images.preprocess import quantise
 
 from .catalog import InverterOptions
 from .presets import InversionPreset
-from .samples import TRAIN_SEED, draw
-from .schedule import Schedule
-
-_PROBES = 64
-
-
-class AverageStates:
-    """Mean states of samples at the cut, by class; each is computed when first asked for.
-
-    Args:
-        generator: whose samples they are.
-        cut: canonical name of the boundary.
-    """
-
-    def __init__(self, generator: Generator, cut: str) -> None:
-        self.generator, self.cut = generator, cut
-        self._known: dict[int | None, State] = {}
-
-    def __call__(self, label: int | None = None) -> State:
-        """The mean state (1, …) of samples of one class, or of all if it is None."""
-        if label not in self._known:
-            with torch.no_grad():
-                probes = probe_states(self.generator, self.cut, label)
-                state = self.generator.advance(probes, self.cut)
-            mean = {
-                k: v.mean(0, keepdim=True) if v.is_floating_point() else v[:1]
-                for k, v in state.carry.items()
-            }
-            self._known[label] = State(self.cut, state.x.mean(0, keepdim=True), mean)
-        return self._known[label]
+from .rows import Schedule
+from .samples import draw
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -53,13 +29,11 @@ class LayerPrepared(Prepared):
     """The parts that one of the six methods needs for one generator.
 
     Attributes:
-        generator: the generator.
-        method: name of the method.
         target: the optimised variable: ``z``, ``r`` or ``none``.
         preset: losses and schedules, with the options in place.
         options: as they were given.
         scales: standard deviation of x at every boundary up to the cut, by name.
-        averages: mean states at the cut.
+        averages: class (none: all) to the mean state (1, …) of its samples at the cut.
     """
 
     generator: Generator
@@ -68,7 +42,7 @@ class LayerPrepared(Prepared):
     preset: InversionPreset
     options: InverterOptions
     scales: Mapping[str, float]
-    averages: AverageStates
+    averages: Callable[..., State]
 
     @property
     def schedule(self) -> Schedule:
@@ -88,32 +62,91 @@ class LayerPrepared(Prepared):
         return self.scales[name] if self.preset.scaled else 1.0
 
 
-def probe_states(generator: Generator, cut: str, label: int | None = None) -> State:
-    """Samples at the input, of one class if it is given, without those that give NaN or Inf.
+class Inputs:
+    """Checked photos, labels and given starts, on the generator's device.
+
+    Args:
+        images: (N, 3, R, R) in [-1, 1].
+        labels: N numbers, for a conditional generator.
+        init: N latents, N states at the cut, or None: the method's own guess.
+        seed: of random starts.
 
     Raises:
-        ModelError: fewer than two samples are left.
+        UsageError: images of another size or not finite; labels missing or out of range; a start of
+            another boundary or shape.
     """
-    latent = draw(generator, _PROBES, TRAIN_SEED - 3 * _PROBES)
-    if label is not None:
-        latent["label"] = torch.full_like(latent["label"], label)
-    state = generator.begin(latent)
-    usable = torch.isfinite(generator.advance(state, cut).x.flatten(1)).all(1)
-    if int(usable.sum()) < 2:
-        raise ModelError(
-            f"{generator.info.family}: {_PROBES - int(usable.sum())} of {_PROBES} samples "
-            "are NaN or Inf; the weights may be damaged"
-        )
-    return state[usable]
+
+    def __init__(
+        self,
+        prepared: LayerPrepared,
+        images: Tensor,
+        labels: Sequence[int] | None,
+        init: Latent | State | None,
+        seed: int,
+    ) -> None:
+        self.prepared, self.seed = prepared, seed
+        generator, family = prepared.generator, prepared.generator.info.family
+        size, classes = generator.info.resolution, len(generator.info.class_names)
+        if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size) or not len(images):
+            raise UsageError(
+                f"images have shape {tuple(images.shape)}; {family} needs "
+                f"(N, 3, {size}, {size}) (open_images(..., resolution={size}) gives it)"
+            )
+        if not bool(torch.isfinite(images).all()):
+            raise UsageError("images hold NaN or Inf")
+        self.images = images.to(generator.device, torch.float32)
+        self.labels: Tensor | None = None
+        if classes:
+            if labels is None or len(labels) != len(images):
+                raise UsageError(f"{family} is conditional: give one label for each image")
+            if not all(0 <= label < classes for label in labels):
+                raise UsageError(f"{family}: labels go from 0 to {classes - 1}")
+            self.labels = torch.tensor(list(labels), dtype=torch.int64, device=generator.device)
+        self.init = None if init is None else _checked_start(prepared, init, len(images))
+
+    @property
+    def from_latent(self) -> bool:
+        """Whether inversion starts from a latent; otherwise from a state at the cut."""
+        if self.init is not None:
+            return not isinstance(self.init, State)
+        return self.prepared.start != "average"
+
+    def latent_guess(self, row: int) -> Tensor:
+        """The latent (1, …) at which a photo starts: given, by the encoder, or drawn."""
+        generator, encoder = self.prepared.generator, self.prepared.encoder
+        name = generator.info.latent[0].name
+        if self.init is not None:
+            assert not isinstance(self.init, State)
+            return self.init[name][[row]]
+        if encoder is not None:
+            return encoder.estimate(self.images[[row]])[0]
+        # The number of a random start comes from the photo's pixels, so neighbours do not matter.
+        pixels = quantise(self.images[[row]]).cpu().numpy().tobytes()
+        number = int.from_bytes(hashlib.sha256(pixels).digest()[:4], "big") // 2
+        return draw(generator, 1, number + self.seed)[name]
+
+    def state_guess(self, row: int) -> State:
+        """The state (1, …) at which a photo starts: given, or the average of its class."""
+        if isinstance(self.init, State):
+            return self.init[[row]]
+        return self.prepared.averages(None if self.labels is None else int(self.labels[row]))
 
 
-def measured_scales(generator: Generator, cut: str) -> dict[str, float]:
-    """Standard deviation of x over all samples and coordinates, at every boundary up to the cut."""
-    scales = {}
-    with torch.no_grad():
-        state = probe_states(generator, cut)
-        for boundary in generator.boundaries[: generator.boundary(cut).index + 1]:
-            if boundary.index:
-                state = generator.advance(state, boundary.name)
-            scales[boundary.name] = max(float(state.x.std()), 1e-8)
-    return scales
+def _checked_start(prepared: LayerPrepared, init: Latent | State, n: int) -> Latent | State:
+    """A given start, on the generator's device, if it fits n images."""
+    generator = prepared.generator
+    if not isinstance(init, State):
+        name, shape = generator.info.latent[0].name, generator.info.latent[0].shape
+        if name not in init or tuple(init[name].shape) != (n, *shape):
+            found = tuple(init[name].shape) if name in init else "missing"
+            raise UsageError(f"init: latent {name!r} is {found}, expected {(n, *shape)}")
+        return {key: value.to(generator.device) for key, value in init.items()}
+    if prepared.target != "r":
+        raise UsageError(f"init: method {prepared.method} looks for z; give latents, not a state")
+    cut = generator.boundary(prepared.cut)
+    if generator.boundary(init.at).name != cut.name:
+        raise UsageError(f"init is a state at {init.at!r}, the cut is {cut.name}")
+    if tuple(init.x.shape) != (n, *cut.shape):
+        raise UsageError(f"init: x is {tuple(init.x.shape)}, expected {(n, *cut.shape)}")
+    carry = {key: value.to(generator.device) for key, value in init.carry.items()}
+    return State(cut.name, init.x.to(generator.device), carry)

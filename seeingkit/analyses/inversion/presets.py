@@ -7,7 +7,7 @@ from typing import Literal
 
 from .catalog import InverterOptions
 from .encoders.recipes import FAST, PAPER, Recipe
-from .schedule import Schedule
+from .rows import Schedule
 
 
 @dataclass(frozen=True)
@@ -50,33 +50,28 @@ class InversionPreset:
             recipe = recipe.shortened(options.encoder_steps)
         if options.encoder_loss is not None:
             recipe = replace(recipe, loss=options.encoder_loss)
-        adapted = replace(
+        names = ("residuals", "residual_weight", "perceptual_weight", "free_latent")
+        given = {name: getattr(options, name) for name in names}
+        return replace(
             self,
             latent=self.latent.adapted(options.steps, options.rate),
             residual=self.residual.adapted(options.steps, options.rate),
-            residuals=options.residuals or self.residuals,
             recipe=recipe,
+            **{name: value for name, value in given.items() if value is not None},
         )
-        if options.residual_weight is not None:
-            adapted = replace(adapted, residual_weight=options.residual_weight)
-        if options.perceptual_weight is not None:
-            adapted = replace(adapted, perceptual_weight=options.perceptual_weight)
-        if options.free_latent is not None:
-            adapted = replace(adapted, free_latent=options.free_latent)
-        return adapted
 
 
 # optimize_residuals.py: Adam, 3,000 steps from 0.01, halved at 800, 1,200 and 1,800; mean δ² of the
 # layers before the cut with weight 1. The paper has no schedule for z, so it gets the same.
 _PUBLISHED = Schedule(steps=3000, rate=0.01, milestones=(800, 1200, 1800))
 
+_OURS = Schedule(steps=250, rate=0.1, cosine=True, patience=15, tolerance=1e-3, quiet=0.75)
+
 PRESETS = {
     "paper": InversionPreset(_PUBLISHED, _PUBLISHED, "before", 1.0, False, PAPER),
     "fast": InversionPreset(
-        latent=Schedule(steps=200, rate=0.1, cosine=True, patience=15, tolerance=1e-3, quiet=0.75),
-        residual=Schedule(
-            steps=250, rate=0.1, cosine=True, patience=15, tolerance=1e-3, quiet=0.75
-        ),
+        latent=replace(_OURS, steps=200),
+        residual=_OURS,
         residuals="all",
         residual_weight=0.1,
         scaled=True,

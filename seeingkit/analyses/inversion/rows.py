@@ -1,4 +1,4 @@
-"""``Rows``: the rows of an optimisation that are in work together, each with its own Adam.
+"""``Rows`` of an optimisation that are in work together, and the ``Schedule`` they all follow.
 
 Guarantee: no operation mixes rows. Each has its own moments, step count, learning rate and
 stopping rule.
@@ -8,42 +8,80 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-
-from .schedule import Schedule
 
 Values = Mapping[str, Tensor]
 """Variables by name, each (B, …)."""
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Kingma and Ba 2015
-_COUNTERS = ("steps", "best", "since", "halved")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate and stopping rule, the same for every row.
+
+    Attributes:
+        steps: at most.
+        rate: learning rate at the start, in units of ``scale`` of a variable.
+        milestones: steps at which the rate is multiplied by ``decay``; empty and ``cosine`` false:
+            the rate is halved when nothing improves for ``patience`` steps.
+        cosine: the rate falls to zero along half a cosine over ``steps``.
+        patience: None: no early stop. Otherwise a step improves if the loss falls by more than
+            the share ``tolerance`` of the best; after ``patience`` steps without, the rate is
+            halved (plateau schedule) or the row stops (the others).
+        halvings: with the plateau schedule, how many before the row stops.
+        quiet: share of the steps before which no row stops.
+    """
+
+    steps: int
+    rate: float
+    milestones: tuple[int, ...] = ()
+    decay: float = 0.5
+    cosine: bool = False
+    patience: int | None = None
+    tolerance: float = 0.0
+    halvings: int = 5
+    quiet: float = 0.5
+
+    @property
+    def plateau(self) -> bool:
+        """Whether the rate follows the loss."""
+        return not self.milestones and not self.cosine and self.patience is not None
+
+    def rates(self, steps: Tensor, halved: Tensor) -> Tensor:
+        """Learning rate of rows that have done ``steps`` steps, (B,)."""
+        if self.cosine:
+            rate = 0.5 * self.rate * (1 + torch.cos(math.pi * steps / self.steps))
+        else:
+            rate = torch.full_like(steps, self.rate, dtype=torch.float64)
+            for milestone in self.milestones:  # a power rounds otherwise at other places of a batch
+                rate = torch.where(steps >= milestone, rate * self.decay, rate)
+        return rate * 0.5**halved
+
+    def adapted(self, steps: int | None = None, rate: float | None = None) -> Schedule:
+        """The schedule with other steps (milestones move along) or another first rate."""
+        chosen = self if steps is None else replace(self, steps=steps)
+        if self.milestones and self.steps:
+            marks = tuple(round(m * chosen.steps / self.steps) for m in self.milestones)
+            chosen = replace(chosen, milestones=marks)
+        return replace(chosen, rate=rate or self.rate)
 
 
 @dataclass(eq=False)
 class Rows:
-    """Variables, moments and counters of B rows, all batch-first.
+    """Variables, moments of gradients and counters (B,) float64 of B rows, all batch-first."""
 
-    Attributes:
-        numbers: which rows they are.
-        values: their variables.
-        first, second: moments of the gradients.
-        steps: (B,) float64, steps done.
-        best: (B,) least loss so far.
-        since: (B,) steps since the loss last improved.
-        halved: (B,) how often the rate was halved.
-    """
-
-    numbers: list[int]
+    numbers: list[int]  # which rows they are
     values: dict[str, Tensor]
     first: dict[str, Tensor]
     second: dict[str, Tensor]
-    steps: Tensor
-    best: Tensor
-    since: Tensor
-    halved: Tensor
+    steps: Tensor  # done
+    best: Tensor  # least loss so far
+    since: Tensor  # steps since the loss last improved
+    halved: Tensor  # how often the rate was
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -51,17 +89,16 @@ class Rows:
     @staticmethod
     def start(numbers: list[int], values: Values) -> Rows:
         """Rows before their first step."""
-        zeros = {name: torch.zeros_like(value) for name, value in values.items()}
         number = torch.zeros(len(numbers), dtype=torch.float64)
         return Rows(
             numbers,
             {name: value.detach().clone() for name, value in values.items()},
-            zeros,
-            {name: value.clone() for name, value in zeros.items()},
-            number.clone(),
-            torch.full_like(number, math.inf),
-            number.clone(),
-            number.clone(),
+            {name: torch.zeros_like(value) for name, value in values.items()},
+            {name: torch.zeros_like(value) for name, value in values.items()},
+            steps=number.clone(),
+            best=torch.full_like(number, math.inf),
+            since=number.clone(),
+            halved=number.clone(),
         )
 
     def take(self, places: Sequence[int]) -> Rows:
@@ -70,8 +107,9 @@ class Rows:
         values, first, second = (
             {n: t[index.to(t.device)] for n, t in d.items()} for d in self._tensors()
         )
-        counters = (getattr(self, name)[index] for name in _COUNTERS)
-        return Rows([self.numbers[k] for k in places], values, first, second, *counters)
+        steps, best, since, halved = (counter[index] for counter in self._counters())
+        numbers = [self.numbers[k] for k in places]
+        return Rows(numbers, values, first, second, steps, best, since, halved)
 
     @staticmethod
     def join(parts: Sequence[Rows]) -> Rows:
@@ -79,14 +117,19 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         values, first, second = (
-            {n: torch.cat([p._tensors()[k][n] for p in parts]) for n in parts[0].values}
-            for k in range(3)
+            {name: torch.cat([d[name] for d in several]) for name in several[0]}
+            for several in zip(*(part._tensors() for part in parts), strict=True)
         )
-        counters = [torch.cat([getattr(p, name) for p in parts]) for name in _COUNTERS]
-        return Rows([k for p in parts for k in p.numbers], values, first, second, *counters)
+        counters = zip(*(part._counters() for part in parts), strict=True)
+        steps, best, since, halved = map(torch.cat, counters)
+        numbers = [k for part in parts for k in part.numbers]
+        return Rows(numbers, values, first, second, steps, best, since, halved)
 
     def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         return self.values, self.first, self.second
+
+    def _counters(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.steps, self.best, self.since, self.halved
 
     def judge(self, losses: Tensor, schedule: Schedule) -> None:
         """Count improvements of the losses (B,); halve the rates of rows that are stuck."""

@@ -6,8 +6,9 @@ in the run directory (see ``album``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,12 +20,11 @@ from seeingkit.specs import Preset
 
 from . import ResolvedInverter
 from .album import Album
-from .calibration import calibrate
 from .config import InversionConfig
 from .distance_to_data import DistanceToData
 from .photos import Inverted, invert_source
 from .store import InversionStore
-from .vanishing import LossCalibration
+from .vanishing import LossCalibration, calibrate, class_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +91,7 @@ def prepare_first_cut(
         by (method, cut).
 
     Raises:
-        UnknownNameError: a cut that does not exist; lists those that do.
-        UsageError, WeightsError: of ``Inverter.prepare``, such as an encoder of another generator.
+        UnknownNameError, UsageError, WeightsError: of ``cuts_of`` and ``Inverter.prepare``.
     """
     cut = cuts_of(generator, config)[0]
     return {(one.spec.name, cut): _prepare(generator, one, cut) for one in inverters}
@@ -122,8 +121,6 @@ def run_stage(
     """Invert, calibrate, compare, and write the pictures.
 
     Args:
-        generator: the generator under test.
-        photos: photos to invert, and generator samples.
         config: cuts, and how photos were picked.
         inverters: the methods, with the options of ``config``.
         run_dir: pictures go to ``inversions/`` in it; None: do this process's share of the
@@ -131,9 +128,7 @@ def run_stage(
         ready: of ``prepare_first_cut``.
         segmenter: None: no class areas.
         preset: how the segmenter sees photo and reconstruction.
-        seed: of random starts.
-        batch_size: images optimised together.
-        store: where finished inversions are kept; default: the cache.
+        seed, batch_size, store: as ``invert_source``.
         distance: marks photos outside the reference images.
         on_bad: whether a photo that cannot be used is skipped or ends the run.
 
@@ -145,13 +140,32 @@ def run_stage(
     album = None
     if run_dir is not None:
         album = Album(run_dir, segmenter, preset, distance, photos.picked_for)
-    stage = _Stage(generator, photos, config, segmenter, preset, album, on_bad)
-    shared = {"seed": seed, "batch_size": batch_size, "store": store}
-    for cut in cuts_of(generator, config):
+    invert = partial(invert_source, generator, seed=seed, batch_size=batch_size, store=store)
+    stage = _Stage(generator, photos, config, album, on_bad, invert)
+    cuts = cuts_of(generator, config)
+    for cut in cuts:
         for resolved in inverters:
             one = (ready or {}).get((resolved.spec.name, cut))
-            stage.invert(one or _prepare(generator, resolved, cut), shared)
-    return stage.result(seed, distance.reference if distance else None)
+            stage.invert(one or _prepare(generator, resolved, cut))
+    vocabulary = segmenter.vocabulary if segmenter else None
+    settings = InversionSettings(
+        preset=str(config.options.get("preset", "fast")),
+        perceptual=stage.perceptual,
+        encoders=list(stage.encoders.values()),
+        labels=list(vocabulary.names) if vocabulary else [],
+        has_background=vocabulary.has_background if vocabulary else True,
+        reference=distance.reference if distance else None,
+        seed=seed,
+        options={
+            **config.options,
+            "pick": config.pick,
+            "per_class": config.per_class,
+            "own": config.own,
+        },
+    )
+    skipped = list(stage.skipped.values())
+    warnings = stage.warnings()
+    return StageResult(settings, stage.calibrations, stage.ranked(cuts), skipped, warnings)
 
 
 @dataclass(eq=False)
@@ -159,8 +173,8 @@ class _Stage:
     """The stage in progress: its inputs, and the results so far.
 
     Attributes:
-        generator, photos, config, segmenter, preset, on_bad: see ``run_stage``.
         album: None: inversions are made, and no records.
+        invert_source: ``photos.invert_source`` for the generator.
         perceptual: name of the perceptual features that were used last.
         encoders: records of the encoders that were used, by hash.
         unaided: methods and cuts that started from the average image for lack of an encoder.
@@ -169,10 +183,9 @@ class _Stage:
     generator: Generator
     photos: Photos
     config: InversionConfig
-    segmenter: Segmenter | None
-    preset: Preset
     album: Album | None
     on_bad: Literal["skip", "fail"]
+    invert_source: Callable[..., Inverted]
     calibrations: list[CalibrationRecord] = field(default_factory=list)
     records: list[InversionRecord] = field(default_factory=list)
     skipped: dict[tuple[str, str], SkippedItem] = field(default_factory=dict)
@@ -180,57 +193,57 @@ class _Stage:
     unaided: list[str] = field(default_factory=list)
     perceptual: str = "none"
 
-    def invert(self, method: PreparedMethod, shared: Mapping[str, Any]) -> None:
-        """One method at one cut: generator samples first, then photos.
-
-        Args:
-            shared: further arguments of ``invert_source``.
-        """
-        inverter, prepared = method.inverter, method.prepared
-        shared = {**shared, "prepared": prepared}
-        at = f"{inverter.name} at {prepared.cut}"
-        loss = self._calibrate(inverter, prepared, at, shared) if self.photos.own_rows else None
-        found = invert_source(
-            self.generator,
-            self.photos.source,
-            inverter,
-            rows=self.photos.rows,
-            labels=self._labels(),
-            title=f"photos, {at}",
-            **shared,
-        )
-        self._note("photo", found)
+    def invert(self, method: PreparedMethod) -> None:
+        """One method at one cut: generator samples first, then photos."""
+        prepared, photos = method.prepared, self.photos
+        loss = self._calibrate(method) if photos.own_rows else None
+        found = self._inverted(method, "photo", photos.source, photos.rows, self._labels())
         if prepared.encoder is not None:
             key = prepared.encoder.sha256 or prepared.encoder.kind
             self.encoders[key] = prepared.encoder.about()
         elif prepared.start == "average":
-            self.unaided.append(at)
+            self.unaided.append(f"{method.inverter.name} at {prepared.cut}")
         self.perceptual = "none" if prepared.features is None else prepared.features.name
         if self.album is not None:
             self.records += self.album.records(found, loss)
 
-    def _calibrate(
-        self, inverter: Inverter, prepared: Prepared, at: str, shared: Mapping[str, Any]
-    ) -> LossCalibration | None:
-        own, rows = self.photos.own, self.photos.own_rows
-        labels = [int(own.labels[i % len(own.labels)]) for i in rows] if own.labels else None
-        found = invert_source(
-            self.generator,
-            own,
-            inverter,
-            rows=rows,
-            labels=labels,
-            title=f"generator samples, {at}",
-            **shared,
-        )
-        self._note("own", found)
-        if not found.inversions or self.album is None:
+    def _calibrate(self, method: PreparedMethod) -> LossCalibration | None:
+        own, rows, album = self.photos.own, self.photos.own_rows, self.album
+        labels = class_labels(own, rows)
+        found = self._inverted(method, "own", own, rows, labels)
+        if not found.inversions or album is None:
             return None
+        inverter, cut = method.inverter, method.prepared.cut
         record, loss = calibrate(
-            self.generator, own, found, inverter, prepared.cut, self.segmenter, self.preset
+            self.generator, own, found, inverter, cut, album.segmenter, album.preset
         )
         self.calibrations.append(record)
         return loss
+
+    def _inverted(
+        self,
+        method: PreparedMethod,
+        kind: Literal["photo", "own"],
+        source: ImageSource,
+        rows: Sequence[int],
+        labels: Sequence[int] | None,
+    ) -> Inverted:
+        """Invert images by one method at one cut; those that are skipped are kept, each once."""
+        shown = {"photo": "photos", "own": "generator samples"}[kind]
+        found = self.invert_source(
+            source,
+            method.inverter,
+            prepared=method.prepared,
+            rows=rows,
+            labels=labels,
+            title=f"{shown}, {method.inverter.name} at {method.prepared.cut}",
+        )
+        for skip in found.skipped:
+            if self.on_bad == "fail":
+                raise ModelError(f"{skip.item}: {skip.reason}")
+            item = SkippedItem(source=kind, item=skip.item, reason=skip.reason)
+            self.skipped[kind, skip.item] = item
+        return found
 
     def _labels(self) -> list[int] | None:
         """Class of each photo, for a conditional generator."""
@@ -247,54 +260,22 @@ class _Stage:
             )
         return [label] * len(self.photos.rows)
 
-    def _note(self, source: Literal["photo", "own"], found: Inverted) -> None:
-        """Keep the images that were skipped, each once."""
-        for item, reason in ((skip.item, skip.reason) for skip in found.skipped):
-            if self.on_bad == "fail":
-                raise ModelError(f"{item}: {reason}")
-            self.skipped[source, item] = SkippedItem(source=source, item=item, reason=reason)
-
-    def result(self, seed: int, reference: str | None) -> StageResult:
-        """All records, and the settings they were made with.
-
-        Args:
-            seed: of random starts.
-            reference: of the distance to data, for people.
-        """
-        vocabulary = self.segmenter.vocabulary if self.segmenter else None
-        config = self.config
-        settings = InversionSettings(
-            preset=str(config.options.get("preset", "fast")),
-            perceptual=self.perceptual,
-            encoders=list(self.encoders.values()),
-            labels=list(vocabulary.names) if vocabulary else [],
-            has_background=vocabulary.has_background if vocabulary else True,
-            reference=reference,
-            seed=seed,
-            options={
-                **config.options,
-                "pick": config.pick,
-                "per_class": config.per_class,
-                "own": config.own,
-            },
-        )
-        skipped = list(self.skipped.values())
-        return StageResult(settings, self.calibrations, self._ranked(), skipped, self._warnings())
-
-    def _ranked(self) -> list[InversionRecord]:
+    def ranked(self, cuts: Sequence[str]) -> list[InversionRecord]:
         """The records, by most lost beyond calibration, and the generator's own cut last.
 
         A report shows the last cut first, and a sweep ends at cuts from which anything can be
         drawn.
         """
         usual = self.generator.boundary(self.generator.default_cut).name
-        cuts = sorted(cuts_of(self.generator, self.config), key=lambda cut: cut == usual)
-        shown = dict.fromkeys((method, cut) for cut in cuts for method in self.config.methods)
-        order = {key: k for k, key in enumerate(shown)}
-        records = sorted(self.records, key=lambda r: -sum(c.beyond or 0.0 for c in r.classes))
-        return sorted(records, key=lambda record: order[record.method, record.cut])
+        places = [
+            (c, m) for c in sorted(cuts, key=lambda cut: cut == usual) for m in self.config.methods
+        ]
+        return sorted(
+            self.records,
+            key=lambda r: (places.index((r.cut, r.method)), -sum(c.beyond or 0 for c in r.classes)),
+        )
 
-    def _warnings(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Encoders and features that are missing on this machine, for people."""
         found = []
         if self.unaided and self.config.options.get("encoder") != "none":

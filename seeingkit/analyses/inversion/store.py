@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors
@@ -46,11 +46,6 @@ class InversionStore:
         """The file of the inversion of one image (3, R, R), whether it exists or not.
 
         ``store.path(generator, inverter.prepare(generator), image)``.
-
-        Args:
-            prepared: by the inverter, for this generator; its settings are part of the name.
-            label: class of the image, for a conditional generator.
-            seed: of random starts.
         """
         text = json.dumps(
             [INVERSION_SCHEMA, generator.info.identity(), dict(prepared.settings), label, seed],
@@ -58,17 +53,21 @@ class InversionStore:
             default=str,
         )
         digest = hashlib.sha256(text.encode())
-        digest.update(image.detach().cpu().to(torch.float32).contiguous().numpy().tobytes())
+        digest.update(image.detach().cpu().float().numpy().tobytes())
         key = digest.hexdigest()[:32]
         return self.folder / key[:2] / f"{key}.safetensors"
 
 
-def write_inversion(path: Path, inversion: Inversion) -> Path:
-    """Write one row, whole or not at all; returns the path.
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> Path:
+    """Write tensors and metadata as safetensors, whole or not at all; returns the path."""
+    data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, dict(about))
+    with atomic_write(path) as stream:
+        stream.write(data)
+    return path
 
-    Raises:
-        RunError: more rows than one.
-    """
+
+def write_inversion(path: Path, inversion: Inversion) -> Path:
+    """Write one row, whole or not at all; returns the path. ``RunError`` for more rows."""
     if len(inversion) != 1:
         raise RunError(f"{path}: a file holds one inversion, not {len(inversion)}")
     steps, frames = inversion.frames[0]
@@ -94,27 +93,19 @@ def write_inversion(path: Path, inversion: Inversion) -> Path:
         "failed": inversion.failed.get(0),
         "frame_steps": list(steps),
     }
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    data = safetensors.torch.save(tensors, {_KEY: json.dumps(about)})
-    with atomic_write(path) as stream:
-        stream.write(data)
-    return path
+    return write_tensors(path, tensors, {_KEY: json.dumps(about)})
 
 
 def _small(frames: Tensor) -> Tensor:
     """Frames of at most 256 pixels a side."""
-    largest = max(frames.shape[-2:])
-    if largest <= 256 or not len(frames):
+    factor = 256 / max(frames.shape[-2:])
+    if factor >= 1 or not len(frames):
         return frames
-    return F.interpolate(frames, scale_factor=256 / largest, mode="area")
+    return F.interpolate(frames, scale_factor=factor, mode="area")
 
 
 def read_inversion(path: Path) -> Inversion:
-    """Read a file of ``write_inversion``.
-
-    Raises:
-        RunError: missing or damaged.
-    """
+    """Read a file of ``write_inversion``; ``RunError`` if it is missing or damaged."""
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             about = json.loads(file.metadata()[_KEY])
@@ -122,21 +113,21 @@ def read_inversion(path: Path) -> Inversion:
         carry = {k.removeprefix("carry."): v for k, v in tensors.items() if k.startswith("carry.")}
         perceptual = about["perceptual"]
         return Inversion(
-            about["method"],
-            about["cut"],
-            tensors["images"],
-            tensors["reconstruction"],
-            State(about["cut"], tensors["x"], carry),
-            tensors.get("z"),
-            tensors["initial"],
-            torch.tensor([about["loss"]], dtype=torch.float64),
-            torch.tensor([about["psnr"]], dtype=torch.float64),
-            None if perceptual is None else torch.tensor([perceptual]),
-            torch.tensor([about["steps"]]),
-            torch.tensor([about["converged"]]),
-            {0: about["failed"]} if about["failed"] else {},
-            ((tuple(about["frame_steps"]), tensors["frames"].float()),),
-            (tensors["history"],),
+            method=about["method"],
+            cut=about["cut"],
+            images=tensors["images"],
+            reconstruction=tensors["reconstruction"],
+            state=State(about["cut"], tensors["x"], carry),
+            z=tensors.get("z"),
+            initial=tensors["initial"],
+            loss=torch.tensor([about["loss"]], dtype=torch.float64),
+            psnr=torch.tensor([about["psnr"]], dtype=torch.float64),
+            perceptual=None if perceptual is None else torch.tensor([perceptual]),
+            steps=torch.tensor([about["steps"]]),
+            converged=torch.tensor([about["converged"]]),
+            failed={0: about["failed"]} if about["failed"] else {},
+            frames=((tuple(about["frame_steps"]), tensors["frames"].float()),),
+            history=(tensors["history"],),
         )
     except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise RunError(
@@ -145,10 +136,7 @@ def read_inversion(path: Path) -> Inversion:
 
 
 def note_seconds(paths: Sequence[Path], seconds: float) -> None:
-    """Keep the wall time of each of these inversions beside its file.
-
-    The files themselves hold nothing that differs from run to run.
-    """
+    """Keep wall times beside the files, which hold nothing that differs from run to run."""
     for path in paths:
         write_text(path.with_suffix(".seconds"), f"{seconds:.3f}")
 

@@ -4,7 +4,8 @@ Guarantees: photo and reconstruction are segmented in the same way (8 bits, the 
 same segmenter); a loss is called an omission only where it exceeds the loss of that class in 19 of
 20 generator samples. The bound is the conformal one: the ceil(0.95 (k + 1))-th smallest of k
 losses, which a further sample exceeds with probability at most 5 % (Vovk et al. 2005; Lei et al.
-2018, section 2), so it needs at least 19 of them.
+2018, section 2), so it needs at least 19 of them. Samples, whose z and r are known, are treated
+exactly as photos.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.contracts import Segmenter
+from seeingkit.contracts import Generator, Inversion, Inverter, Segmenter
+from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import apply, quantise, to_tensor
-from seeingkit.results import ClassCalibration, LostClass
+from seeingkit.results import CalibrationRecord, ClassCalibration, LostClass
 from seeingkit.specs import Preset
+
+from .objectives import correlation
+from .photos import Inverted
 
 MIN_AREA = 0.25
 """Area threshold in percent of the image, below which a class does not count as present."""
@@ -37,8 +42,8 @@ def label_maps(
 ) -> NDArray[np.int64]:
     """Object labels (N, H, W) of images (N, 3, R, R) in [-1, 1], seen as the PNGs they would be."""
     maps = []
-    for k in range(0, len(images), batch_size):
-        pictures = quantise(images[k : k + batch_size]).cpu().numpy()
+    for batch in images.split(batch_size):
+        pictures = quantise(batch).cpu().numpy()
         prepared = np.stack([apply(Image.fromarray(picture), preset) for picture in pictures])
         with torch.inference_mode():
             labels = segmenter.segment(to_tensor(prepared).to(segmenter.device))[:, 0]
@@ -105,16 +110,15 @@ class LossCalibration:
         """One record per class that samples show, most pairs first."""
         records = []
         for label in np.unique(self.label):
-            lost = self.lost[self.label == label]
-            bound, pairs, _ = self.bound(int(label), float(self.area[self.label == label].mean()))
-            if bound is None:
-                bound = max(0.0, float(lost.max()))
+            own = self.label == label
+            lost = self.lost[own]
+            bound, pairs, _ = self.bound(int(label), float(self.area[own].mean()))
             records.append(
                 ClassCalibration(
                     label=self.names[label],
                     pairs=len(lost) if pairs else 0,
                     lost_mean=float(lost.mean()),
-                    lost_high=bound,
+                    lost_high=max(0.0, float(lost.max())) if bound is None else bound,
                 )
             )
         return sorted(records, key=lambda record: (-record.pairs, record.label))
@@ -142,26 +146,84 @@ def lost_classes(
         calibration: None: losses are given, and none is called an omission.
     """
     records = []
-    for label in np.nonzero(photo >= MIN_AREA)[0]:
+    for label in np.nonzero(photo >= MIN_AREA)[0].tolist():
         if has_background and label == 0:
             continue
         before, after = float(photo[label]), float(reconstruction[label])
         lost = (before - after) / before
-        bound, pairs, pooled = None, 0, False
-        if calibration is not None:
-            bound, pairs, pooled = calibration.bound(int(label), before)
-        beyond = None if bound is None else max(0.0, before * (lost - bound))
+        bound, pairs, pooled = calibration.bound(label, before) if calibration else (None, 0, False)
         records.append(
             LostClass(
-                label=names[int(label)],
+                label=names[label],
                 photo_area=before,
                 reconstruction_area=after,
                 lost=lost,
                 calibrated=bound,
                 pairs=pairs,
                 pooled=pooled,
-                beyond=beyond,
+                beyond=None if bound is None else max(0.0, before * (lost - bound)),
                 omitted=bound is not None and lost > bound and lost >= OMITTED,
             )
         )
     return sorted(records, key=lambda record: (-(record.beyond or 0.0), -record.photo_area))
+
+
+def calibrate(
+    generator: Generator,
+    own: SamplerSource,
+    inverted: Inverted,
+    inverter: Inverter,
+    cut: str,
+    segmenter: Segmenter | None,
+    preset: Preset,
+) -> tuple[CalibrationRecord, LossCalibration | None]:
+    """Sum up the inversions of generator samples.
+
+    Args:
+        own: the source of the samples.
+        inverted: the inversions of some of them.
+        cut: canonical name of the boundary of r.
+        segmenter: None: no class losses.
+        preset: how the segmenter sees sample and reconstruction.
+    """
+    labels = class_labels(own, inverted.rows)
+    latent = generator.latents(inverted.rows, seed=own.seed, labels=labels)
+    with torch.no_grad():
+        start = generator.begin({k: v.to(generator.device) for k, v in latent.items()})
+        r = generator.advance(start, cut)
+    found = Inversion.join(inverted.inversions)
+    # Only where z is the method's result: with residuals, z0 is where it began.
+    z = None if inverter.target == "r" else found.z
+    loss = None
+    if segmenter is not None:
+        vocabulary = segmenter.vocabulary
+        before, after = (
+            areas(label_maps(images, segmenter, preset), len(vocabulary))
+            for images in (inverted.images, found.reconstruction)
+        )
+        loss = LossCalibration.measure(before, after, vocabulary.names, vocabulary.has_background)
+    perceptual = None if found.perceptual is None else found.perceptual.double().numpy()
+    record = CalibrationRecord(
+        method=inverter.name,
+        cut=cut,
+        n=len(found),
+        psnr=float(found.psnr.numpy().mean()),
+        psnr_low=float(np.quantile(found.psnr.numpy(), 0.05)),
+        perceptual=None if perceptual is None else float(perceptual.mean()),
+        z_correlation=None if z is None else _number(correlation(start.x, z)),
+        r_correlation=_number(correlation(r.x, found.state.x)),
+        pixel_correlation=correlation(inverted.images, found.reconstruction.clamp(-1, 1)),
+        steps=float(found.steps.numpy().mean()),
+        seconds=inverted.seconds,
+        classes=loss.classes() if loss is not None else [],
+    )
+    return record, loss
+
+
+def class_labels(own: SamplerSource, rows: Sequence[int]) -> list[int] | None:
+    """The class of each of these samples, or None of an unconditional generator."""
+    return [own.labels[row % len(own.labels)] for row in rows] if own.labels else None
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

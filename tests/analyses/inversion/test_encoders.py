@@ -27,7 +27,6 @@ from seeingkit.analyses.inversion.encoders.files import (
     generator_key,
     read_encoder,
 )
-from seeingkit.analyses.inversion.encoders.losses import TrainingLosses
 from seeingkit.analyses.inversion.encoders.networks import (
     ImageEncoder,
     LayeredEncoder,
@@ -35,7 +34,7 @@ from seeingkit.analyses.inversion.encoders.networks import (
     Standardise,
     unit_mean_square,
 )
-from seeingkit.analyses.inversion.encoders.recipes import RECIPES, Recipe
+from seeingkit.analyses.inversion.encoders.recipes import RECIPES, Recipe, TrainingLosses
 from seeingkit.analyses.inversion.encoders.training import train_encoder
 from seeingkit.analyses.inversion.objectives import correlation
 from seeingkit.analyses.inversion.samples import TRAIN_SEED, draw, latent_state

@@ -23,7 +23,7 @@ from seeingkit.analyses.inversion.encoders.training import train_encoder
 from seeingkit.analyses.inversion.methods import LayerInverter
 from seeingkit.analyses.inversion.objectives import psnr
 from seeingkit.analyses.inversion.presets import PRESETS
-from seeingkit.analyses.inversion.schedule import Schedule
+from seeingkit.analyses.inversion.rows import Schedule
 from seeingkit.contracts import Inversion, Prepared, State
 from seeingkit.errors import (
     MissingWeightsError,

@@ -21,7 +21,7 @@ from seeingkit.analyses.inversion.objectives import (
     psnr,
 )
 from seeingkit.analyses.inversion.optimiser import Objective, Outcome, minimise
-from seeingkit.analyses.inversion.schedule import Schedule
+from seeingkit.analyses.inversion.rows import Schedule
 from seeingkit.errors import ModelError
 
 DIM = 5

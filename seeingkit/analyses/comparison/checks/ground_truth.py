@@ -44,11 +44,10 @@ _UNLABELLED = {"", "-", "unlabelled", "unlabeled", "void", "ignore", "ignored"}
 
 @dataclass(frozen=True)
 class TrueLabels:
-    """True labels of some images of a source.
+    """True labels of some images of a source (``indices``).
 
     Attributes:
         names: of the labels, by number.
-        indices: the images of the source that have labels.
         against: in words: whose labels.
         read: indices to (N, H, W) int64, ``UNKNOWN`` where a pixel has no known label.
     """
@@ -71,18 +70,6 @@ def own_labels(source: ImageSource) -> TrueLabels | None:
     )
 
 
-def has_own_labels(source: ImageSource, segmenter: Segmenter) -> bool:
-    """Whether a source has true labels itself, some of which the segmenter knows by name."""
-    labels = None if isinstance(source, CountedSource) else own_labels(source)
-    if labels is None:
-        return False
-    try:
-        numbering(labels.names, segmenter)
-    except UsageError:
-        return False
-    return True
-
-
 def folder_labels(
     path: str | os.PathLike[str], source: ImageSource, vocabulary: Vocabulary
 ) -> TrueLabels:
@@ -92,8 +79,6 @@ def folder_labels(
     whose file name it has. Images without one are left out.
 
     Args:
-        path: the folder; maps may lie in folders below it.
-        source: the real images.
         vocabulary: what the numbers mean where the folder does not say it.
 
     Raises:
@@ -117,11 +102,10 @@ def confusion_of(
 
     Args:
         labels: of images of ``source``.
-        source: the real images.
         segmenter: plane 0 is compared. With a class list (``MappedSegmenter``) the true labels are
             merged by it too.
         images: at most so many, drawn with ``seed`` from those with labels.
-        batch_size: images segmented at once; halved when memory runs out.
+        batch_size: halved when memory runs out.
 
     Raises:
         UsageError: no true label has the name of one of the segmenter's.
@@ -131,7 +115,7 @@ def confusion_of(
     if images < 1 or batch_size < 1:
         raise UsageError(f"ask for at least one image and one a batch, not {images}, {batch_size}")
     numbers, unmatched = numbering(labels.names, segmenter)
-    table = torch.tensor([*numbers, UNKNOWN])  # the last entry is what -1 points at
+    table = torch.tensor([*numbers, UNKNOWN])  # -1 points at the last entry
     order = list(labels.indices)
     random.Random(seed).shuffle(order)
     chosen = sorted(order[:images])
@@ -139,13 +123,19 @@ def confusion_of(
     counts = torch.zeros(size, size, dtype=torch.int64)
     shown = np.zeros(size, dtype=np.int64)
     used = 0
+
+    def segmented(pictures: Tensor) -> Tensor:  # plane 0
+        return segmenter.segment(pictures.to(segmenter.device))[:, 0].cpu()
+
     with progress_bar("true labels", len(chosen), "images") as bar:
         for start in range(0, len(chosen), batch_size):
             batch = chosen[start : start + batch_size]
             pictures, good, _ = source.load(batch)
             if pictures is not None:
-                truth = _at_size(labels.read(good), pictures.shape[-2:], labels.against)
-                predicted = _objects(segmenter, pictures)
+                truth = labels.read(good)
+                _check_size(truth, pictures, labels.against)
+                parts, _ = in_batches(segmented, pictures, len(pictures), "use a smaller preset")
+                predicted = torch.cat(parts)
                 truth = table[_resampled(truth, predicted.shape[-2:])]
                 counts += confusion(predicted, truth, size, ignore=UNKNOWN)
                 for row in truth:
@@ -211,26 +201,27 @@ def share_by_labels(
     """How far the segmenter's errors on labelled real images could make the differences.
 
     Args:
-        real: the real images.
         segmenter: with the vocabulary that was compared (``in_classes``).
         results: of the comparison of the two tallies.
-        real_tally, generated_tally: what was compared.
         truth: folder of label maps (``./data`` for one of that name); ``data``: the source's own
             labels; ``none``: no labels; None: the source's own, if it has any that fit.
-        images: labelled images used at most, drawn with ``seed``.
-        batch_size: images segmented at once.
+        images, seed, batch_size: as ``confusion_of``.
 
     Returns:
         None where no labels are wanted, or none were asked for and the source has none that the
         segmenter knows by name.
 
     Raises:
-        UsageError: labels for a side without pictures, tallies of another vocabulary, or labels
-            none of which the segmenter knows.
+        UsageError: tallies of another vocabulary; otherwise as ``find_labels``, ``confusion_of``.
         SourceError: label maps that are missing, unreadable or do not fit.
     """
-    if truth == "none" or (truth is None and not has_own_labels(real, segmenter)):
+    if truth == "none":
         return None
+    if truth is None:
+        try:
+            numbering(find_labels(real, segmenter, "data").names, segmenter)
+        except UsageError:
+            return None
     if segmenter.vocabulary.names != real_tally.vocabulary.names:
         raise UsageError("the tallies have other labels than the segmenter; merge both alike")
     labels = find_labels(real, segmenter, truth or "data")
@@ -279,33 +270,22 @@ def _merged_names(names: Sequence[str], segmenter: MappedSegmenter) -> list[str]
     return [merge.coarse.names[max(number, 0)] for number in merge.numbers]
 
 
-def _at_size(truth: Tensor, size: Sequence[int], against: str) -> Tensor:
-    if truth.shape[-2:] != torch.Size(size):
+def _check_size(truth: Tensor, pictures: Tensor, against: str) -> None:
+    (rows, columns), (height, width) = truth.shape[-2:], pictures.shape[-2:]
+    if (rows, columns) != (height, width):
         raise SourceError(
-            f"{against}: {truth.shape[-1]}x{truth.shape[-2]} pixels after the preset, but the "
-            f"images have {size[1]}x{size[0]}; label maps have the pictures' size"
+            f"{against}: {columns}x{rows} pixels after the preset, but the "
+            f"images have {width}x{height}; label maps have the pictures' size"
         )
-    return truth
 
 
 def _resampled(truth: Tensor, size: Sequence[int]) -> Tensor:
     """Nearest neighbour, for segmenters whose label maps have another size than the image."""
-    if truth.shape[-2:] == torch.Size(size):
-        return truth
     rows, columns = (
         ((torch.arange(new) + 0.5) * (old / new)).floor().long()
         for new, old in zip(size, truth.shape[-2:], strict=True)
     )
     return truth[:, rows][:, :, columns]
-
-
-def _objects(segmenter: Segmenter, images: Tensor) -> Tensor:
-    """(N, H, W) int64 on the CPU: plane 0."""
-
-    def segmented(batch: Tensor) -> Tensor:
-        return segmenter.segment(batch.to(segmenter.device))[:, 0].cpu()
-
-    return torch.cat(in_batches(segmented, images, len(images), "use a smaller preset")[0])
 
 
 def _mean_areas(tally: Tally) -> NDArray[np.float64]:

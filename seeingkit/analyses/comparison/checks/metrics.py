@@ -7,9 +7,7 @@ anything is measured (``resolve_metric`` is for the start of a run, ``measure`` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from seeingkit.errors import SourceError, UsageError
 from seeingkit.models.registry import Registry, registry
@@ -37,39 +35,19 @@ class Metric(Protocol):
 
 
 def resolve_metric(
-    name: str | None = None,
-    *,
-    weights: str | Path | None = None,
-    options: Mapping[str, object] | None = None,
-    known: Registry | None = None,
-    fetch: bool = True,
-    locate: bool = True,
+    name: str | None = None, *, known: Registry | None = None, **given: Any
 ) -> ResolvedModel:
-    """Family, weights and options of a metric; library and file are there. Imports neither.
+    """``resolve("metric", name, **given)``; without a name, the registered default.
 
-    Args:
-        name: ``family`` or ``family:weights``; default: the registered default.
-        weights: a file; beats registered weights.
-        options: the family's options.
-        known: default: the registry of this process.
-        fetch: whether a published file that is not on this machine is downloaded.
-        locate: whether its file must be here (``ResolvedModel.located``).
+    Library and file are there then; neither is imported.
 
     Raises:
         PluginError: the library is not installed; says which extra brings it.
         CorruptFileError: the file in its place is not the published one.
-        UnknownNameError, UsageError, MissingWeightsError: as ``seeingkit.models.resolved.resolve``.
+        UnknownNameError, UsageError, MissingWeightsError: as ``resolve``.
     """
     known = known or registry()
-    return resolve(
-        "metric",
-        name or known.default("metric"),
-        weights=weights,
-        options=options,
-        known=known,
-        fetch=fetch,
-        locate=locate,
-    )
+    return resolve("metric", name or known.default("metric"), known=known, **given)
 
 
 def measure(

@@ -117,6 +117,10 @@ class _Side:
         """What an image holds; images that cannot be measured are left out."""
         return np.fmin(self.bound, self.detail)[np.isfinite(self.detail)]
 
+    @property
+    def typical(self) -> float:
+        return float(np.median(self.effective if len(self.effective) else self.bound))
+
     def record(self) -> SideResolution:
         return SideResolution(
             stored=_median(self.stored), detail=_median(self.detail), images=len(self.detail)
@@ -130,8 +134,7 @@ def compare_resolution(
 
     Args:
         real, generated: sources with pictures, after the preset of the comparison.
-        images: how many of each side are looked at.
-        seed: of the choice of images.
+        images: how many of each side are looked at, drawn with ``seed``.
 
     Returns:
         Medians of both sides and, in ``reason``, what to do when they do not match; None where a
@@ -140,12 +143,9 @@ def compare_resolution(
     A mismatch is claimed when what the files can hold differs by a factor of ``MISMATCH``, or when
     the measured detail does and a rank test (Mann & Whitney 1947) rules chance out.
     """
-    if isinstance(real, CountedSource) or isinstance(generated, CountedSource):
+    a, b = (_measure(source, images, seed) for source in (real, generated))
+    if a is None or b is None:
         return None
-    sides = [_measure(source, images, seed) for source in (real, generated)]
-    if sides[0] is None or sides[1] is None:
-        return None
-    a, b = sides[0], sides[1]
     mismatch = _apart(np.median(a.bound), np.median(b.bound)) or _detail_differs(a, b)
     found = (a.record(), b.record())
     reason = _reason(a, b, *found) if mismatch else ""
@@ -153,6 +153,8 @@ def compare_resolution(
 
 
 def _measure(source: ImageSource, images: int, seed: int) -> _Side | None:
+    if isinstance(source, CountedSource):
+        return None
     chosen = narrowed(source, min(images, len(source)), seed)
     loaded, good, _ = chosen.load(range(len(chosen)))
     if loaded is None:
@@ -160,7 +162,9 @@ def _measure(source: ImageSource, images: int, seed: int) -> _Side | None:
     levels = quantise(loaded).cpu().numpy()
     detail = [image_detail(picture) for picture in levels]
     stored = [chosen.stored_side(index) for index in good]
-    return _Side(_numbers(stored), _numbers(detail), int(min(levels.shape[1:3])))
+    # None becomes NaN.
+    known = [np.array(values, dtype=np.float64) for values in (stored, detail)]
+    return _Side(known[0], known[1], int(min(levels.shape[1:3])))
 
 
 def _detail_differs(a: _Side, b: _Side) -> bool:
@@ -177,19 +181,15 @@ def _apart(a: float, b: float) -> bool:
 
 
 def _reason(a: _Side, b: _Side, real: SideResolution, generated: SideResolution) -> str:
-    lower = min(a, b, key=_typical)
+    lower = min(a, b, key=lambda side: side.typical)
     # What the files can hold is exact; measured detail falls a little short of it.
     held = float(np.median(lower.bound))
-    wanted = round(held) if held < lower.size else int(-(-_typical(lower) // 8) * 8)
+    wanted = round(held) if held < lower.size else int(-(-lower.typical // 8) * 8)
     return (
         f"The real images {_words(real)}, the generated ones {_words(generated)}; a segmenter "
         f"reads texture by its scale, so classes may differ for that alone: bring both to "
         f"{wanted} px (--preset paper@{wanted})."
     )
-
-
-def _typical(side: _Side) -> float:
-    return float(np.median(side.effective if len(side.effective) else side.bound))
 
 
 def _words(side: SideResolution) -> str:
@@ -204,7 +204,3 @@ def _words(side: SideResolution) -> str:
 def _median(values: NDArray[np.float64]) -> int | None:
     known = values[np.isfinite(values)]
     return round(float(np.median(known))) if len(known) else None
-
-
-def _numbers(values: list[int | None]) -> NDArray[np.float64]:
-    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)

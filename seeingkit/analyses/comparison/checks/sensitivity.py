@@ -33,15 +33,20 @@ from typing import Literal
 import numpy as np
 
 from seeingkit.contracts import ImageSource, Segmenter
-from seeingkit.errors import TallyError
+from seeingkit.errors import SourceError, TallyError
 from seeingkit.results import ClassResult, ResolutionResult, SegmenterClass, SegmenterShare
 from seeingkit.statistics.twoviews import TwoViews, relative
-from seeingkit.tallies import ChunkStore, Tally
+from seeingkit.tallies import ChunkStore, Tally, tally
+from seeingkit.tallies.counted import CountedSource
+from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.vocabularies import ClassMap, read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes
 
 from ..compare import Comparison
-from .views import IMAGES, View, held_pixels, matched, same_images, second_view, tally_again
+from .views import View, held_pixels, matched, same_images, second_view
+
+IMAGES = 500
+"""Images of each side that are looked at a second time."""
 
 CHANCE = 0.01
 """p-value at which a difference is beyond noise."""
@@ -78,15 +83,15 @@ def check_sensitivity(
 ) -> SegmenterShare:
     """Look a second time, at another scale or with another segmenter: which verdicts stay?
 
+    Above ``CHUNK`` images, all processes of a run in several must call it, as for the first view.
+
     Args:
         real, generated: the sources of the comparison.
-        comparison: the first view.
-        segmenter: that of the first view.
-        mode, second: as ``second_view``.
-        classes: the class list of the comparison, if any.
+        comparison, segmenter, classes: the first view, and its class list, if any.
         resolution: of the two sides, if known: a mismatch changes scale and flags (see above).
-        batch_size, on_bad, store, seed: as ``tally``.
-        images: how many of each side are looked at again, at most.
+        mode, second: as ``second_view``.
+        batch_size, on_bad, store: as ``tally``.
+        images: at most so many of each side, drawn with ``seed``.
 
     Returns:
         One record for each class that occurs in either view, in the order of the comparison;
@@ -101,14 +106,18 @@ def check_sensitivity(
     view = second_view(mode, segmenter, second, resolution)
     pairs = []
     for source, first in ((real, comparison.real), (generated, comparison.generated)):
-        again = tally_again(
-            source,
-            view,
+        if isinstance(source, CountedSource):
+            raise SourceError(
+                f"{source.name}: its areas were counted elsewhere, without pictures; the "
+                "segmenter's share cannot be checked on it"
+            )
+        again = tally(
+            narrowed(source, min(images, len(source)), seed),
+            view.segmenter,
+            store=store,
             batch_size=batch_size,
             on_bad=on_bad,
-            store=store,
-            seed=seed,
-            images=images,
+            title=f"{source.name} {view.words}",
         )
         if classes is not None:
             chosen = classes if isinstance(classes, ClassMap) else read_classes(classes)
@@ -124,13 +133,7 @@ def judge(
     view: View,
     resolution: ResolutionResult | None = None,
 ) -> SegmenterShare:
-    """The records of two views of the same images (see the module for what is flagged).
-
-    Args:
-        comparison: whose classes and verdicts are meant.
-        real, generated: (first, second) tallies, row for row of the same images.
-        view: the second one.
-        resolution: as ``check_sensitivity``.
+    """The records of (first, second) views, row for row of the same images (see the module).
 
     Raises:
         TallyError: no class that both views know.
@@ -144,33 +147,26 @@ def judge(
     sharper: Literal["real", "generated"] | None = None
     if held is not None:
         sharper = "real" if held[0] >= held[1] else "generated"
+    level = comparison.results.level
     found: list[SegmenterClass] = []
     for result in comparison.results.classes:
-        if nothing and result.index == 0:
+        k = result.index
+        if nothing and k == 0:
             continue
-        column = columns.get(result.index)
-        if column is None:
+        if k not in columns:
             why = f"not comparable: no class of this name {view.words}"
             found.append(SegmenterClass(label=result.label, why=why))
             continue
-        k = result.index
-        seen = TwoViews(
-            r1[:, k], r2[:, column], g1[:, k], g2[:, column], comparison.results.level, sharper
-        )
+        again = columns[k]
+        seen = TwoViews(r1[:, k], r2[:, again], g1[:, k], g2[:, again], level, sharper)
         found.append(_record(result, seen, view))
     return SegmenterShare(kind=view.kind, against=view.words, images=len(real[0]), classes=found)
 
 
-# ------------------------------------------------------------------------------------ one class
-
-
 def _record(result: ClassResult, seen: TwoViews, view: View) -> SegmenterClass:
     basis = seen.presence() if _by_presence(result) else seen
-    why = _reversed(basis, view)
-    if not why and view.kind == "scale":
-        why = _softness(result, basis)
-    if not why:
-        why = _gone(result, basis, view)
+    soft = _softness(result, basis) if view.kind == "scale" else ""
+    why = _reversed(basis, view) or soft or _gone(result, basis, view)
     return SegmenterClass(
         label=result.label,
         other_real_area=float(seen.real_again.mean()),
@@ -244,12 +240,10 @@ def _explained(result: ClassResult, seen: TwoViews, view: View) -> float | None:
     """Share of the difference that softening makes, or that the second segmenter does not see."""
     if view.kind == "scale":
         claimed = _claim(result)
-        return _unit(seen.made / claimed) if claimed else None
-    return _unit(1 - seen.seen_again) if seen.first[0] else None
-
-
-def _unit(value: float) -> float:
-    return min(1.0, max(0.0, value))
+        share = seen.made / claimed if claimed else None
+    else:
+        share = 1 - seen.seen_again if seen.first[0] else None
+    return None if share is None else min(1.0, max(0.0, share))
 
 
 def _words(difference: float) -> str:

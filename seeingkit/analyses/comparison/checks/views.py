@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 from torch.nn import functional
 
-from seeingkit.contracts import ImageSource, Segmenter, Vocabulary
-from seeingkit.errors import SourceError, TallyError, UsageError
+from seeingkit.contracts import Segmenter, Vocabulary
+from seeingkit.errors import TallyError, UsageError
 from seeingkit.models.wrapped import WrappedSegmenter
 from seeingkit.results import ResolutionResult
-from seeingkit.tallies import ChunkStore, Tally, tally
-from seeingkit.tallies.counted import CountedSource
-from seeingkit.tallies.counting import narrowed
+from seeingkit.tallies import Tally
 from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
-
-IMAGES = 500
-"""Images of each side that are looked at a second time."""
 
 SCALE = 0.5
 """Sides are reduced by this factor unless another is asked for."""
@@ -34,12 +28,8 @@ SCALE = 0.5
 class SoftenedSegmenter(WrappedSegmenter):
     """A segmenter that sees images with less detail, at their own size.
 
-    Each image is reduced by ``scale`` with antialiasing and enlarged again, both bilinear; so it
-    works with segmenters that take one size only, and imitates a soft generator.
-
-    Attributes:
-        segmenter: the one that looks at the softened images.
-        scale: factor of both sides, in (0, 1).
+    Each image is reduced by ``scale``, in (0, 1), with antialiasing and enlarged again, both
+    bilinear; so it works with segmenters that take one size only, and imitates a soft generator.
     """
 
     def __init__(self, segmenter: Segmenter, scale: float = SCALE) -> None:
@@ -72,17 +62,12 @@ class SoftenedSegmenter(WrappedSegmenter):
 
 @dataclass(frozen=True)
 class View:
-    """A second look at the images.
-
-    Attributes:
-        kind: of the record.
-        segmenter: what looks.
-        words: for people: "at 0.5 of the detail", "by espnetv2".
-    """
+    """A second look at the images."""
 
     kind: Literal["scale", "segmenter"]
     segmenter: Segmenter
     words: str
+    """For people: "at 0.5 of the detail", "by espnetv2"."""
 
 
 def second_view(
@@ -96,7 +81,6 @@ def second_view(
     Args:
         mode: ``scale`` (half of the detail; where the resolutions do not match, what brings them
             together), ``scale:0.75``, or a second segmenter as ``family[:weights]``.
-        segmenter: of the comparison.
         second: the second segmenter, where it is loaded already; ``mode`` is then its name.
         resolution: of the two sides, if it is known.
 
@@ -106,8 +90,10 @@ def second_view(
     """
     name, _, factor = mode.partition(":")
     if second is None and name == "scale":
+        held = held_pixels(resolution)
+        usual = SCALE if held is None else round(max(0.02, min(held) / max(held)), 3)
         try:
-            scale = float(factor) if factor else _usual_scale(resolution)
+            scale = float(factor) if factor else usual
         except ValueError:
             scale = math.nan
         if not 0.01 <= scale < 1:
@@ -122,12 +108,6 @@ def second_view(
     return View("segmenter", second, f"by {mode}")
 
 
-def _usual_scale(resolution: ResolutionResult | None) -> float:
-    """Half of the detail, or what brings the sharper side to the detail of the other."""
-    held = held_pixels(resolution)
-    return SCALE if held is None else round(max(0.02, min(held) / max(held)), 3)
-
-
 def held_pixels(resolution: ResolutionResult | None) -> tuple[int, int] | None:
     """Pixels that real and generated images hold, where they do not match."""
     if resolution is None or not resolution.mismatch:
@@ -135,39 +115,6 @@ def held_pixels(resolution: ResolutionResult | None) -> tuple[int, int] | None:
     sides = (resolution.real, resolution.generated)
     known = [[v for v in (side.stored, side.detail) if v is not None] for side in sides]
     return (min(known[0]), min(known[1])) if all(known) else None
-
-
-def tally_again(
-    source: ImageSource,
-    view: View,
-    *,
-    batch_size: int = 16,
-    on_bad: Literal["skip", "fail"] = "skip",
-    store: ChunkStore | str | Path | None = None,
-    seed: int = 0,
-    images: int = IMAGES,
-) -> Tally:
-    """The second view of at most ``images`` images: a choice drawn with ``seed``.
-
-    Arguments and errors are those of ``tally``. Above ``CHUNK`` images, all processes of a run in
-    several must call it, as they do for the first view.
-
-    Raises:
-        SourceError: the areas were counted elsewhere, so there is nothing to look at again.
-    """
-    if isinstance(source, CountedSource):
-        raise SourceError(
-            f"{source.name}: its areas were counted elsewhere, without pictures; the segmenter's "
-            "share cannot be checked on it"
-        )
-    return tally(
-        narrowed(source, min(images, len(source)), seed),
-        view.segmenter,
-        store=store,
-        batch_size=batch_size,
-        on_bad=on_bad,
-        title=f"{source.name} {view.words}",
-    )
 
 
 def same_images(first: Tally, second: Tally, name: str = "images") -> tuple[Tally, Tally]:
@@ -193,12 +140,8 @@ def matched(first: Vocabulary, second: Vocabulary) -> dict[int, int]:
         return {k: k for k in range(len(first))}
     found: dict[int, int] = {}
     for key in (normalised, lambda name: next(iter(synonyms(name)), name)):
-        theirs: dict[str, list[int]] = {}
-        ours: dict[str, list[int]] = {}
-        for table, vocabulary in ((ours, first), (theirs, second)):
-            for number, label in enumerate(vocabulary):
-                table.setdefault(key(label.name), []).append(number)
-        for name, numbers in ours.items():
-            if len(numbers) == 1 and len(theirs.get(name, ())) == 1 and numbers[0] not in found:
-                found[numbers[0]] = theirs[name][0]
+        ours, theirs = ([key(label.name) for label in side] for side in (first, second))
+        for number, name in enumerate(ours):
+            if number not in found and ours.count(name) == theirs.count(name) == 1:
+                found[number] = theirs.index(name)
     return found

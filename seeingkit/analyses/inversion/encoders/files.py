@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -29,9 +28,9 @@ from seeingkit.models.hub import weights_path
 from seeingkit.models.registry import registry
 from seeingkit.specs import WeightsSpec
 from seeingkit.system.cache import cache_folder
-from seeingkit.system.writing import atomic_write
 from seeingkit.weights import load_into, read_state_dict
 
+from ..store import write_tensors
 from .networks import ImageEncoder, LayeredEncoder
 
 Kind = Literal["layered", "direct"]
@@ -51,14 +50,12 @@ class TrainedEncoder(Encoder):
     """An encoder network trained on a generator's samples.
 
     Attributes:
-        kind: ``layered`` (E = e_1 ∘ … ∘ e_n ∘ e_f) or ``direct`` (one network, image to latent).
-        cut: canonical name of the boundary that e_f reaches; ``input`` for a direct one.
+        kind, cut, sha256: see ``Encoder``.
         network: ``LayeredEncoder`` or ``ImageEncoder``, in eval mode.
         generator: ``generator_key`` of its generator.
         architecture: arguments of the network.
         record: recipe, losses by stage, and quality on samples that training did not use.
-        sha256: of its file, once it has one.
-        path: of its file.
+        path: of its file, once it has one.
     """
 
     kind: Kind
@@ -72,42 +69,28 @@ class TrainedEncoder(Encoder):
 
     def estimate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """See ``Encoder.estimate``; x is None for a direct encoder."""
-        if self.kind == "layered":
-            z, r = self.network(images)
-            return z, r
-        z = self.network(images)
-        return z, None
+        if self.kind == "direct":
+            return self.network(images), None
+        z, r = self.network(images)
+        return z, r
 
     def save(self, path: Path, *, half: bool = False) -> Path:
-        """Write the encoder, whole or not at all.
-
-        Args:
-            path: ends in ``.safetensors``.
-            half: keep 16 bits of each number (for shipping).
+        """Write the encoder, whole or not at all; ``half`` keeps 16 bits of each number.
 
         Raises:
             ModelError: a number is not finite, or too large for 16 bits.
         """
         tensors = {
-            name: (t.half() if half and t.is_floating_point() else t).contiguous()
+            name: t.half() if half and t.is_floating_point() else t
             for name, t in self.network.state_dict().items()
         }
         for name, tensor in tensors.items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 more = " in 16 bits" if half else ""
                 raise ModelError(f"{path}: not written, {name} would hold NaN or Inf{more}")
-        about = {
-            "schema_version": SCHEMA,
-            "kind": self.kind,
-            "cut": self.cut,
-            "generator": self.generator,
-            "architecture": dict(self.architecture),
-            "record": dict(self.record),
-        }
-        data = safetensors.torch.save(tensors, {KEY: json.dumps(about, sort_keys=True)})
-        with atomic_write(path) as stream:
-            stream.write(data)
-        return path
+        about = {k: v for k, v in self.about().items() if k != "sha256"}
+        about |= {"schema_version": SCHEMA, "architecture": dict(self.architecture)}
+        return write_tensors(path, tensors, {KEY: json.dumps(about, sort_keys=True)})
 
     def about(self) -> dict[str, Any]:
         """See ``Encoder.about``: kind, cut, generator, hash and training record."""
@@ -196,12 +179,13 @@ def find_encoder(
 
     A layered encoder of another cut is not taken: its e_f reaches another feature map.
     """
-    mine = generator_key(generator.info)
+    wanted = {"generator": generator_key(generator.info), "kind": kind}
+    if kind == "layered":
+        wanted["cut"] = cut
     for spec in registry().specs("weights") if shipped else ():
         if not isinstance(spec, WeightsSpec) or spec.kind != "inverter":
             continue
-        wanted = {"generator": mine, "kind": kind, **({"cut": cut} if kind == "layered" else {})}
-        if all(spec.options.get(name) == value for name, value in wanted.items()):
+        if wanted.items() <= spec.options.items():
             try:
                 return weights_path(spec, fetch=False)
             except MissingWeightsError:  # published, but not on this machine

@@ -11,6 +11,7 @@ square; e_f is a ResNet of basic blocks whose total stride is image size / exten
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -32,7 +33,6 @@ class Standardise(nn.Module):
     """(x - mean) / std with fixed statistics of the generator's own features; or pixel norm.
 
     Args:
-        channels: size of axis 1.
         pixelnorm: use pixel norm instead, as the paper's code does for ProGAN. It forgets the
             length of each feature vector, so the default suits generators without pixel norm too.
     """
@@ -73,11 +73,19 @@ class Standardise(nn.Module):
         return x * std + mean
 
 
-def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+def _convolution(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, activation: nn.Module | None = None
+) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
-        nn.LeakyReLU(0.2),
+        activation or nn.LeakyReLU(0.2),
+    )
+
+
+def _dense(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.LeakyReLU(0.2)
     )
 
 
@@ -85,11 +93,8 @@ class LayerInverse(nn.Module):
     """e_i: from x at one boundary to x at the boundary before.
 
     Args:
-        above: shape of x at boundary i without the batch axis, (C, H, W) or a vector.
-        below: the same at boundary i - 1.
-        normal: x at boundary i - 1 is a standard normal latent, so its estimate gets unit mean
-            square.
-        pixelnorm: see ``Standardise``.
+        above, below: shapes without the batch axis, (C, H, W) or vectors.
+        normal: x below is a standard normal latent, so its estimate gets unit mean square.
     """
 
     def __init__(
@@ -97,9 +102,7 @@ class LayerInverse(nn.Module):
     ) -> None:
         super().__init__()
         self.below, self.normal = tuple(below), normal
-        self.maps = len(above) == 3 and above[1] * above[2] > 1
-        self.to_maps = len(below) == 3 and below[1] * below[2] > 1
-        self.flat = above if not self.maps else None
+        self.maps, self.to_maps = _is_map(above), _is_map(below)
         wide = max(above[0], below[0])
         if self.maps and self.to_maps:
             self.inward = Standardise(above[0], pixelnorm)
@@ -111,13 +114,11 @@ class LayerInverse(nn.Module):
             self.head: nn.Module = nn.Conv2d(wide, below[0], 1, self.stride)
         else:
             # To or from a vector: one layer that sees everything, then one that mixes.
-            sizes = [_numel(above), _numel(below)]
+            sizes = [math.prod(above), math.prod(below)]
             hidden = max(above[0] if self.maps else sizes[0], sizes[1])
             self.inward = Standardise(above[0] if self.maps else sizes[0], pixelnorm)
             self.outward = Standardise(sizes[1], pixelnorm)
-            self.body = nn.Sequential(
-                nn.Linear(sizes[0], hidden, bias=False), nn.BatchNorm1d(hidden), nn.LeakyReLU(0.2)
-            )
+            self.body = _dense(sizes[0], hidden)
             self.head = nn.Linear(hidden, sizes[1])
             self.size = None
         _he(self)
@@ -146,19 +147,11 @@ class _Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.first = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-        )
-        self.second = nn.Sequential(
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
-        )
+        self.first = _convolution(inputs, outputs, 3, stride, nn.ReLU())
+        self.second = _convolution(outputs, outputs, 3)[:2]
         self.skip: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
-            self.skip = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
+            self.skip = _convolution(inputs, outputs, 1, stride)[:2]
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.second(self.first(x)) + self.skip(x))
@@ -168,7 +161,6 @@ class ImageEncoder(nn.Module):
     """e_f: from the image to x at the cut, a ResNet whose stride is image size / extent.
 
     Args:
-        resolution: of the images.
         target: shape of x at the cut without the batch axis, (C, H, W) or a vector.
         width: channels of the first convolution; they double with each halving.
         most: channels at most.
@@ -188,9 +180,9 @@ class ImageEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.target, self.normal = tuple(target), normal
-        maps = len(target) == 3 and target[1] * target[2] > 1
+        self.maps = maps = _is_map(target)
         extent = target[1] if maps else 4
-        halvings = max(0, round(torch.log2(torch.tensor(resolution / extent)).item()))
+        halvings = max(0, round(math.log2(resolution / extent)))
         channels = width
         stages: list[nn.Module] = [_convolution(3, width, 3, 2 if halvings else 1)]
         for _ in range(max(halvings - 1, 1)):
@@ -201,21 +193,16 @@ class ImageEncoder(nn.Module):
             channels = wider
         self.trunk = nn.Sequential(*stages)
         self.size = (target[1], target[2]) if maps else (4, 4)
-        self.outward = Standardise(target[0] if maps else _numel(target))
+        self.outward = Standardise(target[0] if maps else math.prod(target))
         self.head: nn.Module
         if maps:
             self.head = nn.Conv2d(channels, target[0], 1)
         else:
-            numbers = _numel(target)
+            numbers = math.prod(target)
             hidden = max(channels, numbers)
             self.head = nn.Sequential(
-                nn.Flatten(),
-                nn.Linear(channels * 16, hidden, bias=False),
-                nn.BatchNorm1d(hidden),
-                nn.LeakyReLU(0.2),
-                nn.Linear(hidden, numbers),
+                nn.Flatten(), *_dense(channels * 16, hidden), nn.Linear(hidden, numbers)
             )
-        self.maps = maps
         _he(self)
 
     def fit(self, target: Tensor) -> None:
@@ -234,13 +221,7 @@ class ImageEncoder(nn.Module):
 
 
 class LayeredEncoder(nn.Module):
-    """E = e_1 ∘ … ∘ e_n ∘ e_f (Bau et al. 2019, section 3.2).
-
-    Args:
-        boundaries: of the generator, from ``input`` to the cut.
-        resolution: of the images.
-        pixelnorm, width, most, blocks: see the parts.
-    """
+    """E = e_1 ∘ … ∘ e_n ∘ e_f, for ``boundaries`` from ``input`` to the cut."""
 
     def __init__(
         self,
@@ -280,13 +261,13 @@ class LayeredEncoder(nn.Module):
         return self.down(r), r
 
 
-def _numel(shape: Shape) -> int:
-    return int(torch.Size(shape).numel())
+def _is_map(shape: Shape) -> bool:
+    return len(shape) == 3 and shape[1] * shape[2] > 1
 
 
 def _down(above: Shape, below: Shape) -> tuple[int, tuple[int, int] | None]:
     """Stride of the last convolution, or the size to pool to where no whole stride fits."""
-    ratio = above[1] // max(below[1], 1)
+    ratio = above[1] // below[1]
     if ratio >= 1 and (above[1], above[2]) == (ratio * below[1], ratio * below[2]):
         return ratio, None
     return 1, (below[1], below[2])

@@ -1,4 +1,8 @@
-"""Training recipes of encoders: the paper's, and a shorter one of our own."""
+"""How encoders are trained: the paper's recipe, a shorter one of our own, and the losses.
+
+The losses are those of Bau et al. 2019, section 3.2, and of its code (``train_onelayer_inv.py``,
+``train_hybrid_inv.py``), each on fresh samples of the generator.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,15 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from torch import Tensor, nn
+
+from seeingkit.contracts import Generator, State
+
+from ..objectives import mean_absolute, mean_square, one_minus_cosine
+from ..samples import TRAIN_SEED, draw, states_at
+from .networks import LayeredEncoder
+
+RIGHT_WEIGHT = 0.01  # λ_R of the paper and of train_onelayer_inv.py
 FeatureLoss = Literal["l1", "cosine", "both"]
 
 
@@ -96,3 +109,75 @@ PAPER = Recipe(
 """Steps, rates and widths of ``run_invert.sh``; e_f had a constant rate there, E halved its own."""
 
 RECIPES = {recipe.name: recipe for recipe in (FAST, PAPER)}
+
+
+class TrainingLosses:
+    """Scalar losses of one step; each call draws its own batch of samples.
+
+    ``cut`` is the boundary of r, ``input`` for a direct encoder.
+    """
+
+    def __init__(self, generator: Generator, cut: str, recipe: Recipe) -> None:
+        self.generator, self.cut, self.recipe = generator, cut, recipe
+        depth = generator.boundary(cut).index
+        self.names = [b.name for b in generator.boundaries[: depth + 1]]
+        self.drawn = 0
+
+    def restart(self, series: int) -> None:
+        """Begin another series of samples, of at most 10⁷."""
+        self.drawn = series * 10**7
+
+    def layer(self, network: LayeredEncoder, i: int) -> Tensor:
+        """e_i: ℓ(x, e(g(x))) + 0.01 ℓ(g(x), g(e(g(x))))."""
+        below, above = self._samples(self.names[i - 1], self.names[i])
+        estimate = network.inverse(i)(above.x)
+        again = self.generator.advance(below.with_x(estimate), self.names[i]).x
+        left = self.features(below.x, estimate, latent=i == 1)
+        return left + RIGHT_WEIGHT * self.features(above.x, again)
+
+    def image(self, network: nn.Module) -> Tensor:
+        """e_f: ℓ₂(r, e_f(G_f(r))), over the variance of r."""
+        r, x = self._samples(self.cut, "image")
+        scale = r.x.detach().var()
+        return mean_square(r.x - network(x.x)).mean() / scale
+
+    def whole(self, network: nn.Module) -> Tensor:
+        """E of layers: ℓ(r, e_f(x)) + ℓ(z, E(x)) + ℓ(r, r of G(E(x))) + image loss."""
+        start, r, x = self._samples(self.names[0], self.cut, "image")
+        z_again, r_again = network(x.x)
+        state = self.generator.advance(start.with_x(z_again), self.cut)
+        image = self.generator.advance(state).x
+        return (
+            self.features(r.x, r_again)
+            + self.features(start.x, z_again, latent=True)
+            + self.features(r.x, state.x)
+            + self.pixels(x.x, image)
+        )
+
+    def direct(self, network: nn.Module) -> Tensor:
+        """A direct E: ℓ(z, E(x)) + image loss."""
+        start, x = self._samples(self.names[0], "image")
+        z_again = network(x.x)
+        image = self.generator.advance(start.with_x(z_again)).x
+        return self.features(start.x, z_again, latent=True) + self.pixels(x.x, image)
+
+    def features(self, truth: Tensor, estimate: Tensor, *, latent: bool = False) -> Tensor:
+        """ℓ of features in units of their standard deviation, or of latents as they are."""
+        scale = 1.0 if latent else truth.detach().std().clamp_min(1e-8)
+        absolute = (mean_absolute(truth, estimate) / scale).mean()
+        if self.recipe.loss == "l1":
+            return absolute
+        cosine = one_minus_cosine(truth, estimate).mean()
+        return cosine if self.recipe.loss == "cosine" else cosine + absolute
+
+    def pixels(self, truth: Tensor, estimate: Tensor) -> Tensor:
+        """The image loss: L1, or mean square with the code's ``cosine``."""
+        if self.recipe.loss == "cosine":  # train_hybrid_inv.py
+            return mean_square(truth - estimate).mean()
+        return mean_absolute(truth, estimate).mean()
+
+    def _samples(self, *stops: str) -> list[State]:
+        """Fresh samples, as states at the given boundaries (in order)."""
+        latent = draw(self.generator, self.recipe.batch, TRAIN_SEED + self.drawn)
+        self.drawn += self.recipe.batch
+        return states_at(self.generator, latent, stops)

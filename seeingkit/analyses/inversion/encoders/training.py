@@ -3,7 +3,8 @@
 Guarantees: no real image is ever used; samples are functions of (seed, step), from a series of
 latents that no other part of the library draws from; a finished stage survives a kill (the partial
 encoder is saved after each); the file records how the encoder was trained and how well it does on
-samples that training did not use.
+samples that training did not use. Several processes train an encoder once; one that is asked for
+anew is trained once in a process, however many methods and cuts use it.
 
 Stages, as ``run_invert.sh`` of the paper's code: e_1 … e_n one by one by the left inversion loss
 ℓ(x, e(g(x))) + 0.01 ℓ(g(x), g(e(g(x)))), e_f by ℓ₂(r, e_f(G_f(r))), then E = e_1 ∘ … ∘ e_n ∘ e_f
@@ -13,29 +14,72 @@ gradients between steps; here they are cleared.)
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seeingkit.contracts import Generator
 from seeingkit.errors import ModelError
+from seeingkit.system.processes import rank, wait_for
 from seeingkit.system.progress import Bar, progress_bar
 
 from ..objectives import correlation, psnr
 from ..samples import TRAIN_SEED, draw, states_at
-from .files import Kind, TrainedEncoder, build_network, encoder_path, generator_key, read_encoder
-from .losses import TrainingLosses
+from .files import (
+    Kind,
+    TrainedEncoder,
+    build_network,
+    encoder_path,
+    find_encoder,
+    generator_key,
+    read_encoder,
+)
 from .networks import LayeredEncoder
-from .recipes import FAST, Recipe
+from .recipes import FAST, Recipe, TrainingLosses
+
+log = logging.getLogger(__name__)
+_TRAINED: set[Path] = set()  # encoders that this process trained anew
 
 CHECKED = 256
 """Samples from which scales are measured, and as many that check the result."""
+
+
+def available_encoder(
+    generator: Generator, kind: Kind, cut: str, recipe: Recipe, wanted: str, *, shipped: bool
+) -> TrainedEncoder | None:
+    """An encoder of this machine, or one trained now and kept in the cache, or None.
+
+    Ranks above 0 wait for the training of rank 0.
+
+    Args:
+        cut: boundary that e_f reaches.
+        wanted: ``found``: one that exists; ``auto``: else trained now; ``train``: trained anew, by
+            this process.
+        shipped: whether a shipped encoder, of any recipe, will do.
+    """
+    kept = encoder_path(generator, kind, cut, recipe.key())
+    path = kept if kept in _TRAINED else None
+    if wanted != "train":
+        path = find_encoder(generator, kind, cut, recipe.key(), shipped=shipped)
+    if path is None and wanted != "found":
+        path = kept
+        if rank():
+            wait_for([kept], "the encoder")
+        else:
+            whose = f"{kind} encoder of {generator.info.family} at {cut} ({recipe.name} recipe)"
+            log.warning("training a %s; it is kept for later runs", whose)
+            train_encoder(generator, kind, cut, recipe, path=kept, report=log.info)
+            if wanted == "train":
+                _TRAINED.add(kept)
+    return None if path is None else read_encoder(path, generator).to(generator.device)
 
 
 def train_encoder(
@@ -53,9 +97,7 @@ def train_encoder(
 
     Args:
         generator: the generator to invert; kept frozen.
-        kind: ``layered`` or ``direct``.
         cut: boundary that e_f reaches (ignored for a direct encoder).
-        recipe: losses, steps and rates.
         path: where it is saved; default: the cache, by identity and recipe.
         report: receives one line after each stage.
 
@@ -67,99 +109,96 @@ def train_encoder(
     devices = [generator.device] if generator.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad():
         torch.manual_seed(recipe.seed)  # before the first weights are drawn
-        _Trainer(generator, kind, cut, recipe, path, report or (lambda _: None)).run()
-    return read_encoder(path, generator).to(generator.device)
-
-
-class _Trainer:
-    def __init__(
-        self,
-        generator: Generator,
-        kind: Kind,
-        cut: str,
-        recipe: Recipe,
-        path: Path,
-        report: Callable[[str], None],
-    ) -> None:
-        self.generator, self.kind, self.cut, self.recipe = generator, kind, cut, recipe
-        self.path, self.report = path, report
-        self.partial = path.with_name(f"{path.stem}.partial.safetensors")
-        self.network = build_network(kind, generator, cut, recipe.architecture())
-        self.losses = TrainingLosses(generator, cut, recipe)
-        self.record: dict[str, Any] = {
+        record = {
             "family": generator.info.family,
             "recipe": recipe.record(),
             "torch": torch.__version__,
             "stages": {},
         }
+        architecture = recipe.architecture()
+        network = build_network(kind, generator, cut, architecture)
+        key = generator_key(generator.info)
+        encoder = TrainedEncoder(kind, cut, network, key, architecture, record)
+        _Trainer(generator, encoder, recipe, path, report or (lambda _: None)).run()
+    return read_encoder(path, generator).to(generator.device)
+
+
+class _Stage(NamedTuple):
+    """Some steps of Adam on one module."""
+
+    module: nn.Module
+    loss: Callable[[], Tensor]
+    rate: float
+    steps: int
+
+
+@dataclass(eq=False)
+class _Trainer:
+    generator: Generator
+    encoder: TrainedEncoder
+    recipe: Recipe
+    path: Path
+    report: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self.partial = self.path.with_name(f"{self.path.stem}.partial.safetensors")
+        self.losses = TrainingLosses(self.generator, self.encoder.cut, self.recipe)
 
     def run(self) -> None:
-        stages = self._stages()
         self._resume()
-        self.network.to(self.generator.device)
-        if not self.record["stages"]:
+        encoder, record = self.encoder.to(self.generator.device), self.encoder.record
+        if not record["stages"]:
             self._fit_scales()
-        title = f"train {self.kind} encoder of {self.generator.info.family} at {self.cut}"
-        with progress_bar(title, sum(stages.values()), "steps") as bar:
-            for place, (name, steps) in enumerate(stages.items()):
-                if name in self.record["stages"]:
-                    bar.advance(steps, resumed=True)
+        stages = self._stages()
+        title = f"train {encoder.kind} encoder of {self.generator.info.family} at {encoder.cut}"
+        with progress_bar(title, sum(stage.steps for stage in stages.values()), "steps") as bar:
+            for place, (name, stage) in enumerate(stages.items()):
+                if name in record["stages"]:
+                    bar.advance(stage.steps, resumed=True)
                     continue
                 # Each stage has its own series, so that a resumed one draws what it would have.
                 self.losses.restart(self.recipe.seed * 64 + place)
                 torch.manual_seed(self.recipe.seed * 64 + place)
                 started = time.perf_counter()
-                loss = self._stage(name, steps, bar)
+                steps, loss = stage.steps, self._fit(stage, bar)
                 seconds = round(time.perf_counter() - started, 1)
-                self.record["stages"][name] = {"steps": steps, "loss": loss, "seconds": seconds}
+                record["stages"][name] = {"steps": steps, "loss": loss, "seconds": seconds}
                 self.report(f"{name}: {steps} steps, loss {loss:.4f}, {seconds:.0f} s")
-                self._encoder().save(self.partial)
-        self.network.eval()
-        self.record["check"] = self._check()
-        self.report(", ".join(f"{k} {v}" for k, v in self.record["check"].items()))
-        self._encoder().save(self.path)
+                encoder.save(self.partial)
+        encoder.network.eval()
+        check = self._check()
+        self.report(", ".join(f"{k} {v}" for k, v in check.items()))
+        replace(encoder, record={**record, "check": check}).save(self.path)
         self.partial.unlink(missing_ok=True)
 
-    def _stages(self) -> dict[str, int]:
-        """Steps of each stage, in their order."""
-        recipe = self.recipe
-        if not isinstance(self.network, LayeredEncoder):
-            return {"E": recipe.image_steps + recipe.tune_steps}
-        stages = {f"e{i}": recipe.layer_steps for i in range(1, len(self.network.layers) + 1)}
-        return {**stages, "ef": recipe.image_steps, "E": recipe.tune_steps}
+    def _stages(self) -> dict[str, _Stage]:
+        """In their order, by name."""
+        network, recipe, losses = self.encoder.network, self.recipe, self.losses
+        if not isinstance(network, LayeredEncoder):
+            steps = recipe.image_steps + recipe.tune_steps
+            return {"E": _Stage(network, partial(losses.direct, network), recipe.image_rate, steps)}
+        stages = {}
+        for i in range(1, len(network.layers) + 1):
+            loss, inverse = partial(losses.layer, network, i), network.inverse(i)
+            stages[f"e{i}"] = _Stage(inverse, loss, recipe.layer_rate, recipe.layer_steps)
+        image, whole = partial(losses.image, network.image), partial(losses.whole, network)
+        stages["ef"] = _Stage(network.image, image, recipe.image_rate, recipe.image_steps)
+        stages["E"] = _Stage(network, whole, recipe.tune_rate, recipe.tune_steps)
+        return stages
 
     def _resume(self) -> None:
         """Take over the finished stages of an interrupted training by the same recipe."""
         if not self.partial.is_file():
             return
-        found = read_encoder(self.partial, self.generator)
-        mine = (self.kind, self.cut, self.record["recipe"])
-        if (found.kind, found.cut, found.record.get("recipe")) == mine:
-            self.network = found.network.requires_grad_(True)
-            self.record = json.loads(json.dumps(found.record))
+        found, mine = read_encoder(self.partial, self.generator), self.encoder
+        known = (found.kind, found.cut, found.record.get("recipe"))
+        if known == (mine.kind, mine.cut, mine.record["recipe"]):
+            network = found.network.requires_grad_(True)
+            self.encoder = replace(mine, network=network, record=found.record)
 
-    def _stage(self, name: str, steps: int, bar: Bar) -> float:
-        network, recipe, losses = self.network, self.recipe, self.losses
-        if not isinstance(network, LayeredEncoder):
-            return self._fit(network, lambda: losses.direct(network), recipe.image_rate, steps, bar)
-        if name == "E":
-            return self._fit(network, lambda: losses.whole(network), recipe.tune_rate, steps, bar)
-        if name == "ef":
-            image = network.image
-            return self._fit(image, lambda: losses.image(image), recipe.image_rate, steps, bar)
-        i = int(name[1:])
-        inverse = network.inverse(i)
-        return self._fit(inverse, lambda: losses.layer(network, i), recipe.layer_rate, steps, bar)
-
-    def _fit(
-        self,
-        module: nn.Module,
-        loss_of: Callable[[], Tensor],
-        rate: float,
-        steps: int,
-        bar: Bar,
-    ) -> float:
-        """Adam on one module; returns the mean loss of the last tenth."""
+    def _fit(self, stage: _Stage, bar: Bar) -> float:
+        """Adam on the module of a stage; returns the mean loss of the last tenth."""
+        module, loss_of, rate, steps = stage
         module.train()
         optimiser = torch.optim.Adam(module.parameters(), lr=rate)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
@@ -186,47 +225,34 @@ class _Trainer:
 
     def _fit_scales(self) -> None:
         """Give the networks the mean and spread of x at each boundary."""
-        if not isinstance(self.network, LayeredEncoder):
+        network = self.encoder.network
+        if not isinstance(network, LayeredEncoder):
             return
         latent = draw(self.generator, CHECKED, TRAIN_SEED - CHECKED)
         states = states_at(self.generator, latent, self.losses.names)
         for i in range(1, len(states)):
-            self.network.inverse(i).fit(states[i].x, states[i - 1].x)
-        self.network.image.fit(states[-1].x)
+            network.inverse(i).fit(states[i].x, states[i - 1].x)
+        network.image.fit(states[-1].x)
 
     def _check(self) -> dict[str, float]:
         """Correlations and PSNR on samples that training did not use."""
         latent = draw(self.generator, CHECKED, TRAIN_SEED - 2 * CHECKED)
-        encoder = self._encoder()
-        stops = (self.losses.names[0], self.cut, "image")
-        truth: dict[str, list[Tensor]] = {"z": [], "r": [], "image": []}
-        found: dict[str, list[Tensor]] = {"z": [], "r": [], "image": []}
+        encoder = self.encoder
+        stops = (self.losses.names[0], encoder.cut, "image")
+        parts = []
         with torch.no_grad():
             for k in range(0, CHECKED, self.recipe.batch):
                 part = {name: value[k : k + self.recipe.batch] for name, value in latent.items()}
                 start, r, x = states_at(self.generator, part, stops)
                 z_again, _ = encoder.estimate(x.x)
-                state = self.generator.advance(start.with_x(z_again), self.cut)
-                for name, a, b in (
-                    ("z", start.x, z_again),
-                    ("r", r.x, state.x),
-                    ("image", x.x, self.generator.advance(state).x),
-                ):
-                    truth[name].append(a)
-                    found[name].append(b)
-        pairs = {name: (torch.cat(truth[name]), torch.cat(found[name])) for name in truth}
+                state = self.generator.advance(start.with_x(z_again), encoder.cut)
+                image = self.generator.advance(state).x
+                parts.append((start.x, z_again, r.x, state.x, x.x, image))
+        z, z_again, r_x, r_again, image, image_again = map(torch.cat, zip(*parts, strict=True))
         return {
             "n": CHECKED,
-            **{f"{name}_correlation": round(correlation(*pair), 4) for name, pair in pairs.items()},
-            "psnr": round(float(psnr(*pairs["image"]).mean()), 2),
+            "z_correlation": round(correlation(z, z_again), 4),
+            "r_correlation": round(correlation(r_x, r_again), 4),
+            "image_correlation": round(correlation(image, image_again), 4),
+            "psnr": round(float(psnr(image, image_again).mean()), 2),
         }
-
-    def _encoder(self) -> TrainedEncoder:
-        return TrainedEncoder(
-            self.kind,
-            self.cut,
-            self.network,
-            generator_key(self.generator.info),
-            self.recipe.architecture(),
-            self.record,
-        )
