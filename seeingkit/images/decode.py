@@ -20,7 +20,6 @@ source's fingerprint):
 
 from __future__ import annotations
 
-import functools
 import io
 import logging
 import os
@@ -183,7 +182,7 @@ def quiet() -> Iterator[None]:
             _filters = warnings.catch_warnings()
             _filters.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            warnings.filterwarnings("ignore", module=r"seeingkit\.sources\.")
+            warnings.filterwarnings("ignore", module=r"seeingkit\.images\.")
         _inside += 1
     try:
         yield
@@ -195,24 +194,17 @@ def quiet() -> Iterator[None]:
                 _filters = None
 
 
-@functools.cache
-def _known() -> tuple[str, ...]:
-    Image.init()
-    return tuple(name for name in (*FORMATS, "TGA") if name in Image.OPEN)
-
-
 def _formats(item: str) -> tuple[str, ...]:
-    known = _known()
-    return known if Path(item).suffix.lower() == ".tga" else tuple(f for f in known if f != "TGA")
+    Image.init()  # once; later calls do nothing
+    tried = (*FORMATS, "TGA") if Path(item).suffix.lower() == ".tga" else FORMATS
+    return tuple(name for name in tried if name in Image.OPEN)
 
 
 def _check_size(size: tuple[int, int], item: str, limits: Limits) -> None:
     width, height = size
     if width * height > limits.max_pixels:
-        raise ImageError(
-            item,
-            f"{width}x{height} pixels, more than the limit of {limits.max_pixels:,} in all",
-        )
+        reason = f"{width}x{height} pixels, more than the limit of {limits.max_pixels:,} in all"
+        raise ImageError(item, reason)
     if min(size) < limits.min_side:
         raise ImageError(item, f"{width}x{height} pixels, smaller than {limits.min_side}")
 

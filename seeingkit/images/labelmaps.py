@@ -26,7 +26,7 @@ from seeingkit.specs import Preset
 
 from .decode import Limits, is_image_name, quiet, read_file
 from .files import open_folder
-from .preprocess import crop_offset, resized_size
+from .preprocess import framed
 from .selection import Selection
 from .stored import StoredImages
 
@@ -54,10 +54,7 @@ class LabelFolder:
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        source: ImageSource,
-        own: Sequence[str],
+        self, path: str | os.PathLike[str], source: ImageSource, own: Sequence[str]
     ) -> None:
         folder = open_folder(path)
         if source.preset is None:
@@ -136,16 +133,10 @@ def preset_labels(labels: NDArray[np.integer[Any]], preset: Preset) -> NDArray[n
     Returns:
         (H', W') int64.
     """
-    size = preset.size
-    if size is None:
+    if preset.size is None:
         return labels.astype(np.int64)
     image = Image.fromarray(labels.astype(np.int32))
-    wanted = resized_size(*image.size, size)
-    if wanted != image.size:
-        image = image.resize(wanted, Image.Resampling.NEAREST)
-    if preset.crop and wanted != (size, size):
-        left, top = (crop_offset(side, size) for side in image.size)
-        image = image.crop((left, top, left + size, top + size))
+    image = framed(image, preset.size, Image.Resampling.NEAREST, preset.crop)
     return np.asarray(image).astype(np.int64)
 
 

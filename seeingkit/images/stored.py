@@ -13,9 +13,12 @@ import functools
 import hashlib
 import json
 import os
+import zipfile
+import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,10 +27,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.contracts import Skipped
+from seeingkit.contracts import ImageSource, Skipped
 from seeingkit.errors import ImageError, SourceError
 from seeingkit.specs import PRESETS, Preset
-from seeingkit.system.digests import DigestStore, Stamp
+from seeingkit.system.digests import DigestStore, Stamp, file_stamp
 
 from .decode import DECODE, Limits, decode, quiet
 from .fingerprints import DigestedSource, Progress
@@ -40,6 +43,8 @@ _BLOCK = 512  # items handed to the threads at a time, so that memory does not g
 
 T = TypeVar("T")
 R = TypeVar("R")
+Loaded = tuple[Tensor | None, list[int], list[Skipped]]
+"""What ``load`` returns: images or None, the indices they belong to, and the skipped rest."""
 
 
 def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> Iterator[R]:
@@ -53,7 +58,41 @@ def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int = THREAD
             yield from pool.map(work, items[start : start + _BLOCK])
 
 
-class StoredImages(DigestedSource):
+def collected(indices: Sequence[int], results: Iterable[NDArray[np.uint8] | ImageError]) -> Loaded:
+    """The result of ``load``, from a picture (H, W, 3) or the reason why not for each index."""
+    arrays: dict[int, NDArray[np.uint8]] = {}
+    skipped: list[Skipped] = []
+    for place, result in enumerate(results):
+        if isinstance(result, ImageError):
+            skipped.append(Skipped(result.item, result.reason))
+        else:
+            arrays[place] = result
+    images = to_tensor(np.stack(list(arrays.values()))) if arrays else None
+    return images, [indices[place] for place in arrays], skipped
+
+
+class PreparedImages(ImageSource):
+    """A source that prepares its pictures with a preset, and reads them by ``load``."""
+
+    preset: Preset
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """Pictures of these indices: (N, 3, H, W) float32 in [-1, 1].
+
+        Raises:
+            ImageError: naming the first that cannot be read.
+        """
+        images, _, skipped = self.load(indices)
+        if skipped:
+            raise ImageError(*skipped[0])
+        return torch.empty(0, 3, 1, 1) if images is None else images
+
+    def describe(self) -> dict[str, Any]:
+        """See ``ImageSource.describe``; with the preset's name."""
+        return {**super().describe(), "preset": self.preset.name}
+
+
+class StoredImages(PreparedImages, DigestedSource):
     """Encoded pictures with stable ids.
 
     Args:
@@ -66,8 +105,6 @@ class StoredImages(DigestedSource):
     Raises:
         SourceError: no pictures, or an id twice.
     """
-
-    preset: Preset
 
     def __init__(
         self,
@@ -154,7 +191,7 @@ class StoredImages(DigestedSource):
 
     # ----------------------------------------------------------------------------- many pictures
 
-    def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
+    def load(self, indices: Sequence[int]) -> Loaded:
         """Pictures of these indices; those that cannot be read are named instead.
 
         Returns:
@@ -172,28 +209,7 @@ class StoredImages(DigestedSource):
             if len(indices) and (self.preset.size is None or not self.preset.crop):
                 with contextlib.suppress(SourceError):  # then each picture gives its own reason
                     _ = self._extent  # once, before the threads ask for it
-            results = list(in_threads(attempt, indices, self.threads))
-        arrays: list[NDArray[np.uint8]] = []
-        good: list[int] = []
-        skipped: list[Skipped] = []
-        for index, result in zip(indices, results, strict=True):
-            if isinstance(result, ImageError):
-                skipped.append(Skipped(result.item, result.reason))
-            else:
-                arrays.append(result)
-                good.append(index)
-        return (to_tensor(np.stack(arrays)) if arrays else None), good, skipped
-
-    def read(self, indices: Sequence[int]) -> Tensor:
-        """Pictures of these indices: (N, 3, H, W) float32 in [-1, 1].
-
-        Raises:
-            ImageError: naming the first that cannot be read.
-        """
-        images, _, skipped = self.load(indices)
-        if skipped:
-            raise ImageError(*skipped[0])
-        return torch.empty(0, 3, 1, 1) if images is None else images
+            return collected(indices, in_threads(attempt, indices, self.threads))
 
     # ------------------------------------------------------------------------------- fingerprint
 
@@ -206,11 +222,8 @@ class StoredImages(DigestedSource):
         }
 
     def content(self, index: int) -> str:
-        """SHA-256 of one picture's stored bytes, or why they cannot be had."""
-        try:
-            data = self.fetch(index)
-        except ImageError as error:
-            return f"unreadable: {error.reason}"
+        """Length and SHA-256 of one picture's stored bytes; errors as ``fetch``."""
+        data = self.fetch(index)
         return f"{len(data)}:{hashlib.sha256(data).hexdigest()}"
 
     def digest(self, indices: Sequence[int], progress: Progress | None = None) -> str:
@@ -221,19 +234,11 @@ class StoredImages(DigestedSource):
         store = DigestStore(self._place) if self._place is not None else None
 
         def one(index: int) -> str:
-            stamp = self.stamp(index) if store else None
-            known = store.get(self.ids[index], stamp) if store and stamp else None
-            if known is not None:
-                return known
-            found = self.content(index)
-            if (
-                store
-                and stamp
-                and not found.startswith("unreadable")
-                and stamp == self.stamp(index)
-            ):
-                store.put(self.ids[index], stamp, found)
-            return found
+            stamp, content = partial(self.stamp, index), partial(self.content, index)
+            try:
+                return store.remembered(self.ids[index], stamp, content) if store else content()
+            except ImageError as error:
+                return f"unreadable: {error.reason}"
 
         total = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode())
         done = 0
@@ -248,6 +253,52 @@ class StoredImages(DigestedSource):
             store.save()
         return total.hexdigest()
 
-    def describe(self) -> dict[str, Any]:
-        """See ``ImageSource.describe``; with the preset's name."""
-        return {**super().describe(), "preset": self.preset.name}
+
+class PackedImages(StoredImages):
+    """Pictures that lie together in one file (or folder), which ``open`` opens and lists.
+
+    Args:
+        path: the file.
+        preset: how a picture becomes an array; default ``paper``.
+        limits: which pictures are refused; default ``Limits()``.
+
+    Raises:
+        SourceError: missing, damaged, or without pictures.
+    """
+
+    form: str
+    """Its format, with an article, for messages."""
+
+    _damage: tuple[type[Exception], ...] = (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        ValueError,
+        OSError,
+    )
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        preset: Preset | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        where = os.fspath(path)
+        self._stamp = file_stamp(where)
+        try:
+            ids = self.open(where)
+        except FileNotFoundError:
+            raise SourceError(f"no such file: {where}") from None
+        except self._damage as error:
+            raise SourceError(f"{where}: not {self.form} that can be read ({error})") from error
+        super().__init__(where, ids, preset=preset, limits=limits, place=where)
+
+    @abstractmethod
+    def open(self, where: str) -> Sequence[str]:
+        """Open the file; the ids of its pictures."""
+
+    def stamp(self, index: int) -> Stamp | None:
+        """Size, times and inode of the file."""
+        return self._stamp
