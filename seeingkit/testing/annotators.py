@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.contracts import Annotator
@@ -17,19 +16,13 @@ from seeingkit.contracts import Annotator
 from .checks import (
     BATCH_TOLERANCE,
     Check,
-    named,
+    checks_in,
+    noise_images,
     repeat_tolerance,
     require,
     require_json,
     require_same,
 )
-
-
-def noise_images(n: int = 3, size: int = 128) -> Tensor:
-    """Smooth coloured noise: (n, 3, size, size) float32 in [-1, 1], the same every time."""
-    source = torch.Generator().manual_seed(0)
-    coarse = torch.rand(n, 3, 8, 8, generator=source) * 2 - 1
-    return F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
 
 
 def identity_is_json(annotator: Annotator, images: Tensor) -> None:
@@ -87,17 +80,6 @@ def _statistics(annotator: Annotator, images: Tensor) -> Tensor:
         return annotator.statistics(images)
 
 
-def on_images(function: object, images: Tensor) -> tuple[str, Check[Annotator]]:
-    """A check of an annotator on some images, with the check's name."""
-
-    def check(annotator: Annotator) -> None:
-        function(annotator, images.to(annotator.device))  # type: ignore[operator]
-
-    check.__name__ = function.__name__  # type: ignore[attr-defined]
-    check.__doc__ = function.__doc__
-    return named(check)
-
-
 def annotator_checks(images: Tensor | None = None) -> list[tuple[str, Check[Annotator]]]:
     """Name and function of each check of an annotator; a function raises AssertionError.
 
@@ -107,12 +89,4 @@ def annotator_checks(images: Tensor | None = None) -> list[tuple[str, Check[Anno
     >>> annotator_checks()[0][0]
     'identity_is_json'
     """
-    functions = (
-        identity_is_json,
-        vocabulary_unique,
-        statistics_fit_the_unit,
-        statistics_repeat,
-        statistics_by_image,
-    )
-    given = noise_images() if images is None else images
-    return [on_images(function, given) for function in functions]
+    return checks_in(__name__, noise_images() if images is None else images)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from seeingkit.contracts import Features
 
-from .annotators import noise_images
 from .checks import (
     BATCH_TOLERANCE,
     Check,
     at,
-    named,
+    checks_in,
+    noise_images,
     repeat_tolerance,
     require,
     require_json,
@@ -152,28 +152,4 @@ def features_checks(images: Tensor | None = None) -> list[tuple[str, Check[Featu
     >>> [name for name, _ in features_checks()][:2]
     ['identity_is_json', 'features_format']
     """
-    functions = (
-        identity_is_json,
-        features_format,
-        features_finite,
-        features_repeat,
-        batch_invariance,
-        features_tell_apart,
-        features_differentiable,
-        gradient_by_row,
-        network_is_constant,
-        other_sizes,
-        images_untouched,
-        moving_keeps_features,
-    )
-    given = noise_images(size=64) if images is None else images
-
-    def on_device(function: object) -> tuple[str, Check[Features]]:
-        def check(features: Features) -> None:
-            function(features, given.to(features.device))  # type: ignore[operator]
-
-        check.__name__ = function.__name__  # type: ignore[attr-defined]
-        check.__doc__ = function.__doc__
-        return named(check)
-
-    return [on_device(function) for function in functions]
+    return checks_in(__name__, noise_images(size=64) if images is None else images)

@@ -15,18 +15,21 @@ from seeingkit.models.edits import AddEdit, Edit, UnitEdit, run
 
 from .checks import (
     BATCH_TOLERANCE,
+    ROWS,
     Check,
     at,
-    named,
+    checks_in,
+    draw,
+    network,
     refused,
     repeat_tolerance,
     require,
     require_same,
 )
-from .samplers import ROWS, draw, network, sampler_checks
+from .samplers import sampler_checks
 
 
-def begin(generator: Generator) -> State:
+def _begin(generator: Generator) -> State:
     return generator.begin(draw(generator))
 
 
@@ -43,7 +46,7 @@ def boundary_order(generator: Generator) -> None:
     names = [name for b in cuts for name in (b.name, *b.aliases)]
     double = sorted({name for name in names if names.count(name) > 1})
     require(not double, f"two boundaries answer to {', '.join(double)}")
-    require(begin(generator).at == "input", f"begin() stands at {begin(generator).at!r}")
+    require(_begin(generator).at == "input", f"begin() stands at {_begin(generator).at!r}")
 
 
 def boundary_shapes(generator: Generator) -> None:
@@ -74,7 +77,7 @@ def aliases_resolve(generator: Generator) -> None:
             with at(alias):
                 require(generator.boundary(alias) == boundary, "leads to another boundary")
                 with torch.no_grad():
-                    reached = generator.advance(begin(generator), alias)
+                    reached = generator.advance(_begin(generator), alias)
                 require(reached.at == boundary.name, f"the state says it is at {reached.at!r}")
                 require_same(reached.x, state.x, "x", repeat_tolerance(state.x.device))
 
@@ -84,7 +87,7 @@ def resume_exact(generator: Generator) -> None:
     whole = generator(draw(generator))
     tolerance = repeat_tolerance(whole.device)
     with torch.no_grad():
-        walked = begin(generator)
+        walked = _begin(generator)
         for boundary, state in _states(generator):
             with at(boundary.name):
                 image = generator.advance(state, "image").x
@@ -154,7 +157,7 @@ def unknown_boundary(generator: Generator) -> None:
             if what == "boundary":
                 generator.boundary("no/such cut")
             else:
-                generator.advance(begin(generator), "no/such cut")
+                generator.advance(_begin(generator), "no/such cut")
 
 
 def state_rows(generator: Generator) -> None:
@@ -188,7 +191,7 @@ def edits_by_hand(generator: Generator) -> None:
             ]
             for what, edit, x in edited:
                 by_hand = generator.advance(state.with_x(x), "image").x
-                end, kept = run(generator, begin(generator), edits=[edit], keep=[boundary.name])
+                end, kept = run(generator, _begin(generator), edits=[edit], keep=[boundary.name])
                 tolerance = repeat_tolerance(by_hand.device)
                 require_same(kept[boundary.name], x, f"x kept after {what}", tolerance)
                 require_same(end.x, by_hand, f"image after {what}", tolerance)
@@ -201,7 +204,7 @@ def params_override(generator: Generator) -> None:
     own = dict(module.named_parameters()) if module is not None else {}
     if not own:
         return
-    state = begin(generator)
+    state = _begin(generator)
     with torch.no_grad():
         plain = generator.advance(state, "image").x.clone()
     tolerance = repeat_tolerance(plain.device)
@@ -236,7 +239,7 @@ def _states(generator: Generator) -> list[tuple[Boundary, State]]:
     states = []
     for boundary in generator.boundaries:
         with at(boundary.name), torch.no_grad():
-            states.append((boundary, generator.advance(begin(generator), boundary.name)))
+            states.append((boundary, generator.advance(_begin(generator), boundary.name)))
     return states
 
 
@@ -246,18 +249,4 @@ def generator_checks() -> list[tuple[str, Check[Generator]]]:
     >>> [name for name, _ in generator_checks()][:2]
     ['identity_is_json', 'latents_by_index']
     """
-    functions = (
-        boundary_order,
-        boundary_shapes,
-        aliases_resolve,
-        resume_exact,
-        gradients,
-        advance_pure,
-        backwards_refused,
-        unknown_boundary,
-        state_rows,
-        edits_by_hand,
-        params_override,
-    )
-    first: list[tuple[str, Check[Generator]]] = [*sampler_checks()]
-    return first + [named(function) for function in functions]
+    return [*sampler_checks(), *checks_in(__name__)]

@@ -6,42 +6,25 @@ batch: bit for bit in equal batches (on the CPU), within ``BATCH_TOLERANCE`` in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seeingkit.contracts import Latent, LatentSpec, Sampler
+from seeingkit.contracts import LatentSpec, Sampler
 from seeingkit.errors import UsageError
 
 from .checks import (
     BATCH_TOLERANCE,
+    ROWS,
     Check,
-    named,
+    checks_in,
+    draw,
+    labels_for,
+    network,
     repeat_tolerance,
     require,
     require_json,
     require_same,
 )
-
-ROWS = 3
-
-
-def _labels(sampler: Sampler, indices: Sequence[int]) -> list[int] | None:
-    """A label for each index, so that a row keeps its label in any batch."""
-    classes = len(sampler.info.class_names)
-    return [i % classes for i in indices] if classes else None
-
-
-def draw(sampler: Sampler, indices: Sequence[int] = range(ROWS), seed: int = 0) -> Latent:
-    """Latents of some indices, with labels where the model needs them."""
-    return sampler.latents(indices, seed=seed, labels=_labels(sampler, indices))
-
-
-def network(sampler: Sampler) -> nn.Module | None:
-    """The network, if the sampler shows it as ``module``."""
-    module = getattr(sampler, "module", None)
-    return module if isinstance(module, nn.Module) else None
 
 
 def identity_is_json(sampler: Sampler) -> None:
@@ -105,8 +88,8 @@ def label_policy(sampler: Sampler) -> None:
         return
     label = draw(sampler)["label"]
     require(
-        label.dtype == torch.int64 and label.tolist() == _labels(sampler, indices),
-        f"labels {_labels(sampler, indices)} became {label.dtype} {label.tolist()}",
+        label.dtype == torch.int64 and label.tolist() == labels_for(sampler, indices),
+        f"labels {labels_for(sampler, indices)} became {label.dtype} {label.tolist()}",
     )
     try:
         drawn = sampler.latents(indices)["label"]
@@ -163,12 +146,4 @@ def sampler_checks() -> list[tuple[str, Check[Sampler]]]:
     >>> [name for name, _ in sampler_checks()][:2]
     ['identity_is_json', 'latents_by_index']
     """
-    functions = (
-        identity_is_json,
-        latents_by_index,
-        label_policy,
-        image_format,
-        images_repeat,
-        batch_invariance,
-    )
-    return [named(function) for function in functions]
+    return checks_in(__name__)

@@ -13,14 +13,8 @@ from torch import Tensor
 
 from seeingkit.contracts import Segmenter
 
-from .annotators import (
-    identity_is_json,
-    noise_images,
-    on_images,
-    statistics_fit_the_unit,
-    vocabulary_unique,
-)
-from .checks import Check, require, require_same
+from .annotators import identity_is_json, statistics_fit_the_unit, vocabulary_unique
+from .checks import Check, checks_in, named, noise_images, require, require_same
 
 FLIPPED_PIXELS = 1e-3
 """Share of pixels whose label may depend on the batch (near ties, decided by rounding)."""
@@ -151,18 +145,6 @@ def segmenter_checks(images: Tensor | None = None) -> list[tuple[str, Check[Segm
     >>> [name for name, _ in segmenter_checks()][:2]
     ['identity_is_json', 'vocabulary_unique']
     """
-    functions = (
-        identity_is_json,
-        vocabulary_unique,
-        statistics_fit_the_unit,
-        labels_in_range,
-        planes_as_declared,
-        labels_repeat,
-        batch_invariance,
-        statistics_count_pixels,
-        score_in_range,
-        score_differentiable,
-        images_untouched,
-    )
     given = noise_images() if images is None else images
-    return [on_images(function, given) for function in functions]
+    shared = (identity_is_json, vocabulary_unique, statistics_fit_the_unit)
+    return [*(named(function, given) for function in shared), *checks_in(__name__, given)]

@@ -10,7 +10,7 @@ import torch
 from seeingkit.contracts import GeneratorInfo, ImageSource
 from seeingkit.specs import Preset
 
-from .checks import Check, named, require, require_json, require_same
+from .checks import Check, checks_in, require, require_json, require_same
 
 _MOST = 8  # images looked at: the first few and the last
 
@@ -139,15 +139,4 @@ def source_checks() -> list[tuple[str, Check[ImageSource]]]:
     >>> [name for name, _ in source_checks()][:2]
     ['ids_unique', 'images_in_range']
     """
-    functions = (
-        ids_unique,
-        images_in_range,
-        order_is_kept,
-        load_agrees,
-        fingerprint_is_stable,
-        fingerprint_has_one_value,
-        first_images_stay,
-        optional_members,
-        description_is_json,
-    )
-    return [named(function) for function in functions]
+    return checks_in(__name__)
