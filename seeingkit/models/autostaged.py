@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seeingkit.contracts import Boundary, Generator, GeneratorInfo, Latent, LatentSpec, State
+from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import ModelError, UnknownNameError, UsageError
 
 from .calltree import Call, Leaf, check_repeats, classify, paired, trace
 from .probe import identified
 from .replay import Passes
+from .staged import ModuleGenerator
 
 CallModule = Callable[[nn.Module, Latent], Tensor]
 
@@ -41,7 +42,7 @@ class _Root(nn.Module):
         return self.call(self.network, latent)
 
 
-class AutoStaged(Generator):
+class AutoStaged(ModuleGenerator):
     """A generator made of a module and the paths of some of its submodules.
 
     Boundaries are ``input``, one per stage (x is the output of that submodule), and ``image``, in
@@ -135,9 +136,7 @@ class AutoStaged(Generator):
             UsageError: a step backwards, or a state that does not belong to this generator.
             ModelError: the pass made other calls than when it was observed.
         """
-        start, stop = self.boundary(state.at), self.boundary(to)
-        if stop.index < start.index:
-            raise UsageError(f"cannot go back from boundary {start.name!r} to {stop.name!r}")
+        start, stop = self.way(state, to)
         if tuple(state.x.shape[1:]) != start.shape:
             raise UsageError(
                 f"x at {start.name!r} has rows of shape {tuple(state.x.shape[1:])}, "
@@ -154,18 +153,6 @@ class AutoStaged(Generator):
                 raise UsageError(f"the state at {start.name!r}: {name!r} and x differ in rows")
         leave = self._cuts.get(stop.name)
         return State(stop.name, *self._passes.run(enter, leave, state.x, state.carry, params))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network's tensors are."""
-        for tensor in (*self.module.parameters(), *self.module.buffers()):
-            return tensor.device
-        return torch.device("cpu")
-
-    def to(self, device: str | torch.device) -> AutoStaged:
-        """Move the network; returns itself."""
-        self.module.to(device)
-        return self
 
     def _call(self, module: nn.Module, latent: Latent) -> Tensor:
         image: Tensor = module(*(latent[name] for name in self._names))

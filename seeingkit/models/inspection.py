@@ -20,7 +20,7 @@ from seeingkit.errors import SeeingkitError
 from seeingkit.specs import GanSpec
 from seeingkit.weights import Checkpoint, Opaque, read_checkpoint
 
-from .recognition import claims_of, weights_file
+from .recognition import claims_of, recognisers, weights_file
 from .registry import registry
 
 _DEEPEST = 32  # levels of nesting followed; no real file has more than about ten
@@ -42,8 +42,7 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     file = weights_file(path)
     checkpoint = read_checkpoint(file)
-    specs = [s for s in registry().specs("gan") if isinstance(s, GanSpec) and s.recognise]
-    claims = claims_of(checkpoint, specs)
+    claims = claims_of(checkpoint, recognisers(registry()))
     tensors = list(itertools.islice(tensors_in(checkpoint.content), _MOST))
     return {
         "file": str(file),

@@ -98,12 +98,7 @@ def data_spec(name: str) -> DataSpec | None:
 
 
 def usual_generator(data: DataSpec | None, *, own_weights: bool = False) -> str:
-    """The generator when nobody names one: that of the user's file, else the data set's, else ours.
-
-    Args:
-        data: the data set, if it is a registered one.
-        own_weights: the user gave a weights file.
-    """
+    """The generator when nobody names one: of the user's file, else the data set's, else ours."""
     if own_weights:
         return AUTO
     return (data.gan if data is not None else None) or registry().default("gan")

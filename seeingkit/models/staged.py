@@ -8,7 +8,7 @@ out is the state the next stage takes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,37 @@ class _Segment(nn.Module):
         return x, carry
 
 
-class StagedAdapter(Generator):
+class ModuleGenerator(Generator):
+    """A generator that computes with one module; base of ``StagedAdapter`` and ``AutoStaged``."""
+
+    module: nn.Module
+
+    def way(self, state: State, to: str) -> tuple[Boundary, Boundary]:
+        """The boundaries that a state is at and is to reach.
+
+        Raises:
+            UnknownNameError: no such boundary.
+            UsageError: a step backwards.
+        """
+        start, stop = self.boundary(state.at), self.boundary(to)
+        if stop.index < start.index:
+            raise UsageError(f"cannot go back from boundary {start.name!r} to {stop.name!r}")
+        return start, stop
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's tensors are."""
+        for tensor in (*self.module.parameters(), *self.module.buffers()):
+            return tensor.device
+        return torch.device("cpu")
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the network; returns itself."""
+        self.module.to(device)
+        return self
+
+
+class StagedAdapter(ModuleGenerator):
     """A generator given by its network and one function per stage.
 
     Args:
@@ -104,9 +134,7 @@ class StagedAdapter(Generator):
         self, state: State, to: str = "image", *, params: Mapping[str, Tensor] | None = None
     ) -> State:
         """See ``Generator.advance``."""
-        start, stop = self.boundary(state.at), self.boundary(to)
-        if stop.index < start.index:
-            raise UsageError(f"cannot go back from boundary {start.name!r} to {stop.name!r}")
+        start, stop = self.way(state, to)
         stages = self.stages[start.index : stop.index]
         if params:
             known = dict(self.module.named_parameters()) | dict(self.module.named_buffers())
@@ -127,15 +155,3 @@ class StagedAdapter(Generator):
         if self.config is None:
             return super().export()
         return dict(self.module.state_dict()), dict(self.config)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network's tensors are."""
-        for tensor in self.module.parameters():
-            return tensor.device
-        return torch.device("cpu")
-
-    def to(self, device: str | torch.device) -> StagedAdapter:
-        """Move the network; returns itself."""
-        self.module.to(device)
-        return self

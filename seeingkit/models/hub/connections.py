@@ -119,11 +119,8 @@ class _Plain(http.client.HTTPConnection):
         self.sock.settimeout(READ_SECONDS)
 
 
-class _Encrypted(http.client.HTTPSConnection):
-    def connect(self) -> None:
-        self.timeout = CONNECT_SECONDS
-        super().connect()
-        self.sock.settimeout(READ_SECONDS)
+class _Encrypted(_Plain, http.client.HTTPSConnection):
+    """The same with TLS, whose handshake is part of connecting."""
 
 
 class _Http(urllib.request.HTTPHandler):
