@@ -139,7 +139,7 @@ def is_safetensors(head: bytes, size: int) -> bool:
 
 def _starts_pickle(head: bytes) -> bool:
     """Protocol 2 and later begin with PROTO; older ones with a container, a global or a mark."""
-    return head[:1] == b"\x80" or head[:1] in (b"(", b"c", b"}", b"]", b")", b"d", b"l")
+    return head[:1] in (b"\x80", b"(", b"c", b"}", b"]", b")", b"d", b"l")
 
 
 def _read_safetensors(path: Path) -> Checkpoint:

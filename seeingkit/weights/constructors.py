@@ -31,16 +31,12 @@ from .tensors import (
 def _mapping(budget: Budget, *args: Any) -> dict[Any, Any]:
     if not args:
         return {}
-    made: dict[Any, Any] = {}
     (items,) = args
     if not isinstance(items, (dict, list, tuple)):
         raise CorruptFileError(f"damaged mapping: built from a {type(items).__name__}")
     budget.spend(len(items))
     pairs = items.items() if isinstance(items, dict) else items
-    for pair in pairs:
-        key, value = pair
-        made[scalar(key)] = value
-    return made
+    return {scalar(key): value for key, value in pairs}
 
 
 def _set(budget: Budget, items: Any = ()) -> set[Any]:
@@ -76,11 +72,8 @@ def _shape(sizes: Any = ()) -> tuple[int, ...]:
     return checked_sizes("shape", sizes)
 
 
-def _opaque(kind: str) -> Callable[..., Opaque]:
-    def make(*args: Any) -> Opaque:
-        return Opaque(kind, args)
-
-    return make
+def _opaque(kind: str) -> Constructor:
+    return Constructor(kind, lambda *args: Opaque(kind, args))
 
 
 # ---------------------------------------------------------------------------------- NVIDIA pickles
@@ -124,6 +117,7 @@ _OPAQUE = (
     "argparse.Namespace",
     "dnnlib.tflib.network.Network",
     "network.Network",
+    "numpy.ndarray",
     "pathlib.PosixPath",
     "pathlib.WindowsPath",
     "tfutil.Network",
@@ -167,24 +161,18 @@ def allowed_constructors(budget: Budget | None = None) -> dict[str, Constructor]
         "torch._utils._rebuild_parameter_with_state": make_parameter,
         "torch_utils.persistence._reconstruct_persistent_obj": _persistent,
         "numpy.dtype": NumberType,
-        "numpy.ndarray": _opaque("numpy.ndarray"),
     }
     for core in ("numpy.core", "numpy._core"):
         table[f"{core}.multiarray._reconstruct"] = partial(UnfilledArray, budget)
         table[f"{core}.multiarray.scalar"] = partial(make_number, budget)
         table[f"{core}.numeric._frombuffer"] = partial(make_array, budget)
-    for name in _OPAQUE:
-        table[name] = _opaque(name)
     found = {name: Constructor(name, make) for name, make in table.items()}
+    found |= {name: _opaque(name) for name in (*_OPAQUE, *DTYPES)}
     for module in ("builtins", "__builtin__"):
-        found[f"{module}.object"] = Constructor("object", _opaque("object"))
+        found[f"{module}.object"] = _opaque("object")
         found[f"{module}.dict"] = Constructor("dict", mapping)
-    for name in DTYPES:
-        found[name] = Constructor(name, _opaque(name))
-    for name in STORAGES:
-        for module in ("torch", "torch.cuda"):
-            found[f"{module}.{name}"] = Constructor(f"torch.{name}", _opaque(f"torch.{name}"))
+    for module in ("torch", "torch.cuda"):
+        found |= {f"{module}.{name}": _opaque(f"torch.{name}") for name in STORAGES}
     for module in ("torch", "torch.storage"):
-        name = "torch.UntypedStorage"
-        found[f"{module}.UntypedStorage"] = Constructor(name, _opaque(name))
+        found[f"{module}.UntypedStorage"] = _opaque("torch.UntypedStorage")
     return found

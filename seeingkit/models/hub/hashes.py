@@ -48,9 +48,9 @@ def difference(path: Path, file: WeightFile, *, remember: bool = True) -> tuple[
             return f"it has {size} bytes, published are {file.size}", ""
         digest = _digest if remember else file_digest
         sha256 = digest(path, "sha256")
-        for start in (file.sha256, file.sha256_prefix):
+        for start, most in ((file.sha256, 16), (file.sha256_prefix, 63)):
             if start and not sha256.startswith(start):
-                return f"sha256 is {sha256[:16]}…, published is {start[:16]}…", sha256
+                return f"sha256 is {sha256[:16]}…, published is {start[:most]}…", sha256
         if file.md5 and (md5 := digest(path, "md5")) != file.md5:
             return f"md5 is {md5}, published is {file.md5}", sha256
     except OSError as error:
