@@ -42,18 +42,16 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 DECODE = 1
 """Version of the rules above."""
 
-FORMATS = (
-    "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI", "SGI",
-    "TIFF", "WEBP",
-)  # fmt: skip
+_FORMATS = "AVIF BMP DIB GIF JPEG JPEG2000 MPO PCX PNG PPM QOI SGI TIFF WEBP"
+FORMATS = tuple(_FORMATS.split())
 """Pillow formats that are tried, whatever the file is called. TGA has no signature, so that it is
 tried only on files called ``.tga``."""
 
-SUFFIXES = (
-    ".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg",
-    ".jpx", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".sgi", ".tga", ".tif",
-    ".tiff", ".webp",
-)  # fmt: skip
+_SUFFIXES = (
+    ".apng .avif .bmp .dib .gif .j2k .jfif .jp2 .jpe .jpeg .jpg .jpx .pbm .pcx .pgm .png .pnm .ppm "
+    ".qoi .sgi .tga .tif .tiff .webp"
+)
+SUFFIXES = tuple(_SUFFIXES.split())
 """File name endings (any case) that make a file of a folder, glob or archive a picture."""
 
 

@@ -140,9 +140,9 @@ def require_same(got: Tensor, want: Tensor, what: str, tolerance: float = 0.0) -
     require(error <= allowed, f"{what}: differs by {error:.3g}, allowed {allowed:.3g}")
 
 
-def repeat_tolerance(device: torch.device) -> float:
-    """Zero on the CPU; elsewhere kernels need not repeat themselves to the last bit."""
-    return 0.0 if device.type == "cpu" else BATCH_TOLERANCE
+def require_again(got: Tensor, want: Tensor, what: str) -> None:
+    """As ``require_same``; off the CPU kernels need not repeat themselves to the last bit."""
+    require_same(got, want, what, 0.0 if want.device.type == "cpu" else BATCH_TOLERANCE)
 
 
 def require_json(value: object, what: str) -> None:

@@ -18,8 +18,8 @@ from .checks import (
     at,
     checks_in,
     noise_images,
-    repeat_tolerance,
     require,
+    require_again,
     require_json,
     require_same,
 )
@@ -34,11 +34,9 @@ def identity_is_json(features: Features, images: Tensor) -> None:
 def features_format(features: Features, images: Tensor) -> None:
     """Features are a tuple of float tensors, batch-first, on the declared device."""
     found = _features(features, images)
-    require(
-        isinstance(found, tuple) and len(found) > 0,
-        f"features are a {type(found).__name__} of "
-        f"{len(found)} tensors, expected a tuple of one or more",
-    )
+    kind = f"a {type(found).__name__} of {len(found)} tensors"
+    fits = isinstance(found, tuple) and len(found) > 0
+    require(fits, f"features are {kind}, expected a tuple of one or more")
     for k, x in enumerate(found):
         with at(f"tensor {k}"):
             require(
@@ -61,7 +59,7 @@ def features_repeat(features: Features, images: Tensor) -> None:
     first = [x.clone() for x in _features(features, images)]
     _features(features, images.flip(3))
     for k, x in enumerate(_features(features, images)):
-        require_same(x, first[k], f"tensor {k} again", repeat_tolerance(images.device))
+        require_again(x, first[k], f"tensor {k} again")
 
 
 def batch_invariance(features: Features, images: Tensor) -> None:
@@ -116,10 +114,8 @@ def other_sizes(features: Features, images: Tensor) -> None:
     small, large = _features(features, images), _features(features, wide)
     require(len(large) == len(small), f"{len(large)} tensors of wider images, not {len(small)}")
     for k, (few, many) in enumerate(zip(small, large, strict=True)):
-        require(
-            len(many) == len(few) and many.numel() >= few.numel(),
-            f"tensor {k} is {tuple(many.shape)} of images twice as wide, {tuple(few.shape)} else",
-        )
+        shapes = f"{tuple(many.shape)} of images twice as wide, {tuple(few.shape)} else"
+        require(len(many) == len(few) and many.numel() >= few.numel(), f"tensor {k} is {shapes}")
 
 
 def images_untouched(features: Features, images: Tensor) -> None:
@@ -134,7 +130,7 @@ def moving_keeps_features(features: Features, images: Tensor) -> None:
     before = [x.clone() for x in _features(features, images)]
     require(features.to(features.device) is features, "to() returned something else")
     for k, x in enumerate(_features(features, images)):
-        require_same(x, before[k], f"tensor {k} after to()", repeat_tolerance(images.device))
+        require_again(x, before[k], f"tensor {k} after to()")
 
 
 def _features(features: Features, images: Tensor) -> tuple[Tensor, ...]:

@@ -22,8 +22,8 @@ from .checks import (
     draw,
     network,
     refused,
-    repeat_tolerance,
     require,
+    require_again,
     require_same,
 )
 from .samplers import sampler_checks
@@ -39,10 +39,9 @@ def boundary_order(generator: Generator) -> None:
     indices = [b.index for b in cuts]
     require(indices == list(range(len(cuts))), f"indices are {indices}, not 0, 1, 2, …")
     require(cuts[0].name == "input", f"the first boundary is {cuts[0].name!r}, not 'input'")
-    require(
-        cuts[-1].name == "image" and cuts[-1].kind == "image",
-        f"the last boundary is {cuts[-1].name!r} of kind {cuts[-1].kind!r}, not 'image'",
-    )
+    last = cuts[-1].name, cuts[-1].kind
+    message = f"the last boundary is {last[0]!r} of kind {last[1]!r}, not 'image'"
+    require(last == ("image", "image"), message)
     names = [name for b in cuts for name in (b.name, *b.aliases)]
     double = sorted({name for name in names if names.count(name) > 1})
     require(not double, f"two boundaries answer to {', '.join(double)}")
@@ -54,20 +53,14 @@ def boundary_shapes(generator: Generator) -> None:
     for boundary, state in _states(generator):
         with at(boundary.name):
             require(state.at == boundary.name, f"the state says it is at {state.at!r}")
-            require(
-                tuple(state.x.shape) == (ROWS, *boundary.shape),
-                f"x is {tuple(state.x.shape)}, declared (N, {', '.join(map(str, boundary.shape))})",
-            )
-            if boundary.kind != "latent" or boundary.extent is not None:
-                require(
-                    boundary.extent == tuple(state.x.shape[2:]),
-                    f"extent is {boundary.extent}, x is {tuple(state.x.shape)}",
-                )
+            shape, extent = tuple(state.x.shape), boundary.extent
+            declared = ", ".join(map(str, boundary.shape))
+            require(shape == (ROWS, *boundary.shape), f"x is {shape}, declared (N, {declared})")
+            if boundary.kind != "latent" or extent is not None:
+                require(extent == shape[2:], f"extent is {extent}, x is {shape}")
             for name, value in state.carry.items():
-                require(
-                    value.ndim > 0 and len(value) == ROWS,
-                    f"carried {name!r} is {tuple(value.shape)}, not batch-first",
-                )
+                shape = tuple(value.shape)
+                require(shape[:1] == (ROWS,), f"carried {name!r} is {shape}, not batch-first")
 
 
 def aliases_resolve(generator: Generator) -> None:
@@ -79,21 +72,20 @@ def aliases_resolve(generator: Generator) -> None:
                 with torch.no_grad():
                     reached = generator.advance(_begin(generator), alias)
                 require(reached.at == boundary.name, f"the state says it is at {reached.at!r}")
-                require_same(reached.x, state.x, "x", repeat_tolerance(state.x.device))
+                require_again(reached.x, state.x, "x")
 
 
 def resume_exact(generator: Generator) -> None:
     """Stopping at a boundary, or at every one, changes nothing of the image."""
     whole = generator(draw(generator))
-    tolerance = repeat_tolerance(whole.device)
     with torch.no_grad():
         walked = _begin(generator)
         for boundary, state in _states(generator):
             with at(boundary.name):
                 image = generator.advance(state, "image").x
-                require_same(image, whole, "image after a stop", tolerance)
+                require_again(image, whole, "image after a stop")
                 walked = generator.advance(walked, boundary.name)
-                require_same(walked.x, state.x, "x after a stop at each boundary", tolerance)
+                require_again(walked.x, state.x, "x after a stop at each boundary")
 
 
 def gradients(generator: Generator) -> None:
@@ -134,7 +126,7 @@ def advance_pure(generator: Generator) -> None:
             for name, value in carry.items():
                 require_same(state.carry[name], value, f"carried {name!r} of the state given")
             second = generator.advance(state, "image").x
-            require_same(second, first, "the second time", repeat_tolerance(first.device))
+            require_again(second, first, "the second time")
     after = module.state_dict() if module is not None else {}
     for name, value in before.items():
         if isinstance(value, Tensor):
@@ -192,9 +184,8 @@ def edits_by_hand(generator: Generator) -> None:
             for what, edit, x in edited:
                 by_hand = generator.advance(state.with_x(x), "image").x
                 end, kept = run(generator, _begin(generator), edits=[edit], keep=[boundary.name])
-                tolerance = repeat_tolerance(by_hand.device)
-                require_same(kept[boundary.name], x, f"x kept after {what}", tolerance)
-                require_same(end.x, by_hand, f"image after {what}", tolerance)
+                require_again(kept[boundary.name], x, f"x kept after {what}")
+                require_again(end.x, by_hand, f"image after {what}")
                 require(not torch.equal(end.x, whole), f"{what} leaves the image as it was")
 
 
@@ -207,7 +198,6 @@ def params_override(generator: Generator) -> None:
     state = _begin(generator)
     with torch.no_grad():
         plain = generator.advance(state, "image").x.clone()
-    tolerance = repeat_tolerance(plain.device)
     with torch.enable_grad():
         params = {name: value.detach().clone().requires_grad_() for name, value in own.items()}
         image = generator.advance(state, "image", params=params).x
@@ -229,7 +219,7 @@ def params_override(generator: Generator) -> None:
         changed = generator.advance(state, "image", params=change).x
         require(not torch.equal(changed, plain), f"params {steepest!r} has no effect")
         after = generator.advance(state, "image").x
-        require_same(after, plain, "image after params were replaced once", tolerance)
+        require_again(after, plain, "image after params were replaced once")
     with refused(UsageError, "an unknown name in params"):
         generator.advance(state, "image", params={"no.such.tensor": torch.zeros(1)})
 

@@ -33,10 +33,8 @@ def labels_in_range(segmenter: Segmenter, images: Tensor) -> None:
 def planes_as_declared(segmenter: Segmenter, images: Tensor) -> None:
     """A segmentation has one plane for each that the vocabulary declares."""
     shape, planes = tuple(_segment(segmenter, images).shape), segmenter.vocabulary.planes
-    require(
-        len(shape) == 4 and shape[:2] == (len(images), len(planes)) and min(shape) > 0,
-        f"a segmentation is {shape}, declared ({len(images)}, {len(planes)}, H, W)",
-    )
+    fits = len(shape) == 4 and shape[:2] == (len(images), len(planes)) and min(shape) > 0
+    require(fits, f"a segmentation is {shape}, declared ({len(images)}, {len(planes)}, H, W)")
 
 
 def labels_repeat(segmenter: Segmenter, images: Tensor) -> None:
@@ -69,19 +67,17 @@ def statistics_count_pixels(segmenter: Segmenter, images: Tensor) -> None:
     require(unit == "pixels", f"a segmenter counts pixels; its vocabulary says {unit}")
     size = len(segmenter.vocabulary)
     counts = segmenter.statistics(images)
+    found = tuple(counts.shape)
     require(
-        tuple(counts.shape) == (n, planes * size),
-        f"statistics are {tuple(counts.shape)}, expected ({n}, {planes} x {size})",
+        found == (n, planes * size), f"statistics are {found}, expected ({n}, {planes} x {size})"
     )
     by_plane = counts.reshape(n, planes, size)
     sums = by_plane.sum(2)
-    require(
-        bool((sums == height * width).all()),
-        f"a plane's counts sum to {float(sums.flatten()[0]):g}, it has {height * width} pixels",
-    )
+    fits, first = bool((sums == height * width).all()), float(sums.flatten()[0])
+    require(fits, f"a plane's counts sum to {first:g}, it has {height * width} pixels")
     for label in range(size):
-        found = (maps == label).sum((2, 3)).to(by_plane)
-        require_same(by_plane[:, :, label], found, f"counts of label {label}")
+        covered = (maps == label).sum((2, 3)).to(by_plane)
+        require_same(by_plane[:, :, label], covered, f"counts of label {label}")
 
 
 def score_in_range(segmenter: Segmenter, images: Tensor) -> None:
@@ -89,10 +85,9 @@ def score_in_range(segmenter: Segmenter, images: Tensor) -> None:
     for label in _common(segmenter, images):
         with torch.no_grad():
             score = segmenter.score(images, label)
-        require(
-            score.ndim == 3 and len(score) == len(images) and score.is_floating_point(),
-            f"score of label {label} is {score.dtype} {tuple(score.shape)}, expected (N, H, W)",
-        )
+        fits = score.ndim == 3 and len(score) == len(images) and score.is_floating_point()
+        given = f"{score.dtype} {tuple(score.shape)}"
+        require(fits, f"score of label {label} is {given}, expected (N, H, W)")
         low, high = float(score.min()), float(score.max())
         require(low >= 0 and high <= 1, f"score of label {label} goes from {low:g} to {high:g}")
 

@@ -22,23 +22,14 @@ from seeingkit.system.cache import file_sha256
 
 from .opcodes import unpickle
 from .reader import Budget, Reader
-from .records import scalar
+from .records import UNFIT, scalar
 from .torchfiles import constructors_for, is_legacy, read_legacy, read_zip
 
 Container = Literal["safetensors", "torch zip", "torch legacy", "pickle"]
 
 _LONGEST_HEADER = 8 << 20  # bytes of a safetensors header: room for 80,000 tensors
 
-_DAMAGED = (
-    safetensors.SafetensorError,
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    OverflowError,
-    RuntimeError,
-)
+_DAMAGED = (safetensors.SafetensorError, OSError, AttributeError, *UNFIT)
 
 _FOREIGN = (
     (b"<", "a web page or XML, not weights; was the download complete?"),

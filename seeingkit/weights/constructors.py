@@ -68,32 +68,18 @@ def _reconstructed(kind: Any, base: Any, state: Any) -> Any:
     return kind.make(state) if base.kind == "dict" and state else kind.make()
 
 
-def _shape(sizes: Any = ()) -> tuple[int, ...]:
-    return checked_sizes("shape", sizes)
-
-
 def _opaque(kind: str) -> Constructor:
     return Constructor(kind, lambda *args: Opaque(kind, args))
 
 
 # ---------------------------------------------------------------------------------- NVIDIA pickles
 
-PERSISTENT = (
-    "Generator",
-    "MappingNetwork",
-    "SynthesisNetwork",
-    "SynthesisBlock",
-    "SynthesisLayer",
-    "SynthesisInput",
-    "ToRGBLayer",
-    "FullyConnectedLayer",
-    "Conv2dLayer",
-    "Discriminator",
-    "DiscriminatorBlock",
-    "DiscriminatorEpilogue",
-    "MinibatchStdLayer",
-    "AugmentPipe",
-)
+_PERSISTENT = """
+    Generator MappingNetwork SynthesisNetwork SynthesisBlock SynthesisLayer SynthesisInput
+    ToRGBLayer FullyConnectedLayer Conv2dLayer
+    Discriminator DiscriminatorBlock DiscriminatorEpilogue MinibatchStdLayer AugmentPipe
+"""
+PERSISTENT = frozenset(_PERSISTENT.split())
 """Module classes in pickles of stylegan2-ada-pytorch and stylegan3 (``torch_utils.persistence``).
 Their embedded source is text that nobody reads."""
 
@@ -113,26 +99,16 @@ def _persistent(meta: Any) -> Opaque:
 # --------------------------------------------------------------------------------------- the table
 
 _ACTIVATIONS = ("ReLU", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Tanh", "Sigmoid")
-_OPAQUE = (
-    "argparse.Namespace",
-    "dnnlib.tflib.network.Network",
-    "network.Network",
-    "numpy.ndarray",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
-    "tfutil.Network",
-    "torch.device",
-    "torch.serialization._get_layout",
-    "types.SimpleNamespace",
-    *(f"torch.nn.modules.activation.{name}" for name in _ACTIVATIONS),
-)
+_FOREIGN = """
+    argparse.Namespace dnnlib.tflib.network.Network network.Network tfutil.Network numpy.ndarray
+    pathlib.PosixPath pathlib.WindowsPath torch.device torch.serialization._get_layout
+    types.SimpleNamespace
+"""
+_OPAQUE = (*_FOREIGN.split(), *(f"torch.nn.modules.activation.{name}" for name in _ACTIVATIONS))
 
 
 def allowed_constructors(budget: Budget | None = None) -> dict[str, Constructor]:
-    """A fresh table of every global that a weights file may name.
-
-    Args:
-        budget: of the file; constructors that copy values take them off it.
+    """A fresh table of every global that a file may name; values copied are taken off its budget.
 
     ``torch.storage._load_from_bytes`` is missing: the reader adds it, because the bytes are a whole
     file under the same rules.
@@ -153,7 +129,7 @@ def allowed_constructors(budget: Budget | None = None) -> dict[str, Constructor]
         "copyreg._reconstructor": _reconstructed,
         "builtins.bytes": _empty_bytes,
         "__builtin__.bytes": _empty_bytes,
-        "torch.Size": _shape,
+        "torch.Size": lambda sizes=(): checked_sizes("shape", sizes),
         "torch._utils._rebuild_tensor": partial(make_tensor, budget),
         "torch._utils._rebuild_tensor_v2": partial(make_tensor, budget),
         "torch._utils._rebuild_tensor_v3": partial(make_tensor_of_type, budget),

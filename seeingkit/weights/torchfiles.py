@@ -27,7 +27,7 @@ from .constructors import allowed_constructors
 from .excerpts import shown
 from .opcodes import unpickle
 from .reader import Budget, Reader
-from .records import Constructor
+from .records import UNFIT, Constructor
 from .tensors import Storage, storage_type
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -37,17 +37,7 @@ _LEGACY_HEAD = re.compile(
 _LEGACY_VERSION = 1001
 _DEEPEST = 3
 _LONGEST_READ = 8 << 20  # bytes of a zip's list of members: room for 80,000 tensors
-_DAMAGED = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    OSError,
-    EOFError,
-    struct.error,
-    ValueError,
-    OverflowError,
-    LookupError,
-    RuntimeError,
-)
+_DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, struct.error, *UNFIT)
 
 
 def is_legacy(head: bytes) -> bool:
