@@ -99,10 +99,7 @@ class FileImages(StoredImages):
 
 
 def open_folder(
-    path: str | os.PathLike[str],
-    *,
-    preset: Preset | None = None,
-    limits: Limits | None = None,
+    path: str | os.PathLike[str], *, preset: Preset | None = None, limits: Limits | None = None
 ) -> FileImages:
     """All pictures below a folder.
 
@@ -122,10 +119,7 @@ def open_folder(
 
 
 def open_file(
-    path: str | os.PathLike[str],
-    *,
-    preset: Preset | None = None,
-    limits: Limits | None = None,
+    path: str | os.PathLike[str], *, preset: Preset | None = None, limits: Limits | None = None
 ) -> FileImages:
     """One picture file.
 
@@ -142,10 +136,7 @@ def open_file(
 
 
 def open_list(
-    path: str | os.PathLike[str],
-    *,
-    preset: Preset | None = None,
-    limits: Limits | None = None,
+    path: str | os.PathLike[str], *, preset: Preset | None = None, limits: Limits | None = None
 ) -> FileImages:
     """The pictures named by a text file: one path a line, relative to the list's own folder.
 

@@ -33,10 +33,7 @@ def crop_offset(side: int, size: int) -> int:
 
 
 def apply(
-    image: Image.Image,
-    preset: Preset,
-    item: str = "image",
-    limits: Limits | None = None,
+    image: Image.Image, preset: Preset, item: str = "image", limits: Limits | None = None
 ) -> NDArray[np.uint8]:
     """Resize and crop one RGB picture.
 

@@ -85,11 +85,7 @@ class Selection(DigestedSource):
 
 
 def select(
-    source: ImageSource,
-    n: int | None = None,
-    seed: int = 1,
-    *,
-    allow_fewer: bool = False,
+    source: ImageSource, n: int | None = None, seed: int = 1, *, allow_fewer: bool = False
 ) -> ImageSource:
     """n pictures of a source, drawn without replacement as the paper's code draws them.
 

@@ -59,7 +59,8 @@ class SeveralSources(ImageSource):
     def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
         """As the sources' ``load``; skipped images are named by their ids here."""
         images, good, skipped = super().load(indices)
-        bad = [self.ids[i] for i in indices if i not in set(good)]
+        fine = set(good)
+        bad = [self.ids[i] for i in indices if i not in fine]
         return images, good, [Skipped(i, s.reason) for i, s in zip(bad, skipped, strict=True)]
 
     def read_labels(self, indices: Sequence[int]) -> Tensor:

@@ -119,11 +119,9 @@ class AutoStaged(ModuleGenerator):
             raise UsageError(f"{self.family} {what} latent {name!r}")
         values = {name: latent[name].to(self.device) for name in self._names}
         for part in self.info.latent:
-            if tuple(values[part.name].shape[1:]) != part.shape:
-                raise UsageError(
-                    f"{self.family}: latent {part.name!r} has rows of shape "
-                    f"{tuple(values[part.name].shape[1:])}, expected {part.shape}"
-                )
+            if (shape := tuple(values[part.name].shape[1:])) != part.shape:
+                rows = f"latent {part.name!r} has rows of shape {shape}"
+                raise UsageError(f"{self.family}: {rows}, expected {part.shape}")
         return State("input", values.pop(self._names[0]), values)
 
     def advance(
@@ -137,11 +135,9 @@ class AutoStaged(ModuleGenerator):
             ModelError: the pass made other calls than when it was observed.
         """
         start, stop = self.way(state, to)
-        if tuple(state.x.shape[1:]) != start.shape:
-            raise UsageError(
-                f"x at {start.name!r} has rows of shape {tuple(state.x.shape[1:])}, "
-                f"expected {start.shape}"
-            )
+        if (shape := tuple(state.x.shape[1:])) != start.shape:
+            rows = f"x at {start.name!r} has rows of shape {shape}"
+            raise UsageError(f"{rows}, expected {start.shape}")
         if stop.index == start.index:
             return replace(state, at=stop.name)
         enter = self._cuts.get(start.name)
@@ -191,20 +187,14 @@ class AutoStaged(ModuleGenerator):
             calls = self._stage_calls(tree, targets)
             layouts = {name: Leaf.of("", value) for name, value in first.items()}
             self._passes = Passes(self.family, self._root, self._paths, tree, layouts)
-            self._cuts = {
-                name: self._passes.find_cut(call, first, other, image)
-                for name, call in calls.items()
-            }
-        size = int(image.shape[-1])
-        if self.info.resolution not in (0, size):
-            raise ModelError(
-                f"{self.family}: images are {size} pixels wide, info says {self.info.resolution}"
-            )
+            find = self._passes.find_cut
+            self._cuts = {name: find(call, first, other, image) for name, call in calls.items()}
+        size, declared = int(image.shape[-1]), self.info.resolution
+        if declared not in (0, size):
+            raise ModelError(f"{self.family}: images are {size} pixels wide, info says {declared}")
         self.info = self.info.model_copy(update={"resolution": size})
         cuts = [Boundary("input", 0, self.info.latent[0].shape, "latent")]
-        cuts += [
-            _boundary(name, index, call) for index, (name, call) in enumerate(calls.items(), 1)
-        ]
+        cuts += [_boundary(name, k, call) for k, (name, call) in enumerate(calls.items(), 1)]
         cuts.append(Boundary("image", len(cuts), (3, size, size), "image", (size, size)))
         self.boundaries = tuple(cuts)
 

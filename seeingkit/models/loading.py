@@ -61,11 +61,7 @@ def load_segmenter(
 
 
 def load_features(
-    name: str,
-    *,
-    weights: str | Path | None = None,
-    device: str = "cpu",
-    **options: object,
+    name: str, *, weights: str | Path | None = None, device: str = "cpu", **options: object
 ) -> Features | None:
     """Load perceptual features: ``load_features("vgg16", layer="relu3_3")``.
 

@@ -1,4 +1,4 @@
-"""Which registered family reads a weights file: asked of the file's content, never of its name.
+"""Detects the registered family that reads a weights file, from its content, never its name.
 
 Guarantees: at most one family is named; a file that none or several claim is refused, with what it
 holds or who claims it. Programs (families without a recogniser) are never named.
@@ -32,13 +32,11 @@ class Recognised(NamedTuple):
 def recognise(
     path: Path, known: Registry, families: Iterable[str] | None = None, *, name: str = "auto"
 ) -> Recognised:
-    """The family that reads a file.
+    """The family that reads a file, or the one weights file of a folder.
 
     Args:
-        path: the file, or a folder with one weights file in it.
-        known: the registry.
         families: only these; default all that can recognise files.
-        name: what the user called the choice, for messages.
+        name: the user's name for the choice, for messages.
 
     Raises:
         WeightsError: the file is missing, unsafe or damaged; or none or several families claim it.

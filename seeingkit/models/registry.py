@@ -298,9 +298,7 @@ def check_options(spec: _Loadable, values: dict[str, object]) -> BaseModel:
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(name, spec.options.model_fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ";"
-            raise UsageError(
-                f"{spec.name}: there is no option {name!r}{hint} options: {known}"
-            ) from error
-        raise UsageError(
-            f"{spec.name}: option {name!r}: {first['msg'].lower()}; options: {known}"
-        ) from error
+            fault = f"there is no option {name!r}{hint} options: {known}"
+        else:
+            fault = f"option {name!r}: {first['msg'].lower()}; options: {known}"
+        raise UsageError(f"{spec.name}: {fault}") from error

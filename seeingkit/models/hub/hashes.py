@@ -32,8 +32,6 @@ def difference(path: Path, file: WeightFile, *, remember: bool = True) -> tuple[
     """The difference of a file from its published size and hashes, and its SHA-256.
 
     Args:
-        path: the file.
-        file: its published size and hashes.
         remember: whether hashes are remembered in the cache, and taken from there.
 
     Returns:
@@ -60,11 +58,6 @@ def difference(path: Path, file: WeightFile, *, remember: bool = True) -> tuple[
 
 def verify_file(path: Path, file: WeightFile, owner: str) -> str:
     """Check a file that is in its place; the first time, record its hash if none was published.
-
-    Args:
-        path: where it is.
-        file: its published size and hashes.
-        owner: its weights or data set, for messages.
 
     Returns:
         its SHA-256.

@@ -82,11 +82,11 @@ def verify_weights(spec: WeightsSpec) -> list[tuple[Path, str]]:
         MissingWeightsError: one is not here.
         CorruptFileError: one is not the registered file.
     """
-    missing = missing_files(spec)
-    if missing:
-        raise MissingWeightsError(_all_by_hand(missing, weights_folder(spec), spec.full_name))
-    places = [(_place(file, weights_folder(spec), spec.full_name), file) for file in spec.files]
-    return [(path, verify_file(path, file, spec.full_name)) for path, file in places]
+    folder, owner = weights_folder(spec), spec.full_name
+    if missing := missing_files(spec):
+        raise MissingWeightsError(_all_by_hand(missing, folder, owner))
+    places = [(_place(file, folder, owner), file) for file in spec.files]
+    return [(path, verify_file(path, file, owner)) for path, file in places]
 
 
 def _is_there(file: WeightFile, folder: Path) -> bool:
