@@ -91,12 +91,7 @@ def _data_set(name: str) -> tuple[DataSpec | None, UnknownNameError | None]:
 
 
 def open_data_set(spec: DataSpec, preset: Preset, options: BaseModel) -> ImageSource:
-    """The images of a registered data set.
-
-    Args:
-        spec: the data set.
-        preset: the preprocessing of its pictures.
-        options: validated (``seeingkit.models.registry.check_options``).
+    """The images of a registered data set, with options that ``check_options`` validated.
 
     Raises:
         PluginError: its target gives no ImageSource.
@@ -104,10 +99,8 @@ def open_data_set(spec: DataSpec, preset: Preset, options: BaseModel) -> ImageSo
     """
     source = import_target(spec)(options, preset)
     if not isinstance(source, ImageSource):
-        raise PluginError(
-            f"data set {spec.name!r}: {spec.target} gave a {type(source).__name__}, "
-            f"not an ImageSource"
-        )
+        given = f"{spec.target} gave a {type(source).__name__}"
+        raise PluginError(f"data set {spec.name!r}: {given}, not an ImageSource")
     if source.preset is None:  # it was opened with this one, whether it says so or not
         source.preset = preset
     return source
@@ -127,9 +120,7 @@ def check_there(name: str) -> None:
 
 
 def _not_there(path: str, unknown: UnknownNameError | None) -> SourceError:
-    error = SourceError(
-        f"no such path: {path}" if unknown is None else f"no such path: {path}, and {unknown}"
-    )
+    error = SourceError(f"no such path: {path}" + ("" if unknown is None else f", and {unknown}"))
     error.__cause__ = unknown
     return error
 

@@ -52,11 +52,8 @@ def apply(
     wanted = resized_size(*image.size, size)
     limit = (limits or Limits()).max_pixels
     if wanted[0] * wanted[1] > limit:
-        raise ImageError(
-            item,
-            f"{image.width}x{image.height} pixels become {wanted[0]}x{wanted[1]}, "
-            f"more than the limit of {limit:,} in all",
-        )
+        grown = f"{image.width}x{image.height} pixels become {wanted[0]}x{wanted[1]}"
+        raise ImageError(item, f"{grown}, more than the limit of {limit:,} in all")
     return np.asarray(framed(image, size, Image.Resampling[preset.filter.upper()], preset.crop))
 
 

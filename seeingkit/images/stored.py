@@ -16,6 +16,7 @@ import os
 import zipfile
 import zlib
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -118,15 +119,11 @@ class StoredImages(PreparedImages, DigestedSource):
         if not ids:
             raise SourceError(f"{name}: no images in it")
         if len(set(ids)) != len(ids):
-            seen: set[str] = set()
-            twice = next(i for i in ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            twice = next(item for item, count in Counter(ids).items() if count > 1)
             raise SourceError(f"{name}: two images are both called {twice!r}; rename one")
-        self.name = name
-        self.ids = tuple(ids)
-        self.preset = preset or PRESETS["paper"]
-        self.limits = limits or Limits()
-        self.threads = THREADS
-        self._place = place
+        self.name, self.ids = name, tuple(ids)
+        self.preset, self.limits = preset or PRESETS["paper"], limits or Limits()
+        self.threads, self._place = THREADS, place
 
     # ------------------------------------------------------------------------------- one picture
 
@@ -215,11 +212,8 @@ class StoredImages(PreparedImages, DigestedSource):
 
     def identity(self) -> dict[str, Any]:
         """What changes the pixels besides the contents."""
-        return {
-            "decode": DECODE,
-            "preset": self.preset.identity(),
-            "limits": self.limits.model_dump(),
-        }
+        limits = self.limits.model_dump()
+        return {"decode": DECODE, "preset": self.preset.identity(), "limits": limits}
 
     def content(self, index: int) -> str:
         """Length and SHA-256 of one picture's stored bytes; errors as ``fetch``."""
@@ -241,14 +235,11 @@ class StoredImages(PreparedImages, DigestedSource):
                 return f"unreadable: {error.reason}"
 
         total = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode())
-        done = 0
         contents = in_threads(one, indices, self.threads)
         for done, (index, content) in enumerate(zip(indices, contents, strict=True), start=1):
             total.update(json.dumps([self.ids[index], content]).encode())
-            if progress and done % _BLOCK == 0:
+            if progress and (done % _BLOCK == 0 or done == len(indices)):
                 progress(done, len(indices))
-        if progress and done % _BLOCK:
-            progress(done, len(indices))
         if store:
             store.save()
         return total.hexdigest()

@@ -8,6 +8,7 @@ batch sizes, and a pass that changes from call to call is refused.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -123,7 +124,7 @@ class _Tracer:
     def __init__(self, paths: Mapping[nn.Module, str]) -> None:
         self.paths, self.root = paths, Call("", None)
         self.open = [self.root]
-        self.counts: Counter[str] = Counter()
+        self.ended, self.counts = itertools.count(), Counter[str]()
 
     def __call__(
         self, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any
@@ -138,7 +139,7 @@ class _Tracer:
         finally:
             self.open.pop()
         call.mutates = versions != [t._version for t in given]
-        call.end, call.ordinal = self.counts.total(), self.counts[call.path]
+        call.end, call.ordinal = next(self.ended), self.counts[call.path]
         self.counts[call.path] += 1
         keyed, call.tree = pytree.tree_flatten_with_path(output)
         call.leaves = tuple(Leaf.of(pytree.keystr(where), value) for where, value in keyed)
@@ -150,7 +151,7 @@ def trace(paths: Mapping[nn.Module, str], run: Callable[[], Tensor]) -> tuple[Ca
     tracer = _Tracer(paths)
     with intercepted(paths, tracer):
         result = run()
-    tracer.root.end = tracer.counts.total()
+    tracer.root.end = next(tracer.ended)
     tracer.root.leaves = (Leaf.of("", result),)
     return tracer.root, result
 

@@ -33,16 +33,13 @@ def unpickle(
     budget: Budget,
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Run one pickle program, up to its ``STOP``.
+    """Run one pickle program: a tree of plain data and of objects that the constructors made.
 
     Args:
-        reader: stands at the first byte of the program; afterwards just behind ``STOP``.
+        reader: stands at the first byte of the program; afterwards just behind its ``STOP``.
         constructors: the globals that the file may name, by dotted name.
         budget: steps left.
         persistent: looks up a persistent id; without it they are refused.
-
-    Returns:
-        a tree of plain data and of objects that the constructors made.
 
     Raises:
         UnsafeFileError: the program asks for more than data (the global or opcode is named).

@@ -238,9 +238,8 @@ def _check_size(path: Path, expected: Mapping[str, Tensor]) -> None:
     """Refuse a network that is larger than its file, before memory is taken for it."""
     values, size = sum(place.numel() for place in expected.values()), path.stat().st_size
     if values > size + _SLACK:
-        raise UnsafeFileError(
-            f"{path}: refused, a network of {values} numbers in a file of {size} bytes"
-        )
+        claim = f"a network of {values} numbers in a file of {size} bytes"
+        raise UnsafeFileError(f"{path}: refused, {claim}")
 
 
 def load_into(module: nn.Module, weights: WeightsFile, **renamed: Tensor) -> None:
