@@ -78,11 +78,7 @@ def is_image_name(name: str) -> bool:
 
 
 def read_file(path: str | os.PathLike[str], item: str, limits: Limits | None = None) -> bytes:
-    """The bytes of one regular file.
-
-    Raises:
-        ImageError: missing, not a regular file (a pipe would hang), unreadable, or over-large.
-    """
+    """The bytes of one regular file; an ``ImageError`` if it is none (a pipe would hang)."""
     limits = limits or Limits()
     try:
         found = os.stat(path)
@@ -98,11 +94,7 @@ def read_file(path: str | os.PathLike[str], item: str, limits: Limits | None = N
 
 
 def check_bytes(size: int, item: str, limits: Limits) -> None:
-    """Refuse an encoded size over the limit, before it is read.
-
-    Raises:
-        ImageError: over-large.
-    """
+    """Refuse an encoded size over the limit, before it is read."""
     if size > limits.max_bytes:
         raise ImageError(item, f"{size:,} bytes, more than {limits.max_bytes:,}")
 
@@ -146,8 +138,7 @@ def decode(
     except UnidentifiedImageError:
         raise ImageError(item, "not an image in a known format, or damaged at its start") from None
     except Image.DecompressionBombError as error:
-        reason = f"more pixels than the limit of {limits.max_pixels:,}"
-        raise ImageError(item, reason) from error
+        raise ImageError(item, f"more pixels than the limit of {limits.max_pixels:,}") from error
     except MemoryError as error:
         raise ImageError(item, "not enough memory to decode it") from error
     except Exception as error:  # Pillow's decoders raise nearly every type there is on bad data

@@ -210,16 +210,13 @@ class AutoStaged(ModuleGenerator):
     def _check_image(self, image: object) -> None:
         shape = tuple(image.shape) if isinstance(image, Tensor) else ()
         if len(shape) != 4 or shape[:2] != (_ROWS, 3) or shape[2] != shape[3]:
-            raise ModelError(
-                f"{self.family}: the output for {_ROWS} latents is "
-                f"{shape or type(image).__name__}, expected ({_ROWS}, 3, R, R); convert it in call="
-            )
+            given = f"the output for {_ROWS} latents is {shape or type(image).__name__}"
+            wanted = f"expected ({_ROWS}, 3, R, R); convert it in call="
+            raise ModelError(f"{self.family}: {given}, {wanted}")
         assert isinstance(image, Tensor)
         if image.dtype != torch.float32 or not bool(torch.isfinite(image).all()):
-            raise ModelError(
-                f"{self.family}: images are {image.dtype} with "
-                f"{int((~torch.isfinite(image)).sum())} NaN or Inf, expected finite float32"
-            )
+            given = f"{image.dtype} with {int((~torch.isfinite(image)).sum())} NaN or Inf"
+            raise ModelError(f"{self.family}: images are {given}, expected finite float32")
 
     def _stage_calls(self, tree: Call, targets: Mapping[nn.Module, str]) -> dict[str, Call]:
         """The call of each stage, in the order they ended."""
@@ -256,14 +253,12 @@ def _boundary(name: str, index: int, call: Call) -> Boundary:
 def _latent_specs(
     family: str, latent: int | Sequence[int] | Sequence[LatentSpec] | None
 ) -> tuple[LatentSpec, ...]:
-    if latent is None or (not isinstance(latent, int) and not len(latent)):
+    parts = (latent,) if isinstance(latent, int) else tuple(latent or ())
+    if not parts:
         raise UsageError(f"{family}: give latent=, the size or shape of z, or info=")
-    if isinstance(latent, int):
-        return (LatentSpec(shape=(latent,)),)
-    specs = [part for part in latent if isinstance(part, LatentSpec)]
-    if specs:
-        return tuple(specs)
-    return (LatentSpec(shape=tuple(part for part in latent if isinstance(part, int))),)
+    specs = tuple(part for part in parts if isinstance(part, LatentSpec))
+    shape = tuple(part for part in parts if isinstance(part, int))
+    return specs or (LatentSpec(shape=shape),)
 
 
 def _values_sha256(module: nn.Module) -> str:

@@ -60,12 +60,12 @@ def convert_file(
     family = generator.info.family
     tensors, config = generator.export()
     layout = source_layout(source, family)
-    extra = {"seeingkit.source_layout": layout}
-    if generator.info.weights_sha256:
-        extra["seeingkit.source_sha256"] = generator.info.weights_sha256
-    licence = _licence(source, generator)
-    if licence:
-        extra["licence"] = licence
+    known = {
+        "seeingkit.source_layout": layout,
+        "seeingkit.source_sha256": generator.info.weights_sha256,
+        "licence": _licence(source, generator),
+    }
+    extra = {key: text for key, text in known.items() if text}
     try:
         with atomic_write(target) as stream:  # which appears only if the check passes
             part = Path(stream.name)
@@ -115,10 +115,9 @@ def _check_same(first: Sampler, second: Sampler, target: Path) -> None:
     a, b = _image(first), _image(second)
     if a.shape != b.shape or not torch.equal(a, b):
         gap = float((a - b).abs().max()) if a.shape == b.shape else float("inf")
-        raise ModelError(
-            f"{target}: not written, its image of seed 0 differs by {gap:.3g} from the source's; "
-            f"please report this with the layout of the source"
-        )
+        differs = f"its image of seed 0 differs by {gap:.3g} from the source's"
+        report = "please report this with the layout of the source"
+        raise ModelError(f"{target}: not written, {differs}; {report}")
 
 
 def _image(generator: Sampler) -> Tensor:

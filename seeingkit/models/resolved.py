@@ -103,11 +103,7 @@ def resolve(
     """Decide family, weights and options of a model.
 
     Args:
-        kind: of the model.
-        name: ``family``, ``family:weights``, a group of families, or ``auto``.
-        weights: the user's own file or folder.
-        domain: data set whose weights are wanted when none are named.
-        options: as the user gave them.
+        kind, name, weights, domain, options: as of ``seeingkit.models.loading.load_generator``.
         known: default: the registry of this process.
         fetch: whether published weights that are not on this machine are downloaded.
         locate: whether the files must be here; else ``ResolvedModel.located`` finds them later.

@@ -98,11 +98,9 @@ class StagedAdapter(ModuleGenerator):
         boundaries: Sequence[Boundary],
         stages: Sequence[StageFunction],
     ) -> None:
-        if len(boundaries) != len(stages) + 1:
-            raise ModelError(
-                f"{info.family}: {len(boundaries)} boundaries need {len(boundaries) - 1} stages, "
-                f"there are {len(stages)}"
-            )
+        if (n := len(boundaries)) != len(stages) + 1:
+            needed = f"{n} boundaries need {n - 1} stages, there are {len(stages)}"
+            raise ModelError(f"{info.family}: {needed}")
         if [b.index for b in boundaries] != list(range(len(boundaries))):
             raise ModelError(f"{info.family}: boundary indices must count 0, 1, 2, …")
         if boundaries[-1].name != "image":
@@ -110,10 +108,8 @@ class StagedAdapter(ModuleGenerator):
         names = [name for b in boundaries for name in (b.name, *b.aliases)]
         if len(set(names)) != len(names):
             raise ModelError(f"{info.family}: two boundaries share a name or alias")
-        self.module = module.eval().requires_grad_(False)
-        self.info = info
-        self.boundaries = tuple(boundaries)
-        self.stages = tuple(stages)
+        self.module, self.info = module.eval().requires_grad_(False), info
+        self.boundaries, self.stages = tuple(boundaries), tuple(stages)
         self._segment = _Segment(self.module)
 
     def begin(self, latent: Latent) -> State:
@@ -122,10 +118,8 @@ class StagedAdapter(ModuleGenerator):
             shape = tuple(latent[part.name].shape[1:]) if part.name in latent else None
             if shape != tuple(part.shape):
                 found = "missing" if shape is None else f"of shape {_rows(shape)}"
-                raise UsageError(
-                    f"{self.info.family}: latent {part.name!r} is {found}, expected "
-                    f"{_rows(part.shape)}"
-                )
+                given = f"latent {part.name!r} is {found}, expected {_rows(part.shape)}"
+                raise UsageError(f"{self.info.family}: {given}")
         first = self.info.latent[0].name
         rest = {k: v.to(self.device) for k, v in latent.items() if k != first}
         return State(self.boundaries[0].name, latent[first].to(self.device), rest)
@@ -141,11 +135,9 @@ class StagedAdapter(ModuleGenerator):
             for name in params:
                 if name not in known:
                     raise UsageError(f"{self.info.family} has no parameter {name!r}")
-            x, carry = torch.func.functional_call(
-                self._segment,
-                {f"network.{name}": value for name, value in params.items()},
-                (stages, state.x, state.carry),
-            )
+            swapped = {f"network.{name}": value for name, value in params.items()}
+            given = stages, state.x, state.carry
+            x, carry = torch.func.functional_call(self._segment, swapped, given)
         else:
             x, carry = self._segment(stages, state.x, state.carry)
         return State(stop.name, x, carry)

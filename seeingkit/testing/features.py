@@ -39,10 +39,9 @@ def features_format(features: Features, images: Tensor) -> None:
     require(fits, f"features are {kind}, expected a tuple of one or more")
     for k, x in enumerate(found):
         with at(f"tensor {k}"):
-            require(
-                x.is_floating_point() and x.ndim >= 2 and len(x) == len(images) and x.numel() > 0,
-                f"is {x.dtype} {tuple(x.shape)}, expected floats (N = {len(images)}, …)",
-            )
+            n, fits = len(images), x.is_floating_point() and x.ndim >= 2 and x.numel() > 0
+            given = f"{x.dtype} {tuple(x.shape)}"
+            require(fits and len(x) == n, f"is {given}, expected floats (N = {n}, …)")
             require(x.device == images.device, f"is on {x.device}, declared {images.device}")
 
 

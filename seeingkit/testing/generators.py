@@ -144,12 +144,10 @@ def backwards_refused(generator: Generator) -> None:
 def unknown_boundary(generator: Generator) -> None:
     """An unknown boundary is an ``UnknownNameError`` that lists some that exist."""
     names = tuple(b.name for b in generator.boundaries)
-    for what in ("boundary", "advance"):
-        with refused(UnknownNameError, f"{what}('no/such cut')", mentions=names):
-            if what == "boundary":
-                generator.boundary("no/such cut")
-            else:
-                generator.advance(_begin(generator), "no/such cut")
+    with refused(UnknownNameError, "boundary('no/such cut')", mentions=names):
+        generator.boundary("no/such cut")
+    with refused(UnknownNameError, "advance('no/such cut')", mentions=names):
+        generator.advance(_begin(generator), "no/such cut")
 
 
 def state_rows(generator: Generator) -> None:
@@ -207,11 +205,8 @@ def params_override(generator: Generator) -> None:
         found: tuple[Tensor | None, ...] = torch.autograd.grad(
             image.square().sum(), list(params.values()), allow_unused=True
         )
-    sizes = {
-        name: float(gradient.abs().max())
-        for name, gradient in zip(params, found, strict=True)
-        if gradient is not None
-    }
+    gradients = zip(params, found, strict=True)
+    sizes = {name: float(g.abs().max()) for name, g in gradients if g is not None}
     steepest = max(sizes, key=sizes.__getitem__, default="")
     require(bool(steepest) and sizes[steepest] > 0, "the gradient of all params is zero")
     change = {steepest: params[steepest].detach() + 0.5}

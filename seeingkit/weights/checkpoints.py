@@ -87,10 +87,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     try:
         return _read(path)
     except WeightsError as error:
-        message = str(error)
-        if message.startswith(str(path)):
+        if str(error).startswith(str(path)):
             raise
-        raise type(error)(f"{path}: {message}") from error
+        raise type(error)(f"{path}: {error}") from error
     except OSError as error:
         raise CorruptFileError(f"{path}: cannot be read ({error.strerror})") from error
     except (RecursionError, MemoryError) as error:

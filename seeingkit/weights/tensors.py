@@ -89,9 +89,8 @@ def rebuild_tensor(
         raise CorruptFileError("damaged tensor: shape and stride have different lengths")
     count = math.prod(size)
     if count > stored:
-        raise UnsafeFileError(
-            f"refused, a tensor of shape {size} claims more values than the {stored} stored"
-        )
+        claim = f"claims more values than the {stored} stored"
+        raise UnsafeFileError(f"refused, a tensor of shape {size} {claim}")
     if not count:
         return torch.empty(size, dtype=dtype)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
