@@ -126,12 +126,10 @@ class SamplerSource(PreparedImages):
         device = self.sampler.device
         with torch.no_grad():
             images = self.sampler({key: value.to(device) for key, value in latent.items()})
-        shape = tuple(images.shape)
-        if len(shape) != 4 or shape[:2] != (len(indices), 3) or not images.is_floating_point():
-            raise ModelError(
-                f"{self.name} gave {images.dtype} of shape {shape} for {len(indices)} images; "
-                f"expected floating point ({len(indices)}, 3, H, W)"
-            )
+        shape, n = tuple(images.shape), len(indices)
+        if len(shape) != 4 or shape[:2] != (n, 3) or not images.is_floating_point():
+            given = f"{images.dtype} of shape {shape} for {n} images"
+            raise ModelError(f"{self.name} gave {given}; expected floating point ({n}, 3, H, W)")
         return images
 
     def quantised(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8] | ImageError]:
@@ -191,20 +189,18 @@ class SamplerSource(PreparedImages):
 
 
 def _labels(sampler: Sampler, labels: Sequence[int] | Tensor | int | None) -> tuple[int, ...]:
-    classes = len(sampler.info.class_names)
+    classes, family = len(sampler.info.class_names), sampler.info.family
     if not classes:
         if labels is not None:
-            raise UsageError(f"{sampler.info.family} is not conditional: give no labels")
+            raise UsageError(f"{family} is not conditional: give no labels")
         return ()
     if labels is None:
         return tuple(range(classes))
     given = [labels] if isinstance(labels, int) else labels
     found = tuple(int(label) for label in given)
     if not found:
-        raise UsageError(f"{sampler.info.family}: an empty list of labels; give at least one")
+        raise UsageError(f"{family}: an empty list of labels; give at least one")
     for label in found:
         if not 0 <= label < classes:
-            raise UsageError(
-                f"{sampler.info.family}: no class {label}; its classes are 0 to {classes - 1}"
-            )
+            raise UsageError(f"{family}: no class {label}; its classes are 0 to {classes - 1}")
     return found

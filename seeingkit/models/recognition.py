@@ -87,9 +87,9 @@ def weights_file(path: Path) -> Path:
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in _FOLDER_SUFFIXES)
     if len(found) != 1:
         what = ", ".join(file.name for file in found[:4]) or "none"
+        holds = f"a folder with {len(found)} weights files ({what})"
         raise MissingWeightsError(
-            f"{path}: a folder with {len(found)} weights files ({what}); give one of them, or name "
-            "the family with --gan"
+            f"{path}: {holds}; give one of them, or name the family with --gan"
         )
     return found[0]
 

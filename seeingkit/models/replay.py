@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -158,18 +158,15 @@ class Passes:
 
     def plain(self, latent: Latent, params: Mapping[str, Tensor] | None = None) -> Tensor:
         """The whole pass, with some of the network's tensors replaced."""
-        image: Tensor
-        if params:
-            network = self.root.get_submodule("network")
-            owned = dict(network.named_parameters()) | dict(network.named_buffers())
-            for name in params:
-                if name not in owned:
-                    raise UnknownNameError("parameter", name, owned)
-            swapped = {f"network.{name}": value for name, value in params.items()}
-            image = torch.func.functional_call(self.root, swapped, (latent,))
-        else:
-            image = self.root(latent)
-        return image
+        if not params:
+            return cast("Tensor", self.root(latent))
+        network = self.root.get_submodule("network")
+        owned = dict(network.named_parameters()) | dict(network.named_buffers())
+        for name in params:
+            if name not in owned:
+                raise UnknownNameError("parameter", name, owned)
+        swapped = {f"network.{name}": value for name, value in params.items()}
+        return cast("Tensor", torch.func.functional_call(self.root, swapped, (latent,)))
 
     def run(
         self,

@@ -165,10 +165,8 @@ def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
     for contract, checks in _CHECKS.items():
         if isinstance(subject, contract):
             return checks()
-    raise UsageError(
-        f"a {type(subject).__name__} is no Sampler, Generator, Annotator, Segmenter, Features or "
-        "ImageSource"
-    )
+    kinds = "Sampler, Generator, Annotator, Segmenter, Features or ImageSource"
+    raise UsageError(f"a {type(subject).__name__} is no {kinds}")
 
 
 def failures(subject: object) -> dict[str, str]:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seeingkit.contracts import Latent, Sampler
+from seeingkit.errors import one_line
 
 T = TypeVar("T")
 Check = Callable[[T], None]
@@ -95,9 +96,9 @@ def named(function: Callable[..., None], images: Tensor | None = None) -> tuple[
         try:
             function(subject, *(() if images is None else (images.to(subject.device),)))
         except AssertionError as error:
-            raise AssertionError(_one_line(f"{name}: {who}: {error}")) from error
+            raise AssertionError(one_line(f"{name}: {who}: {error}")) from error
         except Exception as error:
-            raise AssertionError(_one_line(f"{name}: {who}: raised {_line(error)}")) from error
+            raise AssertionError(one_line(f"{name}: {who}: raised {_line(error)}")) from error
 
     return name, check
 
@@ -157,7 +158,3 @@ def require_json(value: object, what: str) -> None:
 def _line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else ''}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
