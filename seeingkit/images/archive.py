@@ -7,22 +7,21 @@ opened is a ``SourceError``. Of two members with one name the later counts, as w
 
 from __future__ import annotations
 
-import os
 import posixpath
 import unicodedata
 import zipfile
 import zlib
+from collections.abc import Sequence
 
 from seeingkit.errors import ImageError, SourceError
-from seeingkit.specs import Preset
-from seeingkit.system.digests import Stamp, file_stamp
+from seeingkit.system.digests import Stamp
 
-from .decode import Limits, check_bytes, is_image_name
+from .decode import check_bytes, is_image_name
 from .files import is_hidden, natural_key, nothing_in
-from .stored import StoredImages
+from .stored import PackedImages
 
 
-class ZipImages(StoredImages):
+class ZipImages(PackedImages):
     """The pictures of a zip archive.
 
     Raises:
@@ -33,21 +32,11 @@ class ZipImages(StoredImages):
     """
 
     kind = "zip"
+    form = "a zip archive"
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        preset: Preset | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        where = os.fspath(path)
-        try:
-            self._archive = zipfile.ZipFile(where)
-        except FileNotFoundError:
-            raise SourceError(f"no such file: {where}") from None
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-            raise SourceError(f"{where}: not a zip archive that can be read ({error})") from error
+    def open(self, where: str) -> Sequence[str]:
+        """Open the archive; its pictures in natural order."""
+        self._archive = zipfile.ZipFile(where)
         members: dict[str, zipfile.ZipInfo] = {}
         others = 0
         for member in self._archive.infolist():
@@ -63,8 +52,7 @@ class ZipImages(StoredImages):
             raise SourceError(nothing_in(f"the archive {where}", others))
         ids = sorted(members, key=natural_key)
         self._members = [members[item] for item in ids]
-        self._stamp = file_stamp(where)
-        super().__init__(where, ids, preset=preset, limits=limits, place=where)
+        return ids
 
     def fetch(self, index: int) -> bytes:
         """The unpacked bytes of one member, whose checksum was right."""

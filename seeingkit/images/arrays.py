@@ -6,23 +6,18 @@ mapped, not loaded. Ids are the row numbers with six digits.
 
 from __future__ import annotations
 
-import os
-import zipfile
-import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from seeingkit.errors import ImageError, SourceError
-from seeingkit.specs import Preset
-from seeingkit.system.digests import Stamp, file_stamp
 
-from .decode import Limits
-from .stored import StoredImages
+from .stored import PackedImages
 
 
-class ArrayImages(StoredImages):
+class ArrayImages(PackedImages):
     """The rows of an array of pictures.
 
     Args:
@@ -37,29 +32,17 @@ class ArrayImages(StoredImages):
     """
 
     kind = "array"
+    form = "a numpy file"
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        preset: Preset | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        where = os.fspath(path)
-        try:
-            self._rows = _rows(where)
-        except FileNotFoundError:
-            raise SourceError(f"no such file: {where}") from None
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise SourceError(f"{where}: not a numpy file that can be read ({error})") from error
+    def open(self, where: str) -> Sequence[str]:
+        """Map the file; the numbers of its rows."""
+        self._rows = _rows(where)
         shape, kind = self._rows.shape, self._rows.dtype
         if kind != np.uint8 or len(shape) != 4 or shape[3] != 3:
             raise SourceError(
                 f"{where}: pictures are uint8 of shape (N, H, W, 3), not {kind} of shape {shape}"
             )
-        self._stamp = file_stamp(where)
-        ids = [f"{row:06d}" for row in range(shape[0])]
-        super().__init__(where, ids, preset=preset, limits=limits, place=where)
+        return [f"{row:06d}" for row in range(shape[0])]
 
     def fetch(self, index: int) -> bytes:
         """The raw samples of one row, row by row, RGB."""
@@ -76,10 +59,6 @@ class ArrayImages(StoredImages):
     def content(self, index: int) -> str:
         """As for files, with the shape, which raw samples do not tell."""
         return f"{'x'.join(map(str, self._rows.shape[1:]))}:{super().content(index)}"
-
-    def stamp(self, index: int) -> Stamp | None:
-        """Size, times and inode of the file."""
-        return self._stamp
 
 
 def _rows(path: str) -> NDArray[np.uint8]:

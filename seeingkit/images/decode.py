@@ -20,7 +20,6 @@ source's fingerprint):
 
 from __future__ import annotations
 
-import functools
 import io
 import logging
 import os
@@ -43,18 +42,16 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 DECODE = 1
 """Version of the rules above."""
 
-FORMATS = (
-    "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI", "SGI",
-    "TIFF", "WEBP",
-)  # fmt: skip
+_FORMATS = "AVIF BMP DIB GIF JPEG JPEG2000 MPO PCX PNG PPM QOI SGI TIFF WEBP"
+FORMATS = tuple(_FORMATS.split())
 """Pillow formats that are tried, whatever the file is called. TGA has no signature, so that it is
 tried only on files called ``.tga``."""
 
-SUFFIXES = (
-    ".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg",
-    ".jpx", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".sgi", ".tga", ".tif",
-    ".tiff", ".webp",
-)  # fmt: skip
+_SUFFIXES = (
+    ".apng .avif .bmp .dib .gif .j2k .jfif .jp2 .jpe .jpeg .jpg .jpx .pbm .pcx .pgm .png .pnm .ppm "
+    ".qoi .sgi .tga .tif .tiff .webp"
+)
+SUFFIXES = tuple(_SUFFIXES.split())
 """File name endings (any case) that make a file of a folder, glob or archive a picture."""
 
 
@@ -81,11 +78,7 @@ def is_image_name(name: str) -> bool:
 
 
 def read_file(path: str | os.PathLike[str], item: str, limits: Limits | None = None) -> bytes:
-    """The bytes of one regular file.
-
-    Raises:
-        ImageError: missing, not a regular file (a pipe would hang), unreadable, or over-large.
-    """
+    """The bytes of one regular file; an ``ImageError`` if it is none (a pipe would hang)."""
     limits = limits or Limits()
     try:
         found = os.stat(path)
@@ -101,11 +94,7 @@ def read_file(path: str | os.PathLike[str], item: str, limits: Limits | None = N
 
 
 def check_bytes(size: int, item: str, limits: Limits) -> None:
-    """Refuse an encoded size over the limit, before it is read.
-
-    Raises:
-        ImageError: over-large.
-    """
+    """Refuse an encoded size over the limit, before it is read."""
     if size > limits.max_bytes:
         raise ImageError(item, f"{size:,} bytes, more than {limits.max_bytes:,}")
 
@@ -149,8 +138,7 @@ def decode(
     except UnidentifiedImageError:
         raise ImageError(item, "not an image in a known format, or damaged at its start") from None
     except Image.DecompressionBombError as error:
-        reason = f"more pixels than the limit of {limits.max_pixels:,}"
-        raise ImageError(item, reason) from error
+        raise ImageError(item, f"more pixels than the limit of {limits.max_pixels:,}") from error
     except MemoryError as error:
         raise ImageError(item, "not enough memory to decode it") from error
     except Exception as error:  # Pillow's decoders raise nearly every type there is on bad data
@@ -183,7 +171,7 @@ def quiet() -> Iterator[None]:
             _filters = warnings.catch_warnings()
             _filters.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            warnings.filterwarnings("ignore", module=r"seeingkit\.sources\.")
+            warnings.filterwarnings("ignore", module=r"seeingkit\.images\.")
         _inside += 1
     try:
         yield
@@ -195,24 +183,17 @@ def quiet() -> Iterator[None]:
                 _filters = None
 
 
-@functools.cache
-def _known() -> tuple[str, ...]:
-    Image.init()
-    return tuple(name for name in (*FORMATS, "TGA") if name in Image.OPEN)
-
-
 def _formats(item: str) -> tuple[str, ...]:
-    known = _known()
-    return known if Path(item).suffix.lower() == ".tga" else tuple(f for f in known if f != "TGA")
+    Image.init()  # once; later calls do nothing
+    tried = (*FORMATS, "TGA") if Path(item).suffix.lower() == ".tga" else FORMATS
+    return tuple(name for name in tried if name in Image.OPEN)
 
 
 def _check_size(size: tuple[int, int], item: str, limits: Limits) -> None:
     width, height = size
     if width * height > limits.max_pixels:
-        raise ImageError(
-            item,
-            f"{width}x{height} pixels, more than the limit of {limits.max_pixels:,} in all",
-        )
+        reason = f"{width}x{height} pixels, more than the limit of {limits.max_pixels:,} in all"
+        raise ImageError(item, reason)
     if min(size) < limits.min_side:
         raise ImageError(item, f"{width}x{height} pixels, smaller than {limits.min_side}")
 

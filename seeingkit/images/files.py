@@ -28,13 +28,13 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 def natural_key(name: str) -> tuple[tuple[object, ...], str]:
     """Sort key in which numbers inside names count as numbers."""
+
     # digit runs sit at the odd places; length then text orders them without int(), whose input
     # Python limits to 4,300 digits
-    parts: list[object] = []
-    for place, part in enumerate(_DIGITS.split(name)):
-        digits = part.lstrip("0")
-        parts.append((len(digits), digits) if place % 2 else part)
-    return tuple(parts), name
+    def key(place: int, part: str) -> object:
+        return (len(digits := part.lstrip("0")), digits) if place % 2 else part
+
+    return tuple(key(*part) for part in enumerate(_DIGITS.split(name))), name
 
 
 def stable_id(name: str) -> str:
@@ -77,13 +77,8 @@ class FileImages(StoredImages):
     ) -> None:
         self.root = os.fspath(root)
         self._paths = tuple(paths)
-        super().__init__(
-            name,
-            [stable_id(p) for p in paths] if ids is None else ids,
-            preset=preset,
-            limits=limits,
-            place=root,
-        )
+        given = [stable_id(p) for p in paths] if ids is None else ids
+        super().__init__(name, given, preset=preset, limits=limits, place=root)
 
     def path(self, index: int) -> str:
         """Where one picture lies."""
@@ -99,10 +94,7 @@ class FileImages(StoredImages):
 
 
 def open_folder(
-    path: str | os.PathLike[str],
-    *,
-    preset: Preset | None = None,
-    limits: Limits | None = None,
+    path: str | os.PathLike[str], *, preset: Preset | None = None, limits: Limits | None = None
 ) -> FileImages:
     """All pictures below a folder.
 
@@ -122,10 +114,7 @@ def open_folder(
 
 
 def open_file(
-    path: str | os.PathLike[str],
-    *,
-    preset: Preset | None = None,
-    limits: Limits | None = None,
+    path: str | os.PathLike[str], *, preset: Preset | None = None, limits: Limits | None = None
 ) -> FileImages:
     """One picture file.
 
@@ -142,10 +131,7 @@ def open_file(
 
 
 def open_list(
-    path: str | os.PathLike[str],
-    *,
-    preset: Preset | None = None,
-    limits: Limits | None = None,
+    path: str | os.PathLike[str], *, preset: Preset | None = None, limits: Limits | None = None
 ) -> FileImages:
     """The pictures named by a text file: one path a line, relative to the list's own folder.
 
@@ -174,9 +160,8 @@ def open_list(
             raise SourceError(f"{where}: line {number} is not a path")
         normal = os.path.normpath(entry)
         if normal in names:
-            raise SourceError(
-                f"{where}: lines {names[normal]} and {number} both list {entry!r}; remove one"
-            )
+            lines = f"lines {names[normal]} and {number}"
+            raise SourceError(f"{where}: {lines} both list {entry!r}; remove one")
         names[normal] = number
     if not names:
         raise SourceError(f"{where}: lists no images; give one path a line")

@@ -21,11 +21,7 @@ class DigestedSource(ImageSource):
         return self.compute_fingerprint()
 
     def compute_fingerprint(self, progress: Progress | None = None) -> str:
-        """The fingerprint; the first call reads the contents.
-
-        Args:
-            progress: called with (images hashed, images in all).
-        """
+        """The fingerprint; the first call reads the contents, and tells ``progress`` how far."""
         if self._fingerprint is None:
             self._fingerprint = self.digest(range(len(self)), progress)
         return self._fingerprint

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,7 +27,7 @@ from seeingkit.specs import Preset
 
 from .decode import Limits, is_image_name, quiet, read_file
 from .files import open_folder
-from .preprocess import crop_offset, resized_size
+from .preprocess import framed
 from .selection import Selection
 from .stored import StoredImages
 
@@ -54,17 +55,12 @@ class LabelFolder:
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        source: ImageSource,
-        own: Sequence[str],
+        self, path: str | os.PathLike[str], source: ImageSource, own: Sequence[str]
     ) -> None:
         folder = open_folder(path)
         if source.preset is None:
-            raise SourceError(
-                f"{source.name}: its preprocessing is unknown, so label maps cannot be aligned "
-                "with its images"
-            )
+            unknown = f"{source.name}: its preprocessing is unknown"
+            raise SourceError(f"{unknown}, so label maps cannot be aligned with its images")
         self.name, self.source, self.preset = folder.name, source, source.preset
         self._whole, self._places = _unwrapped(source)
         maps = {stem(i): k for k, i in enumerate(folder.ids) if i.lower().endswith(".png")}
@@ -87,10 +83,8 @@ class LabelFolder:
         maps = [preset_labels(self._numbers(k), self.preset) for k in indices]
         for index, found in zip(indices, maps, strict=True):
             if found.shape != maps[0].shape:
-                raise SourceError(
-                    f"{self._paths[index]}: another size than {self._paths[indices[0]]}; "
-                    "use a preset that resizes and crops"
-                )
+                differ = f"{self._paths[index]}: another size than {self._paths[indices[0]]}"
+                raise SourceError(f"{differ}; use a preset that resizes and crops")
         return torch.from_numpy(np.stack(maps))
 
     def _numbers(self, index: int) -> NDArray[np.int64]:
@@ -126,26 +120,15 @@ def _unwrapped(source: ImageSource) -> tuple[ImageSource, Sequence[int]]:
 
 
 def preset_labels(labels: NDArray[np.integer[Any]], preset: Preset) -> NDArray[np.int64]:
-    """A label map on the pixels of its picture after the preset.
+    """A label map on the pixels of its picture after the preset: (H', W') int64.
 
-    The geometry is ``preprocess.apply``'s, with nearest neighbour instead of a filter.
-
-    Args:
-        labels: (H, W) numbers, of the picture's size or a scaled copy's.
-
-    Returns:
-        (H', W') int64.
+    The geometry is ``images.preprocess.apply``'s, with nearest neighbour instead of a filter.
+    ``labels`` are (H, W) numbers, of the picture's size or a scaled copy's.
     """
-    size = preset.size
-    if size is None:
+    if preset.size is None:
         return labels.astype(np.int64)
     image = Image.fromarray(labels.astype(np.int32))
-    wanted = resized_size(*image.size, size)
-    if wanted != image.size:
-        image = image.resize(wanted, Image.Resampling.NEAREST)
-    if preset.crop and wanted != (size, size):
-        left, top = (crop_offset(side, size) for side in image.size)
-        image = image.crop((left, top, left + size, top + size))
+    image = framed(image, preset.size, Image.Resampling.NEAREST, preset.crop)
     return np.asarray(image).astype(np.int64)
 
 
@@ -165,9 +148,8 @@ def read_label_map(path: str | os.PathLike[str]) -> NDArray[np.int64]:
             if image.width * image.height > limits.max_pixels:
                 raise SourceError(f"{where}: more than {limits.max_pixels:,} pixels")
             if data[25] not in (0, 3):  # colour type in the header: grey, palette
-                raise SourceError(
-                    f"{where}: is in colour; a label map holds numbers, as grey or palette"
-                )
+                wanted = "a label map holds numbers, as grey or palette"
+                raise SourceError(f"{where}: is in colour; {wanted}")
             image.load()
             numbers = np.asarray(image).astype(np.int64)
     except ImageError as error:
@@ -190,31 +172,22 @@ def stem(item: str) -> str:
 
 
 def matched(ids: Sequence[str], maps: Mapping[str, int], where: str) -> dict[int, int]:
-    """The label map of each image that has one.
+    """The place of its label map, for the place of each image that has one, in order.
 
-    It has the image's id, apart from the ending; else the image's file name, if it is the only one.
-
-    Args:
-        ids: of the images.
-        maps: places of the label maps by id, without the ending.
-        where: the folder, for messages.
-
-    Returns:
-        place of the image: place of its map, in the order of the images.
+    The map has the image's id, apart from the ending; else its file name, if it is the only one.
+    ``maps`` are the places of the label maps by id, without the ending.
 
     Raises:
         SourceError: none belongs to an image, or it is not clear which one does.
     """
-    by_name: dict[str, list[int]] = {}
+    by_name, same_name = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
     for item, place in maps.items():
-        by_name.setdefault(PurePosixPath(item).name, []).append(place)
-    same_name: dict[str, list[int]] = {}
-    found: dict[int, int] = {}
-    for index, item in enumerate(ids):
-        if stem(item) in maps:
-            found[index] = maps[stem(item)]
-        else:
-            same_name.setdefault(PurePosixPath(stem(item)).name, []).append(index)
+        by_name[PurePosixPath(item).name].append(place)
+    stems = [stem(item) for item in ids]
+    found = {index: maps[item] for index, item in enumerate(stems) if item in maps}
+    for index, item in enumerate(stems):
+        if index not in found:
+            same_name[PurePosixPath(item).name].append(index)
     taken = set(found.values())
     for name, images in same_name.items():
         free = [place for place in by_name.get(name, ()) if place not in taken]

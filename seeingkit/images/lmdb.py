@@ -8,17 +8,17 @@ Needs the extra ``lmdb``.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from seeingkit.errors import ImageError, SourceError
-from seeingkit.specs import Preset
-from seeingkit.system.digests import Stamp, file_stamp
+from seeingkit.system.digests import file_stamp
 
-from .decode import Limits, check_bytes
-from .stored import StoredImages
+from .decode import check_bytes
+from .stored import PackedImages
 
 
-class LmdbImages(StoredImages):
+class LmdbImages(PackedImages):
     """The pictures of an lmdb folder (the one that holds ``data.mdb``).
 
     Raises:
@@ -30,15 +30,10 @@ class LmdbImages(StoredImages):
     """
 
     kind = "lmdb"
+    form = "an lmdb"
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        preset: Preset | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        where = os.fspath(path)
+    def open(self, where: str) -> Sequence[str]:
+        """Open the folder; its keys as text."""
         file = os.path.join(where, "data.mdb")
         try:
             import lmdb
@@ -49,28 +44,16 @@ class LmdbImages(StoredImages):
         if not os.path.isfile(file):
             raise SourceError(f"{where}: no data.mdb in it, so it is no lmdb data set")
         self._stamp = file_stamp(file)
-        self._error: type[Exception] = lmdb.Error
-        try:
-            self._environment: Any = lmdb.open(
-                where,
-                readonly=True,
-                lock=False,
-                readahead=False,
-                meminit=False,
-                max_readers=1024,
-            )
-            with (
-                self._environment.begin() as transaction,
-                transaction.cursor() as cursor,
-            ):
-                self._keys = tuple(bytes(k) for k in cursor.iternext(keys=True, values=False))
-        except lmdb.Error as error:
-            raise SourceError(f"{where}: not an lmdb that can be read ({error})") from error
+        self._damage = (lmdb.Error,)
+        self._environment: Any = lmdb.open(
+            where, readonly=True, lock=False, readahead=False, meminit=False, max_readers=1024
+        )
+        with self._environment.begin() as transaction, transaction.cursor() as cursor:
+            self._keys = tuple(bytes(k) for k in cursor.iternext(keys=True, values=False))
         if not self._keys:
             self._environment.close()
             raise SourceError(f"{where}: the lmdb is empty")
-        ids = [key.decode("utf-8", "backslashreplace") for key in self._keys]
-        super().__init__(where, ids, preset=preset, limits=limits, place=where)
+        return [key.decode("utf-8", "backslashreplace") for key in self._keys]
 
     def fetch(self, index: int) -> bytes:
         """The value of one key."""
@@ -82,12 +65,8 @@ class LmdbImages(StoredImages):
                     raise ImageError(item, "no longer in the lmdb")
                 check_bytes(len(value), item, self.limits)
                 return bytes(value)
-        except self._error as error:
+        except self._damage as error:
             raise ImageError(item, f"cannot be read from the lmdb ({error})") from error
-
-    def stamp(self, index: int) -> Stamp | None:
-        """Size, times and inode of ``data.mdb``."""
-        return self._stamp
 
     def close(self) -> None:
         """Close the lmdb."""

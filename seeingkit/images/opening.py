@@ -10,19 +10,13 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
 from seeingkit.contracts import ImageSource
-from seeingkit.errors import (
-    PluginError,
-    SourceError,
-    UnknownNameError,
-    UsageError,
-    first_fault,
-)
+from seeingkit.errors import PluginError, SourceError, UnknownNameError, UsageError, first_fault
 from seeingkit.models.registry import check_options, find_preset, import_target, registry
 from seeingkit.specs import DataSpec, Preset
 
@@ -74,7 +68,10 @@ def open_images(
         prepared = find_preset(preset or spec.preset, resolution)
         source = open_data_set(spec, prepared, check_options(spec, dict(options)))
     else:
-        source = _open_path(wanted, find_preset(preset, resolution), _limits(options), unknown)
+        prepared, limits = find_preset(preset, resolution), _limits(options)
+        if os.path.basename(wanted) == "data.mdb" and os.path.isfile(wanted):
+            wanted = os.path.dirname(wanted) or "."
+        source = _opener(wanted, unknown)(wanted, preset=prepared, limits=limits)
     try:
         return select(source, n, 1 if seed is None else seed)
     except BaseException:
@@ -94,12 +91,7 @@ def _data_set(name: str) -> tuple[DataSpec | None, UnknownNameError | None]:
 
 
 def open_data_set(spec: DataSpec, preset: Preset, options: BaseModel) -> ImageSource:
-    """The images of a registered data set.
-
-    Args:
-        spec: the data set.
-        preset: the preprocessing of its pictures.
-        options: validated (``seeingkit.models.registry.check_options``).
+    """The images of a registered data set, with options that ``check_options`` validated.
 
     Raises:
         PluginError: its target gives no ImageSource.
@@ -107,10 +99,8 @@ def open_data_set(spec: DataSpec, preset: Preset, options: BaseModel) -> ImageSo
     """
     source = import_target(spec)(options, preset)
     if not isinstance(source, ImageSource):
-        raise PluginError(
-            f"data set {spec.name!r}: {spec.target} gave a {type(source).__name__}, "
-            f"not an ImageSource"
-        )
+        given = f"{spec.target} gave a {type(source).__name__}"
+        raise PluginError(f"data set {spec.name!r}: {given}, not an ImageSource")
     if source.preset is None:  # it was opened with this one, whether it says so or not
         source.preset = preset
     return source
@@ -130,37 +120,28 @@ def check_there(name: str) -> None:
 
 
 def _not_there(path: str, unknown: UnknownNameError | None) -> SourceError:
-    error = SourceError(
-        f"no such path: {path}" if unknown is None else f"no such path: {path}, and {unknown}"
-    )
+    error = SourceError(f"no such path: {path}" + ("" if unknown is None else f", and {unknown}"))
     error.__cause__ = unknown
     return error
 
 
-def _open_path(
-    path: str, preset: Preset, limits: Limits, unknown: UnknownNameError | None
-) -> ImageSource:
+_BY_SUFFIX = {".zip": ZipImages, ".npy": ArrayImages, ".npz": ArrayImages, ".txt": open_list}
+
+
+def _opener(path: str, unknown: UnknownNameError | None) -> Callable[..., ImageSource]:
+    """The function or class that opens what a path or pattern leads to."""
     if os.path.isdir(path):
-        if os.path.isfile(os.path.join(path, "data.mdb")):
-            return LmdbImages(path, preset=preset, limits=limits)
-        return open_folder(path, preset=preset, limits=limits)
+        return LmdbImages if os.path.isfile(os.path.join(path, "data.mdb")) else open_folder
     if os.path.exists(path):
-        suffix = os.path.splitext(path)[1].lower()
-        if suffix == ".zip":
-            return ZipImages(path, preset=preset, limits=limits)
-        if suffix in (".npy", ".npz"):
-            return ArrayImages(path, preset=preset, limits=limits)
-        if suffix == ".txt":
-            return open_list(path, preset=preset, limits=limits)
-        if os.path.basename(path) == "data.mdb":
-            return LmdbImages(os.path.dirname(path) or ".", preset=preset, limits=limits)
-        if is_image_name(path):
-            return open_file(path, preset=preset, limits=limits)
-        raise SourceError(
-            f"{path}: not a folder, .zip, .txt list, .npy, .npz or picture ({', '.join(SUFFIXES)})"
-        )
+        found = _BY_SUFFIX.get(os.path.splitext(path)[1].lower())
+        if found is None and not is_image_name(path):
+            raise SourceError(
+                f"{path}: not a folder, .zip, .txt list, .npy, .npz or picture "
+                f"({', '.join(SUFFIXES)})"
+            )
+        return found or open_file
     if glob.has_magic(path):
-        return open_glob(path, preset=preset, limits=limits)
+        return open_glob
     raise _not_there(path, unknown)
 
 

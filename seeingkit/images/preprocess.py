@@ -20,13 +20,6 @@ from seeingkit.specs import Preset
 
 from .decode import Limits
 
-_FILTERS = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-    "box": Image.Resampling.BOX,
-}
-
 
 def resized_size(width: int, height: int, size: int) -> tuple[int, int]:
     """(width, height) after the shorter side became ``size``."""
@@ -40,10 +33,7 @@ def crop_offset(side: int, size: int) -> int:
 
 
 def apply(
-    image: Image.Image,
-    preset: Preset,
-    item: str = "image",
-    limits: Limits | None = None,
+    image: Image.Image, preset: Preset, item: str = "image", limits: Limits | None = None
 ) -> NDArray[np.uint8]:
     """Resize and crop one RGB picture.
 
@@ -62,17 +52,20 @@ def apply(
     wanted = resized_size(*image.size, size)
     limit = (limits or Limits()).max_pixels
     if wanted[0] * wanted[1] > limit:
-        raise ImageError(
-            item,
-            f"{image.width}x{image.height} pixels become {wanted[0]}x{wanted[1]}, "
-            f"more than the limit of {limit:,} in all",
-        )
+        grown = f"{image.width}x{image.height} pixels become {wanted[0]}x{wanted[1]}"
+        raise ImageError(item, f"{grown}, more than the limit of {limit:,} in all")
+    return np.asarray(framed(image, size, Image.Resampling[preset.filter.upper()], preset.crop))
+
+
+def framed(image: Image.Image, size: int, resampling: Image.Resampling, crop: bool) -> Image.Image:
+    """The picture with ``size`` pixels along its shorter side, cropped to a square if asked for."""
+    wanted = resized_size(*image.size, size)
     if wanted != image.size:
-        image = image.resize(wanted, _FILTERS[preset.filter])
-    if preset.crop and wanted != (size, size):
+        image = image.resize(wanted, resampling)
+    if crop and wanted != (size, size):
         left, top = (crop_offset(side, size) for side in image.size)
         image = image.crop((left, top, left + size, top + size))
-    return np.asarray(image)
+    return image
 
 
 def to_tensor(pixels: NDArray[np.uint8] | Tensor) -> Tensor:

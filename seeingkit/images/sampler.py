@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.contracts import ImageSource, Sampler, Skipped
+from seeingkit.contracts import Sampler
 from seeingkit.errors import ImageError, ModelError, UsageError
 from seeingkit.specs import PRESETS, Preset
 
-from .preprocess import apply, quantise, to_tensor
-from .stored import in_threads
+from .preprocess import apply, quantise
+from .stored import Loaded, PreparedImages, collected, in_threads
 
 QUANTISE = 1
 """Version of how images become 8-bit pictures; part of the fingerprint."""
@@ -59,7 +59,7 @@ class SeedIds(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class SamplerSource(ImageSource):
+class SamplerSource(PreparedImages):
     """Images 0 to n - 1 of a generator.
 
     Args:
@@ -80,7 +80,6 @@ class SamplerSource(ImageSource):
     """
 
     kind = "generator"
-    preset: Preset
     seed: int
 
     def __init__(
@@ -96,24 +95,16 @@ class SamplerSource(ImageSource):
             raise UsageError(f"n = {n}: ask for at least one image")
         if batch < 1:
             raise UsageError(f"batch = {batch}: generate at least one image at a time")
-        self.sampler = sampler
-        self.seed = int(seed)
+        self.sampler, self.batch, self.seed = sampler, batch, int(seed)
         self.preset = preset or PRESETS["paper"]
-        self.batch = batch
-        self.name = sampler.info.family
-        self.generator = sampler.info
+        self.name, self.generator = sampler.info.family, sampler.info
         self.ids: Sequence[str] = SeedIds(self.seed, range(n))
         self.labels = _labels(sampler, labels)
 
     def first(self, n: int) -> SamplerSource:
         """Images 0 to n - 1 of the same generator, with the same seed, labels and preset."""
         found = SamplerSource(
-            self.sampler,
-            n,
-            self.seed,
-            self.labels or None,
-            preset=self.preset,
-            batch=self.batch,
+            self.sampler, n, self.seed, self.labels or None, preset=self.preset, batch=self.batch
         )
         found.name = self.name
         return found
@@ -135,12 +126,10 @@ class SamplerSource(ImageSource):
         device = self.sampler.device
         with torch.no_grad():
             images = self.sampler({key: value.to(device) for key, value in latent.items()})
-        shape = tuple(images.shape)
-        if len(shape) != 4 or shape[:2] != (len(indices), 3) or not images.is_floating_point():
-            raise ModelError(
-                f"{self.name} gave {images.dtype} of shape {shape} for {len(indices)} images; "
-                f"expected floating point ({len(indices)}, 3, H, W)"
-            )
+        shape, n = tuple(images.shape), len(indices)
+        if len(shape) != 4 or shape[:2] != (n, 3) or not images.is_floating_point():
+            given = f"{images.dtype} of shape {shape} for {n} images"
+            raise ModelError(f"{self.name} gave {given}; expected floating point ({n}, 3, H, W)")
         return images
 
     def quantised(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8] | ImageError]:
@@ -153,16 +142,13 @@ class SamplerSource(ImageSource):
             names = [self.ids[i] for i in chosen]
             images = self.generate(chosen)
             flat = images.flatten(1)
-            nan = flat.isnan().any(1).tolist()
-            inf = flat.isinf().any(1).tolist()
+            nan, inf = flat.isnan().any(1).tolist(), flat.isinf().any(1).tolist()
             levels = quantise(images.nan_to_num()).cpu().numpy()
             for row, item in enumerate(names):
-                if nan[row] or inf[row]:
-                    yield ImageError(item, f"generator gave {'NaN' if nan[row] else 'Inf'}")
-                else:
-                    yield levels[row]
+                fault = "NaN" if nan[row] else "Inf" if inf[row] else None
+                yield ImageError(item, f"generator gave {fault}") if fault else levels[row]
 
-    def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
+    def load(self, indices: Sequence[int]) -> Loaded:
         """Images of these indices; those with NaN or Inf are named instead.
 
         Returns:
@@ -170,33 +156,14 @@ class SamplerSource(ImageSource):
             to, and the rest.
         """
 
-        def finish(index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        def finish(pair: tuple[int, NDArray[np.uint8] | ImageError]) -> Any:
+            index, picture = pair
+            if isinstance(picture, ImageError):
+                return picture
             return apply(Image.fromarray(picture), self.preset, self.ids[index])
 
-        good: list[int] = []
-        pictures: list[NDArray[np.uint8]] = []
-        skipped: list[Skipped] = []
-        for index, result in zip(indices, self.quantised(indices), strict=True):
-            if isinstance(result, ImageError):
-                skipped.append(Skipped(result.item, result.reason))
-            else:
-                good.append(index)
-                pictures.append(result)
-        if not good:
-            return None, good, skipped
-        arrays = in_threads(lambda pair: finish(*pair), zip(good, pictures, strict=True))
-        return to_tensor(np.stack(list(arrays))), good, skipped
-
-    def read(self, indices: Sequence[int]) -> Tensor:
-        """Images of these indices: (N, 3, H, W) float32 in [-1, 1].
-
-        Raises:
-            ImageError: naming the first with NaN or Inf.
-        """
-        images, _, skipped = self.load(indices)
-        if skipped:
-            raise ImageError(*skipped[0])
-        return torch.empty(0, 3, 1, 1) if images is None else images
+        pairs = zip(indices, self.quantised(indices), strict=True)
+        return collected(indices, in_threads(finish, pairs))
 
     def stored_side(self, index: int) -> int:
         """The generator's resolution."""
@@ -220,26 +187,20 @@ class SamplerSource(ImageSource):
         text = json.dumps(self.identity(), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def describe(self) -> dict[str, Any]:
-        """See ``ImageSource.describe``; with the preset's name."""
-        return {**super().describe(), "preset": self.preset.name}
-
 
 def _labels(sampler: Sampler, labels: Sequence[int] | Tensor | int | None) -> tuple[int, ...]:
-    classes = len(sampler.info.class_names)
+    classes, family = len(sampler.info.class_names), sampler.info.family
     if not classes:
         if labels is not None:
-            raise UsageError(f"{sampler.info.family} is not conditional: give no labels")
+            raise UsageError(f"{family} is not conditional: give no labels")
         return ()
     if labels is None:
         return tuple(range(classes))
     given = [labels] if isinstance(labels, int) else labels
     found = tuple(int(label) for label in given)
     if not found:
-        raise UsageError(f"{sampler.info.family}: an empty list of labels; give at least one")
+        raise UsageError(f"{family}: an empty list of labels; give at least one")
     for label in found:
         if not 0 <= label < classes:
-            raise UsageError(
-                f"{sampler.info.family}: no class {label}; its classes are 0 to {classes - 1}"
-            )
+            raise UsageError(f"{family}: no class {label}; its classes are 0 to {classes - 1}")
     return found

@@ -42,11 +42,9 @@ class Selection(DigestedSource):
             raise UsageError(f"{source.name}: no image {wrong}; there are {len(source)}")
         if len(set(self.indices)) != len(self.indices):
             raise UsageError(f"{source.name}: an image is selected twice")
-        self.name = source.name
         self.ids = tuple(source.ids[i] for i in self.indices)
-        self.kind, self.preset, self.seed = source.kind, source.preset, source.seed
-        self.generator = source.generator
-        self.label_names = source.label_names
+        self.name, self.kind, self.generator = source.name, source.kind, source.generator
+        self.preset, self.seed, self.label_names = source.preset, source.seed, source.label_names
 
     def read(self, indices: Sequence[int]) -> Tensor:
         """As the source's ``read``, numbered within the selection."""
@@ -85,11 +83,7 @@ class Selection(DigestedSource):
 
 
 def select(
-    source: ImageSource,
-    n: int | None = None,
-    seed: int = 1,
-    *,
-    allow_fewer: bool = False,
+    source: ImageSource, n: int | None = None, seed: int = 1, *, allow_fewer: bool = False
 ) -> ImageSource:
     """n pictures of a source, drawn without replacement as the paper's code draws them.
 

@@ -58,17 +58,10 @@ class SeveralSources(ImageSource):
 
     def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
         """As the sources' ``load``; skipped images are named by their ids here."""
-        images: list[Tensor] = []
-        good: list[int] = []
-        skipped: list[Skipped] = []
-        for index in indices:
-            source, place = self._place(index)
-            found, _, bad = self.sources[source].load([place])
-            if found is not None:
-                images.append(found)
-                good.append(index)
-            skipped += [Skipped(self.ids[index], item.reason) for item in bad]
-        return (torch.cat(images) if images else None), good, skipped
+        images, good, skipped = super().load(indices)
+        fine = set(good)
+        bad = [self.ids[i] for i in indices if i not in fine]
+        return images, good, [Skipped(i, s.reason) for i, s in zip(bad, skipped, strict=True)]
 
     def read_labels(self, indices: Sequence[int]) -> Tensor:
         """As the sources' ``read_labels``, where all have the same ``label_names``."""

@@ -13,9 +13,13 @@ import functools
 import hashlib
 import json
 import os
+import zipfile
+import zlib
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,10 +28,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.contracts import Skipped
+from seeingkit.contracts import ImageSource, Skipped
 from seeingkit.errors import ImageError, SourceError
 from seeingkit.specs import PRESETS, Preset
-from seeingkit.system.digests import DigestStore, Stamp
+from seeingkit.system.digests import DigestStore, Stamp, file_stamp
 
 from .decode import DECODE, Limits, decode, quiet
 from .fingerprints import DigestedSource, Progress
@@ -40,6 +44,8 @@ _BLOCK = 512  # items handed to the threads at a time, so that memory does not g
 
 T = TypeVar("T")
 R = TypeVar("R")
+Loaded = tuple[Tensor | None, list[int], list[Skipped]]
+"""What ``load`` returns: images or None, the indices they belong to, and the skipped rest."""
 
 
 def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> Iterator[R]:
@@ -53,7 +59,41 @@ def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int = THREAD
             yield from pool.map(work, items[start : start + _BLOCK])
 
 
-class StoredImages(DigestedSource):
+def collected(indices: Sequence[int], results: Iterable[NDArray[np.uint8] | ImageError]) -> Loaded:
+    """The result of ``load``, from a picture (H, W, 3) or the reason why not for each index."""
+    arrays: dict[int, NDArray[np.uint8]] = {}
+    skipped: list[Skipped] = []
+    for place, result in enumerate(results):
+        if isinstance(result, ImageError):
+            skipped.append(Skipped(result.item, result.reason))
+        else:
+            arrays[place] = result
+    images = to_tensor(np.stack(list(arrays.values()))) if arrays else None
+    return images, [indices[place] for place in arrays], skipped
+
+
+class PreparedImages(ImageSource):
+    """A source that prepares its pictures with a preset, and reads them by ``load``."""
+
+    preset: Preset
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """Pictures of these indices: (N, 3, H, W) float32 in [-1, 1].
+
+        Raises:
+            ImageError: naming the first that cannot be read.
+        """
+        images, _, skipped = self.load(indices)
+        if skipped:
+            raise ImageError(*skipped[0])
+        return torch.empty(0, 3, 1, 1) if images is None else images
+
+    def describe(self) -> dict[str, Any]:
+        """See ``ImageSource.describe``; with the preset's name."""
+        return {**super().describe(), "preset": self.preset.name}
+
+
+class StoredImages(PreparedImages, DigestedSource):
     """Encoded pictures with stable ids.
 
     Args:
@@ -67,8 +107,6 @@ class StoredImages(DigestedSource):
         SourceError: no pictures, or an id twice.
     """
 
-    preset: Preset
-
     def __init__(
         self,
         name: str,
@@ -81,15 +119,11 @@ class StoredImages(DigestedSource):
         if not ids:
             raise SourceError(f"{name}: no images in it")
         if len(set(ids)) != len(ids):
-            seen: set[str] = set()
-            twice = next(i for i in ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            twice = next(item for item, count in Counter(ids).items() if count > 1)
             raise SourceError(f"{name}: two images are both called {twice!r}; rename one")
-        self.name = name
-        self.ids = tuple(ids)
-        self.preset = preset or PRESETS["paper"]
-        self.limits = limits or Limits()
-        self.threads = THREADS
-        self._place = place
+        self.name, self.ids = name, tuple(ids)
+        self.preset, self.limits = preset or PRESETS["paper"], limits or Limits()
+        self.threads, self._place = THREADS, place
 
     # ------------------------------------------------------------------------------- one picture
 
@@ -154,7 +188,7 @@ class StoredImages(DigestedSource):
 
     # ----------------------------------------------------------------------------- many pictures
 
-    def load(self, indices: Sequence[int]) -> tuple[Tensor | None, list[int], list[Skipped]]:
+    def load(self, indices: Sequence[int]) -> Loaded:
         """Pictures of these indices; those that cannot be read are named instead.
 
         Returns:
@@ -172,45 +206,18 @@ class StoredImages(DigestedSource):
             if len(indices) and (self.preset.size is None or not self.preset.crop):
                 with contextlib.suppress(SourceError):  # then each picture gives its own reason
                     _ = self._extent  # once, before the threads ask for it
-            results = list(in_threads(attempt, indices, self.threads))
-        arrays: list[NDArray[np.uint8]] = []
-        good: list[int] = []
-        skipped: list[Skipped] = []
-        for index, result in zip(indices, results, strict=True):
-            if isinstance(result, ImageError):
-                skipped.append(Skipped(result.item, result.reason))
-            else:
-                arrays.append(result)
-                good.append(index)
-        return (to_tensor(np.stack(arrays)) if arrays else None), good, skipped
-
-    def read(self, indices: Sequence[int]) -> Tensor:
-        """Pictures of these indices: (N, 3, H, W) float32 in [-1, 1].
-
-        Raises:
-            ImageError: naming the first that cannot be read.
-        """
-        images, _, skipped = self.load(indices)
-        if skipped:
-            raise ImageError(*skipped[0])
-        return torch.empty(0, 3, 1, 1) if images is None else images
+            return collected(indices, in_threads(attempt, indices, self.threads))
 
     # ------------------------------------------------------------------------------- fingerprint
 
     def identity(self) -> dict[str, Any]:
         """What changes the pixels besides the contents."""
-        return {
-            "decode": DECODE,
-            "preset": self.preset.identity(),
-            "limits": self.limits.model_dump(),
-        }
+        limits = self.limits.model_dump()
+        return {"decode": DECODE, "preset": self.preset.identity(), "limits": limits}
 
     def content(self, index: int) -> str:
-        """SHA-256 of one picture's stored bytes, or why they cannot be had."""
-        try:
-            data = self.fetch(index)
-        except ImageError as error:
-            return f"unreadable: {error.reason}"
+        """Length and SHA-256 of one picture's stored bytes; errors as ``fetch``."""
+        data = self.fetch(index)
         return f"{len(data)}:{hashlib.sha256(data).hexdigest()}"
 
     def digest(self, indices: Sequence[int], progress: Progress | None = None) -> str:
@@ -221,33 +228,68 @@ class StoredImages(DigestedSource):
         store = DigestStore(self._place) if self._place is not None else None
 
         def one(index: int) -> str:
-            stamp = self.stamp(index) if store else None
-            known = store.get(self.ids[index], stamp) if store and stamp else None
-            if known is not None:
-                return known
-            found = self.content(index)
-            if (
-                store
-                and stamp
-                and not found.startswith("unreadable")
-                and stamp == self.stamp(index)
-            ):
-                store.put(self.ids[index], stamp, found)
-            return found
+            stamp, content = partial(self.stamp, index), partial(self.content, index)
+            try:
+                return store.remembered(self.ids[index], stamp, content) if store else content()
+            except ImageError as error:
+                return f"unreadable: {error.reason}"
 
         total = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode())
-        done = 0
         contents = in_threads(one, indices, self.threads)
         for done, (index, content) in enumerate(zip(indices, contents, strict=True), start=1):
             total.update(json.dumps([self.ids[index], content]).encode())
-            if progress and done % _BLOCK == 0:
+            if progress and (done % _BLOCK == 0 or done == len(indices)):
                 progress(done, len(indices))
-        if progress and done % _BLOCK:
-            progress(done, len(indices))
         if store:
             store.save()
         return total.hexdigest()
 
-    def describe(self) -> dict[str, Any]:
-        """See ``ImageSource.describe``; with the preset's name."""
-        return {**super().describe(), "preset": self.preset.name}
+
+class PackedImages(StoredImages):
+    """Pictures that lie together in one file (or folder), which ``open`` opens and lists.
+
+    Args:
+        path: the file.
+        preset: how a picture becomes an array; default ``paper``.
+        limits: which pictures are refused; default ``Limits()``.
+
+    Raises:
+        SourceError: missing, damaged, or without pictures.
+    """
+
+    form: str
+    """Its format, with an article, for messages."""
+
+    _damage: tuple[type[Exception], ...] = (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        ValueError,
+        OSError,
+    )
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        preset: Preset | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        where = os.fspath(path)
+        self._stamp = file_stamp(where)
+        try:
+            ids = self.open(where)
+        except FileNotFoundError:
+            raise SourceError(f"no such file: {where}") from None
+        except self._damage as error:
+            raise SourceError(f"{where}: not {self.form} that can be read ({error})") from error
+        super().__init__(where, ids, preset=preset, limits=limits, place=where)
+
+    @abstractmethod
+    def open(self, where: str) -> Sequence[str]:
+        """Open the file; the ids of its pictures."""
+
+    def stamp(self, index: int) -> Stamp | None:
+        """Size, times and inode of the file."""
+        return self._stamp

@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seeingkit.contracts import Boundary, Generator, GeneratorInfo, Latent, LatentSpec, State
+from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import ModelError, UnknownNameError, UsageError
 
 from .calltree import Call, Leaf, check_repeats, classify, paired, trace
 from .probe import identified
 from .replay import Passes
+from .staged import ModuleGenerator
 
 CallModule = Callable[[nn.Module, Latent], Tensor]
 
@@ -41,7 +42,7 @@ class _Root(nn.Module):
         return self.call(self.network, latent)
 
 
-class AutoStaged(Generator):
+class AutoStaged(ModuleGenerator):
     """A generator made of a module and the paths of some of its submodules.
 
     Boundaries are ``input``, one per stage (x is the output of that submodule), and ``image``, in
@@ -118,11 +119,9 @@ class AutoStaged(Generator):
             raise UsageError(f"{self.family} {what} latent {name!r}")
         values = {name: latent[name].to(self.device) for name in self._names}
         for part in self.info.latent:
-            if tuple(values[part.name].shape[1:]) != part.shape:
-                raise UsageError(
-                    f"{self.family}: latent {part.name!r} has rows of shape "
-                    f"{tuple(values[part.name].shape[1:])}, expected {part.shape}"
-                )
+            if (shape := tuple(values[part.name].shape[1:])) != part.shape:
+                rows = f"latent {part.name!r} has rows of shape {shape}"
+                raise UsageError(f"{self.family}: {rows}, expected {part.shape}")
         return State("input", values.pop(self._names[0]), values)
 
     def advance(
@@ -135,14 +134,10 @@ class AutoStaged(Generator):
             UsageError: a step backwards, or a state that does not belong to this generator.
             ModelError: the pass made other calls than when it was observed.
         """
-        start, stop = self.boundary(state.at), self.boundary(to)
-        if stop.index < start.index:
-            raise UsageError(f"cannot go back from boundary {start.name!r} to {stop.name!r}")
-        if tuple(state.x.shape[1:]) != start.shape:
-            raise UsageError(
-                f"x at {start.name!r} has rows of shape {tuple(state.x.shape[1:])}, "
-                f"expected {start.shape}"
-            )
+        start, stop = self.way(state, to)
+        if (shape := tuple(state.x.shape[1:])) != start.shape:
+            rows = f"x at {start.name!r} has rows of shape {shape}"
+            raise UsageError(f"{rows}, expected {start.shape}")
         if stop.index == start.index:
             return replace(state, at=stop.name)
         enter = self._cuts.get(start.name)
@@ -154,18 +149,6 @@ class AutoStaged(Generator):
                 raise UsageError(f"the state at {start.name!r}: {name!r} and x differ in rows")
         leave = self._cuts.get(stop.name)
         return State(stop.name, *self._passes.run(enter, leave, state.x, state.carry, params))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network's tensors are."""
-        for tensor in (*self.module.parameters(), *self.module.buffers()):
-            return tensor.device
-        return torch.device("cpu")
-
-    def to(self, device: str | torch.device) -> AutoStaged:
-        """Move the network; returns itself."""
-        self.module.to(device)
-        return self
 
     def _call(self, module: nn.Module, latent: Latent) -> Tensor:
         image: Tensor = module(*(latent[name] for name in self._names))
@@ -204,20 +187,14 @@ class AutoStaged(Generator):
             calls = self._stage_calls(tree, targets)
             layouts = {name: Leaf.of("", value) for name, value in first.items()}
             self._passes = Passes(self.family, self._root, self._paths, tree, layouts)
-            self._cuts = {
-                name: self._passes.find_cut(call, first, other, image)
-                for name, call in calls.items()
-            }
-        size = int(image.shape[-1])
-        if self.info.resolution not in (0, size):
-            raise ModelError(
-                f"{self.family}: images are {size} pixels wide, info says {self.info.resolution}"
-            )
+            find = self._passes.find_cut
+            self._cuts = {name: find(call, first, other, image) for name, call in calls.items()}
+        size, declared = int(image.shape[-1]), self.info.resolution
+        if declared not in (0, size):
+            raise ModelError(f"{self.family}: images are {size} pixels wide, info says {declared}")
         self.info = self.info.model_copy(update={"resolution": size})
         cuts = [Boundary("input", 0, self.info.latent[0].shape, "latent")]
-        cuts += [
-            _boundary(name, index, call) for index, (name, call) in enumerate(calls.items(), 1)
-        ]
+        cuts += [_boundary(name, k, call) for k, (name, call) in enumerate(calls.items(), 1)]
         cuts.append(Boundary("image", len(cuts), (3, size, size), "image", (size, size)))
         self.boundaries = tuple(cuts)
 
@@ -233,16 +210,13 @@ class AutoStaged(Generator):
     def _check_image(self, image: object) -> None:
         shape = tuple(image.shape) if isinstance(image, Tensor) else ()
         if len(shape) != 4 or shape[:2] != (_ROWS, 3) or shape[2] != shape[3]:
-            raise ModelError(
-                f"{self.family}: the output for {_ROWS} latents is "
-                f"{shape or type(image).__name__}, expected ({_ROWS}, 3, R, R); convert it in call="
-            )
+            given = f"the output for {_ROWS} latents is {shape or type(image).__name__}"
+            wanted = f"expected ({_ROWS}, 3, R, R); convert it in call="
+            raise ModelError(f"{self.family}: {given}, {wanted}")
         assert isinstance(image, Tensor)
         if image.dtype != torch.float32 or not bool(torch.isfinite(image).all()):
-            raise ModelError(
-                f"{self.family}: images are {image.dtype} with "
-                f"{int((~torch.isfinite(image)).sum())} NaN or Inf, expected finite float32"
-            )
+            given = f"{image.dtype} with {int((~torch.isfinite(image)).sum())} NaN or Inf"
+            raise ModelError(f"{self.family}: images are {given}, expected finite float32")
 
     def _stage_calls(self, tree: Call, targets: Mapping[nn.Module, str]) -> dict[str, Call]:
         """The call of each stage, in the order they ended."""
@@ -279,14 +253,12 @@ def _boundary(name: str, index: int, call: Call) -> Boundary:
 def _latent_specs(
     family: str, latent: int | Sequence[int] | Sequence[LatentSpec] | None
 ) -> tuple[LatentSpec, ...]:
-    if latent is None or (not isinstance(latent, int) and not len(latent)):
+    parts = (latent,) if isinstance(latent, int) else tuple(latent or ())
+    if not parts:
         raise UsageError(f"{family}: give latent=, the size or shape of z, or info=")
-    if isinstance(latent, int):
-        return (LatentSpec(shape=(latent,)),)
-    specs = [part for part in latent if isinstance(part, LatentSpec)]
-    if specs:
-        return tuple(specs)
-    return (LatentSpec(shape=tuple(part for part in latent if isinstance(part, int))),)
+    specs = tuple(part for part in parts if isinstance(part, LatentSpec))
+    shape = tuple(part for part in parts if isinstance(part, int))
+    return specs or (LatentSpec(shape=shape),)
 
 
 def _values_sha256(module: nn.Module) -> str:

@@ -8,6 +8,7 @@ batch sizes, and a pass that changes from call to call is refused.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,20 +28,12 @@ _CONSTANTS = (type(None), bool, int, float, str)
 
 @dataclass(frozen=True)
 class Leaf:
-    """One value in the output of a call.
+    """One value in the output of a call: a tensor's layout, or a constant."""
 
-    Attributes:
-        where: its place in the output, such as ``[0]['skip']``; empty when it is the output.
-        shape: of a tensor, else None.
-        dtype: of a tensor, else None.
-        digest: sum and norm of a tensor in float64, to notice that it changed.
-        constant: the value itself when it is a plain constant.
-    """
-
-    where: str
-    shape: tuple[int, ...] | None = None
+    where: str  # its place in the output, such as ``[0]['skip']``; empty when it is the output
+    shape: tuple[int, ...] | None = None  # of a tensor, as is dtype
     dtype: torch.dtype | None = None
-    digest: tuple[float, float] = (0.0, 0.0)
+    digest: tuple[float, float] = (0.0, 0.0)  # sum and norm in float64, to notice changes
     constant: Any = None
 
     @staticmethod
@@ -48,9 +41,8 @@ class Leaf:
         """Describe a value."""
         if not isinstance(value, Tensor):
             return Leaf(where, constant=value)
-        real = torch.view_as_real(value) if value.is_complex() else value
-        real = real.detach().double()
-        digest = (float(real.sum()), float(real.norm()))
+        real = (torch.view_as_real(value) if value.is_complex() else value).detach().double()
+        digest = float(real.sum()), float(real.norm())
         return Leaf(where, tuple(value.shape), value.dtype, digest)
 
     def same_value(self, other: Leaf) -> bool:
@@ -80,27 +72,18 @@ class Leaf:
 class Call:
     """One call of a module in the observed pass.
 
-    Attributes:
-        path: the module's path from the root of the network.
-        module: the module; None for the pass itself, whose children are the outermost calls.
-        children: calls made while this one was open, in order.
-        end: place in the order in which calls ended.
-        ordinal: how many calls of the same module ended before.
-        mutates: whether it changed one of its arguments in place.
-        tree: how the output is nested.
-        leaves: the values in the output.
-        carried: whether its output can be kept in a state: tensors whose first axis is the batch,
-            and constants. Set by ``classify``.
+    It is ``carried`` if its output can be kept in a state: tensors whose first axis is the batch,
+    and constants. ``classify`` finds that out.
     """
 
-    path: str
-    module: nn.Module | None
-    children: list[Call] = field(default_factory=list)
-    end: int = -1
-    ordinal: int = 0
-    mutates: bool = False
-    tree: Any = None
-    leaves: tuple[Leaf, ...] = ()
+    path: str  # of the module, from the root of the network
+    module: nn.Module | None  # None: the pass itself, whose children are the outermost calls
+    children: list[Call] = field(default_factory=list)  # made while this one was open, in order
+    end: int = -1  # place in the order in which calls ended
+    ordinal: int = 0  # how many calls of the same module ended before
+    mutates: bool = False  # whether it changed one of its arguments in place
+    tree: Any = None  # how the output is nested
+    leaves: tuple[Leaf, ...] = ()  # the values in the output
     carried: bool = False
 
     def key(self, leaf: Leaf) -> str:
@@ -139,11 +122,9 @@ def intercepted(modules: Iterable[nn.Module], handler: Handler) -> Iterator[None
 
 class _Tracer:
     def __init__(self, paths: Mapping[nn.Module, str]) -> None:
-        self.paths = paths
-        self.root = Call("", None)
+        self.paths, self.root = paths, Call("", None)
         self.open = [self.root]
-        self.ended = 0
-        self.counts: Counter[str] = Counter()
+        self.ended, self.counts = itertools.count(), Counter[str]()
 
     def __call__(
         self, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any
@@ -158,8 +139,7 @@ class _Tracer:
         finally:
             self.open.pop()
         call.mutates = versions != [t._version for t in given]
-        call.end, self.ended = self.ended, self.ended + 1
-        call.ordinal = self.counts[call.path]
+        call.end, call.ordinal = next(self.ended), self.counts[call.path]
         self.counts[call.path] += 1
         keyed, call.tree = pytree.tree_flatten_with_path(output)
         call.leaves = tuple(Leaf.of(pytree.keystr(where), value) for where, value in keyed)
@@ -171,7 +151,7 @@ def trace(paths: Mapping[nn.Module, str], run: Callable[[], Tensor]) -> tuple[Ca
     tracer = _Tracer(paths)
     with intercepted(paths, tracer):
         result = run()
-    tracer.root.end = tracer.ended
+    tracer.root.end = next(tracer.ended)
     tracer.root.leaves = (Leaf.of("", result),)
     return tracer.root, result
 

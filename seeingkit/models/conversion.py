@@ -14,13 +14,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Sampler
-from seeingkit.errors import (
-    MissingWeightsError,
-    ModelError,
-    SeeingkitError,
-    UsageError,
-    WeightsError,
-)
+from seeingkit.errors import MissingWeightsError, ModelError, UsageError, WeightsError
 from seeingkit.specs import WeightsSpec
 from seeingkit.system.cache import file_sha256
 from seeingkit.system.writing import atomic_write
@@ -66,17 +60,19 @@ def convert_file(
     family = generator.info.family
     tensors, config = generator.export()
     layout = source_layout(source, family)
-    extra = {"seeingkit.source_layout": layout}
-    if generator.info.weights_sha256:
-        extra["seeingkit.source_sha256"] = generator.info.weights_sha256
-    licence = _licence(source, generator)
-    if licence:
-        extra["licence"] = licence
+    known = {
+        "seeingkit.source_layout": layout,
+        "seeingkit.source_sha256": generator.info.weights_sha256,
+        "licence": _licence(source, generator),
+    }
+    extra = {key: text for key, text in known.items() if text}
     try:
         with atomic_write(target) as stream:  # which appears only if the check passes
             part = Path(stream.name)
             write_portable(part, tensors, family, config, **extra)
-            _check_same(generator, _reloaded(part, family, options, config), target)
+            # as its user will load it: without the options that its config holds
+            wanted = {name: value for name, value in options.items() if name not in config}
+            _check_same(generator, load_generator(family, weights=part, **wanted), target)
     except OSError as error:
         raise WeightsError(f"{target}: cannot be written ({error.strerror or error})") from error
     return {
@@ -115,22 +111,13 @@ def _licence(source: Path, generator: Sampler) -> str | None:
     return None if generator.info.licence == "unknown" else generator.info.licence
 
 
-def _reloaded(
-    path: Path, family: str, options: Mapping[str, Any], config: Mapping[str, Any]
-) -> Sampler:
-    """The written file, loaded as its user will: without the options that its config holds."""
-    wanted = {name: value for name, value in options.items() if name not in config}
-    return load_generator(family, weights=path, **wanted)
-
-
 def _check_same(first: Sampler, second: Sampler, target: Path) -> None:
     a, b = _image(first), _image(second)
     if a.shape != b.shape or not torch.equal(a, b):
         gap = float((a - b).abs().max()) if a.shape == b.shape else float("inf")
-        raise ModelError(
-            f"{target}: not written, its image of seed 0 differs by {gap:.3g} from the source's; "
-            f"please report this with the layout of the source"
-        )
+        differs = f"its image of seed 0 differs by {gap:.3g} from the source's"
+        report = "please report this with the layout of the source"
+        raise ModelError(f"{target}: not written, {differs}; {report}")
 
 
 def _image(generator: Sampler) -> Tensor:
@@ -138,9 +125,6 @@ def _image(generator: Sampler) -> Tensor:
     try:
         with torch.inference_mode():
             return generator(generator.latents([0], seed=0, labels=labels))
-    except SeeingkitError:
-        raise
     except RuntimeError as error:
-        raise ModelError(
-            f"{generator.info.family}: cannot draw an image ({str(error).splitlines()[0]})"
-        ) from error
+        reason = f"cannot draw an image ({str(error).splitlines()[0]})"
+        raise ModelError(f"{generator.info.family}: {reason}") from error

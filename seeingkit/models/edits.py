@@ -123,9 +123,8 @@ def run(
         wanted.setdefault(generator.boundary(name).index, []).append(name)
     stops = sorted(by_index.keys() | wanted.keys() | {stop.index})
     if stops[0] < start.index or stops[-1] > stop.index:
-        raise UsageError(
-            f"edits and kept boundaries must lie between {start.name!r} and {stop.name!r}"
-        )
+        way = f"{start.name!r} and {stop.name!r}"
+        raise UsageError(f"edits and kept boundaries must lie between {way}")
     kept: dict[str, Tensor] = {}
     for index in stops:
         if index > start.index or generator.boundary(state.at).index != index:

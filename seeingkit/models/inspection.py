@@ -20,7 +20,7 @@ from seeingkit.errors import SeeingkitError
 from seeingkit.specs import GanSpec
 from seeingkit.weights import Checkpoint, Opaque, read_checkpoint
 
-from .recognition import claims_of, weights_file
+from .recognition import claims_of, recognisers, weights_file
 from .registry import registry
 
 _DEEPEST = 32  # levels of nesting followed; no real file has more than about ten
@@ -42,8 +42,7 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     file = weights_file(path)
     checkpoint = read_checkpoint(file)
-    specs = [s for s in registry().specs("gan") if isinstance(s, GanSpec) and s.recognise]
-    claims = claims_of(checkpoint, specs)
+    claims = claims_of(checkpoint, recognisers(registry()))
     tensors = list(itertools.islice(tensors_in(checkpoint.content), _MOST))
     return {
         "file": str(file),
@@ -65,20 +64,17 @@ def _as_loaded(path: Path, families: list[str]) -> dict[str, Any]:
     """Whether and how the file loads with the family's defaults."""
     from .loading import load_generator
 
-    nothing: dict[str, Any] = {"config": None, "resolution": None, "parameters": None}
+    found: dict[str, Any] = dict.fromkeys(("loads", "config", "resolution", "parameters"))
     if len(families) != 1:
-        return {"loads": "no: no one family reads it", **nothing}
+        return found | {"loads": "no: no one family reads it"}
     try:
         generator = load_generator(families[0], weights=path)
     except SeeingkitError as error:
-        return {"loads": f"no: {error}", **nothing}
-    config = getattr(generator, "config", None)
-    return {
-        "loads": "yes",
-        "config": None if config is None else dict(config),
-        "resolution": generator.info.resolution,
-        "parameters": generator.info.parameters,
-    }
+        return found | {"loads": f"no: {error}"}
+    config, info = getattr(generator, "config", None), generator.info
+    config = None if config is None else dict(config)
+    numbers = {"resolution": info.resolution, "parameters": info.parameters}
+    return {"loads": "yes", "config": config, **numbers}
 
 
 def tensors_in(content: Any) -> Iterator[tuple[str, Tensor | np.ndarray[Any, Any]]]:

@@ -61,11 +61,7 @@ def load_segmenter(
 
 
 def load_features(
-    name: str,
-    *,
-    weights: str | Path | None = None,
-    device: str = "cpu",
-    **options: object,
+    name: str, *, weights: str | Path | None = None, device: str = "cpu", **options: object
 ) -> Features | None:
     """Load perceptual features: ``load_features("vgg16", layer="relu3_3")``.
 
@@ -98,12 +94,7 @@ def data_spec(name: str) -> DataSpec | None:
 
 
 def usual_generator(data: DataSpec | None, *, own_weights: bool = False) -> str:
-    """The generator when nobody names one: that of the user's file, else the data set's, else ours.
-
-    Args:
-        data: the data set, if it is a registered one.
-        own_weights: the user gave a weights file.
-    """
+    """The generator when nobody names one: of the user's file, else the data set's, else ours."""
     if own_weights:
         return AUTO
     return (data.gan if data is not None else None) or registry().default("gan")

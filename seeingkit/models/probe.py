@@ -9,8 +9,6 @@ a machine that rounds otherwise gives another hash, and counts anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -31,8 +29,13 @@ def images_sha256(sampler: Sampler) -> str:
     labels = [i % classes for i in range(ROWS)] if classes else None
     latent = sampler.latents(range(ROWS), labels=labels)
     digest = hashlib.sha256()
-    with torch.no_grad(), _one_thread():
-        images = sampler({name: value.to(sampler.device) for name, value in latent.items()})
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with torch.no_grad():
+            images = sampler({name: value.to(sampler.device) for name, value in latent.items()})
+    finally:
+        torch.set_num_threads(threads)
     digest.update(f"{images.dtype} {tuple(images.shape)} ".encode())
     digest.update(images.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -41,13 +44,3 @@ def images_sha256(sampler: Sampler) -> str:
 def identified(sampler: Sampler) -> GeneratorInfo:
     """The info of a sampler with the hash of its images."""
     return sampler.info.model_copy(update={"images_sha256": images_sha256(sampler)})
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

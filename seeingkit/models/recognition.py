@@ -6,15 +6,14 @@ holds or who claims it. Programs (families without a recogniser) are never named
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from seeingkit.errors import MissingWeightsError, PluginError, StateMismatchError
+from seeingkit.errors import MissingWeightsError, StateMismatchError
 from seeingkit.specs import GanSpec
 
-from .registry import Registry
+from .registry import Registry, import_named
 
 if TYPE_CHECKING:
     from seeingkit.weights import Checkpoint
@@ -33,11 +32,9 @@ class Recognised(NamedTuple):
 def recognise(
     path: Path, known: Registry, families: Iterable[str] | None = None, *, name: str = "auto"
 ) -> Recognised:
-    """The family that reads a file.
+    """The family that reads a file, or the one weights file of a folder.
 
     Args:
-        path: the file, or a folder with one weights file in it.
-        known: the registry.
         families: only these; default all that can recognise files.
         name: the user's name of it, for messages.
 
@@ -47,11 +44,7 @@ def recognise(
     from seeingkit.weights import read_checkpoint
 
     checkpoint = read_checkpoint(weights_file(path))
-    asked = [
-        spec
-        for spec in known.specs("gan")
-        if isinstance(spec, GanSpec) and spec.recognise and _wanted(spec, families)
-    ]
+    asked = [s for s in recognisers(known) if families is None or s.name in families]
     claims = claims_of(checkpoint, asked)
     if len(claims) == 1:
         return claims[0]
@@ -66,8 +59,9 @@ def recognise(
     )
 
 
-def _wanted(spec: GanSpec, families: Iterable[str] | None) -> bool:
-    return families is None or spec.name in families
+def recognisers(known: Registry) -> list[GanSpec]:
+    """The families that can recognise a file."""
+    return [s for s in known.specs("gan") if isinstance(s, GanSpec) and s.recognise]
 
 
 def claims_of(checkpoint: Checkpoint, specs: Iterable[GanSpec]) -> list[Recognised]:
@@ -78,23 +72,8 @@ def claims_of(checkpoint: Checkpoint, specs: Iterable[GanSpec]) -> list[Recognis
     ours = portable_family(checkpoint)
     if ours is not None:
         return [Recognised(spec, "seeingkit safetensors") for spec in specs if spec.name == ours]
-    found = []
-    for spec in specs:
-        layout = _recogniser(spec)(checkpoint)
-        if layout is not None:
-            found.append(Recognised(spec, layout))
-    return found
-
-
-def _recogniser(spec: GanSpec) -> Any:
-    module, _, attribute = cast(str, spec.recognise).partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise PluginError(
-            f"{spec.name}: cannot import {spec.recognise} ({type(error).__name__}: {reason})"
-        ) from error
+    layouts = [(s, import_named(s, cast("str", s.recognise))(checkpoint)) for s in specs]
+    return [Recognised(spec, layout) for spec, layout in layouts if layout is not None]
 
 
 def weights_file(path: Path) -> Path:
@@ -108,9 +87,9 @@ def weights_file(path: Path) -> Path:
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in _FOLDER_SUFFIXES)
     if len(found) != 1:
         what = ", ".join(file.name for file in found[:4]) or "none"
+        holds = f"a folder with {len(found)} weights files ({what})"
         raise MissingWeightsError(
-            f"{path}: a folder with {len(found)} weights files ({what}); give one of them, or name "
-            "the family with --gan"
+            f"{path}: {holds}; give one of them, or name the family with --gan"
         )
     return found[0]
 

@@ -87,12 +87,8 @@ class Registry:
         strict = env.get("SEEINGKIT_STRICT", "") not in ("", "0")
         for point in sorted(points, key=lambda p: (p.name, p.value)):
             distribution = point.dist.name if point.dist else "unknown"
-            record = PluginRecord(
-                point.name,
-                distribution,
-                point.dist.version if point.dist else "",
-                point.value,
-            )
+            version = point.dist.version if point.dist else ""
+            record = PluginRecord(point.name, distribution, version, point.value)
             self.plugins.append(record)
             if point.name in block or (allow and point.name not in allow):
                 record.status = "blocked"
@@ -103,9 +99,7 @@ class Registry:
             except DuplicateNameError:
                 raise
             except Exception as error:  # whatever a plugin does at import must harm nobody else
-                first = (str(error).splitlines() or [""])[0]
-                record.status = "failed"
-                record.reason = f"{type(error).__name__}: {first}"
+                record.status, record.reason = "failed", _first_line(error)
                 if strict:
                     raise PluginError(
                         f"plugin {point.name!r} of {distribution} failed: {record.reason}"
@@ -125,13 +119,12 @@ class Registry:
             kind = _KINDS.get(type(spec))
             if kind is None:
                 raise PluginError(f"register() takes a spec, not a {type(spec).__name__}")
-            names = [spec.name, *spec.aliases]
-            if isinstance(spec, WeightsSpec):
-                names = [f"{spec.family}:{n}" for n in names]
-            for name in names:
+            family = f"{spec.family}:" if isinstance(spec, WeightsSpec) else ""
+            for name in (spec.name, *spec.aliases):
+                name = family + name
                 self._refuse_twice(kind, name, where, {n for k, n in fresh if k == kind})
                 fresh[kind, name] = spec
-            record.registers.append(f"{kind} {names[0]}")
+            record.registers.append(f"{kind} {family}{spec.name}")
 
         before = self._manager.get_plugins()
         self._manager.register(plugin, name=f"{record.distribution}:{record.name}")
@@ -163,10 +156,7 @@ class Registry:
     def specs(self, kind: Kind) -> list[Spec]:
         """All specs of a kind, each once, by name."""
         unique = {id(s): s for (k, _), s in self._specs.items() if k == kind}
-        return sorted(
-            unique.values(),
-            key=lambda s: s.full_name if isinstance(s, WeightsSpec) else s.name,
-        )
+        return sorted(unique.values(), key=_full_name)
 
     def find(self, kind: Kind, name: str) -> Spec | None:
         """The spec of that name or alias, or None."""
@@ -222,6 +212,10 @@ class Registry:
         ]
 
 
+def _full_name(spec: Spec) -> str:
+    return spec.full_name if isinstance(spec, WeightsSpec) else spec.name
+
+
 def _names(value: str | None) -> set[str]:
     return {part.strip() for part in (value or "").split(",") if part.strip()}
 
@@ -270,17 +264,22 @@ def import_target(spec: _Loadable) -> Callable[..., Any]:
     Raises:
         PluginError: the module cannot be imported or lacks the name; says which extra may help.
     """
-    module, _, attribute = spec.target.partition(":")
+    return import_named(spec, spec.target)
+
+
+def import_named(spec: Spec, place: str) -> Callable[..., Any]:
+    """Import ``module:name`` for a spec; errors as ``import_target``."""
+    module, _, attribute = place.partition(":")
     try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise PluginError(
-            f"{spec.name}: cannot import {spec.target} ({type(error).__name__}: {reason})"
-        ) from error
+        found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    except Exception as error:  # whatever a plugin does at import
+        message = f"{spec.name}: cannot import {place} ({_first_line(error)})"
+        raise PluginError(message) from error
     return cast("Callable[..., Any]", found)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def check_options(spec: _Loadable, values: dict[str, object]) -> BaseModel:
@@ -299,9 +298,7 @@ def check_options(spec: _Loadable, values: dict[str, object]) -> BaseModel:
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(name, spec.options.model_fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ";"
-            raise UsageError(
-                f"{spec.name}: there is no option {name!r}{hint} options: {known}"
-            ) from error
-        raise UsageError(
-            f"{spec.name}: option {name!r}: {first['msg'].lower()}; options: {known}"
-        ) from error
+            fault = f"there is no option {name!r}{hint} options: {known}"
+        else:
+            fault = f"option {name!r}: {first['msg'].lower()}; options: {known}"
+        raise UsageError(f"{spec.name}: {fault}") from error

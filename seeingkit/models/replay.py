@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,19 +30,12 @@ _POISONS = (0.0, float("nan"), 1e6)  # a value is dead if none of these in its p
 
 @dataclass(frozen=True)
 class Cut:
-    """A boundary at the end of one call, and how a pass is taken up there again.
+    """A boundary at the end of one call, and how a pass is taken up there again."""
 
-    Attributes:
-        target: the call whose output is x.
-        live: names of the values that the rest of the pass needs.
-        strict: calls that change their arguments in place are run again instead of skipped.
-        dense: values nobody needs take real memory, because they are written to in place.
-    """
-
-    target: Call
-    live: frozenset[str]
-    strict: bool = False
-    dense: bool = False
+    target: Call  # its output is x
+    live: frozenset[str]  # names of the values that the rest of the pass needs
+    strict: bool = False  # calls that change their arguments in place are run again, not skipped
+    dense: bool = False  # values nobody needs take real memory: they are written to in place
 
     def skips(self, call: Call) -> bool:
         """Whether a pass entered here takes the call's output as recorded."""
@@ -66,13 +59,8 @@ class Reached(BaseException):
 class Replay:
     """Handler for ``intercepted``: enters a pass at one cut and leaves it at a later one.
 
-    Args:
-        tree: the observed pass.
-        enter: where to start, or None for the beginning.
-        leave: where to stop by raising ``Reached``, or None to run to the end.
-        x: the value at ``enter``.
-        carry: the live values at ``enter``.
-        fill: the value in place of those that are not live.
+    The pass begins at ``enter`` (None: the beginning) with x and the live values there, and
+    ``fill`` in place of the others; at ``leave`` (None: the end) it raises ``Reached``.
     """
 
     def __init__(
@@ -129,35 +117,32 @@ class Replay:
 
     def _recorded(self, call: Call) -> Any:
         assert self.enter is not None
-        rows, device = len(self.given), self.given.device
-        values: list[Any] = []
-        for leaf in call.leaves:
+        rows, device, cut = len(self.given), self.given.device, self.enter
+
+        def value(leaf: Leaf) -> Any:
             if leaf.shape is None:
-                values.append(leaf.constant)
-            elif call.key(leaf) in self.enter.live:
-                values.append(self.carry[call.key(leaf)].clone())
-            else:
-                values.append(leaf.filled(rows, self.fill, device, self.enter.dense))
-        return pytree.tree_unflatten(values, call.tree)
+                return leaf.constant
+            if call.key(leaf) in cut.live:
+                return self.carry[call.key(leaf)].clone()
+            return leaf.filled(rows, self.fill, device, cut.dense)
+
+        return pytree.tree_unflatten([value(leaf) for leaf in call.leaves], call.tree)
 
     def _keep(self, call: Call, output: Any) -> None:
         assert self.leave is not None
-        wanted = [call.key(leaf) in self.leave.live for leaf in call.leaves]
-        if not any(wanted):
+        keys = [call.key(leaf) for leaf in call.leaves]
+        if self.leave.live.isdisjoint(keys):
             return
-        for leaf, want, value in zip(call.leaves, wanted, pytree.tree_leaves(output), strict=True):
-            if want:
-                self.kept[call.key(leaf)] = value.clone()
+        values = zip(keys, pytree.tree_leaves(output), strict=True)
+        self.kept |= {key: value.clone() for key, value in values if key in self.leave.live}
 
 
 class Passes:
     """Passes of one network between boundaries.
 
-    Args:
-        root: takes a latent, gives images; holds the network as ``root.network``.
-        paths: the network's modules with their paths.
-        tree: the observed pass.
-        layouts: layout of each latent, by name; the first is x at the beginning.
+    ``root`` takes a latent and gives images; it holds the network as ``root.network``. ``paths``
+    are the network's modules, ``tree`` the observed pass, ``layouts`` those of the latents, of
+    which the first is x at the beginning.
     """
 
     def __init__(
@@ -173,18 +158,15 @@ class Passes:
 
     def plain(self, latent: Latent, params: Mapping[str, Tensor] | None = None) -> Tensor:
         """The whole pass, with some of the network's tensors replaced."""
-        image: Tensor
-        if params:
-            network = self.root.get_submodule("network")
-            owned = dict(network.named_parameters()) | dict(network.named_buffers())
-            for name in params:
-                if name not in owned:
-                    raise UnknownNameError("parameter", name, owned)
-            swapped = {f"network.{name}": value for name, value in params.items()}
-            image = torch.func.functional_call(self.root, swapped, (latent,))
-        else:
-            image = self.root(latent)
-        return image
+        if not params:
+            return cast("Tensor", self.root(latent))
+        network = self.root.get_submodule("network")
+        owned = dict(network.named_parameters()) | dict(network.named_buffers())
+        for name in params:
+            if name not in owned:
+                raise UnknownNameError("parameter", name, owned)
+        swapped = {f"network.{name}": value for name, value in params.items()}
+        return cast("Tensor", torch.func.functional_call(self.root, swapped, (latent,)))
 
     def run(
         self,
@@ -219,11 +201,7 @@ class Passes:
     def find_cut(self, call: Call, first: Latent, other: Latent, image: Tensor) -> Cut:
         """The cut at the end of a call, checked, and carrying only what is live.
 
-        Args:
-            call: the call whose output is x.
-            first: latents.
-            other: other latents.
-            image: of the plain pass, for ``first``.
+        ``image`` is the plain pass's for the latents ``first``; ``other`` are other latents.
 
         Raises:
             ModelError: going on from the cut does not give the same image, or the image does not

@@ -47,31 +47,18 @@ _FLAGS = {
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A model as its name was resolved, before anything heavy is imported.
+    """A model as its name was resolved, before anything heavy is imported."""
 
-    Attributes:
-        name: ``family`` or ``family:weights``.
-        spec: the family.
-        options: validated; as given, and as implied by the weights.
-        weights: the file or folder; None for models without weights, and until ``located``.
-        weights_spec: the registered weights, or None for a user's own file.
-    """
-
-    name: str
+    name: str  # ``family`` or ``family:weights``
     spec: ModelSpec
-    options: BaseModel
-    weights: Path | None = None
-    weights_spec: WeightsSpec | None = None
+    options: BaseModel  # validated; as given, and as implied by the weights
+    weights: Path | None = None  # None for models without weights, and until ``located``
+    weights_spec: WeightsSpec | None = None  # None for a user's own file
 
     def located(self, *, fetch: bool = True) -> ResolvedModel:
-        """The same with the place of its weights on this machine.
+        """The same with the place of its weights on this machine; errors as ``hub.weights_path``.
 
-        Args:
-            fetch: whether published weights that are not here are downloaded.
-
-        Raises:
-            MissingWeightsError: the files are not here (the message says where to get them).
-            CorruptFileError: a file that is not the published one.
+        ``fetch`` says whether published weights that are not here are downloaded.
         """
         if self.weights is not None or self.weights_spec is None:
             return self
@@ -116,11 +103,7 @@ def resolve(
     """Decide family, weights and options of a model.
 
     Args:
-        kind: of the model.
-        name: ``family``, ``family:weights``, a group of families, or ``auto``.
-        weights: the user's own file or folder.
-        domain: data set whose weights are wanted when none are named.
-        options: as the user gave them.
+        kind, name, weights, domain, options: as of ``seeingkit.models.loading.load_generator``.
         known: default: the registry of this process.
         fetch: whether published weights that are not on this machine are downloaded.
         locate: whether the files must be here; else ``ResolvedModel.located`` finds them later.
@@ -134,9 +117,8 @@ def resolve(
     known = known or registry()
     given = dict(options or {})
     if weights is not None and not Path(weights).exists():
-        raise MissingWeightsError(
-            f"{weights}: no such weights file or folder; check {_FLAGS[kind]}"
-        )
+        missing = f"{weights}: no such weights file or folder; check {_FLAGS[kind]}"
+        raise MissingWeightsError(missing)
     if kind == "gan":
         name = _single_family(name, weights, domain, known)
     family, _, tag = name.partition(":")
@@ -212,10 +194,8 @@ def _registered_weights(
     candidates = _candidates(kind, spec.name, domain, known)
     if not candidates:
         listed = f" (registered: {_listed(names)})" if names else ""
-        for_domain = f" for {domain!r}" if domain else ""
-        raise MissingWeightsError(
-            f"{spec.name} has no registered weights{for_domain}{listed}; {remedy}"
-        )
+        missing = f"{spec.name} has no registered weights{_for(domain)}{listed}"
+        raise MissingWeightsError(f"{missing}; {remedy}")
     return candidates[0]
 
 
@@ -254,12 +234,10 @@ def _single_family(
 ) -> str:
     """``auto`` and groups come down to one family, or ``family:weights``."""
     family, _, tag = name.partition(":")
-    group: GanGroupSpec | None = None
-    if family != AUTO:
-        found = known.find("gan", family)
-        if not isinstance(found, GanGroupSpec):
-            return name
-        group = found
+    group = None if family == AUTO else known.find("gan", family)
+    if family != AUTO and not isinstance(group, GanGroupSpec):
+        return name
+    assert group is None or isinstance(group, GanGroupSpec)
     if weights is not None:
         if tag:
             raise UsageError(f"{name} already names weights; give {family} with --weights FILE")
@@ -268,25 +246,26 @@ def _single_family(
     if group is None:
         raise UsageError("auto finds the family of a file: give --weights FILE, or name a family")
     for member in group.families:
-        candidates = [] if tag else _candidates("gan", member, domain, known)
         if tag:
-            candidates = [w for w in known.weights_for(member) if tag in (w.name, *w.aliases)]
-        if candidates:
-            return candidates[0].full_name
+            found = [w for w in known.weights_for(member) if tag in (w.name, *w.aliases)]
+        else:
+            found = _candidates("gan", member, domain, known)
+        if found:
+            return found[0].full_name
     if tag:
         names = [w.name for member in group.families for w in known.weights_for(member)]
         raise UnknownNameError(f"weights of {family}", tag, names)
-    for_domain = f" for {domain!r}" if domain else ""
-    raise MissingWeightsError(
-        f"none of {', '.join(group.families)} has registered weights{for_domain}; "
-        "give --weights FILE"
-    )
+    none = f"none of {', '.join(group.families)} has registered weights{_for(domain)}"
+    raise MissingWeightsError(f"{none}; give --weights FILE")
+
+
+def _for(domain: str | None) -> str:
+    return f" for {domain!r}" if domain else ""
 
 
 def _check_installed(spec: MetricSpec) -> None:
     if spec.package is None or importlib.util.find_spec(spec.package) is not None:
         return
     install = f"pip install 'seeingkit[{spec.extra}]'" if spec.extra else "install it"
-    raise PluginError(
-        f"{spec.name} needs the package {spec.package}, which is not installed; {install}"
-    )
+    needed = f"{spec.name} needs the package {spec.package}, which is not installed"
+    raise PluginError(f"{needed}; {install}")

@@ -8,7 +8,7 @@ out is the state the next stage takes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,37 @@ class _Segment(nn.Module):
         return x, carry
 
 
-class StagedAdapter(Generator):
+class ModuleGenerator(Generator):
+    """A generator that computes with one module; base of ``StagedAdapter`` and ``AutoStaged``."""
+
+    module: nn.Module
+
+    def way(self, state: State, to: str) -> tuple[Boundary, Boundary]:
+        """The boundaries that a state is at and is to reach.
+
+        Raises:
+            UnknownNameError: no such boundary.
+            UsageError: a step backwards.
+        """
+        start, stop = self.boundary(state.at), self.boundary(to)
+        if stop.index < start.index:
+            raise UsageError(f"cannot go back from boundary {start.name!r} to {stop.name!r}")
+        return start, stop
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's tensors are."""
+        for tensor in (*self.module.parameters(), *self.module.buffers()):
+            return tensor.device
+        return torch.device("cpu")
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the network; returns itself."""
+        self.module.to(device)
+        return self
+
+
+class StagedAdapter(ModuleGenerator):
     """A generator given by its network and one function per stage.
 
     Args:
@@ -68,11 +98,9 @@ class StagedAdapter(Generator):
         boundaries: Sequence[Boundary],
         stages: Sequence[StageFunction],
     ) -> None:
-        if len(boundaries) != len(stages) + 1:
-            raise ModelError(
-                f"{info.family}: {len(boundaries)} boundaries need {len(boundaries) - 1} stages, "
-                f"there are {len(stages)}"
-            )
+        if (n := len(boundaries)) != len(stages) + 1:
+            needed = f"{n} boundaries need {n - 1} stages, there are {len(stages)}"
+            raise ModelError(f"{info.family}: {needed}")
         if [b.index for b in boundaries] != list(range(len(boundaries))):
             raise ModelError(f"{info.family}: boundary indices must count 0, 1, 2, …")
         if boundaries[-1].name != "image":
@@ -80,10 +108,8 @@ class StagedAdapter(Generator):
         names = [name for b in boundaries for name in (b.name, *b.aliases)]
         if len(set(names)) != len(names):
             raise ModelError(f"{info.family}: two boundaries share a name or alias")
-        self.module = module.eval().requires_grad_(False)
-        self.info = info
-        self.boundaries = tuple(boundaries)
-        self.stages = tuple(stages)
+        self.module, self.info = module.eval().requires_grad_(False), info
+        self.boundaries, self.stages = tuple(boundaries), tuple(stages)
         self._segment = _Segment(self.module)
 
     def begin(self, latent: Latent) -> State:
@@ -92,10 +118,8 @@ class StagedAdapter(Generator):
             shape = tuple(latent[part.name].shape[1:]) if part.name in latent else None
             if shape != tuple(part.shape):
                 found = "missing" if shape is None else f"of shape {_rows(shape)}"
-                raise UsageError(
-                    f"{self.info.family}: latent {part.name!r} is {found}, expected "
-                    f"{_rows(part.shape)}"
-                )
+                given = f"latent {part.name!r} is {found}, expected {_rows(part.shape)}"
+                raise UsageError(f"{self.info.family}: {given}")
         first = self.info.latent[0].name
         rest = {k: v.to(self.device) for k, v in latent.items() if k != first}
         return State(self.boundaries[0].name, latent[first].to(self.device), rest)
@@ -104,20 +128,16 @@ class StagedAdapter(Generator):
         self, state: State, to: str = "image", *, params: Mapping[str, Tensor] | None = None
     ) -> State:
         """See ``Generator.advance``."""
-        start, stop = self.boundary(state.at), self.boundary(to)
-        if stop.index < start.index:
-            raise UsageError(f"cannot go back from boundary {start.name!r} to {stop.name!r}")
+        start, stop = self.way(state, to)
         stages = self.stages[start.index : stop.index]
         if params:
             known = dict(self.module.named_parameters()) | dict(self.module.named_buffers())
             for name in params:
                 if name not in known:
                     raise UsageError(f"{self.info.family} has no parameter {name!r}")
-            x, carry = torch.func.functional_call(
-                self._segment,
-                {f"network.{name}": value for name, value in params.items()},
-                (stages, state.x, state.carry),
-            )
+            swapped = {f"network.{name}": value for name, value in params.items()}
+            given = stages, state.x, state.carry
+            x, carry = torch.func.functional_call(self._segment, swapped, given)
         else:
             x, carry = self._segment(stages, state.x, state.carry)
         return State(stop.name, x, carry)
@@ -127,15 +147,3 @@ class StagedAdapter(Generator):
         if self.config is None:
             return super().export()
         return dict(self.module.state_dict()), dict(self.config)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network's tensors are."""
-        for tensor in self.module.parameters():
-            return tensor.device
-        return torch.device("cpu")
-
-    def to(self, device: str | torch.device) -> StagedAdapter:
-        """Move the network; returns itself."""
-        self.module.to(device)
-        return self

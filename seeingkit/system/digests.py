@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .cache import cache_folder
@@ -59,6 +60,25 @@ class DigestStore:
         if max(stamp[1:3], default=0) < time.time_ns() - int(SETTLED * 1e9):
             self._known[item] = [list(stamp), digest]
             self._changed = True
+
+    def remembered(
+        self, item: str, stamp: Callable[[], Stamp | None], digest: Callable[[], str]
+    ) -> str:
+        """The hash of an item: the remembered one, else ``digest()``, which is remembered.
+
+        Args:
+            item: name of the item.
+            stamp: gives its stamp; it must be the same after ``digest``.
+            digest: reads the item.
+        """
+        before = stamp()
+        known = self.get(item, before) if before else None
+        if known is not None:
+            return known
+        found = digest()
+        if before and before == stamp():
+            self.put(item, before, found)
+        return found
 
     def save(self) -> None:
         """Write new hashes; a cache that cannot be written is no error."""

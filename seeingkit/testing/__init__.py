@@ -22,14 +22,7 @@ from typing import Any
 
 from torch import Tensor
 
-from seeingkit.contracts import (
-    Annotator,
-    Features,
-    Generator,
-    ImageSource,
-    Sampler,
-    Segmenter,
-)
+from seeingkit.contracts import Annotator, Features, Generator, ImageSource, Sampler, Segmenter
 from seeingkit.errors import UsageError
 
 from .annotators import annotator_checks
@@ -60,6 +53,22 @@ __all__ = [
 ]
 
 
+_CHECKS: dict[type, Callable[[], Sequence[tuple[str, Check[Any]]]]] = {
+    Generator: generator_checks,
+    Sampler: sampler_checks,
+    Segmenter: segmenter_checks,
+    Annotator: annotator_checks,
+    Features: features_checks,
+    ImageSource: source_checks,
+}
+"""The checks of each contract; of two that fit, the first is the narrower one."""
+
+
+def _run(subject: object, checks: Sequence[tuple[str, Check[Any]]]) -> None:
+    for _, check in checks:
+        check(subject)
+
+
 def check_sampler(sampler: Sampler) -> None:
     """Run all checks of tier 1 (latents in, images out).
 
@@ -68,8 +77,7 @@ def check_sampler(sampler: Sampler) -> None:
 
     >>> check_sampler(seeingkit.load_generator("progan:minichurches"))
     """
-    for _, check in sampler_checks():
-        check(sampler)
+    _run(sampler, sampler_checks())
 
 
 def check_generator(generator: Generator) -> None:
@@ -81,8 +89,7 @@ def check_generator(generator: Generator) -> None:
     >>> network = nn.Sequential(nn.ConvTranspose2d(4, 8, 4), nn.ReLU(), nn.ConvTranspose2d(8, 3, 5))
     >>> check_generator(seeingkit.AutoStaged(network, {"r4": "1"}, latent=(4, 1, 1)))
     """
-    for _, check in generator_checks():
-        check(generator)
+    _run(generator, generator_checks())
 
 
 def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:
@@ -99,8 +106,7 @@ def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:
     >>> images = torch.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
     >>> check_segmenter(seeingkit.load_segmenter("upernet:minichurches"), images)
     """
-    for _, check in segmenter_checks(images):
-        check(segmenter)
+    _run(segmenter, segmenter_checks(images))
 
 
 def check_annotator(annotator: Annotator, images: Tensor | None = None) -> None:
@@ -116,8 +122,7 @@ def check_annotator(annotator: Annotator, images: Tensor | None = None) -> None:
 
     >>> check_annotator(seeingkit.load_segmenter("upernet:minichurches"), torch.zeros(2, 3, 64, 64))
     """
-    for _, check in annotator_checks(images):
-        check(annotator)
+    _run(annotator, annotator_checks(images))
 
 
 def check_features(features: Features, images: Tensor | None = None) -> None:
@@ -134,8 +139,7 @@ def check_features(features: Features, images: Tensor | None = None) -> None:
     >>> images = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
     >>> check_features(seeingkit.load_features("efficientnet-lite0"), images)
     """
-    for _, check in features_checks(images):
-        check(features)
+    _run(features, features_checks(images))
 
 
 def check_source(source: ImageSource) -> None:
@@ -146,8 +150,7 @@ def check_source(source: ImageSource) -> None:
 
     >>> check_source(seeingkit.open_images("minichurches", n=4))
     """
-    for _, check in source_checks():
-        check(source)
+    _run(source, source_checks())
 
 
 def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
@@ -159,22 +162,11 @@ def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
     >>> [name for name, _ in checks_for(seeingkit.open_images("minichurches"))][:2]
     ['ids_unique', 'images_in_range']
     """
-    if isinstance(subject, Generator):
-        return generator_checks()
-    if isinstance(subject, Sampler):
-        return sampler_checks()
-    if isinstance(subject, Segmenter):
-        return segmenter_checks()
-    if isinstance(subject, Annotator):
-        return annotator_checks()
-    if isinstance(subject, Features):
-        return features_checks()
-    if isinstance(subject, ImageSource):
-        return source_checks()
-    raise UsageError(
-        f"a {type(subject).__name__} is no Sampler, Generator, Annotator, Segmenter, Features or "
-        "ImageSource"
-    )
+    for contract, checks in _CHECKS.items():
+        if isinstance(subject, contract):
+            return checks()
+    kinds = "Sampler, Generator, Annotator, Segmenter, Features or ImageSource"
+    raise UsageError(f"a {type(subject).__name__} is no {kinds}")
 
 
 def failures(subject: object) -> dict[str, str]:

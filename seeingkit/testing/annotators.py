@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.contracts import Annotator
@@ -17,19 +16,13 @@ from seeingkit.contracts import Annotator
 from .checks import (
     BATCH_TOLERANCE,
     Check,
-    named,
-    repeat_tolerance,
+    checks_in,
+    noise_images,
     require,
+    require_again,
     require_json,
     require_same,
 )
-
-
-def noise_images(n: int = 3, size: int = 128) -> Tensor:
-    """Smooth coloured noise: (n, 3, size, size) float32 in [-1, 1], the same every time."""
-    source = torch.Generator().manual_seed(0)
-    coarse = torch.rand(n, 3, 8, 8, generator=source) * 2 - 1
-    return F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
 
 
 def identity_is_json(annotator: Annotator, images: Tensor) -> None:
@@ -53,10 +46,9 @@ def statistics_fit_the_unit(annotator: Annotator, images: Tensor) -> None:
     """Statistics are (N, planes x labels) finite numbers that the unit allows."""
     found, vocabulary = _statistics(annotator, images), annotator.vocabulary
     expected = (len(images), len(vocabulary.planes) * len(vocabulary))
-    require(
-        tuple(found.shape) == expected,
-        f"statistics are {tuple(found.shape)}, expected {expected} (images, planes x labels)",
-    )
+    shape = tuple(found.shape)
+    message = f"statistics are {shape}, expected {expected} (images, planes x labels)"
+    require(shape == expected, message)
     if vocabulary.unit == "pixels":
         require(found.dtype == torch.int64, f"pixels are {found.dtype}, not int64")
     require(bool(torch.isfinite(found.double()).all()), "statistics hold NaN or Inf")
@@ -70,8 +62,7 @@ def statistics_repeat(annotator: Annotator, images: Tensor) -> None:
     """The same images give the same numbers, whatever was seen in between."""
     first = _statistics(annotator, images).clone()
     _statistics(annotator, images.flip(3))
-    tolerance = repeat_tolerance(images.device)
-    require_same(_statistics(annotator, images), first, "statistics of the same images", tolerance)
+    require_again(_statistics(annotator, images), first, "statistics of the same images")
 
 
 def statistics_by_image(annotator: Annotator, images: Tensor) -> None:
@@ -87,17 +78,6 @@ def _statistics(annotator: Annotator, images: Tensor) -> Tensor:
         return annotator.statistics(images)
 
 
-def on_images(function: object, images: Tensor) -> tuple[str, Check[Annotator]]:
-    """A check of an annotator on some images, with the check's name."""
-
-    def check(annotator: Annotator) -> None:
-        function(annotator, images.to(annotator.device))  # type: ignore[operator]
-
-    check.__name__ = function.__name__  # type: ignore[attr-defined]
-    check.__doc__ = function.__doc__
-    return named(check)
-
-
 def annotator_checks(images: Tensor | None = None) -> list[tuple[str, Check[Annotator]]]:
     """Name and function of each check of an annotator; a function raises AssertionError.
 
@@ -107,12 +87,4 @@ def annotator_checks(images: Tensor | None = None) -> list[tuple[str, Check[Anno
     >>> annotator_checks()[0][0]
     'identity_is_json'
     """
-    functions = (
-        identity_is_json,
-        vocabulary_unique,
-        statistics_fit_the_unit,
-        statistics_repeat,
-        statistics_by_image,
-    )
-    given = noise_images() if images is None else images
-    return [on_images(function, given) for function in functions]
+    return checks_in(__name__, noise_images() if images is None else images)

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seeingkit.contracts import Latent, Sampler
+from seeingkit.errors import one_line
 
 T = TypeVar("T")
 Check = Callable[[T], None]
@@ -22,6 +28,27 @@ BATCH_TOLERANCE = 1e-4
 
 Float32 kernels sum in another order for another batch size; the golden fixtures allow as much.
 """
+
+
+ROWS = 3
+"""Rows of the latents that checks of samplers and generators draw."""
+
+
+def labels_for(sampler: Sampler, indices: Sequence[int]) -> list[int] | None:
+    """A label for each index, so that a row keeps its label in any batch."""
+    classes = len(sampler.info.class_names)
+    return [i % classes for i in indices] if classes else None
+
+
+def draw(sampler: Sampler, indices: Sequence[int] = range(ROWS), seed: int = 0) -> Latent:
+    """Latents of some indices, with labels where the model needs them."""
+    return sampler.latents(indices, seed=seed, labels=labels_for(sampler, indices))
+
+
+def network(sampler: Sampler) -> nn.Module | None:
+    """The network, if the sampler shows it as ``module``."""
+    module = getattr(sampler, "module", None)
+    return module if isinstance(module, nn.Module) else None
 
 
 def require(holds: bool, message: str) -> None:
@@ -41,7 +68,24 @@ def at(place: str) -> Iterator[None]:
         raise AssertionError(f"at {place!r}: raised {_line(error)}") from error
 
 
-def named(function: Callable[..., None], *arguments: Any) -> tuple[str, Callable[[Any], None]]:
+def checks_in(module: str, images: Tensor | None = None) -> list[tuple[str, Check[Any]]]:
+    """The checks of a module of checks: its own public functions, in their order.
+
+    Args:
+        module: its ``__name__``.
+        images: what the functions take besides the subject, moved to the subject's device.
+    """
+    return [
+        named(function, images)
+        for name, function in vars(sys.modules[module]).items()
+        if isinstance(function, FunctionType)
+        and function.__module__ == module
+        and not name.startswith("_")
+        and not name.endswith("_checks")  # the list itself
+    ]
+
+
+def named(function: Callable[..., None], images: Tensor | None = None) -> tuple[str, Check[Any]]:
     """A check with its name: the function's, which also starts every message."""
     name = function.__name__
 
@@ -50,13 +94,20 @@ def named(function: Callable[..., None], *arguments: Any) -> tuple[str, Callable
         info = getattr(subject, "info", None)
         who = getattr(info, "family", None) or getattr(subject, "name", type(subject).__name__)
         try:
-            function(subject, *arguments)
+            function(subject, *(() if images is None else (images.to(subject.device),)))
         except AssertionError as error:
-            raise AssertionError(_one_line(f"{name}: {who}: {error}")) from error
+            raise AssertionError(one_line(f"{name}: {who}: {error}")) from error
         except Exception as error:
-            raise AssertionError(_one_line(f"{name}: {who}: raised {_line(error)}")) from error
+            raise AssertionError(one_line(f"{name}: {who}: raised {_line(error)}")) from error
 
     return name, check
+
+
+def noise_images(n: int = 3, size: int = 128) -> Tensor:
+    """Smooth coloured noise: (n, 3, size, size) float32 in [-1, 1], the same every time."""
+    source = torch.Generator().manual_seed(0)
+    coarse = torch.rand(n, 3, 8, 8, generator=source) * 2 - 1
+    return F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
 
 
 @contextmanager
@@ -70,12 +121,11 @@ def refused(error: type[Exception], what: str, mentions: tuple[str, ...] = ()) -
             not mentions or any(word in said for word in mentions),
             f"{what}: the message {said!r} lists none of {', '.join(mentions[:6])}",
         )
+        return
     except Exception as other:
-        raise AssertionError(
-            f"{what} must raise {error.__name__}, raised {_line(other)}"
-        ) from other
-    else:
-        raise AssertionError(f"{what} must raise {error.__name__}, was accepted")
+        message = f"{what} must raise {error.__name__}, raised {_line(other)}"
+        raise AssertionError(message) from other
+    raise AssertionError(f"{what} must raise {error.__name__}, was accepted")
 
 
 def require_same(got: Tensor, want: Tensor, what: str, tolerance: float = 0.0) -> None:
@@ -91,9 +141,9 @@ def require_same(got: Tensor, want: Tensor, what: str, tolerance: float = 0.0) -
     require(error <= allowed, f"{what}: differs by {error:.3g}, allowed {allowed:.3g}")
 
 
-def repeat_tolerance(device: torch.device) -> float:
-    """Zero on the CPU; elsewhere kernels need not repeat themselves to the last bit."""
-    return 0.0 if device.type == "cpu" else BATCH_TOLERANCE
+def require_again(got: Tensor, want: Tensor, what: str) -> None:
+    """As ``require_same``; off the CPU kernels need not repeat themselves to the last bit."""
+    require_same(got, want, what, 0.0 if want.device.type == "cpu" else BATCH_TOLERANCE)
 
 
 def require_json(value: object, what: str) -> None:
@@ -108,7 +158,3 @@ def require_json(value: object, what: str) -> None:
 def _line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else ''}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from seeingkit.contracts import Features
 
-from .annotators import noise_images
 from .checks import (
     BATCH_TOLERANCE,
     Check,
     at,
-    named,
-    repeat_tolerance,
+    checks_in,
+    noise_images,
     require,
+    require_again,
     require_json,
     require_same,
 )
@@ -34,17 +34,14 @@ def identity_is_json(features: Features, images: Tensor) -> None:
 def features_format(features: Features, images: Tensor) -> None:
     """Features are a tuple of float tensors, batch-first, on the declared device."""
     found = _features(features, images)
-    require(
-        isinstance(found, tuple) and len(found) > 0,
-        f"features are a {type(found).__name__} of "
-        f"{len(found)} tensors, expected a tuple of one or more",
-    )
+    kind = f"a {type(found).__name__} of {len(found)} tensors"
+    fits = isinstance(found, tuple) and len(found) > 0
+    require(fits, f"features are {kind}, expected a tuple of one or more")
     for k, x in enumerate(found):
         with at(f"tensor {k}"):
-            require(
-                x.is_floating_point() and x.ndim >= 2 and len(x) == len(images) and x.numel() > 0,
-                f"is {x.dtype} {tuple(x.shape)}, expected floats (N = {len(images)}, …)",
-            )
+            n, fits = len(images), x.is_floating_point() and x.ndim >= 2 and x.numel() > 0
+            given = f"{x.dtype} {tuple(x.shape)}"
+            require(fits and len(x) == n, f"is {given}, expected floats (N = {n}, …)")
             require(x.device == images.device, f"is on {x.device}, declared {images.device}")
 
 
@@ -61,7 +58,7 @@ def features_repeat(features: Features, images: Tensor) -> None:
     first = [x.clone() for x in _features(features, images)]
     _features(features, images.flip(3))
     for k, x in enumerate(_features(features, images)):
-        require_same(x, first[k], f"tensor {k} again", repeat_tolerance(images.device))
+        require_again(x, first[k], f"tensor {k} again")
 
 
 def batch_invariance(features: Features, images: Tensor) -> None:
@@ -116,10 +113,8 @@ def other_sizes(features: Features, images: Tensor) -> None:
     small, large = _features(features, images), _features(features, wide)
     require(len(large) == len(small), f"{len(large)} tensors of wider images, not {len(small)}")
     for k, (few, many) in enumerate(zip(small, large, strict=True)):
-        require(
-            len(many) == len(few) and many.numel() >= few.numel(),
-            f"tensor {k} is {tuple(many.shape)} of images twice as wide, {tuple(few.shape)} else",
-        )
+        shapes = f"{tuple(many.shape)} of images twice as wide, {tuple(few.shape)} else"
+        require(len(many) == len(few) and many.numel() >= few.numel(), f"tensor {k} is {shapes}")
 
 
 def images_untouched(features: Features, images: Tensor) -> None:
@@ -134,7 +129,7 @@ def moving_keeps_features(features: Features, images: Tensor) -> None:
     before = [x.clone() for x in _features(features, images)]
     require(features.to(features.device) is features, "to() returned something else")
     for k, x in enumerate(_features(features, images)):
-        require_same(x, before[k], f"tensor {k} after to()", repeat_tolerance(images.device))
+        require_again(x, before[k], f"tensor {k} after to()")
 
 
 def _features(features: Features, images: Tensor) -> tuple[Tensor, ...]:
@@ -152,28 +147,4 @@ def features_checks(images: Tensor | None = None) -> list[tuple[str, Check[Featu
     >>> [name for name, _ in features_checks()][:2]
     ['identity_is_json', 'features_format']
     """
-    functions = (
-        identity_is_json,
-        features_format,
-        features_finite,
-        features_repeat,
-        batch_invariance,
-        features_tell_apart,
-        features_differentiable,
-        gradient_by_row,
-        network_is_constant,
-        other_sizes,
-        images_untouched,
-        moving_keeps_features,
-    )
-    given = noise_images(size=64) if images is None else images
-
-    def on_device(function: object) -> tuple[str, Check[Features]]:
-        def check(features: Features) -> None:
-            function(features, given.to(features.device))  # type: ignore[operator]
-
-        check.__name__ = function.__name__  # type: ignore[attr-defined]
-        check.__doc__ = function.__doc__
-        return named(check)
-
-    return [on_device(function) for function in functions]
+    return checks_in(__name__, noise_images(size=64) if images is None else images)

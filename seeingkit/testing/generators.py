@@ -15,18 +15,21 @@ from seeingkit.models.edits import AddEdit, Edit, UnitEdit, run
 
 from .checks import (
     BATCH_TOLERANCE,
+    ROWS,
     Check,
     at,
-    named,
+    checks_in,
+    draw,
+    network,
     refused,
-    repeat_tolerance,
     require,
+    require_again,
     require_same,
 )
-from .samplers import ROWS, draw, network, sampler_checks
+from .samplers import sampler_checks
 
 
-def begin(generator: Generator) -> State:
+def _begin(generator: Generator) -> State:
     return generator.begin(draw(generator))
 
 
@@ -36,14 +39,13 @@ def boundary_order(generator: Generator) -> None:
     indices = [b.index for b in cuts]
     require(indices == list(range(len(cuts))), f"indices are {indices}, not 0, 1, 2, …")
     require(cuts[0].name == "input", f"the first boundary is {cuts[0].name!r}, not 'input'")
-    require(
-        cuts[-1].name == "image" and cuts[-1].kind == "image",
-        f"the last boundary is {cuts[-1].name!r} of kind {cuts[-1].kind!r}, not 'image'",
-    )
+    last = cuts[-1].name, cuts[-1].kind
+    message = f"the last boundary is {last[0]!r} of kind {last[1]!r}, not 'image'"
+    require(last == ("image", "image"), message)
     names = [name for b in cuts for name in (b.name, *b.aliases)]
     double = sorted({name for name in names if names.count(name) > 1})
     require(not double, f"two boundaries answer to {', '.join(double)}")
-    require(begin(generator).at == "input", f"begin() stands at {begin(generator).at!r}")
+    require(_begin(generator).at == "input", f"begin() stands at {_begin(generator).at!r}")
 
 
 def boundary_shapes(generator: Generator) -> None:
@@ -51,20 +53,14 @@ def boundary_shapes(generator: Generator) -> None:
     for boundary, state in _states(generator):
         with at(boundary.name):
             require(state.at == boundary.name, f"the state says it is at {state.at!r}")
-            require(
-                tuple(state.x.shape) == (ROWS, *boundary.shape),
-                f"x is {tuple(state.x.shape)}, declared (N, {', '.join(map(str, boundary.shape))})",
-            )
-            if boundary.kind != "latent" or boundary.extent is not None:
-                require(
-                    boundary.extent == tuple(state.x.shape[2:]),
-                    f"extent is {boundary.extent}, x is {tuple(state.x.shape)}",
-                )
+            shape, extent = tuple(state.x.shape), boundary.extent
+            declared = ", ".join(map(str, boundary.shape))
+            require(shape == (ROWS, *boundary.shape), f"x is {shape}, declared (N, {declared})")
+            if boundary.kind != "latent" or extent is not None:
+                require(extent == shape[2:], f"extent is {extent}, x is {shape}")
             for name, value in state.carry.items():
-                require(
-                    value.ndim > 0 and len(value) == ROWS,
-                    f"carried {name!r} is {tuple(value.shape)}, not batch-first",
-                )
+                shape = tuple(value.shape)
+                require(shape[:1] == (ROWS,), f"carried {name!r} is {shape}, not batch-first")
 
 
 def aliases_resolve(generator: Generator) -> None:
@@ -74,23 +70,22 @@ def aliases_resolve(generator: Generator) -> None:
             with at(alias):
                 require(generator.boundary(alias) == boundary, "leads to another boundary")
                 with torch.no_grad():
-                    reached = generator.advance(begin(generator), alias)
+                    reached = generator.advance(_begin(generator), alias)
                 require(reached.at == boundary.name, f"the state says it is at {reached.at!r}")
-                require_same(reached.x, state.x, "x", repeat_tolerance(state.x.device))
+                require_again(reached.x, state.x, "x")
 
 
 def resume_exact(generator: Generator) -> None:
     """Stopping at a boundary, or at every one, changes nothing of the image."""
     whole = generator(draw(generator))
-    tolerance = repeat_tolerance(whole.device)
     with torch.no_grad():
-        walked = begin(generator)
+        walked = _begin(generator)
         for boundary, state in _states(generator):
             with at(boundary.name):
                 image = generator.advance(state, "image").x
-                require_same(image, whole, "image after a stop", tolerance)
+                require_again(image, whole, "image after a stop")
                 walked = generator.advance(walked, boundary.name)
-                require_same(walked.x, state.x, "x after a stop at each boundary", tolerance)
+                require_again(walked.x, state.x, "x after a stop at each boundary")
 
 
 def gradients(generator: Generator) -> None:
@@ -131,7 +126,7 @@ def advance_pure(generator: Generator) -> None:
             for name, value in carry.items():
                 require_same(state.carry[name], value, f"carried {name!r} of the state given")
             second = generator.advance(state, "image").x
-            require_same(second, first, "the second time", repeat_tolerance(first.device))
+            require_again(second, first, "the second time")
     after = module.state_dict() if module is not None else {}
     for name, value in before.items():
         if isinstance(value, Tensor):
@@ -149,12 +144,10 @@ def backwards_refused(generator: Generator) -> None:
 def unknown_boundary(generator: Generator) -> None:
     """An unknown boundary is an ``UnknownNameError`` that lists some that exist."""
     names = tuple(b.name for b in generator.boundaries)
-    for what in ("boundary", "advance"):
-        with refused(UnknownNameError, f"{what}('no/such cut')", mentions=names):
-            if what == "boundary":
-                generator.boundary("no/such cut")
-            else:
-                generator.advance(begin(generator), "no/such cut")
+    with refused(UnknownNameError, "boundary('no/such cut')", mentions=names):
+        generator.boundary("no/such cut")
+    with refused(UnknownNameError, "advance('no/such cut')", mentions=names):
+        generator.advance(_begin(generator), "no/such cut")
 
 
 def state_rows(generator: Generator) -> None:
@@ -188,10 +181,9 @@ def edits_by_hand(generator: Generator) -> None:
             ]
             for what, edit, x in edited:
                 by_hand = generator.advance(state.with_x(x), "image").x
-                end, kept = run(generator, begin(generator), edits=[edit], keep=[boundary.name])
-                tolerance = repeat_tolerance(by_hand.device)
-                require_same(kept[boundary.name], x, f"x kept after {what}", tolerance)
-                require_same(end.x, by_hand, f"image after {what}", tolerance)
+                end, kept = run(generator, _begin(generator), edits=[edit], keep=[boundary.name])
+                require_again(kept[boundary.name], x, f"x kept after {what}")
+                require_again(end.x, by_hand, f"image after {what}")
                 require(not torch.equal(end.x, whole), f"{what} leaves the image as it was")
 
 
@@ -201,10 +193,9 @@ def params_override(generator: Generator) -> None:
     own = dict(module.named_parameters()) if module is not None else {}
     if not own:
         return
-    state = begin(generator)
+    state = _begin(generator)
     with torch.no_grad():
         plain = generator.advance(state, "image").x.clone()
-    tolerance = repeat_tolerance(plain.device)
     with torch.enable_grad():
         params = {name: value.detach().clone().requires_grad_() for name, value in own.items()}
         image = generator.advance(state, "image", params=params).x
@@ -214,11 +205,8 @@ def params_override(generator: Generator) -> None:
         found: tuple[Tensor | None, ...] = torch.autograd.grad(
             image.square().sum(), list(params.values()), allow_unused=True
         )
-    sizes = {
-        name: float(gradient.abs().max())
-        for name, gradient in zip(params, found, strict=True)
-        if gradient is not None
-    }
+    gradients = zip(params, found, strict=True)
+    sizes = {name: float(g.abs().max()) for name, g in gradients if g is not None}
     steepest = max(sizes, key=sizes.__getitem__, default="")
     require(bool(steepest) and sizes[steepest] > 0, "the gradient of all params is zero")
     change = {steepest: params[steepest].detach() + 0.5}
@@ -226,7 +214,7 @@ def params_override(generator: Generator) -> None:
         changed = generator.advance(state, "image", params=change).x
         require(not torch.equal(changed, plain), f"params {steepest!r} has no effect")
         after = generator.advance(state, "image").x
-        require_same(after, plain, "image after params were replaced once", tolerance)
+        require_again(after, plain, "image after params were replaced once")
     with refused(UsageError, "an unknown name in params"):
         generator.advance(state, "image", params={"no.such.tensor": torch.zeros(1)})
 
@@ -236,7 +224,7 @@ def _states(generator: Generator) -> list[tuple[Boundary, State]]:
     states = []
     for boundary in generator.boundaries:
         with at(boundary.name), torch.no_grad():
-            states.append((boundary, generator.advance(begin(generator), boundary.name)))
+            states.append((boundary, generator.advance(_begin(generator), boundary.name)))
     return states
 
 
@@ -246,18 +234,4 @@ def generator_checks() -> list[tuple[str, Check[Generator]]]:
     >>> [name for name, _ in generator_checks()][:2]
     ['identity_is_json', 'latents_by_index']
     """
-    functions = (
-        boundary_order,
-        boundary_shapes,
-        aliases_resolve,
-        resume_exact,
-        gradients,
-        advance_pure,
-        backwards_refused,
-        unknown_boundary,
-        state_rows,
-        edits_by_hand,
-        params_override,
-    )
-    first: list[tuple[str, Check[Generator]]] = [*sampler_checks()]
-    return first + [named(function) for function in functions]
+    return [*sampler_checks(), *checks_in(__name__)]

@@ -13,14 +13,8 @@ from torch import Tensor
 
 from seeingkit.contracts import Segmenter
 
-from .annotators import (
-    identity_is_json,
-    noise_images,
-    on_images,
-    statistics_fit_the_unit,
-    vocabulary_unique,
-)
-from .checks import Check, require, require_same
+from .annotators import identity_is_json, statistics_fit_the_unit, vocabulary_unique
+from .checks import Check, checks_in, named, noise_images, require, require_same
 
 FLIPPED_PIXELS = 1e-3
 """Share of pixels whose label may depend on the batch (near ties, decided by rounding)."""
@@ -39,10 +33,8 @@ def labels_in_range(segmenter: Segmenter, images: Tensor) -> None:
 def planes_as_declared(segmenter: Segmenter, images: Tensor) -> None:
     """A segmentation has one plane for each that the vocabulary declares."""
     shape, planes = tuple(_segment(segmenter, images).shape), segmenter.vocabulary.planes
-    require(
-        len(shape) == 4 and shape[:2] == (len(images), len(planes)) and min(shape) > 0,
-        f"a segmentation is {shape}, declared ({len(images)}, {len(planes)}, H, W)",
-    )
+    fits = len(shape) == 4 and shape[:2] == (len(images), len(planes)) and min(shape) > 0
+    require(fits, f"a segmentation is {shape}, declared ({len(images)}, {len(planes)}, H, W)")
 
 
 def labels_repeat(segmenter: Segmenter, images: Tensor) -> None:
@@ -75,19 +67,17 @@ def statistics_count_pixels(segmenter: Segmenter, images: Tensor) -> None:
     require(unit == "pixels", f"a segmenter counts pixels; its vocabulary says {unit}")
     size = len(segmenter.vocabulary)
     counts = segmenter.statistics(images)
+    found = tuple(counts.shape)
     require(
-        tuple(counts.shape) == (n, planes * size),
-        f"statistics are {tuple(counts.shape)}, expected ({n}, {planes} x {size})",
+        found == (n, planes * size), f"statistics are {found}, expected ({n}, {planes} x {size})"
     )
     by_plane = counts.reshape(n, planes, size)
     sums = by_plane.sum(2)
-    require(
-        bool((sums == height * width).all()),
-        f"a plane's counts sum to {float(sums.flatten()[0]):g}, it has {height * width} pixels",
-    )
+    fits, first = bool((sums == height * width).all()), float(sums.flatten()[0])
+    require(fits, f"a plane's counts sum to {first:g}, it has {height * width} pixels")
     for label in range(size):
-        found = (maps == label).sum((2, 3)).to(by_plane)
-        require_same(by_plane[:, :, label], found, f"counts of label {label}")
+        covered = (maps == label).sum((2, 3)).to(by_plane)
+        require_same(by_plane[:, :, label], covered, f"counts of label {label}")
 
 
 def score_in_range(segmenter: Segmenter, images: Tensor) -> None:
@@ -95,10 +85,9 @@ def score_in_range(segmenter: Segmenter, images: Tensor) -> None:
     for label in _common(segmenter, images):
         with torch.no_grad():
             score = segmenter.score(images, label)
-        require(
-            score.ndim == 3 and len(score) == len(images) and score.is_floating_point(),
-            f"score of label {label} is {score.dtype} {tuple(score.shape)}, expected (N, H, W)",
-        )
+        fits = score.ndim == 3 and len(score) == len(images) and score.is_floating_point()
+        given = f"{score.dtype} {tuple(score.shape)}"
+        require(fits, f"score of label {label} is {given}, expected (N, H, W)")
         low, high = float(score.min()), float(score.max())
         require(low >= 0 and high <= 1, f"score of label {label} goes from {low:g} to {high:g}")
 
@@ -151,18 +140,6 @@ def segmenter_checks(images: Tensor | None = None) -> list[tuple[str, Check[Segm
     >>> [name for name, _ in segmenter_checks()][:2]
     ['identity_is_json', 'vocabulary_unique']
     """
-    functions = (
-        identity_is_json,
-        vocabulary_unique,
-        statistics_fit_the_unit,
-        labels_in_range,
-        planes_as_declared,
-        labels_repeat,
-        batch_invariance,
-        statistics_count_pixels,
-        score_in_range,
-        score_differentiable,
-        images_untouched,
-    )
     given = noise_images() if images is None else images
-    return [on_images(function, given) for function in functions]
+    shared = (identity_is_json, vocabulary_unique, statistics_fit_the_unit)
+    return [*(named(function, given) for function in shared), *checks_in(__name__, given)]

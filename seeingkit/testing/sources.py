@@ -10,7 +10,7 @@ import torch
 from seeingkit.contracts import GeneratorInfo, ImageSource
 from seeingkit.specs import Preset
 
-from .checks import Check, named, require, require_json, require_same
+from .checks import Check, checks_in, require, require_json, require_same
 
 _MOST = 8  # images looked at: the first few and the last
 
@@ -34,10 +34,8 @@ def images_in_range(source: ImageSource) -> None:
     for i in _indices(source):
         image = source.read([i])
         shape = tuple(image.shape)
-        require(
-            len(shape) == 4 and shape[:2] == (1, 3) and min(shape) > 0,
-            f"image {source.ids[i]!r} is {shape}, expected (1, 3, H, W)",
-        )
+        fits = len(shape) == 4 and shape[:2] == (1, 3) and min(shape) > 0
+        require(fits, f"image {source.ids[i]!r} is {shape}, expected (1, 3, H, W)")
         require(image.dtype == torch.float32, f"image {source.ids[i]!r} is {image.dtype}")
         require(bool(torch.isfinite(image).all()), f"image {source.ids[i]!r} holds NaN or Inf")
         low, high = float(image.min()), float(image.max())
@@ -77,10 +75,8 @@ def fingerprint_is_stable(source: ImageSource) -> None:
 
 def fingerprint_has_one_value(source: ImageSource) -> None:
     """``compute_fingerprint`` gives the fingerprint; ``digest`` tells images and orders apart."""
-    require(
-        source.compute_fingerprint() == source.fingerprint,
-        "compute_fingerprint() gives another value than the fingerprint",
-    )
+    same = source.compute_fingerprint() == source.fingerprint
+    require(same, "compute_fingerprint() gives another value than the fingerprint")
     if len(source) > 1:
         digests = [source.digest(order) for order in ([0, 1], [1, 0], [0])]
         require(len(set(digests)) == 3, "digest() does not tell images and their order apart")
@@ -96,35 +92,25 @@ def first_images_stay(source: ImageSource) -> None:
     require(len(few) == n, f"first({n}) has {len(few)} images")
     require(list(few.ids) == list(source.ids[:n]), f"first({n}) has other ids")
     require_same(few.read([0]), source.read([0]), f"image {source.ids[0]!r} of first({n})")
-    for what, ours, theirs in (
-        ("kind", few.kind, source.kind),
-        ("preset", few.preset, source.preset),
-        ("seed", few.seed, source.seed),
-        ("generator", few.generator, source.generator),
-        ("label_names", few.label_names, source.label_names),
-        ("condition(0)", few.condition(0), source.condition(0)),
-    ):
-        require(ours == theirs, f"first({n}) has another {what}")
+    for what in ("kind", "preset", "seed", "generator", "label_names"):
+        require(getattr(few, what) == getattr(source, what), f"first({n}) has another {what}")
+    require(few.condition(0) == source.condition(0), f"first({n}) has another condition(0)")
 
 
 def optional_members(source: ImageSource) -> None:
     """Preset, generator and conditions are what the contract says, or None."""
     preset, made_by = source.preset, source.generator
     require(preset is None or isinstance(preset, Preset), f"preset is {type(preset).__name__}")
-    require(
-        made_by is None or isinstance(made_by, GeneratorInfo),
-        f"generator is {type(made_by).__name__}",
-    )
+    known = made_by is None or isinstance(made_by, GeneratorInfo)
+    require(known, f"generator is {type(made_by).__name__}")
     classes = 0 if made_by is None else len(made_by.class_names)
     for i in _indices(source):
         condition = source.condition(i)
         if not classes:
             require(condition is None, f"image {i} has class {condition}, but there are no classes")
-        else:
-            require(
-                isinstance(condition, int) and 0 <= condition < classes,
-                f"image {i} has class {condition!r}; the classes are 0 to {classes - 1}",
-            )
+            continue
+        fits = isinstance(condition, int) and 0 <= condition < classes
+        require(fits, f"image {i} has class {condition!r}; the classes are 0 to {classes - 1}")
 
 
 def description_is_json(source: ImageSource) -> None:
@@ -139,15 +125,4 @@ def source_checks() -> list[tuple[str, Check[ImageSource]]]:
     >>> [name for name, _ in source_checks()][:2]
     ['ids_unique', 'images_in_range']
     """
-    functions = (
-        ids_unique,
-        images_in_range,
-        order_is_kept,
-        load_agrees,
-        fingerprint_is_stable,
-        fingerprint_has_one_value,
-        first_images_stay,
-        optional_members,
-        description_is_json,
-    )
-    return [named(function) for function in functions]
+    return checks_in(__name__)

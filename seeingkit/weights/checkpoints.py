@@ -22,23 +22,14 @@ from seeingkit.system.cache import file_sha256
 
 from .opcodes import unpickle
 from .reader import Budget, Reader
-from .records import scalar
+from .records import UNFIT, scalar
 from .torchfiles import constructors_for, is_legacy, read_legacy, read_zip
 
 Container = Literal["safetensors", "torch zip", "torch legacy", "pickle"]
 
 _LONGEST_HEADER = 8 << 20  # bytes of a safetensors header: room for 80,000 tensors
 
-_DAMAGED = (
-    safetensors.SafetensorError,
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    OverflowError,
-    RuntimeError,
-)
+_DAMAGED = (safetensors.SafetensorError, OSError, AttributeError, *UNFIT)
 
 _FOREIGN = (
     (b"<", "a web page or XML, not weights; was the download complete?"),
@@ -96,10 +87,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     try:
         return _read(path)
     except WeightsError as error:
-        message = str(error)
-        if message.startswith(str(path)):
+        if str(error).startswith(str(path)):
             raise
-        raise type(error)(f"{path}: {message}") from error
+        raise type(error)(f"{path}: {error}") from error
     except OSError as error:
         raise CorruptFileError(f"{path}: cannot be read ({error.strerror})") from error
     except (RecursionError, MemoryError) as error:
@@ -139,7 +129,7 @@ def is_safetensors(head: bytes, size: int) -> bool:
 
 def _starts_pickle(head: bytes) -> bool:
     """Protocol 2 and later begin with PROTO; older ones with a container, a global or a mark."""
-    return head[:1] == b"\x80" or head[:1] in (b"(", b"c", b"}", b"]", b")", b"d", b"l")
+    return head[:1] in (b"\x80", b"(", b"c", b"}", b"]", b")", b"d", b"l")
 
 
 def _read_safetensors(path: Path) -> Checkpoint:

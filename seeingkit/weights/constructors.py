@@ -31,16 +31,12 @@ from .tensors import (
 def _mapping(budget: Budget, *args: Any) -> dict[Any, Any]:
     if not args:
         return {}
-    made: dict[Any, Any] = {}
     (items,) = args
     if not isinstance(items, (dict, list, tuple)):
         raise CorruptFileError(f"damaged mapping: built from a {type(items).__name__}")
     budget.spend(len(items))
     pairs = items.items() if isinstance(items, dict) else items
-    for pair in pairs:
-        key, value = pair
-        made[scalar(key)] = value
-    return made
+    return {scalar(key): value for key, value in pairs}
 
 
 def _set(budget: Budget, items: Any = ()) -> set[Any]:
@@ -72,35 +68,18 @@ def _reconstructed(kind: Any, base: Any, state: Any) -> Any:
     return kind.make(state) if base.kind == "dict" and state else kind.make()
 
 
-def _shape(sizes: Any = ()) -> tuple[int, ...]:
-    return checked_sizes("shape", sizes)
-
-
-def _opaque(kind: str) -> Callable[..., Opaque]:
-    def make(*args: Any) -> Opaque:
-        return Opaque(kind, args)
-
-    return make
+def _opaque(kind: str) -> Constructor:
+    return Constructor(kind, lambda *args: Opaque(kind, args))
 
 
 # ---------------------------------------------------------------------------------- NVIDIA pickles
 
-PERSISTENT = (
-    "Generator",
-    "MappingNetwork",
-    "SynthesisNetwork",
-    "SynthesisBlock",
-    "SynthesisLayer",
-    "SynthesisInput",
-    "ToRGBLayer",
-    "FullyConnectedLayer",
-    "Conv2dLayer",
-    "Discriminator",
-    "DiscriminatorBlock",
-    "DiscriminatorEpilogue",
-    "MinibatchStdLayer",
-    "AugmentPipe",
-)
+_PERSISTENT = """
+    Generator MappingNetwork SynthesisNetwork SynthesisBlock SynthesisLayer SynthesisInput
+    ToRGBLayer FullyConnectedLayer Conv2dLayer
+    Discriminator DiscriminatorBlock DiscriminatorEpilogue MinibatchStdLayer AugmentPipe
+"""
+PERSISTENT = frozenset(_PERSISTENT.split())
 """Module classes in pickles of stylegan2-ada-pytorch and stylegan3 (``torch_utils.persistence``).
 Their embedded source is text that nobody reads."""
 
@@ -120,25 +99,16 @@ def _persistent(meta: Any) -> Opaque:
 # --------------------------------------------------------------------------------------- the table
 
 _ACTIVATIONS = ("ReLU", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Tanh", "Sigmoid")
-_OPAQUE = (
-    "argparse.Namespace",
-    "dnnlib.tflib.network.Network",
-    "network.Network",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
-    "tfutil.Network",
-    "torch.device",
-    "torch.serialization._get_layout",
-    "types.SimpleNamespace",
-    *(f"torch.nn.modules.activation.{name}" for name in _ACTIVATIONS),
-)
+_FOREIGN = """
+    argparse.Namespace dnnlib.tflib.network.Network network.Network tfutil.Network numpy.ndarray
+    pathlib.PosixPath pathlib.WindowsPath torch.device torch.serialization._get_layout
+    types.SimpleNamespace
+"""
+_OPAQUE = (*_FOREIGN.split(), *(f"torch.nn.modules.activation.{name}" for name in _ACTIVATIONS))
 
 
 def allowed_constructors(budget: Budget | None = None) -> dict[str, Constructor]:
-    """A fresh table of every global that a weights file may name.
-
-    Args:
-        budget: of the file; constructors that copy values take them off it.
+    """A fresh table of every global that a file may name; values copied are taken off its budget.
 
     ``torch.storage._load_from_bytes`` is missing: the reader adds it, because the bytes are a whole
     file under the same rules.
@@ -159,7 +129,7 @@ def allowed_constructors(budget: Budget | None = None) -> dict[str, Constructor]
         "copyreg._reconstructor": _reconstructed,
         "builtins.bytes": _empty_bytes,
         "__builtin__.bytes": _empty_bytes,
-        "torch.Size": _shape,
+        "torch.Size": lambda sizes=(): checked_sizes("shape", sizes),
         "torch._utils._rebuild_tensor": partial(make_tensor, budget),
         "torch._utils._rebuild_tensor_v2": partial(make_tensor, budget),
         "torch._utils._rebuild_tensor_v3": partial(make_tensor_of_type, budget),
@@ -167,24 +137,18 @@ def allowed_constructors(budget: Budget | None = None) -> dict[str, Constructor]
         "torch._utils._rebuild_parameter_with_state": make_parameter,
         "torch_utils.persistence._reconstruct_persistent_obj": _persistent,
         "numpy.dtype": NumberType,
-        "numpy.ndarray": _opaque("numpy.ndarray"),
     }
     for core in ("numpy.core", "numpy._core"):
         table[f"{core}.multiarray._reconstruct"] = partial(UnfilledArray, budget)
         table[f"{core}.multiarray.scalar"] = partial(make_number, budget)
         table[f"{core}.numeric._frombuffer"] = partial(make_array, budget)
-    for name in _OPAQUE:
-        table[name] = _opaque(name)
     found = {name: Constructor(name, make) for name, make in table.items()}
+    found |= {name: _opaque(name) for name in (*_OPAQUE, *DTYPES)}
     for module in ("builtins", "__builtin__"):
-        found[f"{module}.object"] = Constructor("object", _opaque("object"))
+        found[f"{module}.object"] = _opaque("object")
         found[f"{module}.dict"] = Constructor("dict", mapping)
-    for name in DTYPES:
-        found[name] = Constructor(name, _opaque(name))
-    for name in STORAGES:
-        for module in ("torch", "torch.cuda"):
-            found[f"{module}.{name}"] = Constructor(f"torch.{name}", _opaque(f"torch.{name}"))
+    for module in ("torch", "torch.cuda"):
+        found |= {f"{module}.{name}": _opaque(f"torch.{name}") for name in STORAGES}
     for module in ("torch", "torch.storage"):
-        name = "torch.UntypedStorage"
-        found[f"{module}.UntypedStorage"] = Constructor(name, _opaque(name))
+        found[f"{module}.UntypedStorage"] = _opaque("torch.UntypedStorage")
     return found

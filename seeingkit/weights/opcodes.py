@@ -12,8 +12,10 @@ extension registry and out-of-band buffers occur in no published weights and are
 from __future__ import annotations
 
 import codecs
+import pickletools
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from seeingkit.errors import CorruptFileError, UnsafeFileError
@@ -31,16 +33,13 @@ def unpickle(
     budget: Budget,
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Run one pickle program, up to its ``STOP``.
+    """Run one pickle program: a tree of plain data and of objects that the constructors made.
 
     Args:
-        reader: stands at the first byte of the program; afterwards just behind ``STOP``.
+        reader: stands at the first byte of the program; afterwards just behind its ``STOP``.
         constructors: the globals that the file may name, by dotted name.
         budget: steps left.
         persistent: looks up a persistent id; without it they are refused.
-
-    Returns:
-        a tree of plain data and of objects that the constructors made.
 
     Raises:
         UnsafeFileError: the program asks for more than data (the global or opcode is named).
@@ -78,7 +77,7 @@ def _old_text(u: Unpickler, count: int) -> None:
     u.push(view if count >= LONG else str(view, "latin-1"))
 
 
-def _line(u: Unpickler, decode: Callable[[str], Any]) -> None:
+def _line(decode: Callable[[str], Any], u: Unpickler) -> None:
     line = u.reader.line()
     try:
         u.push(decode(line.decode("latin-1")))
@@ -114,9 +113,8 @@ def _index(u: Unpickler) -> int:
     return int(line)
 
 
-def _tuple(u: Unpickler, count: int) -> None:
-    items = [u.pop() for _ in range(count)]
-    u.push(tuple(reversed(items)))
+def _popped(u: Unpickler, count: int) -> tuple[Any, ...]:
+    return tuple([u.pop() for _ in range(count)][::-1])
 
 
 def _dict(u: Unpickler) -> None:
@@ -125,23 +123,11 @@ def _dict(u: Unpickler) -> None:
     u.set_items(items)
 
 
-def _set_item(u: Unpickler) -> None:
-    value, key = u.pop(), u.pop()
-    u.set_items([key, value])
-
-
-def _append(u: Unpickler) -> None:
-    value = u.pop()
-    u.top_of(list).append(value)
-
-
-def _extend(u: Unpickler) -> None:
-    items = u.unmark()
+def _extend(u: Unpickler, items: list[Any]) -> None:
     u.top_of(list).extend(items)
 
 
-def _add(u: Unpickler) -> None:
-    items = u.unmark()
+def _add(u: Unpickler, items: list[Any]) -> None:
     u.top_of(set).update(scalar(item) for item in items)
 
 
@@ -178,72 +164,70 @@ def _persistent(u: Unpickler, key: Any) -> None:
         raise CorruptFileError(f"damaged pickle: a persistent id: {reason(error)}") from error
 
 
-def _frame(u: Unpickler) -> None:
-    u.reader.number("<Q")  # frames are only a hint for buffered reading
+_NUMBERED: dict[Callable[[Unpickler, Any], Any], dict[str, str]] = {
+    Unpickler.push: {"BININT": "<i", "BININT1": "<B", "BININT2": "<H", "BINFLOAT": ">d"},
+    Unpickler.put: {"BINPUT": "<B", "LONG_BINPUT": "<I"},
+    Unpickler.get: {"BINGET": "<B", "LONG_BINGET": "<I"},
+    _long: {"LONG1": "<B", "LONG4": "<i"},
+    _old_text: {"BINSTRING": "<i", "SHORT_BINSTRING": "<B"},
+    _text: {"BINUNICODE": "<I", "SHORT_BINUNICODE": "<B", "BINUNICODE8": "<Q"},
+    _bytes: {"BINBYTES": "<I", "SHORT_BINBYTES": "<B", "BINBYTES8": "<Q", "BYTEARRAY8": "<Q"},
+}
+"""Opcodes with a number behind them: the function that takes it, and its ``struct`` format."""
+
+_OTHERS: dict[str, Callable[[Unpickler], Any]] = {
+    "PROTO": lambda u: u.reader.take(1),
+    "FRAME": lambda u: u.reader.take(8),  # frames are only a hint for buffered reading
+    "MARK": Unpickler.mark,
+    "POP": _pop,
+    "POP_MARK": Unpickler.unmark,
+    "DUP": lambda u: u.push(u.top()),
+    "NONE": lambda u: u.push(None),
+    "NEWTRUE": lambda u: u.push(True),
+    "NEWFALSE": lambda u: u.push(False),
+    "INT": partial(_line, _whole),
+    "LONG": partial(_line, lambda text: int(text.removesuffix("L"))),
+    "FLOAT": partial(_line, float),
+    "STRING": partial(_line, _quoted),
+    "UNICODE": partial(_line, _unicode),
+    "EMPTY_DICT": lambda u: u.push({}),
+    "DICT": _dict,
+    "SETITEM": lambda u: u.set_items(_popped(u, 2)),
+    "SETITEMS": lambda u: u.set_items(u.unmark()),
+    "EMPTY_LIST": lambda u: u.push([]),
+    "LIST": lambda u: u.push(u.unmark()),
+    "APPEND": lambda u: _extend(u, [u.pop()]),
+    "APPENDS": lambda u: _extend(u, u.unmark()),
+    "EMPTY_TUPLE": lambda u: u.push(()),
+    "TUPLE": lambda u: u.push(tuple(u.unmark())),
+    "TUPLE1": lambda u: u.push(_popped(u, 1)),
+    "TUPLE2": lambda u: u.push(_popped(u, 2)),
+    "TUPLE3": lambda u: u.push(_popped(u, 3)),
+    "EMPTY_SET": lambda u: u.push(set()),
+    "ADDITEMS": lambda u: _add(u, u.unmark()),
+    "FROZENSET": lambda u: u.push({scalar(item) for item in u.unmark()}),
+    "GLOBAL": _global,
+    "STACK_GLOBAL": _stack_global,
+    "REDUCE": lambda u: u.call(u.pop()),
+    "NEWOBJ": lambda u: u.call(u.pop()),
+    "NEWOBJ_EX": _new_with_names,
+    "BUILD": Unpickler.build,
+    "PUT": lambda u: u.put(_index(u)),
+    "GET": lambda u: u.get(_index(u)),
+    "MEMOIZE": lambda u: u.put(len(u.memo)),
+    "PERSID": lambda u: _persistent(u, u.reader.line().decode("latin-1")),
+    "BINPERSID": lambda u: _persistent(u, u.pop()),
+}
 
 
-_TABLE: dict[int | str, Callable[[Unpickler], Any]] = {
-    0x80: lambda u: u.reader.take(1),  # PROTO
-    0x95: _frame,  # FRAME
-    "(": lambda u: u.mark(),  # MARK
-    "0": _pop,  # POP
-    "1": lambda u: u.unmark(),  # POP_MARK
-    "2": lambda u: u.push(u.top()),  # DUP
-    "N": lambda u: u.push(None),  # NONE
-    0x88: lambda u: u.push(True),  # NEWTRUE
-    0x89: lambda u: u.push(False),  # NEWFALSE
-    "I": lambda u: _line(u, _whole),  # INT
-    "J": lambda u: u.push(u.reader.number("<i")),  # BININT
-    "K": lambda u: u.push(u.reader.number("<B")),  # BININT1
-    "M": lambda u: u.push(u.reader.number("<H")),  # BININT2
-    "L": lambda u: _line(u, lambda text: int(text.removesuffix("L"))),  # LONG
-    0x8A: lambda u: _long(u, u.reader.number("<B")),  # LONG1
-    0x8B: lambda u: _long(u, u.reader.number("<i")),  # LONG4
-    "F": lambda u: _line(u, float),  # FLOAT
-    "G": lambda u: u.push(u.reader.number(">d")),  # BINFLOAT
-    "S": lambda u: _line(u, _quoted),  # STRING
-    "T": lambda u: _old_text(u, u.reader.number("<i")),  # BINSTRING
-    "U": lambda u: _old_text(u, u.reader.number("<B")),  # SHORT_BINSTRING
-    "V": lambda u: _line(u, _unicode),  # UNICODE
-    "X": lambda u: _text(u, u.reader.number("<I")),  # BINUNICODE
-    0x8C: lambda u: _text(u, u.reader.number("<B")),  # SHORT_BINUNICODE
-    0x8D: lambda u: _text(u, u.reader.number("<Q")),  # BINUNICODE8
-    "B": lambda u: _bytes(u, u.reader.number("<I")),  # BINBYTES
-    "C": lambda u: _bytes(u, u.reader.number("<B")),  # SHORT_BINBYTES
-    0x8E: lambda u: _bytes(u, u.reader.number("<Q")),  # BINBYTES8
-    0x96: lambda u: _bytes(u, u.reader.number("<Q")),  # BYTEARRAY8
-    "}": lambda u: u.push({}),  # EMPTY_DICT
-    "d": _dict,  # DICT
-    "s": _set_item,  # SETITEM
-    "u": lambda u: u.set_items(u.unmark()),  # SETITEMS
-    "]": lambda u: u.push([]),  # EMPTY_LIST
-    "l": lambda u: u.push(u.unmark()),  # LIST
-    "a": _append,  # APPEND
-    "e": _extend,  # APPENDS
-    ")": lambda u: u.push(()),  # EMPTY_TUPLE
-    "t": lambda u: u.push(tuple(u.unmark())),  # TUPLE
-    0x85: lambda u: _tuple(u, 1),  # TUPLE1
-    0x86: lambda u: _tuple(u, 2),  # TUPLE2
-    0x87: lambda u: _tuple(u, 3),  # TUPLE3
-    0x8F: lambda u: u.push(set()),  # EMPTY_SET
-    0x90: _add,  # ADDITEMS
-    0x91: lambda u: u.push({scalar(item) for item in u.unmark()}),  # FROZENSET
-    "c": _global,  # GLOBAL
-    0x93: _stack_global,  # STACK_GLOBAL
-    "R": lambda u: u.call(u.pop()),  # REDUCE
-    0x81: lambda u: u.call(u.pop()),  # NEWOBJ
-    0x92: _new_with_names,  # NEWOBJ_EX
-    "b": lambda u: u.build(),  # BUILD
-    "p": lambda u: u.put(_index(u)),  # PUT
-    "q": lambda u: u.put(u.reader.number("<B")),  # BINPUT
-    "r": lambda u: u.put(u.reader.number("<I")),  # LONG_BINPUT
-    "g": lambda u: u.get(_index(u)),  # GET
-    "h": lambda u: u.get(u.reader.number("<B")),  # BINGET
-    "j": lambda u: u.get(u.reader.number("<I")),  # LONG_BINGET
-    0x94: lambda u: u.put(len(u.memo)),  # MEMOIZE
-    "P": lambda u: _persistent(u, u.reader.line().decode("latin-1")),  # PERSID
-    "Q": lambda u: _persistent(u, u.pop()),  # BINPERSID
+def _with_number(act: Callable[[Unpickler, Any], Any], form: str, u: Unpickler) -> None:
+    act(u, u.reader.number(form))
+
+
+_CODES = {opcode.name: ord(opcode.code) for opcode in pickletools.opcodes}
+OPERATIONS = {_CODES[name]: operation for name, operation in _OTHERS.items()} | {
+    _CODES[name]: partial(_with_number, act, form)
+    for act, forms in _NUMBERED.items()
+    for name, form in forms.items()
 }
-OPERATIONS = {
-    ord(code) if isinstance(code, str) else code: operation for code, operation in _TABLE.items()
-}
+"""The operation of each opcode that is allowed."""

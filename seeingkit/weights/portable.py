@@ -85,17 +85,16 @@ def portable_config(checkpoint: Checkpoint, family: str) -> dict[str, Any] | Non
     found = portable_family(checkpoint)
     if found is None:
         return None
+    path = checkpoint.path
     if found != family:
-        raise StateMismatchError(
-            f"{checkpoint.path}: written for {found}, not {family}; load it as {found}"
-        )
+        raise StateMismatchError(f"{path}: written for {found}, not {family}; load it as {found}")
     text = checkpoint.metadata.get(CONFIG, "")
     if len(text) > _LONGEST_CONFIG:
-        raise StateMismatchError(f"{checkpoint.path}: its config of {len(text)} characters is none")
+        raise StateMismatchError(f"{path}: its config of {len(text)} characters is none")
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise StateMismatchError(f"{checkpoint.path}: its config is not JSON") from error
+        raise StateMismatchError(f"{path}: its config is not JSON") from error
     if not isinstance(config, dict):
-        raise StateMismatchError(f"{checkpoint.path}: its config is not a JSON object")
+        raise StateMismatchError(f"{path}: its config is not a JSON object")
     return config

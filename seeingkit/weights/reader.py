@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from seeingkit.errors import CorruptFileError, UnsafeFileError
@@ -24,16 +25,10 @@ _BEYOND_LATIN = re.compile(rb"[\xc4-\xff]")  # leading bytes, in UTF-8
 
 
 class Budget:
-    """The steps and copies left to one file, shared with the pickles nested in it.
+    """The steps and copies left to a file of ``size`` bytes, shared with the pickles nested in it.
 
-    Attributes:
-        steps: operations, and entries copied from one container to another.
-        copies: bytes that may still be copied: a remembered value costs a file nothing to name
-            again, and may not be copied again each time.
-
-    Args:
-        steps: allowed operations.
-        size: bytes of the file.
+    Steps are operations, and entries copied from one container to another. Copies are bytes: a
+    remembered value costs a file nothing to name again, and may not be copied again each time.
     """
 
     def __init__(self, steps: int = MOST_OPERATIONS, size: int = 0) -> None:
@@ -41,21 +36,13 @@ class Budget:
         self.copies = 4 * size + (1 << 24)
 
     def spend(self, steps: int) -> None:
-        """Take off steps.
-
-        Raises:
-            UnsafeFileError: that many are not left.
-        """
+        """Take off steps, or refuse the file."""
         self.steps -= steps
         if self.steps < 0:
             raise UnsafeFileError(f"refused, more than {MOST_OPERATIONS} pickle operations")
 
     def copy(self, count: int) -> None:
-        """Take off bytes about to be copied.
-
-        Raises:
-            UnsafeFileError: that many are not left.
-        """
+        """Take off bytes about to be copied, or refuse the file."""
         self.copies -= count
         if self.copies < 0:
             raise UnsafeFileError("refused, it makes far more values of its bytes than it stores")
@@ -95,17 +82,15 @@ class Reader:
 
 
 class LongText:
-    """The place of long text in the file; decoded when the memo is first asked for it."""
+    """The place of long text in the file; decoded once, when the memo is first asked for it."""
 
     def __init__(self, view: memoryview) -> None:
         self.view = view
-        self.text: str | None = None
 
-    def read(self) -> str:
-        """The text, decoded once."""
-        if self.text is None:
-            self.text = decoded(self.view)
-        return self.text
+    @cached_property
+    def text(self) -> str:
+        """The text."""
+        return decoded(self.view)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +100,12 @@ class Unread:
     Protocol 2 writes bytes as such a pair for ``_codecs.encode``, and never asks for it again.
     """
 
-    text: LongText
+    long: LongText
     second: tuple[Any, ...] = ()
 
     def read(self) -> Any:
         """The text, or the pair."""
-        return (self.text.read(), *self.second) if self.second else self.text.read()
+        return (self.long.text, *self.second) if self.second else self.long.text
 
 
 def decoded(view: memoryview) -> str:

@@ -41,13 +41,9 @@ class Opaque:
 
 
 class Constructor(Opaque):
-    """An allow-listed constructor that replaces a pickled global.
+    """An allow-listed constructor ``make`` of ours that replaces a pickled global.
 
     One that stays in the tree, uncalled, is a mere name, as every ``Opaque`` is.
-
-    Args:
-        kind: the global's dotted name.
-        make: the function of ours that ``REDUCE`` calls, and ``NEWOBJ`` where a class is meant.
     """
 
     def __init__(self, kind: str, make: Callable[..., Any]) -> None:
@@ -64,16 +60,11 @@ class Unfinished(Opaque, ABC):
 
 
 def scalar(key: Any) -> Any:
-    """Check a dictionary key or set member: a short plain value with a cheap, collision-free hash.
+    """A dictionary key or set member: a short plain value with a cheap, collision-free hash, or
+    else an ``UnsafeFileError``.
 
     Numbers in a tuple beside other numbers can be chosen so that all tuples have one hash, and
     every look-up compares them all; a tuple may hold one number at most.
-
-    Returns:
-        the key.
-
-    Raises:
-        UnsafeFileError: anything else.
     """
     if type(key) is str and len(key) > _LONGEST_KEY:
         raise UnsafeFileError(f"refused, a dictionary key of {len(key)} characters")

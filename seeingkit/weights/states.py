@@ -87,7 +87,7 @@ def state_dict(checkpoint: Checkpoint, tree: Any, where: str = "") -> dict[str, 
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise StateMismatchError(f"{at}{shown(key)} is a {type(value).__name__}, not a tensor")
         _check_type(checkpoint.path, key, value)
-        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        if value.nbytes > value.untyped_storage().nbytes():
             raise UnsafeFileError(f"{at}refused, {key} claims more values than the file stores")
         tensors[key] = value
     check_claims(checkpoint.path, tensors.values(), where)
@@ -117,13 +117,11 @@ def check_claims(
     claimed, count, stored = 0, 0, dict[int, int]()
     for value in values:
         count += 1
+        claimed += value.nbytes
         if isinstance(value, Tensor):
-            bytes_of = value.untyped_storage()
-            start, there = bytes_of.data_ptr(), bytes_of.nbytes()
-            claimed += value.numel() * value.element_size()
+            start, there = value.untyped_storage().data_ptr(), value.untyped_storage().nbytes()
         else:
             start, there = value.__array_interface__["data"][0], value.nbytes
-            claimed += value.nbytes
         stored[start] = max(there, stored.get(start, 0))
     if count > _MOST_TENSORS:
         raise UnsafeFileError(f"{at}refused, {count} tensors in one network")
@@ -238,9 +236,8 @@ def _check_size(path: Path, expected: Mapping[str, Tensor]) -> None:
     """Refuse a network that is larger than its file, before memory is taken for it."""
     values, size = sum(place.numel() for place in expected.values()), path.stat().st_size
     if values > size + _SLACK:
-        raise UnsafeFileError(
-            f"{path}: refused, a network of {values} numbers in a file of {size} bytes"
-        )
+        claim = f"a network of {values} numbers in a file of {size} bytes"
+        raise UnsafeFileError(f"{path}: refused, {claim}")
 
 
 def load_into(module: nn.Module, weights: WeightsFile, **renamed: Tensor) -> None:

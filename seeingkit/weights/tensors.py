@@ -55,11 +55,7 @@ class Storage:
 
 
 def storage_type(value: Any) -> torch.dtype:
-    """The number type of a storage class named by a file.
-
-    Raises:
-        UnsafeFileError: not a storage class.
-    """
+    """The number type of a storage class named by a file."""
     name = value.kind.removeprefix("torch.") if isinstance(value, Constructor) else ""
     if name == "UntypedStorage":
         return torch.uint8
@@ -69,11 +65,7 @@ def storage_type(value: Any) -> torch.dtype:
 
 
 def checked_sizes(part: str, values: Any) -> tuple[int, ...]:
-    """Shape, stride or offset: a short tuple of whole numbers, none negative.
-
-    Raises:
-        CorruptFileError: anything else (``part`` names it).
-    """
+    """Shape, stride or offset (``part`` names it): a short tuple of numbers, none negative."""
     if not isinstance(values, (tuple, list)) or len(values) > _MOST_AXES:
         raise CorruptFileError(f"damaged tensor: its {part} is not a short tuple of numbers")
     if not all(type(v) is int and 0 <= v < 2**62 for v in values):
@@ -84,12 +76,7 @@ def checked_sizes(part: str, values: Any) -> tuple[int, ...]:
 def rebuild_tensor(
     storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """A view of a storage.
-
-    Raises:
-        CorruptFileError: it would reach outside the storage.
-        UnsafeFileError: it claims more values than are stored.
-    """
+    """A view of a storage, inside it and of no more values than are stored."""
     if not isinstance(storage, Storage):
         raise CorruptFileError(f"damaged tensor: built from a {type(storage).__name__}")
     if storage.data is None:
@@ -102,9 +89,8 @@ def rebuild_tensor(
         raise CorruptFileError("damaged tensor: shape and stride have different lengths")
     count = math.prod(size)
     if count > stored:
-        raise UnsafeFileError(
-            f"refused, a tensor of shape {size} claims more values than the {stored} stored"
-        )
+        claim = f"claims more values than the {stored} stored"
+        raise UnsafeFileError(f"refused, a tensor of shape {size} {claim}")
     if not count:
         return torch.empty(size, dtype=dtype)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
@@ -123,17 +109,10 @@ def make_tensor(
 
 
 def make_tensor_of_type(
-    budget: Budget,
-    storage: Any,
-    offset: Any,
-    size: Any,
-    stride: Any,
-    _grad: Any,
-    _hooks: Any,
-    dtype: Any,
-    *_: Any,
+    budget: Budget, storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
 ) -> Tensor:
     """``torch._utils._rebuild_tensor_v3``, of another type than its storage."""
+    _grad, _hooks, dtype, *_ = rest
     budget.spend(STEPS)
     if not isinstance(dtype, Constructor) or dtype.kind not in DTYPES:
         raise CorruptFileError("damaged tensor: its type is not a number type")

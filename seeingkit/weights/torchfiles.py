@@ -27,7 +27,7 @@ from .constructors import allowed_constructors
 from .excerpts import shown
 from .opcodes import unpickle
 from .reader import Budget, Reader
-from .records import Constructor
+from .records import UNFIT, Constructor
 from .tensors import Storage, storage_type
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -37,17 +37,7 @@ _LEGACY_HEAD = re.compile(
 _LEGACY_VERSION = 1001
 _DEEPEST = 3
 _LONGEST_READ = 8 << 20  # bytes of a zip's list of members: room for 80,000 tensors
-_DAMAGED = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    OSError,
-    EOFError,
-    struct.error,
-    ValueError,
-    OverflowError,
-    LookupError,
-    RuntimeError,
-)
+_DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, struct.error, *UNFIT)
 
 
 def is_legacy(head: bytes) -> bool:
@@ -105,9 +95,8 @@ def read_legacy(data: memoryview, budget: Budget, depth: int = 0) -> Any:
         storage = wanted[key]
         count = reader.number("<q")
         if count != counts[key]:
-            raise CorruptFileError(
-                f"damaged torch file: storage {key!r:.40} has {count} values, not {counts[key]}"
-            )
+            held = f"{count} values, not {counts[key]}"
+            raise CorruptFileError(f"damaged torch file: storage {key!r:.40} has {held}")
         storage.data = reader.take(count * storage.dtype.itemsize)
     for key, storage in wanted.items():
         if storage.data is None:
@@ -188,9 +177,8 @@ def read_zip(path: Path, data: memoryview) -> Any:
             stored[key] = Storage(dtype, _member(data, files[name]))
         storage = stored[key]
         if storage.dtype != dtype or storage.count < count:
-            raise UnsafeFileError(
-                f"refused, storage {key!r:.40} claims {count} values, it has {storage.count}"
-            )
+            claim = f"{count} values, it has {storage.count}"
+            raise UnsafeFileError(f"refused, storage {key!r:.40} claims {claim}")
         return storage
 
     reader = Reader(_member(data, files[pickles[0]]))
@@ -205,10 +193,9 @@ def _stored_members(path: Path, size: int) -> dict[str, zipfile.ZipInfo]:
     except _DAMAGED as error:
         raise CorruptFileError(f"truncated or damaged torch zip ({error})") from error
     for member in members:
+        name = f"{member.filename!r:.60}"
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-            raise UnsafeFileError(
-                f"refused, {member.filename!r:.60} is compressed or encrypted; torch does neither"
-            )
+            raise UnsafeFileError(f"refused, {name} is compressed or encrypted; torch does neither")
     if sum(m.file_size for m in members) > size:
         raise UnsafeFileError("refused, members claim more bytes than the file has")
     files: dict[str, zipfile.ZipInfo] = {}
@@ -220,24 +207,20 @@ def _stored_members(path: Path, size: int) -> dict[str, zipfile.ZipInfo]:
 
 def _member(data: memoryview, member: zipfile.ZipInfo) -> memoryview:
     """The bytes of a stored member, by its local header (APPNOTE.TXT 4.3.7)."""
-    start = member.header_offset
+    start, called = member.header_offset, f"{member.filename!r:.60}"
     head = data[start : start + 30] if start >= 0 else data[:0]
     if len(head) < 30 or bytes(head[:4]) != b"PK\x03\x04":
-        raise CorruptFileError(f"damaged torch zip: no header for {member.filename!r:.60}")
+        raise CorruptFileError(f"damaged torch zip: no header for {called}")
     name, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
     begin = start + 30 + name + extra
     end = begin + member.file_size
     local = bytes(data[start + 30 : start + 30 + name])
     encoding = "utf-8" if member.flag_bits & 0x800 else "cp437"
     if local != member.orig_filename.encode(encoding, "replace"):
-        raise CorruptFileError(
-            f"damaged torch zip: {member.filename!r:.60} has another name inside"
-        )
+        raise CorruptFileError(f"damaged torch zip: {called} has another name inside")
     if end > len(data) or member.compress_size != member.file_size:
-        raise CorruptFileError(f"truncated torch zip: {member.filename!r:.60} reaches past its end")
+        raise CorruptFileError(f"truncated torch zip: {called} reaches past its end")
     view = data[begin:end]
     if zlib.crc32(view) != member.CRC:
-        raise CorruptFileError(
-            f"damaged torch zip: the checksum of {member.filename!r:.60} is wrong"
-        )
+        raise CorruptFileError(f"damaged torch zip: the checksum of {called} is wrong")
     return view

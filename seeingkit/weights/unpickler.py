@@ -8,7 +8,7 @@ runs programs on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from seeingkit.errors import CorruptFileError, UnsafeFileError
@@ -18,14 +18,7 @@ from .records import UNFIT, Constructor, Opaque, Unfinished, reason, scalar
 
 
 class Unpickler:
-    """Stack, marks and memo of one program, and the steps that opcodes are made of.
-
-    Args:
-        reader: stands at the first byte of the program.
-        constructors: the globals that the file may name, by dotted name.
-        budget: steps left.
-        persistent: looks up a persistent id; without it they are refused.
-    """
+    """Stack, marks and memo of one program; arguments as of ``opcodes.unpickle``."""
 
     def __init__(
         self,
@@ -34,10 +27,8 @@ class Unpickler:
         budget: Budget,
         persistent: Callable[[Any], Any] | None,
     ) -> None:
-        self.reader = reader
-        self.constructors = constructors
-        self.budget = budget
-        self.persistent = persistent
+        self.reader, self.constructors = reader, constructors
+        self.budget, self.persistent = budget, persistent
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -75,13 +66,13 @@ class Unpickler:
         self.stack = self.marks.pop()
         return items
 
-    def popped(self, *kinds: type) -> Any:
-        """Take the top value, of one of these types."""
-        return _of(self.pop(), kinds)
+    def popped(self, kind: type) -> Any:
+        """Take the top value, of this type."""
+        return _of(self.pop(), kind)
 
     def top_of(self, kind: type) -> Any:
         """The top value, of this type, left there."""
-        return _of(self.top(), (kind,))
+        return _of(self.top(), kind)
 
     # ----------------------------------------------------------------------------- memo, objects
 
@@ -146,7 +137,7 @@ class Unpickler:
         elif not isinstance(value, dict):  # attributes of a dict subclass (_metadata) are dropped
             raise UnsafeFileError(f"refused, the file sets the state of a {type(value).__name__}")
 
-    def set_items(self, items: list[Any]) -> None:
+    def set_items(self, items: Sequence[Any]) -> None:
         """Put keys and values, by turns, into the dictionary on top."""
         target = self.top_of(dict)
         if len(items) % 2:
@@ -155,9 +146,8 @@ class Unpickler:
             target[scalar(key)] = value
 
 
-def _of(value: Any, kinds: tuple[type, ...]) -> Any:
-    if not isinstance(value, kinds):
-        raise CorruptFileError(
-            f"damaged pickle: a {kinds[0].__name__} was expected, not a {type(value).__name__}"
-        )
+def _of(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        given = type(value).__name__
+        raise CorruptFileError(f"damaged pickle: a {kind.__name__} was expected, not a {given}")
     return value

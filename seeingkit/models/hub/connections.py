@@ -23,19 +23,13 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 """Timeout of each read."""
 
-_REDIRECTS = 10
-
 
 class UnreachableError(Exception):
     """No connection to the host: no network, no such name, or nobody answers."""
 
 
 class RefusedError(Exception):
-    """The server answered, and will not give the file.
-
-    Attributes:
-        status: the HTTP status, or 0 when a redirect was refused.
-    """
+    """The server answered, and will not give the file (status 0: a redirect was refused)."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -70,11 +64,10 @@ def open_url(url: str, headers: Mapping[str, str]) -> Any:
         return opener.open(request)
     except urllib.error.HTTPError as error:
         error.close()
+        answer = f"{host_of(url)} answered {error.code} {error.reason}"
         if error.code in (408, 425, 429) or error.code >= 500:
-            raise BrokenOffError(f"{host_of(url)} answered {error.code} {error.reason}") from error
-        raise RefusedError(
-            f"{host_of(url)} answered {error.code} {error.reason}", error.code
-        ) from error
+            raise BrokenOffError(answer) from error
+        raise RefusedError(answer, error.code) from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, _BROKEN):
             raise BrokenOffError(f"{host_of(url)}: {error.reason}") from error
@@ -119,11 +112,8 @@ class _Plain(http.client.HTTPConnection):
         self.sock.settimeout(READ_SECONDS)
 
 
-class _Encrypted(http.client.HTTPSConnection):
-    def connect(self) -> None:
-        self.timeout = CONNECT_SECONDS
-        super().connect()
-        self.sock.settimeout(READ_SECONDS)
+class _Encrypted(_Plain, http.client.HTTPSConnection):
+    """The same with TLS, whose handshake is part of connecting."""
 
 
 class _Http(urllib.request.HTTPHandler):
@@ -138,7 +128,7 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    max_redirections = _REDIRECTS
+    max_redirections = 10
 
     def redirect_request(
         self,
@@ -151,7 +141,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if new not in ("http", "https") or (old == "https" and new == "http"):
-            raise RefusedError(
-                f"{host_of(req.full_url)} redirects from {old} to {new}, which is not followed"
-            )
+            way = f"redirects from {old} to {new}, which is not followed"
+            raise RefusedError(f"{host_of(req.full_url)} {way}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from rich.filesize import decimal
+
 LARGE = 100_000_000
 """Bytes above which a download is asked for; so is one of unknown size."""
 
@@ -25,20 +27,12 @@ def ask_before_large_downloads(ask: Ask | None) -> None:
 
 def allowed(question: str, size: int | None) -> bool:
     """Whether a file of this size may be fetched; asks only on a terminal and if told to."""
-    if _ask is None or (size is not None and size <= LARGE):
-        return True
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    small = size is not None and size <= LARGE
+    if _ask is None or small or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     return _ask(question)
 
 
 def readable_size(size: int | None) -> str:
     """Bytes in powers of ten, for messages: ``73.2 MB``."""
-    if size is None:
-        return "size unknown"
-    amount = float(size)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            break
-        amount /= 1000
-    return f"{size} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+    return "size unknown" if size is None else decimal(size)

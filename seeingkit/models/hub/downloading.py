@@ -92,12 +92,10 @@ def download(file: WeightFile, target: Path, owner: str) -> None:
 def by_hand(file: WeightFile, target: Path, owner: str, reason: str) -> str:
     """How to fetch a file by hand: address, hash, folder."""
     where = f"get it from {file.url} ({published(file)}) and " if file.url else ""
-    archive = wrapping(file)
-    if archive is not None:
+    if archive := wrapping(file):
         where = f"get it out of the zip {archive.file.url} ({published(file)}) and "
-    return (
-        f"{owner}: {file.name} is not on this machine ({reason}); {where}put it in {target.parent}"
-    )
+    here = f"{owner}: {file.name} is not on this machine ({reason})"
+    return f"{here}; {where}put it in {target.parent}"
 
 
 class _Download:
@@ -128,12 +126,12 @@ class _Download:
                 f"{wrong}; it was deleted; try again, or get it from {self.file.url} "
                 f"({published(self.file)}) and put it in {self.target.parent}"
             )
-        kept = len(self.partial)
-        if kept:
+        if kept := len(self.partial):
             reasons.append(f"the {readable_size(kept)} that came are kept for the next attempt")
-        raise MissingWeightsError(
-            by_hand(self.file, self.target, self.owner, "; ".join(dict.fromkeys(reasons)))
-        )
+        raise self._missing("; ".join(dict.fromkeys(reasons)))
+
+    def _missing(self, reason: str) -> MissingWeightsError:
+        return MissingWeightsError(by_hand(self.file, self.target, self.owner, reason))
 
     # -------------------------------------------------------------------------------- one address
 
@@ -143,19 +141,21 @@ class _Download:
         self._get(url)
         wrong = self._wrong()
         if wrong and resumed:  # the two halves may have been of different files
-            self.partial.drop()
             self._get(url)
             wrong = self._wrong()
-        if wrong:
-            self.partial.drop()
         return wrong
 
     def _wrong(self) -> str | None:
+        """The fault of the bytes that came, if there is one; they are then deleted."""
         with self.partial.path.open("rb") as stream:
             head = stream.read(512).lstrip().lower()
         if head.startswith((b"<!doctype html", b"<html")) and not self._wants_html():
-            return "it is a web page"
-        return difference(self.partial.path, self.file, remember=False)[0]
+            wrong: str | None = "it is a web page"
+        else:
+            wrong = difference(self.partial.path, self.file, remember=False)[0]
+        if wrong:
+            self.partial.drop()
+        return wrong
 
     def _get(self, url: str) -> None:
         """Fill the part, continuing as often as it gets further.
@@ -221,10 +221,9 @@ class _Download:
             raise RefusedError(f"{host_of(response.url)} sent a web page instead of the file")
 
     def _check_size(self, total: int | None) -> None:
-        if None not in (total, self.file.size) and total != self.file.size:
-            raise RefusedError(
-                f"the server's file has {total} bytes, the published one {self.file.size}"
-            )
+        size = self.file.size
+        if None not in (total, size) and total != size:
+            raise RefusedError(f"the server's file has {total} bytes, the published one {size}")
 
     def _settle(self, total: int | None, url: str, start: int) -> None:
         """Announce the download, and ask for consent if it is large; once."""
@@ -233,18 +232,13 @@ class _Download:
         size = readable_size(total)
         line = f"{self.file.name} ({size}) from {host_of(url)} into {self.target.parent}"
         if not allowed(f"{self.owner}: fetch {line}?", total):
-            raise MissingWeightsError(
-                by_hand(self.file, self.target, self.owner, "fetching it was declined")
-            )
+            raise self._missing("fetching it was declined")
         done = f", continuing at {readable_size(start)}" if start else ""
         _say(f"fetching {line}{done}")
         self.settled = True
 
     def _check_room(self, total: int | None, start: int) -> None:
-        if total is None:
-            return
-        free = shutil.disk_usage(self.target.parent).free
-        if free < total - start:
+        if total is not None and shutil.disk_usage(self.target.parent).free < total - start:
             raise WeightsError(_full(self.file, self.target, self.owner, total - start))
 
     # ------------------------------------------------------------------------------------- bytes
@@ -268,9 +262,8 @@ class _Download:
             stream.flush()
             os.fsync(stream.fileno())
         if total is not None and done < total:
-            raise BrokenOffError(
-                f"the connection ended after {readable_size(done)} of {readable_size(total)}"
-            )
+            came = f"{readable_size(done)} of {readable_size(total)}"
+            raise BrokenOffError(f"the connection ended after {came}")
 
 
 def _full(file: WeightFile, target: Path, owner: str, needed: int | None) -> str:

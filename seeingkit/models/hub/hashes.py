@@ -23,20 +23,15 @@ def published(file: WeightFile) -> str:
     """The published hashes of a file, for messages: ``sha256 begins 7e701dd5``."""
     if file.sha256:
         return f"sha256 {file.sha256}"
-    found = []
-    if file.sha256_prefix:
-        found.append(f"sha256 begins {file.sha256_prefix}")
-    if file.md5:
-        found.append(f"md5 {file.md5}")
-    return ", ".join(found) or "no published hash"
+    begins = f"sha256 begins {file.sha256_prefix}" if file.sha256_prefix else ""
+    md5 = f"md5 {file.md5}" if file.md5 else ""
+    return ", ".join(filter(None, (begins, md5))) or "no published hash"
 
 
 def difference(path: Path, file: WeightFile, *, remember: bool = True) -> tuple[str | None, str]:
     """The difference of a file from its published size and hashes, and its SHA-256.
 
     Args:
-        path: the file.
-        file: its published size and hashes.
         remember: whether hashes are remembered in the cache, and taken from there.
 
     Returns:
@@ -51,14 +46,11 @@ def difference(path: Path, file: WeightFile, *, remember: bool = True) -> tuple[
             return f"it has {size} bytes, published are {file.size}", ""
         digest = _digest if remember else file_digest
         sha256 = digest(path, "sha256")
-        if file.sha256 and sha256 != file.sha256:
-            return f"sha256 is {sha256[:16]}…, published is {file.sha256[:16]}…", sha256
-        if file.sha256_prefix and not sha256.startswith(file.sha256_prefix):
-            return f"sha256 is {sha256[:16]}…, published is {file.sha256_prefix}…", sha256
-        if file.md5:
-            md5 = digest(path, "md5")
-            if md5 != file.md5:
-                return f"md5 is {md5}, published is {file.md5}", sha256
+        for start, most in ((file.sha256, 16), (file.sha256_prefix, 63)):
+            if start and not sha256.startswith(start):
+                return f"sha256 is {sha256[:16]}…, published is {start[:most]}…", sha256
+        if file.md5 and (md5 := digest(path, "md5")) != file.md5:
+            return f"md5 is {md5}, published is {file.md5}", sha256
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
     return None, sha256
@@ -66,11 +58,6 @@ def difference(path: Path, file: WeightFile, *, remember: bool = True) -> tuple[
 
 def verify_file(path: Path, file: WeightFile, owner: str) -> str:
     """Check a file that is in its place; the first time, record its hash if none was published.
-
-    Args:
-        path: where it is.
-        file: its published size and hashes.
-        owner: its weights or data set, for messages.
 
     Returns:
         its SHA-256.
@@ -132,15 +119,9 @@ def _write_record(record: Path, sha256: str, name: str) -> bool:
 
 def _digest(path: Path, algorithm: str) -> str:
     """Hash of a file's content, remembered in the cache by size, times and inode."""
-    store, stamp = DigestStore(path.parent), file_stamp(path)
-    item = f"{algorithm}:{path.name}"
-    known = store.get(item, stamp) if stamp else None
-    if known is not None:
-        return known
-    found = file_digest(path, algorithm)
-    if stamp and stamp == file_stamp(path):
-        store.put(item, stamp, found)
-        store.save()
+    store, item = DigestStore(path.parent), f"{algorithm}:{path.name}"
+    found = store.remembered(item, lambda: file_stamp(path), lambda: file_digest(path, algorithm))
+    store.save()
     return found
 
 

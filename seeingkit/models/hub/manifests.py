@@ -40,17 +40,11 @@ from seeingkit.specs import WeightFile, WeightsSpec
 
 @dataclass(frozen=True)
 class Manifest:
-    """A list of published files.
+    """A list of published files."""
 
-    Attributes:
-        weights: by ``family:name``.
-        data: files of each data set, by its name.
-        domains: all names of each domain, its own first.
-    """
-
-    weights: dict[str, WeightsSpec]
-    data: dict[str, tuple[WeightFile, ...]]
-    domains: dict[str, tuple[str, ...]]
+    weights: dict[str, WeightsSpec]  # by ``family:name``
+    data: dict[str, tuple[WeightFile, ...]]  # by the name of the data set
+    domains: dict[str, tuple[str, ...]]  # all names of each domain, its own first
 
 
 class _Data(BaseModel):

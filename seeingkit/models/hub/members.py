@@ -9,8 +9,8 @@ from __future__ import annotations
 import shutil
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qs, urldefrag
 
 from seeingkit.errors import CorruptFileError
@@ -21,14 +21,8 @@ LARGEST = 1 << 35
 """Bytes a member may have: 32 GiB, far above any published network."""
 
 
-@dataclass(frozen=True)
-class Wrapping:
-    """The archive that holds a published file.
-
-    Attributes:
-        file: the archive, as something to fetch.
-        member: the file's name in it, without folders.
-    """
+class Wrapping(NamedTuple):
+    """The archive that holds a published file, to be fetched, and the file's name in it."""
 
     file: WeightFile
     member: str
@@ -52,15 +46,12 @@ def unpack_member(archive: Path, member: str, target: Path, owner: str) -> None:
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            found = [
-                m
-                for m in opened.infolist()
-                if not m.is_dir() and m.filename.replace("\\", "/").rpartition("/")[2] == member
-            ]
+            names = {m: m.filename.replace("\\", "/") for m in opened.infolist() if not m.is_dir()}
+            found = [m for m, name in names.items() if name.rpartition("/")[2] == member]
             if len(found) != 1:
-                names = ", ".join(m.filename for m in opened.infolist()[:5]) or "nothing"
+                held = ", ".join(opened.namelist()[:5]) or "nothing"
                 raise CorruptFileError(
-                    f"{owner}: {archive} has {len(found)} files called {member} (it holds {names})"
+                    f"{owner}: {archive} has {len(found)} files called {member} (it holds {held})"
                 )
             if found[0].file_size > LARGEST:
                 raise CorruptFileError(f"{owner}: {member} in {archive} claims to be too large")

@@ -14,21 +14,17 @@ from pathlib import Path
 
 from .connections import RefusedError, host_of
 
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
 
 @dataclass(frozen=True)
 class Version:
-    """The version of a file on a server, as far as its headers identify it.
+    """The version of a file on a server, as far as its headers identify it."""
 
-    Attributes:
-        url: the address requested, before redirects.
-        etag, modified: the headers ETag and Last-Modified.
-        total: bytes of the whole file.
-    """
-
-    url: str
+    url: str  # as requested, before redirects
     etag: str | None = None
-    modified: str | None = None
-    total: int | None = None
+    modified: str | None = None  # the header Last-Modified
+    total: int | None = None  # bytes of the whole file
 
     @property
     def validator(self) -> str | None:
@@ -39,12 +35,7 @@ class Version:
 
 
 def version_of(headers: Message, url: str, start: int = 0) -> Version:
-    """The version that a response is of.
-
-    Args:
-        headers: of the response.
-        url: the address requested.
-        start: the first byte in the response.
+    """The version that a response from byte ``start`` on is of.
 
     Raises:
         RefusedError: the body is compressed, so that lengths and ranges mean something else.
@@ -64,10 +55,7 @@ class Partial:
         self._note = target.with_name(target.name + ".part.json")
 
     def __len__(self) -> int:
-        try:
-            return self.path.stat().st_size
-        except FileNotFoundError:
-            return 0
+        return self.path.stat().st_size if self.path.exists() else 0
 
     def version(self, url: str) -> Version | None:
         """The version of the bytes; None if there are none, or of another address, or unknown."""
@@ -96,16 +84,11 @@ class Partial:
 
 
 def rest_of(known: Version, headers: Message, start: int) -> Version | None:
-    """The version of a partial response (206), or None if it does not continue the known one.
+    """The version of a partial response (206) from byte ``start`` on.
 
-    Args:
-        known: the version of the bytes before ``start``.
-        headers: of the response.
-        start: the first byte requested.
+    None if it does not continue the known version, which the bytes before are of.
     """
-    stated = re.fullmatch(
-        r"bytes (\d+)-(\d+)/(\d+|\*)", (headers.get("Content-Range") or "").strip()
-    )
+    stated = _RANGE.fullmatch((headers.get("Content-Range") or "").strip())
     if stated is None or int(stated[1]) != start:
         return None
     found = version_of(headers, known.url, start)

@@ -82,11 +82,11 @@ def verify_weights(spec: WeightsSpec) -> list[tuple[Path, str]]:
         MissingWeightsError: one is not here.
         CorruptFileError: one is not the registered file.
     """
-    missing = missing_files(spec)
-    if missing:
-        raise MissingWeightsError(_all_by_hand(missing, weights_folder(spec), spec.full_name))
-    places = [(_place(file, weights_folder(spec), spec.full_name), file) for file in spec.files]
-    return [(path, verify_file(path, file, spec.full_name)) for path, file in places]
+    folder, owner = weights_folder(spec), spec.full_name
+    if missing := missing_files(spec):
+        raise MissingWeightsError(_all_by_hand(missing, folder, owner))
+    places = [(_place(file, folder, owner), file) for file in spec.files]
+    return [(path, verify_file(path, file, owner)) for path, file in places]
 
 
 def _is_there(file: WeightFile, folder: Path) -> bool:
@@ -118,36 +118,29 @@ def _place(file: WeightFile, folder: Path, owner: str) -> Path:
 def _file_path(file: WeightFile, folder: Path, owner: str) -> Path:
     path = _place(file, folder, owner)
     if not path.is_file():
+        archive = wrapping(file)
         if file.resource:
-            raise MissingWeightsError(str(_not_installed(file, folder, owner)))
-        _get(file, path, owner)
+            raise MissingWeightsError(_how_to_get(file, folder, owner))
+        if archive is None:
+            download(file, path, owner)
+        else:
+            place = path.with_name(archive.file.name)
+            if not place.is_file():
+                download(archive.file, place, owner)
+            unpack_member(place, archive.member, path, owner)
     verify_file(path, file, owner)
     return path
 
 
-def _get(file: WeightFile, path: Path, owner: str) -> None:
-    archive = wrapping(file)
-    if archive is None:
-        download(file, path, owner)
-        return
-    place = path.with_name(archive.file.name)
-    if not place.is_file():
-        download(archive.file, place, owner)
-    unpack_member(place, archive.member, path, owner)
-
-
 def _all_by_hand(missing: list[WeightFile], folder: Path, owner: str) -> str:
-    reason = "SEEINGKIT_OFFLINE is set" if offline() else "not fetched"
-    return "; ".join(
-        _not_installed(f, folder, owner) or by_hand(f, folder / f.name, owner, reason)
-        for f in missing
-    )
+    return "; ".join(_how_to_get(file, folder, owner) for file in missing)
 
 
-def _not_installed(file: WeightFile, folder: Path, owner: str) -> str | None:
-    """The reason why a file that ships with a package is not here; None for other files."""
+def _how_to_get(file: WeightFile, folder: Path, owner: str) -> str:
+    """Why a file is not here, and how to get it."""
     if not file.resource:
-        return None
+        reason = "SEEINGKIT_OFFLINE is set" if offline() else "not fetched"
+        return by_hand(file, folder / file.name, owner, reason)
     try:
         return f"{owner}: {_place(file, folder, owner)} is missing; install its package again"
     except MissingWeightsError as error:
