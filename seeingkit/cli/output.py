@@ -236,11 +236,14 @@ def _print_end(results: schema.Results | schema.InversionResults, report: Path) 
 def print_tally(summary: Mapping[str, Any]) -> None:
     """Print mean area and presence of each class, and the skipped images."""
     print(f"{summary['n']} images")
+    from seeingkit.tallies.table import MEANS
+
+    head, sign = MEANS[summary.get("unit", "pixels")]
     rows = [
-        (c["label"], c["plane"], f"{c['area']:.3g} %", f"{100 * c['presence']:.1f} %")
+        (c["label"], c["plane"], f"{c['area']:.3g}{sign}", f"{100 * c['presence']:.1f} %")
         for c in summary["classes"]
     ]
-    print_table(rows, ("class", "plane", "mean area", "presence"))
+    print_table(rows, ("class", "plane", head, "presence"))
     _print_skipped([f"{x['item']}: {x['reason']}" for x in summary["skipped"]])
 
 

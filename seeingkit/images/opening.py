@@ -101,8 +101,23 @@ def open_data_set(spec: DataSpec, preset: Preset, options: BaseModel) -> ImageSo
     if not isinstance(source, ImageSource):
         given = f"{spec.target} gave a {type(source).__name__}"
         raise PluginError(f"data set {spec.name!r}: {given}, not an ImageSource")
-    if source.preset is None:  # it was opened with this one, whether it says so or not
-        source.preset = preset
+    return with_preset(source, preset)
+
+
+def with_preset(source: ImageSource, preset: Preset) -> ImageSource:
+    """A source that says which preset it was opened with, where it did not say so itself.
+
+    Raises:
+        PluginError: its class does not let the preset be set.
+    """
+    if source.preset is None:
+        try:
+            object.__setattr__(source, "preset", preset)  # also of a frozen dataclass
+        except AttributeError as error:
+            raise PluginError(
+                f"{source.name}: the preset of a {type(source).__name__} cannot be set; make it an "
+                "attribute, or give the preset it was opened with"
+            ) from error
     return source
 
 

@@ -21,7 +21,7 @@ from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, Sta
 from seeingkit.errors import ModelError, UnknownNameError, UsageError
 
 from .calltree import Call, Leaf, check_repeats, classify, paired, trace
-from .probe import identified
+from .probe import code_digest, identify
 from .replay import Passes
 from .staged import ModuleGenerator
 
@@ -93,7 +93,7 @@ class AutoStaged(ModuleGenerator):
                 latent=_latent_specs(self.family, latent),
                 class_names=tuple(class_names),
                 weights_sha256=_values_sha256(module),
-                options=dict(options or {}),
+                options={**({"call": code_digest(call)} if call else {}), **(options or {})},
                 parameters=sum(p.numel() for p in module.parameters()),
             )
         elif latent is not None or class_names or options:
@@ -104,7 +104,7 @@ class AutoStaged(ModuleGenerator):
         self._paths = {m: path for path, m in module.named_modules() if path}
         targets = self._targets(stages)
         self._prepare(targets)
-        self.info = identified(self)
+        identify(self)
 
     # ------------------------------------------------------------------------------ the contract
 

@@ -22,7 +22,13 @@ from typing import Any, Literal, cast
 import pluggy
 from pydantic import BaseModel, ValidationError
 
-from seeingkit.errors import DuplicateNameError, PluginError, UnknownNameError, UsageError
+from seeingkit.errors import (
+    DuplicateNameError,
+    PluginError,
+    UnknownNameError,
+    UsageError,
+    first_fault,
+)
 from seeingkit.specs import (
     PRESETS,
     PROJECT,
@@ -291,14 +297,14 @@ def check_options(spec: _Loadable, values: dict[str, object]) -> BaseModel:
     try:
         return spec.options.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = first_fault(error)
         # Below the option's own name lie list places, and types of a union, which say nothing.
-        name = str(first["loc"][0]) if first["loc"] else "options"
+        name = first.where.partition(".")[0] or "options"
         known = ", ".join(spec.options.model_fields) or "none"
-        if first["type"] == "extra_forbidden":
+        if first.kind == "extra_forbidden":
             near = difflib.get_close_matches(name, spec.options.model_fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ";"
             fault = f"there is no option {name!r}{hint} options: {known}"
         else:
-            fault = f"option {name!r}: {first['msg'].lower()}; options: {known}"
+            fault = f"option {name!r}: {first.reason}; options: {known}"
         raise UsageError(f"{spec.name}: {fault}") from error

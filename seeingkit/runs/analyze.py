@@ -7,6 +7,7 @@ nothing else.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from .examples import fill_gallery
 from .inversions import invert_omitted, prepare_inverters, with_inversions
 from .manifest import Clock, finished, new_manifest
 from .plan import Plan, resolve, resolve_source
-from .sides import Sides, equally_many, open_side, open_sides
+from .sides import Sides, equally_many, located, open_side, open_sides
 from .tables import write_classes, write_conditions, write_images
 
 Store = ChunkStore | str | Path | None
@@ -114,10 +115,18 @@ def execute(
     """
     if config.command == "invert":
         raise UsageError("this is a run of invert; repeat it with: seeingkit invert --config")
-    plan = resolve(config)
-    leads, clock = not rank(), Clock()
+    plan, clock = resolve(config), Clock()
     with clock.time("load"):
         sides = open_sides(plan)
+    with closing(sides):
+        return _take_steps(plan, sides, clock, out, store)
+
+
+def _take_steps(
+    plan: Plan, sides: Sides, clock: Clock, out: str | Path | None, store: Store
+) -> Analysis | None:
+    leads = not rank()
+    with clock.time("load"):
         if leads:
             check_gate_names(plan.config.fail_if, sides.shown.vocabulary.names)
             check_truth(plan, sides)
@@ -143,7 +152,6 @@ def execute(
     if run is not None:
         with clock.time("report"):
             _write_results(run, comparison, sides, plan)
-    sides.close()
     if run is None:
         return None
     done = finished(manifest, clock, _hashes(comparison))
@@ -156,11 +164,11 @@ def execute(
 
 def tally_source(config: Config, *, store: Store = None) -> Tally:
     """The tally of ``config.generated`` alone: the command ``tally``."""
-    plan = resolve_source(config)
+    plan = located(resolve_source(config))
     assert plan.segmenter is not None
     source = open_side(plan.generated, plan, labels=plan.config.labels)
-    found = _tally(source, plan.segmenter.load(plan.device), plan, store, "images")
-    source.close()
+    with closing(source):
+        found = _tally(source, plan.segmenter.load(plan.device), plan, store, "images")
     return apply_classes(found, read_classes(config.classes)) if config.classes else found
 
 

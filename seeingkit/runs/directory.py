@@ -9,11 +9,11 @@ by other work.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from seeingkit.errors import RunError
+from seeingkit.system.writing import write_text
 
 from .config import Config, read_config
 
@@ -53,12 +53,8 @@ class RunDirectory:
 
     def write_json(self, name: str, content: dict[str, Any]) -> Path:
         """Write one JSON file, whole or not at all."""
-        path = self.path / name
-        temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(path)
-        return path
+        return write_text(self.path / name, text + "\n")
 
 
 def _slug(text: str) -> str:

@@ -30,7 +30,8 @@ class Clock:
         """Add the time spent inside to a stage."""
         started = time.perf_counter()
         yield
-        self.seconds[stage] = round(time.perf_counter() - started, 3)
+        spent = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+        self.seconds[stage] = round(spent, 3)
 
 
 def now() -> str:

@@ -2,22 +2,23 @@
 
 Guarantees: after ``resolve`` the config is complete, each model is a ``ResolvedModel`` with
 validated options, and no later step looks a name up again; wrong names and options are found here,
-before any file is opened or fetched. A plan opens nothing: it is the unit of work of a run, of each
-process of it, and of a suite. ``seeingkit.runs.sides`` opens its images and models.
+before any image is read or anything is fetched (``auto`` reads the user's file to recognise it). A
+plan holds nothing open: it is the unit of work of a run, of each process of it, and of a suite.
+``seeingkit.runs.sides`` opens its images and models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from seeingkit.analyses.comparison.checks.metrics import resolve_metric
 from seeingkit.analyses.inversion import ResolvedInverter, resolve_inverter
-from seeingkit.errors import MissingWeightsError, UsageError
+from seeingkit.errors import MissingWeightsError, SourceError, UsageError
 from seeingkit.images.opening import check_there
 from seeingkit.models.loading import data_spec, is_generator_name, usual_generator
 from seeingkit.models.registry import check_options, find_preset, registry
@@ -25,8 +26,11 @@ from seeingkit.models.resolved import ResolvedModel
 from seeingkit.models.resolved import resolve as resolve_model
 from seeingkit.specs import DataSpec, Preset
 from seeingkit.system.devices import resolve_device
+from seeingkit.tallies.vocabularies import read_classes
 
 from .config import Config
+
+T = TypeVar("T")
 
 _NO_LABELS = "--labels is for a conditional generator, not for a set of images"
 
@@ -41,6 +45,7 @@ class Side:
         data: the data set, if it is one.
         data_options: validated options of the data set.
         path_options: options of an image source by path (``seeingkit.images.Limits``).
+        missing: its weights are missing, so that nothing else is known of it.
     """
 
     name: str
@@ -48,6 +53,39 @@ class Side:
     data: DataSpec | None = None
     data_options: BaseModel | None = None
     path_options: Mapping[str, Any] = field(default_factory=dict)
+    missing: bool = False
+
+
+class MissingFiles:
+    """Collects missing files, so that all of them are named at once."""
+
+    def __init__(self, messages: Sequence[str] = ()) -> None:
+        self.messages = list(messages)
+
+    def find(self, work: Callable[[], T]) -> T | None:
+        """The result of some work; None where a file is missing.
+
+        Raises:
+            SourceError: images that are there and cannot be used.
+        """
+        try:
+            return work()
+        except MissingWeightsError as error:
+            self.messages.append(str(error))
+        except SourceError as error:
+            if not isinstance(error.__cause__, MissingWeightsError):
+                raise
+            self.messages.append(str(error))
+        return None
+
+    def raise_if_any(self) -> None:
+        """Name everything that is missing.
+
+        Raises:
+            MissingWeightsError: if anything is.
+        """
+        if self.messages:
+            raise MissingWeightsError("; ".join(self.messages))
 
 
 @dataclass(frozen=True)
@@ -66,6 +104,7 @@ class Plan:
         metric: the metrics of another library, if they were asked for.
         inverters: the methods of inversion.
         warnings: for the readers of the results.
+        missing: messages of files that were asked for and are not there.
     """
 
     config: Config
@@ -79,6 +118,7 @@ class Plan:
     metric: ResolvedModel | None = None
     inverters: tuple[ResolvedInverter, ...] = ()
     warnings: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def segmenter_asked(self) -> bool:
@@ -92,7 +132,8 @@ def resolve(config: Config) -> Plan:
     Raises:
         UnknownNameError, UsageError: a name, an option or a setting that cannot be right.
         PluginError: the library of a metric is not installed.
-        MissingWeightsError: a weights file that was given and does not exist.
+        MissingWeightsError: of ``invert``: a weights file that was given and does not exist. Other
+            commands collect such files in ``Plan.missing``.
     """
     inverters = tuple(
         resolve_inverter(method, config.inversion.options)
@@ -113,18 +154,23 @@ def resolve(config: Config) -> Plan:
     usual = data or (data_spec(config.generated) if config.command == "compare" else None)
     config = _with_defaults(config, usual)
     _check_truth_folder(config.truth)
-    second, second_name = _second_segmenter(config.sensitivity)
+    if config.classes is not None:
+        read_classes(config.classes)
+    missing = MissingFiles()
+    absent = Side(config.generated, missing=True)
+    second = missing.find(lambda: _second_segmenter(config.sensitivity)) or (None, "")
     return Plan(
         config=config,
         preset=find_preset(config.preset),
         device=resolve_device(config.device),
-        real=_real_side(config, data),
-        generated=_generated_side(config, data),
-        segmenter=_segmenter(config, data),
-        second=second,
-        second_name=second_name,
+        real=missing.find(lambda: _real_side(config, data)) or absent,
+        generated=missing.find(lambda: _generated_side(config, data)) or absent,
+        segmenter=missing.find(lambda: _segmenter(config, data)),
+        second=second[0],
+        second_name=second[1],
         metric=resolve_metric(locate=False) if config.fidelity else None,
         inverters=inverters,
+        missing=tuple(missing.messages),
     )
 
 
@@ -132,20 +178,28 @@ def resolve_source(config: Config) -> Plan:
     """The plan of the command ``tally``: ``config.generated`` alone, of any kind."""
     data = data_spec(config.generated)
     config = _with_defaults(config, data)
-    if is_generator(config.generated):
-        side = Side(config.generated, _generator(config.generated, config, data))
-    elif config.labels is not None:
-        raise UsageError(_NO_LABELS)
-    else:
-        side = _data_side(config, config.generated, data)
+    if config.classes is not None:
+        read_classes(config.classes)
+    missing = MissingFiles()
+    side = missing.find(lambda: _any_side(config, data)) or Side(config.generated, missing=True)
     return Plan(
         config=config,
         preset=find_preset(config.preset),
         device=resolve_device(config.device),
         real=side,
         generated=side,
-        segmenter=_segmenter(config, data),
+        segmenter=missing.find(lambda: _segmenter(config, data)),
+        missing=tuple(missing.messages),
     )
+
+
+def _any_side(config: Config, data: DataSpec | None) -> Side:
+    name = config.generated
+    if is_generator(name, given_weights=bool(config.weights)):
+        return Side(name, _generator(name, config, data))
+    if config.labels is not None:
+        raise UsageError(_NO_LABELS)
+    return _data_side(config, name, data)
 
 
 def _inversion_plan(config: Config, inverters: tuple[ResolvedInverter, ...]) -> Plan:
@@ -153,6 +207,9 @@ def _inversion_plan(config: Config, inverters: tuple[ResolvedInverter, ...]) -> 
     if not name:
         usual = data_spec(config.real or registry().default("data"))
         name = usual_generator(usual, own_weights=bool(config.weights))
+    for photo in config.photos:
+        if data_spec(photo) is None:
+            check_there(photo)
     real, generator = config.real, None
     if not real and not config.weights:  # the data set that the weights were trained on
         generator = _generator(name, config, None)
@@ -260,7 +317,11 @@ def _second_segmenter(sensitivity: str) -> tuple[ResolvedModel | None, str]:
     path = Path(tag)
     if tag and path.exists():
         return resolve_model("segmenter", family, weights=path), f"{family}:{path.name}"
-    return resolve_model("segmenter", sensitivity, locate=False), sensitivity
+    try:
+        return resolve_model("segmenter", sensitivity, locate=False), sensitivity
+    except MissingWeightsError as error:
+        said = str(error).replace("--segmenter-weights FILE", f"--sensitivity {family}:FILE")
+        raise MissingWeightsError(said) from error
 
 
 def _check_truth_folder(truth: str | None) -> None:

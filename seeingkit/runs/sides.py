@@ -6,15 +6,13 @@ prepared with the plan's preset.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 
 from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.contracts import ImageSource, Sampler, Segmenter
-from seeingkit.errors import MissingWeightsError, SourceError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.opening import open_data_set
 from seeingkit.models.resolved import ResolvedModel
@@ -23,12 +21,10 @@ from seeingkit.tallies import Tally
 from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.vocabularies.merging import in_classes
 
-from .plan import Plan, Side
+from .plan import MissingFiles, Plan, Side
 
 DEFAULT_N = 10_000
 """Images of a side when neither the user nor a data set says how many (the paper's number)."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -56,38 +52,6 @@ class Sides:
         self.generated.close()
 
 
-class MissingFiles:
-    """Collects missing files, so that all of them are named at once."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def find(self, work: Callable[[], T]) -> T | None:
-        """The result of some work; None where a file is missing.
-
-        Raises:
-            SourceError: images that are there and cannot be used.
-        """
-        try:
-            return work()
-        except MissingWeightsError as error:
-            self.messages.append(str(error))
-        except SourceError as error:
-            if not isinstance(error.__cause__, MissingWeightsError):
-                raise
-            self.messages.append(str(error))
-        return None
-
-    def raise_if_any(self) -> None:
-        """Name everything that is missing.
-
-        Raises:
-            MissingWeightsError: if anything is.
-        """
-        if self.messages:
-            raise MissingWeightsError("; ".join(self.messages))
-
-
 def open_sides(plan: Plan) -> Sides:
     """Open both sides and load the models of a comparison.
 
@@ -96,31 +60,46 @@ def open_sides(plan: Plan) -> Sides:
         SourceError: images that cannot be used.
         WeightsError: a file that cannot be read.
     """
-    assert plan.segmenter is not None
-    missing = MissingFiles()
-    real = missing.find(lambda: open_side(plan.real, plan))
-    generator = missing.find(lambda: _located(plan.generated.generator))
-    segmenter = missing.find(lambda: _located(plan.segmenter))
-    second = missing.find(lambda: _located(plan.second))
-    metric = missing.find(lambda: _located(plan.metric))
-    if missing.messages and real is not None:
-        real.close()
+    missing = MissingFiles(plan.missing)
+    real = None if plan.real.missing else missing.find(lambda: open_side(plan.real, plan))
+    try:
+        plan = located(plan, missing)
+        assert real is not None and plan.segmenter is not None
+        segmenter = cast("Segmenter", plan.segmenter.load(plan.device))
+        shown = in_classes(segmenter, plan.config.classes)
+        labels = plan.config.labels
+        generated = open_side(plan.generated, plan, other=real, labels=labels)
+    except BaseException:
+        if real is not None:
+            real.close()
+        raise
+    return Sides(real, generated, segmenter, shown, plan.second, plan.metric)
+
+
+def located(plan: Plan, missing: MissingFiles | None = None) -> Plan:
+    """The plan with the place of every model's files on this machine.
+
+    Args:
+        plan: as it was resolved.
+        missing: what is known to be missing so far.
+
+    Raises:
+        MissingWeightsError: names every file that is not here.
+    """
+    missing = missing or MissingFiles(plan.missing)
+    found = [
+        None if model is None else missing.find(model.located)
+        for model in (plan.generated.generator, plan.segmenter, plan.second, plan.metric)
+    ]
     missing.raise_if_any()
-    assert real is not None and segmenter is not None
-    loaded = cast("Segmenter", segmenter.load(plan.device))
-    side = replace(plan.generated, generator=generator)
-    return Sides(
-        real=real,
-        generated=open_side(side, plan, other=real, labels=plan.config.labels),
-        segmenter=loaded,
-        shown=in_classes(loaded, plan.config.classes),
+    generator, segmenter, second, metric = found
+    return replace(
+        plan,
+        generated=replace(plan.generated, generator=generator),
+        segmenter=segmenter,
         second=second,
         metric=metric,
     )
-
-
-def _located(model: ResolvedModel | None) -> ResolvedModel | None:
-    return None if model is None else model.located()
 
 
 def open_side(

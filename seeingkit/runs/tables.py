@@ -40,7 +40,7 @@ def write_conditions(path: Path, generated: Tally) -> Path | None:
             rows.append(
                 {
                     "label": label,
-                    "name": names[label],
+                    "name": names[label] if label < len(names) else str(label),
                     "images": areas.shape[0],
                     "class": generated.vocabulary.labels[k].name,
                     "index": int(k),

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from scipy import sparse
 
 from seeingkit.contracts import Label, Skipped, Vocabulary
-from seeingkit.errors import TallyError, first_fault
+from seeingkit.errors import TallyError, one_line
 from seeingkit.system.writing import atomic_write
 
 from .identity import TallyIdentity
@@ -223,10 +223,10 @@ def read_rows(paths: Sequence[Path]) -> StoredRows:
 
 def _record(stored: Any, path: Path) -> TallyRecord:
     try:
-        return TallyRecord.model_validate(stored)
-    except ValidationError as error:
+        return TallyRecord.read(stored)
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
         raise TallyError(
-            f"{path}: written by another version ({first_fault(error)}); tally again"
+            f"{path}: its record is not one of this version ({one_line(error, 200)}); tally again"
         ) from error
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from seeingkit.contracts import Annotator, ImageSource, Sampler, Skipped
 from seeingkit.errors import ImageError, ModelError, TallyError, UsageError
 from seeingkit.images import SamplerSource, select
+from seeingkit.images.opening import with_preset
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.devices import in_batches
 from seeingkit.system.processes import rank, wait_for, world
@@ -130,7 +131,9 @@ def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSo
     if n is None or n == len(source):
         return source
     endless = source.first(n)  # more images keep the first ones
-    return select(source, n, seed) if endless is None else endless
+    if endless is None:
+        return select(source, n, seed)
+    return endless if source.preset is None else with_preset(endless, source.preset)
 
 
 def default_store() -> Path:
@@ -234,6 +237,11 @@ class _Counter:
                 f"expected {(len(images), self.columns)}"
             )
         if unit == "pixels":
+            if found.is_floating_point() or bool((found < 0).any()) or not bool(found.any(1).all()):
+                raise ModelError(
+                    f"{name}: pixels are whole numbers, not negative, and some in each image; it "
+                    f"gave {found.dtype} {found[0].tolist()[:4]} … (other numbers: Vocabulary.unit)"
+                )
             return found
         found = found.to(torch.float64)
         most = 1.0 if unit == "probability" else torch.inf

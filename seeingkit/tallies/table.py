@@ -23,6 +23,13 @@ from .chunks import ChunkRows, describe, read_rows, write_table
 from .identity import TallyIdentity
 from .record import TallyRecord
 
+MEANS = {
+    "pixels": ("mean area", " %"),
+    "probability": ("mean probability", " %"),
+    "count": ("mean count", ""),
+}
+"""How the mean of a column is called, and the sign behind it, by unit."""
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -77,7 +84,13 @@ class Tally:
         return areas
 
     def fractions(self, plane: int = 0) -> NDArray[np.float64]:
-        """(N, L) areas of one plane as fractions in [0, 1]."""
+        """(N, L) areas of one plane as fractions in [0, 1].
+
+        Raises:
+            TallyError: counts, which are no parts of a whole.
+        """
+        if self.vocabulary.unit == "count":
+            raise TallyError("counts are no fractions of an image; use percent(), which keeps them")
         return self.percent(plane) / 100
 
     @classmethod
@@ -159,14 +172,15 @@ class Tally:
     def _repr_html_(self) -> str:
         from html import escape
 
+        head, sign = MEANS[self.vocabulary.unit]
         rows = "".join(
-            f"<tr><td>{escape(c['label'])}</td><td>{c['area']:.3g} %</td>"
+            f"<tr><td>{escape(c['label'])}</td><td>{c['area']:.3g}{sign}</td>"
             f"<td>{100 * c['presence']:.1f} %</td></tr>"
             for c in self.to_dict()["classes"][:30]
         )
         return (
             f"<table><caption>{len(self)} images</caption>"
-            f"<tr><th>class</th><th>mean area</th><th>in images</th></tr>{rows}</table>"
+            f"<tr><th>class</th><th>{head}</th><th>in images</th></tr>{rows}</table>"
         )
 
     def save(self, path: str | Path) -> Path:

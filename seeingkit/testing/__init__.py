@@ -22,13 +22,22 @@ from typing import Any
 
 from torch import Tensor
 
-from seeingkit.contracts import Annotator, Features, Generator, ImageSource, Sampler, Segmenter
+from seeingkit.contracts import (
+    Annotator,
+    Features,
+    Generator,
+    ImageSource,
+    Inverter,
+    Sampler,
+    Segmenter,
+)
 from seeingkit.errors import UsageError
 
 from .annotators import annotator_checks
 from .checks import Check
 from .features import features_checks
 from .generators import generator_checks
+from .inverters import inverter_checks
 from .samplers import sampler_checks
 from .segmenters import segmenter_checks
 from .sources import source_checks
@@ -39,6 +48,7 @@ __all__ = [
     "check_annotator",
     "check_features",
     "check_generator",
+    "check_inverter",
     "check_sampler",
     "check_segmenter",
     "check_source",
@@ -46,6 +56,7 @@ __all__ = [
     "failures",
     "features_checks",
     "generator_checks",
+    "inverter_checks",
     "parametrize_with_checks",
     "sampler_checks",
     "segmenter_checks",
@@ -151,6 +162,18 @@ def check_source(source: ImageSource) -> None:
     >>> check_source(seeingkit.open_images("minichurches", n=4))
     """
     _run(source, source_checks())
+
+
+def check_inverter(inverter: Inverter, generator: Generator) -> None:
+    """Run all checks of an inverter on a generator, which inverts two images some ten times.
+
+    Raises:
+        AssertionError: the first check that fails, in one line.
+
+    >>> inverter = seeingkit.load_inverter("z", steps=2, perceptual="none")
+    >>> check_inverter(inverter, seeingkit.load_generator("progan:minichurches"))
+    """
+    _run(inverter, inverter_checks(generator))
 
 
 def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:

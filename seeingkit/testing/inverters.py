@@ -6,16 +6,16 @@ names all that changes that result in ``Prepared.settings``.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, Inversion, Inverter, Prepared
 
-from .checks import Check, named, require, require_same
-from .samplers import draw
+from .checks import Check, draw, named, require, require_same
 
 ROWS = 2
 TOLERANCE = 1e-3
@@ -153,6 +153,9 @@ def inverter_checks(generator: Generator) -> list[tuple[str, Check[Inverter]]]:
     """Name and function of each check of an inverter on a generator; each may raise AssertionError.
 
     Give the inverter few steps: it is run about ten times on two images.
+
+    >>> inverter_checks(seeingkit.load_generator("progan:minichurches"))[0][0]
+    'target_is_known'
     """
     functions = (
         target_is_known,
@@ -164,4 +167,12 @@ def inverter_checks(generator: Generator) -> list[tuple[str, Check[Inverter]]]:
         rows_are_told,
         generator_untouched,
     )
-    return [named(function, generator) for function in functions]
+
+    def on_generator(function: Callable[[Inverter, Generator], None]) -> Check[Inverter]:
+        @functools.wraps(function)
+        def check(inverter: Inverter) -> None:
+            function(inverter, generator)
+
+        return check
+
+    return [named(on_generator(function)) for function in functions]

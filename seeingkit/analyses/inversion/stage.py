@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seeingkit.contracts import Generator, ImageSource, Inverter, Prepared, Segmenter
-from seeingkit.errors import ModelError, UsageError
+from seeingkit.errors import ModelError, PluginError, UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.results import CalibrationRecord, InversionRecord, InversionSettings, SkippedItem
 from seeingkit.specs import Preset
@@ -99,7 +99,13 @@ def prepare_first_cut(
 
 def _prepare(generator: Generator, resolved: ResolvedInverter, cut: str) -> PreparedMethod:
     inverter = resolved.load(cut)
-    return PreparedMethod(inverter, inverter.prepare(generator))
+    prepared = inverter.prepare(generator)
+    if not isinstance(prepared, Prepared):
+        raise PluginError(
+            f"{resolved.spec.name}: prepare() gave a {type(prepared).__name__}; it must give a "
+            "seeingkit.contracts.Prepared"
+        )
+    return PreparedMethod(inverter, prepared)
 
 
 def run_stage(

@@ -31,7 +31,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from seeingkit.errors import UnknownNameError, UsageError
+from seeingkit.errors import UnknownNameError, UsageError, first_fault
 
 Unmapped = Literal["other", "keep", "drop", "error"]
 """Labels in no class: pooled as "other" (number 0, no verdict on it); kept as they are; left out of
@@ -178,7 +178,4 @@ def _parse(text: str, where: str) -> ClassMap:
     try:
         return ClassMap.model_validate({**content, **options})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{where}: {key + ': ' if key else ''}{reason}") from error
+        raise UsageError(f"{where}: {first_fault(error)}") from error
