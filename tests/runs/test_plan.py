@@ -28,7 +28,7 @@ from seeingkit.errors import (
 )
 from seeingkit.models import recognition, registry, resolved
 from seeingkit.models.registry import Registry
-from seeingkit.runs.analyze import analysis_config, comparison_config
+from seeingkit.runs.analyze import analysis_config, comparison_config, tally_source
 from seeingkit.runs.config import Config, make_config, read_config
 from seeingkit.runs.invert import inversion_run_config
 from seeingkit.runs.plan import resolve, resolve_source
@@ -146,6 +146,24 @@ def test_every_missing_file_is_named_at_once(
         assert f"{tmp_path}/{folder}" in str(caught.value)
 
 
+def test_files_that_were_given_are_named_together_too(tmp_path: Path) -> None:
+    given = {"weights": "gone.pth", "segmenter": "upernet", "segmenter_weights": "lost.pth"}
+    for config in (
+        analysis_config("progan", "minichurches", **given),
+        comparison_config("minichurches", "progan", **given),
+    ):
+        with pytest.raises(MissingWeightsError, match=r"gone\.pth.*; lost\.pth"):
+            open_sides(resolve(config))
+    with pytest.raises(MissingWeightsError, match=r"gone\.pth.*; lost\.pth"):
+        tally_source(comparison_config("progan", "progan", **given))
+
+
+def test_a_second_segmenter_without_weights_says_how_to_give_them() -> None:
+    plan = resolve(analysis_config(None, None, sensitivity="espnetv2"))
+    with pytest.raises(MissingWeightsError, match="give --sensitivity espnetv2:FILE"):
+        open_sides(plan)
+
+
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
@@ -157,8 +175,10 @@ def test_every_missing_file_is_named_at_once(
         (analysis_config(None, None, gan_options={"x": 1}), UsageError, "no option 'x'"),
         (analysis_config(None, None, segmenter="nobody"), UnknownNameError, "nobody"),
         (analysis_config(None, None, device="abacus"), UsageError, "no device named 'abacus'"),
+        (analysis_config(None, None, classes="nope"), UsageError, "nope"),
+        (inversion_run_config(["nowhere.png"]), SourceError, "no such path: nowhere.png"),
         (
-            inversion_run_config(["a.png"], inversion=InversionConfig(methods=("magic",))),
+            inversion_run_config(["minichurches"], inversion=InversionConfig(methods=("magic",))),
             UnknownNameError,
             "magic",
         ),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +26,13 @@ from seeingkit.contracts import (
     Segmenter,
     Vocabulary,
 )
-from seeingkit.errors import ModelError, TallyError
+from seeingkit.errors import ModelError, PluginError, TallyError
 from seeingkit.images import SamplerSource
+from seeingkit.images.opening import with_preset
+from seeingkit.models.probe import code_digest, identify
 from seeingkit.models.registry import find_preset
 from seeingkit.tallies import ChunkStore
+from seeingkit.tallies.chunks import ChunkRows, describe, write_table
 from tests.helpers.commands import command, pictures
 from tests.helpers.toys import CountedNoise, LevelSegmenter, Noise
 
@@ -96,6 +102,73 @@ def test_an_unknown_preset_is_compared_and_said(tmp_path: Path) -> None:
     assert warning.startswith("The preprocessing of the real images is unknown")
 
 
+@dataclass(frozen=True)
+class Frozen(ImageSource):
+    """A data set's source whose fields cannot be set, and whose ``first`` knows no preset."""
+
+    ids: tuple[str, ...] = ("a", "b", "c")
+    name: str = "frozen"
+    fingerprint: str = "f" * 64
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        return torch.stack([torch.full((3, 4, 4), i / 4) for i in indices])
+
+    def first(self, n: int) -> ImageSource:
+        return Frozen(self.ids[:n])
+
+
+class NeverSet(Noise):
+    @property
+    def preset(self) -> None:  # type: ignore[override]
+        return None
+
+
+def test_the_preset_of_a_data_set_is_known_whatever_its_source_says(tmp_path: Path) -> None:
+    native = find_preset("native")
+    source = with_preset(Frozen(), native)
+    assert source.preset == native
+    few = tally(source, LevelSegmenter(), n=2, store=tmp_path)
+    assert few.identity is not None and few.identity.preset == native.identity()
+    with pytest.raises(PluginError, match="noise: the preset of a NeverSet cannot be set"):
+        with_preset(NeverSet(3), native)
+
+
+def test_a_tally_saved_before_records_were_typed_is_read(tmp_path: Path) -> None:
+    rows = ChunkRows()
+    for k in range(2):
+        rows.add(k, f"seed0-{k:06d}", 4, np.array([0, 1, 3, 0]))
+    record = {
+        "source": {
+            "name": "progan:x",
+            "images": 2,
+            "fingerprint": "0" * 64,
+            "kind": "generator",
+            "seed": 0,
+            "preset": "paper@64",
+            "labels": [1, 0],
+            "generator": {"family": "progan", "name": "progan:x", "resolution": 64, "latent": []},
+        },
+        "segmenter": {"family": "levels", "options": {"a": 1}, "parameters": 3},
+    }
+    metadata = describe(LevelSegmenter().vocabulary, None)
+    old = json.loads(metadata["seeingkit"]) | {"record": record}
+    del old["unit"]
+    table = rows.table({"seeingkit": json.dumps(old)}).drop_columns(["condition"])
+    write_table(tmp_path / "old.parquet", table)
+    found = Tally.load(tmp_path / "old.parquet")
+    assert found.counts.toarray().tolist() == [[0, 1, 3, 0]] * 2 and found.conditions is None
+    assert found.record.source is not None and found.record.generator is not None
+    assert found.record.source.details == {"preset": "paper@64"}
+    assert found.record.generator.name == "progan:x" and found.record.generator.resolution == 64
+    assert found.record.segmenter is not None and found.record.segmenter.options == {"a": 1}
+    old["record"] = {"source": {"nonsense": 1}}
+    write_table(
+        tmp_path / "odd.parquet", table.replace_schema_metadata({"seeingkit": json.dumps(old)})
+    )
+    with pytest.raises(TallyError, match="odd.parquet: its record is not one of this version"):
+        Tally.load(tmp_path / "odd.parquet")
+
+
 # --------------------------------------------------------------------- generators and their classes
 
 
@@ -157,7 +230,7 @@ def test_two_unnamed_functions_never_share_a_tally(tmp_path: Path) -> None:
     sources = [SamplerSource(g, 4, preset=find_preset("native")) for g in generators]
     prints = [source.fingerprint for source in sources]
     assert len(set(prints[:3])) == 3
-    assert prints[0] == prints[3]  # the same images, however they are called
+    assert generators[0].info.images_sha256 == generators[3].info.images_sha256
     rows = [tally(source, LevelSegmenter(), store=tmp_path).counts.toarray() for source in sources]
     assert not np.array_equal(rows[0], rows[2]) and np.array_equal(rows[0], rows[3])
     again = auto(call=lambda module, latent: module(latent["z"]))
@@ -216,6 +289,37 @@ def test_code_that_a_program_imports_is_part_of_it(
     assert found[0].identity() != found[1].identity()
 
 
+class Trembling(Sampler):
+    """Images that differ from call to call: by rounding, or by more. Its info is a property."""
+
+    def __init__(self, noise: float) -> None:
+        self.noise = noise
+
+    @property
+    def info(self) -> GeneratorInfo:  # type: ignore[override]
+        return GeneratorInfo(family="trembling", resolution=4, latent=(LatentSpec(shape=(1,)),))
+
+    def __call__(self, latent: Latent) -> Tensor:
+        level = torch.tanh(latent["z"]).reshape(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+        return level + self.noise * torch.rand(level.shape)
+
+
+def test_rounding_changes_no_identity_and_noise_has_none() -> None:
+    prints = {identify(Trembling(noise)).info.images_sha256 for noise in (0.0, 1e-7, 1e-6, 1e-7)}
+    assert len(prints) == 1
+    with pytest.raises(ModelError, match="trembling: images change from call to call"):
+        identify(Trembling(0.01))
+
+
+def test_code_of_a_function_is_told_apart() -> None:
+    def scaled(by: float) -> Callable[[float], float]:
+        return lambda x: by * x
+
+    functions = [lambda x: x + 1, lambda x: x + 2, lambda x: x - 1, scaled(2.0), scaled(3.0), abs]
+    assert len({code_digest(function) for function in functions}) == len(functions)
+    assert code_digest(scaled(2.0)) == code_digest(scaled(2.0))
+
+
 # ------------------------------------------------------------------------------- other annotators
 
 
@@ -271,6 +375,25 @@ def test_numbers_that_the_unit_does_not_allow_end_the_tally(tmp_path: Path) -> N
     for scale, said in ((2.0, "gave 1.4"), (-1.0, "gave -0"), (float("nan"), "gave nan")):
         with pytest.raises(ModelError, match=rf"digits: {said}.* as a probability"):
             tally(source, Digits(scale=scale), store=tmp_path / "store")
+
+
+class Whole(Digits):
+    """Says pixels, and gives some other numbers."""
+
+    def __init__(self, row: list[float]) -> None:
+        super().__init__("pixels")
+        self.row = torch.tensor(row)
+
+    def statistics(self, images: Tensor) -> Tensor:
+        return self.row.expand(len(images), -1)
+
+
+@pytest.mark.parametrize("row", [[0.6, 0.4], [3, -1], [0, 0]])
+def test_what_is_no_count_of_pixels_is_refused(row: list[float], tmp_path: Path) -> None:
+    source = shades(tmp_path / "photos")
+    with pytest.raises(ModelError, match="digits: pixels are whole numbers"):
+        tally(source, Whole(row), store=tmp_path / "store")
+    assert not list((tmp_path / "store").rglob("*.parquet"))
 
 
 def test_units_are_never_mixed(tmp_path: Path) -> None:
