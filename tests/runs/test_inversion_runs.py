@@ -20,11 +20,17 @@ from seeingkit.analyses.inversion import load_inverter, photos, resolve_inverter
 from seeingkit.analyses.inversion.methods import LayerInverter
 from seeingkit.analyses.inversion.photos import Inverted, invert_source
 from seeingkit.analyses.inversion.prepared import LayerPrepared
-from seeingkit.analyses.inversion.stage import Photos, StageResult, cuts_of, run_stage
+from seeingkit.analyses.inversion.stage import (
+    Photos,
+    StageResult,
+    cuts_of,
+    prepare_first_cut,
+    run_stage,
+)
 from seeingkit.analyses.inversion.store import InversionStore, read_inversion, write_inversion
 from seeingkit.analyses.inversion.vanishing import areas
 from seeingkit.contracts import Generator, Inversion, Inverter, Latent, Prepared, State
-from seeingkit.errors import ModelError, RunError, UnknownNameError, UsageError
+from seeingkit.errors import ModelError, PluginError, RunError, UnknownNameError, UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.preprocess import to_tensor
 from seeingkit.models.autostaged import AutoStaged
@@ -727,3 +733,13 @@ def test_settings_of_a_stage_are_plain_data(
     assert found.settings.encoders == []
     assert asdict(found)["settings"] == found.settings
     assert os.listdir(tmp_path / "run") == ["inversions"]
+
+
+def test_an_inverter_of_before_the_contract_is_named_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """``prepare`` gave a dict once; that is found before any image is inverted."""
+    monkeypatch.setattr(LayerInverter, "prepare", lambda self, generator: {"cut": "h4"})
+    chosen = InversionConfig(methods=("z",), cuts=("h4",))
+    with pytest.raises(PluginError, match=r"z: prepare\(\) gave a dict; it must give a .*Prepared"):
+        prepare_first_cut(painter(), [resolve_inverter("z")], chosen)
