@@ -46,6 +46,8 @@ class SeveralSources(ImageSource):
         self.ids = tuple(ids)
         names = {tuple(source.label_names) for source in self.sources}
         self.label_names = names.pop() if len(names) == 1 else ()
+        first = self.sources[0].preset
+        self.preset = first if all(source.preset == first for source in self.sources) else None
         self._starts = [0, *itertools.accumulate(len(s) for s in self.sources)]
         text = json.dumps([s.fingerprint for s in self.sources])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
