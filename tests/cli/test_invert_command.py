@@ -421,7 +421,7 @@ def test_a_named_photo_of_the_data_set(place: Path, invert: Invert) -> None:
 
 
 def test_what_cannot_be_cut_is_not_inverted_and_it_is_said() -> None:
-    plan = resolve(inversion_run_config(["x"], "progan:minichurches"))
+    plan = resolve(inversion_run_config(["minichurches"], "progan:minichurches"))
     segmenter = LevelSegmenter()
     sides = Sides(Noise(4), SamplerSource(FlatSampler(), 4, 0), segmenter, segmenter)
     assert prepare_inverters(plan, sides.generated) == {}
