@@ -107,7 +107,6 @@ def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:
     """Run all checks of a segmenter.
 
     Args:
-        segmenter: what to check.
         images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for smooth noise of
             128 x 128 pixels.
 
@@ -121,15 +120,7 @@ def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:
 
 
 def check_annotator(annotator: Annotator, images: Tensor | None = None) -> None:
-    """Run all checks of an annotator of any unit (``check_segmenter`` for those with label maps).
-
-    Args:
-        annotator: what to check.
-        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for smooth noise of
-            128 x 128 pixels.
-
-    Raises:
-        AssertionError: the first check that fails, in one line.
+    """As ``check_segmenter``, for an annotator of any unit, without label maps.
 
     >>> check_annotator(seeingkit.load_segmenter("upernet:minichurches"), torch.zeros(2, 3, 64, 64))
     """
@@ -137,15 +128,7 @@ def check_annotator(annotator: Annotator, images: Tensor | None = None) -> None:
 
 
 def check_features(features: Features, images: Tensor | None = None) -> None:
-    """Run all checks of perceptual features.
-
-    Args:
-        features: what to check.
-        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for smooth noise of
-            64 x 64 pixels.
-
-    Raises:
-        AssertionError: the first check that fails, in one line.
+    """As ``check_segmenter``, for perceptual features; the noise has 64 x 64 pixels.
 
     >>> images = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
     >>> check_features(seeingkit.load_features("efficientnet-lite0"), images)

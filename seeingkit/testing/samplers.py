@@ -102,7 +102,8 @@ def label_policy(sampler: Sampler) -> None:
 
 def image_format(sampler: Sampler) -> None:
     """Images are finite float32 RGB (N, 3, R, R) without history, from a frozen model in eval."""
-    images, size = sampler(draw(sampler)), sampler.info.resolution
+    with torch.enable_grad():
+        images, size = sampler(draw(sampler)), sampler.info.resolution
     shape, declared = tuple(images.shape), (ROWS, 3, size, size)
     require(shape == declared, f"images are {shape}, declared {declared}")
     require(images.dtype == torch.float32, f"images are {images.dtype}, not float32")
