@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChunkStore", "Tally", "TallyIdentity", "tally"]
 
-_WHERE = {
-    "ChunkStore": "chunks",
-    "Tally": "table",
-    "TallyIdentity": "identity",
-    "tally": "counting",
-}
+_WHERE = dict(zip(__all__, ("chunks", "table", "identity", "counting"), strict=True))
 
 
 def __getattr__(name: str) -> Any:

@@ -27,13 +27,11 @@ from seeingkit.system.devices import in_batches
 from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
 
-from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
+from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows, write_table
 from .counted import CountedSource
 from .identity import TallyIdentity
 from .record import TallyRecord
 from .table import Tally
-
-Loaded = tuple[list[int], Tensor | None, list[int], list[Skipped]]
 
 
 def tally(
@@ -79,7 +77,9 @@ def tally(
         return replace(source.stored_tally(annotator.vocabulary), record=record)
     if batch_size < 1:
         raise UsageError(f"the batch size must be at least 1, not {batch_size}")
-    store = store if isinstance(store, ChunkStore) else ChunkStore(store or default_store())
+    store = (
+        store if isinstance(store, ChunkStore) else ChunkStore(store or cache_folder() / "tallies")
+    )
     identity = TallyIdentity(
         source=_fingerprint(source),
         segmenter=annotator.info.identity(),
@@ -88,12 +88,10 @@ def tally(
     record = TallyRecord.of(source, annotator)
     metadata = describe(annotator.vocabulary, identity, record)
     chunks = [
-        (start, min(start + CHUNK, len(source)), store.path(identity, start, start + CHUNK))
+        (start, stop, store.path(identity, start, stop))
         for start in range(0, len(source), CHUNK)
+        for stop in (min(start + CHUNK, len(source)),)
     ]
-    if len(source) % CHUNK:  # the last chunk is named by its own range
-        start, stop, _ = chunks[-1]
-        chunks[-1] = (start, stop, store.path(identity, start, stop))
     todo = [chunk for chunk in chunks[rank() :: world()] if not chunk[2].exists()]
     counter = _Counter(source, annotator, batch_size, on_bad)
     with progress_bar(title or f"tally {source.name}", len(source), "images") as bar:
@@ -103,9 +101,9 @@ def tally(
             rows = ChunkRows()
             for done in counter.rows(range(start, stop), rows):
                 bar.advance(done)
-            store.write(path, rows, metadata, whole=annotator.vocabulary.unit == "pixels")
+            write_table(path, rows.table(metadata, whole=annotator.vocabulary.unit == "pixels"))
     wait_for([path for _, _, path in chunks], source.name)
-    found = Tally(*read_rows([path for _, _, path in chunks]))
+    found = Tally(**read_rows([path for _, _, path in chunks]))
     if on_bad == "fail" and found.skipped:
         raise ImageError(*found.skipped[0])
     if not len(found):
@@ -134,11 +132,6 @@ def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSo
     if endless is None:
         return select(source, n, seed)
     return endless if source.preset is None else with_preset(endless, source.preset)
-
-
-def default_store() -> Path:
-    """Where chunks go unless told otherwise."""
-    return cache_folder() / "tallies"
 
 
 def _fingerprint(source: ImageSource) -> str:
@@ -179,11 +172,11 @@ class _Counter:
         # teams on the same cores wait for each other (measured: half the speed). Hence one thread.
         reader = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
         try:
-            ahead = reader.submit(self._load, batches[0])
-            for k in range(len(batches)):
-                batch, images, good, skipped = ahead.result()
+            ahead = reader.submit(self.source.load, batches[0])
+            for k, batch in enumerate(batches):
+                images, good, skipped = ahead.result()
                 if k + 1 < len(batches):
-                    ahead = reader.submit(self._load, batches[k + 1])
+                    ahead = reader.submit(self.source.load, batches[k + 1])
                 self._skip(batch, good, skipped, rows)
                 if images is not None:
                     self._count(images, good, rows)
@@ -191,10 +184,6 @@ class _Counter:
         finally:
             reader.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)
-
-    def _load(self, batch: list[int]) -> Loaded:
-        images, good, skipped = self.source.load(batch)
-        return batch, images, good, skipped
 
     def _skip(
         self, batch: list[int], good: list[int], skipped: list[Skipped], rows: ChunkRows
@@ -219,13 +208,8 @@ class _Counter:
         else:
             pixels = np.ones(len(numbers), np.int64)
         for k, index in enumerate(good):
-            rows.add(
-                index,
-                str(self.source.ids[index]),
-                int(pixels[k]),
-                numbers[k],
-                self.source.condition(index),
-            )
+            item, condition = str(self.source.ids[index]), self.source.condition(index)
+            rows.add(index, item, int(pixels[k]), numbers[k], condition)
 
     def _statistics(self, images: Tensor) -> Tensor:
         """(N, planes x labels) on the CPU: int64 for pixels, else float64."""

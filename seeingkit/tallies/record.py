@@ -77,10 +77,9 @@ class TallyRecord(BaseModel):
         if self.source is not None:
             source = self.source.model_dump(mode="json")
             found["source"] = {**source.pop("details"), **source}
-        if self.generator is not None:
-            found["generator"] = self.generator.model_dump(mode="json")
-        if self.segmenter is not None:
-            found["segmenter"] = self.segmenter.model_dump(mode="json")
+        for role, model in (("generator", self.generator), ("segmenter", self.segmenter)):
+            if model is not None:
+                found[role] = model.model_dump(mode="json")
         if self.class_list is not None:
             found["class_list"] = self.class_list
         return found
@@ -111,13 +110,11 @@ def model_record(info: ModelInfo, name: str | None = None) -> ModelRecord:
 
 def source_record(source: ImageSource) -> SourceRecord:
     """A source of images as ``results.json`` describes it; further keys go into ``details``."""
-    found = source.describe()
-    known = {key: found.pop(key, None) for key in SourceRecord.model_fields if key != "details"}
-    return SourceRecord(
-        name=str(known["name"] or source.name),
-        kind=str(known["kind"] or source.kind),
-        images=int(known["images"] or len(source)),
-        fingerprint=str(known["fingerprint"] or source.fingerprint),
-        seed=known["seed"],
-        details=found,
-    )
+    found, own = source.describe(), ImageSource.describe(source)
+    seed = found.pop("seed", None)
+    known = {
+        key: type(usual)(found.pop(key, None) or usual)
+        for key, usual in own.items()
+        if key != "seed"
+    }
+    return SourceRecord(**known, seed=seed, details=found)
