@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ChunkStore", "Tally", "TallyIdentity", "tally"]
 
-_WHERE = dict(zip(__all__, ("chunks", "table", "identity", "counting"), strict=True))
+_WHERE = {
+    "ChunkStore": "chunks",
+    "Tally": "table",
+    "TallyIdentity": "identity",
+    "tally": "counting",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from seeingkit.contracts import Latent, Sampler
 from seeingkit.errors import one_line
+from seeingkit.models.probe import labels_in_turn
 
 T = TypeVar("T")
 Check = Callable[[T], None]
@@ -34,15 +35,9 @@ ROWS = 3
 """Rows of the latents that checks of samplers and generators draw."""
 
 
-def labels_for(sampler: Sampler, indices: Sequence[int]) -> list[int] | None:
-    """A label for each index, so that a row keeps its label in any batch."""
-    classes = len(sampler.info.class_names)
-    return [i % classes for i in indices] if classes else None
-
-
 def draw(sampler: Sampler, indices: Sequence[int] = range(ROWS), seed: int = 0) -> Latent:
     """Latents of some indices, with labels where the model needs them."""
-    return sampler.latents(indices, seed=seed, labels=labels_for(sampler, indices))
+    return sampler.latents(indices, seed=seed, labels=labels_in_turn(sampler, indices))
 
 
 def network(sampler: Sampler) -> nn.Module | None:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, Inversion, Inverter, Prepared
+from seeingkit.models.probe import labels_in_turn
 
-from .checks import Check, checks_in, draw, labels_for, require, require_same
+from .checks import Check, checks_in, draw, require, require_same
 
 ROWS = 2
 TOLERANCE = 1e-3
@@ -94,7 +95,7 @@ def rows_are_told(inverter: Inverter, generator: Generator) -> None:
     inverter.invert(
         generator,
         _images(generator),
-        labels=labels_for(generator, range(ROWS)),
+        labels=labels_in_turn(generator, range(ROWS)),
         done=lambda row, inversion: told.append((row, len(inversion))),
     )
     fits = sorted(told) == [(row, 1) for row in range(ROWS)]
@@ -125,9 +126,8 @@ def _images(generator: Generator, rows: Sequence[int] = range(ROWS)) -> Tensor:
 def _invert(
     inverter: Inverter, generator: Generator, prepared: Prepared, rows: Sequence[int] = range(ROWS)
 ) -> Inversion:
-    return inverter.invert(
-        generator, _images(generator, rows), prepared=prepared, labels=labels_for(generator, rows)
-    )
+    images, labels = _images(generator, rows), labels_in_turn(generator, rows)
+    return inverter.invert(generator, images, prepared=prepared, labels=labels)
 
 
 def inverter_checks(generator: Generator) -> list[tuple[str, Check[Inverter]]]:

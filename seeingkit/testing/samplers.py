@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seeingkit.contracts import LatentSpec, Sampler
 from seeingkit.errors import UsageError
+from seeingkit.models.probe import labels_in_turn
 
 from .checks import (
     BATCH_TOLERANCE,
@@ -18,7 +19,6 @@ from .checks import (
     Check,
     checks_in,
     draw,
-    labels_for,
     network,
     require,
     require_again,
@@ -83,7 +83,7 @@ def label_policy(sampler: Sampler) -> None:
         require("label" not in sampler.latents(indices), "draws labels but declares no classes")
         return
     label = draw(sampler)["label"]
-    given, used = labels_for(sampler, indices), label.tolist()
+    given, used = labels_in_turn(sampler, indices), label.tolist()
     fits = label.dtype == torch.int64 and used == given
     require(fits, f"labels {given} became {label.dtype} {used}")
     try:
