@@ -170,14 +170,8 @@ def tally_source(config: Config, *, store: Store = None) -> Tally:
 def _tally(
     source: ImageSource, segmenter: Segmenter, plan: Plan, store: Store, title: str
 ) -> Tally:
-    return tally(
-        source,
-        segmenter,
-        store=store,
-        batch_size=plan.config.batch_size,
-        on_bad=plan.config.on_bad,
-        title=title,
-    )
+    size, on_bad = plan.config.batch_size, plan.config.on_bad
+    return tally(source, segmenter, store=store, batch_size=size, on_bad=on_bad, title=title)
 
 
 def _compare(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Comparison:

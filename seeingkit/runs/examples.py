@@ -6,11 +6,13 @@ from (same source, same segmenter), found by its stable id.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 
 from seeingkit.analyses.comparison.compare import Comparison
-from seeingkit.contracts import ImageSource, Segmenter
+from seeingkit.contracts import ImageSource
 from seeingkit.images.preprocess import quantise
 from seeingkit.report.pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
 from seeingkit.report.selection import SIDES, Side, choose_classes, choose_scenes, pick_examples
@@ -31,7 +33,14 @@ def fill_gallery(comparison: Comparison, opened: Sides, *, seed: int = 0) -> Gal
     places = {
         side: {item: k for k, item in enumerate(source.ids)} for side, (_, source) in sides.items()
     }
-    labelled: dict[tuple[Side, int], tuple[np.ndarray, np.ndarray]] = {}
+
+    @functools.cache
+    def labelled(side: Side, place: int) -> tuple[np.ndarray, np.ndarray]:
+        images = sides[side][1].read([place])
+        with torch.inference_mode():
+            labels = opened.shown.segment(images.to(opened.shown.device))[0, 0].cpu().numpy()
+        small = np.uint8 if len(vocabulary) <= 256 else np.uint16
+        return quantise(images)[0].numpy(), labels.astype(small)
 
     def examples(index: int, side: Side) -> tuple[GalleryImage, ...]:
         tally = sides[side][0]
@@ -41,12 +50,10 @@ def fill_gallery(comparison: Comparison, opened: Sides, *, seed: int = 0) -> Gal
         return tuple(image for image in found if image is not None)
 
     def picture(side: Side, item: str, *area: float) -> GalleryImage | None:
-        source, place = sides[side][1], places[side].get(item)
-        if isinstance(source, CountedSource) or place is None:
+        place = places[side].get(item)
+        if isinstance(sides[side][1], CountedSource) or place is None:
             return None
-        if (side, place) not in labelled:
-            labelled[side, place] = _label(source, place, opened.shown)
-        return GalleryImage(item, *labelled[side, place], *area)
+        return GalleryImage(item, *labelled(side, place), *area)
 
     chosen = choose_classes(comparison.results)
     numbers = {record.label: record.index for record in comparison.results.classes}
@@ -67,11 +74,3 @@ def fill_gallery(comparison: Comparison, opened: Sides, *, seed: int = 0) -> Gal
         has_background=vocabulary.has_background,
         scenes=scenes,
     )
-
-
-def _label(source: ImageSource, place: int, segmenter: Segmenter) -> tuple[np.ndarray, np.ndarray]:
-    images = source.read([place])
-    with torch.inference_mode():
-        labels = segmenter.segment(images.to(segmenter.device))[0, 0].cpu().numpy()
-    small = np.uint8 if len(segmenter.vocabulary) <= 256 else np.uint16
-    return quantise(images)[0].numpy(), labels.astype(small)

@@ -171,6 +171,5 @@ def _nothing(chosen: InversionConfig, reason: str) -> StageResult:
 
 
 def _rows(source: ImageSource, ids: list[str]) -> list[int]:
-    """The places of some images of a source."""
     places = {item: k for k, item in enumerate(source.ids)}
     return [places[item] for item in ids]
