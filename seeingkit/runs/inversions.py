@@ -51,11 +51,10 @@ def prepare_inverters(plan: Plan, generated: ImageSource) -> Ready:
         UnknownNameError: a cut that does not exist; lists the boundaries that do.
         UsageError, WeightsError: of ``Inverter.prepare``, such as an encoder of another generator.
     """
-    if not plan.inverters or not isinstance(generated, SamplerSource):
+    sampler = generated.sampler if isinstance(generated, SamplerSource) else None
+    if not plan.inverters or not isinstance(sampler, Generator):
         return {}
-    if not isinstance(generated.sampler, Generator):
-        return {}
-    return prepare_first_cut(generated.sampler, plan.inverters, plan.config.inversion)
+    return prepare_first_cut(sampler, plan.inverters, plan.config.inversion)
 
 
 def invert_omitted(

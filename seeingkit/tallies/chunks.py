@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,7 @@ def describe(
     return {
         "seeingkit": json.dumps(
             {
-                "labels": [list(label) for label in vocabulary],
-                "planes": list(vocabulary.planes),
-                "has_background": vocabulary.has_background,
-                "unit": vocabulary.unit,
+                **asdict(vocabulary),
                 "identity": identity.model_dump(mode="json") if identity else None,
                 "record": record.model_dump(mode="json", exclude_defaults=True) if record else {},
             },

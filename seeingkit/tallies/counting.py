@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -107,11 +107,8 @@ def tally(
     if on_bad == "fail" and found.skipped:
         raise ImageError(*found.skipped[0])
     if not len(found):
-        first = found.skipped[0]
-        raise TallyError(
-            f"{source.name}: none of {len(source)} images can be used; "
-            f"the first: {first.item}: {first.reason}"
-        )
+        first = f"the first: {found.skipped[0].item}: {found.skipped[0].reason}"
+        raise TallyError(f"{source.name}: none of {len(source)} images can be used; {first}")
     # A chunk may have been written under another run's description of the same images.
     return replace(found, identity=identity, record=record)
 
@@ -147,20 +144,14 @@ def _fingerprint(source: ImageSource) -> str:
         return source.compute_fingerprint(step)
 
 
+@dataclass
 class _Counter:
     """Segments batches while the next one is being read."""
 
-    def __init__(
-        self,
-        source: ImageSource,
-        annotator: Annotator,
-        batch_size: int,
-        on_bad: Literal["skip", "fail"],
-    ) -> None:
-        self.source, self.annotator = source, annotator
-        self.batch_size, self.on_bad = batch_size, on_bad
-        self.vocabulary = annotator.vocabulary
-        self.columns = len(self.vocabulary) * len(self.vocabulary.planes)
+    source: ImageSource
+    annotator: Annotator
+    batch_size: int
+    on_bad: Literal["skip", "fail"]
 
     def rows(self, indices: Sequence[int], rows: ChunkRows) -> Iterator[int]:
         """Fill ``rows`` with the images of one chunk; yields how many were done at each step."""
@@ -203,8 +194,9 @@ class _Counter:
             self._statistics, images, self.batch_size, "use a smaller preset or --device cpu"
         )
         numbers = torch.cat(parts).numpy()
-        if self.vocabulary.unit == "pixels":
-            pixels = numbers.sum(axis=1) // len(self.vocabulary.planes)
+        vocabulary = self.annotator.vocabulary
+        if vocabulary.unit == "pixels":
+            pixels = numbers.sum(axis=1) // len(vocabulary.planes)
         else:
             pixels = np.ones(len(numbers), np.int64)
         for k, index in enumerate(good):
@@ -214,12 +206,11 @@ class _Counter:
     def _statistics(self, images: Tensor) -> Tensor:
         """(N, planes x labels) on the CPU: int64 for pixels, else float64."""
         found = self.annotator.statistics(images.to(self.annotator.device)).cpu()
-        name, unit = self.annotator.info.family, self.vocabulary.unit
-        if found.shape != (len(images), self.columns):
-            raise ModelError(
-                f"{name}: statistics have shape {tuple(found.shape)}, "
-                f"expected {(len(images), self.columns)}"
-            )
+        name, vocabulary = self.annotator.info.family, self.annotator.vocabulary
+        unit, expected = vocabulary.unit, (len(images), len(vocabulary) * len(vocabulary.planes))
+        if found.shape != expected:
+            shape = tuple(found.shape)
+            raise ModelError(f"{name}: statistics have shape {shape}, expected {expected}")
         if unit == "pixels":
             if found.is_floating_point() or bool((found < 0).any()) or not bool(found.any(1).all()):
                 raise ModelError(

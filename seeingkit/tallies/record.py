@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from seeingkit.contracts import Annotator, GeneratorInfo, ImageSource, ModelInfo
+from seeingkit.contracts import Annotator, ImageSource, ModelInfo
 from seeingkit.results import ModelRecord, SourceRecord
 from seeingkit.specs import Preset
 
@@ -97,15 +97,8 @@ def model_record(info: ModelInfo, name: str | None = None) -> ModelRecord:
         info: of a loaded generator or annotator.
         name: default: its family.
     """
-    return ModelRecord(
-        name=name or info.family,
-        family=info.family,
-        weights_sha256=info.weights_sha256,
-        licence=info.licence,
-        parameters=info.parameters,
-        resolution=info.resolution if isinstance(info, GeneratorInfo) else None,
-        options=info.options,
-    )
+    known = {key: getattr(info, key, None) for key in ModelRecord.model_fields if key != "name"}
+    return ModelRecord(name=name or info.family, **known)
 
 
 def source_record(source: ImageSource) -> SourceRecord:

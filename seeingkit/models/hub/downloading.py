@@ -72,12 +72,10 @@ def download(file: WeightFile, target: Path, owner: str) -> None:
     if not file.url:
         raise MissingWeightsError(by_hand(file, target, owner, "it is published nowhere"))
 
-    def waiting() -> None:
-        _say(f"{owner}: another process is fetching {file.name}; waiting for it")
-
+    busy = f"{owner}: another process is fetching {file.name}; waiting for it"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with lock_for(target, waiting):
+        with lock_for(target, lambda: _say(busy)):
             if not target.is_file():  # or else the other process has just finished
                 _Download(file, target, owner).run()
     except OSError as error:
