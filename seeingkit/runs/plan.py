@@ -68,10 +68,8 @@ class MissingFiles:
         """
         try:
             return work()
-        except MissingWeightsError as error:
-            self.messages.append(str(error))
-        except SourceError as error:
-            if not isinstance(error.__cause__, MissingWeightsError):
+        except (MissingWeightsError, SourceError) as error:
+            if not any(isinstance(e, MissingWeightsError) for e in (error, error.__cause__)):
                 raise
             self.messages.append(str(error))
         return None

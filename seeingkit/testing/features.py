@@ -136,8 +136,7 @@ def features_checks(images: Tensor | None = None) -> list[tuple[str, Check[Featu
     """Name and function of each check of features; a function raises AssertionError.
 
     Args:
-        images: (N, 3, H, W) float32 in [-1, 1], N at least 2, or None for smooth noise of
-            64 x 64 pixels.
+        images: as of ``annotator_checks``, but the noise has 64 x 64 pixels.
 
     >>> [name for name, _ in features_checks()][:2]
     ['identity_is_json', 'features_format']
