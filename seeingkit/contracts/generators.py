@@ -1,8 +1,6 @@
 """Contract of generators: tier 1, latents in and images out; tier 2, named boundaries.
 
-Guarantees: everything is batch-first, and row ``k`` of a result depends on row ``k`` of the input
-only; ``advance(advance(begin(z), b), "image")`` equals ``advance(begin(z), "image")`` at every
-boundary ``b``; ``advance`` is pure and differentiable in ``state.x`` and ``params``.
+Guarantees: those of ``seeingkit.contracts``.
 """
 
 from __future__ import annotations

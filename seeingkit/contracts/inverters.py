@@ -18,6 +18,18 @@ from .generators import Generator
 from .latents import Latent
 from .states import State
 
+_COLUMNS = [
+    "images",
+    "reconstruction",
+    "z",
+    "initial",
+    "loss",
+    "psnr",
+    "perceptual",
+    "steps",
+    "converged",
+]  # by row
+
 
 @dataclass(frozen=True, eq=False)
 class Inversion:
@@ -69,8 +81,11 @@ class Inversion:
         """
         if not parts or len({(part.method, part.cut) for part in parts}) != 1:
             raise ModelError("inversions of different methods or cuts cannot be joined")
-        perceptual = [part.perceptual for part in parts if part.perceptual is not None]
-        latents = [part.z for part in parts if part.z is not None]
+        columns: dict[str, Any] = {}
+        for name, value in vars(parts[0]).items():
+            if isinstance(value, Tensor):
+                column = [getattr(part, name) for part in parts]
+                columns[name] = None if any(x is None for x in column) else torch.cat(column)
         failed: dict[int, str] = {}
         start = 0
         for part in parts:
@@ -78,16 +93,8 @@ class Inversion:
             start += len(part)
         return replace(
             parts[0],
-            images=torch.cat([part.images for part in parts]),
-            reconstruction=torch.cat([part.reconstruction for part in parts]),
+            **columns,
             state=State.cat([part.state for part in parts]),
-            z=torch.cat(latents) if len(latents) == len(parts) else None,
-            initial=torch.cat([part.initial for part in parts]),
-            loss=torch.cat([part.loss for part in parts]),
-            psnr=torch.cat([part.psnr for part in parts]),
-            perceptual=torch.cat(perceptual) if len(perceptual) == len(parts) else None,
-            steps=torch.cat([part.steps for part in parts]),
-            converged=torch.cat([part.converged for part in parts]),
             failed=failed,
             frames=tuple(frame for part in parts for frame in part.frames),
             history=tuple(losses for part in parts for losses in part.history),

@@ -71,10 +71,7 @@ class LatentSpec(BaseModel):
     @property
     def bounds(self) -> tuple[float, float]:
         """Where a uniform latent begins and ends."""
-        return (
-            -1.0 if self.low is None else self.low,
-            1.0 if self.high is None else self.high,
-        )
+        return -1.0 if self.low is None else self.low, 1.0 if self.high is None else self.high
 
     def identity(self) -> dict[str, Any]:
         """The JSON-able part that changes the values."""

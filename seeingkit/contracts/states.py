@@ -1,8 +1,4 @@
-"""``Boundary`` and ``State``: named cuts through a generator, and a batch standing at one.
-
-The split follows Bau et al., ICCV 2019, section 3.2: G = G_f ∘ g_n ∘ … ∘ g_1; a ``Boundary`` is a
-named cut, ``State.x`` is r there, and ``advance(state, "image")`` is G_f.
-"""
+"""``Boundary`` and ``State``: named cuts through a generator, and a batch standing at one."""
 
 from __future__ import annotations
 
@@ -73,7 +69,7 @@ class State:
         )
 
     def __len__(self) -> int:
-        return int(self.x.shape[0])
+        return len(self.x)
 
     def __getitem__(self, rows: slice | Sequence[int] | Tensor | int) -> State:
         """Some rows of the batch (an int keeps the batch axis)."""

@@ -21,7 +21,7 @@ from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, Sta
 from seeingkit.errors import ModelError, UnknownNameError, UsageError
 
 from .calltree import Call, Leaf, check_repeats, classify, paired, trace
-from .probe import code_digest, identify
+from .probe import code_digest, identify, labels_in_turn
 from .replay import Passes
 from .staged import ModuleGenerator
 
@@ -199,8 +199,7 @@ class AutoStaged(ModuleGenerator):
         self.boundaries = tuple(cuts)
 
     def _draw(self, indices: range) -> dict[str, Tensor]:
-        names = self.info.class_names
-        drawn = self.latents(indices, labels=[i % len(names) for i in indices] if names else None)
+        drawn = self.latents(indices, labels=labels_in_turn(self, indices))
         return {name: drawn[name].to(self.device) for name in self._names}
 
     def _observe(self, latent: Latent) -> tuple[Call, Tensor]:

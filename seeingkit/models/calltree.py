@@ -63,9 +63,8 @@ class Leaf:
         if not (self.dtype.is_floating_point or self.dtype.is_complex):
             value = int(value != 0)
         shape = (rows, *self.shape[1:])
-        if dense:
-            return torch.full(shape, value, dtype=self.dtype, device=device)
-        return torch.full((), value, dtype=self.dtype, device=device).expand(shape)
+        made = torch.full(shape if dense else (), value, dtype=self.dtype, device=device)
+        return made.expand(shape)
 
 
 @dataclass(eq=False)
@@ -104,20 +103,17 @@ def intercepted(modules: Iterable[nn.Module], handler: Handler) -> Iterator[None
     The instance's ``forward`` is replaced, so direct calls of it are seen, and hooks of the user
     run around a skipped call as they run around a computed one.
     """
-    absent = object()
-    saved: list[tuple[nn.Module, Any]] = []
+    saved: list[tuple[nn.Module, dict[str, Any]]] = []
     try:
         for module in modules:
-            forward = module.forward
-            saved.append((module, module.__dict__.get("forward", absent)))
-            module.__dict__["forward"] = functools.partial(handler, module, forward)
+            forward, own = module.forward, vars(module)
+            saved.append((module, {"forward": own["forward"]} if "forward" in own else {}))
+            own["forward"] = functools.partial(handler, module, forward)
         yield
     finally:
         for module, before in saved:
-            if before is absent:
-                module.__dict__.pop("forward", None)
-            else:
-                module.__dict__["forward"] = before
+            vars(module).pop("forward", None)
+            vars(module).update(before)
 
 
 class _Tracer:

@@ -115,13 +115,9 @@ def run(
     torch.Size([1, 3, 64, 64])
     """
     start, stop = generator.boundary(state.at), generator.boundary(to)
-    by_index: dict[int, list[Edit]] = {}
-    wanted: dict[int, list[str]] = {}
-    for edit in edits:
-        by_index.setdefault(generator.boundary(edit.at).index, []).append(edit)
-    for name in keep:
-        wanted.setdefault(generator.boundary(name).index, []).append(name)
-    stops = sorted(by_index.keys() | wanted.keys() | {stop.index})
+    changes = [(generator.boundary(edit.at).index, edit) for edit in edits]
+    wanted = [(generator.boundary(name).index, name) for name in keep]
+    stops = sorted({index for index, _ in (*changes, *wanted)} | {stop.index})
     if stops[0] < start.index or stops[-1] > stop.index:
         way = f"{start.name!r} and {stop.name!r}"
         raise UsageError(f"edits and kept boundaries must lie between {way}")
@@ -129,8 +125,7 @@ def run(
     for index in stops:
         if index > start.index or generator.boundary(state.at).index != index:
             state = generator.advance(state, generator.boundaries[index].name, params=params)
-        for edit in by_index.get(index, ()):
+        for edit in (edit for at, edit in changes if at == index):
             state = state.with_x(edit(state.x))
-        for name in wanted.get(index, ()):
-            kept[name] = state.x
+        kept |= {name: state.x for at, name in wanted if at == index}
     return state, kept

@@ -72,9 +72,8 @@ def _as_loaded(path: Path, families: list[str]) -> dict[str, Any]:
     except SeeingkitError as error:
         return found | {"loads": f"no: {error}"}
     config, info = getattr(generator, "config", None), generator.info
-    config = None if config is None else dict(config)
-    numbers = {"resolution": info.resolution, "parameters": info.parameters}
-    return {"loads": "yes", "config": config, **numbers}
+    found |= {"loads": "yes", "config": None if config is None else dict(config)}
+    return found | {"resolution": info.resolution, "parameters": info.parameters}
 
 
 def tensors_in(content: Any) -> Iterator[tuple[str, Tensor | np.ndarray[Any, Any]]]:

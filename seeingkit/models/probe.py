@@ -12,7 +12,7 @@ images change from call to call is refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
 from typing import Any, TypeVar
 
@@ -44,9 +44,7 @@ def images_sha256(sampler: Sampler) -> str:
     Raises:
         ModelError: the images change from call to call.
     """
-    classes = len(sampler.info.class_names)
-    labels = [i % classes for i in range(ROWS)] if classes else None
-    latent = sampler.latents(range(ROWS), labels=labels)
+    latent = sampler.latents(range(ROWS), labels=labels_in_turn(sampler, range(ROWS)))
     with torch.no_grad():
         first, again = (
             sampler({name: value.to(sampler.device) for name, value in latent.items()}).cpu()
@@ -60,6 +58,12 @@ def images_sha256(sampler: Sampler) -> str:
     signs = np.random.RandomState(0).choice([-1.0, 1.0], (PROJECTIONS, len(pixels)))
     sums = np.rint(signs @ pixels / np.sqrt(len(pixels)) / GRID).astype(np.int64)
     return hashlib.sha256(f"{tuple(first.shape)} {sums.tolist()}".encode()).hexdigest()
+
+
+def labels_in_turn(sampler: Sampler, indices: Sequence[int]) -> list[int] | None:
+    """A label for each index, so that a row keeps its label in any batch."""
+    classes = len(sampler.info.class_names)
+    return [i % classes for i in indices] if classes else None
 
 
 def identify(sampler: S) -> S:

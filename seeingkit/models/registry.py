@@ -162,7 +162,7 @@ class Registry:
     def specs(self, kind: Kind) -> list[Spec]:
         """All specs of a kind, each once, by name."""
         unique = {id(s): s for (k, _), s in self._specs.items() if k == kind}
-        return sorted(unique.values(), key=_full_name)
+        return sorted(unique.values(), key=lambda s: getattr(s, "full_name", s.name))
 
     def find(self, kind: Kind, name: str) -> Spec | None:
         """The spec of that name or alias, or None."""
@@ -216,10 +216,6 @@ class Registry:
             for spec in cast("list[WeightsSpec]", self.specs("weights"))
             if spec.family == family and (domain is None or names & set(spec.domains))
         ]
-
-
-def _full_name(spec: Spec) -> str:
-    return spec.full_name if isinstance(spec, WeightsSpec) else spec.name
 
 
 def _names(value: str | None) -> set[str]:

@@ -137,6 +137,7 @@ class Replay:
         self.kept |= {key: value.clone() for key, value in values if key in self.leave.live}
 
 
+@dataclass(frozen=True, eq=False)
 class Passes:
     """Passes of one network between boundaries.
 
@@ -145,16 +146,16 @@ class Passes:
     which the first is x at the beginning.
     """
 
-    def __init__(
-        self,
-        family: str,
-        root: nn.Module,
-        paths: Mapping[nn.Module, str],
-        tree: Call,
-        layouts: Mapping[str, Leaf],
-    ) -> None:
-        self.family, self.root, self.paths = family, root, paths
-        self.tree, self.layouts, self.names = tree, layouts, list(layouts)
+    family: str
+    root: nn.Module
+    paths: Mapping[nn.Module, str]
+    tree: Call
+    layouts: Mapping[str, Leaf]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the latents, in their order."""
+        return list(self.layouts)
 
     def plain(self, latent: Latent, params: Mapping[str, Tensor] | None = None) -> Tensor:
         """The whole pass, with some of the network's tensors replaced."""

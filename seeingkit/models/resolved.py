@@ -126,20 +126,16 @@ def resolve(
     if isinstance(spec, MetricSpec):
         check_options(spec, given)  # before the library: a wrong option needs no installation
         _check_installed(spec)
+    own, chosen, shown = None if weights is None else Path(weights), None, spec.name
     if isinstance(spec, GanSpec) and spec.takes_reference and tag:
-        own = None if weights is None else Path(weights)
-        return ResolvedModel(name, spec, check_options(spec, {**given, "reference": tag}), own)
-    if weights is not None:
-        if tag:
-            raise UsageError(
-                f"{name} already names weights; give {spec.name} with {_FLAGS[kind]} FILE"
-            )
-        return ResolvedModel(spec.name, spec, check_options(spec, given), Path(weights))
-    chosen = _registered_weights(kind, spec, tag, domain, known)
-    if chosen is None:
-        return ResolvedModel(spec.name, spec, check_options(spec, given))
-    merged = check_options(spec, {**chosen.options, **given})
-    found = ResolvedModel(chosen.full_name, spec, merged, weights_spec=chosen)
+        given["reference"], shown = tag, name
+    elif own is None:
+        chosen = _registered_weights(kind, spec, tag, domain, known)
+    elif tag:
+        raise UsageError(f"{name} already names weights; give {spec.name} with {_FLAGS[kind]} FILE")
+    if chosen is not None:
+        given, shown = {**chosen.options, **given}, chosen.full_name
+    found = ResolvedModel(shown, spec, check_options(spec, given), own, chosen)
     return found.located(fetch=fetch) if locate else found
 
 

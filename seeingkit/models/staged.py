@@ -7,6 +7,7 @@ out is the state the next stage takes.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -59,9 +60,8 @@ class ModuleGenerator(Generator):
     @property
     def device(self) -> torch.device:
         """Where the network's tensors are."""
-        for tensor in (*self.module.parameters(), *self.module.buffers()):
-            return tensor.device
-        return torch.device("cpu")
+        tensors = itertools.chain(self.module.parameters(), self.module.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network; returns itself."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from seeingkit.analyses.comparison.checks.ground_truth import find_labels
 from seeingkit.analyses.comparison.compare import Comparison, compare
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.contracts import ImageSource, Segmenter
@@ -21,22 +22,19 @@ from seeingkit.report import rebuild_report
 from seeingkit.results.gates import check_gate_names
 from seeingkit.system.processes import rank
 from seeingkit.system.progress import progress_bar
-from seeingkit.tallies import ChunkStore, Tally, tally
+from seeingkit.tallies import Tally, tally
 from seeingkit.tallies.vocabularies import read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes
 
-from .checks import check, check_truth
+from .checks import check
 from .config import Config, make_config
 from .directory import RunDirectory
 from .examples import fill_gallery
-from .inversions import invert_omitted, prepare_inverters, with_inversions
-from .manifest import Clock, finished, new_manifest
+from .inversions import Store, invert_omitted, prepare_inverters, with_inversions
+from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve, resolve_source
 from .sides import Sides, equally_many, located, open_side, open_sides
 from .tables import write_classes, write_conditions, write_images
-
-Store = ChunkStore | str | Path | None
-"""Where finished work is kept; None: the cache folder."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,8 @@ def comparison_config(
     real: str, generated: str, *, segmenter: str | None = None, **settings: Any
 ) -> Config:
     """The config of ``compare``; the plan fills in missing settings."""
-    return make_config(
-        command="compare", real=real, generated=generated, segmenter=segmenter, **settings
-    )
+    sides = {"real": real, "generated": generated}
+    return make_config(command="compare", **sides, segmenter=segmenter, **settings)
 
 
 def execute(
@@ -125,22 +122,19 @@ def execute(
 def _take_steps(
     plan: Plan, sides: Sides, clock: Clock, out: str | Path | None, store: Store
 ) -> Analysis | None:
-    leads = not rank()
     with clock.time("load"):
-        if leads:
+        if not rank():
             check_gate_names(plan.config.fail_if, sides.shown.vocabulary.names)
-            check_truth(plan, sides)
+            if plan.config.truth not in (None, "none"):
+                find_labels(sides.real, sides.shown, plan.config.truth)
         ready = prepare_inverters(plan, sides.generated)
-    run = RunDirectory.for_config(plan.config, out) if leads else None
-    manifest = new_manifest(plan.config)
-    if run is not None:
-        run.write_json("manifest.json", manifest.model_dump(mode="json"))
+    run = begin_run(plan.config, out)
     with clock.time("tally real images"):
         real = _tally(sides.real, sides.segmenter, plan, store, "real images")
     with clock.time("tally generated images"):
         generated = _tally(sides.generated, sides.segmenter, plan, store, "generated images")
     with clock.time("compare"):
-        comparison = _compare(real, generated, plan, evidence=leads)
+        comparison = _compare(real, generated, plan, evidence=run is not None)
     if run is not None:
         run.write_json("results.json", comparison.to_dict())  # kept, should a later step fail
         with clock.time("check"):
@@ -149,13 +143,11 @@ def _take_steps(
         with clock.time("invert photos"):
             found = invert_omitted(plan, comparison, sides, ready, run, store=store)
             comparison = with_inversions(comparison, found)
-    if run is not None:
-        with clock.time("report"):
-            _write_results(run, comparison, sides, plan)
     if run is None:
         return None
-    done = finished(manifest, clock, _hashes(comparison))
-    run.write_json("manifest.json", done.model_dump(mode="json"))
+    with clock.time("report"):
+        _write_results(run, comparison, sides, plan)
+    end_run(run, clock, _hashes(comparison))
     with progress_bar("report", 1, "pages") as bar:
         rebuild_report(run.path)
         bar.advance(1)
@@ -178,14 +170,8 @@ def tally_source(config: Config, *, store: Store = None) -> Tally:
 def _tally(
     source: ImageSource, segmenter: Segmenter, plan: Plan, store: Store, title: str
 ) -> Tally:
-    return tally(
-        source,
-        segmenter,
-        store=store,
-        batch_size=plan.config.batch_size,
-        on_bad=plan.config.on_bad,
-        title=title,
-    )
+    size, on_bad = plan.config.batch_size, plan.config.on_bad
+    return tally(source, segmenter, store=store, batch_size=size, on_bad=on_bad, title=title)
 
 
 def _compare(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Comparison:
@@ -213,17 +199,10 @@ def _compare(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Co
 def _write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan: Plan) -> None:
     run.write_json("results.json", comparison.to_dict())
     write_classes(run.path / "classes.parquet", comparison.results)
-    write_images(
-        run.path / "images.parquet",
-        comparison.real,
-        comparison.generated,
-        comparison.around,
-    )
+    images = run.path / "images.parquet"
+    write_images(images, comparison.real, comparison.generated, comparison.around)
     write_conditions(run.path / "conditions.parquet", comparison.generated)
-    gallery = fill_gallery(
-        comparison, sides.real, sides.generated, sides.shown, seed=plan.config.seed
-    )
-    gallery.save(run.path)
+    fill_gallery(comparison, sides, seed=plan.config.seed).save(run.path)
 
 
 def _hashes(comparison: Comparison) -> dict[str, str]:
@@ -231,8 +210,7 @@ def _hashes(comparison: Comparison) -> dict[str, str]:
     found = {
         "real images": results.data.fingerprint,
         "generated images": results.generated.fingerprint,
-        "segmenter weights": results.segmenter.weights_sha256 or "",
+        "segmenter weights": results.segmenter.weights_sha256,
+        "generator weights": results.generator and results.generator.weights_sha256,
     }
-    if results.generator:
-        found["generator weights"] = results.generator.weights_sha256 or ""
     return {name: value for name, value in found.items() if value}

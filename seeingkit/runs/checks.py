@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from seeingkit.analyses.comparison.checks.ground_truth import find_labels, share_by_labels
+from seeingkit.analyses.comparison.checks.ground_truth import share_by_labels
 from seeingkit.analyses.comparison.checks.metrics import measure
 from seeingkit.analyses.comparison.checks.resolution import compare_resolution
 from seeingkit.analyses.comparison.checks.sensitivity import check_sensitivity
@@ -18,26 +18,14 @@ from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.errors import SeeingkitError
 from seeingkit.tallies.counted import CountedSource
 
+from .inversions import Store
 from .plan import Plan
 from .sides import Sides
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from seeingkit.results import ResolutionResult, SegmenterShare
-    from seeingkit.tallies import ChunkStore
 
 T = TypeVar("T")
-
-
-def check_truth(plan: Plan, sides: Sides) -> None:
-    """Ground truth that was asked for is there and fits, before anything is computed.
-
-    Raises:
-        UsageError, SourceError: it does not.
-    """
-    if plan.config.truth not in (None, "none"):
-        find_labels(sides.real, sides.shown, plan.config.truth)
 
 
 def check(
@@ -45,7 +33,7 @@ def check(
     comparison: Comparison,
     sides: Sides,
     *,
-    store: ChunkStore | str | Path | None = None,
+    store: Store = None,
 ) -> Comparison:
     """The comparison with resolution, the segmenter's share, and other measures in its results."""
     config = plan.config
@@ -80,15 +68,13 @@ def check(
                 seed=config.seed,
             ),
         )
-    results = comparison.results.model_copy(
-        update={
-            "resolution": resolution,
-            "segmenter_share": share,
-            "fidelity": fidelity,
-            "warnings": [*comparison.results.warnings, *warnings],
-        }
-    )
-    return replace(comparison, results=results)
+    update = {
+        "resolution": resolution,
+        "segmenter_share": share,
+        "fidelity": fidelity,
+        "warnings": [*comparison.results.warnings, *warnings],
+    }
+    return replace(comparison, results=comparison.results.model_copy(update=update))
 
 
 def _segmenter_share(
@@ -96,7 +82,7 @@ def _segmenter_share(
     comparison: Comparison,
     sides: Sides,
     resolution: ResolutionResult | None,
-    store: ChunkStore | str | Path | None,
+    store: Store,
 ) -> SegmenterShare | None:
     """By true labels where there are any and nothing else was asked for, else by a second view.
 

@@ -6,11 +6,13 @@ from (same source, same segmenter), found by its stable id.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 
 from seeingkit.analyses.comparison.compare import Comparison
-from seeingkit.contracts import ImageSource, Segmenter
+from seeingkit.contracts import ImageSource
 from seeingkit.images.preprocess import quantise
 from seeingkit.report.pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
 from seeingkit.report.selection import SIDES, Side, choose_classes, choose_scenes, pick_examples
@@ -18,48 +20,40 @@ from seeingkit.system.progress import progress_bar
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counted import CountedSource
 
+from .sides import Sides
 
-def fill_gallery(
-    comparison: Comparison,
-    real: ImageSource,
-    generated: ImageSource,
-    segmenter: Segmenter,
-    *,
-    seed: int = 0,
-) -> Gallery:
+
+def fill_gallery(comparison: Comparison, opened: Sides, *, seed: int = 0) -> Gallery:
     """Examples of the classes worth a look, real beside generated, and of uncovered scenes."""
-    vocabulary = segmenter.vocabulary
+    vocabulary = opened.shown.vocabulary
     sides: dict[Side, tuple[Tally, ImageSource]] = {
-        "real": (comparison.real, real),
-        "generated": (comparison.generated, generated),
+        "real": (comparison.real, opened.real),
+        "generated": (comparison.generated, opened.generated),
     }
     places = {
         side: {item: k for k, item in enumerate(source.ids)} for side, (_, source) in sides.items()
     }
-    labelled: dict[tuple[Side, int], tuple[np.ndarray, np.ndarray]] = {}
+
+    @functools.cache
+    def labelled(side: Side, place: int) -> tuple[np.ndarray, np.ndarray]:
+        images = sides[side][1].read([place])
+        with torch.inference_mode():
+            labels = opened.shown.segment(images.to(opened.shown.device))[0, 0].cpu().numpy()
+        small = np.uint8 if len(vocabulary) <= 256 else np.uint16
+        return quantise(images)[0].numpy(), labels.astype(small)
 
     def examples(index: int, side: Side) -> tuple[GalleryImage, ...]:
-        tally, source = sides[side]
-        if isinstance(source, CountedSource):
-            return ()
+        tally = sides[side][0]
         areas = tally.sparse_percent(0)[:, [index]].toarray().ravel()
-        images = []
-        for row in pick_examples(areas, seed=seed, side=side):
-            item = tally.ids[row]
-            place = places[side][item]
-            images.append(GalleryImage(item, *picture(side, place), float(areas[row])))
-        return tuple(images)
+        rows = pick_examples(areas, seed=seed, side=side)
+        found = (picture(side, tally.ids[row], float(areas[row])) for row in rows)
+        return tuple(image for image in found if image is not None)
 
-    def picture(side: Side, place: int) -> tuple[np.ndarray, np.ndarray]:
-        if (side, place) not in labelled:
-            labelled[side, place] = _label(sides[side][1], place, segmenter)
-        return labelled[side, place]
-
-    def whole(side: Side, item: str) -> GalleryImage | None:
+    def picture(side: Side, item: str, *area: float) -> GalleryImage | None:
         place = places[side].get(item)
         if isinstance(sides[side][1], CountedSource) or place is None:
             return None
-        return GalleryImage(item, *picture(side, place))
+        return GalleryImage(item, *labelled(side, place), *area)
 
     chosen = choose_classes(comparison.results)
     numbers = {record.label: record.index for record in comparison.results.classes}
@@ -70,9 +64,9 @@ def fill_gallery(
             classes.append(GalleryClass(label, numbers[label], real_ones, generated_ones))
             bar.advance(1)
     scenes = tuple(
-        GalleryScene(shown, whole("generated", scene.nearest))
+        GalleryScene(shown, picture("generated", scene.nearest))
         for scene in choose_scenes(comparison.results)
-        if (shown := whole("real", scene.image)) is not None
+        if (shown := picture("real", scene.image)) is not None
     )
     return Gallery(
         vocabulary.names,
@@ -80,11 +74,3 @@ def fill_gallery(
         has_background=vocabulary.has_background,
         scenes=scenes,
     )
-
-
-def _label(source: ImageSource, place: int, segmenter: Segmenter) -> tuple[np.ndarray, np.ndarray]:
-    images = source.read([place])
-    with torch.inference_mode():
-        labels = segmenter.segment(images.to(segmenter.device))[0, 0].cpu().numpy()
-    small = np.uint8 if len(segmenter.vocabulary) <= 256 else np.uint16
-    return quantise(images)[0].numpy(), labels.astype(small)

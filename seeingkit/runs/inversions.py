@@ -6,12 +6,14 @@ image is tallied; where nothing can be inverted, a warning says why and the comp
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.conditions import photo_classes
 from seeingkit.analyses.inversion.config import InversionConfig
+from seeingkit.analyses.inversion.distance_to_data import DistanceToData
 from seeingkit.analyses.inversion.picking import pick_own, pick_photos
 from seeingkit.analyses.inversion.stage import (
     Photos,
@@ -21,7 +23,7 @@ from seeingkit.analyses.inversion.stage import (
     run_stage,
 )
 from seeingkit.analyses.inversion.store import InversionStore
-from seeingkit.contracts import Generator, ImageSource, Sampler
+from seeingkit.contracts import Generator, ImageSource, Sampler, Segmenter
 from seeingkit.images import SamplerSource
 from seeingkit.models.registry import find_preset
 from seeingkit.results import InversionSettings
@@ -32,6 +34,8 @@ from .directory import RunDirectory
 from .plan import Plan
 from .sides import Sides, open_side
 
+Store = ChunkStore | str | Path | None
+"""Where finished work is kept; None: the cache folder."""
 Ready = dict[tuple[str, str], PreparedMethod]
 """Prepared methods by (method, cut)."""
 
@@ -47,11 +51,10 @@ def prepare_inverters(plan: Plan, generated: ImageSource) -> Ready:
         UnknownNameError: a cut that does not exist; lists the boundaries that do.
         UsageError, WeightsError: of ``Inverter.prepare``, such as an encoder of another generator.
     """
-    if not plan.inverters or not isinstance(generated, SamplerSource):
+    sampler = generated.sampler if isinstance(generated, SamplerSource) else None
+    if not plan.inverters or not isinstance(sampler, Generator):
         return {}
-    if not isinstance(generated.sampler, Generator):
-        return {}
-    return prepare_first_cut(generated.sampler, plan.inverters, plan.config.inversion)
+    return prepare_first_cut(sampler, plan.inverters, plan.config.inversion)
 
 
 def invert_omitted(
@@ -61,7 +64,7 @@ def invert_omitted(
     ready: Ready,
     run: RunDirectory | None,
     *,
-    store: ChunkStore | str | Path | None = None,
+    store: Store = None,
 ) -> StageResult:
     """Invert real images of the omitted classes, calibrated on samples of the generator.
 
@@ -91,30 +94,53 @@ def invert_omitted(
     samples = SamplerSource(sampler, len(generated), seed, generated.labels or None, preset=size)
     picked = pick_photos(comparison, chosen.per_class, chosen.pick, chosen.ids, seed=seed)
     calibrating = pick_own(comparison, chosen.own, seed=seed) if chosen.own else []
-    try:
-        return run_stage(
-            sampler,
-            Photos(
-                photos,
-                _rows(photos, list(picked)),
-                samples,
-                _rows(samples, calibrating),
-                picked,
-                None if known is None else [known[item] for item in picked],
-            ),
-            chosen,
-            plan.inverters,
-            None if run is None else run.path,
-            ready=ready,
-            segmenter=sides.shown,
-            preset=plan.preset,
-            seed=seed,
-            batch_size=plan.config.batch_size,
-            store=inversion_store(store),
-            on_bad=plan.config.on_bad,
+    with closing(photos):
+        chosen_photos = Photos(
+            photos,
+            _rows(photos, list(picked)),
+            samples,
+            _rows(samples, calibrating),
+            picked,
+            None if known is None else [known[item] for item in picked],
         )
-    finally:
-        photos.close()
+        return invert_photos(plan, sampler, chosen_photos, ready, run, sides.shown, store=store)
+
+
+def invert_photos(
+    plan: Plan,
+    generator: Generator,
+    photos: Photos,
+    ready: Ready,
+    run: RunDirectory | None,
+    segmenter: Segmenter | None,
+    *,
+    store: Store = None,
+    distance: DistanceToData | None = None,
+) -> StageResult:
+    """Run the plan's methods on photos; finished inversions lie beside the tallies of a store.
+
+    Args:
+        ready, run: as of ``invert_omitted``.
+        segmenter, distance: as of ``run_stage``.
+    """
+    if store is not None:
+        store = store.folder if isinstance(store, ChunkStore) else Path(store)
+    config = plan.config
+    return run_stage(
+        generator,
+        photos,
+        config.inversion,
+        plan.inverters,
+        None if run is None else run.path,
+        ready=ready,
+        segmenter=segmenter,
+        preset=plan.preset,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        store=None if store is None else InversionStore(store / "inversions"),
+        distance=distance,
+        on_bad=config.on_bad,
+    )
 
 
 def with_inversions(comparison: Comparison, found: StageResult) -> Comparison:
@@ -138,20 +164,11 @@ def generator_preset(generator: Sampler) -> Preset:
     return find_preset("paper", generator.info.resolution)
 
 
-def inversion_store(store: ChunkStore | str | Path | None) -> InversionStore | None:
-    """Where finished inversions are kept: beside the tallies of a store; None: the usual place."""
-    if store is None:
-        return None
-    folder = store.folder if isinstance(store, ChunkStore) else Path(store)
-    return InversionStore(folder / "inversions")
-
-
 def _nothing(chosen: InversionConfig, reason: str) -> StageResult:
     preset = str(chosen.options.get("preset", "fast"))
     return StageResult(InversionSettings(preset=preset), warnings=[reason])
 
 
 def _rows(source: ImageSource, ids: list[str]) -> list[int]:
-    """The places of some images of a source."""
     places = {item: k for k, item in enumerate(source.ids)}
     return [places[item] for item in ids]

@@ -17,7 +17,7 @@ import numpy as np
 
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.analyses.inversion.distance_to_data import DistanceToData
-from seeingkit.analyses.inversion.stage import Photos, run_stage
+from seeingkit.analyses.inversion.stage import Photos
 from seeingkit.contracts import Generator, ImageSource, Segmenter
 from seeingkit.errors import MissingWeightsError, SourceError, UsageError
 from seeingkit.images import SamplerSource, open_images
@@ -27,15 +27,14 @@ from seeingkit.models.registry import registry
 from seeingkit.report import rebuild_report
 from seeingkit.results import InversionResults, ModelRecord, SkippedItem, SourceRecord
 from seeingkit.specs import Preset
-from seeingkit.system.processes import rank
 from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.record import model_record
 from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .config import Config, make_config
 from .directory import RunDirectory
-from .inversions import generator_preset, inversion_store, prepare_inverters
-from .manifest import Clock, finished, new_manifest
+from .inversions import generator_preset, invert_photos, prepare_inverters
+from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
 from .sides import open_whole
 
@@ -99,7 +98,7 @@ def execute_inversion(
         UsageError: a photo that does not exist, a generator that cannot be cut.
     """
     plan = resolve(config)
-    generator = _generator(plan)
+    generator, generator_record = _generator(plan)
     size, chosen, seed = generator_preset(generator), plan.config.inversion, plan.config.seed
     samples = SamplerSource(generator, max(chosen.own, 1), seed, preset=size)
     ready = prepare_inverters(plan, samples)
@@ -108,34 +107,24 @@ def execute_inversion(
     if plan.config.n is not None:
         source = narrowed(source, min(plan.config.n, len(source)), seed)
     distance = _distance(plan, generator)
-    run = RunDirectory.for_config(plan.config, out) if not rank() else None
-    clock = Clock()
-    manifest = new_manifest(plan.config)
-    if run is not None:
-        run.write_json("manifest.json", manifest.model_dump(mode="json"))
+    run, clock = begin_run(plan.config, out), Clock()
+    photos = Photos(source, range(len(source)), samples, range(chosen.own))
     with clock.time("invert photos"):
-        found = run_stage(
-            generator,
-            Photos(source, range(len(source)), samples, range(chosen.own)),
-            chosen,
-            plan.inverters,
-            None if run is None else run.path,
-            ready=ready,
-            segmenter=segmenter,
-            preset=plan.preset,
-            seed=seed,
-            batch_size=plan.config.batch_size,
-            store=inversion_store(store),
-            distance=distance,
-            on_bad=plan.config.on_bad,
+        found = invert_photos(
+            plan, generator, photos, ready, run, segmenter, store=store, distance=distance
         )
     source.close()
     if run is None:
         return None
     results = InversionResults(
-        generator=_named(plan, generator),
+        generator=generator_record,
         segmenter=segmenter_record,
-        data=_photo_record(plan, source),
+        data=SourceRecord(
+            name=", ".join(plan.config.photos)[:200],
+            kind="photos",
+            images=len(source),
+            fingerprint=source.fingerprint,
+        ),
         inversion=found.settings,
         calibrations=found.calibrations,
         inversions=found.records,
@@ -143,12 +132,8 @@ def execute_inversion(
         warnings=[*warnings, *found.warnings],
     )
     run.write_json("results.json", results.model_dump(mode="json"))
-    hashes = {
-        "photos": source.fingerprint,
-        "generator weights": generator.info.weights_sha256 or "",
-    }
-    done = finished(manifest, clock, hashes)
-    run.write_json("manifest.json", done.model_dump(mode="json"))
+    weights = generator.info.weights_sha256 or ""
+    end_run(run, clock, {"photos": source.fingerprint, "generator weights": weights})
     rebuild_report(run.path)
     if not results.inversions and results.skipped:
         first = results.skipped[0]
@@ -182,7 +167,7 @@ def open_photos(names: Sequence[str], preset: Preset) -> tuple[ImageSource, list
 # -------------------------------------------------------------------------------------- the steps
 
 
-def _generator(plan: Plan) -> Generator:
+def _generator(plan: Plan) -> tuple[Generator, ModelRecord]:
     assert plan.generated.generator is not None
     generator = plan.generated.generator.load(plan.device)
     if not isinstance(generator, Generator):
@@ -190,7 +175,7 @@ def _generator(plan: Plan) -> Generator:
             f"{plan.generated.name} gives images only (a Sampler); inversion needs a Generator "
             "with boundaries"
         )
-    return generator
+    return generator, plan.generated.generator.named(model_record(generator.info))
 
 
 def _segmenter(plan: Plan) -> tuple[Segmenter | None, ModelRecord | None, list[str]]:
@@ -229,17 +214,3 @@ def _distance(plan: Plan, generator: Generator) -> DistanceToData | None:
         device=plan.device,
     )
     return DistanceToData.of(images, f"{len(images)} {name}", features)
-
-
-def _named(plan: Plan, generator: Generator) -> ModelRecord:
-    assert plan.generated.generator is not None
-    return plan.generated.generator.named(model_record(generator.info))
-
-
-def _photo_record(plan: Plan, source: ImageSource) -> SourceRecord:
-    return SourceRecord(
-        name=", ".join(plan.config.photos)[:200],
-        kind="photos",
-        images=len(source),
-        fingerprint=source.fingerprint,
-    )

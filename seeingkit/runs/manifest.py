@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 
 from seeingkit.results import Manifest
+from seeingkit.system.processes import rank
 
 from .config import Config, InversionConfig
+from .directory import RunDirectory
 
 _PACKAGES = ("torch", "numpy", "scipy", "pillow", "pyarrow", "safetensors", "pydantic")
 
@@ -34,16 +37,22 @@ class Clock:
         self.seconds[stage] = round(spent, 3)
 
 
-def now() -> str:
-    """The time in UTC, ISO 8601."""
+def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def new_manifest(config: Config) -> Manifest:
-    """The manifest of a run that starts now."""
+def begin_run(config: Config, out: str | Path | None) -> RunDirectory | None:
+    """The claimed folder of a run that starts now, with its manifest; None above rank 0.
+
+    Raises:
+        RunError: as of ``RunDirectory.for_config``.
+    """
     import torch
 
-    return Manifest(
+    if rank():
+        return None
+    run = RunDirectory.for_config(config, out)
+    manifest = Manifest(
         seeingkit=version("seeingkit"),
         command=command_line(config),
         config=config.model_dump(mode="json"),
@@ -53,15 +62,17 @@ def new_manifest(config: Config) -> Manifest:
             "threads": str(torch.get_num_threads()),
             **{name: version(name) for name in _PACKAGES},
         },
-        started=now(),
+        started=_now(),
     )
+    run.write_json("manifest.json", manifest.model_dump(mode="json"))
+    return run
 
 
-def finished(manifest: Manifest, clock: Clock, hashes: dict[str, str]) -> Manifest:
-    """The manifest of a run that has ended: with content hashes and the seconds of each stage."""
-    return manifest.model_copy(
-        update={"hashes": hashes, "timings": clock.seconds, "finished": now()}
-    )
+def end_run(run: RunDirectory, clock: Clock, hashes: dict[str, str]) -> None:
+    """Complete the manifest of a run that has ended: content hashes, the seconds of each stage."""
+    begun = json.loads((run.path / "manifest.json").read_text(encoding="utf-8"))
+    ended = {"hashes": hashes, "timings": clock.seconds, "finished": _now()}
+    run.write_json("manifest.json", begun | ended)
 
 
 def command_line(config: Config) -> str:
@@ -111,19 +122,11 @@ def _inversion_words(config: Config) -> list[str]:
         return []
     chosen, usual = config.inversion, InversionConfig()
     words = ["--method", ",".join(chosen.methods) or "none"]
-    if chosen.cuts:
-        words += ["--cut", ",".join(chosen.cuts)]
-    if config.command == "analyze" and chosen.methods:
-        if chosen.per_class != usual.per_class:
-            words += ["--per-class", str(chosen.per_class)]
-        if chosen.pick != usual.pick:
-            words += ["--pick", chosen.pick]
-        if chosen.ids:
-            words += ["--ids", ",".join(chosen.ids)]
-    if chosen.own != usual.own:
-        words += ["--own", str(chosen.own)]
-    if chosen.label is not None:
-        words += ["--label", str(chosen.label)]
+    picking = ("per_class", "pick", "ids") if config.command == "analyze" and chosen.methods else ()
+    for name in ("cuts", *picking, "own", "label"):
+        if (value := getattr(chosen, name)) != getattr(usual, name):
+            option = "--cut" if name == "cuts" else f"--{name.replace('_', '-')}"
+            words += [option, ",".join(value) if isinstance(value, tuple) else str(value)]
     options = dict(chosen.options)
     if "preset" in options:
         flag = "--preset" if config.command == "invert" else "--inversion-preset"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -31,8 +31,6 @@ from seeingkit.tallies.vocabularies import read_classes
 from .config import Config
 
 T = TypeVar("T")
-
-_NO_LABELS = "--labels is for a conditional generator, not for a set of images"
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,8 @@ class MissingFiles:
         """
         try:
             return work()
-        except MissingWeightsError as error:
-            self.messages.append(str(error))
-        except SourceError as error:
-            if not isinstance(error.__cause__, MissingWeightsError):
+        except (MissingWeightsError, SourceError) as error:
+            if not any(isinstance(e, MissingWeightsError) for e in (error, error.__cause__)):
                 raise
             self.messages.append(str(error))
         return None
@@ -154,18 +150,14 @@ def resolve(config: Config) -> Plan:
     usual = data or (data_spec(config.generated) if config.command == "compare" else None)
     config = _with_defaults(config, usual)
     _check_truth_folder(config.truth)
-    if config.classes is not None:
-        read_classes(config.classes)
-    missing = MissingFiles()
+    settled, missing = _settled(config), MissingFiles()
     absent = Side(config.generated, missing=True)
     second = missing.find(lambda: _second_segmenter(config.sensitivity)) or (None, "")
     return Plan(
-        config=config,
-        preset=find_preset(config.preset),
-        device=resolve_device(config.device),
+        **settled,
         real=missing.find(lambda: _real_side(config, data)) or absent,
-        generated=missing.find(lambda: _generated_side(config, data)) or absent,
-        segmenter=missing.find(lambda: _segmenter(config, data)),
+        generated=missing.find(lambda: _generated_side(config, data, {})) or absent,
+        segmenter=missing.find(lambda: _model("segmenter", config.segmenter, config, data)),
         second=second[0],
         second_name=second[1],
         metric=resolve_metric(locate=False) if config.fidelity else None,
@@ -178,28 +170,24 @@ def resolve_source(config: Config) -> Plan:
     """The plan of the command ``tally``: ``config.generated`` alone, of any kind."""
     data = data_spec(config.generated)
     config = _with_defaults(config, data)
-    if config.classes is not None:
-        read_classes(config.classes)
-    missing = MissingFiles()
-    side = missing.find(lambda: _any_side(config, data)) or Side(config.generated, missing=True)
+    settled, missing = _settled(config), MissingFiles()
+    side = missing.find(lambda: _generated_side(config, data, config.data_options))
+    side = side or Side(config.generated, missing=True)
     return Plan(
-        config=config,
-        preset=find_preset(config.preset),
-        device=resolve_device(config.device),
+        **settled,
         real=side,
         generated=side,
-        segmenter=missing.find(lambda: _segmenter(config, data)),
+        segmenter=missing.find(lambda: _model("segmenter", config.segmenter, config, data)),
         missing=tuple(missing.messages),
     )
 
 
-def _any_side(config: Config, data: DataSpec | None) -> Side:
-    name = config.generated
-    if is_generator(name, given_weights=bool(config.weights)):
-        return Side(name, _generator(name, config, data))
-    if config.labels is not None:
-        raise UsageError(_NO_LABELS)
-    return _data_side(config, name, data)
+def _settled(config: Config) -> dict[str, Any]:
+    """What every plan begins with; a class list that cannot be read is found here."""
+    if config.classes is not None:
+        read_classes(config.classes)
+    preset, device = find_preset(config.preset), resolve_device(config.device)
+    return {"config": config, "preset": preset, "device": device}
 
 
 def _inversion_plan(config: Config, inverters: tuple[ResolvedInverter, ...]) -> Plan:
@@ -212,17 +200,15 @@ def _inversion_plan(config: Config, inverters: tuple[ResolvedInverter, ...]) -> 
             check_there(photo)
     real, generator = config.real, None
     if not real and not config.weights:  # the data set that the weights were trained on
-        generator = _generator(name, config, None)
+        generator = _model("gan", name, config, None)
         domains = generator.weights_spec.domains if generator.weights_spec else ()
         real = next((domain for domain in domains if data_spec(domain) is not None), "")
     data = data_spec(real) if real else None
-    generator = generator or _generator(name, config, data)
+    generator = generator or _model("gan", name, config, data)
     config = _with_defaults(config.filled(real=real, generated=name), data)
     plan = Plan(
-        config=config,
-        preset=find_preset(config.preset),
-        device=resolve_device(config.device),
-        real=_data_side(config, real, data),
+        **_settled(config),
+        real=_data_side(real, data, config.data_options),
         generated=Side(name, generator),
         segmenter=None,
         inverters=inverters,
@@ -230,7 +216,7 @@ def _inversion_plan(config: Config, inverters: tuple[ResolvedInverter, ...]) -> 
     if config.segmenter == "none":
         return plan
     try:
-        return replace(plan, segmenter=_segmenter(config, data))
+        return replace(plan, segmenter=_model("segmenter", config.segmenter, config, data))
     except MissingWeightsError as error:  # no weights of the default segmenter are registered
         if plan.segmenter_asked:
             raise
@@ -259,49 +245,37 @@ def is_generator(name: str, *, given_weights: bool = False) -> bool:
 def _real_side(config: Config, data: DataSpec | None) -> Side:
     if is_generator(config.real):
         return Side(config.real, resolve_model("gan", config.real, locate=False))
-    return _data_side(config, config.real, data)
+    return _data_side(config.real, data, config.data_options)
 
 
-def _data_side(config: Config, name: str, data: DataSpec | None) -> Side:
+def _data_side(name: str, data: DataSpec | None, options: Mapping[str, Any]) -> Side:
     if data is None:
         if name:  # empty: ``invert`` without a data set
             check_there(name)
-        return Side(name, path_options=config.data_options)
-    return Side(name, data=data, data_options=check_options(data, dict(config.data_options)))
+        return Side(name, path_options=options)
+    return Side(name, data=data, data_options=check_options(data, dict(options)))
 
 
-def _generated_side(config: Config, real: DataSpec | None) -> Side:
+def _generated_side(config: Config, real: DataSpec | None, options: Mapping[str, Any]) -> Side:
     """The side that options of a generator are for; ``real`` chooses among its weights."""
     name = config.generated
     if config.command == "analyze" or is_generator(name, given_weights=bool(config.weights)):
-        return Side(name, _generator(name, config, real))
+        return Side(name, _model("gan", name, config, real))
     if config.labels is not None:
-        raise UsageError(_NO_LABELS)
-    data = data_spec(name)
-    if data is None:
-        check_there(name)
-        return Side(name)
-    return Side(name, data=data, data_options=check_options(data, {}))
+        raise UsageError("--labels is for a conditional generator, not for a set of images")
+    return _data_side(name, data_spec(name), options)
 
 
-def _generator(name: str, config: Config, data: DataSpec | None) -> ResolvedModel:
+def _model(
+    kind: Literal["gan", "segmenter"], name: str, config: Config, data: DataSpec | None
+) -> ResolvedModel:
+    gan = kind == "gan"
     return resolve_model(
-        "gan",
+        kind,
         name,
-        weights=config.weights,
+        weights=config.weights if gan else config.segmenter_weights,
         domain=None if data is None else config.real or config.generated,
-        options=config.gan_options,
-        locate=False,
-    )
-
-
-def _segmenter(config: Config, data: DataSpec | None) -> ResolvedModel:
-    return resolve_model(
-        "segmenter",
-        config.segmenter,
-        weights=config.segmenter_weights,
-        domain=None if data is None else config.real or config.generated,
-        options=config.segmenter_options,
+        options=config.gan_options if gan else config.segmenter_options,
         locate=False,
     )
 

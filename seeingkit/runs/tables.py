@@ -14,11 +14,10 @@ from seeingkit.tallies import Tally
 from seeingkit.tallies.chunks import describe, write_table
 
 
-def write_classes(path: Path, results: Results) -> Path:
+def write_classes(path: Path, results: Results) -> None:
     """``classes.parquet``: one row per class, the keys of ``results.json``."""
     rows = [c.model_dump(mode="json") for c in results.classes]
     write_table(path, pa.Table.from_pylist(rows))
-    return path
 
 
 def write_conditions(path: Path, generated: Tally) -> Path | None:
@@ -54,7 +53,7 @@ def write_conditions(path: Path, generated: Tally) -> Path | None:
 
 def write_images(
     path: Path, real: Tally, generated: Tally, around: Neighbourhoods | None = None
-) -> Path:
+) -> None:
     """``images.parquet``: one row per image: side, id, pixels, label numbers and their pixels.
 
     ``coverage_ratio`` of a real image is its distance to the nearest generated one over the radius
@@ -85,4 +84,3 @@ def write_images(
         )
     table = pa.concat_tables(tables)
     write_table(path, table.replace_schema_metadata(describe(real.vocabulary, None)))
-    return path

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,25 +36,14 @@ CHUNK = 1024
 """Consecutive indices in one chunk: the unit of resuming and of sharing work."""
 
 
-@dataclass
 class ChunkRows:
     """Rows of one chunk while they are being counted."""
 
-    index: list[int] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    pixels: list[float] = field(default_factory=list)
-    labels: list[NDArray[np.int32]] = field(default_factory=list)
-    counts: list[NDArray[Any]] = field(default_factory=list)
-    conditions: list[int | None] = field(default_factory=list)
-    skipped: list[str | None] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.rows: list[tuple[Any, ...]] = []
 
     def add(
-        self,
-        index: int,
-        item: str,
-        pixels: float,
-        row: NDArray[Any],
-        condition: int | None = None,
+        self, index: int, item: str, pixels: float, row: NDArray[Any], condition: int | None = None
     ) -> None:
         """One counted image: ``row`` holds the number of each column."""
         live = np.flatnonzero(row)
@@ -76,29 +65,23 @@ class ChunkRows:
         reason: str | None = None,
     ) -> None:
         """One row as it is stored: numbers of the labels there are, or why there are none."""
-        self.index.append(index)
-        self.ids.append(item)
-        self.pixels.append(pixels)
-        self.labels.append(labels)
-        self.counts.append(counts)
-        self.conditions.append(condition)
-        self.skipped.append(reason)
+        self.rows.append((index, item, pixels, labels, counts, condition, reason))
 
     def table(self, metadata: dict[str, str], *, whole: bool = True) -> pa.Table:
-        """The rows in the order of their index."""
-        order = np.argsort(np.asarray(self.index), kind="stable")
+        """The rows in the order of their index; ``whole`` numbers, such as pixels, or others."""
         number = pa.int32() if whole else pa.float64()
-        return pa.table(
-            {
-                "index": pa.array([self.index[k] for k in order], pa.int64()),
-                "id": pa.array([self.ids[k] for k in order], pa.string()),
-                "pixels": pa.array([self.pixels[k] for k in order], number),
-                "labels": pa.array([self.labels[k] for k in order], pa.list_(pa.int32())),
-                "counts": pa.array([self.counts[k] for k in order], pa.list_(number)),
-                "condition": pa.array([self.conditions[k] for k in order], pa.int32()),
-                "skipped": pa.array([self.skipped[k] for k in order], pa.string()),
-            }
-        ).replace_schema_metadata(metadata)
+        types = {
+            "index": pa.int64(),
+            "id": pa.string(),
+            "pixels": number,
+            "labels": pa.list_(pa.int32()),
+            "counts": pa.list_(number),
+            "condition": pa.int32(),
+            "skipped": pa.string(),
+        }
+        columns = zip(*sorted(self.rows, key=lambda row: row[0]), strict=True)
+        arrays = [pa.array(list(c), t) for c, t in zip(columns, types.values(), strict=False)]
+        return pa.table(arrays or [[]] * 7, schema=pa.schema(types, metadata=metadata))
 
 
 class ChunkStore:
@@ -116,16 +99,6 @@ class ChunkStore:
         key = identity.key(start, stop)
         return self.folder / key[:2] / f"{key}.parquet"
 
-    def write(
-        self, path: Path, rows: ChunkRows, metadata: dict[str, str], *, whole: bool = True
-    ) -> None:
-        """Write a chunk so that it appears whole or not at all.
-
-        Args:
-            whole: its numbers are whole, such as pixels.
-        """
-        write_table(path, rows.table(metadata, whole=whole))
-
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write Parquet, whole or not at all."""
@@ -140,10 +113,7 @@ def describe(
     return {
         "seeingkit": json.dumps(
             {
-                "labels": [list(label) for label in vocabulary],
-                "planes": list(vocabulary.planes),
-                "has_background": vocabulary.has_background,
-                "unit": vocabulary.unit,
+                **asdict(vocabulary),
                 "identity": identity.model_dump(mode="json") if identity else None,
                 "record": record.model_dump(mode="json", exclude_defaults=True) if record else {},
             },
@@ -152,21 +122,8 @@ def describe(
     }
 
 
-class StoredRows(NamedTuple):
-    """The content of some chunk files, in the order of the fields of a ``Tally``."""
-
-    ids: tuple[str, ...]
-    counts: sparse.csr_array
-    pixels: NDArray[np.float64]
-    vocabulary: Vocabulary
-    identity: TallyIdentity | None
-    skipped: tuple[Skipped, ...]
-    record: TallyRecord
-    conditions: NDArray[np.int64] | None
-
-
-def read_rows(paths: Sequence[Path]) -> StoredRows:
-    """The rows of some chunk files, in the order of the images' indices.
+def read_rows(paths: Sequence[Path]) -> dict[str, Any]:
+    """The rows of some chunk files by the fields of a ``Tally``, in the order of the indices.
 
     Raises:
         TallyError: a file is missing or damaged, an index occurs twice, files do not fit.
@@ -200,25 +157,20 @@ def read_rows(paths: Sequence[Path]) -> StoredRows:
         meta.get("unit", "pixels"),
     )
     indptr = np.concatenate([[0], np.cumsum(labels.value_lengths().to_numpy())])
-    counts = sparse.csr_array(
-        (
-            kept["counts"].combine_chunks().flatten().to_numpy(zero_copy_only=False),
-            labels.flatten().to_numpy(zero_copy_only=False),
-            indptr.astype(np.int64),
-        ),
-        shape=(kept.num_rows, len(vocabulary) * len(vocabulary.planes)),
-    )
+    numbers = kept["counts"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    columns = labels.flatten().to_numpy(zero_copy_only=False)
+    shape = kept.num_rows, len(vocabulary) * len(vocabulary.planes)
     identity = TallyIdentity.model_validate(meta["identity"]) if meta["identity"] else None
-    return StoredRows(
-        tuple(kept["id"].to_pylist()),
-        counts,
-        kept["pixels"].to_numpy().astype(np.float64),
-        vocabulary,
-        identity,
-        tuple(Skipped(i, r) for i, r in zip(ids, reasons, strict=True) if r is not None),
-        _record(meta["record"], paths[0]),
-        _conditions(kept),
-    )
+    return {
+        "ids": tuple(kept["id"].to_pylist()),
+        "counts": sparse.csr_array((numbers, columns, indptr.astype(np.int64)), shape=shape),
+        "pixels": kept["pixels"].to_numpy().astype(np.float64),
+        "vocabulary": vocabulary,
+        "identity": identity,
+        "skipped": tuple(Skipped(i, r) for i, r in zip(ids, reasons, strict=True) if r is not None),
+        "record": _record(meta["record"], paths[0]),
+        "conditions": _conditions(kept),
+    }
 
 
 def _record(stored: Any, path: Path) -> TallyRecord:
@@ -232,10 +184,7 @@ def _record(stored: Any, path: Path) -> TallyRecord:
 
 def _conditions(kept: pa.Table) -> NDArray[np.int64] | None:
     """The column ``condition`` where every image has one; files of before have no such column."""
-    if "condition" not in kept.column_names or not kept.num_rows:
+    if "condition" not in kept.column_names or not len(kept) or kept["condition"].null_count:
         return None
-    column = kept["condition"]
-    if column.null_count:
-        return None
-    found: NDArray[np.int64] = column.to_numpy().astype(np.int64)
+    found: NDArray[np.int64] = kept["condition"].to_numpy().astype(np.int64)
     return found

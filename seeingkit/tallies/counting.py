@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,13 +27,11 @@ from seeingkit.system.devices import in_batches
 from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
 
-from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows
+from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows, write_table
 from .counted import CountedSource
 from .identity import TallyIdentity
 from .record import TallyRecord
 from .table import Tally
-
-Loaded = tuple[list[int], Tensor | None, list[int], list[Skipped]]
 
 
 def tally(
@@ -79,7 +77,9 @@ def tally(
         return replace(source.stored_tally(annotator.vocabulary), record=record)
     if batch_size < 1:
         raise UsageError(f"the batch size must be at least 1, not {batch_size}")
-    store = store if isinstance(store, ChunkStore) else ChunkStore(store or default_store())
+    store = (
+        store if isinstance(store, ChunkStore) else ChunkStore(store or cache_folder() / "tallies")
+    )
     identity = TallyIdentity(
         source=_fingerprint(source),
         segmenter=annotator.info.identity(),
@@ -88,12 +88,10 @@ def tally(
     record = TallyRecord.of(source, annotator)
     metadata = describe(annotator.vocabulary, identity, record)
     chunks = [
-        (start, min(start + CHUNK, len(source)), store.path(identity, start, start + CHUNK))
+        (start, stop, store.path(identity, start, stop))
         for start in range(0, len(source), CHUNK)
+        for stop in (min(start + CHUNK, len(source)),)
     ]
-    if len(source) % CHUNK:  # the last chunk is named by its own range
-        start, stop, _ = chunks[-1]
-        chunks[-1] = (start, stop, store.path(identity, start, stop))
     todo = [chunk for chunk in chunks[rank() :: world()] if not chunk[2].exists()]
     counter = _Counter(source, annotator, batch_size, on_bad)
     with progress_bar(title or f"tally {source.name}", len(source), "images") as bar:
@@ -103,17 +101,14 @@ def tally(
             rows = ChunkRows()
             for done in counter.rows(range(start, stop), rows):
                 bar.advance(done)
-            store.write(path, rows, metadata, whole=annotator.vocabulary.unit == "pixels")
+            write_table(path, rows.table(metadata, whole=annotator.vocabulary.unit == "pixels"))
     wait_for([path for _, _, path in chunks], source.name)
-    found = Tally(*read_rows([path for _, _, path in chunks]))
+    found = Tally(**read_rows([path for _, _, path in chunks]))
     if on_bad == "fail" and found.skipped:
         raise ImageError(*found.skipped[0])
     if not len(found):
-        first = found.skipped[0]
-        raise TallyError(
-            f"{source.name}: none of {len(source)} images can be used; "
-            f"the first: {first.item}: {first.reason}"
-        )
+        first = f"the first: {found.skipped[0].item}: {found.skipped[0].reason}"
+        raise TallyError(f"{source.name}: none of {len(source)} images can be used; {first}")
     # A chunk may have been written under another run's description of the same images.
     return replace(found, identity=identity, record=record)
 
@@ -136,11 +131,6 @@ def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSo
     return endless if source.preset is None else with_preset(endless, source.preset)
 
 
-def default_store() -> Path:
-    """Where chunks go unless told otherwise."""
-    return cache_folder() / "tallies"
-
-
 def _fingerprint(source: ImageSource) -> str:
     """The source's fingerprint; hashing many files takes a while, so it shows a bar."""
     done = 0
@@ -154,20 +144,14 @@ def _fingerprint(source: ImageSource) -> str:
         return source.compute_fingerprint(step)
 
 
+@dataclass
 class _Counter:
     """Segments batches while the next one is being read."""
 
-    def __init__(
-        self,
-        source: ImageSource,
-        annotator: Annotator,
-        batch_size: int,
-        on_bad: Literal["skip", "fail"],
-    ) -> None:
-        self.source, self.annotator = source, annotator
-        self.batch_size, self.on_bad = batch_size, on_bad
-        self.vocabulary = annotator.vocabulary
-        self.columns = len(self.vocabulary) * len(self.vocabulary.planes)
+    source: ImageSource
+    annotator: Annotator
+    batch_size: int
+    on_bad: Literal["skip", "fail"]
 
     def rows(self, indices: Sequence[int], rows: ChunkRows) -> Iterator[int]:
         """Fill ``rows`` with the images of one chunk; yields how many were done at each step."""
@@ -179,11 +163,11 @@ class _Counter:
         # teams on the same cores wait for each other (measured: half the speed). Hence one thread.
         reader = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
         try:
-            ahead = reader.submit(self._load, batches[0])
-            for k in range(len(batches)):
-                batch, images, good, skipped = ahead.result()
+            ahead = reader.submit(self.source.load, batches[0])
+            for k, batch in enumerate(batches):
+                images, good, skipped = ahead.result()
                 if k + 1 < len(batches):
-                    ahead = reader.submit(self._load, batches[k + 1])
+                    ahead = reader.submit(self.source.load, batches[k + 1])
                 self._skip(batch, good, skipped, rows)
                 if images is not None:
                     self._count(images, good, rows)
@@ -191,10 +175,6 @@ class _Counter:
         finally:
             reader.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)
-
-    def _load(self, batch: list[int]) -> Loaded:
-        images, good, skipped = self.source.load(batch)
-        return batch, images, good, skipped
 
     def _skip(
         self, batch: list[int], good: list[int], skipped: list[Skipped], rows: ChunkRows
@@ -214,28 +194,23 @@ class _Counter:
             self._statistics, images, self.batch_size, "use a smaller preset or --device cpu"
         )
         numbers = torch.cat(parts).numpy()
-        if self.vocabulary.unit == "pixels":
-            pixels = numbers.sum(axis=1) // len(self.vocabulary.planes)
+        vocabulary = self.annotator.vocabulary
+        if vocabulary.unit == "pixels":
+            pixels = numbers.sum(axis=1) // len(vocabulary.planes)
         else:
             pixels = np.ones(len(numbers), np.int64)
         for k, index in enumerate(good):
-            rows.add(
-                index,
-                str(self.source.ids[index]),
-                int(pixels[k]),
-                numbers[k],
-                self.source.condition(index),
-            )
+            item, condition = str(self.source.ids[index]), self.source.condition(index)
+            rows.add(index, item, int(pixels[k]), numbers[k], condition)
 
     def _statistics(self, images: Tensor) -> Tensor:
         """(N, planes x labels) on the CPU: int64 for pixels, else float64."""
         found = self.annotator.statistics(images.to(self.annotator.device)).cpu()
-        name, unit = self.annotator.info.family, self.vocabulary.unit
-        if found.shape != (len(images), self.columns):
-            raise ModelError(
-                f"{name}: statistics have shape {tuple(found.shape)}, "
-                f"expected {(len(images), self.columns)}"
-            )
+        name, vocabulary = self.annotator.info.family, self.annotator.vocabulary
+        unit, expected = vocabulary.unit, (len(images), len(vocabulary) * len(vocabulary.planes))
+        if found.shape != expected:
+            shape = tuple(found.shape)
+            raise ModelError(f"{name}: statistics have shape {shape}, expected {expected}")
         if unit == "pixels":
             if found.is_floating_point() or bool((found < 0).any()) or not bool(found.any(1).all()):
                 raise ModelError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from seeingkit.contracts import Annotator, GeneratorInfo, ImageSource, ModelInfo
+from seeingkit.contracts import Annotator, ImageSource, ModelInfo
 from seeingkit.results import ModelRecord, SourceRecord
 from seeingkit.specs import Preset
 
@@ -77,10 +77,9 @@ class TallyRecord(BaseModel):
         if self.source is not None:
             source = self.source.model_dump(mode="json")
             found["source"] = {**source.pop("details"), **source}
-        if self.generator is not None:
-            found["generator"] = self.generator.model_dump(mode="json")
-        if self.segmenter is not None:
-            found["segmenter"] = self.segmenter.model_dump(mode="json")
+        for role, model in (("generator", self.generator), ("segmenter", self.segmenter)):
+            if model is not None:
+                found[role] = model.model_dump(mode="json")
         if self.class_list is not None:
             found["class_list"] = self.class_list
         return found
@@ -98,26 +97,17 @@ def model_record(info: ModelInfo, name: str | None = None) -> ModelRecord:
         info: of a loaded generator or annotator.
         name: default: its family.
     """
-    return ModelRecord(
-        name=name or info.family,
-        family=info.family,
-        weights_sha256=info.weights_sha256,
-        licence=info.licence,
-        parameters=info.parameters,
-        resolution=info.resolution if isinstance(info, GeneratorInfo) else None,
-        options=info.options,
-    )
+    known = {key: getattr(info, key, None) for key in ModelRecord.model_fields if key != "name"}
+    return ModelRecord(name=name or info.family, **known)
 
 
 def source_record(source: ImageSource) -> SourceRecord:
     """A source of images as ``results.json`` describes it; further keys go into ``details``."""
-    found = source.describe()
-    known = {key: found.pop(key, None) for key in SourceRecord.model_fields if key != "details"}
-    return SourceRecord(
-        name=str(known["name"] or source.name),
-        kind=str(known["kind"] or source.kind),
-        images=int(known["images"] or len(source)),
-        fingerprint=str(known["fingerprint"] or source.fingerprint),
-        seed=known["seed"],
-        details=found,
-    )
+    found, own = source.describe(), ImageSource.describe(source)
+    seed = found.pop("seed", None)
+    known = {
+        key: type(usual)(found.pop(key, None) or usual)
+        for key, usual in own.items()
+        if key != "seed"
+    }
+    return SourceRecord(**known, seed=seed, details=found)

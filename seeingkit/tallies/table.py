@@ -8,7 +8,7 @@ of a million images with fifteen labels each takes about 150 MB.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,15 +131,12 @@ class Tally:
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Tally:
         """The tally of some of the images."""
         picked = np.asarray(rows, dtype=np.intp)
-        return Tally(
-            tuple(self.ids[k] for k in picked),
-            sparse.csr_array(self.counts[picked]),
-            self.pixels[picked],
-            self.vocabulary,
-            self.identity,
-            self.skipped,
-            self.record,
-            None if self.conditions is None else self.conditions[picked],
+        return replace(
+            self,
+            ids=tuple(self.ids[k] for k in picked),
+            counts=sparse.csr_array(self.counts[picked]),
+            pixels=self.pixels[picked],
+            conditions=None if self.conditions is None else self.conditions[picked],
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -206,4 +203,4 @@ class Tally:
     @classmethod
     def load(cls, path: str | Path) -> Tally:
         """Read a tally written by ``save``."""
-        return cls(*read_rows([Path(path)]))
+        return cls(**read_rows([Path(path)]))

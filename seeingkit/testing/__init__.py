@@ -92,10 +92,7 @@ def check_sampler(sampler: Sampler) -> None:
 
 
 def check_generator(generator: Generator) -> None:
-    """Run all checks of tiers 1 and 2 (boundaries too).
-
-    Raises:
-        AssertionError: the first check that fails, in one line.
+    """As ``check_sampler``, with the checks of tier 2 (boundaries).
 
     >>> network = nn.Sequential(nn.ConvTranspose2d(4, 8, 4), nn.ReLU(), nn.ConvTranspose2d(8, 3, 5))
     >>> check_generator(seeingkit.AutoStaged(network, {"r4": "1"}, latent=(4, 1, 1)))
@@ -104,15 +101,11 @@ def check_generator(generator: Generator) -> None:
 
 
 def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:
-    """Run all checks of a segmenter.
+    """Run all checks of a segmenter; errors as ``check_sampler``.
 
     Args:
-        segmenter: what to check.
         images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for smooth noise of
             128 x 128 pixels.
-
-    Raises:
-        AssertionError: the first check that fails, in one line.
 
     >>> images = torch.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
     >>> check_segmenter(seeingkit.load_segmenter("upernet:minichurches"), images)
@@ -121,15 +114,7 @@ def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:
 
 
 def check_annotator(annotator: Annotator, images: Tensor | None = None) -> None:
-    """Run all checks of an annotator of any unit (``check_segmenter`` for those with label maps).
-
-    Args:
-        annotator: what to check.
-        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for smooth noise of
-            128 x 128 pixels.
-
-    Raises:
-        AssertionError: the first check that fails, in one line.
+    """As ``check_segmenter``, for an annotator of any unit, without label maps.
 
     >>> check_annotator(seeingkit.load_segmenter("upernet:minichurches"), torch.zeros(2, 3, 64, 64))
     """
@@ -137,15 +122,7 @@ def check_annotator(annotator: Annotator, images: Tensor | None = None) -> None:
 
 
 def check_features(features: Features, images: Tensor | None = None) -> None:
-    """Run all checks of perceptual features.
-
-    Args:
-        features: what to check.
-        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for smooth noise of
-            64 x 64 pixels.
-
-    Raises:
-        AssertionError: the first check that fails, in one line.
+    """As ``check_segmenter``, for perceptual features; the noise has 64 x 64 pixels.
 
     >>> images = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
     >>> check_features(seeingkit.load_features("efficientnet-lite0"), images)
@@ -154,10 +131,7 @@ def check_features(features: Features, images: Tensor | None = None) -> None:
 
 
 def check_source(source: ImageSource) -> None:
-    """Run all checks of an image source.
-
-    Raises:
-        AssertionError: the first check that fails, in one line.
+    """Run all checks of an image source; errors as ``check_sampler``.
 
     >>> check_source(seeingkit.open_images("minichurches", n=4))
     """
@@ -165,10 +139,7 @@ def check_source(source: ImageSource) -> None:
 
 
 def check_inverter(inverter: Inverter, generator: Generator) -> None:
-    """Run all checks of an inverter on a generator, which inverts two images some ten times.
-
-    Raises:
-        AssertionError: the first check that fails, in one line.
+    """As ``check_sampler``, for an inverter on a generator: it inverts two images some ten times.
 
     >>> inverter = seeingkit.load_inverter("z", steps=2, perceptual="none")
     >>> check_inverter(inverter, seeingkit.load_generator("progan:minichurches"))

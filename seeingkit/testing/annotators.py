@@ -44,7 +44,7 @@ def vocabulary_unique(annotator: Annotator, images: Tensor) -> None:
 
 def statistics_fit_the_unit(annotator: Annotator, images: Tensor) -> None:
     """Statistics are (N, planes x labels) finite numbers that the unit allows."""
-    found, vocabulary = _statistics(annotator, images), annotator.vocabulary
+    found, vocabulary = annotator.statistics(images), annotator.vocabulary
     expected = (len(images), len(vocabulary.planes) * len(vocabulary))
     shape = tuple(found.shape)
     message = f"statistics are {shape}, expected {expected} (images, planes x labels)"
@@ -60,22 +60,17 @@ def statistics_fit_the_unit(annotator: Annotator, images: Tensor) -> None:
 
 def statistics_repeat(annotator: Annotator, images: Tensor) -> None:
     """The same images give the same numbers, whatever was seen in between."""
-    first = _statistics(annotator, images).clone()
-    _statistics(annotator, images.flip(3))
-    require_again(_statistics(annotator, images), first, "statistics of the same images")
+    first = annotator.statistics(images).clone()
+    annotator.statistics(images.flip(3))
+    require_again(annotator.statistics(images), first, "statistics of the same images")
 
 
 def statistics_by_image(annotator: Annotator, images: Tensor) -> None:
     """An image alone and among others gets the same numbers, within ``BATCH_TOLERANCE``."""
-    together = _statistics(annotator, images)
+    together = annotator.statistics(images)
     for i in range(len(images)):
-        alone = _statistics(annotator, images[i : i + 1])
+        alone = annotator.statistics(images[i : i + 1])
         require_same(alone, together[i : i + 1], f"image {i} alone", BATCH_TOLERANCE)
-
-
-def _statistics(annotator: Annotator, images: Tensor) -> Tensor:
-    with torch.no_grad():
-        return annotator.statistics(images)
 
 
 def annotator_checks(images: Tensor | None = None) -> list[tuple[str, Check[Annotator]]]:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from seeingkit.contracts import Latent, Sampler
 from seeingkit.errors import one_line
+from seeingkit.models.probe import labels_in_turn
 
 T = TypeVar("T")
 Check = Callable[[T], None]
@@ -34,15 +35,9 @@ ROWS = 3
 """Rows of the latents that checks of samplers and generators draw."""
 
 
-def labels_for(sampler: Sampler, indices: Sequence[int]) -> list[int] | None:
-    """A label for each index, so that a row keeps its label in any batch."""
-    classes = len(sampler.info.class_names)
-    return [i % classes for i in indices] if classes else None
-
-
 def draw(sampler: Sampler, indices: Sequence[int] = range(ROWS), seed: int = 0) -> Latent:
     """Latents of some indices, with labels where the model needs them."""
-    return sampler.latents(indices, seed=seed, labels=labels_for(sampler, indices))
+    return sampler.latents(indices, seed=seed, labels=labels_in_turn(sampler, indices))
 
 
 def network(sampler: Sampler) -> nn.Module | None:
@@ -68,15 +63,14 @@ def at(place: str) -> Iterator[None]:
         raise AssertionError(f"at {place!r}: raised {_line(error)}") from error
 
 
-def checks_in(module: str, images: Tensor | None = None) -> list[tuple[str, Check[Any]]]:
-    """The checks of a module of checks: its own public functions, in their order.
+def checks_in(module: str, *more: Any, grad: bool = False) -> list[tuple[str, Check[Any]]]:
+    """The checks of a module (its ``__name__``): its own public functions, in their order.
 
     Args:
-        module: its ``__name__``.
-        images: what the functions take besides the subject, moved to the subject's device.
+        more, grad: as of ``named``.
     """
     return [
-        named(function, images)
+        named(function, *more, grad=grad)
         for name, function in vars(sys.modules[module]).items()
         if isinstance(function, FunctionType)
         and function.__module__ == module
@@ -85,8 +79,13 @@ def checks_in(module: str, images: Tensor | None = None) -> list[tuple[str, Chec
     ]
 
 
-def named(function: Callable[..., None], images: Tensor | None = None) -> tuple[str, Check[Any]]:
-    """A check with its name: the function's, which also starts every message."""
+def named(function: Callable[..., None], *more: Any, grad: bool = False) -> tuple[str, Check[Any]]:
+    """A check with its name: the function's, which also starts every message.
+
+    Args:
+        more: what the function takes besides the subject; images go to the subject's device.
+        grad: whether it runs with gradients where it does not ask for them.
+    """
     name = function.__name__
 
     @functools.wraps(function)
@@ -94,7 +93,9 @@ def named(function: Callable[..., None], images: Tensor | None = None) -> tuple[
         info = getattr(subject, "info", None)
         who = getattr(info, "family", None) or getattr(subject, "name", type(subject).__name__)
         try:
-            function(subject, *(() if images is None else (images.to(subject.device),)))
+            given = [x.to(subject.device) if isinstance(x, Tensor) else x for x in more]
+            with torch.set_grad_enabled(grad):
+                function(subject, *given)
         except AssertionError as error:
             raise AssertionError(one_line(f"{name}: {who}: {error}")) from error
         except Exception as error:

@@ -33,7 +33,7 @@ def identity_is_json(features: Features, images: Tensor) -> None:
 
 def features_format(features: Features, images: Tensor) -> None:
     """Features are a tuple of float tensors, batch-first, on the declared device."""
-    found = _features(features, images)
+    found = features(images)
     kind = f"a {type(found).__name__} of {len(found)} tensors"
     fits = isinstance(found, tuple) and len(found) > 0
     require(fits, f"features are {kind}, expected a tuple of one or more")
@@ -49,29 +49,29 @@ def features_finite(features: Features, images: Tensor) -> None:
     """No NaN and no infinity, for flat images either."""
     flat = torch.stack([torch.full_like(images[0], level) for level in (-1.0, 0.0, 1.0)])
     for what, given in (("noise", images), ("flat images", flat)):
-        for k, x in enumerate(_features(features, given)):
+        for k, x in enumerate(features(given)):
             require(bool(torch.isfinite(x).all()), f"tensor {k} of {what} is not finite")
 
 
 def features_repeat(features: Features, images: Tensor) -> None:
     """The same images give the same features, whatever was seen in between."""
-    first = [x.clone() for x in _features(features, images)]
-    _features(features, images.flip(3))
-    for k, x in enumerate(_features(features, images)):
+    first = [x.clone() for x in features(images)]
+    features(images.flip(3))
+    for k, x in enumerate(features(images)):
         require_again(x, first[k], f"tensor {k} again")
 
 
 def batch_invariance(features: Features, images: Tensor) -> None:
     """An image alone and among others has the same features."""
-    together = _features(features, images)
+    together = features(images)
     for i in range(len(images)):
-        for k, x in enumerate(_features(features, images[i : i + 1])):
+        for k, x in enumerate(features(images[i : i + 1])):
             require_same(x[0], together[k][i], f"tensor {k} of image {i} alone", BATCH_TOLERANCE)
 
 
 def features_tell_apart(features: Features, images: Tensor) -> None:
     """Different images have different features, in every tensor."""
-    for k, x in enumerate(_features(features, images)):
+    for k, x in enumerate(features(images)):
         require(not torch.equal(x[0], x[1]), f"tensor {k} is the same for different images")
 
 
@@ -110,7 +110,7 @@ def other_sizes(features: Features, images: Tensor) -> None:
     """Images need not be square, and larger images do not have fewer features."""
     height, width = images.shape[2:]
     wide = F.interpolate(images, size=(height, 2 * width), mode="bilinear", align_corners=False)
-    small, large = _features(features, images), _features(features, wide)
+    small, large = features(images), features(wide)
     require(len(large) == len(small), f"{len(large)} tensors of wider images, not {len(small)}")
     for k, (few, many) in enumerate(zip(small, large, strict=True)):
         shapes = f"{tuple(many.shape)} of images twice as wide, {tuple(few.shape)} else"
@@ -120,29 +120,23 @@ def other_sizes(features: Features, images: Tensor) -> None:
 def images_untouched(features: Features, images: Tensor) -> None:
     """Nothing changes the images it is given."""
     given = images.clone()
-    _features(features, given)
+    features(given)
     require_same(given, images, "images after a call")
 
 
 def moving_keeps_features(features: Features, images: Tensor) -> None:
     """``to`` returns the features themselves, unchanged where they already are."""
-    before = [x.clone() for x in _features(features, images)]
+    before = [x.clone() for x in features(images)]
     require(features.to(features.device) is features, "to() returned something else")
-    for k, x in enumerate(_features(features, images)):
+    for k, x in enumerate(features(images)):
         require_again(x, before[k], f"tensor {k} after to()")
-
-
-def _features(features: Features, images: Tensor) -> tuple[Tensor, ...]:
-    with torch.no_grad():
-        return features(images)
 
 
 def features_checks(images: Tensor | None = None) -> list[tuple[str, Check[Features]]]:
     """Name and function of each check of features; a function raises AssertionError.
 
     Args:
-        images: (N, 3, H, W) float32 in [-1, 1], N at least 2, or None for smooth noise of
-            64 x 64 pixels.
+        images: as of ``annotator_checks``, but the noise has 64 x 64 pixels.
 
     >>> [name for name, _ in features_checks()][:2]
     ['identity_is_json', 'features_format']

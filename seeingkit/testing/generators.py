@@ -69,8 +69,7 @@ def aliases_resolve(generator: Generator) -> None:
         for alias in (boundary.name, *boundary.aliases):
             with at(alias):
                 require(generator.boundary(alias) == boundary, "leads to another boundary")
-                with torch.no_grad():
-                    reached = generator.advance(_begin(generator), alias)
+                reached = generator.advance(_begin(generator), alias)
                 require(reached.at == boundary.name, f"the state says it is at {reached.at!r}")
                 require_again(reached.x, state.x, "x")
 
@@ -78,14 +77,13 @@ def aliases_resolve(generator: Generator) -> None:
 def resume_exact(generator: Generator) -> None:
     """Stopping at a boundary, or at every one, changes nothing of the image."""
     whole = generator(draw(generator))
-    with torch.no_grad():
-        walked = _begin(generator)
-        for boundary, state in _states(generator):
-            with at(boundary.name):
-                image = generator.advance(state, "image").x
-                require_again(image, whole, "image after a stop")
-                walked = generator.advance(walked, boundary.name)
-                require_again(walked.x, state.x, "x after a stop at each boundary")
+    walked = _begin(generator)
+    for boundary, state in _states(generator):
+        with at(boundary.name):
+            image = generator.advance(state, "image").x
+            require_again(image, whole, "image after a stop")
+            walked = generator.advance(walked, boundary.name)
+            require_again(walked.x, state.x, "x after a stop at each boundary")
 
 
 def gradients(generator: Generator) -> None:
@@ -118,7 +116,7 @@ def advance_pure(generator: Generator) -> None:
     module = network(generator)
     before = {k: v.clone() for k, v in module.state_dict().items()} if module is not None else {}
     for boundary, state in _states(generator):
-        with at(boundary.name), torch.no_grad():
+        with at(boundary.name):
             x, carry = state.x.clone(), {k: v.clone() for k, v in state.carry.items()}
             first = generator.advance(state, "image").x.clone()
             require_same(state.x, x, "x of the state given")
@@ -153,7 +151,7 @@ def unknown_boundary(generator: Generator) -> None:
 def state_rows(generator: Generator) -> None:
     """Rows of a state, and several states joined, give the images of those rows."""
     for boundary, state in _states(generator):
-        with at(boundary.name), torch.no_grad():
+        with at(boundary.name):
             image = generator.advance(state, "image").x
             joined = State.cat([state[2:], state[[0]], state[1]])
             order = torch.tensor([2, 0, 1], device=image.device)
@@ -170,7 +168,7 @@ def edits_by_hand(generator: Generator) -> None:
     """An edit applied by ``seeingkit.models.edits.run`` equals stopping and changing x by hand."""
     whole = generator(draw(generator))
     for boundary, state in _states(generator):
-        with at(boundary.name), torch.no_grad():
+        with at(boundary.name):
             delta = torch.linspace(-0.5, 1.0, state.x[0].numel()).reshape(boundary.shape)
             last = state.x.shape[1] - 1
             unit = state.x.clone()
@@ -194,8 +192,7 @@ def params_override(generator: Generator) -> None:
     if not own:
         return
     state = _begin(generator)
-    with torch.no_grad():
-        plain = generator.advance(state, "image").x.clone()
+    plain = generator.advance(state, "image").x.clone()
     with torch.enable_grad():
         params = {name: value.detach().clone().requires_grad_() for name, value in own.items()}
         image = generator.advance(state, "image", params=params).x
@@ -210,11 +207,10 @@ def params_override(generator: Generator) -> None:
     steepest = max(sizes, key=sizes.__getitem__, default="")
     require(bool(steepest) and sizes[steepest] > 0, "the gradient of all params is zero")
     change = {steepest: params[steepest].detach() + 0.5}
-    with torch.no_grad():
-        changed = generator.advance(state, "image", params=change).x
-        require(not torch.equal(changed, plain), f"params {steepest!r} has no effect")
-        after = generator.advance(state, "image").x
-        require_again(after, plain, "image after params were replaced once")
+    changed = generator.advance(state, "image", params=change).x
+    require(not torch.equal(changed, plain), f"params {steepest!r} has no effect")
+    after = generator.advance(state, "image").x
+    require_again(after, plain, "image after params were replaced once")
     with refused(UsageError, "an unknown name in params"):
         generator.advance(state, "image", params={"no.such.tensor": torch.zeros(1)})
 
@@ -223,7 +219,7 @@ def _states(generator: Generator) -> list[tuple[Boundary, State]]:
     """The state at each boundary, each from the beginning."""
     states = []
     for boundary in generator.boundaries:
-        with at(boundary.name), torch.no_grad():
+        with at(boundary.name):
             states.append((boundary, generator.advance(_begin(generator), boundary.name)))
     return states
 

@@ -6,16 +6,16 @@ names all that changes that result in ``Prepared.settings``.
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, Inversion, Inverter, Prepared
+from seeingkit.models.probe import labels_in_turn
 
-from .checks import Check, draw, named, require, require_same
+from .checks import Check, checks_in, draw, require, require_same
 
 ROWS = 2
 TOLERANCE = 1e-3
@@ -32,16 +32,13 @@ def target_is_known(inverter: Inverter, generator: Generator) -> None:
 def prepared_names_the_settings(inverter: Inverter, generator: Generator) -> None:
     """``prepare`` gives a ``Prepared`` with JSON-able settings and a cut inside the generator."""
     prepared = inverter.prepare(generator)
-    require(
-        isinstance(prepared, Prepared), f"prepare() gave a {type(prepared).__name__}, no Prepared"
-    )
+    kind = type(prepared).__name__
+    require(isinstance(prepared, Prepared), f"prepare() gave a {kind}, no Prepared")
     _require_writable(dict(prepared.settings), "settings")
     cut = generator.boundary(prepared.cut)
     require(cut.name == prepared.cut, f"the cut is the alias {prepared.cut!r} of {cut.name!r}")
-    require(
-        0 < cut.index < len(generator.boundaries) - 1,
-        f"the cut {cut.name!r} leaves nothing to find",
-    )
+    inside = 0 < cut.index < len(generator.boundaries) - 1
+    require(inside, f"the cut {cut.name!r} leaves nothing to find")
     if prepared.encoder is not None:
         _require_writable(prepared.encoder.about(), "the record of the encoder")
         require(prepared.start == "encoder", f"it starts from {prepared.start!r}, with an encoder")
@@ -63,18 +60,13 @@ def results_have_their_form(inverter: Inverter, generator: Generator) -> None:
     require(len(found) == ROWS, f"{len(found)} rows for {ROWS} images")
     require_same(found.images, images.cpu(), "the photos")
     for name, tensor in (("reconstruction", found.reconstruction), ("initial", found.initial)):
-        require(
-            tensor.shape == images.shape,
-            f"{name} is {tuple(tensor.shape)}, not {tuple(images.shape)}",
-        )
+        shapes = f"{tuple(tensor.shape)}, not {tuple(images.shape)}"
+        require(tensor.shape == images.shape, f"{name} is {shapes}")
         require(bool(torch.isfinite(tensor).all()), f"{name} holds NaN or Inf")
     require(bool(torch.isfinite(found.loss).all()), "a loss is NaN or Inf")
     require(found.state.at == prepared.cut, f"the state is at {found.state.at!r}, not the cut")
-    shape = generator.boundary(prepared.cut).shape
-    require(
-        tuple(found.state.x.shape) == (ROWS, *shape),
-        f"r is {tuple(found.state.x.shape)}, declared {(ROWS, *shape)}",
-    )
+    shape, declared = tuple(found.state.x.shape), (ROWS, *generator.boundary(prepared.cut).shape)
+    require(shape == declared, f"r is {shape}, declared {declared}")
 
 
 def reconstruction_is_of_r(inverter: Inverter, generator: Generator) -> None:
@@ -92,13 +84,9 @@ def rows_stand_alone(inverter: Inverter, generator: Generator) -> None:
     prepared = inverter.prepare(generator)
     together = _invert(inverter, generator, prepared)
     for row in range(ROWS):
-        alone = _invert(inverter, generator, prepared, [row])
-        require_same(
-            alone.reconstruction,
-            together.reconstruction[row : row + 1],
-            f"image {row} alone",
-            TOLERANCE,
-        )
+        alone = _invert(inverter, generator, prepared, [row]).reconstruction
+        among = together.reconstruction[row : row + 1]
+        require_same(alone, among, f"image {row} alone", TOLERANCE)
 
 
 def rows_are_told(inverter: Inverter, generator: Generator) -> None:
@@ -107,12 +95,11 @@ def rows_are_told(inverter: Inverter, generator: Generator) -> None:
     inverter.invert(
         generator,
         _images(generator),
-        labels=_labels(generator, range(ROWS)),
+        labels=labels_in_turn(generator, range(ROWS)),
         done=lambda row, inversion: told.append((row, len(inversion))),
     )
-    require(
-        sorted(told) == [(row, 1) for row in range(ROWS)], f"done was told of {told} (row, rows)"
-    )
+    fits = sorted(told) == [(row, 1) for row in range(ROWS)]
+    require(fits, f"done was told of {told} (row, rows)")
 
 
 def generator_untouched(inverter: Inverter, generator: Generator) -> None:
@@ -136,17 +123,11 @@ def _images(generator: Generator, rows: Sequence[int] = range(ROWS)) -> Tensor:
     return generator(draw(generator, range(ROWS))).clamp(-1, 1)[list(rows)]
 
 
-def _labels(generator: Generator, rows: Sequence[int]) -> list[int] | None:
-    classes = len(generator.info.class_names)
-    return [row % classes for row in rows] if classes else None
-
-
 def _invert(
     inverter: Inverter, generator: Generator, prepared: Prepared, rows: Sequence[int] = range(ROWS)
 ) -> Inversion:
-    return inverter.invert(
-        generator, _images(generator, rows), prepared=prepared, labels=_labels(generator, rows)
-    )
+    images, labels = _images(generator, rows), labels_in_turn(generator, rows)
+    return inverter.invert(generator, images, prepared=prepared, labels=labels)
 
 
 def inverter_checks(generator: Generator) -> list[tuple[str, Check[Inverter]]]:
@@ -157,22 +138,4 @@ def inverter_checks(generator: Generator) -> list[tuple[str, Check[Inverter]]]:
     >>> inverter_checks(seeingkit.load_generator("progan:minichurches"))[0][0]
     'target_is_known'
     """
-    functions = (
-        target_is_known,
-        prepared_names_the_settings,
-        prepared_is_of_its_generator,
-        results_have_their_form,
-        reconstruction_is_of_r,
-        rows_stand_alone,
-        rows_are_told,
-        generator_untouched,
-    )
-
-    def on_generator(function: Callable[[Inverter, Generator], None]) -> Check[Inverter]:
-        @functools.wraps(function)
-        def check(inverter: Inverter) -> None:
-            function(inverter, generator)
-
-        return check
-
-    return [named(on_generator(function)) for function in functions]
+    return checks_in(__name__, generator, grad=True)

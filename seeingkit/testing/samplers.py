@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seeingkit.contracts import LatentSpec, Sampler
 from seeingkit.errors import UsageError
+from seeingkit.models.probe import labels_in_turn
 
 from .checks import (
     BATCH_TOLERANCE,
@@ -18,7 +19,6 @@ from .checks import (
     Check,
     checks_in,
     draw,
-    labels_for,
     network,
     require,
     require_again,
@@ -83,7 +83,7 @@ def label_policy(sampler: Sampler) -> None:
         require("label" not in sampler.latents(indices), "draws labels but declares no classes")
         return
     label = draw(sampler)["label"]
-    given, used = labels_for(sampler, indices), label.tolist()
+    given, used = labels_in_turn(sampler, indices), label.tolist()
     fits = label.dtype == torch.int64 and used == given
     require(fits, f"labels {given} became {label.dtype} {used}")
     try:
@@ -102,7 +102,8 @@ def label_policy(sampler: Sampler) -> None:
 
 def image_format(sampler: Sampler) -> None:
     """Images are finite float32 RGB (N, 3, R, R) without history, from a frozen model in eval."""
-    images, size = sampler(draw(sampler)), sampler.info.resolution
+    with torch.enable_grad():
+        images, size = sampler(draw(sampler)), sampler.info.resolution
     shape, declared = tuple(images.shape), (ROWS, 3, size, size)
     require(shape == declared, f"images are {shape}, declared {declared}")
     require(images.dtype == torch.float32, f"images are {images.dtype}, not float32")

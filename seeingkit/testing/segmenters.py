@@ -24,7 +24,7 @@ SCORE_TOLERANCE = 1e-4
 
 def labels_in_range(segmenter: Segmenter, images: Tensor) -> None:
     """Segmentations are int64 numbers of the vocabulary."""
-    maps = _segment(segmenter, images)
+    maps = segmenter.segment(images)
     require(maps.dtype == torch.int64, f"labels are {maps.dtype}, not int64")
     low, high, size = int(maps.min()), int(maps.max()), len(segmenter.vocabulary)
     require(low >= 0 and high < size, f"labels go from {low} to {high}, there are {size}")
@@ -32,45 +32,41 @@ def labels_in_range(segmenter: Segmenter, images: Tensor) -> None:
 
 def planes_as_declared(segmenter: Segmenter, images: Tensor) -> None:
     """A segmentation has one plane for each that the vocabulary declares."""
-    shape, planes = tuple(_segment(segmenter, images).shape), segmenter.vocabulary.planes
+    shape, planes = tuple(segmenter.segment(images).shape), segmenter.vocabulary.planes
     fits = len(shape) == 4 and shape[:2] == (len(images), len(planes)) and min(shape) > 0
     require(fits, f"a segmentation is {shape}, declared ({len(images)}, {len(planes)}, H, W)")
 
 
 def labels_repeat(segmenter: Segmenter, images: Tensor) -> None:
     """The same images give the same labels, whatever was seen in between."""
-    first = _segment(segmenter, images).clone()
-    _segment(segmenter, images.flip(3))
-    require_same(_segment(segmenter, images), first, "labels of the same images")
+    first = segmenter.segment(images).clone()
+    segmenter.segment(images.flip(3))
+    require_same(segmenter.segment(images), first, "labels of the same images")
 
 
 def batch_invariance(segmenter: Segmenter, images: Tensor) -> None:
     """An image alone and among others gets the same labels, scores and counts."""
-    together, label = _segment(segmenter, images), _common(segmenter, images)[0]
-    with torch.no_grad():
-        scores = segmenter.score(images, label)
+    together, label = segmenter.segment(images), _common(segmenter, images)[0]
+    scores = segmenter.score(images, label)
     for i in range(len(images)):
-        alone = _segment(segmenter, images[i : i + 1])
+        alone = segmenter.segment(images[i : i + 1])
         require(alone.shape[1:] == together.shape[1:], f"image {i} alone: {tuple(alone.shape)}")
         flipped = float((alone[0] != together[i]).double().mean())
         require(flipped <= FLIPPED_PIXELS, f"image {i} alone: {flipped:.2%} other labels")
-        with torch.no_grad():
-            score = segmenter.score(images[i : i + 1], label)
+        score = segmenter.score(images[i : i + 1], label)
         require_same(score[0], scores[i], f"score of image {i} alone", SCORE_TOLERANCE)
 
 
 def statistics_count_pixels(segmenter: Segmenter, images: Tensor) -> None:
     """Statistics count the labels of each plane, plane-major, and sum to its pixels."""
-    maps = _segment(segmenter, images)
+    maps = segmenter.segment(images)
     n, planes, height, width = maps.shape
     unit = segmenter.vocabulary.unit
     require(unit == "pixels", f"a segmenter counts pixels; its vocabulary says {unit}")
     size = len(segmenter.vocabulary)
     counts = segmenter.statistics(images)
-    found = tuple(counts.shape)
-    require(
-        found == (n, planes * size), f"statistics are {found}, expected ({n}, {planes} x {size})"
-    )
+    found, expected = tuple(counts.shape), f"({n}, {planes} x {size})"
+    require(found == (n, planes * size), f"statistics are {found}, expected {expected}")
     by_plane = counts.reshape(n, planes, size)
     sums = by_plane.sum(2)
     fits, first = bool((sums == height * width).all()), float(sums.flatten()[0])
@@ -83,8 +79,7 @@ def statistics_count_pixels(segmenter: Segmenter, images: Tensor) -> None:
 def score_in_range(segmenter: Segmenter, images: Tensor) -> None:
     """Scores are (N, H', W') numbers in [0, 1]."""
     for label in _common(segmenter, images):
-        with torch.no_grad():
-            score = segmenter.score(images, label)
+        score = segmenter.score(images, label)
         fits = score.ndim == 3 and len(score) == len(images) and score.is_floating_point()
         given = f"{score.dtype} {tuple(score.shape)}"
         require(fits, f"score of label {label} is {given}, expected (N, H, W)")
@@ -110,23 +105,17 @@ def score_differentiable(segmenter: Segmenter, images: Tensor) -> None:
 def images_untouched(segmenter: Segmenter, images: Tensor) -> None:
     """Nothing changes the images it is given."""
     given = images.clone()
-    _segment(segmenter, given)
+    segmenter.segment(given)
     require_same(given, images, "images after segment")
     segmenter.statistics(given)
     require_same(given, images, "images after statistics")
-    with torch.no_grad():
-        segmenter.score(given, 0)
+    segmenter.score(given, 0)
     require_same(given, images, "images after score")
-
-
-def _segment(segmenter: Segmenter, images: Tensor) -> Tensor:
-    with torch.no_grad():
-        return segmenter.segment(images)
 
 
 def _common(segmenter: Segmenter, images: Tensor) -> list[int]:
     """Up to three labels: the two that cover most of the first plane, and the last."""
-    maps = _segment(segmenter, images)[:, 0]
+    maps = segmenter.segment(images)[:, 0]
     ranked = [label for label, _ in Counter(maps.flatten().tolist()).most_common(2)]
     return list(dict.fromkeys([*ranked, len(segmenter.vocabulary) - 1]))
 
@@ -135,7 +124,7 @@ def segmenter_checks(images: Tensor | None = None) -> list[tuple[str, Check[Segm
     """Name and function of each check of a segmenter; a function raises AssertionError.
 
     Args:
-        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2, or None for ``noise_images``.
+        images: as of ``annotator_checks``.
 
     >>> [name for name, _ in segmenter_checks()][:2]
     ['identity_is_json', 'vocabulary_unique']

@@ -72,12 +72,10 @@ def download(file: WeightFile, target: Path, owner: str) -> None:
     if not file.url:
         raise MissingWeightsError(by_hand(file, target, owner, "it is published nowhere"))
 
-    def waiting() -> None:
-        _say(f"{owner}: another process is fetching {file.name}; waiting for it")
-
+    busy = f"{owner}: another process is fetching {file.name}; waiting for it"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with lock_for(target, waiting):
+        with lock_for(target, lambda: _say(busy)):
             if not target.is_file():  # or else the other process has just finished
                 _Download(file, target, owner).run()
     except OSError as error:
@@ -99,8 +97,6 @@ def by_hand(file: WeightFile, target: Path, owner: str, reason: str) -> str:
 
 
 class _Download:
-    """One file on its way."""
-
     def __init__(self, file: WeightFile, target: Path, owner: str) -> None:
         self.file, self.target, self.owner = file, target, owner
         self.partial = Partial(target)
@@ -202,13 +198,17 @@ class _Download:
             else:
                 start, version = 0, version_of(response.headers, url)
             self._refuse_pages(response)
-            self._check_size(version.total)
-            self._settle(version.total, url, start)
-            self._check_room(version.total, start)
+            total, size = version.total, self.file.size
+            if None not in (total, size) and total != size:
+                wrong = f"the server's file has {total} bytes, the published one {size}"
+                raise RefusedError(wrong)
+            self._settle(total, url, start)
+            if total is not None and shutil.disk_usage(self.target.parent).free < total - start:
+                raise WeightsError(_full(self.file, self.target, self.owner, total - start))
             if not start:
                 self.partial.drop()  # before the note: old bytes never get a new description
             self.partial.begin(version)
-            self._receive(response, start, version.total)
+            self._receive(response, start, total)
 
     # ------------------------------------------------------------------------------------ checks
 
@@ -219,11 +219,6 @@ class _Download:
         """Servers send a page where they want a click: a login, a warning, a quota."""
         if response.headers.get_content_type() == "text/html" and not self._wants_html():
             raise RefusedError(f"{host_of(response.url)} sent a web page instead of the file")
-
-    def _check_size(self, total: int | None) -> None:
-        size = self.file.size
-        if None not in (total, size) and total != size:
-            raise RefusedError(f"the server's file has {total} bytes, the published one {size}")
 
     def _settle(self, total: int | None, url: str, start: int) -> None:
         """Announce the download, and ask for consent if it is large; once."""
@@ -236,10 +231,6 @@ class _Download:
         done = f", continuing at {readable_size(start)}" if start else ""
         _say(f"fetching {line}{done}")
         self.settled = True
-
-    def _check_room(self, total: int | None, start: int) -> None:
-        if total is not None and shutil.disk_usage(self.target.parent).free < total - start:
-            raise WeightsError(_full(self.file, self.target, self.owner, total - start))
 
     # ------------------------------------------------------------------------------------- bytes
 

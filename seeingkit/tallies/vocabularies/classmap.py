@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.resources
+import itertools
 import json
 import re
 import tomllib
@@ -104,13 +105,8 @@ class ClassMap(BaseModel):
     def names(self, member: str) -> tuple[str, ...]:
         """A label name and its aliases."""
         wanted = normalised(member)
-        more = [
-            other
-            for label, others in self.aliases.items()
-            if normalised(label) == wanted
-            for other in others
-        ]
-        return (member, *more)
+        found = (others for label, others in self.aliases.items() if normalised(label) == wanted)
+        return (member, *itertools.chain.from_iterable(found))
 
     def identity(self) -> dict[str, Any]:
         """The part that changes the classes, as a name and a hash."""

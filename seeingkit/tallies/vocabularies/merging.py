@@ -53,15 +53,11 @@ class Merge:
     @property
     def matrix(self) -> sparse.csr_array:
         """(planes x labels, planes x classes) of zeros and ones, int64: counts times this."""
-        rows, columns = [], []
-        for plane in range(len(self.fine.planes)):
-            for label, number in enumerate(self.numbers):
-                if number != DROPPED:
-                    rows.append(plane * len(self.fine) + label)
-                    columns.append(plane * len(self.coarse) + number)
-        planes = len(self.fine.planes)
-        shape = (planes * len(self.fine), planes * len(self.coarse))
-        return sparse.csr_array((np.ones(len(rows), np.int64), (rows, columns)), shape=shape)
+        kept = [label for label, number in enumerate(self.numbers) if number != DROPPED]
+        places = kept, [self.numbers[label] for label in kept]
+        ones, shape = np.ones(len(kept), np.int64), (len(self.fine), len(self.coarse))
+        of_plane = sparse.csr_array((ones, places), shape=shape)
+        return sparse.csr_array(sparse.block_diag([of_plane] * len(self.fine.planes)))
 
     def label_maps(self, maps: Tensor) -> Tensor:
         """Label maps of any shape, int64, as class maps; dropped labels become 0 ("-")."""
@@ -163,27 +159,21 @@ class LabelFinder:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self.whole: dict[str, list[int]] = {}
-        self.first: dict[str, list[int]] = {}
-        self.any: dict[str, list[int]] = {}
+        self.tables: tuple[dict[str, list[int]], ...] = ({}, {}, {})
         for number, label in enumerate(vocabulary):
             parts = synonyms(label.name)
-            self.whole.setdefault(normalised(label.name), []).append(number)
-            if parts:
-                self.first.setdefault(parts[0], []).append(number)
-            for part in parts:
-                self.any.setdefault(part, []).append(number)
+            names = [normalised(label.name)], parts[:1], parts
+            for table, keys in zip(self.tables, names, strict=True):
+                for key in keys:
+                    table.setdefault(key, []).append(number)
 
     def labels(self, names: Sequence[str]) -> list[int]:
         """Numbers of the labels that any of the names means."""
-        found: dict[int, None] = {}
-        for name in names:
-            found.update(dict.fromkeys(self._labels(name)))
-        return list(found)
+        return list(dict.fromkeys(number for name in names for number in self._labels(name)))
 
     def _labels(self, name: str) -> list[int]:
         wanted = normalised(name)
-        for table in (self.whole, self.first, self.any):
+        for table in self.tables:
             if wanted in table:
                 return table[wanted]
         category, colon, rest = name.partition(":")
@@ -287,10 +277,8 @@ class MappedSegmenter(WrappedSegmenter):
         members = [k for k, number in enumerate(self.merge.numbers) if max(number, 0) == label]
         if not members:
             return self.segmenter.score(images, 0) * 0
-        total = self.segmenter.score(images, members[0])
-        for member in members[1:]:
-            total = total + self.segmenter.score(images, member)
-        return total.clamp(max=1.0)
+        first, *more = (self.segmenter.score(images, member) for member in members)
+        return sum(more, first).clamp(max=1.0)
 
 
 def in_classes(segmenter: Segmenter, classes: str | None) -> Segmenter:
