@@ -25,13 +25,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Booleans, Floats
 from .presence import presence_p_values
 from .products import Side
 from .resampling import Permuted
 from .welch import (
-    Values,
     area_statistics,
     edge_rank,
     given_statistics,
@@ -61,19 +60,19 @@ class Tests(NamedTuple):
         seen_counts: the amount follows them.
     """
 
-    presence: Values
-    given: Values
-    area: Values
-    seen: Values
-    combined: Values
-    by_presence: NDArray[np.bool_]
-    seen_counts: NDArray[np.bool_]
+    presence: Floats
+    given: Floats
+    area: Floats
+    seen: Floats
+    combined: Floats
+    by_presence: Booleans
+    seen_counts: Booleans
 
 
 class _Least(NamedTuple):
-    p: Values
-    by_seen: NDArray[np.bool_]
-    seen_counts: NDArray[np.bool_]
+    p: Floats
+    by_seen: Booleans
+    seen_counts: Booleans
 
 
 def amount_tests(first: Side, second: Side, permuted: Permuted | None, confidence: float) -> Tests:
@@ -119,14 +118,14 @@ def amount_tests(first: Side, second: Side, permuted: Permuted | None, confidenc
     )
 
 
-def _presence(x: Values, n: int, y: Values, m: int) -> Values:
+def _presence(x: Floats, n: int, y: Floats, m: int) -> Floats:
     """P-values of equal shares; NaN where every image shows it."""
     p = presence_p_values(x.ravel(), n, y.ravel(), m).reshape(x.shape)
     return np.where(x + y == n + m, np.nan, p)
 
 
 def _smallest(
-    first: Side, second: Side, p_area: Values, p_seen: Values, p_size: Values, alpha: float
+    first: Side, second: Side, p_area: Floats, p_seen: Floats, p_size: Floats, alpha: float
 ) -> _Least:
     """The smallest p that counts, of one division (d,) or of many (B, d)."""
     enough = np.minimum(first.seen, second.seen) >= FEW
@@ -142,17 +141,17 @@ def _smallest(
     return _Least(np.minimum(least, by_seen), by_seen < least, seen_counts)
 
 
-def _follows(amount: Values, factor: Values) -> NDArray[np.bool_]:
+def _follows(amount: Floats, factor: Floats) -> Booleans:
     same = np.sign(amount) == np.sign(factor)
     return np.asarray(same & (np.abs(amount) >= FOLLOWS * np.abs(factor)), dtype=np.bool_)
 
 
-def _tippett(least: Values) -> Values:
+def _tippett(least: Floats) -> Floats:
     """1 − (1 − s)³, exact for tiny s."""
     return np.asarray(-np.expm1(MOST_TESTS * np.log1p(-np.minimum(least, 1 - 1e-16))))
 
 
-def _among(least: Values, permuted: Values) -> Values:
+def _among(least: Floats, permuted: Floats) -> Floats:
     """(d,) p of the smallest p-values ``least`` among those of B permutations (B, d)."""
     size = len(permuted)
     rank = edge_rank(size)

@@ -16,13 +16,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from .arrays import Floats
 from .presence import beside_zero, presence_interval
 from .products import Side
-
-Values = NDArray[np.float64]
 
 WHOLE = 100.0
 """Area of the whole image, percent."""
@@ -35,18 +33,18 @@ class SideAreas(NamedTuple):
     """
 
     n: int
-    shown: Values
-    area: Values
-    given: Values
-    presence_low: Values
-    presence_high: Values
-    area_low: Values
-    area_high: Values
-    given_low: Values
-    given_high: Values
+    shown: Floats
+    area: Floats
+    given: Floats
+    presence_low: Floats
+    presence_high: Floats
+    area_low: Floats
+    area_high: Floats
+    given_low: Floats
+    given_high: Floats
 
 
-def side_areas(sums: Side, confidence: float, cubes: Values | None = None) -> SideAreas:
+def side_areas(sums: Side, confidence: float, cubes: Floats | None = None) -> SideAreas:
     """Areas of one side from its sums.
 
     Args:
@@ -88,7 +86,7 @@ def side_areas(sums: Side, confidence: float, cubes: Values | None = None) -> Si
     )
 
 
-def _hall_end(sums: Side, cubes: Values, mean: Values, error: Values, confidence: float) -> Values:
+def _hall_end(sums: Side, cubes: Floats, mean: Floats, error: Floats, confidence: float) -> Floats:
     """Upper end by the inverse of Hall's cubic transformation of t (Hall 1992, equation 3.2).
 
     With γ the skewness and k images, g(T) = T + γ T² / 3√k + γ² T³ / 27k + γ / 6√k is nearly
@@ -105,7 +103,7 @@ def _hall_end(sums: Side, cubes: Values, mean: Values, error: Values, confidence
     return np.asarray(mean - moved * error)
 
 
-def _product(estimate: Values, *parts: tuple[Values, Values, Values]) -> tuple[Values, Values]:
+def _product(estimate: Floats, *parts: tuple[Floats, Floats, Floats]) -> tuple[Floats, Floats]:
     """Interval of a product of independent estimates with intervals (estimate, low, high)."""
     below = np.sqrt(sum(np.log(value / low) ** 2 for value, low, _ in parts))
     above = np.sqrt(sum(np.log(high / value) ** 2 for value, _, high in parts))
@@ -113,8 +111,8 @@ def _product(estimate: Values, *parts: tuple[Values, Values, Values]) -> tuple[V
 
 
 def area_change(
-    real: SideAreas, generated: SideAreas, p: Values, presence: tuple[Values, Values], alpha: float
-) -> tuple[Values, Values]:
+    real: SideAreas, generated: SideAreas, p: Floats, presence: tuple[Floats, Floats], alpha: float
+) -> tuple[Floats, Floats]:
     """Interval of generated area / real area − 1.
 
     Where the generated images do not show the label at all, only its presence bounds its area
@@ -130,8 +128,8 @@ def area_change(
 
 
 def given_change(
-    real: SideAreas, generated: SideAreas, p: Values, alpha: float
-) -> tuple[Values, Values]:
+    real: SideAreas, generated: SideAreas, p: Floats, alpha: float
+) -> tuple[Floats, Floats]:
     """Interval of the relative change of the area in the images that show the label."""
     low, high = _ratio(
         (real.given, real.given_low, real.given_high),
@@ -141,8 +139,8 @@ def given_change(
 
 
 def _ratio(
-    below: tuple[Values, Values, Values], above: tuple[Values, Values, Values]
-) -> tuple[Values, Values]:
+    below: tuple[Floats, Floats, Floats], above: tuple[Floats, Floats, Floats]
+) -> tuple[Floats, Floats]:
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = (1 / below[0], 1 / below[2], 1 / below[1])
         low, high = _product(above[0] / below[0], above, inverse)

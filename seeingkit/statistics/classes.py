@@ -26,13 +26,13 @@ from seeingkit.results import OMITTED_BELOW, ClassResult, Interval, Verdict
 
 from .amounts import Tests, amount_tests
 from .areas import SideAreas, area_change, given_change, side_areas
+from .arrays import Floats
 from .frechet import Transport
 from .presence import presence_change_interval
 from .products import Pool, Side
 from .resampling import Permuted
-from .welch import Values
 
-Ends = tuple[Values, Values]
+Ends = tuple[Floats, Floats]
 """Lower and upper ends of intervals, (d,) each."""
 
 _Verdict = tuple[Verdict, Literal["area", "presence"]]
@@ -55,7 +55,7 @@ class _Estimates(NamedTuple):
     real: SideAreas
     generated: SideAreas
     tests: Tests
-    q: Values
+    q: Floats
     area: Ends
     presence: Ends
     given: Ends

@@ -42,8 +42,7 @@ from seeingkit.errors import TallyError
 from seeingkit.results import ClassResult, SegmenterClass, SegmenterShare
 
 from .accuracy import intersection_over_union, pixel_accuracy
-
-Areas = NDArray[np.float64]
+from .arrays import Booleans, Floats
 
 HALF = 0.5
 """Above this share explained, or below this precision or recall, a class is flagged."""
@@ -69,7 +68,7 @@ class Confusion:
     """
 
     counts: NDArray[np.int64]
-    known: NDArray[np.bool_]
+    known: Booleans
     shown: NDArray[np.int64]
     images: int
     against: str
@@ -83,10 +82,10 @@ class Confusion:
             raise TallyError("the confusion counts no pixel")
 
     @property
-    def precision(self) -> Areas:
+    def precision(self) -> Floats:
         """(L,) share of the pixels called so that are; NaN where none is called so or known."""
         called = self.counts.sum(axis=0).astype(np.float64)
-        found: Areas = np.divide(
+        found: Floats = np.divide(
             self.counts.diagonal(),
             called,
             out=np.full(len(self.known), np.nan),
@@ -95,26 +94,26 @@ class Confusion:
         return found
 
     @property
-    def recall(self) -> Areas:
+    def recall(self) -> Floats:
         """(L,) share of the true pixels that are called so; NaN where there is none."""
         true = self.counts.sum(axis=1).astype(np.float64)
-        found: Areas = np.divide(
+        found: Floats = np.divide(
             self.counts.diagonal(), true, out=np.full(len(self.known), np.nan), where=true > 0
         )
         return found
 
     @property
-    def error_area(self) -> Areas:
+    def error_area(self) -> Floats:
         """(L,) percent of the labelled area that is missed or invented."""
         wrong = self.counts.sum(axis=0) + self.counts.sum(axis=1) - 2 * self.counts.diagonal()
-        areas: Areas = 100.0 * wrong / self.counts.sum()
+        areas: Floats = 100.0 * wrong / self.counts.sum()
         return areas
 
     @property
-    def rates(self) -> Areas:
+    def rates(self) -> Floats:
         """(L, L) R[t, p]; a label that is never true is always recognised."""
         true = self.counts.sum(axis=1, keepdims=True)
-        found: Areas = np.where(true > 0, self.counts / np.maximum(true, 1), np.eye(len(true)))
+        found: Floats = np.where(true > 0, self.counts / np.maximum(true, 1), np.eye(len(true)))
         return found
 
     @property
@@ -129,7 +128,7 @@ class Confusion:
         return float(np.nanmean(each[self.known]))
 
 
-def undo_confusion(areas: Areas, confusion: Confusion) -> Areas:
+def undo_confusion(areas: Floats, confusion: Confusion) -> Floats:
     """The true areas that a segmenter with this confusion most likely saw.
 
     Args:
@@ -181,14 +180,14 @@ class Explanation:
         explained: (L,) reach / |difference| in [0, 1]; NaN where there is no difference.
     """
 
-    real: Areas
-    generated: Areas
-    invented: Areas
-    reach: Areas
-    explained: Areas
+    real: Floats
+    generated: Floats
+    invented: Floats
+    reach: Floats
+    explained: Floats
 
 
-def explain(real: Areas, generated: Areas, confusion: Confusion) -> Explanation:
+def explain(real: Floats, generated: Floats, confusion: Confusion) -> Explanation:
     """How much of each label's difference the segmenter's errors could make (see this module).
 
     Args:
@@ -217,7 +216,7 @@ def explain(real: Areas, generated: Areas, confusion: Confusion) -> Explanation:
 
 
 def segmenter_share_by_labels(
-    confusion: Confusion, classes: Sequence[ClassResult], real: Areas, generated: Areas
+    confusion: Confusion, classes: Sequence[ClassResult], real: Floats, generated: Floats
 ) -> SegmenterShare:
     """The record of ``results.json``: the share of each class's difference that errors could make.
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from seeingkit.results import FSDResult
 
+from .arrays import Floats
 from .frechet import FSD, Moments, Transport, frechet, influence, transport
 from .interval import distance_interval
 from .products import Pool
@@ -28,7 +29,6 @@ from .resampling import (
     SPLITS,
     Permuted,
     Progress,
-    Values,
     disjoint_half_floor,
     half_sample_mean,
     overlap,
@@ -89,11 +89,7 @@ def measure_distance(
             quadratic=quadratic,
             confidence=confidence,
         )
-        found = {
-            "ci_low": interval.low,
-            "ci_high": interval.high,
-            "standard_error": interval.error,
-        }
+        found = {"ci_low": interval.low, "ci_high": interval.high, "standard_error": interval.error}
     result = FSDResult(
         **full._asdict(),
         floor=floor.value if floor else None,
@@ -108,7 +104,7 @@ def measure_distance(
 
 
 def _bias_reduced(
-    pool: Pool, full: FSD, permuted: Permuted, overlaps: Values, seed: int
+    pool: Pool, full: FSD, permuted: Permuted, overlaps: Floats, seed: int
 ) -> tuple[float | None, float, float]:
     """The value, its variance where there is no difference, and that of the choice of halves."""
     if min(pool.n, pool.m) < ENOUGH:

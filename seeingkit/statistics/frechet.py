@@ -14,13 +14,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
 from seeingkit.errors import TallyError
 
-Rows = NDArray[np.float64]
+from .arrays import Floats
+
+Rows = Floats
 """(N, L) area of each label in percent of the image."""
 
 
@@ -46,8 +47,8 @@ class Moments(NamedTuple):
     """Mean (L,) and covariance (L, L) with ddof 1 of n rows."""
 
     n: int
-    mean: NDArray[np.float64]
-    cov: NDArray[np.float64]
+    mean: Floats
+    cov: Floats
 
 
 def moments(rows: Rows | sparse.csr_array) -> Moments:
@@ -79,7 +80,7 @@ def moments(rows: Rows | sparse.csr_array) -> Moments:
     return Moments(n, mean, cov)
 
 
-def factor(a: NDArray[np.float64]) -> NDArray[np.float64]:
+def factor(a: Floats) -> Floats:
     """F (L, r) with A = F Fᵀ for a positive semidefinite A (L, L) of rank r.
 
     Cholesky with pivots (LAPACK ``dpstrf``): it stops where only rounding is left, so that
@@ -93,7 +94,7 @@ def factor(a: NDArray[np.float64]) -> NDArray[np.float64]:
     return found[:, :rank]
 
 
-def trace_sqrt_product(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def trace_sqrt_product(a: Floats, b: Floats) -> float:
     """tr((A B)^½) of two positive semidefinite matrices: with A = F Fᵀ, tr((Fᵀ B F)^½).
 
     Eigenvalues below rounding are zero by definition of semidefinite and are set so.
@@ -146,10 +147,10 @@ class Transport(NamedTuple):
             terms.
     """
 
-    forth: NDArray[np.float64]
-    back: NDArray[np.float64]
-    mean_terms: NDArray[np.float64]
-    cov_terms: NDArray[np.float64]
+    forth: Floats
+    back: Floats
+    mean_terms: Floats
+    cov_terms: Floats
 
 
 def transport(a: Moments, b: Moments) -> Transport:
@@ -175,9 +176,7 @@ def transport(a: Moments, b: Moments) -> Transport:
     )
 
 
-def influence(
-    rows: Rows | sparse.csr_array, own: Moments, other: Moments, way: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def influence(rows: Rows | sparse.csr_array, own: Moments, other: Moments, way: Floats) -> Floats:
     """(N,) how much each image of one side pulls on the distance (its influence function).
 
     The derivative of the distance with respect to S₁ is 1 − T, T the map from S₁ to S₂, and with

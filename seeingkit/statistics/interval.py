@@ -12,8 +12,9 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, special
+
+from .arrays import Floats
 
 _FARTHEST = 8.0
 """Standard errors from 0 beyond which the interval is the usual one to float precision."""
@@ -31,7 +32,7 @@ class DistanceInterval(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def _acceptance(confidence: float) -> tuple[NDArray[np.float64], ...]:
+def _acceptance(confidence: float) -> tuple[Floats, ...]:
     """Of means 0 to ``_FARTHEST``: the estimates that Feldman & Cousins accept, lower and upper.
 
     Estimates x of a mean μ ≥ 0 are ranked by the likelihood ratio against the best mean,
@@ -60,7 +61,7 @@ def _acceptance(confidence: float) -> tuple[NDArray[np.float64], ...]:
 
 def distance_interval(
     estimate: float,
-    null: NDArray[np.float64],
+    null: Floats,
     linear_variance: float,
     extra_variance: float,
     p_value: float,
@@ -117,13 +118,7 @@ def distance_interval(
     return DistanceInterval(_LEAST, high, error)
 
 
-def _upper_end(
-    estimate: float,
-    base: float,
-    slope: float,
-    means: NDArray[np.float64],
-    lower: NDArray[np.float64],
-) -> float:
+def _upper_end(estimate: float, base: float, slope: float, means: Floats, lower: Floats) -> float:
     """The largest distance under which an estimate as small as this is not surprising.
 
     The variance of the estimate is base + slope · distance: its own noise grows with the distance,
@@ -148,11 +143,7 @@ def _upper_end(
 
 
 def _lower_end(
-    estimate: float,
-    null_variance: float,
-    variance: float,
-    means: NDArray[np.float64],
-    upper: NDArray[np.float64],
+    estimate: float, null_variance: float, variance: float, means: Floats, upper: Floats
 ) -> float:
     """The smallest distance under which an estimate as large as this is not surprising."""
     if estimate <= 0:

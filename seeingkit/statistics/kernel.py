@@ -32,12 +32,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import ndtri
 
 from seeingkit.results import KernelDistance
 
+from .arrays import Floats
 from .frechet import Rows
 
 KERNEL = "(1 + x·y)² of square roots of area fractions"
@@ -47,8 +47,6 @@ SAMPLE = 1000
 
 ENOUGH = 10
 """Images per side below which no interval is given."""
-
-Floats = NDArray[np.float64]
 
 
 def roots(percent: Rows | sparse.csr_array) -> sparse.csr_array:
@@ -103,11 +101,7 @@ def kernel_distance(
         error = float(np.sqrt(variance))
         low, high = max(0.0, float(middle - reach)), max(0.0, float(middle + reach))
     return KernelDistance(
-        value=value,
-        standard_error=error,
-        ci_low=low,
-        ci_high=high,
-        kernel=KERNEL,
+        value=value, standard_error=error, ci_low=low, ci_high=high, kernel=KERNEL
     )
 
 

@@ -17,11 +17,11 @@ import hashlib
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seeingkit.errors import UsageError
 from seeingkit.tallies import Tally
 
+from .arrays import Booleans, Floats, Integers
 from .kernel import roots
 
 ROUNDING = 1e-13
@@ -29,9 +29,6 @@ ROUNDING = 1e-13
 
 CELLS = 2_000_000
 """Distances held at once: 16 MB."""
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.intp]
 
 
 class Nearest(NamedTuple):
@@ -75,7 +72,7 @@ class Neighbourhoods(NamedTuple):
     generated: Nearest
 
     @property
-    def covered(self) -> NDArray[np.bool_]:
+    def covered(self) -> Booleans:
         """Whether a generated image lies in the neighbourhood: ratio ≤ 1, copies aside."""
         return np.asarray(self.held > 0)
 

@@ -21,14 +21,14 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse, special, stats
 
 from seeingkit.errors import TallyError, UsageError
 from seeingkit.results import PairResult, PairsResult, PairVerdict
 from seeingkit.tallies.table import Tally
 
-from .presence import Counts, log_choose, outward_sums
+from .arrays import Booleans, Floats, Integers
+from .presence import log_choose, outward_sums
 
 APART_BELOW = 0.5
 """Together in at most this part of the images expected, and significantly so: ``apart``."""
@@ -46,30 +46,30 @@ class Tables(NamedTuple):
         n: images.
     """
 
-    both: Counts
-    first: Counts
-    second: Counts
+    both: Floats
+    first: Floats
+    second: Floats
     n: int
 
-    def take(self, cases: NDArray[np.intp] | NDArray[np.bool_]) -> Tables:
+    def take(self, cases: Integers | Booleans) -> Tables:
         """Some of the tables."""
         return Tables(self.both[cases], self.first[cases], self.second[cases], self.n)
 
-    def with_both(self, both: Counts) -> Tables:
+    def with_both(self, both: Floats) -> Tables:
         """The same presences, another number of images that show both."""
         return Tables(both, self.first, self.second, self.n)
 
     @property
-    def cells(self) -> Counts:
+    def cells(self) -> Floats:
         """(4, C) images with both, only the first, only the second, neither."""
         neither = self.n - self.first - self.second + self.both
         return np.stack([self.both, self.first - self.both, self.second - self.both, neither])
 
     @property
-    def odds_ratio(self) -> NDArray[np.float64]:
+    def odds_ratio(self) -> Floats:
         """(C,) odds ratios, half an image added to each cell (Haldane 1955)."""
         both, first, second, neither = self.cells + 0.5
-        ratio: NDArray[np.float64] = both * neither / (first * second)
+        ratio: Floats = both * neither / (first * second)
         return ratio
 
 
@@ -135,20 +135,16 @@ def compare_pairs(
     )
 
 
-def _far(
-    before: Tables, after: Tables, expected: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _far(before: Tables, after: Tables, expected: Floats) -> tuple[Booleans, Booleans]:
     """(C,) pairs together in far fewer, and in far more, images than both models expect."""
     near = np.stack([expected, _expected_by_lift(before, after)])
     together = after.both / after.n
-    apart: NDArray[np.bool_] = together <= APART_BELOW * near.min(axis=0)
-    joined: NDArray[np.bool_] = together >= TOGETHER_ABOVE * near.max(axis=0)
+    apart: Booleans = together <= APART_BELOW * near.min(axis=0)
+    joined: Booleans = together >= TOGETHER_ABOVE * near.max(axis=0)
     return apart, joined
 
 
-def _tables(
-    real: Tally, generated: Tally
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Tables, Tables]:
+def _tables(real: Tally, generated: Tally) -> tuple[Integers, Integers, Tables, Tables]:
     """All pairs of labels that some image shows together, as (i, j, real, generated)."""
     skipped = 1 if real.vocabulary.has_background else 0
     counts = []
@@ -163,16 +159,16 @@ def _tables(
     return i + skipped, j + skipped, before, after
 
 
-def enough_images(real: Tables, generated: Tables) -> NDArray[np.bool_]:
+def enough_images(real: Tables, generated: Tables) -> Booleans:
     """(C,) which pairs have enough images: at least ``ENOUGH`` expected in each of eight cells."""
     shared = _most_likely(real, generated)
     total = real.both + generated.both
     cells = np.stack([real.with_both(shared).cells, generated.with_both(total - shared).cells])
-    enough: NDArray[np.bool_] = cells.min(axis=(0, 1)) >= ENOUGH
+    enough: Booleans = cells.min(axis=(0, 1)) >= ENOUGH
     return enough
 
 
-def pair_p_values(real: Tables, generated: Tables) -> NDArray[np.float64]:
+def pair_p_values(real: Tables, generated: Tables) -> Floats:
     """(C,) two-sided p of "the odds ratio or the lift is the same": the larger of the two.
 
     1 where the two models are broken in different directions. False discoveries measured over
@@ -186,7 +182,7 @@ def pair_p_values(real: Tables, generated: Tables) -> NDArray[np.float64]:
     return np.where(same_side, np.maximum(odds, 2 * special.ndtr(-np.abs(lift))), 1.0)
 
 
-def odds_ratio_p_values(real: Tables, generated: Tables) -> NDArray[np.float64]:
+def odds_ratio_p_values(real: Tables, generated: Tables) -> Floats:
     """(C,) two-sided mid-p of equal odds ratios: Zelen's exact conditional test.
 
     Given the margins of both tables and the total of images with both classes, the number of real
@@ -206,11 +202,11 @@ def odds_ratio_p_values(real: Tables, generated: Tables) -> NDArray[np.float64]:
         part = partial(ratio, real.take(cases), generated.take(cases))
         sums[cases] = outward_sums(part, real.both[cases], step)
     tail = np.exp(_log_weight(real, generated, real.both) - log_all) * (sums - 0.5)
-    p_values: NDArray[np.float64] = np.clip(2 * np.minimum(tail, 1 - tail), 0.0, 1.0)
+    p_values: Floats = np.clip(2 * np.minimum(tail, 1 - tail), 0.0, 1.0)
     return p_values
 
 
-def lift_scores(real: Tables, generated: Tables) -> NDArray[np.float64]:
+def lift_scores(real: Tables, generated: Tables) -> Floats:
     """(C,) score statistic of equal lift, standard normal under it; negative: less together.
 
     With e = A B / n the count under independence, the common lift is (a₁ + a₂) / (e₁ + e₂), and
@@ -228,11 +224,11 @@ def lift_scores(real: Tables, generated: Tables) -> NDArray[np.float64]:
         of_both = both * (1 + both * (2 * both / (a * b) - 1 / a - 1 / b - 1))
         variance += (other / either) ** 2 * table.n * np.maximum(of_both, 0.0)
     difference = (generated.both * alone[0] - real.both * alone[1]) / either
-    score: NDArray[np.float64] = difference / np.sqrt(np.maximum(variance, 1e-300))
+    score: Floats = difference / np.sqrt(np.maximum(variance, 1e-300))
     return score
 
 
-def expected_together(real: Tables, generated: Tables) -> NDArray[np.float64]:
+def expected_together(real: Tables, generated: Tables) -> Floats:
     """(C,) share of generated images with both, had they their presences and real odds ratios.
 
     The 2 x 2 table of given margins and odds ratio (Plackett 1965), with Haldane's odds ratio.
@@ -240,9 +236,7 @@ def expected_together(real: Tables, generated: Tables) -> NDArray[np.float64]:
     return plackett(generated.first / generated.n, generated.second / generated.n, real.odds_ratio)
 
 
-def plackett(
-    first: NDArray[np.float64], second: NDArray[np.float64], odds_ratio: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def plackett(first: Floats, second: Floats, odds_ratio: Floats) -> Floats:
     """P(both) of two presences with an odds ratio: the root of (ψ − 1) p² − S p + ψ P Q = 0.
 
     S = 1 + (P + Q)(ψ − 1). Of the two forms of the root the one without cancellation is taken.
@@ -257,21 +251,19 @@ def plackett(
     return _within(both, first, second)
 
 
-def _expected_by_lift(real: Tables, generated: Tables) -> NDArray[np.float64]:
+def _expected_by_lift(real: Tables, generated: Tables) -> Floats:
     """(C,) share of generated images with both, had they their presences and the real lift."""
     first, second = generated.first / generated.n, generated.second / generated.n
     lift = real.both * real.n / (real.first * real.second)
     return _within(lift * first * second, first, second)
 
 
-def _within(
-    both: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _within(both: Floats, first: Floats, second: Floats) -> Floats:
     """The nearest P(both) that two presences allow."""
     return np.clip(both, np.maximum(0.0, first + second - 1), np.minimum(first, second))
 
 
-def _most_likely(real: Tables, generated: Tables) -> Counts:
+def _most_likely(real: Tables, generated: Tables) -> Floats:
     """(C,) real images among those with both, if both sides have one odds ratio: the mode."""
     total = real.both + generated.both
     spare = [np.maximum(0.0, t.first + t.second - t.n) for t in (real, generated)]
@@ -286,23 +278,23 @@ def _most_likely(real: Tables, generated: Tables) -> Counts:
     return low
 
 
-def _ratio_up(real: Tables, generated: Tables, cases: NDArray[np.intp], a: Counts) -> Counts:
+def _ratio_up(real: Tables, generated: Tables, cases: Integers, a: Floats) -> Floats:
     """P(a + 1) / P(a) of the conditional distribution; 0 at the end of the support."""
     b = real.both[cases] + generated.both[cases] - a
     _, first, second, neither = real.take(cases).with_both(a).cells
     _, other_first, other_second, other_neither = generated.take(cases).with_both(b).cells
-    ratio: Counts = first * second * b * other_neither
+    ratio: Floats = first * second * b * other_neither
     ratio /= (a + 1) * (neither + 1) * (other_first + 1) * (other_second + 1)
     return ratio
 
 
-def _ratio_down(real: Tables, generated: Tables, cases: NDArray[np.intp], a: Counts) -> Counts:
+def _ratio_down(real: Tables, generated: Tables, cases: Integers, a: Floats) -> Floats:
     """P(a − 1) / P(a): the same with the sides exchanged."""
     b = real.both[cases] + generated.both[cases] - a
     return _ratio_up(generated, real, cases, b)
 
 
-def _log_weight(real: Tables, generated: Tables, a: Counts) -> Counts:
+def _log_weight(real: Tables, generated: Tables, a: Floats) -> Floats:
     weight = np.zeros(len(a))
     for table, both in ((real, a), (generated, real.both + generated.both - a)):
         weight += log_choose(table.first, both)

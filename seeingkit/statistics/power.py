@@ -21,7 +21,8 @@ from scipy import special
 from seeingkit.errors import UsageError
 from seeingkit.results import PowerResult
 
-from .presence import Counts, log_choose, presence_p_values
+from .arrays import Floats
+from .presence import log_choose, presence_p_values
 
 PRESENCES = (0.10, 0.05, 0.027, 0.01, 0.005, 0.001)
 """Shares of real images for which ``images_needed`` is given."""
@@ -89,7 +90,7 @@ def detection_probability(n: int, m: int, presence: float, kept: float, threshol
     return _found(x, critical_counts(x, n, m, threshold), n, m, presence, kept)
 
 
-def critical_counts(x: Counts, n: int, m: int, threshold: float) -> Counts:
+def critical_counts(x: Floats, n: int, m: int, threshold: float) -> Floats:
     """The most generated images that may show a class for it to be found as lost.
 
     Args:
@@ -179,7 +180,7 @@ def _first(holds: Callable[[int], bool]) -> int:
     return high
 
 
-def _found(x: Counts, critical: Counts, n: int, m: int, presence: float, kept: float) -> float:
+def _found(x: Floats, critical: Floats, n: int, m: int, presence: float, kept: float) -> float:
     """Probability that y ~ Bin(m, kept p) is at most critical(x), over x ~ Bin(n, p)."""
     weight = np.exp(
         log_choose(n, x) + special.xlogy(x, presence) + special.xlog1py(n - x, -presence)

@@ -5,7 +5,7 @@ test and the interval of the change never contradict each other at the same leve
 the interval if and only if p > 1 − confidence); the tails of the test are right to a relative error
 of about 1e-9 down to the smallest float64.
 
-Counts are whole images: x of n real images show the class, y of m generated ones.
+Floats are whole images: x of n real images show the class, y of m generated ones.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
 from seeingkit.errors import TallyError
 
-Counts = NDArray[np.float64]
+from .arrays import Booleans, Floats, Integers
 
 _TERM = 1e-13
 """A sum of falling terms ends when a term is this much smaller than the sum."""
@@ -29,9 +29,7 @@ _HALVINGS = 64
 """Steps of that search: it ends at neighbouring float64."""
 
 
-def outward_sums(
-    ratio: Callable[[NDArray[np.intp], Counts], Counts], start: Counts, step: int
-) -> Counts:
+def outward_sums(ratio: Callable[[Integers, Floats], Floats], start: Floats, step: int) -> Floats:
     """1 + r(k) + r(k) r(k ± 1) + …: a tail of a log-concave distribution, over its first term.
 
     Args:
@@ -61,7 +59,7 @@ def outward_sums(
     return sums
 
 
-def presence_p_values(x: ArrayLike, n: int, y: ArrayLike, m: int) -> NDArray[np.float64]:
+def presence_p_values(x: ArrayLike, n: int, y: ArrayLike, m: int) -> Floats:
     """Two-sided p of "the class is in the same share of real and of generated images".
 
     Fisher's exact test with Lancaster's mid-p (Lancaster 1961; Agresti, Categorical Data Analysis,
@@ -91,13 +89,11 @@ def presence_p_values(x: ArrayLike, n: int, y: ArrayLike, m: int) -> NDArray[np.
     tail = here * (sums - 0.5)
     p = 2 * np.minimum(tail, 1 - tail)
     p[(total == 0) | (total == n + m)] = 1.0
-    clipped: NDArray[np.float64] = np.clip(p, 0.0, 1.0)
+    clipped: Floats = np.clip(p, 0.0, 1.0)
     return clipped
 
 
-def presence_interval(
-    x: ArrayLike, n: int, confidence: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def presence_interval(x: ArrayLike, n: int, confidence: float = 0.95) -> tuple[Floats, Floats]:
     """Interval of the share of images that show a class, x of n seen: Wilson's (Wilson 1927).
 
     For 1 to 3 images (or all but so many) the end towards 0 (towards 1) is Poisson's one-sided
@@ -133,7 +129,7 @@ def presence_interval(
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 
-def wilson_interval(share: ArrayLike, n: float, confidence: float) -> tuple[Counts, Counts]:
+def wilson_interval(share: ArrayLike, n: float, confidence: float) -> tuple[Floats, Floats]:
     """Wilson's interval of a share that was seen in n images (or an effective number of them)."""
     share = np.asarray(share, dtype=np.float64)
     z = _normal_quantile(confidence)
@@ -148,7 +144,7 @@ _JUST_BESIDE = 1e-6
 
 def presence_change_interval(
     x: ArrayLike, n: int, y: ArrayLike, m: int, confidence: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Floats, Floats]:
     """Interval of the relative change of presence, (y / m) / (x / n) − 1.
 
     All ratios that the score test of Miettinen & Nurminen (1985, equations 9 to 11) does not
@@ -184,8 +180,8 @@ def presence_change_interval(
 
 
 def beside_zero(
-    low: Counts, high: Counts, fewer: NDArray[np.bool_], differs: NDArray[np.bool_]
-) -> tuple[Counts, Counts]:
+    low: Floats, high: Floats, fewer: Booleans, differs: Booleans
+) -> tuple[Floats, Floats]:
     """Ends moved so that 0 lies inside if and only if the test does not reject.
 
     Interval and test come from different approximations, so they can disagree close to the edge.
@@ -197,7 +193,7 @@ def beside_zero(
     return low, high
 
 
-def _ratio_bound(x: Counts, n: int, y: Counts, m: int, target: float) -> Counts:
+def _ratio_bound(x: Floats, n: int, y: Floats, m: int, target: float) -> Floats:
     """Logarithm of the ratio of presences whose score statistic is ``target``.
 
     The statistic falls with the ratio, so halving finds it.
@@ -207,11 +203,11 @@ def _ratio_bound(x: Counts, n: int, y: Counts, m: int, target: float) -> Counts:
         middle = (low + high) / 2
         above = _score(np.exp(middle), x, n, y, m) > target
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    found: Counts = (low + high) / 2
+    found: Floats = (low + high) / 2
     return found
 
 
-def _score(ratio: Counts, x: Counts, n: int, y: Counts, m: int) -> Counts:
+def _score(ratio: Floats, x: Floats, n: int, y: Floats, m: int) -> Floats:
     """Score statistic of "generated presence = ratio × real presence"."""
     # The real presence under that hypothesis is the smaller root of a p² − b p + c = 0.
     a, b, c = (n + m) * ratio, m * ratio + y + n + x * ratio, x + y
@@ -221,16 +217,16 @@ def _score(ratio: Counts, x: Counts, n: int, y: Counts, m: int) -> Counts:
     variance *= (n + m) / (n + m - 1)
     difference = y / m - ratio * x / n
     tiny = np.finfo(np.float64).tiny
-    score: Counts = difference / np.sqrt(np.maximum(variance, tiny))
+    score: Floats = difference / np.sqrt(np.maximum(variance, tiny))
     return score
 
 
 def _hypergeometric_ratio(
-    n: int, m: int, total: Counts, step: int, cases: NDArray[np.intp], k: Counts
-) -> Counts:
+    n: int, m: int, total: Floats, step: int, cases: Integers, k: Floats
+) -> Floats:
     """P(X = k ± 1) / P(X = k) of images with the class among the n real ones."""
     shown = total[cases]
-    ratio: Counts
+    ratio: Floats
     if step == 1:
         ratio = (n - k) * (shown - k) / ((k + 1) * (m - shown + k + 1))
     else:
@@ -238,7 +234,7 @@ def _hypergeometric_ratio(
     return ratio
 
 
-def _counts(x: ArrayLike, n: int, y: ArrayLike, m: int) -> tuple[Counts, Counts]:
+def _counts(x: ArrayLike, n: int, y: ArrayLike, m: int) -> tuple[Floats, Floats]:
     pair = []
     for what, counts, most in (("real", x, n), ("generated", y, m)):
         values = np.atleast_1d(np.asarray(counts, dtype=np.float64))
@@ -255,9 +251,9 @@ def _counts(x: ArrayLike, n: int, y: ArrayLike, m: int) -> tuple[Counts, Counts]
     return pair[0], pair[1]
 
 
-def log_choose(n: float | Counts, k: Counts) -> Counts:
+def log_choose(n: float | Floats, k: Floats) -> Floats:
     """log C(n, k), exact to about 1e-15 relative through log B."""
-    result: Counts = -np.log1p(n) - special.betaln(n - k + 1, k + 1)
+    result: Floats = -np.log1p(n) - special.betaln(n - k + 1, k + 1)
     return result
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .arrays import Floats
 from .frechet import Moments, Rows
 
 MOST_PRODUCTS = 60_000_000
@@ -35,10 +36,10 @@ class Side(NamedTuple):
     """
 
     n: int
-    areas: NDArray[np.float64]
-    shown: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    seen: NDArray[np.float64]
+    areas: Floats
+    shown: Floats
+    squares: Floats
+    seen: Floats
 
     def without(self, other: Side) -> Side:
         """The sums of the other side: self holds both."""
@@ -62,16 +63,12 @@ class Sums(NamedTuple):
     """
 
     n: int
-    areas: NDArray[np.float64]
-    products: NDArray[np.float64]
+    areas: Floats
+    products: Floats
 
     def without(self, other: Sums) -> Sums:
         """The sums of the other images: self holds both."""
-        return Sums(
-            self.n - other.n,
-            self.areas - other.areas,
-            self.products - other.products,
-        )
+        return Sums(self.n - other.n, self.areas - other.areas, self.products - other.products)
 
     def moments(self) -> Moments:
         """Mean and covariance (ddof 1)."""
@@ -119,11 +116,11 @@ class Pool:
     def __len__(self) -> int:
         return int(self.n + self.m)
 
-    def real_mask(self) -> NDArray[np.float64]:
+    def real_mask(self) -> Floats:
         """(n + m,) 1 for the real images."""
         return np.asarray(np.arange(len(self)) < self.n, dtype=np.float64)
 
-    def sums(self, masks: NDArray[np.float64]) -> list[Sums]:
+    def sums(self, masks: Floats) -> list[Sums]:
         """Sums over each subset; masks (n + m, b) of 0 and 1."""
         found: list[Sums] = []
         for start in range(0, masks.shape[1], BLOCK):
@@ -133,24 +130,24 @@ class Pool:
             found += [Sums(int(sizes[k]), areas[:, k], products[k]) for k in range(part.shape[1])]
         return found
 
-    def sides(self, masks: NDArray[np.float64]) -> Side:
+    def sides(self, masks: Floats) -> Side:
         """Sums (b, d) of each label over subsets of one size, without products; (n + m, b)."""
         part = np.ascontiguousarray(masks)
         size = int(part[:, 0].sum())
         tables = (self._areas, self._shown, self._areas.power(2), self._seen)
         return Side(size, *(np.ascontiguousarray((table @ part).T) for table in tables))
 
-    def side(self, mask: NDArray[np.float64]) -> Side:
+    def side(self, mask: Floats) -> Side:
         """Sums (d,) of each label over one subset, (n + m,)."""
         size, *sums = self.sides(mask[:, None])
         return Side(size, *(found[0] for found in sums))
 
-    def cubes(self, masks: NDArray[np.float64]) -> NDArray[np.float64]:
+    def cubes(self, masks: Floats) -> Floats:
         """(d, b) sums of the third powers of the areas over each subset; masks (n + m, b)."""
-        found: NDArray[np.float64] = self._areas.power(3) @ masks
+        found: Floats = self._areas.power(3) @ masks
         return found
 
-    def _products(self, masks: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    def _products(self, masks: Floats) -> list[Floats]:
         d = self.rows.shape[1]
         found = []
         if self._pairs is None:
@@ -167,7 +164,7 @@ class Pool:
         return found
 
 
-def _area_threshold(areas: NDArray[np.float64]) -> float:
+def _area_threshold(areas: Floats) -> float:
     """The largest area such that all up to it hold at most ``BELOW_THRESHOLD`` of the sum, or 0."""
     ordered = np.sort(areas)
     held = np.cumsum(ordered)
@@ -178,9 +175,7 @@ def _area_threshold(areas: NDArray[np.float64]) -> float:
     return float(below[-1]) if len(below) else 0.0
 
 
-def _pair_products(
-    rows: sparse.csr_array,
-) -> tuple[NDArray[np.int64], sparse.csr_array]:
+def _pair_products(rows: sparse.csr_array) -> tuple[NDArray[np.int64], sparse.csr_array]:
     """Products of each two areas of an image: codes i·d + j with i ≤ j, and (codes, images)."""
     n, d = rows.shape
     lengths = np.diff(rows.indptr)

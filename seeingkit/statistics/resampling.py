@@ -11,15 +11,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from .arrays import Floats, Integers
 from .frechet import FSD, Rows, distance_value, moments
 from .products import BLOCK, Pool, Side, Sums
 
 Progress = Callable[[int], None]
-Values = NDArray[np.float64]
-
 ENOUGH = 50
 """Images per side below which no bias-reduced value is given."""
 
@@ -82,9 +80,7 @@ def disjoint_half_floor(
     return Floor(at_half * scale, at_half, half)
 
 
-def _distance(
-    rows: Rows | sparse.csr_array, first: NDArray[np.intp], second: NDArray[np.intp]
-) -> float:
+def _distance(rows: Rows | sparse.csr_array, first: Integers, second: Integers) -> float:
     return distance_value(moments(rows[np.sort(first)]), moments(rows[np.sort(second)]))
 
 
@@ -130,10 +126,10 @@ class Residual(NamedTuple):
     mean: float
     variance: float
     divisions: int
-    by_label: Values
-    overlap: Values
+    by_label: Floats
+    overlap: Floats
 
-    def share(self, found: Values) -> float:
+    def share(self, found: Floats) -> float:
         """How much of it is to be expected of sides with the overlaps ``found`` (d,).
 
         Labels leave bias because both sides estimate them; those that only one side has leave none.
@@ -157,7 +153,7 @@ class Permuted(NamedTuple):
         total: sums (d,) of all images.
     """
 
-    distances: NDArray[np.float64]
+    distances: Floats
     residual: Residual | None
     first: Side
     total: Side
@@ -192,8 +188,8 @@ def permute(
     measured = max(permutations, halved) if permutations else 0
     distances = np.empty(measured)
     residuals: list[float] = []
-    by_label: list[Values] = []
-    overlaps: list[Values] = []
+    by_label: list[Floats] = []
+    overlaps: list[Floats] = []
     everything = pool.side(np.ones(size))
     parts: list[Side] = []
     step = 4
@@ -240,7 +236,7 @@ def permute(
 
 
 def _residual(
-    residuals: list[float], by_label: list[Values], overlaps: list[Values]
+    residuals: list[float], by_label: list[Floats], overlaps: list[Floats]
 ) -> Residual | None:
     if not residuals:
         return None
@@ -258,20 +254,20 @@ def _value(a: Sums, b: Sums) -> float:
     return distance_value(a.moments(), b.moments())
 
 
-def _spread(sums: Sums) -> Values:
+def _spread(sums: Sums) -> Floats:
     """(d,) variances of the labels."""
     squares = np.diag(sums.products) - sums.areas**2 / sums.n
     return np.asarray(np.maximum(squares, 0.0) / (sums.n - 1))
 
 
-def _apart(a: Sums, b: Sums) -> Values:
+def _apart(a: Sums, b: Sums) -> Floats:
     """(d,) distance of each label alone."""
     return np.asarray(
         (a.areas / a.n - b.areas / b.n) ** 2 + (np.sqrt(_spread(a)) - np.sqrt(_spread(b))) ** 2
     )
 
 
-def overlap(a: Sums, b: Sums) -> Values:
+def overlap(a: Sums, b: Sums) -> Floats:
     """(d,) 2 s₁ s₂ / (s₁² + s₂²) of each label's deviations: 1 if equal, 0 on one side only."""
     first, second = _spread(a), _spread(b)
     both = first + second

@@ -29,14 +29,14 @@ divided by it.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from seeingkit.results import Interval, ScenesResult, UncoveredImage
 from seeingkit.tallies import Tally
 
+from .arrays import Booleans, Floats, Integers
 from .kernel import kernel_distance
-from .neighbourhoods import ROUNDING, Floats, Integers, Neighbourhoods, neighbourhoods
+from .neighbourhoods import ROUNDING, Neighbourhoods, neighbourhoods
 from .presence import wilson_interval
 
 CLASSES_SHOWN = 5
@@ -121,15 +121,15 @@ def coverage_interval(
     return max(0.0, float(low)), min(1.0, float(high))
 
 
-def _half(n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _half(n: int, rng: np.random.Generator) -> Booleans:
     chosen = np.zeros(n, dtype=np.bool_)
     chosen[rng.permutation(n)[: n // 2]] = True
     return chosen
 
 
 def _covered_in_half(
-    around: Neighbourhoods, real: NDArray[np.bool_], generated: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    around: Neighbourhoods, real: Booleans, generated: Booleans
+) -> tuple[Booleans, Booleans]:
     """Which real images are covered if each half of both sides knows only itself."""
     ours = real[around.real.places] == real[:, None]
     kth = (np.cumsum(ours, axis=1) >= around.k).argmax(axis=1)

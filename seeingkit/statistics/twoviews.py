@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Areas = NDArray[np.float64]
+from .arrays import Floats
+
+Areas = Floats
 """(N,) area of one class in percent of each image."""
 
 ROUNDING = 1e-9

@@ -10,13 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from .arrays import Floats, Integers
 from .presence import log_choose
 from .products import Side
-
-Values = NDArray[np.float64]
 
 
 class Welch(NamedTuple):
@@ -26,14 +24,14 @@ class Welch(NamedTuple):
     said, and infinite where they differ though nothing varies. ``n`` and ``m`` are images.
     """
 
-    n: Values
-    m: Values
-    first: Values
-    second: Values
-    first_variance: Values
-    second_variance: Values
-    t: Values
-    freedom: Values
+    n: Floats
+    m: Floats
+    first: Floats
+    second: Floats
+    first_variance: Floats
+    second_variance: Floats
+    t: Floats
+    freedom: Floats
 
 
 def area_statistics(first: Side, second: Side) -> Welch:
@@ -59,7 +57,7 @@ def seen_statistics(first: Side, second: Side) -> Welch:
     return _welch(first.seen, second.seen, first, second)
 
 
-def _welch(n: Values, m: Values, first: Side, second: Side) -> Welch:
+def _welch(n: Floats, m: Floats, first: Side, second: Side) -> Welch:
     x, vx = _mean_and_variance(n, first)
     y, vy = _mean_and_variance(m, second)
     error = vx + vy
@@ -78,14 +76,14 @@ def _welch(n: Values, m: Values, first: Side, second: Side) -> Welch:
     return Welch(n, m, x, y, vx, vy, t, freedom)
 
 
-def _mean_and_variance(n: Values, sums: Side) -> tuple[Values, Values]:
+def _mean_and_variance(n: Floats, sums: Side) -> tuple[Floats, Floats]:
     """Mean, and variance of the mean (ddof 1)."""
     mean = sums.areas / np.maximum(n, 1)
     squares = np.maximum(sums.squares - n * mean * mean, 0.0)
     return mean, squares / np.maximum(n - 1, 1) / np.maximum(n, 1)
 
 
-def p_values(found: Welch, drawn: Welch | None) -> Values:
+def p_values(found: Welch, drawn: Welch | None) -> Floats:
     """(d,) two-sided p that the means are equal.
 
     Twice the share of permutations ``drawn`` (B, d) whose t is at least as far on the same
@@ -103,7 +101,7 @@ def p_values(found: Welch, drawn: Welch | None) -> Values:
     return np.where(found.t == 0, 1.0, p)
 
 
-def p_values_among(drawn: Welch) -> Values:
+def p_values_among(drawn: Welch) -> Floats:
     """(B, d) p of each permutation among all of them."""
     size = len(drawn.t)
     above = stats.rankdata(-drawn.t, method="max", axis=0) - 1
@@ -121,16 +119,14 @@ def edge_rank(size: int) -> int:
     return max(1, int(EDGE * size))
 
 
-def _edges(drawn: Welch) -> tuple[Values, Values]:
+def _edges(drawn: Welch) -> tuple[Floats, Floats]:
     """(d,) |t| that the farthest share ``EDGE`` reach, on the upper and on the lower side."""
     ordered = np.sort(drawn.t, axis=0)
     rank = edge_rank(len(ordered))
     return ordered[-rank], -ordered[rank - 1]
 
 
-def _ranked(
-    found: Welch, reached: NDArray[np.intp], edges: tuple[Values, Values], size: int
-) -> Values:
+def _ranked(found: Welch, reached: Integers, edges: tuple[Floats, Floats], size: int) -> Floats:
     rank = edge_rank(size)
     share = (1 + reached) / (1 + size)
     edge = np.where(found.t > 0, *edges)
@@ -142,11 +138,11 @@ def _ranked(
     return _with_infinite(found, np.minimum(2 * p, 1.0))
 
 
-def _finite(t: Values) -> Values:
+def _finite(t: Floats) -> Floats:
     return np.where(np.isinf(t), 0.0, np.abs(t))
 
 
-def _with_infinite(found: Welch, p: Values) -> Values:
+def _with_infinite(found: Welch, p: Floats) -> Floats:
     """Where t is infinite, p is the share of divisions that separate two values so.
 
     1 of C(n + m, n), or 2 where n = m.
