@@ -26,22 +26,24 @@ WHOLE = 100.0
 """Area of the whole image, percent."""
 
 
-class SideAreas(NamedTuple):
-    """One side's labels: images that show them, and areas with intervals, percent; all (d,).
+class Estimate(NamedTuple):
+    """Estimates and the ends of their intervals, (d,) each."""
 
-    Ends are NaN where fewer than two images show the label.
+    value: Floats
+    low: Floats
+    high: Floats
+
+
+class SideAreas(NamedTuple):
+    """One side's labels: images that show them, as number (d,) and as share, and areas, percent.
+
+    Ends of areas are NaN where fewer than two images show the label.
     """
 
-    n: int
     shown: Floats
-    area: Floats
-    given: Floats
-    presence_low: Floats
-    presence_high: Floats
-    area_low: Floats
-    area_high: Floats
-    given_low: Floats
-    given_high: Floats
+    presence: Estimate
+    area: Estimate
+    given: Estimate
 
 
 def side_areas(sums: Side, confidence: float, cubes: Floats | None = None) -> SideAreas:
@@ -65,24 +67,17 @@ def side_areas(sums: Side, confidence: float, cubes: Floats | None = None) -> Si
         area = sums.areas / n
         # Where every image shows it, only the area varies.
         least = np.where(shown == n, 1.0, low)
-        area_low, area_high = _product(
-            area, (shown / n, least, high), (given, given_low, given_high)
-        )
+        parts = (Estimate(shown / n, least, high), Estimate(given, given_low, given_high))
+        area_low, area_high = _product(area, *parts)
     given_high, area_high = np.minimum(given_high, WHOLE), np.minimum(area_high, WHOLE)
     few = shown < 2
     for ends in (given_low, given_high, area_low, area_high):
         ends[few] = np.nan
     return SideAreas(
-        n=n,
         shown=shown,
-        area=area,
-        given=given,
-        presence_low=low,
-        presence_high=high,
-        area_low=area_low,
-        area_high=area_high,
-        given_low=given_low,
-        given_high=given_high,
+        presence=Estimate(shown / n, low, high),
+        area=Estimate(area, area_low, area_high),
+        given=Estimate(given, given_low, given_high),
     )
 
 
@@ -103,8 +98,8 @@ def _hall_end(sums: Side, cubes: Floats, mean: Floats, error: Floats, confidence
     return np.asarray(mean - moved * error)
 
 
-def _product(estimate: Floats, *parts: tuple[Floats, Floats, Floats]) -> tuple[Floats, Floats]:
-    """Interval of a product of independent estimates with intervals (estimate, low, high)."""
+def _product(estimate: Floats, *parts: Estimate) -> tuple[Floats, Floats]:
+    """Interval of a product of independent estimates with intervals."""
     below = np.sqrt(sum(np.log(value / low) ** 2 for value, low, _ in parts))
     above = np.sqrt(sum(np.log(high / value) ** 2 for value, _, high in parts))
     return estimate * np.exp(-below), estimate * np.exp(above)
@@ -118,30 +113,22 @@ def area_change(
     Where the generated images do not show the label at all, only its presence bounds its area
     there: the interval is that of the presence, ``presence``.
     """
-    low, high = _ratio(
-        (real.area, real.area_low, real.area_high),
-        (generated.area, generated.area_low, generated.area_high),
-    )
+    low, high = _ratio(real.area, generated.area)
     absent = generated.shown == 0
     low, high = np.where(absent, presence[0], low), np.where(absent, presence[1], high)
-    return beside_zero(low, high, generated.area < real.area, p <= alpha)
+    return beside_zero(low, high, generated.area.value < real.area.value, p <= alpha)
 
 
 def given_change(
     real: SideAreas, generated: SideAreas, p: Floats, alpha: float
 ) -> tuple[Floats, Floats]:
     """Interval of the relative change of the area in the images that show the label."""
-    low, high = _ratio(
-        (real.given, real.given_low, real.given_high),
-        (generated.given, generated.given_low, generated.given_high),
-    )
-    return beside_zero(low, high, generated.given < real.given, p <= alpha)
+    low, high = _ratio(real.given, generated.given)
+    return beside_zero(low, high, generated.given.value < real.given.value, p <= alpha)
 
 
-def _ratio(
-    below: tuple[Floats, Floats, Floats], above: tuple[Floats, Floats, Floats]
-) -> tuple[Floats, Floats]:
+def _ratio(below: Estimate, above: Estimate) -> tuple[Floats, Floats]:
     with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = (1 / below[0], 1 / below[2], 1 / below[1])
-        low, high = _product(above[0] / below[0], above, inverse)
+        inverse = Estimate(1 / below.value, 1 / below.high, 1 / below.low)
+        low, high = _product(above.value / below.value, above, inverse)
     return low - 1, high - 1

@@ -104,9 +104,7 @@ def _estimates(
     generated = side_areas(second, confidence, cubes[:, 1])
     alpha = 1 - confidence
     tests = amount_tests(first, second, permuted, confidence)
-    presence = presence_change_interval(
-        real.shown, real.n, generated.shown, generated.n, confidence
-    )
+    presence = presence_change_interval(first.shown, pool.n, second.shown, pool.m, confidence)
     return _Estimates(
         pool=pool,
         transport=transport,
@@ -125,7 +123,7 @@ def _estimates(
 def _verdict(found: _Estimates, k: int, cut: float) -> _Verdict:
     """Of a label whose amount differs; ``cut`` is the largest p that was rejected."""
     tests = found.tests
-    change = _change(found.real.area[k], found.generated.area[k])
+    change = _change(found.real.area.value[k], found.generated.area.value[k])
     presence_change = _change(*_presences(found, k))
     seen_change = _change(*_seen(found, k))
     # Where any pixel counts, a class that is in every image has no presence to speak of.
@@ -148,18 +146,22 @@ def _record(
     """The record of the label in place ``k``; without ``judged`` there is no evidence."""
     real, generated, tests, transport = found.real, found.generated, found.tests, found.transport
     verdict, because = judged or ("no evidence", None)
-    both = min(real.shown[k], generated.shown[k]) > 0
-    ends = _interval(found.area, k)
+    areas, given = (
+        (real.area.value[k], generated.area.value[k]),
+        (real.given.value[k], generated.given.value[k]),
+    )
     presences, seen = _presences(found, k), _seen(found, k)
+    both = min(presences) > 0
+    ends = _interval(found.area, k) or (None, None)
     return ClassResult(
         label=label[0],
         category=label[1],
         index=int(found.pool.live[k]),
-        real_area=float(real.area[k]),
-        generated_area=float(generated.area[k]),
-        relative_difference=_change(real.area[k], generated.area[k]),
-        ci_low=ends[0] if ends else None,
-        ci_high=ends[1] if ends else None,
+        real_area=float(areas[0]),
+        generated_area=float(areas[1]),
+        relative_difference=_change(*areas),
+        ci_low=ends[0],
+        ci_high=ends[1],
         real_presence=presences[0],
         generated_presence=presences[1],
         p_value=float(tests.combined[k]),
@@ -171,7 +173,7 @@ def _record(
         **_side("generated", generated, k),
         presence_change=_change(*presences),
         presence_ci=_interval(found.presence, k),
-        given_change=_change(real.given[k], generated.given[k]) if both else None,
+        given_change=_change(*given) if both else None,
         given_ci=_interval(found.given, k) if both else None,
         p_presence=_number(tests.presence[k]),
         p_given=_number(tests.given[k]),
@@ -187,16 +189,12 @@ def _record(
 
 def _presences(found: _Estimates, k: int) -> tuple[float, float]:
     """Shares of real and of generated images that show the label at all."""
-    real, generated = found.real, found.generated
-    return float(real.shown[k] / real.n), float(generated.shown[k] / generated.n)
+    return float(found.real.presence.value[k]), float(found.generated.presence.value[k])
 
 
 def _seen(found: _Estimates, k: int) -> tuple[float, float]:
     """Shares of real and of generated images that show the label above the area threshold."""
-    return (
-        float(found.first.seen[k] / found.first.n),
-        float(found.second.seen[k] / found.second.n),
-    )
+    return float(found.first.seen[k] / found.pool.n), float(found.second.seen[k] / found.pool.m)
 
 
 def _change(real: float, generated: float) -> float | None:
@@ -214,9 +212,8 @@ def _interval(ends: Ends, k: int) -> Interval | None:
 
 def _side(name: str, side: SideAreas, k: int) -> dict[str, float | Interval | None]:
     """The fields of one side."""
-    area = (side.area_low[k], side.area_high[k])
     return {
-        f"{name}_area_ci": (float(area[0]), float(area[1])) if np.isfinite(area).all() else None,
-        f"{name}_presence_ci": (float(side.presence_low[k]), float(side.presence_high[k])),
-        f"{name}_area_if_present": _number(side.given[k]),
+        f"{name}_area_ci": _interval(side.area[1:], k),
+        f"{name}_presence_ci": _interval(side.presence[1:], k),
+        f"{name}_area_if_present": _number(side.given.value[k]),
     }

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,37 +85,25 @@ class Confusion:
     @property
     def precision(self) -> Floats:
         """(L,) share of the pixels called so that are; NaN where none is called so or known."""
-        called = self.counts.sum(axis=0).astype(np.float64)
-        found: Floats = np.divide(
-            self.counts.diagonal(),
-            called,
-            out=np.full(len(self.known), np.nan),
-            where=self.known & (called > 0),
-        )
-        return found
+        called = self.counts.sum(axis=0)
+        return _divided(self.counts.diagonal(), np.where(self.known, called, 0))
 
     @property
     def recall(self) -> Floats:
         """(L,) share of the true pixels that are called so; NaN where there is none."""
-        true = self.counts.sum(axis=1).astype(np.float64)
-        found: Floats = np.divide(
-            self.counts.diagonal(), true, out=np.full(len(self.known), np.nan), where=true > 0
-        )
-        return found
+        return _divided(self.counts.diagonal(), self.counts.sum(axis=1))
 
     @property
     def error_area(self) -> Floats:
         """(L,) percent of the labelled area that is missed or invented."""
         wrong = self.counts.sum(axis=0) + self.counts.sum(axis=1) - 2 * self.counts.diagonal()
-        areas: Floats = 100.0 * wrong / self.counts.sum()
-        return areas
+        return np.asarray(100.0 * wrong / self.counts.sum())
 
     @property
     def rates(self) -> Floats:
         """(L, L) R[t, p]; a label that is never true is always recognised."""
         true = self.counts.sum(axis=1, keepdims=True)
-        found: Floats = np.where(true > 0, self.counts / np.maximum(true, 1), np.eye(len(true)))
-        return found
+        return np.where(true > 0, self.counts / np.maximum(true, 1), np.eye(len(true)))
 
     @property
     def pixel_accuracy(self) -> float:
@@ -156,7 +145,7 @@ def undo_confusion(areas: Floats, confusion: Confusion) -> Floats:
     found /= found.sum()
     for _ in range(_ITERATIONS):
         expected = found @ rates
-        ratio = np.divide(seen, expected, out=np.zeros_like(seen), where=expected > 0)
+        ratio = _divided(seen, expected, otherwise=0.0)
         # An area called what no true label is ever called has no explanation; it is left out.
         update = found * (rates @ ratio)
         update /= update.sum()
@@ -209,9 +198,7 @@ def explain(real: Floats, generated: Floats, confusion: Confusion) -> Explanatio
     reach = np.maximum(np.where(excess, moved, -moved) + np.maximum(invented, missed), 0)
     blind = (confusion.recall < BLIND) & (difference != 0)
     reach = np.where(blind, np.maximum(reach, np.abs(difference)), reach)
-    explained = np.divide(
-        reach, np.abs(difference), out=np.full(len(real), np.nan), where=difference != 0
-    )
+    explained = _divided(reach, np.abs(difference))
     return Explanation(true_real, true_generated, moved, reach, np.minimum(explained, 1))
 
 
@@ -304,6 +291,12 @@ def _reasons(
         plural = "" if images == 1 else "s"
         why.append(f"Its error rates rest on {images} labelled image{plural}.")
     return why
+
+
+def _divided(share: NDArray[Any], whole: NDArray[Any], otherwise: float = np.nan) -> Floats:
+    """share / whole; ``otherwise`` where whole is 0."""
+    found = np.divide(share, whole, out=np.full(len(whole), otherwise), where=whole > 0)
+    return np.asarray(found)
 
 
 def _number(value: float) -> float | None:

@@ -109,14 +109,14 @@ def _bias_reduced(
     """The value, its variance where there is no difference, and that of the choice of halves."""
     if min(pool.n, pool.m) < ENOUGH:
         return None, 0.0, 0.0
-    halves = half_sample_mean(pool, seed=seed, splits=SPLITS)
-    value, extra = 2 * full.value - halves.mean, halves.error**2
+    halved, error = half_sample_mean(pool, seed=seed, splits=SPLITS)
+    value, extra = 2 * full.value - halved, error**2
     residual = permuted.residual
     if residual is None:
         return value, 0.0, extra
     value -= residual.mean * residual.share(overlaps)
     # Each division was halved once, so its value has the noise of one choice of halves, too.
-    own = residual.variance - SPLITS * halves.error**2
+    own = residual.variance - SPLITS * extra
     drawn = permuted.distances
     quadratic = max(own, float(np.var(drawn, ddof=1)) if len(drawn) > 1 else 0.0)
     return value, quadratic, extra + residual.variance / residual.divisions

@@ -108,10 +108,10 @@ def distance_interval(
         return DistanceInterval(0.0, high, error)
     # At a distance of 0 the noise is that of the null, whose upper quantile is known; towards the
     # estimate its own noise is added in proportion, as its variance is.
-    beyond = float(np.quantile(null, confidence)) - float(np.mean(null))
+    beyond = float(np.quantile(null, confidence)) - middle
     beyond *= float(np.sqrt(quadratic / plain)) if plain > 0 else 1.0
     at_null = max(beyond / upper[0], 1e-9 * error)
-    for seen in (estimate, plug_in - float(np.mean(null))):
+    for seen in (estimate, plug_in - middle):
         low = _lower_end(seen, at_null**2, variance, means, upper)
         if low > 0:
             return DistanceInterval(low, max(high, low), error)

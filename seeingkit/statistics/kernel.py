@@ -123,8 +123,7 @@ class _Moments(NamedTuple):
     def sums_at(self, points: sparse.csr_array) -> Floats:
         """(N,) Σ_j k(point, x_j), without the constant 1, which cancels in MMD²."""
         squares = np.asarray(points.multiply(points @ self.second).sum(axis=1)).ravel()
-        sums: Floats = squares + 2 * (points @ self.first)
-        return sums
+        return np.asarray(squares + 2 * (points @ self.first))
 
 
 def _kernel(products: Floats) -> Floats:

@@ -28,7 +28,7 @@ from seeingkit.results import PairResult, PairsResult, PairVerdict
 from seeingkit.tallies.table import Tally
 
 from .arrays import Booleans, Floats, Integers
-from .presence import log_choose, outward_sums
+from .presence import last_holding, log_choose, outward_sums
 
 APART_BELOW = 0.5
 """Together in at most this part of the images expected, and significantly so: ``apart``."""
@@ -69,8 +69,7 @@ class Tables(NamedTuple):
     def odds_ratio(self) -> Floats:
         """(C,) odds ratios, half an image added to each cell (Haldane 1955)."""
         both, first, second, neither = self.cells + 0.5
-        ratio: Floats = both * neither / (first * second)
-        return ratio
+        return np.asarray(both * neither / (first * second))
 
 
 def compare_pairs(
@@ -164,8 +163,7 @@ def enough_images(real: Tables, generated: Tables) -> Booleans:
     shared = _most_likely(real, generated)
     total = real.both + generated.both
     cells = np.stack([real.with_both(shared).cells, generated.with_both(total - shared).cells])
-    enough: Booleans = cells.min(axis=(0, 1)) >= ENOUGH
-    return enough
+    return np.asarray(cells.min(axis=(0, 1)) >= ENOUGH)
 
 
 def pair_p_values(real: Tables, generated: Tables) -> Floats:
@@ -194,16 +192,12 @@ def odds_ratio_p_values(real: Tables, generated: Tables) -> Floats:
     down = outward_sums(partial(_ratio_down, real, generated), mode, -1)
     log_all = _log_weight(real, generated, mode) + np.log(up + down - 1)
     sums = np.ones(len(mode))
-    for step, beyond, ratio in (
-        (1, real.both >= mode, _ratio_up),
-        (-1, real.both < mode, _ratio_down),
-    ):
-        cases = np.flatnonzero(beyond)
+    for step, ratio in ((1, _ratio_up), (-1, _ratio_down)):
+        cases = np.flatnonzero((real.both >= mode) == (step == 1))
         part = partial(ratio, real.take(cases), generated.take(cases))
         sums[cases] = outward_sums(part, real.both[cases], step)
     tail = np.exp(_log_weight(real, generated, real.both) - log_all) * (sums - 0.5)
-    p_values: Floats = np.clip(2 * np.minimum(tail, 1 - tail), 0.0, 1.0)
-    return p_values
+    return np.asarray(np.clip(2 * np.minimum(tail, 1 - tail), 0.0, 1.0))
 
 
 def lift_scores(real: Tables, generated: Tables) -> Floats:
@@ -224,8 +218,7 @@ def lift_scores(real: Tables, generated: Tables) -> Floats:
         of_both = both * (1 + both * (2 * both / (a * b) - 1 / a - 1 / b - 1))
         variance += (other / either) ** 2 * table.n * np.maximum(of_both, 0.0)
     difference = (generated.both * alone[0] - real.both * alone[1]) / either
-    score: Floats = difference / np.sqrt(np.maximum(variance, 1e-300))
-    return score
+    return np.asarray(difference / np.sqrt(np.maximum(variance, 1e-300)))
 
 
 def expected_together(real: Tables, generated: Tables) -> Floats:
@@ -270,12 +263,7 @@ def _most_likely(real: Tables, generated: Tables) -> Floats:
     low = np.maximum(spare[0], total - np.minimum(generated.first, generated.second))
     high = np.minimum(np.minimum(real.first, real.second), total - spare[1])
     everyone = np.arange(len(total))
-    while (open_cases := low < high).any():
-        middle = np.floor((low + high) / 2)
-        rising = _ratio_up(real, generated, everyone, middle) > 1
-        low = np.where(open_cases & rising, middle + 1, low)
-        high = np.where(open_cases & ~rising, middle, high)
-    return low
+    return last_holding(lambda a: _ratio_up(real, generated, everyone, a) > 1, low - 1, high) + 1
 
 
 def _ratio_up(real: Tables, generated: Tables, cases: Integers, a: Floats) -> Floats:

@@ -12,6 +12,7 @@ stands if it is the only one: the worst case. With more losses to be found, each
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import partial
 
@@ -22,7 +23,7 @@ from seeingkit.errors import UsageError
 from seeingkit.results import PowerResult
 
 from .arrays import Floats
-from .presence import log_choose, presence_p_values
+from .presence import last_holding, log_choose, presence_p_values
 
 PRESENCES = (0.10, 0.05, 0.027, 0.01, 0.005, 0.001)
 """Shares of real images for which ``images_needed`` is given."""
@@ -99,13 +100,11 @@ def critical_counts(x: Floats, n: int, m: int, threshold: float) -> Floats:
     Returns:
         (C,) whole numbers; −1 where not even none at all would do.
     """
-    low, high = np.full(len(x), -1.0), np.ceil(m * x / n)
-    while (open_cases := high - low > 1).any():
-        middle = np.where(open_cases, np.floor((low + high) / 2), 0.0)
-        found = presence_p_values(x, n, middle, m) <= threshold
-        low = np.where(open_cases & found, middle, low)
-        high = np.where(open_cases & ~found, middle, high)
-    return low
+    return last_holding(
+        lambda y: presence_p_values(x, n, y, m) <= threshold,
+        np.full(len(x), -1.0),
+        np.ceil(m * x / n),
+    )
 
 
 def smallest_presence(
@@ -173,11 +172,7 @@ def _first(holds: Callable[[int], bool]) -> int:
     high = 1
     while not holds(high):
         high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
+    return bisect_left(range(high), True, lo=high // 2, key=holds)
 
 
 def _found(x: Floats, critical: Floats, n: int, m: int, presence: float, kept: float) -> float:

@@ -89,8 +89,7 @@ def presence_p_values(x: ArrayLike, n: int, y: ArrayLike, m: int) -> Floats:
     tail = here * (sums - 0.5)
     p = 2 * np.minimum(tail, 1 - tail)
     p[(total == 0) | (total == n + m)] = 1.0
-    clipped: Floats = np.clip(p, 0.0, 1.0)
-    return clipped
+    return np.asarray(np.clip(p, 0.0, 1.0))
 
 
 def presence_interval(x: ArrayLike, n: int, confidence: float = 0.95) -> tuple[Floats, Floats]:
@@ -203,8 +202,7 @@ def _ratio_bound(x: Floats, n: int, y: Floats, m: int, target: float) -> Floats:
         middle = (low + high) / 2
         above = _score(np.exp(middle), x, n, y, m) > target
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    found: Floats = (low + high) / 2
-    return found
+    return np.asarray((low + high) / 2)
 
 
 def _score(ratio: Floats, x: Floats, n: int, y: Floats, m: int) -> Floats:
@@ -217,8 +215,7 @@ def _score(ratio: Floats, x: Floats, n: int, y: Floats, m: int) -> Floats:
     variance *= (n + m) / (n + m - 1)
     difference = y / m - ratio * x / n
     tiny = np.finfo(np.float64).tiny
-    score: Floats = difference / np.sqrt(np.maximum(variance, tiny))
-    return score
+    return np.asarray(difference / np.sqrt(np.maximum(variance, tiny)))
 
 
 def _hypergeometric_ratio(
@@ -251,10 +248,22 @@ def _counts(x: ArrayLike, n: int, y: ArrayLike, m: int) -> tuple[Floats, Floats]
     return pair[0], pair[1]
 
 
+def last_holding(holds: Callable[[Floats], Booleans], low: Floats, high: Floats) -> Floats:
+    """(C,) the last whole number below ``high`` that ``holds``, by bisection from ``low``.
+
+    ``low`` is taken to hold; whatever lies above a number that does not hold does not either.
+    """
+    while (open_cases := high - low > 1).any():
+        middle = np.where(open_cases, np.floor((low + high) / 2), high)
+        found = holds(middle)
+        low = np.where(open_cases & found, middle, low)
+        high = np.where(open_cases & ~found, middle, high)
+    return low
+
+
 def log_choose(n: float | Floats, k: Floats) -> Floats:
     """log C(n, k), exact to about 1e-15 relative through log B."""
-    result: Floats = -np.log1p(n) - special.betaln(n - k + 1, k + 1)
-    return result
+    return np.asarray(-np.log1p(n) - special.betaln(n - k + 1, k + 1))
 
 
 def _normal_quantile(confidence: float) -> float:

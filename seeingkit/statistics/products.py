@@ -144,17 +144,14 @@ class Pool:
 
     def cubes(self, masks: Floats) -> Floats:
         """(d, b) sums of the third powers of the areas over each subset; masks (n + m, b)."""
-        found: Floats = self._areas.power(3) @ masks
-        return found
+        return np.asarray(self._areas.power(3) @ masks)
 
     def _products(self, masks: Floats) -> list[Floats]:
         d = self.rows.shape[1]
-        found = []
         if self._pairs is None:
-            for mask in masks.T:
-                part = self.rows[np.flatnonzero(mask)].toarray()
-                found.append(part.T @ part)
-            return found
+            parts = (self.rows[np.flatnonzero(mask)].toarray() for mask in masks.T)
+            return [part.T @ part for part in parts]
+        found = []
         first, second = np.divmod(self._codes, d)
         for sums in (self._pairs @ masks).T:
             square = np.zeros((d, d))

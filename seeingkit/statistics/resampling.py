@@ -84,7 +84,7 @@ def _distance(rows: Rows | sparse.csr_array, first: Integers, second: Integers) 
     return distance_value(moments(rows[np.sort(first)]), moments(rows[np.sort(second)]))
 
 
-def half_sample_mean(pool: Pool, *, seed: int, splits: int) -> FloatPair:
+def half_sample_mean(pool: Pool, *, seed: int, splits: int) -> tuple[float, float]:
     """Mean FSD of halves of both sides, and the standard error that the choice of halves leaves.
 
     Args:
@@ -101,17 +101,10 @@ def half_sample_mean(pool: Pool, *, seed: int, splits: int) -> FloatPair:
             half = len(members) // 2
             masks[order[:half], side] = 1
             masks[order[half : 2 * half], side + 2] = 1
-        a, b, c, d = (found.moments() for found in pool.sums(masks))
-        values.append((distance_value(a, b) + distance_value(c, d)) / 2)
+        a, b, c, d = pool.sums(masks)
+        values.append((_value(a, b) + _value(c, d)) / 2)
     error = float(np.std(values, ddof=1)) / np.sqrt(splits) if splits > 1 else 0.0
-    return FloatPair(float(np.mean(values)), float(error))
-
-
-class FloatPair(NamedTuple):
-    """A mean and its standard error."""
-
-    mean: float
-    error: float
+    return float(np.mean(values)), float(error)
 
 
 class Residual(NamedTuple):
@@ -187,14 +180,10 @@ def permute(
     halved = MOST_HALVED if min(pool.n, pool.m) >= ENOUGH else 0
     measured = max(permutations, halved) if permutations else 0
     distances = np.empty(measured)
-    residuals: list[float] = []
-    by_label: list[Floats] = []
-    overlaps: list[Floats] = []
-    everything = pool.side(np.ones(size))
+    residuals, by_label, overlaps = [], [], []
     parts: list[Side] = []
-    step = 4
-    for start in range(0, measured, step):
-        count = min(step, measured - start)
+    for start in range(0, measured, 4):
+        count = min(4, measured - start)
         masks = np.zeros((size, 4 * count))
         for k in range(count):
             order = rng.permutation(size)
@@ -209,7 +198,7 @@ def permute(
         for k in range(count):
             first = found[4 * k]
             second = total.without(first)
-            value = distance_value(first.moments(), second.moments())
+            value = _value(first, second)
             distances[start + k] = value
             if start + k < halved:
                 half, other, other_rest = (found[4 * k + j] for j in (1, 2, 3))
@@ -227,26 +216,20 @@ def permute(
             column[rng.permutation(size)[: pool.n]] = 1
         parts.append(pool.sides(masks))
     sums = (np.concatenate([getattr(part, name) for part in parts]) for name in Side._fields[1:])
+    residual = None
+    if residuals:
+        residual = Residual(
+            float(np.mean(residuals)),
+            float(np.var(residuals, ddof=1)),
+            len(residuals),
+            np.clip(np.mean(by_label, axis=0), 0.0, None),
+            np.mean(overlaps, axis=0),
+        )
     return Permuted(
         distances[:permutations],
-        _residual(residuals, by_label, overlaps),
+        residual,
         Side(pool.n, *sums),
-        everything,
-    )
-
-
-def _residual(
-    residuals: list[float], by_label: list[Floats], overlaps: list[Floats]
-) -> Residual | None:
-    if not residuals:
-        return None
-    labels = np.clip(np.mean(by_label, axis=0), 0.0, None)
-    return Residual(
-        float(np.mean(residuals)),
-        float(np.var(residuals, ddof=1)),
-        len(residuals),
-        labels,
-        np.mean(overlaps, axis=0),
+        pool.side(np.ones(size)),
     )
 
 

@@ -148,8 +148,7 @@ def expected_coverage(within: Integers, n: int, m: int) -> Floats:
     """
     c = np.asarray(within, dtype=np.float64)
     log_missed = gammaln(n) - gammaln(n - c) - gammaln(n + m) + gammaln(n + m - c)
-    expected: Floats = -np.expm1(np.minimum(log_missed, 0.0))
-    return expected
+    return np.asarray(-np.expm1(np.minimum(log_missed, 0.0)))
 
 
 def _least_covered(

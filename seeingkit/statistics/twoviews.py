@@ -42,10 +42,8 @@ class TwoViews:
 
     def presence(self) -> TwoViews:
         """The same with 100 where the class is present, so that means are shares in percent."""
-        r1, r2, g1, g2 = (
-            np.where(areas > 0, 100.0, 0.0)
-            for areas in (self.real, self.real_again, self.generated, self.generated_again)
-        )
+        views = (self.real, self.real_again, self.generated, self.generated_again)
+        r1, r2, g1, g2 = (np.where(areas > 0, 100.0, 0.0) for areas in views)
         return TwoViews(r1, r2, g1, g2, self.level, self.sharper)
 
     @property

@@ -36,12 +36,8 @@ class Welch(NamedTuple):
 
 def area_statistics(first: Side, second: Side) -> Welch:
     """Of the mean area over all images."""
-    return _welch(
-        np.full(first.areas.shape, float(first.n)),
-        np.full(first.areas.shape, float(second.n)),
-        first,
-        second,
-    )
+    n, m = (np.full(side.areas.shape, float(side.n)) for side in (first, second))
+    return _welch(n, m, first, second)
 
 
 def given_statistics(first: Side, second: Side) -> Welch:

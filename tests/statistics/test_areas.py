@@ -157,9 +157,9 @@ def test_intervals_of_areas_cover(share: float, spread: float, least_given: floa
         areas = side_areas(side(rare(1000, repeats, share, spread, seed)), 0.95)
         found.append(areas)
         for truth, low, high, least in (
-            (share, areas.area_low, areas.area_high, 0.93),
-            (1.0, areas.given_low, areas.given_high, least_given),
-            (share, areas.presence_low, areas.presence_high, 0.93),
+            (share, areas.area.low, areas.area.high, 0.93),
+            (1.0, areas.given.low, areas.given.high, least_given),
+            (share, areas.presence.low, areas.presence.high, 0.93),
         ):
             assert least <= ((low <= truth) & (truth <= high)).mean() <= 0.97
     real, generated = found
@@ -199,15 +199,15 @@ def test_ends_of_one_side() -> None:
     rows[:4, 4] = PIXEL
     found = side_areas(side(rows), 0.95)
     assert isinstance(found, SideAreas)
-    assert np.isnan(found.area_low[:2]).all() and np.isnan(found.given_high[:2]).all()
-    assert found.area == pytest.approx([0, 0.7, 100, 9.9001, 0.4 * PIXEL])
-    assert (found.area_high[2:] <= WHOLE).all()
-    assert (found.area_low[2:] >= 0).all()
-    assert (found.area_low[2:] <= found.area[2:]).all()
+    assert np.isnan(found.area.low[:2]).all() and np.isnan(found.given.high[:2]).all()
+    assert found.area.value == pytest.approx([0, 0.7, 100, 9.9001, 0.4 * PIXEL])
+    assert (found.area.high[2:] <= WHOLE).all()
+    assert (found.area.low[2:] >= 0).all()
+    assert (found.area.low[2:] <= found.area.value[2:]).all()
     low, high = presence_interval(np.array([4]), 10)
     # One pixel wherever it is shown: all doubt is about presence.
-    assert found.area_low[4] == pytest.approx(low[0] * PIXEL, rel=1e-5)
-    assert found.area_high[4] == pytest.approx(high[0] * PIXEL, rel=1e-5)
+    assert found.area.low[4] == pytest.approx(low[0] * PIXEL, rel=1e-5)
+    assert found.area.high[4] == pytest.approx(high[0] * PIXEL, rel=1e-5)
 
 
 def test_a_vanished_label_has_the_interval_of_its_presence() -> None:
@@ -251,10 +251,10 @@ def test_no_interval_is_out_of_range(seed: int, n: int, m: int, size: float) -> 
     real, generated = side_areas(first, 0.95), side_areas(second, 0.95)
     for found, r in ((real, rows[0]), (generated, rows[1])):
         few = (r > 0).sum(0) < 2
-        assert (np.isnan(found.area_low) == few).all()
+        assert (np.isnan(found.area.low) == few).all()
         for low, value, high in (
-            (found.area_low, found.area, found.area_high),
-            (found.given_low, found.given, found.given_high),
+            (found.area.low, found.area.value, found.area.high),
+            (found.given.low, found.given.value, found.given.high),
         ):
             ok = ~few
             assert (low[ok] > 0).all()
