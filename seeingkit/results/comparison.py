@@ -1,7 +1,4 @@
-"""The records of a comparison of real and generated images: ``results.json`` of ``analyze``.
-
-Areas are percent of an image, presences are shares in [0, 1], distances percent².
-"""
+"""The records of a comparison of real and generated images: ``results.json`` of ``analyze``."""
 
 from __future__ import annotations
 

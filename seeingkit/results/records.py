@@ -1,8 +1,6 @@
 """Records of the parts of a run: sources, models, skipped images, classes, checks, the manifest.
 
-Field names and units are stable within one ``schema_version``. ``None`` means "not defined here",
-never zero. Areas are percent of an image, presences and shares lie in [0, 1]. A record is frozen,
-and unknown keys are refused.
+A record is frozen, and unknown keys are refused; units and ``None`` are as for the whole room.
 """
 
 from __future__ import annotations

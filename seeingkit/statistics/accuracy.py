@@ -92,12 +92,7 @@ def pixel_accuracy(matrix: Tensor) -> float:
 def intersection_over_union(matrix: Tensor) -> Tensor:
     """IoU of each label: (labels,) float64 in [0, 1]; NaN where it is neither true nor predicted.
 
-    Args:
-        matrix: (labels, labels) counts from ``confusion``.
-
-    Raises:
-        UsageError: the matrix is not square.
-        TallyError: it counts no pixel.
+    Takes and refuses what ``pixel_accuracy`` does.
     """
     counts = _checked(matrix).to(torch.float64)
     right = counts.diagonal()
@@ -112,7 +107,6 @@ def mean_iou(matrix: Tensor) -> float:
             of the mean IoUs of single images is another quantity).
 
     Raises:
-        UsageError: the matrix is not square.
-        TallyError: it counts no pixel.
+        UsageError, TallyError: as ``pixel_accuracy``.
     """
     return float(intersection_over_union(matrix).nanmean())

@@ -31,6 +31,7 @@ from .presence import presence_p_values
 from .products import Side
 from .resampling import Permuted
 from .welch import (
+    Welch,
     area_statistics,
     edge_rank,
     given_statistics,
@@ -71,6 +72,7 @@ class Tests(NamedTuple):
 
 class _Least(NamedTuple):
     p: Floats
+    seen: Floats
     by_seen: Booleans
     seen_counts: Booleans
 
@@ -85,37 +87,29 @@ def amount_tests(first: Side, second: Side, permuted: Permuted | None, confidenc
         confidence: a factor counts where the mean area's p is at most 1 − confidence.
     """
     alpha = 1 - confidence
-    area_t, given_t = area_statistics(first, second), given_statistics(first, second)
-    seen_t = seen_statistics(first, second)
-    drawn: tuple[Side, Side] | None = None
+    drawn: tuple[Welch | None, ...] = (None, None, None)
+    among = None
     if permuted is not None:
-        drawn = (permuted.first, permuted.total.without(permuted.first))
-    drawn_area = area_statistics(*drawn) if drawn else None
-    drawn_seen = seen_statistics(*drawn) if drawn else None
-    p_area = p_values(area_t, drawn_area)
-    p_given = p_values(given_t, given_statistics(*drawn) if drawn else None)
+        sides = (permuted.first, permuted.total.without(permuted.first))
+        drawn = area, _, seen = _statistics(*sides)
+        among = _smallest(*sides, p_values_among(area), p_values_among(seen), alpha).p
+    p_area, p_given, p_size = map(p_values, _statistics(first, second), drawn)
     p_given[np.minimum(first.shown, second.shown) < FEW] = np.nan
-    seen = _presence(first.seen, first.n, second.seen, second.n)
-    least = _smallest(first, second, p_area, seen, p_values(seen_t, drawn_seen), alpha)
-    combined = _tippett(least.p)
-    if drawn and drawn_area and drawn_seen:
-        among = _smallest(
-            *drawn,
-            p_values_among(drawn_area),
-            _presence(drawn[0].seen, first.n, drawn[1].seen, second.n),
-            p_values_among(drawn_seen),
-            alpha,
-        )
-        combined = _among(least.p, among.p)
+    least = _smallest(first, second, p_area, p_size, alpha)
+    combined = _tippett(least.p) if among is None else _among(least.p, among)
     return Tests(
         _presence(first.shown, first.n, second.shown, second.n),
         p_given,
         p_area,
-        seen,
+        least.seen,
         np.clip(combined, 0.0, 1.0),
         least.by_seen,
         least.seen_counts,
     )
+
+
+def _statistics(*sides: Side) -> tuple[Welch, Welch, Welch]:
+    return area_statistics(*sides), given_statistics(*sides), seen_statistics(*sides)
 
 
 def _presence(x: Floats, n: int, y: Floats, m: int) -> Floats:
@@ -124,10 +118,9 @@ def _presence(x: Floats, n: int, y: Floats, m: int) -> Floats:
     return np.where(x + y == n + m, np.nan, p)
 
 
-def _smallest(
-    first: Side, second: Side, p_area: Floats, p_seen: Floats, p_size: Floats, alpha: float
-) -> _Least:
+def _smallest(first: Side, second: Side, p_area: Floats, p_size: Floats, alpha: float) -> _Least:
     """The smallest p that counts, of one division (d,) or of many (B, d)."""
+    p_seen = _presence(first.seen, first.n, second.seen, second.n)
     enough = np.minimum(first.seen, second.seen) >= FEW
     with np.errstate(divide="ignore", invalid="ignore"):
         amount = np.log(second.areas / second.n) - np.log(first.areas / first.n)
@@ -138,7 +131,7 @@ def _smallest(
         size_counts = differs & _follows(amount, size) & enough
     by_seen = np.where(seen_counts, p_seen, 1.0)
     least = np.minimum(p_area, np.where(size_counts, p_size, 1.0))
-    return _Least(np.minimum(least, by_seen), by_seen < least, seen_counts)
+    return _Least(np.minimum(least, by_seen), p_seen, by_seen < least, seen_counts)
 
 
 def _follows(amount: Floats, factor: Floats) -> Booleans:

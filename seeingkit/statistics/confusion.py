@@ -239,7 +239,7 @@ def _record(result: ClassResult, confusion: Confusion, found: Explanation) -> Se
     precision, recall = _number(confusion.precision[k]), _number(confusion.recall[k])
     corrected = recall is None or recall >= BLIND
     real, generated = float(found.real[k]), float(found.generated[k])
-    why = _reasons(result, confusion, found, precision, recall)
+    why = _reasons(result, confusion, found)
     return SegmenterClass(
         label=result.label,
         precision=precision,
@@ -254,28 +254,20 @@ def _record(result: ClassResult, confusion: Confusion, found: Explanation) -> Se
     )
 
 
-def _reasons(
-    result: ClassResult,
-    confusion: Confusion,
-    found: Explanation,
-    precision: float | None,
-    recall: float | None,
-) -> list[str]:
+def _reasons(result: ClassResult, confusion: Confusion, found: Explanation) -> list[str]:
     """Sentences; empty where nothing speaks against the verdict."""
-    why = []
-    k = result.index
-    if recall is not None and recall < HALF:
+    why, k = [], result.index
+    precision, recall, explained = confusion.precision[k], confusion.recall[k], found.explained[k]
+    if recall < HALF:  # never where it is NaN
         why.append(f"The segmenter finds only {_percent(recall)} of its pixels in real images.")
-    if precision is not None and precision < HALF:
+    if precision < HALF:
         why.append(f"Only {_percent(precision)} of the pixels called so in real images are.")
     if result.verdict == "no evidence":
         return why
-    explained = _number(found.explained[k])
-    if explained is not None and explained > HALF:
-        excess = result.generated_area > result.real_area
-        moved = found.invented[k] if excess else -found.invented[k]
-        difference = abs(result.generated_area - result.real_area)
-        kind = "excess" if excess else "loss"
+    if explained > HALF:
+        difference = result.generated_area - result.real_area
+        sign, kind = (1, "excess") if difference > 0 else (-1, "loss")
+        moved, difference = sign * found.invented[k], abs(difference)
         if moved > HALF * difference:
             why.append(
                 f"Other classes are mistaken for it, and their change makes "
@@ -287,9 +279,8 @@ def _reasons(
                 f"make {_percent(explained)} of the {kind}."
             )
     if confusion.shown[k] < FEW_IMAGES:
-        images = int(confusion.shown[k])
-        plural = "" if images == 1 else "s"
-        why.append(f"Its error rates rest on {images} labelled image{plural}.")
+        plural = "" if confusion.shown[k] == 1 else "s"
+        why.append(f"Its error rates rest on {confusion.shown[k]} labelled image{plural}.")
     return why
 
 

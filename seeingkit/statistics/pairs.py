@@ -55,10 +55,6 @@ class Tables(NamedTuple):
         """Some of the tables."""
         return Tables(self.both[cases], self.first[cases], self.second[cases], self.n)
 
-    def with_both(self, both: Floats) -> Tables:
-        """The same presences, another number of images that show both."""
-        return Tables(both, self.first, self.second, self.n)
-
     @property
     def cells(self) -> Floats:
         """(4, C) images with both, only the first, only the second, neither."""
@@ -162,7 +158,9 @@ def enough_images(real: Tables, generated: Tables) -> Booleans:
     """(C,) which pairs have enough images: at least ``ENOUGH`` expected in each of eight cells."""
     shared = _most_likely(real, generated)
     total = real.both + generated.both
-    cells = np.stack([real.with_both(shared).cells, generated.with_both(total - shared).cells])
+    cells = np.stack(
+        [real._replace(both=shared).cells, generated._replace(both=total - shared).cells]
+    )
     return np.asarray(cells.min(axis=(0, 1)) >= ENOUGH)
 
 
@@ -269,8 +267,8 @@ def _most_likely(real: Tables, generated: Tables) -> Floats:
 def _ratio_up(real: Tables, generated: Tables, cases: Integers, a: Floats) -> Floats:
     """P(a + 1) / P(a) of the conditional distribution; 0 at the end of the support."""
     b = real.both[cases] + generated.both[cases] - a
-    _, first, second, neither = real.take(cases).with_both(a).cells
-    _, other_first, other_second, other_neither = generated.take(cases).with_both(b).cells
+    _, first, second, neither = real.take(cases)._replace(both=a).cells
+    _, other_first, other_second, other_neither = generated.take(cases)._replace(both=b).cells
     ratio: Floats = first * second * b * other_neither
     ratio /= (a + 1) * (neither + 1) * (other_first + 1) * (other_second + 1)
     return ratio

@@ -83,7 +83,7 @@ def presence_p_values(x: ArrayLike, n: int, y: ArrayLike, m: int) -> Floats:
     sums = np.ones(len(real))
     for step in (1, -1):
         cases = np.flatnonzero(real >= mode if step == 1 else real < mode)
-        ratio = partial(_hypergeometric_ratio, n, m, total[cases], step)
+        ratio = partial(_ratio_up if step == 1 else _ratio_down, n, m, total[cases])
         sums[cases] = outward_sums(ratio, real[cases], step)
     here = np.exp(log_choose(n, real) + log_choose(m, generated) - log_choose(n + m, total))
     tail = here * (sums - 0.5)
@@ -218,17 +218,15 @@ def _score(ratio: Floats, x: Floats, n: int, y: Floats, m: int) -> Floats:
     return np.asarray(difference / np.sqrt(np.maximum(variance, tiny)))
 
 
-def _hypergeometric_ratio(
-    n: int, m: int, total: Floats, step: int, cases: Integers, k: Floats
-) -> Floats:
-    """P(X = k ± 1) / P(X = k) of images with the class among the n real ones."""
-    shown = total[cases]
-    ratio: Floats
-    if step == 1:
-        ratio = (n - k) * (shown - k) / ((k + 1) * (m - shown + k + 1))
-    else:
-        ratio = k * (m - shown + k) / ((n - k + 1) * (shown - k + 1))
-    return ratio
+def _ratio_up(n: int, m: int, total: Floats, cases: Integers, k: Floats) -> Floats:
+    """P(X = k + 1) / P(X = k) of images with the class among the n real ones."""
+    others = total[cases] - k
+    return np.asarray((n - k) * others / ((k + 1) * (m - others + 1)))
+
+
+def _ratio_down(n: int, m: int, total: Floats, cases: Integers, k: Floats) -> Floats:
+    """P(X = k − 1) / P(X = k): the same with the sides exchanged."""
+    return _ratio_up(m, n, total, cases, total[cases] - k)
 
 
 def _counts(x: ArrayLike, n: int, y: ArrayLike, m: int) -> tuple[Floats, Floats]:

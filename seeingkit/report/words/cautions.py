@@ -1,7 +1,4 @@
-"""Cautions beside the numbers: few images, a high floor, resolution, segmentation error.
-
-Sentences are plain text, not yet escaped for a page.
-"""
+"""Cautions beside the numbers: few images, a high floor, resolution, segmentation error."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The findings of a comparison as sentences: missing classes, other changes, the distance.
-
-Sentences are plain text, not yet escaped for a page. Names of classes and files come from outside
-and are never treated as markup.
-"""
+"""The findings of a comparison as sentences: missing classes, other changes, the distance."""
 
 from __future__ import annotations
 
@@ -20,6 +16,7 @@ from .numbers import (
     change,
     count,
     interval,
+    level,
     listing,
     number,
     probability,
@@ -98,7 +95,7 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
             "The real images show none of the classes that the segmenter knows, "
             "so no class can be called missing."
         )
-    level = f"false discovery rate of {100 * results.level:g}{NBSP}%"
+    rate = f"false discovery rate of {level(results.level)}"
     half = "half of its area" + (" or of its images" if tested_presence(results) else "")
     if not omitted:
         nothing = "Nothing is found to be left out"
@@ -107,7 +104,7 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
         lost = f"of the {len(shown):,} classes that the real images show, none has lost at least"
         if len(shown) == 1:
             lost = f"the one class that the real images show, {shown[0].label}, has not lost"
-        return f"{nothing}: {lost} {half} at a {level}."
+        return f"{nothing}: {lost} {half} at a {rate}."
     of = f"{some_of(len(omitted), len(shown))} classes"
     if len(shown) == 1:
         of = "the only class"
@@ -156,8 +153,7 @@ def _distance(results: Results) -> str:
             text += f", the smallest that {times} can give"
     bounds = ""
     if fsd.ci_low is not None or fsd.ci_high is not None:
-        sure = f"{100 * fsd.confidence:g}{NBSP}% interval"
-        bounds = f"{sure} {between((fsd.ci_low, fsd.ci_high))}"
+        bounds = f"{level(fsd.confidence)} interval {between((fsd.ci_low, fsd.ci_high))}"
     if fsd.bias_reduced is not None:
         text += f"; with the sampling bias reduced, {number(fsd.bias_reduced)}"
         text += f" ({bounds})" if bounds else ""

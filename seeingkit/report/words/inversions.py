@@ -1,7 +1,6 @@
 """The findings of inversions as sentences: losses of photos, their quality, and cautions.
 
-Sentences are plain text, for the page and for the terminal, not yet escaped for a page. A loss is
-called more than that of inversion alone only where it was calibrated.
+A loss is called more than that of inversion alone only where it was calibrated.
 """
 
 from __future__ import annotations
@@ -145,26 +144,24 @@ def _class_sentence(label: str, entries: Sequence[LostClass]) -> str:
     gone = _gone(entries)
     part = "all" if gone == 1 else share(gone)
     area = f"{part} of its area is gone" if gone > 0 else "its area does not shrink"
-    if n > 1:
-        area = f"in all {n:,} together, {area}"
     unknown = sum(entry.calibrated is None for entry in entries)
     if unknown == n:
-        area = area if n == 1 else area.removeprefix(f"in all {n:,} together, ")
         return (
             f"In {photos}, {area}; the loss of inversion alone was not measured, so it is not "
             "called an omission."
         )
+    if n > 1:
+        area = f"in all {n:,} together, {area}"
     if unknown:
         area += f" (in {unknown:,}, inversion alone was not measured)"
     omitted = sum(entry.omitted for entry in entries)
     more = f"half of it or more, {BEYOND}"
-    if not omitted:
-        none = photos if n == 1 else f"none of {photos}"
-        verb = "the reconstruction does not lose" if n == 1 else "does the reconstruction lose"
-        comma = "," if n == 1 else ""
-        return f"In {none}{comma} {verb} {more}; {area}."
-    some = photos if n == 1 else f"{some_of(omitted, n)} photos of {label}"
-    return f"In {some}, the reconstruction loses {more}; {area}."
+    if omitted:
+        some = photos if n == 1 else f"{some_of(omitted, n)} photos of {label}"
+        return f"In {some}, the reconstruction loses {more}; {area}."
+    if n == 1:
+        return f"In {photos}, the reconstruction does not lose {more}; {area}."
+    return f"In none of {photos} does the reconstruction lose {more}; {area}."
 
 
 def _any_class(groups: Sequence[PhotoGroup]) -> str:
@@ -187,10 +184,9 @@ def _any_class(groups: Sequence[PhotoGroup]) -> str:
     for entry in judged:
         if entry.omitted:
             omitted.setdefault(entry.label, []).append(entry)
-    if not omitted and n == 1:
-        return f"In {photos}, no class loses half or more, {BEYOND}."
     if not omitted:
-        return f"In none of {photos} does a class lose half or more, {BEYOND}."
+        none = f"{photos}, no class loses" if n == 1 else f"none of {photos} does a class lose"
+        return f"In {none} half or more, {BEYOND}."
     named = []
     for label, entries in sorted(omitted.items(), key=lambda item: -len(item[1])):
         where = "" if n == 1 else f"{count(len(entries), 'photo')}, "
