@@ -17,7 +17,7 @@ that occur. Verdicts, where q is at or below the level:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -36,29 +36,6 @@ Ends = tuple[Floats, Floats]
 """Lower and upper ends of intervals, (d,) each."""
 
 _Verdict = tuple[Verdict, Literal["area", "presence"]]
-
-
-class _Estimates(NamedTuple):
-    """Sums, areas, tests and intervals of the labels that occur; arrays are (d,).
-
-    Attributes:
-        pool: the images; transport: over the labels, if the distance was measured.
-        first, second: sums of the real and of the generated side; real, generated: their areas.
-        q: Benjamini & Hochberg's q of ``tests.combined``.
-        area, presence, given: intervals of the relative changes.
-    """
-
-    pool: Pool
-    transport: Transport | None
-    first: Side
-    second: Side
-    real: SideAreas
-    generated: SideAreas
-    tests: Tests
-    q: Floats
-    area: Ends
-    presence: Ends
-    given: Ends
 
 
 def compare_classes(
@@ -85,120 +62,96 @@ def compare_classes(
     >>> [found.label for found in compare_classes(pool, [("sky", "object"), ("tree", "object")])]
     ['sky', 'tree']
     """
-    found = _estimates(pool, permuted, transport, confidence)
-    cut = level * max(1, int((found.q <= level).sum())) / max(1, len(pool.live))
-    records = [
-        _record(found, k, labels[index], _verdict(found, k, cut) if found.q[k] <= level else None)
-        for k, index in enumerate(pool.live.tolist())
-    ]
+    mask = pool.real_mask()
+    sides = pool.side(mask), pool.side(1 - mask)
+    tests = amount_tests(*sides, permuted, confidence)
+    q = stats.false_discovery_control(tests.combined) if len(pool.live) else tests.combined
+    cubes = pool.cubes(np.column_stack([mask, 1 - mask]))
+    real, generated = (side_areas(sides[j], confidence, cubes[:, j]) for j in range(2))
+    numbers = _numbers(*sides, real, generated, tests)
+    numbers |= {"q_value": q, "speck_area": pool.area_threshold}
+    if transport is not None:
+        numbers |= {"fsd_mean_term": transport.mean_terms, "fsd_cov_term": transport.cov_terms}
+    presence = presence_change_interval(sides[0].shown, pool.n, sides[1].shown, pool.m, confidence)
+    changes = area_change(real, generated, tests.area, presence, 1 - confidence)
+    p_given = np.nan_to_num(tests.given, nan=1.0)
+    intervals: dict[str, Ends] = {
+        "real_area_ci": real.area[1:],
+        "generated_area_ci": generated.area[1:],
+        "real_presence_ci": real.presence[1:],
+        "generated_presence_ci": generated.presence[1:],
+        "presence_ci": presence,
+        "given_ci": given_change(real, generated, p_given, 1 - confidence),
+    }
+    cut = level * max(1, int((q <= level).sum())) / max(1, len(pool.live))
+    records = []
+    for k, index in enumerate(pool.live.tolist()):
+        judged = _verdict(numbers, tests, k, cut) if q[k] <= level else ("no evidence", None)
+        ends = _interval(changes, k) or (None, None)
+        records.append(
+            ClassResult(
+                label=labels[index][0],
+                category=labels[index][1],
+                index=index,
+                ci_low=ends[0],
+                ci_high=ends[1],
+                omitted=judged[0] == "omitted",
+                verdict=judged[0],
+                because=judged[1],
+                **{name: _number(column[k]) for name, column in numbers.items()},
+                **{name: _interval(each, k) for name, each in intervals.items()},
+            )
+        )
     return sorted(records, key=lambda r: (-r.real_area, -r.generated_area, r.index))
 
 
-def _estimates(
-    pool: Pool, permuted: Permuted | None, transport: Transport | None, confidence: float
-) -> _Estimates:
-    mask = pool.real_mask()
-    first, second = pool.side(mask), pool.side(1 - mask)
-    cubes = pool.cubes(np.column_stack([mask, 1 - mask]))
-    real = side_areas(first, confidence, cubes[:, 0])
-    generated = side_areas(second, confidence, cubes[:, 1])
-    alpha = 1 - confidence
-    tests = amount_tests(first, second, permuted, confidence)
-    presence = presence_change_interval(first.shown, pool.n, second.shown, pool.m, confidence)
-    return _Estimates(
-        pool=pool,
-        transport=transport,
-        first=first,
-        second=second,
-        real=real,
-        generated=generated,
-        tests=tests,
-        q=stats.false_discovery_control(tests.combined) if len(pool.live) else tests.combined,
-        area=area_change(real, generated, tests.area, presence, alpha),
-        presence=presence,
-        given=given_change(real, generated, np.nan_to_num(tests.given, nan=1.0), alpha),
-    )
+def _numbers(
+    first: Side, second: Side, real: SideAreas, generated: SideAreas, tests: Tests
+) -> dict[str, Floats]:
+    """Columns (d,) by the name of their field; NaN where it is None."""
+    seen = first.seen / first.n, second.seen / second.n
+    return {
+        "real_area": real.area.value,
+        "generated_area": generated.area.value,
+        "relative_difference": _change(real.area.value, generated.area.value),
+        "real_presence": real.presence.value,
+        "generated_presence": generated.presence.value,
+        "presence_change": _change(real.presence.value, generated.presence.value),
+        "real_area_if_present": real.given.value,
+        "generated_area_if_present": generated.given.value,
+        "given_change": _change(real.given.value, generated.given.value),
+        "real_seen": seen[0],
+        "generated_seen": seen[1],
+        "p_value": tests.combined,
+        "p_presence": tests.presence,
+        "p_given": tests.given,
+        "p_area": tests.area,
+        "p_seen": tests.seen,
+    }
 
 
-def _verdict(found: _Estimates, k: int, cut: float) -> _Verdict:
+def _verdict(numbers: dict[str, Floats], tests: Tests, k: int, cut: float) -> _Verdict:
     """Of a label whose amount differs; ``cut`` is the largest p that was rejected."""
-    tests = found.tests
-    change = _change(found.real.area.value[k], found.generated.area.value[k])
-    presence_change = _change(*_presences(found, k))
-    seen_change = _change(*_seen(found, k))
+    change, presence_change = numbers["relative_difference"][k], numbers["presence_change"][k]
+    seen_change = _change(numbers["real_seen"], numbers["generated_seen"])[k]
     # Where any pixel counts, a class that is in every image has no presence to speak of.
     shown = tests.by_presence[k] and tests.presence[k] <= cut
-    agrees = (presence_change or 0.0) * (seen_change or 0.0) > 0
+    agrees = presence_change * seen_change > 0
     because: Literal["area", "presence"] = "presence" if shown and agrees else "area"
-    if change is None or change > 0:
+    if np.isnan(change) or change > 0:
         return "excess", because
     if change <= OMITTED_BELOW:
         return "omitted", because
     seen = tests.seen_counts[k] and tests.seen[k] <= cut
-    if seen and seen_change is not None and seen_change <= OMITTED_BELOW:
+    if seen and seen_change <= OMITTED_BELOW:
         return "omitted", "presence"
     return "reduced", because
 
 
-def _record(
-    found: _Estimates, k: int, label: tuple[str, str], judged: _Verdict | None
-) -> ClassResult:
-    """The record of the label in place ``k``; without ``judged`` there is no evidence."""
-    real, generated, tests, transport = found.real, found.generated, found.tests, found.transport
-    verdict, because = judged or ("no evidence", None)
-    areas, given = (
-        (real.area.value[k], generated.area.value[k]),
-        (real.given.value[k], generated.given.value[k]),
-    )
-    presences, seen = _presences(found, k), _seen(found, k)
-    both = min(presences) > 0
-    ends = _interval(found.area, k) or (None, None)
-    return ClassResult(
-        label=label[0],
-        category=label[1],
-        index=int(found.pool.live[k]),
-        real_area=float(areas[0]),
-        generated_area=float(areas[1]),
-        relative_difference=_change(*areas),
-        ci_low=ends[0],
-        ci_high=ends[1],
-        real_presence=presences[0],
-        generated_presence=presences[1],
-        p_value=float(tests.combined[k]),
-        q_value=float(found.q[k]),
-        omitted=verdict == "omitted",
-        verdict=verdict,
-        because=because,
-        **_side("real", real, k),
-        **_side("generated", generated, k),
-        presence_change=_change(*presences),
-        presence_ci=_interval(found.presence, k),
-        given_change=_change(*given) if both else None,
-        given_ci=_interval(found.given, k) if both else None,
-        p_presence=_number(tests.presence[k]),
-        p_given=_number(tests.given[k]),
-        p_area=_number(tests.area[k]),
-        speck_area=float(found.pool.area_threshold[k]),
-        real_seen=seen[0],
-        generated_seen=seen[1],
-        p_seen=_number(tests.seen[k]),
-        fsd_mean_term=float(transport.mean_terms[k]) if transport else None,
-        fsd_cov_term=float(transport.cov_terms[k]) if transport else None,
-    )
-
-
-def _presences(found: _Estimates, k: int) -> tuple[float, float]:
-    """Shares of real and of generated images that show the label at all."""
-    return float(found.real.presence.value[k]), float(found.generated.presence.value[k])
-
-
-def _seen(found: _Estimates, k: int) -> tuple[float, float]:
-    """Shares of real and of generated images that show the label above the area threshold."""
-    return float(found.first.seen[k] / found.pool.n), float(found.second.seen[k] / found.pool.m)
-
-
-def _change(real: float, generated: float) -> float | None:
-    return float(generated / real - 1) if real > 0 else None
+def _change(real: Floats, generated: Floats) -> Floats:
+    """Relative change; NaN where there is nothing real."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(real > 0, generated / real - 1, np.nan)
 
 
 def _number(value: float) -> float | None:
@@ -208,12 +161,3 @@ def _number(value: float) -> float | None:
 def _interval(ends: Ends, k: int) -> Interval | None:
     low, high = float(ends[0][k]), float(ends[1][k])
     return (max(-1.0, low), high) if np.isfinite(low) and np.isfinite(high) else None
-
-
-def _side(name: str, side: SideAreas, k: int) -> dict[str, float | Interval | None]:
-    """The fields of one side."""
-    return {
-        f"{name}_area_ci": _interval(side.area[1:], k),
-        f"{name}_presence_ci": _interval(side.presence[1:], k),
-        f"{name}_area_if_present": _number(side.given.value[k]),
-    }
