@@ -1,4 +1,4 @@
-"""Names of the array types in the signatures of this room."""
+"""Names of the array types in the signatures of this room, and numbers that may be undefined."""
 
 from __future__ import annotations
 
@@ -8,3 +8,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 Booleans = NDArray[np.bool_]
+
+
+def defined(value: float) -> float | None:
+    """The number; None for NaN and infinity."""
+    return float(value) if np.isfinite(value) else None

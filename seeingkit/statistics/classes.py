@@ -26,7 +26,7 @@ from seeingkit.results import OMITTED_BELOW, ClassResult, Interval, Verdict
 
 from .amounts import Tests, amount_tests
 from .areas import SideAreas, area_change, given_change, side_areas
-from .arrays import Floats
+from .arrays import Floats, defined
 from .frechet import Transport
 from .presence import presence_change_interval
 from .products import Pool, Side
@@ -98,7 +98,7 @@ def compare_classes(
                 omitted=judged[0] == "omitted",
                 verdict=judged[0],
                 because=judged[1],
-                **{name: _number(column[k]) for name, column in numbers.items()},
+                **{name: defined(column[k]) for name, column in numbers.items()},
                 **{name: _interval(each, k) for name, each in intervals.items()},
             )
         )
@@ -152,10 +152,6 @@ def _change(real: Floats, generated: Floats) -> Floats:
     """Relative change; NaN where there is nothing real."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(real > 0, generated / real - 1, np.nan)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _interval(ends: Ends, k: int) -> Interval | None:

@@ -43,7 +43,7 @@ from seeingkit.errors import TallyError
 from seeingkit.results import ClassResult, SegmenterClass, SegmenterShare
 
 from .accuracy import intersection_over_union, pixel_accuracy
-from .arrays import Booleans, Floats
+from .arrays import Booleans, Floats, defined
 
 HALF = 0.5
 """Above this share explained, or below this precision or recall, a class is flagged."""
@@ -236,7 +236,7 @@ def _record(result: ClassResult, confusion: Confusion, found: Explanation) -> Se
         return SegmenterClass(label=result.label, why="It is not among the true labels.")
     if not (called or confusion.shown[k]):
         return SegmenterClass(label=result.label, error_area=0.0, why="No labelled image shows it.")
-    precision, recall = _number(confusion.precision[k]), _number(confusion.recall[k])
+    precision, recall = defined(confusion.precision[k]), defined(confusion.recall[k])
     corrected = recall is None or recall >= BLIND
     real, generated = float(found.real[k]), float(found.generated[k])
     why = _reasons(result, confusion, found)
@@ -248,7 +248,7 @@ def _record(result: ClassResult, confusion: Confusion, found: Explanation) -> Se
         real_corrected=real if corrected else None,
         generated_corrected=generated if corrected else None,
         relative_corrected=generated / real - 1 if corrected and real > 0 else None,
-        explained=_number(found.explained[k]),
+        explained=defined(found.explained[k]),
         flagged=bool(why),
         why=" ".join(why),
     )
@@ -288,10 +288,6 @@ def _divided(share: NDArray[Any], whole: NDArray[Any], otherwise: float = np.nan
     """share / whole; ``otherwise`` where whole is 0."""
     found = np.divide(share, whole, out=np.full(len(whole), otherwise), where=whole > 0)
     return np.asarray(found)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _percent(share: float) -> str:

@@ -132,7 +132,9 @@ def compare_pairs(
 
 def _far(before: Tables, after: Tables, expected: Floats) -> tuple[Booleans, Booleans]:
     """(C,) pairs together in far fewer, and in far more, images than both models expect."""
-    near = np.stack([expected, _expected_by_lift(before, after)])
+    first, second = after.first / after.n, after.second / after.n
+    lift = before.both * before.n / (before.first * before.second)
+    near = np.stack([expected, _within(lift * first * second, first, second)])
     together = after.both / after.n
     apart: Booleans = together <= APART_BELOW * near.min(axis=0)
     joined: Booleans = together >= TOGETHER_ABOVE * near.max(axis=0)
@@ -240,13 +242,6 @@ def plackett(first: Floats, second: Floats, odds_ratio: Floats) -> Floats:
     steep = np.where(negative, excess, 1.0)
     both = np.where(negative, (s - root) / (2 * steep), 2 * odds_ratio * first * second / below)
     return _within(both, first, second)
-
-
-def _expected_by_lift(real: Tables, generated: Tables) -> Floats:
-    """(C,) share of generated images with both, had they their presences and the real lift."""
-    first, second = generated.first / generated.n, generated.second / generated.n
-    lift = real.both * real.n / (real.first * real.second)
-    return _within(lift * first * second, first, second)
 
 
 def _within(both: Floats, first: Floats, second: Floats) -> Floats:

@@ -18,18 +18,14 @@ from .products import Side
 
 
 class Welch(NamedTuple):
-    """Of each label: means, squared standard errors, t, and Welch's degrees of freedom.
+    """Of each label: numbers of images on each side, t, and Welch's degrees of freedom.
 
     t is (second mean − first mean) / standard error; 0 where the means are equal or nothing can be
-    said, and infinite where they differ though nothing varies. ``n`` and ``m`` are images.
+    said, and infinite where they differ though nothing varies.
     """
 
     n: Floats
     m: Floats
-    first: Floats
-    second: Floats
-    first_variance: Floats
-    second_variance: Floats
     t: Floats
     freedom: Floats
 
@@ -69,7 +65,7 @@ def _welch(n: Floats, m: Floats, first: Side, second: Side) -> Welch:
         t = np.where(equal | few, 0.0, t)
         freedom = error**2 / (vx**2 / np.maximum(n - 1, 1) + vy**2 / np.maximum(m - 1, 1))
     freedom = np.where(still | few, np.maximum(n + m - 2, 1), freedom)
-    return Welch(n, m, x, y, vx, vy, t, freedom)
+    return Welch(n, m, t, freedom)
 
 
 def _mean_and_variance(n: Floats, sums: Side) -> tuple[Floats, Floats]:
