@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from .arrays import Floats
+from .arrays import Ends, Floats
 from .presence import beside_zero, presence_interval
 from .products import Side
 
@@ -98,7 +98,7 @@ def _hall_end(sums: Side, cubes: Floats, mean: Floats, error: Floats, confidence
     return np.asarray(mean - moved * error)
 
 
-def _product(estimate: Floats, *parts: Estimate) -> tuple[Floats, Floats]:
+def _product(estimate: Floats, *parts: Estimate) -> Ends:
     """Interval of a product of independent estimates with intervals."""
     below = np.sqrt(sum(np.log(value / low) ** 2 for value, low, _ in parts))
     above = np.sqrt(sum(np.log(high / value) ** 2 for value, _, high in parts))
@@ -106,8 +106,8 @@ def _product(estimate: Floats, *parts: Estimate) -> tuple[Floats, Floats]:
 
 
 def area_change(
-    real: SideAreas, generated: SideAreas, p: Floats, presence: tuple[Floats, Floats], alpha: float
-) -> tuple[Floats, Floats]:
+    real: SideAreas, generated: SideAreas, p: Floats, presence: Ends, alpha: float
+) -> Ends:
     """Interval of generated area / real area − 1.
 
     Where the generated images do not show the label at all, only its presence bounds its area
@@ -119,15 +119,13 @@ def area_change(
     return beside_zero(low, high, generated.area.value < real.area.value, p <= alpha)
 
 
-def given_change(
-    real: SideAreas, generated: SideAreas, p: Floats, alpha: float
-) -> tuple[Floats, Floats]:
+def given_change(real: SideAreas, generated: SideAreas, p: Floats, alpha: float) -> Ends:
     """Interval of the relative change of the area in the images that show the label."""
     low, high = _ratio(real.given, generated.given)
     return beside_zero(low, high, generated.given.value < real.given.value, p <= alpha)
 
 
-def _ratio(below: Estimate, above: Estimate) -> tuple[Floats, Floats]:
+def _ratio(below: Estimate, above: Estimate) -> Ends:
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = Estimate(1 / below.value, 1 / below.high, 1 / below.low)
         low, high = _product(above.value / below.value, above, inverse)

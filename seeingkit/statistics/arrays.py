@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 Booleans = NDArray[np.bool_]
+Ends = tuple[Floats, Floats]
+"""Lower and upper ends of intervals, one of each for each case."""
 
 
 def defined(value: float) -> float | None:

@@ -26,14 +26,11 @@ from seeingkit.results import OMITTED_BELOW, ClassResult, Interval, Verdict
 
 from .amounts import Tests, amount_tests
 from .areas import SideAreas, area_change, given_change, side_areas
-from .arrays import Floats, defined
+from .arrays import Ends, Floats, defined
 from .frechet import Transport
 from .presence import presence_change_interval
 from .products import Pool, Side
 from .resampling import Permuted
-
-Ends = tuple[Floats, Floats]
-"""Lower and upper ends of intervals, (d,) each."""
 
 _Verdict = tuple[Verdict, Literal["area", "presence"]]
 

@@ -231,10 +231,9 @@ def segmenter_share_by_labels(
 
 def _record(result: ClassResult, confusion: Confusion, found: Explanation) -> SegmenterClass:
     k = result.index
-    called = bool(confusion.counts[:, k].any())
     if not confusion.known[k]:
         return SegmenterClass(label=result.label, why="It is not among the true labels.")
-    if not (called or confusion.shown[k]):
+    if not (confusion.counts[:, k].any() or confusion.shown[k]):
         return SegmenterClass(label=result.label, error_area=0.0, why="No labelled image shows it.")
     precision, recall = defined(confusion.precision[k]), defined(confusion.recall[k])
     corrected = recall is None or recall >= BLIND

@@ -19,7 +19,7 @@ from scipy import special
 
 from seeingkit.errors import TallyError
 
-from .arrays import Booleans, Floats, Integers
+from .arrays import Booleans, Ends, Floats, Integers
 
 _TERM = 1e-13
 """A sum of falling terms ends when a term is this much smaller than the sum."""
@@ -92,7 +92,7 @@ def presence_p_values(x: ArrayLike, n: int, y: ArrayLike, m: int) -> Floats:
     return np.asarray(np.clip(p, 0.0, 1.0))
 
 
-def presence_interval(x: ArrayLike, n: int, confidence: float = 0.95) -> tuple[Floats, Floats]:
+def presence_interval(x: ArrayLike, n: int, confidence: float = 0.95) -> Ends:
     """Interval of the share of images that show a class, x of n seen: Wilson's (Wilson 1927).
 
     For 1 to 3 images (or all but so many) the end towards 0 (towards 1) is Poisson's one-sided
@@ -128,7 +128,7 @@ def presence_interval(x: ArrayLike, n: int, confidence: float = 0.95) -> tuple[F
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 
-def wilson_interval(share: ArrayLike, n: float, confidence: float) -> tuple[Floats, Floats]:
+def wilson_interval(share: ArrayLike, n: float, confidence: float) -> Ends:
     """Wilson's interval of a share that was seen in n images (or an effective number of them)."""
     share = np.asarray(share, dtype=np.float64)
     z = _normal_quantile(confidence)
@@ -143,7 +143,7 @@ _JUST_BESIDE = 1e-6
 
 def presence_change_interval(
     x: ArrayLike, n: int, y: ArrayLike, m: int, confidence: float = 0.95
-) -> tuple[Floats, Floats]:
+) -> Ends:
     """Interval of the relative change of presence, (y / m) / (x / n) − 1.
 
     All ratios that the score test of Miettinen & Nurminen (1985, equations 9 to 11) does not
@@ -178,9 +178,7 @@ def presence_change_interval(
     return np.maximum(low, -1.0), high
 
 
-def beside_zero(
-    low: Floats, high: Floats, fewer: Booleans, differs: Booleans
-) -> tuple[Floats, Floats]:
+def beside_zero(low: Floats, high: Floats, fewer: Booleans, differs: Booleans) -> Ends:
     """Ends moved so that 0 lies inside if and only if the test does not reject.
 
     Interval and test come from different approximations, so they can disagree close to the edge.
