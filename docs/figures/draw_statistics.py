@@ -37,7 +37,7 @@ from seeingkit.results import FSDResult, Results
 from seeingkit.results.gates import check_gates
 from seeingkit.runs.config import PERMUTATIONS
 from seeingkit.statistics import Pool, measure_distance
-from seeingkit.statistics.amounts import MOST_TESTS
+from seeingkit.statistics.claims import QUESTIONS
 from seeingkit.statistics.power import power
 
 HERE = Path(__file__).parent
@@ -212,7 +212,7 @@ def power_chart() -> Chart:
     points = []
     for classes in CLASSES:
         for n in IMAGES:
-            found = power(n, n, classes_tested=classes, tests=MOST_TESTS)
+            found = power(n, n, classes_tested=classes, tests=QUESTIONS)
             for loss, presence in zip(losses, (found.all_removed, found.half_removed), strict=True):
                 if presence is not None:
                     points.append(

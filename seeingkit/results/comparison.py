@@ -26,7 +26,8 @@ class FSDResult(Record):
 
     Attributes:
         value: the plug-in distance, as published (percent²) = mean_term + cov_term.
-        floor: expected distance of two disjoint samples of the real images at these sample sizes.
+        floor: expected distance of two disjoint samples of the real images at these sample sizes;
+            floor_error: its standard deviation over the splits.
         bias_reduced: half-sample Richardson value, less its mean where there is no difference
             (``statistics.distance``); can be slightly negative.
         p_value: permutation test of "real and generated are the same distribution".
@@ -42,6 +43,7 @@ class FSDResult(Record):
     cov_term: float
     unit: Literal["percent^2"] = "percent^2"
     floor: float | None = None
+    floor_error: float | None = None
     bias_reduced: float | None = None
     p_value: float | None = None
     permutations: int = 0

@@ -22,7 +22,11 @@ BACKGROUND_NAMES = frozenset(
 )
 """Names of label 0 that mean "no object", in lower case."""
 
-Verdict = Literal["omitted", "reduced", "excess", "no evidence"]
+AreaClaim = Literal["less area", "more area", "no evidence"]
+ImagesClaim = Literal["in fewer images", "in more images", "no evidence"]
+Verdict = Literal[
+    "omitted", "reduced", "in fewer images", "excess", "in more images", "no evidence"
+]
 
 
 class Record(BaseModel):
@@ -82,22 +86,30 @@ class ClassResult(Record):
     Attributes:
         real_area, generated_area: mean share of the image, in percent.
         relative_difference: (generated - real) / real, or None where real is 0.
-        ci_low, ci_high: 95 % interval of the relative difference, None if unbounded.
+        ci_low, ci_high: interval of the relative difference, None if unbounded, at
+            ``ci_confidence``: corrected for the number of classes, so that it leaves out 0 exactly
+            where there is an ``area_claim``.
         real_presence, generated_presence: share of images with at least one pixel, in [0, 1].
-        p_value: of no difference in amount, the smallest of the three tests below among those of
-            permuted images (``statistics.amounts``); q_value: after Benjamini-Hochberg over the
-            labels.
-        omitted: verdict is ``omitted``.
-        verdict, because: the claim at the level, and whether the test of area or of presence is
-            the stronger reason (None without evidence).
+        area_claim: "less area" or "more area" at the level, from ``p_area``, of the same mean area,
+            and ``q_area``, after Benjamini-Hochberg over the labels at half of the level.
+        images_claim: "in fewer images" or "in more images", from ``p_seen``, of the same share of
+            images above the area threshold, and ``q_images``, likewise.
+        p_value, q_value: of the stronger of the two, with the other counted in.
+        verdict, because: the two claims in one word (``statistics.classes``), and whether area or
+            the images (``presence``) are the reason (None without evidence); omitted: it is that.
+        composition: a difference in area that vanishes in the image without the classes that
+            changed the other way; rest_change, p_rest: relative difference of the class's share of
+            that rest, and its p.
         real_area_ci, generated_area_ci, real_presence_ci, generated_presence_ci: 95 % intervals.
         presence_change: (generated - real) / real presence, presence_ci: its 95 % interval.
         real_area_if_present, generated_area_if_present: mean area in the images that show it.
         given_change: relative difference of these, given_ci: its 95 % interval.
-        p_presence, p_given, p_area: tests of presence, of area given presence, of mean area;
+        p_presence, p_given: tests of presence of any pixel and of area if present, which describe;
             None where there is nothing to test.
         speck_area: the area threshold, percent (``statistics.products.Pool``); real_seen,
-            generated_seen: share of images that show the label above it; p_seen: test of these.
+            generated_seen: share of images that show the label above it; images_change: relative
+            difference of these, images_ci: its interval at ``images_confidence``, which leaves out
+            0 exactly where there is an ``images_claim``.
         fsd_mean_term, fsd_cov_term: contributions of this label to the two terms of FSD
             (percent²); over all labels they sum to the terms.
     """
@@ -117,6 +129,17 @@ class ClassResult(Record):
     omitted: bool
     verdict: Verdict
     because: Literal["area", "presence"] | None = None
+    area_claim: AreaClaim | None = None
+    images_claim: ImagesClaim | None = None
+    q_area: float | None = None
+    q_images: float | None = None
+    ci_confidence: float = 0.95
+    images_change: float | None = None
+    images_ci: Interval | None = None
+    images_confidence: float | None = None
+    composition: bool = False
+    rest_change: float | None = None
+    p_rest: float | None = None
     real_area_ci: Interval | None = None
     generated_area_ci: Interval | None = None
     real_presence_ci: Interval | None = None

@@ -21,6 +21,7 @@ from scipy import stats
 from .arrays import Ends, Floats
 from .presence import beside_zero, presence_interval
 from .products import Side
+from .welch import Mean
 
 WHOLE = 100.0
 """Area of the whole image, percent."""
@@ -117,6 +118,25 @@ def area_change(
     absent = generated.shown == 0
     low, high = np.where(absent, presence[0], low), np.where(absent, presence[1], high)
     return beside_zero(low, high, generated.area.value < real.area.value, p <= alpha)
+
+
+def grouped_change(first: Mean, second: Mean, p: Floats, alpha: float) -> Ends:
+    """Interval of second mean / first mean − 1, both over groups of images.
+
+    Student's on the logarithm, with the variances of the means between groups (delta method). Where
+    one side shows nothing the ratio is bounded on one side only, by 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = [mean.variance / mean.value**2 for mean in (first, second)]
+        error = parts[0] + parts[1]
+        k, j = first.groups, second.groups
+        freedom = error**2 / (parts[0] ** 2 / (k - 1) + parts[1] ** 2 / (j - 1))
+        reach = stats.t.isf(alpha / 2, freedom) * np.sqrt(error)
+        log = np.log(second.value / first.value)
+        low, high = np.expm1(log - reach), np.expm1(log + reach)
+    absent = (second.value == 0) & (first.value > 0)
+    low, high = np.where(absent, -1.0, low), np.where(absent, 0.0, high)
+    return beside_zero(low, high, second.value < first.value, p <= alpha)
 
 
 def given_change(real: SideAreas, generated: SideAreas, p: Floats, alpha: float) -> Ends:

@@ -1,17 +1,20 @@
-"""Per-class comparison: amounts, intervals, tests and verdicts.
+"""Per-class comparison: numbers, intervals, claims and verdicts.
 
-Guarantees: a verdict is about the amount (``amounts``), never about presence alone; every interval
-agrees with its test. Under "no difference anywhere" the chance of any verdict is at most the level
-under Benjamini and Hochberg's conditions; for correlated classes it is measured
-(``docs/validation.md``).
+Guarantees: a claim answers one of two questions (``claims``), about the mean area or about the
+share of images that show more than a speck, and is worded so; it stands exactly where its interval
+(``ci_low``, ``ci_high`` or ``images_ci``) leaves out 0; a difference in area that is a matter of the
+other classes is marked (``composition``).
 
-The p-value of a label is that of its amount; q is Benjamini & Hochberg's (1995) over all labels
-that occur. Verdicts, where q is at or below the level:
+The verdict of a class sums up its two claims:
 
-- more than in the real images: ``excess``;
-- less: ``omitted`` where at least half of the area is gone, or, where the amount follows them and
-  their test rejects too, half of the images that show the label above the area threshold; else
-  ``reduced``.
+- ``omitted``: less area, at least half of it gone, or half of the images too; or in fewer images,
+  at least half of them and half of the area gone;
+- ``reduced``: less area otherwise; ``in fewer images``: nothing but that;
+- ``excess``: more area; or in more images, at least twice as many and twice the area, or no real
+  one; ``in more images``: nothing but that.
+
+Where the two contradict each other, as for many small objects instead of few large ones, the
+verdict is that of the area.
 """
 
 from __future__ import annotations
@@ -20,19 +23,35 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
-from seeingkit.results import OMITTED_BELOW, ClassResult, Interval, Verdict
+from seeingkit.results import OMITTED_BELOW, AreaClaim, ClassResult, ImagesClaim, Interval, Verdict
 
-from .amounts import Tests, amount_tests
-from .areas import SideAreas, area_change, given_change, side_areas
+from .areas import SideAreas, area_change, given_change, grouped_change, side_areas
 from .arrays import Ends, Floats, defined
+from .claims import QUESTIONS, Adjusted, Tests, adjust, class_tests
+from .composition import Composition, composition
 from .frechet import Transport
 from .presence import presence_change_interval
 from .products import Pool, Side
 from .resampling import Permuted
+from .welch import mean_area, share_seen
 
-_Verdict = tuple[Verdict, Literal["area", "presence"]]
+DOUBLED = 1.0
+"""Relative change from which on more images and more area are called an excess."""
+
+_Verdict = tuple[Verdict, Literal["area", "presence"] | None]
+Claim = Literal["less", "more", "none"]
+
+AREA_CLAIMS: dict[Claim, AreaClaim] = {
+    "less": "less area",
+    "more": "more area",
+    "none": "no evidence",
+}
+IMAGES_CLAIMS: dict[Claim, ImagesClaim] = {
+    "less": "in fewer images",
+    "more": "in more images",
+    "none": "no evidence",
+}
 
 
 def compare_classes(
@@ -43,17 +62,21 @@ def compare_classes(
     transport: Transport | None = None,
     level: float = 0.05,
     confidence: float = 0.95,
+    tests: Tests | None = None,
+    adjusted: Adjusted | None = None,
 ) -> list[ClassResult]:
     """One record per label that occurs on either side, by real area, largest first.
 
     Args:
         pool: the images of both sides.
         labels: pairs (name, category) of all labels, also of those that do not occur.
-        permuted: calibrates the tests; without it Student's distribution and Tippett's rule are
-            taken, which do not depend on a seed.
+        permuted: calibrates the tests; without it Student's distribution is taken, which does not
+            depend on a seed.
         transport: over ``pool.live``, for the contribution of each label to the distance.
-        level: false discovery rate at which verdicts are given.
-        confidence: of the intervals.
+        level: false discovery rate at which claims are made.
+        confidence: of the intervals that no claim rests on.
+        tests: of this pool, where they were made before (``class_tests``).
+        adjusted: their correction together with other comparisons (``adjust``).
 
     >>> pool = Pool(np.array([[70.0, 30.0]] * 9), np.array([[100.0, 0.0]] * 9))
     >>> [found.label for found in compare_classes(pool, [("sky", "object"), ("tree", "object")])]
@@ -61,30 +84,42 @@ def compare_classes(
     """
     mask = pool.real_mask()
     sides = pool.side(mask), pool.side(1 - mask)
-    tests = amount_tests(*sides, permuted, confidence)
-    q = stats.false_discovery_control(tests.combined) if len(pool.live) else tests.combined
+    tests = tests or class_tests(*sides, permuted)
+    adjusted = adjusted or adjust([tests], level)[0]
     cubes = pool.cubes(np.column_stack([mask, 1 - mask]))
-    real, generated = (side_areas(sides[j], confidence, cubes[:, j]) for j in range(2))
+
+    def areas(confidence: float) -> tuple[SideAreas, SideAreas]:
+        real, generated = (side_areas(sides[j], confidence, cubes[:, j]) for j in range(2))
+        return real, generated
+
+    real, generated = areas(confidence)
     numbers = _numbers(*sides, real, generated, tests)
-    numbers |= {"q_value": q, "speck_area": pool.area_threshold}
+    numbers |= {"q_area": adjusted.q_area, "q_images": adjusted.q_images}
+    numbers["q_value"] = np.minimum(adjusted.q_area, adjusted.q_images)
+    numbers["speck_area"] = pool.area_threshold
     if transport is not None:
         numbers |= {"fsd_mean_term": transport.mean_terms, "fsd_cov_term": transport.cov_terms}
-    presence = presence_change_interval(sides[0].shown, pool.n, sides[1].shown, pool.m, confidence)
-    changes = area_change(real, generated, tests.area, presence, 1 - confidence)
-    p_given = np.nan_to_num(tests.given, nan=1.0)
-    intervals: dict[str, Ends] = {
-        "real_area_ci": real.area[1:],
-        "generated_area_ci": generated.area[1:],
-        "real_presence_ci": real.presence[1:],
-        "generated_presence_ci": generated.presence[1:],
-        "presence_ci": presence,
-        "given_ci": given_change(real, generated, p_given, 1 - confidence),
-    }
-    cut = level * max(1, int((q <= level).sum())) / max(1, len(pool.live))
+    changes, images = _claim_intervals(pool, sides, areas(1 - adjusted.cut_area), tests, adjusted)
+    intervals: dict[str, Ends] = {"images_ci": images}
+    if not pool.grouped:
+        alpha = 1 - confidence
+        shown = sides[0].shown, pool.n, sides[1].shown, pool.m
+        p_given = np.nan_to_num(tests.given, nan=1.0)
+        intervals |= {
+            "real_area_ci": real.area[1:],
+            "generated_area_ci": generated.area[1:],
+            "real_presence_ci": real.presence[1:],
+            "generated_presence_ci": generated.presence[1:],
+            "presence_ci": presence_change_interval(*shown, confidence),
+            "given_ci": given_change(real, generated, p_given, alpha),
+        }
+    verdicts = [_verdict(numbers, k, level) for k in range(len(pool.live))]
+    rest = _composition(pool, numbers, verdicts, level, adjusted.cut_area)
+    numbers |= {"rest_change": rest.change, "p_rest": rest.p}
     records = []
     for k, index in enumerate(pool.live.tolist()):
-        judged = _verdict(numbers, tests, k, cut) if q[k] <= level else ("no evidence", None)
         ends = _interval(changes, k) or (None, None)
+        verdict, because = verdicts[k]
         records.append(
             ClassResult(
                 label=labels[index][0],
@@ -92,9 +127,14 @@ def compare_classes(
                 index=index,
                 ci_low=ends[0],
                 ci_high=ends[1],
-                omitted=judged[0] == "omitted",
-                verdict=judged[0],
-                because=judged[1],
+                ci_confidence=1 - adjusted.cut_area,
+                images_confidence=1 - adjusted.cut_images,
+                omitted=verdict == "omitted",
+                verdict=verdict,
+                because=because,
+                area_claim=AREA_CLAIMS[_claim(numbers, k, level, "area")],
+                images_claim=IMAGES_CLAIMS[_claim(numbers, k, level, "images")],
+                composition=bool(rest.marked[k]),
                 **{name: defined(column[k]) for name, column in numbers.items()},
                 **{name: _interval(each, k) for name, each in intervals.items()},
             )
@@ -119,30 +159,79 @@ def _numbers(
         "given_change": _change(real.given.value, generated.given.value),
         "real_seen": seen[0],
         "generated_seen": seen[1],
-        "p_value": tests.combined,
+        "images_change": _change(*seen),
+        "p_value": np.minimum(1.0, QUESTIONS * np.minimum(tests.area, tests.images)),
         "p_presence": tests.presence,
         "p_given": tests.given,
         "p_area": tests.area,
-        "p_seen": tests.seen,
+        "p_seen": tests.images,
     }
 
 
-def _verdict(numbers: dict[str, Floats], tests: Tests, k: int, cut: float) -> _Verdict:
-    """Of a label whose amount differs; ``cut`` is the largest p that was rejected."""
-    change, presence_change = numbers["relative_difference"][k], numbers["presence_change"][k]
-    seen_change = _change(numbers["real_seen"], numbers["generated_seen"])[k]
-    # Where any pixel counts, a class that is in every image has no presence to speak of.
-    shown = tests.by_presence[k] and tests.presence[k] <= cut
-    agrees = presence_change * seen_change > 0
-    because: Literal["area", "presence"] = "presence" if shown and agrees else "area"
-    if np.isnan(change) or change > 0:
-        return "excess", because
-    if change <= OMITTED_BELOW:
-        return "omitted", because
-    seen = tests.seen_counts[k] and tests.seen[k] <= cut
-    if seen and seen_change <= OMITTED_BELOW:
-        return "omitted", "presence"
-    return "reduced", because
+def _claim_intervals(
+    pool: Pool,
+    sides: tuple[Side, Side],
+    areas: tuple[SideAreas, SideAreas],
+    tests: Tests,
+    adjusted: Adjusted,
+) -> tuple[Ends, Ends]:
+    """Intervals of the relative change in area and in images, each of its claim's confidence."""
+    cuts = adjusted.cut_area, adjusted.cut_images
+    if pool.grouped:
+        area, images = (
+            grouped_change(*(mean(side) for side in sides), p, cut)
+            for mean, p, cut in zip(
+                (mean_area, share_seen), (tests.area, tests.images), cuts, strict=True
+            )
+        )
+        return area, images
+    seen = sides[0].seen, pool.n, sides[1].seen, pool.m
+    images = presence_change_interval(*seen, 1 - cuts[1])
+    shown = sides[0].shown, pool.n, sides[1].shown, pool.m
+    presence = presence_change_interval(*shown, 1 - cuts[0])
+    return area_change(*areas, tests.area, presence, cuts[0]), images
+
+
+def _claim(numbers: dict[str, Floats], k: int, level: float, question: str) -> Claim:
+    """The claim of one question about label k."""
+    change = numbers["relative_difference" if question == "area" else "images_change"][k]
+    if not numbers[f"q_{question}"][k] <= level or change == 0:
+        return "none"
+    return "less" if change < 0 else "more"  # NaN: there is nothing real, so it is more
+
+
+def _verdict(numbers: dict[str, Floats], k: int, level: float) -> _Verdict:
+    """The verdict that sums up both claims (see the module)."""
+    area, images = (_claim(numbers, k, level, question) for question in ("area", "images"))
+    change, seen = numbers["relative_difference"][k], numbers["images_change"][k]
+    if area == "less":
+        halved = change <= OMITTED_BELOW
+        fewer = images == "less" and seen <= OMITTED_BELOW
+        if halved or fewer:
+            return "omitted", "area" if halved else "presence"
+        return "reduced", "area"
+    if area == "more":
+        return "excess", "area"
+    if images == "less":
+        halved = change <= OMITTED_BELOW and seen <= OMITTED_BELOW
+        return ("omitted" if halved else "in fewer images"), "presence"
+    if images == "more":
+        # Of a class that no real image shows there is no relative change.
+        doubled = not (change < DOUBLED or seen < DOUBLED)
+        return ("excess" if doubled else "in more images"), "presence"
+    return "no evidence", None
+
+
+def _composition(
+    pool: Pool,
+    numbers: dict[str, Floats],
+    verdicts: Sequence[_Verdict],
+    level: float,
+    cut: float,
+) -> Composition:
+    names = np.array([verdict for verdict, _ in verdicts], dtype=object)
+    lost = np.isin(names, ("omitted", "reduced"))
+    return composition(pool, names == "excess", lost, numbers["q_area"] <= level, cut)
 
 
 def _change(real: Floats, generated: Floats) -> Floats:

@@ -72,7 +72,9 @@ def measure_distance(
     real, generated = (found.moments() for found in sides)
     full = frechet(real, generated)
     real_rows = pool.rows[: pool.n]
-    floor = disjoint_half_floor(real_rows, pool.n, pool.m, seed=seed)
+    floor = disjoint_half_floor(
+        real_rows, pool.n, pool.m, seed=seed, group=pool.group[: pool.n] if pool.grouped else None
+    )
     ways = transport(real, generated)
     permuted = permute(pool, permutations=permutations, seed=seed, progress=progress)
     reduced, quadratic, extra = _bias_reduced(pool, full, permuted, overlap(*sides), seed)
@@ -93,6 +95,7 @@ def measure_distance(
     result = FSDResult(
         **full._asdict(),
         floor=floor.value if floor else None,
+        floor_error=floor.error if floor else None,
         floor_halves=floor.half if floor else None,
         bias_reduced=reduced,
         p_value=p_value,
@@ -107,7 +110,7 @@ def _bias_reduced(
     pool: Pool, full: FSD, permuted: Permuted, overlaps: Floats, seed: int
 ) -> tuple[float | None, float, float]:
     """The value, its variance where there is no difference, and that of the choice of halves."""
-    if min(pool.n, pool.m) < ENOUGH:
+    if min(pool.n, pool.m, pool.real_groups, pool.groups - pool.real_groups) < ENOUGH:
         return None, 0.0, 0.0
     halved, error = half_sample_mean(pool, seed=seed, splits=SPLITS)
     value, extra = 2 * full.value - halved, error**2
@@ -125,4 +128,9 @@ def _bias_reduced(
 def _linear_variance(pool: Pool, real: Moments, generated: Moments, ways: Transport) -> float:
     first = influence(pool.rows[: pool.n], real, generated, ways.forth)
     second = influence(pool.rows[pool.n :], generated, real, ways.back)
-    return float(first.var() / pool.n + second.var() / pool.m)
+    if not pool.grouped:
+        return float(first.var() / pool.n + second.var() / pool.m)
+    # Images of one group pull together: the variance is of the sums over groups.
+    sums = np.bincount(pool.group, np.concatenate([first / pool.n, second / pool.m]))
+    sides = sums[: pool.real_groups], sums[pool.real_groups :]
+    return float(sum(len(side) * side.var(ddof=1) for side in sides))

@@ -5,7 +5,7 @@ simulation and no normal approximation; the same input gives the same result; ``
 holds for every larger number of images too.
 
 The threshold is level / classes tested / ``tests``, the tests that share a class's level
-(``compare`` passes ``amounts.MOST_TESTS``). There the weakest claim of Benjamini & Hochberg (1995)
+(``compare`` passes ``claims.QUESTIONS``). There the weakest claim of Benjamini & Hochberg (1995)
 stands if it is the only one: the worst case. With more losses to be found, each is found sooner.
 """
 
@@ -48,7 +48,7 @@ def power(
         classes_tested: how many classes the level is shared by, at least 1.
         level: false discovery rate of the verdicts, in (0, 1).
         power: probability with which a loss is to be found, in (0, 1).
-        tests: how many tests of a class the level is shared by at most (``amounts.MOST_TESTS``).
+        tests: how many tests of a class the level is shared by at most (``claims.QUESTIONS``).
 
     Returns:
         ``all_removed``: no generated image shows the class; ``half_removed``: each image that would
@@ -137,7 +137,8 @@ def smallest_presence(
 def images_needed(presence: float, threshold: float, power: float) -> int:
     """Images per side from which on the total loss of a class is always found.
 
-    With n = m and y = 0 the p-value of x is C(n, x) / C(2n, x), which rises with n towards 2^-x.
+    With n = m and y = 0 the p-value of x is 2 C(n, x) / C(2n, x), which rises with n towards
+    2^(1-x).
     So the fewest real images x that must show the class rises with n in steps up to a last one, and
     the probability to see that many falls at each step: the last n at which it is too low counts.
 
@@ -147,7 +148,7 @@ def images_needed(presence: float, threshold: float, power: float) -> int:
         power: probability with which it is to be found, in (0, 1).
     """
     next_step = None
-    for fewest in range(math.ceil(-math.log2(threshold)), 0, -1):
+    for fewest in range(math.ceil(1 - math.log2(threshold)), 0, -1):
         step = _first(partial(_too_few, fewest - 1, threshold))
         enough = _first(partial(_seen_often, fewest, presence, power))
         if enough > step:
@@ -159,7 +160,7 @@ def images_needed(presence: float, threshold: float, power: float) -> int:
 def _too_few(x: int, threshold: float, n: int) -> bool:
     """Whether x real images with the class and no generated one are not enough at n a side."""
     drawn = np.arange(min(x, n + 1))
-    return bool(np.prod((n - drawn) / (2 * n - drawn)) > threshold)
+    return bool(2 * np.prod((n - drawn) / (2 * n - drawn)) > threshold)
 
 
 def _seen_often(x: int, presence: float, power: float, n: int) -> bool:

@@ -65,7 +65,9 @@ def presence_p_values(x: ArrayLike, n: int, y: ArrayLike, m: int) -> Floats:
     Fisher's exact test with Lancaster's mid-p (Lancaster 1961; Agresti, Categorical Data Analysis,
     3.5.4): given all x + y images that show the class, x is hypergeometric; p is twice the smaller
     of P(X < x) + P(X = x) / 2 and its counterpart above, at most 1. The whole-p version of the test
-    is far too cautious for rare classes; this one has p-values that are uniform on average.
+    is far too cautious for rare classes; this one has p-values that are uniform on average. Only
+    the farthest table of all (every image that shows the class on one side) counts whole: no p is
+    smaller than the share of divisions that are as far.
 
     Args:
         x, y: (C,) counts of images that show each class, 0 to n and 0 to m.
@@ -87,7 +89,8 @@ def presence_p_values(x: ArrayLike, n: int, y: ArrayLike, m: int) -> Floats:
         sums[cases] = outward_sums(ratio, real[cases], step)
     here = np.exp(log_choose(n, real) + log_choose(m, generated) - log_choose(n + m, total))
     tail = here * (sums - 0.5)
-    p = 2 * np.minimum(tail, 1 - tail)
+    farthest = (real == np.minimum(n, total)) | (real == np.maximum(0, total - m))
+    p = 2 * np.where(farthest, here, np.minimum(tail, 1 - tail))
     p[(total == 0) | (total == n + m)] = 1.0
     return np.asarray(np.clip(p, 0.0, 1.0))
 

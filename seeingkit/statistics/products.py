@@ -9,17 +9,21 @@ of that matrix with the subsets' 0/1 columns, instead of a matrix product for ea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .arrays import Floats
+from .arrays import Floats, Integers
 from .frechet import Moments, Rows
 
 MOST_PRODUCTS = 60_000_000
 """Entries of the pair matrix (12 bytes each) above which subsets are multiplied one by one."""
+
+Count = int | Floats
+"""A number of images or groups: of one division or of all alike, or one for each of many."""
 
 BLOCK = 16
 """Subsets at a time: wide enough for the processor's vectors, small beside the pair matrix."""
@@ -28,28 +32,47 @@ BLOCK = 16
 class Side(NamedTuple):
     """Sums of each label over one side: of one division (d,), or of many (B, d).
 
+    A *group* is a set of images that belong together, such as the frames of one film; without
+    groups each image is its own. Variances are of sums over groups, so they need the products of
+    these sums with each other and with the sizes of the groups.
+
     Attributes:
-        n: images.
-        areas, squares: sums of areas, percent, and of their squares.
+        n: images; groups: how many groups; sizes: sum of the squares of their sizes. One number,
+            or (B, 1) where divisions differ.
+        areas: sums of areas, percent; squares: of the squares of each group's sum of areas; cross:
+            of the products of that sum with the size of the group.
         shown: images that show the label.
-        seen: images that show it above the area threshold (``Pool.area_threshold``).
+        seen: images that show it above the area threshold (``Pool.area_threshold``); seen_squares,
+            seen_cross: as for areas.
     """
 
-    n: int
+    n: Count
+    groups: Count
+    sizes: Count
     areas: Floats
     shown: Floats
     squares: Floats
+    cross: Floats
     seen: Floats
+    seen_squares: Floats
+    seen_cross: Floats
 
     def without(self, other: Side) -> Side:
         """The sums of the other side: self holds both."""
-        return Side(
-            self.n - other.n,
-            self.areas - other.areas,
-            self.shown - other.shown,
-            np.maximum(self.squares - other.squares, 0.0),
-            self.seen - other.seen,
-        )
+        left = [mine - theirs for mine, theirs in zip(self, other, strict=True)]
+        rest = Side(*left)
+        return rest._replace(squares=np.maximum(rest.squares, 0.0))
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Side]) -> Side:
+        """One record of the divisions of all parts."""
+        columns = []
+        for name, column in zip(cls._fields, zip(*parts, strict=True), strict=True):
+            if name in ("n", "groups", "sizes") and all(np.ndim(each) == 0 for each in column):
+                columns.append(column[0])
+            else:
+                columns.append(np.concatenate(column))
+        return cls(*columns)
 
 
 BELOW_THRESHOLD = 0.02
@@ -84,6 +107,8 @@ class Pool:
         rows: (n + m, d) areas in percent.
         live: (d,) the labels that occur, as columns of the given rows.
         n, m: real and generated images.
+        group: (n + m,) number of the group of each image, those of real images first.
+        real_groups, groups: how many there are of real images, and of all.
         area_threshold: (d,) percent; the smallest areas of the pooled images lie up to it and hold
             at most ``BELOW_THRESHOLD`` of the label's area. A segmenter strews such areas over soft
             images. Both sides have the same threshold, whichever image is on which side.
@@ -92,7 +117,12 @@ class Pool:
     array([0, 2])
     """
 
-    def __init__(self, real: Rows | sparse.csr_array, generated: Rows | sparse.csr_array) -> None:
+    def __init__(
+        self,
+        real: Rows | sparse.csr_array,
+        generated: Rows | sparse.csr_array,
+        groups: tuple[Sequence[object], Sequence[object]] | None = None,
+    ) -> None:
         pooled = sparse.vstack([sparse.csr_array(real), sparse.csr_array(generated)], format="csr")
         pooled.sum_duplicates()  # else an image would show a label twice
         pooled.eliminate_zeros()
@@ -100,6 +130,12 @@ class Pool:
         self.rows = sparse.csr_array(pooled[:, self.live])
         self.rows.sort_indices()
         self.n, self.m = real.shape[0], generated.shape[0]
+        self.grouped = groups is not None
+        of_real, of_generated = groups if groups is not None else (range(self.n), range(self.m))
+        first, second = _codes(of_real), _codes(of_generated)
+        self.real_groups = int(first.max(initial=-1)) + 1
+        self.groups = self.real_groups + int(second.max(initial=-1)) + 1
+        self.group = np.concatenate([first, self.real_groups + second])
         per_image = np.diff(self.rows.indptr).astype(np.int64)
         self._pairs: sparse.csr_array | None = None
         if (per_image * (per_image + 1) // 2).sum() <= MOST_PRODUCTS:
@@ -112,6 +148,14 @@ class Pool:
         self._seen = self._shown.copy()
         rows = np.repeat(np.arange(len(self.live)), np.diff(self._areas.indptr))
         self._seen.data = (self._areas.data > self.area_threshold[rows]).astype(np.float64)
+        if self.grouped:
+            images = np.arange(len(self))
+            shape = (len(self), self.groups)
+            within = sparse.csr_array((np.ones(len(self)), (images, self.group)), shape=shape)
+            self._sizes = np.bincount(self.group, minlength=self.groups).astype(np.float64)
+            self._first = np.unique(self.group, return_index=True)[1]
+            self._grouped = sparse.csr_array(self._areas @ within)
+            self._grouped_seen = sparse.csr_array(self._seen @ within)
 
     def __len__(self) -> int:
         return int(self.n + self.m)
@@ -130,17 +174,50 @@ class Pool:
             found += [Sums(int(sizes[k]), areas[:, k], products[k]) for k in range(part.shape[1])]
         return found
 
+    def images_of(self, chosen: Floats) -> Floats:
+        """(n + m, b) 1 for the images of the chosen groups; chosen (groups, b) of 0 and 1."""
+        return chosen[self.group] if self.grouped else chosen
+
     def sides(self, masks: Floats) -> Side:
-        """Sums (b, d) of each label over subsets of one size, without products; (n + m, b)."""
+        """Sums (b, d) of each label over subsets of whole groups, without products; (n + m, b)."""
         part = np.ascontiguousarray(masks)
-        size = int(part[:, 0].sum())
-        tables = (self._areas, self._shown, self._areas.power(2), self._seen)
-        return Side(size, *(np.ascontiguousarray((table @ part).T) for table in tables))
+
+        def summed(table: sparse.csr_array, weights: Floats) -> Floats:
+            return np.ascontiguousarray((table @ weights).T)
+
+        areas, shown = summed(self._areas, part), summed(self._shown, part)
+        seen = summed(self._seen, part)
+        if not self.grouped:
+            n = int(part[:, 0].sum())
+            squares = summed(self._areas.power(2), part)
+            return Side(n, n, n, areas, shown, squares, areas, seen, seen, seen)
+        groups = part[self._first]
+        sized = groups * self._sizes[:, None]
+        return Side(
+            n=sized.sum(axis=0)[:, None],
+            groups=groups.sum(axis=0)[:, None],
+            sizes=(sized * self._sizes[:, None]).sum(axis=0)[:, None],
+            areas=areas,
+            shown=shown,
+            squares=summed(self._grouped.power(2), groups),
+            cross=summed(self._grouped, sized),
+            seen=seen,
+            seen_squares=summed(self._grouped_seen.power(2), groups),
+            seen_cross=summed(self._grouped_seen, sized),
+        )
 
     def side(self, mask: Floats) -> Side:
         """Sums (d,) of each label over one subset, (n + m,)."""
-        size, *sums = self.sides(mask[:, None])
-        return Side(size, *(found[0] for found in sums))
+        found = self.sides(mask[:, None])
+        return Side(
+            *(int(np.ravel(count)[0]) for count in found[:3]), *(sums[0] for sums in found[3:])
+        )
+
+    def group_sums(self, values: Floats) -> tuple[sparse.csr_array, Floats]:
+        """Sums over each group: (d, groups) of the areas, (groups,) of ``values`` (n + m,)."""
+        if not self.grouped:
+            return self._areas, values
+        return self._grouped, np.bincount(self.group, values, minlength=self.groups)
 
     def cubes(self, masks: Floats) -> Floats:
         """(d, b) sums of the third powers of the areas over each subset; masks (n + m, b)."""
@@ -159,6 +236,12 @@ class Pool:
             square[second, first] = sums
             found.append(square)
         return found
+
+
+def _codes(groups: Sequence[object]) -> Integers:
+    """Numbers from 0 on, one for each group, in the order in which they come."""
+    known: dict[object, int] = {}
+    return np.array([known.setdefault(each, len(known)) for each in groups], dtype=np.intp)
 
 
 def _area_threshold(areas: Floats) -> float:

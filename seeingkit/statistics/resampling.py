@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .arrays import Floats, Integers
+from .arrays import Booleans, Floats, Integers
 from .frechet import FSD, Rows, distance_value, moments
 from .products import BLOCK, Pool, Side, Sums
 
@@ -36,52 +36,75 @@ class Floor(NamedTuple):
 
     Attributes:
         value: expected at the sample sizes of the comparison, percent².
+        error: standard deviation over the splits, each carried to these sizes by itself. Of fresh
+            real images it is 1 to 2 times the standard deviation of the value, but a half or less
+            where one class fills nearly every image.
         at_half: measured mean over the splits, at ``half`` images per side.
         half: images in each half.
     """
 
     value: float
+    error: float
     at_half: float
     half: int
 
 
 def disjoint_half_floor(
-    real: Rows | sparse.csr_array, n_real: int, n_generated: int, *, seed: int = 0
+    real: Rows | sparse.csr_array,
+    n_real: int,
+    n_generated: int,
+    *,
+    seed: int = 0,
+    group: Integers | None = None,
 ) -> Floor | None:
     """The floor of FSD for this real set, matched to the sizes of the comparison.
 
     Each split compares two disjoint halves of h = n // 2 real images, and two pairs of disjoint
     quarters. The mean of the halves is carried from (h, h) to (n_real, n_generated) by the power
     law n^-γ through both (½ ≤ γ ≤ 1; rare classes enter late, so that γ < 1 for few images).
-    None with fewer than 4 real images; γ = 1 with fewer than ``ENOUGH``.
+    None with fewer than 4 real images; γ = 1 with fewer than ``ENOUGH``. With ``group`` (n,), the
+    number of the group of each image, halves and quarters are of whole groups.
 
     >>> real = np.random.RandomState(0).uniform(0, 50, (40, 2))
     >>> disjoint_half_floor(real, 40, 40).half
     20
     """
     n = real.shape[0]
-    half, quarter = n // 2, n // 4
+    group = np.arange(n) if group is None else np.unique(group, return_inverse=True)[1]
+    size = int(group.max(initial=-1)) + 1
+    half, quarter = size // 2, size // 4
     if half < 2:
         return None
+    enough = size >= ENOUGH
     rng = np.random.default_rng([seed, 1])
     halves, quarters = [], []
     for _ in range(SPLITS):
-        order = rng.permutation(n)
-        halves.append(_distance(real, order[:half], order[half : 2 * half]))
-        if n >= ENOUGH:
-            parts = [order[k * quarter : (k + 1) * quarter] for k in range(4)]
-            quarters.append(_distance(real, parts[0], parts[1]))
-            quarters.append(_distance(real, parts[2], parts[3]))
+        order = rng.permutation(size)
+        place = np.argsort(order)[group]  # of each image's group in that order
+        halves.append(_distance(real, place < half, (place >= half) & (place < 2 * half)))
+        part = place // max(1, quarter)
+        of_quarters = (
+            [_distance(real, part == k, part == k + 1) for k in (0, 2)] if enough else [0.0]
+        )
+        quarters.append(float(np.mean(of_quarters)))
+    images = n * half // size
+    shares = images / n_real, images / n_generated
     at_half = float(np.mean(halves))
+    value = at_half * _carried(at_half, float(np.mean(quarters)), shares)
+    each = [h * _carried(h, q, shares) for h, q in zip(halves, quarters, strict=True)]
+    return Floor(value, float(np.std(each, ddof=1)), at_half, images)
+
+
+def _carried(at_half: float, at_quarter: float, shares: tuple[float, float]) -> float:
+    """Factor from the distance of halves to that of the whole numbers of images."""
     power = 1.0
-    if quarters and min(at_half, float(np.mean(quarters))) > 0:
-        power = float(np.clip(np.log2(np.mean(quarters) / at_half), 0.5, 1.0))
-    scale = ((half / n_real) ** power + (half / n_generated) ** power) / 2
-    return Floor(at_half * scale, at_half, half)
+    if at_half > 0 and at_quarter > 0:
+        power = float(np.clip(np.log2(at_quarter / at_half), 0.5, 1.0))
+    return sum(share**power for share in shares) / 2
 
 
-def _distance(rows: Rows | sparse.csr_array, first: Integers, second: Integers) -> float:
-    return distance_value(moments(rows[np.sort(first)]), moments(rows[np.sort(second)]))
+def _distance(rows: Rows | sparse.csr_array, first: Booleans, second: Booleans) -> float:
+    return distance_value(moments(rows[first]), moments(rows[second]))
 
 
 def half_sample_mean(pool: Pool, *, seed: int, splits: int) -> tuple[float, float]:
@@ -92,16 +115,16 @@ def half_sample_mean(pool: Pool, *, seed: int, splits: int) -> tuple[float, floa
         splits: random halvings; both pairs of halves of each are used.
     """
     rng = np.random.default_rng([seed, 2])
-    first, second = np.arange(pool.n), np.arange(pool.n, len(pool))
+    first, second = np.arange(pool.real_groups), np.arange(pool.real_groups, pool.groups)
     values = []
     for _ in range(splits):
-        masks = np.zeros((len(pool), 4))
+        chosen = np.zeros((pool.groups, 4))
         for side, members in enumerate((first, second)):
             order = rng.permutation(members)
             half = len(members) // 2
-            masks[order[:half], side] = 1
-            masks[order[half : 2 * half], side + 2] = 1
-        a, b, c, d = pool.sums(masks)
+            chosen[order[:half], side] = 1
+            chosen[order[half : 2 * half], side + 2] = 1
+        a, b, c, d = pool.sums(pool.images_of(chosen))
         values.append((_value(a, b) + _value(c, d)) / 2)
     error = float(np.std(values, ddof=1)) / np.sqrt(splits) if splits > 1 else 0.0
     return float(np.mean(values)), float(error)
@@ -160,7 +183,7 @@ class Permuted(NamedTuple):
             return None
         # Divisions of few images tie, but for rounding. With no more images than labels on a side
         # the covariance is singular, and the distance carries square roots of rounding.
-        fewest = min(self.first.n, self.total.n - self.first.n)
+        fewest = np.min([self.first.n, self.total.n - self.first.n])
         rounding = 1e-6 if fewest <= len(self.total.areas) else 1e-7
         at_least = int((self.distances >= observed.value * (1 - rounding)).sum())
         return (1 + at_least) / (1 + len(self.distances))
@@ -173,10 +196,12 @@ def permute(
 
     Args:
         permutations: divisions whose distance is measured; sums of labels are of ``DIVISIONS``.
+
+    Whole groups change sides, as many as each side has; so its number of images may vary.
     """
     rng = np.random.default_rng([seed, 3])
-    size = len(pool)
-    total = pool.sums(np.ones((size, 1)))[0]
+    size, real, other = pool.groups, pool.real_groups, pool.groups - pool.real_groups
+    total = pool.sums(np.ones((len(pool), 1)))[0]
     halved = MOST_HALVED if min(pool.n, pool.m) >= ENOUGH else 0
     measured = max(permutations, halved) if permutations else 0
     distances = np.empty(measured)
@@ -187,11 +212,12 @@ def permute(
         masks = np.zeros((size, 4 * count))
         for k in range(count):
             order = rng.permutation(size)
-            a, b = order[: pool.n], order[pool.n :]
+            a, b = order[:real], order[real:]
             masks[a, 4 * k] = 1
-            masks[a[: pool.n // 2], 4 * k + 1] = 1
-            masks[b[: pool.m // 2], 4 * k + 2] = 1
-            masks[b[pool.m // 2 : 2 * (pool.m // 2)], 4 * k + 3] = 1
+            masks[a[: real // 2], 4 * k + 1] = 1
+            masks[b[: other // 2], 4 * k + 2] = 1
+            masks[b[other // 2 : 2 * (other // 2)], 4 * k + 3] = 1
+        masks = pool.images_of(masks)
         wanted = [j for j in range(4 * count) if j % 4 == 0 or start + j // 4 < halved]
         found = dict(zip(wanted, pool.sums(masks[:, wanted]), strict=True))
         parts.append(pool.sides(masks[:, ::4]))
@@ -201,9 +227,9 @@ def permute(
             value = _value(first, second)
             distances[start + k] = value
             if start + k < halved:
-                half, other, other_rest = (found[4 * k + j] for j in (1, 2, 3))
+                half, second_half, second_rest = (found[4 * k + j] for j in (1, 2, 3))
                 rest = first.without(half)  # one image more than the half where n is odd
-                pairs = ((half, other), (rest, other_rest))
+                pairs = ((half, second_half), (rest, second_rest))
                 residuals.append(2 * value - sum(_value(*pair) for pair in pairs) / 2)
                 apart = np.mean([_apart(*pair) for pair in pairs], axis=0)
                 by_label.append(2 * _apart(first, second) - apart)
@@ -213,9 +239,8 @@ def permute(
     for start in range(measured, DIVISIONS, BLOCK):
         masks = np.zeros((size, min(BLOCK, DIVISIONS - start)))
         for column in masks.T:
-            column[rng.permutation(size)[: pool.n]] = 1
-        parts.append(pool.sides(masks))
-    sums = (np.concatenate([getattr(part, name) for part in parts]) for name in Side._fields[1:])
+            column[rng.permutation(size)[:real]] = 1
+        parts.append(pool.sides(pool.images_of(masks)))
     residual = None
     if residuals:
         residual = Residual(
@@ -228,8 +253,8 @@ def permute(
     return Permuted(
         distances[:permutations],
         residual,
-        Side(pool.n, *sums),
-        pool.side(np.ones(size)),
+        Side.stacked(parts),
+        pool.side(np.ones(len(pool))),
     )
 
 

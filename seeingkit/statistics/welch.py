@@ -14,14 +14,17 @@ from scipy import stats
 
 from .arrays import Floats, Integers
 from .presence import log_choose
-from .products import Side
+from .products import Count, Side
 
 
 class Welch(NamedTuple):
-    """Of each label: numbers of images on each side, t, and Welch's degrees of freedom.
+    """Of each label: t, and Welch's degrees of freedom.
 
     t is (second mean − first mean) / standard error; 0 where the means are equal or nothing can be
     said, and infinite where they differ though nothing varies.
+
+    Attributes:
+        n, m: groups on each side (images, where each is its own), (d,) or (B, d).
     """
 
     n: Floats
@@ -30,28 +33,48 @@ class Welch(NamedTuple):
     freedom: Floats
 
 
-def area_statistics(first: Side, second: Side) -> Welch:
-    """Of the mean area over all images."""
-    n, m = (np.full(side.areas.shape, float(side.n)) for side in (first, second))
-    return _welch(n, m, first, second)
+class Mean(NamedTuple):
+    """Mean of a side, the variance of that mean, and the number of groups it rests on."""
+
+    value: Floats
+    variance: Floats
+    groups: Floats
 
 
-def given_statistics(first: Side, second: Side) -> Welch:
-    """Of the mean area over the images that show the label."""
-    return _welch(first.shown, second.shown, first, second)
+def mean_area(side: Side) -> Mean:
+    """Of the area over all images."""
+    return _mean(side, side.n, side.areas, side.squares, side.cross)
 
 
-def seen_statistics(first: Side, second: Side) -> Welch:
-    """Of the area per image that shows the label above the area threshold.
+def share_seen(side: Side) -> Mean:
+    """Of the share of images that show the label above the area threshold."""
+    return _mean(side, side.n, side.seen, side.seen_squares, side.seen_cross)
 
-    The areas below it, a fiftieth at most, are included.
+
+def area_given(side: Side) -> Mean:
+    """Of the area over the images that show the label; images are taken as independent."""
+    shown = np.maximum(side.shown, 1)
+    mean = side.areas / shown
+    squares = np.maximum(side.squares - side.shown * mean * mean, 0.0)
+    return Mean(mean, squares / np.maximum(side.shown - 1, 1) / shown, side.shown)
+
+
+def _mean(side: Side, n: Count, sums: Floats, squares: Floats, cross: Floats) -> Mean:
+    """Ratio of sums over groups to their sizes, and its variance (Cochran 1977, section 11.5).
+
+    With sums Xᵤ, sizes Nᵤ and k groups: k / (k − 1) Σ (Xᵤ − mean Nᵤ)² / n². Where each image is its
+    own group that is the usual variance of a mean, ddof 1.
     """
-    return _welch(first.seen, second.seen, first, second)
+    mean = sums / np.maximum(n, 1)
+    spread = np.maximum(squares - 2 * mean * cross + mean * mean * side.sizes, 0.0)
+    groups = np.broadcast_to(np.asarray(side.groups, dtype=np.float64), mean.shape)
+    variance = groups / np.maximum(groups - 1, 1) * spread / np.maximum(n, 1) ** 2
+    return Mean(mean, variance, groups)
 
 
-def _welch(n: Floats, m: Floats, first: Side, second: Side) -> Welch:
-    x, vx = _mean_and_variance(n, first)
-    y, vy = _mean_and_variance(m, second)
+def studentised(first: Mean, second: Mean) -> Welch:
+    """The difference of two means."""
+    (x, vx, n), (y, vy, m) = first, second
     error = vx + vy
     difference = y - x
     # Sums of squares lose their last digits: what is below them is no variance at all, and a
@@ -68,13 +91,6 @@ def _welch(n: Floats, m: Floats, first: Side, second: Side) -> Welch:
     return Welch(n, m, t, freedom)
 
 
-def _mean_and_variance(n: Floats, sums: Side) -> tuple[Floats, Floats]:
-    """Mean, and variance of the mean (ddof 1)."""
-    mean = sums.areas / np.maximum(n, 1)
-    squares = np.maximum(sums.squares - n * mean * mean, 0.0)
-    return mean, squares / np.maximum(n - 1, 1) / np.maximum(n, 1)
-
-
 def p_values(found: Welch, drawn: Welch | None) -> Floats:
     """(d,) two-sided p that the means are equal.
 
@@ -82,25 +98,21 @@ def p_values(found: Welch, drawn: Welch | None) -> Floats:
     side, the observed one counted in (Janssen 1997; Chung & Romano 2013): exact where the two sides
     have one distribution, right for large n where they have not. Areas are far from normal, most
     images do not show a rare class, and with sides of different size t is skew. Beyond the farthest
-    ``EDGE`` of B, Student's tail follows, scaled to meet that edge. Without ``drawn``: Student's.
+    ``EDGE`` of B, Student's tail follows, scaled to meet that edge, down to ``LEAST``. Without
+    ``drawn``: Student's.
     """
     if drawn is None:
-        return _with_infinite(found, 2 * stats.t.sf(_finite(found.t), found.freedom))
+        p = _with_infinite(found, 2 * stats.t.sf(_finite(found.t), found.freedom))
+        return np.maximum(p, _least(found))
     up = found.t > 0
     far = np.abs(found.t) * (1 - 1e-9)
     reached = np.where(up, (drawn.t >= far).sum(axis=0), (drawn.t <= -far).sum(axis=0))
     p = _ranked(found, reached, _edges(drawn), len(drawn.t))
-    return np.where(found.t == 0, 1.0, p)
+    return np.where(found.t == 0, 1.0, np.maximum(p, _least(found)))
 
 
-def p_values_among(drawn: Welch) -> Floats:
-    """(B, d) p of each permutation among all of them."""
-    size = len(drawn.t)
-    above = stats.rankdata(-drawn.t, method="max", axis=0) - 1
-    below = stats.rankdata(drawn.t, method="max", axis=0) - 1
-    p = _ranked(drawn, np.where(drawn.t > 0, above, below), _edges(drawn), size)
-    return np.where(drawn.t == 0, 1.0, p)
-
+LEAST = 1e-6
+"""No smaller p is given: a tail that is carried on from a thousand permutations bears no more."""
 
 EDGE = 0.01
 """Share of the permutations on a side beyond which the tail is Student's."""
@@ -135,12 +147,16 @@ def _finite(t: Floats) -> Floats:
 
 
 def _with_infinite(found: Welch, p: Floats) -> Floats:
-    """Where t is infinite, p is the share of divisions that separate two values so.
+    """Where t is infinite, p is the share of divisions that separate two values so."""
+    return np.where(np.isinf(found.t), _one_division(found), p)
 
-    1 of C(n + m, n), or 2 where n = m.
-    """
-    apart = np.isinf(found.t)
-    if not apart.any():
-        return p
-    one = np.exp(-np.where(apart, log_choose(found.n + found.m, found.n), 0.0))
-    return np.where(apart, np.where(found.n == found.m, 2.0, 1.0) * one, p)
+
+def _least(found: Welch) -> Floats:
+    """The smallest p to be given: no permutation test gives less, and never below ``LEAST``."""
+    return np.maximum(_one_division(found), LEAST)
+
+
+def _one_division(found: Welch) -> Floats:
+    """1 of C(n + m, n) divisions, or 2 where n = m."""
+    one = np.exp(-log_choose(found.n + found.m, found.n))
+    return np.asarray(np.where(found.n == found.m, 2.0, 1.0) * one)

@@ -24,11 +24,13 @@ from seeingkit.statistics.presence import (
 from seeingkit.statistics.products import Side
 from seeingkit.statistics.resampling import permute
 from seeingkit.statistics.welch import (
+    LEAST,
     Welch,
-    area_statistics,
-    given_statistics,
+    area_given,
+    mean_area,
     p_values,
-    p_values_among,
+    share_seen,
+    studentised,
 )
 from tests.helpers.area_rows import PIXEL
 
@@ -36,7 +38,16 @@ from tests.helpers.area_rows import PIXEL
 def side(rows: np.ndarray) -> Side:
     """The sums of rows (n, d); columns may be labels, or repeats of one."""
     shown = (rows > 0).sum(0).astype(float)
-    return Side(len(rows), rows.sum(0), shown, (rows**2).sum(0), shown)
+    n, areas = len(rows), rows.sum(0)
+    return Side(n, n, n, areas, shown, (rows**2).sum(0), areas, shown, shown, shown)
+
+
+def area_statistics(first: Side, second: Side) -> Welch:
+    return studentised(mean_area(first), mean_area(second))
+
+
+def given_statistics(first: Side, second: Side) -> Welch:
+    return studentised(area_given(first), area_given(second))
 
 
 def rare(n: int, repeats: int, share: float, spread: float, seed: int) -> np.ndarray:
@@ -91,7 +102,7 @@ def test_values_that_do_not_vary() -> None:
     uneven = area_statistics(side(same), side(more[:3]))
     assert p_values(uneven, None) == pytest.approx([1 / 56])
     many = area_statistics(side(np.full((40_000, 1), 1.0)), side(np.full((40_000, 1), 2.0)))
-    assert p_values(many, None) == [0]
+    assert p_values(many, None) == [LEAST]
     one = given_statistics(side(np.array([[0.0], [4]])), side(np.array([[3.0], [7]])))
     assert one.t == [0]  # one image says nothing of a mean
 
@@ -134,9 +145,43 @@ def test_equal_values_of_t_are_never_called_rare() -> None:
     found, drawn = area_statistics(side(x), side(y)), permuted_t(x, y, 199)
     reached = int((np.sign(found.t) * drawn.t >= abs(found.t)).sum())
     assert p_values(found, drawn) == pytest.approx(min(1, 2 * (1 + reached) / (1 + len(drawn.t))))
-    assert sorted(p_values_among(drawn).ravel())[50] == pytest.approx(0.05, abs=0.003)
     far = found._replace(t=1.5 * np.abs(drawn.t).max(axis=0))
     assert 0 < p_values(far, drawn)[0] < 2 / 1000
+
+
+def test_no_p_is_below_the_share_of_divisions_that_are_as_far() -> None:
+    # Ten images a side, all areas different: 2 of the 184,756 divisions are the farthest.
+    x = np.linspace(1, 2, 10)[:, None]
+    y = x + 50
+    p = p_values(area_statistics(side(x), side(y)), permuted_t(x, y))
+    assert p == pytest.approx([2 / 184_756])
+
+
+def test_groups_of_one_image_are_images_and_copies_are_no_images() -> None:
+    x, y = rare(40, 3, 0.6, 0.5, 1), rare(30, 3, 0.6, 0.5, 2)
+    alone = Pool(x, y)
+    single = Pool(x, y, (range(40), range(30)))
+    copied = Pool(
+        np.repeat(x, 5, 0), np.repeat(y, 5, 0), [np.repeat(range(k), 5) for k in (40, 30)]
+    )
+    mask = alone.real_mask()
+    for pool in (single, copied):
+        real = pool.real_mask()
+        for mean in (mean_area, share_seen):
+            plain = studentised(mean(alone.side(mask)), mean(alone.side(1 - mask)))
+            found = studentised(mean(pool.side(real)), mean(pool.side(1 - real)))
+            assert found.t == pytest.approx(plain.t)
+            assert found.freedom == pytest.approx(plain.freedom)
+
+
+def test_groups_of_different_size_have_the_variance_of_a_ratio() -> None:
+    # Groups of 1 and 3 images: means 4 and 2, over all images (4 + 6) / 4 = 2.5.
+    pool = Pool(np.array([[4.0], [1], [2], [3]]), np.ones((2, 1)), ("abbb", "cd"))
+    found = mean_area(pool.side(pool.real_mask()))
+    assert found.value == [2.5]
+    # 2 / 1 · ((4 − 2.5)² + (6 − 7.5)²) / 4²
+    assert found.variance == pytest.approx([2 * (1.5**2 + 1.5**2) / 16])
+    assert found.groups == [2]
 
 
 # intervals

@@ -44,13 +44,15 @@ def test_the_cases_that_must_be_found_are() -> None:
 
 
 def test_closed_form_of_total_loss() -> None:
-    # One class, one side certain: x of n shown and none of m is found if C(n, x) / C(n + m, x)
-    # is at most 5 %. With n = m = 10: x = 4 gives 210 / 4845 = 4.3 %, x = 3 gives 10.5 %.
+    # One class, one side certain: x of n shown and none of m is found if 2 C(n, x) / C(n + m, x)
+    # is at most 5 %. With n = m = 10: x = 5 gives 2 · 252 / 15,504 = 3.3 %, x = 4 gives 8.7 %.
     result = power(10, 10, classes_tested=1, power=0.5)
-    # P(Bin(10, p) >= 4) = 1/2 at the median of Beta(4, 7).
+    # P(Bin(10, p) >= 5) = 1/2 at the median of Beta(5, 6).
     assert result.all_removed is not None
-    assert detection_probability(10, 10, result.all_removed, 0.0, 0.05) == pytest.approx(0.5)
-    assert critical_counts(np.array([3.0, 4.0, 10.0]), 10, 10, 0.05).tolist() == [-1, 0, 6]
+    assert detection_probability(10, 10, result.all_removed, 0.0, 0.05) == pytest.approx(
+        0.5, rel=1e-5
+    )
+    assert critical_counts(np.array([4.0, 5.0, 10.0]), 10, 10, 0.05).tolist() == [-1, 0, 5]
 
 
 @settings(max_examples=12)

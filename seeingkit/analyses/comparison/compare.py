@@ -19,7 +19,7 @@ from seeingkit.contracts import Vocabulary
 from seeingkit.errors import TallyError, UsageError
 from seeingkit.results import ModelRecord, Results, SkippedItem, SourceRecord
 from seeingkit.statistics import FSD, Pool, compare_classes, fsd_of_rows, measure_distance
-from seeingkit.statistics.amounts import MOST_TESTS
+from seeingkit.statistics.claims import QUESTIONS
 from seeingkit.statistics.neighbourhoods import Neighbourhoods, neighbourhoods
 from seeingkit.statistics.pairs import compare_pairs
 from seeingkit.statistics.power import power
@@ -147,7 +147,7 @@ def compare(
         level=level,
         classes=classes_found,
         pairs=compare_pairs(real, generated, level=level) if evidence else None,
-        power=power(*sizes, classes_tested=tested, level=level, tests=MOST_TESTS)
+        power=power(*sizes, classes_tested=tested, level=level, tests=QUESTIONS)
         if evidence and tested
         else None,
         scenes=scenes(real, generated, seed=seed, around=around) if around else None,

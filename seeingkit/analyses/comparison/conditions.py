@@ -12,7 +12,7 @@ through again and again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from seeingkit.contracts import ImageSource, Sampler
 from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.results import ConditionResult
 from seeingkit.statistics import Pool, compare_classes, measure_distance
+from seeingkit.statistics.claims import Tests, adjust, class_tests
+from seeingkit.statistics.distance import Distance
 
 if TYPE_CHECKING:
     from seeingkit.tallies import Tally
@@ -89,13 +91,24 @@ def _matched_images(ids: Sequence[str], names: Sequence[str]) -> list[int] | Non
     return None if found is None else [places[folder] for folder in found]
 
 
+class _Compared(NamedTuple):
+    """One class of the generator, compared but not yet judged."""
+
+    label: int
+    name: str
+    pool: Pool
+    distance: Distance
+    tests: Tests
+
+
 def compare_conditions(
     real: Tally, generated: Tally, *, seed: int, level: float
 ) -> tuple[list[ConditionResult], list[str]]:
     """Each class of a conditional generator against the real images of that class.
 
     Real images in folders named as the generator's classes are compared class by class; otherwise
-    each class is compared with all of them, which the records say (``against``).
+    each class is compared with all of them, which the records say (``against``). The claims of all
+    of them together have the level: labels are corrected over all classes at once.
 
     Returns:
         the records in the order of the labels (empty for unconditional generators), and warnings.
@@ -108,7 +121,7 @@ def compare_conditions(
     real_labels = None if known is None else np.asarray(known)
     x, y = real.sparse_percent(0), generated.sparse_percent(0)
     vocabulary = [(label.name, label.category) for label in real.vocabulary]
-    records, few = [], []
+    few, compared = [], []
     for label in np.unique(drawn).tolist():
         rows = np.flatnonzero(drawn == label)
         kept = np.arange(len(real)) if real_labels is None else np.flatnonzero(real_labels == label)
@@ -118,17 +131,28 @@ def compare_conditions(
             continue
         pool = Pool(x[kept], y[rows])
         distance = measure_distance(pool, permutations=0, seed=seed)
+        mask = pool.real_mask()
+        tests = class_tests(pool.side(mask), pool.side(1 - mask), distance.permuted)
+        compared.append(_Compared(label, name, pool, distance, tests))
+    corrected = adjust([each.tests for each in compared], level) if compared else []
+    records = []
+    for each, adjusted in zip(compared, corrected, strict=True):
         classes = compare_classes(
-            pool, vocabulary, permuted=distance.permuted, transport=distance.transport, level=level
+            each.pool,
+            vocabulary,
+            transport=each.distance.transport,
+            level=level,
+            tests=each.tests,
+            adjusted=adjusted,
         )
         records.append(
             ConditionResult(
-                label=label,
-                name=name,
-                n_real=len(kept),
-                n_generated=len(rows),
+                label=each.label,
+                name=each.name,
+                n_real=each.pool.n,
+                n_generated=each.pool.m,
                 against="all" if real_labels is None else "class",
-                fsd=distance.result,
+                fsd=each.distance.result,
                 classes=[c for c in classes if c.verdict != "no evidence"],
             )
         )

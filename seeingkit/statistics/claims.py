@@ -1,0 +1,149 @@
+"""Two questions of each class, their tests, and the correction for many classes.
+
+Guarantees: each question has half of the level. Over all classes of all comparisons that are
+adjusted together, the false claims about areas are at most half the level of all claims on average,
+and so are those about images, under Benjamini and Hochberg's (1995) conditions; so of both together
+at most the level. A claim stands exactly where its p is at most ``cut``, and an interval at
+confidence 1 − cut therefore never contradicts it.
+
+- *Area*: "the mean area over all images is the same". Welch's t, its p from permuted images. That
+  is exact where the sides have one distribution, and right for large n where they have only the
+  mean in common (Janssen 1997). A class that few images make up has neither; so both sides need
+  ``EFFECTIVE`` effective images, (Σx)² / Σx² of their areas x. A class that no generated image shows
+  is left to the second question.
+- *Images*: "the same share of images shows more than a speck", that is an area above the area
+  threshold (``Pool.area_threshold``). Fisher's exact test; for groups of images, the difference of
+  the shares over its standard error between groups, its p from permuted groups.
+
+Half of the images with twice the area in each is a change of the second kind and none of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from .arrays import Floats
+from .presence import presence_p_values
+from .products import Side
+from .resampling import Permuted
+from .welch import Mean, area_given, mean_area, p_values, share_seen, studentised
+
+QUESTIONS = 2
+"""Tests of each class that the level is shared by."""
+
+EFFECTIVE = 10
+"""Effective images that both sides need before the area of a class is tested.
+
+With fewer, classes drawn twice as often at half the size made claims in 5 % of null runs of 30
+classes instead of 2.5 % (``docs/validation.md``).
+"""
+
+FEW = 5
+"""Images that must show a label on each side before its area given presence is tested."""
+
+
+class Tests(NamedTuple):
+    """P-values of each label (d,).
+
+    Attributes:
+        area, images: of the two questions; 1 where there is nothing to test.
+        presence, given: of any pixel, and of the area in the images that show the label; they
+            describe, no claim rests on them. NaN where there is nothing to test.
+    """
+
+    area: Floats
+    images: Floats
+    presence: Floats
+    given: Floats
+
+
+def class_tests(first: Side, second: Side, permuted: Permuted | None) -> Tests:
+    """Tests of all labels: real images first.
+
+    Args:
+        first, second: sums (d,) of the sides.
+        permuted: calibrates the tests; without it Student's distribution is taken, which does not
+            depend on a seed.
+    """
+    few = np.minimum(first.shown, second.shown) < FEW
+    grouped = first.groups != first.n or second.groups != second.n
+    nothing = np.full(len(few), np.nan)
+    return Tests(
+        area=_area(first, second, permuted),
+        images=_difference(share_seen, first, second, permuted)
+        if grouped
+        else presence_p_values(first.seen, first.n, second.seen, second.n),
+        presence=nothing if grouped else _presence(first, second),
+        given=nothing
+        if grouped
+        else np.where(
+            few, np.nan, p_values(studentised(area_given(first), area_given(second)), None)
+        ),
+    )
+
+
+def _area(first: Side, second: Side, permuted: Permuted | None) -> Floats:
+    p = _difference(mean_area, first, second, permuted)
+    return np.where(np.minimum(effective(first), effective(second)) < EFFECTIVE, 1.0, p)
+
+
+def _difference(
+    mean: Callable[[Side], Mean], first: Side, second: Side, permuted: Permuted | None
+) -> Floats:
+    drawn = None
+    if permuted is not None:
+        other = permuted.total.without(permuted.first)
+        drawn = studentised(mean(permuted.first), mean(other))
+    return p_values(studentised(mean(first), mean(second)), drawn)
+
+
+def effective(side: Side) -> Floats:
+    """(d,) effective images (or groups) of each label: (Σx)² / Σx² of their areas, 0 for none."""
+    return np.asarray(side.areas**2 / np.where(side.squares > 0, side.squares, np.inf))
+
+
+def _presence(first: Side, second: Side) -> Floats:
+    """P-values of equal shares of images with any pixel; NaN where every image shows it."""
+    p = presence_p_values(first.shown, first.n, second.shown, second.n)
+    return np.where(first.shown + second.shown == first.n + second.n, np.nan, p)
+
+
+class Adjusted(NamedTuple):
+    """What is left of the tests of a comparison after the correction for many classes.
+
+    Attributes:
+        q_area, q_images: (d,) the claim stands where it is at most the level.
+        cut_area, cut_images: the largest p with which a claim of that question stands.
+    """
+
+    q_area: Floats
+    q_images: Floats
+    cut_area: float
+    cut_images: float
+
+
+def adjust(tests: Sequence[Tests], level: float) -> list[Adjusted]:
+    """Correct the tests of one or several comparisons together.
+
+    q is ``QUESTIONS`` times Benjamini and Hochberg's adjusted p, at most 1. Where R of M labels are
+    claimed, these are the ones with p ≤ level · R / (M ``QUESTIONS``); with R = 0, no p is at most
+    level / (M ``QUESTIONS``). Intervals at that confidence cover, of the labels claimed, all but
+    half the level on average (Benjamini and Yekutieli 2005).
+
+    Args:
+        tests: of each comparison, over its own labels.
+        level: false discovery rate of both questions together.
+    """
+    sizes = np.cumsum([len(each.area) for each in tests])[:-1]
+    columns, cuts = [], []
+    for p in (
+        np.concatenate([getattr(each, name) for each in tests]) for name in ("area", "images")
+    ):
+        q = np.minimum(1.0, QUESTIONS * stats.false_discovery_control(p)) if len(p) else p
+        cuts.append(level / QUESTIONS * max(1, int((q <= level).sum())) / max(1, len(p)))
+        columns.append(np.split(q, sizes))
+    return [Adjusted(area, images, *cuts) for area, images in zip(*columns, strict=True)]

@@ -1,0 +1,104 @@
+"""Differences in area that are only a matter of the other classes.
+
+Guarantees: areas sum to 100 %, so what some classes lose others gain; a gain that vanishes in the
+subcomposition without the classes that lost (or a loss in the one without those that gained) is
+marked, and its verdict is left as it is.
+
+The hypothesis of a marked class is "its share of the rest is the same on both sides", the rest
+being the image without the other classes. With means x of the class and R of the rest,
+
+    θ = log (x_generated / R_generated) − log (x_real / R_real),
+
+and its variance by the delta method from u = xᵢ / x − Rᵢ / R, summed over the images of a group
+(Aitchison 1986, chapter 2, on subcompositions; Cochran 1977, chapter 6, on ratios of means). The
+class is marked unless p is at most the cut of the claims and the direction is the same.
+
+Which classes are the cause cannot be told from areas alone: all others may have grown a little, or
+a few shrunk. The smaller part of the image is taken as the cause: classes that lost explain gains
+only if they hold less than half of the image, and likewise the other way round.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from .arrays import Booleans, Floats
+from .products import Pool
+
+MOST = 50.0
+"""Area, percent, that the classes taken as the cause hold at most on the average of both sides."""
+
+
+class Composition(NamedTuple):
+    """Of each label (d,): NaN and False where there is no claim, or nothing else that changed.
+
+    Attributes:
+        change: relative difference of its share of the rest.
+        p: of no such difference.
+        marked: its difference in area vanishes in the rest.
+    """
+
+    change: Floats
+    p: Floats
+    marked: Booleans
+
+
+def composition(
+    pool: Pool, gained: Booleans, lost: Booleans, tested: Booleans, cut: float
+) -> Composition:
+    """Mark the differences in area that vanish without the classes that changed the other way.
+
+    Args:
+        gained, lost: (d,) labels of more and of less area.
+        tested: (d,) those among them whose claim is about area.
+        cut: largest p with which a claim stands.
+
+    >>> rows = np.array([[60.0, 30, 10]] * 20), np.array([[66.0, 34, 0]] * 20)
+    >>> pool = Pool(*(each + 0.5 * np.array([1, -1, 0]) * (-1) ** np.arange(20)[:, None] for each in rows))
+    >>> gained, lost = np.array([True, True, False]), np.array([False, False, True])
+    >>> composition(pool, gained, lost, gained, 0.025).marked
+    array([ True,  True, False])
+    """
+    size = len(pool.live)
+    change, p, marked = np.full(size, np.nan), np.full(size, np.nan), np.zeros(size, np.bool_)
+    held = sum(_side_means(pool)) / 2
+    for claimed, cause in ((gained, lost), (lost, gained)):
+        if not cause.any() or held[cause].sum() >= MOST:
+            continue
+        of_rest, p_rest = _in_rest(pool, cause)
+        chosen = claimed & tested & np.isfinite(of_rest)
+        change[chosen], p[chosen] = of_rest[chosen], p_rest[chosen]
+        same = (of_rest > 0) == gained
+        marked |= chosen & ~((p_rest <= cut) & same)
+    return Composition(change, p, marked)
+
+
+def _side_means(pool: Pool) -> tuple[Floats, Floats]:
+    """(d,) mean areas, percent, of the real and of the generated images."""
+    mask = pool.real_mask()
+    return pool.side(mask).areas / pool.n, pool.side(1 - mask).areas / pool.m
+
+
+def _in_rest(pool: Pool, excluded: Booleans) -> tuple[Floats, Floats]:
+    """Relative difference of each label's share of the rest, and its p (Student's, Welch's way)."""
+    rest = 100 - np.asarray(pool.rows @ excluded.astype(np.float64))
+    sums, rest = pool.group_sums(rest)
+    logs, variances, groups = [], [], []
+    for columns in (slice(0, pool.real_groups), slice(pool.real_groups, None)):
+        x, r = sums[:, columns], rest[columns]
+        total, whole, k = np.asarray(x.sum(axis=1)).ravel(), r.sum(), len(r)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            squares = np.asarray(x.power(2).sum(axis=1)).ravel() / total**2
+            spread = squares - 2 * (x @ r) / (total * whole) + (r @ r) / whole**2
+            logs.append(np.log(total / whole))
+        variances.append(np.maximum(spread, 0.0) * k / max(k - 1, 1))
+        groups.append(k)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = variances[0] + variances[1]
+        parts = [v**2 / max(k - 1, 1) for v, k in zip(variances, groups, strict=True)]
+        theta = logs[1] - logs[0]
+        p = 2 * stats.t.sf(np.abs(theta) / np.sqrt(error), error**2 / (parts[0] + parts[1]))
+    return np.expm1(theta), np.where(error > 0, p, np.where(np.abs(theta) > 1e-9, 0.0, 1.0))
