@@ -64,7 +64,7 @@ def side_areas(sums: Side, confidence: float, cubes: Floats | None = None) -> Si
         given_low, given_high = given * np.exp(-reach), given * np.exp(reach)
         if cubes is not None:
             given_high = np.fmax(given_high, _hall_end(sums, cubes, given, error, confidence))
-        low, high = presence_interval(shown, n, confidence)
+        low, high = presence_interval(shown, int(n), confidence)
         area = sums.areas / n
         # Where every image shows it, only the area varies.
         least = np.where(shown == n, 1.0, low)

@@ -8,9 +8,9 @@ confidence 1 − cut therefore never contradicts it.
 
 - *Area*: "the mean area over all images is the same". Welch's t, its p from permuted images. That
   is exact where the sides have one distribution, and right for large n where they have only the
-  mean in common (Janssen 1997). A class that few images make up has neither; so both sides need
-  ``EFFECTIVE`` effective images, (Σx)² / Σx² of their areas x. A class that no generated image shows
-  is left to the second question.
+  mean in common (Janssen 1997). Of a class that few images make up it is not; so both sides need
+  ``EFFECTIVE`` effective images, (Σx)² / Σx² of their areas x. A class that no generated image
+  shows is left to the second question.
 - *Images*: "the same share of images shows more than a speck", that is an area above the area
   threshold (``Pool.area_threshold``). Fisher's exact test; for groups of images, the difference of
   the shares over its standard error between groups, its p from permuted groups.
@@ -76,7 +76,7 @@ def class_tests(first: Side, second: Side, permuted: Permuted | None) -> Tests:
         area=_area(first, second, permuted),
         images=_difference(share_seen, first, second, permuted)
         if grouped
-        else presence_p_values(first.seen, first.n, second.seen, second.n),
+        else presence_p_values(first.seen, int(first.n), second.seen, int(second.n)),
         presence=nothing if grouped else _presence(first, second),
         given=nothing
         if grouped
@@ -108,7 +108,7 @@ def effective(side: Side) -> Floats:
 
 def _presence(first: Side, second: Side) -> Floats:
     """P-values of equal shares of images with any pixel; NaN where every image shows it."""
-    p = presence_p_values(first.shown, first.n, second.shown, second.n)
+    p = presence_p_values(first.shown, int(first.n), second.shown, int(second.n))
     return np.where(first.shown + second.shown == first.n + second.n, np.nan, p)
 
 

@@ -2,8 +2,8 @@
 
 Guarantees: a claim answers one of two questions (``claims``), about the mean area or about the
 share of images that show more than a speck, and is worded so; it stands exactly where its interval
-(``ci_low``, ``ci_high`` or ``images_ci``) leaves out 0; a difference in area that is a matter of the
-other classes is marked (``composition``).
+(``ci_low``, ``ci_high`` or ``images_ci``) leaves out 0; a difference in area that is only a matter
+of the other classes is marked (``composition``).
 
 The verdict of a class sums up its two claims:
 
@@ -178,13 +178,11 @@ def _claim_intervals(
     """Intervals of the relative change in area and in images, each of its claim's confidence."""
     cuts = adjusted.cut_area, adjusted.cut_images
     if pool.grouped:
-        area, images = (
-            grouped_change(*(mean(side) for side in sides), p, cut)
-            for mean, p, cut in zip(
-                (mean_area, share_seen), (tests.area, tests.images), cuts, strict=True
-            )
+        first, second = sides
+        return (
+            grouped_change(mean_area(first), mean_area(second), tests.area, cuts[0]),
+            grouped_change(share_seen(first), share_seen(second), tests.images, cuts[1]),
         )
-        return area, images
     seen = sides[0].seen, pool.n, sides[1].seen, pool.m
     images = presence_change_interval(*seen, 1 - cuts[1])
     shown = sides[0].shown, pool.n, sides[1].shown, pool.m

@@ -56,15 +56,15 @@ def composition(
         tested: (d,) those among them whose claim is about area.
         cut: largest p with which a claim stands.
 
-    >>> rows = np.array([[60.0, 30, 10]] * 20), np.array([[66.0, 34, 0]] * 20)
-    >>> pool = Pool(*(each + 0.5 * np.array([1, -1, 0]) * (-1) ** np.arange(20)[:, None] for each in rows))
+    >>> varying = 0.5 * np.array([1, -1, 0]) * (-1) ** np.arange(20)[:, None]
+    >>> pool = Pool(np.array([60.0, 30, 10]) + varying, np.array([66.0, 34, 0]) + varying)
     >>> gained, lost = np.array([True, True, False]), np.array([False, False, True])
     >>> composition(pool, gained, lost, gained, 0.025).marked
     array([ True,  True, False])
     """
     size = len(pool.live)
     change, p, marked = np.full(size, np.nan), np.full(size, np.nan), np.zeros(size, np.bool_)
-    held = sum(_side_means(pool)) / 2
+    held = np.mean(_side_means(pool), axis=0)
     for claimed, cause in ((gained, lost), (lost, gained)):
         if not cause.any() or held[cause].sum() >= MOST:
             continue

@@ -59,8 +59,8 @@ class Side(NamedTuple):
 
     def without(self, other: Side) -> Side:
         """The sums of the other side: self holds both."""
-        left = [mine - theirs for mine, theirs in zip(self, other, strict=True)]
-        rest = Side(*left)
+        pairs = zip(self, other, strict=True)
+        rest = Side._make(mine - theirs for mine, theirs in pairs)
         return rest._replace(squares=np.maximum(rest.squares, 0.0))
 
     @classmethod
@@ -209,15 +209,15 @@ class Pool:
     def side(self, mask: Floats) -> Side:
         """Sums (d,) of each label over one subset, (n + m,)."""
         found = self.sides(mask[:, None])
-        return Side(
-            *(int(np.ravel(count)[0]) for count in found[:3]), *(sums[0] for sums in found[3:])
-        )
+        counts, sums = found[:3], found[3:]
+        return Side._make([*(int(np.ravel(count)[0]) for count in counts), *(s[0] for s in sums)])
 
     def group_sums(self, values: Floats) -> tuple[sparse.csr_array, Floats]:
         """Sums over each group: (d, groups) of the areas, (groups,) of ``values`` (n + m,)."""
         if not self.grouped:
             return self._areas, values
-        return self._grouped, np.bincount(self.group, values, minlength=self.groups)
+        sums = np.bincount(self.group, values, minlength=self.groups)
+        return self._grouped, np.asarray(sums, dtype=np.float64)
 
     def cubes(self, masks: Floats) -> Floats:
         """(d, b) sums of the third powers of the areas over each subset; masks (n + m, b)."""

@@ -100,7 +100,7 @@ def _carried(at_half: float, at_quarter: float, shares: tuple[float, float]) -> 
     power = 1.0
     if at_half > 0 and at_quarter > 0:
         power = float(np.clip(np.log2(at_quarter / at_half), 0.5, 1.0))
-    return sum(share**power for share in shares) / 2
+    return float(sum(share**power for share in shares)) / 2
 
 
 def _distance(rows: Rows | sparse.csr_array, first: Booleans, second: Booleans) -> float:
