@@ -106,6 +106,7 @@ def tally_settings(
 def evidence_settings(
     *,
     level: o.Level,
+    groups: o.Groups = None,
     permutations: o.Permutations,
     truth: o.Truth = None,
     sensitivity: o.Sensitivity,
@@ -116,6 +117,7 @@ def evidence_settings(
     """The tests and checks of a comparison, and the conditions under which it fails."""
     return {
         "level": level,
+        "groups": groups,
         "permutations": permutations,
         "truth": truth,
         "sensitivity": sensitivity,

@@ -103,6 +103,8 @@ Json = Annotated[bool, option("Print JSON instead of text.", "--json")]
 
 # Tests and checks of a comparison.
 Level = Annotated[float, option("False discovery rate of the verdicts.", default="level")]
+_GROUPS = "folder, FILE.csv:COLUMN, or a regular expression on names"
+Groups = Annotated[Text, option(f"Images that belong together, as frames of a film: {_GROUPS}.")]
 Permutations = Annotated[
     int, option("Permutations for the p-value; 0: none.", default="permutations")
 ]

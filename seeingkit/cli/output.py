@@ -111,7 +111,7 @@ def _print_classes(results: schema.Results, shown: int) -> None:
     records = [c for c in results.classes if not is_background(c)]
     listed = [c for k, c in enumerate(records) if k < shown or c.omitted]
     rows = [_class_row(c, c.index in flagged) for c in listed]
-    header = ("class", "real", "generated", "difference", "95 % interval", "q", "verdict")
+    header = ("class", "real", "generated", "difference", "interval", "q", "verdict")
     print_table(rows, header, last_words=True)
     if len(records) > len(listed):
         print(f"… and {len(records) - len(listed)} smaller classes in results.json")
@@ -134,13 +134,14 @@ def _class_row(record: schema.ClassResult, flagged: bool) -> list[str]:
 
 
 def _verdict(record: schema.ClassResult) -> str:
-    from seeingkit.report.words.findings import lost_by_presence
+    from seeingkit.report.words.findings import verdict_words
     from seeingkit.results import images_lost
 
-    if not lost_by_presence(record):
-        return record.verdict
-    real, generated, where = images_lost(record)
-    return f"{record.verdict}: {where} {100 * real:.3g} % -> {100 * generated:.3g} % of images"
+    words = verdict_words(record)
+    if record.because != "presence":
+        return words
+    real, generated, _ = images_lost(record)
+    return f"{words}: {100 * real:.3g} % -> {100 * generated:.3g} %"
 
 
 def print_failed_gates(

@@ -12,13 +12,20 @@ from .selection import judged
 from .words.findings import summarise, verdict_words
 from .words.numbers import area, change, count, interval, probability, share
 
-_RANKS = {"omitted": 0, "reduced": 1, "excess": 2, "no evidence": 3}
+_RANKS = {
+    "omitted": 0,
+    "reduced": 1,
+    "in fewer images": 2,
+    "excess": 3,
+    "in more images": 4,
+    "no evidence": 5,
+}
 _HEADS = (
     "class",
     "real area",
     "generated area",
     "relative difference",
-    "95 % interval",
+    "interval",
     "images, real → generated",
     "q",
     "verdict",

@@ -53,7 +53,8 @@ def choose_classes(results: Results, limit: int = CLASSES) -> list[str]:
     shown = [record for record in results.classes if in_figure(record)]
     shown.sort(key=lambda record: (record.generated_area - record.real_area, record.index))
     lost = [record for record in shown if record.omitted]
-    lost += [record for record in shown if not record.omitted and record.verdict == "reduced"]
+    lost += [r for r in shown if r.verdict == "reduced" and not r.composition]
+    lost += [record for record in shown if record.verdict == "in fewer images"]
     if not lost:
         largest = sorted(shown, key=lambda record: -record.real_area)[:LABELS]
         lost = sorted(largest, key=lambda record: -abs(record.relative_difference or 0.0))

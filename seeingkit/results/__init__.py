@@ -15,6 +15,7 @@ Importing this never imports torch.
 from .comparison import (
     ConditionResult,
     FSDResult,
+    GroupsResult,
     KernelDistance,
     PairResult,
     PairsResult,
@@ -51,6 +52,7 @@ from .records import (
     SkippedItem,
     SourceRecord,
     Verdict,
+    claims_of,
     images_lost,
     is_background,
 )
@@ -66,6 +68,7 @@ __all__ = [
     "ConditionResult",
     "FSDResult",
     "FidelityResult",
+    "GroupsResult",
     "ImagesClaim",
     "Interval",
     "InversionRecord",
@@ -90,6 +93,7 @@ __all__ = [
     "SourceRecord",
     "UncoveredImage",
     "Verdict",
+    "claims_of",
     "images_lost",
     "is_background",
 ]

@@ -202,6 +202,19 @@ class ConditionResult(Record):
     classes: list[ClassResult] = Field(default_factory=list)
 
 
+class GroupsResult(Record):
+    """Images that belong together, and stay together in permutations and variances.
+
+    Attributes:
+        rule: as it was asked for (``analyses.comparison.dependence``).
+        real, generated: how many groups each side has.
+    """
+
+    rule: str
+    real: int
+    generated: int
+
+
 class Results(Record):
     """Everything that a comparison found: ``results.json``."""
 
@@ -215,6 +228,7 @@ class Results(Record):
     generated: SourceRecord
     preset: dict[str, Any]
     level: float = 0.05
+    groups: GroupsResult | None = None
     classes: list[ClassResult]
     pairs: PairsResult | None = None
     power: PowerResult | None = None

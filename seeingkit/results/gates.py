@@ -12,7 +12,9 @@ Two forms::
 and a class is found by its name (``class`` is short for ``classes``). A list counts its entries
 (``skipped > 0``), yes and no count as 1 and 0 (``resolution.mismatch == 1``), an interval's ends
 are ``[0]`` and ``[1]``, and a verdict counts its classes (``omitted > 3``). ``VERDICT`` is omitted,
-reduced or excess; ``*``, or the word alone, is any class. An omitted class is also reduced.
+reduced, excess, fewer (in fewer images) or more (in more images); ``*``, or the word alone, is any
+class. An omitted class is also reduced and fewer. A difference in area that is only a matter of the
+other classes (``composition``) is neither reduced nor excess to a gate.
 Importing this never imports torch.
 """
 
@@ -43,6 +45,8 @@ VERDICTS: dict[str, tuple[str, ...]] = {
     "omitted": ("omitted",),
     "reduced": ("reduced", "omitted"),
     "excess": ("excess",),
+    "fewer": ("in fewer images", "omitted"),
+    "more": ("in more images",),
 }
 """The verdicts at which a gate of each name fails."""
 
@@ -230,7 +234,9 @@ def _with_verdict(results: Results, verdict: str, *, everything: bool = False) -
     return [
         record
         for record in results.classes
-        if record.verdict in VERDICTS[verdict] and (everything or not is_background(record))
+        if record.verdict in VERDICTS[verdict]
+        and not (record.composition and record.verdict != "omitted")
+        and (everything or not is_background(record))
     ]
 
 
@@ -240,7 +246,11 @@ def _verdict_words(record: ClassResult) -> str:
         real, generated, where = images_lost(record)
         a, b, where, unit = 100 * real, 100 * generated, where + " ", "images"
     shares = f"{where}{a:.3g} % of the real and {b:.3g} % of the generated {unit}"
-    return f"{record.label} is {record.verdict}, {shares} (q = {record.q_value:.2g})"
+    verdict: str = record.verdict
+    if verdict == "omitted" and record.composition:
+        verdict += ", only as others take more"
+    q = f"q = {record.q_value:.2g}" if record.q_value >= 1e-6 else "q < 1e-6"
+    return f"{record.label} is {verdict}, {shares} ({q})"
 
 
 def _all_labels(results: Results, labels: Sequence[str] | None) -> list[str]:

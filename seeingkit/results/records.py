@@ -168,6 +168,21 @@ def is_background(record: ClassResult) -> bool:
     )
 
 
+def claims_of(record: ClassResult) -> tuple[str, ...]:
+    """The claims about a class in their own words: ``("less area", "in fewer images")``.
+
+    Empty without evidence. A difference of composition says so with its claim about area.
+    """
+    area = record.area_claim
+    if area is not None and record.composition:
+        other = "as others are missing" if area == "more area" else "as others take more"
+        area_words = f"{area}, only {other}"
+    else:
+        area_words = area or "no evidence"
+    claims = (area_words, record.images_claim or "no evidence")
+    return tuple(claim for claim in claims if claim != "no evidence")
+
+
 def images_lost(record: ClassResult) -> tuple[float, float, str]:
     """Shares of real and of generated images on which a verdict by presence rests, and their name.
 

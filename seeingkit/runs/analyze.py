@@ -186,6 +186,7 @@ def _compare(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Co
         classes=plan.config.classes,
         force=plan.config.force,
         evidence=evidence,
+        groups=plan.config.groups,
     )
     results = comparison.results
     update: dict[str, Any] = {"warnings": [*([note] if note else []), *results.warnings]}

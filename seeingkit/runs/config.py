@@ -48,6 +48,8 @@ class Config(BaseModel):
             ``key``: other gates on the same run use its directory and finished work.
         labels: which classes a conditional generator draws
             (``seeingkit.analyses.comparison.conditions``).
+        groups: which images belong together: ``folder``, ``FILE.csv:COLUMN`` or a regular
+            expression (``seeingkit.analyses.comparison.dependence``).
         classes: a common vocabulary that labels are merged into: its name or TOML file.
     """
 
@@ -74,6 +76,7 @@ class Config(BaseModel):
     on_bad: Literal["skip", "fail"] = "skip"
     labels: str | None = None
     classes: str | None = None
+    groups: str | None = Field(default=None, min_length=1)
     gan_options: dict[str, Any] = Field(default_factory=dict)
     segmenter_options: dict[str, Any] = Field(default_factory=dict)
     data_options: dict[str, Any] = Field(default_factory=dict)

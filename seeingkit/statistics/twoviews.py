@@ -40,10 +40,10 @@ class TwoViews:
     level: float
     sharper: Literal["real", "generated"] | None = None
 
-    def presence(self) -> TwoViews:
-        """The same with 100 where the class is present, so that means are shares in percent."""
+    def above(self, threshold: float) -> TwoViews:
+        """The same with 100 where the area is above a threshold, so that means are percent."""
         views = (self.real, self.real_again, self.generated, self.generated_again)
-        r1, r2, g1, g2 = (np.where(areas > 0, 100.0, 0.0) for areas in views)
+        r1, r2, g1, g2 = (np.where(areas > threshold, 100.0, 0.0) for areas in views)
         return TwoViews(r1, r2, g1, g2, self.level, self.sharper)
 
     @property

@@ -82,6 +82,12 @@ def test_import_is_light() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_no_end_of_an_interval_is_rounded_onto_zero() -> None:
+    assert words.interval(-0.76, -1e-6).replace(words.NBSP, " ") == "−76 % to below 0"
+    assert words.interval(1e-6, 0.053).replace(words.NBSP, " ") == "above 0 to +5.3 %"
+    assert words.interval(-0.2, 0.0).replace(words.NBSP, " ") == "−20 to 0 %"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -113,9 +119,9 @@ def test_change(value: float | None, text: str) -> None:
         (words.number(1234.4), "1,234"),
         (words.number(-0.5), "−0.50"),
         (words.number(0), "0"),
-        (words.probability(1e-88), "1.0e−88"),
+        (words.probability(1e-5), "1.0e−5"),
         (words.probability(0.0421), "0.042"),
-        (words.probability(0), "< 1e−300"),
+        (words.probability(1e-88), "< 1e−6"),
         (words.share(0.9999), "99.9 %"),
         (words.share(1.0), "100 %"),
         (words.share(0.054), "5.4 %"),
@@ -154,10 +160,10 @@ def test_summary_of_the_church_figure() -> None:
     text = plain(church_results())
     assert text.startswith(
         "The generator leaves out 6 of 35 classes that the real images show: "
-        "person (−63 %, 95 % interval −72 to −54 %), "
+        "person (−63 %, −72 to −54 %), "
     )
     assert "brick" not in text  # a material
-    assert "5 further classes are reduced, by less than half: plant (−12 %)" in text
+    assert "5 further classes have less area, by less than half: plant (−12 %)" in text
     assert "One class that no real image has is drawn: sofa (0.020 %)." in text
     assert (
         "FSD 31.2 percent² (mean 12.1 + covariance 19.1) against a floor of 4.3 for two real "
@@ -198,7 +204,7 @@ def test_summary_of_folders_and_single_changes() -> None:
     classes = [LOST, class_result("car", 3, 1.0, -0.3), class_result("rock", 4, 1.0, 0.9)]
     text = plain(church_results(classes=classes, generator=None))
     assert text.startswith("The set of generated images leaves out 1 of 3")
-    assert "A further class is reduced, by less than half: car (−30 %)." in text
+    assert "A further class has less area, by less than half: car (−30 %)." in text
     assert "One class takes more room than in the real images: rock (+90 %)." in text
 
 

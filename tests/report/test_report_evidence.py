@@ -307,7 +307,7 @@ def test_quantities(text: str, expected: str) -> None:
 
 def test_findings_say_how_sure() -> None:
     text = plain(summarise(rich_results()).text)
-    assert "person (−63 %, 95 % interval −72 to −54 %)" in text
+    assert "person (−63 %, −72 to −54 %)" in text
     kept = [
         c.model_copy(update={"relative_difference": -0.4}) if c.label == BY_PRESENCE else c
         for c in rich_classes()
@@ -346,7 +346,7 @@ def test_verdicts_on_the_amount_name_the_area() -> None:
     less = record.model_copy(update={"verdict": "reduced", **change})
     more = record.model_copy(update={"verdict": "excess", **change, "relative_difference": 0.4})
     text = plain(summarise(rich_results(classes=[less])).text)
-    assert "One class is reduced, by less than half: boat (−20 %)." in text
+    assert "One class has less area, by less than half: boat (−20 %)." in text
     assert "has not lost half of its area or of its images at a false" in text
     text = plain(summarise(rich_results(classes=[more])).text)
     assert "One class takes more room than in the real images: boat (+40 %)." in text
@@ -680,6 +680,42 @@ def test_notes_on_other_measures_are_sentences() -> None:
     assert text.endswith("One of a kind.") and "notes" not in text
 
 
+def test_claims_are_said_in_their_own_words() -> None:
+    record = next(r for r in rich_classes() if r.label == "person")
+    claims = {"area_claim": "less area", "images_claim": "in fewer images"}
+    lost = record.model_copy(update=claims)
+    assert verdict_words(lost) == "omitted: less area, in fewer images"
+    seen = {"real_seen": 0.4, "generated_seen": 0.1, "images_ci": (-0.8, -0.7)}
+    none = {"area_claim": "no evidence", "because": "presence"}
+    alone = lost.model_copy(update={**none, **seen})
+    text = plain(summarise(rich_results(classes=[alone])).text)
+    where = "above the area threshold in 10 % instead of 40 % of the images, −80 to −70 %"
+    assert f"person ({where})" in text
+    fewer = alone.model_copy(update={"verdict": "in fewer images", "omitted": False})
+    assert verdict_words(fewer) == "in fewer images"
+    text = plain(summarise(rich_results(classes=[fewer])).text)
+    assert "One class is drawn in fewer images, with no evidence of more or less area" in text
+    assert "person (10 % instead of 40 %)" in text
+
+
+def test_a_difference_of_composition_is_said_to_be_one() -> None:
+    record = next(r for r in rich_classes() if r.label == "person")
+    grown = record.model_copy(
+        update={
+            "verdict": "excess",
+            "omitted": False,
+            "area_claim": "more area",
+            "images_claim": "no evidence",
+            "composition": True,
+            "relative_difference": 0.12,
+        }
+    )
+    assert verdict_words(grown) == "excess: more area, only as others are missing"
+    text = plain(summarise(rich_results(classes=[grown])).text)
+    assert "person (+12 %) takes more room only because other classes are missing" in text
+    assert "takes more room than in the real images" not in text
+
+
 def test_class_rows_keep_details() -> None:
     rows = {row.record.label: row for row in class_rows(rich_results())}
     boat = rows[BY_PRESENCE]
@@ -687,7 +723,7 @@ def test_class_rows_keep_details() -> None:
     details = {name: plain(value) for name, value in boat.details}
     assert details["change of presence"] == "−67 % (−72 to −62 %)"
     assert details["presence, 95 % intervals"] == "2.6 to 2.8 % → 0.9 to 0.9 %"
-    assert details["p"].endswith("(presence 1.0e−9, area if present 0.20, mean area 1.0e−9)")
+    assert details["p"].endswith("(mean area < 1e−6, any pixel < 1e−6, area if present 0.20)")
     assert "percent²" in details["adds to FSD"]
     assert "as large as the difference" in rows["person"].flag
     old = {row.record.label: dict(row.details) for row in class_rows(church_results())}

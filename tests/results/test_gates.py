@@ -506,3 +506,13 @@ def test_the_summary_rounds_a_loss_to_no_bound(capsys: pytest.CaptureFixture[str
 def test_labels_are_those_of_the_vocabulary() -> None:
     vocabulary = Vocabulary(tuple(map(Label, NAMES)))
     assert check_gates(["omitted: boat"], RESULTS, vocabulary.names) == []
+
+
+def test_gates_on_images_and_on_differences_of_composition() -> None:
+    fewer = label("boat", 1.0, 0.9, "in fewer images", because="presence")
+    more = label("wall", 10.0, 11.0, "excess", area_claim="more area", composition=True)
+    found = RESULTS.model_copy(update={"classes": [fewer, more]})
+    assert failed("omitted: *", "reduced: *", "excess: *", "more: *", results=found) == []
+    assert len(failed("fewer: boat", "fewer > 0", results=found)) == 2
+    itself = RESULTS.model_copy(update={"classes": [label("wall", 10.0, 11.0, "excess")]})
+    assert len(failed("excess: wall", results=itself)) == 1

@@ -31,6 +31,7 @@ from seeingkit.tallies.vocabularies.merging import apply_classes, shared_classes
 
 from .conditions import compare_conditions
 from .defaults import PERMUTATIONS
+from .dependence import dependence_warnings, groups_of
 
 COPIES = 0.01
 """Share of images that may have the areas of another one before it is said."""
@@ -92,6 +93,7 @@ def compare(
     classes: ClassMap | str | Path | None = None,
     force: bool = False,
     evidence: bool = True,
+    groups: str | None = None,
 ) -> Comparison:
     """Class by class and as one distance: what do the generated images lack?
 
@@ -104,6 +106,8 @@ def compare(
             tallies of two segmenters compare, over the classes that both know.
         force: compare although numbers of images, segmenter or preset differ.
         evidence: also pairs of classes, power, and scenes; they change no verdict.
+        groups: which images belong together, as the frames of one film do (``dependence``); pairs
+            and power, which are of independent images, are then left out.
 
     Raises:
         TallyError: the tallies do not fit each other.
@@ -123,7 +127,8 @@ def compare(
     if classes is not None:
         real, generated, notes = merged(real, generated, classes)
     check_comparable(real, generated, one_segmenter=one_segmenter, force=force)
-    pool = Pool(real.sparse_percent(0), generated.sparse_percent(0))
+    members, grouped = groups_of(real, generated, groups) if groups else (None, None)
+    pool = Pool(real.sparse_percent(0), generated.sparse_percent(0), members)
     with progress_bar("permutation test", permutations, "permutations") as bar:
         distance = measure_distance(
             pool, permutations=permutations, seed=seed, progress=lambda _: bar.advance(1)
@@ -145,10 +150,11 @@ def compare(
         generated=_data(generated, "generated images"),
         preset=real.identity.preset if real.identity else {},
         level=level,
+        groups=grouped,
         classes=classes_found,
-        pairs=compare_pairs(real, generated, level=level) if evidence else None,
+        pairs=compare_pairs(real, generated, level=level) if evidence and not grouped else None,
         power=power(*sizes, classes_tested=tested, level=level, tests=QUESTIONS)
-        if evidence and tested
+        if evidence and tested and not grouped
         else None,
         scenes=scenes(real, generated, seed=seed, around=around) if around else None,
         conditions=conditions,
@@ -157,7 +163,7 @@ def compare(
             for side, tally in _sides(real, generated)
             for s in tally.skipped
         ],
-        warnings=[*notes, *_warnings(real, generated), *few],
+        warnings=[*notes, *_warnings(real, generated, grouped is not None, seed), *few],
     )
     return Comparison(real, generated, results, around)
 
@@ -246,10 +252,18 @@ def _copies(tally: Tally) -> int:
     return len(parts) - len(seen)
 
 
-def _warnings(real: Tally, generated: Tally) -> list[str]:
+def _warnings(real: Tally, generated: Tally, grouped: bool, seed: int) -> list[str]:
     found = []
+    if grouped:
+        found.append(
+            "Images of a group stay together in tests and intervals of areas and of FSD. Pairs of "
+            "classes and power, which are of independent images, are left out, and scenes have no "
+            "groups."
+        )
     for side, tally in _sides(real, generated):
         copies = _copies(tally)
+        if not grouped:
+            found += dependence_warnings(side, tally, seed=seed)
         if copies > COPIES * len(tally):
             found.append(
                 f"{copies:,} of the {len(tally):,} {side} images have exactly the areas of another "

@@ -2,7 +2,7 @@
 
 Classes by real area, the largest 30, "no object" and materials left out; above, the area on a
 logarithmic axis (bars real, line and points generated); below, the relative difference
-(generated − real) / real with its 95 % interval (Bau et al. 2019; the rules are those of the
+(generated − real) / real with its interval (Bau et al. 2019; the rules are those of the
 ``diff_figure`` in the paper's ``fsd.py``). Differences outside −1 … 1.1 are cut there and their
 number is written. Importing this loads neither Altair nor vl-convert.
 """
@@ -37,7 +37,7 @@ TOOLTIPS: Mapping[str, str] = {
     "text_real": "real area",
     "text_generated": "generated area",
     "text_relative": "relative difference",
-    "text_interval": "95 % interval",
+    "text_interval": "interval",
     "text_presence": "images with it, real → generated",
     "text_p": "p",
     "text_q": "q (false discovery)",
@@ -72,7 +72,8 @@ def _row(record: ClassResult, *, unique: bool) -> dict[str, Any]:
         "key": record.label if unique else f"{record.label} ({record.index})",
         "label": record.label,
         "category": record.category,
-        "verdict": record.verdict,
+        # Bars are of area, about which a claim of images alone says nothing.
+        "verdict": record.verdict if record.verdict in VERDICTS else "no evidence",
         "omitted": record.omitted,
         "real": record.real_area,
         "generated": record.generated_area,

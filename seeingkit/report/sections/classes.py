@@ -16,7 +16,7 @@ from ..selection import Side
 from ..words.cautions import segmenter_checks
 from ..words.numbers import area, between, change, interval, number, probability, share
 
-ORDER = ("omitted", "reduced", "no evidence", "excess")
+ORDER = ("omitted", "reduced", "in fewer images", "no evidence", "in more images", "excess")
 Legend = list[tuple[str, str, str]]
 """Label, CSS colour and area of each label in a picture."""
 
@@ -69,9 +69,12 @@ def _details(record: ClassResult, fsd: float) -> tuple[tuple[str, str], ...]:
         ("presence, 95 % intervals", _pair(r.real_presence_ci, r.generated_presence_ci, shares)),
         ("change of presence", _change(r.presence_change, r.presence_ci)),
         ("images above the area threshold", seen and _pair(r.real_seen, r.generated_seen, share)),
+        ("change of these", _change(r.images_change, r.images_ci)),
+        ("change of the share of the rest", _change(r.rest_change, None)),
         ("area if present", _pair(r.real_area_if_present, r.generated_area_if_present, area)),
         ("change of area if present", _change(r.given_change, r.given_ci)),
         ("p", _p_values(r)),
+        ("confidence of the interval", _confidence(r)),
         ("adds to FSD", _part(r, fsd)),
     )
     return tuple((name, value) for name, value in rows if value)
@@ -88,13 +91,18 @@ def _change(value: float | None, ends: Interval | None) -> str:
     return "" if value is None else change(value) + bounds
 
 
+def _confidence(record: ClassResult) -> str:
+    return "" if record.area_claim is None else f"{100 * record.ci_confidence:.4g}\u00a0%"
+
+
 def _p_values(record: ClassResult) -> str:
-    """The combined p-value, and in brackets those of its parts."""
+    """The p-value of the verdict, and in brackets those of its questions and descriptions."""
     parts = (
-        ("presence", record.p_presence),
-        ("above the area threshold", record.p_seen),
-        ("area if present", record.p_given),
         ("mean area", record.p_area),
+        ("images above the area threshold", record.p_seen),
+        ("any pixel", record.p_presence),
+        ("area if present", record.p_given),
+        ("share of the rest", record.p_rest),
     )
     known = ", ".join(f"{name} {probability(p)}" for name, p in parts if p is not None)
     return probability(record.p_value) + (f" ({known})" if known else "")

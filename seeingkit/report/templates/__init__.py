@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seeingkit.errors import RunError
+from seeingkit.results import claims_of
 
 from ..words import inversions, numbers
 
@@ -58,7 +59,14 @@ FILTERS: dict[str, Callable[..., str]] = {
     "loss_verdict": inversions.verdict,
     "text": numbers.plain_text,
 }
-MARKS = {"omitted": "▼", "reduced": "↓", "excess": "↑", "no evidence": "·"}
+MARKS = {
+    "omitted": "▼",
+    "reduced": "↓",
+    "in fewer images": "↓",
+    "excess": "↑",
+    "in more images": "↑",
+    "no evidence": "·",
+}
 """Signs of the verdicts, for those who see no colours."""
 
 
@@ -75,7 +83,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters.update(FILTERS)
-    made.globals.update({name: getattr(numbers, name) for name in _CALLED}, marks=MARKS)
+    made.globals.update({name: getattr(numbers, name) for name in _CALLED})
+    made.globals.update(marks=MARKS, claims_of=claims_of)
     return made
 
 

@@ -27,14 +27,16 @@ class Definition(NamedTuple):
 def definitions(results: Results) -> list[Definition]:
     """The definitions of the numbers on the page of these results, in the order of its sections."""
     combined, check = tested_presence(results), results.segmenter_share
+    claims = any(record.area_claim is not None for record in results.classes)
     shown = {
         "areas": True,
-        "tests": combined,
-        "tests_before": not combined,
+        "claims": claims,
+        "tests": combined and not claims,
+        "tests_before": not combined and not claims,
         "power": results.power,
         "distance": True,
-        "reduced": combined,
-        "reduced_before": not combined,
+        "reduced": combined or claims,
+        "reduced_before": not combined and not claims,
         "interval": results.fsd.ci_high is not None,
         "permutation": True,
         "contribution": any(record.fsd_mean_term is not None for record in results.classes),

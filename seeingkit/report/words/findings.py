@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from seeingkit.results import OMITTED_BELOW, ClassResult, Results, images_lost
+from seeingkit.results import OMITTED_BELOW, ClassResult, Results, claims_of, images_lost
 
 from ..selection import judged
 from .cautions import FEW_IMAGES, cautions, power_sentence, sides
 from .numbers import (
-    NBSP,
     area,
     between,
     change,
@@ -56,18 +55,24 @@ def summarise(results: Results) -> Summary:
 
 
 def _findings(records: list[ClassResult]) -> str:
-    """Names with change and interval; the first also names the level of the interval."""
-    texts: list[str] = []
+    """Names with the change that was claimed and its interval."""
+    texts = []
     for record in records:
-        text = change(record.relative_difference)
-        bounds = interval(record.ci_low, record.ci_high)
-        if lost_by_presence(record):
+        text = f"{change(record.relative_difference)}, {interval(record.ci_low, record.ci_high)}"
+        if record.area_claim == "no evidence":
+            text = images_words(record)
+        elif lost_by_presence(record):
             before, now, where = images_lost(record)
             text = f"{where} {share(now)} instead of {share(before)} of the images; area {text}"
-        if not texts:
-            bounds = f"95{NBSP}% interval {bounds}"
-        texts.append(f"{record.label} ({text}, {bounds})")
+        texts.append(f"{record.label} ({text})")
     return listing(texts, limit=6)
+
+
+def images_words(record: ClassResult) -> str:
+    """``in 2.1 % instead of 8.0 % of the images, −80 to −63 %``: a claim about images."""
+    before, now, where = images_lost(record)
+    text = f"{where} {share(now)} instead of {share(before)} of the images"
+    return text + (f", {interval(*record.images_ci)}" if record.images_ci else "")
 
 
 def tested_presence(results: Results) -> bool:
@@ -82,8 +87,11 @@ def lost_by_presence(record: ClassResult) -> bool:
 
 
 def verdict_words(record: ClassResult) -> str:
-    """``omitted``, ``omitted, by presence``, ``no evidence``."""
-    return record.verdict + (", by presence" if record.because == "presence" else "")
+    """``omitted: less area, in fewer images``, ``in more images``, ``no evidence``."""
+    if record.area_claim is None:  # a run made before claims were told apart
+        return record.verdict + (", by presence" if record.because == "presence" else "")
+    claims = ", ".join(claims_of(record))
+    return claims if claims == record.verdict or not claims else f"{record.verdict}: {claims}"
 
 
 def _headline(results: Results, classes: list[ClassResult]) -> str:
@@ -108,31 +116,66 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
     of = f"{some_of(len(omitted), len(shown))} classes"
     if len(shown) == 1:
         of = "the only class"
-    return f"{subject} leaves out {of} that the real images show: {_findings(omitted)}."
+    text = f"{subject} leaves out {of} that the real images show: {_findings(omitted)}"
+    return f"{text}; at a {rate}, with intervals corrected alike."
 
 
 def _other_changes(classes: list[ClassResult]) -> Iterable[str]:
     def named(records: list[ClassResult]) -> str:
         return listing([f"{r.label} ({change(r.relative_difference)})" for r in records], limit=6)
 
-    reduced = [r for r in classes if r.verdict == "reduced"]
+    reduced = [r for r in classes if r.verdict == "reduced" and not r.composition]
     excess = [r for r in classes if r.verdict == "excess" and r.relative_difference is not None]
     new = [r for r in classes if r.verdict == "excess" and r.relative_difference is None]
     if reduced:
         further = " further" if any(r.omitted for r in classes) else ""
-        start = f"{len(reduced):,}{further} classes are"
+        start = f"{len(reduced):,}{further} classes have"
         if len(reduced) == 1:
-            start = f"{'A' if further else 'One'}{further} class is"
-        yield f"{start} reduced, by less than half: {named(reduced)}."
-    if excess:
-        start = "One class takes" if len(excess) == 1 else f"{len(excess):,} classes take"
-        yield f"{start} more room than in the real images: {named(excess)}."
+            start = f"{'A' if further else 'One'}{further} class has"
+        yield f"{start} less area, by less than half: {named(reduced)}."
+    own = [r for r in excess if not r.composition]
+    if own:
+        start = "One class takes" if len(own) == 1 else f"{len(own):,} classes take"
+        yield f"{start} more room than in the real images: {named(own)}."
+    yield from _compositions(classes, named)
     if new:
         start = f"{len(new):,} classes that no real image has are"
         if len(new) == 1:
             start = "One class that no real image has is"
         names = listing([f"{r.label} ({area(r.generated_area)})" for r in new], limit=6)
         yield f"{start} drawn: {names}."
+    for claim in ("in fewer images", "in more images"):
+        alone = [r for r in classes if r.verdict == claim]
+        if alone:
+            names = listing([f"{r.label} ({_seen(r)})" for r in alone], limit=6)
+            start = "One class is" if len(alone) == 1 else f"{len(alone):,} classes are"
+            yield (
+                f"{start} drawn {claim}, with no evidence of more or less area in all: {names}. "
+                "Images count that show it above its area threshold."
+            )
+
+
+def _seen(record: ClassResult) -> str:
+    before, now, _ = images_lost(record)
+    return f"{share(now)} instead of {share(before)}"
+
+
+def _compositions(
+    classes: list[ClassResult], named: Callable[[list[ClassResult]], str]
+) -> Iterable[str]:
+    """Differences that areas show only because they sum to 100 %."""
+    marked = [r for r in classes if r.composition]
+    for more, what, why in (
+        (True, "more", "only because other classes are missing"),
+        (False, "less", "only because other classes take more"),
+    ):
+        found = [r for r in marked if (r.area_claim == "more area") == more]
+        if found:
+            takes = "takes" if len(found) == 1 else "take"
+            yield (
+                f"{named(found)} {takes} {what} room {why}: of the rest of the image the share is "
+                "the same, as far as can be told."
+            )
 
 
 def _distance(results: Results) -> str:
@@ -142,7 +185,8 @@ def _distance(results: Results) -> str:
         f"(mean {number(fsd.mean_term)} + covariance {number(fsd.cov_term)})"
     )
     if fsd.floor is not None:
-        text += f" against a floor of {number(fsd.floor)} for two real samples of this size"
+        error = "" if fsd.floor_error is None else f" ± {number(fsd.floor_error)}"
+        text += f" against a floor of {number(fsd.floor)}{error} for two real samples of this size"
         n = min(results.n_real, results.n_generated)
         if fsd.floor_halves is not None and fsd.floor_halves < n:
             text += f" (measured on disjoint halves of {count(fsd.floor_halves, 'image')})"

@@ -111,11 +111,15 @@ ABSURD = 10.0
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """A 95 % interval of a relative difference: ``−70 to −55 %``; an open end is said in words."""
-    bounded = not any(end is None or math.isinf(end) for end in (low, high))
-    if bounded and high is not None and high > ABSURD:
-        return f"{change(low, unit=False)} to above {change(ABSURD)}"
-    return between((low, high), change)
+    """An interval of a relative difference: ``−70 to −55 %``; an open end is said in words."""
+    if low is None or high is None or math.isinf(low) or math.isinf(high):
+        return between((low, high), change)
+    # An end beside 0 is on the side of the claim, and is never rounded to 0.
+    zero = change(0.0)
+    first = "above 0" if low > 0 and change(low) == zero else change(low, unit=False)
+    if high < 0 and change(high) == zero:
+        return f"{change(low)} to below 0"
+    return f"{first} to " + (f"above {change(ABSURD)}" if high > ABSURD else change(high))
 
 
 def between(
@@ -141,9 +145,12 @@ def between(
 
 
 def probability(value: float) -> str:
-    """A p- or q-value: ``0.001``, ``0.042``, ``0.31``, ``1.2e−88``, ``< 1e−300``."""
-    if value == 0:
-        return f"< 1e{MINUS}300"
+    """A p- or q-value: ``0.001``, ``0.042``, ``0.31``, ``1.2e−5``, ``< 1e−6``.
+
+    No model of the images is so good that smaller ones could be told apart.
+    """
+    if value < 1e-6:
+        return f"< 1e{MINUS}6"
     if value < 0.001:
         return _scientific(value)
     if value < 0.1:

@@ -22,7 +22,8 @@ flagged if that side's mean changes by a tenth of the class and by half of the d
 or as *unstable*: each image changes by half of the class's area on average, up in some and down in
 others, so that the mean rests on what the segmenter happens to do.
 
-What is compared is what the verdict rests on: mean area, or presence where that decided.
+What is compared is what the verdict rests on: mean area, or the images that show the class above
+its area threshold where these decided.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def judge(
 
 
 def _record(result: ClassResult, seen: TwoViews, view: View) -> SegmenterClass:
-    basis = seen.presence() if _by_presence(result) else seen
+    basis = seen.above(result.speck_area or 0.0) if _by_presence(result) else seen
     soft = _softness(result, basis) if view.kind == "scale" else ""
     why = _reversed(basis, view) or soft or _gone(result, basis, view)
     return SegmenterClass(
@@ -224,15 +225,14 @@ def _gone(result: ClassResult, seen: TwoViews, view: View) -> str:
 
 
 def _by_presence(result: ClassResult) -> bool:
-    """Whether the verdict rests on presence, and presence differs in the verdict's direction."""
-    more = result.generated_presence > result.real_presence
-    return result.because == "presence" and more == (result.verdict == "excess")
+    """Whether the verdict rests on the images that show more than a speck of the class."""
+    return result.because == "presence" and result.real_seen is not None
 
 
 def _claim(result: ClassResult) -> float:
     """The comparison's own difference in percent points: of all images, so with least noise."""
     if _by_presence(result):
-        return 100 * (result.generated_presence - result.real_presence)
+        return 100 * ((result.generated_seen or 0.0) - (result.real_seen or 0.0))
     return result.generated_area - result.real_area
 
 

@@ -1,0 +1,119 @@
+"""Images that belong together: rules for groups, and signs of groups that nobody named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seeingkit import Tally, compare
+from seeingkit.analyses.comparison.dependence import dependence_warnings, groups_of, read_rule
+from seeingkit.errors import UsageError
+from seeingkit.results import ModelRecord
+from seeingkit.statistics.bursts import likeness_in_order, near_copies
+from seeingkit.tallies.table import TallyRecord
+
+NAMES = ["sky", "tree", "wall", "road", "car"]
+
+
+def rows(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).dirichlet(np.ones(5), n)
+
+
+def tally(areas: np.ndarray, ids: list[str] | None = None, generator: bool = False) -> Tally:
+    plain = Tally.from_fractions(areas, NAMES)
+    made = ModelRecord(name="g", family="g") if generator else None
+    record = TallyRecord(generator=made) if made else plain.record
+    return Tally(
+        tuple(ids or plain.ids),
+        plain.counts,
+        plain.pixels,
+        plain.vocabulary,
+        plain.identity,
+        record=record,
+    )
+
+
+def test_rules(tmp_path: Path) -> None:
+    assert read_rule("folder")("a/b/1.png") == "a/b"
+    assert read_rule("folder")("1.png") is None
+    assert read_rule(r"^(v\d+)_(\d+)")("v7_003.png") == "v7"
+    assert read_rule(r"v\d+")("x/v7_003.png") == "v7"
+    table = tmp_path / "films.csv"
+    table.write_text("image,film\na.png,1\nb.png,1\nc.png,2\n")
+    assert [read_rule(f"{table}:film")(f"{k}.png") for k in "abcd"] == ["1", "1", "2", None]
+    with pytest.raises(UsageError, match="no column 'scene'; it has image, film"):
+        read_rule(f"{table}:scene")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_rule(f"{tmp_path / 'none.csv'}:film")
+    table.write_text("image,film\na.png,1\na.png,2\n")
+    with pytest.raises(UsageError, match=r"puts 'a.png' into two groups"):
+        read_rule(f"{table}:film")
+    with pytest.raises(UsageError, match="no regular expression"):
+        read_rule("(")
+
+
+def test_every_image_of_a_file_has_a_group_and_generated_ones_are_their_own() -> None:
+    real = tally(rows(6, 0), [f"v{k // 2}/{k}.png" for k in range(6)])
+    made = tally(rows(4, 1), ["0", "1", "2", "3"], generator=True)
+    (first, second), record = groups_of(real, made, "folder")
+    assert first == ["v0", "v0", "v1", "v1", "v2", "v2"] and second == ["0", "1", "2", "3"]
+    assert (record.rule, record.real, record.generated) == ("folder", 3, 4)
+    with pytest.raises(UsageError, match="gives no group to the generated image 'x.png'"):
+        groups_of(real, tally(rows(2, 1), ["x.png", "a/y.png"]), "folder")
+    with pytest.raises(UsageError, match="all real images into one group"):
+        groups_of(real, made, "^v")
+
+
+def test_compare_with_groups_says_so_and_leaves_out_tests_of_single_images() -> None:
+    ids = [f"film{k // 5}/{k}.png" for k in range(100)]
+    first, second = (np.repeat(rows(20, seed), 5, 0) for seed in (0, 1))
+    alone = compare(tally(first, ids), tally(second, ids), permutations=99).results
+    found = compare(tally(first, ids), tally(second, ids), permutations=99, groups="folder").results
+    assert found.groups is not None and found.groups.real == 20
+    assert alone.groups is None
+    assert found.pairs is None and found.power is None
+    assert any("stay together" in text for text in found.warnings)
+    assert found.fsd.value == alone.fsd.value
+    assert found.fsd.p_value is not None and alone.fsd.p_value is not None
+    assert found.fsd.p_value > 0.05 > alone.fsd.p_value
+    assert found.fsd.ci_low is None  # fewer than 50 groups a side
+    assert all(record.verdict == "no evidence" for record in found.classes)
+
+
+def test_independent_images_have_few_near_copies_and_bursts_many() -> None:
+    plain = near_copies(100 * rows(1000, 0))
+    assert plain is not None and plain.share < 0.15
+    rng = np.random.default_rng(1)
+    burst = np.repeat(rows(200, 1), 5, 0) * np.exp(0.05 * rng.standard_normal((1000, 5)))
+    found = near_copies(100 * burst / burst.sum(1, keepdims=True))
+    assert found is not None and found.share > 0.5
+    assert (found.first // 5 == found.second // 5).all()
+    assert near_copies(100 * rows(99, 0)) is None
+    two = np.array([[50.0, 50, 0, 0, 0]] * 500)
+    assert near_copies(two) is None  # simple scenes may well be equal
+
+
+def test_frames_are_known_by_their_order_and_folders_are_not_frames() -> None:
+    rng = np.random.default_rng(0)
+    slow = 100 * rows(60, 0)[np.repeat(range(60), 10)]
+    slow = np.abs(slow + 8 * rng.standard_normal(slow.shape))
+    ratio = likeness_in_order(slow)
+    assert ratio is not None and ratio < 0.5
+    assert likeness_in_order(slow[rng.permutation(600)]) is None
+    # Two folders of other scenes: alike within a folder, but not one after the other.
+    mixed = np.concatenate(
+        [rng.dirichlet([9, 1, 1, 1, 1], 300), rng.dirichlet([1, 1, 1, 1, 9], 300)]
+    )
+    assert likeness_in_order(100 * mixed, ["a"] * 300 + ["b"] * 300) is None
+    assert likeness_in_order(100 * mixed) is not None
+
+
+def test_warnings_name_a_pair_and_the_option() -> None:
+    ids = [f"{k:04}.png" for k in range(400)]
+    burst = np.repeat(rows(100, 1), 4, 0)
+    (warning,) = dependence_warnings("real", tally(burst, ids), seed=0)
+    assert warning.startswith("100 % of the real images have a near copy")
+    assert "0000.png with 0001.png" in warning and "--groups" in warning
+    assert dependence_warnings("real", tally(rows(400, 2), ids), seed=0) == []
