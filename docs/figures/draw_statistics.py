@@ -32,6 +32,7 @@ from seeingkit.report.figures.charts import (
 )
 from seeingkit.report.figures.classes import figure_svg
 from seeingkit.report.figures.contributions import build_contribution_chart, contributions
+from seeingkit.report.words.findings import verdict_words
 from seeingkit.report.words.numbers import area, change, interval, number, probability, share
 from seeingkit.results import FSDResult, Results
 from seeingkit.results.gates import check_gates
@@ -55,8 +56,8 @@ CLASS_COLUMNS = (
     "real",
     "generated",
     "difference",
-    "95 % interval",
-    "presence",
+    "interval",
+    "more than a speck",
     "q",
     "verdict",
     "explained",
@@ -261,7 +262,7 @@ def distance_table(results: Results) -> str:
     rows = [
         ("FSD", f"{number(fsd.value)} percent²"),
         ("of it mean term, covariance term", f"{number(fsd.mean_term)}, {number(fsd.cov_term)}"),
-        ("floor", number(fsd.floor or 0)),
+        ("floor", f"{number(fsd.floor or 0)} ± {number(fsd.floor_error or 0)}"),
         ("permutation p", probability(fsd.p_value or 0)),
         ("bias-reduced FSD", number(fsd.bias_reduced or 0)),
         ("95 % interval", f"{number(fsd.ci_low or 0)} to {number(fsd.ci_high or 0)}"),
@@ -284,9 +285,9 @@ def class_table(results: Results) -> str:
                 area(c.generated_area),
                 change(c.relative_difference),
                 interval(c.ci_low, c.ci_high),
-                f"{share(c.real_presence)} → {share(c.generated_presence)}",
+                f"{share(c.real_seen or 0)} → {share(c.generated_seen or 0)}",
                 probability(c.q_value),
-                c.verdict,
+                verdict_words(c),
                 explained + (" !" if check is not None and check.flagged else ""),
             )
         )

@@ -56,7 +56,7 @@ def side_areas(sums: Side, confidence: float, cubes: Floats | None = None) -> Si
             tails, and a few images are likely to hold none of the largest.
     """
     shown, n = sums.shown, sums.n
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         given = sums.areas / shown
         spread = np.maximum(sums.squares - shown * given**2, 0.0)
         error = np.sqrt(spread / (shown - 1) / shown)
@@ -126,7 +126,7 @@ def grouped_change(first: Mean, second: Mean, p: Floats, alpha: float) -> Ends:
     Student's on the logarithm, with the variances of the means between groups (delta method). Where
     one side shows nothing the ratio is bounded on one side only, by 0.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         parts = [mean.variance / mean.value**2 for mean in (first, second)]
         error = parts[0] + parts[1]
         k, j = first.groups, second.groups
@@ -146,7 +146,7 @@ def given_change(real: SideAreas, generated: SideAreas, p: Floats, alpha: float)
 
 
 def _ratio(below: Estimate, above: Estimate) -> Ends:
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         inverse = Estimate(1 / below.value, 1 / below.high, 1 / below.low)
         low, high = _product(above.value / below.value, above, inverse)
     return low - 1, high - 1

@@ -91,7 +91,7 @@ def verdict_words(record: ClassResult) -> str:
     if record.area_claim is None:  # a run made before claims were told apart
         return record.verdict + (", by presence" if record.because == "presence" else "")
     claims = ", ".join(claims_of(record))
-    return claims if claims == record.verdict or not claims else f"{record.verdict}: {claims}"
+    return f"{record.verdict}: {claims}" if claims not in ("", record.verdict) else record.verdict
 
 
 def _headline(results: Results, classes: list[ClassResult]) -> str:
