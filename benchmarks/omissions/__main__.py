@@ -56,6 +56,7 @@ def main() -> None:
     from seeingkit.system.cache import cache_folder
 
     from . import grid, page, running
+    from .hypotheses import kept_table
     from .promises import promises
     from .truths import TRUTH_DRAWS, nearest_class
 
@@ -92,7 +93,8 @@ def main() -> None:
         "".join(f" --{name}" for name in ("quick", "short") if getattr(args, name))
     )
     docs = args.docs or (folder / "quick" if args.quick else Path("docs"))
-    path = page.write(found, docs, command, notes)
+    shown = kept_table(folder, effort.repeats, write_only=args.write_only)
+    path = page.write(found, docs, command, notes, shown)
     running.say(f"{path}: {(time.perf_counter() - started) / 60:.1f} min in all")
     print(promises(found))
 

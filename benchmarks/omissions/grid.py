@@ -99,11 +99,11 @@ QUICK = Effort(
 
 SHORT = Effort(
     sizes=(200, 2_000, 10_000),
-    power_sizes=(2_000, 10_000),
     shares=(0.2, 0.5, 1.0),
-    presences=(0.17, 0.027, 0.004),
+    repeats=200,
     promised=200,
     power_repeats=40,
+    permutations=99,
 )
 
 PROMISED_PRESENCE = 0.027

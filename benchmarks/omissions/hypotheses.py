@@ -14,14 +14,20 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seeingkit.system.writing import atomic_write
+
 from .families import FAMILIES, Rows
 from .summary import Rate
 from .tables import percent, table
+from .trials import code_digest
 
 CLASSES = 30
 SIZES = (200, 500, 2_000, 10_000)
@@ -103,9 +109,7 @@ def crowded(n: int, rng: np.random.Generator) -> tuple[Rows, Rows, None]:
 def bursts(named: bool) -> Callable[..., tuple[Rows, Rows, list[NDArray[np.intp]] | None]]:
     """Series of five images of one scene of the long-tail family, areas within about 5 %."""
 
-    def draw(
-        n: int, rng: np.random.Generator
-    ) -> tuple[Rows, Rows, list[NDArray[np.intp]] | None]:
+    def draw(n: int, rng: np.random.Generator) -> tuple[Rows, Rows, list[NDArray[np.intp]] | None]:
         sides = []
         for _ in range(2):
             rows = np.repeat(FAMILIES["long-tail"].draw(n // 5, rng), 5, axis=0)
@@ -183,26 +187,37 @@ def measure(which: Hypothesis, n: int, repeats: int) -> Mapping[str, Rate]:
     return {"false": rate, "any": Rate.of_share(runs, repeats)}
 
 
-def hypotheses_table(sizes: tuple[int, ...], repeats: int) -> str:
+def _row(task: tuple[int, int, int]) -> tuple[str, ...]:
+    place, n, repeats = task
+    which = HYPOTHESES[place]
+    found = measure(which, n, repeats)
+    rates = percent(found["false"]), percent(found["any"])
+    return (which.name, which.summary, which.claim, f"{n:,}", str(repeats), *rates)
+
+
+def hypotheses_table(sizes: tuple[int, ...], repeats: int, processes: int = 1) -> str:
     """The table, in Markdown."""
-    rows = []
-    for which in HYPOTHESES:
-        for n in sizes:
-            times = repeats if n <= 2_000 else max(20, repeats // 4)
-            found = measure(which, n, times)
-            rows.append(
-                (
-                    which.name,
-                    which.summary,
-                    which.claim,
-                    f"{n:,}",
-                    str(times),
-                    percent(found["false"]),
-                    percent(found["any"]),
-                )
-            )
+    tasks = [
+        (place, n, repeats if n <= 2_000 else max(20, repeats // 4))
+        for place in range(len(HYPOTHESES))
+        for n in sizes
+    ]
+    with ProcessPoolExecutor(processes, get_context("spawn")) as executor:
+        rows = list(executor.map(_row, tasks))
     heads = ("family", "what differs", "false claim", "n", "repeats")
     return table((*heads, "false ÷ all claims, %", "runs with a false one, %"), rows)
+
+
+def kept_table(folder: Path, repeats: int, *, write_only: bool = False) -> str:
+    """The table that was made by the code of now, or a new one that is then kept."""
+    path = folder / "trials" / code_digest() / f"hypotheses-{repeats}.md"
+    if not path.exists():
+        if write_only:
+            return ""
+        made = hypotheses_table(SIZES, repeats, os.cpu_count() or 1)
+        with atomic_write(path) as stream:
+            stream.write(made.encode())
+    return path.read_text(encoding="utf-8")
 
 
 def main() -> None:
@@ -210,8 +225,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--n", type=int, action="append", default=[])
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
-    print(hypotheses_table(tuple(args.n) or SIZES, args.repeats))
+    print(hypotheses_table(tuple(args.n) or SIZES, args.repeats, args.processes))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ Each function takes the findings and returns Markdown; every number comes from t
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from . import coverage, summary
 from .coverage import KINDS
@@ -65,7 +68,12 @@ With an omission planted, a claim is wrong if what it says changed did not chang
 def p_value_section(found: Sequence[Finding]) -> str:
     """Uniformity of p-values under the null."""
     rows = summary.p_values(found)
-    names = {"p_value": "all", "p_presence": "presence", "p_given": "if present", "p_area": "area"}
+    names = {
+        "p_area": "area",
+        "p_seen": "images",
+        "p_presence": "any pixel",
+        "p_given": "if present",
+    }
     ks = table(
         (
             "source",
@@ -83,7 +91,7 @@ def p_value_section(found: Sequence[Finding]) -> str:
                 str(r["repeats"]),
                 number(r.get("fsd_ks")),
                 percent(r.get("fsd_low")),
-                str(r["p_value classes"]),
+                str(r["p_area classes"]),
                 *(percent(r[f"{key} ks"]) for key in names),
             )
             for r in rows
@@ -106,11 +114,11 @@ def p_value_section(found: Sequence[Finding]) -> str:
 Nothing planted: p-values should be uniform. Permutation p-values go in steps; for the test of
 uniformity (Kolmogorov–Smirnov) a uniform random part of one step is taken off. Each class in at
 least 1 % of the images is tested over the repeats; if all are uniform, 5 % of the classes have
-KS p ≤ 0.05. Columns: *all*, the p of the amount, on which verdicts rest (mean area, images above
-the area threshold, and area in those, taken together); and three by themselves: presence of any
-pixel, area in images that show the class, mean area. Presence is a count, so its p-values, and
-those of *all*, come in steps: few images or a rare class, long steps, and no uniformity to be had.
-What counts for them is the share of small ones, in the table below.
+KS p ≤ 0.05. Columns: the two questions on which claims rest, mean area and images above the area
+threshold; and two that describe, presence of any pixel and area in images that show the class.
+Shares of images come in steps, and of a class that fewer than ten effective images make up the p of
+its area is 1: no uniformity is to be had there. What counts is the share of small ones, in the table
+below.
 
 {ks}
 
@@ -174,9 +182,11 @@ def coverage_section(found: Sequence[Finding]) -> str:
     return f"""## Coverage of 95 % intervals
 
 Shown is the share of intervals that hold the true value, in percent, over all classes of a band;
-in brackets the lowest and the highest single class. *Lowest by chance* is the lowest of that many
-exact intervals in one run of these simulations out of two. A difference is relative to the
-real side. Classes in every image have no presence to estimate.
+in brackets the lowest and the highest single class. *Area difference* is the interval of a claim,
+whose confidence is corrected for the number of classes: 97.5 % or more, and so should its column
+be. *Lowest by chance* is the lowest of that many exact intervals in one run of these simulations
+out of two. A difference is relative to the real side. Classes in every image have no presence to
+estimate.
 
 {chr(10).join(part + chr(10) for part in parts)}
 ![Coverage of intervals](figures/validation-coverage.svg)
@@ -199,6 +209,19 @@ def _classes_and_chance(row: Row) -> tuple[str, str]:
     return ("–", "–") if first is None else (str(first["classes"]), percent(first["chance"]))
 
 
+def _before(row: Row) -> str:
+    """The rate of the former rule on the same source, class, n and share, in brackets."""
+    key = f"{row['source']} {row['class']} {row['n']} {100 * row['share']:g}"
+    found = _former_power().get(key)
+    return "" if found is None else f" ({found:g})"
+
+
+@functools.lru_cache(maxsize=1)
+def _former_power() -> dict[str, float]:
+    path = Path(__file__).with_name("former_power.json")
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
 def power_section(found: Sequence[Finding]) -> str:
     """How often an omission is found."""
     rows = summary.power(found)
@@ -207,7 +230,7 @@ def power_section(found: Sequence[Finding]) -> str:
         ("source", "class", "in, % of images", "n"),
         ((r["source"], r["class"], percent(r["presence"]), f"{r['n']:,}") for r in shares),
         (r["share"] for r in shares),
-        (percent(r["found"]) for r in shares),
+        (f"{percent(r['found'])}{_before(r)}" for r in shares),
         lambda share: f"gone from {100 * share:g} %",
     )
     others = table(
@@ -229,8 +252,9 @@ def power_section(found: Sequence[Finding]) -> str:
     counts = span(r["repeats"] for r in shares)
     return f"""## Power
 
-*Found*: the verdict on the class is omitted or reduced, at a false discovery rate of 5 % over all
-classes. Share of repeats in which it is, in percent ({counts} repeats):
+*Found*: less area, or in fewer images, at a false discovery rate of 5 % over both questions and all
+classes. Share of repeats in which it is, in percent ({counts} repeats). In brackets, where it was
+measured: the same of the rule before, a gate on the area and one combined p.
 
 {removed}
 

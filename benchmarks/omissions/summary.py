@@ -67,21 +67,17 @@ def distance(finding: Finding, name: str) -> NDArray[np.float64]:
 
 
 def false_claims(finding: Finding) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(R,) number of claims that are wrong, and of all claims.
+    """(R,) number of claims that are wrong, and of all claims, two questions for each class.
 
-    A claim is right if what it says changed (area, presence, or either where it does not say) did
-    change in the direction claimed.
+    A claim about area is right if the mean area did change in that direction. One about images
+    counts those above a threshold that the run itself chose; it is wrong if neither the area nor
+    the presence of the class changed, or both changed the other way.
     """
-    verdict, because = finding.arrays["verdict"], finding.arrays["because"]
-    claimed = np.select([verdict == VERDICTS.index("excess"), verdict > 0], [1, -1], 0)
-    area, presence = finding.truth.directions().T
-    right = np.select(
-        [because == 1, because == 2],
-        [claimed == area, claimed == presence],
-        (claimed == area) | (claimed == presence),
-    )
-    wrong = (claimed != 0) & ~right.astype(bool)
-    return wrong.sum(axis=1), (claimed != 0).sum(axis=1)
+    claims = finding.arrays["claims"]
+    directions = finding.truth.directions()
+    wrong_area = (claims[:, :, 0] != 0) & (claims[:, :, 0] != directions[:, 0])
+    wrong_images = (claims[:, :, 1] != 0) & (claims[:, :, 1, None] != directions).all(axis=2)
+    return (wrong_area.sum(axis=1) + wrong_images.sum(axis=1)), (claims != 0).sum(axis=(1, 2))
 
 
 def null_claims(found: Sequence[Finding]) -> list[Row]:
@@ -173,13 +169,13 @@ def _below(p: NDArray[np.float32], level: float) -> NDArray[np.float64]:
 
 
 def power(found: Sequence[Finding]) -> list[Row]:
-    """How often the class that suffered gets the verdict omitted or reduced."""
+    """How often the class that suffered is claimed to be less, or in fewer images."""
     rows = []
     for finding in planted(found):
         plant = finding.cell.plant
         assert plant is not None
         verdict = finding.arrays["verdict"][:, plant.label]
-        lost = (verdict == VERDICTS.index("omitted")) | (verdict == VERDICTS.index("reduced"))
+        lost = (finding.arrays["claims"][:, plant.label] < 0).any(axis=1)
         rows.append(
             {
                 **head(finding),

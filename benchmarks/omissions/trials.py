@@ -36,8 +36,17 @@ DISTANCE = (
     "p_value",
     "seconds",
 )
-P_VALUES = ("p_value", "p_presence", "p_given", "p_area")
-VERDICTS = ("no evidence", "omitted", "reduced", "excess")
+P_VALUES = ("p_area", "p_seen", "p_presence", "p_given")
+VERDICTS = (
+    "no evidence",
+    "omitted",
+    "reduced",
+    "in fewer images",
+    "excess",
+    "in more images",
+)
+CLAIMS = {"less area": -1, "more area": 1, "in fewer images": -1, "in more images": 1}
+"""Directions of the claims; no evidence is 0."""
 INTERVALS = (
     "area",
     "generated area",
@@ -50,7 +59,7 @@ INTERVALS = (
 ABSENT, INSIDE, TRUTH_BELOW, TRUTH_ABOVE = -1, 0, 1, 2
 """Of an interval: not given; holds the truth; the truth lies below it; above it."""
 
-UNREAD = ("confusion", "kernel", "neighbourhoods", "pairs", "power", "scenes", "twoviews")
+UNREAD = ("bursts", "confusion", "kernel", "neighbourhoods", "pairs", "power", "scenes", "twoviews")
 """Modules of ``seeingkit.statistics`` that no number kept here depends on."""
 
 NAN = float("nan")
@@ -67,7 +76,8 @@ def measure(
 
     Returns:
         ``distance``: (8,) in the order of ``DISTANCE``; ``p``: (L, 4) in the order of ``P_VALUES``;
-        ``verdict``: (L,) number in ``VERDICTS``; ``because``: (L,) 1 area, 2 presence, 0 unknown;
+        ``verdict``: (L,) number in ``VERDICTS``; ``claims``: (L, 2) directions of the claims about
+        area and about images, 0 where there is none;
         ``low``, ``high``: (L, 7) in the order of ``INTERVALS``. NaN where there is nothing.
     """
     from seeingkit import Tally, compare
@@ -81,13 +91,13 @@ def measure(
     known = {"seconds": seconds}
     distance = [known.get(name, getattr(results.fsd, name, None)) for name in DISTANCE]
     p = np.full((size, len(P_VALUES)), np.nan)
-    verdict, because = np.zeros(size, dtype=np.int8), np.zeros(size, dtype=np.int8)
+    verdict, claims = np.zeros(size, dtype=np.int8), np.zeros((size, 2), dtype=np.int8)
     low, high = (np.full((size, len(INTERVALS)), np.nan) for _ in range(2))
     for record in results.classes:
         k = record.index
         p[k] = [_number(getattr(record, name, None)) for name in P_VALUES]
         verdict[k] = VERDICTS.index(record.verdict)
-        because[k] = {"area": 1, "presence": 2}.get(getattr(record, "because", None) or "", 0)
+        claims[k] = [CLAIMS.get(c or "", 0) for c in (record.area_claim, record.images_claim)]
         pairs = (
             getattr(record, "real_area_ci", None),
             getattr(record, "generated_area_ci", None),
@@ -103,7 +113,7 @@ def measure(
         "distance": np.array([_number(value) for value in distance]),
         "p": p,
         "verdict": verdict,
-        "because": because,
+        "claims": claims,
         "low": low,
         "high": high,
     }

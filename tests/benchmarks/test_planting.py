@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.omissions import page, summary, trials
+from benchmarks.omissions import hypotheses, page, summary, trials
 from benchmarks.omissions.families import FAMILIES, family
 from benchmarks.omissions.grid import QUICK, Cell, cells_of, plants_of
 from benchmarks.omissions.planting import Plant, plant
@@ -171,7 +171,8 @@ def test_measuring_asks_the_public_comparison() -> None:
     assert values["value"] == pytest.approx(fsd(real, generated).value, rel=1e-6)
     assert values["p_value"] == pytest.approx(1 / 20)
     assert trials.VERDICTS[found["verdict"][5]] == "omitted"
-    assert found["p"][5, 0] < 1e-6
+    assert found["claims"][5].tolist() == [0, -1]  # no image is left whose area could be tested
+    assert found["p"][5, trials.P_VALUES.index("p_seen")] < 1e-6
     assert np.isnan(found["p"][6]).all(), "a class that never occurs has no p-value"
     column = trials.INTERVALS.index("area difference")
     assert found["low"][5, column] <= -1 + 1e-9 and np.isnan(found["low"][6, column])
@@ -210,14 +211,14 @@ def test_parts_do_not_depend_on_one_another() -> None:
 def test_a_wrong_claim_is_one_the_truth_does_not_bear_out() -> None:
     source = pool(some_rows(200))
     (truth,) = truths(source, [Plant(4, into=1)], 0)  # 4 shrinks, 1 grows, the others stay
-    verdict = np.zeros((3, 6), dtype=np.int8)
-    verdict[0, 4], verdict[0, 1] = trials.VERDICTS.index("omitted"), trials.VERDICTS.index("excess")
-    verdict[1, 1] = trials.VERDICTS.index("reduced")
-    verdict[2, 0] = trials.VERDICTS.index("excess")
-    arrays = {"verdict": verdict, "because": np.zeros_like(verdict), "distance": np.zeros((3, 8))}
+    claimed = np.zeros((3, 6, 2), dtype=np.int8)
+    claimed[0, 4], claimed[0, 1, 0] = (-1, -1), 1
+    claimed[1, 1, 0] = -1
+    claimed[2, 0, 1] = 1
+    arrays = {"claims": claimed, "distance": np.zeros((3, 8))}
     finding = Finding(Cell("pool", 50, Plant(4, into=1), 3), source, truth, arrays)
     wrong, claims = summary.false_claims(finding)
-    assert wrong.tolist() == [0, 1, 1] and claims.tolist() == [2, 1, 1]
+    assert wrong.tolist() == [0, 1, 1] and claims.tolist() == [3, 1, 1]
 
 
 def test_rates_and_uniformity() -> None:
@@ -280,3 +281,33 @@ def test_a_family_is_drawn_anew_for_each_sample() -> None:
     assert not np.isin(a.round(12), b.round(12)).any()
     assert source.reaches(10**9) and source.images is None
     assert sum(map(len, source.population(25_000))) == 25_000
+
+
+@pytest.mark.parametrize("which", hypotheses.HYPOTHESES, ids=lambda which: which.name)
+def test_families_of_a_claim_have_its_null(which: hypotheses.Hypothesis) -> None:
+    real, generated, groups = which.draw(40_000, np.random.default_rng(0))
+    for rows in (real, generated):
+        assert (rows >= 0).all() and rows.sum(axis=1) == pytest.approx(np.ones(len(rows)))
+    labels = np.arange(1, min(real.shape[1], 12))
+    means = [rows[:, labels].mean(axis=0) for rows in (real, generated)]
+    if which.claim == "area":
+        assert means[1] == pytest.approx(means[0], rel=0.15)
+        shown = [(rows[:, labels] > 0).mean(axis=0) for rows in (real, generated)]
+        assert (np.abs(np.log(shown[1] / shown[0])) > 0.3).all()
+    if which.claim == "images":
+        shown = [(rows[:, labels] > 0).mean(axis=0) for rows in (real, generated)]
+        assert shown[1] == pytest.approx(shown[0], rel=0.1)
+        assert (means[1] > 1.5 * means[0]).all()
+    if which.claim == "area, in itself":
+        rest = [rows[:, list(which.false)].sum(axis=1).mean() for rows in (real, generated)]
+        inside = [m[: len(which.false)] / r for m, r in zip(means, rest, strict=True)]
+        assert inside[1] == pytest.approx(inside[0], rel=0.03)
+        assert rest[1] > 1.05 * rest[0]
+    assert (groups is not None) == (which.name == "bursts, named")
+
+
+def test_a_claim_whose_null_is_true_is_rarely_made() -> None:
+    found = hypotheses.measure(hypotheses.HYPOTHESES[1], 300, 12)
+    assert found["any"].value <= 0.25
+    named, alone = (hypotheses.measure(h, 300, 6) for h in hypotheses.HYPOTHESES[-2:])
+    assert named["any"].value <= 0.2 and alone["any"].value == 1
