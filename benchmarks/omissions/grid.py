@@ -99,10 +99,12 @@ QUICK = Effort(
 
 SHORT = Effort(
     sizes=(200, 2_000, 10_000),
-    shares=(0.2, 0.5, 1.0),
+    power_sizes=(2_000, 10_000),
+    shares=(0.5, 1.0),
+    presences=(0.17, 0.027, 0.01),
     repeats=200,
     promised=200,
-    power_repeats=40,
+    power_repeats=30,
     permutations=99,
 )
 

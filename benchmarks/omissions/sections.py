@@ -116,9 +116,9 @@ uniformity (Kolmogorov–Smirnov) a uniform random part of one step is taken off
 least 1 % of the images is tested over the repeats; if all are uniform, 5 % of the classes have
 KS p ≤ 0.05. Columns: the two questions on which claims rest, mean area and images above the area
 threshold; and two that describe, presence of any pixel and area in images that show the class.
-Shares of images come in steps, and of a class that fewer than ten effective images make up the p of
-its area is 1: no uniformity is to be had there. What counts is the share of small ones, in the table
-below.
+Shares of images come in steps, and of a class that fewer than ten effective images make up the p
+of its area is 1: no uniformity is to be had there. What counts is the share of small ones, in the
+table below.
 
 {ks}
 
