@@ -32,6 +32,7 @@ from .inversion import (
     InversionSettings,
     LostClass,
 )
+from .paired import PairedClass, PairedImages, PairedResult
 from .records import (
     BACKGROUND_NAMES,
     OMITTED_BELOW,
@@ -73,6 +74,9 @@ __all__ = [
     "ModelRecord",
     "PairResult",
     "PairVerdict",
+    "PairedClass",
+    "PairedImages",
+    "PairedResult",
     "PairsResult",
     "PowerResult",
     "Record",

@@ -176,7 +176,9 @@ def _tally(
 
 def _compare(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Comparison:
     """Compare equally many images of both sides; results name the registered weights."""
-    real, generated, note = equally_many(real, generated, plan)
+    note = None
+    if not plan.config.paired:  # pairs are found by name: none may be dropped on one side alone
+        real, generated, note = equally_many(real, generated, plan)
     comparison = compare(
         real,
         generated,
@@ -186,6 +188,7 @@ def _compare(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Co
         classes=plan.config.classes,
         force=plan.config.force,
         evidence=evidence,
+        paired=plan.config.paired,
     )
     results = comparison.results
     update: dict[str, Any] = {"warnings": [*([note] if note else []), *results.warnings]}

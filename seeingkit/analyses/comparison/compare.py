@@ -31,6 +31,8 @@ from seeingkit.tallies.vocabularies.merging import apply_classes, shared_classes
 
 from .conditions import compare_conditions
 from .defaults import PERMUTATIONS
+from .pairing import pair_up
+from .within import within_pairs
 
 COPIES = 0.01
 """Share of images that may have the areas of another one before it is said."""
@@ -92,6 +94,7 @@ def compare(
     classes: ClassMap | str | Path | None = None,
     force: bool = False,
     evidence: bool = True,
+    paired: bool = False,
 ) -> Comparison:
     """Class by class and as one distance: what do the generated images lack?
 
@@ -104,6 +107,9 @@ def compare(
             tallies of two segmenters compare, over the classes that both know.
         force: compare although numbers of images, segmenter or preset differ.
         evidence: also pairs of classes, power, and scenes; they change no verdict.
+        paired: image k of one side belongs to an image of the other (``pairing.pair_up``): tests
+            within pairs take the place of all tests between sides (``within``), and there is no
+            other evidence.
 
     Raises:
         TallyError: the tallies do not fit each other.
@@ -122,7 +128,16 @@ def compare(
     one_segmenter = classes is None or real.vocabulary == generated.vocabulary
     if classes is not None:
         real, generated, notes = merged(real, generated, classes)
+    pairing = None
+    if paired:
+        _check_vocabularies(real.vocabulary, generated.vocabulary)
+        pairing = pair_up(real, generated, force=force)
+        real, generated = pairing.real, pairing.generated
     check_comparable(real, generated, one_segmenter=one_segmenter, force=force)
+    if pairing is not None:
+        found = within_pairs(pairing, seed=seed, level=level, permutations=permutations)
+        notes += pairing.notes
+        return Comparison(real, generated, _results(real, generated, level, notes, **found))
     pool = Pool(real.sparse_percent(0), generated.sparse_percent(0))
     with progress_bar("permutation test", permutations, "permutations") as bar:
         distance = measure_distance(
@@ -135,8 +150,28 @@ def compare(
     sizes, tested = (len(real), len(generated)), len(classes_found)
     around = neighbourhoods(real, generated, seed=seed) if evidence else None
     conditions, few = compare_conditions(real, generated, seed=seed, level=level)
-    results = Results(
+    results = _results(
+        real,
+        generated,
+        level,
+        [*notes, *few],
         fsd=distance.result,
+        classes=classes_found,
+        pairs=compare_pairs(real, generated, level=level) if evidence else None,
+        power=power(*sizes, classes_tested=tested, level=level, tests=MOST_TESTS)
+        if evidence and tested
+        else None,
+        scenes=scenes(real, generated, seed=seed, around=around) if around else None,
+        conditions=conditions,
+    )
+    return Comparison(real, generated, results, around)
+
+
+def _results(
+    real: Tally, generated: Tally, level: float, warnings: list[str], **found: Any
+) -> Results:
+    """The results with the description of both sides."""
+    return Results(
         n_real=len(real),
         n_generated=len(generated),
         segmenter=real.record.segmenter or ModelRecord(name="unknown", family="unknown"),
@@ -145,21 +180,14 @@ def compare(
         generated=_data(generated, "generated images"),
         preset=real.identity.preset if real.identity else {},
         level=level,
-        classes=classes_found,
-        pairs=compare_pairs(real, generated, level=level) if evidence else None,
-        power=power(*sizes, classes_tested=tested, level=level, tests=MOST_TESTS)
-        if evidence and tested
-        else None,
-        scenes=scenes(real, generated, seed=seed, around=around) if around else None,
-        conditions=conditions,
         skipped=[
             SkippedItem(source=side, item=s.item, reason=s.reason)
             for side, tally in _sides(real, generated)
             for s in tally.skipped
         ],
-        warnings=[*notes, *_warnings(real, generated), *few],
+        warnings=[*warnings, *_warnings(real, generated)],
+        **found,
     )
-    return Comparison(real, generated, results, around)
 
 
 def merged(

@@ -26,17 +26,20 @@ class Definition(NamedTuple):
 
 def definitions(results: Results) -> list[Definition]:
     """The definitions of the numbers on the page of these results, in the order of its sections."""
-    combined, check = tested_presence(results), results.segmenter_share
+    check, paired = results.segmenter_share, results.paired is not None
+    combined = tested_presence(results)
     shown = {
         "areas": True,
-        "tests": combined,
-        "tests_before": not combined,
+        "paired": paired,
+        "tests": combined and not paired,
+        "tests_before": not combined and not paired,
         "power": results.power,
         "distance": True,
-        "reduced": combined,
-        "reduced_before": not combined,
+        "floor": not paired,
+        "reduced": combined and not paired,
+        "reduced_before": not combined and not paired,
         "interval": results.fsd.ci_high is not None,
-        "permutation": True,
+        "permutation": not paired,
         "contribution": any(record.fsd_mean_term is not None for record in results.classes),
         "pairs": results.pairs,
         "scenes": results.scenes,
