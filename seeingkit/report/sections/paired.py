@@ -13,9 +13,6 @@ from ..templates import Section, render
 from ..words.numbers import area, count, listing
 from ..words.paired import MATCHED, claims, difference_ends, interval_name, relative_ends
 
-FEW = "too few pairs"
-"""Stands for q where a class differs in too few pairs to be tested."""
-
 
 @dataclass(frozen=True)
 class PairedRow:
@@ -57,7 +54,6 @@ def paired_section(results: Results, pictures: Sequence[ScenePictures] = ()) -> 
         "paired.html.j2",
         paired=paired,
         rows=_rows(results, paired),
-        few=FEW,
         matched=MATCHED[paired.matched],
         words=[word for word in paired.words if word],
         interval_name=interval_name(results),

@@ -48,26 +48,29 @@ def paired_headline(results: Results, paired: PairedResult, classes: Sequence[Cl
             f"{level(results.level)}."
         )
     of = f"{some_of(len(omitted), len(shown))} classes" if len(shown) > 1 else "the only class"
-    texts = [f"{record.label} ({_loss(record)})" for record in omitted]
+    texts = [f"{record.label} ({_loss(record)})" for record in omitted[:NAMED]]
+    if len(omitted) > NAMED:
+        texts.append(f"and {len(omitted) - NAMED:,} more")
     return (
         f"{within}, {of} of the real images {'is' if len(omitted) == 1 else 'are'} left out of the "
-        f"generated ones: {listing(texts, limit=NAMED)}."
+        f"generated ones: {', '.join(texts)}."
     )
 
 
 def _loss(record: PairedClass) -> str:
     text = f"area {change(record.relative_difference)}"
     if record.area_claim == "less area":
-        text += f", interval {relative_ends(record)}"
-    return f"{text}; {vanishing(record)}" if record.shown else text
+        text += f", interval {relative_ends(record)}, q = {probability(record.q_area)}"
+    else:
+        text += f"; {_lost_and_won(record)}, q = {probability(record.q_images)}"
+    return f"{vanishing(record)}; {text}" if record.shown else text
 
 
 def vanishing(record: PairedClass) -> str:
     """``vanishes from 9 of 9 images that show more than a speck, p = 0.004``."""
     where = f"{record.vanished:,} of {count(record.shown, 'image')}"
-    return (
-        f"vanishes from {where} that show more than a speck, p = {probability(record.p_vanished)}"
-    )
+    p = probability(record.p_vanished)
+    return f"vanishes from {where} that show more than a speck, p = {p}"
 
 
 def paired_details(
@@ -96,10 +99,12 @@ def _numbers(record: PairedClass, claim: str) -> str:
         if record.relative_difference is None:
             return f"{record.label} (new)"
         return f"{record.label} ({change(record.relative_difference)})"
-    return (
-        f"{record.label} (in {record.only_real:,} pairs on the real side only, in "
-        f"{record.only_generated:,} on the generated side only)"
-    )
+    return f"{record.label} ({_lost_and_won(record)})"
+
+
+def _lost_and_won(record: PairedClass) -> str:
+    lost, won = count(record.only_real, "image"), count(record.only_generated, "image")
+    return f"gone from {lost}, come into {won}"
 
 
 def _distance(results: Results, paired: PairedResult) -> str:
