@@ -147,8 +147,18 @@ def _print_pairs(results: schema.Results, paired: schema.PairedResult, shown: in
             claims(pair),
         )
         rows.append([_plain(cell).replace("\u2212", "-") for cell in cells])
-    header = ("class", "real", "generated", "difference", _plain(interval_name(results)))
-    header += ("q area", "lost/won", "q images", "vanishes", "claim")
+    header = [
+        "class",
+        "real",
+        "generated",
+        "difference",
+        _plain(interval_name(results)),
+        "q area",
+        "lost/won",
+        "q images",
+        "vanishes",
+        "claim",
+    ]
     print_table(rows, header, last_words=True)
     if len(records) > len(listed):
         print(f"… and {len(records) - len(listed)} smaller classes in results.json")

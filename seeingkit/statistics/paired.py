@@ -178,8 +178,8 @@ def sign_test(down: Integers, up: Integers) -> Floats:
 
     Twice the smaller tail of Binomial(down + up, 1/2), at most 1 (McNemar 1947 for presences).
 
-    >>> sign_test(np.array([11, 0]), np.array([0, 0]))
-    array([0.00097656, 1.        ])
+    >>> sign_test(np.array([7, 0, 2]), np.array([0, 0, 2])).tolist()
+    [0.015625, 1.0, 1.0]
     """
     p = 2 * stats.binom.cdf(np.minimum(down, up), down + up, 0.5)
     return np.asarray(np.minimum(1.0, p))

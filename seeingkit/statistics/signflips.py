@@ -189,7 +189,7 @@ def _test(
     n, whole_x, whole_y = len(x), float(x.sum()), float(y.sum())
     d = y - x
     size = float(np.abs(d).sum())
-    difference = _snapped(float(d.sum()), size)
+    difference = float(_snapped(d.sum(), size))
     d_in = _snapped(second - first, size)
     d_out = _snapped(difference - d_in, size)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -200,7 +200,8 @@ def _test(
             np.where((d_in == 0) & (x_in > 0), 1.0, y_in / x_in),
             np.where((d_out == 0) & (x_out > 0), 1.0, y_out / x_out),
         )
-    thresholds = [*_outward(*means), *_outward(*ratios)]
+    below, above = _outward(*means)
+    ratio_below, ratio_above = _outward(*ratios)
     if difference == 0:
         p, flips = 1.0, len(inside)
     elif not exact and (k := int((d != 0).sum())) <= MOST_ENUMERATED:
@@ -210,7 +211,8 @@ def _test(
     else:
         p, flips = _share(d_in, d_out, difference), len(inside)
     ratio = whole_y / whole_x if whole_x > 0 else np.nan
-    return FlipTest(p, exact, flips, *thresholds, mean=difference / n, ratio=ratio)
+    thresholds = below, above, ratio_below, ratio_above
+    return FlipTest(p, exact, flips, *thresholds, difference / n, ratio)
 
 
 def _share(inside: Floats, outside: Floats, whole: float) -> float:
@@ -236,4 +238,4 @@ def _outward(inside: Floats, outside: Floats) -> tuple[Floats, Floats]:
 
 def _snapped(value: Floats | float, size: float) -> Floats:
     """Rounding errors as 0."""
-    return np.where(np.abs(value) <= _ROUNDING * size, 0.0, value)
+    return np.asarray(np.where(np.abs(value) <= _ROUNDING * size, 0.0, value), dtype=np.float64)

@@ -27,12 +27,12 @@ class Swaps(NamedTuple):
     Attributes:
         p_value: share of swaps, the pairs as they are among them, with an FSD at least as large.
         mean: FSD over the swaps, without the pairs as they are; percent².
-        count: of those; exact: they are all there are.
+        swaps: how many these are; exact: they are all there are.
     """
 
     p_value: float
     mean: float
-    count: int
+    swaps: int
     exact: bool
 
 
@@ -54,7 +54,7 @@ def swap_test(
 
     >>> pool = Pool(np.array([[0.0], [2.0]]), np.array([[3.0], [5.0]]))
     >>> swap_test(pool, FSD(9.0, 9.0, 0.0), permutations=999)
-    Swaps(p_value=1.0, mean=9.0, count=1, exact=True)
+    Swaps(p_value=0.5, mean=8.0, swaps=1, exact=True)
     """
     if not permutations:
         return None

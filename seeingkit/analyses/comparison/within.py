@@ -94,7 +94,7 @@ def within_pairs(
     by_index = {record.index: record for record in found.classes}
     classes = [judged(record, by_index[record.index]) for record in described]
     ordered = [by_index[record.index] for record in described]
-    swapped = {} if swaps is None else {"p_value": swaps.p_value, "permutations": swaps.count}
+    swapped = {} if swaps is None else {"p_value": swaps.p_value, "permutations": swaps.swaps}
     return {
         "fsd": FSDResult(**distance._asdict(), **swapped),
         "classes": classes,
@@ -111,7 +111,7 @@ def within_pairs(
             flips=found.flips,
             fsd_swapped=swaps.mean if swaps else None,
             p_fsd=swaps.p_value if swaps else None,
-            swaps=swaps.count if swaps else 0,
+            swaps=swaps.swaps if swaps else 0,
             exact_fsd=bool(swaps and swaps.exact),
             classes=ordered,
             **_looked_at(real, generated, ordered),
