@@ -114,7 +114,8 @@ def compare_paired(
     dense = pool.rows.toarray()
     first, second = dense[: pool.n], dense[pool.n :]
     flips = flips_needed(len(pool.live), level, QUESTIONS)
-    tests = list(sign_flip_tests(first, second, seed=seed, flips=flips))
+    most = level / QUESTIONS
+    tests = list(sign_flip_tests(first, second, seed=seed, flips=flips, most_cut=most))
     counts = count_pairs(first, second, pool.area_threshold)
     differing = (first != second).sum(axis=0)
     one_sided = counts.only_first + counts.only_second

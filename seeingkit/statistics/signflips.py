@@ -48,15 +48,18 @@ class FlipTest(NamedTuple):
         p: two-sided.
         exact: all flips were enumerated.
         flips: flips behind p, without the pairs as they are.
-        below, above: (N,) mean of d at which each division of the pairs becomes as extreme as the
-            pairs are, going down and going up from their mean; infinite: it always is.
-        ratio_below, ratio_above: (N,) the same for Σy / Σx.
+        divisions: N, the divisions in two behind the intervals.
+        below, above: mean of d at which each division of the pairs becomes as extreme as the pairs
+            are, going down and going up from their mean; infinite: it always is. Of all N, the
+            lowest (highest) that an interval can need.
+        ratio_below, ratio_above: the same for Σy / Σx.
         mean: of d; ratio: Σy / Σx, NaN where x is 0 throughout.
     """
 
     p: float
     exact: bool
     flips: int
+    divisions: int
     below: Floats
     above: Floats
     ratio_below: Floats
@@ -65,8 +68,11 @@ class FlipTest(NamedTuple):
     ratio: float
 
     def mean_interval(self, cut: float) -> tuple[float, float]:
-        """Ends of the mean of d at confidence 1 − cut; infinite where the flips are too few."""
-        return self._agreeing(_ends(self.below, self.above, cut), 0.0, cut)
+        """Ends of the mean of d at confidence 1 − cut; infinite where the flips are too few.
+
+        The cut is at most the one that the test was made for (``sign_flip_tests``).
+        """
+        return self._agreeing(self._ends(self.below, self.above, cut), 0.0, cut)
 
     def ratio_interval(self, cut: float) -> tuple[float, float]:
         """Ends of Σy / Σx at confidence 1 − cut, (NaN, NaN) where x is 0 throughout.
@@ -76,11 +82,20 @@ class FlipTest(NamedTuple):
         """
         if np.isnan(self.ratio):
             return np.nan, np.nan
-        low, high = _ends(self.ratio_below, self.ratio_above, cut)
+        low, high = self._ends(self.ratio_below, self.ratio_above, cut)
         if self.ratio == 0:
             high = max(0.0, 1 - self.mean_interval(cut)[1] / self.mean)
             low = 0.0
         return self._agreeing((max(0.0, low), high), 1.0, cut)
+
+    def _ends(self, below: Floats, above: Floats, cut: float) -> tuple[float, float]:
+        """Smallest and largest value whose p, (1 + as extreme) / (1 + N), is above the cut."""
+        rank = min(int(np.floor(cut * (self.divisions + 1) * (1 + _ROUNDING))), len(below))
+        if rank == 0:
+            return -np.inf, np.inf
+        low = np.partition(below, rank - 1)[rank - 1]
+        high = np.partition(above, len(above) - rank)[len(above) - rank]
+        return float(low), float(high)
 
     def _agreeing(self, ends: tuple[float, float], null: float, cut: float) -> tuple[float, float]:
         """Ends that leave out the null if and only if p is at most the cut.
@@ -92,25 +107,14 @@ class FlipTest(NamedTuple):
         low, high = ends
         if self.p > cut * (1 + _ROUNDING):
             return min(low, null), max(high, null)
-        thresholds = (self.below, self.above) if null == 0 else (self.ratio_below, self.ratio_above)
+        centre, below, above = self.mean, self.below, self.above
+        if null == 1:
+            centre, below, above = self.ratio, self.ratio_below, self.ratio_above
         if self.mean > 0 and low <= null:
-            low = float(np.min(thresholds[0], where=thresholds[0] > null, initial=np.inf))
+            low = float(np.min(below, where=below > null, initial=centre))
         if self.mean < 0 and high >= null:
-            high = float(np.max(thresholds[1], where=thresholds[1] < null, initial=-np.inf))
+            high = float(np.max(above, where=above < null, initial=centre))
         return low, high
-
-
-def _ends(below: Floats, above: Floats, cut: float) -> tuple[float, float]:
-    """Smallest and largest value whose p, (1 + as extreme) / (1 + N), is above the cut."""
-    rank = int(np.floor(cut * (len(below) + 1) * (1 + _ROUNDING)))
-    if rank == 0:
-        return -np.inf, np.inf
-    rank = min(rank, len(below))
-    if rank == 0:
-        return -np.inf, np.inf
-    low = np.partition(below, rank - 1)[rank - 1]
-    high = np.partition(above, len(above) - rank)[len(above) - rank]
-    return float(low), float(high)
 
 
 def flips_needed(classes: int, level: float, questions: int) -> int:
@@ -124,7 +128,7 @@ def flips_needed(classes: int, level: float, questions: int) -> int:
 
 
 def sign_flip_tests(
-    first: Floats, second: Floats, *, seed: int = 0, flips: int = FLIPS
+    first: Floats, second: Floats, *, seed: int = 0, flips: int = FLIPS, most_cut: float = 1.0
 ) -> Iterator[FlipTest]:
     """The test of each column: is the mean of second − first 0?
 
@@ -133,6 +137,7 @@ def sign_flip_tests(
             other.
         seed: of random flips, which all columns share.
         flips: how many of them.
+        most_cut: largest 1 − confidence of an interval that will be asked for; it saves memory.
 
     >>> test, = sign_flip_tests(np.array([[3.0], [2.0], [1.0]]), np.zeros((3, 1)))
     >>> test.p, test.exact, test.mean_interval(0.25)
@@ -142,21 +147,21 @@ def sign_flip_tests(
     if n <= MOST_ENUMERATED:
         inside = subset_sums(np.ones(n))[1:]
         for k in range(columns):
-            sums = (subset_sums(side[:, k])[1:] for side in (first, second))
-            yield _test(first[:, k], second[:, k], inside, *sums, exact=True)
+            x, y = first[:, k], second[:, k]
+            parts = subset_sums(x)[1:], subset_sums(y)[1:]
+            yield _test(x, y, inside, *parts, most_cut=most_cut, exact=True)
         return
-    sets = _random_sets(n, seed, flips)
-    inside = np.empty(flips)
-    parts = [np.empty((flips, columns)) for _ in range(2)]
+    inside, sums = np.empty(flips), np.empty((2, flips, columns))
     start = 0
-    for block in sets:
+    for block in _random_sets(n, seed, flips):
         stop = start + len(block)
         inside[start:stop] = block.sum(axis=1)
-        for part, side in zip(parts, (first, second), strict=True):
-            part[start:stop] = block @ side
+        sums[0, start:stop] = block @ first
+        sums[1, start:stop] = block @ second
         start = stop
     for k in range(columns):
-        yield _test(first[:, k], second[:, k], inside, *(part[:, k] for part in parts), exact=False)
+        x, y, parts = first[:, k], second[:, k], (sums[0, :, k], sums[1, :, k])
+        yield _test(x, y, inside, *parts, most_cut=most_cut, exact=False)
 
 
 def subset_sums(values: Floats) -> Floats:
@@ -183,7 +188,14 @@ def _random_sets(n: int, seed: int, flips: int) -> Iterator[Floats]:
 
 
 def _test(
-    x: Floats, y: Floats, inside: Floats, first: Floats, second: Floats, *, exact: bool
+    x: Floats,
+    y: Floats,
+    inside: Floats,
+    first: Floats,
+    second: Floats,
+    *,
+    most_cut: float,
+    exact: bool,
 ) -> FlipTest:
     """The test of one class; ``first`` and ``second`` are the sums of x and y over each set."""
     n, whole_x, whole_y = len(x), float(x.sum()), float(y.sum())
@@ -200,8 +212,9 @@ def _test(
             np.where((d_in == 0) & (x_in > 0), 1.0, y_in / x_in),
             np.where((d_out == 0) & (x_out > 0), 1.0, y_out / x_out),
         )
-    below, above = _outward(*means)
-    ratio_below, ratio_above = _outward(*ratios)
+    kept = int(np.ceil(most_cut * (len(inside) + 1)))
+    below, above = _outward(*means, kept)
+    ratio_below, ratio_above = _outward(*ratios, kept)
     if difference == 0:
         p, flips = 1.0, len(inside)
     elif not exact and (k := int((d != 0).sum())) <= MOST_ENUMERATED:
@@ -212,7 +225,7 @@ def _test(
         p, flips = _share(d_in, d_out, difference), len(inside)
     ratio = whole_y / whole_x if whole_x > 0 else np.nan
     thresholds = below, above, ratio_below, ratio_above
-    return FlipTest(p, exact, flips, *thresholds, difference / n, ratio)
+    return FlipTest(p, exact, flips, len(inside), *thresholds, difference / n, ratio)
 
 
 def _share(inside: Floats, outside: Floats, whole: float) -> float:
@@ -225,7 +238,7 @@ def _share(inside: Floats, outside: Floats, whole: float) -> float:
     return (1 + extreme) / (1 + len(inside))
 
 
-def _outward(inside: Floats, outside: Floats) -> tuple[Floats, Floats]:
+def _outward(inside: Floats, outside: Floats, kept: int) -> tuple[Floats, Floats]:
     """Lower and upper thresholds of each division; a part without anything (0/0) is always as far.
 
     A class that has no x in a part, but y, has the ratio ∞ there.
@@ -233,7 +246,10 @@ def _outward(inside: Floats, outside: Floats) -> tuple[Floats, Floats]:
     empty = np.isnan(inside) | np.isnan(outside)
     below = np.where(empty, -np.inf, np.fmin(inside, outside))
     above = np.where(empty, np.inf, np.fmax(inside, outside))
-    return below, above
+    if kept >= len(below):
+        return below, above
+    above = np.partition(above, len(above) - kept)[len(above) - kept :].copy()
+    return np.partition(below, kept)[:kept].copy(), above
 
 
 def _snapped(value: Floats | float, size: float) -> Floats:

@@ -74,6 +74,7 @@ def test_without_a_loss_it_says_so() -> None:
 def test_all_swaps_and_none() -> None:
     few = results(n=6, lost=6, permutations=99)
     assert "all 31 swaps" in summarise(few).text
+    assert "the smallest that they can give" in summarise(results()).text
     assert "without swaps of pairs it has no p-value" in summarise(results(permutations=0)).text
 
 

@@ -171,3 +171,15 @@ def test_enough_flips_for_one_class_alone() -> None:
         threshold = 0.05 / 2 / classes
         assert 1 / (1 + flips_needed(classes, 0.05, 2)) <= threshold / 3.99
     assert flips_needed(10**6, 1e-6, 2) == 99_999  # bounded, whatever the level
+
+
+@pytest.mark.parametrize("n", [9, 16, 40])
+def test_thresholds_that_no_interval_needs_may_go(n: int) -> None:
+    rng = np.random.default_rng(n)
+    x, y = rng.exponential(size=(2, n, 1))
+    x[: n // 3] = 0
+    whole, part = (next(sign_flip_tests(x, y, most_cut=most)) for most in (1.0, 0.025))
+    assert len(part.below) < len(whole.below) / 20
+    for cut in (0.025, 0.01, 0.0001):
+        assert part.mean_interval(cut) == whole.mean_interval(cut)
+        assert part.ratio_interval(cut) == whole.ratio_interval(cut)

@@ -122,7 +122,9 @@ def _distance(results: Results, paired: PairedResult) -> str:
         f"; with the images of pairs swapped it is {number(paired.fsd_swapped)} on average "
         f"({swaps}), p = {probability(paired.p_fsd)}"
     )
-    if paired.p_fsd > results.level:
+    if paired.p_fsd <= 1.000001 / (paired.swaps + 1):
+        text += ", the smallest that they can give"
+    elif paired.p_fsd > results.level:
         text += ", so FSD as a whole shows no difference"
     return text + "."
 
