@@ -111,11 +111,21 @@ ABSURD = 10.0
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """A 95 % interval of a relative difference: ``−70 to −55 %``; an open end is said in words."""
+    """An interval of a relative difference: ``−70 to −55 %``; an open end is said in words.
+
+    An end that would be rounded to 0 is said to lie beside it: ``−70 % to just below 0``.
+    """
     bounded = not any(end is None or math.isinf(end) for end in (low, high))
     if bounded and high is not None and high > ABSURD:
         return f"{change(low, unit=False)} to above {change(ABSURD)}"
-    return between((low, high), change)
+    return between((low, high), _beside_zero)
+
+
+def _beside_zero(relative: float) -> str:
+    text = change(relative)
+    if relative == 0 or text != f"0{NBSP}%":
+        return text
+    return "just below 0" if relative < 0 else "just above 0"
 
 
 def between(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from seeingkit.results import ClassResult, PairedClass, PairedResult, Results
 
-from .numbers import ABSURD, change, count, interval, level, listing, number, probability, some_of
+from .numbers import between, change, count, interval, level, listing, number, probability, some_of
 
 MATCHED = {
     "names": "by their names",
@@ -132,42 +132,17 @@ def _distance(results: Results, paired: PairedResult) -> str:
 def relative_ends(record: PairedClass) -> str:
     """The interval of the relative difference: ``−100 to −68 %``, ``from +12 %``.
 
-    An end that says nothing is left out: below −100 % nothing can be, and ten times as much is as
-    good as any number.
+    ``unbounded`` where the only end is −100 %: below that nothing can be.
     """
     low, high = record.relative_low, record.relative_high
-    if high is None and (low is None or low <= -1):
-        return "unbounded"
-    if high is not None and high > ABSURD:
-        return interval(low, high)
-    return _ends(record.relative_low, record.relative_high, change, "%")
+    if high is None and low is not None and low <= -1:
+        low = None
+    return interval(low, high)
 
 
 def difference_ends(record: PairedClass) -> str:
     """The interval of the mean difference in percentage points: ``−2.9 to −0.065``."""
-    return _ends(record.difference_low, record.difference_high, number, "")
-
-
-def _ends(low: float | None, high: float | None, text: Callable[[float], str], unit: str) -> str:
-    """An end beside 0 that would be written as 0 is said to be on its side of it."""
-    ends = [None if end is None else _end(end, text) for end in (low, high)]
-    sign = f"\u00a0{unit}"
-    if ends[0] is None and ends[1] is None:
-        return "unbounded"
-    if ends[0] is None:
-        return f"up to {ends[1]}"
-    if ends[1] is None:
-        return f"from {ends[0]}"
-    if unit and ends[0].endswith(sign) and ends[1].endswith(sign):
-        return f"{ends[0].removesuffix(sign)} to {ends[1]}"
-    return f"{ends[0]} to {ends[1]}"
-
-
-def _end(value: float, text: Callable[[float], str]) -> str:
-    written = text(value)
-    if value != 0 and written.strip("%\u00a0") == "0":
-        return "just below 0" if value < 0 else "just above 0"
-    return written
+    return between((record.difference_low, record.difference_high))
 
 
 def claims(record: PairedClass) -> str:
