@@ -114,7 +114,7 @@ def _print_classes(results: schema.Results, shown: int) -> None:
     records = [c for c in results.classes if not is_background(c)]
     listed = [c for k, c in enumerate(records) if k < shown or c.omitted]
     rows = [_class_row(c, c.index in flagged) for c in listed]
-    header = ("class", "real", "generated", "difference", "95 % interval", "q", "verdict")
+    header = ("class", "real", "generated", "difference", "interval", "q", "verdict")
     print_table(rows, header, last_words=True)
     if len(records) > len(listed):
         print(f"… and {len(records) - len(listed)} smaller classes in results.json")
@@ -152,7 +152,7 @@ def _print_pairs(results: schema.Results, paired: schema.PairedResult, shown: in
         "real",
         "generated",
         "difference",
-        _plain(interval_name(results)),
+        _plain(interval_name(paired)),
         "q area",
         "lost/won",
         "q images",

@@ -11,10 +11,6 @@ from .figures.classes import figure_svg
 from .selection import judged
 from .words.findings import summarise, verdict_words
 from .words.numbers import area, change, count, interval, probability, share
-from .words.paired import interval_name
-
-INTERVAL = "interval"
-"""Stands for the name of the interval of these results."""
 
 _RANKS = {"omitted": 0, "reduced": 1, "excess": 2, "no evidence": 3}
 _HEADS = (
@@ -22,7 +18,7 @@ _HEADS = (
     "real area",
     "generated area",
     "relative difference",
-    INTERVAL,
+    "interval",
     "images, real → generated",
     "q",
     "verdict",
@@ -42,12 +38,11 @@ def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> s
     """
     ranked = sorted(judged(results), key=lambda r: (_RANKS[r.verdict], -r.real_area))
     words = summarise(results)
-    heads = [interval_name(results) if head == INTERVAL else head for head in _HEADS]
     parts = [
         '<div class="seeingkit-summary">',
         f"<p><strong>{html.escape(words.headline)}</strong></p>",
         *(f"<p>{html.escape(line)}</p>" for line in (*words.details, *words.cautions)),
-        "<table><thead>" + _row(heads, "th") + "</thead>",
+        "<table><thead>" + _row(_HEADS, "th") + "</thead>",
         *(_row(_cells(record), "td") for record in ranked[:rows]),
         "</table>",
     ]

@@ -34,7 +34,6 @@ from .words.cautions import skipped_caution
 from .words.definitions import definitions
 from .words.findings import summarise
 from .words.inversions import InversionSummary
-from .words.paired import interval_name
 
 _Model = TypeVar("_Model", Results, InversionResults, Manifest)
 PAGE = "report.html"
@@ -162,7 +161,6 @@ def _comparison_values(
     cards = pictures.cards
     return {
         "headline": summary.headline,
-        "interval_name": interval_name(results),
         "details": [*summary.details, *(inversions.words.vanished[:1] if inversions else ())],
         "cautions": summary.cautions,
         "sections": [*evidence_sections(results, pictures.scenes), *others, *sections],

@@ -182,13 +182,13 @@ def _compare(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Co
     comparison = compare(
         real,
         generated,
+        paired=plan.config.paired,
         seed=plan.config.seed,
         level=plan.config.level,
         permutations=plan.config.permutations,
         classes=plan.config.classes,
         force=plan.config.force,
         evidence=evidence,
-        paired=plan.config.paired,
     )
     results = comparison.results
     update: dict[str, Any] = {"warnings": [*([note] if note else []), *results.warnings]}

@@ -96,8 +96,8 @@ def test_fewer_images_without_less_area_are_said_in_their_words() -> None:
     ("low", "high", "text"),
     [
         (-1.0, -0.68, "−100 to −68 %"),
-        (-0.9, -0.0001, "−90 % to just below 0"),
-        (0.0001, 0.5, "just above 0 to +50 %"),
+        (-0.9, -0.0001, "−90 % to below 0"),
+        (0.0001, 0.5, "above 0 to +50 %"),
         (-1.0, None, "unbounded"),
         (None, None, "unbounded"),
         (0.2, None, "from +20 %"),
@@ -119,8 +119,11 @@ def test_words_of_a_class() -> None:
     assert vanishing(record(vanished=9, shown=9, p_vanished=0.0039)) == (
         "vanishes from 9 of 9 images that show more than a speck, p = 0.004"
     )
-    assert interval_name(unpaired_results()) == "95\u00a0% interval"
-    assert "95" not in interval_name(results())
+    paired = results().paired
+    assert paired is not None
+    for confidence, words in ((0.975, "97.5"), (0.99545, "99.5"), (0.99986, "99.986")):
+        changed = paired.model_copy(update={"confidence_area": confidence})
+        assert interval_name(changed) == f"{words}\u00a0% interval"
 
 
 def test_definitions_are_those_of_the_tests_that_were_made() -> None:

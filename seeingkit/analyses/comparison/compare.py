@@ -88,18 +88,21 @@ def compare(
     real: Tally,
     generated: Tally,
     *,
+    paired: bool = False,
     seed: int = 0,
     level: float = 0.05,
     permutations: int = PERMUTATIONS,
     classes: ClassMap | str | Path | None = None,
     force: bool = False,
     evidence: bool = True,
-    paired: bool = False,
 ) -> Comparison:
     """Class by class and as one distance: what do the generated images lack?
 
     Args:
         real, generated: tallies of at least two images each.
+        paired: image k of one side belongs to an image of the other (``pairing.pair_up``): tests
+            within pairs take the place of all tests between sides (``within``), and there is no
+            other evidence.
         seed: of the floor's splits and the permutations.
         level: false discovery rate of the verdicts.
         permutations: 0 leaves p-value and interval of the distance out.
@@ -107,9 +110,6 @@ def compare(
             tallies of two segmenters compare, over the classes that both know.
         force: compare although numbers of images, segmenter or preset differ.
         evidence: also pairs of classes, power, and scenes; they change no verdict.
-        paired: image k of one side belongs to an image of the other (``pairing.pair_up``): tests
-            within pairs take the place of all tests between sides (``within``), and there is no
-            other evidence.
 
     Raises:
         TallyError: the tallies do not fit each other.

@@ -37,7 +37,7 @@ TOOLTIPS: Mapping[str, str] = {
     "text_real": "real area",
     "text_generated": "generated area",
     "text_relative": "relative difference",
-    "text_interval": "95 % interval",
+    "text_interval": "interval",
     "text_presence": "images with it, real → generated",
     "text_p": "p",
     "text_q": "q (false discovery)",

@@ -56,7 +56,7 @@ def paired_section(results: Results, pictures: Sequence[ScenePictures] = ()) -> 
         rows=_rows(results, paired),
         matched=MATCHED[paired.matched],
         words=[word for word in paired.words if word],
-        interval_name=interval_name(results),
+        interval_name=interval_name(paired),
         pictured=[pair for pair in pairs if pair.pictures is not None],
         listed=[pair for pair in pairs if pair.pictures is None],
     )

@@ -15,6 +15,17 @@ from seeingkit.results import Results
 
 from .findings import tested_presence
 
+_BETWEEN_SIDES = (
+    "claims",
+    "tests",
+    "tests_before",
+    "reduced",
+    "reduced_before",
+    "interval",
+    "permutation",
+)
+"""Groups of terms that a paired comparison does not have."""
+
 
 class Definition(NamedTuple):
     """A term of the report, its meaning in one sentence, and the source of its formula, if any."""
@@ -26,27 +37,28 @@ class Definition(NamedTuple):
 
 def definitions(results: Results) -> list[Definition]:
     """The definitions of the numbers on the page of these results, in the order of its sections."""
-    check, paired = results.segmenter_share, results.paired is not None
-    combined = tested_presence(results)
+    combined, check = tested_presence(results), results.segmenter_share
     shown = {
         "areas": True,
-        "paired": paired,
-        "tests": combined and not paired,
-        "tests_before": not combined and not paired,
+        "tests": combined,
+        "tests_before": not combined,
         "power": results.power,
         "distance": True,
-        "floor": not paired,
-        "reduced": combined and not paired,
-        "reduced_before": not combined and not paired,
+        "reduced": combined,
+        "reduced_before": not combined,
         "interval": results.fsd.ci_high is not None,
-        "permutation": not paired,
+        "permutation": True,
         "contribution": any(record.fsd_mean_term is not None for record in results.classes),
         "pairs": results.pairs,
         "scenes": results.scenes,
         "confusion": check and check.kind == "labels",
         "two_views": check and check.kind != "labels",
+        "paired": results.paired,
     }
-    return [found for group, wanted in shown.items() if wanted for found in _groups()[group]]
+    if results.paired is not None:  # tests within pairs take the place of those between sides
+        shown |= dict.fromkeys(_BETWEEN_SIDES, False)
+    chosen = [found for group, wanted in shown.items() if wanted for found in _groups()[group]]
+    return [found for found in chosen if found.term != "floor" or results.paired is None]
 
 
 def inversion_definitions() -> list[Definition]:

@@ -111,21 +111,15 @@ ABSURD = 10.0
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """An interval of a relative difference: ``−70 to −55 %``; an open end is said in words.
-
-    An end that would be rounded to 0 is said to lie beside it: ``−70 % to just below 0``.
-    """
-    bounded = not any(end is None or math.isinf(end) for end in (low, high))
-    if bounded and high is not None and high > ABSURD:
-        return f"{change(low, unit=False)} to above {change(ABSURD)}"
-    return between((low, high), _beside_zero)
-
-
-def _beside_zero(relative: float) -> str:
-    text = change(relative)
-    if relative == 0 or text != f"0{NBSP}%":
-        return text
-    return "just below 0" if relative < 0 else "just above 0"
+    """An interval of a relative difference: ``−70 to −55 %``; an open end is said in words."""
+    if low is None or high is None or math.isinf(low) or math.isinf(high):
+        return between((low, high), change)
+    # An end beside 0 is on the side of the claim, and is never rounded to 0.
+    zero = change(0.0)
+    first = "above 0" if low > 0 and change(low) == zero else change(low, unit=False)
+    if high < 0 and change(high) == zero:
+        return f"{change(low)} to below 0"
+    return f"{first} to " + (f"above {change(ABSURD)}" if high > ABSURD else change(high))
 
 
 def between(

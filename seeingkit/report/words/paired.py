@@ -151,8 +151,11 @@ def claims(record: PairedClass) -> str:
     return ", ".join(made) or "no evidence"
 
 
-def interval_name(results: Results) -> str:
-    """The interval of a class's relative difference: ``95 % interval``, ``99.5 % interval``."""
-    confidence = 0.95 if results.paired is None else results.paired.confidence_area
-    shown = f"{100 * confidence:.3g}" if confidence < 0.999 else f"{100 * confidence:.5g}"
-    return f"{shown}\u00a0% interval"
+def interval_name(paired: PairedResult) -> str:
+    """The interval of a class's relative difference: ``99.5 % interval``."""
+    confidence = 100 * paired.confidence_area
+    return (
+        f"{confidence:.3g}\u00a0% interval"
+        if confidence < 99.9
+        else f"{confidence:.5g}\u00a0% interval"
+    )
