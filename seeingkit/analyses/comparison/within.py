@@ -9,8 +9,8 @@ conditional generator belong to independent sides and are left out.
 
 The verdict of a class sums up its two claims (``statistics.paired``):
 
-- ``omitted``: less area, at least half of it gone; or in fewer images, at least half of the images
-  that show it above the area threshold, and not more area;
+- ``omitted``: less area, at least half of it gone, or half of the images above the area threshold
+  too; or in fewer images, at least half of them and half of the area gone;
 - ``reduced``: less area, or in fewer images, otherwise;
 - ``excess``: more area, or in more images.
 
@@ -147,15 +147,17 @@ def verdict_of(
         paired: the claims.
         real_seen, generated_seen: shares of images above the area threshold.
     """
-    change = paired.relative_difference
+    change, fewer = paired.relative_difference, paired.images_claim == "in fewer images"
+    half_of_area = change is not None and change <= OMITTED_BELOW
+    half_of_images = fewer and generated_seen <= (1 + OMITTED_BELOW) * real_seen
     if paired.area_claim == "less area":
-        half = change is not None and change <= OMITTED_BELOW
-        return ("omitted" if half else "reduced"), "area"
+        if half_of_area or half_of_images:
+            return "omitted", "area" if half_of_area else "presence"
+        return "reduced", "area"
     if paired.area_claim == "more area":
         return "excess", "area"
-    if paired.images_claim == "in fewer images":
-        half = generated_seen <= (1 + OMITTED_BELOW) * real_seen
-        return ("omitted" if half else "reduced"), "presence"
+    if fewer:
+        return ("omitted" if half_of_area and half_of_images else "reduced"), "presence"
     if paired.images_claim == "in more images":
         return "excess", "presence"
     return "no evidence", None

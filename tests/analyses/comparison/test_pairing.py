@@ -225,6 +225,9 @@ def paired_class(**changes: object) -> PairedClass:
     return found.classes[0].model_copy(update={**usual, **changes})
 
 
+FEWER = {"images_claim": "in fewer images"}
+
+
 @pytest.mark.parametrize(
     ("changes", "seen", "verdict"),
     [
@@ -236,8 +239,14 @@ def paired_class(**changes: object) -> PairedClass:
             (1, 0),
             ("excess", "area"),
         ),
-        ({"images_claim": "in fewer images"}, (0.8, 0.4), ("omitted", "presence")),
-        ({"images_claim": "in fewer images"}, (0.8, 0.5), ("reduced", "presence")),
+        (
+            {"area_claim": "less area", "relative_difference": -0.4, **FEWER},
+            (0.8, 0.4),
+            ("omitted", "presence"),
+        ),
+        ({"relative_difference": -0.6, **FEWER}, (0.8, 0.4), ("omitted", "presence")),
+        ({"relative_difference": -0.6, **FEWER}, (0.8, 0.5), ("reduced", "presence")),
+        ({"relative_difference": -0.1, **FEWER}, (0.8, 0.4), ("reduced", "presence")),
         ({"images_claim": "in more images"}, (0.1, 0.8), ("excess", "presence")),
     ],
 )
