@@ -56,6 +56,8 @@ def test_the_headline_names_the_loss_and_its_counts() -> None:
         "car (vanishes from 12 of 12 images that show more than a speck, p = 4.9e"
         in summary.headline
     )
+    assert summary.headline.endswith("; at a false discovery rate of 5\u00a0%.")
+    assert "not interchangeable in this class" in summary.text
     assert "area −100\u00a0%, interval −100 to" in summary.headline
     assert "all 2,047 swaps" not in summary.text and "19 random swaps" in summary.text
     for word in ("floor", "permutation", "is reduced"):
@@ -67,6 +69,7 @@ def test_without_a_loss_it_says_so() -> None:
     assert summary.headline.startswith("Within 12 pairs nothing is found to be left out: of the 4")
     assert "false discovery rate of 5\u00a0%" in summary.headline
     assert "3 for one about the images" not in summary.text  # three pairs are no test
+    assert "interchangeable" not in summary.text
     section = paired_section(results(lost=2))
     assert section is not None and section.answer.startswith("No class differs within the 12 pairs")
 

@@ -53,7 +53,7 @@ def paired_headline(results: Results, paired: PairedResult, classes: Sequence[Cl
         texts.append(f"and {len(omitted) - NAMED:,} more")
     return (
         f"{within}, {of} of the real images {'is' if len(omitted) == 1 else 'are'} left out of the "
-        f"generated ones: {', '.join(texts)}."
+        f"generated ones: {', '.join(texts)}; at a false discovery rate of {level(results.level)}."
     )
 
 
@@ -85,6 +85,11 @@ def paired_details(
             have = "class has" if len(found) == 1 else "classes have"
             names = listing([_numbers(c, claim) for c in found], limit=NAMED)
             yield f"{len(found):,} further {have} {words}: {names}."
+    if any(claims(record) != "no evidence" for record in paired.classes):
+        yield (
+            "A claim says that the two images of a pair are not interchangeable in this class, and "
+            "which way its mean points."
+        )
     yield _distance(results, paired)
     total = len(paired.classes)
     yield (
