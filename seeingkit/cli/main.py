@@ -85,6 +85,7 @@ def compare(
         str, typer.Argument(help="Generated images: path, glob, or generator as family:weights.")
     ],
     *,
+    paired: o.Paired = False,
     settings: Settings,
     out: o.Out = None,
     store: o.Store = None,
@@ -93,6 +94,8 @@ def compare(
     """Compare two sets of images class by class, and report."""
     from seeingkit.runs.analyze import comparison_config
 
+    if paired:
+        settings["paired"] = True
     return _run(comparison_config(real, generated, **settings), out, store, json)
 
 

@@ -118,6 +118,10 @@ Sensitivity = Annotated[str, option(_SENSITIVITY, default="sensitivity")]
 Fidelity = Annotated[
     bool, option("Also FID, KID, IS, precision, recall (extra: fidelity).", "--fidelity")
 ]
+Paired = Annotated[
+    bool,
+    option("Image k of one side belongs to image k of the other: test within pairs.", "--paired"),
+]
 Force = Annotated[bool, option("Compare even if n, segmenter or preset differ.", "--force")]
 _GATES = "'fsd.bias_reduced > 5', 'omitted: person'"
 FailIf = Annotated[Texts, option(f"Exit with code 4 if this holds: {_GATES}; may be repeated.")]

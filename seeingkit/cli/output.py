@@ -72,7 +72,10 @@ def print_summary(results: schema.Results, report: Path, shown: int = 20) -> Non
     words = summarise(results)
     _print_sentence(words.headline)
     print()
-    _print_classes(results, shown)
+    if results.paired is not None:
+        _print_pairs(results, results.paired, shown)
+    else:
+        _print_classes(results, shown)
     for lines, start in ((words.details, ""), (words.cautions, "! ")):
         if lines:
             print()
@@ -117,6 +120,48 @@ def _print_classes(results: schema.Results, shown: int) -> None:
         print(f"… and {len(records) - len(listed)} smaller classes in results.json")
     if any(record.index in flagged for record in listed):
         print("(!) segmentation error may cause or hide this difference: see the report")
+
+
+def _print_pairs(results: schema.Results, paired: schema.PairedResult, shown: int) -> None:
+    """The largest classes of a paired comparison, and all with a claim."""
+    from seeingkit.report.words.numbers import area, change, probability
+    from seeingkit.report.words.paired import claims, interval_name, relative_ends
+    from seeingkit.results import is_background
+
+    pairs = {record.index: record for record in paired.classes}
+    records = [(c, pairs[c.index]) for c in results.classes if not is_background(c)]
+    listed = [(c, p) for k, (c, p) in enumerate(records) if k < shown or c.verdict != "no evidence"]
+    rows = []
+    for record, pair in listed:
+        new = record.relative_difference is None
+        cells = (
+            record.label,
+            area(record.real_area),
+            area(record.generated_area),
+            "new" if new else change(record.relative_difference),
+            "" if new else relative_ends(pair),
+            probability(pair.q_area) if pair.tested_area else "-",
+            f"{pair.only_real}/{pair.only_generated}",
+            probability(pair.q_images) if pair.tested_images else "-",
+            f"{pair.vanished} of {pair.shown}" if pair.shown else "-",
+            claims(pair),
+        )
+        rows.append([_plain(cell).replace("\u2212", "-") for cell in cells])
+    header = [
+        "class",
+        "real",
+        "generated",
+        "difference",
+        _plain(interval_name(paired)),
+        "q area",
+        "lost/won",
+        "q images",
+        "vanishes",
+        "claim",
+    ]
+    print_table(rows, header, last_words=True)
+    if len(records) > len(listed):
+        print(f"… and {len(records) - len(listed)} smaller classes in results.json")
 
 
 def _class_row(record: schema.ClassResult, flagged: bool) -> list[str]:

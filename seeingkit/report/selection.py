@@ -66,6 +66,17 @@ def choose_scenes(results: Results, limit: int = SCENES) -> list[UncoveredImage]
     return results.scenes.least_covered[:limit] if results.scenes is not None else []
 
 
+def choose_beside(results: Results, limit: int = SCENES) -> list[tuple[str, str]]:
+    """Real and generated images, by id, that a report shows beside each other.
+
+    Least covered real images, each with the nearest generated one; of a paired comparison, the
+    pairs in which a class differs most.
+    """
+    if results.paired is not None:
+        return [(pair.real, pair.generated) for pair in results.paired.images[:limit]]
+    return [(scene.image, scene.nearest) for scene in choose_scenes(results, limit)]
+
+
 def pick_examples(
     areas: NDArray[Any], count: int = EXAMPLES, seed: int = 0, *, side: Side = "real"
 ) -> NDArray[np.int64]:

@@ -33,6 +33,7 @@ from .inversion import (
     InversionSettings,
     LostClass,
 )
+from .paired import PairedClass, PairedImages, PairedResult
 from .records import (
     BACKGROUND_NAMES,
     OMITTED_BELOW,
@@ -80,6 +81,9 @@ __all__ = [
     "ModelRecord",
     "PairResult",
     "PairVerdict",
+    "PairedClass",
+    "PairedImages",
+    "PairedResult",
     "PairsResult",
     "PowerResult",
     "Record",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .inversion import CalibrationRecord, InversionRecord, InversionSettings
+from .paired import PairedResult
 from .records import (
     SCHEMA_VERSION,
     ClassResult,
@@ -216,7 +217,12 @@ class GroupsResult(Record):
 
 
 class Results(Record):
-    """Everything that a comparison found: ``results.json``."""
+    """Everything that a comparison found: ``results.json``.
+
+    Attributes:
+        paired: of a paired comparison; then the verdicts of ``classes`` and the p-value of ``fsd``
+            are those of the tests within pairs.
+    """
 
     schema_version: int = SCHEMA_VERSION
     fsd: FSDResult
@@ -233,6 +239,7 @@ class Results(Record):
     pairs: PairsResult | None = None
     power: PowerResult | None = None
     scenes: ScenesResult | None = None
+    paired: PairedResult | None = None
     segmenter_share: SegmenterShare | None = None
     resolution: ResolutionResult | None = None
     fidelity: FidelityResult | None = None

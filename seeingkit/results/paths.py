@@ -14,11 +14,13 @@ from typing import Any, Union, get_args, get_origin
 from seeingkit.errors import UnknownNameError, UsageError
 
 from .comparison import ConditionResult, Results
+from .paired import PairedClass
 from .records import ClassResult, Record, SegmenterClass
 
 _NAMED: dict[type[Record], str] = {
     ClassResult: "label",
     SegmenterClass: "label",
+    PairedClass: "label",
     ConditionResult: "name",
 }
 """Records of which a list is searched by name, and the field of that name."""
@@ -39,7 +41,7 @@ def checked_path(path: Sequence[str], gate: str) -> tuple[tuple[str, ...], str |
     label: str | None = None
     for step in path:
         shape, key = _inside(shape, step, found, gate)
-        label = key if shape in (ClassResult, SegmenterClass) else label
+        label = key if shape in (ClassResult, SegmenterClass, PairedClass) else label
         found.append(key)
     if _is_number(shape):
         return tuple(found), label
@@ -113,6 +115,8 @@ def _undefined(results: Results, path: Sequence[str]) -> str:
     """Why a number may be missing, as far as the results show it."""
     if path[-1] == "p_value" and results.fsd.permutations == 0:
         return "without permutations"
+    if path[-1] == "paired":
+        return "it needs --paired"
     if path[-1] == "fidelity":
         return "it needs --fidelity"
     if path[-1] in ("relative_difference", "presence_change"):

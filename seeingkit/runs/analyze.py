@@ -176,10 +176,13 @@ def _tally(
 
 def _compare(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Comparison:
     """Compare equally many images of both sides; results name the registered weights."""
-    real, generated, note = equally_many(real, generated, plan)
+    note = None
+    if not plan.config.paired:  # pairs are found by name: none may be dropped on one side alone
+        real, generated, note = equally_many(real, generated, plan)
     comparison = compare(
         real,
         generated,
+        paired=plan.config.paired,
         seed=plan.config.seed,
         level=plan.config.level,
         permutations=plan.config.permutations,

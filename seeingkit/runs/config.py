@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from seeingkit.analyses.comparison.defaults import PERMUTATIONS
 from seeingkit.analyses.inversion.config import InversionConfig
@@ -35,6 +35,7 @@ class Config(BaseModel):
         preset: preprocessing by name.
         level: false discovery rate of the verdicts.
         permutations: behind the p-value; 0: none.
+        paired: image k of one side belongs to image k of the other (``compare`` alone).
         force: compare although number policy, segmenter or preset differ.
         truth: true labels of the real images: a folder of label maps; ``data``: the data set's
             own; ``none``: not used; None: the data set's own if it has any.
@@ -68,6 +69,7 @@ class Config(BaseModel):
     batch_size: int = Field(default=16, ge=1)
     level: float = Field(default=0.05, gt=0, lt=1)
     permutations: int = Field(default=PERMUTATIONS, ge=0)
+    paired: bool = False
     force: bool = False
     truth: str | None = Field(default=None, min_length=1)
     sensitivity: str = "auto"
@@ -87,6 +89,15 @@ class Config(BaseModel):
     @classmethod
     def _gates_can_be_read(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(parse_gate(text).text for text in texts))
+
+    @field_validator("paired")
+    @classmethod
+    def _only_two_sets_have_pairs(cls, paired: bool, info: ValidationInfo) -> bool:
+        if paired and info.data.get("command") != "compare":
+            raise ValueError(
+                "it is for the command compare, of two sets of images that belong together"
+            )
+        return paired
 
     @field_validator("sensitivity")
     @classmethod

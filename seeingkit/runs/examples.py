@@ -15,7 +15,7 @@ from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.contracts import ImageSource
 from seeingkit.images.preprocess import quantise
 from seeingkit.report.pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
-from seeingkit.report.selection import SIDES, Side, choose_classes, choose_scenes, pick_examples
+from seeingkit.report.selection import SIDES, Side, choose_beside, choose_classes, pick_examples
 from seeingkit.system.progress import progress_bar
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counted import CountedSource
@@ -64,9 +64,9 @@ def fill_gallery(comparison: Comparison, opened: Sides, *, seed: int = 0) -> Gal
             classes.append(GalleryClass(label, numbers[label], real_ones, generated_ones))
             bar.advance(1)
     scenes = tuple(
-        GalleryScene(shown, picture("generated", scene.nearest))
-        for scene in choose_scenes(comparison.results)
-        if (shown := picture("real", scene.image)) is not None
+        GalleryScene(shown, picture("generated", beside))
+        for item, beside in choose_beside(comparison.results)
+        if (shown := picture("real", item)) is not None
     )
     return Gallery(
         vocabulary.names,

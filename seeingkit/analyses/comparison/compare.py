@@ -32,6 +32,8 @@ from seeingkit.tallies.vocabularies.merging import apply_classes, shared_classes
 from .conditions import compare_conditions
 from .defaults import PERMUTATIONS
 from .dependence import dependence_warnings, groups_of
+from .pairing import pair_up
+from .within import within_pairs
 
 COPIES = 0.01
 """Share of images that may have the areas of another one before it is said."""
@@ -87,6 +89,7 @@ def compare(
     real: Tally,
     generated: Tally,
     *,
+    paired: bool = False,
     seed: int = 0,
     level: float = 0.05,
     permutations: int = PERMUTATIONS,
@@ -99,6 +102,9 @@ def compare(
 
     Args:
         real, generated: tallies of at least two images each.
+        paired: image k of one side belongs to an image of the other (``pairing.pair_up``): tests
+            within pairs take the place of all tests between sides (``within``), and there is no
+            other evidence.
         seed: of the floor's splits and the permutations.
         level: false discovery rate of the verdicts.
         permutations: 0 leaves p-value and interval of the distance out.
@@ -126,7 +132,20 @@ def compare(
     one_segmenter = classes is None or real.vocabulary == generated.vocabulary
     if classes is not None:
         real, generated, notes = merged(real, generated, classes)
+    pairing = None
+    if paired:
+        if groups:
+            raise UsageError(
+                "groups of images cannot be compared within pairs; leave one of the two"
+            )
+        _check_vocabularies(real.vocabulary, generated.vocabulary)
+        pairing = pair_up(real, generated, force=force)
+        real, generated = pairing.real, pairing.generated
     check_comparable(real, generated, one_segmenter=one_segmenter, force=force)
+    if pairing is not None:
+        found = within_pairs(pairing, seed=seed, level=level, permutations=permutations)
+        notes = [*notes, *pairing.notes, *_warnings(real, generated, False, seed)]
+        return Comparison(real, generated, _results(real, generated, level, notes, **found))
     members, grouped = groups_of(real, generated, groups) if groups else (None, None)
     pool = Pool(real.sparse_percent(0), generated.sparse_percent(0), members)
     with progress_bar("permutation test", permutations, "permutations") as bar:
@@ -140,16 +159,12 @@ def compare(
     sizes, tested = (len(real), len(generated)), len(classes_found)
     around = neighbourhoods(real, generated, seed=seed) if evidence else None
     conditions, few = compare_conditions(real, generated, seed=seed, level=level)
-    results = Results(
+    results = _results(
+        real,
+        generated,
+        level,
+        [*notes, *_warnings(real, generated, grouped is not None, seed), *few],
         fsd=distance.result,
-        n_real=len(real),
-        n_generated=len(generated),
-        segmenter=real.record.segmenter or ModelRecord(name="unknown", family="unknown"),
-        generator=generated.record.generator,
-        data=_data(real, "real images"),
-        generated=_data(generated, "generated images"),
-        preset=real.identity.preset if real.identity else {},
-        level=level,
         groups=grouped,
         classes=classes_found,
         pairs=compare_pairs(real, generated, level=level) if evidence and not grouped else None,
@@ -158,14 +173,31 @@ def compare(
         else None,
         scenes=scenes(real, generated, seed=seed, around=around) if around else None,
         conditions=conditions,
+    )
+    return Comparison(real, generated, results, around)
+
+
+def _results(
+    real: Tally, generated: Tally, level: float, warnings: list[str], **found: Any
+) -> Results:
+    """The results with the description of both sides."""
+    return Results(
+        n_real=len(real),
+        n_generated=len(generated),
+        segmenter=real.record.segmenter or ModelRecord(name="unknown", family="unknown"),
+        generator=generated.record.generator,
+        data=_data(real, "real images"),
+        generated=_data(generated, "generated images"),
+        preset=real.identity.preset if real.identity else {},
+        level=level,
         skipped=[
             SkippedItem(source=side, item=s.item, reason=s.reason)
             for side, tally in _sides(real, generated)
             for s in tally.skipped
         ],
-        warnings=[*notes, *_warnings(real, generated, grouped is not None, seed), *few],
+        warnings=warnings,
+        **found,
     )
-    return Comparison(real, generated, results, around)
 
 
 def merged(

@@ -69,7 +69,11 @@ class GalleryClass:
 
 @dataclass(frozen=True, eq=False)
 class GalleryScene:
-    """A real image that no generated one is near, and the nearest of these if it can be shown."""
+    """A real image and a generated one beside it, if that can be shown.
+
+    A real image that no generated one is near, with the nearest of these; or a pair of a paired
+    comparison.
+    """
 
     real: GalleryImage
     nearest: GalleryImage | None = None
@@ -91,7 +95,8 @@ class Gallery:
         colours: one RGB triple in 0..255 per label; empty = colours are made up.
         classes: with their examples, in this order.
         has_background: whether label 0 is "no object" and stays transparent in overlays.
-        scenes: the least covered real images, in the order of the results.
+        scenes: the least covered real images, or the pairs of a paired comparison, in the order of
+            the results.
     """
 
     names: tuple[str, ...]

@@ -28,6 +28,7 @@ from ..selection import SCENES, is_judged, judged
 from ..templates import Section, render
 from ..words.cautions import against, mismatch_words, segmenter_checks
 from ..words.numbers import area, at_least, between, count, level, listing, number, share
+from .paired import paired_section
 
 PAIRS_SHOWN = 30
 CONDITIONS_SHOWN = 100
@@ -36,6 +37,7 @@ CONDITIONS_SHOWN = 100
 def evidence_sections(results: Results, scenes: Sequence[ScenePictures] = ()) -> list[Section]:
     """The sections that stand between the examples and the other sections, in their order."""
     made = [
+        paired_section(results, scenes),
         distance_section(results),
         power_section(results),
         pairs_section(results),

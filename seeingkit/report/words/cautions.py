@@ -111,6 +111,8 @@ def _few_images(results: Results) -> Iterable[str]:
 
 def _floor(results: Results) -> Iterable[str]:
     fsd = results.fsd
+    if results.paired is not None:  # swapped pairs take the place of the floor
+        return
     if fsd.floor is None:
         yield (
             "The floor of the FSD is not known here: without it the value cannot be told "

@@ -15,6 +15,17 @@ from seeingkit.results import Results
 
 from .findings import tested_presence
 
+_BETWEEN_SIDES = (
+    "claims",
+    "tests",
+    "tests_before",
+    "reduced",
+    "reduced_before",
+    "interval",
+    "permutation",
+)
+"""Groups of terms that a paired comparison does not have."""
+
 
 class Definition(NamedTuple):
     """A term of the report, its meaning in one sentence, and the source of its formula, if any."""
@@ -44,8 +55,12 @@ def definitions(results: Results) -> list[Definition]:
         "scenes": results.scenes,
         "confusion": check and check.kind == "labels",
         "two_views": check and check.kind != "labels",
+        "paired": results.paired,
     }
-    return [found for group, wanted in shown.items() if wanted for found in _groups()[group]]
+    if results.paired is not None:  # tests within pairs take the place of those between sides
+        shown |= dict.fromkeys(_BETWEEN_SIDES, False)
+    chosen = [found for group, wanted in shown.items() if wanted for found in _groups()[group]]
+    return [found for found in chosen if found.term != "floor" or results.paired is None]
 
 
 def inversion_definitions() -> list[Definition]:

@@ -22,6 +22,7 @@ from .numbers import (
     share,
     some_of,
 )
+from .paired import paired_details, paired_headline
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,16 @@ class Summary:
 
 def summarise(results: Results) -> Summary:
     """Put the findings of a comparison into words."""
-    classes = judged(results)
+    classes, paired = judged(results), results.paired
+    if paired is not None:
+        headline = paired_headline(results, paired, classes)
+        details = tuple(paired_details(results, paired, classes))
+    else:
+        headline = _headline(results, classes)
+        details = (*_other_changes(classes), _distance(results), *_power(results))
     return Summary(
-        headline=_headline(results, classes),
-        details=(*_other_changes(classes), _distance(results), *_power(results)),
+        headline=headline,
+        details=details,
         cautions=tuple(dict.fromkeys([*cautions(results, classes), *results.warnings])),
     )
 
