@@ -39,7 +39,7 @@ from .welch import mean_area, share_seen
 DOUBLED = 1.0
 """Relative change from which on more images and more area are called an excess."""
 
-_Verdict = tuple[Verdict, Literal["area", "presence"] | None]
+SummedUp = tuple[Verdict, Literal["area", "presence"] | None]
 Claim = Literal["less", "more", "none"]
 
 AREA_CLAIMS: dict[Claim, AreaClaim] = {
@@ -198,10 +198,21 @@ def _claim(numbers: dict[str, Floats], k: int, level: float, question: str) -> C
     return "less" if change < 0 else "more"  # NaN: there is nothing real, so it is more
 
 
-def _verdict(numbers: dict[str, Floats], k: int, level: float) -> _Verdict:
-    """The verdict that sums up both claims (see the module)."""
+def _verdict(numbers: dict[str, Floats], k: int, level: float) -> SummedUp:
     area, images = (_claim(numbers, k, level, question) for question in ("area", "images"))
-    change, seen = numbers["relative_difference"][k], numbers["images_change"][k]
+    changes = numbers["relative_difference"][k], numbers["images_change"][k]
+    return sum_up(area, images, *map(float, changes))
+
+
+def sum_up(area: Claim, images: Claim, change: float, seen: float) -> SummedUp:
+    """The two claims of a class as one verdict (see the module), and which of them it rests on.
+
+    Args:
+        change, seen: relative difference of area and of images; NaN where there is nothing real.
+
+    >>> sum_up("less", "none", -0.8, -0.1), sum_up("none", "less", 0.0, -0.5)
+    (('omitted', 'area'), ('in fewer images', 'presence'))
+    """
     if area == "less":
         halved = change <= OMITTED_BELOW
         fewer = images == "less" and seen <= OMITTED_BELOW
@@ -223,7 +234,7 @@ def _verdict(numbers: dict[str, Floats], k: int, level: float) -> _Verdict:
 def _composition(
     pool: Pool,
     numbers: dict[str, Floats],
-    verdicts: Sequence[_Verdict],
+    verdicts: Sequence[SummedUp],
     level: float,
     cut: float,
 ) -> Composition:

@@ -7,27 +7,22 @@ relative difference are those within pairs. FSD keeps its value and terms; its p
 pairs. Its floor, interval and reduced bias, pairs of classes, power, scenes and the classes of a
 conditional generator belong to independent sides and are left out.
 
-The verdict of a class sums up its two claims (``statistics.paired``):
-
-- ``omitted``: less area, at least half of it gone, or half of the images above the area threshold
-  too; or in fewer images, at least half of them and half of the area gone;
-- ``reduced``: less area otherwise; ``in fewer images``: nothing but that;
-- ``excess``: more area; or in more images, at least twice as many and twice the area, or no real
-  one; ``in more images``: nothing but that.
-
-Where the two contradict each other the verdict is that of the area.
+The verdict of a class sums up its two claims (``statistics.paired``) by the same rule as that of
+independent sides (``statistics.classes.sum_up``).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 
-from seeingkit.results import OMITTED_BELOW, ClassResult, FSDResult, Verdict
+from seeingkit.results import ClassResult, FSDResult, Verdict
 from seeingkit.results.paired import PairedClass, PairedImages, PairedResult
 from seeingkit.statistics import Pool, compare_classes, frechet
-from seeingkit.statistics.classes import DOUBLED
+from seeingkit.statistics.classes import Claim, sum_up
 from seeingkit.statistics.frechet import transport
 from seeingkit.statistics.paired import QUESTIONS, compare_paired
 from seeingkit.statistics.swaps import swap_test
@@ -38,6 +33,13 @@ from .pairing import Pairing
 
 SHOWN = 12
 """At most so many pairs of one class are named for people to look at."""
+
+DIRECTIONS: Mapping[str, Claim] = {
+    "less area": "less",
+    "in fewer images": "less",
+    "more area": "more",
+    "in more images": "more",
+}
 
 DESCRIBING = {
     "label",
@@ -150,27 +152,18 @@ def judged(record: ClassResult, paired: PairedClass, confidence: float) -> Class
 def verdict_of(
     paired: PairedClass, real_seen: float, generated_seen: float
 ) -> tuple[Verdict, Literal["area", "presence"] | None]:
-    """The two claims of a class in one word, and which of them it rests on.
+    """The two claims of a class in one word, and which of them it rests on (``sum_up``).
 
     Args:
         paired: the claims.
         real_seen, generated_seen: shares of images above the area threshold.
     """
-    change, fewer = paired.relative_difference, paired.images_claim == "in fewer images"
-    half_of_area = change is not None and change <= OMITTED_BELOW
-    half_of_images = fewer and generated_seen <= (1 + OMITTED_BELOW) * real_seen
-    if paired.area_claim == "less area":
-        if half_of_area or half_of_images:
-            return "omitted", "area" if half_of_area else "presence"
-        return "reduced", "area"
-    if paired.area_claim == "more area":
-        return "excess", "area"
-    if fewer:
-        return ("omitted" if half_of_area and half_of_images else "in fewer images"), "presence"
-    if paired.images_claim == "in more images":
-        doubled = change is None or (change >= DOUBLED and generated_seen >= 2 * real_seen)
-        return ("excess" if doubled else "in more images"), "presence"
-    return "no evidence", None
+    change = math.nan if paired.relative_difference is None else paired.relative_difference
+    seen = generated_seen / real_seen - 1 if real_seen > 0 else math.nan
+    area, images = (
+        DIRECTIONS.get(claim, "none") for claim in (paired.area_claim, paired.images_claim)
+    )
+    return sum_up(area, images, change, seen)
 
 
 def _looked_at(
