@@ -13,12 +13,14 @@ from pathlib import Path
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.conditions import photo_classes
 from seeingkit.analyses.inversion.config import InversionConfig
+from seeingkit.analyses.inversion.differences import paper_differences
 from seeingkit.analyses.inversion.distance_to_data import DistanceToData
 from seeingkit.analyses.inversion.picking import pick_own, pick_photos
 from seeingkit.analyses.inversion.stage import (
     Photos,
     PreparedMethod,
     StageResult,
+    cuts_of,
     prepare_first_cut,
     run_stage,
 )
@@ -126,7 +128,7 @@ def invert_photos(
     if store is not None:
         store = store.folder if isinstance(store, ChunkStore) else Path(store)
     config = plan.config
-    return run_stage(
+    found = run_stage(
         generator,
         photos,
         config.inversion,
@@ -140,6 +142,13 @@ def invert_photos(
         store=None if store is None else InversionStore(store / "inversions"),
         distance=distance,
         on_bad=config.on_bad,
+    )
+    prepared = [method.prepared for method in ready.values()]
+    named = paper_differences(prepared, cuts_of(generator, config.inversion))
+    return replace(
+        found,
+        settings=found.settings.model_copy(update={"differences": named}),
+        warnings=[*(f"Preset paper: {sentence}" for sentence in named), *found.warnings],
     )
 
 
