@@ -138,7 +138,7 @@ def test_words_say_what_vanished_and_where_the_report_is(place: Path, invert: In
 
 
 def test_preset_paper_names_its_differences_in_print_results_and_report(
-    place: Path, invert: Invert
+    place: Path, invert: Invert, caplog: pytest.LogCaptureFixture
 ) -> None:
     words = ["invert", "photos/scene 0.png", *TINY, "--own", "0", "--preset", "paper"]
     code, out, err = invert(*words, "--cut", "r4.conv1,r8.conv1", "--out", "published")
@@ -152,6 +152,7 @@ def test_preset_paper_names_its_differences_in_print_results_and_report(
     page = html.unescape((place / "published/report.html").read_text())
     for sentence in named:
         assert f"Preset paper: {sentence}" in out and sentence in page
+        assert f"preset paper: {sentence}" in caplog.text  # before the long work, too
     quick = done(invert(*words[:-2], "--json", "--out", "quick"))
     assert quick["inversion"]["differences"] == []
     assert not any("Preset paper" in warning for warning in quick["warnings"])
