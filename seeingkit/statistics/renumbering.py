@@ -1,7 +1,7 @@
 """True labels that seem to have other numbers than was said: shifted by one, or in another order.
 
 Guarantees: a poor segmenter alone is no reason to doubt the numbers, and neither are few images or
-few labels: then nothing is found. What is found is a function of the counts alone.
+few labels: then nothing is found. What is found is a function of the counts.
 
 **Shifted.** Let a be the pixel accuracy, C[t, p] the pixels of true label t that are called p, both
 under the numbers moved by s = 1 or -1, and a_0 the accuracy as given. Of the K labels that the move
@@ -17,9 +17,12 @@ have an IoU of at least one half under it, and its accuracy is as above. Looked 
 ``FEW_IMAGES`` images or more show. Null: from image to image a label is called by other names; one
 that is always called by the same wrong name has another number, whoever is to blame.
 
-The null of the first is broken where a segmenter takes many labels for their neighbours in the list
-(half of them: a shift is found in 4 to 32 % of trials, where it would be in none otherwise).
-``benchmarks/renumbering.py`` measures how often either is found without reason.
+Measured with 500 trials a cell, lists of 11, 19 and 150 labels, 1, 16 and 200 images
+(``benchmarks/renumbering.py``): where either null is true, other numbers are found in no trial, at
+recalls from 0 to 0.9. The nulls are broken where a segmenter takes labels for their neighbours in
+the list (a fifth of them: 0 to 2 %; half: 8 to 25 %), or always calls labels by one wrong name
+(half of them: 0 to 6 %). A shift is found in every trial at recalls of 0.5 and more; another order
+with 16 images in 58 to 100 % at 0.7, never at 0.5.
 """
 
 from __future__ import annotations
