@@ -48,6 +48,8 @@ class LabelFolder:
     Attributes:
         names: of the numbers.
         indices: places of the images that have a label map.
+        beyond: the number just beyond the last name means unlabelled, as 11 of CamVid's 11 classes
+            does; it is so where no file says the names.
 
     Raises:
         SourceError: no such folder, no PNG in it, none that belongs to an image, or a file of names
@@ -71,10 +73,13 @@ class LabelFolder:
         self.indices = tuple(found)
         said = names_in(Path(path))
         self.names = tuple(own) if said is None else said
-        self._beyond = len(self.names) if said is None else UNKNOWN  # unlabelled, too
+        self.beyond = said is None
 
     def read(self, indices: Sequence[int]) -> Tensor:
         """(N, H, W) int64 numbers, ``UNKNOWN`` where a pixel has no known label.
+
+        The number just beyond the last name stays, where ``beyond`` is true: in label maps whose
+        numbers are all one too high it is the last label.
 
         Raises:
             SourceError: a map that cannot be read, does not fit its picture, holds an unknown
@@ -92,11 +97,11 @@ class LabelFolder:
         numbers = read_label_map(path)
         if len(self.names) <= 255:
             numbers[numbers == 255] = UNKNOWN
-        numbers[numbers == self._beyond] = UNKNOWN
         largest = int(numbers.max(initial=0))
-        if largest >= len(self.names):
+        if largest >= len(self.names) + self.beyond:
+            whose = "the segmenter's list has" if self.beyond else "there are"
             raise SourceError(
-                f"{path}: number {largest}, but there are {len(self.names)} names; name the "
+                f"{path}: number {largest}, but {whose} {len(self.names)} names; name the "
                 f"numbers in {NAME_FILES[0]} in the folder, one a line (unlabelled ones: void)"
             )
         if isinstance(self._whole, StoredImages):

@@ -131,6 +131,7 @@ class InversionSettings(Record):
         has_background: label 0 means "nothing".
         reference: the reference images of the out-of-distribution distance.
         options: all other options of the inverters.
+        differences: of preset ``paper``: each way in which the run is not the published method.
     """
 
     preset: str
@@ -141,6 +142,7 @@ class InversionSettings(Record):
     reference: str | None = None
     seed: int = 0
     options: dict[str, Any] = Field(default_factory=dict)
+    differences: list[str] = Field(default_factory=list)
 
 
 class InversionResults(Record):

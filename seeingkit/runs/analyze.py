@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seeingkit.analyses.comparison.checks.ground_truth import find_labels
+from seeingkit.analyses.comparison.checks.ground_truth import probe_labels
 from seeingkit.analyses.comparison.compare import Comparison, compare
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.contracts import ImageSource, Segmenter
@@ -126,7 +126,13 @@ def _take_steps(
         if not rank():
             check_gate_names(plan.config.fail_if, sides.shown.vocabulary.names)
             if plan.config.truth not in (None, "none"):
-                find_labels(sides.real, sides.shown, plan.config.truth)
+                probe_labels(
+                    sides.real,
+                    sides.shown,
+                    plan.config.truth,
+                    seed=plan.config.seed,
+                    batch_size=plan.config.batch_size,
+                )
         ready = prepare_inverters(plan, sides.generated)
     run = begin_run(plan.config, out)
     with clock.time("tally real images"):

@@ -6,6 +6,7 @@ image is tallied; where nothing can be inverted, a warning says why and the comp
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from pathlib import Path
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.conditions import photo_classes
 from seeingkit.analyses.inversion.config import InversionConfig
+from seeingkit.analyses.inversion.differences import paper_differences
 from seeingkit.analyses.inversion.distance_to_data import DistanceToData
 from seeingkit.analyses.inversion.picking import pick_own, pick_photos
 from seeingkit.analyses.inversion.stage import (
     Photos,
     PreparedMethod,
     StageResult,
+    cuts_of,
     prepare_first_cut,
     run_stage,
 )
@@ -28,12 +31,14 @@ from seeingkit.images import SamplerSource
 from seeingkit.models.registry import find_preset
 from seeingkit.results import InversionSettings
 from seeingkit.specs import Preset
+from seeingkit.system.processes import rank
 from seeingkit.tallies import ChunkStore
 
 from .directory import RunDirectory
 from .plan import Plan
 from .sides import Sides, open_side
 
+log = logging.getLogger(__name__)
 Store = ChunkStore | str | Path | None
 """Where finished work is kept; None: the cache folder."""
 Ready = dict[tuple[str, str], PreparedMethod]
@@ -54,7 +59,12 @@ def prepare_inverters(plan: Plan, generated: ImageSource) -> Ready:
     sampler = generated.sampler if isinstance(generated, SamplerSource) else None
     if not plan.inverters or not isinstance(sampler, Generator):
         return {}
-    return prepare_first_cut(sampler, plan.inverters, plan.config.inversion)
+    chosen = plan.config.inversion
+    ready = prepare_first_cut(sampler, plan.inverters, chosen)
+    if not rank():  # before the long work, too: it may not be what was wanted
+        for sentence in _differences(ready, sampler, chosen):
+            log.warning("preset paper: %s", sentence)
+    return ready
 
 
 def invert_omitted(
@@ -126,7 +136,7 @@ def invert_photos(
     if store is not None:
         store = store.folder if isinstance(store, ChunkStore) else Path(store)
     config = plan.config
-    return run_stage(
+    found = run_stage(
         generator,
         photos,
         config.inversion,
@@ -140,6 +150,12 @@ def invert_photos(
         store=None if store is None else InversionStore(store / "inversions"),
         distance=distance,
         on_bad=config.on_bad,
+    )
+    named = _differences(ready, generator, config.inversion)
+    return replace(
+        found,
+        settings=found.settings.model_copy(update={"differences": named}),
+        warnings=[*(f"Preset paper: {sentence}" for sentence in named), *found.warnings],
     )
 
 
@@ -162,6 +178,12 @@ def with_inversions(comparison: Comparison, found: StageResult) -> Comparison:
 def generator_preset(generator: Sampler) -> Preset:
     """Shorter side to the generator's resolution, then the centre square."""
     return find_preset("paper", generator.info.resolution)
+
+
+def _differences(ready: Ready, generator: Generator, chosen: InversionConfig) -> list[str]:
+    """Differences of preset ``paper`` from the published method, at all cuts."""
+    prepared = [method.prepared for method in ready.values()]
+    return paper_differences(prepared, cuts_of(generator, chosen))
 
 
 def _nothing(chosen: InversionConfig, reason: str) -> StageResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import shlex
@@ -134,6 +135,27 @@ def test_words_say_what_vanished_and_where_the_report_is(place: Path, invert: In
     assert "layered+r" in out and "dB" in out
     report = out.strip().splitlines()[-1].removeprefix("report: ")
     assert (place / report).is_file() and report.startswith("runs")
+
+
+def test_preset_paper_names_its_differences_in_print_results_and_report(
+    place: Path, invert: Invert, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ["invert", "photos/scene 0.png", *TINY, "--own", "0", "--preset", "paper"]
+    code, out, err = invert(*words, "--cut", "r4.conv1,r8.conv1", "--out", "published")
+    assert code == 0, err
+    found = json.loads((place / "published/results.json").read_text())
+    named = found["inversion"]["differences"]
+    for part in ("L1 of pixels alone", "no encoder"):
+        assert any(part in sentence for sentence in named)
+    assert sum("r is at r4.conv1" in s for s in named) == 1 and "steps 5 (the paper" in named[-1]
+    assert found["warnings"][: len(named)] == [f"Preset paper: {s}" for s in named]
+    page = html.unescape((place / "published/report.html").read_text())
+    for sentence in named:
+        assert f"Preset paper: {sentence}" in out and sentence in page
+        assert f"preset paper: {sentence}" in caplog.text  # before the long work, too
+    quick = done(invert(*words[:-2], "--json", "--out", "quick"))
+    assert quick["inversion"]["differences"] == []
+    assert not any("Preset paper" in warning for warning in quick["warnings"])
 
 
 def test_methods_and_cuts(place: Path, invert: Invert) -> None:

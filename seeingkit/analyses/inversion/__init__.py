@@ -3,8 +3,9 @@
 In the order of a run: ``encoders`` are trained on generator samples; ``methods`` prepare
 (``prepared``) and start from them, and a ``job`` minimises with the ``optimiser``; ``photos``
 inverts the images of a source, resumably (``store``); ``calibration`` sums up generator samples;
-``vanishing`` gives the losses beyond calibration; ``stage`` does all of it for a run, and ``album``
-writes its pictures. ``catalog`` and ``config`` never import torch.
+``vanishing`` gives the losses beyond calibration; ``differences`` names those of preset ``paper``
+from the published method; ``stage`` does all of it for a run, and ``album`` writes its pictures.
+``catalog`` and ``config`` never import torch.
 """
 
 from __future__ import annotations

@@ -78,39 +78,45 @@ class LayerInverter(Inverter):
             raise UsageError(f"{cut.name!r} leaves nothing to invert; cut at one of: {inner}")
         device, file = str(generator.device), options.perceptual_weights
         features = load_features(options.perceptual, weights=file, device=device)
+        preset = self.preset.with_features(features.info.layer if features else None, options)
         encoder = self._encoder(generator, cut.name)
         start: Literal["encoder", "random", "average"] = "encoder"
         if encoder is None:
             start = "random" if self.guess == "random" else "average"
         return LayerPrepared(
             cut=cut.name,
-            settings=self._settings(generator, cut.name, features, encoder),
+            settings=self._settings(generator, cut.name, preset, features, encoder),
             features=features,
             encoder=encoder,
             start=start,
             generator=generator,
             method=self.name,
             target=self.target,
-            preset=self.preset,
+            preset=preset,
             options=self.options,
             scales=measured_scales(generator, cut.name),
             averages=average_states(generator, cut.name),
         )
 
     def _settings(
-        self, generator: Generator, cut: str, features: Features | None, encoder: Encoder | None
+        self,
+        generator: Generator,
+        cut: str,
+        preset: InversionPreset,
+        features: Features | None,
+        encoder: Encoder | None,
     ) -> dict[str, Any]:
         """The identity of an inversion, beside generator, image, label and seed."""
         named = self.options.model_dump(
             mode="json",
             exclude={"encoder", "encoder_steps", "encoder_loss", "perceptual_weights", "frames"},
         )
-        preset, carry = asdict(self.preset), self.options.carry
-        schedules = {name: preset.pop(name) for name in ("latent", "residual", "recipe")}
+        fields, carry = asdict(preset), self.options.carry
+        schedules = {name: fields.pop(name) for name in ("latent", "residual", "recipe")}
         return {
             "method": self.name,
             **named,
-            **preset,
+            **fields,
             "schedule": schedules["residual" if self.target == "r" else "latent"],
             "cut": cut,
             "carry": list(generator.inverted_with if carry is None else carry),
@@ -139,7 +145,11 @@ class LayerInverter(Inverter):
         # A shipped encoder serves both presets, but not somebody who asks for another training.
         shipped = self.options.encoder_steps is None and self.options.encoder_loss is None
         recipe = self.preset.recipe
-        found = available_encoder(generator, kind, home, recipe, wanted, shipped=shipped)
+        found = None
+        if self.options.preset == "paper" and wanted != "train":  # its own recipe before any other
+            found = available_encoder(generator, kind, home, recipe, "found", shipped=False)
+        if found is None:
+            found = available_encoder(generator, kind, home, recipe, wanted, shipped=shipped)
         if found is not None:
             return found
         whose = f"{kind} encoder of {generator.info.family} at {home}"

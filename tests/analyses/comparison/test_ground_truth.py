@@ -17,10 +17,11 @@ from torch import Tensor
 from seeingkit.analyses.comparison.checks.ground_truth import (
     confusion_of,
     folder_labels,
-    numbering,
     own_labels,
+    probe_labels,
     share_by_labels,
 )
+from seeingkit.analyses.comparison.checks.label_numbers import numbering
 from seeingkit.analyses.comparison.compare import compare
 from seeingkit.contracts import ImageSource, Label, Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import ModelError, SourceError, UsageError
@@ -241,7 +242,7 @@ def test_numbers_without_a_meaning_are_refused_by_file(world: tuple[Path, Path])
     png(maps / "2.png", numbers, 8)
     source = open_folder(photos, preset=NATIVE)
     labels = folder_labels(maps, source, LevelNames().vocabulary)
-    with pytest.raises(SourceError, match=r"2\.png: number 7, but there are 3 names"):
+    with pytest.raises(SourceError, match=r"2\.png: number 7, but the segmenter's list has 3"):
         confusion_of(labels, source, LevelNames())
 
 
@@ -408,6 +409,93 @@ def test_a_segmenter_of_coarser_maps_is_compared_at_its_own_pixels() -> None:
 def test_a_source_without_labels_says_so() -> None:
     with pytest.raises(SourceError, match="noise has no true labels"):
         Noise(2).read_labels([0])
+
+
+# ---------------------------------------------------------------------------- shifted numbers
+
+MANY = tuple(f"grey {k}" for k in range(8))
+
+
+class ManyLevels(LevelNames):
+    """Eighths of the red channel as labels 0 to 7."""
+
+    def __init__(self) -> None:
+        super().__init__(MANY)
+
+    def segment(self, images: Tensor) -> Tensor:
+        return ((images[:, :1] + 1) * 4).floor().long().clamp(0, 7)
+
+
+def grey_world(folder: Path, shift: int, images: int = 3) -> tuple[ImageSource, Path]:
+    """Photos of eight greys in stripes, whose label maps have numbers ``shift`` too high."""
+    for k in range(images):
+        labels = np.random.RandomState(k).randint(0, 8, (12, 16))
+        grey = np.repeat((labels * 32 + 16).astype(np.uint8)[..., None], 3, axis=2)
+        (folder / "photos").mkdir(exist_ok=True)
+        Image.fromarray(grey).save(folder / f"photos/{k}.png")
+        numbers = labels + shift
+        png(folder / f"labels/{k}.png", np.where(numbers < 0, 255, numbers), 8)
+    return open_folder(folder / "photos", preset=NATIVE), folder / "labels"
+
+
+@pytest.mark.parametrize(
+    ("shift", "said", "lines"),
+    [(1, "one too high", "void, grey 0, grey 1"), (-1, "one too low", "grey 1, grey 2, grey 3")],
+)
+def test_shifted_label_maps_are_refused_with_the_way_out(
+    shift: int, said: str, lines: str, tmp_path: Path
+) -> None:
+    source, maps = grey_world(tmp_path, shift)
+    segmenter = ManyLevels()
+    labels = folder_labels(maps, source, segmenter.vocabulary)
+    fits = rf"shifted by one \(each {said}: pixel accuracy 1\.000 instead of 0\.000\)"
+    with pytest.raises(SourceError, match=rf"the label maps in .*{fits}.* \({lines}, …\)"):
+        confusion_of(labels, source, segmenter)
+    with pytest.raises(SourceError, match="shifted by one"):
+        probe_labels(source, segmenter, maps)
+    names = ("void", *MANY) if shift == 1 else MANY[1:]
+    (maps / "labels.txt").write_text("\n".join(names))
+    labels = folder_labels(maps, source, segmenter.vocabulary)
+    assert confusion_of(labels, source, segmenter).pixel_accuracy == 1
+    probe_labels(source, segmenter, maps)
+
+
+def test_label_maps_in_another_order_are_refused(tmp_path: Path) -> None:
+    source, maps = grey_world(tmp_path, 0, images=5)
+    (maps / "labels.txt").write_text("\n".join(MANY[3:] + MANY[:3]))
+    with pytest.raises(SourceError, match="another order .*'grey 0' is called 'grey 5', "):
+        probe_labels(source, ManyLevels(), maps)
+
+
+def test_own_labels_without_a_name_are_refused_by_image() -> None:
+    class Beyond(Labelled):
+        number = 5
+
+        def read_labels(self, indices: Sequence[int]) -> Tensor:
+            truth = super().read_labels(indices)
+            truth[-1, 2, 2] = self.number
+            return truth
+
+    for Beyond.number in (5, -2):  # one beyond the last name; a number that is no place
+        labels = own_labels(Beyond(4))
+        assert labels is not None
+        with pytest.raises(
+            SourceError, match=rf"number {Beyond.number} in noise-3, but the list h"
+        ):
+            confusion_of(labels, Beyond(4), LevelNames())
+
+
+def test_camvid_maps_that_are_one_too_high_are_refused(shared: Path) -> None:
+    """The case that was accepted at a pixel accuracy of 0.016 instead of 0.941."""
+    case = shared / "cases/t01-off-by-one"
+    weights = shared / "real/weights/espnet-camvid/espnet_p_2_q_8_camvid.pth"
+    segmenter = load_segmenter("espnet", weights=weights)
+    source = open_images(str(case / "a"), preset="paper@180")
+    right = folder_labels(case / "right", source, segmenter.vocabulary)
+    assert confusion_of(right, source, segmenter, images=8).pixel_accuracy > 0.9
+    said = r"shifted by one \(each one too high: pixel accuracy 0\.9\d+ instead of 0\.0"
+    with pytest.raises(SourceError, match=said):
+        probe_labels(source, segmenter, case / "shifted")
 
 
 # -------------------------------------------------------------------------------- minichurches

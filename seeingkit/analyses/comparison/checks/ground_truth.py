@@ -3,7 +3,8 @@
 Guarantees: a true label stands on the pixel of the prepared image that it belongs to (the preset's
 geometry, nearest neighbour, so that labels are never mixed); labels are matched to the segmenter's
 by name; a pixel without a known label is never counted; a label map that cannot be read, does not
-fit its picture or holds unknown numbers is an error that names the file.
+fit its picture or holds unknown numbers is an error that names the file; labels that fit far better
+with other numbers (shifted by one, or in another order) are refused.
 
 True labels come from the source itself (``ImageSource.read_labels``) or from a folder of label
 maps: grey or palette PNG files of numbers, not colours. A file ``labels.txt`` (one name a line, the
@@ -19,27 +20,29 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seeingkit.contracts import ImageSource, Label, Segmenter, Vocabulary
+from seeingkit.contracts import ImageSource, Segmenter, Vocabulary
 from seeingkit.errors import SourceError, UsageError
 from seeingkit.images.labelmaps import UNKNOWN, LabelFolder
 from seeingkit.results import Results, SegmenterShare
 from seeingkit.statistics.accuracy import confusion
 from seeingkit.statistics.confusion import Confusion, segmenter_share_by_labels
+from seeingkit.statistics.renumbering import Counts, folded
 from seeingkit.system.devices import in_batches
 from seeingkit.system.progress import progress_bar
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counted import CountedSource
-from seeingkit.tallies.vocabularies.classmap import normalised, synonyms
-from seeingkit.tallies.vocabularies.merging import LabelFinder, MappedSegmenter, merge_into
+from seeingkit.tallies.vocabularies.merging import MappedSegmenter
 
-_UNLABELLED = {"", "-", "unlabelled", "unlabeled", "void", "ignore", "ignored"}
+from .label_numbers import check_numbers, check_range, numbering
+
+_PROBED = 16
+"""Images that are looked at before long work."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,14 @@ class TrueLabels:
         names: of the labels, by number.
         against: in words: whose labels.
         read: indices to (N, H, W) int64, ``UNKNOWN`` where a pixel has no known label.
+        beyond: the number just beyond the last name is used, and means unlabelled too.
     """
 
     names: tuple[str, ...]
     indices: tuple[int, ...]
     against: str
     read: Callable[[Sequence[int]], Tensor]
+    beyond: bool = False
 
 
 def own_labels(source: ImageSource) -> TrueLabels | None:
@@ -86,7 +91,8 @@ def folder_labels(
             that cannot be used.
     """
     folder = LabelFolder(path, source, vocabulary.names)
-    return TrueLabels(folder.names, folder.indices, f"the label maps in {folder.name}", folder.read)
+    against = f"the label maps in {folder.name}"
+    return TrueLabels(folder.names, folder.indices, against, folder.read, folder.beyond)
 
 
 def confusion_of(
@@ -109,18 +115,65 @@ def confusion_of(
 
     Raises:
         UsageError: no true label has the name of one of the segmenter's.
-        SourceError: none of the images can be read, or no pixel of them has a known label.
+        SourceError: none of the images can be read, no pixel of them has a known label, a number
+            has no name, or other numbers fit far better (``statistics.renumbering``).
         ModelError: memory ran out with a single image.
     """
     if images < 1 or batch_size < 1:
         raise UsageError(f"ask for at least one image and one a batch, not {images}, {batch_size}")
     numbers, unmatched = numbering(labels.names, segmenter)
-    table = torch.tensor([*numbers, UNKNOWN])  # -1 points at the last entry
+    pixels = _count(labels, source, segmenter, numbers, images, seed, batch_size)
+    counts = folded(pixels.counts, (*numbers, UNKNOWN))
+    if not counts.sum():
+        raise SourceError(
+            f"{source.name}: no pixel of {pixels.images} images has a known true label"
+        )
+    known = np.zeros(len(segmenter.vocabulary), dtype=np.bool_)
+    known[[k for k in numbers if k >= 0]] = True
+    return Confusion(counts, known, pixels.shown, pixels.images, labels.against, unmatched)
+
+
+def probe_labels(
+    real: ImageSource,
+    segmenter: Segmenter,
+    truth: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    batch_size: int = 16,
+) -> None:
+    """Look at a few labelled images before long work; takes and refuses what ``share_by_labels``
+    does.
+    """
+    labels = find_labels(real, segmenter, truth)
+    numbers, _ = numbering(labels.names, segmenter)
+    _count(labels, real, segmenter, numbers, _PROBED, seed, batch_size)
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """Counts (T + 1, L) by number and predicted label, images that show each label, and images."""
+
+    counts: Counts
+    shown: NDArray[np.int64]
+    images: int
+
+
+def _count(
+    labels: TrueLabels,
+    source: ImageSource,
+    segmenter: Segmenter,
+    numbers: Sequence[int],
+    images: int,
+    seed: int,
+    batch_size: int,
+) -> _Pixels:
+    """Segment images and count their pixels by number; refuses numbers that seem to be others."""
+    table = torch.tensor([*numbers, UNKNOWN, UNKNOWN])  # -1 points at the last entry
     order = list(labels.indices)
     random.Random(seed).shuffle(order)
     chosen = sorted(order[:images])
-    size = len(segmenter.vocabulary)
-    counts = torch.zeros(size, size, dtype=torch.int64)
+    size, rows, whose = len(segmenter.vocabulary), len(numbers) + 1, labels.against
+    counts = torch.zeros(rows, size, dtype=torch.int64)
     shown = np.zeros(size, dtype=np.int64)
     used = 0
 
@@ -133,57 +186,24 @@ def confusion_of(
             pictures, good, _ = source.load(batch)
             if pictures is not None:
                 truth = labels.read(good)
-                _check_size(truth, pictures, labels.against)
+                _check_size(truth, pictures, whose)
+                check_range(
+                    truth, labels.names, labels.beyond, [source.ids[k] for k in good], whose
+                )
                 parts, _ = in_batches(segmented, pictures, len(pictures), "use a smaller preset")
                 predicted = torch.cat(parts)
-                truth = table[_resampled(truth, predicted.shape[-2:])]
-                counts += confusion(predicted, truth, size, ignore=UNKNOWN)
-                for row in truth:
+                truth = _resampled(truth, predicted.shape[-2:])
+                counts += confusion(predicted, truth, max(rows, size), UNKNOWN)[:rows, :size]
+                for row in table[truth]:
                     present = row.unique()
                     shown[present[present >= 0].numpy()] += 1
                 used += len(good)
             bar.advance(len(batch))
-    if not int(counts.sum()):
-        raise SourceError(f"{source.name}: no pixel of {used} images has a known true label")
-    known = np.zeros(size, dtype=np.bool_)
-    known[[k for k in numbers if k >= 0]] = True
-    return Confusion(counts.numpy(), known, shown, used, labels.against, unmatched)
-
-
-def numbering(
-    names: Sequence[str], segmenter: Segmenter
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The segmenter's number of each true label, by name.
-
-    Names agree regardless of case, hyphens and underscores; a label of synonyms ("person,
-    individual") agrees by any of them.
-
-    Returns:
-        a number for each name (``UNKNOWN`` for unlabelled ones and those that the segmenter
-        lacks), and the names that it lacks.
-
-    Raises:
-        UsageError: no name agrees.
-    """
-    names = [name.strip() for name in names]
-    wanted = _merged_names(names, segmenter) if isinstance(segmenter, MappedSegmenter) else names
-    finder = LabelFinder(segmenter.vocabulary)
-    numbers, missing = [], []
-    for name, want in zip(names, wanted, strict=True):
-        if normalised(name) in _UNLABELLED:
-            numbers.append(UNKNOWN)
-            continue
-        # Of several labels of the name the first.
-        numbers.append(next(iter(finder.labels([want, *synonyms(want)])), UNKNOWN))
-        if numbers[-1] == UNKNOWN:
-            missing.append(name)
-    if max(numbers, default=UNKNOWN) == UNKNOWN:
-        theirs = ", ".join(repr(name) for name in segmenter.vocabulary.names[:4])
-        raise UsageError(
-            f"the segmenter knows none of the true labels ({', '.join(map(repr, names[:4]))} …); "
-            f"it has {theirs} …; name the numbers in labels.txt, or merge labels with --classes"
-        )
-    return tuple(numbers), tuple(missing)
+    found = _Pixels(counts.numpy(), shown, used)
+    of = (*numbers, UNKNOWN)
+    vocabulary = segmenter.vocabulary
+    check_numbers(counts.numpy(), of, shown, names=labels.names, vocabulary=vocabulary, whose=whose)
+    return found
 
 
 def share_by_labels(
@@ -252,22 +272,6 @@ def find_labels(
     while isinstance(inner, MappedSegmenter):
         inner = inner.segmenter
     return folder_labels(truth, real, inner.vocabulary)
-
-
-def _merged_names(names: Sequence[str], segmenter: MappedSegmenter) -> list[str]:
-    """The class of each true label, by the class list of the segmenter."""
-    if isinstance(segmenter.segmenter, MappedSegmenter):
-        names = _merged_names(names, segmenter.segmenter)
-    update: dict[str, Any] = {"missing": "allow"}
-    if segmenter.merge.classes.unmapped == "error":
-        update["unmapped"] = "drop"
-    classes = segmenter.merge.classes.model_copy(update=update)
-    vocabulary = Vocabulary(tuple(map(Label, names)), has_background=False)
-    try:
-        merge = merge_into(classes, vocabulary)
-    except UsageError as error:
-        raise UsageError(f"the true labels do not fit the class list ({error})") from error
-    return [merge.coarse.names[max(number, 0)] for number in merge.numbers]
 
 
 def _check_size(truth: Tensor, pictures: Tensor, against: str) -> None:

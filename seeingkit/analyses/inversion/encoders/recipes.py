@@ -22,6 +22,8 @@ from .networks import LayeredEncoder
 
 RIGHT_WEIGHT = 0.01  # λ_R of the paper and of train_onelayer_inv.py
 FeatureLoss = Literal["l1", "cosine", "both"]
+Stage = Literal["layer", "image", "tune"]
+"""e_1 … e_n, then e_f, then all together (and a direct encoder's only one)."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Recipe:
         layer_rate, image_rate, tune_rate: learning rates of Adam.
         milestones: shares of a stage at which the rate is multiplied by ``decay``; empty: it falls
             to zero along half a cosine.
+        image_milestones, tune_milestones, tune_decay: the same for e_f and for all together, where
+            they differ; None: as ``milestones`` and ``decay``.
         pixelnorm, width, most, blocks: of the networks.
         bfloat16: passes under autocast (faster where the processor has it; never for samples).
     """
@@ -58,25 +62,34 @@ class Recipe:
     blocks: int = 1
     seed: int = 0
     bfloat16: bool = False
+    image_milestones: tuple[float, ...] | None = None
+    tune_milestones: tuple[float, ...] | None = None
+    tune_decay: float | None = None
 
     def key(self) -> str:
         """Hash of all fields, 8 hexadecimal digits; part of the names of encoder files."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(self.record(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def record(self) -> dict[str, Any]:
-        """All fields, JSON-able."""
-        return {**asdict(self), "milestones": list(self.milestones)}
+        """All fields that are not None, JSON-able."""
+        fields = {name: value for name, value in asdict(self).items() if value is not None}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 
     def architecture(self) -> dict[str, Any]:
         """Arguments of the networks."""
         names = ("pixelnorm", "width", "most", "blocks")
         return {name: getattr(self, name) for name in names}
 
-    def rate_factor(self, step: int, steps: int) -> float:
+    def rate_factor(self, step: int, steps: int, stage: Stage = "layer") -> float:
         """Learning rate at a step of a stage of ``steps`` steps, as a share of the first rate."""
-        if self.milestones:
-            return self.decay ** sum(step >= m * steps for m in self.milestones)
+        own = {"layer": None, "image": self.image_milestones, "tune": self.tune_milestones}[stage]
+        milestones = self.milestones if own is None else own
+        if milestones or own is not None:
+            decay = self.decay
+            if stage == "tune" and self.tune_decay is not None:
+                decay = self.tune_decay
+            return float(decay ** sum(step >= m * steps for m in milestones))
         return 0.5 * (1 + math.cos(math.pi * min(step / max(steps, 1), 1.0)))
 
     def shortened(self, steps: int) -> Recipe:
@@ -105,8 +118,11 @@ PAPER = Recipe(
     width=64,
     most=512,
     blocks=2,
+    image_milestones=(),
+    tune_milestones=(0.05, 0.15, 0.35),
+    tune_decay=0.5,
 )
-"""Steps, rates and widths of ``run_invert.sh``; e_f had a constant rate there, E halved its own."""
+"""Steps, rates, milestones and widths of ``run_invert.sh``; the losses are the paper's L1."""
 
 RECIPES = {recipe.name: recipe for recipe in (FAST, PAPER)}
 

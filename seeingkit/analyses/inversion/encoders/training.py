@@ -43,7 +43,7 @@ from .files import (
     read_encoder,
 )
 from .networks import LayeredEncoder
-from .recipes import FAST, Recipe, TrainingLosses
+from .recipes import FAST, Recipe, Stage, TrainingLosses
 
 log = logging.getLogger(__name__)
 _TRAINED: set[Path] = set()  # encoders that this process trained anew
@@ -130,6 +130,7 @@ class _Stage(NamedTuple):
     loss: Callable[[], Tensor]
     rate: float
     steps: int
+    kind: Stage
 
 
 @dataclass(eq=False)
@@ -176,14 +177,15 @@ class _Trainer:
         network, recipe, losses = self.encoder.network, self.recipe, self.losses
         if not isinstance(network, LayeredEncoder):
             steps = recipe.image_steps + recipe.tune_steps
-            return {"E": _Stage(network, partial(losses.direct, network), recipe.image_rate, steps)}
+            loss = partial(losses.direct, network)
+            return {"E": _Stage(network, loss, recipe.image_rate, steps, "tune")}
         stages = {}
         for i in range(1, len(network.layers) + 1):
             loss, inverse = partial(losses.layer, network, i), network.inverse(i)
-            stages[f"e{i}"] = _Stage(inverse, loss, recipe.layer_rate, recipe.layer_steps)
+            stages[f"e{i}"] = _Stage(inverse, loss, recipe.layer_rate, recipe.layer_steps, "layer")
         image, whole = partial(losses.image, network.image), partial(losses.whole, network)
-        stages["ef"] = _Stage(network.image, image, recipe.image_rate, recipe.image_steps)
-        stages["E"] = _Stage(network, whole, recipe.tune_rate, recipe.tune_steps)
+        stages["ef"] = _Stage(network.image, image, recipe.image_rate, recipe.image_steps, "image")
+        stages["E"] = _Stage(network, whole, recipe.tune_rate, recipe.tune_steps, "tune")
         return stages
 
     def _resume(self) -> None:
@@ -198,11 +200,11 @@ class _Trainer:
 
     def _fit(self, stage: _Stage, bar: Bar) -> float:
         """Adam on the module of a stage; returns the mean loss of the last tenth."""
-        module, loss_of, rate, steps = stage
+        module, loss_of, rate, steps, kind = stage
         module.train()
         optimiser = torch.optim.Adam(module.parameters(), lr=rate)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda k: self.recipe.rate_factor(k, steps)
+            optimiser, lambda k: self.recipe.rate_factor(k, steps, kind)
         )
         last: list[float] = []
         for step in range(steps):
