@@ -24,6 +24,14 @@ from .comparison import (
     ScenesResult,
     UncoveredImage,
 )
+from .generators import (
+    ClassDifference,
+    ClassQuestion,
+    DistanceDifference,
+    GeneratorResult,
+    GeneratorsResults,
+    RealControl,
+)
 from .inversion import (
     CalibrationRecord,
     ClassCalibration,
@@ -59,10 +67,15 @@ __all__ = [
     "SCHEMA_VERSION",
     "CalibrationRecord",
     "ClassCalibration",
+    "ClassDifference",
+    "ClassQuestion",
     "ClassResult",
     "ConditionResult",
+    "DistanceDifference",
     "FSDResult",
     "FidelityResult",
+    "GeneratorResult",
+    "GeneratorsResults",
     "Interval",
     "InversionRecord",
     "InversionResults",
@@ -75,6 +88,7 @@ __all__ = [
     "PairVerdict",
     "PairsResult",
     "PowerResult",
+    "RealControl",
     "Record",
     "ResolutionResult",
     "Results",
