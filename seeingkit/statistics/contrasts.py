@@ -15,8 +15,8 @@ For two generators A and B and real images R the difference is D = FSD(R, A) −
   Stein 1981), so the interval is too wide, not too narrow, where A and B and R are nearly alike.
   The null of "0 is outside" is: *the two distances are equal*. The distributions may differ.
 - *swap test*: the images of A and B are divided at random into two generators of the same sizes,
-  the real images staying as they are; p = (1 + #{|D_b − c| ≥ |D − c|}) / (1 + N) with c the mean of
-  all N + 1 values, which is 0 but for unequal sizes. Its null is: *both generators draw from one
+  the real images staying as they are; p = (1 + #{|D_b − c| ≥ |D − c|}) / (1 + N) with c = 0,
+  or for unequal sizes the mean of all N + 1 values. Its null is: *both generators draw from one
   distribution*; there it is exact at every n. It says nothing of two that differ and are equally
   far.
 
@@ -224,7 +224,9 @@ class SharedPool:
                 drawn[start + k] = near - far
                 if progress:
                     progress(start + k + 1)
-        middle = (observed + drawn.sum()) / (1 + permutations)
+        middle = 0.0  # of equal sizes, by symmetry
+        if len(a.members) != len(b.members):
+            middle = (observed + drawn.sum()) / (1 + permutations)
         # Divisions of few images tie, but for rounding.
         edge = abs(observed - middle) - 1e-7 * (a.value + b.value)
         return float((1 + (np.abs(drawn - middle) >= edge).sum()) / (1 + permutations))

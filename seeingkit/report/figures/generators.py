@@ -85,7 +85,7 @@ def build_generators_chart(
             upper.properties(**sizes, height=150), lower.properties(**sizes, height=220), spacing=8
         )
     else:
-        sizes = {"width": 110, "height": alt.Step(max(20, 8 * len(names) + 6))}
+        sizes = {"width": 110, "height": len(classes) * max(20, 8 * len(names) + 6)}
         chart = alt.hconcat(upper.properties(**sizes), lower.properties(**sizes), spacing=10)
     chart = charts.finish(
         chart.resolve_scale(color="independent", shape="independent"),
