@@ -13,6 +13,7 @@ Importing this never imports torch.
 """
 
 from .comparison import (
+    CompositionTest,
     ConditionResult,
     FSDResult,
     KernelDistance,
@@ -70,6 +71,7 @@ __all__ = [
     "ClassDifference",
     "ClassQuestion",
     "ClassResult",
+    "CompositionTest",
     "ConditionResult",
     "DistanceDifference",
     "FSDResult",
