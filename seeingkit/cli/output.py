@@ -225,7 +225,7 @@ def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
     header = ("images", "n", "FSD", "floor", "bias-reduced", "95 % interval", "left out")
     print_table([_searchable(row) for row in rows], header, last_words=True)
     print()
-    rows = [
+    differences = [
         (
             f"{d.first} - {d.second}",
             number(d.value),
@@ -236,8 +236,8 @@ def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
         for d in results.differences
     ]
     confidence = f"{100 * results.differences[0].confidence:.3g} % interval"
-    header = ("difference", "FSD", confidence, "swap test p", "surely nearer")
-    print_table([_searchable(row) for row in rows], header, last_words=True)
+    heads = ("difference", "FSD", confidence, "swap test p", "surely nearer")
+    print_table([_searchable(row) for row in differences], heads, last_words=True)
     for lines, start in ((words.details, ""), (words.cautions, "! ")):
         if lines:
             print()

@@ -133,11 +133,12 @@ def render_page(
         script += asset("inversions.js")
         style += asset("inversions.css")
         sections = [*sections, inversions.method()]
+    vega, data = "", dict[str, Any]()
     if isinstance(results, GeneratorsResults):
-        template, vega, data = "generators.html.j2", "", {}
+        template = "generators.html.j2"
         values = {**generators_values(results), "sections": sections}
     elif isinstance(results, InversionResults):
-        template, vega, data = "inversion_page.html.j2", "", {}
+        template = "inversion_page.html.j2"
         values = _inversion_values(results, inversions, pictures, sections)
     else:
         template, vega = "comparison.html.j2", chart_library()
@@ -241,14 +242,17 @@ def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
         RunError: naming the file that is missing or does not fit.
     """
     path = run_dir / "results.json"
-    kinds: dict[str | None, type[Shown]] = {
-        "inversion": InversionResults,
-        "generators": GeneratorsResults,
-    }
-    results: Shown = _read(path, kinds.get(_kind(path), Results))
+    results = _read_results(path)
     manifest = _read(run_dir / "manifest.json", Manifest)
     gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
     return write_report(run_dir, results, manifest, gallery, sections=sections)
+
+
+def _read_results(path: Path) -> Shown:
+    kind = _kind(path)
+    if kind == "inversion":
+        return _read(path, InversionResults)
+    return _read(path, GeneratorsResults) if kind == "generators" else _read(path, Results)
 
 
 def _kind(path: Path) -> str | None:

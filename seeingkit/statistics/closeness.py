@@ -74,9 +74,10 @@ def closeness(shared: SharedPool, first: int, second: int) -> tuple[Closeness, C
     found = []
     for p_more, change in ((p_area, _areas), (p_images, _images)):
         middle = p_values(_middle(*map(change, (real, a, b))), _middle(*map(change, threes)))
-        means = [change(side).areas / side.n for side in (real, a, b)]
-        sign = (means[1] - means[2]) * ((means[1] + means[2]) / 2 - means[0])
-        found.append(Closeness(*means, p_more, np.maximum(p_more, middle), sign < 0))
+        truth, first_mean, second_mean = (change(side).areas / side.n for side in (real, a, b))
+        sign = (first_mean - second_mean) * ((first_mean + second_mean) / 2 - truth)
+        p_closer = np.maximum(p_more, middle)
+        found.append(Closeness(truth, first_mean, second_mean, p_more, p_closer, sign < 0))
     return found[0], found[1]
 
 

@@ -92,8 +92,8 @@ def compare_generators(
     >>> found.results.differences[0].nearer
     'near'
     """
-    named = generated if isinstance(generated, Mapping) else None
-    tallies = list(named.values() if named is not None else generated)
+    names = list(generated) if isinstance(generated, Mapping) else []
+    tallies = list(generated.values() if isinstance(generated, Mapping) else generated)
     settings: dict[str, Any] = {"seed": seed, "level": level, "permutations": permutations}
     if len(tallies) < 2:
         raise TallyError(f"two generators or more are compared, there are {len(tallies)}")
@@ -101,7 +101,7 @@ def compare_generators(
         compare(real, one, classes=classes, force=force, evidence=False, **settings)
         for one in tallies
     ]
-    return contrast_comparisons(comparisons, list(named or ()), **settings)
+    return contrast_comparisons(comparisons, names, **settings)
 
 
 def contrast_comparisons(
@@ -302,7 +302,7 @@ def _questions(
         table = np.stack(p)[:, kept]
         if not table.size:
             return table
-        return stats.false_discovery_control(table.ravel()).reshape(table.shape)
+        return np.asarray(stats.false_discovery_control(table.ravel())).reshape(table.shape)
 
     q_more = adjusted([one.p_more for one in answers])
     q_closer = adjusted([one.p_closer for one in answers])

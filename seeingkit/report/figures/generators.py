@@ -112,8 +112,7 @@ def _series(names: Sequence[str], *, legend: bool) -> tuple[Any, Any]:
     """Colour and shape of each generator."""
     import altair as alt
 
-    shown = {"title": None, "labelLimit": 260} if legend else None
-    key = alt.Legend(**shown) if shown else None
+    key = alt.Legend(title=None, labelLimit=260) if legend else None
     colours = alt.Scale(domain=list(names), range=list(COLOURS[: len(names)]))
     shapes = alt.Scale(domain=list(names), range=list(SHAPES[: len(names)]))
     colour = alt.Color("generator:N", scale=colours, legend=key)
