@@ -8,7 +8,7 @@ report ``seeingkit report`` makes; ``results.json`` and ``report.html`` are abou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,12 +119,12 @@ def _single(config: Config, name: str) -> Config:
 
 def _located(plans: Sequence[Plan]) -> list[Plan]:
     """The plans with the places of their files; all files that are missing are named at once."""
-    missing, found = MissingFiles(), []
+    missing = MissingFiles([message for plan in plans for message in plan.missing])
+    found = []
     for plan in plans:
-        try:
-            found.append(located(plan))
-        except MissingWeightsError as error:
-            missing.messages += [m for m in str(error).split("; ") if m not in missing.messages]
+        with suppress(MissingWeightsError):  # each adds its messages to those of the others
+            found.append(located(plan, missing))
+    missing.messages = list(dict.fromkeys(missing.messages))
     missing.raise_if_any()
     return found
 

@@ -46,6 +46,10 @@ QUESTIONS = 2
 class GeneratorsComparison:
     """Several generators and what was found between them.
 
+    >>> found = compare_generators(real, {"early": early, "late": late})  # doctest: +SKIP
+    >>> found.results.differences[0].nearer  # doctest: +SKIP
+    'late'
+
     Attributes:
         comparisons: each generator with the real images, in the order given.
         results: their differences.
