@@ -124,7 +124,8 @@ def _located(plans: Sequence[Plan]) -> list[Plan]:
     for plan in plans:
         with suppress(MissingWeightsError):  # each adds its messages to those of the others
             found.append(located(plan, missing))
-    missing.messages = list(dict.fromkeys(missing.messages))
+    said = (m.replace("give --weights FILE", "give family:FILE") for m in missing.messages)
+    missing.messages = list(dict.fromkeys(said))
     missing.raise_if_any()
     return found
 
