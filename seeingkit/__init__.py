@@ -18,6 +18,8 @@ _MODULES = {
     "compare": "analyses.comparison.compare",
     "fsd": "analyses.comparison.compare",
     "Comparison": "analyses.comparison.compare",
+    "compare_generators": "analyses.comparison.generators",
+    "GeneratorsComparison": "analyses.comparison.generators",
     "tally": "tallies",
     "Tally": "tallies",
     "FSD": "statistics",
@@ -37,6 +39,7 @@ _MODULES = {
 
 if TYPE_CHECKING:
     from .analyses.comparison.compare import Comparison, compare, fsd
+    from .analyses.comparison.generators import GeneratorsComparison, compare_generators
     from .analyses.inversion import invert, load_inverter
     from .contracts import Inversion
     from .images import open_images
@@ -54,12 +57,14 @@ __all__ = [
     "Analysis",
     "AutoStaged",
     "Comparison",
+    "GeneratorsComparison",
     "Inversion",
     "StagedAdapter",
     "Tally",
     "UnitEdit",
     "analyze",
     "compare",
+    "compare_generators",
     "fsd",
     "invert",
     "load_features",

@@ -59,7 +59,22 @@ INTERVALS = (
 ABSENT, INSIDE, TRUTH_BELOW, TRUTH_ABOVE = -1, 0, 1, 2
 """Of an interval: not given; holds the truth; the truth lies below it; above it."""
 
-UNREAD = ("bursts", "confusion", "kernel", "neighbourhoods", "pairs", "power", "scenes", "twoviews")
+UNREAD = (
+    "bursts",
+    "closeness",
+    "compositions",
+    "confusion",
+    "contrasts",
+    "neighbourhoods",
+    "paired",
+    "pairs",
+    "power",
+    "renumbering",
+    "scenes",
+    "signflips",
+    "swaps",
+    "twoviews",
+)
 """Modules of ``seeingkit.statistics`` that no number kept here depends on."""
 
 NAN = float("nan")

@@ -13,7 +13,14 @@ from seeingkit.system.processes import rank
 from . import groups, listing, weights
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
-from .output import print_failed_gates, print_inversions, print_json, print_summary, print_tally
+from .output import (
+    print_failed_gates,
+    print_generators,
+    print_inversions,
+    print_json,
+    print_summary,
+    print_tally,
+)
 
 if TYPE_CHECKING:
     from seeingkit.runs.config import Config
@@ -82,7 +89,8 @@ def analyze(
 def compare(
     real: Annotated[str, typer.Argument(help="Real images: name, path or glob.")],
     generated: Annotated[
-        str, typer.Argument(help="Generated images: path, glob, or generator as family:weights.")
+        list[str],
+        typer.Argument(help="Generated images: path, glob, or generator as family:weights."),
     ],
     *,
     paired: o.Paired = False,
@@ -91,12 +99,14 @@ def compare(
     store: o.Store = None,
     json: o.Json = False,
 ) -> int:
-    """Compare two sets of images class by class, and report."""
+    """Compare sets of images class by class. Of several generators: which is surely nearer?"""
     from seeingkit.runs.analyze import comparison_config
 
     if paired:
+        if len(generated) > 1:
+            raise UsageError("--paired compares two sets of images; leave out the others")
         settings["paired"] = True
-    return _run(comparison_config(real, generated, **settings), out, store, json)
+    return _run(comparison_config(real, *generated, **settings), out, store, json)
 
 
 @app.command()
@@ -201,6 +211,8 @@ def _labels(labels: str | None, label: int | None) -> str | None:
 def _run(config: Config, out: Path | None, store: Path | None, json: bool) -> int:
     from seeingkit.runs.analyze import execute
 
+    if config.others:
+        return _run_generators(config, out, store, json)
     analysis = execute(config, out=out, store=store)
     if analysis is None:  # a process above rank 0
         return ExitCode.DONE
@@ -212,3 +224,24 @@ def _run(config: Config, out: Path | None, store: Path | None, json: bool) -> in
     if print_failed_gates(config.fail_if, results, analysis.comparison.real.vocabulary.names):
         return ExitCode.GATE
     return ExitCode.SKIPPED if results.skipped else ExitCode.DONE
+
+
+def _run_generators(config: Config, out: Path | None, store: Path | None, json: bool) -> int:
+    from seeingkit.runs.generators import execute_generators
+
+    analysis = execute_generators(config, out=out, store=store)
+    if analysis is None:  # a process above rank 0
+        return ExitCode.DONE
+    found = analysis.comparison
+    if json:
+        print_json(analysis.to_dict())
+    else:
+        print_generators(found.results, analysis.report)
+    names = [generator.name for generator in found.results.generators]
+    failed = [
+        print_failed_gates(config.fail_if, one.results, one.real.vocabulary.names, of=name)
+        for name, one in zip(names, found.comparisons, strict=True)
+    ]
+    if any(failed):
+        return ExitCode.GATE
+    return ExitCode.SKIPPED if found.results.skipped else ExitCode.DONE

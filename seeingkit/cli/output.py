@@ -175,7 +175,12 @@ def _class_row(record: schema.ClassResult, flagged: bool) -> list[str]:
     verdict = _verdict(record) + (" (!)" if flagged else "")
     q = probability(record.q_value)
     cells = (record.label, *areas, change_of_area, bounds, q, verdict)
-    return [_plain(cell).replace("\u2212", "-") for cell in cells]  # a minus that programs read
+    return _searchable(cells)
+
+
+def _searchable(cells: Sequence[str]) -> list[str]:
+    """Cells with the spaces and the minus that programs read."""
+    return [_plain(cell).replace("\u2212", "-") for cell in cells]
 
 
 def _verdict(record: schema.ClassResult) -> str:
@@ -190,9 +195,12 @@ def _verdict(record: schema.ClassResult) -> str:
 
 
 def print_failed_gates(
-    gates: Sequence[str], results: schema.Results, labels: Sequence[str]
+    gates: Sequence[str], results: schema.Results, labels: Sequence[str], *, of: str = ""
 ) -> bool:
     """Print every gate that fails, one line each on stderr.
+
+    Args:
+        of: the generator that they are asked of, where there are several.
 
     Returns:
         Whether one fails.
@@ -211,7 +219,7 @@ def print_failed_gates(
             continue
         for reason in reasons:
             failed = True
-            print(f"gate failed: {reason}", file=sys.stderr)
+            print(f"gate failed: {of}{': ' if of else ''}{reason}", file=sys.stderr)
     if unknown is not None:
         raise unknown
     return failed
@@ -238,6 +246,50 @@ def _print_conditions(records: Sequence[schema.ConditionResult], shown: int = 20
     print_table(rows, ("class", "real", "generated", "FSD", "floor", "omitted"))
     if len(worst) > shown:
         print(f"… and {len(worst) - shown} more in results.json")
+
+
+def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
+    """Print the finding, the generators, their differences, cautions, the path of the report."""
+    from seeingkit.report import summarise_generators
+    from seeingkit.report.words.generators import swap_probability
+    from seeingkit.report.words.numbers import between, number
+
+    def cells(name: str, n: int, fsd: schema.FSDResult, left_out: Sequence[str]) -> tuple[str, ...]:
+        known = ("-" if x is None else number(x) for x in (fsd.floor, fsd.bias_reduced))
+        ends = "-" if fsd.ci_high is None else between((fsd.ci_low, fsd.ci_high))
+        return name, str(n), number(fsd.value), *known, ends, ", ".join(left_out) or "-"
+
+    words = summarise_generators(results)
+    _print_sentence(words.headline)
+    print()
+    rows = [
+        cells(one.name, one.n, one.fsd, [c.label for c in one.classes if c.omitted])
+        for one in results.generators
+    ]
+    if (control := results.control) is not None:
+        rows.append(cells("real, halves", control.n, control.fsd, control.claimed))
+    header = ("images", "n", "FSD", "floor", "bias-reduced", "95 % interval", "left out")
+    print_table([_searchable(row) for row in rows], header, last_words=True)
+    print()
+    differences = [
+        (
+            f"{d.first} - {d.second}",
+            number(d.value),
+            between((d.ci_low, d.ci_high)),
+            swap_probability(d),
+            d.nearer or "neither",
+        )
+        for d in results.differences
+    ]
+    confidence = f"{100 * results.differences[0].confidence:.3g} % interval"
+    heads = ("difference", "FSD", confidence, "swap test p", "surely nearer")
+    print_table([_searchable(row) for row in differences], heads, last_words=True)
+    for lines, start in ((words.details, ""), (words.cautions, "! ")):
+        if lines:
+            print()
+        for line in lines:
+            _print_sentence(line, start)
+    _print_end(results, report)
 
 
 def print_inversions(results: schema.InversionResults, report: Path) -> None:
@@ -273,7 +325,9 @@ def _print_inversions(
     print_table(rows, header)
 
 
-def _print_end(results: schema.Results | schema.InversionResults, report: Path) -> None:
+def _print_end(
+    results: schema.Results | schema.InversionResults | schema.GeneratorsResults, report: Path
+) -> None:
     _print_skipped([f"{x.source} {x.item}: {x.reason}" for x in results.skipped], 20)
     print(f"\nreport: {report}")
     sys.stdout.flush()

@@ -8,12 +8,13 @@ imported when a page is written.
 
 from __future__ import annotations
 
-from .notebook import summary_html
+from .notebook import generators_html, summary_html
 from .page import rebuild_report, write_report
 from .pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
 from .selection import choose_classes, choose_scenes, pick_examples
 from .templates import Section
 from .words.findings import Summary, summarise
+from .words.generators import summarise_generators
 from .words.inversions import summarise_inversions
 
 __all__ = [
@@ -25,9 +26,11 @@ __all__ = [
     "Summary",
     "choose_classes",
     "choose_scenes",
+    "generators_html",
     "pick_examples",
     "rebuild_report",
     "summarise",
+    "summarise_generators",
     "summarise_inversions",
     "summary_html",
     "write_report",

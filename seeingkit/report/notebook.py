@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from seeingkit.results import ClassResult, Results
+from seeingkit.results import ClassResult, GeneratorsResults, Results
 
 from .figures.classes import figure_svg
 from .selection import judged
 from .words.findings import summarise, verdict_words
-from .words.numbers import area, change, count, interval, probability, share
+from .words.generators import summarise_generators, swap_probability
+from .words.numbers import area, between, change, count, interval, number, probability, share
 
 _RANKS = {
     "omitted": 0,
@@ -58,6 +59,37 @@ def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> s
     if figure:
         parts.append(figure_svg(results))
     return "\n".join([*parts, "</div>"])
+
+
+def generators_html(results: GeneratorsResults) -> str:
+    """The words of a comparison of several generators and the table of their differences.
+
+    Returns:
+        HTML of one ``<div>``, every name escaped, without scripts.
+    """
+    words = summarise_generators(results)
+    heads = ("first", "second", "FSD, first − second", "interval", "swap test p", "surely nearer")
+    rows = [
+        [
+            d.first,
+            d.second,
+            number(d.value),
+            between((d.ci_low, d.ci_high)),
+            swap_probability(d),
+            d.nearer or "neither",
+        ]
+        for d in results.differences
+    ]
+    parts = [
+        '<div class="seeingkit-summary">',
+        f"<p><strong>{html.escape(words.headline)}</strong></p>",
+        *(f"<p>{html.escape(line)}</p>" for line in (*words.details, *words.cautions)),
+        "<table><thead>" + _row(heads, "th") + "</thead>",
+        *(_row(row, "td") for row in rows),
+        "</table>",
+        "</div>",
+    ]
+    return "\n".join(parts)
 
 
 def _row(texts: Sequence[str], element: str) -> str:

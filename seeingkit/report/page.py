@@ -15,17 +15,25 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from seeingkit.errors import RunError, first_fault
-from seeingkit.results import SCHEMA_VERSION, InversionResults, Manifest, Results
+from seeingkit.results import (
+    SCHEMA_VERSION,
+    GeneratorsResults,
+    InversionResults,
+    Manifest,
+    Results,
+)
 from seeingkit.system.writing import write_text
 
 from .figures.charts import Layout, write_figure
 from .figures.classes import build_chart, figure_rows
 from .figures.contributions import build_contribution_chart, contributions
+from .figures.generators import build_generators_chart, generator_rows
 from .pictures import PagePictures, fit_pictures
 from .pictures.gallery import FOLDER, Gallery
 from .pictures.uris import image_uri
 from .sections.classes import class_rows, example_rows, legends
 from .sections.evidence import conditions_section, evidence_sections, fidelity_section
+from .sections.generators import generators_values
 from .sections.inversions import Inversions
 from .sections.method import method_card
 from .selection import LABELS, judged
@@ -35,7 +43,9 @@ from .words.definitions import definitions
 from .words.findings import summarise
 from .words.inversions import InversionSummary
 
-_Model = TypeVar("_Model", Results, InversionResults, Manifest)
+Shown = Results | InversionResults | GeneratorsResults
+"""The findings that a page can be about."""
+_Model = TypeVar("_Model", Results, InversionResults, GeneratorsResults, Manifest)
 PAGE = "report.html"
 SKIPPED_SHOWN = 200
 """At most so many skipped images are listed."""
@@ -43,7 +53,7 @@ SKIPPED_SHOWN = 200
 
 def write_report(
     run_dir: Path,
-    results: Results | InversionResults,
+    results: Shown,
     manifest: Manifest,
     gallery: Gallery | None = None,
     *,
@@ -51,8 +61,9 @@ def write_report(
 ) -> Path:
     """Write ``report.html`` and ``figures/`` into a run.
 
-    Figures are ``classes`` and ``fsd-contributions`` of a comparison, and ``inversion-depth`` of
-    inversions at several cuts, each as ``.svg`` and ``.png``.
+    Figures are ``classes`` and ``fsd-contributions`` of a comparison, ``classes`` of several
+    generators, and ``inversion-depth`` of inversions at several cuts, each as ``.svg`` and
+    ``.png``.
 
     Args:
         run_dir: an existing run directory; pictures of inversions are read from it.
@@ -78,7 +89,10 @@ def write_report(
             if bars := contributions(results):
                 terms = build_contribution_chart(bars)
                 write_figure(terms, run_dir / "figures", "fsd-contributions")
-        inversions = Inversions.of(results, run_dir)
+        if isinstance(results, GeneratorsResults):
+            chart = build_generators_chart(generator_rows(results))
+            write_figure(chart, run_dir / "figures", "classes")
+        inversions = _inversions(results, run_dir)
         if inversions is not None:
             inversions.write_figures(run_dir / "figures")
         text = render_page(results, manifest, gallery, sections=sections, svg=svg, run_dir=run_dir)
@@ -87,8 +101,12 @@ def write_report(
         raise RunError(f"cannot write the report into {run_dir}: {error}") from error
 
 
+def _inversions(results: Shown, run_dir: Path | None) -> Inversions | None:
+    return None if isinstance(results, GeneratorsResults) else Inversions.of(results, run_dir)
+
+
 def render_page(
-    results: Results | InversionResults,
+    results: Shown,
     manifest: Manifest,
     gallery: Gallery | None,
     *,
@@ -108,15 +126,19 @@ def render_page(
     """
     from markupsafe import Markup
 
-    inversions = Inversions.of(results, run_dir)
+    inversions = _inversions(results, run_dir)
     pictures = fit_pictures(gallery, None if inversions is None else inversions.cards)
     script, style = asset("page.js"), asset("style.css")
     if inversions is not None:
         script += asset("inversions.js")
         style += asset("inversions.css")
         sections = [*sections, inversions.method()]
-    if isinstance(results, InversionResults):
-        template, vega, data = "inversion_page.html.j2", "", {}
+    vega, data = "", dict[str, Any]()
+    if isinstance(results, GeneratorsResults):
+        template = "generators.html.j2"
+        values = {**generators_values(results), "sections": sections}
+    elif isinstance(results, InversionResults):
+        template = "inversion_page.html.j2"
         values = _inversion_values(results, inversions, pictures, sections)
     else:
         template, vega = "comparison.html.j2", chart_library()
@@ -220,11 +242,17 @@ def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
         RunError: naming the file that is missing or does not fit.
     """
     path = run_dir / "results.json"
-    inverted = _kind(path) == "inversion"
-    results = _read(path, InversionResults) if inverted else _read(path, Results)
+    results = _read_results(path)
     manifest = _read(run_dir / "manifest.json", Manifest)
     gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
     return write_report(run_dir, results, manifest, gallery, sections=sections)
+
+
+def _read_results(path: Path) -> Shown:
+    kind = _kind(path)
+    if kind == "inversion":
+        return _read(path, InversionResults)
+    return _read(path, GeneratorsResults) if kind == "generators" else _read(path, Results)
 
 
 def _kind(path: Path) -> str | None:

@@ -13,6 +13,7 @@ Importing this never imports torch.
 """
 
 from .comparison import (
+    CompositionTest,
     ConditionResult,
     FSDResult,
     GroupsResult,
@@ -24,6 +25,14 @@ from .comparison import (
     Results,
     ScenesResult,
     UncoveredImage,
+)
+from .generators import (
+    ClassDifference,
+    ClassQuestion,
+    DistanceDifference,
+    GeneratorResult,
+    GeneratorsResults,
+    RealControl,
 )
 from .inversion import (
     CalibrationRecord,
@@ -65,10 +74,16 @@ __all__ = [
     "AreaClaim",
     "CalibrationRecord",
     "ClassCalibration",
+    "ClassDifference",
+    "ClassQuestion",
     "ClassResult",
+    "CompositionTest",
     "ConditionResult",
+    "DistanceDifference",
     "FSDResult",
     "FidelityResult",
+    "GeneratorResult",
+    "GeneratorsResults",
     "GroupsResult",
     "ImagesClaim",
     "Interval",
@@ -86,6 +101,7 @@ __all__ = [
     "PairedResult",
     "PairsResult",
     "PowerResult",
+    "RealControl",
     "Record",
     "ResolutionResult",
     "Results",

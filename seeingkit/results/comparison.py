@@ -126,7 +126,7 @@ class PowerResult(Record):
 
 
 class KernelDistance(Record):
-    """Unbiased squared maximum mean discrepancy of sqrt-compositions: the KID of segmentation.
+    """Of runs made before ``CompositionTest``: squared maximum mean discrepancy of compositions.
 
     Attributes:
         value: over all pairs of images; may be slightly negative.
@@ -140,6 +140,24 @@ class KernelDistance(Record):
     ci_low: float | None
     ci_high: float | None
     kernel: str
+
+
+class CompositionTest(Record):
+    """Permutation test of "real and generated compositions have one distribution".
+
+    Attributes:
+        p_value: at least 1 / (permutations + 1).
+        images_real, images_generated: how many were used, chosen by a hash of id and seed.
+        strongest: the statistic that is farthest from its permutations: ``energy``, ``means`` of
+            the classes, or ``neighbours`` among so many of all images
+            (``statistics.compositions``).
+    """
+
+    p_value: float
+    permutations: int
+    images_real: int
+    images_generated: int
+    strongest: str
 
 
 class UncoveredImage(Record):
@@ -161,6 +179,7 @@ class ScenesResult(Record):
     """Which scenes (whole compositions of classes) the generator reaches.
 
     Attributes:
+        kernel: of older runs only; test: of whole compositions, which replaces it.
         k: of the neighbourhoods (Naeem et al. 2020).
         coverage: share of real images with a generated image within their k-th neighbour.
         images_real, images_generated: how many were used, chosen by a hash of id and seed.
@@ -171,7 +190,8 @@ class ScenesResult(Record):
         least_covered: real images that are not covered, by ratio, largest first.
     """
 
-    kernel: KernelDistance | None
+    kernel: KernelDistance | None = None
+    test: CompositionTest | None = None
     k: int
     images_real: int
     images_generated: int

@@ -95,10 +95,10 @@ def analysis_config(
 
 
 def comparison_config(
-    real: str, generated: str, *, segmenter: str | None = None, **settings: Any
+    real: str, generated: str, *others: str, segmenter: str | None = None, **settings: Any
 ) -> Config:
-    """The config of ``compare``; the plan fills in missing settings."""
-    sides = {"real": real, "generated": generated}
+    """The config of ``compare``, of one generator or several; the plan fills in the rest."""
+    sides: dict[str, Any] = {"real": real, "generated": generated, "others": others or None}
     return make_config(command="compare", **sides, segmenter=segmenter, **settings)
 
 
@@ -112,6 +112,8 @@ def execute(
     """
     if config.command == "invert":
         raise UsageError("this is a run of invert; repeat it with: seeingkit invert --config")
+    if config.others:
+        raise UsageError("several generators are compared by runs.generators.execute_generators")
     plan, clock = resolve(config), Clock()
     with clock.time("load"):
         sides = open_sides(plan)
@@ -136,11 +138,11 @@ def _take_steps(
         ready = prepare_inverters(plan, sides.generated)
     run = begin_run(plan.config, out)
     with clock.time("tally real images"):
-        real = _tally(sides.real, sides.segmenter, plan, store, "real images")
+        real = tally_side(sides.real, sides.segmenter, plan, store, "real images")
     with clock.time("tally generated images"):
-        generated = _tally(sides.generated, sides.segmenter, plan, store, "generated images")
+        generated = tally_side(sides.generated, sides.segmenter, plan, store, "generated images")
     with clock.time("compare"):
-        comparison = _compare(real, generated, plan, evidence=run is not None)
+        comparison = compare_sides(real, generated, plan, evidence=run is not None)
     if run is not None:
         run.write_json("results.json", comparison.to_dict())  # kept, should a later step fail
         with clock.time("check"):
@@ -152,8 +154,8 @@ def _take_steps(
     if run is None:
         return None
     with clock.time("report"):
-        _write_results(run, comparison, sides, plan)
-    end_run(run, clock, _hashes(comparison))
+        write_results(run, comparison, sides, plan)
+    end_run(run, clock, content_hashes(comparison))
     with progress_bar("report", 1, "pages") as bar:
         rebuild_report(run.path)
         bar.advance(1)
@@ -166,21 +168,21 @@ def tally_source(config: Config, *, store: Store = None) -> Tally:
     assert plan.segmenter is not None
     source = open_side(plan.generated, plan, labels=plan.config.labels)
     with closing(source):
-        found = _tally(source, plan.segmenter.load(plan.device), plan, store, "images")
+        found = tally_side(source, plan.segmenter.load(plan.device), plan, store, "images")
     return apply_classes(found, read_classes(config.classes)) if config.classes else found
 
 
 # -------------------------------------------------------------------------------------- the steps
 
 
-def _tally(
+def tally_side(
     source: ImageSource, segmenter: Segmenter, plan: Plan, store: Store, title: str
 ) -> Tally:
     size, on_bad = plan.config.batch_size, plan.config.on_bad
     return tally(source, segmenter, store=store, batch_size=size, on_bad=on_bad, title=title)
 
 
-def _compare(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Comparison:
+def compare_sides(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Comparison:
     """Compare equally many images of both sides; results name the registered weights."""
     note = None
     if not plan.config.paired:  # pairs are found by name: none may be dropped on one side alone
@@ -206,7 +208,7 @@ def _compare(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Co
     return replace(comparison, results=results.model_copy(update=update))
 
 
-def _write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan: Plan) -> None:
+def write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan: Plan) -> None:
     run.write_json("results.json", comparison.to_dict())
     write_classes(run.path / "classes.parquet", comparison.results)
     images = run.path / "images.parquet"
@@ -215,7 +217,7 @@ def _write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan
     fill_gallery(comparison, sides, seed=plan.config.seed).save(run.path)
 
 
-def _hashes(comparison: Comparison) -> dict[str, str]:
+def content_hashes(comparison: Comparison) -> dict[str, str]:
     results = comparison.results
     found = {
         "real images": results.data.fingerprint,

@@ -27,6 +27,7 @@ class Config(BaseModel):
         real: the real images: a data set's name, a path or a glob; empty: the default data set.
         generated: a generator (``family`` or ``family:weights``), a path or a glob; empty: the data
             set's usual generator.
+        others: further generators of ``compare``, as ``generated``; all against the same images.
         weights: the generator's weights file, instead of registered weights.
         segmenter: ``family`` or ``family:weights``; empty: the data set's, else the default.
         segmenter_weights: the segmenter's weights file or folder.
@@ -59,6 +60,7 @@ class Config(BaseModel):
     command: Literal["analyze", "compare", "invert"] = "analyze"
     real: str = ""
     generated: str = ""
+    others: tuple[str, ...] = ()
     weights: str | None = None
     segmenter: str = ""
     segmenter_weights: str | None = None
@@ -122,7 +124,8 @@ class Config(BaseModel):
 
     def key(self) -> str:
         """Short hash of all settings that can change a number (not device, batch size, gates)."""
-        settings = self.model_dump(mode="json", exclude={"device", "batch_size", "fail_if"})
+        unsaid = {"device", "batch_size", "fail_if"} | (set() if self.others else {"others"})
+        settings = self.model_dump(mode="json", exclude=unsaid)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -32,7 +32,7 @@ class RunDirectory:
             RunError: it holds something else.
         """
         if out is None:
-            names = [_slug(text) for text in (config.generated, config.real)]
+            names = [slug(text) for text in (config.generated, config.real)]
             out = Path("runs") / f"{names[0]}-{names[1]}-{config.key()}"
         run = cls(out)
         if run.path.exists() and not run.path.is_dir():
@@ -57,6 +57,7 @@ class RunDirectory:
         return write_text(self.path / name, text + "\n")
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """The last part of a path or a name, as part of a folder's name."""
     kept = "".join(c if c.isalnum() else "-" for c in Path(text).name.lower())
     return "-".join(part for part in kept.split("-") if part)[:40] or "images"

@@ -89,8 +89,8 @@ def command_line(config: Config) -> str:
         words += [*config.photos, "--gan", config.generated]
         words += ["--data", config.real] if config.real else []
     else:
-        words += [config.real, config.generated]
-    said = {"command", "real", "generated", "photos", "inversion"}
+        words += [config.real, config.generated, *config.others]
+    said = {"command", "real", "generated", "others", "photos", "inversion"}
     settings = config.model_dump(mode="json", exclude_defaults=True, exclude=said)
     if config.command == "invert":
         settings.pop("preset", None)  # it has no such option: the data set's is taken

@@ -20,8 +20,8 @@ import numpy as np
 from scipy import sparse
 
 from .arrays import Floats, Integers
+from .compositions import roots
 from .frechet import Rows
-from .kernel import roots
 
 CLOSE = 0.01
 """(d₁ / d₈)^D below which the nearest image is called a near copy."""

@@ -22,7 +22,7 @@ from seeingkit.errors import UsageError
 from seeingkit.tallies import Tally
 
 from .arrays import Booleans, Floats, Integers
-from .kernel import roots
+from .compositions import roots
 
 ROUNDING = 1e-13
 """Squared distances this close are equal: far above float64's rounding, far below one pixel."""

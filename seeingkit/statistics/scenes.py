@@ -35,7 +35,7 @@ from seeingkit.results import Interval, ScenesResult, UncoveredImage
 from seeingkit.tallies import Tally
 
 from .arrays import Booleans, Floats, Integers
-from .kernel import kernel_distance
+from .compositions import MOST, composition_test
 from .neighbourhoods import ROUNDING, Neighbourhoods, neighbourhoods
 from .presence import wilson_interval
 
@@ -58,10 +58,11 @@ def scenes(
     confidence: float = 0.95,
     around: Neighbourhoods | None = None,
 ) -> ScenesResult | None:
-    """Coverage, density, kernel distance, and the real images that are least covered.
+    """Coverage, density, a test of whole compositions, and the least covered real images.
 
     Args:
-        k, most, seed: as for ``neighbourhoods``; the kernel distance uses all images.
+        k, most, seed: as for ``neighbourhoods``; the test uses the first ``compositions.MOST`` of
+            the same images.
         show: how many uncovered images are listed.
         confidence: of the intervals.
         around: ``neighbourhoods`` of these tallies, if they are at hand.
@@ -79,8 +80,10 @@ def scenes(
     n, m = len(around.rows_real), len(around.rows_generated)
     coverage = float(around.covered.mean())
     return ScenesResult(
-        kernel=kernel_distance(
-            real.sparse_percent(0), generated.sparse_percent(0), seed=seed, confidence=confidence
+        test=composition_test(
+            real.sparse_percent(0)[around.rows_real[:MOST]],
+            generated.sparse_percent(0)[around.rows_generated[:MOST]],
+            seed=seed,
         ),
         k=around.k,
         images_real=n,

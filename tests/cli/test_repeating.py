@@ -93,11 +93,15 @@ repeats = settings(
 
 
 @repeats
-@given(IMAGES, TALLY, EVIDENCE)
+@given(IMAGES, TALLY, EVIDENCE, some(others=st.lists(NAMES, min_size=1, max_size=2).map(tuple)))
 def test_compare(
-    parse: Parse, images: dict[str, Any], tally: dict[str, Any], evidence: dict[str, Any]
+    parse: Parse,
+    images: dict[str, Any],
+    tally: dict[str, Any],
+    evidence: dict[str, Any],
+    others: dict[str, Any],
 ) -> None:
-    made = {**MODELS, **images, **tally, **evidence}
+    made = {**MODELS, **images, **tally, **evidence, **others}
     config = make_config(command="compare", real="b c", generated="progan:minichurches", **made)
     assert parse(command_line(config)) == config
 

@@ -40,9 +40,9 @@ from seeingkit.report.words.definitions import definitions
 from seeingkit.report.words.findings import verdict_words
 from seeingkit.results import (
     ClassResult,
+    CompositionTest,
     FidelityResult,
     FSDResult,
-    KernelDistance,
     PairResult,
     PairsResult,
     PowerResult,
@@ -134,12 +134,12 @@ def pair(first: str, second: str, verdict: Any) -> PairResult:
 
 def rich_scenes(uncovered: int = 6) -> ScenesResult:
     return ScenesResult(
-        kernel=KernelDistance(
-            value=0.0012,
-            standard_error=1e-4,
-            ci_low=0.001,
-            ci_high=0.0014,
-            kernel="cubic on square roots of areas",
+        test=CompositionTest(
+            p_value=0.002,
+            permutations=499,
+            images_real=2000,
+            images_generated=2000,
+            strongest="neighbours 1 %",
         ),
         k=5,
         images_real=10_000,
@@ -556,7 +556,7 @@ def test_sections_answer_in_one_sentence() -> None:
     assert answers["together"].endswith("too often together: tree with sky.")
     assert answers["scenes"] == (
         "83 % of the real scenes have a generated one near (95 % interval 81 to 85 %); a second "
-        "sample of real images would reach 96 %."
+        "sample of real images would reach 96 %. Test of whole compositions: p ≤ 0.002."
     )
     assert "and signboard: the segmenter's errors are large enough" in answers["segmenter"]
     assert "differ in resolution" in answers["segmenter"]
@@ -602,10 +602,10 @@ def test_scenes_without_pictures_are_words() -> None:
     _, text = made(scenes_section(rich_results()))
     assert "Real scenes that no generated image is near" in text
     assert "2.5 ×" in text and "sky 31.0 %, boat 4.20 %" in text and "Left:" not in text
-    assert "it rests on all pairs of images" in text
+    assert "Test of whole compositions" in text
     small = rich_scenes(0).model_copy(
         update={
-            "kernel": None,
+            "test": None,
             "coverage_ci": None,
             "coverage_expected": None,
             "density_expected": None,
@@ -613,7 +613,7 @@ def test_scenes_without_pictures_are_words() -> None:
     )
     section, text = made(scenes_section(rich_results(scenes=small)))
     assert plain(section.answer) == "83 % of the real scenes have a generated one near."
-    assert "kernel distance" not in text and "no generated image is near" not in text
+    assert "whole compositions" not in text and "no generated image is near" not in text
 
 
 @pytest.mark.parametrize("kind", ["labels", "scale", "segmenter"])

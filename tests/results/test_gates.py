@@ -200,7 +200,7 @@ def test_numbers_within_their_limits_pass(gate: str) -> None:
         ("fsd.ci_low > 3", "1,013 real and 1,013 generated images"),
         ("fsd.p_value < 0.01", "without permutations"),
         ("scenes.coverage < 0.8", "this run has no scenes"),
-        ("scenes.kernel.value > 0.01", "this run has no scenes"),
+        ("scenes.test.p_value < 0.01", "this run has no scenes"),
         ("fidelity.values.FID > 30", "it needs --fidelity"),
         ("resolution.mismatch == 1", "this run has no resolution"),
         ("class[a]b].relative_difference < 0", "no real image shows the class"),

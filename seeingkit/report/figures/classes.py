@@ -60,7 +60,8 @@ def figure_rows(results: Results) -> list[dict[str, Any]]:
     return [_row(r, unique=names.count(r.label) == 1 and r.label.strip() != "") for r in records]
 
 
-def _cut(value: float) -> float:
+def cut(value: float) -> float:
+    """A relative difference, within the axis."""
     return min(HIGH, max(LOW, value))
 
 
@@ -78,9 +79,9 @@ def _row(record: ClassResult, *, unique: bool) -> dict[str, Any]:
         "real": record.real_area,
         "generated": record.generated_area,
         "relative": relative,
-        "shown": None if relative is None else _cut(relative),
-        "low": _cut(low if low is not None else LOW) if bounded else None,
-        "high": _cut(high if high is not None else HIGH) if bounded else None,
+        "shown": None if relative is None else cut(relative),
+        "low": cut(low if low is not None else LOW) if bounded else None,
+        "high": cut(high if high is not None else HIGH) if bounded else None,
         "open": bounded and (low is None or high is None),
         "note": change(relative) if relative is not None and relative > HIGH else "",
         "q": record.q_value,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from seeingkit.results import (
     ClassResult,
+    CompositionTest,
     ConditionResult,
     FidelityResult,
     PairsResult,
@@ -27,7 +28,17 @@ from ..pictures.encoding import ScenePictures
 from ..selection import SCENES, is_judged, judged
 from ..templates import Section, render
 from ..words.cautions import against, mismatch_words, segmenter_checks
-from ..words.numbers import area, at_least, between, count, level, listing, number, share
+from ..words.numbers import (
+    area,
+    at_least,
+    between,
+    count,
+    level,
+    listing,
+    number,
+    probability,
+    share,
+)
 from .paired import paired_section
 
 PAIRS_SHOWN = 30
@@ -128,11 +139,27 @@ def scenes_section(results: Results, pictures: Sequence[ScenePictures] = ()) -> 
     body = render(
         "scenes.html.j2",
         scenes=scenes,
+        least="≤ " if _least_possible(scenes.test) else "",
+        strongest=_STRONGEST.get(scenes.test.strongest, "") if scenes.test else "",
         pictured=[entry for entry in uncovered if entry.pictures is not None],
         listed=[entry for entry in uncovered if entry.pictures is None],
         hidden=round((1 - scenes.coverage) * scenes.images_real) - SCENES,
     )
     return Section("scenes", "Scenes", body, answer=_scenes_answer(scenes), folded=True)
+
+
+_STRONGEST = {
+    "energy": "the distances between all images",
+    "means": "the means of the classes",
+    "neighbours 1 %": "the nearest neighbours of each image (1 % of all)",
+    "neighbours 2 %": "the nearest neighbours of each image (2 % of all)",
+}
+"""Words for ``CompositionTest.strongest``."""
+
+
+def _least_possible(test: CompositionTest | None) -> bool:
+    """Whether its permutations can give no smaller p-value."""
+    return test is not None and test.p_value <= 1.000001 / (test.permutations + 1)
 
 
 def _scenes_answer(scenes: ScenesResult) -> str:
@@ -142,6 +169,9 @@ def _scenes_answer(scenes: ScenesResult) -> str:
     text = f"{share(scenes.coverage)} of the real scenes have a generated one near{ends}"
     if scenes.coverage_expected is not None:
         text += f"; a second sample of real images would reach {share(scenes.coverage_expected)}"
+    if (test := scenes.test) is not None:
+        sign = "≤" if _least_possible(test) else "="
+        text += f". Test of whole compositions: p {sign} {probability(test.p_value)}"
     return text + "."
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from seeingkit.results import InversionResults, Manifest, ModelRecord, Results, SourceRecord
+from seeingkit.results import (
+    GeneratorsResults,
+    InversionResults,
+    Manifest,
+    ModelRecord,
+    Results,
+    SourceRecord,
+)
 
 from ..words.cautions import against
 from ..words.numbers import count, duration, number, plain_text, probability
@@ -11,7 +18,7 @@ Entries = list[tuple[str, str]]
 
 
 def method_card(
-    results: Results | InversionResults, manifest: Manifest
+    results: Results | InversionResults | GeneratorsResults, manifest: Manifest
 ) -> list[tuple[str, Entries]]:
     """Titles with their (name, value) pairs; a page escapes them."""
     finished = manifest.finished or "not recorded"
@@ -20,10 +27,15 @@ def method_card(
     if isinstance(results, Results):
         groups["Real images"] = _source(results.data, results.n_real)
         groups["Generated images"] = _source(results.generated, results.n_generated)
+    elif isinstance(results, GeneratorsResults):
+        groups["Real images"] = _source(results.data, results.n_real)
+        for one in results.generators:
+            groups[one.name] = [*_source(one.source, one.n), *_model(one.generator)]
     else:
         photos = len({record.image for record in results.inversions})
         groups["Photos"] = _source(results.data, photos)
-    groups["Generator"] = _model(results.generator)
+    if not isinstance(results, GeneratorsResults):
+        groups["Generator"] = _model(results.generator)
     groups["Segmenter"] = _model(results.segmenter)
     groups["Statistics"] = _statistics(results) if isinstance(results, Results) else []
     groups["Run"] = run

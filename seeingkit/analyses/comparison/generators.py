@@ -1,0 +1,333 @@
+"""Several generators against the same real images: which is nearer, and in which classes?
+
+Guarantees: every generator is compared with the real images as ``compare`` does it; all differences
+rest on the same real images; a claim is made only at an error rate that counts all pairs and
+classes of the run (``statistics.contrasts``, ``statistics.closeness``, docs/generators.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from seeingkit.errors import TallyError
+from seeingkit.results import (
+    ClassDifference,
+    ClassQuestion,
+    DistanceDifference,
+    GeneratorResult,
+    GeneratorsResults,
+    RealControl,
+    Results,
+    SkippedItem,
+)
+from seeingkit.statistics.arrays import Floats
+from seeingkit.statistics.closeness import Closeness, closeness
+from seeingkit.statistics.contrasts import SharedPool
+from seeingkit.system.progress import progress_bar
+from seeingkit.tallies import Tally
+from seeingkit.tallies.vocabularies import ClassMap
+
+from .compare import Comparison, compare
+from .defaults import PERMUTATIONS
+
+QUESTIONS = 2
+"""Questions about each class, area and images, that share the level."""
+
+
+@dataclass(frozen=True)
+class GeneratorsComparison:
+    """Several generators and what was found between them.
+
+    >>> found = compare_generators(real, {"early": early, "late": late})  # doctest: +SKIP
+    >>> found.results.differences[0].nearer  # doctest: +SKIP
+    'late'
+
+    Attributes:
+        comparisons: each generator with the real images, in the order given.
+        results: their differences.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    results: GeneratorsResults
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of ``results.json``."""
+        return self.results.model_dump(mode="json")
+
+    def _repr_html_(self) -> str:
+        from seeingkit.report import generators_html
+
+        return generators_html(self.results)
+
+
+def compare_generators(
+    real: Tally,
+    generated: Sequence[Tally] | Mapping[str, Tally],
+    *,
+    seed: int = 0,
+    level: float = 0.05,
+    permutations: int = PERMUTATIONS,
+    classes: ClassMap | str | Path | None = None,
+    force: bool = False,
+) -> GeneratorsComparison:
+    """Which of several generators is nearer to the real images, as a whole and in each class?
+
+    Args:
+        real: tally of the real images.
+        generated: a tally of each generator, or tallies by name.
+        seed, level, permutations, classes, force: as of ``compare``; the level is also that of
+            "nearer" over all pairs, and of each kind of claim about classes.
+
+    Raises:
+        TallyError: fewer than two generators, or tallies that do not fit each other.
+        UsageError: as of ``compare``.
+
+    >>> rows = np.random.default_rng(0).dirichlet([4, 2, 1], 300)
+    >>> real, near, far = (Tally.from_fractions(x) for x in (rows, rows[::-1], rows[:, ::-1]))
+    >>> found = compare_generators(real, {"near": near, "far": far}, permutations=99)
+    >>> found.results.differences[0].nearer
+    'near'
+    """
+    names = list(generated) if isinstance(generated, Mapping) else []
+    tallies = list(generated.values() if isinstance(generated, Mapping) else generated)
+    settings: dict[str, Any] = {"seed": seed, "level": level, "permutations": permutations}
+    if len(tallies) < 2:
+        raise TallyError(f"two generators or more are compared, there are {len(tallies)}")
+    comparisons = [
+        compare(real, one, classes=classes, force=force, evidence=False, **settings)
+        for one in tallies
+    ]
+    return contrast_comparisons(comparisons, names, **settings)
+
+
+def contrast_comparisons(
+    comparisons: Sequence[Comparison],
+    names: Sequence[str] = (),
+    folders: Sequence[str] = (),
+    *,
+    seed: int = 0,
+    level: float = 0.05,
+    permutations: int = PERMUTATIONS,
+) -> GeneratorsComparison:
+    """The differences between comparisons with the same real images.
+
+    Args:
+        names: of the generators; default: as their results name them.
+        folders: of their own results.
+        seed, level, permutations: as of ``compare_generators``.
+
+    Raises:
+        TallyError: the comparisons have different real images or classes.
+    """
+    real = comparisons[0].real
+    for other in comparisons[1:]:
+        if other.real.ids != real.ids or other.real.vocabulary != real.vocabulary:
+            raise TallyError(
+                "the generators were compared with different real images or classes; compare them "
+                "with one tally of as many images as each generator has"
+            )
+    names = list(names) or _names(comparisons)
+    shared = SharedPool(
+        real.sparse_percent(0), [c.generated.sparse_percent(0) for c in comparisons], seed=seed
+    )
+    pairs = list(combinations(range(len(comparisons)), 2))
+    results = [c.results for c in comparisons]
+    first = results[0]
+    differences = _differences(shared, pairs, names, level, permutations)
+    found = GeneratorsResults(
+        data=first.data,
+        n_real=first.n_real,
+        segmenter=first.segmenter,
+        preset=first.preset,
+        level=level,
+        generators=[
+            GeneratorResult(
+                name=name,
+                folder=folder,
+                n=each.n_generated,
+                generator=each.generator,
+                source=each.generated,
+                fsd=each.fsd,
+                classes=each.classes,
+            )
+            for name, folder, each in zip(names, folders or [""] * len(names), results, strict=True)
+        ],
+        control=_control(real, seed=seed, level=level, permutations=permutations),
+        differences=differences,
+        classes=_class_differences(shared, pairs, names, real, level),
+        skipped=list({_key(item): item for each in results for item in each.skipped}.values()),
+        warnings=[
+            *_warnings(names, [each.warnings for each in results]),
+            *_flagged(names, results),
+        ],
+    )
+    return GeneratorsComparison(tuple(comparisons), found)
+
+
+def _names(comparisons: Sequence[Comparison]) -> list[str]:
+    """Names of the generators; those of equal names are numbered."""
+    plain = [c.results.generated.name for c in comparisons]
+    seen: Counter[str] = Counter()
+    found = []
+    for name in plain:
+        seen[name] += 1
+        found.append(f"{name} ({seen[name]})" if plain.count(name) > 1 else name)
+    return found
+
+
+def _key(item: SkippedItem) -> tuple[str, str, str]:
+    return item.source, item.item, item.reason
+
+
+def _warnings(names: Sequence[str], warnings: Sequence[list[str]]) -> list[str]:
+    """Warnings that all comparisons share once; others after the name they are about."""
+    found = [text for text in warnings[0] if all(text in other for other in warnings)]
+    for name, own in zip(names, warnings, strict=True):
+        found += [f"{name}: {text}" for text in own if text not in found]
+    return found
+
+
+def _flagged(names: Sequence[str], results: Sequence[Results]) -> list[str]:
+    """For each generator the classes whose difference from real images may be the segmenter's."""
+    found = []
+    for name, each in zip(names, results, strict=True):
+        share = each.segmenter_share
+        labels = [c.label for c in share.classes if c.flagged] if share is not None else []
+        if labels:
+            found.append(
+                f"{name}: the difference from the real images in {', '.join(labels)} may be "
+                "segmentation error, so a claim of who is closer in these classes may be, too."
+            )
+    return found
+
+
+def _control(real: Tally, *, seed: int, level: float, permutations: int) -> RealControl | None:
+    """One random half of the real images against the other."""
+    half = len(real) // 2
+    if half < 2:
+        return None
+    order = np.random.default_rng([seed, 8]).permutation(len(real))
+    sides = [real.take(np.sort(part)) for part in (order[:half], order[half : 2 * half])]
+    found = compare(
+        *sides, seed=seed, level=level, permutations=permutations, force=True, evidence=False
+    ).results
+    claimed = [record.label for record in found.classes if record.verdict != "no evidence"]
+    return RealControl(n=half, fsd=found.fsd, claimed=claimed)
+
+
+def _differences(
+    shared: SharedPool,
+    pairs: Sequence[tuple[int, int]],
+    names: Sequence[str],
+    level: float,
+    permutations: int,
+) -> list[DistanceDifference]:
+    confidence = 1 - level / len(pairs)
+    found = []
+    with progress_bar("swap tests", permutations * len(pairs), "permutations") as bar:
+        for pair in pairs:
+            contrast = shared.contrast(
+                *pair,
+                permutations=permutations,
+                confidence=confidence,
+                progress=lambda _: bar.advance(1),
+            )
+            nearer = contrast.nearer
+            found.append(
+                DistanceDifference(
+                    first=names[pair[0]],
+                    second=names[pair[1]],
+                    value=contrast.value,
+                    ci_low=contrast.low,
+                    ci_high=contrast.high,
+                    confidence=confidence,
+                    standard_error=contrast.error,
+                    p_swap=contrast.p_swap,
+                    permutations=permutations,
+                    nearer=None if nearer is None else names[pair[nearer]],
+                )
+            )
+    return found
+
+
+def _class_differences(
+    shared: SharedPool,
+    pairs: Sequence[tuple[int, int]],
+    names: Sequence[str],
+    real: Tally,
+    level: float,
+) -> list[ClassDifference]:
+    """Both questions about every class and pair, each at its part of the level."""
+    background = real.vocabulary.has_background
+    kept = [k for k, index in enumerate(shared.pool.live.tolist()) if index or not background]
+    asked = [closeness(shared, *pair) for pair in pairs]
+    questions = [
+        _questions([answers[which] for answers in asked], pairs, names, kept, level / QUESTIONS)
+        for which in range(QUESTIONS)
+    ]
+    labels = real.vocabulary.labels
+    found = []
+    for at, pair in enumerate(pairs):
+        for column, k in enumerate(kept):
+            index = int(shared.pool.live[k])
+            found.append(
+                ClassDifference(
+                    first=names[pair[0]],
+                    second=names[pair[1]],
+                    label=labels[index].name,
+                    category=labels[index].category,
+                    index=index,
+                    speck_area=float(shared.pool.area_threshold[k]),
+                    area=questions[0][at][column],
+                    images=questions[1][at][column],
+                )
+            )
+    return sorted(found, key=lambda r: (-r.area.real, r.index))
+
+
+def _questions(
+    answers: Sequence[Closeness],
+    pairs: Sequence[tuple[int, int]],
+    names: Sequence[str],
+    kept: Sequence[int],
+    level: float,
+) -> list[list[ClassQuestion]]:
+    """The records of one question, (pairs, classes), with q over all of them."""
+
+    def adjusted(p: list[Floats]) -> Floats:
+        table = np.stack(p)[:, kept]
+        if not table.size:
+            return table
+        return np.asarray(stats.false_discovery_control(table.ravel())).reshape(table.shape)
+
+    q_more = adjusted([one.p_more for one in answers])
+    q_closer = adjusted([one.p_closer for one in answers])
+    records = []
+    for at, (one, pair) in enumerate(zip(answers, pairs, strict=True)):
+        row = []
+        for column, k in enumerate(kept):
+            more = int(one.second[k] > one.first[k])
+            closer = int(not one.first_closer[k])
+            row.append(
+                ClassQuestion(
+                    real=float(one.real[k]),
+                    first=float(one.first[k]),
+                    second=float(one.second[k]),
+                    p_more=float(one.p_more[k]),
+                    q_more=float(q_more[at, column]),
+                    more=names[pair[more]] if q_more[at, column] <= level else None,
+                    p_closer=float(one.p_closer[k]),
+                    q_closer=float(q_closer[at, column]),
+                    closer=names[pair[closer]] if q_closer[at, column] <= level else None,
+                )
+            )
+        records.append(row)
+    return records

@@ -1,0 +1,230 @@
+"""The run of ``compare`` with several generators: one set of real images, one report.
+
+Guarantees: the real images are opened and tallied once, and every generator is compared with the
+same ones. Each generator's own comparison lies in ``generators/NAME`` as a run of its own, whose
+report ``seeingkit report`` makes; ``results.json`` and ``report.html`` are about their differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seeingkit.analyses.comparison.compare import Comparison
+from seeingkit.analyses.comparison.generators import GeneratorsComparison, contrast_comparisons
+from seeingkit.errors import MissingWeightsError, UsageError
+from seeingkit.models.loading import is_generator_name
+from seeingkit.report import rebuild_report
+from seeingkit.results.gates import check_gate_names
+from seeingkit.system.processes import rank
+from seeingkit.system.progress import progress_bar
+from seeingkit.tallies import Tally
+
+from .analyze import compare_sides, content_hashes, tally_side
+from .checks import check
+from .config import Config
+from .directory import RunDirectory, slug
+from .inversions import Store
+from .manifest import Clock, begin_run, end_run
+from .plan import MissingFiles, Plan, resolve
+from .sides import Sides, located, open_side, open_sides
+from .tables import write_classes, write_conditions, write_images
+
+FOLDER = "generators"
+"""Of the runs of the single generators, in the run directory."""
+
+
+@dataclass(frozen=True)
+class GeneratorsAnalysis:
+    """A finished run with several generators: its folder and its findings."""
+
+    run: RunDirectory
+    comparison: GeneratorsComparison
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.run.path / "report.html"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of ``results.json``."""
+        return self.comparison.to_dict()
+
+    def _repr_html_(self) -> str:
+        return self.comparison._repr_html_()
+
+
+def execute_generators(
+    config: Config, *, out: str | Path | None = None, store: Store = None
+) -> GeneratorsAnalysis | None:
+    """Run ``compare`` with several generators; finished chunks of an earlier run are used.
+
+    Returns:
+        None in a process above rank 0, which has done its share.
+
+    Raises:
+        UsageError: an option that is for one generator.
+        MissingWeightsError: names every file that is not here.
+    """
+    if config.weights is not None or config.gan_options:
+        raise UsageError(
+            "--weights and --gan-option are for one generator; with several, give each as "
+            "family:weights or family:FILE"
+        )
+    clock = Clock()
+    with clock.time("load"):
+        plans = _plans(config)
+    with ExitStack() as opened:
+        with clock.time("load"):
+            sides = _open(plans, opened)
+            if not rank():
+                check_gate_names(config.fail_if, sides[0].shown.vocabulary.names)
+        config = plans[0].config.filled(
+            generated=config.generated, others=config.others, weights=None
+        )
+        run = begin_run(config, out)
+        tallies = []
+        with clock.time("tally real images"):
+            real = tally_side(sides[0].real, sides[0].segmenter, plans[0], store, "real images")
+        for plan, side in zip(plans, sides, strict=True):
+            with clock.time("tally generated images"):
+                title = f"images of {side.generated.name}"
+                tallies.append(tally_side(side.generated, side.segmenter, plan, store, title))
+        if run is None:
+            return None
+        return _finish(run, config, plans, sides, [real, *tallies], clock, store)
+
+
+def _plans(config: Config) -> list[Plan]:
+    """The comparison of each generator alone, with the preset and segmenter of the first."""
+    plans: list[Plan] = []
+    for name in (config.generated, *config.others):
+        plans.append(resolve(_single(plans[0].config if plans else config, name)))
+    return _located(plans)
+
+
+def _single(config: Config, name: str) -> Config:
+    """The config of one generator alone; ``family:FILE`` is a family with a weights file."""
+    family, _, tag = name.partition(":")
+    settings: dict[str, Any] = {"generated": name, "others": (), "weights": None}
+    if tag and is_generator_name(family) and Path(tag).exists():
+        settings |= {"generated": family, "weights": tag}
+    return config.filled(**settings)
+
+
+def _located(plans: Sequence[Plan]) -> list[Plan]:
+    """The plans with the places of their files; all files that are missing are named at once."""
+    missing = MissingFiles([message for plan in plans for message in plan.missing])
+    found = []
+    for plan in plans:
+        with suppress(MissingWeightsError):  # each adds its messages to those of the others
+            found.append(located(plan, missing))
+    said = (m.replace("give --weights FILE", "give family:FILE") for m in missing.messages)
+    missing.messages = list(dict.fromkeys(said))
+    missing.raise_if_any()
+    return found
+
+
+def _open(plans: Sequence[Plan], opened: ExitStack) -> list[Sides]:
+    """Each generator beside the same real images; ``opened`` lets go of all files."""
+    first = open_sides(plans[0])
+    opened.callback(first.close)
+    found = [first]
+    for plan in plans[1:]:
+        generated = open_side(plan.generated, plan, other=first.real, labels=plan.config.labels)
+        opened.callback(generated.close)
+        found.append(replace(first, generated=generated))
+    return found
+
+
+def _finish(
+    run: RunDirectory,
+    config: Config,
+    plans: Sequence[Plan],
+    sides: Sequence[Sides],
+    tallies: Sequence[Tally],
+    clock: Clock,
+    store: Store,
+) -> GeneratorsAnalysis:
+    (real, *generated), note = _equally_many(tallies, config)
+    comparisons: list[Comparison] = []
+    hashes: dict[str, str] = {}
+    names = (config.generated, *config.others)
+    folders = [f"{FOLDER}/{k}-{slug(name)}" for k, name in enumerate(names, 1)]
+    for plan, side, one, folder in zip(plans, sides, generated, folders, strict=True):
+        with clock.time("compare"):
+            found = compare_sides(real, one, plan, evidence=True)
+            if note:
+                update = {"warnings": [note, *found.results.warnings]}
+                found = replace(found, results=found.results.model_copy(update=update))
+        with clock.time("check"):
+            found = check(plan, found, side, store=store)
+        own = begin_run(plan.config, run.path / folder)
+        assert own is not None  # only processes above rank 0 have none
+        _write_single(own, found)
+        end_run(own, Clock(), content_hashes(found))
+        own_hashes = content_hashes(found).items()
+        shared = ("real images", "segmenter weights")
+        hashes |= {name if name in shared else f"{folder}: {name}": v for name, v in own_hashes}
+        comparisons.append(found)
+    with clock.time("compare generators"):
+        compared = contrast_comparisons(
+            comparisons,
+            _names(comparisons, config),
+            folders,
+            seed=config.seed,
+            level=config.level,
+            permutations=config.permutations,
+        )
+    run.write_json("results.json", compared.to_dict())
+    end_run(run, clock, hashes)
+    with progress_bar("report", 1, "pages") as bar:
+        rebuild_report(run.path)
+        bar.advance(1)
+    return GeneratorsAnalysis(run, compared)
+
+
+def _write_single(run: RunDirectory, comparison: Comparison) -> None:
+    run.write_json("results.json", comparison.to_dict())
+    write_classes(run.path / "classes.parquet", comparison.results)
+    images = run.path / "images.parquet"
+    write_images(images, comparison.real, comparison.generated, comparison.around)
+    write_conditions(run.path / "conditions.parquet", comparison.generated)
+
+
+def _names(comparisons: Sequence[Comparison], config: Config) -> list[str]:
+    """Names of the sources where they differ, else the words of the command where these do.
+
+    Returns:
+        nothing where neither differ: the names are then numbered.
+    """
+    plain = [c.results.generated.name for c in comparisons]
+    said = [config.generated, *config.others]
+    return next((list(names) for names in (plain, said) if len(set(names)) == len(names)), [])
+
+
+def _equally_many(tallies: Sequence[Tally], config: Config) -> tuple[list[Tally], str | None]:
+    """All sides with as many images as the smallest one, and a note for the reader.
+
+    As ``sides.equally_many`` does it for two: which images are left out depends on the seed and
+    their number alone.
+    """
+    sizes = [len(tally) for tally in tallies]
+    fewest = min(sizes)
+    if fewest == max(sizes) or config.n is not None or config.force or fewest < 2:
+        return list(tallies), None
+    kept = {
+        size: np.sort(np.random.default_rng(config.seed).permutation(size)[:fewest])
+        for size in set(sizes)
+        if size > fewest
+    }
+    note = (
+        f"{fewest:,} images of every side were used, as many as the smallest one has: FSD depends "
+        "on the number."
+    )
+    return [t.take(kept[len(t)]) if len(t) in kept else t for t in tallies], note
