@@ -69,10 +69,8 @@ def closeness(shared: SharedPool, first: int, second: int) -> tuple[Closeness, C
     rng = np.random.default_rng([shared.seed, 7, first, second])
     divided = _divisions(shared, groups[1:], rng)
     threes = _divisions(shared, groups, rng)
-    p_area = p_values(
-        studentised(mean_area(a), mean_area(b)),
-        studentised(mean_area(divided[0]), mean_area(divided[1])),
-    )
+    ours, drawn_ours = map(mean_area, (a, b)), map(mean_area, divided)
+    p_area = p_values(studentised(*ours), studentised(*drawn_ours))
     p_images = presence_p_values(a.seen, int(a.n), b.seen, int(b.n))
     found = []
     for p_more, mean in ((p_area, mean_area), (p_images, share_seen)):

@@ -32,7 +32,7 @@ def test_the_closer_one_is_named_from_both_sides() -> None:
 def test_too_much_and_too_little_by_the_same_amount_are_equally_far() -> None:
     real = column(20, 0)
     area, _ = closeness(SharedPool(real, [real - 3, real + 3]), 0, 1)
-    assert area.p_more[0] < 1e-6
+    assert area.p_more[0] <= 1e-6  # no smaller p is given
     assert area.p_closer[0] == 1
 
 
