@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -31,15 +30,10 @@ from seeingkit.tallies.vocabularies.merging import apply_classes, shared_classes
 
 from .conditions import compare_conditions
 from .defaults import PERMUTATIONS
-from .dependence import dependence_warnings, groups_of
+from .dependence import groups_of
+from .notes import comparison_warnings, named_sides
 from .pairing import pair_up
 from .within import within_pairs
-
-COPIES = 0.01
-"""Share of images that may have the areas of another one before it is said."""
-
-SEVERAL = 4
-"""Labels that an image must show for equal areas to be no coincidence."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +106,8 @@ def compare(
             tallies of two segmenters compare, over the classes that both know.
         force: compare although numbers of images, segmenter or preset differ.
         evidence: also pairs of classes, power, and scenes; they change no verdict.
-        groups: which images belong together, as the frames of one film do (``dependence``); pairs
-            and power, which are of independent images, are then left out.
+        groups: which images belong together, as the frames of one film do (``dependence``); pairs,
+            power and scenes, which are of independent images, are then left out.
 
     Raises:
         TallyError: the tallies do not fit each other.
@@ -144,7 +138,7 @@ def compare(
     check_comparable(real, generated, one_segmenter=one_segmenter, force=force)
     if pairing is not None:
         found = within_pairs(pairing, seed=seed, level=level, permutations=permutations)
-        notes = [*notes, *pairing.notes, *_warnings(real, generated, False, seed)]
+        notes = [*notes, *pairing.notes, *comparison_warnings(real, generated, False, seed)]
         return Comparison(real, generated, _results(real, generated, level, notes, **found))
     members, grouped = groups_of(real, generated, groups) if groups else (None, None)
     pool = Pool(real.sparse_percent(0), generated.sparse_percent(0), members)
@@ -157,13 +151,13 @@ def compare(
         pool, labels, permuted=distance.permuted, transport=distance.transport, level=level
     )
     sizes, tested = (len(real), len(generated)), len(classes_found)
-    around = neighbourhoods(real, generated, seed=seed) if evidence else None
+    around = neighbourhoods(real, generated, seed=seed) if evidence and not grouped else None
     conditions, few = compare_conditions(real, generated, seed=seed, level=level)
     results = _results(
         real,
         generated,
         level,
-        [*notes, *_warnings(real, generated, grouped is not None, seed), *few],
+        [*notes, *comparison_warnings(real, generated, grouped is not None, seed), *few],
         fsd=distance.result,
         groups=grouped,
         classes=classes_found,
@@ -192,7 +186,7 @@ def _results(
         level=level,
         skipped=[
             SkippedItem(source=side, item=s.item, reason=s.reason)
-            for side, tally in _sides(real, generated)
+            for side, tally in named_sides(real, generated)
             for s in tally.skipped
         ],
         warnings=warnings,
@@ -231,7 +225,7 @@ def check_comparable(
         TallyError: says what differs and how to mend it.
     """
     _check_vocabularies(real.vocabulary, generated.vocabulary)
-    for side, tally in _sides(real, generated):
+    for side, tally in named_sides(real, generated):
         if (usable := len(tally)) < 2:
             raise TallyError(f"the {side} side has {usable} usable images; at least 2 are needed")
     if force:
@@ -266,65 +260,7 @@ def _check_vocabularies(a: Vocabulary, b: Vocabulary) -> None:
             raise TallyError(f"label {k} is {x.name!r} on one side and {y.name!r} on the other")
 
 
-def _sides(real: Tally, generated: Tally) -> list[tuple[Literal["real", "generated"], Tally]]:
-    return [("real", real), ("generated", generated)]
-
-
 def _data(tally: Tally, name: str) -> SourceRecord:
     """The source of one side; rows from elsewhere have only a number."""
     rows = SourceRecord(name=name, kind="rows", images=len(tally), fingerprint="")
     return tally.record.source or rows
-
-
-def _copies(tally: Tally) -> int:
-    """Images of several labels whose areas another image of the side has to the pixel."""
-    rows = tally.sparse_percent(0)
-    parts = [slice(start, stop) for start, stop in pairwise(rows.indptr) if stop - start >= SEVERAL]
-    seen = {rows.indices[part].tobytes() + rows.data[part].tobytes() for part in parts}
-    return len(parts) - len(seen)
-
-
-def _warnings(real: Tally, generated: Tally, grouped: bool, seed: int) -> list[str]:
-    found = []
-    if grouped:
-        found.append(
-            "Images of a group stay together in tests and intervals of areas and of FSD. Pairs of "
-            "classes and power, which are of independent images, are left out, and scenes have no "
-            "groups."
-        )
-    for side, tally in _sides(real, generated):
-        copies = _copies(tally)
-        if not grouped:
-            found += dependence_warnings(side, tally, seed=seed)
-        if copies > COPIES * len(tally):
-            found.append(
-                f"{copies:,} of the {len(tally):,} {side} images have exactly the areas of another "
-                "one. Tests and intervals take images as independent; copies make them too sure."
-            )
-        if tally.record.counted:
-            found.append(
-                f"The {side} areas were counted elsewhere: that this segmenter counted them is "
-                "known from the names of its labels alone."
-            )
-    known = real.identity is not None and generated.identity is not None
-    if known:
-        unknown = [s for s, t in _sides(real, generated) if t.identity and not t.identity.preset]
-        if len(unknown) == 1:
-            found.append(
-                f"The preprocessing of the {unknown[0]} images is unknown: that both sides were "
-                "prepared alike could not be checked."
-            )
-    if real.vocabulary.unit != "pixels":
-        what = {
-            "probability": "mean probabilities in percent",
-            "count": "mean counts for each image",
-        }[real.vocabulary.unit]
-        found.append(f"Where areas are named, the numbers are {what}, not areas of pixels.")
-    if known and real.identity == generated.identity:
-        found.append("Both sides are the same images, so nothing can differ.")
-    if len(real) != len(generated):
-        found.append(
-            f"The sides differ in size ({len(real)} real, {len(generated)} generated); "
-            "FSD depends on both."
-        )
-    return found

@@ -1,0 +1,82 @@
+"""What a reader of a comparison must know beside its numbers: copies, series, unknown origins."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+from seeingkit.tallies import Tally
+
+from .dependence import dependence_warnings
+
+COPIES = 0.01
+"""Share of images that may have the areas of another one before it is said."""
+
+SEVERAL = 4
+"""Labels that an image must show for equal areas to be no coincidence."""
+
+
+def named_sides(real: Tally, generated: Tally) -> list[tuple[Literal["real", "generated"], Tally]]:
+    """Both tallies with the names of their sides."""
+    return [("real", real), ("generated", generated)]
+
+
+def comparison_warnings(real: Tally, generated: Tally, grouped: bool, seed: int) -> list[str]:
+    """The warnings of a comparison, one sentence or two each.
+
+    Args:
+        grouped: groups of images were named, so signs of others are not looked for.
+        seed: of the images that are looked at for near copies.
+    """
+    found = []
+    if grouped:
+        found.append(
+            "Images of a group stay together in tests and intervals of areas and of FSD. Pairs of "
+            "classes, power and scenes, which are of independent images, are left out."
+        )
+    for side, tally in named_sides(real, generated):
+        copies = _copies(tally)
+        if not grouped:
+            found += dependence_warnings(side, tally, seed=seed)
+        if copies > COPIES * len(tally):
+            found.append(
+                f"{copies:,} of the {len(tally):,} {side} images have exactly the areas of another "
+                "one. Tests and intervals take images as independent; copies make them too sure."
+            )
+        if tally.record.counted:
+            found.append(
+                f"The {side} areas were counted elsewhere: that this segmenter counted them is "
+                "known from the names of its labels alone."
+            )
+    known = real.identity is not None and generated.identity is not None
+    if known:
+        unknown = [
+            s for s, t in named_sides(real, generated) if t.identity and not t.identity.preset
+        ]
+        if len(unknown) == 1:
+            found.append(
+                f"The preprocessing of the {unknown[0]} images is unknown: that both sides were "
+                "prepared alike could not be checked."
+            )
+    if real.vocabulary.unit != "pixels":
+        what = {
+            "probability": "mean probabilities in percent",
+            "count": "mean counts for each image",
+        }[real.vocabulary.unit]
+        found.append(f"Where areas are named, the numbers are {what}, not areas of pixels.")
+    if known and real.identity == generated.identity:
+        found.append("Both sides are the same images, so nothing can differ.")
+    if len(real) != len(generated):
+        found.append(
+            f"The sides differ in size ({len(real)} real, {len(generated)} generated); "
+            "FSD depends on both."
+        )
+    return found
+
+
+def _copies(tally: Tally) -> int:
+    """Images of several labels whose areas another image of the side has to the pixel."""
+    rows = tally.sparse_percent(0)
+    parts = [slice(start, stop) for start, stop in pairwise(rows.indptr) if stop - start >= SEVERAL]
+    seen = {rows.indices[part].tobytes() + rows.data[part].tobytes() for part in parts}
+    return len(parts) - len(seen)
