@@ -102,17 +102,7 @@ def compare_classes(
     changes, images = _claim_intervals(pool, sides, areas(1 - adjusted.cut_area), tests, adjusted)
     intervals: dict[str, Ends] = {"images_ci": images}
     if not pool.grouped:
-        alpha = 1 - confidence
-        shown = sides[0].shown, pool.n, sides[1].shown, pool.m
-        p_given = np.nan_to_num(tests.given, nan=1.0)
-        intervals |= {
-            "real_area_ci": real.area[1:],
-            "generated_area_ci": generated.area[1:],
-            "real_presence_ci": real.presence[1:],
-            "generated_presence_ci": generated.presence[1:],
-            "presence_ci": presence_change_interval(*shown, confidence),
-            "given_ci": given_change(real, generated, p_given, alpha),
-        }
+        intervals |= _describing(pool, sides, real, generated, tests, confidence)
     verdicts = [_verdict(numbers, k, level) for k in range(len(pool.live))]
     rest = _composition(pool, numbers, verdicts, level, adjusted.cut_area)
     numbers |= {"rest_change": rest.change, "p_rest": rest.p}
@@ -165,6 +155,27 @@ def _numbers(
         "p_given": tests.given,
         "p_area": tests.area,
         "p_seen": tests.images,
+    }
+
+
+def _describing(
+    pool: Pool,
+    sides: tuple[Side, Side],
+    real: SideAreas,
+    generated: SideAreas,
+    tests: Tests,
+    confidence: float,
+) -> dict[str, Ends]:
+    """The intervals that no claim rests on, by the name of their field."""
+    shown = sides[0].shown, pool.n, sides[1].shown, pool.m
+    p_given = np.nan_to_num(tests.given, nan=1.0)
+    return {
+        "real_area_ci": real.area[1:],
+        "generated_area_ci": generated.area[1:],
+        "real_presence_ci": real.presence[1:],
+        "generated_presence_ci": generated.presence[1:],
+        "presence_ci": presence_change_interval(*shown, confidence),
+        "given_ci": given_change(real, generated, p_given, 1 - confidence),
     }
 
 

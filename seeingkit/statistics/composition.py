@@ -57,7 +57,7 @@ def composition(
         cut: largest p with which a claim stands.
 
     >>> varying = 0.5 * np.array([1, -1, 0]) * (-1) ** np.arange(20)[:, None]
-    >>> pool = Pool(np.array([60.0, 30, 10]) + varying, np.array([66.0, 34, 0]) + varying)
+    >>> pool = Pool(np.array([60.0, 30, 10]) + varying, np.array([200 / 3, 100 / 3, 0]) + varying)
     >>> gained, lost = np.array([True, True, False]), np.array([False, False, True])
     >>> composition(pool, gained, lost, gained, 0.025).marked
     array([ True,  True, False])

@@ -126,20 +126,12 @@ def compare(
     one_segmenter = classes is None or real.vocabulary == generated.vocabulary
     if classes is not None:
         real, generated, notes = merged(real, generated, classes)
-    pairing = None
     if paired:
         if groups:
-            raise UsageError(
-                "groups of images cannot be compared within pairs; leave one of the two"
-            )
-        _check_vocabularies(real.vocabulary, generated.vocabulary)
-        pairing = pair_up(real, generated, force=force)
-        real, generated = pairing.real, pairing.generated
+            raise UsageError("groups cannot be compared within pairs; leave one of the two")
+        checks = {"one_segmenter": one_segmenter, "force": force}
+        return _within(real, generated, notes, checks, seed, level, permutations)
     check_comparable(real, generated, one_segmenter=one_segmenter, force=force)
-    if pairing is not None:
-        found = within_pairs(pairing, seed=seed, level=level, permutations=permutations)
-        notes = [*notes, *pairing.notes, *comparison_warnings(real, generated, False, seed)]
-        return Comparison(real, generated, _results(real, generated, level, notes, **found))
     members, grouped = groups_of(real, generated, groups) if groups else (None, None)
     pool = Pool(real.sparse_percent(0), generated.sparse_percent(0), members)
     with progress_bar("permutation test", permutations, "permutations") as bar:
@@ -152,7 +144,8 @@ def compare(
     )
     sizes, tested = (len(real), len(generated)), len(classes_found)
     around = neighbourhoods(real, generated, seed=seed) if evidence and not grouped else None
-    conditions, few = compare_conditions(real, generated, seed=seed, level=level)
+    alone = ([], []) if grouped else None
+    conditions, few = alone or compare_conditions(real, generated, seed=seed, level=level)
     results = _results(
         real,
         generated,
@@ -169,6 +162,25 @@ def compare(
         conditions=conditions,
     )
     return Comparison(real, generated, results, around)
+
+
+def _within(
+    real: Tally,
+    generated: Tally,
+    notes: list[str],
+    checks: dict[str, bool],
+    seed: int,
+    level: float,
+    permutations: int,
+) -> Comparison:
+    """The comparison within pairs; ``checks``: the options of ``check_comparable``."""
+    _check_vocabularies(real.vocabulary, generated.vocabulary)
+    pairing = pair_up(real, generated, force=checks["force"])
+    real, generated = pairing.real, pairing.generated
+    check_comparable(real, generated, **checks)
+    found = within_pairs(pairing, seed=seed, level=level, permutations=permutations)
+    notes = [*notes, *pairing.notes, *comparison_warnings(real, generated, False, seed)]
+    return Comparison(real, generated, _results(real, generated, level, notes, **found))
 
 
 def _results(

@@ -32,7 +32,8 @@ def comparison_warnings(real: Tally, generated: Tally, grouped: bool, seed: int)
     if grouped:
         found.append(
             "Images of a group stay together in tests and intervals of areas and of FSD. Pairs of "
-            "classes, power and scenes, which are of independent images, are left out."
+            "classes, power, scenes and the single classes of a conditional generator, which take "
+            "images as independent, are left out."
         )
     for side, tally in named_sides(real, generated):
         copies = _copies(tally)
