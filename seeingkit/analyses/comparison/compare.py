@@ -144,8 +144,7 @@ def compare(
     )
     sizes, tested = (len(real), len(generated)), len(classes_found)
     around = neighbourhoods(real, generated, seed=seed) if evidence and not grouped else None
-    alone = ([], []) if grouped else None
-    conditions, few = alone or compare_conditions(real, generated, seed=seed, level=level)
+    conditions, few = compare_conditions(real, generated, seed=seed, level=level, asked=not grouped)
     results = _results(
         real,
         generated,
