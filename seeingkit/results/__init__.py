@@ -25,12 +25,16 @@ from .comparison import (
     UncoveredImage,
 )
 from .inversion import (
+    VANISHED,
     CalibrationRecord,
     ClassCalibration,
+    ClassVanishing,
     InversionRecord,
     InversionResults,
     InversionSettings,
     LostClass,
+    RateVerdict,
+    ReferenceRate,
 )
 from .records import (
     BACKGROUND_NAMES,
@@ -57,9 +61,11 @@ __all__ = [
     "BACKGROUND_NAMES",
     "OMITTED_BELOW",
     "SCHEMA_VERSION",
+    "VANISHED",
     "CalibrationRecord",
     "ClassCalibration",
     "ClassResult",
+    "ClassVanishing",
     "ConditionResult",
     "FSDResult",
     "FidelityResult",
@@ -75,7 +81,9 @@ __all__ = [
     "PairVerdict",
     "PairsResult",
     "PowerResult",
+    "RateVerdict",
     "Record",
+    "ReferenceRate",
     "ResolutionResult",
     "Results",
     "ScenesResult",

@@ -14,7 +14,7 @@ from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.conditions import photo_classes
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.analyses.inversion.distance_to_data import DistanceToData
-from seeingkit.analyses.inversion.picking import pick_own, pick_photos
+from seeingkit.analyses.inversion.picking import drawn_classes, pick_own, pick_photos
 from seeingkit.analyses.inversion.stage import (
     Photos,
     PreparedMethod,
@@ -102,6 +102,7 @@ def invert_omitted(
             _rows(samples, calibrating),
             picked,
             None if known is None else [known[item] for item in picked],
+            drawn_classes(comparison),
         )
         return invert_photos(plan, sampler, chosen_photos, ready, run, sides.shown, store=store)
 
@@ -150,6 +151,7 @@ def with_inversions(comparison: Comparison, found: StageResult) -> Comparison:
         "inversion": found.settings if found.records or found.calibrations else None,
         "calibrations": found.calibrations,
         "inversions": found.records,
+        "vanishing": found.vanishing,
         "skipped": [*results.skipped, *found.skipped],
         "warnings": [*results.warnings, *found.warnings],
     }
