@@ -86,6 +86,10 @@ class Bench:
             rest = (file[key] for key in ("before", "after", "inside", "psnr"))
             return Measured(names, *rest, planted)
 
+    def has(self, name: str, cut: str) -> bool:
+        """Whether a set was inverted at a cut."""
+        return self._path(name, cut).exists()
+
     def _path(self, name: str, cut: str) -> Path:
         key = json.dumps([self.network, name, cut, STEPS, SIZES.get(name), SERIES])
         digest = hashlib.sha256(key.encode()).hexdigest()[:8]

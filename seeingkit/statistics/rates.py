@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from seeingkit.errors import UsageError
 
 from .arrays import Integers
+from .presence import log_choose
 
 
 class RateComparison(NamedTuple):
@@ -87,6 +87,10 @@ def _tail(k: Integers, other: Integers, n: Integers, m: Integers) -> float:
     """P(as many hits on the first side or more), given the total k + other of each stratum."""
     distribution = np.ones(1)
     for ours, theirs, size, rest in zip(k, other, n, m, strict=True):
-        mass = stats.hypergeom.pmf(np.arange(size + 1), size + rest, ours + theirs, size)
+        total, first = ours + theirs, np.arange(max(0, ours + theirs - rest), size + 1)
+        first = first[first <= total]
+        log_mass = log_choose(size, first) + log_choose(rest, total - first)
+        mass = np.zeros(size + 1)
+        mass[first] = np.exp(log_mass - log_choose(size + rest, total))
         distribution = np.convolve(distribution, mass)
     return float(min(1.0, distribution[int(k.sum()) :].sum()))
