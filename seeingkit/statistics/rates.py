@@ -43,10 +43,10 @@ class RateComparison(NamedTuple):
 
 
 def compare_rates(
-    hits: Sequence[int],
-    trials: Sequence[int],
-    reference_hits: Sequence[int],
-    reference_trials: Sequence[int],
+    hits: Sequence[int] | Integers,
+    trials: Sequence[int] | Integers,
+    reference_hits: Sequence[int] | Integers,
+    reference_trials: Sequence[int] | Integers,
 ) -> RateComparison:
     """Whether hits are more frequent than in a reference, stratum by stratum.
 

@@ -243,8 +243,8 @@ def test_headline_has_both_rates_and_the_verdict() -> None:
     gone = [record(f"p{k}", classes=[lost("person", 4, 0.5)]) for k in range(8)]
     lines = plain(gone, [calibration(patched=40, patched_psnr=20.5)], [rate()])
     assert lines[0] == (
-        "person vanishes in 8 of 8 photos; classes of this size that it draws, in 24 % there; such "
-        "classes in the generator's own samples with a foreign patch, in 10 %: more often than "
+        "person vanishes in 8 of 8 photos; classes of this size that the generator draws, in 24 % "
+        "there; in its own samples with a foreign patch, such classes in 10 %: more often than "
         "classes that it draws (q = 0.004)."
     )
     assert lines[1] == (
@@ -276,7 +276,7 @@ def test_rates_at_other_cuts_stand_beside_the_first() -> None:
             {"verdict": "not compared", "q_value": None, "p_value": None, "in_samples": None},
             "in 24 % there: not compared, for no samples with a foreign patch were inverted.",
         ),
-        ({"vanished": 0, "verdict": "no evidence", "q_value": 1.0}, "foreign patch, in 10 %."),
+        ({"vanished": 0, "verdict": "no evidence", "q_value": 1.0}, "such classes in 10 %."),
     ],
 )
 def test_a_class_that_photos_were_picked_for_has_its_rates(
@@ -291,7 +291,7 @@ def test_references_are_named() -> None:
     itself = ReferenceRate(same_class=True, vanished=11, pairs=20, rate=0.55, p_value=0.02)
     none = ReferenceRate(vanished=0, pairs=0, rate=None, p_value=1.0)
     line = rate_sentence(rate(in_samples=itself)).replace(NBSP, " ")
-    assert "person itself in the generator's own samples with a foreign patch, in 55 %" in line
+    assert "in its own samples with a foreign patch, person itself in 55 %" in line
     alone = rate_sentence(rate(in_photos=none, verdict="too few", q_value=None))
     assert "no class of this size that the generator draws is in these photos" in alone
 
@@ -657,7 +657,7 @@ def test_card_content(compared: Path) -> None:
     assert len(tabs) == 3 and [("checked" in a) for a in tabs] == [True, False, False]
     text = (compared / "report.html").read_text(encoding="utf-8")
     assert text.count("out of distribution (1.8×)") == 1
-    assert "person vanishes in 8 of 8 photos; classes of this size that it draws" in text
+    assert "person vanishes in 8 of 8 photos; classes of this size that the generator" in text
     assert "At other cuts: person in 2 of 8 at r4" in text
     rates = text.split('id="rates"')[1].split("</table>")[0]
     assert rates.count("<tr>") == 3 and "2 of 8" in rates

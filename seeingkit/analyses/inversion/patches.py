@@ -32,7 +32,8 @@ class PatchedSamples(ImageSource):
     Args:
         own: generator samples; n, seed, labels and preset are theirs.
 
-    >>> own = SamplerSource(seeingkit.load_generator("progan:minichurches"), 4)
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> own = SamplerSource(generator, 4, preset=find_preset("native"))
     >>> PatchedSamples(own).read([0]).shape
     torch.Size([1, 3, 64, 64])
     """

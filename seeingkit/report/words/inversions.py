@@ -76,12 +76,10 @@ def rates(record: ClassVanishing) -> str:
     if near.rate is None:
         text += "; no class of this size that the generator draws is in these photos"
     else:
-        text += f"; classes of this size that it draws, in {share(near.rate)} there"
+        text += f"; classes of this size that the generator draws, in {share(near.rate)} there"
     if hard is not None and hard.rate is not None:
         which = f"{record.label} itself" if hard.same_class else "such classes"
-        text += (
-            f"; {which} in the generator's own samples with a foreign patch, in {share(hard.rate)}"
-        )
+        text += f"; in its own samples with a foreign patch, {which} in {share(hard.rate)}"
     return text
 
 
