@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from seeingkit.analyses.inversion.verdicts import judge_classes
+from seeingkit.results import ClassVanishing
 
 from .claims import CALIBRATING, RUNS, class_claims, losses, photo_claims
 from .measured import CUTS, NETWORKS, STEPS, Bench
@@ -21,16 +22,16 @@ MEANINGS = {
     "pasted": "samples with an omitted object pasted in",
 }
 PHOTOS = (8, 20)
-BEFORE = """Earlier versions called a class omitted in a photo where at least half of it was lost and
-more than 19 of 20 samples *as they are* lose (so the rate of false claims was to be 5 % of
+BEFORE = """Earlier versions called a class omitted in a photo where at least half of it was lost
+and more than 19 of 20 samples *as they are* lose (so the rate of false claims was to be 5 % of
 pairs). Each of these claims about a drawn class is false."""
 AFTER = f"""One verdict for each class over all photos of a run, at a false discovery rate of 5 %.
-{RUNS} random subsets of 8 and of 20 images, each judged as a run, and one run of all. *Known*: which
-classes are drawn is known (as `analyze` knows it by a comparison); *by samples*: those that patched
-samples show, omitted ones among them (`invert`). *Runs*: with a drawn class called "more often"; *of
-claims*: mean share of false ones among the claims of a run, which the level bounds; *of drawn
-classes*: of those that the photos show. Subsets of one set share images, so these rates are as
-uncertain as those of some 60 images, not of {RUNS} runs; a run of all is a single case."""
+{RUNS} random subsets of 8 and of 20 images, each judged as a run, and one run of all. *Known*:
+which classes are drawn is known (as `analyze` knows it by a comparison); *by samples*: those that
+patched samples show, omitted ones among them (`invert`). *Runs*: with a drawn class called "more
+often"; *of claims*: mean share of false ones among the claims of a run, which the level bounds;
+*of drawn classes*: of those that the photos show. Subsets of one set share images, so these rates
+are as uncertain as those of some 60 images, not of {RUNS} runs; a run of all is a single case."""
 CUT = """What cannot be drawn depends on the cut: after a later one the generator is held to less of
 its training, and can draw more. Shares of (image, class) pairs that lose at least half."""
 HEAD = Path(__file__).with_name("head.md")
@@ -119,13 +120,14 @@ def _classes(bench: Bench) -> Iterator[str]:
         "known; omitted ones in bold."
     )
     yield ""
-    yield "| class | vanishes | drawn, like area, same photos | patched samples | q | verdict |"
-    yield "| --- | ---: | ---: | ---: | ---: | --- |"
-    omitted = _omitted(bench)
-    found, patched = (bench.measured(name, CUTS[0]) for name in ("omitted", "patched"))
-    drawn = frozenset(range(1, len(found.names))) - omitted
-    photos = losses(found, range(len(found.psnr)))
-    for record in judge_classes(photos, losses(patched, range(CALIBRATING)), drawn):
+    yield (
+        "| class | vanishes | drawn, like area, same photos | patched samples | q | verdict "
+        f"| at {CUTS[1]}: vanishes | verdict |"
+    )
+    yield "| --- | ---: | ---: | ---: | ---: | --- | ---: | --- |"
+    omitted, found = _omitted(bench), bench.measured("omitted", CUTS[0])
+    later = {record.label: record for record in _judged(bench, CUTS[1])}
+    for record in _judged(bench, CUTS[0]):
         if not record.vanished:
             continue
         hard = record.in_samples
@@ -137,8 +139,23 @@ def _classes(bench: Bench) -> Iterator[str]:
         yield (
             f"| {label} | {record.vanished} of {record.photos} | {_percent(record.in_photos.rate)} "
             f"| {_percent(hard.rate)}{itself} "
-            f"| {'–' if record.q_value is None else f'{record.q_value:.2g}'} | {record.verdict} |"
+            f"| {'–' if record.q_value is None else f'{record.q_value:.2g}'} | {record.verdict} "
+            + (
+                f"| {after.vanished} of {after.photos} | {after.verdict} |"
+                if (after := later.get(record.label))
+                else "| – | – |"
+            )
         )
+
+
+def _judged(bench: Bench, cut: str) -> list[ClassVanishing]:
+    """Verdicts on all scenes with an omitted class at a cut; empty where they were not inverted."""
+    if not (bench.has("omitted", cut) and bench.has("patched", cut)):
+        return []
+    found, patched = (bench.measured(name, cut) for name in ("omitted", "patched"))
+    drawn = frozenset(range(1, len(found.names))) - _omitted(bench)
+    photos = losses(found, range(len(found.psnr)))
+    return judge_classes(photos, losses(patched, range(CALIBRATING)), drawn)
 
 
 def _cuts(benches: list[Bench]) -> Iterator[str]:

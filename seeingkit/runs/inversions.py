@@ -13,13 +13,12 @@ from pathlib import Path
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.conditions import photo_classes
 from seeingkit.analyses.inversion.config import InversionConfig
+from seeingkit.analyses.inversion.cuts import PreparedMethod, prepare_first_cut
 from seeingkit.analyses.inversion.distance_to_data import DistanceToData
 from seeingkit.analyses.inversion.picking import drawn_classes, pick_own, pick_photos
 from seeingkit.analyses.inversion.stage import (
     Photos,
-    PreparedMethod,
     StageResult,
-    prepare_first_cut,
     run_stage,
 )
 from seeingkit.analyses.inversion.store import InversionStore

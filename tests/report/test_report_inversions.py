@@ -313,8 +313,8 @@ def test_headline_without_a_claim() -> None:
     )
     few = rate(verdict="too few", q_value=None)
     assert plain(gone[:1], [], [few])[0] == (
-        "person vanishes from the one photo; too few photos show a class to tell whether the "
-        "generator cannot draw it."
+        "person vanishes from the one photo; the photos are too few to tell whether the generator "
+        "can draw it."
     )
     assert plain(gone[:1], [])[0] == (
         "person vanishes from the one photo; no rates were compared, so nothing is said about the "

@@ -17,16 +17,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from seeingkit.analyses.inversion import load_inverter, photos, resolve_inverter
+from seeingkit.analyses.inversion.cuts import cuts_of, prepare_first_cut
 from seeingkit.analyses.inversion.methods import LayerInverter
 from seeingkit.analyses.inversion.photos import Inverted, invert_source
 from seeingkit.analyses.inversion.prepared import LayerPrepared
-from seeingkit.analyses.inversion.stage import (
-    Photos,
-    StageResult,
-    cuts_of,
-    prepare_first_cut,
-    run_stage,
-)
+from seeingkit.analyses.inversion.stage import Photos, StageResult, run_stage
 from seeingkit.analyses.inversion.store import InversionStore, read_inversion, write_inversion
 from seeingkit.analyses.inversion.vanishing import areas
 from seeingkit.contracts import Generator, Inversion, Inverter, Latent, Prepared, State

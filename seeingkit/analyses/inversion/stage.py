@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from seeingkit.contracts import Generator, ImageSource, Inverter, Prepared, Segmenter
-from seeingkit.errors import ModelError, PluginError, UsageError
+from seeingkit.contracts import Generator, ImageSource, Segmenter
+from seeingkit.errors import ModelError, UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.results import (
     CalibrationRecord,
@@ -28,6 +28,7 @@ from . import ResolvedInverter
 from .album import Album
 from .calibration import calibrate, class_labels, losses_in
 from .config import InversionConfig
+from .cuts import PreparedMethod, cuts_of, prepare
 from .distance_to_data import DistanceToData
 from .patches import PatchedSamples
 from .photos import Inverted, invert_source
@@ -70,69 +71,6 @@ class StageResult:
     vanishing: list[ClassVanishing] = field(default_factory=list)
     skipped: list[SkippedItem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-
-
-def cuts_of(generator: Generator, config: InversionConfig) -> list[str]:
-    """Canonical names of the cuts asked for; ``all`` is every feature map between the ends.
-
-    ``next`` is the generator's default cut, and the end of the next resolution: classes that cannot
-    be drawn from the one can often be drawn from the other.
-
-    Raises:
-        UnknownNameError: a cut that does not exist; lists those that do.
-    """
-    if "all" in config.cuts:
-        inner = [b.name for b in generator.boundaries[1:-1] if b.kind == "feature"]
-        return inner or [b.name for b in generator.boundaries[1:-1]]
-    names = [*(config.cuts or (generator.default_cut,))]
-    if "next" in names:
-        place = names.index("next")
-        names[place : place + 1] = [generator.default_cut, *_next_resolution(generator)]
-    return list(dict.fromkeys(generator.boundary(name).name for name in names))
-
-
-def _next_resolution(generator: Generator) -> list[str]:
-    """The last boundary of the resolution after that of the default cut; nothing after the last."""
-    first = generator.boundary(generator.default_cut).index
-    later = [b for b in generator.boundaries[first:-1] if b.extent is not None]
-    sizes = sorted({b.extent for b in later if b.extent is not None})
-    return [b.name for b in later if len(sizes) > 1 and b.extent == sizes[1]][-1:]
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedMethod:
-    """A method at one cut, prepared for a generator."""
-
-    inverter: Inverter
-    prepared: Prepared
-
-
-def prepare_first_cut(
-    generator: Generator, inverters: Sequence[ResolvedInverter], config: InversionConfig
-) -> dict[tuple[str, str], PreparedMethod]:
-    """Prepare every method at the first cut, so that errors come before any long work.
-
-    Those at further cuts are prepared in their turn, for each holds networks of its own.
-
-    Returns:
-        by (method, cut).
-
-    Raises:
-        UnknownNameError, UsageError, WeightsError: of ``cuts_of`` and ``Inverter.prepare``.
-    """
-    cut = cuts_of(generator, config)[0]
-    return {(one.spec.name, cut): _prepare(generator, one, cut) for one in inverters}
-
-
-def _prepare(generator: Generator, resolved: ResolvedInverter, cut: str) -> PreparedMethod:
-    inverter = resolved.load(cut)
-    prepared = inverter.prepare(generator)
-    if not isinstance(prepared, Prepared):
-        raise PluginError(
-            f"{resolved.spec.name}: prepare() gave a {type(prepared).__name__}; it must give a "
-            "seeingkit.contracts.Prepared"
-        )
-    return PreparedMethod(inverter, prepared)
 
 
 def run_stage(
@@ -179,7 +117,7 @@ def run_stage(
     for cut in cuts:
         for resolved in inverters:
             one = (ready or {}).get((resolved.spec.name, cut))
-            stage.invert(one or _prepare(generator, resolved, cut))
+            stage.invert(one or prepare(generator, resolved, cut))
     vocabulary = segmenter.vocabulary if segmenter else None
     settings = InversionSettings(
         preset=str(config.options.get("preset", "fast")),
@@ -258,10 +196,9 @@ class _Stage:
         assert self.album is not None
         names = self.album.names
         losses = losses_of(records, names)
-        known, drawn = self.photos.drawn, frozenset[int]()
-        if known is not None:
-            drawn = frozenset(k for k, name in enumerate(names) if name in known)
-        elif patched is not None:
+        if self.photos.drawn is not None:
+            drawn = frozenset(k for k, name in enumerate(names) if name in self.photos.drawn)
+        else:
             drawn = classes_seen(patched, self.config.patched)
         self.drawn |= {names[k] for k in drawn}
         self.vanishing += judge_classes(
@@ -316,8 +253,8 @@ class _Stage:
         for skip in found.skipped:
             if self.on_bad == "fail":
                 raise ModelError(f"{skip.item}: {skip.reason}")
-            source_kind: Literal["photo", "own"] = "photo" if kind == "photo" else "own"
-            item = SkippedItem(source=source_kind, item=skip.item, reason=skip.reason)
+            side: Literal["photo", "own"] = "photo" if kind == "photo" else "own"
+            item = SkippedItem(source=side, item=skip.item, reason=skip.reason)
             self.skipped[kind, skip.item] = item
         return found
 

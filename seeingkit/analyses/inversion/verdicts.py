@@ -47,8 +47,10 @@ def losses_of(records: Sequence[InversionRecord], names: Sequence[str]) -> Losse
     )
 
 
-def classes_seen(patched: Losses, samples: int) -> frozenset[int]:
+def classes_seen(patched: Losses | None, samples: int) -> frozenset[int]:
     """The classes that at least ``SEEN`` of the samples show, and at least two of them."""
+    if patched is None:
+        return frozenset()
     counts = np.bincount(patched.label, minlength=len(patched.names))
     return frozenset(np.nonzero(counts >= max(2, SEEN * samples))[0].tolist())
 

@@ -170,7 +170,8 @@ def _no_class(groups: Sequence[PhotoGroup], vanishing: Sequence[ClassVanishing])
     some = photos if n == 1 else f"some of {photos}"
     if not any(record.verdict in ("more often", "no evidence") for record in vanishing):
         why = (
-            "too few photos show a class to tell whether the generator cannot draw it"
+            "the photos are too few to tell whether the generator can draw "
+            + ("it" if len(lost) == 1 else "them")
             if any(record.verdict == "too few" for record in vanishing)
             else "no rates were compared, so nothing is said about the generator"
         )

@@ -11,8 +11,8 @@ import torch
 from seeingkit import load_generator
 from seeingkit.analyses.inversion.calibration import ENOUGH, conformal_bound
 from seeingkit.analyses.inversion.config import InversionConfig
+from seeingkit.analyses.inversion.cuts import cuts_of
 from seeingkit.analyses.inversion.patches import SIDES, PatchedSamples, squares
-from seeingkit.analyses.inversion.stage import cuts_of
 from seeingkit.analyses.inversion.vanishing import Losses
 from seeingkit.analyses.inversion.verdicts import (
     classes_seen,
