@@ -30,7 +30,7 @@ class InversionConfig(BaseModel):
 
     methods: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
-    per_class: int = Field(default=5, ge=1)
+    per_class: int = Field(default=8, ge=1)
     pick: Pick = "stratified"
     ids: tuple[str, ...] = ()
     own: int = Field(default=20, ge=0)
