@@ -2,7 +2,7 @@
 
 Guarantees: photo and reconstruction are segmented in the same way (8 bits, the same preset, the
 same segmenter); a class vanishes from an image where at least half of its area is gone. A loss is
-no omission by itself: ``rates`` compares how often classes vanish.
+no omission by itself: ``verdicts`` compares how often classes vanish.
 """
 
 from __future__ import annotations

@@ -127,11 +127,10 @@ def with_usual(
     for record in records:
         classes = []
         for entry in record.classes:
-            hits, pairs = (
-                int(side[band]) for band in [next(bands)] for side in counts[number[entry.label]]
-            )
-            usual = hits / pairs if pairs else None
-            classes.append(entry.model_copy(update={"usual": usual, "usual_pairs": pairs}))
+            band, (vanished, pairs) = next(bands), counts[number[entry.label]]
+            usual = float(vanished[band] / pairs[band]) if pairs[band] else None
+            update = {"usual": usual, "usual_pairs": int(pairs[band])}
+            classes.append(entry.model_copy(update=update))
         done.append(record.model_copy(update={"classes": classes}))
     return done
 

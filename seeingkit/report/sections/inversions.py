@@ -32,6 +32,8 @@ from ..words.losses import key_name, key_of, key_order, rate_rows
 
 ROWS = 4
 """Rows of a photo's table that are shown at once; the others are folded."""
+ENOUGH = 19
+"""Samples from which on 19 of 20 can be spoken of: a conformal bound needs as many."""
 LEGEND = 10
 """At most so many labels are in a photo's legend."""
 
@@ -140,7 +142,7 @@ class Inversions:
             calibrations=self.calibrations,
             names={key_of(c): key_name(key_of(c)) for c in self.calibrations},
             names_of=key_name,
-            enough=19,
+            enough=ENOUGH,
             key_of=key_of,
             focus={label for group in self.groups for label in group.focus},
             settings=self.settings,
