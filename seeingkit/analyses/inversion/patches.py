@@ -32,10 +32,9 @@ class PatchedSamples(ImageSource):
     Args:
         own: generator samples; n, seed, labels and preset are theirs.
 
-    >>> generator = seeingkit.load_generator("progan:minichurches")
-    >>> own = SamplerSource(generator, 4, preset=find_preset("native"))
+    >>> own = SamplerSource(seeingkit.load_generator("progan:minichurches"), 4)
     >>> PatchedSamples(own).read([0]).shape
-    torch.Size([1, 3, 64, 64])
+    torch.Size([1, 3, 256, 256])
     """
 
     kind = "generator samples with a foreign patch"
