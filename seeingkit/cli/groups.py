@@ -133,6 +133,7 @@ def inversion_settings(
     method: o.Method = None,
     cut: o.Cut = None,
     own: o.Own,
+    patched: o.Patched,
     inversion_preset: o.InversionPreset = None,
     encoder: o.Encoder = None,
     perceptual: o.Perceptual = None,
@@ -160,6 +161,7 @@ def inversion_settings(
     if "cut" in options:
         raise UsageError("the cut is no inverter option; use --cut")
     fields = {"methods": _methods(method), "cuts": names(cut), "own": own, "label": label}
+    fields["patched"] = patched
     return {"inversion": fields | {"options": options | named}}
 
 

@@ -131,16 +131,18 @@ _METHODS = "z, encoder, encoder+z, layered, layered+z or layered+r (default)"
 Method = Annotated[
     Text, option(f"Inversion method: {_METHODS}; several as a,b; all; none (analyze only).")
 ]
-Cut = Annotated[Text, option("Boundary where the generator is cut: one, several as a,b, or all.")]
+Cut = Annotated[
+    Text, option("Boundary where the generator is cut: one, several as a,b, next, all.")
+]
 PerClass = Annotated[
     int, option("Photos to invert for each omitted class.", default="inversion.per_class")
 ]
 _PICK = "Choice among the photos that contain the class: stratified, random, most or list."
 Pick = Annotated[str, option(_PICK, default="inversion.pick")]
 Ids = Annotated[Text, option("Ids of the photos to invert, as a,b (sets --pick list).")]
-Own = Annotated[
-    int, option("Generator samples to calibrate each method on.", default="inversion.own")
-]
+Own = Annotated[int, option("Generator samples to invert as they are.", default="inversion.own")]
+_PATCHED = "Generator samples with a foreign patch, to compare photos with; 0: no verdicts."
+Patched = Annotated[int, option(_PATCHED, default="inversion.patched")]
 _INVERSION_PRESETS = "Losses and schedule of the inversion: fast (default) or paper."
 InversionPreset = Annotated[Text, option(_INVERSION_PRESETS)]
 PlainInversionPreset = Annotated[Text, option(_INVERSION_PRESETS, "--preset")]

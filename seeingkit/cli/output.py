@@ -86,7 +86,7 @@ def print_summary(results: schema.Results, report: Path, shown: int = 20) -> Non
         _print_conditions(results.conditions)
     if results.inversions:
         print()
-        _print_inversions(results.inversions, results.calibrations)
+        _print_inversions(results.inversions, results.calibrations, results.vanishing)
     _print_end(results, report)
 
 
@@ -294,18 +294,20 @@ def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
 
 def print_inversions(results: schema.InversionResults, report: Path) -> None:
     """Print the classes lost, the methods side by side, and the path of the report."""
-    _print_inversions(results.inversions, results.calibrations)
+    _print_inversions(results.inversions, results.calibrations, results.vanishing)
     for warning in results.warnings:
         print(warning)
     _print_end(results, report)
 
 
 def _print_inversions(
-    records: Sequence[schema.InversionRecord], calibrations: Sequence[schema.CalibrationRecord]
+    records: Sequence[schema.InversionRecord],
+    calibrations: Sequence[schema.CalibrationRecord],
+    vanishing: Sequence[schema.ClassVanishing],
 ) -> None:
     from seeingkit.report import summarise_inversions
 
-    for line in summarise_inversions(records, calibrations):
+    for line in summarise_inversions(records, calibrations, vanishing):
         print(line)
     print()
     calibrated = {(c.method, c.cut): c for c in calibrations}

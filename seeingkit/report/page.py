@@ -220,7 +220,7 @@ def _inversion_values(
         "sections": [*vanishes, *sections],
         "photos": len(groups),
         "first": inversions.first if inversions and groups else None,
-        "hit": sum(any(entry.omitted for entry in group.first.classes) for group in groups),
+        "more_often": inversions.more_often if inversions else [],
     }
 
 

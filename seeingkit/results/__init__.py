@@ -35,12 +35,16 @@ from .generators import (
     RealControl,
 )
 from .inversion import (
+    VANISHED,
     CalibrationRecord,
     ClassCalibration,
+    ClassVanishing,
     InversionRecord,
     InversionResults,
     InversionSettings,
     LostClass,
+    RateVerdict,
+    ReferenceRate,
 )
 from .paired import PairedClass, PairedImages, PairedResult
 from .records import (
@@ -71,12 +75,14 @@ __all__ = [
     "BACKGROUND_NAMES",
     "OMITTED_BELOW",
     "SCHEMA_VERSION",
+    "VANISHED",
     "AreaClaim",
     "CalibrationRecord",
     "ClassCalibration",
     "ClassDifference",
     "ClassQuestion",
     "ClassResult",
+    "ClassVanishing",
     "CompositionTest",
     "ConditionResult",
     "DistanceDifference",
@@ -101,8 +107,10 @@ __all__ = [
     "PairedResult",
     "PairsResult",
     "PowerResult",
+    "RateVerdict",
     "RealControl",
     "Record",
+    "ReferenceRate",
     "ResolutionResult",
     "Results",
     "ScenesResult",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from .inversion import CalibrationRecord, InversionRecord, InversionSettings
+from .inversion import CalibrationRecord, ClassVanishing, InversionRecord, InversionSettings
 from .paired import PairedResult
 from .records import (
     SCHEMA_VERSION,
@@ -267,5 +267,6 @@ class Results(Record):
     inversion: InversionSettings | None = None
     calibrations: list[CalibrationRecord] = Field(default_factory=list)
     inversions: list[InversionRecord] = Field(default_factory=list)
+    vanishing: list[ClassVanishing] = Field(default_factory=list)
     skipped: list[SkippedItem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)

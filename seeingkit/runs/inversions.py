@@ -14,15 +14,13 @@ from pathlib import Path
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.conditions import photo_classes
 from seeingkit.analyses.inversion.config import InversionConfig
+from seeingkit.analyses.inversion.cuts import PreparedMethod, cuts_of, prepare_first_cut
 from seeingkit.analyses.inversion.differences import paper_differences
 from seeingkit.analyses.inversion.distance_to_data import DistanceToData
-from seeingkit.analyses.inversion.picking import pick_own, pick_photos
+from seeingkit.analyses.inversion.picking import drawn_classes, pick_own, pick_photos
 from seeingkit.analyses.inversion.stage import (
     Photos,
-    PreparedMethod,
     StageResult,
-    cuts_of,
-    prepare_first_cut,
     run_stage,
 )
 from seeingkit.analyses.inversion.store import InversionStore
@@ -112,6 +110,7 @@ def invert_omitted(
             _rows(samples, calibrating),
             picked,
             None if known is None else [known[item] for item in picked],
+            drawn_classes(comparison),
         )
         return invert_photos(plan, sampler, chosen_photos, ready, run, sides.shown, store=store)
 
@@ -166,6 +165,7 @@ def with_inversions(comparison: Comparison, found: StageResult) -> Comparison:
         "inversion": found.settings if found.records or found.calibrations else None,
         "calibrations": found.calibrations,
         "inversions": found.records,
+        "vanishing": found.vanishing,
         "skipped": [*results.skipped, *found.skipped],
         "warnings": [*results.warnings, *found.warnings],
     }

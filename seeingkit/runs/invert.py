@@ -128,6 +128,7 @@ def execute_inversion(
         inversion=found.settings,
         calibrations=found.calibrations,
         inversions=found.records,
+        vanishing=found.vanishing,
         skipped=[*unusable, *found.skipped],
         warnings=[*warnings, *found.warnings],
     )

@@ -123,7 +123,7 @@ def _inversion_words(config: Config) -> list[str]:
     chosen, usual = config.inversion, InversionConfig()
     words = ["--method", ",".join(chosen.methods) or "none"]
     picking = ("per_class", "pick", "ids") if config.command == "analyze" and chosen.methods else ()
-    for name in ("cuts", *picking, "own", "label"):
+    for name in ("cuts", *picking, "own", "patched", "label"):
         if (value := getattr(chosen, name)) != getattr(usual, name):
             option = "--cut" if name == "cuts" else f"--{name.replace('_', '-')}"
             words += [option, ",".join(value) if isinstance(value, tuple) else str(value)]

@@ -69,6 +69,7 @@ def test_settings_of_images_are_fields_of_a_config() -> None:
 def test_settings_of_an_inversion_are_fields_of_its_config() -> None:
     given = inversion_settings(
         own=7,
+        patched=9,
         method="z, layered",
         cut="r4",
         inversion_preset="paper",
@@ -80,13 +81,16 @@ def test_settings_of_an_inversion_are_fields_of_its_config() -> None:
             "methods": ("z", "layered"),
             "cuts": ("r4",),
             "own": 7,
+            "patched": 9,
             "label": None,
             "options": {"rate": 0.5, "preset": "paper", "steps": 3},
         }
     }
     assert set(given["inversion"]) <= set(InversionConfig.model_fields)
     with pytest.raises(UsageError, match="'preset' is given twice"):
-        inversion_settings(own=1, inversion_preset="fast", inverter_option=["preset=paper"])
+        inversion_settings(
+            own=1, patched=0, inversion_preset="fast", inverter_option=["preset=paper"]
+        )
 
 
 # -------------------------------------------------------------------------------- imported modules

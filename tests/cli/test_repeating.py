@@ -72,6 +72,7 @@ EVIDENCE = some(
 INVERSION = some(
     cuts=st.sampled_from([("r4",), ("r4", "r8"), ("all",)]),
     own=st.integers(0, 100),
+    patched=st.integers(0, 100),
     label=st.integers(0, 1000),
 )
 OPTIONS = some(

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +37,18 @@ from seeingkit.report.pictures.inversions import (
     encode_cards,
 )
 from seeingkit.report.pictures.uris import LEVELS, Level
-from seeingkit.report.words.inversions import calibration_note, loss, seconds, verdict
+from seeingkit.report.words.inversions import loss, rate_sentence, seconds, usual_note
 from seeingkit.report.words.losses import group_photos, key_order, method_rows, sweep_rows
 from seeingkit.report.words.numbers import NBSP
 from seeingkit.results import (
     CalibrationRecord,
     ClassCalibration,
+    ClassVanishing,
     InversionRecord,
     InversionResults,
     InversionSettings,
     LostClass,
+    ReferenceRate,
     SkippedItem,
 )
 from tests.helpers.chromium import Chromium
@@ -65,20 +68,33 @@ STEPS = [0, 10, 40]
 
 
 def lost(label: str, photo: float, after: float, **changes: Any) -> LostClass:
-    """A loss judged by a calibration of 30 %, unless ``changes`` say otherwise."""
-    share = (photo - after) / photo
-    limit = changes.get("calibrated", 0.3)
+    """The loss of a class in a photo."""
     values: dict[str, Any] = {
         "label": label,
         "photo_area": photo,
         "reconstruction_area": after,
-        "lost": share,
-        "calibrated": limit,
-        "pairs": 20,
-        "beyond": None if limit is None else max(0.0, (share - limit) * photo),
-        "omitted": limit is not None and share > limit,
+        "lost": (photo - after) / photo,
+        "usual": 0.25,
+        "usual_pairs": 20,
     }
     return LostClass(**{**values, **changes})
+
+
+def rate(label: str = "person", vanished: int = 8, photos: int = 8, **changes: Any) -> Any:
+    """A class that vanishes more often than drawn ones, unless ``changes`` say otherwise."""
+    values: dict[str, Any] = {
+        "method": "layered+r",
+        "cut": "r8",
+        "label": label,
+        "photos": photos,
+        "vanished": vanished,
+        "in_photos": ReferenceRate(vanished=12, pairs=50, rate=0.24, p_value=0.001),
+        "in_samples": ReferenceRate(vanished=4, pairs=40, rate=0.1, p_value=0.0005),
+        "p_value": 0.001,
+        "q_value": 0.004,
+        "verdict": "more often",
+    }
+    return ClassVanishing(**{**values, **changes})
 
 
 def record(image: str = "a", method: str = "layered+r", cut: str = "r8", **changes: Any) -> Any:
@@ -110,8 +126,12 @@ def calibration(method: str = "layered+r", cut: str = "r8", **changes: Any) -> C
     return CalibrationRecord(**{**values, **changes})
 
 
-def plain(records: list[InversionRecord], known: list[CalibrationRecord]) -> list[str]:
-    return [line.replace(NBSP, " ") for line in summarise_inversions(records, known)]
+def plain(
+    records: list[InversionRecord],
+    known: list[CalibrationRecord],
+    rates: Sequence[ClassVanishing] = (),
+) -> list[str]:
+    return [line.replace(NBSP, " ") for line in summarise_inversions(records, known, rates)]
 
 
 # ------------------------------------------------------------------------------ pixels and order
@@ -136,17 +156,17 @@ def test_difference_map_adds_up(
     assert kept + new == np.isin(after, numbers).sum()
 
 
-def test_photos_come_by_area_lost_beyond_calibration() -> None:
+def test_photos_come_by_the_area_that_vanished() -> None:
     records = [
-        record("little", classes=[lost("person", 2, 1)]),  # 0.4 beyond
-        record("much", classes=[lost("person", 10, 6), lost("car", 2, 0)]),  # 1.0 + 1.4
-        record("within", classes=[lost("sky", 40, 30)]),  # 25 % of much area, but no more
+        record("little", classes=[lost("person", 2, 1)]),
+        record("much", classes=[lost("person", 10, 4), lost("car", 2, 0)]),
+        record("shrunk", classes=[lost("sky", 40, 30)]),  # more area, but the class is still there
         record("grown", classes=[lost("sky", 40, 50)]),
-        record("uncalibrated", classes=[lost("sky", 40, 20, calibrated=None)]),
     ]
     groups = group_photos(records)
-    assert [g.image for g in groups] == ["much", "little", "uncalibrated", "within", "grown"]
-    assert groups[0].beyond == pytest.approx(2.4)
+    assert [g.image for g in groups] == ["much", "little", "shrunk", "grown"]
+    assert (groups[0].vanished_area, groups[0].vanished) == (8, ("person", "car"))
+    assert groups[2].vanished == () and groups[2].lost_area == 10
 
 
 def test_the_last_listed_complete_method_comes_first() -> None:
@@ -219,85 +239,102 @@ def test_figure_of_a_sweep_is_converted_once(monkeypatch: pytest.MonkeyPatch) ->
 # ----------------------------------------------------------------------------------------- words
 
 
-def test_headline_of_picked_photos() -> None:
-    gone = [
-        record(f"p{k}", picked_for="person", classes=[lost("person", 4, 0.5 if k < 18 else 3.5)])
-        for k in range(24)
-    ]
-    lines = plain(gone, [calibration()])
+def test_headline_has_both_rates_and_the_verdict() -> None:
+    gone = [record(f"p{k}", classes=[lost("person", 4, 0.5)]) for k in range(8)]
+    lines = plain(gone, [calibration(patched=40, patched_psnr=20.5)], [rate()])
     assert lines[0] == (
-        "In 18 of 24 photos of person, the reconstruction loses half of it or more, beyond the "
-        "loss of inversion alone; in all 24 together, 69 % of its area is gone."
+        "person vanishes in 8 of 8 photos; classes of this size that the generator draws, in 24 % "
+        "there; in its own samples with a foreign patch, such classes in 10 %: more often than "
+        "classes that it draws (q = 0.004)."
     )
     assert lines[1] == (
         "By layered+r at r8, photos are reconstructed at a mean PSNR of 20.0 dB; 48 generator "
-        "samples at 31.0 dB, the limit of inversion where nothing needs to be left out."
+        "samples at 31.0 dB, 40 with a foreign patch at 20.5 dB."
     )
-    assert len(lines) == 2
+    assert lines[2].startswith("These rates are for the cut at r8; later layers can draw more.")
+    assert "--cut next" in lines[2] and len(lines) == 3
+
+
+def test_rates_at_other_cuts_stand_beside_the_first() -> None:
+    gone = [record("a", cut=cut, classes=[lost("person", 4, 0)]) for cut in ("r16", "r8")]
+    later = rate(cut="r16", vanished=3, verdict="no evidence", q_value=0.4)
+    other = rate("car", cut="r16", vanished=2)
+    lines = plain(gone, [], [later, other, rate()])
+    assert lines[0].startswith("person vanishes in 8 of 8 photos")
+    assert "At other cuts: person in 3 of 8 at r16" in lines[-1] and "car" not in lines[-1]
 
 
 @pytest.mark.parametrize(
-    ("classes", "start"),
+    ("changes", "end"),
     [
         (
-            [lost("car", 4, 0)],
-            "In the one photo of car, the reconstruction loses half of it "
-            "or more, beyond the loss of inversion alone; all of its area is gone.",
+            {"verdict": "no evidence", "q_value": 0.2},
+            "no evidence that this is more often (q = 0.20).",
         ),
-        ([lost("car", 4, 3.9)], "In the one photo of car, the reconstruction does not lose half"),
+        ({"verdict": "too few", "q_value": None}, "in 10 %: too little to tell."),
         (
-            [lost("car", 4, 5)],
-            "In the one photo of car, the reconstruction does not lose half "
-            "of it or more, beyond the loss of inversion alone; its area does not shrink.",
+            {"verdict": "not compared", "q_value": None, "p_value": None, "in_samples": None},
+            "in 24 % there: not compared, for no samples with a foreign patch were inverted.",
         ),
-        (
-            [lost("car", 4, 1, calibrated=None)],
-            "In the one photo of car, 75 % of its area is "
-            "gone; the loss of inversion alone was not measured",
-        ),
+        ({"vanished": 0, "verdict": "no evidence", "q_value": 1.0}, "such classes in 10 %."),
     ],
 )
-def test_headline_of_one_photo(classes: list[LostClass], start: str) -> None:
-    assert plain([record(picked_for="car", classes=classes)], [])[0].startswith(start)
+def test_a_class_that_photos_were_picked_for_has_its_rates(
+    changes: dict[str, Any], end: str
+) -> None:
+    one = [record(picked_for="person", classes=[lost("person", 4, 0)])]
+    line = plain(one, [], [rate(**changes)])[0]
+    assert line.endswith(end) and not re.search("omi", line)
 
 
-def test_headline_of_photos_of_ones_own() -> None:
-    records = [
-        record("a", classes=[lost("person", 4, 0), lost("car", 3, 1)]),
-        record("b", classes=[lost("person", 4, 2)]),
-        record("c", classes=[lost("sky", 40, 39)]),
-    ]
-    assert plain(records, [])[0] == (
-        "In 2 of 3 photos, the reconstruction loses half of a class or more, beyond the loss of "
-        "inversion alone: "
-        "person (2 photos, 75 % of its area) and car (1 photo, 67 % of its area)."
+def test_references_are_named() -> None:
+    itself = ReferenceRate(same_class=True, vanished=11, pairs=20, rate=0.55, p_value=0.02)
+    none = ReferenceRate(vanished=0, pairs=0, rate=None, p_value=1.0)
+    line = rate_sentence(rate(in_samples=itself)).replace(NBSP, " ")
+    assert "in its own samples with a foreign patch, person itself in 55 %" in line
+    alone = rate_sentence(rate(in_photos=none, verdict="too few", q_value=None))
+    assert "no class of this size that the generator draws is in these photos" in alone
+
+
+def test_at_most_four_classes_are_named() -> None:
+    one = [record(classes=[lost("person", 4, 0)])]
+    many = [rate(f"class {k}") for k in range(6)]
+    lines = plain(one, [], many)
+    assert lines[4] == "The table of rates shows 2 more classes."
+    assert [line.split(" vanishes")[0] for line in lines[:4]] == [f"class {k}" for k in range(4)]
+
+
+def test_headline_without_a_claim() -> None:
+    gone = [record("a", classes=[lost("person", 4, 0), lost("car", 3, 2)]), record("b")]
+    unsure = rate(verdict="no evidence", q_value=0.3)
+    assert plain(gone, [], [unsure])[0] == (
+        "person vanishes from some of the 2 photos, none more often than classes of its size that "
+        "the generator draws, as far as these photos can show."
     )
-    assert plain(records[2:], [])[0] == (
-        "In the one photo, no class loses half or more, beyond the loss of inversion alone."
+    few = rate(verdict="too few", q_value=None)
+    assert plain(gone[:1], [], [few])[0] == (
+        "person vanishes from the one photo; the photos are too few to tell whether the generator "
+        "can draw it."
     )
-    assert plain([*records[2:], record("d", classes=[lost("sky", 9, 9)])], [])[0] == (
-        "In none of the 2 photos does a class lose half or more, beyond the loss of inversion "
-        "alone."
+    assert plain(gone[:1], [])[0] == (
+        "person vanishes from the one photo; no rates were compared, so nothing is said about the "
+        "generator."
     )
-    assert plain(records[1:3], [])[0].startswith("In 1 of 2 photos")
+
+
+def test_one_photo_in_which_nothing_is_smaller_has_lost_nothing() -> None:
+    grown = [record("a", classes=[lost("sky", 40, 45), lost("car", 4, 4)])]
+    assert plain(grown, [])[0] == "No class vanishes from the one photo."
+    assert "less room" not in "".join(plain(grown, [calibration()], [rate("sky", 0, 1)]))
+    shrunk = [record("a", classes=[lost("sky", 40, 35)]), record("b")]
+    assert plain(shrunk, [])[0] == "No class vanishes from the 2 photos."
     assert plain([record("a"), record("b")], [])[0].startswith("2 photos were inverted; no area")
-    unknown = [record("a", classes=[lost("sky", 40, 30, calibrated=None)]), record("b")]
-    assert plain(unknown, [])[0].startswith("In 1 of 2 photos, a class takes less room")
     assert plain([], []) == []
 
 
-def test_none_of_several() -> None:
-    calm = [record(x, picked_for="car", classes=[lost("car", 4, 3)]) for x in "abc"]
-    assert plain(calm, [])[0] == (
-        "In none of 3 photos of car does the reconstruction lose half of it or more, beyond the "
-        "loss of inversion alone; in all 3 together, 25 % of its area is gone."
-    )
-
-
 def test_cautions_and_comparison_in_words() -> None:
-    pooled = lost("car", 4, 0, pooled=True)
     records = [
-        record("a", picked_for="car", classes=[pooled], unlike=True, unfamiliar=1.8),
+        record("a", picked_for="car", classes=[lost("car", 4, 0)], unlike=True, unfamiliar=1.8),
         record("b", converged=False),
         record("a", "encoder", "", steps=0, converged=False),
     ]
@@ -306,17 +343,13 @@ def test_cautions_and_comparison_in_words() -> None:
     assert "Of 2 ways of inversion, layered+r at r8 comes closest" in text
     assert "1 of 2 photos is out of distribution" in text
     assert "1 of 2 photos stopped at the limit of steps" in text
-    assert "generator samples show car: " in text
     calm = plain([record(picked_for="car", classes=[lost("car", 4, 0)])], [])
-    assert not re.search("distribution|limit of steps|show car", "\n".join(calm))
+    assert not re.search("distribution|limit of steps", "\n".join(calm))
 
 
 def test_words_of_a_row() -> None:
-    entry = lost("car", 4, 0)
-    assert (verdict(entry), verdict(lost("car", 4, 3.9))) == ("omitted", "within calibration")
-    assert verdict(lost("car", 4, 0, calibrated=None)) == "not calibrated"
-    assert calibration_note(entry) == "20 generator samples with it"
-    assert "all classes of about this area" in calibration_note(lost("car", 4, 0, pooled=True))
+    assert usual_note(lost("car", 4, 0)).startswith("of 20 pairs of photo and drawn class")
+    assert usual_note(lost("car", 4, 0, usual=None)).startswith("no drawn class")
     assert loss(0.9999).replace(NBSP, " ") == "99.9 %"
     assert loss(-0.12).replace(NBSP, " ") == "none (+12 %)"
     assert [seconds(x).replace(NBSP, " ") for x in (0.02, 3.2, 72)] == [
@@ -382,7 +415,7 @@ def make_records(folder: Path, photos: int, keys: Any = KEYS) -> list[InversionR
                     frames=save(inside / f"{stem}-frames.png", strip) if cut else None,
                     frame_steps=STEPS if cut else [],
                     picked_for="person" if k % 2 == 0 else HOSTILE,
-                    classes=sorted(classes, key=lambda c: -(c.beyond or 0)),
+                    classes=sorted(classes, key=lambda c: -c.gone),
                     unlike=k == 1,
                     unfamiliar=1.75,
                     perceptual=0.25,
@@ -426,6 +459,7 @@ def alone(folder: Path, photos: int = 2, **changes: Any) -> InversionResults:
         "inversion": make_settings(),
         "calibrations": make_calibrations(),
         "inversions": make_records(folder, photos),
+        "vanishing": [rate(), rate(HOSTILE, verdict="too few", q_value=None), rate(cut="r4")],
         "skipped": [SkippedItem(source="photo", item=HOSTILE, reason=HOSTILE)],
         "warnings": [HOSTILE],
     }
@@ -440,6 +474,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         inversion=make_settings(),
         calibrations=make_calibrations(),
         inversions=make_records(folder, 4),
+        vanishing=[rate(), rate(cut="r4", vanished=2, verdict="no evidence")],
     )
     write_run(folder, results)
     return folder
@@ -484,7 +519,7 @@ def test_pictures_of_a_card(tmp_path: Path) -> None:
 
 def test_difference_pictures_say_what_they_show(tmp_path: Path) -> None:
     shown = one_card(tmp_path).reconstructions[0]
-    assert [d.label for d in shown.differences] == ["person", "car"]  # both beyond 30 %
+    assert [d.label for d in shown.differences] == ["person", "car"]  # both lose half
     person, car = shown.differences
     assert (person.lost, person.kept, person.new) == (100 * 4 / 256, 0, 0)
     assert (car.lost, car.kept, car.new) == (100 * 6 / 256, 100 * 6 / 256, 0)
@@ -622,9 +657,24 @@ def test_card_content(compared: Path) -> None:
     assert len(tabs) == 3 and [("checked" in a) for a in tabs] == [True, False, False]
     text = (compared / "report.html").read_text(encoding="utf-8")
     assert text.count("out of distribution (1.8×)") == 1
-    assert "In all 2 photos of person, the reconstruction loses half of it or more" in text
+    assert "person vanishes in 8 of 8 photos; classes of this size that the generator" in text
+    assert "At other cuts: person in 2 of 8 at r4" in text
+    rates = text.split('id="rates"')[1].split("</table>")[0]
+    assert rates.count("<tr>") == 3 and "2 of 8" in rates
     rows = re.findall(r"<th scope=\"row\">(.*?)</th>", text.split('id="methods"')[1])
     assert rows[:3] == ["encoder", "layered+r at r4", "layered+r at r8 (shown first)"]
+
+
+def test_a_bound_of_19_of_20_never_stands_beside_few_samples(tmp_path: Path) -> None:
+    few = [record.model_copy(update={"n": 4}) for record in make_calibrations(KEYS[2:])]
+    classes = [ClassCalibration(label="car", pairs=4, lost_mean=0.1, lost_high=0.3)]
+    few = [record.model_copy(update={"classes": classes}) for record in few]
+    results = alone(tmp_path, calibrations=few, inversions=make_records(tmp_path, 1, KEYS[2:]))
+    text = render_page(results, church_manifest(), None, run_dir=tmp_path)
+    assert "19 of 20" not in text and "by all 4" in text
+    many = [record.model_copy(update={"n": 19}) for record in few]
+    more = results.model_copy(update={"calibrations": many})
+    assert "19 of 20 at least" in render_page(more, church_manifest(), None, run_dir=tmp_path)
 
 
 def test_rebuild_decides_by_kind(inverted: Path, tmp_path: Path) -> None:
@@ -663,9 +713,14 @@ def test_pages_without_photos_segmenter_or_settings(tmp_path: Path) -> None:
         inversion=InversionSettings(preset="paper"),
         warnings=[],
         skipped=[],
+        vanishing=[],
     )
     text = render_page(bare, church_manifest(), None, run_dir=tmp_path)
-    assert "Nothing was calibrated" in text and 'class="compare' not in text.split("<script")[0]
+    assert (
+        "No generator sample was inverted" in text
+        and "No rates were compared" in text
+        and 'class="compare' not in text.split("<script")[0]
+    )
     assert text.count("<article") == 1 and "difference in" not in text
     with pytest.raises(RunError, match="not how they were made"):
         render_page(church_results(inversions=records), church_manifest(), None, run_dir=tmp_path)

@@ -17,16 +17,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from seeingkit.analyses.inversion import load_inverter, photos, resolve_inverter
+from seeingkit.analyses.inversion.cuts import cuts_of, prepare_first_cut
 from seeingkit.analyses.inversion.methods import LayerInverter
 from seeingkit.analyses.inversion.photos import Inverted, invert_source
 from seeingkit.analyses.inversion.prepared import LayerPrepared
-from seeingkit.analyses.inversion.stage import (
-    Photos,
-    StageResult,
-    cuts_of,
-    prepare_first_cut,
-    run_stage,
-)
+from seeingkit.analyses.inversion.stage import Photos, StageResult, run_stage
 from seeingkit.analyses.inversion.store import InversionStore, read_inversion, write_inversion
 from seeingkit.analyses.inversion.vanishing import areas
 from seeingkit.contracts import Generator, Inversion, Inverter, Latent, Prepared, State
@@ -514,6 +509,7 @@ def stage(
     store: Path,
     *,
     own: int = 20,
+    patched: int = 5,
     segmenter: LevelSegmenter | None = None,
     methods: tuple[str, ...] = ("layered+r",),
     cuts: tuple[str, ...] = ("h4",),
@@ -531,7 +527,7 @@ def stage(
             range(own),
             {"0.png": "bright"},
         ),
-        InversionConfig(methods=methods, cuts=cuts, options=chosen),
+        InversionConfig(methods=methods, cuts=cuts, patched=patched, options=chosen),
         [resolve_inverter(name, chosen) for name in dict.fromkeys(methods)],
         run,
         segmenter=segmenter,
@@ -585,11 +581,13 @@ def test_records_tell_of_the_pictures_they_name(
         generator, folder, tmp_path / "run", tmp_path / "store", segmenter=LevelSegmenter()
     )
     assert sorted(r.image for r in found.records) == [f"{k}.png" for k in range(7)]
-    beyond = [sum(c.beyond for c in r.classes) for r in found.records]
-    assert beyond == sorted(beyond, reverse=True)  # ranked
+    gone = [sum(c.gone for c in r.classes if c.vanished) for r in found.records]
+    assert gone == sorted(gone, reverse=True)  # ranked
+    assert {r.label for r in found.vanishing} == {c.label for r in found.records for c in r.classes}
+    assert all(r.photos <= 7 and r.in_samples is not None for r in found.vanishing)
+    assert found.settings.drawn_by == "samples" and "-" not in found.settings.drawn
     for record in found.records:
         _check_record(record, tmp_path / "run", generator)
-        assert all(c.pairs >= 19 and c.calibrated is not None for c in record.classes)
     assert {r.image: r.picked_for for r in found.records if r.picked_for} == {"0.png": "bright"}
     named = {
         path

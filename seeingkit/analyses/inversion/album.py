@@ -28,7 +28,7 @@ from seeingkit.system.writing import atomic_write
 from .distance_to_data import DistanceToData
 from .photos import Inverted
 from .store import write_tensors
-from .vanishing import LossCalibration, areas, label_maps, lost_classes
+from .vanishing import areas, label_maps, lost_classes
 
 FOLDER = "inversions"
 
@@ -70,12 +70,8 @@ class Album:
         self.names: Sequence[str] = self.segmenter.vocabulary.names if self.segmenter else ()
         self._seen: dict[str, _Photo] = {}
 
-    def records(self, found: Inverted, loss: LossCalibration | None) -> list[InversionRecord]:
-        """Write the pictures of photos inverted by one method at one cut; one record each.
-
-        Args:
-            loss: losses by inversion alone, or None without calibration.
-        """
+    def records(self, found: Inverted) -> list[InversionRecord]:
+        """Write the pictures of photos inverted by one method at one cut; one record each."""
         if not found.inversions:
             return []
         maps = self._maps(torch.cat([one.reconstruction for one in found.inversions]))
@@ -84,7 +80,7 @@ class Album:
         for k, (item, one) in enumerate(zip(found.ids, found.inversions, strict=True)):
             photo = self._photo(item, found.images[k : k + 1])
             labels, ratio = maps[k] if maps else None, ratios[k] if ratios else None
-            records.append(self._record(item, one, photo, labels, ratio, loss))
+            records.append(self._record(item, one, photo, labels, ratio))
         return records
 
     def _record(
@@ -94,14 +90,13 @@ class Album:
         photo: _Photo,
         labels: NDArray[np.int64] | None,
         ratio: float | None,
-        loss: LossCalibration | None,
     ) -> InversionRecord:
         stem = f"{photo.stem}.{one.method}.{one.cut}"
         classes: list[LostClass] = []
         if labels is not None and self.segmenter is not None and photo.areas is not None:
             after = areas(labels[None], len(self.names))[0]
             background = self.segmenter.vocabulary.has_background
-            classes = lost_classes(photo.areas, after, self.names, background, loss)
+            classes = lost_classes(photo.areas, after, self.names, background)
         return InversionRecord(
             image=item,
             method=one.method,

@@ -15,11 +15,13 @@ class InversionConfig(BaseModel):
 
     Attributes:
         methods: names of registered inverters; empty: no inversion.
-        cuts: boundaries of r; empty: the generator's default; ``all``: every feature map.
+        cuts: boundaries of r; empty: the generator's default; ``next``: that and the end of the
+            next resolution; ``all``: every feature map.
         per_class: photos for each omitted class (``analyze``).
         pick: which of the photos that contain it.
         ids: the photos themselves, by id (``pick="list"``).
-        own: how many generator samples calibrate the method.
+        own: how many generator samples are inverted as they are.
+        patched: how many are with a foreign patch, for the verdicts of classes; 0: no verdicts.
         label: class of the photos, for a conditional generator.
         options: of the inverters (preset, encoder, perceptual, steps, …).
     """
@@ -28,9 +30,10 @@ class InversionConfig(BaseModel):
 
     methods: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
-    per_class: int = Field(default=5, ge=1)
+    per_class: int = Field(default=8, ge=1)
     pick: Pick = "stratified"
     ids: tuple[str, ...] = ()
-    own: int = Field(default=40, ge=0)
+    own: int = Field(default=20, ge=0)
+    patched: int = Field(default=40, ge=0)
     label: int | None = Field(default=None, ge=0)
     options: dict[str, Any] = Field(default_factory=dict)

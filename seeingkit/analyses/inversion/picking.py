@@ -58,6 +58,17 @@ def target_classes(comparison: Comparison, limit: int = 8) -> list[int]:
     return (omitted or reduced)[:limit]
 
 
+def drawn_classes(comparison: Comparison) -> frozenset[str]:
+    """Labels of the objects of which generated images show more than half of the real area.
+
+    Areas alone, so that no verdict of a comparison is needed: classes of which it lacks evidence
+    are drawn as far as anyone knows.
+    """
+    records = [c for c in comparison.results.classes if c.category != "material"]
+    shown = (c for c in records if c.real_area > 0 and c.generated_area > 0.5 * c.real_area)
+    return frozenset(c.label for c in shown)
+
+
 def pick_photos(
     comparison: Comparison, per_class: int, pick: Pick, ids: tuple[str, ...] = (), seed: int = 0
 ) -> dict[str, str | None]:

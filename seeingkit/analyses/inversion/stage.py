@@ -12,19 +12,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from seeingkit.contracts import Generator, ImageSource, Inverter, Prepared, Segmenter
-from seeingkit.errors import ModelError, PluginError, UsageError
+from seeingkit.contracts import Generator, ImageSource, Segmenter
+from seeingkit.errors import ModelError, UsageError
 from seeingkit.images import SamplerSource
-from seeingkit.results import CalibrationRecord, InversionRecord, InversionSettings, SkippedItem
+from seeingkit.results import (
+    CalibrationRecord,
+    ClassVanishing,
+    InversionRecord,
+    InversionSettings,
+    SkippedItem,
+)
 from seeingkit.specs import Preset
 
 from . import ResolvedInverter
 from .album import Album
+from .calibration import calibrate, class_labels, losses_in
 from .config import InversionConfig
+from .cuts import PreparedMethod, cuts_of, prepare
 from .distance_to_data import DistanceToData
+from .patches import PatchedSamples
 from .photos import Inverted, invert_source
 from .store import InversionStore
-from .vanishing import LossCalibration, calibrate, class_labels
+from .vanishing import Losses
+from .verdicts import LEVEL, classes_seen, judge_classes, losses_of, with_usual
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +45,11 @@ class Photos:
         source: pictures of the generator's size.
         rows: numbers of the chosen ones.
         own: generator samples.
-        own_rows: numbers of those that calibrate; empty: no calibration.
+        own_rows: numbers of those that are inverted as they are; empty: none.
         picked_for: the omitted class each photo was picked for, by id.
         labels: class of each chosen photo, where it is known (conditional generators).
+        drawn: labels of the classes that the generator draws, by a comparison; None: those that
+            its samples show.
     """
 
     source: ImageSource
@@ -46,6 +58,7 @@ class Photos:
     own_rows: Sequence[int]
     picked_for: Mapping[str, str | None] = field(default_factory=dict)
     labels: Sequence[int] | None = None
+    drawn: frozenset[str] | None = None
 
 
 @dataclass(eq=False)
@@ -55,57 +68,9 @@ class StageResult:
     settings: InversionSettings
     calibrations: list[CalibrationRecord] = field(default_factory=list)
     records: list[InversionRecord] = field(default_factory=list)
+    vanishing: list[ClassVanishing] = field(default_factory=list)
     skipped: list[SkippedItem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-
-
-def cuts_of(generator: Generator, config: InversionConfig) -> list[str]:
-    """Canonical names of the cuts asked for; ``all`` is every feature map between the ends.
-
-    Raises:
-        UnknownNameError: a cut that does not exist; lists those that do.
-    """
-    if "all" in config.cuts:
-        inner = [b.name for b in generator.boundaries[1:-1] if b.kind == "feature"]
-        return inner or [b.name for b in generator.boundaries[1:-1]]
-    names = config.cuts or (generator.default_cut,)
-    return list(dict.fromkeys(generator.boundary(name).name for name in names))
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedMethod:
-    """A method at one cut, prepared for a generator."""
-
-    inverter: Inverter
-    prepared: Prepared
-
-
-def prepare_first_cut(
-    generator: Generator, inverters: Sequence[ResolvedInverter], config: InversionConfig
-) -> dict[tuple[str, str], PreparedMethod]:
-    """Prepare every method at the first cut, so that errors come before any long work.
-
-    Those at further cuts are prepared in their turn, for each holds networks of its own.
-
-    Returns:
-        by (method, cut).
-
-    Raises:
-        UnknownNameError, UsageError, WeightsError: of ``cuts_of`` and ``Inverter.prepare``.
-    """
-    cut = cuts_of(generator, config)[0]
-    return {(one.spec.name, cut): _prepare(generator, one, cut) for one in inverters}
-
-
-def _prepare(generator: Generator, resolved: ResolvedInverter, cut: str) -> PreparedMethod:
-    inverter = resolved.load(cut)
-    prepared = inverter.prepare(generator)
-    if not isinstance(prepared, Prepared):
-        raise PluginError(
-            f"{resolved.spec.name}: prepare() gave a {type(prepared).__name__}; it must give a "
-            "seeingkit.contracts.Prepared"
-        )
-    return PreparedMethod(inverter, prepared)
 
 
 def run_stage(
@@ -147,12 +112,12 @@ def run_stage(
     if run_dir is not None:
         album = Album(run_dir, segmenter, preset, distance, photos.picked_for)
     invert = partial(invert_source, generator, seed=seed, batch_size=batch_size, store=store)
-    stage = _Stage(generator, photos, config, album, on_bad, invert)
+    stage = _Stage(generator, photos, config, album, segmenter is not None, on_bad, invert)
     cuts = cuts_of(generator, config)
     for cut in cuts:
         for resolved in inverters:
             one = (ready or {}).get((resolved.spec.name, cut))
-            stage.invert(one or _prepare(generator, resolved, cut))
+            stage.invert(one or prepare(generator, resolved, cut))
     vocabulary = segmenter.vocabulary if segmenter else None
     settings = InversionSettings(
         preset=str(config.options.get("preset", "fast")),
@@ -161,17 +126,22 @@ def run_stage(
         labels=list(vocabulary.names) if vocabulary else [],
         has_background=vocabulary.has_background if vocabulary else True,
         reference=distance.reference if distance else None,
+        drawn=sorted(stage.drawn),
+        drawn_by="" if not stage.vanishing else "samples" if photos.drawn is None else "comparison",
+        level=LEVEL,
         seed=seed,
         options={
             **config.options,
             "pick": config.pick,
             "per_class": config.per_class,
             "own": config.own,
+            "patched": config.patched,
         },
     )
     skipped = list(stage.skipped.values())
     warnings = stage.warnings()
-    return StageResult(settings, stage.calibrations, stage.ranked(cuts), skipped, warnings)
+    records, vanishing = stage.ranked(cuts), stage.vanishing
+    return StageResult(settings, stage.calibrations, records, vanishing, skipped, warnings)
 
 
 @dataclass(eq=False)
@@ -180,20 +150,25 @@ class _Stage:
 
     Attributes:
         album: None: inversions are made, and no records.
+        judged: there is a segmenter, so classes get verdicts.
         invert_source: ``photos.invert_source`` for the generator.
         perceptual: name of the perceptual features that were used last.
         encoders: records of the encoders that were used, by hash.
         unaided: methods and cuts that started from the average image for lack of an encoder.
+        drawn: labels of the classes that the generator draws, as far as verdicts needed them.
     """
 
     generator: Generator
     photos: Photos
     config: InversionConfig
     album: Album | None
+    judged: bool
     on_bad: Literal["skip", "fail"]
     invert_source: Callable[..., Inverted]
     calibrations: list[CalibrationRecord] = field(default_factory=list)
     records: list[InversionRecord] = field(default_factory=list)
+    vanishing: list[ClassVanishing] = field(default_factory=list)
+    drawn: frozenset[str] = frozenset()
     skipped: dict[tuple[str, str], SkippedItem] = field(default_factory=dict)
     encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
     unaided: list[str] = field(default_factory=list)
@@ -202,7 +177,7 @@ class _Stage:
     def invert(self, method: PreparedMethod) -> None:
         """One method at one cut: generator samples first, then photos."""
         prepared, photos = method.prepared, self.photos
-        loss = self._calibrate(method) if photos.own_rows else None
+        patched = self._calibrate(method)
         found = self._inverted(method, "photo", photos.source, photos.rows, self._labels())
         if prepared.encoder is not None:
             key = prepared.encoder.sha256 or prepared.encoder.kind
@@ -211,31 +186,62 @@ class _Stage:
             self.unaided.append(f"{method.inverter.name} at {prepared.cut}")
         self.perceptual = "none" if prepared.features is None else prepared.features.name
         if self.album is not None:
-            self.records += self.album.records(found, loss)
+            records = self.album.records(found)
+            self.records += self._judge(method, records, patched)
 
-    def _calibrate(self, method: PreparedMethod) -> LossCalibration | None:
+    def _judge(
+        self, method: PreparedMethod, records: list[InversionRecord], patched: Losses | None
+    ) -> list[InversionRecord]:
+        """Verdicts of the classes in these records; the records, with usual rates."""
+        assert self.album is not None
+        names = self.album.names
+        losses = losses_of(records, names)
+        if self.photos.drawn is not None:
+            drawn = frozenset(k for k, name in enumerate(names) if name in self.photos.drawn)
+        else:
+            drawn = classes_seen(patched, self.config.patched)
+        self.drawn |= {names[k] for k in drawn}
+        self.vanishing += judge_classes(
+            losses, patched, drawn, method=method.inverter.name, cut=method.prepared.cut
+        )
+        return with_usual(records, losses, drawn)
+
+    def _calibrate(self, method: PreparedMethod) -> Losses | None:
+        """Invert generator samples; the losses of classes in those with a foreign patch."""
         own, rows, album = self.photos.own, self.photos.own_rows, self.album
-        labels = class_labels(own, rows)
-        found = self._inverted(method, "own", own, rows, labels)
-        if not found.inversions or album is None:
-            return None
+        found = self._inverted(method, "own", own, rows, class_labels(own, rows)) if rows else None
+        patched = None
+        if self.config.patched and self.judged:
+            source = PatchedSamples(own.first(self.config.patched))
+            many = range(self.config.patched)
+            patched = self._inverted(method, "patched", source, many, class_labels(source, many))
+        if album is None or found is None or not found.inversions:
+            return (
+                None
+                if album is None or patched is None
+                else losses_in(patched, album.segmenter, album.preset)
+            )
         inverter, cut = method.inverter, method.prepared.cut
-        record, loss = calibrate(
-            self.generator, own, found, inverter, cut, album.segmenter, album.preset
+        record, losses = calibrate(
+            self.generator, own, found, inverter, cut, album.segmenter, album.preset, patched
         )
         self.calibrations.append(record)
-        return loss
+        return losses
 
     def _inverted(
         self,
         method: PreparedMethod,
-        kind: Literal["photo", "own"],
+        kind: Literal["photo", "own", "patched"],
         source: ImageSource,
         rows: Sequence[int],
         labels: Sequence[int] | None,
     ) -> Inverted:
         """Invert images by one method at one cut; those that are skipped are kept, each once."""
-        shown = {"photo": "photos", "own": "generator samples"}[kind]
+        shown = {
+            "photo": "photos",
+            "own": "generator samples",
+            "patched": "generator samples with a patch",
+        }[kind]
         found = self.invert_source(
             source,
             method.inverter,
@@ -247,7 +253,8 @@ class _Stage:
         for skip in found.skipped:
             if self.on_bad == "fail":
                 raise ModelError(f"{skip.item}: {skip.reason}")
-            item = SkippedItem(source=kind, item=skip.item, reason=skip.reason)
+            side: Literal["photo", "own"] = "photo" if kind == "photo" else "own"
+            item = SkippedItem(source=side, item=skip.item, reason=skip.reason)
             self.skipped[kind, skip.item] = item
         return found
 
@@ -267,7 +274,7 @@ class _Stage:
         return [label] * len(self.photos.rows)
 
     def ranked(self, cuts: Sequence[str]) -> list[InversionRecord]:
-        """The records, by most lost beyond calibration, and the generator's own cut last.
+        """The records, by the area of classes that vanished, and the generator's own cut last.
 
         A report shows the last cut first, and a sweep ends at cuts from which anything can be
         drawn.
@@ -278,7 +285,10 @@ class _Stage:
         ]
         return sorted(
             self.records,
-            key=lambda r: (places.index((r.cut, r.method)), -sum(c.beyond or 0 for c in r.classes)),
+            key=lambda r: (
+                places.index((r.cut, r.method)),
+                -sum(c.gone for c in r.classes if c.vanished),
+            ),
         )
 
     def warnings(self) -> list[str]:

@@ -1,16 +1,12 @@
-"""Losses of class area from photo to reconstruction, against the losses by inversion alone.
+"""Losses of class area from photo to reconstruction, one for each (image, class) pair.
 
 Guarantees: photo and reconstruction are segmented in the same way (8 bits, the same preset, the
-same segmenter); a loss is called an omission only where it exceeds the loss of that class in 19 of
-20 generator samples. The bound is the conformal one: the ceil(0.95 (k + 1))-th smallest of k
-losses, which a further sample exceeds with probability at most 5 % (Vovk et al. 2005; Lei et al.
-2018, section 2), so it needs at least 19 of them. Samples, whose z and r are known, are treated
-exactly as photos.
+same segmenter); a class vanishes from an image where at least half of its area is gone. A loss is
+no omission by itself: ``verdicts`` compares how often classes vanish.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,21 +16,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.contracts import Generator, Inversion, Inverter, Segmenter
-from seeingkit.images import SamplerSource
+from seeingkit.contracts import Segmenter
 from seeingkit.images.preprocess import apply, quantise, to_tensor
-from seeingkit.results import CalibrationRecord, ClassCalibration, LostClass
+from seeingkit.results import VANISHED, LostClass
 from seeingkit.specs import Preset
-
-from .objectives import correlation
-from .photos import Inverted
 
 MIN_AREA = 0.25
 """Area threshold in percent of the image, below which a class does not count as present."""
-OMITTED = 0.5
-"""Share of the area that must be gone, as for classes of a distribution."""
-COVERAGE = 0.95
-ENOUGH = math.ceil(COVERAGE / (1 - COVERAGE) - 1e-9)  # 19
+BANDS = tuple(MIN_AREA * 2**k for k in range(1, 7))
+"""Ends of the bands of like area, in percent of the image: a factor of 2 each, all above 16 one."""
 
 
 def label_maps(
@@ -59,14 +49,14 @@ def areas(maps: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False)
-class LossCalibration:
-    """Losses of classes by inversion alone, from generator samples.
+class Losses:
+    """Losses of all (image, class) pairs of some images and their reconstructions.
 
     Attributes:
         names: label names by number.
-        label: (P,) number of the class of each (sample, class) pair.
-        area: (P,) percent of the sample that the class covers, at least ``MIN_AREA``.
-        lost: (P,) share of that area that is missing in the reconstruction.
+        label: (P,) number of the class of each pair.
+        area: (P,) percent of the image that the class covers, at least ``MIN_AREA``.
+        lost: (P,) share of that area that is missing in the reconstruction; below 0: it has grown.
     """
 
     names: tuple[str, ...]
@@ -76,58 +66,56 @@ class LossCalibration:
 
     @staticmethod
     def measure(
-        photo: NDArray[np.float64],
-        reconstruction: NDArray[np.float64],
+        before: NDArray[np.float64],
+        after: NDArray[np.float64],
         names: Sequence[str],
         has_background: bool,
-    ) -> LossCalibration:
-        """From areas (N, L), in percent, of samples and of their reconstructions."""
-        counted = photo >= MIN_AREA
+    ) -> Losses:
+        """From areas (N, L), in percent, of images and of their reconstructions.
+
+        ``Losses.measure(areas(maps, 23), areas(again, 23), names, True).vanished.mean()``.
+        """
+        counted = before >= MIN_AREA
         if has_background:
             counted[:, 0] = False
         rows, labels = np.nonzero(counted)
-        before, after = photo[rows, labels], reconstruction[rows, labels]
-        return LossCalibration(tuple(names), labels, before, (before - after) / before)
+        area = before[rows, labels]
+        return Losses(tuple(names), labels, area, (area - after[rows, labels]) / area)
 
-    def bound(self, label: int, area: float) -> tuple[float | None, int, bool]:
-        """Upper bound of the loss by inversion alone of a class of this area.
+    @property
+    def vanished(self) -> NDArray[np.bool_]:
+        """(P,) whether at least half of the area is gone."""
+        return self.lost >= VANISHED
 
-        From the pairs of that class if there are at least 19, else from those of all classes of
-        half to twice this area, else from all pairs. Never below 0.
+    @property
+    def band(self) -> NDArray[np.int64]:
+        """(P,) number of the band of like area."""
+        return np.digitize(self.area, BANDS)
 
-        Returns:
-            the share of area that 19 of 20 samples stay below (None with fewer than 19 pairs in
-            all), the number of pairs, and whether they are of several classes.
-        """
-        own = self.label == label
-        near = (self.area >= area / 2) & (self.area <= area * 2)
-        for chosen, pooled in ((own, False), (near, True), (np.ones_like(own), True)):
-            if int(chosen.sum()) >= ENOUGH:
-                return max(0.0, conformal_bound(self.lost[chosen])), int(chosen.sum()), pooled
-        return None, len(self.lost), True
+    def of(self, labels: Sequence[int]) -> Losses:
+        """The pairs of these classes."""
+        return self.take(np.isin(self.label, list(labels)))
 
-    def classes(self) -> list[ClassCalibration]:
-        """One record per class that samples show, most pairs first."""
-        records = []
-        for label in np.unique(self.label):
-            own = self.label == label
-            lost = self.lost[own]
-            bound, pairs, _ = self.bound(int(label), float(self.area[own].mean()))
-            records.append(
-                ClassCalibration(
-                    label=self.names[label],
-                    pairs=len(lost) if pairs else 0,
-                    lost_mean=float(lost.mean()),
-                    lost_high=max(0.0, float(lost.max())) if bound is None else bound,
-                )
-            )
-        return sorted(records, key=lambda record: (-record.pairs, record.label))
+    def take(self, pairs: NDArray[np.bool_]) -> Losses:
+        """Some of the pairs."""
+        return Losses(self.names, self.label[pairs], self.area[pairs], self.lost[pairs])
 
+    @staticmethod
+    def join(parts: Sequence[Losses]) -> Losses:
+        """All pairs of several sets of images with the same labels."""
+        label, area, lost = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("label", "area", "lost")
+        )
+        return Losses(parts[0].names, label, area, lost)
 
-def conformal_bound(values: NDArray[np.float64], coverage: float = COVERAGE) -> float:
-    """The ceil(coverage (k + 1))-th smallest of k values; infinity if there are too few."""
-    place = math.ceil(coverage * (len(values) + 1) - 1e-9)
-    return float(np.sort(values)[place - 1]) if place <= len(values) else math.inf
+    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pairs that vanish, and pairs, in each band of like area."""
+        size = len(BANDS) + 1
+        return (
+            np.bincount(self.band[self.vanished], minlength=size),
+            np.bincount(self.band, minlength=size),
+        )
 
 
 def lost_classes(
@@ -135,95 +123,22 @@ def lost_classes(
     reconstruction: NDArray[np.float64],
     names: Sequence[str],
     has_background: bool,
-    calibration: LossCalibration | None,
 ) -> list[LostClass]:
-    """Losses of one photo by class, most beyond the calibration first.
+    """Losses of one photo by class, most area lost first.
 
     Args:
         photo, reconstruction: (L,) percent of area with each label.
         names: of the labels.
         has_background: label 0 is no object.
-        calibration: None: losses are given, and none is called an omission.
     """
-    records = []
-    for label in np.nonzero(photo >= MIN_AREA)[0].tolist():
-        if has_background and label == 0:
-            continue
-        before, after = float(photo[label]), float(reconstruction[label])
-        lost = (before - after) / before
-        bound, pairs, pooled = calibration.bound(label, before) if calibration else (None, 0, False)
-        records.append(
-            LostClass(
-                label=names[label],
-                photo_area=before,
-                reconstruction_area=after,
-                lost=lost,
-                calibrated=bound,
-                pairs=pairs,
-                pooled=pooled,
-                beyond=None if bound is None else max(0.0, before * (lost - bound)),
-                omitted=bound is not None and lost > bound and lost >= OMITTED,
-            )
+    found = Losses.measure(photo[None].copy(), reconstruction[None], names, has_background)
+    records = [
+        LostClass(
+            label=names[label],
+            photo_area=float(area),
+            reconstruction_area=float(reconstruction[label]),
+            lost=float(lost),
         )
-    return sorted(records, key=lambda record: (-(record.beyond or 0.0), -record.photo_area))
-
-
-def calibrate(
-    generator: Generator,
-    own: SamplerSource,
-    inverted: Inverted,
-    inverter: Inverter,
-    cut: str,
-    segmenter: Segmenter | None,
-    preset: Preset,
-) -> tuple[CalibrationRecord, LossCalibration | None]:
-    """Sum up the inversions of generator samples.
-
-    Args:
-        own: the source of the samples.
-        inverted: the inversions of some of them.
-        cut: canonical name of the boundary of r.
-        segmenter: None: no class losses.
-        preset: how the segmenter sees sample and reconstruction.
-    """
-    labels = class_labels(own, inverted.rows)
-    latent = generator.latents(inverted.rows, seed=own.seed, labels=labels)
-    with torch.no_grad():
-        start = generator.begin({k: v.to(generator.device) for k, v in latent.items()})
-        r = generator.advance(start, cut)
-    found = Inversion.join(inverted.inversions)
-    # Only where z is the method's result: with residuals, z0 is where it began.
-    z = None if inverter.target == "r" else found.z
-    loss = None
-    if segmenter is not None:
-        vocabulary = segmenter.vocabulary
-        before, after = (
-            areas(label_maps(images, segmenter, preset), len(vocabulary))
-            for images in (inverted.images, found.reconstruction)
-        )
-        loss = LossCalibration.measure(before, after, vocabulary.names, vocabulary.has_background)
-    perceptual = None if found.perceptual is None else found.perceptual.double().numpy()
-    record = CalibrationRecord(
-        method=inverter.name,
-        cut=cut,
-        n=len(found),
-        psnr=float(found.psnr.numpy().mean()),
-        psnr_low=float(np.quantile(found.psnr.numpy(), 0.05)),
-        perceptual=None if perceptual is None else float(perceptual.mean()),
-        z_correlation=None if z is None else _number(correlation(start.x, z)),
-        r_correlation=_number(correlation(r.x, found.state.x)),
-        pixel_correlation=correlation(inverted.images, found.reconstruction.clamp(-1, 1)),
-        steps=float(found.steps.numpy().mean()),
-        seconds=inverted.seconds,
-        classes=loss.classes() if loss is not None else [],
-    )
-    return record, loss
-
-
-def class_labels(own: SamplerSource, rows: Sequence[int]) -> list[int] | None:
-    """The class of each of these samples, or None of an unconditional generator."""
-    return [own.labels[row % len(own.labels)] for row in rows] if own.labels else None
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+        for label, area, lost in zip(found.label, found.area, found.lost, strict=True)
+    ]
+    return sorted(records, key=lambda record: (-record.gone, -record.photo_area))

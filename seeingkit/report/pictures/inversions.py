@@ -190,10 +190,10 @@ class _Encoder:
     def differences(
         self, group: PhotoGroup, record: InversionRecord, before: NDArray[Any], after: NDArray[Any]
     ) -> Iterator[Difference]:
-        """Of the classes the photo was picked for, then of those with most area beyond."""
-        ranked = sorted(record.classes, key=lambda c: -(c.beyond or 0.0))
+        """Of the classes the photo was picked for, then of those that lose most area."""
+        ranked = sorted(record.classes, key=lambda c: -c.gone)
         wanted = [label for label in group.picked if loss_of(record, label) is not None]
-        wanted += [c.label for c in ranked if c.omitted or (c.calibrated is None and c.lost > 0)]
+        wanted += [c.label for c in ranked if c.vanished]
         names = self.palette.names
         known = [x for x in dict.fromkeys(wanted or [c.label for c in ranked[:1]]) if x in names]
         for label in known[:DIFFERENCES]:

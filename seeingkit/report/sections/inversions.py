@@ -13,6 +13,7 @@ from pathlib import Path
 from seeingkit.errors import RunError
 from seeingkit.results import (
     CalibrationRecord,
+    ClassVanishing,
     InversionRecord,
     InversionResults,
     InversionSettings,
@@ -26,11 +27,13 @@ from ..pictures.uris import Level
 from ..templates import Section, render
 from ..words import losses
 from ..words.definitions import inversion_definitions
-from ..words.inversions import METHODS, InversionSummary, describe_inversions
-from ..words.losses import key_name, key_of, key_order
+from ..words.inversions import METHODS, VERDICTS, InversionSummary, describe_inversions
+from ..words.losses import key_name, key_of, key_order, rate_rows
 
 ROWS = 4
 """Rows of a photo's table that are shown at once; the others are folded."""
+ENOUGH = 19
+"""Samples from which on 19 of 20 can be spoken of: a conformal bound needs as many."""
 LEGEND = 10
 """At most so many labels are in a photo's legend."""
 
@@ -43,6 +46,7 @@ class Inversions:
     settings: InversionSettings
     records: Sequence[InversionRecord]
     calibrations: Sequence[CalibrationRecord]
+    vanishing: Sequence[ClassVanishing]
     groups: list[losses.PhotoGroup]
     rows: list[losses.MethodRow]
     sweep: list[losses.MethodRow]
@@ -67,7 +71,16 @@ class Inversions:
         groups = losses.group_photos(records)
         rows = losses.method_rows(groups, records, calibrations)
         sweep = losses.sweep_rows(rows, records)
-        return Inversions(run_dir, results.inversion, records, calibrations, groups, rows, sweep)
+        return Inversions(
+            run_dir,
+            results.inversion,
+            records,
+            calibrations,
+            results.vanishing,
+            groups,
+            rows,
+            sweep,
+        )
 
     @property
     def first(self) -> losses.MethodRow:
@@ -78,7 +91,13 @@ class Inversions:
     @property
     def words(self) -> InversionSummary:
         """The findings as sentences."""
-        return describe_inversions(self.records, self.calibrations)
+        return describe_inversions(self.records, self.calibrations, self.vanishing)
+
+    @property
+    def more_often(self) -> list[str]:
+        """The classes that vanish more often than drawn ones, by what is shown first."""
+        shown = (record for record in self.vanishing if key_of(record) == self.first.key)
+        return [record.label for record in shown if record.verdict == "more often"]
 
     def cards(self, level: Level) -> list[Card]:
         """The photos with their pictures, at one level of detail."""
@@ -122,10 +141,15 @@ class Inversions:
             else {},
             calibrations=self.calibrations,
             names={key_of(c): key_name(key_of(c)) for c in self.calibrations},
+            names_of=key_name,
+            enough=ENOUGH,
             key_of=key_of,
             focus={label for group in self.groups for label in group.focus},
             settings=self.settings,
             methods=[(name, METHODS[name]) for name in methods if name in METHODS],
             definitions=inversion_definitions(),
+            vanishing=self.vanishing,
+            listed=rate_rows(self.vanishing),
+            verdicts=VERDICTS,
         )
         return Section("inversion", "Inversion", body)

@@ -51,12 +51,11 @@ class Section:
 
 _FILTERS = ("area", "at_least", "change", "level", "listing", "number", "ordinal", "probability")
 _CALLED = ("between", "count", "interval", "share")
-_INVERSIONS = ("calibration_note", "decibels", "loss", "plain", "seconds")
+_INVERSIONS = ("decibels", "loss", "plain", "seconds", "usual_note")
 FILTERS: dict[str, Callable[..., str]] = {
     **{name: getattr(numbers, name) for name in (*_FILTERS, "share")},
     **{name: getattr(inversions, name) for name in _INVERSIONS},
     "exact": repr,
-    "loss_verdict": inversions.verdict,
     "text": numbers.plain_text,
 }
 MARKS = {

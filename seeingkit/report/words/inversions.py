@@ -1,6 +1,6 @@
-"""The findings of inversions as sentences: losses of photos, their quality, and cautions.
+"""The findings of inversions as sentences: rates of vanishing, quality, and cautions.
 
-A loss is called more than that of inversion alone only where it was calibrated.
+A class is said to vanish more often than others only by its verdict; both rates stand beside it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from seeingkit.results import CalibrationRecord, InversionRecord, LostClass
+from seeingkit.results import CalibrationRecord, ClassVanishing, InversionRecord, LostClass
 
-from .losses import PhotoGroup, calibration_of, group_photos, key_name, key_of, key_order, loss_of
-from .numbers import NBSP, change, count, duration, listing, number, share, some_of
+from .losses import Key, PhotoGroup, calibration_of, group_photos, key_name, key_of, key_order
+from .numbers import NBSP, change, count, duration, listing, number, probability, share
 
 CLASSES_NAMED = 4
 """At most so many classes get a sentence of their own."""
-BEYOND = "beyond the loss of inversion alone"
 
 METHODS: dict[str, str] = {
     "z": "z alone is optimised, from a random start",
@@ -52,24 +51,45 @@ def seconds(value: float) -> str:
     return f"{number(value)}{NBSP}s" if value < 10 else duration(value)
 
 
-def verdict(entry: LostClass) -> str:
-    """``omitted``, ``reduced``, ``within calibration`` or ``not calibrated``."""
-    if entry.calibrated is None:
-        return "not calibrated"
-    if entry.omitted:
-        return "omitted"
-    return "reduced" if entry.lost > entry.calibrated else "within calibration"
+def usual_note(entry: LostClass) -> str:
+    """The basis of a usual rate: ``of 48 drawn classes of about this area in these photos``."""
+    if entry.usual is None:
+        return "no drawn class of about this area in these photos"
+    pairs = count(entry.usual_pairs, "pair")
+    return f"of {pairs} of photo and drawn class, of about this area in these photos"
 
 
-def calibration_note(entry: LostClass) -> str:
-    """The basis of a class's calibration: ``48 generator samples with it``, or pairs of others."""
-    if entry.calibrated is None:
-        return "not measured"
-    if entry.pairs == 0:
-        return "no generator sample to measure it on"
-    if entry.pooled:
-        return f"{count(entry.pairs, 'pair')} of image and class, all classes of about this area"
-    return f"{count(entry.pairs, 'generator sample')} with it"
+VERDICTS: dict[str, str] = {
+    "more often": "more often than classes that it draws",
+    "no evidence": "no evidence that this is more often",
+    "too few": "too little to tell",
+    "not compared": "not compared, for no samples with a foreign patch were inverted",
+}
+"""The verdict on a class, after its rates."""
+VERDICTS_NOTE = "the table of rates has their verdicts"
+
+
+def rates(record: ClassVanishing) -> str:
+    """Both rates of a class: ``person vanishes in 8 of 8 photos; classes of this size …``."""
+    near, hard = record.in_photos, record.in_samples
+    text = f"{record.label} vanishes in {record.vanished:,} of {count(record.photos, 'photo')}"
+    if near.rate is None:
+        text += "; no class of this size that the generator draws is in these photos"
+    else:
+        text += f"; classes of this size that the generator draws, in {share(near.rate)} there"
+    if hard is not None and hard.rate is not None:
+        which = f"{record.label} itself" if hard.same_class else "such classes"
+        text += f"; in its own samples with a foreign patch, {which} in {share(hard.rate)}"
+    return text
+
+
+def rate_sentence(record: ClassVanishing) -> str:
+    """Both rates and the verdict; the q-value where there is one."""
+    said = VERDICTS[record.verdict]
+    if record.vanished == 0:
+        return f"{rates(record)}."
+    sure = f" (q = {probability(record.q_value)})" if record.q_value is not None else ""
+    return f"{rates(record)}: {said}{sure}."
 
 
 @dataclass(frozen=True)
@@ -89,7 +109,9 @@ class InversionSummary:
 
 
 def describe_inversions(
-    records: Sequence[InversionRecord], calibrations: Sequence[CalibrationRecord]
+    records: Sequence[InversionRecord],
+    calibrations: Sequence[CalibrationRecord],
+    vanishing: Sequence[ClassVanishing] = (),
 ) -> InversionSummary:
     """Put the inversions of a run into words; empty without records.
 
@@ -101,101 +123,62 @@ def describe_inversions(
     first = key_order(records)[0]
     shown = [group for group in groups if key_of(group.first) == first]
     return InversionSummary(
-        tuple(_vanished(shown)),
+        tuple(_vanished(shown, [record for record in vanishing if key_of(record) == first])),
         tuple(_quality(groups, shown, calibrations)),
-        tuple(_cautions(shown)),
+        tuple(_cautions(shown, vanishing)),
     )
 
 
 def summarise_inversions(
-    records: Sequence[InversionRecord], calibrations: Sequence[CalibrationRecord]
+    records: Sequence[InversionRecord],
+    calibrations: Sequence[CalibrationRecord],
+    vanishing: Sequence[ClassVanishing] = (),
 ) -> list[str]:
     """``describe_inversions`` as one list of sentences, the headline first."""
-    words = describe_inversions(records, calibrations)
+    words = describe_inversions(records, calibrations, vanishing)
     return [*words.vanished, *words.quality, *words.cautions]
 
 
-def _entries(groups: Iterable[PhotoGroup], label: str) -> list[LostClass]:
-    return [entry for group in groups if (entry := loss_of(group.first, label)) is not None]
-
-
-def _gone(entries: Sequence[LostClass]) -> float:
-    """Share of the area of all these photos together that is gone."""
-    area = sum(entry.photo_area for entry in entries)
-    return 1 - sum(entry.reconstruction_area for entry in entries) / area if area else 0.0
-
-
-def _vanished(groups: Sequence[PhotoGroup]) -> list[str]:
-    picked = list(dict.fromkeys(label for group in groups for label in group.picked))
-    if not picked:
-        return [_any_class(groups)]
-    chosen = {x: _entries([group for group in groups if x in group.picked], x) for x in picked}
-    ranked = sorted(picked, key=lambda label: -sum(e.beyond or 0 for e in chosen[label]))
-    lines = [_class_sentence(label, chosen[label]) for label in ranked if chosen[label]]
-    if len(lines) > CLASSES_NAMED:
-        more = count(len(lines) - CLASSES_NAMED, "more class", "more classes")
-        lines = [*lines[:CLASSES_NAMED], f"The cards below show {more}."]
+def _vanished(groups: Sequence[PhotoGroup], vanishing: Sequence[ClassVanishing]) -> list[str]:
+    """The classes that vanish more often, then those that photos were picked for, then none."""
+    picked = {label for group in groups for label in group.picked}
+    sure = [record for record in vanishing if record.verdict == "more often"]
+    named = [*sure, *(r for r in vanishing if r.label in picked and r not in sure)]
+    if not named:
+        return [_no_class(groups, vanishing)]
+    lines = [rate_sentence(record) for record in named[:CLASSES_NAMED]]
+    if len(named) > CLASSES_NAMED:
+        more = count(len(named) - CLASSES_NAMED, "more class", "more classes")
+        lines.append(f"The table of rates shows {more}.")
     return lines
 
 
-def _class_sentence(label: str, entries: Sequence[LostClass]) -> str:
-    n = len(entries)
-    photos = f"the one photo of {label}" if n == 1 else f"{n:,} photos of {label}"
-    gone = _gone(entries)
-    part = "all" if gone == 1 else share(gone)
-    area = f"{part} of its area is gone" if gone > 0 else "its area does not shrink"
-    unknown = sum(entry.calibrated is None for entry in entries)
-    if unknown == n:
-        return (
-            f"In {photos}, {area}; the loss of inversion alone was not measured, so it is not "
-            "called an omission."
-        )
-    if n > 1:
-        area = f"in all {n:,} together, {area}"
-    if unknown:
-        area += f" (in {unknown:,}, inversion alone was not measured)"
-    omitted = sum(entry.omitted for entry in entries)
-    more = f"half of it or more, {BEYOND}"
-    if omitted:
-        some = photos if n == 1 else f"{some_of(omitted, n)} photos of {label}"
-        return f"In {some}, the reconstruction loses {more}; {area}."
-    if n == 1:
-        return f"In {photos}, the reconstruction does not lose {more}; {area}."
-    return f"In none of {photos} does the reconstruction lose {more}; {area}."
-
-
-def _any_class(groups: Sequence[PhotoGroup]) -> str:
+def _no_class(groups: Sequence[PhotoGroup], vanishing: Sequence[ClassVanishing]) -> str:
+    """The headline where no class is found to vanish more often."""
     n = len(groups)
     photos = "the one photo" if n == 1 else f"the {n:,} photos"
-    judged = [entry for group in groups for entry in group.first.classes]
-    if not judged:
+    if not any(group.first.classes for group in groups):
         return (
             f"{count(n, 'photo')} {'was' if n == 1 else 'were'} inverted; no area of classes was "
             "measured, so no class can be called lost."
         )
-    if all(entry.calibrated is None for entry in judged):
-        shrunk = sum(any(entry.lost > 0 for entry in group.first.classes) for group in groups)
-        where = photos if n == 1 else f"{some_of(shrunk, n)} photos"
-        return (
-            f"In {where}, a class takes less room in the reconstruction; the loss of inversion "
-            "alone was not measured, so none is called an omission."
+    lost = dict.fromkeys(label for group in groups for label in group.vanished)
+    if not lost:
+        return f"No class vanishes from {photos}."
+    labels = listing(list(lost), limit=5)
+    verb = "vanishes" if len(lost) == 1 else "vanish"
+    some = photos if n == 1 else f"some of {photos}"
+    if not any(record.verdict in ("more often", "no evidence") for record in vanishing):
+        why = (
+            "the photos are too few to tell whether the generator can draw "
+            + ("it" if len(lost) == 1 else "them")
+            if any(record.verdict == "too few" for record in vanishing)
+            else "no rates were compared, so nothing is said about the generator"
         )
-    omitted: dict[str, list[LostClass]] = {}
-    for entry in judged:
-        if entry.omitted:
-            omitted.setdefault(entry.label, []).append(entry)
-    if not omitted:
-        none = f"{photos}, no class loses" if n == 1 else f"none of {photos} does a class lose"
-        return f"In {none} half or more, {BEYOND}."
-    named = []
-    for label, entries in sorted(omitted.items(), key=lambda item: -len(item[1])):
-        where = "" if n == 1 else f"{count(len(entries), 'photo')}, "
-        named.append(f"{label} ({where}{share(_gone(entries))} of its area)")
-    some = sum(any(entry.omitted for entry in group.first.classes) for group in groups)
-    start = f"In {photos}" if n == 1 else f"In {some_of(some, n)} photos"
+        return f"{labels} {verb} from {some}; {why}."
     return (
-        f"{start}, the reconstruction loses half of a class or more, {BEYOND}: "
-        f"{listing(named, limit=5)}."
+        f"{labels} {verb} from {some}, none more often than classes of its size that the "
+        "generator draws, as far as these photos can show."
     )
 
 
@@ -211,8 +194,11 @@ def _quality(
     subject = "photos are reconstructed at a mean" if several else "the photo is reconstructed at a"
     text = f"By {key_name(key)}, {subject} PSNR of {decibels(photos)}"
     if samples is not None:
-        text += f"; {count(samples.n, 'generator sample')} at {decibels(samples.psnr)}, the limit "
-        text += "of inversion where nothing needs to be left out"
+        text += f"; {count(samples.n, 'generator sample')} at {decibels(samples.psnr)}"
+        if samples.patched_psnr is not None:
+            text += (
+                f", {samples.patched:,} with a foreign patch at {decibels(samples.patched_psnr)}"
+            )
     yield text + "."
     keys = list(dict.fromkeys(key_of(record) for group in groups for record in group.records))
     known = [record for record in calibrations if key_of(record) in keys]
@@ -224,7 +210,7 @@ def _quality(
         )
 
 
-def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
+def _cautions(shown: Sequence[PhotoGroup], vanishing: Sequence[ClassVanishing]) -> Iterable[str]:
     n = len(shown)
     outside = sum(group.first.unlike for group in shown)
     if outside:
@@ -238,10 +224,23 @@ def _cautions(shown: Sequence[PhotoGroup]) -> Iterable[str]:
     if limit:
         which = "The photo" if n == 1 else f"{limit:,} of {n:,} photos"
         yield f"{which} stopped at the limit of steps, still improving."
-    classes = [(group, entry) for group in shown for entry in group.first.classes]
-    named = {c.label for g, c in classes if c.pooled and (c.omitted or c.label in g.picked)}
-    if named:
-        yield (
-            f"Too few generator samples show {listing(sorted(named))}: the loss by inversion alone "
-            "was taken from all classes of about the same area."
-        )
+    yield from _other_cuts(key_of(shown[0].first), vanishing)
+
+
+def _other_cuts(first: Key, vanishing: Sequence[ClassVanishing]) -> Iterable[str]:
+    """That a class vanishes at one cut, and its rates at the others."""
+    sure = [r for r in vanishing if key_of(r) == first and r.verdict == "more often"]
+    if not sure or not first[1]:
+        return
+    text = f"These rates are for the cut at {first[1]}; later layers can draw more."
+    labels = [record.label for record in sure[:CLASSES_NAMED]]
+    others = [r for r in vanishing if r.method == first[0] and r.cut != first[1]]
+    found = [
+        f"{r.label} in {r.vanished:,} of {r.photos:,} at {r.cut}"
+        for r in others
+        if r.label in labels
+    ]
+    if found:
+        yield f"{text} At other cuts: {listing(found)} ({VERDICTS_NOTE})."
+    else:
+        yield f"{text} No other cut was tried (--cut next)."

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from seeingkit.results import CalibrationRecord, InversionRecord, LostClass
+from seeingkit.results import CalibrationRecord, ClassVanishing, InversionRecord, LostClass
 
 Key = tuple[str, str]
 """Method and cut."""
@@ -22,7 +22,7 @@ HEADLINE_METHOD = "layered+r"
 """The paper's complete method (Bau et al. 2019, section 4, method f)."""
 
 
-def key_of(record: InversionRecord | CalibrationRecord) -> Key:
+def key_of(record: InversionRecord | CalibrationRecord | ClassVanishing) -> Key:
     """Method and cut of a record."""
     return record.method, record.cut
 
@@ -52,19 +52,24 @@ class PhotoGroup:
         return self.records[0]
 
     @property
-    def beyond(self) -> float:
-        """Area lost beyond calibration, all classes of the first record, percent of the image."""
-        return sum(entry.beyond or 0.0 for entry in self.first.classes)
+    def vanished(self) -> tuple[str, ...]:
+        """The classes that lose at least half of their area in the first record."""
+        return tuple(entry.label for entry in self.first.classes if entry.vanished)
+
+    @property
+    def vanished_area(self) -> float:
+        """Area lost by these classes, percent of the image."""
+        return sum(entry.gone for entry in self.first.classes if entry.vanished)
 
     @property
     def lost_area(self) -> float:
         """Area that shrinking classes of the first record lost, percent of the image."""
-        return sum(max(0.0, c.photo_area - c.reconstruction_area) for c in self.first.classes)
+        return sum(entry.gone for entry in self.first.classes)
 
     @property
     def focus(self) -> tuple[str, ...]:
-        """The classes to look at: those it was picked for, else those that the first omits."""
-        return self.picked or tuple(c.label for c in self.first.classes if c.omitted)
+        """The classes to look at: those it was picked for, else those that vanish."""
+        return self.picked or self.vanished
 
     def record(self, key: Key) -> InversionRecord | None:
         """The record of one method and cut."""
@@ -124,7 +129,7 @@ def key_order(records: Sequence[InversionRecord]) -> list[Key]:
 
 
 def group_photos(records: Sequence[InversionRecord]) -> list[PhotoGroup]:
-    """Photos with their records, by area lost beyond calibration, most first.
+    """Photos with their records, by the area of classes that vanish, most first.
 
     Ties go to the larger lost area, then to the order of the records. Where one photo was
     inverted twice in the same way (picked for two classes), the first record stands for both.
@@ -144,7 +149,7 @@ def group_photos(records: Sequence[InversionRecord]) -> list[PhotoGroup]:
         )
         for image, by_key in found.items()
     ]
-    return sorted(groups, key=lambda group: (-group.beyond, -group.lost_area))
+    return sorted(groups, key=lambda group: (-group.vanished_area, -group.lost_area))
 
 
 def method_rows(
@@ -198,3 +203,11 @@ def sweep_rows(rows: Sequence[MethodRow], records: Sequence[InversionRecord]) ->
         if len(same) > 1:
             return same
     return []
+
+
+def rate_rows(vanishing: Sequence[ClassVanishing]) -> list[tuple[ClassVanishing, ...]]:
+    """The rates of each class at all methods and cuts side by side, as the first cut lists them."""
+    found: dict[str, list[ClassVanishing]] = {}
+    for record in vanishing:
+        found.setdefault(record.label, []).append(record)
+    return [tuple(records) for records in found.values()]

@@ -15,14 +15,18 @@ from numpy.typing import NDArray
 from seeingkit import Tally
 from seeingkit.analyses.comparison.compare import Comparison, compare
 from seeingkit.analyses.inversion.distance_to_data import DistanceToData, signatures
-from seeingkit.analyses.inversion.picking import pick_own, pick_photos, pick_rows, target_classes
+from seeingkit.analyses.inversion.picking import (
+    drawn_classes,
+    pick_own,
+    pick_photos,
+    pick_rows,
+    target_classes,
+)
 from seeingkit.analyses.inversion.vanishing import (
-    ENOUGH,
+    BANDS,
     MIN_AREA,
-    OMITTED,
-    LossCalibration,
+    Losses,
     areas,
-    conformal_bound,
     label_maps,
     lost_classes,
 )
@@ -31,6 +35,7 @@ from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.images import open_images
 from seeingkit.models.loading import load_features
 from seeingkit.models.registry import find_preset
+from seeingkit.results import LostClass
 from seeingkit.specs import Preset
 from seeingkit_plugins.minichurches.catalog import SceneOptions
 from seeingkit_plugins.minichurches.dataset import load as load_scenes
@@ -70,189 +75,74 @@ def test_batches_and_presets_of_label_maps() -> None:
     assert label_maps(images, LevelSegmenter(), enlarged).shape == (5, 32, 32)
 
 
-# ---------------------------------------------------------------------------------- conformal bound
-
-
-def test_conformal_bound_in_closed_form() -> None:
-    assert ENOUGH == 19
-    # k = 19: ceil(0.95 * 20) = 19, the largest; k = 39: the 38th of 39; k = 100: ceil(95.95) = 96.
-    assert conformal_bound(np.arange(19.0)[::-1]) == 18
-    assert conformal_bound(np.arange(39.0)) == 37
-    assert conformal_bound(np.arange(100.0)) == 95
-    assert conformal_bound(np.arange(18.0)) == math.inf
-    assert conformal_bound(np.arange(9.0), coverage=0.9) == 8
-    assert conformal_bound(np.array([]), coverage=0.5) == math.inf
-
-
-@given(st.integers(1, 400), st.sampled_from([0.5, 0.8, 0.9, 0.95]))
-def test_the_place_of_the_bound_is_the_smallest_that_covers(k: int, coverage: float) -> None:
-    """A further value exceeds the j-th of k with probability (k + 1 - j) / (k + 1)."""
-    bound = conformal_bound(np.arange(1.0, k + 1), coverage)
-    if math.isinf(bound):
-        assert k / (k + 1) < coverage + 1e-9
-        return
-    assert bound / (k + 1) >= coverage - 1e-9
-    assert (bound - 1) / (k + 1) < coverage
-
-
-@pytest.mark.parametrize("k", [19, 25, 60])
-def test_a_further_exchangeable_loss_exceeds_the_bound_in_5_percent_at_most(k: int) -> None:
-    random = np.random.default_rng(k)
-    trials = 4000
-    # Losses of one image lean on each other through a common part: exchangeable, not independent.
-    common = random.normal(size=(trials, 1))
-    values = np.exp(random.normal(size=(trials, k + 1)) + common)
-    exceeded = np.mean([row[-1] > conformal_bound(row[:-1]) for row in values])
-    expected = (k + 1 - math.ceil(0.95 * (k + 1) - 1e-9)) / (k + 1)
-    noise = 4 * math.sqrt(0.05 * 0.95 / trials)
-    assert expected <= 0.05
-    assert exceeded == pytest.approx(expected, abs=noise)
-
-
-# --------------------------------------------------------------------------------- loss calibration
-
-
-def calibration(pairs: list[tuple[int, float, float]]) -> LossCalibration:
-    label, area, lost = zip(*pairs, strict=True) if pairs else ((), (), ())
-    return LossCalibration(
-        NAMES, np.array(label, dtype=np.int64), np.array(area, float), np.array(lost, float)
-    )
+# ------------------------------------------------------------------------------------------- losses
 
 
 def test_measure_keeps_objects_of_some_size_and_not_the_background() -> None:
     photo = np.array([[60.0, 30.0, 9.9, 0.1, 0.0], [20.0, 0.24, 0.25, 40.0, 39.51]])
     again = np.array([[80.0, 15.0, 19.8, 0.0, 0.0], [20.0, 1.0, 0.0, 50.0, 0.0]])
-    found = LossCalibration.measure(photo.copy(), again, NAMES, True)
+    found = Losses.measure(photo.copy(), again, NAMES, True)
     assert found.label.tolist() == [1, 2, 2, 3, 4]
     assert found.area.tolist() == [30, 9.9, 0.25, 40, 39.51]
     assert found.lost == pytest.approx([0.5, -1.0, 1.0, -0.25, 1.0])
-    counted = LossCalibration.measure(photo.copy(), again, NAMES, False)
+    assert found.vanished.tolist() == [True, False, True, False, True]
+    counted = Losses.measure(photo.copy(), again, NAMES, False)
     assert counted.label.tolist() == [0, 1, 2, 0, 2, 3, 4]
 
 
 def test_measure_changes_nothing_it_was_given() -> None:
     photo, again = np.full((3, 5), 20.0), np.full((3, 5), 10.0)
-    LossCalibration.measure(photo, again, NAMES, True)
+    Losses.measure(photo, again, NAMES, True)
     assert (photo == 20).all() and (again == 10).all()
 
 
-def test_the_bound_rests_on_its_own_class_then_on_like_areas_then_on_all() -> None:
-    trees = [(2, 10.0, 0.01 * k) for k in range(19)]  # enough of their own
-    people = [(3, 1.0, 0.5 + 0.01 * k) for k in range(10)]
-    cars = [(4, 1.6, 0.02 * k) for k in range(9)]  # with people: 19 of 0.5 to 2 percent
-    found = calibration([*trees, *people, *cars])
-    assert found.bound(2, 1.0) == (pytest.approx(0.18), 19, False)  # own class at any area
-    assert found.bound(3, 1.0) == (pytest.approx(0.59), 19, True)  # area 0.5 to 2: people and cars
-    assert found.bound(3, 0.8) == (pytest.approx(0.59), 19, True)  # the ends of the range count
-    # A car of 3 percent: only those of 1.6 are near, so all 38 pairs: the ceil(37.05) = 38th.
-    assert found.bound(4, 3.0) == (pytest.approx(0.59), 38, True)
-    few = calibration(trees[:-1])
-    assert few.bound(2, 10.0) == (None, 18, True)
-    assert calibration([]).bound(1, 5.0) == (None, 0, True)
+def test_bands_of_like_area_double() -> None:
+    area = np.array([0.25, 0.49, 0.5, 1.0, 3.9, 8.0, 16.0, 99.0])
+    lost = np.array([1.0, 0.49, 0.5, 0.0, 0.0, 1.0, 1.0, -2.0])
+    found = Losses(NAMES, np.full(8, 2), area, lost)
+    assert found.band.tolist() == [0, 0, 1, 2, 3, 5, 6, 6]
+    vanished, pairs = found.counts()
+    assert pairs.tolist() == [2, 1, 1, 1, 0, 1, 2] and len(BANDS) == 6
+    assert vanished.tolist() == [1, 1, 0, 0, 0, 1, 1]
+    assert found.of([3]).counts()[1].sum() == 0
+    assert Losses.join([found, found.of([2])]).counts()[1].sum() == 16
 
 
-def test_the_bound_is_never_below_nothing_lost() -> None:
-    grown = calibration([(2, 10.0, -1.0 - k) for k in range(40)])
-    assert grown.bound(2, 10.0) == (0.0, 40, False)
-
-
-def test_records_of_a_calibration() -> None:
-    found = calibration(
-        [(2, 10.0, 0.1 * (k % 2)) for k in range(20)] + [(3, 1.0, 0.5), (3, 1.0, 0.25)]
-    )
-    tree, person = found.classes()
-    assert (tree.label, tree.pairs) == ("tree", 20)
-    assert (tree.lost_mean, tree.lost_high) == (pytest.approx(0.05), pytest.approx(0.1))
-    assert (person.label, person.pairs, person.lost_mean) == ("person", 2, 0.375)
-    # Two pairs are too few: the bound of all 22, the ceil(21.85) = 22nd.
-    assert person.lost_high == 0.5
-    alone = calibration([(3, 1.0, 0.5), (3, 1.0, 0.25)]).classes()
-    assert [(r.pairs, r.lost_high) for r in alone] == [(2, 0.5)]
-    assert calibration([]).classes() == []
-
-
-# ------------------------------------------------------------------------------------- lost classes
-
-
-def test_lost_classes_in_closed_form() -> None:
-    own = calibration(
-        [(2, 10.0, 0.2)] * 19
-        + [(3, 4.0, 0.9)] * 19
-        + [(1, 30.0, 0.0)] * 19
-        + [(4, 20.0, -2.0)] * 19
-    )
-    photo = np.array([10.0, 30.0, 20.0, 4.0, 36.0])
-    again = np.array([30.0, 33.0, 5.0, 0.0, 32.0])
-    found = lost_classes(photo, again, NAMES, True, own)
-    assert [c.label for c in found] == ["tree", "car", "person", "building"]  # most beyond first
-    tree, car, person, building = found
-    assert (tree.lost, tree.calibrated, tree.beyond) == (0.75, 0.2, pytest.approx(20 * 0.55))
-    assert (car.lost, car.calibrated) == (pytest.approx(1 / 9), 0.0)
-    assert car.beyond == pytest.approx(4.0)
-    # A person that is gone altogether is beyond 0.9 by a tenth of its 4 percent.
-    assert (person.lost, person.beyond) == (1.0, pytest.approx(0.4))
-    assert (building.lost, building.beyond) == (pytest.approx(-0.1), 0.0)
-    # The car lost more than samples lose, but less than half of it: it is not omitted.
-    assert [c.omitted for c in found] == [True, False, True, False]
-    assert all(c.pairs == 19 and not c.pooled for c in found)
-    assert (tree.photo_area, tree.reconstruction_area) == (20.0, 5.0)
-
-
-def test_a_loss_within_the_calibration_is_no_omission() -> None:
-    own = calibration([(2, 10.0, 0.5)] * 19)
-    photo = np.array([0.0, 0.0, 8.0, 0.0, 92.0])
-    for left, omitted in ((4.0, False), (4.1, False), (3.9, True)):
-        found = lost_classes(photo, np.array([0, 0, left, 0, 92]), NAMES, True, own)
-        tree = next(c for c in found if c.label == "tree")
-        assert tree.omitted is omitted
-        assert (tree.beyond or 0) == pytest.approx(max(0, 4 - left))
-
-
-def test_half_of_the_area_must_be_gone() -> None:
-    own = calibration([(2, 10.0, 0.1)] * 19)
-    photo = np.array([0.0, 0.0, 8.0, 0.0, 92.0])
-    for left, omitted in ((4.0, True), (4.1, False), (7.0, False), (0.0, True)):
-        found = lost_classes(photo, np.array([0, 0, left, 0, 92]), NAMES, True, own)
-        tree = next(c for c in found if c.label == "tree")
-        assert tree.omitted is omitted
-        assert tree.beyond == pytest.approx(8 - left - 0.8)
-
-
-def test_without_calibration_losses_are_told_and_nothing_is_called_omitted() -> None:
-    photo = np.array([10.0, 30.0, 0.2, 4.0, 0.0])
-    found = lost_classes(photo, np.zeros(5), NAMES, True, None)
-    assert [c.label for c in found] == ["building", "person"]  # by area; not below the threshold
-    assert all(c.lost == 1 and c.calibrated is None and c.beyond is None for c in found)
-    assert not any(c.omitted for c in found)
-    few = lost_classes(photo, np.zeros(5), NAMES, True, calibration([(3, 4.0, 0.0)] * 18))
-    assert [(c.pairs, c.calibrated, c.omitted) for c in few] == [(18, None, False)] * 2
-    counted = lost_classes(photo, np.zeros(5), NAMES, False, None)
-    assert [c.label for c in counted] == ["building", "-", "person"]
+def test_losses_of_one_photo_come_by_area_lost() -> None:
+    photo = np.array([10.0, 30.0, 20.0, 4.0, 0.2])
+    again = np.array([30.0, 33.0, 10.0, 0.0, 0.0])
+    found = lost_classes(photo, again, NAMES, True)
+    assert [c.label for c in found] == ["tree", "person", "building"]
+    assert [c.lost for c in found] == pytest.approx([0.5, 1.0, -0.1])
+    assert [c.vanished for c in found] == [True, True, False]
+    assert [c.gone for c in found] == [10.0, 4.0, 0.0]
+    assert all(c.usual is None for c in found)  # of one photo nothing else is known
+    assert [c.label for c in lost_classes(photo, again, NAMES, False)][-1] == "-"
+    assert photo.tolist() == [10.0, 30.0, 20.0, 4.0, 0.2]
 
 
 @given(
     st.lists(st.floats(0, 20), min_size=5, max_size=5),
     st.lists(st.floats(0, 20), min_size=5, max_size=5),
-    st.lists(st.floats(-3, 1), min_size=0, max_size=40),
 )
-def test_what_is_beyond_is_lost_and_only_that_is_omitted(
-    photo: list[float], again: list[float], losses: list[float]
-) -> None:
-    own = calibration([(1 + k % 4, 5.0, lost) for k, lost in enumerate(losses)])
-    found = lost_classes(np.array(photo), np.array(again), NAMES, True, own)
+def test_what_vanishes_has_lost_half(photo: list[float], again: list[float]) -> None:
+    found = lost_classes(np.array(photo), np.array(again), NAMES, True)
     assert {c.label for c in found} == {NAMES[k] for k in range(1, 5) if photo[k] >= MIN_AREA}
     for c in found:
-        assert (c.calibrated is None) == (len(losses) < ENOUGH)
         assert c.lost == pytest.approx((c.photo_area - c.reconstruction_area) / c.photo_area)
-        if c.calibrated is None:
-            assert c.beyond is None and not c.omitted
-            continue
-        assert c.beyond is not None and 0 <= c.calibrated <= 1
-        gone = max(0.0, c.photo_area - c.reconstruction_area)
-        assert 0 <= c.beyond <= gone + 1e-9
-        assert c.omitted == (c.lost > c.calibrated and c.lost >= OMITTED == 0.5)
-    beyond = [c.beyond or 0.0 for c in found]
-    assert beyond == sorted(beyond, reverse=True)
+        assert c.vanished == (c.lost >= 0.5)
+        assert c.gone == max(0.0, c.photo_area - c.reconstruction_area)
+    gone = [c.gone for c in found]
+    assert gone == sorted(gone, reverse=True)
+
+
+def test_records_of_older_runs_are_read_without_their_bounds() -> None:
+    old = {"label": "tree", "photo_area": 4.0, "reconstruction_area": 1.0, "lost": 0.75}
+    old |= {"calibrated": 0.1, "pairs": 20, "pooled": True, "beyond": 2.6, "omitted": True}
+    found = LostClass.model_validate(old)
+    assert found.vanished and found.usual is None
+    with pytest.raises(ValueError, match="extra"):
+        LostClass.model_validate({**old, "unheard": 1})
 
 
 # ------------------------------------------------------------------------------------------ picking
@@ -317,6 +207,11 @@ def comparison(lost: float = 0.0, n: int = 80) -> Comparison:
     real = Tally.from_fractions(rows(1.0), VOCABULARY, ids=[f"photo {k}" for k in range(n)])
     made = Tally.from_fractions(rows(1 - lost), VOCABULARY, ids=[f"made {k}" for k in range(n)])
     return compare(real, made, permutations=0)
+
+
+def test_drawn_classes_have_more_than_half_of_the_real_area() -> None:
+    assert drawn_classes(comparison(lost=0.98)) == {"building", "tree"}
+    assert drawn_classes(comparison(lost=0.2)) == {"building", "tree", "person", "car"}
 
 
 def test_target_classes_are_omitted_ones_else_reduced_ones_else_none() -> None:

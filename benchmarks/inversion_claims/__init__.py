@@ -1,0 +1,1 @@
+"""The rate of false claims of layer inversion, where it is known which objects can be drawn."""

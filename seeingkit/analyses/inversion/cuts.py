@@ -1,0 +1,76 @@
+"""The cuts of a run by name, and the methods prepared at them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seeingkit.contracts import Generator, Inverter, Prepared
+from seeingkit.errors import PluginError
+
+from . import ResolvedInverter
+from .config import InversionConfig
+
+
+def cuts_of(generator: Generator, config: InversionConfig) -> list[str]:
+    """Canonical names of the cuts asked for; ``all`` is every feature map between the ends.
+
+    ``next`` is the generator's default cut, and the end of the next resolution: classes that cannot
+    be drawn from the one can often be drawn from the other.
+
+    Raises:
+        UnknownNameError: a cut that does not exist; lists those that do.
+    """
+    if "all" in config.cuts:
+        inner = [b.name for b in generator.boundaries[1:-1] if b.kind == "feature"]
+        return inner or [b.name for b in generator.boundaries[1:-1]]
+    names = [*(config.cuts or (generator.default_cut,))]
+    if "next" in names:
+        place = names.index("next")
+        names[place : place + 1] = [generator.default_cut, *_next_resolution(generator)]
+    return list(dict.fromkeys(generator.boundary(name).name for name in names))
+
+
+def _next_resolution(generator: Generator) -> list[str]:
+    """The last boundary of the resolution after that of the default cut; nothing after the last."""
+    first = generator.boundary(generator.default_cut).index
+    later = [b for b in generator.boundaries[first:-1] if b.extent is not None]
+    sizes = sorted({b.extent for b in later if b.extent is not None})
+    return [b.name for b in later if len(sizes) > 1 and b.extent == sizes[1]][-1:]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedMethod:
+    """A method at one cut, prepared for a generator."""
+
+    inverter: Inverter
+    prepared: Prepared
+
+
+def prepare_first_cut(
+    generator: Generator, inverters: Sequence[ResolvedInverter], config: InversionConfig
+) -> dict[tuple[str, str], PreparedMethod]:
+    """Prepare every method at the first cut, so that errors come before any long work.
+
+    Those at further cuts are prepared in their turn, for each holds networks of its own.
+
+    Returns:
+        by (method, cut).
+
+    Raises:
+        UnknownNameError, UsageError, WeightsError: of ``cuts_of`` and ``Inverter.prepare``.
+    """
+    cut = cuts_of(generator, config)[0]
+    return {(one.spec.name, cut): prepare(generator, one, cut) for one in inverters}
+
+
+def prepare(generator: Generator, resolved: ResolvedInverter, cut: str) -> PreparedMethod:
+    """One method at one cut, prepared; ``PluginError`` where it gives no ``Prepared``."""
+    inverter = resolved.load(cut)
+    prepared = inverter.prepare(generator)
+    if not isinstance(prepared, Prepared):
+        raise PluginError(
+            f"{resolved.spec.name}: prepare() gave a {type(prepared).__name__}; it must give a "
+            "seeingkit.contracts.Prepared"
+        )
+    return PreparedMethod(inverter, prepared)
