@@ -104,7 +104,7 @@ def _cells(record: ClassResult) -> list[str]:
         area(record.generated_area),
         change(record.relative_difference),
         interval(record.ci_low, record.ci_high),
-        f"{share(record.real_presence)} → {share(record.generated_presence)}",
+        " → ".join(share(seen) for seen in images_lost(record)[:2]),
         probability(record.q_value),
         verdict_words(record),
     ]

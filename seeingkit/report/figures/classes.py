@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from seeingkit.results import ClassResult, Results
+from seeingkit.results import ClassResult, Results, images_lost
 
 from ..selection import LABELS, in_figure
 from ..words.findings import verdict_words
@@ -89,7 +89,7 @@ def _row(record: ClassResult, *, unique: bool) -> dict[str, Any]:
         "text_generated": area(record.generated_area),
         "text_relative": change(relative),
         "text_interval": interval(low, high),
-        "text_presence": f"{share(record.real_presence)} → {share(record.generated_presence)}",
+        "text_presence": " → ".join(share(seen) for seen in images_lost(record)[:2]),
         "text_p": probability(record.p_value),
         "text_q": probability(record.q_value),
         "text_verdict": verdict_words(record),

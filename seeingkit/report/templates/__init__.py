@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seeingkit.errors import RunError
-from seeingkit.results import claims_of
+from seeingkit.results import claims_of, images_lost
 
 from ..words import inversions, numbers
 
@@ -83,7 +83,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(FILTERS)
     made.globals.update({name: getattr(numbers, name) for name in _CALLED})
-    made.globals.update(marks=MARKS, claims_of=claims_of)
+    made.globals.update(marks=MARKS, claims_of=claims_of, images_lost=images_lost)
     return made
 
 
