@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from seeingkit.results import ClassResult, GeneratorsResults, Results
+from seeingkit.results import ClassResult, GeneratorsResults, Results, images_lost
 
 from .figures.classes import figure_svg
 from .selection import judged
