@@ -89,6 +89,24 @@ def enlarged(n: int, rng: np.random.Generator) -> tuple[Rows, Rows, None]:
     return real, generated, None
 
 
+def skewed(n: int, rng: np.random.Generator) -> tuple[Rows, Rows, None]:
+    """Every class is in every image, with one mean; generated areas are far more skew."""
+
+    def side(spread: float) -> Rows:
+        size = np.exp(spread * rng.standard_normal((n, CLASSES)) - spread**2 / 2)
+        return _filled(np.geomspace(0.02, 0.002, CLASSES) * size)
+
+    return side(0.3), side(1.0), None
+
+
+def films(n: int, rng: np.random.Generator) -> tuple[Rows, Rows, list[NDArray[np.intp]]]:
+    """Films of 20 images, which all show a class or do not, against single images."""
+    shown = np.repeat(rng.random((n // 20, CLASSES)) < 0.3, 20, axis=0)
+    alone = rng.random((n, CLASSES)) < 0.3
+    real, generated = (_filled(s * rng.uniform(0.01, 0.03, s.shape)) for s in (shown, alone))
+    return real, generated, [np.repeat(np.arange(n // 20), 20), np.arange(n)]
+
+
 OMITTED = 5
 """The last so many classes of ``crowded`` are missing from generated images."""
 
@@ -134,6 +152,13 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         for times, spread in ((1.5, 0.5), (2.0, 0.5), (2.0, 1.2), (3.0, 0.5))
     ),
     Hypothesis(
+        "equal mean, one side skew",
+        "each class in every image, σ = 0.3 against 1.0",
+        "area",
+        skewed,
+        range(1, CLASSES + 1),
+    ),
+    Hypothesis(
         "same images, other area",
         "the larger half of each class's areas × 3",
         "images",
@@ -146,6 +171,9 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         "area, in itself",
         crowded,
         range(20 - OMITTED),
+    ),
+    Hypothesis(
+        "films, named", "20 alike images a film, --groups, against single ones", "any", films, EVERY
     ),
     Hypothesis("bursts, named", "series of five, --groups", "any", bursts(True), EVERY),
     Hypothesis("bursts, not named", "the same without --groups", "any", bursts(False), EVERY),

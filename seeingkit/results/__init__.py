@@ -69,6 +69,7 @@ from .records import (
     claims_of,
     images_lost,
     is_background,
+    only_composition,
 )
 
 __all__ = [
@@ -124,4 +125,5 @@ __all__ = [
     "claims_of",
     "images_lost",
     "is_background",
+    "only_composition",
 ]

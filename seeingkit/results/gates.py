@@ -13,8 +13,8 @@ and a class is found by its name (``class`` is short for ``classes``). A list co
 (``skipped > 0``), yes and no count as 1 and 0 (``resolution.mismatch == 1``), an interval's ends
 are ``[0]`` and ``[1]``, and a verdict counts its classes (``omitted > 3``). ``VERDICT`` is omitted,
 reduced, excess, fewer (in fewer images) or more (in more images); ``*``, or the word alone, is any
-class. An omitted class is also reduced and fewer. A difference in area that is only a matter of the
-other classes (``composition``) is neither reduced nor excess to a gate.
+class. An omitted class is also reduced and fewer. A difference in area that is shown to be only a
+matter of the other classes (``only_composition``) is neither reduced nor excess to a gate.
 Importing this never imports torch.
 """
 
@@ -31,7 +31,7 @@ from seeingkit.errors import UnknownNameError, UsageError, one_line
 
 from .comparison import Results
 from .paths import checked_path, value_at
-from .records import ClassResult, images_lost, is_background
+from .records import ClassResult, images_lost, is_background, only_composition
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -235,7 +235,7 @@ def _with_verdict(results: Results, verdict: str, *, everything: bool = False) -
         record
         for record in results.classes
         if record.verdict in VERDICTS[verdict]
-        and not (record.composition and record.verdict != "omitted")
+        and not (only_composition(record) and record.verdict != "omitted")
         and (everything or not is_background(record))
     ]
 
@@ -248,7 +248,7 @@ def _verdict_words(record: ClassResult) -> str:
     shares = f"{where}{a:.3g} % of the real and {b:.3g} % of the generated {unit}"
     verdict: str = record.verdict
     if verdict == "omitted" and record.composition:
-        verdict += ", only as others take more"
+        verdict += ", but not shown of the rest"
     q = f"q = {record.q_value:.2g}" if record.q_value >= 1e-6 else "q < 1e-6"
     return f"{record.label} is {verdict}, {shares} ({q})"
 

@@ -5,6 +5,7 @@ A record is frozen, and unknown keys are refused; units and ``None`` are as for 
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -97,9 +98,9 @@ class ClassResult(Record):
         p_value, q_value: of the stronger of the two, with the other counted in.
         verdict, because: the two claims in one word (``statistics.classes``), and whether area or
             the images (``presence``) are the reason (None without evidence); omitted: it is that.
-        composition: a difference in area that vanishes in the image without the classes that
-            changed the other way; rest_change, p_rest: relative difference of the class's share of
-            that rest, and its p.
+        composition: a difference in area that is not shown in the image without the classes that
+            changed the other way; rest_change, rest_ci, p_rest: relative difference of the class's
+            share of that rest, its 95 % interval and its p.
         real_area_ci, generated_area_ci, real_presence_ci, generated_presence_ci: 95 % intervals.
         presence_change: (generated - real) / real presence, presence_ci: its 95 % interval.
         real_area_if_present, generated_area_if_present: mean area in the images that show it.
@@ -139,6 +140,7 @@ class ClassResult(Record):
     images_confidence: float | None = None
     composition: bool = False
     rest_change: float | None = None
+    rest_ci: Interval | None = None
     p_rest: float | None = None
     real_area_ci: Interval | None = None
     generated_area_ci: Interval | None = None
@@ -173,14 +175,24 @@ def claims_of(record: ClassResult) -> tuple[str, ...]:
 
     Empty without evidence. A difference of composition says so with its claim about area.
     """
-    area = record.area_claim
-    if area is not None and record.composition:
-        other = "as others are missing" if area == "more area" else "as others take more"
-        area_words = f"{area}, only {other}"
-    else:
-        area_words = area or "no evidence"
+    area_words: str = record.area_claim or "no evidence"
+    if record.composition:
+        area_words += ", but not shown of the rest"
     claims = (area_words, record.images_claim or "no evidence")
     return tuple(claim for claim in claims if claim != "no evidence")
+
+
+def only_composition(record: ClassResult) -> bool:
+    """Whether a difference of composition is shown to be no more than that.
+
+    The share of the rest changed by at most half of the claimed change (on logarithms), by its
+    interval; else the mark means that more images are needed.
+    """
+    change, ends = record.relative_difference, record.rest_ci
+    if not record.composition or change is None or ends is None or change <= -1:
+        return False
+    most = abs(math.log1p(change)) / 2
+    return all(end > -1 and abs(math.log1p(end)) <= most for end in ends)
 
 
 def images_lost(record: ClassResult) -> tuple[float, float, str]:

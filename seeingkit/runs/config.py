@@ -124,7 +124,9 @@ class Config(BaseModel):
 
     def key(self) -> str:
         """Short hash of all settings that can change a number (not device, batch size, gates)."""
-        unsaid = {"device", "batch_size", "fail_if"} | (set() if self.others else {"others"})
+        # Settings that came later: where they are not given, keys are those of earlier runs.
+        later = ("others", "groups", "paired")
+        unsaid = {"device", "batch_size", "fail_if", *(n for n in later if not getattr(self, n))}
         settings = self.model_dump(mode="json", exclude=unsaid)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 

@@ -47,13 +47,12 @@ class SideAreas(NamedTuple):
     given: Estimate
 
 
-def side_areas(sums: Side, confidence: float, cubes: Floats | None = None) -> SideAreas:
+def side_areas(sums: Side, confidence: float) -> SideAreas:
     """Areas of one side from its sums.
 
-    Args:
-        cubes: (d,) sums of the third powers of the areas. With them the upper end of the area where
-            a class is shown is at least that of Hall's (1992) skewness-corrected t: areas have long
-            tails, and a few images are likely to hold none of the largest.
+    The upper end of the area where a class is shown is at least that of Hall's (1992)
+    skewness-corrected t: areas have long tails, and a few images are likely to hold none of the
+    largest.
     """
     shown, n = sums.shown, sums.n
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -62,8 +61,7 @@ def side_areas(sums: Side, confidence: float, cubes: Floats | None = None) -> Si
         error = np.sqrt(spread / (shown - 1) / shown)
         reach = stats.t.ppf((1 + confidence) / 2, np.maximum(shown - 1, 1)) * error / given
         given_low, given_high = given * np.exp(-reach), given * np.exp(reach)
-        if cubes is not None:
-            given_high = np.fmax(given_high, _hall_end(sums, cubes, given, error, confidence))
+        given_high = np.fmax(given_high, _hall_end(sums, given, error, confidence))
         low, high = presence_interval(shown, int(n), confidence)
         area = sums.areas / n
         # Where every image shows it, only the area varies.
@@ -82,7 +80,7 @@ def side_areas(sums: Side, confidence: float, cubes: Floats | None = None) -> Si
     )
 
 
-def _hall_end(sums: Side, cubes: Floats, mean: Floats, error: Floats, confidence: float) -> Floats:
+def _hall_end(sums: Side, mean: Floats, error: Floats, confidence: float) -> Floats:
     """Upper end by the inverse of Hall's cubic transformation of t (Hall 1992, equation 3.2).
 
     With γ the skewness and k images, g(T) = T + γ T² / 3√k + γ² T³ / 27k + γ / 6√k is nearly
@@ -90,7 +88,7 @@ def _hall_end(sums: Side, cubes: Floats, mean: Floats, error: Floats, confidence
     """
     k = np.maximum(sums.shown, 2)
     spread = np.maximum(sums.squares / k - mean**2, 0.0)
-    third = cubes / k - 3 * mean * sums.squares / k + 2 * mean**3
+    third = sums.cubes / k - 3 * mean * sums.squares / k + 2 * mean**3
     skew = np.where(spread > 0, third / spread**1.5, 0.0) / np.sqrt(k)
     quantile = -stats.t.ppf((1 + confidence) / 2, k - 1) - skew / 6
     usable = np.abs(skew) > 1e-6

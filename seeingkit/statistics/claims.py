@@ -6,21 +6,22 @@ and so are those about images, under Benjamini and Hochberg's (1995) conditions;
 at most the level. A claim stands exactly where its p is at most ``cut``, and an interval at
 confidence 1 − cut therefore never contradicts it.
 
-- *Area*: "the mean area over all images is the same". Welch's t, its p from permuted images. That
-  is exact where the sides have one distribution, and right for large n where they have only the
-  mean in common (Janssen 1997). Of a class that few images make up it is not; so both sides need
+- *Area*: "the mean area over all images is the same". Welch's t, its p from permuted images, and
+  the same with its skewness taken out (``welch.unskewed``); the larger p. That is exact where the
+  sides have one distribution, and right for large n where they have only the mean in common
+  (Janssen 1997). Of a class that few images make up it is not; so both sides need
   ``EFFECTIVE`` effective images, (Σx)² / Σx² of their areas x. A class that no generated image
   shows is left to the second question.
 - *Images*: "the same share of images shows more than a speck", that is an area above the area
-  threshold (``Pool.area_threshold``). Fisher's exact test; for groups of images, the difference of
-  the shares over its standard error between groups, its p from permuted groups.
+  threshold (``Pool.area_threshold``). Fisher's exact test. Groups of images count as if all images
+  of a group were one: as n² / Σ sizes² images with the same share, which is cautious.
 
 Half of the images with twice the area in each is a change of the second kind and none of the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from .arrays import Floats
 from .presence import presence_p_values
 from .products import Side
 from .resampling import Permuted
-from .welch import Mean, area_given, mean_area, p_values, share_seen, studentised
+from .welch import area_given, mean_area, p_values, studentised, unskewed
 
 QUESTIONS = 2
 """Tests of each class that the level is shared by."""
@@ -72,33 +73,37 @@ def class_tests(first: Side, second: Side, permuted: Permuted | None) -> Tests:
     few = np.minimum(first.shown, second.shown) < FEW
     grouped = first.groups != first.n or second.groups != second.n
     nothing = np.full(len(few), np.nan)
+    given = p_values(studentised(area_given(first), area_given(second)), None)
     return Tests(
         area=_area(first, second, permuted),
-        images=_difference(share_seen, first, second, permuted)
-        if grouped
-        else presence_p_values(first.seen, int(first.n), second.seen, int(second.n)),
+        images=presence_p_values(*seen_counts(first), *seen_counts(second)),
         presence=nothing if grouped else _presence(first, second),
-        given=nothing
-        if grouped
-        else np.where(
-            few, np.nan, p_values(studentised(area_given(first), area_given(second)), None)
-        ),
+        given=nothing if grouped else np.where(few, np.nan, given),
     )
 
 
+def seen_counts(side: Side) -> tuple[Floats, int]:
+    """Images that show each label above the threshold, (d,), and all images: of groups, effective.
+
+    The variance of a share is at most share (1 − share) Σ sizes² / n², as of n² / Σ sizes²
+    independent images: where all images of a group are alike (Kish 1965, section 5.4).
+    """
+    n = max(1, round(int(side.n) ** 2 / int(side.sizes)))
+    return np.rint(side.seen / side.n * n), n
+
+
 def _area(first: Side, second: Side, permuted: Permuted | None) -> Floats:
-    p = _difference(mean_area, first, second, permuted)
-    return np.where(np.minimum(effective(first), effective(second)) < EFFECTIVE, 1.0, p)
-
-
-def _difference(
-    mean: Callable[[Side], Mean], first: Side, second: Side, permuted: Permuted | None
-) -> Floats:
+    means = mean_area(first), mean_area(second)
     drawn = None
     if permuted is not None:
-        other = permuted.total.without(permuted.first)
-        drawn = studentised(mean(permuted.first), mean(other))
-    return p_values(studentised(mean(first), mean(second)), drawn)
+        drawn = mean_area(permuted.first), mean_area(permuted.total.without(permuted.first))
+    p = np.maximum(
+        *(
+            p_values(f(*means), None if drawn is None else f(*drawn))
+            for f in (studentised, unskewed)
+        )
+    )
+    return np.where(np.minimum(effective(first), effective(second)) < EFFECTIVE, 1.0, p)
 
 
 def effective(side: Side) -> Floats:

@@ -28,13 +28,13 @@ from seeingkit.results import OMITTED_BELOW, AreaClaim, ClassResult, ImagesClaim
 
 from .areas import SideAreas, area_change, given_change, grouped_change, side_areas
 from .arrays import Ends, Floats, defined
-from .claims import QUESTIONS, Adjusted, Tests, adjust, class_tests
+from .claims import QUESTIONS, Adjusted, Tests, adjust, class_tests, seen_counts
 from .composition import Composition, composition
 from .frechet import Transport
 from .presence import presence_change_interval
 from .products import Pool, Side
 from .resampling import Permuted
-from .welch import mean_area, share_seen
+from .welch import mean_area
 
 DOUBLED = 1.0
 """Relative change from which on more images and more area are called an excess."""
@@ -86,26 +86,21 @@ def compare_classes(
     sides = pool.side(mask), pool.side(1 - mask)
     tests = tests or class_tests(*sides, permuted)
     adjusted = adjusted or adjust([tests], level)[0]
-    cubes = pool.cubes(np.column_stack([mask, 1 - mask]))
-
-    def areas(confidence: float) -> tuple[SideAreas, SideAreas]:
-        real, generated = (side_areas(sides[j], confidence, cubes[:, j]) for j in range(2))
-        return real, generated
-
-    real, generated = areas(confidence)
+    real, generated = (side_areas(side, confidence) for side in sides)
     numbers = _numbers(*sides, real, generated, tests)
     numbers |= {"q_area": adjusted.q_area, "q_images": adjusted.q_images}
     numbers["q_value"] = np.minimum(adjusted.q_area, adjusted.q_images)
     numbers["speck_area"] = pool.area_threshold
     if transport is not None:
         numbers |= {"fsd_mean_term": transport.mean_terms, "fsd_cov_term": transport.cov_terms}
-    changes, images = _claim_intervals(pool, sides, areas(1 - adjusted.cut_area), tests, adjusted)
+    changes, images = _claim_intervals(pool, sides, tests, adjusted)
     intervals: dict[str, Ends] = {"images_ci": images}
     if not pool.grouped:
         intervals |= _describing(pool, sides, real, generated, tests, confidence)
     verdicts = [_verdict(numbers, k, level) for k in range(len(pool.live))]
     rest = _composition(pool, numbers, verdicts, level, adjusted.cut_area)
     numbers |= {"rest_change": rest.change, "p_rest": rest.p}
+    intervals["rest_ci"] = rest.low, rest.high
     records = []
     for k, index in enumerate(pool.live.tolist()):
         ends = _interval(changes, k) or (None, None)
@@ -182,23 +177,19 @@ def _describing(
 def _claim_intervals(
     pool: Pool,
     sides: tuple[Side, Side],
-    areas: tuple[SideAreas, SideAreas],
     tests: Tests,
     adjusted: Adjusted,
 ) -> tuple[Ends, Ends]:
     """Intervals of the relative change in area and in images, each of its claim's confidence."""
     cuts = adjusted.cut_area, adjusted.cut_images
+    first, second = sides
+    images = presence_change_interval(*seen_counts(first), *seen_counts(second), 1 - cuts[1])
     if pool.grouped:
-        first, second = sides
-        return (
-            grouped_change(mean_area(first), mean_area(second), tests.area, cuts[0]),
-            grouped_change(share_seen(first), share_seen(second), tests.images, cuts[1]),
-        )
-    seen = sides[0].seen, pool.n, sides[1].seen, pool.m
-    images = presence_change_interval(*seen, 1 - cuts[1])
-    shown = sides[0].shown, pool.n, sides[1].shown, pool.m
+        return grouped_change(mean_area(first), mean_area(second), tests.area, cuts[0]), images
+    shown = first.shown, pool.n, second.shown, pool.m
     presence = presence_change_interval(*shown, 1 - cuts[0])
-    return area_change(*areas, tests.area, presence, cuts[0]), images
+    real, generated = (side_areas(side, 1 - cuts[0]) for side in sides)
+    return area_change(real, generated, tests.area, presence, cuts[0]), images
 
 
 def _claim(numbers: dict[str, Floats], k: int, level: float, question: str) -> Claim:

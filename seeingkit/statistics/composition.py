@@ -1,8 +1,9 @@
 """Differences in area that are only a matter of the other classes.
 
-Guarantees: areas sum to 100 %, so what some classes lose others gain; a gain that vanishes in the
-subcomposition without the classes that lost (or a loss in the one without those that gained) is
-marked, and its verdict is left as it is.
+Guarantees: areas sum to 100 %, so what some classes lose others gain; a gain that is not shown in
+the subcomposition without the classes that lost (or a loss in the one without those that gained) is
+marked, and its verdict is left as it is. A mark says "not shown"; whether it is shown to be absent
+says the interval (``settled``).
 
 The hypothesis of a marked class is "its share of the rest is the same on both sides", the rest
 being the image without the other classes. With means x of the class and R of the rest,
@@ -15,7 +16,8 @@ class is marked unless p is at most the cut of the claims and the direction is t
 
 Which classes are the cause cannot be told from areas alone: all others may have grown a little, or
 a few shrunk. The smaller part of the image is taken as the cause: classes that lost explain gains
-only if they hold less than half of the image, and likewise the other way round.
+only if they hold less than half of the image, and likewise the other way round. And the rest must
+hold ``LEAST`` of the image beside the class: of itself a class is always all.
 """
 
 from __future__ import annotations
@@ -32,16 +34,26 @@ MOST = 50.0
 """Area, percent, that the classes taken as the cause hold at most on the average of both sides."""
 
 
+LEAST = 25.0
+"""Area, percent, that the rest has beside the class, at least, on the average of both sides."""
+
+CONFIDENCE = 0.95
+"""Of the interval of the change of a class's share of the rest."""
+
+
 class Composition(NamedTuple):
     """Of each label (d,): NaN and False where there is no claim, or nothing else that changed.
 
     Attributes:
         change: relative difference of its share of the rest.
+        low, high: its interval.
         p: of no such difference.
-        marked: its difference in area vanishes in the rest.
+        marked: its difference in area is not shown in the rest.
     """
 
     change: Floats
+    low: Floats
+    high: Floats
     p: Floats
     marked: Booleans
 
@@ -63,17 +75,27 @@ def composition(
     array([ True,  True, False])
     """
     size = len(pool.live)
-    change, p, marked = np.full(size, np.nan), np.full(size, np.nan), np.zeros(size, np.bool_)
+    change, low, high, p = (np.full(size, np.nan) for _ in range(4))
+    marked = np.zeros(size, np.bool_)
     held = np.mean(_side_means(pool), axis=0)
     for claimed, cause in ((gained, lost), (lost, gained)):
         if not cause.any() or held[cause].sum() >= MOST:
             continue
-        of_rest, p_rest = _in_rest(pool, cause)
-        chosen = claimed & tested & np.isfinite(of_rest)
-        change[chosen], p[chosen] = of_rest[chosen], p_rest[chosen]
-        same = (of_rest > 0) == gained
-        marked |= chosen & ~((p_rest <= cut) & same)
-    return Composition(change, p, marked)
+        found = _in_rest(pool, cause)
+        beside = 100 - held[cause].sum() - held
+        chosen = claimed & tested & np.isfinite(found.change) & (beside >= LEAST)
+        for column, values in zip((change, low, high, p), found, strict=True):
+            column[chosen] = values[chosen]
+        same = (found.change > 0) == gained
+        marked |= chosen & ~((found.p <= cut) & same)
+    return Composition(change, low, high, p, marked)
+
+
+class _InRest(NamedTuple):
+    change: Floats
+    low: Floats
+    high: Floats
+    p: Floats
 
 
 def _side_means(pool: Pool) -> tuple[Floats, Floats]:
@@ -82,8 +104,8 @@ def _side_means(pool: Pool) -> tuple[Floats, Floats]:
     return pool.side(mask).areas / pool.n, pool.side(1 - mask).areas / pool.m
 
 
-def _in_rest(pool: Pool, excluded: Booleans) -> tuple[Floats, Floats]:
-    """Relative difference of each label's share of the rest, and its p (Student's, Welch's way)."""
+def _in_rest(pool: Pool, excluded: Booleans) -> _InRest:
+    """Of each label's share of the rest, by Student's distribution with Welch's freedom."""
     rest = 100 - np.asarray(pool.rows @ excluded.astype(np.float64))
     sums, rest = pool.group_sums(rest)
     logs, variances, groups = [], [], []
@@ -100,5 +122,10 @@ def _in_rest(pool: Pool, excluded: Booleans) -> tuple[Floats, Floats]:
         error = variances[0] + variances[1]
         parts = [v**2 / max(k - 1, 1) for v, k in zip(variances, groups, strict=True)]
         theta = logs[1] - logs[0]
-        p = 2 * stats.t.sf(np.abs(theta) / np.sqrt(error), error**2 / (parts[0] + parts[1]))
-    return np.expm1(theta), np.where(error > 0, p, np.where(np.abs(theta) > 1e-9, 0.0, 1.0))
+        freedom = error**2 / (parts[0] + parts[1])
+        p = 2 * stats.t.sf(np.abs(theta) / np.sqrt(error), freedom)
+        reach = stats.t.isf((1 - CONFIDENCE) / 2, freedom) * np.sqrt(error)
+    still = ~(error > 0)
+    p = np.where(still, np.where(np.abs(theta) > 1e-9, 0.0, 1.0), p)
+    reach = np.where(still, 0.0, reach)
+    return _InRest(np.expm1(theta), np.expm1(theta - reach), np.expm1(theta + reach), p)

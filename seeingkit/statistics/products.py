@@ -42,8 +42,8 @@ class Side(NamedTuple):
         areas: sums of areas, percent; squares: of the squares of each group's sum of areas; cross:
             of the products of that sum with the size of the group.
         shown: images that show the label.
-        seen: images that show it above the area threshold (``Pool.area_threshold``); seen_squares,
-            seen_cross: as for areas.
+        cubes: sums of the third powers of the areas of single images.
+        seen: images that show it above the area threshold (``Pool.area_threshold``).
     """
 
     n: Count
@@ -53,9 +53,8 @@ class Side(NamedTuple):
     shown: Floats
     squares: Floats
     cross: Floats
+    cubes: Floats
     seen: Floats
-    seen_squares: Floats
-    seen_cross: Floats
 
     def without(self, other: Side) -> Side:
         """The sums of the other side: self holds both."""
@@ -141,6 +140,7 @@ class Pool:
         if (per_image * (per_image + 1) // 2).sum() <= MOST_PRODUCTS:
             self._codes, self._pairs = _pair_products(self.rows)
         self._areas = sparse.csr_array(self.rows.T)
+        self._squares, self._cubes = self._areas.power(2), self._areas.power(3)
         self._shown = self._areas.copy()
         self._shown.data = np.ones_like(self._shown.data)
         by_label = np.split(self._areas.data, self._areas.indptr[1:-1])
@@ -155,7 +155,6 @@ class Pool:
             self._sizes = np.bincount(self.group, minlength=self.groups).astype(np.float64)
             self._first = np.unique(self.group, return_index=True)[1]
             self._grouped = sparse.csr_array(self._areas @ within)
-            self._grouped_seen = sparse.csr_array(self._seen @ within)
 
     def __len__(self) -> int:
         return int(self.n + self.m)
@@ -189,8 +188,8 @@ class Pool:
         seen = summed(self._seen, part)
         if not self.grouped:
             n = int(part[:, 0].sum())
-            squares = summed(self._areas.power(2), part)
-            return Side(n, n, n, areas, shown, squares, areas, seen, seen, seen)
+            squares, cubes = (summed(table, part) for table in (self._squares, self._cubes))
+            return Side(n, n, n, areas, shown, squares, areas, cubes, seen)
         groups = part[self._first]
         sized = groups * self._sizes[:, None]
         return Side(
@@ -201,9 +200,8 @@ class Pool:
             shown=shown,
             squares=summed(self._grouped.power(2), groups),
             cross=summed(self._grouped, sized),
+            cubes=summed(self._cubes, part),
             seen=seen,
-            seen_squares=summed(self._grouped_seen.power(2), groups),
-            seen_cross=summed(self._grouped_seen, sized),
         )
 
     def side(self, mask: Floats) -> Side:
@@ -218,10 +216,6 @@ class Pool:
             return self._areas, values
         sums = np.bincount(self.group, values, minlength=self.groups)
         return self._grouped, np.asarray(sums, dtype=np.float64)
-
-    def cubes(self, masks: Floats) -> Floats:
-        """(d, b) sums of the third powers of the areas over each subset; masks (n + m, b)."""
-        return np.asarray(self._areas.power(3) @ masks)
 
     def _products(self, masks: Floats) -> list[Floats]:
         d = self.rows.shape[1]

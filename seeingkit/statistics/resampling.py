@@ -202,7 +202,7 @@ def permute(
     rng = np.random.default_rng([seed, 3])
     size, real, other = pool.groups, pool.real_groups, pool.groups - pool.real_groups
     total = pool.sums(np.ones((len(pool), 1)))[0]
-    halved = MOST_HALVED if min(pool.n, pool.m) >= ENOUGH else 0
+    halved = MOST_HALVED if min(pool.n, pool.m, real, other) >= ENOUGH else 0
     measured = max(permutations, halved) if permutations else 0
     distances = np.empty(measured)
     residuals, by_label, overlaps = [], [], []

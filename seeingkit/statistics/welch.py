@@ -14,7 +14,7 @@ from scipy import stats
 
 from .arrays import Floats, Integers
 from .presence import log_choose
-from .products import Count, Side
+from .products import Side
 
 
 class Welch(NamedTuple):
@@ -34,21 +34,30 @@ class Welch(NamedTuple):
 
 
 class Mean(NamedTuple):
-    """Mean of a side, the variance of that mean, and the number of groups it rests on."""
+    """Mean of a side, the second and third cumulants of that mean, and the groups it rests on.
+
+    ``third`` is 0 where it is not measured: between groups of several images.
+    """
 
     value: Floats
     variance: Floats
     groups: Floats
+    third: Floats
 
 
 def mean_area(side: Side) -> Mean:
     """Of the area over all images."""
-    return _mean(side, side.n, side.areas, side.squares, side.cross)
+    found = _mean(side, side.areas, side.squares, side.cross)
+    if np.any(np.not_equal(side.groups, side.n)):
+        return found
+    n, mean = np.maximum(side.n, 1), found.value
+    central = side.cubes / n - 3 * mean * side.squares / n + 2 * mean**3
+    return found._replace(third=np.asarray(central / n**2))
 
 
 def share_seen(side: Side) -> Mean:
-    """Of the share of images that show the label above the area threshold."""
-    return _mean(side, side.n, side.seen, side.seen_squares, side.seen_cross)
+    """Of the share of images that show the label above the threshold; each image is its own."""
+    return _mean(side, side.seen, side.seen, side.seen)
 
 
 def area_given(side: Side) -> Mean:
@@ -56,25 +65,27 @@ def area_given(side: Side) -> Mean:
     shown = np.maximum(side.shown, 1)
     mean = side.areas / shown
     squares = np.maximum(side.squares - side.shown * mean * mean, 0.0)
-    return Mean(mean, squares / np.maximum(side.shown - 1, 1) / shown, side.shown)
+    variance = squares / np.maximum(side.shown - 1, 1) / shown
+    return Mean(mean, variance, side.shown, np.zeros_like(mean))
 
 
-def _mean(side: Side, n: Count, sums: Floats, squares: Floats, cross: Floats) -> Mean:
+def _mean(side: Side, sums: Floats, squares: Floats, cross: Floats) -> Mean:
     """Ratio of sums over groups to their sizes, and its variance (Cochran 1977, section 11.5).
 
     With sums Xᵤ, sizes Nᵤ and k groups: k / (k − 1) Σ (Xᵤ − mean Nᵤ)² / n². Where each image is its
     own group that is the usual variance of a mean, ddof 1.
     """
-    mean = sums / np.maximum(n, 1)
+    n = np.maximum(side.n, 1)
+    mean = sums / n
     spread = np.maximum(squares - 2 * mean * cross + mean * mean * side.sizes, 0.0)
     groups = np.broadcast_to(np.asarray(side.groups, dtype=np.float64), mean.shape)
-    variance = groups / np.maximum(groups - 1, 1) * spread / np.maximum(n, 1) ** 2
-    return Mean(mean, variance, groups)
+    variance = groups / np.maximum(groups - 1, 1) * spread / n**2
+    return Mean(mean, variance, groups, np.zeros_like(mean))
 
 
 def studentised(first: Mean, second: Mean) -> Welch:
     """The difference of two means."""
-    (x, vx, n), (y, vy, m) = first, second
+    (x, vx, n, _), (y, vy, m, _) = first, second
     error = vx + vy
     difference = y - x
     # Sums of squares lose their last digits: what is below them is no variance at all, and a
@@ -89,6 +100,22 @@ def studentised(first: Mean, second: Mean) -> Welch:
         freedom = error**2 / (vx**2 / np.maximum(n - 1, 1) + vy**2 / np.maximum(m - 1, 1))
     freedom = np.where(still | few, np.maximum(n + m - 2, 1), freedom)
     return Welch(n, m, t, freedom)
+
+
+def unskewed(first: Mean, second: Mean) -> Welch:
+    """The same with Hall's (1992, section 3) cubic transformation, which takes out skewness.
+
+    g(t) = t + a (t² / 3 + 1 / 6) + a² t³ / 27 with a the skewness of the difference of the means,
+    (κ₃ of the second − κ₃ of the first) / error³. Where one side is skew and the other is not, t is
+    skew though the means are equal, and permuted images, which mix both, do not show it.
+    """
+    found = studentised(first, second)
+    error = np.sqrt(first.variance + second.variance)
+    usable = (error > 0) & np.isfinite(found.t)
+    a = np.where(usable, (second.third - first.third) / np.where(usable, error, 1.0) ** 3, 0.0)
+    t = np.where(usable, found.t, 0.0)
+    moved = t + a * (t**2 / 3 + 1 / 6) + a**2 * t**3 / 27
+    return found._replace(t=np.where(usable & (found.t != 0), moved, found.t))
 
 
 def p_values(found: Welch, drawn: Welch | None) -> Floats:

@@ -710,9 +710,13 @@ def test_a_difference_of_composition_is_said_to_be_one() -> None:
             "relative_difference": 0.12,
         }
     )
-    assert verdict_words(grown) == "excess: more area, only as others are missing"
+    assert verdict_words(grown) == "excess: more area, but not shown of the rest"
     text = plain(summarise(rich_results(classes=[grown])).text)
-    assert "person (+12 %) takes more room only because other classes are missing" in text
+    assert "person (+12 %) takes more room, but of the image without the classes that lost" in text
+    assert "is shown that the share" not in text
+    settled = grown.model_copy(update={"rest_ci": (-0.02, 0.03)})
+    text = plain(summarise(rich_results(classes=[settled])).text)
+    assert "Of person it is shown that the share of that rest changed by half as much" in text
     assert "takes more room than in the real images" not in text
 
 

@@ -510,9 +510,13 @@ def test_labels_are_those_of_the_vocabulary() -> None:
 
 def test_gates_on_images_and_on_differences_of_composition() -> None:
     fewer = label("boat", 1.0, 0.9, "in fewer images", because="presence")
-    more = label("wall", 10.0, 11.0, "excess", area_claim="more area", composition=True)
+    marked = {"area_claim": "more area", "composition": True}
+    more = label("wall", 10.0, 11.0, "excess", rest_ci=(-0.01, 0.02), **marked)
     found = RESULTS.model_copy(update={"classes": [fewer, more]})
     assert failed("omitted: *", "reduced: *", "excess: *", "more: *", results=found) == []
     assert len(failed("fewer: boat", "fewer > 0", results=found)) == 2
     itself = RESULTS.model_copy(update={"classes": [label("wall", 10.0, 11.0, "excess")]})
+    unsettled = label("wall", 10.0, 11.0, "excess", rest_ci=(-0.01, 0.09), **marked)
+    open_case = RESULTS.model_copy(update={"classes": [unsettled]})
+    assert len(failed("excess: wall", results=open_case)) == 1
     assert len(failed("excess: wall", results=itself)) == 1

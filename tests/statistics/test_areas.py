@@ -16,6 +16,7 @@ from seeingkit.statistics.areas import (
     given_change,
     side_areas,
 )
+from seeingkit.statistics.claims import seen_counts
 from seeingkit.statistics.presence import (
     beside_zero,
     presence_change_interval,
@@ -29,8 +30,8 @@ from seeingkit.statistics.welch import (
     area_given,
     mean_area,
     p_values,
-    share_seen,
     studentised,
+    unskewed,
 )
 from tests.helpers.area_rows import PIXEL
 
@@ -39,7 +40,7 @@ def side(rows: np.ndarray) -> Side:
     """The sums of rows (n, d); columns may be labels, or repeats of one."""
     shown = (rows > 0).sum(0).astype(float)
     n, areas = len(rows), rows.sum(0)
-    return Side(n, n, n, areas, shown, (rows**2).sum(0), areas, shown, shown, shown)
+    return Side(n, n, n, areas, shown, (rows**2).sum(0), areas, (rows**3).sum(0), shown)
 
 
 def area_statistics(first: Side, second: Side) -> Welch:
@@ -167,11 +168,41 @@ def test_groups_of_one_image_are_images_and_copies_are_no_images() -> None:
     mask = alone.real_mask()
     for pool in (single, copied):
         real = pool.real_mask()
-        for mean in (mean_area, share_seen):
-            plain = studentised(mean(alone.side(mask)), mean(alone.side(1 - mask)))
-            found = studentised(mean(pool.side(real)), mean(pool.side(1 - real)))
-            assert found.t == pytest.approx(plain.t)
-            assert found.freedom == pytest.approx(plain.freedom)
+        plain = studentised(mean_area(alone.side(mask)), mean_area(alone.side(1 - mask)))
+        found = studentised(mean_area(pool.side(real)), mean_area(pool.side(1 - real)))
+        assert found.t == pytest.approx(plain.t)
+        assert found.freedom == pytest.approx(plain.freedom)
+        for counted, expected in ((pool.side(real), 40), (pool.side(1 - real), 30)):
+            seen, n = seen_counts(counted)
+            assert n == expected
+            assert seen == pytest.approx(np.round(counted.seen / counted.n * n))
+
+
+def test_taking_out_skewness() -> None:
+    # Of mean areas 0, variances v and third cumulants k: a = k / v^1.5, g(t) by hand.
+    x, y = rare(60, 4, 0.9, 1.2, 1), rare(80, 4, 0.9, 0.2, 2)
+    first, second = mean_area(side(x)), mean_area(side(y))
+    plain, found = studentised(first, second), unskewed(first, second)
+    error = np.sqrt(x.var(0, ddof=1) / 60 + y.var(0, ddof=1) / 80)
+    third = [((r - r.mean(0)) ** 3).mean(0) / len(r) ** 2 for r in (x, y)]
+    a = (third[1] - third[0]) / error**3
+    assert found.t == pytest.approx(plain.t + a * (plain.t**2 / 3 + 1 / 6) + a**2 * plain.t**3 / 27)
+    same = unskewed(mean_area(side(x)), mean_area(side(x)))
+    assert (same.t == 0).all()
+
+
+def test_equal_means_of_which_one_is_skew_are_seldom_called_different() -> None:
+    rejected = np.zeros(2)
+    for k in range(12):
+        x, y = rare(200, 30, 1, 0.3, 100 + 2 * k), rare(200, 30, 1, 1.2, 101 + 2 * k)
+        found = permute(Pool(x, y), permutations=0, seed=k)
+        sides = found.first, found.total.without(found.first)
+        for which, statistic in enumerate((studentised, unskewed)):
+            drawn = statistic(*map(mean_area, sides))
+            p = p_values(statistic(mean_area(side(x)), mean_area(side(y))), drawn)
+            rejected[which] += (p <= 0.025).sum()
+    assert rejected[0] / 360 > 0.06
+    assert rejected[1] / 360 < 0.045
 
 
 def test_groups_of_different_size_have_the_variance_of_a_ratio() -> None:

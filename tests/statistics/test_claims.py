@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from seeingkit.results import ClassResult
+from seeingkit.results import ClassResult, only_composition
 from seeingkit.statistics import Pool, compare_classes
 from seeingkit.statistics import claims as questions
 from seeingkit.statistics.claims import EFFECTIVE, adjust, class_tests, effective
@@ -165,3 +165,32 @@ def test_permutations_keep_groups_whole() -> None:
     pairs = drawn.areas[:, [0, 3, 6, 8, 10]]
     assert (drawn.areas[:, [1, 4, 7, 9, 11]] == pairs).all()
     assert set(np.unique(drawn.n)) <= {4, 5, 6}
+
+
+def test_films_against_single_images_make_few_false_claims() -> None:
+    # All images of a film show a class, or none; generated images are each their own.
+    claims = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        films = np.repeat(rng.random((10, 30)) < 0.3, 20, axis=0)
+        areas = [
+            shown * rng.uniform(1, 3, shown.shape) for shown in (films, rng.random((200, 30)) < 0.3)
+        ]
+        pool = Pool(*areas, (np.repeat(range(10), 20), range(200)))
+        claims += any(r.verdict != "no evidence" for r in records(pool, seed))
+    assert claims <= 2
+
+
+def test_the_class_that_is_nearly_all_of_the_rest_is_never_marked() -> None:
+    rng = np.random.default_rng(0)
+    shares = ([55, 20, 15, 10], [65, 15.5, 12, 7.5])
+    found = records(Pool(*(100 * rng.dirichlet(2 * np.array(share), 1000) for share in shares)))
+    assert (found[0].verdict, found[0].composition, found[0].rest_change) == ("excess", False, None)
+
+
+def test_a_mark_is_settled_only_where_the_interval_says_so() -> None:
+    found = records(Pool(scenes(3000, 1, 1), scenes(3000, 0.2, 2)))
+    few = records(Pool(scenes(150, 1, 1), scenes(150, 0.2, 2)))
+    assert only_composition(found[0]) and found[0].rest_ci is not None
+    assert found[0].rest_ci[0] < 0 < found[0].rest_ci[1] < 0.05
+    assert not any(only_composition(record) for record in few)

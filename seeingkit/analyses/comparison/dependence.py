@@ -19,7 +19,7 @@ import numpy as np
 
 from seeingkit.errors import UsageError
 from seeingkit.results import GroupsResult
-from seeingkit.statistics.bursts import NOTED, likeness_in_order, near_copies
+from seeingkit.statistics.bursts import NOTED, likeness_in_folders, likeness_in_order, near_copies
 from seeingkit.tallies import Tally
 
 Rule = Callable[[str], str | None]
@@ -38,8 +38,11 @@ def read_rule(text: str) -> Rule:
     if text == "folder":
         return _folder
     name, _, column = text.rpartition(":")
+    if text.lower().endswith(".csv"):
+        raise UsageError(f"--groups {text}: name the column of the groups, {text}:COLUMN")
     if name.lower().endswith(".csv"):
-        return _table(Path(name), column).get
+        table = _table(Path(name), column)
+        return lambda item: table.get(item) or None
     try:
         pattern = re.compile(text)
     except re.error as error:
@@ -47,7 +50,7 @@ def read_rule(text: str) -> Rule:
 
     def matched(item: str) -> str | None:
         found = pattern.search(item)
-        return None if found is None else found.group(1 if pattern.groups else 0)
+        return None if found is None else found.group(1 if pattern.groups else 0) or None
 
     return matched
 
@@ -122,11 +125,20 @@ def dependence_warnings(side: str, tally: Tally, *, seed: int) -> list[str]:
     if tally.record.generator is None and not found:
         order = sorted(range(len(tally)), key=lambda k: _natural(tally.ids[k]))
         folders = [_folder(tally.ids[k]) for k in order]
-        ratio = likeness_in_order(rows[np.array(order, dtype=np.intp)], folders)
+        ordered = rows[np.array(order, dtype=np.intp)]
+        alike = likeness_in_folders(ordered, folders)
+        if alike is not None:
+            found.append(
+                f"{side.capitalize()} images of one folder are alike (squared distance {alike:.2g} "
+                "of the usual one): films or series, or kinds of scene. If they are series: "
+                f"{advice[:1].lower()}{advice[1:]}"
+            )
+        ratio = None if found else likeness_in_order(ordered, folders)
         if ratio is not None:
             found.append(
                 f"{side.capitalize()} images that follow each other by name are alike (squared "
-                f"distance {ratio:.2g} of the usual one), as frames of a film are. {advice}"
+                f"distance {ratio:.2g} of the usual one): frames of a film, or images sorted by "
+                f"kind. If they are frames: {advice[:1].lower()}{advice[1:]}"
             )
     return found
 

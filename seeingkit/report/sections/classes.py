@@ -70,7 +70,7 @@ def _details(record: ClassResult, fsd: float) -> tuple[tuple[str, str], ...]:
         ("change of presence", _change(r.presence_change, r.presence_ci)),
         ("images above the area threshold", seen and _pair(r.real_seen, r.generated_seen, share)),
         ("change of these", _change(r.images_change, r.images_ci)),
-        ("change of the share of the rest", _change(r.rest_change, None)),
+        ("change of the share of the rest", _change(r.rest_change, r.rest_ci)),
         ("area if present", _pair(r.real_area_if_present, r.generated_area_if_present, area)),
         ("change of area if present", _change(r.given_change, r.given_ci)),
         ("p", _p_values(r)),

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from seeingkit.results import OMITTED_BELOW, ClassResult, Results, claims_of, images_lost
+from seeingkit.results import (
+    OMITTED_BELOW,
+    ClassResult,
+    Results,
+    claims_of,
+    images_lost,
+    only_composition,
+)
 
 from ..selection import judged
 from .cautions import FEW_IMAGES, cautions, power_sentence, sides
@@ -140,10 +147,14 @@ def _other_changes(classes: list[ClassResult]) -> Iterable[str]:
         if len(reduced) == 1:
             start = f"{'A' if further else 'One'}{further} class has"
         yield f"{start} less area, by less than half: {named(reduced)}."
-    own = [r for r in excess if not r.composition]
+    own = [r for r in excess if not r.composition and r.area_claim != "no evidence"]
+    by_images = [r for r in excess if r.area_claim == "no evidence"]
     if own:
         start = "One class takes" if len(own) == 1 else f"{len(own):,} classes take"
         yield f"{start} more room than in the real images: {named(own)}."
+    if by_images:
+        names = listing([f"{r.label} ({images_words(r)})" for r in by_images], limit=6)
+        yield f"At least twice as many images show {names}; of the area there is no evidence."
     yield from _compositions(classes, named)
     if new:
         start = f"{len(new):,} classes that no real image has are"
@@ -170,18 +181,25 @@ def _seen(record: ClassResult) -> str:
 def _compositions(
     classes: list[ClassResult], named: Callable[[list[ClassResult]], str]
 ) -> Iterable[str]:
-    """Differences that areas show only because they sum to 100 %."""
+    """Differences in area that are not shown in the rest of the image."""
     marked = [r for r in classes if r.composition]
-    for more, what, why in (
-        (True, "more", "only because other classes are missing"),
-        (False, "less", "only because other classes take more"),
+    for claim, change_words, cause in (
+        ("more area", "more", "lost area"),
+        ("less area", "less", "gained area"),
     ):
-        found = [r for r in marked if (r.area_claim == "more area") == more]
-        if found:
-            takes = "takes" if len(found) == 1 else "take"
+        found = [r for r in marked if r.area_claim == claim]
+        if not found:
+            continue
+        takes, theirs = ("takes", "its") if len(found) == 1 else ("take", "their")
+        yield (
+            f"{named(found)} {takes} {change_words} room, but of the image without the classes "
+            f"that {cause} no change in {theirs} share is shown."
+        )
+        settled = [r.label for r in found if only_composition(r)]
+        if settled:
             yield (
-                f"{named(found)} {takes} {what} room {why}: of the rest of the image the share is "
-                "the same, as far as can be told."
+                f"Of {listing(settled)} it is shown that the share of that rest changed by half as "
+                "much at most: areas sum to 100 %."
             )
 
 

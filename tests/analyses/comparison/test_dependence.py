@@ -11,7 +11,7 @@ from seeingkit import Tally, compare
 from seeingkit.analyses.comparison.dependence import dependence_warnings, groups_of, read_rule
 from seeingkit.errors import UsageError
 from seeingkit.results import ModelRecord
-from seeingkit.statistics.bursts import likeness_in_order, near_copies
+from seeingkit.statistics.bursts import likeness_in_folders, likeness_in_order, near_copies
 from seeingkit.tallies.table import TallyRecord
 
 NAMES = ["sky", "tree", "wall", "road", "car"]
@@ -50,6 +50,11 @@ def test_rules(tmp_path: Path) -> None:
     table.write_text("image,film\na.png,1\na.png,2\n")
     with pytest.raises(UsageError, match=r"puts 'a.png' into two groups"):
         read_rule(f"{table}:film")
+    with pytest.raises(UsageError, match="name the column of the groups"):
+        read_rule(str(table))
+    table.write_text("image,film\na.png,\n")
+    assert read_rule(f"{table}:film")("a.png") is None
+    assert read_rule("film[01]|$")("x.png") is None
     with pytest.raises(UsageError, match="no regular expression"):
         read_rule("(")
 
@@ -108,6 +113,16 @@ def test_frames_are_known_by_their_order_and_folders_are_not_frames() -> None:
     )
     assert likeness_in_order(100 * mixed, ["a"] * 300 + ["b"] * 300) is None
     assert likeness_in_order(100 * mixed) is not None
+
+
+def test_films_in_folders_are_said_and_may_be_kinds_of_scene() -> None:
+    rng = np.random.default_rng(0)
+    long = np.repeat(rows(20, 3), 20, 0) * np.exp(0.3 * rng.standard_normal((400, 5)))
+    ids = [f"film{k // 20}/{k:04}.png" for k in range(400)]
+    (warning,) = dependence_warnings("real", tally(long / long.sum(1, keepdims=True), ids), seed=0)
+    assert "images of one folder are alike" in warning and "--groups" in warning
+    assert likeness_in_folders(100 * rows(400, 1), [item[:6] for item in ids]) is None
+    assert likeness_in_folders(100 * rows(400, 1), ["a"] * 400) is None
 
 
 def test_warnings_name_a_pair_and_the_option() -> None:
