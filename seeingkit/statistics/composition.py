@@ -2,8 +2,9 @@
 
 Guarantees: areas sum to 100 %, so what some classes lose others gain; a gain that is not shown in
 the subcomposition without the classes that lost (or a loss in the one without those that gained) is
-marked, and its verdict is left as it is. A mark says "not shown"; whether it is shown to be absent
-says the interval (``settled``).
+marked, and its verdict is left as it is. A mark says "not shown"; whether the change is shown to be
+absent says the interval (``results.only_composition``). Rows that are no shares of a whole, such as
+counts of objects, have no composition.
 
 The hypothesis of a marked class is "its share of the rest is the same on both sides", the rest
 being the image without the other classes. With means x of the class and R of the rest,
@@ -29,6 +30,9 @@ from scipy import stats
 
 from .arrays import Booleans, Floats
 from .products import Pool
+
+WHOLE = 100.0 + 1e-6
+"""Sum of an image's areas, percent, above which they are no shares of it."""
 
 MOST = 50.0
 """Area, percent, that the classes taken as the cause hold at most on the average of both sides."""
@@ -77,6 +81,8 @@ def composition(
     size = len(pool.live)
     change, low, high, p = (np.full(size, np.nan) for _ in range(4))
     marked = np.zeros(size, np.bool_)
+    if pool.rows.sum(axis=1).max(initial=0.0) > WHOLE:
+        return Composition(change, low, high, p, marked)
     held = np.mean(_side_means(pool), axis=0)
     for claimed, cause in ((gained, lost), (lost, gained)):
         if not cause.any() or held[cause].sum() >= MOST:
@@ -92,6 +98,8 @@ def composition(
 
 
 class _InRest(NamedTuple):
+    """Relative difference of each label's share of the rest, its interval and its p."""
+
     change: Floats
     low: Floats
     high: Floats

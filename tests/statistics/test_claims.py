@@ -188,6 +188,14 @@ def test_the_class_that_is_nearly_all_of_the_rest_is_never_marked() -> None:
     assert (found[0].verdict, found[0].composition, found[0].rest_change) == ("excess", False, None)
 
 
+def test_counts_of_objects_have_no_composition() -> None:
+    rows = scenes(1500, 1, 1), scenes(1500, 0.2, 2)
+    found = records(Pool(*(1.5 * each for each in rows)))
+    assert found[0].verdict == "excess"
+    assert not any(r.composition for r in found)
+    assert all(r.rest_change is None for r in found)
+
+
 def test_a_mark_is_settled_only_where_the_interval_says_so() -> None:
     found = records(Pool(scenes(3000, 1, 1), scenes(3000, 0.2, 2)))
     few = records(Pool(scenes(150, 1, 1), scenes(150, 0.2, 2)))
