@@ -12,7 +12,7 @@ from statistics import fmean
 from seeingkit.results import CalibrationRecord, ClassVanishing, InversionRecord, LostClass
 
 from .losses import Key, PhotoGroup, calibration_of, group_photos, key_name, key_of, key_order
-from .numbers import NBSP, change, count, duration, listing, number, probability, share
+from .numbers import NBSP, chance, change, count, duration, listing, number, share
 
 CLASSES_NAMED = 4
 """At most so many classes get a sentence of their own."""
@@ -88,7 +88,7 @@ def rate_sentence(record: ClassVanishing) -> str:
     said = VERDICTS[record.verdict]
     if record.vanished == 0:
         return f"{rates(record)}."
-    sure = f" (q = {probability(record.q_value)})" if record.q_value is not None else ""
+    sure = f" ({chance('q', record.q_value)})" if record.q_value is not None else ""
     return f"{rates(record)}: {said}{sure}."
 
 

@@ -158,6 +158,12 @@ def probability(value: float) -> str:
     return f"{value:.2f}"
 
 
+def chance(symbol: str, value: float) -> str:
+    """A p- or q-value with its symbol: ``q = 0.042``, ``q < 1e−6``."""
+    text = probability(value)
+    return f"{symbol} {text}" if text.startswith("<") else f"{symbol} = {text}"
+
+
 def count(n: int, one: str, many: str | None = None) -> str:
     """``1 image``, ``13 images``, ``no images``."""
     word = one if n == 1 else many or one + "s"
