@@ -76,6 +76,12 @@ def execute_generators(
             "--weights and --gan-option are for one generator; with several, give each as "
             "family:weights or family:FILE"
         )
+    if config.groups is not None or config.paired:
+        option = "--paired" if config.paired else "--groups"
+        raise UsageError(
+            f"{option} is for one generator: differences between several take images as "
+            "independent; compare each alone with the real images"
+        )
     clock = Clock()
     with clock.time("load"):
         plans = _plans(config)

@@ -110,6 +110,9 @@ def test_an_option_for_one_generator_is_refused() -> None:
     config = comparison_config("minichurches", *TWO, gan_options={"clamp": True})
     with pytest.raises(UsageError, match="family:FILE"):
         execute_generators(config)
+    for option, value in (("groups", "folder"), ("paired", True)):
+        with pytest.raises(UsageError, match=f"--{option} is for one generator"):
+            execute_generators(comparison_config("minichurches", *TWO, **{option: value}))
     with pytest.raises(UsageError, match="execute_generators"):
         execute(comparison_config("minichurches", *TWO))
 
