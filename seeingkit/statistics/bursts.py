@@ -86,8 +86,9 @@ def near_copies(percent: Rows | sparse.csr_array, *, seed: int = 0) -> NearCopie
         place = np.where(apart, squares[:, 0] / np.where(apart, near, 1.0), 0.0) ** (dimension / 2)
     copied = place < CLOSE
     order = np.argsort(squares[:, 0], kind="stable")
-    seen = {tuple(sorted((int(several[k]), int(nearest[k])))) for k in order[:6] if copied[k]}
-    pairs = np.array(sorted(seen)[:3], dtype=np.intp).reshape(-1, 2)
+    # Two images that are nearest to each other come twice.
+    seen = [tuple(sorted((int(several[k]), int(nearest[k])))) for k in order[:6] if copied[k]]
+    pairs = np.array(list(dict.fromkeys(seen))[:3], dtype=np.intp).reshape(-1, 2)
     return NearCopies(float(copied.mean()), len(several), pairs[:, 0], pairs[:, 1])
 
 
@@ -132,23 +133,13 @@ def likeness_in_order(
     (None, 0.2)
     """
     points = roots(percent)
-    known = {folder: k for k, folder in enumerate(dict.fromkeys(folders or [0]))}
-    place = (
-        np.array([known[each] for each in folders]) if folders else np.zeros(points.shape[0], int)
-    )
+    place = _numbered(folders if folders is not None else [None] * points.shape[0])
     together = np.flatnonzero(place[1:] == place[:-1])
     if len(together) < ENOUGH:
         return None
     difference = points[together] - points[together + 1]
     squares = np.asarray(difference.multiply(difference).sum(axis=1)).ravel()
-    within = sparse.csr_array((np.ones(len(place)), (place, np.arange(len(place)))))
-    sizes = np.bincount(place)
-    means = within @ points
-    lengths = np.asarray(points.multiply(points).sum(axis=1)).ravel()
-    inside = (
-        np.bincount(place, lengths) - np.asarray(means.multiply(means).sum(axis=1)).ravel() / sizes
-    )
-    expected = (2 * inside / np.maximum(sizes - 1, 1))[place[together]]
+    expected = _any_two(points, place)[place[together]]
     if not expected.sum() > 0:
         return None
     ratio = float(squares.sum() / expected.sum())
@@ -174,20 +165,28 @@ def likeness_in_folders(
     0.0
     """
     points = roots(percent)
-    place = np.unique(np.array([str(each) for each in folders]), return_inverse=True)[1]
+    place = _numbered(folders)
     sizes = np.bincount(place)
-    if len(sizes) < 2 or sizes[sizes > 1].sum() < ENOUGH:
-        return None
-    within = sparse.csr_array((np.ones(len(place)), (place, np.arange(len(place)))))
-    sums, lengths = within @ points, np.asarray(points.multiply(points).sum(axis=1)).ravel()
-    squares = np.asarray(sums.multiply(sums).sum(axis=1)).ravel()
-    inside = np.maximum(np.bincount(place, lengths) - squares / sizes, 0.0)  # about the means
     shared = sizes > 1
-    together = (
-        2 * (inside[shared] * sizes[shared] / (sizes[shared] - 1)).sum() / sizes[shared].sum()
-    )
-    total = np.asarray(points.sum(axis=0)).ravel()
-    n = len(place)
-    any_two = 2 * (lengths.sum() - total @ total / n) / (n - 1)
-    ratio = float(together / any_two) if any_two > 0 else 1.0
+    if len(sizes) < 2 or sizes[shared].sum() < ENOUGH:
+        return None
+    together = np.average(_any_two(points, place)[shared], weights=sizes[shared])
+    everywhere = _any_two(points, np.zeros_like(place))[0]
+    ratio = float(together / everywhere) if everywhere > 0 else 1.0
     return round(ratio, 12) if ratio < ALIKE else None
+
+
+def _numbered(folders: Sequence[object]) -> Integers:
+    """(N,) the number of each image's folder."""
+    return np.unique([str(each) for each in folders], return_inverse=True)[1].astype(np.intp)
+
+
+def _any_two(points: sparse.csr_array, place: Integers) -> Floats:
+    """(F,) mean squared distance of any two images of each folder; 0 for a single one."""
+    sizes = np.bincount(place)
+    within = sparse.csr_array((np.ones(len(place)), (place, np.arange(len(place)))))
+    lengths, of_sums = (
+        np.asarray(x.multiply(x).sum(axis=1)).ravel() for x in (points, within @ points)
+    )
+    about_mean = np.maximum(np.bincount(place, lengths) - of_sums / sizes, 0.0)
+    return np.asarray(2 * about_mean / np.maximum(sizes - 1, 1))

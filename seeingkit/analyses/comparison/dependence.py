@@ -119,7 +119,7 @@ def dependence_warnings(side: str, tally: Tally, *, seed: int) -> list[str]:
         named = " and ".join(f"{tally.ids[a]} with {tally.ids[b]}" for a, b in list(pairs)[:2])
         found.append(
             f"{100 * copies.share:.0f} % of the {side} images have a near copy among the {side} "
-            f"images, such as {named}; of independent ones fewer than {100 * NOTED:.0f} % have. "
+            f"images, such as {named}; of independent images of many kinds of scene few have. "
             + advice
         )
     if tally.record.generator is None and not found:

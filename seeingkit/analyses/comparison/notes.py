@@ -5,15 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
+from seeingkit.statistics.bursts import SEVERAL
 from seeingkit.tallies import Tally
 
 from .dependence import dependence_warnings
 
 COPIES = 0.01
 """Share of images that may have the areas of another one before it is said."""
-
-SEVERAL = 4
-"""Labels that an image must show for equal areas to be no coincidence."""
 
 
 def named_sides(real: Tally, generated: Tally) -> list[tuple[Literal["real", "generated"], Tally]]:

@@ -95,6 +95,10 @@ def test_independent_images_have_few_near_copies_and_bursts_many() -> None:
     found = near_copies(100 * burst / burst.sum(1, keepdims=True))
     assert found is not None and found.share > 0.5
     assert (found.first // 5 == found.second // 5).all()
+    pairs = zip(found.first, found.second, strict=True)
+    roots = np.sqrt(burst / burst.sum(1, keepdims=True))
+    apart = [float(((roots[a] - roots[b]) ** 2).sum()) for a, b in pairs]
+    assert apart == sorted(apart)
     assert near_copies(100 * rows(99, 0)) is None
     two = np.array([[50.0, 50, 0, 0, 0]] * 500)
     assert near_copies(two) is None  # simple scenes may well be equal
