@@ -6,13 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from .records import Record
+from .records import AreaClaim, ImagesClaim, Record
 
 VANISHED = 0.5
 """A class has vanished from an image that has kept at most this share of its area."""
 
-PairedAreaClaim = Literal["less area", "more area", "no evidence"]
-PairedImagesClaim = Literal["in fewer images", "in more images", "no evidence"]
 Matched = Literal["names", "words", "order"]
 
 
@@ -56,12 +54,12 @@ class PairedClass(Record):
     p_area: float
     q_area: float
     exact_area: bool
-    area_claim: PairedAreaClaim
+    area_claim: AreaClaim
     only_real: int
     only_generated: int
     p_images: float
     q_images: float
-    images_claim: PairedImagesClaim
+    images_claim: ImagesClaim
     shown: int
     vanished: int
     shown_generated: int

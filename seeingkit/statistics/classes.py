@@ -40,18 +40,6 @@ DOUBLED = 1.0
 """Relative change from which on more images and more area are called an excess."""
 
 SummedUp = tuple[Verdict, Literal["area", "presence"] | None]
-Claim = Literal["less", "more", "none"]
-
-AREA_CLAIMS: dict[Claim, AreaClaim] = {
-    "less": "less area",
-    "more": "more area",
-    "none": "no evidence",
-}
-IMAGES_CLAIMS: dict[Claim, ImagesClaim] = {
-    "less": "in fewer images",
-    "more": "in more images",
-    "none": "no evidence",
-}
 
 
 def compare_classes(
@@ -97,7 +85,9 @@ def compare_classes(
     intervals: dict[str, Ends] = {"images_ci": images}
     if not pool.grouped:
         intervals |= _describing(pool, sides, real, generated, tests, confidence)
-    verdicts = [_verdict(numbers, k, level) for k in range(len(pool.live))]
+    claims = [_claims(numbers, k, level) for k in range(len(pool.live))]
+    changes_of = zip(numbers["relative_difference"], numbers["images_change"], strict=True)
+    verdicts = [sum_up(*two, *map(float, by)) for two, by in zip(claims, changes_of, strict=True)]
     rest = _composition(pool, numbers, verdicts, level, adjusted.cut_area)
     numbers |= {"rest_change": rest.change, "p_rest": rest.p}
     intervals["rest_ci"] = rest.low, rest.high
@@ -117,8 +107,8 @@ def compare_classes(
                 omitted=verdict == "omitted",
                 verdict=verdict,
                 because=because,
-                area_claim=AREA_CLAIMS[_claim(numbers, k, level, "area")],
-                images_claim=IMAGES_CLAIMS[_claim(numbers, k, level, "images")],
+                area_claim=claims[k][0],
+                images_claim=claims[k][1],
                 composition=bool(rest.marked[k]),
                 **{name: defined(column[k]) for name, column in numbers.items()},
                 **{name: _interval(each, k) for name, each in intervals.items()},
@@ -192,41 +182,59 @@ def _claim_intervals(
     return area_change(real, generated, tests.area, presence, cuts[0]), images
 
 
-def _claim(numbers: dict[str, Floats], k: int, level: float, question: str) -> Claim:
-    """The claim of one question about label k."""
-    change = numbers["relative_difference" if question == "area" else "images_change"][k]
-    if not numbers[f"q_{question}"][k] <= level or change == 0:
-        return "none"
-    return "less" if change < 0 else "more"  # NaN: there is nothing real, so it is more
+def _claims(numbers: dict[str, Floats], k: int, level: float) -> tuple[AreaClaim, ImagesClaim]:
+    """The claims about label k."""
+    return (
+        area_claim(numbers["relative_difference"][k], numbers["q_area"][k] <= level),
+        images_claim(numbers["images_change"][k], numbers["q_images"][k] <= level),
+    )
 
 
-def _verdict(numbers: dict[str, Floats], k: int, level: float) -> SummedUp:
-    area, images = (_claim(numbers, k, level, question) for question in ("area", "images"))
-    changes = numbers["relative_difference"][k], numbers["images_change"][k]
-    return sum_up(area, images, *map(float, changes))
+def area_claim(change: float, claimed: bool) -> AreaClaim:
+    """The words for a change in area; NaN, where there is nothing real, is more.
+
+    >>> area_claim(-0.2, True), area_claim(-0.2, False)
+    ('less area', 'no evidence')
+    """
+    if not claimed or change == 0:
+        return "no evidence"
+    return "less area" if change < 0 else "more area"
 
 
-def sum_up(area: Claim, images: Claim, change: float, seen: float) -> SummedUp:
+def images_claim(change: float, claimed: bool) -> ImagesClaim:
+    """The words for a change in the number of images, as ``area_claim``.
+
+    >>> images_claim(0.2, True)
+    'in more images'
+    """
+    if not claimed or change == 0:
+        return "no evidence"
+    return "in fewer images" if change < 0 else "in more images"
+
+
+def sum_up(area: AreaClaim, images: ImagesClaim, change: float, seen: float) -> SummedUp:
     """The two claims of a class as one verdict (see the module), and which of them it rests on.
 
     Args:
         change, seen: relative difference of area and of images; NaN where there is nothing real.
 
-    >>> sum_up("less", "none", -0.8, -0.1), sum_up("none", "less", 0.0, -0.5)
-    (('omitted', 'area'), ('in fewer images', 'presence'))
+    >>> sum_up("less area", "no evidence", -0.8, -0.1)
+    ('omitted', 'area')
+    >>> sum_up("no evidence", "in fewer images", 0.0, -0.5)
+    ('in fewer images', 'presence')
     """
-    if area == "less":
+    if area == "less area":
         halved = change <= OMITTED_BELOW
-        fewer = images == "less" and seen <= OMITTED_BELOW
+        fewer = images == "in fewer images" and seen <= OMITTED_BELOW
         if halved or fewer:
             return "omitted", "area" if halved else "presence"
         return "reduced", "area"
-    if area == "more":
+    if area == "more area":
         return "excess", "area"
-    if images == "less":
+    if images == "in fewer images":
         halved = change <= OMITTED_BELOW and seen <= OMITTED_BELOW
         return ("omitted" if halved else "in fewer images"), "presence"
-    if images == "more":
+    if images == "in more images":
         # Of a class that no real image shows there is no relative change.
         doubled = not (change < DOUBLED or seen < DOUBLED)
         return ("excess" if doubled else "in more images"), "presence"

@@ -26,37 +26,22 @@ its partner has at most half of the area, and *appeared* the other way round.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse, stats
 
 from seeingkit.results.paired import (
     VANISHED,
-    PairedAreaClaim,
     PairedClass,
-    PairedImagesClaim,
 )
 
 from .arrays import Booleans, Floats, Integers, defined
+from .claims import QUESTIONS
+from .classes import area_claim, images_claim
 from .frechet import Rows
 from .products import Pool
 from .signflips import FlipTest, flips_needed, sign_flip_tests
-
-QUESTIONS = 2
-"""Tests of each class that the level is shared by."""
-
-_Direction = Literal["less", "more", "none"]
-_AREA: dict[_Direction, PairedAreaClaim] = {
-    "less": "less area",
-    "more": "more area",
-    "none": "no evidence",
-}
-_IMAGES: dict[_Direction, PairedImagesClaim] = {
-    "less": "in fewer images",
-    "more": "in more images",
-    "none": "no evidence",
-}
 
 
 class Paired(NamedTuple):
@@ -139,12 +124,12 @@ def compare_paired(
                 p_area=tests[k].p,
                 q_area=float(q_area[k]),
                 exact_area=tests[k].exact,
-                area_claim=_AREA[_direction(tests[k].mean, q_area[k] <= level)],
+                area_claim=area_claim(tests[k].mean, q_area[k] <= level),
                 only_real=int(counts.only_first[k]),
                 only_generated=int(counts.only_second[k]),
                 p_images=float(p_images[k]),
                 q_images=float(q_images[k]),
-                images_claim=_IMAGES[_direction(images, q_images[k] <= level)],
+                images_claim=images_claim(images, q_images[k] <= level),
                 shown=int(counts.shown_first[k]),
                 vanished=int(counts.vanished[k]),
                 shown_generated=int(counts.shown_second[k]),
@@ -223,9 +208,3 @@ def _difference(test: FlipTest, cut: float) -> dict[str, float | None]:
         "relative_low": defined(ratio_low - 1),
         "relative_high": defined(ratio_high - 1),
     }
-
-
-def _direction(change: float, claimed: bool) -> _Direction:
-    if not claimed:
-        return "none"
-    return "less" if change < 0 else "more"

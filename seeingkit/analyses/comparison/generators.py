@@ -29,6 +29,7 @@ from seeingkit.results import (
     SkippedItem,
 )
 from seeingkit.statistics.arrays import Floats
+from seeingkit.statistics.claims import QUESTIONS
 from seeingkit.statistics.closeness import Closeness, closeness
 from seeingkit.statistics.contrasts import SharedPool
 from seeingkit.system.progress import progress_bar
@@ -37,9 +38,6 @@ from seeingkit.tallies.vocabularies import ClassMap
 
 from .compare import Comparison, compare
 from .defaults import PERMUTATIONS
-
-QUESTIONS = 2
-"""Questions about each class, area and images, that share the level."""
 
 
 @dataclass(frozen=True)

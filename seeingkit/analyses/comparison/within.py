@@ -14,7 +14,6 @@ independent sides (``statistics.classes.sum_up``).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -22,9 +21,10 @@ import numpy as np
 from seeingkit.results import ClassResult, FSDResult, Verdict
 from seeingkit.results.paired import PairedClass, PairedImages, PairedResult
 from seeingkit.statistics import Pool, compare_classes, frechet
-from seeingkit.statistics.classes import Claim, sum_up
+from seeingkit.statistics.claims import QUESTIONS
+from seeingkit.statistics.classes import sum_up
 from seeingkit.statistics.frechet import transport
-from seeingkit.statistics.paired import QUESTIONS, compare_paired
+from seeingkit.statistics.paired import compare_paired
 from seeingkit.statistics.swaps import swap_test
 from seeingkit.system.progress import progress_bar
 from seeingkit.tallies import Tally
@@ -33,13 +33,6 @@ from .pairing import Pairing
 
 SHOWN = 12
 """At most so many pairs of one class are named for people to look at."""
-
-DIRECTIONS: Mapping[str, Claim] = {
-    "less area": "less",
-    "in fewer images": "less",
-    "more area": "more",
-    "in more images": "more",
-}
 
 DESCRIBING = {
     "label",
@@ -160,10 +153,7 @@ def verdict_of(
     """
     change = math.nan if paired.relative_difference is None else paired.relative_difference
     seen = generated_seen / real_seen - 1 if real_seen > 0 else math.nan
-    area, images = (
-        DIRECTIONS.get(claim, "none") for claim in (paired.area_claim, paired.images_claim)
-    )
-    return sum_up(area, images, change, seen)
+    return sum_up(paired.area_claim, paired.images_claim, change, seen)
 
 
 def _looked_at(
