@@ -31,7 +31,6 @@ from .trials import code_digest
 
 CLASSES = 30
 SIZES = (200, 500, 2_000, 10_000)
-Falsity = Callable[[int], bool]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 The published method is ``optimize_residuals.py`` of the code of Bau et al. 2019 with its trained
 encoders (``run_invert.sh``): the loss L1 of pixels + L1 of VGG-16's relu4_2 + Σ mean δ_i², 3,000
-steps of Adam from 0.01, δ at the layers before a cut after the fourth layer of a ProGAN.
+steps of Adam from 0.01, δ at the layers before a cut after the fourth layer.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _residuals(prepared: LayerPrepared, cut: str) -> Iterator[str]:
             optimised = f", so that δ_1{f' … δ_{last}' * (last > 1)} is optimised"
         yield (
             f"r is at {place.name}, after {place.index} layer{'s' * (place.index > 1)}, "
-            f"{extent}x{extent}{optimised}; the paper cuts its ProGANs after {_CUT} layers, "
+            f"{extent}x{extent}{optimised}; the paper cuts after {_CUT} layers, "
             f"{_EXTENT}x{_EXTENT}, and optimises δ_1 … δ_{_CUT - 1}"
         )
     if prepared.carried:

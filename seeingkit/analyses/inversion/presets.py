@@ -15,8 +15,8 @@ STAND_IN_WEIGHT = 0.2
 """Weight of other features in preset ``paper``: then their term is about as large as L1 of pixels.
 
 Measured with the small features that come as an extra, on 16 photos and 16 generator samples of
-each embedded generator: L1 of pixels over the relative difference is 0.22 and 0.24 (ProGAN) and
-0.34 and 0.35 (StyleGAN2) at the initial guess, and 0.13 after 60 steps; the geometric mean is 0.19.
+each embedded generator: L1 of pixels over the relative difference is 0.22 and 0.24 (one) and
+0.34 and 0.35 (the other) at the initial guess, and 0.13 after 60 steps; the geometric mean is 0.19.
 Features as they are, with weight 1, would be 18 to 50 times L1. The ratio in the published code is
 not stated, and was not measured: that takes the weights of VGG-16.
 """
