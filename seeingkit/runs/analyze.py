@@ -10,10 +10,11 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from seeingkit.analyses.comparison.checks.ground_truth import probe_labels
 from seeingkit.analyses.comparison.compare import Comparison, compare
+from seeingkit.analyses.comparison.generators import GeneratorsComparison
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.contracts import ImageSource, Segmenter
 from seeingkit.errors import UsageError
@@ -36,13 +37,15 @@ from .plan import Plan, resolve, resolve_source
 from .sides import Sides, equally_many, located, open_side, open_sides
 from .tables import write_classes, write_conditions, write_images
 
+Found = TypeVar("Found", Comparison, GeneratorsComparison)
+
 
 @dataclass(frozen=True)
-class Analysis:
+class FinishedRun(Generic[Found]):
     """A finished run: its folder and its findings."""
 
     run: RunDirectory
-    comparison: Comparison
+    comparison: Found
 
     @property
     def report(self) -> Path:
@@ -55,6 +58,10 @@ class Analysis:
 
     def _repr_html_(self) -> str:
         return self.comparison._repr_html_()
+
+
+class Analysis(FinishedRun[Comparison]):
+    """A finished comparison of one generator with real images."""
 
 
 def analyze(
@@ -209,12 +216,17 @@ def compare_sides(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) 
 
 
 def write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan: Plan) -> None:
+    write_findings(run, comparison)
+    fill_gallery(comparison, sides, seed=plan.config.seed).save(run.path)
+
+
+def write_findings(run: RunDirectory, comparison: Comparison) -> None:
+    """The results, and the tables of classes, images and conditions."""
     run.write_json("results.json", comparison.to_dict())
     write_classes(run.path / "classes.parquet", comparison.results)
     images = run.path / "images.parquet"
     write_images(images, comparison.real, comparison.generated, comparison.around)
     write_conditions(run.path / "conditions.parquet", comparison.generated)
-    fill_gallery(comparison, sides, seed=plan.config.seed).save(run.path)
 
 
 def content_hashes(comparison: Comparison) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from seeingkit.system.processes import rank
 from seeingkit.system.progress import progress_bar
 from seeingkit.tallies import Tally
 
-from .analyze import compare_sides, content_hashes, tally_side
+from .analyze import FinishedRun, compare_sides, content_hashes, tally_side, write_findings
 from .checks import check
 from .config import Config
 from .directory import RunDirectory, slug
@@ -33,30 +33,13 @@ from .inversions import Store
 from .manifest import Clock, begin_run, end_run
 from .plan import MissingFiles, Plan, resolve
 from .sides import Sides, located, open_side, open_sides
-from .tables import write_classes, write_conditions, write_images
 
 FOLDER = "generators"
 """Of the runs of the single generators, in the run directory."""
 
 
-@dataclass(frozen=True)
-class GeneratorsAnalysis:
-    """A finished run with several generators: its folder and its findings."""
-
-    run: RunDirectory
-    comparison: GeneratorsComparison
-
-    @property
-    def report(self) -> Path:
-        """The HTML report."""
-        return self.run.path / "report.html"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The keys of ``results.json``."""
-        return self.comparison.to_dict()
-
-    def _repr_html_(self) -> str:
-        return self.comparison._repr_html_()
+class GeneratorsAnalysis(FinishedRun[GeneratorsComparison]):
+    """A finished comparison of several generators with the same real images."""
 
 
 def execute_generators(
@@ -172,7 +155,7 @@ def _finish(
             found = check(plan, found, side, store=store)
         own = begin_run(plan.config, run.path / folder)
         assert own is not None  # only processes above rank 0 have none
-        _write_single(own, found)
+        write_findings(own, found)
         end_run(own, Clock(), content_hashes(found))
         own_hashes = content_hashes(found).items()
         shared = ("real images", "segmenter weights")
@@ -193,14 +176,6 @@ def _finish(
         rebuild_report(run.path)
         bar.advance(1)
     return GeneratorsAnalysis(run, compared)
-
-
-def _write_single(run: RunDirectory, comparison: Comparison) -> None:
-    run.write_json("results.json", comparison.to_dict())
-    write_classes(run.path / "classes.parquet", comparison.results)
-    images = run.path / "images.parquet"
-    write_images(images, comparison.real, comparison.generated, comparison.around)
-    write_conditions(run.path / "conditions.parquet", comparison.generated)
 
 
 def _names(comparisons: Sequence[Comparison], config: Config) -> list[str]:

@@ -144,7 +144,9 @@ def compare(
     )
     sizes, tested = (len(real), len(generated)), len(classes_found)
     around = neighbourhoods(real, generated, seed=seed) if evidence and not grouped else None
-    conditions, few = compare_conditions(real, generated, seed=seed, level=level, asked=not grouped)
+    conditions, few = (
+        ([], []) if grouped else compare_conditions(real, generated, seed=seed, level=level)
+    )
     results = _results(
         real,
         generated,

@@ -102,7 +102,7 @@ class _Compared(NamedTuple):
 
 
 def compare_conditions(
-    real: Tally, generated: Tally, *, seed: int, level: float, asked: bool = True
+    real: Tally, generated: Tally, *, seed: int, level: float
 ) -> tuple[list[ConditionResult], list[str]]:
     """Each class of a conditional generator against the real images of that class.
 
@@ -111,11 +111,10 @@ def compare_conditions(
     of them together have the level: labels are corrected over all classes at once.
 
     Returns:
-        the records in the order of the labels (empty for unconditional generators, and where they
-        are not ``asked`` for), and warnings.
+        the records in the order of the labels (empty for unconditional generators), and warnings.
     """
     drawn = generated.conditions
-    if drawn is None or not asked:
+    if drawn is None:
         return [], []
     names = generated.record.class_names
     known = _matched_images(real.ids, names)
