@@ -132,7 +132,7 @@ Method = Annotated[
     Text, option(f"Inversion method: {_METHODS}; several as a,b; all; none (analyze only).")
 ]
 Cut = Annotated[
-    Text, option("Boundary where the generator is cut: one, several as a,b, next, all.")
+    Text, option("Where the generator is cut: names, default, next, all; two cuts: default,next.")
 ]
 PerClass = Annotated[
     int, option("Photos to invert for each omitted class.", default="inversion.per_class")

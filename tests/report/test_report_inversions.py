@@ -252,7 +252,7 @@ def test_headline_has_both_rates_and_the_verdict() -> None:
         "samples at 31.0 dB, 40 with a foreign patch at 20.5 dB."
     )
     assert lines[2].startswith("These rates are for the cut at r8; later layers can draw more.")
-    assert "--cut next" in lines[2] and len(lines) == 3
+    assert "--cut default,next" in lines[2] and len(lines) == 3
 
 
 def test_rates_at_other_cuts_stand_beside_the_first() -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from seeingkit.analyses.inversion import load_inverter, photos, resolve_inverter
-from seeingkit.analyses.inversion.cuts import cuts_of, prepare_first_cut
+from seeingkit.analyses.inversion.cuts import cuts_of, methods_at, prepare_first_cut
 from seeingkit.analyses.inversion.methods import LayerInverter
 from seeingkit.analyses.inversion.photos import Inverted, invert_source
 from seeingkit.analyses.inversion.prepared import LayerPrepared
@@ -656,7 +656,7 @@ def test_methods_and_cuts_each_give_records_and_a_calibration(
 
 def test_cuts(generator: AutoStaged) -> None:
     config = InversionConfig(methods=("layered+r",))
-    assert cuts_of(generator, config) == ["h4"]  # the default
+    assert cuts_of(generator, config) == ["h4", "h8"]  # its own cut, and the next resolution
     assert cuts_of(generator, config.model_copy(update={"cuts": ("all",)})) == ["h4", "h8"]
     assert cuts_of(generator, config.model_copy(update={"cuts": ("second", "h8")})) == ["h8"]
     with pytest.raises(
@@ -666,6 +666,20 @@ def test_cuts(generator: AutoStaged) -> None:
     for end in ("input", "image"):
         with pytest.raises(UsageError, match="cut at one of: h4, h8"):
             method(cut=end).prepare(generator)
+    short = AutoStaged(Painter(0, 2.0), {"h8": "second"}, latent=8)
+    assert cuts_of(short, config) == ["h8"]
+    with pytest.raises(UsageError, match="no resolution after its default cut, h8"):
+        cuts_of(short, config.model_copy(update={"cuts": ("next",)}))
+
+
+def test_two_cuts_unless_told_otherwise_for_methods_that_optimise_r(generator: AutoStaged) -> None:
+    methods = [resolve_inverter(name) for name in ("z", "layered+r")]
+    places = [
+        [(cut, one.spec.name) for cut, one in methods_at(generator, methods, config)]
+        for config in (InversionConfig(), InversionConfig(cuts=("h8", "h4")))
+    ]
+    assert places[0] == [("h4", "z"), ("h4", "layered+r"), ("h8", "layered+r")]
+    assert places[1] == [(cut, name) for cut in ("h8", "h4") for name in ("z", "layered+r")]
 
 
 def test_a_stage_without_run_directory_only_fills_the_store(

@@ -15,8 +15,8 @@ class InversionConfig(BaseModel):
 
     Attributes:
         methods: names of registered inverters; empty: no inversion.
-        cuts: boundaries of r; empty: the generator's default; ``next``: that and the end of the
-            next resolution; ``all``: every feature map.
+        cuts: boundaries of r, or ``default``: the generator's own; ``next``: the end of the
+            resolution after it; ``all``: every feature map. Empty: the first two.
         per_class: photos for each omitted class (``analyze``).
         pick: which of the photos that contain it.
         ids: the photos themselves, by id (``pick="list"``).

@@ -28,7 +28,7 @@ from . import ResolvedInverter
 from .album import Album
 from .calibration import calibrate, class_labels, losses_in
 from .config import InversionConfig
-from .cuts import PreparedMethod, cuts_of, prepare
+from .cuts import PreparedMethod, cuts_of, methods_at, prepare
 from .distance_to_data import DistanceToData
 from .patches import PatchedSamples
 from .photos import Inverted, invert_source
@@ -113,11 +113,9 @@ def run_stage(
         album = Album(run_dir, segmenter, preset, distance, photos.picked_for)
     invert = partial(invert_source, generator, seed=seed, batch_size=batch_size, store=store)
     stage = _Stage(generator, photos, config, album, segmenter is not None, on_bad, invert)
-    cuts = cuts_of(generator, config)
-    for cut in cuts:
-        for resolved in inverters:
-            one = (ready or {}).get((resolved.spec.name, cut))
-            stage.invert(one or prepare(generator, resolved, cut))
+    for cut, resolved in methods_at(generator, inverters, config):
+        one = (ready or {}).get((resolved.spec.name, cut))
+        stage.invert(one or prepare(generator, resolved, cut))
     vocabulary = segmenter.vocabulary if segmenter else None
     settings = InversionSettings(
         preset=str(config.options.get("preset", "fast")),
@@ -140,7 +138,7 @@ def run_stage(
     )
     skipped = list(stage.skipped.values())
     warnings = stage.warnings()
-    records, vanishing = stage.ranked(cuts), stage.vanishing
+    records, vanishing = stage.ranked(cuts_of(generator, config)), stage.vanishing
     return StageResult(settings, stage.calibrations, records, vanishing, skipped, warnings)
 
 

@@ -243,4 +243,4 @@ def _other_cuts(first: Key, vanishing: Sequence[ClassVanishing]) -> Iterable[str
     if found:
         yield f"{text} At other cuts: {listing(found)} ({VERDICTS_NOTE})."
     else:
-        yield f"{text} No other cut was tried (--cut next)."
+        yield f"{text} No other cut was tried (--cut default,next)."

@@ -177,8 +177,10 @@ def test_patched_samples_are_two_samples_each() -> None:
 
 def test_next_is_the_end_of_the_next_resolution() -> None:
     generator = load_generator("progan:minichurches")
-    assert cuts_of(generator, InversionConfig(cuts=("next",))) == ["r4.conv1", "r8.conv1"]
-    assert cuts_of(generator, InversionConfig(cuts=("r16.conv0", "next", "r4.conv1"))) == [
+    assert cuts_of(generator, InversionConfig()) == ["r4.conv1", "r8.conv1"]
+    assert cuts_of(generator, InversionConfig(cuts=("default",))) == ["r4.conv1"]
+    assert cuts_of(generator, InversionConfig(cuts=("next",))) == ["r8.conv1"]
+    assert cuts_of(generator, InversionConfig(cuts=("r16.conv0", "default", "r4", "next"))) == [
         "r16.conv0",
         "r4.conv1",
         "r8.conv1",
