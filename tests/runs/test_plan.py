@@ -97,8 +97,10 @@ def test_one_analysis_resolves_each_name_once_and_reads_each_file_once(
         inversion=QUICK,
     )
     assert {what for what, _ in calls} >= {"resolve", "options", "preset", "look up", "read"}
-    # An own file is read once to recognise it and once to load it.
-    expected = {("read", weights.name): 2, ("recognise", weights): 1} if own_file else {}
+    # An own file is read once to recognise it and once to load it, the encoder for each cut.
+    expected: dict[Any, int] = {("read", "layered-progan-minichurches-64.safetensors"): 2}
+    if own_file:
+        expected |= {("read", weights.name): 2, ("recognise", weights): 1}
     assert {key: n for key, n in calls.items() if n != 1 or key in expected} == expected
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 from torch import Tensor
 
@@ -40,6 +41,8 @@ from .presets import PRESETS, InversionPreset
 from .samples import average_states, measured_scales
 
 log = logging.getLogger(__name__)
+_SHARED: WeakValueDictionary[tuple[str, str | None, str], Features] = WeakValueDictionary()
+"""Features in use, by name, file and device."""
 Guess = Literal["random", "direct", "layered"]
 Target = Literal["none", "z", "r"]
 
@@ -76,8 +79,7 @@ class LayerInverter(Inverter):
         if cut.kind == "image" or cut.index == 0:
             inner = ", ".join(b.name for b in generator.boundaries[1:-1])
             raise UsageError(f"{cut.name!r} leaves nothing to invert; cut at one of: {inner}")
-        device, file = str(generator.device), options.perceptual_weights
-        features = load_features(options.perceptual, weights=file, device=device)
+        features = _features(options.perceptual, options.perceptual_weights, str(generator.device))
         preset = self.preset.with_features(features.info.layer if features else None, options)
         encoder = self._encoder(generator, cut.name)
         start: Literal["encoder", "random", "average"] = "encoder"
@@ -189,6 +191,17 @@ class LayerInverter(Inverter):
         job = Job(Inputs(prepared, images, labels, init, seed))
         found = job.run(batch_size, done or (lambda row, inversion: None))
         return Inversion.join([found[row] for row in range(len(images))])
+
+
+def _features(name: str, weights: str | None, device: str) -> Features | None:
+    """Perceptual features; those of another cut of the same run serve this one too."""
+    key = name, weights, device
+    features = _SHARED.get(key)
+    if features is None:
+        features = load_features(name, weights=weights, device=device)
+        if features is not None:
+            _SHARED[key] = features
+    return features
 
 
 optimise_z = partial(LayerInverter, "z", "random", "z")
