@@ -27,6 +27,7 @@ Found = Literal["linear", "up", "conv", "open"]
 _STATISTICS = {"running_mean", "running_var"}
 _LEAVES = {"weight", "bias", "num_batches_tracked", *_STATISTICS}
 _MOST_LAYERS = 100
+_TABLE = re.compile(r"(?i)emb|label|class|cond|lookup|token|vocab")
 
 
 class UnfitError(Exception):
@@ -66,8 +67,11 @@ class FoundLayer:
         active: whether an activation follows.
         first: whether norm or activation comes first.
         native: path of the activation, where the numbering shows it.
-        doubt: the point that the numbering leaves open, or empty.
         gap: numbered modules without tensors before the next layer; None if not numbered.
+        shown: the numbering shows that nothing but an activation stands before it.
+        room: of the keys for one module before it that is no activation (``hidden``), in words.
+        doubts: what else the keys leave open about it.
+        tables: of the first layer, the class tables beside the stack.
     """
 
     main: Module
@@ -79,8 +83,11 @@ class FoundLayer:
     active: bool = True
     first: Literal["norm", "activation"] = "norm"
     native: str | None = None
-    doubt: str = ""
     gap: int | None = None
+    shown: bool = False
+    room: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    tables: list[Module] = field(default_factory=list)
 
     @property
     def channels(self) -> int:
@@ -136,6 +143,10 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
     modules = _modules(tensors)
     if len(modules) > 3 * _MOST_LAYERS:
         raise UnfitError(f"it has {len(modules)} modules")
+    tables = [module for module in modules if _is_table(module, modules)]
+    modules = [module for module in modules if module not in tables]
+    if not modules:
+        raise UnfitError("it has no layers")
     reasons: list[UnfitError] = []
     for order in _orders(modules):
         try:
@@ -143,9 +154,26 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
         except UnfitError as reason:
             reasons.append(reason)
             continue
+        found[0].tables = tables
         _read_numbers(found)
         return found
     raise reasons[0]
+
+
+def _is_table(module: Module, modules: Sequence[Module]) -> bool:
+    """Whether a matrix is one of embeddings rather than of a linear layer.
+
+    An embedding has no bias, and no norm follows it. So is a linear layer without bias; it is told
+    by its name, by its being square, or by other linear layers that have a bias.
+    """
+    if module.kind != "linear" or "bias" in module.tensors:
+        return False
+    rows, columns = module.shape
+    others = [m for m in modules if m.kind == "linear" and m is not module]
+    if _TABLE.search(module.path):
+        return True
+    normed = any(m.kind == "norm" and m.shape[0] == rows for m in modules)
+    return not normed and (rows == columns or any("bias" in m.tensors for m in others))
 
 
 # --------------------------------------------------------------------------------- module by module
@@ -346,16 +374,17 @@ def _read_gaps(layer: FoundLayer, last: Module, inside: int, after: int | None) 
             after -= 1
     layer.gap = after
     if after is not None and after < 0:
-        layer.doubt = f"nothing reshapes the features of {layer.main.path} to a map"
+        layer.doubts.append(f"nothing reshapes the features of {layer.main.path} to a map")
     elif layer.slopes is not None:
+        layer.gap = None if after is None else after + 1  # the PReLU is the activation
         layer.first = "norm" if last.kind == "slopes" else "activation"
         if inside:
-            layer.doubt = f"{inside} modules without tensors follow {layer.main.path}"
+            layer.doubts.append(f"{inside} modules without tensors follow {layer.main.path}")
     elif norm is not None and inside:
         layer.first = "activation"
         layer.native = _numbered(layer.main, 1)
         if inside > 1 or after != 0:
-            layer.doubt = (
+            layer.doubts.append(
                 f"a module without tensors between {layer.main.path} and {norm.path} may or may "
                 "not be an activation"
             )

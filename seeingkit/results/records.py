@@ -56,7 +56,11 @@ class SourceRecord(Record):
 
 
 class ModelRecord(Record):
-    """A generator or segmenter, as far as a reader needs it."""
+    """A generator or segmenter, as far as a reader needs it.
+
+    Attributes:
+        assumptions: what was taken to be so without finding it in the weights file.
+    """
 
     name: str
     family: str
@@ -65,6 +69,7 @@ class ModelRecord(Record):
     parameters: int = 0
     resolution: int | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
 
 
 class Manifest(Record):
