@@ -19,7 +19,10 @@ OMITTED_BELOW = -0.5
 """A significant loss of at least half of a class's area or presence is called an omission."""
 
 BACKGROUND_NAMES = frozenset(
-    {"", "-", "background", "bg", "nothing", "none", "unlabeled", "unlabelled", "void", "ignore"}
+    {
+        *("", "-", "background", "__background__", "bg", "nothing", "none", "no object"),
+        *("unlabeled", "unlabelled", "void", "ignore"),
+    }
 )
 """Names of label 0 that mean "no object", in lower case."""
 
