@@ -56,7 +56,6 @@ class BigGANConfig(NetworkConfig):
         rows: of batch statistics in each norm, for truncations 0 … 1; 1: no choice.
         epsilon, output_epsilon: of the blocks' norms, and of the last one.
         spectral_epsilon: that spectral norm was folded with, where there was a choice.
-        assumed: what no file said when the config was made, in words.
         gain: ``added`` to the normalised map by the evaluation of ajbrock's --cross_replica.
     """
 
@@ -74,7 +73,6 @@ class BigGANConfig(NetworkConfig):
     output_epsilon: Epsilon = 1e-5
     spectral_epsilon: Epsilon | None = None
     gain: Literal["multiplied", "added"] = "multiplied"
-    assumed: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -326,9 +326,7 @@ def _portable(
                 "convert the original again with it"
             )
     epsilon = options.bn_eps or config.epsilon
-    assumed = config.assumed
-    if options.bn_eps:
-        assumed = tuple(phrase for phrase in assumed if not phrase.startswith("bn_eps"))
+    assumed = config.unless_told(bn_eps=options.bn_eps)
     config = config.model_copy(update={"epsilon": epsilon, "assumed": assumed})
     options = options.model_copy(update={"bn_eps": epsilon, "sn_eps": config.spectral_epsilon})
     tensors = state_dict(checkpoint, checkpoint.content)

@@ -41,7 +41,6 @@ class SemsegConfig(NetworkConfig):
     Attributes:
         step: input pixels to one of the coarsest map, by which the dilation is known.
         naming, preparation: of labels and input.
-        assumed: what neither files nor options said when the config was made, in words.
     """
 
     KIND: ClassVar[str] = "a semantic-segmentation-pytorch network"
@@ -49,7 +48,6 @@ class SemsegConfig(NetworkConfig):
     step: Step
     naming: Naming
     preparation: Preparation
-    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ class StyleGAN2(StagedAdapter):
             licence=licence,
             options=resolved,
             parameters=sum(p.numel() for p in module.parameters()),
+            assumptions=shape.unless_told(noise=options.noise),
         )
         stages = Stages(module, self.noise, options.truncation, options.cutoff)
         super().__init__(module, info, _boundaries(shape), stages.in_order())
