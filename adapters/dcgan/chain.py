@@ -27,7 +27,9 @@ Found = Literal["linear", "up", "conv", "open"]
 _STATISTICS = {"running_mean", "running_var"}
 _LEAVES = {"weight", "bias", "num_batches_tracked", *_STATISTICS}
 _MOST_LAYERS = 100
-_TABLE = re.compile(r"(?i)emb|label|class|cond|lookup|token|vocab")
+_TABLE = re.compile(r"(?i)emb|label|(?<![a-z])(class|cond|lookup|token|vocab|attr|onehot)")
+_SLOPES = re.compile(r"(?i)relu|act|nonlin|slope|(^|\.)\d+$")  # how a PReLU may be called
+_FOLDED = re.compile(r".*(\.weight_(orig|u|v|g|bar)|\.parametrizations\..*)")
 
 
 class UnfitError(Exception):
@@ -163,15 +165,16 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
 def _is_table(module: Module, modules: Sequence[Module]) -> bool:
     """Whether a matrix is one of embeddings rather than of a linear layer.
 
-    An embedding has no bias, and no norm follows it. So is a linear layer without bias; it is told
-    by its name, by its being square, or by other linear layers that have a bias.
+    A name that speaks of classes says so, of an embedding and of a linear map of one-hot labels.
+    Otherwise, an embedding has no bias, and no norm follows it; a linear layer without either is
+    taken for one if it is square, or if other linear layers have a bias.
     """
+    if module.kind == "linear" and _TABLE.search(module.path):
+        return True
     if module.kind != "linear" or "bias" in module.tensors:
         return False
     rows, columns = module.shape
     others = [m for m in modules if m.kind == "linear" and m is not module]
-    if _TABLE.search(module.path):
-        return True
     normed = any(m.kind == "norm" and m.shape[0] == rows for m in modules)
     return not normed and (rows == columns or any("bias" in m.tensors for m in others))
 
@@ -183,6 +186,11 @@ def _modules(tensors: Mapping[str, Tensor]) -> list[Module]:
     grouped: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         path, _, leaf = key.rpartition(".")
+        if _FOLDED.fullmatch(key):
+            raise UnfitError(
+                f"{key} is of a spectral or weight norm, which is not folded here; remove the norm "
+                "with torch's own function and save again"
+            )
         if leaf not in _LEAVES:
             raise UnfitError(f"{key} belongs to no linear layer, convolution or batch norm")
         grouped.setdefault(path, {})[leaf] = tensor
@@ -211,7 +219,12 @@ def _kind(
     if len(weight) == 4 and weight[2] == weight[3] and bias in (None, weight[:1], weight[1:2]):
         return "convolution"
     if len(weight) == 1 and bias is None:
-        return "slopes"
+        if _SLOPES.search(path):
+            return "slopes"
+        raise UnfitError(
+            f"{path}.weight of shape {weight} may be the slopes of a PReLU, the strength of added "
+            "noise or another scale; its name does not tell"
+        )
     if len(weight) == 1 and bias == weight:
         raise UnfitError(
             f"{path} is a norm without running statistics; it would mix the images of a batch, or "
@@ -367,7 +380,7 @@ def _read_numbers(layers: list[FoundLayer]) -> None:
 def _read_gaps(layer: FoundLayer, last: Module, inside: int, after: int | None) -> None:
     """The meaning of so many modules without tensors inside a layer and after it."""
     norm = layer.norm
-    if layer.side:  # in a Sequential, reshaping is a module too
+    if layer.side and _between(layer.main, last) is not None:  # reshaping is a module there too
         if norm is not None and norm.shape[0] != layer.outputs and inside:
             inside -= 1
         elif after is not None:

@@ -165,14 +165,14 @@ def _with_aliases(cut: Boundary, aliases: tuple[str, ...]) -> Boundary:
 
 
 def fits(layers: list[FoundLayer]) -> None:
-    """Whether a stack turns a vector into an image by transposed convolutions.
+    """Whether a stack turns a vector into an image by convolutions, transposed ones or after others.
 
     Raises:
         UnfitError: says why not.
     """
     maps = [layer for layer in layers if layer.kind != "linear"]
-    if len(maps) < 2 or maps[0].kind not in ("up", "open"):
-        raise UnfitError("it is no stack of transposed convolutions")
+    if len(maps) < 2:
+        raise UnfitError("it has fewer than two convolutions")
     if maps[-1].channels not in (1, 3):
         raise UnfitError(f"{maps[-1].main.path} gives {maps[-1].channels} channels, not 1 or 3")
 

@@ -107,7 +107,10 @@ def convolutions(path: Path, found: Sequence[FoundLayer], options: DCGANOptions)
         else:
             k = sum(plan.kind != "linear" for plan in plans)
             given = {name: values[k] for name, values in lists.items() if values is not None}
-            _check_doubts(path, layer, options.plain, given.get("upsample", 1) > 1, len(maps))
+            enlarged = given.get("upsample", 1) > 1
+            _check_doubts(path, layer, options.plain, enlarged, len(maps))
+            if enlarged and i and found[i - 1].gap == 1:  # the one module between them
+                plans[-1] = plans[-1].model_copy(update={"active": False, "native": None})
             before = sizes[-1] if sizes else 0
             plans.append(_convolution(path, layer, before, found, given, i == len(found) - 1))
             hides = plans[-1].kind == "conv" and i and not layer.shown

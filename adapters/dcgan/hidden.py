@@ -12,7 +12,7 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
-from .chain import FoundLayer
+from .chain import FoundLayer, Module
 
 # The modules of martinarjovsky/WassersteinGAN's DCGAN_G name all that they do, activations too.
 _NAMED = re.compile(r"(.*\.)?(initial|pyramid|final|extra-layers-\d+)[.:].*")
@@ -28,7 +28,9 @@ def mark_hidden(layers: Sequence[FoundLayer]) -> None:
     owners = {module.path: layer for layer in layers for module in (layer.main, *layer.others)}
     for before, layer in itertools.pairwise(layers):
         gap = before.gap
-        layer.shown = gap == 0 or (gap == 1 and not (before.side and layer.kind == "conv"))
+        layer.shown = gap == 0 or gap == 1
+        if before.side and layer.kind == "conv":  # a gap may be an upsampling as well as reshaping
+            layer.shown = gap == 0 and _same_parent(before.main, layer.main)
         if gap is not None and gap > 1:
             last = (before.others or [before.main])[-1]
             _add(layer, gap - 1, f"{gap} modules without tensors stand between {last.path} and ")
@@ -45,6 +47,10 @@ def mark_hidden(layers: Sequence[FoundLayer]) -> None:
             "no layer has a norm with tensors, and an instance norm or a pixel norm would have none"
         )
     _mark_sums(layers)
+
+
+def _same_parent(a: Module, b: Module) -> bool:
+    return a.place is not None and b.place is not None and a.place[0] == b.place[0]
 
 
 def _add(layer: FoundLayer, more: int, text: str, path: str = "") -> None:

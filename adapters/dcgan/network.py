@@ -176,7 +176,7 @@ class Plan(Record):
         slope = f" {self.slope:g}" if self.activation == "leaky" else ""
         phrases: dict[Assumed, str] = {
             "activation": f"activation={self.activation}{slope} between the layers",
-            "final": f"final={self.final} after the last",
+            "final": f"final={self.final} and nothing else after the last",
             "eps": f"eps={self.eps:g} in the batch norms",
             "geometry": f"strides={_listed(x.stride for x in maps)} and "
             f"paddings={_listed(x.padding for x in maps)} of zeros: {self._growth}",

@@ -120,6 +120,39 @@ def taken_out() -> nn.Module:
     return examples(5, (8, 6, 4), 3)
 
 
+class Noisy(nn.Module):
+    """Noise of learned strength, whose tensor has the shape of a PReLU's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up1, self.bn1 = nn.ConvTranspose2d(5, 8, 4), nn.BatchNorm2d(8)
+        self.noise1 = nn.PReLU(8)
+        self.up2 = nn.ConvTranspose2d(8, 3, 4, 2, 1)
+
+
+def from_features(*between: nn.Module) -> nn.Sequential:
+    """A linear layer, its features as a map, perhaps enlarged, and convolutions."""
+    return nn.Sequential(
+        nn.Linear(5, 8 * 16),
+        *between,
+        nn.Conv2d(8, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.ConvTranspose2d(6, 3, 4, 2, 1),
+        nn.Tanh(),
+    )
+
+
+def like_pytorch_gan() -> nn.Module:
+    """The convolutions of PyTorch-GAN with another width."""
+    network = nn.Module()
+    network.l1 = nn.Sequential(nn.Linear(5, 64 * 16))
+    conv, last = nn.Conv2d(64, 32, 3, padding=1), nn.Conv2d(32, 3, 3, padding=1)
+    up = nn.Upsample(scale_factor=2)
+    network.conv_blocks = nn.Sequential(nn.BatchNorm2d(64), up, conv, nn.BatchNorm2d(32), up, last)
+    return network
+
+
 REFUSED: list[tuple[Callable[[], nn.Module], str]] = [
     (Resizing, r"conv2 is a convolution that does not enlarge .*upsampling.* upsample=1,2,2 "),
     (Mixed, r"last is a convolution that does not enlarge its map.* or plain=true"),
@@ -128,6 +161,11 @@ REFUSED: list[tuple[Callable[[], nn.Module], str]] = [
     (lambda: blocks_with(nn.Identity), r"numbers begin at 1, not 0, at 1\.1: upsampling, a norm"),
     (lambda: blocks_with(lambda: nn.Upsample(scale_factor=2)), r"numbers begin at 1"),
     (between_blocks, r"1 module without tensors between 0\.1 and 2\.0"),
+    (
+        lambda: from_features(nn.Unflatten(1, (8, 4, 4)), nn.Upsample(scale_factor=2)),
+        r"2 is a convolution|3 is a convolution",
+    ),
+    (like_pytorch_gan, r"conv_blocks\.2 is a convolution that does not enlarge its map"),
     (never_growing, r"the map never grows: it has 4 pixels .* upsampling may be missing"),
     (
         lambda: sequential(nn.ReflectionPad2d(1), nn.Conv2d(8, 3, 3)),
@@ -178,6 +216,16 @@ def test_an_option_says_what_is_there(
     assert again.info.identity()["options"] == generator.info.identity()["options"]
 
 
+@pytest.mark.parametrize("activated", [True, False])
+def test_a_linear_layer_and_an_enlarged_map(tmp_path: Path, activated: bool) -> None:
+    """The one module left between them is the upsampling, and there is no activation."""
+    activation = [nn.ReLU()] if activated else []
+    up = [nn.Unflatten(1, (8, 4, 4)), nn.Upsample(scale_factor=2)]
+    network = randomised(from_features(*activation, *up))
+    torch.save(network.state_dict(), tmp_path / "g.pth")
+    check_same(tmp_path / "g.pth", network, 5, maps=False, upsample="2,1")
+
+
 def test_a_sum_is_not_hidden_by_an_upsampling(tmp_path: Path) -> None:
     torch.save(randomised(Residual()).state_dict(), tmp_path / "g.pth")
     with pytest.raises(StateMismatchError, match="a sum with its input"):
@@ -225,6 +273,27 @@ def test_a_class_table_is_no_layer(tmp_path: Path, rows: int, columns: int, name
         load_generator(weights=tmp_path / "g.pth")
     with pytest.raises(StateMismatchError, match=message):
         open_file(tmp_path / "g.pth", plain=True)
+
+
+def test_a_linear_map_of_labels_is_no_layer_of_z(tmp_path: Path) -> None:
+    state = prefixed(randomised(examples(6, (8, 4), 3)).state_dict(), "main.")
+    front = nn.Linear(10, 6)
+    torch.save({**prefixed(front.state_dict(), "label_fc."), **state}, tmp_path / "g.pth")
+    with pytest.raises(StateMismatchError, match=r"label_fc\.weight .* table of classes"):
+        open_file(tmp_path / "g.pth")
+    torch.save({**prefixed(front.state_dict(), "second."), **state}, tmp_path / "g.pth")
+    assert open_file(tmp_path / "g.pth").info.latent[0].shape == (10,)
+
+
+def test_scales_and_folded_weights_are_no_layers(tmp_path: Path) -> None:
+    torch.save(randomised(Noisy()).state_dict(), tmp_path / "g.pth")
+    with pytest.raises(StateMismatchError, match=r"noise1\.weight .* strength of added noise"):
+        open_file(tmp_path / "g.pth")
+    network = examples(6, (8, 4), 3)
+    nn.utils.parametrizations.spectral_norm(network[3])
+    torch.save(network.state_dict(), tmp_path / "g.pth")
+    with pytest.raises(StateMismatchError, match="a spectral or weight norm, which is not folded"):
+        open_file(tmp_path / "g.pth")
 
 
 def test_a_first_linear_layer_without_bias_is_one(tmp_path: Path) -> None:
