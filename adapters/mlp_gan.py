@@ -21,8 +21,9 @@ from seeingkit.errors import UsageError
 from seeingkit.weights import Checkpoint
 
 from .catalog.dcgan import MLPGANOptions
-from .dcgan.chain import FoundLayer, UnfitError
+from .dcgan.chain import FoundLayer
 from .dcgan.generator import StackGenerator, load_stack, recognise_stack
+from .dcgan.modules import UnfitError
 
 _SMALLEST = 8  # pixels a side; fewer outputs are features, not pictures
 

@@ -1,10 +1,10 @@
 """Detects the layers of a state dict that is a plain stack and nothing else.
 
-Guarantees that every key is accounted for: modules are told by their tensors (not by their names),
-and each must fit its place in one chain of channels; a file with one tensor more is not claimed.
-So any prefix and any naming will do: ``main.0``, ``net.3.1``, ``tconv1`` and ``bn1``,
-``main.pyramid.512-256.convt``. Where modules are numbered in one ``nn.Sequential``, the numbers
-that are skipped are modules without tensors, and tell whether there is an activation.
+Guarantees that every key is accounted for: each module (``modules``) must fit its place in one
+chain of channels; a file with one tensor more is not claimed. So any prefix and any naming will do:
+``main.0``, ``net.3.1``, ``tconv1`` and ``bn1``, ``main.pyramid.512-256.convt``. Where modules are
+numbered in one ``nn.Sequential``, the numbers that are skipped are modules without tensors, and
+tell whether there is an activation.
 
 Sources: pytorch/examples dcgan; martinarjovsky/WassersteinGAN models/dcgan.py and mlp.py;
 csinva/gan-vae-pretrained-pytorch; the layouts are described in the format notes, section 7.
@@ -21,39 +21,11 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from .modules import Module, UnfitError, is_table, modules_of
 from .network import LayerPlan
 
 Found = Literal["linear", "up", "conv", "open"]
-_STATISTICS = {"running_mean", "running_var"}
-_LEAVES = {"weight", "bias", "num_batches_tracked", *_STATISTICS}
 _MOST_LAYERS = 100
-_TABLE = re.compile(r"(?i)emb|label|(?<![a-z])(class|cond|lookup|token|vocab|attr|onehot)")
-_SLOPES = re.compile(r"(?i)relu|act|nonlin|slope|(^|\.)\d+$")  # how a PReLU may be called
-_FOLDED = re.compile(r".*(\.weight_(orig|u|v|g|bar)|\.parametrizations\..*)")
-
-
-class UnfitError(Exception):
-    """Why tensors are no plain stack of layers; never leaves the adapters."""
-
-
-@dataclass
-class Module:
-    """The tensors of one module of the file."""
-
-    path: str
-    tensors: dict[str, Tensor]
-    kind: Literal["linear", "convolution", "norm", "slopes"]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of its weight; of its statistics where a norm has no weight."""
-        return tuple(self.tensors.get("weight", self.tensors.get("running_mean")).shape)  # type: ignore[union-attr]
-
-    @property
-    def place(self) -> tuple[str, int] | None:
-        """Its parent and its number there, if it is numbered."""
-        parent, _, number = self.path.rpartition(".")
-        return (parent, int(number)) if number.isdecimal() else None
 
 
 @dataclass
@@ -142,10 +114,10 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
     Raises:
         UnfitError: it is no plain stack; names the tensor that does not fit.
     """
-    modules = _modules(tensors)
+    modules = modules_of(tensors)
     if len(modules) > 3 * _MOST_LAYERS:
         raise UnfitError(f"it has {len(modules)} modules")
-    tables = [module for module in modules if _is_table(module, modules)]
+    tables = [module for module in modules if is_table(module, modules)]
     modules = [module for module in modules if module not in tables]
     if not modules:
         raise UnfitError("it has no layers")
@@ -162,75 +134,7 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
     raise reasons[0]
 
 
-def _is_table(module: Module, modules: Sequence[Module]) -> bool:
-    """Whether a matrix is one of embeddings rather than of a linear layer.
-
-    A name that speaks of classes says so, of an embedding and of a linear map of one-hot labels.
-    Otherwise, an embedding has no bias, and no norm follows it; a linear layer without either is
-    taken for one if it is square, or if other linear layers have a bias.
-    """
-    if module.kind == "linear" and _TABLE.search(module.path):
-        return True
-    if module.kind != "linear" or "bias" in module.tensors:
-        return False
-    rows, columns = module.shape
-    others = [m for m in modules if m.kind == "linear" and m is not module]
-    normed = any(m.kind == "norm" and m.shape[0] == rows for m in modules)
-    return not normed and (rows == columns or any("bias" in m.tensors for m in others))
-
-
-# --------------------------------------------------------------------------------- module by module
-
-
-def _modules(tensors: Mapping[str, Tensor]) -> list[Module]:
-    grouped: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        path, _, leaf = key.rpartition(".")
-        if _FOLDED.fullmatch(key):
-            raise UnfitError(
-                f"{key} is of a spectral or weight norm, which is not folded here; remove the norm "
-                "with torch's own function and save again"
-            )
-        if leaf not in _LEAVES:
-            raise UnfitError(f"{key} belongs to no linear layer, convolution or batch norm")
-        grouped.setdefault(path, {})[leaf] = tensor
-    return [Module(path, found, _kind(path, found)) for path, found in grouped.items()]
-
-
-def _kind(
-    path: str, found: dict[str, Tensor]
-) -> Literal["linear", "convolution", "norm", "slopes"]:
-    shapes = {leaf: tuple(tensor.shape) for leaf, tensor in found.items()}
-    weight, bias = shapes.get("weight"), shapes.get("bias")
-    if shapes.keys() & _STATISTICS:
-        count = shapes.get("running_mean")
-        fits = shapes.keys() >= _STATISTICS and count and len(count) == 1 and count[0]
-        if not fits or any(
-            shapes.get(k, count) != count for k in _LEAVES - {"num_batches_tracked"}
-        ):
-            raise UnfitError(f"{path} is no whole batch norm")
-        if ("weight" in shapes) != ("bias" in shapes):
-            raise UnfitError(f"{path} is a batch norm with one of weight and bias only")
-        return "norm"
-    if "num_batches_tracked" in shapes or weight is None or 0 in weight:
-        raise UnfitError(f"{path} has no weight")
-    if len(weight) == 2 and bias in (None, weight[:1]):
-        return "linear"
-    if len(weight) == 4 and weight[2] == weight[3] and bias in (None, weight[:1], weight[1:2]):
-        return "convolution"
-    if len(weight) == 1 and bias is None:
-        if _SLOPES.search(path):
-            return "slopes"
-        raise UnfitError(
-            f"{path}.weight of shape {weight} may be the slopes of a PReLU, the strength of added "
-            "noise or another scale; its name does not tell"
-        )
-    if len(weight) == 1 and bias == weight:
-        raise UnfitError(
-            f"{path} is a norm without running statistics; it would mix the images of a batch, or "
-            "is no batch norm"
-        )
-    raise UnfitError(f"{path}.weight has shape {weight}")
+# ----------------------------------------------------------------------------------- their order
 
 
 def _orders(modules: list[Module]) -> Iterator[list[Module]]:

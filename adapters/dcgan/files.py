@@ -19,7 +19,8 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError, UsageError, first_fault
 
 from ..catalog.dcgan import DCGANOptions, MLPGANOptions
-from .chain import FoundLayer, UnfitError, stack
+from .chain import FoundLayer, stack
+from .modules import UnfitError
 from .network import Plan
 
 _DEPTH = 4  # of networks inside training files

@@ -39,9 +39,10 @@ from seeingkit.models.staged import Carry, StagedAdapter, StageFunction
 from seeingkit.weights import Checkpoint, fill, portable_config, portable_family, read_checkpoint
 
 from ..catalog.dcgan import DCGANOptions, MLPGANOptions
-from .chain import FoundLayer, UnfitError
+from .chain import FoundLayer
 from .files import candidates, choose, renamed, whole_plan
 from .geometry import read_stack
+from .modules import UnfitError
 from .network import Layer, Plan, Stack
 
 
@@ -165,7 +166,7 @@ def _with_aliases(cut: Boundary, aliases: tuple[str, ...]) -> Boundary:
 
 
 def fits(layers: list[FoundLayer]) -> None:
-    """Whether a stack turns a vector into an image by convolutions, transposed ones or after others.
+    """Whether a stack turns a vector into an image by two convolutions or more.
 
     Raises:
         UnfitError: says why not.

@@ -12,7 +12,8 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
-from .chain import FoundLayer, Module
+from .chain import FoundLayer
+from .modules import Module
 
 # The modules of martinarjovsky/WassersteinGAN's DCGAN_G name all that they do, activations too.
 _NAMED = re.compile(r"(.*\.)?(initial|pyramid|final|extra-layers-\d+)[.:].*")
