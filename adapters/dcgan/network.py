@@ -180,7 +180,8 @@ class Plan(Record):
             "eps": f"eps={self.eps:g} in the batch norms",
             "geometry": f"strides={_listed(x.stride for x in maps)} and "
             f"paddings={_listed(x.padding for x in maps)} of zeros: {self._growth}",
-            "between": "nothing without tensors stands between the layers but one activation each",
+            "between": f"nothing {self._else}without tensors stands between the layers but one "
+            "activation each",
             "reshape": "features become maps channels first",
         }
         found = [phrases[what] for what in self.assumed]
@@ -189,8 +190,12 @@ class Plan(Record):
         return (*found, "z is drawn from N(0, 1)")
 
     @property
+    def _else(self) -> str:
+        return "else " if any(layer.upsample > 1 for layer in self.layers) else ""
+
+    @property
     def _growth(self) -> str:
-        if any(layer.upsample > 1 for layer in self.layers):
+        if self._else:
             return "an enlarged map repeats its nearest pixels, and a convolution keeps it"
         return "a transposed 4x4 or 2x2 kernel doubles the map"
 

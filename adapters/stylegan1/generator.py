@@ -162,12 +162,15 @@ def load(weights: Path | None, options: StyleGAN1Options) -> StyleGAN1:
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
         module = StyleGAN1Network(config)
     fill(module, contents.tensors, checkpoint.path)
+    assumed = config.unless_told(noise=options.noise, alpha=options.alpha)
     if not contents.mean:
+        if options.truncation != 1.0:
+            assumed += (f"the average w is that of {MEAN_SAMPLES} latents",)
         module.mean_style.copy_(_estimated_mean(module))
     return StyleGAN1(
         module,
         resolved,
-        assumptions=config.unless_told(noise=options.noise, alpha=options.alpha),
+        assumptions=assumed,
         weights_sha256=checkpoint.sha256,
         licence=checkpoint.metadata.get("licence", "unknown"),
     )
