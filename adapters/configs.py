@@ -27,9 +27,17 @@ class NetworkConfig(Record):
 
     Attributes:
         KIND: the network in words, for messages: ``a StyleGAN2 generator``.
+        assumed: what neither the file nor an option said when the config was made, in words that
+            begin with the option that can say it.
     """
 
     KIND: ClassVar[str]
+    assumed: tuple[str, ...] = ()
+
+    def unless_told(self, **options: object) -> tuple[str, ...]:
+        """The assumptions but those that an option settles, that is, is not None."""
+        told = tuple(f"{name}=" for name, value in options.items() if value is not None)
+        return tuple(text for text in self.assumed if not text.startswith(told))
 
     @classmethod
     def validated(cls, file: Path, values: Mapping[str, Any]) -> Self:

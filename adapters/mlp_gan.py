@@ -5,8 +5,8 @@ are a square image of one or three colours, else the file is refused with its nu
 
 Layouts read: ``0.weight, 0.bias, 2.weight, …`` (csinva's mnist_gan_mlp, 64-256-256-784), under any
 prefix or other names, with batch norms and PReLUs, of any depth and width, bare or inside a
-training file. Discriminators (one output) and encoders (fewer outputs than inputs) are not
-claimed.
+training file; that of PyTorch-GAN (100-128-256-512-1024-784) with its own activation and epsilon.
+Discriminators (one output) and encoders (fewer outputs than inputs) are not claimed.
 
 Boundaries: ``input``; ``fc0`` (a linear layer, alias its module path in the file), ``fc0.act``
 (what follows it), ``fc1``, …, ``image``.
@@ -15,17 +15,15 @@ Boundaries: ``input``; ``fc0`` (a linear layer, alias its module path in the fil
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from seeingkit.errors import StateMismatchError, UsageError
+from seeingkit.errors import UsageError
 from seeingkit.weights import Checkpoint
 
 from .catalog.dcgan import MLPGANOptions
-from .dcgan.chain import FoundLayer, UnfitError
-from .dcgan.files import OWN_CODE
+from .dcgan.chain import FoundLayer
 from .dcgan.generator import StackGenerator, load_stack, recognise_stack
+from .dcgan.modules import UnfitError
 
 _SMALLEST = 8  # pixels a side; fewer outputs are features, not pictures
 
@@ -39,8 +37,8 @@ def fits(layers: list[FoundLayer]) -> None:
     if any(layer.kind != "linear" for layer in layers):
         raise UnfitError("it has convolutions")
     outputs = layers[-1].outputs
-    if len(layers) < 2 or outputs <= max(layers[0].inputs, *(x.outputs for x in layers[:-1])):
-        raise UnfitError(f"its {outputs} outputs are not more than it takes or has inside")
+    if len(layers) < 2 or outputs <= layers[0].inputs:
+        raise UnfitError(f"its {outputs} outputs are not more than it takes")
     if image_shape(outputs) is None:
         raise UnfitError(f"its {outputs} outputs are no square image of 1 or 3 colours")
 
@@ -73,15 +71,10 @@ def load(weights: Path | None, options: MLPGANOptions) -> StackGenerator:
     if options.shape is not None and len(options.shape) != 3:
         raise UsageError(f"shape={list(options.shape)}: give C,H,W or H,W,C")
     return load_stack(
-        weights, "mlp-gan", options, fits=fits, what="stack of linear layers", plan=_plan
+        weights,
+        "mlp-gan",
+        options,
+        fits=fits,
+        what="stack of linear layers",
+        shape=lambda layers: image_shape(layers[-1].outputs),
     )
-
-
-def _plan(path: Path, layers: Sequence[FoundLayer]) -> dict[str, Any]:
-    for layer in layers:
-        if layer.doubt:
-            raise StateMismatchError(f"{path}: {layer.doubt}; {OWN_CODE}")
-    return {
-        "layers": [layer.plan() for layer in layers],
-        "shape": image_shape(layers[-1].outputs),
-    }

@@ -7,7 +7,8 @@ iteration from the stored ``u0`` (``sv0`` is a log, not the divisor).
 Settings that no file of tensors holds come from the options, else from the training state that the
 original saves beside it (``state_dict.pth`` for ``G_ema.pth``, ``state_dict_best0.pth`` for
 ``G_ema_best0.pth``; read like any weights file), else from the published run: batch-norm epsilon
-1e-5 and spectral-norm epsilon 1e-6. The last norm has 1e-5 whatever ``--BN_eps`` was.
+1e-5 and spectral-norm epsilon 1e-6; or, where all rows of the class table are equal, as in the
+published BigBiGAN, 1e-4 both. The last norm has 1e-5 whatever ``--BN_eps`` was.
 
 Spectral norm: Miyato et al., ICLR 2018, section 2.1 and appendix A.
 """
@@ -29,7 +30,7 @@ from seeingkit.weights import Checkpoint, check_finite, check_state
 from ..catalog.biggan import BigGANOptions
 from .config import BigGANConfig
 from .network import BigGANNetwork
-from .parsing import ParsedFile, divisor, find
+from .parsing import ParsedFile, divisor, find, one_row
 from .structure import structure
 from .training_state import BN_EPSILON, epsilons
 
@@ -75,10 +76,13 @@ def read_ajbrock(
     statistics = _statistics(found)
     _check_options(path, options, statistics)
     spectral = any(key.endswith(".u0") for key in found)
-    bn_eps, sn_eps = epsilons(path, options)
-    if statistics == "cross_replica":
-        gain = options.cross_replica_gain or "added"
-        options = options.model_copy(update={"cross_replica_gain": gain})
+    one_class = "shared.weight" in found and one_row(found["shared.weight"])
+    bn_eps, sn_eps, assumed = epsilons(path, options, spectral=spectral, one_class=one_class)
+    if statistics == "cross_replica" and options.cross_replica_gain is None:
+        assumed += ("gains are added, as the original's evaluation does",)
+        options = options.model_copy(update={"cross_replica_gain": "added"})
+    if statistics == "mybn" and options.standing is None:
+        assumed += ("statistics are sums where their counter is above 0",)
     config = BigGANConfig.validated(
         path,
         {
@@ -88,6 +92,7 @@ def read_ajbrock(
             "output_epsilon": BN_EPSILON,
             "spectral_epsilon": sn_eps if spectral else None,
             "gain": options.cross_replica_gain or "multiplied",
+            "assumed": assumed,
         },
     )
     with torch.device("meta"):

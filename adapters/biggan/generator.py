@@ -12,6 +12,8 @@ Layouts read (bare or wrapped in a dict, with or without DataParallel's ``module
 Latents: ``z`` (N, D), and one of ``label`` (N,) int64, ``c`` (N, classes), soft classes that mix
 embeddings, or ``embedding`` (N, E), the class embedding itself (where the network shares one).
 
+A file whose class tables have equal rows (BigBiGAN) has one class, which need not be given.
+
 Truncation (Brock et al., ICLR 2019, section 3.1) is 1 here, that is none, because distributions are
 measured. In ajbrock files z is then normal, and below 1 from the normal cut off at that value, the
 distribution of redrawing the values beyond it. In Hugging Face files (own default: 0.4) z is always
@@ -29,6 +31,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -55,7 +58,7 @@ from .config import BigGANConfig
 from .files import find_ajbrock, read_ajbrock
 from .huggingface import WEIGHTS_NAME, find_huggingface, read_huggingface
 from .network import Attention, BigGANNetwork
-from .parsing import ParsedFile
+from .parsing import ParsedFile, one_row
 
 CLASS_KEYS = ("label", "c", "embedding")
 HUGGING_FACE_BOUND = 2.0  # its z is drawn within two standard deviations
@@ -86,11 +89,12 @@ class BigGAN(StagedAdapter):
             family="biggan",
             resolution=config.resolution,
             latent=(LatentSpec(name="z", shape=(config.z_dim,)),),
-            class_names=class_names(config.classes, options.classes),
+            class_names=class_names(_conditions(config), options.classes),
             weights_sha256=weights_sha256,
             licence=licence,
             options=options.model_dump(mode="json", exclude={"classes"}),
             parameters=sum(p.numel() for p in network.parameters()),
+            assumptions=config.assumed,
         )
         ours = config.layout == "ajbrock"
         scale = 1.0 if ours else options.truncation
@@ -125,6 +129,9 @@ class BigGAN(StagedAdapter):
             UsageError: z or the class is missing, of another shape or type, or out of range.
         """
         given = [key for key in CLASS_KEYS if key in latent]
+        if not given and "z" in latent and not _conditions(self.module.config):
+            latent = {**latent, "label": torch.zeros(len(latent["z"]), dtype=torch.int64)}
+            given = ["label"]
         if len(given) != 1:
             raise UsageError(
                 f"biggan: give one of label, c or embedding beside z, not "
@@ -142,6 +149,11 @@ class BigGAN(StagedAdapter):
             return checked_labels("biggan", value, config.classes, len(z)).to(z.device)
         length = config.classes if key == "c" else config.embedding_dim
         return checked_vectors("biggan", key, value, (len(z), length)).to(z)
+
+
+def _conditions(config: BigGANConfig) -> int:
+    """Number of classes to choose from: none where there is one."""
+    return config.classes if config.classes > 1 else 0
 
 
 def cut_off(z: Tensor, bound: float) -> Tensor:
@@ -244,7 +256,7 @@ def load(weights: Path | None, options: BigGANOptions) -> BigGAN:
     if weights is None:
         raise MissingWeightsError("biggan needs weights: give --weights FILE or biggan:NAME")
     checkpoint = read_checkpoint(_file(weights))
-    parsed = _parse(checkpoint, options)
+    parsed = _of_one_class(_parse(checkpoint, options))
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
         network = BigGANNetwork(parsed.config, options.truncation)
     fill(network, parsed.tensors, checkpoint.path)
@@ -284,6 +296,24 @@ def _parse(checkpoint: Checkpoint, options: BigGANOptions) -> ParsedFile:
     )
 
 
+def _of_one_class(parsed: ParsedFile) -> ParsedFile:
+    """The same with one class, where all rows of the class tables are equal.
+
+    So is the published BigBiGAN: unconditional, with one dummy label copied to 1,000 rows.
+    """
+    tables = ["embedding.weight"]
+    if not parsed.config.embedding_dim:
+        tables = [k for k in parsed.tensors if k.endswith(("gain.weight", "offset.weight"))]
+    if not tables or not all(one_row(parsed.tensors[key]) for key in tables):
+        return parsed
+    classes = parsed.config.classes
+    said = f"all {classes:,} rows of the class table are equal: there is one class"
+    assumed = (*parsed.config.assumed, said)
+    config = parsed.config.model_copy(update={"classes": 1, "assumed": assumed})
+    merged = {key: parsed.tensors[key][:1] for key in tables}
+    return replace(parsed, config=config, tensors={**parsed.tensors, **merged})
+
+
 def _portable(
     checkpoint: Checkpoint, values: dict[str, object], options: BigGANOptions
 ) -> ParsedFile:
@@ -296,7 +326,8 @@ def _portable(
                 "convert the original again with it"
             )
     epsilon = options.bn_eps or config.epsilon
-    config = config.model_copy(update={"epsilon": epsilon})
+    assumed = config.unless_told(bn_eps=options.bn_eps)
+    config = config.model_copy(update={"epsilon": epsilon, "assumed": assumed})
     options = options.model_copy(update={"bn_eps": epsilon, "sn_eps": config.spectral_epsilon})
     tensors = state_dict(checkpoint, checkpoint.content)
     return ParsedFile(config, tensors, {}, options, checkpoint.sha256)

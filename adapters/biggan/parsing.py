@@ -61,6 +61,11 @@ def _levels(tree: Any, depth: int, where: str = "") -> Iterable[tuple[str, Mappi
         yield from _levels(tree.get(name), depth - 1, f"{where}.{name}".lstrip("."))
 
 
+def one_row(table: Tensor) -> bool:
+    """Whether all of several rows are the same, so that all classes are one."""
+    return len(table) > 1 and bool((table == table[:1]).all())
+
+
 def shape_of(path: Path, tensors: Mapping[str, Tensor], key: str, axes: int) -> tuple[int, ...]:
     """Shape of a tensor with the given number of axes, none of them empty.
 

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import Opaque, read_checkpoint, shown
@@ -24,16 +24,50 @@ _RELU = "torch.nn.modules.activation.ReLU"
 _RELU_NAMES = ("relu", "inplace_relu", "ir")
 
 
-def epsilons(path: Path, options: BigGANOptions) -> tuple[float, float]:
-    """Of batch norm and of spectral norm: options, training state beside the file, published."""
+BIGBIGAN_EPSILON = 1e-4
+"""Of both norms of BigBiGAN, whose generator is published in this layout (Donahue and Simonyan
+2019; the loader of pytorch-pretrained-gans)."""
+
+
+class Epsilons(NamedTuple):
+    """Epsilons of a file.
+
+    Attributes:
+        batch, spectral: of batch norm and spectral norm.
+        assumed: what neither an option nor the training state says, in words.
+    """
+
+    batch: float
+    spectral: float
+    assumed: tuple[str, ...]
+
+
+def epsilons(path: Path, options: BigGANOptions, *, spectral: bool, one_class: bool) -> Epsilons:
+    """Epsilons by the options, else the training state beside the file, else those published.
+
+    Args:
+        path: the weights.
+        options: ``bn_eps``, ``sn_eps``.
+        spectral: whether the weights have spectral norms.
+        one_class: whether the table of classes holds one class only, as BigBiGAN's does.
+    """
     config: Mapping[str, Any] = {}
     match = re.fullmatch(r"G(?:_ema)?(?P<suffix>(?:_.*)?\.pth)", path.name)
     if match and (options.bn_eps is None or options.sn_eps is None):
         config = _training_config(path.with_name(f"state_dict{match['suffix']}"))
-    return (
-        options.bn_eps or config.get("BN_eps", BN_EPSILON),
-        options.sn_eps or config.get("SN_eps", SN_EPSILON),
-    )
+    whose = "BigBiGAN's" if one_class else "the published run's"
+    usual = {"bn_eps": BN_EPSILON, "sn_eps": SN_EPSILON}
+    if one_class:
+        usual = dict.fromkeys(usual, BIGBIGAN_EPSILON)
+    values, assumed = [], []
+    for name, stored in (("bn_eps", "BN_eps"), ("sn_eps", "SN_eps")):
+        given = getattr(options, name)
+        values.append(given or config.get(stored, usual[name]))
+        if given is None and stored not in config and (spectral or name == "bn_eps"):
+            assumed.append(f"{name}={usual[name]:g}, {whose}")
+    if not config:
+        assumed.append("ReLU between the layers")
+    return Epsilons(values[0], values[1], tuple(assumed))
 
 
 def _training_config(path: Path) -> Mapping[str, Any]:

@@ -33,6 +33,11 @@ _FINAL = Field(
     "none takes the values as they are",
 )
 _EPS = Field(None, gt=0, lt=10, description="of the batch norms; 1e-5 unless told otherwise")
+_PLAIN = Field(
+    False,
+    description="true: you know that the layers follow one another with nothing but one activation "
+    "between them, where the file leaves room for more (resizing, sums, norms without parameters)",
+)
 _KEY = Field(
     None, description="which network of a training file, such as netG; needed if several fit"
 )
@@ -60,6 +65,12 @@ class DCGANOptions(Options):
         description="of every convolution: up (transposed) or conv; needed where the shapes leave "
         "both open",
     )
+    upsample: Strides | None = Field(
+        None,
+        description="factor by which the map is enlarged before every convolution, first to last "
+        "(1,2,2,1; nearest pixel); no file holds it",
+    )
+    plain: bool = _PLAIN
     eps: float | None = _EPS
     key: str | None = _KEY
     latents: Latents = "seeds"
@@ -76,6 +87,7 @@ class MLPGANOptions(Options):
         description="of an image as its numbers lie in the output: C,H,W or H,W,C; needed only for "
         "colours last",
     )
+    plain: bool = _PLAIN
     eps: float | None = _EPS
     key: str | None = _KEY
     latents: Latents = "seeds"

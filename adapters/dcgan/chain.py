@@ -1,10 +1,10 @@
 """Detects the layers of a state dict that is a plain stack and nothing else.
 
-Guarantees that every key is accounted for: modules are told by their tensors (not by their names),
-and each must fit its place in one chain of channels; a file with one tensor more is not claimed.
-So any prefix and any naming will do: ``main.0``, ``net.3.1``, ``tconv1`` and ``bn1``,
-``main.pyramid.512-256.convt``. Where modules are numbered in one ``nn.Sequential``, the numbers
-that are skipped are modules without tensors, and tell whether there is an activation.
+Guarantees that every key is accounted for: each module (``modules``) must fit its place in one
+chain of channels; a file with one tensor more is not claimed. So any prefix and any naming will do:
+``main.0``, ``net.3.1``, ``tconv1`` and ``bn1``, ``main.pyramid.512-256.convt``. Where modules are
+numbered in one ``nn.Sequential``, the numbers that are skipped are modules without tensors, and
+tell whether there is an activation.
 
 Sources: pytorch/examples dcgan; martinarjovsky/WassersteinGAN models/dcgan.py and mlp.py;
 csinva/gan-vae-pretrained-pytorch; the layouts are described in the format notes, section 7.
@@ -21,36 +21,11 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from .modules import Module, UnfitError, is_table, modules_of
 from .network import LayerPlan
 
 Found = Literal["linear", "up", "conv", "open"]
-_STATISTICS = {"running_mean", "running_var"}
-_LEAVES = {"weight", "bias", "num_batches_tracked", *_STATISTICS}
 _MOST_LAYERS = 100
-
-
-class UnfitError(Exception):
-    """Why tensors are no plain stack of layers; never leaves the adapters."""
-
-
-@dataclass
-class Module:
-    """The tensors of one module of the file."""
-
-    path: str
-    tensors: dict[str, Tensor]
-    kind: Literal["linear", "convolution", "norm", "slopes"]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of its weight; of its statistics where a norm has no weight."""
-        return tuple(self.tensors.get("weight", self.tensors.get("running_mean")).shape)  # type: ignore[union-attr]
-
-    @property
-    def place(self) -> tuple[str, int] | None:
-        """Its parent and its number there, if it is numbered."""
-        parent, _, number = self.path.rpartition(".")
-        return (parent, int(number)) if number.isdecimal() else None
 
 
 @dataclass
@@ -66,8 +41,11 @@ class FoundLayer:
         active: whether an activation follows.
         first: whether norm or activation comes first.
         native: path of the activation, where the numbering shows it.
-        doubt: the point that the numbering leaves open, or empty.
         gap: numbered modules without tensors before the next layer; None if not numbered.
+        shown: the numbering shows that nothing but an activation stands before it.
+        room: of the keys for one module before it that is no activation (``hidden``), in words.
+        doubts: what else the keys leave open about it.
+        tables: of the first layer, the class tables beside the stack.
     """
 
     main: Module
@@ -79,8 +57,11 @@ class FoundLayer:
     active: bool = True
     first: Literal["norm", "activation"] = "norm"
     native: str | None = None
-    doubt: str = ""
     gap: int | None = None
+    shown: bool = False
+    room: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    tables: list[Module] = field(default_factory=list)
 
     @property
     def channels(self) -> int:
@@ -133,9 +114,13 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
     Raises:
         UnfitError: it is no plain stack; names the tensor that does not fit.
     """
-    modules = _modules(tensors)
+    modules = modules_of(tensors)
     if len(modules) > 3 * _MOST_LAYERS:
         raise UnfitError(f"it has {len(modules)} modules")
+    tables = [module for module in modules if is_table(module, modules)]
+    modules = [module for module in modules if module not in tables]
+    if not modules:
+        raise UnfitError("it has no layers")
     reasons: list[UnfitError] = []
     for order in _orders(modules):
         try:
@@ -143,53 +128,13 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
         except UnfitError as reason:
             reasons.append(reason)
             continue
+        found[0].tables = tables
         _read_numbers(found)
         return found
     raise reasons[0]
 
 
-# --------------------------------------------------------------------------------- module by module
-
-
-def _modules(tensors: Mapping[str, Tensor]) -> list[Module]:
-    grouped: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        path, _, leaf = key.rpartition(".")
-        if leaf not in _LEAVES:
-            raise UnfitError(f"{key} belongs to no linear layer, convolution or batch norm")
-        grouped.setdefault(path, {})[leaf] = tensor
-    return [Module(path, found, _kind(path, found)) for path, found in grouped.items()]
-
-
-def _kind(
-    path: str, found: dict[str, Tensor]
-) -> Literal["linear", "convolution", "norm", "slopes"]:
-    shapes = {leaf: tuple(tensor.shape) for leaf, tensor in found.items()}
-    weight, bias = shapes.get("weight"), shapes.get("bias")
-    if shapes.keys() & _STATISTICS:
-        count = shapes.get("running_mean")
-        fits = shapes.keys() >= _STATISTICS and count and len(count) == 1 and count[0]
-        if not fits or any(
-            shapes.get(k, count) != count for k in _LEAVES - {"num_batches_tracked"}
-        ):
-            raise UnfitError(f"{path} is no whole batch norm")
-        if ("weight" in shapes) != ("bias" in shapes):
-            raise UnfitError(f"{path} is a batch norm with one of weight and bias only")
-        return "norm"
-    if "num_batches_tracked" in shapes or weight is None or 0 in weight:
-        raise UnfitError(f"{path} has no weight")
-    if len(weight) == 2 and bias in (None, weight[:1]):
-        return "linear"
-    if len(weight) == 4 and weight[2] == weight[3] and bias in (None, weight[:1], weight[1:2]):
-        return "convolution"
-    if len(weight) == 1 and bias is None:
-        return "slopes"
-    if len(weight) == 1 and bias == weight:
-        raise UnfitError(
-            f"{path} is a norm without running statistics; it would mix the images of a batch, or "
-            "is no batch norm"
-        )
-    raise UnfitError(f"{path}.weight has shape {weight}")
+# ----------------------------------------------------------------------------------- their order
 
 
 def _orders(modules: list[Module]) -> Iterator[list[Module]]:
@@ -339,23 +284,24 @@ def _read_numbers(layers: list[FoundLayer]) -> None:
 def _read_gaps(layer: FoundLayer, last: Module, inside: int, after: int | None) -> None:
     """The meaning of so many modules without tensors inside a layer and after it."""
     norm = layer.norm
-    if layer.side:  # in a Sequential, reshaping is a module too
+    if layer.side and _between(layer.main, last) is not None:  # reshaping is a module there too
         if norm is not None and norm.shape[0] != layer.outputs and inside:
             inside -= 1
         elif after is not None:
             after -= 1
     layer.gap = after
     if after is not None and after < 0:
-        layer.doubt = f"nothing reshapes the features of {layer.main.path} to a map"
+        layer.doubts.append(f"nothing reshapes the features of {layer.main.path} to a map")
     elif layer.slopes is not None:
+        layer.gap = None if after is None else after + 1  # the PReLU is the activation
         layer.first = "norm" if last.kind == "slopes" else "activation"
         if inside:
-            layer.doubt = f"{inside} modules without tensors follow {layer.main.path}"
+            layer.doubts.append(f"{inside} modules without tensors follow {layer.main.path}")
     elif norm is not None and inside:
         layer.first = "activation"
         layer.native = _numbered(layer.main, 1)
         if inside > 1 or after != 0:
-            layer.doubt = (
+            layer.doubts.append(
                 f"a module without tensors between {layer.main.path} and {norm.path} may or may "
                 "not be an activation"
             )

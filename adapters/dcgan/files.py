@@ -1,8 +1,6 @@
 """Stacks of layers in weights files: the choice of a file's network, and its whole plan.
 
-Guarantees that nothing absent from a file is guessed in silence: strides and paddings follow from
-kernels only where one choice is usual (format notes, section 7), else the message names the option
-to give; several networks that fit are never chosen from without ``key``.
+Guarantees that of several networks that fit none is chosen without ``key``.
 """
 
 from __future__ import annotations
@@ -21,14 +19,13 @@ from torch import Tensor
 from seeingkit.errors import StateMismatchError, UsageError, first_fault
 
 from ..catalog.dcgan import DCGANOptions, MLPGANOptions
-from .chain import FoundLayer, UnfitError, stack
-from .network import LayerPlan, Plan
+from .chain import FoundLayer, stack
+from .modules import UnfitError
+from .network import Plan
 
 _DEPTH = 4  # of networks inside training files
 _MOST_NETWORKS = 500
 _GENERATOR = re.compile(r"(?i)^(.*[._])?(net_?g|g|gen|generator|g_?ema|ema_?g|.*generator)$")
-_USUAL = {2: (2, 0), 4: (2, 1)}  # stride and padding of later transposed kernels: they double
-_TRANSPOSED = re.compile(r"(?i)conv_?t|convtrans|deconv|t_?conv|transp|dcv")
 
 
 @dataclass(frozen=True)
@@ -176,132 +173,14 @@ def _parts(tensors: dict[str, Tensor], where: str) -> Iterator[tuple[str, dict[s
 # ------------------------------------------------------------------------------------- the plan
 
 
-def convolutions(path: Path, found: Sequence[FoundLayer], options: DCGANOptions) -> list[LayerPlan]:
-    """The layers with their strides and paddings.
-
-    The rules, each overruled by ``options``: the first convolution turns the 1x1 latent into a map
-    as large as its kernel; later transposed kernels of 4x4 and 2x2 double the map; a convolution
-    that is not transposed keeps it; a transposed 1x1 keeps it too, but the last one to a single
-    channel at 32 pixels crops it to 28 (padding 2, csinva's MNIST network; the grey CIFAR-100
-    network of the same author has the same keys and needs ``paddings``). With strides given,
-    paddings make a map grow by the stride, exactly.
-
-    Raises:
-        UsageError: names the layer whose stride, padding or kind the file leaves open, or an
-            option of the wrong length.
-    """
-    maps = [layer for layer in found if layer.kind != "linear"]
-    lists: dict[str, Sequence[Any] | None] = {
-        "strides": options.strides,
-        "paddings": options.paddings,
-        "output_paddings": options.output_paddings,
-        "kinds": options.kinds,
-    }
-    for name, values in lists.items():
-        if values is not None and len(values) != len(maps):
-            raise UsageError(
-                f"{path}: {name} has {len(values)} numbers, the file {len(maps)} convolutions "
-                f"({', '.join(layer.main.path for layer in maps)})"
-            )
-    plans: list[LayerPlan] = []
-    size, k = 0, 0
-    for i, layer in enumerate(found):
-        if layer.doubt and not options.strides:
-            raise StateMismatchError(f"{path}: {layer.doubt}; {OWN_CODE}")
-        if layer.kind == "linear":
-            plans.append(layer.plan())
-        else:
-            given = {name: values[k] for name, values in lists.items() if values is not None}
-            if i and (found[i - 1].gap or 0) > 1 and not options.strides:
-                given["upsampled"] = found[i - 1].gap
-            plans.append(_convolution(path, layer, size, found, given, i == len(found) - 1))
-            k += 1
-        size = plans[-1].size(size)
-        if size < (layer.kind != "linear"):
-            raise UsageError(f"{path}: {layer.main.path}: no pixel is left; check the paddings")
-    return plans
-
-
-OWN_CODE = "load it by its own code with --gan module:FILE.py:FUNCTION and --weights"
-
-
-def _convolution(
-    path: Path,
-    layer: FoundLayer,
-    size: int,
-    found: Sequence[FoundLayer],
-    given: dict[str, Any],
-    last: bool,
-) -> LayerPlan:
-    kernel, name = layer.main.shape[2], layer.main.path
-    kind = given.get("kinds") or (_kind(path, layer, found) if layer.kind == "open" else layer.kind)
-    if layer.kind not in ("open", kind):
-        raise UsageError(f"{path}: {name} is of kind {layer.kind} by its shape, not {kind}")
-    if kind == "conv" and "upsampled" in given:
-        raise StateMismatchError(
-            f"{path}: {given['upsampled']} modules without tensors stand before {name}, one of "
-            f"which may enlarge the map; give strides if none does, else {OWN_CODE}"
-        )
-    stride, padding, extra = given.get("strides"), given.get("paddings"), None
-    if kind == "conv":
-        stride = stride or 1
-        if padding is None and kernel % 2 == 0:
-            raise UsageError(f"{path}: {name} is a {kernel}x{kernel} convolution; give paddings")
-        padding = (kernel - 1) // 2 if padding is None else padding
-    elif not size:
-        stride, padding = stride or 1, padding or 0
-    elif kernel == 1 and stride in (None, 1):
-        crop = last and layer.outputs == 1 and size == 32
-        stride, padding = 1, (2 if crop else 0) if padding is None else padding
-    else:
-        if stride is None and kernel not in _USUAL:
-            raise UsageError(
-                f"{path}: {name} is a transposed {kernel}x{kernel} convolution, whose stride and "
-                "padding are not in the file; give strides= (and paddings=), one number for each "
-                f"of the {sum(f.kind != 'linear' for f in found)} convolutions, first to last"
-            )
-        stride = stride or _USUAL[kernel][0]
-        if padding is None:
-            padding = max(0, -((stride - kernel) // 2))
-            extra = 2 * padding + stride - kernel
-    chosen = given.get("output_paddings")
-    return layer.plan(
-        kind=kind,
-        stride=stride,
-        padding=padding,
-        output_padding=(extra or 0) if chosen is None else chosen,
-    )
-
-
-def _kind(path: Path, layer: FoundLayer, found: Sequence[FoundLayer]) -> str:
-    """Whether a layer of equally many channels in and out is transposed: by kernel and name."""
-    kernel, word = layer.main.shape[2], _word(layer)
-    if kernel % 2 == 0:
-        return "up"  # an even kernel that is not transposed would not keep the map
-    known = {kind: {_word(f) for f in found if f.kind == kind} for kind in ("up", "conv")}
-    if word and (word in known["up"]) != (word in known["conv"]):
-        return "up" if word in known["up"] else "conv"
-    if _TRANSPOSED.search(word):
-        return "up"
-    if "conv" in word.lower() and any(_TRANSPOSED.search(other) for other in known["up"]):
-        return "conv"
-    raise UsageError(
-        f"{path}: {layer.main.path} has as many channels in as out, so the file leaves open "
-        "whether it is a transposed convolution; give kinds=, up or conv for each convolution"
-    )
-
-
-def _word(layer: FoundLayer) -> str:
-    """The last part of a name without its numbers; empty where modules are just numbered."""
-    return re.sub(r"[\d_]+", "", layer.main.path.rpartition(".")[2])
-
-
 def whole_plan(
     path: Path,
     stored: Mapping[str, Any],
     options: DCGANOptions | MLPGANOptions,
 ) -> Plan:
     """A plan as stored or read, with the options that were given in place of its own values.
+
+    What an option says is no longer assumed.
 
     Raises:
         UsageError: layers and options that make no network.
@@ -310,6 +189,11 @@ def whole_plan(
     names = ("activation", "slope", "final", "eps", "shape")
     chosen = {name: getattr(options, name, None) for name in names}
     given = {name: value for name, value in chosen.items() if value is not None}
+    if "activation" not in given and "slope" in given:
+        given["activation"] = "leaky"
+    assumed = stored.get("assumed", ())
+    if isinstance(assumed, (list, tuple)):
+        given["assumed"] = tuple(what for what in assumed if what not in given)
     try:
         return Plan(**{**stored, **given})
     except ValidationError as error:

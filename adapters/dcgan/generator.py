@@ -1,14 +1,16 @@
 """DCGAN generators and their relatives: stacks of transposed convolutions under any names.
 
 Guarantees that every tensor of a file has its place in the network before the first image, and
-that settings no file holds (strides, paddings, activations) follow from a stated rule or from an
-option, never from a silent guess: see ``files.convolutions``.
+that settings no file holds (strides, paddings, activations) follow from a stated rule, which is
+among the generator's ``assumptions``, or from an option, never from a silent guess: see
+``geometry``. Where the keys leave room for parts without tensors the file is refused: ``hidden``.
 
 Layouts read (torch zip, legacy torch, plain pickle or safetensors), bare or inside a training file:
 
 * ``main.{0,3,6,9,12}`` and ``main.{1,4,7,10}`` of pytorch/examples, with or without ``module.``;
 * csinva's MNIST and CIFAR networks, which end in a 1x1 kernel;
 * ``main.pyramid.512-256.convt`` and its kind with extra 3x3 layers (WassersteinGAN);
+* the convolutional generators of PyTorch-GAN, which enlarge by upsampling: see ``layouts``;
 * any other naming of linear layers, then convolutions, with batch norms, PReLUs and biases.
 
 A network pickled whole (``torch.save(netG)``) is code, and refused. Training scripts show samples
@@ -23,7 +25,7 @@ file) and what follows it (``r8.act0``, alias ``r8``: the last at 8x8); ``image`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -37,8 +39,10 @@ from seeingkit.models.staged import Carry, StagedAdapter, StageFunction
 from seeingkit.weights import Checkpoint, fill, portable_config, portable_family, read_checkpoint
 
 from ..catalog.dcgan import DCGANOptions, MLPGANOptions
-from .chain import FoundLayer, UnfitError
-from .files import candidates, choose, convolutions, renamed, whole_plan
+from .chain import FoundLayer
+from .files import candidates, choose, renamed, whole_plan
+from .geometry import read_stack
+from .modules import UnfitError
 from .network import Layer, Plan, Stack
 
 
@@ -72,8 +76,12 @@ class StackGenerator(StagedAdapter):
             latent=(LatentSpec(name="z", shape=(plan.layers[0].inputs,)),),
             weights_sha256=weights_sha256,
             licence=licence,
-            options={**options.model_dump(mode="json"), **_resolved(plan, options)},
+            options={
+                **options.model_dump(mode="json", exclude={"plain"}),
+                **_resolved(plan, options),
+            },
             parameters=sum(p.numel() for p in module.parameters()),
+            assumptions=plan.assumptions,
         )
         stages: list[StageFunction] = []
         for layer in module.layers:
@@ -107,6 +115,7 @@ def _resolved(plan: Plan, options: DCGANOptions | MLPGANOptions) -> dict[str, An
         found["paddings"] = [layer.padding for layer in maps]
         found["output_paddings"] = [layer.output_padding for layer in maps]
         found["kinds"] = [layer.kind for layer in maps]
+        found["upsample"] = [layer.upsample for layer in maps]
     return found
 
 
@@ -157,14 +166,14 @@ def _with_aliases(cut: Boundary, aliases: tuple[str, ...]) -> Boundary:
 
 
 def fits(layers: list[FoundLayer]) -> None:
-    """Whether a stack turns a vector into an image by transposed convolutions.
+    """Whether a stack turns a vector into an image by two convolutions or more.
 
     Raises:
         UnfitError: says why not.
     """
     maps = [layer for layer in layers if layer.kind != "linear"]
-    if len(maps) < 2 or maps[0].kind not in ("up", "open"):
-        raise UnfitError("it is no stack of transposed convolutions")
+    if len(maps) < 2:
+        raise UnfitError("it has fewer than two convolutions")
     if maps[-1].channels not in (1, 3):
         raise UnfitError(f"{maps[-1].main.path} gives {maps[-1].channels} channels, not 1 or 3")
 
@@ -187,13 +196,7 @@ def load(weights: Path | None, options: DCGANOptions) -> StackGenerator:
         UsageError: the file leaves open a setting that an option must give (names it), or an option
             does not fit it.
     """
-
-    def plan(path: Path, layers: Sequence[FoundLayer]) -> dict[str, Any]:
-        return {"layers": convolutions(path, layers, options)}
-
-    return load_stack(
-        weights, "dcgan", options, fits=fits, what="stack of transposed convolutions", plan=plan
-    )
+    return load_stack(weights, "dcgan", options, fits=fits, what="stack of transposed convolutions")
 
 
 # ------------------------------------------------------------------------------ for every family
@@ -230,7 +233,7 @@ def load_stack(
     *,
     fits: Callable[[list[FoundLayer]], None],
     what: str,
-    plan: Callable[[Path, Sequence[FoundLayer]], dict[str, Any]],
+    shape: Callable[[list[FoundLayer]], tuple[int, int, int] | None] = lambda _: None,
 ) -> StackGenerator:
     """Load a stack of either family.
 
@@ -240,7 +243,7 @@ def load_stack(
         options: settings that no file holds.
         fits: raises ``UnfitError`` for stacks that are not of the family.
         what: the family in words, for messages.
-        plan: the values of a ``Plan`` for the layers found in a file of others.
+        shape: of the images of a stack that ends in a linear layer.
 
     Raises:
         WeightsError: the file is missing, unsafe, damaged, or is no such stack (says why).
@@ -252,7 +255,7 @@ def load_stack(
     stored = portable_config(checkpoint, family)
     if stored is None:
         chosen = choose(weights, checkpoint.content, fits, what, options.key)
-        stored = plan(weights, chosen.layers)
+        stored = read_stack(weights, chosen.layers, options) | {"shape": shape(chosen.layers)}
         tensors, key = renamed(chosen.layers), chosen.where or None
     else:
         tensors, key = checkpoint.content, None
@@ -275,7 +278,7 @@ def load_stack(
 def _agree(path: Path, plan: Plan, options: DCGANOptions) -> None:
     """Refuse geometry that differs from that of a file of ours."""
     said = _resolved(plan, options)
-    for name in ("strides", "paddings", "output_paddings", "kinds"):
+    for name in ("strides", "paddings", "output_paddings", "kinds", "upsample"):
         given = getattr(options, name)
         if given is not None and list(given) != said[name]:
             raise UsageError(f"{path}: {name}={list(given)}, but the file says {said[name]}")

@@ -4,14 +4,15 @@ Guarantees that a plan is checked before anything is built from it: shapes follo
 layer, every map is square and not empty, and the last one is an image of one or three channels. A
 plan is all that a network is made of apart from its tensors, and goes through JSON unchanged.
 
-A layer is a linear map, a convolution or a transposed one; then, in this order unless ``first``
-reverses it, a batch norm with the stored statistics and an activation. Layers are per sample:
-batch statistics, as training scripts sample with, are not offered, because then an image would
-depend on the others in its batch.
+A layer is a linear map, a convolution or a transposed one, perhaps of an enlarged map; then, in
+this order unless ``first`` reverses it, a batch norm with the stored statistics and an activation.
+Layers are per sample: batch statistics, as training scripts sample with, are not offered, because
+then an image would depend on the others in its batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import torch
@@ -23,6 +24,7 @@ from ..configs import Record
 
 Kind = Literal["linear", "up", "conv"]
 Final = Literal["tanh", "sigmoid", "none"]
+Assumed = Literal["activation", "final", "eps", "geometry", "between", "reshape"]
 
 SLOPE = 0.2  # of leaky ReLU, as in Radford et al. 2016, section 4
 EPS = 1e-5  # of batch norms, torch's default
@@ -48,6 +50,8 @@ class LayerPlan(Record):
         first: whether norm or activation comes first.
         native: module path of the activation in the file, where the numbering shows it.
         side: height and width that the output of a linear layer is reshaped to; 0: not at all.
+        upsample: factor by which its input is enlarged first, by repeating the nearest pixel.
+        eps: of its own norm, where that differs from the plan's.
     """
 
     name: str
@@ -66,6 +70,8 @@ class LayerPlan(Record):
     first: Literal["norm", "activation"] = "norm"
     native: str | None = None
     side: int = Field(0, ge=0, le=_LARGEST)
+    upsample: int = Field(1, ge=1, le=_LARGEST)
+    eps: float | None = Field(None, gt=0, allow_inf_nan=False)
 
     @property
     def channels(self) -> int:
@@ -76,7 +82,7 @@ class LayerPlan(Record):
         """Height and width of its output, given those of its input (0: a vector)."""
         if self.kind == "linear":
             return self.side
-        before = before or 1
+        before = (before or 1) * self.upsample
         if self.kind == "up":
             grown = (before - 1) * self.stride + self.kernel + self.output_padding
             return grown - 2 * self.padding
@@ -92,6 +98,8 @@ class Plan(Record):
         final: after the last; ``sigmoid`` is rescaled to [-1, 1].
         eps: of the batch norms.
         shape: of the image (C, H, W) or (H, W, C) where the last layer is linear.
+        assumed: the settings that no file and nobody gave (``assumptions``).
+        layout: the published network whose settings were taken, in words.
     """
 
     layers: tuple[LayerPlan, ...] = Field(min_length=1, max_length=_MOST_LAYERS)
@@ -100,6 +108,8 @@ class Plan(Record):
     final: Final = "tanh"
     eps: float = Field(EPS, gt=0, allow_inf_nan=False)
     shape: tuple[Side, Side, Side] | None = None
+    assumed: tuple[Assumed, ...] = ()
+    layout: str | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Plan:
@@ -159,6 +169,45 @@ class Plan(Record):
             found.append(size)
         return tuple(found)
 
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What was assumed, one phrase each, with the option that says otherwise."""
+        maps = [layer for layer in self.layers if layer.kind != "linear"]
+        slope = f" {self.slope:g}" if self.activation == "leaky" else ""
+        phrases: dict[Assumed, str] = {
+            "activation": f"activation={self.activation}{slope} between the layers",
+            "final": f"final={self.final} and nothing else after the last",
+            "eps": f"eps={self.eps:g} in the batch norms",
+            "geometry": f"strides={_listed(x.stride for x in maps)} and "
+            f"paddings={_listed(x.padding for x in maps)} of zeros: {self._growth}",
+            "between": f"nothing {self._else}without tensors stands between the layers but one "
+            "activation each",
+            "reshape": "features become maps channels first",
+        }
+        found = [phrases[what] for what in self.assumed]
+        if self.layout:
+            found.append(f"by its keys and sizes it is {self.layout}: {self._said}")
+        return (*found, "z is drawn from N(0, 1)")
+
+    @property
+    def _else(self) -> str:
+        return "else " if any(layer.upsample > 1 for layer in self.layers) else ""
+
+    @property
+    def _growth(self) -> str:
+        if self._else:
+            return "an enlarged map repeats its nearest pixels, and a convolution keeps it"
+        return "a transposed 4x4 or 2x2 kernel doubles the map"
+
+    @property
+    def _said(self) -> str:
+        slope = f" {self.slope:g}" if self.activation == "leaky" else ""
+        return f"activation={self.activation}{slope}, eps={self.eps:g}, final={self.final}"
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
+
 
 class Normalisation(nn.Module):
     """Batch norm with stored statistics, for vectors and maps."""
@@ -195,13 +244,16 @@ class Layer(nn.Module):
             )
         else:
             self.main = nn.Conv2d(*sizes, plan.kernel, plan.stride, plan.padding, bias=plan.bias)
-        self.norm = Normalisation(plan.norm, plan.affine, whole.eps) if plan.norm else None
+        eps = plan.eps or whole.eps
+        self.norm = Normalisation(plan.norm, plan.affine, eps) if plan.norm else None
         self.act = nn.PReLU(plan.slopes) if plan.slopes else None
 
     def linear(self, x: Tensor) -> Tensor:
         """(N, C) or (N, C, H, W) to the same after the linear map or convolution alone."""
         if self.plan.kind != "linear" and x.ndim == 2:
             x = x[:, :, None, None]
+        if self.plan.upsample > 1:
+            x = F.interpolate(x, scale_factor=self.plan.upsample, mode="nearest")
         given: Tensor = self.main(x)
         return given
 

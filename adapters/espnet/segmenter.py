@@ -17,6 +17,7 @@ original code (CamVid test 0001TP .856, mean IoU .568; letting the left-over win
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -210,15 +211,20 @@ def describe(
     file: WeightsFile,
     network: nn.Module,
     options: ESPNetV2Options,
+    assumptions: Sequence[str],
     **resolved: Any,
 ) -> SegmenterInfo:
     """The description of a loaded network; ``resolved`` are the option values in use."""
+    if options.vocabulary is None:
+        said = f"vocabulary={resolved['vocabulary']} by the number of outputs"
+        assumptions = (said, *assumptions)
     return SegmenterInfo(
         family=family,
         weights_sha256=file.sha256,
         licence=LICENCE,
         options={**options.model_dump(mode="json"), **resolved},
         parameters=sum(p.numel() for p in network.parameters()),
+        assumptions=tuple(assumptions),
     )
 
 
@@ -259,6 +265,7 @@ def load(weights: Path | None, options: ESPNetOptions) -> PixelClassifier:
         file,
         network,
         options,
+        () if options.mean and options.std else (f"BGR input scaled as in training on {name}",),
         vocabulary=name,
         mean=list(mean),
         std=list(std),

@@ -57,6 +57,7 @@ def load(weights: Path | None, options: ESPNetV2Options) -> PixelClassifier:
         file,
         network,
         options,
+        ("RGB input with ImageNet's mean and deviation",),
         vocabulary=name,
         shortest=preparation.shortest,
         **network.layout.describe(),

@@ -87,6 +87,7 @@ def load(weights: Path | None, options: ModuleOptions) -> Sampler:
         weights_sha256=sha256,
         options=_identity(options, shape),
         parameters=sum(p.numel() for p in network.parameters()),
+        assumptions=_assumptions(options, shape),
     )
     if options.stages is not None:
         return AutoStaged(network, _paths(network, options.stages), info=info, call=images)
@@ -129,6 +130,17 @@ def _identity(options: ModuleOptions, shape: tuple[int, ...]) -> dict[str, Any]:
     if options.classes is not None:
         found["classes"] = Path(options.classes).name
     return {**found, "latent": list(shape)}
+
+
+def _assumptions(options: ModuleOptions, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """What the program does not say of its input and output, and no option did."""
+    assumed = ["z is drawn from N(0, 1)"]
+    if options.latent is None:
+        size = ",".join(map(str, shape))
+        assumed.insert(0, f"latent={size}, the first shape of z that the network takes")
+    if "range" not in options.model_fields_set:
+        assumed.append(f"range={options.range} of its images")
+    return tuple(assumed)
 
 
 def _paths(network: nn.Module, stages: Mapping[str, str]) -> dict[str, str]:

@@ -89,7 +89,12 @@ def contents(
         if found_variant == "progan":
             tensors = _without_stored_scales(checkpoint.path, tensors)
     sizes = _sizes(checkpoint.path, tensors, old)
-    config = ProGANConfig.validated(checkpoint.path, {"sizes": sizes, "variant": found_variant})
+    assumed = ["clamp=true, the hard tanh of ganseeing (gandissect has none)"]
+    if old and variant is None and found_variant in ("equallr", "pixelwisenorm"):
+        assumed.append(f"variant={found_variant}, by the file's name")
+    config = ProGANConfig.validated(
+        checkpoint.path, {"sizes": sizes, "variant": found_variant, "assumed": assumed}
+    )
     with torch.device("meta"):
         expected = build(config).state_dict()
     names = {key: _file_name(key) if old else key for key in expected}

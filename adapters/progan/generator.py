@@ -77,6 +77,7 @@ class ProGAN(StagedAdapter):
             licence=licence,
             options=resolved.model_dump(mode="json", exclude={"classes"}),  # in class_names
             parameters=sum(p.numel() for p in module.parameters()),
+            assumptions=config.unless_told(clamp=options.clamp),
         )
         layers = dict(module.named_children())
         previous = layers.pop("previous", None)

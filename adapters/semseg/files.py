@@ -36,7 +36,12 @@ _STEPS: dict[str, Step] = {"no": 32, "8": 8, "16": 16}
 
 
 class SemsegConfig(NetworkConfig):
-    """All that a file of ours carries beside the tensors."""
+    """All that a file of ours carries beside the tensors.
+
+    Attributes:
+        step: input pixels to one of the coarsest map, by which the dilation is known.
+        naming, preparation: of labels and input.
+    """
 
     KIND: ClassVar[str] = "a semantic-segmentation-pytorch network"
 
@@ -103,16 +108,25 @@ def _read_pair(folder: Path, epoch: str, options: SemsegOptions) -> ParsedFiles:
             raise MissingWeightsError(f"{path}: not there; a pair has both halves of one epoch")
     encoder, decoder = (read_state_dict(path) for path in paths)
     hashes = [encoder.sha256, decoder.sha256]
-    step = _step(folder, encoder.tensors, decoder.tensors, options, paths[1])
+    step, assumed = _step(folder, encoder.tensors, decoder.tensors, options, paths[1])
     network = build(encoder.tensors, decoder.tensors, step, *paths)
     own = folder / "labels.json"
     names = options.labels or (own if own.is_file() else None)
     if names is own:
         hashes.append(file_sha256(own))
     naming, preparation = _labels(names, network.classes)
+    if names is None and naming.source != "numbers":
+        assumed += (f"{network.classes} outputs are the classes of {naming.source}, in its order",)
+    if names is None and naming.source == "numbers":
+        assumed += ("outputs have numbers for names",)
+    if preparation is None:
+        assumed += ("the input is RGB with ImageNet's mean and deviation",)
+    config = SemsegConfig(
+        step=step, naming=naming, preparation=preparation or Preparation(), assumed=assumed
+    )
     return ParsedFiles(
         network,
-        SemsegConfig(step=step, naming=naming, preparation=preparation or Preparation()),
+        config,
         hashlib.sha256("".join(f"{line}\n" for line in hashes).encode()).hexdigest(),
     )
 
@@ -123,12 +137,19 @@ def _step(
     decoder: dict[str, Tensor],
     options: SemsegOptions,
     decoder_path: Path,
-) -> Step:
+) -> tuple[Step, tuple[str, ...]]:
+    """The step, and what was assumed of it."""
     if options.dilated is not None:
-        return _STEPS[options.dilated]
+        return _STEPS[options.dilated], ()
     if named := _NAMED.search(folder.absolute().name.lower()):
-        return _STEPS[(named[2] or "8") if named[1] else "no"]
-    return 32 if undilated(encoder, decoder_kind(decoder, decoder_path)) else 8
+        step = _STEPS[(named[2] or "8") if named[1] else "no"]
+        return step, (f"dilation by the folder's name: dilated={_dilated(step)}",)
+    step = 32 if undilated(encoder, decoder_kind(decoder, decoder_path)) else 8
+    return step, (f"dilation as usual for this decoder: dilated={_dilated(step)}",)
+
+
+def _dilated(step: Step) -> str:
+    return next(name for name, steps in _STEPS.items() if steps == step)
 
 
 def _labels(path: Path | None, outputs: int) -> tuple[Naming, Preparation | None]:

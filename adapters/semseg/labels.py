@@ -24,12 +24,12 @@ from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import CorruptFileError, StateMismatchError, UsageError, first_fault
 
 from ..configs import Record
+from ..nothing import number_outputs
 
 _FILE = resources.files(__package__).joinpath("ade20k.toml")
 ADE20K: tuple[str, ...] = tuple(tomllib.loads(_FILE.read_text(encoding="utf-8"))["names"])
 """Names of the 150 scene parsing classes, in the order of the outputs."""
 NOTHING = "-"
-_BACKGROUND = (NOTHING, "background", "nothing", "unlabeled", "unlabelled", "void")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _LARGEST_FILE = 1 << 24
@@ -60,12 +60,14 @@ class Naming(Record):
         labels: (name, category) by number.
         has_background: number 0 is "nothing".
         groups: one for each plane.
+        assumed: readings of names, in words.
     """
 
     source: str
     labels: tuple[tuple[str, str], ...] = Field(min_length=1)
     has_background: bool = False
     groups: tuple[Group, ...] = Field(min_length=1)
+    assumed: tuple[str, ...] = ()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -103,13 +105,14 @@ class Preparation(Record):
 
 
 def plain_naming(names: Sequence[str], source: str) -> Naming:
-    """One plane: output i is label i."""
-    numbers = tuple(range(len(names)))
+    """One plane of objects, each output a label; see ``nothing`` for the outputs of no object."""
+    numbering = number_outputs(names)
     return Naming(
         source=source,
-        labels=tuple((name, "object") for name in names),
-        has_background=bool(names) and names[0].lower() in _BACKGROUND,
-        groups=(Group(name="object", channels=numbers, labels=numbers),),
+        labels=tuple((name, "object") for name in numbering.names),
+        has_background=numbering.has_background,
+        groups=(Group(name="object", channels=tuple(range(len(names))), labels=numbering.numbers),),
+        assumed=numbering.assumptions,
     )
 
 

@@ -113,6 +113,7 @@ class SemsegSegmenter(NetworkSegmenter):
                 "downsample": downsample,
             },
             parameters=sum(p.numel() for p in network.parameters()),
+            assumptions=(*config.assumed, *naming.assumed),
         )
         self.network = network.eval().requires_grad_(False)
         fold_norms(self.network)

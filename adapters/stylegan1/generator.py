@@ -52,6 +52,7 @@ class StyleGAN1(StagedAdapter):
     Args:
         module: the network, filled.
         options: ``noise`` resolved.
+        assumptions: what the file does not say, in words.
         weights_sha256: hash of the file.
         licence: licence of the weights.
     """
@@ -63,6 +64,7 @@ class StyleGAN1(StagedAdapter):
         module: StyleGAN1Network,
         options: StyleGAN1Options,
         *,
+        assumptions: tuple[str, ...] = (),
         weights_sha256: str | None = None,
         licence: str = "unknown",
     ) -> None:
@@ -77,6 +79,7 @@ class StyleGAN1(StagedAdapter):
             licence=licence,
             options=options.model_dump(mode="json", exclude={"classes"}),  # in class_names
             parameters=sum(p.numel() for p in module.parameters()),
+            assumptions=assumptions,
         )
         super().__init__(module, info, boundaries(config), stages(module, options))
         self.config = config.model_dump(mode="json")
@@ -159,11 +162,15 @@ def load(weights: Path | None, options: StyleGAN1Options) -> StyleGAN1:
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
         module = StyleGAN1Network(config)
     fill(module, contents.tensors, checkpoint.path)
+    assumed = config.unless_told(noise=options.noise, alpha=options.alpha)
     if not contents.mean:
+        if options.truncation != 1.0:
+            assumed += (f"the average w is that of {MEAN_SAMPLES} latents",)
         module.mean_style.copy_(_estimated_mean(module))
     return StyleGAN1(
         module,
         resolved,
+        assumptions=assumed,
         weights_sha256=checkpoint.sha256,
         licence=checkpoint.metadata.get("licence", "unknown"),
     )

@@ -86,6 +86,7 @@ def read_rosinality(checkpoint: Checkpoint, resolution: int | None, alpha: float
             "noise": "resolution",
             "stored_noise": False,
             "alpha": alpha if step > 0 else 1.0,
+            "assumed": ("noise=none: the file holds no maps", "alpha=1: no blending"),
         },
     )
     return Contents(LAYOUT, config, Converted(_recipes(tensors, config)), mean=False)

@@ -77,11 +77,13 @@ class StyleGAN2(StagedAdapter):
         shape = module.config
         self.noise = resolved_noise(shape, options.noise, name)
         resolved: dict[str, Any] = options.model_dump(mode="json") | {"noise": self.noise}
+        assumed = shape.unless_told(noise=options.noise)
         if options.truncation != 1.0 and options.cutoff != 0:
             resolved["average"] = "file"
             if module.mapping.w_avg is None:
                 estimate_average(module)
                 resolved["average"] = f"estimated from {AVERAGED} latents"
+                assumed += (f"the average w is that of {AVERAGED} latents",)
         info = GeneratorInfo(
             family=FAMILY,
             resolution=shape.resolution,
@@ -92,6 +94,7 @@ class StyleGAN2(StagedAdapter):
             licence=licence,
             options=resolved,
             parameters=sum(p.numel() for p in module.parameters()),
+            assumptions=assumed,
         )
         stages = Stages(module, self.noise, options.truncation, options.cutoff)
         super().__init__(module, info, _boundaries(shape), stages.in_order())

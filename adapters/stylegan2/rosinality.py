@@ -220,6 +220,12 @@ def _config(
     }
     dense = sum(1 for name in tensors if re.fullmatch(r"mapping\.fc\d+\.weight", name))
     names = [f"mapping.fc{i}.weight" for i in range(dense)]
+    stored = any(name.endswith(".noise_const") for name in tensors)
+    assumed = ["the mapping network learnt at a hundredth of the rate (lr_mlp 0.01)"]
+    if not taps:
+        assumed.append("upsampling filters by 1, 3, 3, 1: the file holds no kernel")
+    if not stored and not native:
+        assumed.append("noise=none: the file holds no maps")
     return StyleGAN2Config.validated(
         checkpoint.path,
         {
@@ -231,12 +237,13 @@ def _config(
             "channels": channels,
             "architecture": "skip",
             "use_noise": True,
-            "stored_noise": any(name.endswith(".noise_const") for name in tensors),
+            "stored_noise": stored,
             "stored_average": "mapping.w_avg" in tensors,
             "scale_weights": True,
             "resample_filter": single(checkpoint.path, "filter", taps)
             if taps
             else (1.0, 3.0, 3.0, 1.0),
             "implied_noise": "rewriting" if native else None,
+            "assumed": assumed,
         },
     )

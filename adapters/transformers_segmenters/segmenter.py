@@ -11,7 +11,6 @@ The library is an extra. No torchvision, no code from a checkpoint, no pickled w
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seeingkit.contracts import Label, SegmenterInfo, Vocabulary
+from seeingkit.contracts import SegmenterInfo
 from seeingkit.errors import (
     MissingWeightsError,
     ModelError,
@@ -28,12 +27,14 @@ from seeingkit.errors import (
 
 from ..logits import best_channels, resized
 from ..networks import NetworkSegmenter
+from ..nothing import number_outputs
 from .files import (
     Normalisation,
     fetch_folder,
     read_folder,
     read_normalisation,
 )
+from .labels import check_names, read_as, unique_names
 from .models import first_line, fixed_size, library, load_model, quiet, task_tokens
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 FAMILY = "transformers"
 # Masks are enlarged to this grid before they are combined, as the library does.
 _MASK_GRID = {"mask2former": (384, 384)}
-_BACKGROUND = ("-", "background", "nothing", "unlabeled", "unlabelled", "void", "__background__")
 
 
 class TransformersSegmenter(NetworkSegmenter):
@@ -53,6 +53,7 @@ class TransformersSegmenter(NetworkSegmenter):
         universal: whether it gives masks and their classes instead of logits.
         normalisation: of its input.
         size: network input (height, width), or None for the images' own.
+        numbers: (outputs,) int64, the label of each output.
         task: (1, T) int64 token ids of the task, for OneFormer.
         downsample: the label grid is the image's divided by this.
     """
@@ -76,7 +77,9 @@ class TransformersSegmenter(NetworkSegmenter):
         self.size = size
         self.task = task
         self.downsample = downsample
-        self.vocabulary = _vocabulary(model.config.id2label)
+        numbering = number_outputs(unique_names(model.config.id2label))
+        self.vocabulary = numbering.vocabulary
+        self.numbers = torch.tensor(numbering.numbers)
         self.info = SegmenterInfo(
             family=FAMILY,
             weights_sha256=weights_sha256,
@@ -90,11 +93,13 @@ class TransformersSegmenter(NetworkSegmenter):
                 "downsample": downsample,
             },
             parameters=sum(p.numel() for p in model.parameters()),
+            assumptions=(*read_as(model.config.id2label), *numbering.assumptions),
         )
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network and its task; returns itself."""
         super().to(device)
+        self.numbers = self.numbers.to(device)
         self.task = None if self.task is None else self.task.to(device)
         return self
 
@@ -119,7 +124,7 @@ class TransformersSegmenter(NetworkSegmenter):
         if not len(images):
             return torch.zeros(0, 1, *grid, dtype=torch.int64, device=self.device)
         with torch.no_grad():
-            return best_channels([self._maps(images)], grid)[:, None]
+            return self.numbers[best_channels([self._maps(images)], grid)][:, None]
 
     def score(self, images: Tensor, label: int) -> Tensor:
         """How probable a label is at each pixel: (N, H', W') in [0, 1], differentiable.
@@ -135,12 +140,14 @@ class TransformersSegmenter(NetworkSegmenter):
         if not len(images):
             return images.new_zeros((0, *grid))
         maps = resized(self._maps(images), grid)
+        outputs = self.numbers == label
         if not self.universal:
-            return maps.softmax(dim=1)[:, label]
-        return maps[:, label] / maps.sum(dim=1).clamp(min=torch.finfo(maps.dtype).tiny)
+            return maps.softmax(dim=1)[:, outputs].sum(dim=1)
+        whole = maps.sum(dim=1).clamp(min=torch.finfo(maps.dtype).tiny)
+        return maps[:, outputs].sum(dim=1) / whole
 
     def _maps(self, images: Tensor) -> Tensor:
-        """(N, labels, h, w) of which the greatest wins."""
+        """(N, outputs, h, w) of which the greatest wins."""
         x = self.prepare(images)
         inputs = {"pixel_values": x}
         if self.task is not None:
@@ -156,10 +163,10 @@ class TransformersSegmenter(NetworkSegmenter):
                 f"({first_line(error)}); give the option size=HEIGHTxWIDTH"
             ) from error
         maps = self._combined(output, x) if self.universal else output.logits
-        if maps.shape[1] != len(self.vocabulary):
+        if maps.shape[1] != len(self.numbers):
             raise ModelError(
                 f"transformers: the network gives {maps.shape[1]} classes, its config names "
-                f"{len(self.vocabulary)}"
+                f"{len(self.numbers)}"
             )
         if not bool(torch.isfinite(maps).all()):
             raise ModelError("transformers: the network gave NaN or Inf; is an image NaN?")
@@ -177,17 +184,6 @@ class TransformersSegmenter(NetworkSegmenter):
             known = classes_of.softmax(dim=-1)[:, :-1]
             rows.append(torch.einsum("qc,qhw->chw", known, shown[0].sigmoid()))
         return torch.stack(rows)
-
-
-def _vocabulary(id2label: dict[int, str]) -> Vocabulary:
-    names = [" ".join(str(id2label[number]).split()) for number in range(len(id2label))]
-    seen: Counter[str] = Counter(names)
-    unique = [
-        f"{name} ({number})" if seen[name] > 1 or not name else name
-        for number, name in enumerate(names)
-    ]
-    first = bool(names) and names[0].lower() in _BACKGROUND
-    return Vocabulary(tuple(Label(name) for name in unique), has_background=first)
 
 
 # ----------------------------------------------------------------------------------------- loading
@@ -218,6 +214,7 @@ def load(weights: Path | None, options: TransformersOptions) -> TransformersSegm
         assert options.checkpoint is not None
         weights = fetch_folder(options.checkpoint, options.revision)
     folder = read_folder(weights)
+    check_names(folder.path, folder.config)
     normalisation = read_normalisation(folder.path, options.mean, options.std)
     with quiet():
         model, universal = load_model(transformers, folder)

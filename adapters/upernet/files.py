@@ -34,12 +34,14 @@ class ParsedFiles:
         hierarchy: the labels of its heads.
         segsizes: network input sizes that the file asks for.
         sha256: of the file; of several files, of their hashes, one a line.
+        sized: the file asks for its sizes.
     """
 
     network: UPerNet
     hierarchy: Hierarchy
     segsizes: tuple[int, ...]
     sha256: str
+    sized: bool = False
 
 
 def read_folder(folder: Path) -> ParsedFiles:
@@ -96,7 +98,7 @@ def read_file(path: Path) -> ParsedFiles:
             raise ValueError(f"segsizes are up to {_MOST_SIZES} sizes up to {_LARGEST_SIZE}")
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise CorruptFileError(f"{path}: metadata 'preprocessing' unreadable ({error})") from error
-    return ParsedFiles(network, hierarchy, segsizes, file.sha256)
+    return ParsedFiles(network, hierarchy, segsizes, file.sha256, "segsizes" in preprocessing)
 
 
 def _find(folder: Path, pattern: str) -> Path:

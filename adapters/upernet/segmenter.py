@@ -68,6 +68,7 @@ class UPerNetSegmenter(NetworkSegmenter):
         segsizes: tuple[int, ...] = DEFAULT_SEGSIZES,
         downsample: int = 1,
         planes: tuple[str, ...] = ("object",),
+        assumptions: tuple[str, ...] = (),
         weights_sha256: str | None = None,
     ) -> None:
         if not segsizes or min(segsizes) < MINIMUM_SEGSIZE:
@@ -85,6 +86,7 @@ class UPerNetSegmenter(NetworkSegmenter):
             weights_sha256=weights_sha256,
             options=options,
             parameters=parameters,
+            assumptions=assumptions,
         )
 
     def segment(self, images: Tensor) -> Tensor:
@@ -212,11 +214,13 @@ def load(weights: Path | None, options: UPerNetOptions) -> UPerNetSegmenter:
         for name in ("object", "material", "part")
         if name == "object" or (options.planes == "all" and name in heads)
     )
+    sized = parsed.sized or options.segsizes is not None
     return UPerNetSegmenter(
         parsed.network,
         parsed.hierarchy,
         segsizes=options.segsizes or parsed.segsizes,
         downsample=options.downsample,
         planes=planes,
+        assumptions=() if sized else ("segsizes=256 pixels, as its authors do",),
         weights_sha256=parsed.sha256,
     )

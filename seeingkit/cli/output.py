@@ -294,9 +294,11 @@ def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
 
 def print_inversions(results: schema.InversionResults, report: Path) -> None:
     """Print the classes lost, the methods side by side, and the path of the report."""
+    from seeingkit.report.words.assumptions import assumed
+
     _print_inversions(results.inversions, results.calibrations, results.vanishing)
-    for warning in results.warnings:
-        print(warning)
+    for line in (*assumed([results.generator, results.segmenter]), *results.warnings):
+        print(line)
     _print_end(results, report)
 
 
@@ -338,6 +340,8 @@ def _print_end(
 def print_tally(summary: Mapping[str, Any]) -> None:
     """Print mean area and presence of each class, and the skipped images."""
     print(f"{summary['n']} images")
+    from seeingkit.report.words.assumptions import assumed
+    from seeingkit.results import ModelRecord
     from seeingkit.tallies.table import MEANS
 
     head, sign = MEANS[summary.get("unit", "pixels")]
@@ -346,6 +350,9 @@ def print_tally(summary: Mapping[str, Any]) -> None:
         for c in summary["classes"]
     ]
     print_table(rows, ("class", "plane", head, "presence"))
+    models = [summary[role] for role in ("generator", "segmenter") if role in summary]
+    for line in assumed(map(ModelRecord.model_validate, models)):
+        _print_sentence(line, "! ")
     _print_skipped([f"{x['item']}: {x['reason']}" for x in summary["skipped"]])
 
 

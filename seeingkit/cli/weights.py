@@ -139,7 +139,12 @@ def inspect(
         *((f"read by {f['family']}", f["layout"]) for f in found["families"]),
         *([] if found["families"] else [("read by", "no registered generator family")]),
         ("loads", found["loads"]),
-        *((f"config {name}", value) for name, value in (found["config"] or {}).items()),
+        *(("assumes", text) for text in found["assumptions"]),
+        *(
+            (f"config {name}", value)
+            for name, value in (found["config"] or {}).items()
+            if name != "assumed"  # its phrases are listed above
+        ),
         *((f"metadata {name}", value[:200]) for name, value in found["metadata"].items()),
         ("tensors", len(found["tensors"])),
         ("values", f"{found['values']:,}"),

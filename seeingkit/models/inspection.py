@@ -33,8 +33,9 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
 
     Returns:
         file, bytes, sha256, container, metadata; families (family and layout of each that
-        recognises it); loads ("yes", or the reason why not) and, where it loads, config, resolution
-        and parameters; tensors (name, shape, dtype of each) and values, their total number.
+        recognises it); loads ("yes", or the reason why not) and, where it loads, config,
+        resolution, parameters and assumptions (what the file does not hold and the loader takes to
+        be so); tensors (name, shape, dtype of each) and values, their total number.
 
     Raises:
         WeightsError: the file is missing, unsafe or damaged.
@@ -65,6 +66,7 @@ def _as_loaded(path: Path, families: list[str]) -> dict[str, Any]:
     from .loading import load_generator
 
     found: dict[str, Any] = dict.fromkeys(("loads", "config", "resolution", "parameters"))
+    found["assumptions"] = []
     if len(families) != 1:
         return found | {"loads": "no: no one family reads it"}
     try:
@@ -73,7 +75,8 @@ def _as_loaded(path: Path, families: list[str]) -> dict[str, Any]:
         return found | {"loads": f"no: {error}"}
     config, info = getattr(generator, "config", None), generator.info
     found |= {"loads": "yes", "config": None if config is None else dict(config)}
-    return found | {"resolution": info.resolution, "parameters": info.parameters}
+    found |= {"resolution": info.resolution, "parameters": info.parameters}
+    return found | {"assumptions": list(info.assumptions)}
 
 
 def tensors_in(content: Any) -> Iterator[tuple[str, Tensor | np.ndarray[Any, Any]]]:

@@ -38,6 +38,7 @@ from .sections.inversions import Inversions
 from .sections.method import method_card
 from .selection import LABELS, judged
 from .templates import Section, asset, chart_library, json_data, policy, render
+from .words.assumptions import assumed
 from .words.cautions import skipped_caution
 from .words.definitions import definitions
 from .words.findings import summarise
@@ -209,7 +210,8 @@ def _inversion_values(
 ) -> dict[str, Any]:
     """The words and numbers of a page of inversions alone."""
     words = inversions.words if inversions else InversionSummary()
-    cautions = [*words.cautions, *skipped_caution(results.skipped), *results.warnings]
+    said = assumed([results.generator, results.segmenter])
+    cautions = [*words.cautions, *skipped_caution(results.skipped), *said, *results.warnings]
     groups = inversions.groups if inversions else []
     cards = pictures.cards
     vanishes = [inversions.gallery(cards, lead=False)] if inversions and cards else []

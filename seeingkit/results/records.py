@@ -19,7 +19,10 @@ OMITTED_BELOW = -0.5
 """A significant loss of at least half of a class's area or presence is called an omission."""
 
 BACKGROUND_NAMES = frozenset(
-    {"", "-", "background", "bg", "nothing", "none", "unlabeled", "unlabelled", "void", "ignore"}
+    {
+        *("", "-", "background", "__background__", "bg", "nothing", "none", "no object"),
+        *("unlabeled", "unlabelled", "void", "ignore"),
+    }
 )
 """Names of label 0 that mean "no object", in lower case."""
 
@@ -56,7 +59,11 @@ class SourceRecord(Record):
 
 
 class ModelRecord(Record):
-    """A generator or segmenter, as far as a reader needs it."""
+    """A generator or segmenter, as far as a reader needs it.
+
+    Attributes:
+        assumptions: what was taken to be so without finding it in the weights file.
+    """
 
     name: str
     family: str
@@ -65,6 +72,7 @@ class ModelRecord(Record):
     parameters: int = 0
     resolution: int | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
 
 
 class Manifest(Record):

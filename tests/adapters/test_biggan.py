@@ -385,3 +385,38 @@ def test_the_config_is_part_of_the_identity(shared: Path, tmp_path: Path) -> Non
     first, second = opened(case.folder), opened(tmp_path)
     assert first.info.identity() != second.info.identity()
     assert not torch.allclose(first(inputs(case)), second(inputs(case)), atol=1e-3)
+
+
+def test_bigbigan_is_one_class_and_has_its_own_epsilons(shared: Path, tmp_path: Path) -> None:
+    """Nothing in the keys says so: all rows of the class table are one dummy label."""
+    case = golden(shared, "bigbigan_x1", "r128")
+    path = case.file("BigBiGAN_x1.pth")
+    generator = opened(path)
+    latent = {"z": case.arrays["in.z"]}
+    agree(generator(latent), case.arrays["out.image"])
+    assert generator.info.class_names == ()
+    assert torch.equal(
+        generator(latent), generator({**latent, "label": torch.zeros(len(latent["z"])).long()})
+    )
+    said = "; ".join(generator.info.assumptions)
+    assert "bn_eps=0.0001, BigBiGAN's" in said and "all 1,000 rows" in said
+    as_before = opened(path, bn_eps=1e-5, sn_eps=1e-6)
+    assert not any("eps" in text for text in as_before.info.assumptions)
+    assert float((as_before(latent) - case.arrays["out.image"]).abs().max()) > 0.1
+    tensors, config = generator.export()
+    again = opened(write_portable(tmp_path / "ours.safetensors", tensors, "biggan", config))
+    assert torch.equal(
+        again(latent), generator(latent)
+    ) and again.info == generator.info.model_copy(
+        update={"weights_sha256": again.info.weights_sha256, "licence": again.info.licence}
+    )
+    check_generator(generator)
+
+
+def test_epsilons_are_assumed_unless_told(shared: Path) -> None:
+    """The training state beside G_ema.pth says them; without it the published run's are said."""
+    case = ajbrock(shared)
+    assert opened(case.file("G_ema.pth")).info.assumptions == ()
+    assert opened(ajbrock(shared, "unshared-r32").file("G_ema.pth")).info.assumptions[0] == (
+        "bn_eps=1e-05, the published run's"
+    )

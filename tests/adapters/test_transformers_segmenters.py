@@ -28,7 +28,6 @@ from seeingkit.errors import (
 )
 from seeingkit.testing import check_segmenter
 from seeingkit_adapters.catalog.transformers import TransformersOptions
-from seeingkit_adapters.transformers_segmenters import segmenter as transformers_segmenters
 from seeingkit_adapters.transformers_segmenters.files import read_normalisation
 from seeingkit_adapters.transformers_segmenters.segmenter import TransformersSegmenter, load
 
@@ -292,8 +291,62 @@ def test_vocabulary_is_the_configs(folders: dict[str, Path]) -> None:
     names = "wall, building, sky, floor, tree (4), tree (5), road"
     assert ", ".join(vocabulary.names) == names
     assert not vocabulary.has_background
-    background = transformers_segmenters._vocabulary({0: "background", 1: "cat"})
-    assert background.has_background
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_no_object_is_label_0_wherever_the_network_has_it(
+    folders: dict[str, Path], copied: Path, place: int
+) -> None:
+    names = {str(k): "Background" if k == place else f"thing {k}" for k in range(7)}
+    edit(copied / "config.json", id2label=names, label2id={v: int(k) for k, v in names.items()})
+    found, plain = (load(path, TransformersOptions()) for path in (copied, folders["segformer"]))
+    assert found.vocabulary.has_background
+    things = [f"thing {k}" for k in range(7) if k != place]
+    assert found.vocabulary.names == ("Background", *things)
+    x = images(1)
+    own = plain.segment(x)
+    expected = torch.where(own == place, 0, own + (own < place))
+    assert torch.equal(found.segment(x), expected)
+    assert len(own.unique()) > 1
+    torch.testing.assert_close(found.score(x, 0), plain.score(x, place))
+    said = f"output {place} ('Background') means no object"
+    assert said in "; ".join(found.info.assumptions)
+
+
+H01 = {
+    "plain": ("wall", "sky", "tree", "road"),
+    "order": ("wall", "sky", "tree", "road"),
+    "bg_last": ("background", "wall", "sky", "tree"),
+    "bg_mid": ("background", "wall", "tree", "road"),
+    "dup": ("wall", "sky (1)", "sky (2)", "road"),
+    "none_words": ("other", "sky", "tree", "road"),
+    "LABEL": ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"),
+    "numlabels_only": ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"),
+}
+H01_REFUSED = {
+    "gap": "id2label has 4 names and none for 3",
+    "strs": "id2label has 4 names and none for 3",
+    "onebased": "id2label counts from 1 to 4",
+    "emptyname": "id2label has an empty name for 0",
+    "label2id_conflict": "'road' is output 3 by id2label and 0 by label2id",
+    "short": "which has 3 classes",
+    "long": "label2id names '?(wall|road|sky|tree)|which has 5 classes",
+}
+SAID = {"plain": 0, "order": 0}  # all others are told how they are read
+
+
+@pytest.mark.parametrize("name", [*H01, *H01_REFUSED])
+def test_label_maps_of_many_kinds(shared: Path, name: str) -> None:
+    folder = shared / "cases/h01-id2label" / name
+    if name in H01_REFUSED:
+        with pytest.raises(StateMismatchError, match=H01_REFUSED[name]) as caught:
+            load(folder, TransformersOptions())
+        assert "\n" not in str(caught.value)
+        return
+    segmenter = load(folder, TransformersOptions())
+    assert segmenter.vocabulary.names == H01[name]
+    assert segmenter.vocabulary.has_background == name.startswith("bg_")
+    assert len(segmenter.info.assumptions) == SAID.get(name, 1)
 
 
 def test_networks_with_a_fixed_input_are_given_it(folders: dict[str, Path]) -> None:

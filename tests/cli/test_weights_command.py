@@ -183,6 +183,9 @@ def test_inspect_says_what_a_file_is_and_holds(
     assert found["values"] == expected
     code, out, _ = weights("inspect", str(path), capsys=capsys)
     assert code == 0 and "state_dict.layer1.conv.weight" in out and "6x8x4x4" in out
+    said = "clamp=true, the hard tanh of ganseeing (gandissect has none)"
+    assert found["assumptions"] == [said]
+    assert [line.split(None, 1) for line in out.splitlines() if said in line] == [["assumes", said]]
 
 
 def test_inspect_describes_what_nobody_loads(

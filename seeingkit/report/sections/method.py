@@ -88,4 +88,5 @@ def _model(model: ModelRecord | None) -> Entries:
         ("weights SHA-256", model.weights_sha256 or "none"),
         ("licence", model.licence),
         *((f"option: {key}", plain_text(value)) for key, value in model.options.items()),
+        *(("assumed, not in the file", text) for text in model.assumptions),
     ]

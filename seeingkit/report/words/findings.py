@@ -15,6 +15,7 @@ from seeingkit.results import (
 )
 
 from ..selection import judged
+from .assumptions import assumed
 from .cautions import FEW_IMAGES, cautions, power_sentence, sides
 from .numbers import (
     area,
@@ -61,10 +62,11 @@ def summarise(results: Results) -> Summary:
     else:
         headline = _headline(results, classes)
         details = (*_other_changes(classes), _distance(results), *_power(results))
+    said = assumed([results.generator, results.segmenter])
     return Summary(
         headline=headline,
         details=details,
-        cautions=tuple(dict.fromkeys([*cautions(results, classes), *results.warnings])),
+        cautions=tuple(dict.fromkeys([*cautions(results, classes), *said, *results.warnings])),
     )
 
 

@@ -15,6 +15,7 @@ from seeingkit.results import (
     GeneratorsResults,
 )
 
+from .assumptions import assumed
 from .findings import Summary
 from .numbers import between, count, level, listing, number, probability
 
@@ -25,6 +26,7 @@ CLASSES_SAID = 10
 
 def summarise_generators(results: GeneratorsResults) -> Summary:
     """Put the findings of several generators into words."""
+    said = assumed([*(one.generator for one in results.generators), results.segmenter])
     return Summary(
         headline=_headline(results),
         details=(
@@ -32,7 +34,7 @@ def summarise_generators(results: GeneratorsResults) -> Summary:
             *(text for pair in _pairs(results) for text in _classes(results, *pair)),
             *_control(results),
         ),
-        cautions=tuple(dict.fromkeys([*_cautions(results), *results.warnings])),
+        cautions=tuple(dict.fromkeys([*_cautions(results), *said, *results.warnings])),
     )
 
 
