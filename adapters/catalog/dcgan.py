@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from seeingkit.specs import GanSpec, Options, Register
 
-from .common import Latents
+from .common import Key, Latents
 
 
 def _listed(value: object) -> object:
@@ -33,9 +33,6 @@ _FINAL = Field(
     "none takes the values as they are",
 )
 _EPS = Field(None, gt=0, lt=10, description="of the batch norms; 1e-5 unless told otherwise")
-_KEY = Field(
-    None, description="which network of a training file, such as netG; needed if several fit"
-)
 
 
 class DCGANOptions(Options):
@@ -61,7 +58,7 @@ class DCGANOptions(Options):
         "both open",
     )
     eps: float | None = _EPS
-    key: str | None = _KEY
+    key: Key = None
     latents: Latents = "seeds"
 
 
@@ -77,7 +74,7 @@ class MLPGANOptions(Options):
         "colours last",
     )
     eps: float | None = _EPS
-    key: str | None = _KEY
+    key: Key = None
     latents: Latents = "seeds"
 
 
@@ -92,6 +89,7 @@ def register(register: Register) -> None:
             target="seeingkit_adapters.dcgan:load",
             options=DCGANOptions,
             recognise="seeingkit_adapters.dcgan:recognise",
+            explain="seeingkit_adapters.dcgan:explain",
         )
     )
     register(
@@ -103,5 +101,6 @@ def register(register: Register) -> None:
             target="seeingkit_adapters.mlp_gan:load",
             options=MLPGANOptions,
             recognise="seeingkit_adapters.mlp_gan:recognise",
+            explain="seeingkit_adapters.mlp_gan:explain",
         )
     )

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ..configs import NetworkConfig
+from ..configs import Colours, NetworkConfig
 
 Activation = Literal[
     "linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"
@@ -47,6 +47,7 @@ class StyleGAN2Config(NetworkConfig):
             rosinality) or not (NVIDIA's PyTorch); they differ by the place of epsilon only.
         resample_filter: taps of the up-sampling filter, normalised when used.
         implied_noise: the noise of the code that the layout belongs to.
+        assumed: names of those of these values that the file did not hold.
     """
 
     KIND: ClassVar[str] = "a StyleGAN2 generator"
@@ -61,7 +62,7 @@ class StyleGAN2Config(NetworkConfig):
     mapping_activation: Activation = "lrelu"
     normalise_latents: bool = True
     resolution: int = Field(256, ge=4, le=8192)
-    img_channels: Literal[1, 3] = 3
+    img_channels: Colours = 3
     channels: Annotated[dict[int, int], Field(max_length=16)]
     constant_channels: int | None = Field(None, ge=1, le=65536)
     architecture: Literal["skip", "resnet", "orig"] = "skip"
@@ -73,6 +74,7 @@ class StyleGAN2Config(NetworkConfig):
     scale_weights: bool = False
     resample_filter: Annotated[tuple[Tap, ...], Field(max_length=64)] = (1.0, 3.0, 3.0, 1.0)
     implied_noise: Literal["const", "none", "rewriting"] | None = None
+    assumed: tuple[Literal["activation", "lr_multiplier", "conv_clamp"], ...] = ()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> StyleGAN2Config:
@@ -95,6 +97,18 @@ class StyleGAN2Config(NetworkConfig):
     def resolutions(self) -> tuple[int, ...]:
         """4, 8, …, ``resolution``."""
         return tuple(4 << i for i in range(self.resolution.bit_length() - 2))
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """In words: the values that the file did not hold."""
+        words = {
+            "activation": f"activation {self.activation}",
+            "lr_multiplier": f"learning rate of the mapping network {self.lr_multiplier:g}",
+            "conv_clamp": "convolutions not clamped"
+            if self.conv_clamp is None
+            else f"convolutions clamped to ±{self.conv_clamp:g}",
+        }
+        return tuple(words[name] for name in self.assumed)
 
     @property
     def num_ws(self) -> int:

@@ -139,6 +139,7 @@ def inspect(
         *((f"read by {f['family']}", f["layout"]) for f in found["families"]),
         *([] if found["families"] else [("read by", "no registered generator family")]),
         ("loads", found["loads"]),
+        *([("network", found["network"])] if found["network"] else []),
         *((f"config {name}", value) for name, value in (found["config"] or {}).items()),
         *((f"metadata {name}", value[:200]) for name, value in found["metadata"].items()),
         ("tensors", len(found["tensors"])),

@@ -17,6 +17,8 @@ class ModelInfo(BaseModel):
         licence: of the weights.
         options: resolved options of the adapter.
         parameters: number of trained numbers.
+        assumptions: what the loader takes to be so without finding it in the file or being told,
+            one short phrase each ("activation relu", "z is drawn from N(0, 1)"); shown to people.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -26,10 +28,11 @@ class ModelInfo(BaseModel):
     licence: str = "unknown"
     options: dict[str, Any] = {}
     parameters: int = 0
+    assumptions: tuple[str, ...] = ()
 
     def identity(self) -> dict[str, Any]:
         """The JSON-able part that changes the output; part of the identity of all results."""
-        return self.model_dump(mode="json", exclude={"licence", "parameters"})
+        return self.model_dump(mode="json", exclude={"licence", "parameters", "assumptions"})
 
 
 class OnDevice:
