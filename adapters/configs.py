@@ -8,12 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from seeingkit.errors import Fault, StateMismatchError, first_fault
 from seeingkit.weights import shown
+
+
+def check_colours(path: Path, channels: int) -> None:
+    """Refuse networks whose images have other channels than colours.
+
+    Raises:
+        StateMismatchError: says how many; four are usually RGBA.
+    """
+    if channels not in (1, 3):
+        raise StateMismatchError(f"{path}: {_other_channels(channels)}")
+
+
+def _other_channels(channels: int) -> str:
+    kind = " (RGBA)" if channels == 4 else ""
+    return f"images of {channels} channels{kind} are not supported, only of 3 (RGB) or 1 (grey)"
+
+
+def _known_colours(channels: int) -> int:
+    if channels not in (1, 3):
+        raise ValueError(_other_channels(channels))
+    return channels
+
+
+Colours = Annotated[int, AfterValidator(_known_colours)]
+"""Channels of an image: 3 (RGB) or 1 (grey)."""
 
 
 class Record(BaseModel):
@@ -52,6 +77,18 @@ class NetworkConfig(Record):
             raise StateMismatchError(
                 f"{file}: not {cls.KIND}: {_described(first_fault(error))}"
             ) from error
+
+
+def resolved_options(options: BaseModel, *hidden: str) -> dict[str, Any]:
+    """The options as a generator's description holds them.
+
+    Args:
+        options: resolved.
+        hidden: names of those that it says elsewhere. The place of the network in the file goes
+            without saying where the file is the network.
+    """
+    found = options.model_dump(mode="json", exclude=set(hidden))
+    return {name: value for name, value in found.items() if (name, value) != ("key", None)}
 
 
 def _described(fault: Fault) -> str:

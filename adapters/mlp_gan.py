@@ -18,11 +18,11 @@ import math
 from pathlib import Path
 
 from seeingkit.errors import UsageError
-from seeingkit.weights import Checkpoint
+from seeingkit.weights import Checkpoint, Near
 
 from .catalog.dcgan import MLPGANOptions
 from .dcgan.chain import FoundLayer
-from .dcgan.generator import StackGenerator, load_stack, recognise_stack
+from .dcgan.generator import StackGenerator, explain_stack, load_stack, recognise_stack
 from .dcgan.modules import UnfitError
 
 _SMALLEST = 8  # pixels a side; fewer outputs are features, not pictures
@@ -55,6 +55,11 @@ def image_shape(outputs: int) -> tuple[int, int, int] | None:
 def recognise(checkpoint: Checkpoint) -> str | None:
     """Name of the layout for people, or None for files of other families."""
     return recognise_stack(checkpoint, "mlp-gan", fits, "linear layers")
+
+
+def explain(checkpoint: Checkpoint) -> Near | None:
+    """How near a file of another kind comes to this family, and why it is not of it."""
+    return explain_stack(checkpoint, fits, "stack of linear layers", axes=2)
 
 
 def load(weights: Path | None, options: MLPGANOptions) -> StackGenerator:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from seeingkit.errors import CorruptFileError, StateMismatchError
+from seeingkit.errors import CorruptFileError, StateMismatchError, UsageError
 from seeingkit.weights import Checkpoint, Opaque, check_claims, shown
 
 PERSISTENT = "persistent:"
@@ -210,10 +210,15 @@ def outline(checkpoint: Checkpoint) -> Mapping[str, str] | None:
     return kinds
 
 
-def network(checkpoint: Checkpoint) -> NvidiaNetwork:
+def network(checkpoint: Checkpoint, key: str | None = None) -> NvidiaNetwork:
     """The generator of a pickle: ``G_ema``, or ``G`` where there is none (see ``reason``).
 
+    Args:
+        checkpoint: the file.
+        key: another entry of it, such as ``G``; None for the usual one.
+
     Raises:
+        UsageError: ``key`` is no network of the file.
         StateMismatchError: the file holds no such network, or a module or tensor of it is not
             one that torch writes.
         CorruptFileError: modules contain themselves, are shared, or lie absurdly deep.
@@ -225,6 +230,12 @@ def network(checkpoint: Checkpoint) -> NvidiaNetwork:
             f"{path}: holds no generator of NVIDIA's PyTorch code (neither G_ema nor G)"
         )
     entry, root, reason = picked
+    if key not in (None, entry):
+        content = checkpoint.content if isinstance(checkpoint.content, dict) else {}
+        if not _is_module(content.get(key)):
+            there = ", ".join(str(name) for name in content if _is_module(content[name]))
+            raise UsageError(f"{path}: key={key}: no such network; there are {there or entry}")
+        entry, root, reason = str(key), content[key], ""
     modules: dict[str, NvidiaModule] = {}
     tensors: dict[str, Tensor] = {}
     absent: set[str] = set()

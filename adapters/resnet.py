@@ -17,6 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+ENCODER = "encoder of semantic-segmentation-pytorch or Unified Perceptual Parsing"
+ENCODER_MARKS = ("conv1.weight", "conv3.weight", "bn3.weight", "layer4.0.conv1.weight")
+"""Tensors of every encoder with a deep stem."""
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 BOTTLENECK_EXPANSION = 4
 MOST_BLOCKS = 500  # of a stage; ResNet-1001 has 111

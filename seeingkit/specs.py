@@ -126,12 +126,16 @@ class GanSpec(_Loadable):
         recognise: ``"package.module:callable"``, called with a ``seeingkit.weights.Checkpoint``;
             gives the name of the file's layout if the family reads it, else None. ``--gan auto``
             asks every family that has one.
+        explain: the same, called with a file that no family reads; gives a
+            ``seeingkit.weights.Near`` that says how near the file comes to the family's own and
+            why it is not read, or None.
         takes_reference: the text after the first colon of the name is not the name of registered
             weights but goes into the option ``reference``.
     """
 
     needs_weights: bool = True
     recognise: str | None = None
+    explain: str | None = None
     takes_reference: bool = False
 
     @field_validator("name", "aliases")
@@ -154,9 +158,14 @@ class GanGroupSpec(Spec):
 
 
 class SegmenterSpec(_Loadable):
-    """A segmenter family, such as ``upernet``."""
+    """A segmenter family, such as ``upernet``.
+
+    Attributes:
+        recognise: as of ``GanSpec``; tells a user whose file was given to another family.
+    """
 
     needs_weights: bool = True
+    recognise: str | None = None
 
 
 class FeaturesSpec(_Loadable):

@@ -47,6 +47,8 @@ EXCEPTIONS = {
     "Floor": RETURNED,
     "Moments": RETURNED,
     "Checkpoint": RETURNED,
+    "Near": RETURNED,
+    "Network": RETURNED,
     "WeightsFile": RETURNED,
     "Inert": RETURNED,
     "ModelInfo": "a base: GeneratorInfo and others have examples",

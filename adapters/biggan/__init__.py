@@ -1,5 +1,5 @@
 """BigGAN and BigGAN-deep."""
 
-from .generator import load, recognise
+from .generator import explain, load, recognise
 
-__all__ = ["load", "recognise"]
+__all__ = ["explain", "load", "recognise"]

@@ -18,27 +18,32 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError, UsageError
-from seeingkit.weights import Checkpoint, check_finite, check_state
+from seeingkit.weights import Checkpoint, Layout, check_finite, check_state
 
 from ..catalog.biggan import BigGANOptions
+from ..configs import check_colours
 from .config import BigGANConfig
 from .network import BigGANNetwork
-from .parsing import ParsedFile, divisor, find, one_row
+from .parsing import ParsedFile, divisor, one_row, shape_of
 from .structure import structure
 from .training_state import BN_EPSILON, epsilons
 
-_MARKS = (
-    "linear.weight",
-    "blocks.0.0.conv1.weight",
-    "output_layer.0.gain",
-    "output_layer.2.weight",
+LAYOUT = Layout(
+    "ajbrock BigGAN",
+    (
+        "output_layer.0.gain",
+        "output_layer.2.weight",
+        "blocks.0.0.conv1.weight",
+        "linear.weight",
+    ),
+    r"shared\.weight|(linear|blocks\.\d+\.\d+\.\w+|output_layer\.[02])(\.\w+)*",
 )
 _LOG = re.compile(r"(.+)\.(?:(sv\d+|u[1-9]\d*)|bn\.num_batches_tracked)")
 Statistics = Literal["stored", "mybn", "cross_replica"]
@@ -47,11 +52,6 @@ _STATISTICS: dict[Statistics, tuple[str, str]] = {
     "mybn": ("bn.stored_mean", "bn.stored_var"),
     "cross_replica": ("bn.running_mean", "bn.running_var"),
 }
-
-
-def find_ajbrock(checkpoint: Checkpoint) -> tuple[Mapping[str, Any], str] | None:
-    """The state dict of an ajbrock generator in a checkpoint, and its name there; or None."""
-    return find(checkpoint.content, _MARKS)
 
 
 def read_ajbrock(
@@ -75,6 +75,7 @@ def read_ajbrock(
         check_finite(path, key, tensor)
     statistics = _statistics(found)
     _check_options(path, options, statistics)
+    check_colours(path, shape_of(path, found, "output_layer.2.weight", 4)[0])
     spectral = any(key.endswith(".u0") for key in found)
     one_class = "shared.weight" in found and one_row(found["shared.weight"])
     bn_eps, sn_eps, assumed = epsilons(path, options, spectral=spectral, one_class=one_class)
@@ -213,8 +214,9 @@ def _own(
 
 def _spectral_norm(path: Path, name: str, tensors: Mapping[str, Tensor], epsilon: float) -> Tensor:
     """The largest singular value as estimated by one power iteration from u0, a scalar."""
-    matrix = tensors[name].to(torch.float32).flatten(1)
-    start = tensors[f"{name.removesuffix('weight')}u0"].to(torch.float32)
+    # copies: sums over mapped memory round by where in the file the tensor lies
+    matrix = tensors[name].to(torch.float32, copy=True).flatten(1)
+    start = tensors[f"{name.removesuffix('weight')}u0"].to(torch.float32, copy=True)
     right = F.normalize(start @ matrix, eps=epsilon)
     left = F.normalize(right @ matrix.T, eps=epsilon)
     return divisor(path, name, (right @ matrix.T @ left.T).squeeze())

@@ -3,7 +3,7 @@
 Guarantees that every key and shape of a file was accounted for before its first image, that
 spectral norm is folded into the weights once, and that a row's image depends on its z and class.
 
-Layouts read (bare or wrapped in a dict, with or without DataParallel's ``module.``):
+Layouts read (bare or in any ``weights.wrappers``):
 
 * ajbrock/BigGAN-PyTorch ``G_ema.pth``, see ``files``;
 * pytorch-pretrained-BigGAN ``pytorch_model.bin`` with ``config.json``, see ``huggingface``.
@@ -44,8 +44,12 @@ from seeingkit.models.recognition import weights_file
 from seeingkit.models.staged import Carry, StagedAdapter, StageFunction
 from seeingkit.weights import (
     Checkpoint,
+    Near,
     check_finite,
     fill,
+    find_network,
+    nearest,
+    networks_with,
     portable_config,
     read_checkpoint,
     state_dict,
@@ -53,10 +57,13 @@ from seeingkit.weights import (
 
 from ..catalog.biggan import BigGANOptions
 from ..class_names import class_names
+from ..configs import resolved_options
 from ..labels import checked_labels, checked_vectors
 from .config import BigGANConfig
-from .files import find_ajbrock, read_ajbrock
-from .huggingface import WEIGHTS_NAME, find_huggingface, read_huggingface
+from .files import LAYOUT as AJBROCK
+from .files import read_ajbrock
+from .huggingface import LAYOUT as HUGGING_FACE
+from .huggingface import WEIGHTS_NAME, read_huggingface
 from .network import Attention, BigGANNetwork
 from .parsing import ParsedFile, one_row
 
@@ -92,7 +99,7 @@ class BigGAN(StagedAdapter):
             class_names=class_names(_conditions(config), options.classes),
             weights_sha256=weights_sha256,
             licence=licence,
-            options=options.model_dump(mode="json", exclude={"classes"}),
+            options=resolved_options(options, "classes"),
             parameters=sum(p.numel() for p in network.parameters()),
             assumptions=config.assumed,
         )
@@ -232,13 +239,18 @@ def _boundaries(config: BigGANConfig) -> list[Boundary]:
 
 def recognise(checkpoint: Checkpoint) -> str | None:
     """Name of the layout if this is a BigGAN generator, else None. Looks at the keys only."""
-    if find_huggingface(checkpoint) is not None:
-        return "Hugging Face BigGAN-deep"
-    found = find_ajbrock(checkpoint)
-    if found is None:
+    if networks_with(checkpoint, HUGGING_FACE.marks):
+        return HUGGING_FACE.name
+    found = networks_with(checkpoint, AJBROCK.marks)
+    if not found:
         return None
-    deep = any(str(key).endswith("blocks.0.0.conv4.weight") for key in found[0])
-    return "ajbrock BigGAN-deep" if deep else "ajbrock BigGAN"
+    deep = any("blocks.0.0.conv4.weight" in network.tree for network in found)
+    return f"{AJBROCK.name}-deep" if deep else AJBROCK.name
+
+
+def explain(checkpoint: Checkpoint) -> Near | None:
+    """How near a file of another kind comes to this family, and why it is not of it."""
+    return nearest(checkpoint, (HUGGING_FACE, AJBROCK))
 
 
 def load(weights: Path | None, options: BigGANOptions) -> BigGAN:
@@ -286,10 +298,11 @@ def _parse(checkpoint: Checkpoint, options: BigGANOptions) -> ParsedFile:
     config = portable_config(checkpoint, "biggan")
     if config is not None:
         return _portable(checkpoint, config, options)
-    for find, read in ((find_huggingface, read_huggingface), (find_ajbrock, read_ajbrock)):
-        found = find(checkpoint)
+    for layout, read in ((HUGGING_FACE, read_huggingface), (AJBROCK, read_ajbrock)):
+        found = find_network(checkpoint, layout.marks, "BigGAN generator", options.key)
         if found is not None:
-            return read(checkpoint, state_dict(checkpoint, *found), options)
+            placed = options.model_copy(update={"key": found.where or None})
+            return read(checkpoint, state_dict(checkpoint, found.tree, found.where), placed)
     raise StateMismatchError(
         f"{checkpoint.path}: not a BigGAN generator: its keys are neither those of ajbrock's "
         "G_ema.pth nor those of Hugging Face's pytorch_model.bin"

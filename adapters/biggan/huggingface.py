@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 
 from seeingkit.errors import CorruptFileError, MissingWeightsError, StateMismatchError, UsageError
-from seeingkit.weights import Checkpoint, check_finite, check_state, shown
+from seeingkit.weights import Checkpoint, Layout, check_finite, check_state, shown
 
 from ..catalog.biggan import BigGANOptions
 from .config import BigGANConfig
 from .network import BigGANNetwork
-from .parsing import ParsedFile, divisor, find
+from .parsing import ParsedFile, divisor
 
 WEIGHTS_NAME = "pytorch_model.bin"
 CONFIG_NAME = "config.json"
@@ -38,7 +38,11 @@ FIRST_SIZE = 4
 _LARGEST_CONFIG = 1 << 20  # bytes
 _MOST_LAYERS = 256
 
-_MARKS = ("embeddings.weight", "generator.gen_z.weight_orig", "generator.conv_to_rgb.weight_orig")
+LAYOUT = Layout(
+    "Hugging Face BigGAN-deep",
+    ("generator.gen_z.weight_orig", "generator.conv_to_rgb.weight_orig", "embeddings.weight"),
+    r"embeddings\.weight|generator\.(gen_z|layers\.\d+|bn|conv_to_rgb)(\.\w+)+",
+)
 _ATTENTION = {"theta": "theta", "phi": "phi", "g": "g", "o": "o_conv"}
 _DEFAULTS: dict[str, Any] = {
     "output_dim": 128,
@@ -61,11 +65,6 @@ _DEFAULTS: dict[str, Any] = {
     "eps": 1e-4,
     "n_stats": 51,
 }
-
-
-def find_huggingface(checkpoint: Checkpoint) -> tuple[Mapping[str, Any], str] | None:
-    """The state dict of such a generator in a checkpoint, and its name there; or None."""
-    return find(checkpoint.content, _MARKS)
 
 
 def config_beside(weights: Path) -> Path:
@@ -280,7 +279,8 @@ def _own(key: str, tensor: Tensor) -> Tensor:
 
 
 def _spectral_norm(path: Path, name: str, tensors: Mapping[str, Tensor]) -> Tensor:
-    matrix = tensors[name].to(torch.float32).flatten(1)
-    left = tensors[f"{name.removesuffix('orig')}u"].to(torch.float32)
-    right = tensors[f"{name.removesuffix('orig')}v"].to(torch.float32)
+    # copies: sums over mapped memory round by where in the file the tensor lies
+    matrix = tensors[name].to(torch.float32, copy=True).flatten(1)
+    left = tensors[f"{name.removesuffix('orig')}u"].to(torch.float32, copy=True)
+    right = tensors[f"{name.removesuffix('orig')}v"].to(torch.float32, copy=True)
     return divisor(path, name, torch.dot(left, matrix @ right))

@@ -1,12 +1,11 @@
-"""Shared by both layouts of BigGAN files: finding the state dict, and the record of a file."""
+"""Shared by both layouts of BigGAN files: the record of a file, and checks of its values."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -14,9 +13,6 @@ from seeingkit.errors import StateMismatchError
 
 from ..catalog.biggan import BigGANOptions
 from .config import BigGANConfig
-
-WRAPPERS = ("G_ema", "g_ema", "ema", "G", "g", "generator", "model", "model_state_dict")
-"""Names under which a dict may hold the state dict, the running average first."""
 
 
 @dataclass(frozen=True)
@@ -36,29 +32,6 @@ class ParsedFile:
     divisors: dict[str, Tensor]
     options: BigGANOptions
     sha256: str
-
-
-def find(tree: Any, marks: Iterable[str]) -> tuple[Mapping[str, Any], str] | None:
-    """The state dict with the given keys in a checkpoint's tree, and its name in the file.
-
-    It is the tree itself or lies one or two dicts deep; DataParallel's prefix is allowed.
-    """
-    wanted = tuple(marks)
-    for depth in range(3):
-        for where, found in _levels(tree, depth):
-            if all(mark in found or f"module.{mark}" in found for mark in wanted):
-                return found, where
-    return None
-
-
-def _levels(tree: Any, depth: int, where: str = "") -> Iterable[tuple[str, Mapping[str, Any]]]:
-    if not isinstance(tree, Mapping):
-        return
-    if depth == 0:
-        yield where, tree
-        return
-    for name in ("state_dict", *WRAPPERS):
-        yield from _levels(tree.get(name), depth - 1, f"{where}.{name}".lstrip("."))
 
 
 def one_row(table: Tensor) -> bool:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from seeingkit.specs import GanSpec, Options, Register
 
-from .common import ClassNames, Latents
+from .common import ClassNames, Key, Latents
 
 
 class BigGANOptions(Options):
@@ -44,6 +44,7 @@ class BigGANOptions(Options):
         "evaluation does (None), or multiplied, as its training on several GPUs does",
     )
     classes: ClassNames = None
+    key: Key = None
     latents: Latents = "seeds"
 
 
@@ -56,6 +57,7 @@ def register(register: Register) -> None:
             licence="own code, MIT",
             target="seeingkit_adapters.biggan:load",
             recognise="seeingkit_adapters.biggan:recognise",
+            explain="seeingkit_adapters.biggan:explain",
             options=BigGANOptions,
         )
     )

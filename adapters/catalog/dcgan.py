@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from seeingkit.specs import GanSpec, Options, Register
 
-from .common import Latents
+from .common import Key, Latents
 
 
 def _listed(value: object) -> object:
@@ -37,9 +37,6 @@ _PLAIN = Field(
     False,
     description="true: you know that the layers follow one another with nothing but one activation "
     "between them, where the file leaves room for more (resizing, sums, norms without parameters)",
-)
-_KEY = Field(
-    None, description="which network of a training file, such as netG; needed if several fit"
 )
 
 
@@ -72,7 +69,7 @@ class DCGANOptions(Options):
     )
     plain: bool = _PLAIN
     eps: float | None = _EPS
-    key: str | None = _KEY
+    key: Key = None
     latents: Latents = "seeds"
 
 
@@ -89,7 +86,7 @@ class MLPGANOptions(Options):
     )
     plain: bool = _PLAIN
     eps: float | None = _EPS
-    key: str | None = _KEY
+    key: Key = None
     latents: Latents = "seeds"
 
 
@@ -104,6 +101,7 @@ def register(register: Register) -> None:
             target="seeingkit_adapters.dcgan:load",
             options=DCGANOptions,
             recognise="seeingkit_adapters.dcgan:recognise",
+            explain="seeingkit_adapters.dcgan:explain",
         )
     )
     register(
@@ -115,5 +113,6 @@ def register(register: Register) -> None:
             target="seeingkit_adapters.mlp_gan:load",
             options=MLPGANOptions,
             recognise="seeingkit_adapters.mlp_gan:recognise",
+            explain="seeingkit_adapters.mlp_gan:explain",
         )
     )

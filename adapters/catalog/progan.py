@@ -11,7 +11,7 @@ from pydantic import Field
 
 from seeingkit.specs import GanSpec, Options, Register
 
-from .common import ClassNames, Latents
+from .common import ClassNames, Key, Latents
 
 
 class ProGANOptions(Options):
@@ -26,6 +26,7 @@ class ProGANOptions(Options):
         Field(None, description="ablation network; needed only where the keys cannot tell")
     )
     classes: ClassNames = None
+    key: Key = None
     latents: Latents = "seeds"
 
 
@@ -39,6 +40,7 @@ def register(register: Register) -> None:
             licence="own code, MIT",
             target="seeingkit_adapters.progan:load",
             recognise="seeingkit_adapters.progan:recognise",
+            explain="seeingkit_adapters.progan:explain",
             options=ProGANOptions,
         )
     )

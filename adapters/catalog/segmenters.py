@@ -61,6 +61,7 @@ def register(register: Register) -> None:
             summary="Unified Perceptual Parsing (Xiao et al. 2018): objects, parts and materials",
             licence="own code, MIT",
             target="seeingkit_adapters.upernet:load",
+            recognise="seeingkit_adapters.upernet:recognise",
             options=UPerNetOptions,
             default=True,
         )
@@ -71,6 +72,7 @@ def register(register: Register) -> None:
             summary="ESPNet (Mehta et al. 2018), CamVid weights: 11 street classes",
             licence="own code, MIT",
             target="seeingkit_adapters.espnet.segmenter:load",
+            recognise="seeingkit_adapters.espnet.segmenter:recognise",
             options=ESPNetOptions,
         )
     )
@@ -80,6 +82,7 @@ def register(register: Register) -> None:
             summary="ESPNetv2 (Mehta et al. 2019), Cityscapes and PASCAL VOC weights",
             licence="own code, MIT",
             target="seeingkit_adapters.espnet.v2:load",
+            recognise="seeingkit_adapters.espnet.v2:recognise",
             options=ESPNetV2Options,
         )
     )

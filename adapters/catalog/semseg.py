@@ -66,6 +66,7 @@ def register(register: Register) -> None:
             "ADE20K's 150 classes",
             licence="own code, MIT",
             target="seeingkit_adapters.semseg:load",
+            recognise="seeingkit_adapters.semseg:recognise",
             options=SemsegOptions,
         )
     )

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from seeingkit.specs import GanSpec, Options, Register
 
-from .common import ClassNames, Latents
+from .common import ClassNames, Key, Latents
 
 
 class StyleGAN1Options(Options):
@@ -47,6 +47,7 @@ class StyleGAN1Options(Options):
         "previous one's; None: 1, no blending",
     )
     classes: ClassNames = None
+    key: Key = None
     latents: Latents = "seeds"
 
 
@@ -59,6 +60,7 @@ def register(register: Register) -> None:
             licence="own code, MIT",
             target="seeingkit_adapters.stylegan1:load",
             recognise="seeingkit_adapters.stylegan1:recognise",
+            explain="seeingkit_adapters.stylegan1:explain",
             options=StyleGAN1Options,
         )
     )

@@ -5,13 +5,13 @@ Light: importing this never imports torch.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from seeingkit.specs import GanSpec, Options, Register
 
-from .common import ClassNames, Latents
+from .common import ClassNames, Key, Latents
 
 
 class StyleGAN2Options(Options):
@@ -32,6 +32,12 @@ class StyleGAN2Options(Options):
         "rewriting: the one map that davidbau/rewriting gives to a single sample. None: rewriting "
         "for files of that code's own layout, else const if the file has maps, else none",
     )
+    conv_clamp: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["none"] | None = Field(
+        None,
+        description="outputs of convolutions are clamped to ± this; not in a state dict: 256 "
+        "unless told otherwise, as NVIDIA trains",
+    )
+    key: Key = None
     latents: Latents = "seeds"
     classes: ClassNames = None
 
@@ -46,6 +52,7 @@ def register(register: Register) -> None:
             licence="own code, MIT",
             target="seeingkit_adapters.stylegan2:load",
             recognise="seeingkit_adapters.stylegan2:recognise",
+            explain="seeingkit_adapters.stylegan2:explain",
             options=StyleGAN2Options,
         )
     )

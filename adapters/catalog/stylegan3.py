@@ -9,7 +9,7 @@ from pydantic import Field
 
 from seeingkit.specs import GanSpec, Options, Register
 
-from .common import ClassNames, Latents
+from .common import ClassNames, Key, Latents
 
 
 class StyleGAN3Options(Options):
@@ -24,6 +24,7 @@ class StyleGAN3Options(Options):
         None, ge=0, description="how many of the first ws are truncated; None = all"
     )
     classes: ClassNames = None
+    key: Key = None
     latents: Latents = "seeds"
 
 
@@ -36,6 +37,7 @@ def register(register: Register) -> None:
             licence="own code, MIT",
             target="seeingkit_adapters.stylegan3:load",
             recognise="seeingkit_adapters.stylegan3:recognise",
+            explain="seeingkit_adapters.stylegan3:explain",
             options=StyleGAN3Options,
         )
     )

@@ -1,5 +1,5 @@
 """DCGAN and its relatives: stacks of transposed convolutions."""
 
-from .generator import load, recognise
+from .generator import explain, load, recognise
 
-__all__ = ["load", "recognise"]
+__all__ = ["explain", "load", "recognise"]

@@ -36,11 +36,19 @@ from torch import Tensor
 from seeingkit.contracts import Boundary, GeneratorInfo, LatentSpec
 from seeingkit.errors import MissingWeightsError, UsageError
 from seeingkit.models.staged import Carry, StagedAdapter, StageFunction
-from seeingkit.weights import Checkpoint, fill, portable_config, portable_family, read_checkpoint
+from seeingkit.weights import (
+    Checkpoint,
+    Near,
+    fill,
+    networks,
+    portable_config,
+    portable_family,
+    read_checkpoint,
+)
 
 from ..catalog.dcgan import DCGANOptions, MLPGANOptions
 from .chain import FoundLayer
-from .files import candidates, choose, renamed, whole_plan
+from .files import candidates, choose, likeliest, renamed, whole_plan
 from .geometry import read_stack
 from .modules import UnfitError
 from .network import Layer, Plan, Stack
@@ -219,11 +227,37 @@ def recognise_stack(
     written_for = portable_family(checkpoint)
     if written_for is not None:
         return "seeingkit safetensors" if written_for == family else None
-    found, _ = candidates(checkpoint.content, fits)
+    found, _ = candidates(checkpoint, fits)
     if not found:
         return None
     where = f" ({', '.join(c.where for c in found)})" if found[0].where else ""
     return f"stack of {len(found[0].layers)} {what}{where}"
+
+
+def explain(checkpoint: Checkpoint) -> Near | None:
+    """How near a file of another kind comes to this family, and why it is not of it."""
+    return explain_stack(checkpoint, fits, "stack of transposed convolutions", axes=4)
+
+
+def explain_stack(
+    checkpoint: Checkpoint, fits: Callable[[list[FoundLayer]], None], what: str, *, axes: int
+) -> Near | None:
+    """``explain`` of either family: why the likeliest network of a file is no such stack.
+
+    Args:
+        checkpoint: the file.
+        fits: raises ``UnfitError`` for stacks that are not of the family.
+        what: the family in words.
+        axes: most axes of the weights of such stacks, which a file near to them has as well.
+    """
+    found, reasons = candidates(checkpoint, fits)
+    tensors = [tensor for network in networks(checkpoint) for tensor in network.tree.values()]
+    if found or not reasons or max((tensor.ndim for tensor in tensors), default=0) != axes:
+        return None
+    where, why = likeliest(reasons)
+    place = f" at {where}" if where else ""
+    share = 0.5  # whatever their names: any network is made of weights and biases
+    return Near(share, f"no {what}{place}: {why}")
 
 
 def load_stack(
@@ -254,7 +288,7 @@ def load_stack(
     checkpoint = read_checkpoint(weights)
     stored = portable_config(checkpoint, family)
     if stored is None:
-        chosen = choose(weights, checkpoint.content, fits, what, options.key)
+        chosen = choose(checkpoint, fits, what, options.key)
         stored = read_stack(weights, chosen.layers, options) | {"shape": shape(chosen.layers)}
         tensors, key = renamed(chosen.layers), chosen.where or None
     else:

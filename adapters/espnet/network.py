@@ -20,12 +20,13 @@ from torch import Tensor, nn
 from seeingkit.errors import StateMismatchError
 from seeingkit.weights import WeightsFile, check_state, load_into
 
+MARK = "encoder.level1.conv.weight"
+"""A tensor that every file of this network has, and no other."""
 STRIDE = 8  # both sides of the input must be multiples of this
 EPSILON = 1e-3  # of every batch normalisation
 MOST_BLOCKS = 200  # in a row, as published 8 at most
 RATES = (1, 2, 4, 8, 16)  # dilations of the branches of an ESP block (paper, section 3.1)
 _COUNTER = "num_batches_tracked"
-_REPLICATED = "module."  # prefix of every key under torch's DataParallel
 
 
 def named(**parts: nn.Module) -> nn.Sequential:
@@ -244,15 +245,13 @@ def build(
 ) -> NetworkT:
     """A network filled from a file, in evaluation mode; every key and shape is checked first.
 
-    Batch counters, which inference never uses, may be in the file or not; keys may carry the
-    ``module.`` of torch's DataParallel. Nothing is allocated before the shapes were checked.
+    Batch counters, which inference never uses, may be in the file or not. Nothing is allocated
+    before the shapes were checked.
 
     Raises:
         StateMismatchError: names the key that is missing, unexpected, of a wrong shape or value.
     """
     tensors = file.tensors
-    if tensors and all(key.startswith(_REPLICATED) for key in tensors):
-        tensors = {key.removeprefix(_REPLICATED): value for key, value in tensors.items()}
     try:
         with torch.device("meta"):
             module = network(read(tensors))

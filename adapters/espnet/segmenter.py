@@ -28,12 +28,12 @@ from torch import Tensor, nn
 
 from seeingkit.contracts import SegmenterInfo, Vocabulary
 from seeingkit.errors import MissingWeightsError, ModelError, UsageError
-from seeingkit.weights import WeightsFile, read_state_dict
+from seeingkit.weights import Checkpoint, WeightsFile, networks_with, read_state_dict
 
 from ..catalog.segmenters import ESPNetOptions, ESPNetV2Options
 from ..networks import NetworkSegmenter
 from .labels import choose_vocabulary
-from .network import STRIDE, ESPNet, build, read_layout
+from .network import MARK, STRIDE, ESPNet, build, read_layout
 
 LICENCE = "own code, MIT; weights as their publisher says"
 
@@ -194,8 +194,13 @@ class PixelClassifier(NetworkSegmenter):
         return self.logits(images).softmax(dim=1)[:, label]
 
 
-def read_weights(weights: Path | None, family: str) -> WeightsFile:
-    """The tensors of the file that was named.
+def recognise(checkpoint: Checkpoint) -> str | None:
+    """The layout of a file of this family, or None."""
+    return "ESPNet" if networks_with(checkpoint, [MARK, "conv.conv.weight"]) else None
+
+
+def read_weights(weights: Path | None, family: str, mark: str) -> WeightsFile:
+    """The tensors of the file that was named; ``mark`` is one that the network has.
 
     Raises:
         MissingWeightsError: no file was named, or it does not exist.
@@ -203,7 +208,7 @@ def read_weights(weights: Path | None, family: str) -> WeightsFile:
     """
     if weights is None:
         raise MissingWeightsError(f"{family} has no weights of its own; give a weights file")
-    return read_state_dict(weights)
+    return read_state_dict(weights, [mark])
 
 
 def describe(
@@ -240,7 +245,7 @@ def load(weights: Path | None, options: ESPNetOptions) -> PixelClassifier:
         WeightsError: no file, unreadable, or keys, shapes or values that do not fit.
         UsageError: an option that does not fit the weights.
     """
-    file = read_weights(weights, "espnet")
+    file = read_weights(weights, "espnet", MARK)
     network = build(file, read_layout, ESPNet, "ESPNet with a decoder")
     name, vocabulary = choose_vocabulary(options.vocabulary, network.layout.classes)
     known = TRAINING_SETS.get(name)

@@ -18,15 +18,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seeingkit.weights import Checkpoint, networks_with
+
 from ..catalog.segmenters import ESPNetV2Options
 from .labels import choose_vocabulary
 from .network import build
 from .segmenter import PixelClassifier, Preparation, describe, read_weights
 from .v2_network import STRIDE, ESPNetV2, read_layout
 
+MARK = "base_net.level1.conv.weight"
+"""A tensor that every file of this network has, and no other."""
 SHORTEST = 384
 IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+
+
+def recognise(checkpoint: Checkpoint) -> str | None:
+    """The layout of a file of this family, or None."""
+    return (
+        "ESPNetv2" if networks_with(checkpoint, [MARK, "bu_dec_l4.merge_layer.3.weight"]) else None
+    )
 
 
 def load(weights: Path | None, options: ESPNetV2Options) -> PixelClassifier:
@@ -40,7 +51,7 @@ def load(weights: Path | None, options: ESPNetV2Options) -> PixelClassifier:
         WeightsError: no file, unreadable, or keys, shapes or values that do not fit.
         UsageError: an option that does not fit the weights.
     """
-    file = read_weights(weights, "espnetv2")
+    file = read_weights(weights, "espnetv2", MARK)
     network = build(file, read_layout, ESPNetV2, "ESPNetv2 for segmentation")
     name, vocabulary = choose_vocabulary(options.vocabulary, network.layout.classes)
     preparation = Preparation(

@@ -30,9 +30,15 @@ from seeingkit.errors import (
     UnknownNameError,
     UsageError,
 )
-from seeingkit.weights import check_finite, check_state, read_checkpoint
-
-from ..dcgan.files import state_dicts
+from seeingkit.weights import (
+    check_finite,
+    check_state,
+    choose_network,
+    networks,
+    networks_with,
+    read_checkpoint,
+    state_dict,
+)
 
 # ------------------------------------------------------------------------------- Python callables
 
@@ -141,24 +147,18 @@ def load_state(network: nn.Module, path: Path, key: str | None) -> None:
     checkpoint = read_checkpoint(path)
     expected = network.state_dict()
     optional = {name for name in expected if name.endswith("num_batches_tracked")}
-    found = dict(state_dicts(checkpoint.content))
-    if key is not None:
-        found = {w: s for w, s in found.items() if key in (w, w.rpartition(".")[2])}
-    if not found:
-        what = "no state dict" if key is None else f"no state dict named {key!r}"
-        raise StateMismatchError(f"{path}: holds {what}")
-    fitting = [
-        tensors
-        for tensors in found.values()
-        if expected.keys() - optional <= tensors.keys() <= expected.keys()
-    ]
-    if len(fitting) > 1:
-        raise UsageError(f"{path}: several state dicts fit ({', '.join(found)}); choose with key=…")
-    tensors = (
-        fitting[0]
-        if fitting
-        else max(found.values(), key=lambda some: len(some.keys() & expected.keys()))
-    )
+    required = sorted(expected.keys() - optional)
+    fitting = networks_with(checkpoint, required) if required else []
+    fitting = [found for found in fitting if found.tree.keys() <= expected.keys()]
+    if fitting:
+        chosen = choose_network(path, fitting, "state dict of this network", key)
+    else:
+        there = [n for n in networks(checkpoint) if key in (None, n.where, n.where.split(".")[-1])]
+        if not there:
+            what = "no state dict" if key is None else f"no state dict named {key!r}"
+            raise StateMismatchError(f"{path}: holds {what}")
+        chosen = max(there, key=lambda network: len(network.tree.keys() & expected.keys()))
+    tensors = state_dict(checkpoint, chosen.tree, chosen.where)
     check_state(
         path, tensors, {k: v for k, v in expected.items() if k in tensors or k not in optional}
     )

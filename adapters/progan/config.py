@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ..configs import NetworkConfig
+from ..configs import Colours, NetworkConfig
 from .ablation import Variant
 
 Size = Annotated[int, Field(ge=1, le=1 << 24)]
@@ -40,7 +40,7 @@ class ProGANConfig(NetworkConfig):
     variant: Variant = "progan"
     network: Literal["published", "growing"] = "published"
     labels: Annotated[int, Field(ge=0)] = 0
-    image_channels: Literal[1, 3] = 3
+    image_channels: Colours = 3
     clamp: bool = True
     normalize_latents: bool = True
     pixel_norm: bool = True

@@ -14,8 +14,22 @@ import torch
 from torch import Tensor, nn
 
 from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Checkpoint, check_finite, check_state, portable_config, state_dict
+from seeingkit.weights import (
+    Checkpoint,
+    Layout,
+    Near,
+    Network,
+    check_finite,
+    check_state,
+    find_network,
+    nearest,
+    networks_with,
+    outline,
+    portable_config,
+    state_dict,
+)
 
+from ..configs import check_colours
 from . import ablation, tensorflow
 from .ablation import Variant, ablation_network
 from .config import ProGANConfig
@@ -25,27 +39,44 @@ from .network import network
 FAMILY = "progan"
 _LAYER = re.compile(r"(?:layer|features\.)(\d+)\.")
 _STORED_SCALE = re.compile(r"(?:features\.\d+|output)\.wscale\.scale")
+_OLD = "features.0.conv.weight"
+LAYOUTS = (
+    Layout(
+        "ganseeing .pth",
+        ("layer1.conv.weight", "layer1.wscale.b"),
+        r"(layer\d+|output_\d+x\d+)\.(conv\.weight|wscale\.b)",
+    ),
+    Layout(
+        "ganseeing .pth, old numbering",
+        (_OLD, "features.1.conv.weight", "output.conv.weight"),
+        r"(features\.\d+|output)\.(conv\.(weight|bias)|wscale\.(b|scale)|norm\.\w+)",
+    ),
+)
 _BATCHES = "num_batches_tracked"  # not in files of before 2018; nothing reads it
 
 
 def recognise(checkpoint: Checkpoint) -> str | None:
     """The layout of a file of this family, or None."""
-    tree, _ = _torch_tree(checkpoint)
-    keys = {str(key).removeprefix("module.") for key in tree}
-    if "layer1.conv.weight" in keys and "layer1.wscale.b" in keys:
-        return "ganseeing .pth"
-    old = {"features.0.conv.weight", "features.1.conv.weight", "output.conv.weight"} <= keys
-    if old and all(key.startswith(("features.", "output.")) for key in keys):
-        return "ganseeing .pth, old numbering"
+    plain, old = (networks_with(checkpoint, layout.marks) for layout in LAYOUTS)
+    if plain:
+        return LAYOUTS[0].name
+    if any(all(k.startswith(("features.", "output.")) for k in n.tree) for n in old):
+        return LAYOUTS[1].name
     return tensorflow.layout(checkpoint)
 
 
-def _torch_tree(checkpoint: Checkpoint) -> tuple[Mapping[str, object], str]:
-    """The state dict of a file and its key there; empty if there is none."""
-    content = checkpoint.content
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        return content["state_dict"], "state_dict"
-    return (content, "") if isinstance(content, Mapping) else ({}, "")
+def explain(checkpoint: Checkpoint) -> Near | None:
+    """How near a file of another kind comes to this family, and why it is not of it."""
+    return nearest(checkpoint, LAYOUTS)
+
+
+def _network(checkpoint: Checkpoint, key: str | None) -> Network | None:
+    """The generator in a file, also one that lacks some tensors, which are named later."""
+    for marks in (*(layout.marks for layout in LAYOUTS), ("layer1.conv.weight",), (_OLD,)):
+        found = find_network(checkpoint, marks, "ProGAN generator", key)
+        if found is not None:
+            return found
+    return None
 
 
 def build(config: ProGANConfig) -> nn.Sequential:
@@ -58,37 +89,42 @@ def build(config: ProGANConfig) -> nn.Sequential:
 
 
 def contents(
-    checkpoint: Checkpoint, variant: Variant | None
-) -> tuple[ProGANConfig, Mapping[str, Tensor]]:
-    """The config of a file's network, and its tensors under that network's names.
+    checkpoint: Checkpoint, variant: Variant | None, key: str | None = None
+) -> tuple[ProGANConfig, Mapping[str, Tensor], str]:
+    """The config of a file's network, its tensors under that network's names, and its place.
 
     Args:
         checkpoint: the file.
         variant: which ablation, or None to detect it.
+        key: place of the network in the file; None: the only one, or the average.
 
     Raises:
-        UsageError: ``variant`` contradicts the keys.
+        UsageError: ``variant`` contradicts the keys, or ``key`` does not choose one network.
         StateMismatchError: the file does not fit (names the key).
     """
     values = portable_config(checkpoint, FAMILY)
     if values is not None:
-        return ProGANConfig.validated(checkpoint.path, values), checkpoint.content
+        return ProGANConfig.validated(checkpoint.path, values), checkpoint.content, ""
     if tensorflow.layout(checkpoint) is not None:
-        return tensorflow.read_tensorflow(checkpoint)
-    tensors = state_dict(checkpoint, *_torch_tree(checkpoint))
-    old = "features.0.conv.weight" in tensors
-    if not old and "layer1.conv.weight" not in tensors:
-        found = ", ".join(sorted(tensors)[:3]) or "none"
+        return *tensorflow.read_tensorflow(checkpoint), ""
+    network = _network(checkpoint, key)
+    if network is None:
         raise StateMismatchError(
-            f"{checkpoint.path}: not a ProGAN generator: neither layer1.conv.weight nor "
-            f"features.0.conv.weight among its keys ({found}, …)"
+            f"{checkpoint.path}: not a ProGAN generator: neither layer1.conv.weight nor {_OLD} "
+            f"among its {outline(checkpoint.content)}"
         )
+    tensors = state_dict(checkpoint, network.tree, network.where)
+    old = _OLD in tensors
     found_variant: Variant = "progan"
     if old:
         found_variant = ablation.recognise(checkpoint.path, tensors, variant)
         if found_variant == "progan":
             tensors = _without_stored_scales(checkpoint.path, tensors)
     sizes = _sizes(checkpoint.path, tensors, old)
+    size = 2 ** len(sizes)
+    colours = tensors.get("output.conv.weight" if old else f"output_{size}x{size}.conv.weight")
+    if colours is not None and colours.ndim == 4:
+        check_colours(checkpoint.path, len(colours))
     assumed = ["clamp=true, the hard tanh of ganseeing (gandissect has none)"]
     if old and variant is None and found_variant in ("equallr", "pixelwisenorm"):
         assumed.append(f"variant={found_variant}, by the file's name")
@@ -104,7 +140,7 @@ def contents(
     check_state(checkpoint.path, tensors, {names[key]: value for key, value in expected.items()})
     for name, tensor in tensors.items():
         check_finite(checkpoint.path, name, tensor)
-    return config, {key: tensors[name] for key, name in names.items()}
+    return config, {key: tensors[name] for key, name in names.items()}, network.where
 
 
 def _without_stored_scales(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 Guarantees that every key and shape of a file was accounted for before its first image: sizes are
 inferred from the keys, and misfits are refused by file, key, shape found and expected.
 
-Layouts read (torch zip, legacy torch or safetensors, bare or wrapped in ``state_dict``):
+Layouts read (torch zip, legacy torch or safetensors, bare or in any ``weights.wrappers``):
 
 * ``layer1 … layerN.{conv.weight, wscale.b}``, ``output_RxR.{conv.weight, wscale.b}``;
 * the old numbering ``features.0 …``, ``output``, whose stored ``wscale.scale`` is dropped, as the
@@ -33,12 +33,13 @@ from seeingkit.weights import fill, read_checkpoint
 
 from ..catalog.progan import ProGANOptions
 from ..class_names import class_names
+from ..configs import resolved_options
 from ..labels import class_vectors
 from .config import ProGANConfig
-from .files import FAMILY, build, contents, recognise
+from .files import FAMILY, build, contents, explain, recognise
 from .network import resolutions
 
-__all__ = ["ProGAN", "load", "recognise"]
+__all__ = ["ProGAN", "explain", "load", "recognise"]
 
 
 class ProGAN(StagedAdapter):
@@ -75,7 +76,7 @@ class ProGAN(StagedAdapter):
             class_names=class_names(config.labels, options.classes),
             weights_sha256=weights_sha256,
             licence=licence,
-            options=resolved.model_dump(mode="json", exclude={"classes"}),  # in class_names
+            options=resolved_options(resolved, "classes"),  # in class_names
             parameters=sum(p.numel() for p in module.parameters()),
             assumptions=config.unless_told(clamp=options.clamp),
         )
@@ -169,7 +170,7 @@ def load(weights: Path | None, options: ProGANOptions) -> ProGAN:
     if weights is None:
         raise MissingWeightsError("progan needs weights: give --weights FILE or progan:NAME")
     checkpoint = read_checkpoint(weights)
-    config, tensors = contents(checkpoint, options.variant)
+    config, tensors, where = contents(checkpoint, options.variant, options.key)
     if options.variant not in (None, config.variant):
         raise UsageError(
             f"{checkpoint.path}: variant={options.variant} does not fit its keys, which are those "
@@ -181,7 +182,7 @@ def load(weights: Path | None, options: ProGANOptions) -> ProGAN:
     return ProGAN(
         module,
         config.sizes,
-        options,
+        options.model_copy(update={"key": where or None}),
         weights_sha256=checkpoint.sha256,
         licence=checkpoint.metadata.get("licence", "unknown"),
         config=config,

@@ -17,11 +17,19 @@ from torch import Tensor
 
 from seeingkit.errors import MissingWeightsError, StateMismatchError
 from seeingkit.system.cache import file_sha256
-from seeingkit.weights import portable_config, read_checkpoint, read_state_dict, state_dict
+from seeingkit.weights import (
+    Checkpoint,
+    networks_with,
+    portable_config,
+    read_checkpoint,
+    read_state_dict,
+    state_dict,
+)
 
 from ..configs import NetworkConfig
+from ..resnet import ENCODER, ENCODER_MARKS
 from .labels import Naming, Preparation, read_naming, usual_naming
-from .network import EncoderDecoder, Step, build, decoder_kind, undilated
+from .network import DECODERS, EncoderDecoder, Step, build, decoder_kind, undilated
 
 if TYPE_CHECKING:
     from ..catalog.semseg import SemsegOptions
@@ -32,6 +40,7 @@ _HALF = re.compile(r"(?P<half>encoder|decoder)_epoch_(?P<epoch>\d+)\.pth")
 _NAMED = re.compile(
     r"(?:resnet\d+|resnext\d+|mobilenetv2|hrnetv2)(?:_?(dilated)(8|16)?)?(?![a-z\d])"
 )
+_ENCODERS = (ENCODER_MARKS, ("stage4.0.branches.3.0.conv1.weight",))
 _STEPS: dict[str, Step] = {"no": 32, "8": 8, "16": 16}
 
 
@@ -63,6 +72,13 @@ class ParsedFiles:
     network: EncoderDecoder
     config: SemsegConfig
     sha256: str
+
+
+def recognise(checkpoint: Checkpoint) -> str | None:
+    """The half of a network that a file holds, or None; its encoders are ``upernet``'s too."""
+    if any(networks_with(checkpoint, marks) for marks in DECODERS.values()):
+        return "decoder of semantic-segmentation-pytorch"
+    return ENCODER if any(networks_with(checkpoint, marks) for marks in _ENCODERS) else None
 
 
 def read_files(path: Path, options: SemsegOptions) -> ParsedFiles:

@@ -112,18 +112,23 @@ class EncoderDecoder(nn.Module):
 # ---------------------------------------------------------------------------------------- building
 
 
+DECODERS: dict[DecoderKind, tuple[str, ...]] = {
+    "upernet": ("ppm_conv.0.0.weight", "conv_last.1.weight"),
+    "ppm": ("ppm.0.1.weight",),
+    "c1": ("cbr.0.weight",),
+}
+"""Tensors that tell each kind of decoder from the others."""
+
+
 def decoder_kind(state: Mapping[str, Tensor], path: Path) -> DecoderKind:
     """Which decoder these weights are of.
 
     Raises:
         StateMismatchError: none that is known.
     """
-    if "ppm_conv.0.0.weight" in state and "conv_last.1.weight" in state:
-        return "upernet"
-    if "ppm.0.1.weight" in state:
-        return "ppm"
-    if "cbr.0.weight" in state:
-        return "c1"
+    for kind, marks in DECODERS.items():
+        if all(mark in state for mark in marks):
+            return kind
     if any(key.startswith("object_head.") for key in state):
         raise StateMismatchError(
             f"{path}: a decoder of Unified Perceptual Parsing; use --segmenter upernet"

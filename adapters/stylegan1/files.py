@@ -25,9 +25,11 @@ class Contents:
         config: of the network.
         tensors: by the network's names; made when asked for.
         mean: whether ``mean_style`` is the file's own and not still to be estimated.
+        where: place of the network in a file of several.
     """
 
     layout: str
     config: StyleGAN1Config
     tensors: Mapping[str, Tensor]
     mean: bool = True
+    where: str = ""

@@ -25,16 +25,25 @@ from torch import Tensor
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, State, sequence_latents
 from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
 from seeingkit.models.staged import StagedAdapter
-from seeingkit.weights import Checkpoint, fill, portable_config, read_checkpoint
+from seeingkit.weights import (
+    Checkpoint,
+    Near,
+    fill,
+    nearest,
+    networks_with,
+    portable_config,
+    read_checkpoint,
+)
 
 from ..catalog.stylegan1 import StyleGAN1Options
 from ..class_names import class_names
+from ..configs import resolved_options
 from ..labels import class_vectors
 from ..stylegan2.noise import seeds_of
 from .files import Contents
 from .network import StyleGAN1Config, StyleGAN1Network
 from .rosinality import LAYOUT as ROSINALITY
-from .rosinality import find_rosinality, read_rosinality
+from .rosinality import NAMES, find_rosinality, read_rosinality
 from .stages import boundaries, entries, stages
 from .tensorflow import LAYOUT as TENSORFLOW
 from .tensorflow import is_tensorflow, read_tensorflow
@@ -77,7 +86,7 @@ class StyleGAN1(StagedAdapter):
             class_names=class_names(config.labels, options.classes),
             weights_sha256=weights_sha256,
             licence=licence,
-            options=options.model_dump(mode="json", exclude={"classes"}),  # in class_names
+            options=resolved_options(options, "classes"),  # in class_names
             parameters=sum(p.numel() for p in module.parameters()),
             assumptions=assumptions,
         )
@@ -131,7 +140,12 @@ def recognise(checkpoint: Checkpoint) -> str | None:
     """The layout of a file of this family, or None."""
     if is_tensorflow(checkpoint):
         return TENSORFLOW
-    return ROSINALITY if find_rosinality(checkpoint) is not None else None
+    return ROSINALITY if networks_with(checkpoint, NAMES.marks) else None
+
+
+def explain(checkpoint: Checkpoint) -> Near | None:
+    """How near a file of another kind comes to this family, and why it is not of it."""
+    return nearest(checkpoint, [NAMES])
 
 
 def load(weights: Path | None, options: StyleGAN1Options) -> StyleGAN1:
@@ -157,6 +171,7 @@ def load(weights: Path | None, options: StyleGAN1Options) -> StyleGAN1:
             "resolution": config.resolution,
             "step": config.resolution.bit_length() - 3,
             "alpha": config.alpha,
+            "key": contents.where or None,
         }
     )
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
@@ -179,9 +194,10 @@ def load(weights: Path | None, options: StyleGAN1Options) -> StyleGAN1:
 def _contents(checkpoint: Checkpoint, options: StyleGAN1Options) -> Contents:
     values = portable_config(checkpoint, FAMILY)
     asked = _asked_resolution(options)
-    if values is None and find_rosinality(checkpoint) is not None:
+    network = find_rosinality(checkpoint, options.key) if values is None else None
+    if network is not None:
         alpha = 1.0 if options.alpha is None else options.alpha
-        return read_rosinality(checkpoint, asked, alpha)
+        return read_rosinality(checkpoint, network, asked, alpha)
     if values is not None:
         config = StyleGAN1Config.validated(checkpoint.path, values)
         contents = Contents("seeingkit safetensors", config, checkpoint.content)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ..configs import NetworkConfig
+from ..configs import Colours, NetworkConfig
 from ..resampling import fir
 
 PIXEL_NORM_EPSILON = 1e-8
@@ -54,7 +54,7 @@ class StyleGAN1Config(NetworkConfig):
     labels: Annotated[int, Field(ge=0, le=1 << 16)] = 0
     mapping: Annotated[tuple[Size, ...], Field(min_length=1, max_length=64)]
     channels: Annotated[tuple[Size, ...], Field(min_length=1, max_length=11)]
-    image_channels: Literal[1, 3] = 3
+    image_channels: Colours = 3
     normalize_latents: bool = True
     mapping_leak: Annotated[float, Field(ge=0, le=1)] = 0.2
     leak: Annotated[float, Field(ge=0, le=1)] = 0.2

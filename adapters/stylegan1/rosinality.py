@@ -18,15 +18,23 @@ import torch
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError, UsageError
-from seeingkit.weights import Checkpoint, check_finite, check_state, state_dict
+from seeingkit.weights import (
+    Checkpoint,
+    Layout,
+    Network,
+    check_finite,
+    check_state,
+    find_network,
+    state_dict,
+)
 
+from ..configs import check_colours
 from ..tensorflow_networks import Converted, Recipes
 from .files import Contents
 from .network import StyleGAN1Config
 
 LAYOUT = "rosinality .model"
 INSTANCE_EPSILON = 1e-5  # torch's own default
-_WRAPPERS = ("g_running", "state_dict", "generator")  # the running average first
 _FIRST = "generator.progression.0.conv1.input"
 _BLOCK = re.compile(r"generator\.progression\.(\d+)\.")
 _STYLE = re.compile(r"style\.(\d+)\.linear\.weight_orig")
@@ -34,23 +42,30 @@ _BLUR = re.compile(r"generator\.progression\.\d+\.conv1\.[12]\.(weight|weight_fl
 _BLUR_KERNEL = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
 
 
-def find_rosinality(checkpoint: Checkpoint) -> tuple[Mapping[str, object], str] | None:
-    """The generator's state dict in a file and its key there, or None."""
-    content = checkpoint.content
-    if not isinstance(content, Mapping):
-        return None
-    for where in ("", *_WRAPPERS):
-        tree = content.get(where) if where else content
-        if isinstance(tree, Mapping) and (_FIRST in tree or f"module.{_FIRST}" in tree):
-            return tree, where
-    return None
+NAMES = Layout(
+    LAYOUT,
+    (_FIRST,),
+    r"style\.\d+\.linear\.\w+|generator\.(progression\.\d+|to_rgb\.\d+)(\.\w+)+",
+)
 
 
-def read_rosinality(checkpoint: Checkpoint, resolution: int | None, alpha: float) -> Contents:
-    """Read a bare state dict or a training checkpoint (its ``g_running``).
+def find_rosinality(checkpoint: Checkpoint, key: str | None = None) -> Network | None:
+    """The generator in a file (of a training checkpoint its ``g_running``), or None.
+
+    Raises:
+        UsageError: ``key`` does not choose one of several.
+    """
+    return find_network(checkpoint, NAMES.marks, "StyleGAN generator", key)
+
+
+def read_rosinality(
+    checkpoint: Checkpoint, network: Network, resolution: int | None, alpha: float
+) -> Contents:
+    """Read a network of a file.
 
     Args:
         checkpoint: the file.
+        network: as ``find_rosinality`` found it.
         resolution: side of the image, one of those the file has layers for.
         alpha: weight of that resolution's RGB against the previous one's.
 
@@ -58,11 +73,7 @@ def read_rosinality(checkpoint: Checkpoint, resolution: int | None, alpha: float
         UsageError: no resolution given, or one that the file has no layers for (lists them).
         StateMismatchError: keys, shapes or values that do not fit (named).
     """
-    found = find_rosinality(checkpoint)
-    if found is None:
-        raise StateMismatchError(f"{checkpoint.path}: lacks {_FIRST}, not a rosinality StyleGAN")
-    tree, where = found
-    tensors = state_dict(checkpoint, tree, where)
+    tensors = state_dict(checkpoint, network.tree, network.where)
     blocks = 1 + max((int(m[1]) for key in tensors if (m := _BLOCK.match(key))), default=0)
     depth = len([key for key in tensors if _STYLE.fullmatch(key)])
     if blocks > 11:
@@ -89,7 +100,8 @@ def read_rosinality(checkpoint: Checkpoint, resolution: int | None, alpha: float
             "assumed": ("noise=none: the file holds no maps", "alpha=1: no blending"),
         },
     )
-    return Contents(LAYOUT, config, Converted(_recipes(tensors, config)), mean=False)
+    converted = Converted(_recipes(tensors, config))
+    return Contents(LAYOUT, config, converted, mean=False, where=network.where)
 
 
 def _block(i: int) -> str:
@@ -142,6 +154,7 @@ def _shapes(
             )
         return shape[axis]
 
+    check_colours(checkpoint.path, size("generator.to_rgb.0.conv.bias", 0, 1))
     w = size("style.1.linear.weight_orig", 0, 2)
     shapes: dict[str, tuple[int, ...]] = {}
     for i in range(depth):

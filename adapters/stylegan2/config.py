@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ..configs import NetworkConfig
+from ..configs import Colours, NetworkConfig
 
 Activation = Literal[
     "linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"
@@ -61,7 +61,7 @@ class StyleGAN2Config(NetworkConfig):
     mapping_activation: Activation = "lrelu"
     normalise_latents: bool = True
     resolution: int = Field(256, ge=4, le=8192)
-    img_channels: Literal[1, 3] = 3
+    img_channels: Colours = 3
     channels: Annotated[dict[int, int], Field(max_length=16)]
     constant_channels: int | None = Field(None, ge=1, le=65536)
     architecture: Literal["skip", "resnet", "orig"] = "skip"

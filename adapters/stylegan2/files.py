@@ -11,23 +11,34 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Checkpoint, portable_config, portable_family, state_dict
+from seeingkit.weights import (
+    Checkpoint,
+    Layout,
+    Near,
+    Network,
+    find_network,
+    nearest,
+    portable_config,
+    portable_family,
+    state_dict,
+)
 
-from . import pickles, rosinality, tensorflow
+from . import pickles, rosinality, state_dicts, tensorflow
 from .config import StyleGAN2Config
 
 FAMILY = "stylegan2"
 
-_Read = Callable[[Checkpoint], tuple[StyleGAN2Config, Mapping[str, Tensor]]]
+_Contents = tuple[StyleGAN2Config, Mapping[str, Tensor]]
 _RECOGNISERS: tuple[Callable[[Checkpoint], str | None], ...] = (
     pickles.recognise,
     tensorflow.recognise,
     rosinality.recognise,
+    state_dicts.recognise,
 )
-_READERS: tuple[tuple[Callable[[Checkpoint], bool], _Read], ...] = (
-    (pickles.holds, pickles.read),
-    (tensorflow.holds, tensorflow.read),
-    (rosinality.holds, rosinality.read),
+_STATE_DICTS: tuple[tuple[Layout, Callable[[Checkpoint, Network], _Contents]], ...] = (
+    (rosinality.NATIVE, rosinality.read),
+    (rosinality.LAYOUT, rosinality.read),
+    (state_dicts.LAYOUT, state_dicts.read),
 )
 
 
@@ -43,20 +54,39 @@ def recognise(checkpoint: Checkpoint) -> str | None:
     return None
 
 
-def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, Mapping[str, Tensor]]:
-    """The config and the tensors by our names; tensors may be views of the file.
+def explain(checkpoint: Checkpoint) -> Near | None:
+    """How near a file of another kind comes to this family, and why it is not of it."""
+    return nearest(checkpoint, [layout for layout, _ in _STATE_DICTS])
+
+
+def read(
+    checkpoint: Checkpoint, key: str | None = None
+) -> tuple[StyleGAN2Config, Mapping[str, Tensor], str]:
+    """The config, the tensors by our names, which may be views of the file, and their place.
+
+    Args:
+        checkpoint: the file.
+        key: place of the network in a file of several.
 
     Raises:
         WeightsError: not a StyleGAN2, or one with something that this code does not compute.
+        UsageError: ``key`` does not choose one network.
     """
     ours = portable_config(checkpoint, FAMILY)
     if ours is not None:
         config = StyleGAN2Config.validated(checkpoint.path, ours)
-        return config, state_dict(checkpoint, checkpoint.content)
-    for holds, read_layout in _READERS:
-        if holds(checkpoint):  # a network of another family is named by what is wrong
-            return read_layout(checkpoint)
+        return config, state_dict(checkpoint, checkpoint.content), ""
+    if pickles.holds(checkpoint):  # a network of another family is named by what is wrong
+        return pickles.read(checkpoint, key)
+    if tensorflow.holds(checkpoint):
+        return *tensorflow.read(checkpoint), ""
+    for layout, read_layout in _STATE_DICTS:
+        network = find_network(checkpoint, layout.marks, "StyleGAN2 generator", key)
+        if network is None and layout is not state_dicts.LAYOUT:  # less will do to name the fault
+            network = find_network(checkpoint, layout.marks[:1], "StyleGAN2 generator", key)
+        if network is not None:
+            return *read_layout(checkpoint, network), network.where
     raise StateMismatchError(
-        f"{checkpoint.path}: not a StyleGAN2 generator of NVIDIA (.pkl), rosinality or rewriting "
-        "(.pt), or of seeingkit; try --gan auto"
+        f"{checkpoint.path}: not a StyleGAN2 generator of NVIDIA (.pkl, or a state dict), of "
+        "rosinality or rewriting (.pt), or of seeingkit; try --gan auto"
     )

@@ -3,7 +3,7 @@
 Guarantees that a file's every tensor and setting was accounted for before its first image, and that
 an image depends on its own latent, label and noise only. Everything is float32.
 
-Files: ``pickles`` (NVIDIA, PyTorch), ``tensorflow`` (NVIDIA, TensorFlow),
+Files: ``pickles`` and ``state_dicts`` (NVIDIA, PyTorch), ``tensorflow`` (NVIDIA, TensorFlow),
 ``rosinality`` (rosinality and rewriting), and our own safetensors.
 
 Boundaries: ``input`` (z), ``w``, ``r4.conv1``, ``r8.conv0``, ``r8.conv1``, …, ``image``.
@@ -37,14 +37,16 @@ from seeingkit.weights import fill, read_checkpoint
 
 from ..catalog.stylegan2 import StyleGAN2Options
 from ..class_names import class_names
+from ..configs import resolved_options
 from ..labels import class_vectors
 from .config import StyleGAN2Config
-from .files import FAMILY, read, recognise
+from .files import FAMILY, explain, read, recognise
 from .network import StyleGAN2Network, network
 from .noise import resolved_noise, seeds_of
+from .settings import check_square
 from .stages import AVERAGED, NOISE_ENTRY, Stages, estimate_average
 
-__all__ = ["StyleGAN2", "load", "recognise"]
+__all__ = ["StyleGAN2", "explain", "load", "recognise"]
 
 
 class StyleGAN2(StagedAdapter):
@@ -76,7 +78,7 @@ class StyleGAN2(StagedAdapter):
     ) -> None:
         shape = module.config
         self.noise = resolved_noise(shape, options.noise, name)
-        resolved: dict[str, Any] = options.model_dump(mode="json") | {"noise": self.noise}
+        resolved: dict[str, Any] = resolved_options(options, "conv_clamp") | {"noise": self.noise}
         assumed = shape.unless_told(noise=options.noise)
         if options.truncation != 1.0 and options.cutoff != 0:
             resolved["average"] = "file"
@@ -185,6 +187,18 @@ def _boundaries(shape: StyleGAN2Config) -> list[Boundary]:
     return cuts
 
 
+def _clamped(path: Path, shape: StyleGAN2Config, options: StyleGAN2Options) -> StyleGAN2Config:
+    """The config with the clamp that the user gives where the file does not hold it."""
+    if options.conv_clamp is None:
+        return shape
+    given = None if options.conv_clamp == "none" else options.conv_clamp
+    assumed = shape.unless_told(conv_clamp=options.conv_clamp)
+    if assumed == shape.assumed and given != shape.conv_clamp:
+        held = "none" if shape.conv_clamp is None else f"{shape.conv_clamp:g}"
+        raise UsageError(f"{path}: conv_clamp={options.conv_clamp}, but by the file it is {held}")
+    return shape.model_copy(update={"conv_clamp": given, "assumed": assumed})
+
+
 def load(weights: Path | None, options: StyleGAN2Options) -> StyleGAN2:
     """Load a generator.
 
@@ -199,13 +213,15 @@ def load(weights: Path | None, options: StyleGAN2Options) -> StyleGAN2:
     if weights is None:
         raise MissingWeightsError(f"{FAMILY} needs weights: give --weights FILE or {FAMILY}:NAME")
     checkpoint = read_checkpoint(weights)
-    shape, tensors = read(checkpoint)
+    shape, tensors, where = read(checkpoint, options.key)
+    check_square(checkpoint.path, tensors, len(shape.resolutions))
+    shape = _clamped(checkpoint.path, shape, options)
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
         module = network(shape)
     fill(module, tensors, checkpoint.path)
     return StyleGAN2(
         module,
-        options,
+        options.model_copy(update={"key": where or None}),
         weights_sha256=checkpoint.sha256,
         licence=checkpoint.metadata.get("licence", "unknown"),
         name=str(checkpoint.path),

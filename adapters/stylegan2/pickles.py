@@ -50,13 +50,15 @@ def holds(checkpoint: Checkpoint) -> bool:
     return outline(checkpoint) is not None
 
 
-def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
-    """The config and the tensors, views of the file, by our names.
+def read(
+    checkpoint: Checkpoint, key: str | None = None
+) -> tuple[StyleGAN2Config, dict[str, Tensor], str]:
+    """The config, the tensors, views of the file, by our names, and which network they are.
 
     Raises:
         WeightsError: something in the file that this network does not compute (names it).
     """
-    found = network(checkpoint)
+    found = network(checkpoint, key)
     _check_kinds(found)
     root, mapping = found.root, found.module("mapping")
     z_dim, w_dim = root.integer("z_dim"), root.integer("w_dim")
@@ -102,7 +104,8 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
         },
     )
     _check_gains(found, config)
-    return config, {k: v for k, v in found.tensors.items() if not k.endswith(".resample_filter")}
+    own = {k: v for k, v in found.tensors.items() if not k.endswith(".resample_filter")}
+    return config, own, found.entry
 
 
 def _check_kinds(found: NvidiaNetwork) -> None:

@@ -2,8 +2,9 @@
 
 Guarantees that every key finds its place or is named in an error. Read are: converted files (a
 mapping with ``g_ema`` and ``latent_avg``), training files (also ``g``, ``d``, optimisers and
-``args``), the state dict of the generator on its own or under ``state_dict``, and the state dict
-of rewriting's ``SeqStyleGAN2``, which is brought to rosinality's names first.
+``args``), the state dict of the generator on its own or in other wrappers, the ``decoder`` of an
+encoder's training (pSp, e4e), and the state dict of rewriting's ``SeqStyleGAN2``, which is brought
+to rosinality's names first.
 
 Sizes are those of the tensors. Files of rewriting as published are files of rosinality; only the
 option ``noise=rewriting`` tells them apart.
@@ -11,73 +12,66 @@ option ``noise=rewriting`` tells them apart.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Checkpoint, check_state, state_dict
+from seeingkit.weights import (
+    Checkpoint,
+    Layout,
+    Network,
+    check_state,
+    networks_with,
+    state_dict,
+)
 
 from .config import StyleGAN2Config
 from .settings import separable_taps, single
 
-_WRAPPERS = ("g_ema", "state_dict")
-_HALLMARK = "conv1.conv.modulation.weight"
+log = logging.getLogger(__name__)
+
 _NATIVE_HALLMARK = "layer2.conv.mconv.modulation.weight"
 _AVERAGES = ("latent_avg", "latents.latent_avg")
-_PARALLEL = "module."
+LAYOUT = Layout(
+    "StyleGAN2 of rosinality/stylegan2-pytorch",
+    ("conv1.conv.modulation.weight", "input.input"),
+    r"style\.\d+\.\w+|input\.input|noises\.noise_\d+|(conv1|convs\.\d+|to_rgb1|to_rgbs\.\d+)(\.\w+)+",
+)
+NATIVE = Layout(
+    "StyleGAN2 state dict of davidbau/rewriting (SeqStyleGAN2)",
+    (_NATIVE_HALLMARK, "input.input"),
+    r"latents\.\w+|style\.\d+\.\w+|input\.input|noises\.\w+|(layer\d+\.s?conv|(to|up)_rgb\d+)(\.\w+)+",
+)
 
 
 def recognise(checkpoint: Checkpoint) -> str | None:
     """The layout's name, or None if the file is not of it."""
-    where, tree = _find(checkpoint.content)
-    if tree is None:
-        return None
-    if _has(tree, _NATIVE_HALLMARK):
-        return "StyleGAN2 state dict of davidbau/rewriting (SeqStyleGAN2)"
-    return "StyleGAN2 of rosinality/stylegan2-pytorch" + (f" ({where})" if where else "")
+    for layout in (NATIVE, LAYOUT):
+        found = networks_with(checkpoint, layout.marks)
+        if found:
+            places = ", ".join(network.where for network in found if network.where)
+            return layout.name + (f" ({places})" if places else "")
+    return None
 
 
-def _has(tree: Mapping[Any, Any], key: str) -> bool:
-    return key in tree or _PARALLEL + key in tree
-
-
-def _find(content: Any) -> tuple[str, Mapping[Any, Any] | None]:
-    """Where the generator's state dict lies in the file, and the dict itself."""
-    if not isinstance(content, Mapping):
-        return "", None
-    places = [(name, content.get(name)) for name in _WRAPPERS] + [("", content)]
-    for name, tree in places:
-        if isinstance(tree, Mapping) and (_has(tree, _HALLMARK) or _has(tree, _NATIVE_HALLMARK)):
-            return name, tree
-    return "", None
-
-
-def holds(checkpoint: Checkpoint) -> bool:
-    """Whether the file holds a state dict with the names of one of these codes."""
-    return _find(checkpoint.content)[1] is not None
-
-
-def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
+def read(checkpoint: Checkpoint, network: Network) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
     """The config and the tensors by our names.
 
     Raises:
         WeightsError: something in the file that this network does not compute (names it).
     """
     path = checkpoint.path
-    where, tree = _find(checkpoint.content)
-    if tree is None:
-        raise StateMismatchError(f"{path}: holds no StyleGAN2 generator ({_HALLMARK} is missing)")
-    found = state_dict(checkpoint, tree, where)
+    found = state_dict(checkpoint, network.tree, network.where)
     native = _NATIVE_HALLMARK in found
     if native:
         found = _as_rosinality(checkpoint, found)
     average = next((found.pop(name) for name in _AVERAGES if name in found), None)
-    if where and average is None:
-        average = _beside(checkpoint)
+    if average is None:
+        average = _beside(checkpoint, network)
     kernels = {key: found.pop(key) for key in list(found) if key.endswith(".kernel")}
     taps = {key: separable_taps(path, key, kernel) for key, kernel in kernels.items()}
     _check_complete(checkpoint, found)
@@ -88,8 +82,16 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
             raise StateMismatchError(f"{path}: {key} names a tensor that the file holds twice")
         tensors[name] = converted
     w_dim = _size(checkpoint, tensors, "synthesis.b4.conv1.affine.weight", 1)
+    if average is not None and average.ndim == 2 and bool((average == average[:1]).all()):
+        average = average[:1]  # pSp keeps the same for each layer
     if average is not None and average.numel() == w_dim:
         tensors["mapping.w_avg"] = average.reshape(w_dim)
+    elif average is not None and average.ndim == 2 and average.shape[1] == w_dim:
+        log.warning(
+            "%s: latent_avg is another for each layer, which is not read; an average of our own "
+            "stands in for it where w is truncated",
+            path,
+        )
     elif average is not None and average.numel() != 1:
         # rewriting registers a scalar that no vector fits, so one number means none was kept
         raise StateMismatchError(
@@ -98,8 +100,8 @@ def read(checkpoint: Checkpoint) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
     return _config(checkpoint, tensors, taps, native=native), tensors
 
 
-def _beside(checkpoint: Checkpoint) -> Tensor | None:
-    value = checkpoint.content.get("latent_avg")
+def _beside(checkpoint: Checkpoint, network: Network) -> Tensor | None:
+    value = network.beside.get("latent_avg")
     if isinstance(value, np.ndarray | Tensor):
         return state_dict(checkpoint, {"latent_avg": value})["latent_avg"]
     if value is not None:

@@ -63,6 +63,29 @@ def separable_taps(path: Path, name: str, kernel: Tensor) -> tuple[float, ...]:
     )
 
 
+def check_square(path: Path, tensors: Mapping[str, Tensor], blocks: int) -> None:
+    """Refuse networks of images that are not square, as some forks train them.
+
+    Args:
+        path: the file, for the message.
+        tensors: by our names.
+        blocks: resolutions of the network.
+
+    Raises:
+        StateMismatchError: says how large the images are.
+    """
+    const = tensors.get("synthesis.b4.const")
+    if const is None or const.ndim != 3 or const.shape[1] == const.shape[2]:
+        return
+    height, width = (int(side) for side in const.shape[1:])
+    scale = 2 ** (blocks - 1)
+    raise StateMismatchError(
+        f"{path}: generators of images that are not square are not supported; its images are "
+        f"{height * scale} pixels high and {width * scale} wide (synthesis.b4.const: "
+        f"{height}x{width})"
+    )
+
+
 def _rounded(line: Tensor) -> tuple[float, ...]:
     """Without the last digits, which differ between a filter and four times the same filter."""
     return tuple(round(float(tap), 8) for tap in line)

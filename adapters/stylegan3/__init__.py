@@ -1,5 +1,5 @@
 """StyleGAN3, T and R."""
 
-from .generator import load, recognise
+from .generator import explain, load, recognise
 
-__all__ = ["load", "recognise"]
+__all__ = ["explain", "load", "recognise"]

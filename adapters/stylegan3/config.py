@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ..configs import NetworkConfig, Record
+from ..configs import Colours, NetworkConfig, Record
 from .filters import filtered_size
 
 Extent = Annotated[int, Field(ge=1, le=8192)]
@@ -98,7 +98,7 @@ class StyleGAN3Config(NetworkConfig):
     c_dim: Annotated[int, Field(ge=0, le=65536)]
     w_dim: Count
     resolution: Extent
-    channels: Literal[1, 3]
+    channels: Colours
     output_scale: Finite
     embed: DenseConfig | None
     mapping: Annotated[tuple[DenseConfig, ...], Field(max_length=64)]

@@ -13,7 +13,15 @@ from typing import Any
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
-from seeingkit.weights import Checkpoint, portable_config, portable_family, state_dict
+from seeingkit.weights import (
+    Checkpoint,
+    Layout,
+    Near,
+    nearest,
+    portable_config,
+    portable_family,
+    state_dict,
+)
 
 from ..nvidia_pickles import NvidiaModule, NvidiaNetwork, network, outline
 from .config import StyleGAN3Config
@@ -34,8 +42,23 @@ def layout(checkpoint: Checkpoint) -> str | None:
     return "NVIDIA StyleGAN3 .pkl"
 
 
-def contents(checkpoint: Checkpoint) -> tuple[StyleGAN3Config, dict[str, Tensor], str]:
-    """The network's config, its tensors by our names, and a remark for people or nothing.
+STATE_DICT = Layout(
+    "a state dict of StyleGAN3",
+    ("synthesis.input.freqs", "mapping.fc0.weight"),
+    r"mapping\.(w_avg|(embed|fc\d+)\.\w+)|synthesis\.(input|L\d+_\d+_\d+)(\.\w+)+",
+    "which lacks the sizes, rates and paddings of its layers; give the .pkl it was taken from",
+)
+
+
+def explain(checkpoint: Checkpoint) -> Near | None:
+    """How near a file of another kind comes to this family, and why it is not of it."""
+    return nearest(checkpoint, [STATE_DICT])
+
+
+def contents(
+    checkpoint: Checkpoint, key: str | None = None
+) -> tuple[StyleGAN3Config, dict[str, Tensor], str, str]:
+    """The network's config, its tensors by our names, a remark for people or nothing, its entry.
 
     Raises:
         WeightsError: the file is of another kind, or holds values that no such network has.
@@ -44,19 +67,19 @@ def contents(checkpoint: Checkpoint) -> tuple[StyleGAN3Config, dict[str, Tensor]
     if ours is not None:
         tensors = state_dict(checkpoint, checkpoint.content)
         _check_magnitudes(checkpoint, tensors)
-        return StyleGAN3Config.validated(checkpoint.path, ours), tensors, ""
+        return StyleGAN3Config.validated(checkpoint.path, ours), tensors, "", ""
     if layout(checkpoint) is None:
         raise StateMismatchError(
             f"{checkpoint.path}: not a StyleGAN3 generator: neither a pickle of NVIDIA's StyleGAN3 "
             "code (G_ema with synthesis.input and layers) nor a safetensors file written for "
             "stylegan3"
         )
-    pickled = network(checkpoint)
+    pickled = network(checkpoint, key)
     tensors = dict(pickled.tensors)
     config = StyleGAN3Config.validated(checkpoint.path, _config(pickled))
     _check_magnitudes(checkpoint, tensors)
     remark = f"{checkpoint.path} {pickled.reason}" if pickled.reason else ""
-    return config, tensors, remark
+    return config, tensors, remark, pickled.entry
 
 
 def _check_magnitudes(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> None:

@@ -33,10 +33,13 @@ from seeingkit.weights import Checkpoint, fill, read_checkpoint
 
 from ..catalog.stylegan3 import StyleGAN3Options
 from ..class_names import class_names
+from ..configs import resolved_options
 from ..labels import checked_vectors, class_vectors
 from .config import StyleGAN3Config
-from .files import FAMILY, contents, layout
+from .files import FAMILY, contents, explain, layout
 from .network import StyleGAN3
+
+__all__ = ["StyleGAN3Generator", "explain", "load", "recognise"]
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ class StyleGAN3Generator(StagedAdapter):
             class_names=class_names(config.c_dim, options.classes),
             weights_sha256=weights_sha256,
             licence=licence,
-            options=options.model_dump(mode="json"),
+            options=resolved_options(options),
             parameters=sum(p.numel() for p in module.parameters()),
         )
         stages = [
@@ -200,7 +203,7 @@ def load(weights: Path | None, options: StyleGAN3Options) -> StyleGAN3Generator:
     if weights is None:
         raise MissingWeightsError(f"{FAMILY} needs weights: give --weights FILE or {FAMILY}:NAME")
     checkpoint = read_checkpoint(weights)
-    config, tensors, remark = contents(checkpoint)
+    config, tensors, remark, entry = contents(checkpoint, options.key)
     if remark:
         log.warning(remark)
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
@@ -208,7 +211,7 @@ def load(weights: Path | None, options: StyleGAN3Options) -> StyleGAN3Generator:
     fill(module, tensors, checkpoint.path)
     return StyleGAN3Generator(
         module,
-        options,
+        options.model_copy(update={"key": entry or None}),
         weights_sha256=checkpoint.sha256,
         licence=checkpoint.metadata.get("licence", "unknown"),
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 from seeingkit.errors import CorruptFileError, MissingWeightsError, StateMismatchError
 from seeingkit.system.cache import file_sha256
+from seeingkit.weights import check_safetensors
 
 TOKENIZER = (
     "tokenizer.json",
@@ -128,6 +129,7 @@ def read_folder(path: Path) -> Folder:
 
 def _weights(path: Path) -> list[str]:
     if (path / _SINGLE).is_file():
+        check_safetensors(path / _SINGLE)
         return [_SINGLE]
     if (path / _INDEX).is_file():
         parts = read_json(path / _INDEX).get("weight_map")
@@ -137,6 +139,7 @@ def _weights(path: Path) -> list[str]:
                 raise StateMismatchError(f"{path / _INDEX}: {name!r} is no safetensors file beside")
             if not (path / name).is_file():
                 raise MissingWeightsError(f"{path / name}: not there, but {_INDEX} names it")
+            check_safetensors(path / name)
         if names:
             return [_INDEX, *names]
     others = sorted(p.name for p in path.glob("*.bin")) + sorted(p.name for p in path.glob("*.h5"))

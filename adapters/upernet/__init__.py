@@ -1,5 +1,6 @@
 """Unified Perceptual Parsing."""
 
+from .files import recognise
 from .segmenter import load
 
-__all__ = ["load"]
+__all__ = ["load", "recognise"]

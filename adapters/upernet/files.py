@@ -14,11 +14,13 @@ from pathlib import Path
 from torch import Tensor
 
 from seeingkit.errors import CorruptFileError, MissingWeightsError, StateMismatchError
-from seeingkit.weights import read_state_dict
+from seeingkit.weights import Checkpoint, networks_with, read_state_dict
 
+from ..resnet import ENCODER, ENCODER_MARKS
 from .labels import LARGEST_LABELS, Hierarchy, read_hierarchy
 from .network import UPerNet, build
 
+DECODER_MARKS = ("ppm_conv.0.0.weight", "object_head.1.weight")
 DEFAULT_SEGSIZES = (256,)
 _MOST_SIZES = 16
 _LARGEST_SIZE = 4096  # pixels
@@ -44,6 +46,15 @@ class ParsedFiles:
     sized: bool = False
 
 
+def recognise(checkpoint: Checkpoint) -> str | None:
+    """The half of a network that a file holds, or None; its encoders are ``semseg``'s too."""
+    if networks_with(checkpoint, [f"decoder.{mark}" for mark in DECODER_MARKS]):
+        return "Unified Perceptual Parsing, encoder and decoder"
+    if networks_with(checkpoint, DECODER_MARKS):
+        return "decoder of Unified Perceptual Parsing"
+    return ENCODER if networks_with(checkpoint, ENCODER_MARKS) else None
+
+
 def read_folder(folder: Path) -> ParsedFiles:
     """Read ``encoder_epoch_*.pth``, ``decoder_epoch_*.pth`` and ``labels.json``, as published.
 
@@ -53,7 +64,8 @@ def read_folder(folder: Path) -> ParsedFiles:
         CorruptFileError, UnsafeFileError: from reading the files.
     """
     encoder_path, decoder_path, labels = (_find(folder, pattern) for pattern in _PUBLISHED)
-    encoder, decoder = read_state_dict(encoder_path), read_state_dict(decoder_path)
+    encoder = read_state_dict(encoder_path, ENCODER_MARKS[:1])
+    decoder = read_state_dict(decoder_path, DECODER_MARKS[:1])
     network = build(encoder.tensors, decoder.tensors, encoder_path, decoder_path)
     try:
         if labels.stat().st_size > LARGEST_LABELS:

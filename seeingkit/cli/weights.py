@@ -139,6 +139,7 @@ def inspect(
         *((f"read by {f['family']}", f["layout"]) for f in found["families"]),
         *([] if found["families"] else [("read by", "no registered generator family")]),
         ("loads", found["loads"]),
+        *([("network", found["network"])] if found["network"] else []),
         *(("assumes", text) for text in found["assumptions"]),
         *(
             (f"config {name}", value)

@@ -37,9 +37,10 @@ class UnitEdit:
     Attributes:
         at: the boundary.
         units: channel numbers (axis 1).
-        alpha: strength in [0, 1].
-        value: a number, or one per unit.
-        mask: (H, W) or (N, 1, H, W) in [0, 1], or None for everywhere.
+        alpha: strength in [0, 1]: a number, or one per unit, as (units,).
+        value: a number, or one per unit, as (units,).
+        mask: (H, W) or (N, 1, H, W) in [0, 1], with the map's own H and W, or None for everywhere;
+            None for an x without height and width.
 
     >>> UnitEdit("r4", units=(1,))(torch.ones(1, 3)).tolist()
     [[1.0, 0.0, 1.0]]
@@ -47,25 +48,46 @@ class UnitEdit:
 
     at: str
     units: tuple[int, ...]
-    alpha: float = 1.0
+    alpha: float | Tensor = 1.0
     value: float | Tensor = 0.0
     mask: Tensor | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """See the class.
+
+        Raises:
+            UsageError: a unit that x lacks, or alpha, value or mask of another shape.
+        """
         index = torch.as_tensor(self.units, dtype=torch.int64, device=x.device)
         if len(self.units) and not (min(self.units) >= 0 and max(self.units) < x.shape[1]):
             raise UsageError(f"unit numbers at {self.at!r} go from 0 to {x.shape[1] - 1}")
         picked = x.index_select(1, index)
-        value = torch.as_tensor(self.value, dtype=x.dtype, device=x.device)
-        if value.ndim == 1:
-            value = value.reshape(-1, *([1] * (x.ndim - 2)))
-        weight = torch.as_tensor(self.alpha, dtype=x.dtype, device=x.device)
+        value = self._per_unit("value", self.value, x)
+        weight = self._per_unit("alpha", self.alpha, x)
         if self.mask is not None:
-            weight = weight * self.mask.to(x)
+            weight = weight * self._checked_mask(self.mask, x)
         edited = x.clone()  # keeps the memory format, so that later stages compute the same
         edited[:, index] = torch.lerp(picked, value.expand_as(picked), weight)
         return edited
+
+    def _per_unit(self, name: str, given: float | Tensor, x: Tensor) -> Tensor:
+        """A number, or one per unit along axis 1; torch alone would lay a row of them along x."""
+        values = torch.as_tensor(given, dtype=x.dtype, device=x.device)
+        if values.ndim and tuple(values.shape) != (len(self.units),):
+            raise UsageError(
+                f"{name} at {self.at!r} has shape {tuple(values.shape)}; give a number, or one for "
+                f"each unit: ({len(self.units)},)"
+            )
+        return values.reshape(-1, *([1] * (x.ndim - 2))) if values.ndim else values
+
+    def _checked_mask(self, mask: Tensor, x: Tensor) -> Tensor:
+        size = tuple(x.shape[2:])
+        if len(size) != 2 or tuple(mask.shape) not in (size, (len(x), 1, *size)):
+            allowed = f"{size} or {(len(x), 1, *size)}" if len(size) == 2 else "none, for a vector"
+            raise UsageError(
+                f"mask at {self.at!r} has shape {tuple(mask.shape)}; allowed: {allowed}"
+            )
+        return mask.to(x)
 
 
 @dataclass(frozen=True)
@@ -74,7 +96,8 @@ class AddEdit:
 
     Attributes:
         at: the boundary.
-        delta: broadcastable to x.
+        delta: a number, or the axes of one sample or of x, each as long as there or 1: (C, 1, 1),
+            (C, H, W), (N, C, H, W), …
 
     >>> AddEdit("r4", torch.tensor([0.0, 0.5]))(torch.ones(1, 2)).tolist()
     [[1.0, 1.5]]
@@ -84,7 +107,19 @@ class AddEdit:
     delta: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """See the class.
+
+        Raises:
+            UsageError: a delta of other axes.
+        """
+        shape, own = tuple(self.delta.shape), tuple(x.shape)
+        ends = own[len(own) - len(shape) :]
+        whole = len(shape) in (0, len(own) - 1, len(own))  # fewer would be laid along the last axes
+        if not whole or any(a not in (1, b) for a, b in zip(shape, ends, strict=False)):
+            raise UsageError(
+                f"delta at {self.at!r} has shape {shape}; give a number, or all axes of a sample "
+                f"{own[1:]} or of x {own}, each as long as there or 1"
+            )
         return x + self.delta.to(x)
 
 

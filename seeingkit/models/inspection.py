@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from torch import Tensor
 
-from seeingkit.errors import SeeingkitError
+from seeingkit.errors import SeeingkitError, StateMismatchError
 from seeingkit.specs import GanSpec
 from seeingkit.weights import Checkpoint, Opaque, read_checkpoint
 
@@ -33,9 +33,10 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
 
     Returns:
         file, bytes, sha256, container, metadata; families (family and layout of each that
-        recognises it); loads ("yes", or the reason why not) and, where it loads, config,
-        resolution, parameters and assumptions (what the file does not hold and the loader takes to
-        be so); tensors (name, shape, dtype of each) and values, their total number.
+        recognises it); loads ("yes", or the reason why not) and, where it loads, network (its place
+        in the file, None if it is the whole), config, resolution, parameters and assumptions (what
+        the file does not hold and the loader takes to be so); tensors (name, shape, dtype of each)
+        and values, their total number.
 
     Raises:
         WeightsError: the file is missing, unsafe or damaged.
@@ -43,7 +44,10 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     file = weights_file(path)
     checkpoint = read_checkpoint(file)
-    claims = claims_of(checkpoint, recognisers(registry()))
+    try:
+        claims = claims_of(checkpoint, recognisers(registry()))
+    except StateMismatchError:  # absurd, which is why it does not load
+        claims = []
     tensors = list(itertools.islice(tensors_in(checkpoint.content), _MOST))
     return {
         "file": str(file),
@@ -65,18 +69,16 @@ def _as_loaded(path: Path, families: list[str]) -> dict[str, Any]:
     """Whether and how the file loads with the family's defaults."""
     from .loading import load_generator
 
-    found: dict[str, Any] = dict.fromkeys(("loads", "config", "resolution", "parameters"))
-    found["assumptions"] = []
-    if len(families) != 1:
-        return found | {"loads": "no: no one family reads it"}
+    keys = ("loads", "network", "config", "resolution", "parameters")
+    found: dict[str, Any] = dict.fromkeys(keys) | {"assumptions": []}
     try:
-        generator = load_generator(families[0], weights=path)
+        generator = load_generator(families[0] if len(families) == 1 else "auto", weights=path)
     except SeeingkitError as error:
         return found | {"loads": f"no: {error}"}
     config, info = getattr(generator, "config", None), generator.info
     found |= {"loads": "yes", "config": None if config is None else dict(config)}
-    found |= {"resolution": info.resolution, "parameters": info.parameters}
-    return found | {"assumptions": list(info.assumptions)}
+    found |= {"network": info.options.get("key"), "resolution": info.resolution}
+    return found | {"parameters": info.parameters, "assumptions": list(info.assumptions)}
 
 
 def tensors_in(content: Any) -> Iterator[tuple[str, Tensor | np.ndarray[Any, Any]]]:

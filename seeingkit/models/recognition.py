@@ -6,12 +6,12 @@ holds or who claims it. Programs (families without a recogniser) are never named
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from seeingkit.errors import MissingWeightsError, StateMismatchError
-from seeingkit.specs import GanSpec
+from seeingkit.specs import GanSpec, SegmenterSpec
 
 from .registry import Registry, import_named
 
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from seeingkit.weights import Checkpoint
 
 _FOLDER_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".pkl", ".model", ".ckpt", ".tar")
-_FIRST_KEYS = 4
+
+
+ModelFamily = GanSpec | SegmenterSpec
 
 
 class Recognised(NamedTuple):
     """The family that reads a file, and the name of the layout it was found to have."""
 
-    spec: GanSpec
+    spec: ModelFamily
     layout: str
 
 
@@ -41,7 +43,7 @@ def recognise(
     Raises:
         WeightsError: the file is missing, unsafe or damaged; or none or several families claim it.
     """
-    from seeingkit.weights import read_checkpoint
+    from seeingkit.weights import outline, read_checkpoint
 
     checkpoint = read_checkpoint(weights_file(path))
     asked = [s for s in recognisers(known) if families is None or s.name in families]
@@ -51,20 +53,57 @@ def recognise(
     if claims:
         listed = " and ".join(claim.spec.name for claim in claims)
         raise StateMismatchError(f"{path}: {listed} both read this file; name one with --gan")
-    readers = ", ".join(spec.name for spec in asked)
     others = "" if families is None else f" of {name}"
     raise StateMismatchError(
         f"{path}: no family{others} reads this {checkpoint.container} file with "
-        f"{outline(checkpoint.content)}; asked: {readers}"
+        f"{outline(checkpoint.content)}; {_why_not(checkpoint, asked, known)}"
     )
 
 
+def _why_not(checkpoint: Checkpoint, asked: Sequence[GanSpec], known: Registry) -> str:
+    """Who else reads a file, or what is nearest to reading it, or who was asked."""
+    if (reader := other_reader(checkpoint, known, asked)) is not None:
+        return reader
+    if (near := nearest_family(checkpoint, asked)) is not None:
+        return near
+    return f"asked: {', '.join(spec.name for spec in asked)}"
+
+
+def nearest_family(checkpoint: Checkpoint, asked: Iterable[GanSpec]) -> str | None:
+    """The family that comes nearest to reading a file, and why it does not, in words."""
+    reasons = [
+        (near.share, spec.name, near.reason)
+        for spec in asked
+        if spec.explain and (near := import_named(spec, spec.explain)(checkpoint)) is not None
+    ]
+    if not reasons:
+        return None
+    _, name, reason = max(reasons, key=lambda found: found[0])
+    return f"nearest is {name}: {reason}"
+
+
+def other_reader(checkpoint: Checkpoint, known: Registry, but: Iterable[ModelFamily]) -> str | None:
+    """In words: the families that read a file and are not among ``but``; None if there is none."""
+    mine = {(type(spec), spec.name) for spec in but}
+    every: list[ModelFamily] = [*recognisers(known), *_segmenters(known)]
+    claims = claims_of(checkpoint, [s for s in every if (type(s), s.name) not in mine])
+    if not claims:
+        return None
+    kinds = {SegmenterSpec: "the segmenter ", GanSpec: ""}
+    listed = " or ".join(f"{kinds[type(claim.spec)]}{claim.spec.name}" for claim in claims)
+    return f"this file is read by {listed} ({claims[0].layout})"
+
+
 def recognisers(known: Registry) -> list[GanSpec]:
-    """The families that can recognise a file."""
+    """The generator families that can recognise a file."""
     return [s for s in known.specs("gan") if isinstance(s, GanSpec) and s.recognise]
 
 
-def claims_of(checkpoint: Checkpoint, specs: Iterable[GanSpec]) -> list[Recognised]:
+def _segmenters(known: Registry) -> list[SegmenterSpec]:
+    return [s for s in known.specs("segmenter") if isinstance(s, SegmenterSpec) and s.recognise]
+
+
+def claims_of(checkpoint: Checkpoint, specs: Iterable[ModelFamily]) -> list[Recognised]:
     """Every family that claims a file; a file of our own format belongs to the one it names."""
     from seeingkit.weights import portable_family
 
@@ -92,15 +131,3 @@ def weights_file(path: Path) -> Path:
             f"{path}: {holds}; give one of them, or name the family with --gan"
         )
     return found[0]
-
-
-def outline(content: Any) -> str:
-    """The content of a tree in a few words, for messages."""
-    if isinstance(content, dict):
-        keys = [str(key)[:40] for key in list(content)[:_FIRST_KEYS]]
-        more = ", …" if len(content) > _FIRST_KEYS else ""
-        return f"keys {', '.join(keys)}{more}" if keys else "no keys"
-    if isinstance(content, (list, tuple)):
-        kinds = [getattr(item, "kind", type(item).__name__) for item in content[:_FIRST_KEYS]]
-        return f"{len(content)} objects ({', '.join(kinds)})"
-    return f"a {getattr(content, 'kind', type(content).__name__)}"

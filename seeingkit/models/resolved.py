@@ -16,7 +16,14 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel
 
-from seeingkit.errors import MissingWeightsError, PluginError, UnknownNameError, UsageError
+from seeingkit.errors import (
+    MissingWeightsError,
+    PluginError,
+    StateMismatchError,
+    UnknownNameError,
+    UsageError,
+    WeightsError,
+)
 from seeingkit.results import ModelRecord
 from seeingkit.specs import (
     FeaturesSpec,
@@ -28,7 +35,7 @@ from seeingkit.specs import (
 )
 
 from .hub import weights_path
-from .recognition import recognise
+from .recognition import claims_of, other_reader, recognise, weights_file
 from .registry import Registry, check_options, import_target, registry
 
 AUTO = "auto"
@@ -70,8 +77,34 @@ class ResolvedModel:
         return record.model_copy(update={"name": self.name, "licence": licence})
 
     def build(self) -> Any:
-        """Call the family's target with weights and options; the result is on the CPU."""
-        return import_target(self.spec)(self.located().weights, self.options)
+        """Call the family's target with weights and options; the result is on the CPU.
+
+        Raises:
+            StateMismatchError: instead of the target's own refusal, if another family reads the
+                file (names it).
+        """
+        weights = self.located().weights
+        try:
+            return import_target(self.spec)(weights, self.options)
+        except WeightsError as error:
+            reader = None if weights is None else self._other_reader(weights)
+            if reader is None:
+                raise
+            raise StateMismatchError(f"{weights}: {reader}, not by {self.spec.name}") from error
+
+    def _other_reader(self, weights: Path) -> str | None:
+        """In words: the family that reads the file instead; None if this one does, or none."""
+        from seeingkit.weights import read_checkpoint
+
+        if not isinstance(self.spec, (GanSpec, SegmenterSpec)):
+            return None
+        try:
+            checkpoint = read_checkpoint(weights_file(weights))
+            if self.spec.recognise and claims_of(checkpoint, [self.spec]):
+                return None
+            return other_reader(checkpoint, registry(), [self.spec])
+        except WeightsError:
+            return None  # it cannot even be read, as was said
 
     def load(self, device: str = "cpu") -> Any:
         """The loaded model on a device.

@@ -10,11 +10,11 @@ network; ``write_portable`` and ``portable_config`` are our own format. No optio
 
 From the container inwards: ``checkpoints`` (detects the container) → ``torchfiles`` → ``opcodes``
 (runs a pickle program) → ``unpickler`` (its stack and memo) → ``reader`` and ``records``;
-``constructors``, with ``tensors`` and ``arrays``, is the list of allowed globals. Then ``states``
-and ``portable``; ``excerpts`` for messages.
+``constructors``, with ``tensors`` and ``arrays``, is the list of allowed globals. Then ``wrappers``
+(finds the networks in the tree), ``states`` and ``portable``; ``excerpts`` for messages.
 """
 
-from .checkpoints import Checkpoint, read_checkpoint
+from .checkpoints import Checkpoint, check_safetensors, read_checkpoint
 from .excerpts import shown
 from .portable import portable_config, portable_family, write_portable
 from .records import Opaque
@@ -28,6 +28,18 @@ from .states import (
     read_state_dict,
     state_dict,
 )
+from .wrappers import (
+    Layout,
+    Near,
+    Network,
+    choose_network,
+    find_network,
+    nearest,
+    networks,
+    networks_with,
+    outline,
+    parts,
+)
 
 Inert = Opaque
 """The older name of ``Opaque``, kept for third parties."""
@@ -35,13 +47,24 @@ Inert = Opaque
 __all__ = [
     "Checkpoint",
     "Inert",
+    "Layout",
+    "Near",
+    "Network",
     "Opaque",
     "WeightsFile",
     "check_claims",
     "check_finite",
+    "check_safetensors",
     "check_state",
+    "choose_network",
     "fill",
+    "find_network",
     "load_into",
+    "nearest",
+    "networks",
+    "networks_with",
+    "outline",
+    "parts",
     "portable_config",
     "portable_family",
     "read_checkpoint",

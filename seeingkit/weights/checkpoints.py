@@ -20,9 +20,11 @@ import safetensors.torch
 from seeingkit.errors import CorruptFileError, MissingWeightsError, UnsafeFileError, WeightsError
 from seeingkit.system.cache import file_sha256
 
+from .excerpts import shown
 from .opcodes import unpickle
 from .reader import Budget, Reader
 from .records import UNFIT, scalar
+from .tensors import MOST_AXES
 from .torchfiles import constructors_for, is_legacy, read_legacy, read_zip
 
 Container = Literal["safetensors", "torch zip", "torch legacy", "pickle"]
@@ -133,16 +135,48 @@ def _starts_pickle(head: bytes) -> bool:
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-    if length > _LONGEST_HEADER:
-        raise UnsafeFileError(f"refused, a safetensors header of {length} bytes")
+    _check_header(path)
     try:
         with safetensors.safe_open(str(path), framework="pt") as opened:
             metadata = dict(opened.metadata() or {})
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
     except _DAMAGED as error:
         raise CorruptFileError(f"damaged safetensors file ({str(error)[:300]})") from error
-    for key in tensors:
-        scalar(key)  # names as short as those of a pickle
     return Checkpoint(path, "safetensors", tensors, metadata)
+
+
+def check_safetensors(path: Path) -> None:
+    """Refuse a safetensors file whose header is absurd, before another library reads the file.
+
+    Raises:
+        UnsafeFileError: a header, a name or a shape of absurd length.
+        CorruptFileError: truncated or damaged.
+
+    >>> safetensors.torch.save_file({"w": torch.ones([1] * 17)}, "deep.safetensors")
+    >>> check_safetensors(Path("deep.safetensors"))
+    Traceback (most recent call last):
+    seeingkit.errors.UnsafeFileError: deep.safetensors: refused, 'w' has 17 axes; ...
+    """
+    try:
+        _check_header(path)
+    except WeightsError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _check_header(path: Path) -> None:
+    """Names and shapes as short as those of a pickle, before a tensor is made of any."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+    if length > _LONGEST_HEADER:
+        raise UnsafeFileError(f"refused, a safetensors header of {length} bytes")
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as opened:
+            axes = {key: len(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
+    except _DAMAGED as error:
+        raise CorruptFileError(f"damaged safetensors file ({str(error)[:300]})") from error
+    for key, count in axes.items():
+        scalar(key)
+        if count > MOST_AXES:
+            raise UnsafeFileError(
+                f"refused, {shown(key)} has {count} axes; no network has more than {MOST_AXES}"
+            )

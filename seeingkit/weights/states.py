@@ -6,7 +6,7 @@ named, NaN and Inf are refused, and each tensor is copied once, when its place w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from seeingkit.errors import StateMismatchError, UnsafeFileError, WeightsError
 from .checkpoints import Checkpoint, read_checkpoint
 from .excerpts import shown
 from .tensors import STORAGES
+from .wrappers import choose_network, networks, networks_with
 
 _PART = 1 << 20
 """Values looked at together."""
-_PARALLEL = "module."  # before every name that torch.nn.DataParallel saves
 _MOST_TENSORS = 20_000  # of one network; the largest published ones have a few thousand
 _SHARING = 4  # how often a file's bytes may be used; tied weights use theirs twice
 _SLACK = 1 << 20  # bytes, or values, that need no reason
@@ -40,22 +40,36 @@ class WeightsFile:
     sha256: str = ""
 
 
-def read_state_dict(path: str | Path) -> WeightsFile:
-    """Read a file that holds one state dict (a ``state_dict`` wrapper is opened).
+def read_state_dict(path: str | Path, marks: Sequence[str] = ()) -> WeightsFile:
+    """Read a file that holds one state dict, in whatever wrappers (see ``wrappers``).
+
+    Args:
+        path: the file.
+        marks: names of tensors that tell the network wanted from others in the file.
 
     Raises:
         MissingWeightsError, UnsafeFileError, CorruptFileError: as ``read_checkpoint``.
         StateMismatchError: it holds something else, or NaN or Inf (the key is named).
+        UsageError: several of its networks have the marks.
 
     >>> torch.save({"w": torch.ones(2)}, "g.pth")
     >>> read_state_dict("g.pth").tensors["w"]
     tensor([1., 1.])
     """
     checkpoint = read_checkpoint(path)
-    tree = checkpoint.content
-    if isinstance(tree, Mapping) and isinstance(tree.get("state_dict"), Mapping):
-        tree = tree["state_dict"]
-    tensors = state_dict(checkpoint, tree)
+    found = networks_with(checkpoint, marks) if marks else []
+    every = found or list(networks(checkpoint))
+    if len(every) > 1:  # an optimiser's numbers have plain names
+        every = [n for n in every if any("." in key for key in n.tree)] or every
+    if len(every) > 1 and not found:
+        places = ", ".join(network.where or "the whole" for network in every[:4])
+        which = f"none of its networks has {marks[0]}" if marks else "holds several networks"
+        raise StateMismatchError(f"{checkpoint.path}: {which} ({places})")
+    if every:
+        network = choose_network(checkpoint.path, every, "network", None)
+        tensors = state_dict(checkpoint, network.tree, network.where)
+    else:
+        tensors = state_dict(checkpoint, checkpoint.content)
     for key, tensor in tensors.items():
         check_finite(checkpoint.path, key, tensor)
     return WeightsFile(checkpoint.path, tensors, checkpoint.metadata, checkpoint.sha256)
@@ -66,7 +80,7 @@ def state_dict(checkpoint: Checkpoint, tree: Any, where: str = "") -> dict[str, 
 
     Args:
         checkpoint: where the tree is from.
-        tree: a mapping; arrays become tensors; the ``module.`` of DataParallel is dropped.
+        tree: a mapping, such as that of a ``Network``; arrays become tensors.
         where: the name of the mapping in the file, for the message.
 
     Raises:
@@ -91,8 +105,6 @@ def state_dict(checkpoint: Checkpoint, tree: Any, where: str = "") -> dict[str, 
             raise UnsafeFileError(f"{at}refused, {key} claims more values than the file stores")
         tensors[key] = value
     check_claims(checkpoint.path, tensors.values(), where)
-    if tensors and all(key.startswith(_PARALLEL) for key in tensors):
-        return {key.removeprefix(_PARALLEL): value for key, value in tensors.items()}
     return tensors
 
 
@@ -152,8 +164,7 @@ def check_finite(path: Path, key: str, tensor: Tensor) -> None:
 
 def _is_finite(tensor: Tensor) -> bool:
     """Whether there is no NaN or Inf; by parts: looking takes as much room as the values do."""
-    while tensor.ndim > 1 and tensor.shape[0] == 1:
-        tensor = tensor[0]
+    tensor = tensor.squeeze()  # parts are taken along the first axis
     if tensor.numel() <= _PART:
         return bool(torch.isfinite(tensor).all())
     rows = max(1, _PART * tensor.shape[0] // tensor.numel())

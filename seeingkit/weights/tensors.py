@@ -21,7 +21,8 @@ from .records import Constructor
 STEPS = 10
 """Operations that one tensor or array counts for, because it takes so much longer."""
 
-_MOST_AXES = 16
+MOST_AXES = 16
+"""Axes of a tensor or array, whatever the file is written in: no network has more than five."""
 
 STORAGES: dict[str, torch.dtype] = {
     "FloatStorage": torch.float32,
@@ -66,7 +67,7 @@ def storage_type(value: Any) -> torch.dtype:
 
 def checked_sizes(part: str, values: Any) -> tuple[int, ...]:
     """Shape, stride or offset (``part`` names it): a short tuple of numbers, none negative."""
-    if not isinstance(values, (tuple, list)) or len(values) > _MOST_AXES:
+    if not isinstance(values, (tuple, list)) or len(values) > MOST_AXES:
         raise CorruptFileError(f"damaged tensor: its {part} is not a short tuple of numbers")
     if not all(type(v) is int and 0 <= v < 2**62 for v in values):
         raise CorruptFileError(f"damaged tensor: its {part} {shown(values)} is impossible")

@@ -231,12 +231,12 @@ def test_training_file_of_several_networks(tmp_path: Path) -> None:
     assert recognise(read_checkpoint(path)) == (
         "stack of 3 layers with transposed convolutions (networks.netG)"
     )
-    torch.save({**content, "netG_ema": other.state_dict()}, path)
+    torch.save({**content, "netG_other": other.state_dict()}, path)
     with pytest.raises(
-        UsageError, match=r"more than one stack of .*networks\.netG, netG_ema.* key="
+        UsageError, match=r"more than one stack of .*networks\.netG, netG_other.* key="
     ):
         open_file(path)
-    check_same(path, other, 6, key="netG_ema")
+    check_same(path, other, 6, key="netG_other")
     check_same(path, network, 6, key="netG")
     with pytest.raises(UsageError, match=r"key=netD: .*does not continue.* fit: 'networks\.netG'"):
         open_file(path, key="netD")

@@ -16,7 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seeingkit.errors import SeeingkitError, StateMismatchError, UnsafeFileError, WeightsError
+from seeingkit.errors import (
+    SeeingkitError,
+    StateMismatchError,
+    UnsafeFileError,
+    UsageError,
+    WeightsError,
+)
 from seeingkit.weights import read_checkpoint, write_portable
 from seeingkit_adapters.catalog.stylegan2 import StyleGAN2Options
 from seeingkit_adapters.stylegan2 import files
@@ -118,6 +124,105 @@ def test_pytorch_pickles(
     generator = opened(path)
     same(generator, made)
     assert generator.info.channels == shape.img_channels
+
+
+def state_of(modules: Module) -> dict[str, Tensor]:
+    """The state dict that torch would save of written modules: parameters, then buffers."""
+    found: dict[str, Tensor] = {}
+    for part in ("_parameters", "_buffers"):
+        found |= {k: v for k, v in modules.state[part].items() if v is not None}
+    for name, child in modules.state["_modules"].items():
+        if child is not None:
+            found |= {f"{name}.{key}": value for key, value in state_of(child).items()}
+    return found
+
+
+@settings(max_examples=15)
+@given(
+    shape=shapes,
+    c_dim=st.sampled_from([0, 3]),
+    architecture=st.sampled_from(["skip", "resnet", "orig"]),
+    noise=st.booleans(),
+    filters=st.booleans(),
+)
+def test_nvidia_state_dicts(
+    tmp_path_factory: pytest.TempPathFactory,
+    shape: StyleGAN2Config,
+    c_dim: int,
+    architecture: str,
+    noise: bool,
+    filters: bool,
+) -> None:
+    """As the pickles load, to the bit; what only a pickle says is assumed, and said."""
+    fixed = {"lr_multiplier": 0.01, "conv_clamp": 256.0}
+    if not filters:
+        fixed["resample_filter"] = (1.0, 3.0, 3.0, 1.0)
+    made = random_network(
+        changed(
+            shape,
+            c_dim=c_dim,
+            embed_features=4 if c_dim else None,
+            architecture=architecture,
+            use_noise=noise,
+            stored_noise=noise,
+            **fixed,
+        )
+    )
+    folder, modules = tmp_path_factory.mktemp("states"), pickled_modules(made)
+    state = state_of(modules)
+    assert any(key.endswith(".resample_filter") for key in state) or shape.resolution == 4
+    if not filters:
+        state = {k: v for k, v in state.items() if not k.endswith(".resample_filter")}
+    torch.save({"g_ema": state}, folder / "g.pt")
+    pickle = write_pickle(folder / "network.pkl", snapshot(modules))
+    generator, pickled = opened(folder / "g.pt"), opened(pickle)
+    same(generator, made)
+    latent = generator.latents([0, 1], labels=[0, 2] if c_dim else None)
+    assert torch.equal(generator(latent), pickled(latent))
+    assert generator.info.assumptions == (
+        "activation lrelu",
+        "learning rate of the mapping network 0.01",
+        "convolutions clamped to ±256",
+    )
+    assert pickled.info.assumptions == ()
+
+
+def test_the_clamp_of_a_state_dict_can_be_given(tmp_path: Path) -> None:
+    made = random_network(config(conv_clamp=0.5))
+    modules = pickled_modules(made)
+    torch.save(state_of(modules), tmp_path / "g.pt")
+    pickle = write_pickle(tmp_path / "network.pkl", snapshot(modules))
+    generator = opened(tmp_path / "g.pt", conv_clamp=0.5)
+    same(generator, made)
+    assert [text for text in generator.info.assumptions if "clamp" in text] == []
+    tensors, values = generator.export()
+    again = opened(write_portable(tmp_path / "g.safetensors", tensors, "stylegan2", values))
+    assert again.info.assumptions == generator.info.assumptions
+    assert opened(tmp_path / "g.pt", conv_clamp="none").config["conv_clamp"] is None
+    same(opened(pickle, conv_clamp=0.5), made)
+    with pytest.raises(UsageError, match=r"conv_clamp=256\.0, but by the file it is 0\.5"):
+        opened(pickle, conv_clamp=256)
+
+
+@pytest.mark.parametrize("shape", ["vector", "rows", "other rows"])
+def test_the_decoder_of_an_encoders_training(tmp_path: Path, shape: str) -> None:
+    """pSp and e4e: encoder and decoder in one state dict, the average w beside it."""
+    made = random_network(config(scale_weights=True, stored_average=False))
+    average = torch.randn(6, 5) if shape == "other rows" else torch.randn(5)
+    state = {f"decoder.{key}": value for key, value in rosinality_state(made).items()}
+    state["encoder.input_layer.0.weight"] = torch.ones(4, 3, 3, 3)
+    beside = average.expand(6, 5).clone() if shape == "rows" else average
+    content = {"state_dict": state, "latent_avg": beside, "opts": {"output_size": 16}}
+    torch.save(content, tmp_path / "psp.pt")
+    generator = opened(tmp_path / "psp.pt")
+    assert generator.info.options["key"] == "state_dict.decoder"
+    same(generator, made)
+    held = generator.module.mapping.w_avg
+    if shape == "other rows":
+        truncated = opened(tmp_path / "psp.pt", truncation=0.5)
+        assert held is None and "estimated" in str(truncated.info.options["average"])
+    else:
+        assert held is not None and torch.equal(held, average)
 
 
 def edited(tmp_path: Path, edit: Callable[[Module], None], **changes: Any) -> Path:

@@ -20,7 +20,7 @@ from seeingkit.contracts import (
     sequence_latents,
 )
 from seeingkit.errors import ModelError, UnknownNameError, UsageError
-from seeingkit.models.edits import AddEdit, UnitEdit, run
+from seeingkit.models.edits import AddEdit, Edit, UnitEdit, run
 from seeingkit.models.staged import StagedAdapter
 
 INFO = GeneratorInfo(
@@ -306,3 +306,52 @@ def test_sequence_latents_do_not_depend_on_how_many_are_drawn() -> None:
     assert np.array_equal(
         sequence_latents([1024], 4, 1)[0], sequence_latents([70000, 1024], 4, 1)[1]
     )
+
+
+# --------------------------------------------------------------- shapes of what edits are given
+
+
+SQUARE = torch.arange(16.0).reshape(2, 2, 2, 2)
+"""As many units as the map is wide: a row laid along the wrong axis has a shape that fits."""
+
+
+def test_strengths_and_values_of_units_are_laid_along_the_units() -> None:
+    strengths, values = torch.tensor([0.25, 1.0]), torch.tensor([8.0, -8.0])
+    found = UnitEdit("r2", (0, 1), alpha=strengths, value=values)(SQUARE)
+    for unit in (0, 1):
+        alone = UnitEdit("r2", (unit,), float(strengths[unit]), float(values[unit]))(SQUARE)
+        assert torch.equal(found[:, unit], alone[:, unit])
+    half = torch.tensor([[1.0, 0.5], [0.0, 0.0]])
+    masked = UnitEdit("r2", (0, 1), strengths, values, half)(SQUARE)
+    assert torch.equal(masked[:, :, 0, 0], found[:, :, 0, 0])
+    assert torch.equal(masked[:, :, 1], SQUARE[:, :, 1])
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (UnitEdit("r2", (0,), alpha=torch.ones(2)), r"alpha at 'r2' has shape \(2,\).*\(1,\)"),
+        (UnitEdit("r2", (0, 1), alpha=torch.ones(1)), r"alpha .* \(1,\).*\(2,\)"),
+        (UnitEdit("r2", (0, 1), alpha=torch.ones(2, 2)), r"alpha .* \(2, 2\)"),
+        (UnitEdit("r2", (0, 1), value=torch.ones(2, 2, 1)), r"value .* \(2, 2, 1\)"),
+        (UnitEdit("r2", (0,), mask=torch.ones(2)), r"mask .* \(2,\); allowed: \(2, 2\)"),
+        (UnitEdit("r2", (0,), mask=torch.ones(2, 2, 2)), r"mask .* \(2, 2, 2\)"),
+        (UnitEdit("r2", (0,), mask=torch.ones(1, 1, 2, 2)), r"mask .* \(2, 1, 2, 2\)"),
+        (AddEdit("r2", torch.ones(2)), r"delta at 'r2' has shape \(2,\)"),
+        (AddEdit("r2", torch.ones(2, 2)), r"delta at 'r2' has shape \(2, 2\)"),
+        (AddEdit("r2", torch.ones(3, 1, 1)), r"delta .* \(3, 1, 1\)"),
+        (AddEdit("r2", torch.ones(1, 2, 2, 2, 2)), r"delta .* \(1, 2, 2, 2, 2\)"),
+    ],
+)
+def test_shapes_that_only_happen_to_fit_are_refused(edit: Edit, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        edit(SQUARE)
+
+
+def test_a_vector_has_no_mask() -> None:
+    with pytest.raises(UsageError, match=r"mask .* allowed: none, for a vector"):
+        UnitEdit("w", (0,), mask=torch.ones(2, 2))(torch.ones(2, 2))
+    assert UnitEdit("w", (0, 1), alpha=torch.tensor([1.0, 0.5]))(torch.ones(2, 2)).tolist() == [
+        [0.0, 0.5],
+        [0.0, 0.5],
+    ]

@@ -17,11 +17,11 @@ from seeingkit.errors import (
     WeightsError,
 )
 from seeingkit.models.loading import is_generator_name, load_generator
-from seeingkit.models.recognition import claims_of, outline, recognise
+from seeingkit.models.recognition import claims_of, recognise
 from seeingkit.models.registry import Registry, registry
 from seeingkit.models.resolved import resolve
 from seeingkit.specs import GanGroupSpec, GanSpec, WeightFile, WeightsSpec
-from seeingkit.weights import Checkpoint, Opaque, read_checkpoint, write_portable
+from seeingkit.weights import Checkpoint, Opaque, outline, read_checkpoint, write_portable
 from tests.helpers.plugins import registry_of
 
 FAMILIES = {

@@ -193,6 +193,17 @@ case(
         {f"{k}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for k in range(200_000)}
     ),
 )
+AXES = {"w": h.entry(*[1] * 100_000)}
+for family in ("auto", "progan", "dcgan", "upernet", "espnet", "espnetv2", "semseg", "vgg16"):
+    case(family, "'w' has 100000 axes", **{f"axes_{family}": lambda: h.safetensors(AXES)})
+case(
+    "transformers",
+    "'w' has 100000 axes",
+    axes_of_a_folder=lambda: {
+        "config.json": b"{}",
+        "model.safetensors": h.safetensors(AXES),
+    },
+)
 for family in ("progan", "stylegan1", "stylegan2", "stylegan3", "biggan", "dcgan", "mlp-gan"):
     case(family, "not JSON", **{f"deep_{family}": lambda f=family: h.ours(f, "[" * 100_000)})  # type: ignore[misc]
     case(
@@ -242,7 +253,7 @@ case("progan", "are stored", layers_of_the_same_bytes=lambda: _progan(300, 12))
 case("espnet", "tensors in one network", many_keys=lambda: _shared(30_000, lambda k: f"{k}", 1))
 case(
     "auto",
-    "no family",
+    "holds more than 500 networks",
     many_networks=lambda: h.torch_zip(
         h.Code(
             h.encoded(T(1, 1, 1, 1))
@@ -581,10 +592,12 @@ case("mlp-gan", "0.main.weight holds NaN or Inf", beyond_float32=lambda: _double
 
 def attempt(how: str, path: Path) -> None:
     from seeingkit import load_generator
-    from seeingkit.models.loading import load_segmenter
+    from seeingkit.models.loading import load_features, load_segmenter
 
-    if how in ("upernet", "semseg", "espnet"):
+    if how in ("upernet", "semseg", "espnet", "espnetv2", "transformers"):
         load_segmenter(how, weights=path)
+    elif how == "vgg16":
+        load_features(how, weights=path)
     else:
         load_generator(how, weights=path)
 
