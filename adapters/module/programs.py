@@ -150,7 +150,7 @@ def load_state(network: nn.Module, path: Path, key: str | None) -> None:
     required = sorted(expected.keys() - optional)
     fitting = networks_with(checkpoint, required) if required else []
     fitting = [found for found in fitting if found.tree.keys() <= expected.keys()]
-    if fitting:
+    if any(key is None or f".{found.where}".endswith(f".{key}") for found in fitting):
         chosen = choose_network(path, fitting, "state dict of this network", key)
     else:
         there = [n for n in networks(checkpoint) if key in (None, n.where, n.where.split(".")[-1])]

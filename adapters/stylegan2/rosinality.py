@@ -53,7 +53,9 @@ def recognise(checkpoint: Checkpoint) -> str | None:
     for layout in (NATIVE, LAYOUT):
         found = networks_with(checkpoint, layout.marks)
         if found:
-            places = ", ".join(network.where for network in found if network.where)
+            averages = [network for network in found if network.averaged]
+            read = averages if len(averages) == 1 else found
+            places = ", ".join(network.where for network in read if network.where)
             return layout.name + (f" ({places})" if places else "")
     return None
 

@@ -238,7 +238,7 @@ def choose_network(path: Path, found: Sequence[PlacedT], what: str, key: str | N
         )
     others = _places([n for n in usual if n is not averages[0]])
     log.warning(
-        "%s: read is the running average of the weights (%s); key= chooses another (%s)",
+        "%s: reads the running average of the weights (%s); key= chooses another (%s)",
         path,
         averages[0].where or "the whole",
         others,

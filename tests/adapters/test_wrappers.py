@@ -436,3 +436,36 @@ def test_images_that_are_not_square_are_refused(layout: str, tmp_path: Path, bar
     torch.save({"g_ema": state}, tmp_path / "g.pth")
     with pytest.raises(StateMismatchError, match=r"not square .* 16 pixels high and 8 wide"):
         load_generator("auto", weights=tmp_path / "g.pth")
+
+
+# --------------------------------------------------------------------------------- reported files
+
+CASES = {
+    "pg": ("progan_pth/features-r32/checkpoint.pth", {}),
+    "bg": ("biggan_ajbrock/unshared-r32/G_ema.pth", {}),
+    "sg1": ("stylegan1_rosinality/bare-step3/checkpoint.model", {"step": 3}),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_reported_wrappers(shared: Path, kind: str) -> None:
+    source, options = CASES[kind]
+    expected = images(load_generator("auto", weights=shared / "golden" / source, **options))
+    files = sorted((shared / "cases" / "s09-progan-biggan-wrappers").glob(f"{kind}_*"))
+    assert files
+    for path in files:
+        found = images(load_generator("auto", weights=path, **options))
+        if "half" in path.name:  # its weights have 11 bits
+            assert float((found - expected).abs().max()) < 0.05
+        else:
+            assert torch.equal(found, expected), path
+
+
+def test_reported_state_dicts(shared: Path) -> None:
+    for path in sorted((shared / "cases" / "s01-ada-state-dict").glob("*.pt*")):
+        found = inspect_file(path)
+        assert (found["loads"], found["families"][0]["family"]) == ("yes", "stylegan2"), path
+    decoder = inspect_file(shared / "cases" / "s06-psp" / "psp.pt")
+    assert (decoder["loads"], decoder["network"]) == ("yes", "state_dict.decoder")
+    for path in sorted((shared / "cases" / "s03-nonsquare").glob("*.p*")):
+        assert "not square are not supported" in inspect_file(path)["loads"], path
