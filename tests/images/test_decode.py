@@ -17,7 +17,8 @@ from PIL import Image
 
 from seeingkit.errors import ImageError, UsageError
 from seeingkit.images import SUFFIXES, Limits, decode, open_images
-from seeingkit.images.decode import FORMATS, is_image_name, quiet
+from seeingkit.images.decode import quiet
+from seeingkit.images.formats import FORMATS, is_image_name
 from tests.helpers.png_by_hand import chunk, png
 
 RNG = np.random.default_rng(7)
