@@ -54,7 +54,9 @@ class ZipImages(PackedImages):
             try:
                 with self._archive.open(members[item]) as stream:
                     return stream.read(most)
-            except (*self._damage, RuntimeError):  # also encrypted
+            except self._damage:
+                return b""
+            except RuntimeError:  # encrypted
                 return b""
 
         try:

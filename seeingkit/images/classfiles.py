@@ -56,6 +56,7 @@ def read_class_files(
     if not known:
         return None, notes
     classes = tuple(known.get(item) for item in pictures)
+    notes.append(f"{CLASS_FILE} gives {len(pictures) - classes.count(None):,} pictures their class")
     there = set(pictures)
     absent = [name for name in known if name not in there]
     if len(absent) == len(known):

@@ -38,7 +38,7 @@ from pydantic import Field
 from seeingkit.errors import ImageError
 from seeingkit.specs import Options
 
-from .formats import HEAD, kind_by_content, readable, suffix
+from .formats import HEAD, kind_by_content, kind_by_name, readable, suffix
 from .memory import MOST, ROOM
 from .upright import STRIP, Convert, Upright, grey_levels, on_white, uninverted
 
@@ -125,6 +125,8 @@ def upright(
     if not data:
         raise ImageError(item, "empty file (0 bytes)")
     check_bytes(len(data), item, limits)
+    if (kind := kind_by_name(item)) and kind.name == "camera raw":
+        raise ImageError(item, str(kind.why_unread))  # many are TIFFs of a small preview
     with (
         _reasons(data, item, limits),
         Image.open(io.BytesIO(data), formats=_formats(item)) as image,

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from seeingkit.contracts import Skipped
 
+from .classfiles import CLASS_FILE
 from .formats import (
     COPIES,
     SUFFIXES,
@@ -26,7 +27,7 @@ from .formats import (
     suffix,
 )
 
-SHOWN = 3
+SHOWN = 8
 """At most so many files are named in a note."""
 
 Head = Callable[[str], bytes]
@@ -63,6 +64,8 @@ def list_pictures(ids: Sequence[str], head: Head) -> Listing:
     others: Counter[str] = Counter()
     for item in ids:
         kind = kind_by_name(item)
+        if kind == Kind("HEIF"):  # which some phones write as JPEG
+            kind = kind_by_content(head(item)) or kind
         if kind is None and is_image_name(item):
             found.append(item)
             continue
@@ -71,8 +74,10 @@ def list_pictures(ids: Sequence[str], head: Head) -> Listing:
             if kind is not None and COPIES.search(item):
                 left_out.append(Skipped(item, f"looks like a copy or part of a {kind.name} file"))
                 continue
-        if kind is None:
+        if kind is None and PurePosixPath(item).name.lower() != CLASS_FILE:
             others[suffix(item) or "without an ending"] += 1
+        elif kind is None:
+            continue  # ``classfiles`` says what it gives
         elif kind.why_unread is not None:
             left_out.append(Skipped(item, kind.why_unread))
         else:

@@ -20,7 +20,7 @@ from seeingkit.errors import ImageError, SourceError
 from seeingkit.system.digests import file_stamp
 
 from .decode import check_bytes
-from .formats import is_image_name, kind_by_content
+from .formats import HEAD, is_image_name, kind_by_content
 from .stored import PackedImages
 
 _COUNTS = re.compile(rb"(length|len|__len__|__keys__|num[-_]samples|num[-_]images|meta|metadata)")
@@ -68,7 +68,9 @@ class LmdbImages(PackedImages):
         with self._environment.begin(buffers=True) as transaction:
             with transaction.cursor() as cursor:
                 keys = [bytes(key) for key in cursor.iternext(keys=True, values=False)]
-            self._keys, notes = picture_keys(keys, lambda key: bytes(transaction.get(key)[:64]))
+            self._keys, notes = picture_keys(
+                keys, lambda key: bytes(transaction.get(key) or b"")[:HEAD]
+            )
         if not self._keys:
             self._environment.close()
             raise SourceError(

@@ -7,7 +7,7 @@ together, and resized along y).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -95,7 +95,7 @@ class Upright:
         return part if turn is None else part.transpose(turn)
 
 
-def _joined(parts: Iterator[tuple[int, Image.Image]], size: tuple[int, int]) -> Image.Image:
+def _joined(parts: Iterable[tuple[int, Image.Image]], size: tuple[int, int]) -> Image.Image:
     found = Image.new("RGB", size)
     for top, part in parts:
         found.paste(part, (0, top))
