@@ -133,11 +133,11 @@ def upright(
     ):
         check_size(image.size, item, limits)
         needed = bytes_to_decode(image)
-        if needed + len(data) > MOST:
+        if (all_of_it := needed + len(data)) > MOST:
             raise ImageError(
                 item,
-                f"{image.format} of {image.width}x{image.height} pixels takes {needed >> 20:,} MiB "
-                f"to decode, more than {MOST >> 20:,}; save it smaller",
+                f"{image.format} of {image.width}x{image.height} pixels takes {all_of_it >> 20:,} "
+                f"MiB to decode, more than {MOST >> 20:,}; save it smaller",
             )
         with ROOM.take(needed):
             image.load()
@@ -208,6 +208,8 @@ def _strip_bytes(image: Image.Image) -> int:
     """The bytes of one strip or tile of a TIFF, unpacked."""
     tags = getattr(image, "tag_v2", {})
     try:
+        if int(tags.get(259, 1)) == 1:  # not compressed, so it is read piece by piece
+            return 0
         bits = sum(int(depth) for depth in tags.get(258, (8,)))
         if 322 in tags:
             return int(tags[322]) * int(tags[323]) * bits // 8
