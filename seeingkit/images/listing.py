@@ -94,8 +94,8 @@ def list_pictures(ids: Sequence[str], head: Head) -> Listing:
     if maps:
         names = [item for item in found if item in maps]
         notes.append(
-            f"{_count(names)} {_are(names)} left out as label maps, not photos, because a photo of "
-            f"the same name lies beside: {_some(names)}"
+            f"{_count(names)} {_are(names)} left out as being no photos but label maps, by the "
+            f"names of the photos beside: {_some(names)}"
         )
     if others:
         notes.append(f"left out, no pictures: {counted(others)}")

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from seeingkit.contracts import Skipped
 from seeingkit.errors import ImageError, SourceError
 from seeingkit.system.digests import file_stamp
 
@@ -76,10 +77,8 @@ class LmdbImages(PackedImages):
             raise SourceError(
                 f"{where}: no pictures in the lmdb ({'; '.join(notes) or 'it is empty'})"
             )
-        if not single and (beside := [name for name in os.listdir(where) if is_image_name(name)]):
-            notes.append(
-                f"{len(beside):,} picture files beside data.mdb are left out: {beside[0]} …"
-            )
+        beside = [] if single else [n for n in sorted(os.listdir(where)) if is_image_name(n)]
+        self.left_out = tuple(Skipped(n, "a picture beside data.mdb, not in it") for n in beside)
         self.notes = tuple(notes)
         return [key.decode("utf-8", "backslashreplace") for key in self._keys]
 
@@ -133,8 +132,10 @@ def picture_keys(
     kept = [key for key in keys if key not in left]
     notes = []
     if others:
-        first = others[0].decode()
-        notes.append(f"left out, no photos: {len(others):,} of the keys ({first!r} and the like)")
+        first, more = others[0].decode(), " and the like" if len(others) > 1 else ""
+        notes.append(
+            f"left out, no photos: {len(others):,} of {len(keys):,} keys ({first!r}{more})"
+        )
     sizes: dict[bytes, dict[int, bytes]] = defaultdict(dict)
     for key in kept:
         if match := _SIZED.fullmatch(key):

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from PIL import Image
+from PIL import _imaging
 
 TOGETHER = 384 << 20
 """Most bytes of pictures that are decoded at the same time."""
@@ -21,7 +21,7 @@ FREE = 16 << 20
 """Encoded bytes that a waiting thread may hold."""
 
 
-Image.core.set_block_size(64 << 20)
+_imaging.set_block_size(64 << 20)  # the setting that Pillow reads from PILLOW_BLOCK_SIZE
 # Pillow keeps a large picture in blocks, of 16 MiB by default. glibc serves such blocks from the
 # heap of the thread that asks once one of them was freed, and each thread's heap then keeps what
 # it had: four pictures took three times the memory. Blocks above 32 MiB go back when freed.

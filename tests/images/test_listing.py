@@ -168,7 +168,10 @@ def test_label_maps_are_not_counted_but_said(tmp_path: Path) -> None:
     place = lay(tmp_path / "ade", {"1.jpg": JPEG, "1_seg.png": PNG, "2.jpg": JPEG})
     source = open_images(place)
     assert list(source.ids) == ["1.jpg", "2.jpg"]
-    assert "1 file is left out as label maps" in source.notes[0] and "1_seg.png" in source.notes[0]
+    assert (
+        "1 file is left out as being no photos but label maps" in source.notes[0]
+        and "1_seg.png" in source.notes[0]
+    )
     assert source.left_out == ()
     assert list(open_images(str(place / "*_seg.png")).ids) == ["1_seg.png"]  # asked for
 
@@ -284,6 +287,13 @@ def test_an_lmdb_in_one_file(tmp_path: Path) -> None:
             Image.new("RGB", (size, size), "red").save(stream, "PNG")
             w.put(f"{size}-00000".encode(), stream.getvalue())
         w.put(b"length", b"1")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shutil.copy(path, folder / "data.mdb")
+    (folder / "beside.png").write_bytes(PNG)
+    within = open_images(folder)
+    assert list(within.ids) == ["32-00000"] and dict(within.left_out).keys() == {"beside.png"}
+    within.close()
     source = open_images(path, preset="native")
     assert list(source.ids) == ["32-00000"]
     assert source.read([0]).shape == (1, 3, 32, 32)

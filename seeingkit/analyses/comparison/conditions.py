@@ -78,13 +78,16 @@ def _label(text: str, names: Sequence[str]) -> int:
 
 def source_classes(real: ImageSource, names: Sequence[str]) -> FoundClasses:
     """Which of a generator's classes each image of a source is of."""
+    if real.generator is not None:  # whose classes are its own
+        return real_classes(real.ids, names)
     return real_classes(real.ids, names, [real.condition(k) for k in range(len(real))])
 
 
 def tally_classes(real: Tally, names: Sequence[str]) -> FoundClasses:
     """Which of a generator's classes each image of a tally is of."""
-    known = None if real.conditions is None else real.conditions.tolist()
-    listed = None if known is None else [None if label < 0 else label for label in known]
+    if real.conditions is None or real.record.generator is not None:
+        return real_classes(real.ids, names)
+    listed = [None if label < 0 else label for label in real.conditions.tolist()]
     return real_classes(real.ids, names, listed)
 
 

@@ -175,6 +175,19 @@ def test_without_real_classes_all_real_images_count(tmp_path: Path) -> None:
     assert any("Too few images" in warning and "day" in warning for warning in few.warnings)
 
 
+def test_classes_of_a_generator_on_the_real_side_are_its_own(tmp_path: Path) -> None:
+    real, generated = (
+        tally(
+            SamplerSource(Brightness(), 6, seed, preset=find_preset("native")),
+            LevelSegmenter(),
+            store=tmp_path,
+        )
+        for seed in (0, 1)
+    )
+    results = compare(real, generated, permutations=0).results
+    assert results.real_classes is not None and results.real_classes.by == "none"
+
+
 def test_unconditional_runs_say_nothing_of_classes(tmp_path: Path) -> None:
     class Grey(Sampler):
         info = GeneratorInfo(family="grey", resolution=8, latent=(LatentSpec(shape=(1,)),))
