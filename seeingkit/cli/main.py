@@ -131,7 +131,7 @@ def tally(
         print_json(found.to_dict())
     else:
         print_tally(found.to_dict())
-    return ExitCode.SKIPPED if found.skipped else ExitCode.DONE
+    return ExitCode.SKIPPED if found.skipped or found.left_out else ExitCode.DONE
 
 
 @app.command()

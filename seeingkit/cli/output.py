@@ -68,6 +68,7 @@ def print_summary(results: schema.Results, report: Path, shown: int = 20) -> Non
         shown: this many of the largest classes, besides all omitted ones.
     """
     from seeingkit.report import summarise
+    from seeingkit.report.words.conditions import matching
 
     words = summarise(results)
     _print_sentence(words.headline)
@@ -83,6 +84,8 @@ def print_summary(results: schema.Results, report: Path, shown: int = 20) -> Non
             _print_sentence(line, start)
     if results.conditions:
         print()
+        if results.real_classes is not None:
+            _print_sentence(matching(results.real_classes))
         _print_conditions(results.conditions)
     if results.inversions:
         print()
@@ -332,6 +335,11 @@ def _print_inversions(
 def _print_end(
     results: schema.Results | schema.InversionResults | schema.GeneratorsResults, report: Path
 ) -> None:
+    sides = {"": results.data}
+    if (generated := getattr(results, "generated", None)) is not None:
+        sides = {"real images: ": results.data, "generated images: ": generated}
+    for name, source in sides.items():
+        _print_notes(source.notes, name)
     _print_skipped([f"{x.source} {x.item}: {x.reason}" for x in results.skipped], 20)
     print(f"\nreport: {report}")
     sys.stdout.flush()
@@ -353,7 +361,16 @@ def print_tally(summary: Mapping[str, Any]) -> None:
     models = [summary[role] for role in ("generator", "segmenter") if role in summary]
     for line in assumed(map(ModelRecord.model_validate, models)):
         _print_sentence(line, "! ")
-    _print_skipped([f"{x['item']}: {x['reason']}" for x in summary["skipped"]])
+    source = summary.get("source", {})
+    _print_notes(source.get("notes", []))
+    skipped = [(x["item"], x["reason"]) for x in summary["skipped"]]
+    _print_skipped([f"{item}: {why}" for item, why in (*skipped, *source.get("left_out", []))])
+
+
+def _print_notes(notes: Sequence[str], of: str = "") -> None:
+    """How the images were found, a line each after an empty one."""
+    for line in ([""] if notes else []) + [f"{of}{note}" for note in notes]:
+        print(line)
 
 
 def _print_skipped(lines: Sequence[str], shown: int | None = None) -> None:

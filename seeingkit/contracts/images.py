@@ -47,6 +47,9 @@ class ImageSource(ABC):
         generator: the info of the generator that made the images, or None.
         label_names: names of the true labels that ``read_labels`` gives, by number; empty where
             the source has none.
+        left_out: files that are pictures, or may hold some, and are none of the images, with the
+            reason.
+        notes: sentences on how the images were found, for people.
     """
 
     name: str
@@ -57,6 +60,8 @@ class ImageSource(ABC):
     seed: int | None = None
     generator: GeneratorInfo | None = None
     label_names: tuple[str, ...] = ()
+    left_out: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -102,7 +107,7 @@ class ImageSource(ABC):
         return None
 
     def condition(self, index: int) -> int | None:
-        """The class that a conditional generator drew for an image, else None."""
+        """The class that a generator drew an image for, or that its data set lists, else None."""
         return None
 
     def first(self, n: int) -> ImageSource | None:

@@ -9,8 +9,9 @@ from seeingkit.specs import PRESETS
 
 from .archive import ZipImages
 from .arrays import ArrayImages
-from .decode import DECODE, SUFFIXES, Limits, decode
+from .decode import DECODE, Limits, decode
 from .files import FileImages, open_file, open_folder, open_glob, open_list
+from .formats import SUFFIXES
 from .lmdb import LmdbImages
 from .opening import open_images
 from .preprocess import apply, quantise, to_tensor

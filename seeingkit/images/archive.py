@@ -12,12 +12,16 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Sequence
+from functools import partial
 
 from seeingkit.errors import ImageError, SourceError
 from seeingkit.system.digests import Stamp
 
-from .decode import check_bytes, is_image_name
-from .files import is_hidden, natural_key, nothing_in
+from .classfiles import LARGEST, read_class_files
+from .decode import check_bytes
+from .files import is_hidden, natural_key
+from .formats import HEAD
+from .listing import list_pictures, nothing_in
 from .stored import PackedImages
 
 
@@ -38,19 +42,36 @@ class ZipImages(PackedImages):
         """Open the archive; its pictures in natural order."""
         self._archive = zipfile.ZipFile(where)
         members: dict[str, zipfile.ZipInfo] = {}
-        others = 0
+        replaced = 0
         for member in self._archive.infolist():
             item = member_id(member.filename)
             if member.is_dir() or is_hidden(item):
                 continue
-            if is_image_name(item):
-                members[item] = member
-            else:
-                others += 1
-        if not members:
+            replaced += item in members
+            members[item] = member
+
+        def start(item: str, most: int = HEAD) -> bytes:
+            try:
+                with self._archive.open(members[item]) as stream:
+                    return stream.read(most)
+            except self._damage:
+                return b""
+            except RuntimeError:  # encrypted
+                return b""
+
+        try:
+            listing = list_pictures(sorted(members, key=natural_key), start)
+            ids = listing.pictures
+            if not ids:
+                raise SourceError(nothing_in(f"the archive {where}", listing))
+            read = partial(start, most=LARGEST + 1)
+            self.classes, said = read_class_files(list(members), ids, read, where)
+        except BaseException:
             self._archive.close()
-            raise SourceError(nothing_in(f"the archive {where}", others))
-        ids = sorted(members, key=natural_key)
+            raise
+        if replaced:
+            said.append(f"{replaced} members have the name of a later one, which counts alone")
+        self.left_out, self.notes = listing.left_out, (*listing.notes, *said)
         self._members = [members[item] for item in ids]
         return ids
 
@@ -66,6 +87,10 @@ class ZipImages(PackedImages):
             raise ImageError(item, f"damaged in the archive ({error})") from error
         except (NotImplementedError, RuntimeError) as error:
             raise ImageError(item, f"cannot be unpacked ({error})") from error
+
+    def encoded_size(self, index: int) -> int:
+        """See ``StoredImages.encoded_size``."""
+        return self._members[index].file_size
 
     def stamp(self, index: int) -> Stamp | None:
         """The archive's size, times and inode, and the member's place and checksum."""

@@ -6,15 +6,19 @@ mapped, not loaded. Ids are the row numbers with six digits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seeingkit.errors import ImageError, SourceError
+from seeingkit.errors import SourceError
 
+from .decode import check_size
+from .memory import ROOM
 from .stored import PackedImages
+from .upright import Upright
 
 
 class ArrayImages(PackedImages):
@@ -48,13 +52,21 @@ class ArrayImages(PackedImages):
         """The raw samples of one row, row by row, RGB."""
         return bytes(self._rows[index].tobytes())
 
-    def picture(self, index: int) -> Image.Image:
+    def encoded_size(self, index: int) -> int:
+        """See ``StoredImages.encoded_size``."""
+        return int(self._rows[index].nbytes)
+
+    @contextmanager
+    def upright(self, index: int) -> Iterator[Upright]:
         """One row as a picture."""
-        row = np.ascontiguousarray(self._rows[index])
-        if min(row.shape[:2]) < self.limits.min_side:
-            reason = f"{row.shape[1]}x{row.shape[0]} pixels, smaller than {self.limits.min_side}"
-            raise ImageError(self.ids[index], reason)
-        return Image.fromarray(row)
+        height, width = self._rows.shape[1:3]
+        check_size((width, height), self.ids[index], self.limits)
+        with ROOM.take(4 * width * height):
+            yield Upright(Image.fromarray(np.ascontiguousarray(self._rows[index])))
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(width, height) of one row."""
+        return self._rows.shape[2], self._rows.shape[1]
 
     def content(self, index: int) -> str:
         """As for files, with the shape, which raw samples do not tell."""

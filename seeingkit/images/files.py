@@ -1,9 +1,10 @@
 """Folders, lists and globs of picture files.
 
-Guarantees: the pictures of a folder are the files below it whose name ends like a picture's
-(``SUFFIXES``), in natural order of their relative path (``img2`` before ``img10``); hidden names
-and ``__MACOSX`` are left out, every real folder is visited once however many links lead to it,
-and a broken link or an unreadable file is a picture that is refused, not one that is forgotten.
+Guarantees: the pictures of a folder are the files below it that end like pictures (``SUFFIXES``)
+or, under an ending that says nothing, begin like one, in natural order of their relative path
+(``img2`` before ``img10``); what else lies there is named or counted (``listing``), but for hidden
+names and ``__MACOSX``. Every real folder is visited once however many links lead to it, and a
+broken link or an unreadable file is a picture that is refused, not one that is forgotten.
 Ids are relative paths with forward slashes, the same on every machine.
 """
 
@@ -16,11 +17,14 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from seeingkit.errors import SourceError, UsageError
+from seeingkit.errors import ImageError, SourceError, UsageError
 from seeingkit.specs import Preset
 from seeingkit.system.digests import Stamp, file_stamp
 
-from .decode import SUFFIXES, Limits, is_image_name, read_file
+from .classfiles import read_class_files
+from .decode import Limits, read_file
+from .formats import HEAD, is_image_name
+from .listing import list_pictures, nothing_in
 from .stored import StoredImages
 
 _DIGITS = re.compile(r"([0-9]+)")
@@ -88,6 +92,13 @@ class FileImages(StoredImages):
         """The bytes of one file."""
         return read_file(self.path(index), self.ids[index], self.limits)
 
+    def encoded_size(self, index: int) -> int:
+        """See ``StoredImages.encoded_size``."""
+        try:
+            return os.stat(self.path(index)).st_size
+        except OSError:  # ``fetch`` says why
+            return 0
+
     def stamp(self, index: int) -> Stamp | None:
         """Size, times and inode of one file."""
         return file_stamp(self.path(index))
@@ -107,10 +118,47 @@ def open_folder(
     root = os.fspath(path)
     if not os.path.isdir(root):
         raise SourceError(f"no such folder: {root}")
-    names, others = _walk(root)
-    if not names:
-        raise SourceError(nothing_in(f"the folder {root}", others))
-    return FileImages(root, root, names, preset=preset, limits=limits)
+    return _open_listed(root, root, walk(root), f"the folder {root}", preset, limits)
+
+
+def _open_listed(
+    name: str,
+    root: str,
+    paths: Sequence[str],
+    where: str,
+    preset: Preset | None,
+    limits: Limits | None,
+) -> FileImages:
+    """The pictures among some files below ``root``, and their classes where a file gives them."""
+    files: dict[str, str] = {}
+    for path in paths:
+        if files.setdefault(stable_id(path), path) != path and is_image_name(path):
+            raise SourceError(
+                f"{where}: two images are both called {stable_id(path)!r}; rename one"
+            )
+
+    def head(item: str) -> bytes:
+        try:
+            with open(os.path.join(root, files[item]), "rb") as stream:
+                return stream.read(HEAD)
+        except OSError:  # then nothing is known of it, as of any other file
+            return b""
+
+    def whole(item: str) -> bytes:
+        return read_file(os.path.join(root, files[item]), item)
+
+    listing = list_pictures(list(files), head)
+    if not listing.pictures:
+        raise SourceError(nothing_in(where, listing))
+    chosen = [files[item] for item in listing.pictures]
+    found = FileImages(name, root, chosen, preset=preset, limits=limits)
+    try:
+        classes, notes = read_class_files(list(files), listing.pictures, whole, where)
+    except ImageError as error:
+        raise SourceError(f"{where}: {error}") from error
+    found.left_out, found.notes = listing.left_out, (*listing.notes, *notes)
+    found.classes = classes
+    return found
 
 
 def open_file(
@@ -195,18 +243,22 @@ def open_glob(
         (m for m in set(found) if not os.path.isdir(os.path.join(root, m))),
         key=lambda m: natural_key(stable_id(m)),
     )
-    names = [m for m in matches if is_image_name(m) and not is_hidden(stable_id(m))]
     if not matches:
         raise SourceError(f"no file matches {pattern!r}")
-    if not names:
-        raise SourceError(nothing_in(f"what {pattern!r} matches", len(matches)))
-    return FileImages(pattern, root, names, preset=preset, limits=limits)
+    seen = [m for m in matches if not is_hidden(stable_id(m))]
+    return _open_listed(pattern, root, seen, f"what {pattern!r} matches", preset, limits)
 
 
-def _walk(root: str) -> tuple[list[str], int]:
-    """Relative paths of the pictures below a folder, in order, and how many other files."""
+def walk(root: str) -> list[str]:
+    """Relative paths of the files below a folder that are not hidden, in natural order.
+
+    Raises:
+        SourceError: a folder that cannot be listed.
+
+    >>> walk("photos")
+    ['1.png', '2.png']
+    """
     names: list[str] = []
-    others = 0
     visited: set[tuple[int, int]] = set()
     waiting = [(root, "")]
     while waiting:
@@ -226,14 +278,7 @@ def _walk(root: str) -> tuple[list[str], int]:
                 continue
             if os.path.isdir(entry.path):  # unlike entry.is_dir(), quiet about looping links
                 below.append((entry.path, f"{prefix}{entry.name}/"))
-            elif is_image_name(entry.name):
-                names.append(prefix + entry.name)
             else:
-                others += 1
+                names.append(prefix + entry.name)
         waiting.extend(reversed(below))
-    return sorted(names, key=lambda n: natural_key(stable_id(n))), others
-
-
-def nothing_in(where: str, others: int) -> str:
-    """The message for a place without pictures."""
-    return f"no images in {where} ({others} other files); looked for {', '.join(SUFFIXES)}"
+    return sorted(names, key=lambda n: natural_key(stable_id(n)))

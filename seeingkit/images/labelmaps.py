@@ -25,8 +25,9 @@ from seeingkit.contracts import ImageSource
 from seeingkit.errors import ImageError, SourceError
 from seeingkit.specs import Preset
 
-from .decode import Limits, is_image_name, quiet, read_file
-from .files import open_folder
+from .decode import Limits, quiet, read_file
+from .files import stable_id, walk
+from .formats import is_image_name
 from .preprocess import framed
 from .selection import Selection
 from .stored import StoredImages
@@ -59,17 +60,20 @@ class LabelFolder:
     def __init__(
         self, path: str | os.PathLike[str], source: ImageSource, own: Sequence[str]
     ) -> None:
-        folder = open_folder(path)
+        root = os.fspath(path)
+        if not os.path.isdir(root):
+            raise SourceError(f"no such folder: {root}")
         if source.preset is None:
             unknown = f"{source.name}: its preprocessing is unknown"
             raise SourceError(f"{unknown}, so label maps cannot be aligned with its images")
-        self.name, self.source, self.preset = folder.name, source, source.preset
+        self.name, self.source, self.preset = root, source, source.preset
         self._whole, self._places = _unwrapped(source)
-        maps = {stem(i): k for k, i in enumerate(folder.ids) if i.lower().endswith(".png")}
+        files = [file for file in walk(root) if file.lower().endswith(".png")]
+        maps = {stem(stable_id(file)): k for k, file in enumerate(files)}
         if not maps:
             raise SourceError(f"{self.name}: label maps are PNG files of numbers; there is none")
         found = matched(source.ids, maps, self.name)
-        self._paths = {image: folder.path(place) for image, place in found.items()}
+        self._paths = {image: os.path.join(root, files[place]) for image, place in found.items()}
         self.indices = tuple(found)
         said = names_in(Path(path))
         self.names = tuple(own) if said is None else said
@@ -105,7 +109,7 @@ class LabelFolder:
                 f"numbers in {NAME_FILES[0]} in the folder, one a line (unlabelled ones: void)"
             )
         if isinstance(self._whole, StoredImages):
-            width, height = self._whole.picture(self._places[index]).size
+            width, height = self._whole.size(self._places[index])
             rows, columns = numbers.shape
             if abs(rows * width - columns * height) >= max(width, height):
                 raise SourceError(

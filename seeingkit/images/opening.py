@@ -2,7 +2,7 @@
 
 A name that a data set registered means that data set, unless it has a path separator in it (write
 ``./churches`` for a folder of that name). Everything else is a path: a folder, a ``.zip``, an lmdb
-folder, a ``.txt`` list, a ``.npy`` or ``.npz`` array, one picture; or a
+(folder or file), a ``.txt`` list, a ``.npy`` or ``.npz`` array, one picture; or a
 pattern with ``*``, ``?`` or ``[``.
 """
 
@@ -22,8 +22,9 @@ from seeingkit.specs import DataSpec, Preset
 
 from .archive import ZipImages
 from .arrays import ArrayImages
-from .decode import SUFFIXES, Limits, is_image_name
+from .decode import Limits
 from .files import open_file, open_folder, open_glob, open_list
+from .formats import HEAD, SUFFIXES, is_image_name, is_lmdb, kind_by_content
 from .lmdb import LmdbImages
 from .selection import select
 
@@ -69,8 +70,6 @@ def open_images(
         source = open_data_set(spec, prepared, check_options(spec, dict(options)))
     else:
         prepared, limits = find_preset(preset, resolution), _limits(options)
-        if os.path.basename(wanted) == "data.mdb" and os.path.isfile(wanted):
-            wanted = os.path.dirname(wanted) or "."
         source = _opener(wanted, unknown)(wanted, preset=prepared, limits=limits)
     try:
         return select(source, n, 1 if seed is None else seed)
@@ -148,16 +147,27 @@ def _opener(path: str, unknown: UnknownNameError | None) -> Callable[..., ImageS
     if os.path.isdir(path):
         return LmdbImages if os.path.isfile(os.path.join(path, "data.mdb")) else open_folder
     if os.path.exists(path):
-        found = _BY_SUFFIX.get(os.path.splitext(path)[1].lower())
-        if found is None and not is_image_name(path):
+        head = _head(path)
+        found = LmdbImages if is_lmdb(head) else _BY_SUFFIX.get(os.path.splitext(path)[1].lower())
+        if found is None and not is_image_name(path) and kind_by_content(head) is None:
             raise SourceError(
-                f"{path}: not a folder, .zip, .txt list, .npy, .npz or picture "
+                f"{path}: not a folder, .zip, lmdb, .txt list, .npy, .npz or picture "
                 f"({', '.join(SUFFIXES)})"
             )
         return found or open_file
     if glob.has_magic(path):
         return open_glob
     raise _not_there(path, unknown)
+
+
+def _head(path: str) -> bytes:
+    try:
+        if os.path.isfile(path):  # a pipe would hang
+            with open(path, "rb") as stream:
+                return stream.read(HEAD)
+    except OSError:
+        pass  # whoever opens it says why it cannot be read
+    return b""
 
 
 def _limits(options: Mapping[str, Any]) -> Limits:

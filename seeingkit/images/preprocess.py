@@ -19,6 +19,7 @@ from seeingkit.errors import ImageError
 from seeingkit.specs import Preset
 
 from .decode import Limits
+from .upright import Upright
 
 
 def resized_size(width: int, height: int, size: int) -> tuple[int, int]:
@@ -33,9 +34,12 @@ def crop_offset(side: int, size: int) -> int:
 
 
 def apply(
-    image: Image.Image, preset: Preset, item: str = "image", limits: Limits | None = None
+    image: Image.Image | Upright,
+    preset: Preset,
+    item: str = "image",
+    limits: Limits | None = None,
 ) -> NDArray[np.uint8]:
-    """Resize and crop one RGB picture.
+    """Resize and crop one picture.
 
     Returns:
         (H, W, 3) uint8; ``size`` x ``size`` for a preset that crops.
@@ -46,15 +50,17 @@ def apply(
     >>> apply(decode("photos/1.png", "1.png"), find_preset("paper@32")).shape
     (32, 32, 3)
     """
-    size = preset.size
+    picture = image if isinstance(image, Upright) else Upright(image)
+    size, (width, height) = preset.size, picture.size
     if size is None:
-        return np.asarray(image)
-    wanted = resized_size(*image.size, size)
+        return np.asarray(picture.whole())
+    wanted = resized_size(width, height, size)
     limit = (limits or Limits()).max_pixels
     if wanted[0] * wanted[1] > limit:
-        grown = f"{image.width}x{image.height} pixels become {wanted[0]}x{wanted[1]}"
+        grown = f"{width}x{height} pixels become {wanted[0]}x{wanted[1]}"
         raise ImageError(item, f"{grown}, more than the limit of {limit:,} in all")
-    return np.asarray(framed(image, size, Image.Resampling[preset.filter.upper()], preset.crop))
+    found = picture.resized(wanted, Image.Resampling[preset.filter.upper()])
+    return np.asarray(cropped(found, size) if preset.crop else found)
 
 
 def framed(image: Image.Image, size: int, resampling: Image.Resampling, crop: bool) -> Image.Image:
@@ -62,10 +68,15 @@ def framed(image: Image.Image, size: int, resampling: Image.Resampling, crop: bo
     wanted = resized_size(*image.size, size)
     if wanted != image.size:
         image = image.resize(wanted, resampling)
-    if crop and wanted != (size, size):
-        left, top = (crop_offset(side, size) for side in image.size)
-        image = image.crop((left, top, left + size, top + size))
-    return image
+    return cropped(image, size) if crop else image
+
+
+def cropped(image: Image.Image, size: int) -> Image.Image:
+    """The central square of ``size`` pixels."""
+    if image.size == (size, size):
+        return image
+    left, top = (crop_offset(side, size) for side in image.size)
+    return image.crop((left, top, left + size, top + size))
 
 
 def to_tensor(pixels: NDArray[np.uint8] | Tensor) -> Tensor:

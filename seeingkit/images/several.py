@@ -48,6 +48,8 @@ class SeveralSources(ImageSource):
         self.label_names = names.pop() if len(names) == 1 else ()
         first = self.sources[0].preset
         self.preset = first if all(source.preset == first for source in self.sources) else None
+        self.left_out = tuple(one for source in self.sources for one in source.left_out)
+        self.notes = tuple(dict.fromkeys(note for source in self.sources for note in source.notes))
         self._starts = [0, *itertools.accumulate(len(s) for s in self.sources)]
         text = json.dumps([s.fingerprint for s in self.sources])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
@@ -77,6 +79,11 @@ class SeveralSources(ImageSource):
         """As the ``stored_side`` of the source that the image is from."""
         source, place = self._place(index)
         return self.sources[source].stored_side(place)
+
+    def condition(self, index: int) -> int | None:
+        """As the ``condition`` of the source that the image is from."""
+        source, place = self._place(index)
+        return self.sources[source].condition(place)
 
     def close(self) -> None:
         """Close all of them."""

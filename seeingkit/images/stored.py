@@ -19,6 +19,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -33,9 +34,12 @@ from seeingkit.errors import ImageError, SourceError
 from seeingkit.specs import PRESETS, Preset
 from seeingkit.system.digests import DigestStore, Stamp, file_stamp
 
-from .decode import DECODE, Limits, decode, quiet
+from .classfiles import Classes
+from .decode import DECODE, Limits, picture_size, quiet, upright
 from .fingerprints import DigestedSource, Progress
+from .memory import ROOM
 from .preprocess import apply, to_tensor
+from .upright import Upright
 
 THREADS = min(4, os.cpu_count() or 1)
 """Threads that decode; Pillow lets go of the interpreter while it works."""
@@ -125,6 +129,13 @@ class StoredImages(PreparedImages, DigestedSource):
         self.preset, self.limits = preset or PRESETS["paper"], limits or Limits()
         self.threads, self._place = THREADS, place
 
+    classes: Classes | None = None
+    """The class of each picture, or None for it, where a ``dataset.json`` gives classes."""
+
+    def condition(self, index: int) -> int | None:
+        """The class that the data set lists for a picture, or None."""
+        return None if self.classes is None else self.classes[index]
+
     # ------------------------------------------------------------------------------- one picture
 
     @abstractmethod
@@ -139,13 +150,31 @@ class StoredImages(PreparedImages, DigestedSource):
         """What changes when the stored bytes change, or None when nothing cheap does."""
         return None
 
-    def picture(self, index: int) -> Image.Image:
-        """One picture as RGB, at its own size.
+    def encoded_size(self, index: int) -> int:
+        """Bytes that ``fetch`` will take, as far as it is known before; else 0."""
+        return 0
+
+    @contextmanager
+    def upright(self, index: int) -> Iterator[Upright]:
+        """One picture at its own size, decoded while inside.
 
         Raises:
             ImageError: it cannot be read.
         """
-        return decode(self.fetch(index), self.ids[index], self.limits)
+        with ROOM.hold_encoded(self.encoded_size(index)):
+            data = self.fetch(index)
+            with upright(data, self.ids[index], self.limits) as found:
+                yield found
+
+    def picture(self, index: int) -> Image.Image:
+        """One picture as RGB, at its own size; errors as ``upright``."""
+        with self.upright(index) as found:
+            return found.whole()
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(width, height) of one picture at its own size, by its header; errors as ``upright``."""
+        with ROOM.hold_encoded(self.encoded_size(index)):
+            return picture_size(self.fetch(index), self.ids[index], self.limits)
 
     def pixels(self, index: int) -> NDArray[np.uint8]:
         """One picture after the preset: (H, W, 3) uint8.
@@ -165,7 +194,8 @@ class StoredImages(PreparedImages, DigestedSource):
         return array
 
     def _array(self, index: int) -> NDArray[np.uint8]:
-        return apply(self.picture(index), self.preset, self.ids[index], self.limits)
+        with self.upright(index) as found:
+            return apply(found, self.preset, self.ids[index], self.limits)
 
     @functools.cached_property
     def _extent(self) -> tuple[tuple[int, int], str]:
@@ -182,7 +212,7 @@ class StoredImages(PreparedImages, DigestedSource):
     def stored_side(self, index: int) -> int | None:
         """Shorter side of one picture at its own size, or None where it cannot be read."""
         try:
-            return min(self.picture(index).size)
+            return min(self.size(index))
         except (ImageError, SourceError):
             return None
 
@@ -213,12 +243,14 @@ class StoredImages(PreparedImages, DigestedSource):
     def identity(self) -> dict[str, Any]:
         """What changes the pixels besides the contents."""
         limits = self.limits.model_dump()
-        return {"decode": DECODE, "preset": self.preset.identity(), "limits": limits}
+        known = {} if self.classes is None else {"classes": self.classes}
+        return {"decode": DECODE, "preset": self.preset.identity(), "limits": limits, **known}
 
     def content(self, index: int) -> str:
         """Length and SHA-256 of one picture's stored bytes; errors as ``fetch``."""
-        data = self.fetch(index)
-        return f"{len(data)}:{hashlib.sha256(data).hexdigest()}"
+        with ROOM.hold_encoded(self.encoded_size(index)):
+            data = self.fetch(index)
+            return f"{len(data)}:{hashlib.sha256(data).hexdigest()}"
 
     def digest(self, indices: Sequence[int], progress: Progress | None = None) -> str:
         """Hash of everything that changes the pixels of these pictures, in this order.

@@ -223,6 +223,32 @@ class ConditionResult(Record):
     classes: list[ClassResult] = Field(default_factory=list)
 
 
+class FolderClass(Record):
+    """Real images of one class: their folder (or number in ``dataset.json``), and the class."""
+
+    folder: str
+    label: int
+    name: str
+    images: int
+
+
+class RealClasses(Record):
+    """How the real images were matched to the classes of a conditional generator.
+
+    Attributes:
+        by: ``name`` or ``number``: of the folders; ``order``: alphabetical, a guess; ``none``:
+            they were not.
+        why: the reason, for ``order`` and ``none``.
+        folders: each with its class.
+        without: images to which ``dataset.json`` gives no class.
+    """
+
+    by: Literal["dataset.json", "name", "number", "order", "none"]
+    why: str = ""
+    folders: list[FolderClass] = Field(default_factory=list)
+    without: int = 0
+
+
 class GroupsResult(Record):
     """Images that belong together, and stay together in permutations and variances.
 
@@ -264,6 +290,7 @@ class Results(Record):
     resolution: ResolutionResult | None = None
     fidelity: FidelityResult | None = None
     conditions: list[ConditionResult] = Field(default_factory=list)
+    real_classes: RealClasses | None = None
     inversion: InversionSettings | None = None
     calibrations: list[CalibrationRecord] = Field(default_factory=list)
     inversions: list[InversionRecord] = Field(default_factory=list)

@@ -48,13 +48,20 @@ class SkippedItem(Record):
 
 
 class SourceRecord(Record):
-    """Where one side's images came from."""
+    """Where one side's images came from.
+
+    Attributes:
+        left_out: files that are pictures, or may hold some, and were not used: name and reason.
+        notes: sentences on how the images were found.
+    """
 
     name: str
     kind: str
     images: int
     fingerprint: str
     seed: int | None = None
+    left_out: list[tuple[str, str]] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
     details: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -90,12 +90,12 @@ def invert_omitted(
         return _nothing(
             chosen, "the real images were counted elsewhere, so there are no photos to invert"
         )
-    known = photo_classes(sampler, comparison.real.ids)
+    known, matched = photo_classes(sampler, comparison.real), comparison.results.real_classes
     if sampler.info.class_names and chosen.label is None and known is None:
         return _nothing(
             chosen,
-            f"{sampler.info.family} is conditional: photos are inverted only with --label, or from "
-            "folders named as its classes",
+            f"{sampler.info.family} is conditional: photos are inverted only with --label, or if "
+            f"each has a class ({matched.why if matched and matched.why else 'some have none'})",
         )
     seed, size = plan.config.seed, generator_preset(sampler)
     photos = open_side(plan.real, replace(plan, preset=size))

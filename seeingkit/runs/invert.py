@@ -116,6 +116,7 @@ def execute_inversion(
     source.close()
     if run is None:
         return None
+    left_out = [SkippedItem(source="photo", item=i, reason=why) for i, why in source.left_out]
     results = InversionResults(
         generator=generator_record,
         segmenter=segmenter_record,
@@ -124,12 +125,14 @@ def execute_inversion(
             kind="photos",
             images=len(source),
             fingerprint=source.fingerprint,
+            left_out=[tuple(one) for one in source.left_out],
+            notes=list(source.notes),
         ),
         inversion=found.settings,
         calibrations=found.calibrations,
         inversions=found.records,
         vanishing=found.vanishing,
-        skipped=[*unusable, *found.skipped],
+        skipped=[*unusable, *found.skipped, *left_out],
         warnings=[*warnings, *found.warnings],
     )
     run.write_json("results.json", results.model_dump(mode="json"))

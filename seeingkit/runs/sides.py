@@ -6,22 +6,27 @@ prepared with the plan's preset.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
-from seeingkit.analyses.comparison.conditions import labels_for
+from seeingkit.analyses.comparison.conditions import labels_for, source_classes
 from seeingkit.contracts import ImageSource, Sampler, Segmenter
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.opening import open_data_set
 from seeingkit.models.resolved import ResolvedModel
+from seeingkit.report.words.conditions import matching
 from seeingkit.specs import Preset
+from seeingkit.system.processes import rank
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .plan import MissingFiles, Plan, Side
+
+log = logging.getLogger(__name__)
 
 DEFAULT_N = 10_000
 """Images of a side when neither the user nor a data set says how many (the paper's number)."""
@@ -69,11 +74,20 @@ def open_sides(plan: Plan) -> Sides:
         shown = in_classes(segmenter, plan.config.classes)
         labels = plan.config.labels
         generated = open_side(plan.generated, plan, other=real, labels=labels)
+        if not rank():
+            _say_classes(real, generated)
     except BaseException:
         if real is not None:
             real.close()
         raise
     return Sides(real, generated, segmenter, shown, plan.second, plan.metric)
+
+
+def _say_classes(real: ImageSource, generated: ImageSource) -> None:
+    """The real images' classes, before the long work: they may not be what was meant."""
+    names = () if generated.generator is None else generated.generator.class_names
+    if names:
+        log.warning("%s", matching(source_classes(real, names).record))
 
 
 def located(plan: Plan, missing: MissingFiles | None = None) -> Plan:

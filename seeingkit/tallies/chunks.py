@@ -183,8 +183,8 @@ def _record(stored: Any, path: Path) -> TallyRecord:
 
 
 def _conditions(kept: pa.Table) -> NDArray[np.int64] | None:
-    """The column ``condition`` where every image has one; files of before have no such column."""
-    if "condition" not in kept.column_names or not len(kept) or kept["condition"].null_count:
+    """The column ``condition``, -1 where an image has none; None where no image has one."""
+    if "condition" not in kept.column_names or kept["condition"].null_count == len(kept):
         return None
-    found: NDArray[np.int64] = kept["condition"].to_numpy().astype(np.int64)
+    found: NDArray[np.int64] = kept["condition"].fill_null(-1).to_numpy().astype(np.int64)
     return found

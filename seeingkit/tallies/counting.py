@@ -75,6 +75,8 @@ def tally(
     if isinstance(source, CountedSource):
         record = TallyRecord.of(source, annotator).model_copy(update={"counted": True})
         return replace(source.stored_tally(annotator.vocabulary), record=record)
+    if on_bad == "fail" and source.left_out:
+        raise ImageError(*source.left_out[0])
     if batch_size < 1:
         raise UsageError(f"the batch size must be at least 1, not {batch_size}")
     store = (

@@ -110,4 +110,5 @@ def source_record(source: ImageSource) -> SourceRecord:
         for key, usual in own.items()
         if key != "seed"
     }
-    return SourceRecord(**known, seed=seed, details=found)
+    aside = {"left_out": [tuple(one) for one in source.left_out], "notes": list(source.notes)}
+    return SourceRecord(**known, **aside, seed=seed, details=found)

@@ -44,7 +44,8 @@ class Tally:
         identity: where the numbers come from, or None for rows from elsewhere.
         skipped: images that have no row, and why.
         record: the images and models behind the numbers.
-        conditions: (N,) int64, the class that a conditional generator drew for each image, or None.
+        conditions: (N,) int64, the class that a conditional generator drew for each image, or that
+            its data set lists (-1: it has none), or None.
     """
 
     ids: tuple[str, ...]
@@ -70,6 +71,12 @@ class Tally:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def left_out(self) -> tuple[Skipped, ...]:
+        """Pictures beside the images that were not used, and why (``ImageSource.left_out``)."""
+        source = self.record.source
+        return () if source is None else tuple(Skipped(*one) for one in source.left_out)
 
     def sparse_percent(self, plane: int = 0) -> sparse.csr_array:
         """(N, L) areas or probabilities of one plane in percent, or counts: sparse float64."""

@@ -106,6 +106,9 @@ def optional_members(source: ImageSource) -> None:
     classes = 0 if made_by is None else len(made_by.class_names)
     for i in _indices(source):
         condition = source.condition(i)
+        if made_by is None and condition is not None:  # listed by a data set
+            require(type(condition) is int and condition >= 0, f"image {i} has class {condition!r}")
+            continue
         if not classes:
             require(condition is None, f"image {i} has class {condition}, but there are no classes")
             continue

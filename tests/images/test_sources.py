@@ -236,7 +236,8 @@ def test_empty_folder(tmp_path: Path) -> None:
     empty.mkdir()
     (empty / "readme.md").write_text("nothing here")
     with pytest.raises(
-        SourceError, match=r"no images in the folder .*empty \(1 other files\).*\.png"
+        SourceError,
+        match=r"no images in .*empty \(left out, no pictures: 1 \.md\).*\.png",
     ):
         open_images(empty)
 

@@ -144,8 +144,8 @@ def compare(
     )
     sizes, tested = (len(real), len(generated)), len(classes_found)
     around = neighbourhoods(real, generated, seed=seed) if evidence and not grouped else None
-    conditions, few = (
-        ([], []) if grouped else compare_conditions(real, generated, seed=seed, level=level)
+    conditions, matched, few = (
+        ([], None, []) if grouped else compare_conditions(real, generated, seed=seed, level=level)
     )
     results = _results(
         real,
@@ -161,6 +161,7 @@ def compare(
         else None,
         scenes=scenes(real, generated, seed=seed, around=around) if around else None,
         conditions=conditions,
+        real_classes=matched,
     )
     return Comparison(real, generated, results, around)
 
@@ -198,9 +199,9 @@ def _results(
         preset=real.identity.preset if real.identity else {},
         level=level,
         skipped=[
-            SkippedItem(source=side, item=s.item, reason=s.reason)
+            SkippedItem(source=side, item=item, reason=reason)
             for side, tally in named_sides(real, generated)
-            for s in tally.skipped
+            for item, reason in (*tally.skipped, *tally.left_out)
         ],
         warnings=warnings,
         **found,

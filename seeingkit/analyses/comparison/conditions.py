@@ -1,12 +1,12 @@
 """Class-conditional generators: which classes are drawn, and what each of them leaves out.
 
 Guarantees: the label of generated image k depends on k and the policy only; images are matched to
-the generator's classes by name, or refused; a class with fewer than two images on a side gets no
-number, and is named instead.
+the generator's classes by ``realclasses``, which says how; a class with fewer than two images on a
+side gets no number, and is named instead.
 
 Policies (``--labels``): ``uniform`` draws all classes in turn; ``data`` gives image k the class of
-the k-th real image, whose classes are their folders; a list (``3,7`` or class names) is gone
-through again and again.
+the k-th real image that has one, by its data set's list or its folder; a list (``3,7`` or class
+names) is gone through again and again.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import numpy as np
 
 from seeingkit.contracts import ImageSource, Sampler
 from seeingkit.errors import UnknownNameError, UsageError
-from seeingkit.results import ConditionResult
+from seeingkit.results import ConditionResult, RealClasses
 from seeingkit.statistics import Pool, compare_classes, measure_distance
 from seeingkit.statistics.claims import Tests, adjust, class_tests
 from seeingkit.statistics.distance import Distance
+
+from .realclasses import FoundClasses, real_classes
 
 if TYPE_CHECKING:
     from seeingkit.tallies import Tally
@@ -52,14 +54,14 @@ def labels_for(
     if policy in (None, "uniform"):
         return list(range(len(names)))
     if policy == "data":
-        found = None if real is None else image_classes(real.ids)
-        if found is None:
+        if real is None:
+            raise UsageError("--labels data needs real images; give --labels uniform or a list")
+        found = source_classes(real, names)
+        if found.labels is None:
             raise UsageError(
-                "--labels data needs real images in one folder for each class; give --labels "
-                "uniform or a list"
+                f"--labels data: {found.record.why}; or give --labels uniform, or a list"
             )
-        places = match_classes(found, names)
-        return [places[item] for item in found]
+        return [label for label in found.labels if label is not None]
     return [_label(part, names) for part in str(policy).split(",")]
 
 
@@ -74,21 +76,29 @@ def _label(text: str, names: Sequence[str]) -> int:
     raise UnknownNameError("class", text, names)
 
 
-def photo_classes(sampler: Sampler, ids: Sequence[str]) -> dict[str, int] | None:
-    """The generator's class of each real image, by id, where their folders say it."""
+def source_classes(real: ImageSource, names: Sequence[str]) -> FoundClasses:
+    """Which of a generator's classes each image of a source is of."""
+    if real.generator is not None:  # whose classes are its own
+        return real_classes(real.ids, names)
+    return real_classes(real.ids, names, [real.condition(k) for k in range(len(real))])
+
+
+def tally_classes(real: Tally, names: Sequence[str]) -> FoundClasses:
+    """Which of a generator's classes each image of a tally is of."""
+    if real.conditions is None or real.record.generator is not None:
+        return real_classes(real.ids, names)
+    listed = [None if label < 0 else label for label in real.conditions.tolist()]
+    return real_classes(real.ids, names, listed)
+
+
+def photo_classes(sampler: Sampler, real: Tally) -> dict[str, int] | None:
+    """The generator's class of each real image, by id, where all have one."""
     names = sampler.info.class_names
-    labels = _matched_images(ids, names) if names else None
-    return None if labels is None else dict(zip(ids, labels, strict=True))
-
-
-def _matched_images(ids: Sequence[str], names: Sequence[str]) -> list[int] | None:
-    """The generator's class of each real image, or None where their folders do not say it."""
-    found = image_classes(ids)
-    try:
-        places = match_classes(found or (), names)
-    except UsageError:
+    labels = tally_classes(real, names).labels if names else None
+    if labels is None:
         return None
-    return None if found is None else [places[folder] for folder in found]
+    found = {item: k for item, k in zip(real.ids, labels, strict=True) if k is not None}
+    return found if len(found) == len(labels) else None
 
 
 class _Compared(NamedTuple):
@@ -103,22 +113,25 @@ class _Compared(NamedTuple):
 
 def compare_conditions(
     real: Tally, generated: Tally, *, seed: int, level: float
-) -> tuple[list[ConditionResult], list[str]]:
+) -> tuple[list[ConditionResult], RealClasses | None, list[str]]:
     """Each class of a conditional generator against the real images of that class.
 
-    Real images in folders named as the generator's classes are compared class by class; otherwise
-    each class is compared with all of them, which the records say (``against``). The claims of all
+    Real images that have classes are compared class by class; otherwise each class is compared with
+    all of them, which the records say (``against``). The claims of all
     of them together have the level: labels are corrected over all classes at once.
 
     Returns:
-        the records in the order of the labels (empty for unconditional generators), and warnings.
+        the records in the order of the labels (empty for unconditional generators), how the real
+        images were matched to them, and warnings.
     """
     drawn = generated.conditions
     if drawn is None:
-        return [], []
+        return [], None, []
     names = generated.record.class_names
-    known = _matched_images(real.ids, names)
-    real_labels = None if known is None else np.asarray(known)
+    found = tally_classes(real, names)
+    real_labels = None
+    if found.labels is not None:
+        real_labels = np.array([-1 if label is None else label for label in found.labels])
     x, y = real.sparse_percent(0), generated.sparse_percent(0)
     vocabulary = [(label.name, label.category) for label in real.vocabulary]
     few, compared = [], []
@@ -157,39 +170,5 @@ def compare_conditions(
             )
         )
     shown = ", ".join(few[:8]) + (" …" if len(few) > 8 else "")
-    return records, [f"Too few images for a comparison of their own: {shown}."] if few else []
-
-
-def image_classes(ids: Sequence[str]) -> list[str] | None:
-    """The first folder in each id (``n01440764/0001.jpg``); None unless all have one of several."""
-    parts = [item.replace("\\", "/").lstrip("./").partition("/") for item in ids]
-    found = [folder for folder, _, _ in parts]
-    return found if all(slash for _, slash, _ in parts) and len(set(found)) > 1 else None
-
-
-def match_classes(found: Sequence[str], names: Sequence[str]) -> dict[str, int]:
-    """Which class of a generator each folder stands for.
-
-    Folders match by name (case ignored) or by number; if none does and there are as many folders as
-    classes, by alphabetical order, the usual convention of class folders.
-
-    Raises:
-        UsageError: some folders match and some do not, or none does (names the first).
-    """
-    folders = sorted(set(found))
-    lower = {name.lower(): k for k, name in enumerate(names)}
-    places: dict[str, int] = {}
-    for folder in folders:
-        if folder.lower() in lower:
-            places[folder] = lower[folder.lower()]
-        elif folder.isdigit() and int(folder) < len(names):
-            places[folder] = int(folder)
-    if len(places) == len(folders):
-        return places
-    if not places and len(folders) == len(names):
-        return {folder: k for k, folder in enumerate(folders)}
-    stray = next(folder for folder in folders if folder not in places)
-    raise UsageError(
-        f"folder {stray!r} of the real images is none of the generator's {len(names)} classes; "
-        "name folders by class name or number, or give --labels uniform"
-    )
+    warnings = [f"Too few images for a comparison of their own: {shown}."] if few else []
+    return records, found.record, warnings

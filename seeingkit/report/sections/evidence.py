@@ -28,6 +28,7 @@ from ..pictures.encoding import ScenePictures
 from ..selection import SCENES, is_judged, judged
 from ..templates import Section, render
 from ..words.cautions import against, mismatch_words, segmenter_checks
+from ..words.conditions import matching
 from ..words.numbers import (
     area,
     at_least,
@@ -260,6 +261,7 @@ def conditions_section(results: Results) -> Section | None:
         rows=worst[:CONDITIONS_SHOWN],
         missing=missing,
         against=worst[0].against,
+        matched=None if results.real_classes is None else matching(results.real_classes),
         hidden=max(0, len(worst) - CONDITIONS_SHOWN),
     )
     return Section("conditions", "Classes of the generator", body)

@@ -73,6 +73,8 @@ def _source(source: SourceRecord, used: int) -> Entries:
         ("used / available", f"{used:,} / {source.images:,}"),
         ("seed", plain_text(source.seed)),
         ("fingerprint", source.fingerprint),
+        *(("note", note) for note in source.notes),
+        *(("left out", f"{item}: {reason}") for item, reason in source.left_out[:20]),
         *((key, plain_text(value)) for key, value in source.details.items()),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,7 @@ from torch import Tensor
 
 from seeingkit.analyses.comparison.compare import compare
 from seeingkit.analyses.comparison.conditions import (
-    image_classes,
     labels_for,
-    match_classes,
     photo_classes,
 )
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, Sampler
@@ -25,7 +24,7 @@ from seeingkit.report.sections.evidence import conditions_section
 from seeingkit.runs.analyze import analyze
 from seeingkit.runs.config import InversionConfig
 from seeingkit.runs.tables import write_conditions
-from seeingkit.tallies import tally
+from seeingkit.tallies import Tally, tally
 from tests.helpers.toys import LevelSegmenter
 
 NAMES = ("night", "dusk", "day")
@@ -67,25 +66,15 @@ def test_policies() -> None:
         labels_for("3", sampler)
     with pytest.raises(UnknownNameError, match="'days'; did you mean 'day'"):
         labels_for("days", sampler)
-    with pytest.raises(UsageError, match="one folder for each class"):
+    with pytest.raises(UsageError, match="needs real images"):
         labels_for("data", sampler)
-
-
-def test_folders_are_classes() -> None:
-    assert image_classes(["a/1.png", "b/2.png"]) == ["a", "b"]
-    assert image_classes(["a/1.png", "2.png"]) is None
-    assert image_classes(["a/1.png", "a/2.png"]) is None  # one folder says nothing
-    assert match_classes(["Day", "night"], NAMES) == {"Day": 2, "night": 0}
-    assert match_classes(["0", "2"], NAMES) == {"0": 0, "2": 2}
-    assert match_classes(["n03", "n01", "n02"], NAMES) == {"n01": 0, "n02": 1, "n03": 2}
-    with pytest.raises(UsageError, match="'noon'"):
-        match_classes(["night", "noon"], NAMES)
 
 
 def test_data_policy_follows_the_real_images(tmp_path: Path) -> None:
     real = open_images(folders(tmp_path, {"day": [220, 230], "night": [20]}), preset="native")
     assert labels_for("data", Brightness(), real) == [2, 2, 0]
-    assert photo_classes(Brightness(), real.ids) == {
+    counted = tally(real, LevelSegmenter(), store=tmp_path / "store")
+    assert photo_classes(Brightness(), counted) == {
         item: 2 if item.startswith("day") else 0 for item in real.ids
     }
 
@@ -108,6 +97,9 @@ def test_each_class_is_compared_with_its_own_real_images(tmp_path: Path) -> None
         "class",
     )
     assert day.fsd.value == pytest.approx(0, abs=1e-9)
+    assert results.real_classes is not None and results.real_classes.by == "name"
+    shown = [(f.folder, f.label, f.name, f.images) for f in results.real_classes.folders]
+    assert shown == [("night", 0, "night", 30), ("day", 2, "day", 30)]
     # dark 50 → 100 %, bright 50 → 0 %: mean term 50² + 50²; covariance of a coin in [0, 100]:
     # 2500 · 30/29 · [[1, −1], [−1, 1]], trace twice that, against none
     assert night.fsd.mean_term == pytest.approx(5000)
@@ -116,6 +108,7 @@ def test_each_class_is_compared_with_its_own_real_images(tmp_path: Path) -> None
     section = conditions_section(results)
     assert section is not None
     assert "against the real images of that class" in section.body
+    assert "night → 0 night (30 images), day → 2 day (30 images)" in section.body
     assert section.body.index("night") < section.body.index("day")  # worst first
     path = write_conditions(tmp_path / "conditions.parquet", generated)
     assert path is not None
@@ -124,6 +117,39 @@ def test_each_class_is_compared_with_its_own_real_images(tmp_path: Path) -> None
         ("night", "dark", 100.0),
         ("day", "bright", 100.0),
     }
+
+
+def test_a_data_set_s_list_is_followed_before_its_folders(tmp_path: Path) -> None:
+    """Buckets 00000 and 00001, and a dataset.json with class 2 for the bright ones."""
+    levels = {"00000": [25, 228, 25], "00001": [228, 25]}
+    root = folders(tmp_path / "real", levels)
+    labels: list[list[object]] = [
+        [f"{folder}/{k}.png", 2 if level > 100 else 0]
+        for folder, values in levels.items()
+        for k, level in enumerate(values)
+    ][:-1]  # the last picture has no class
+    (root / "dataset.json").write_text(json.dumps({"labels": labels}))
+    source = open_images(root, preset="native")
+    assert labels_for("data", Brightness(), source) == [0, 2, 0, 2]
+    real = tally(source, LevelSegmenter(), store=tmp_path / "store")
+    assert real.conditions is not None and real.conditions.tolist() == [0, 2, 0, 2, -1]
+    assert photo_classes(Brightness(), real) is None  # one photo has no class
+    generated = tally(
+        SamplerSource(Brightness(), 4, 0, [0, 2], preset=find_preset("native")),
+        LevelSegmenter(),
+        store=tmp_path / "store",
+    )
+    results = compare(real, generated, permutations=0, force=True).results
+    assert [(c.name, c.n_real, c.fsd.value) for c in results.conditions] == [
+        ("night", 2, pytest.approx(0)),
+        ("day", 2, pytest.approx(0)),
+    ]
+    assert results.real_classes is not None and results.real_classes.without == 1
+    again = Tally.load(real.save(tmp_path / "real.parquet")).conditions
+    assert again is not None and again.tolist() == [0, 2, 0, 2, -1]
+    labels[0][1] = 1  # another list is another data set
+    (root / "dataset.json").write_text(json.dumps({"labels": labels}))
+    assert open_images(root, preset="native").fingerprint != source.fingerprint
 
 
 def test_without_real_classes_all_real_images_count(tmp_path: Path) -> None:
@@ -140,10 +166,26 @@ def test_without_real_classes_all_real_images_count(tmp_path: Path) -> None:
     )
     results = compare(real, generated, permutations=0, force=True).results
     assert [c.against for c in results.conditions] == ["all", "all", "all"]
+    assert results.real_classes is not None and results.real_classes.by == "none"
+    section = conditions_section(results)
+    assert section is not None and "with all real images: the real images do not" in section.body
     assert [c.n_generated for c in results.conditions] == [3, 2, 2]
     few = compare(real, generated.take(range(5)), permutations=0, force=True).results
     assert [c.name for c in few.conditions] == ["night", "dusk"]
     assert any("Too few images" in warning and "day" in warning for warning in few.warnings)
+
+
+def test_classes_of_a_generator_on_the_real_side_are_its_own(tmp_path: Path) -> None:
+    real, generated = (
+        tally(
+            SamplerSource(Brightness(), 6, seed, preset=find_preset("native")),
+            LevelSegmenter(),
+            store=tmp_path,
+        )
+        for seed in (0, 1)
+    )
+    results = compare(real, generated, permutations=0).results
+    assert results.real_classes is not None and results.real_classes.by == "none"
 
 
 def test_unconditional_runs_say_nothing_of_classes(tmp_path: Path) -> None:
