@@ -24,12 +24,15 @@ from .generators import GeneratorInfo
 class Skipped(NamedTuple):
     """An image that could not be used: its stable id, and why.
 
+    ``temporary`` says that it could not be read for a moment, so that it is tried again.
+
     >>> Skipped("church/7.jpg", "truncated").item
     'church/7.jpg'
     """
 
     item: str
     reason: str
+    temporary: bool = False
 
 
 class ImageSource(ABC):
@@ -83,7 +86,7 @@ class ImageSource(ABC):
                 images.append(self.read([i]))
                 good.append(i)
             except ImageError as error:
-                skipped.append(Skipped(error.item, error.reason))
+                skipped.append(Skipped(error.item, error.reason, error.temporary))
         return (torch.cat(images) if images else None), good, skipped
 
     def read_labels(self, indices: Sequence[int]) -> Tensor:

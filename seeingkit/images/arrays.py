@@ -48,17 +48,17 @@ class ArrayImages(PackedImages):
         """The raw samples of one row, row by row, RGB."""
         return bytes(self._rows[index].tobytes())
 
-    def picture(self, index: int) -> Image.Image:
+    def decoded(self, index: int, data: bytes) -> Image.Image:
         """One row as a picture."""
-        row = np.ascontiguousarray(self._rows[index])
+        row = np.frombuffer(data, np.uint8).reshape(self._rows.shape[1:])
         if min(row.shape[:2]) < self.limits.min_side:
             reason = f"{row.shape[1]}x{row.shape[0]} pixels, smaller than {self.limits.min_side}"
             raise ImageError(self.ids[index], reason)
         return Image.fromarray(row)
 
-    def content(self, index: int) -> str:
+    def content_of(self, index: int, data: bytes) -> str:
         """As for files, with the shape, which raw samples do not tell."""
-        return f"{'x'.join(map(str, self._rows.shape[1:]))}:{super().content(index)}"
+        return f"{'x'.join(map(str, self._rows.shape[1:]))}:{super().content_of(index, data)}"
 
 
 def _rows(path: str) -> NDArray[np.uint8]:

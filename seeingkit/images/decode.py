@@ -140,11 +140,11 @@ def decode(
     except Image.DecompressionBombError as error:
         raise ImageError(item, f"more pixels than the limit of {limits.max_pixels:,}") from error
     except MemoryError as error:
-        raise ImageError(item, "not enough memory to decode it") from error
+        raise ImageError(item, "not enough memory to decode it", temporary=True) from error
     except Exception as error:  # Pillow's decoders raise nearly every type there is on bad data
         words = str(error) or type(error).__name__
         reason = words if "truncated" in words else f"damaged image ({words})"
-        raise ImageError(item, reason) from error
+        raise ImageError(item, reason, temporary="out of memory" in words) from error
     _check_size(rgb.size, item, limits)
     return rgb
 

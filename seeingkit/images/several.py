@@ -63,7 +63,7 @@ class SeveralSources(ImageSource):
         images, good, skipped = super().load(indices)
         fine = set(good)
         bad = [self.ids[i] for i in indices if i not in fine]
-        return images, good, [Skipped(i, s.reason) for i, s in zip(bad, skipped, strict=True)]
+        return images, good, [s._replace(item=i) for i, s in zip(bad, skipped, strict=True)]
 
     def read_labels(self, indices: Sequence[int]) -> Tensor:
         """As the sources' ``read_labels``, where all have the same ``label_names``."""

@@ -46,31 +46,6 @@ class TallyRecord(BaseModel):
             preset=source.preset,
         )
 
-    @classmethod
-    def read(cls, stored: dict[str, Any]) -> TallyRecord:
-        """A stored record; those of before (schema 1) had the models' infos inside the source.
-
-        Raises:
-            ValidationError: it is neither.
-        """
-        source = stored.get("source")
-        if source is None or "details" in source:
-            return cls.model_validate(stored)
-        names = ("name", "kind", "images", "fingerprint", "seed")
-        known = {key: source[key] for key in names if key in source}
-        made_by = source.get("generator")
-        others = {k: v for k, v in source.items() if k not in (*names, "generator", "labels")}
-        models = {"generator": made_by, "segmenter": stored.get("segmenter")}
-        return cls.model_validate(
-            {
-                "source": {"kind": "images", **known, "details": others},
-                **{role: _model_of_before(info) for role, info in models.items() if info},
-                "class_names": (made_by or {}).get("class_names", ()),
-                "counted": bool(source.get("counted", False)),
-                "class_list": stored.get("class_list"),
-            }
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """The known parts as JSON: source, segmenter, and generator if there is one."""
         found: dict[str, Any] = {}
@@ -83,11 +58,6 @@ class TallyRecord(BaseModel):
         if self.class_list is not None:
             found["class_list"] = self.class_list
         return found
-
-
-def _model_of_before(info: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in info.items() if key in ModelRecord.model_fields}
-    return {"name": info["family"], **kept}
 
 
 def model_record(info: ModelInfo, name: str | None = None) -> ModelRecord:
