@@ -17,6 +17,7 @@ class ModelInfo(BaseModel):
         licence: of the weights.
         options: resolved options of the adapter.
         parameters: number of trained numbers.
+        code: version of the adapter's code, filled in by the loader.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -26,6 +27,7 @@ class ModelInfo(BaseModel):
     licence: str = "unknown"
     options: dict[str, Any] = {}
     parameters: int = 0
+    code: str = ""
 
     def identity(self) -> dict[str, Any]:
         """The JSON-able part that changes the output; part of the identity of all results."""

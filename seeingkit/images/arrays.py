@@ -50,7 +50,8 @@ class ArrayImages(PackedImages):
 
     def decoded(self, index: int, data: bytes) -> Image.Image:
         """One row as a picture."""
-        row = np.frombuffer(data, np.uint8).reshape(self._rows.shape[1:])
+        height, width, _ = self._rows.shape[1:]
+        row = np.frombuffer(data, np.uint8).reshape(height, width, 3)
         if min(row.shape[:2]) < self.limits.min_side:
             reason = f"{row.shape[1]}x{row.shape[0]} pixels, smaller than {self.limits.min_side}"
             raise ImageError(self.ids[index], reason)

@@ -45,6 +45,7 @@ class Selection(DigestedSource):
         self.ids = tuple(source.ids[i] for i in self.indices)
         self.name, self.kind, self.generator = source.name, source.kind, source.generator
         self.preset, self.seed, self.label_names = source.preset, source.seed, source.label_names
+        self.code = source.code
 
     def read(self, indices: Sequence[int]) -> Tensor:
         """As the source's ``read``, numbered within the selection."""

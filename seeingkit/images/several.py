@@ -48,6 +48,7 @@ class SeveralSources(ImageSource):
         self.label_names = names.pop() if len(names) == 1 else ()
         first = self.sources[0].preset
         self.preset = first if all(source.preset == first for source in self.sources) else None
+        self.code = " ".join(dict.fromkeys(s.code for s in self.sources if s.code))
         self._starts = [0, *itertools.accumulate(len(s) for s in self.sources)]
         text = json.dumps([s.fingerprint for s in self.sources])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()

@@ -75,7 +75,7 @@ def collected(indices: Sequence[int], results: Iterable[NDArray[np.uint8] | Imag
     skipped: list[Skipped] = []
     for place, result in enumerate(results):
         if isinstance(result, ImageError):
-            skipped.append(Skipped(result.item, result.reason, result.temporary))
+            skipped.append(Skipped.by(result))
         else:
             arrays[place] = result
     images = to_tensor(np.stack(list(arrays.values()))) if arrays else None

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from seeingkit.contracts import Skipped, Vocabulary
+from seeingkit.contracts import Skipped, Unread, Vocabulary
 from seeingkit.system import seals
 from seeingkit.system.writing import atomic_write
 
@@ -67,7 +67,7 @@ class ChunkRows:
         """One image that could not be used."""
         nothing = np.empty(0, np.int32)
         self.append(index, skipped.item, 0, nothing, nothing, None, skipped.reason)
-        if skipped.temporary:
+        if isinstance(skipped, Unread):
             self.unread.append(index)
 
     def append(
@@ -140,9 +140,7 @@ def write_table(path: Path, table: pa.Table) -> None:
     """Write Parquet, sealed, whole or not at all."""
     buffer = pa.BufferOutputStream()
     # The seal is to be in the file once, so without Arrow's own copy of the metadata.
-    with pq.ParquetWriter(
-        buffer, table.schema, compression="zstd", store_schema=False
-    ) as parquet:
+    with pq.ParquetWriter(buffer, table.schema, compression="zstd", store_schema=False) as parquet:
         parquet.write_table(table)
         about = {key.decode(): text.decode() for key, text in (table.schema.metadata or {}).items()}
         parquet.add_key_value_metadata({**about, "digest": seals.BLANK})

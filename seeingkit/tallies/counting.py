@@ -9,6 +9,7 @@ be read for a moment, is counted again on the next start.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from seeingkit.contracts import Annotator, ImageSource, Sampler, Skipped
 from seeingkit.errors import ImageError, ModelError, TallyError, UsageError
 from seeingkit.images import SamplerSource, select
 from seeingkit.images.opening import with_preset
+from seeingkit.models.code import identity_of
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.devices import in_batches
 from seeingkit.system.processes import rank, wait_for, world
@@ -86,7 +88,7 @@ def tally(
     )
     identity = TallyIdentity(
         source=_fingerprint(source),
-        segmenter=annotator.info.identity(),
+        segmenter=identity_of(annotator),
         preset={} if source.preset is None else source.preset.identity(),
     )
     record = TallyRecord.of(source, annotator)
@@ -130,6 +132,7 @@ def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSo
     endless = source.first(n)  # more images keep the first ones
     if endless is None:
         return select(source, n, seed)
+    object.__setattr__(endless, "code", source.code)
     return endless if source.preset is None else with_preset(endless, source.preset)
 
 
@@ -143,7 +146,10 @@ def _fingerprint(source: ImageSource) -> str:
             bar.advance(now - done)
             done = now
 
-        return source.compute_fingerprint(step)
+        found = source.compute_fingerprint(step)
+    if not source.code:
+        return found
+    return hashlib.sha256(f"{found} {source.code}".encode()).hexdigest()
 
 
 @dataclass

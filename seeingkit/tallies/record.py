@@ -17,6 +17,7 @@ class TallyRecord(BaseModel):
     Attributes:
         source: the images.
         generator: the model that made them, or None for images of another origin.
+        generator_code: version of its adapter's code.
         class_names: classes of a conditional generator, by number.
         segmenter: the model that counted.
         preset: the preprocessing, or None where it is unknown.
@@ -28,6 +29,7 @@ class TallyRecord(BaseModel):
 
     source: SourceRecord | None = None
     generator: ModelRecord | None = None
+    generator_code: str = ""
     class_names: tuple[str, ...] = ()
     segmenter: ModelRecord | None = None
     preset: Preset | None = None
@@ -41,6 +43,7 @@ class TallyRecord(BaseModel):
         return cls(
             source=source_record(source),
             generator=None if made_by is None else model_record(made_by, source.name),
+            generator_code="" if made_by is None else made_by.code,
             class_names=() if made_by is None else made_by.class_names,
             segmenter=None if annotator is None else model_record(annotator.info),
             preset=source.preset,

@@ -190,8 +190,7 @@ class Tally:
         Raises:
             RunError: something is there that is not a tally of ours.
         """
-        target = Path(path).resolve()  # a link stays a link
-        refuse_other_file(target)
+        target = refuse_other_file(Path(path))
         n, skipped = len(self), [None] * len(self.skipped)
         ends = np.append(self.counts.indptr, [self.counts.indptr[-1]] * len(skipped))
         known = [] if self.conditions is None else self.conditions.tolist()
@@ -229,17 +228,23 @@ class Tally:
         return cls(**joined([read_tally_file(Path(path))]))
 
 
-def refuse_other_file(path: Path) -> None:
-    """Raise a ``RunError`` if there is a file that is not a tally of ours, which is not replaced.
+def refuse_other_file(path: Path) -> Path:
+    """Where a tally may be written: behind a link, which stays one.
 
-    >>> refuse_other_file(Path("a new file.parquet"))
+    Raises:
+        RunError: something is there that is not a tally of ours.
+
+    >>> refuse_other_file(Path("new.parquet")).name
+    'new.parquet'
     """
-    refuse_special(path)
-    if not path.exists():
-        return
+    target = path.resolve()
+    refuse_special(target)
+    if not target.exists():
+        return target
     try:
-        found = pq.read_schema(path)
+        found = pq.read_schema(target)
     except (OSError, pa.ArrowException):
         found = pa.schema([])
     if found.names != rows_schema({}, whole=True).names:
         raise RunError(f"{path}: is not a tally, so it is not replaced; name another file")
+    return target
