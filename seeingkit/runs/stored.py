@@ -1,6 +1,7 @@
 """Stored work: what lies in the cache, whether it is whole, and what of it nobody needs.
 
-Guarantees: only files that seeingkit made are listed, and only those are ever removed; checking
+Guarantees: only files that seeingkit made are listed, and only those that it keeps for itself are
+ever removed, never a tally file or weights that somebody saved or fetched; checking
 reads every byte; a file that another process is writing is left alone.
 """
 
@@ -34,6 +35,7 @@ from seeingkit.tallies.identity import TALLY_SCHEMA
 from seeingkit.tallies.reading import read_tally_file
 
 _NAMED = re.compile(r"[0-9a-f]{32}")  # files that are named by the hash of their identity
+_CODE = re.compile(r"-(\d+-[0-9a-f]{12})-")  # version of the generator's code in an encoder's name
 _DAY = 86_400
 
 
@@ -43,7 +45,7 @@ class StoredFile:
 
     Attributes:
         kind: ``tally``, ``inversion``, ``encoder``, ``hashes``, ``weights``, ``data``,
-            ``leftover``.
+            ``leftover``; ``tally file`` for one that a user saved.
         about: what it belongs to.
         unneeded: why nothing will ever read it, or empty.
         size: in bytes.
@@ -98,7 +100,7 @@ def remove_unneeded(
     now = time.time()
     for file in stored_files(folder):
         old = older_than is not None and now - file.modified > older_than * _DAY
-        kept = file.kind in ("weights", "data", "leftover")
+        kept = file.kind in ("weights", "data", "leftover", "tally file")
         reason = file.unneeded or ("" if kept or not old else f"older than {older_than:g} days")
         if not reason:
             continue
@@ -119,30 +121,35 @@ def _described(path: Path, folder: Path) -> tuple[str, str, str] | None:
         if is_abandoned(path):
             return "leftover", "a write that was killed", "a write that was killed"
         return "leftover", "a write in progress", ""
-    if path.parent.name == SET_ASIDE and (_is_named(path) or path.suffix == ".json"):
+    home = path.parent
+    if home.name == SET_ASIDE and _is_stored(path, home.parent.name):
         return "leftover", "set aside as damaged", "set aside as damaged"
-    if path.suffix == ".parquet":
-        return _tally(path)
-    if path.suffix == ".safetensors":
-        found = _tensors(path)
-        if found is not None:
-            return found
-    if path.suffix == ".seconds" and _is_named(path):
-        alone = not path.with_suffix(".safetensors").exists()
-        return "inversion", "times", "of an inversion that is gone" if alone else ""
-    if path.suffix == ".json" and path.parent.name == "digests":
+    if home.name == "digests" and _is_stored(path, home.name):
         place = ""
         with suppress(OSError, ValueError, LookupError, TypeError):
             place = str(json.loads(path.read_bytes())["place"])
         return "hashes", place or "unknown", "" if place else "of an older version"
+    if _is_stored(path, home.name):
+        if path.suffix == ".seconds":
+            alone = not path.with_suffix(".safetensors").exists()
+            return "inversion", "times", "of an inversion that is gone" if alone else ""
+        return _tally(path) if path.suffix == ".parquet" else _tensors(path)
     place, *below = path.relative_to(folder).parts
     if place in ("weights", "data") and len(below) > 1:
         return place, ":".join(below[:-1]), ""
+    if path.suffix == ".parquet" and (found := _tally(path)):
+        return "tally file", found[1], ""  # it is somebody's, so it is always needed
     return None
 
 
-def _is_named(path: Path) -> bool:
-    return _NAMED.fullmatch(path.stem) is not None
+def _is_stored(path: Path, home: str) -> bool:
+    """Whether a file has a name that only stored work has, in a folder called ``home``."""
+    if home == "encoders":
+        return path.suffix == ".safetensors"
+    if home == "digests":
+        return path.suffix == ".json" and len(path.stem) == 64
+    known = path.suffix in (".parquet", ".safetensors", ".seconds")
+    return known and _NAMED.fullmatch(path.stem) is not None and path.stem[:2] == home
 
 
 def _tally(path: Path) -> tuple[str, str, str] | None:
@@ -150,11 +157,9 @@ def _tally(path: Path) -> tuple[str, str, str] | None:
         metadata = pq.read_metadata(path).metadata or {}
         about = json.loads(metadata[b"seeingkit"])
         record, identity = about["record"], about["identity"]
+        source, segmenter = record.get("source") or {}, identity["segmenter"]
     except (OSError, pa.ArrowException, LookupError, ValueError, TypeError):
-        return ("tally", "unknown", "") if _is_named(path) else None
-    if identity is None:
-        return None
-    source, segmenter = record.get("source") or {}, identity["segmenter"]
+        return ("tally", "unknown", "") if _NAMED.fullmatch(path.stem) else None
     name = f"{source.get('name', 'images')} by {segmenter.get('family')}"
     old = "of an older version"
     if identity["schema_version"] != TALLY_SCHEMA or b"digest" not in metadata:
@@ -167,8 +172,8 @@ def _tally(path: Path) -> tuple[str, str, str] | None:
     return "tally", name, "" if all(_is_current(*model) for model in models) else old
 
 
-def _tensors(path: Path) -> tuple[str, str, str] | None:
-    """An inversion or an encoder; None for another safetensors file."""
+def _tensors(path: Path) -> tuple[str, str, str]:
+    """An inversion or an encoder."""
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
@@ -177,8 +182,8 @@ def _tensors(path: Path) -> tuple[str, str, str] | None:
         about = json.loads(header[key])
         if key == ENCODER_KEY:
             family = about["record"].get("family", "")
-            now = _current_code("gan", family)
-            old = now is not None and f"-{now}-" not in path.name
+            code = _CODE.search(path.name)
+            old = not _is_current("gan", family, code and code[1])
             name = f"{about['kind']} of {family or about['generator']} at {about['cut']}"
             return "encoder", name, "of an older version" if old else ""
         made = about.get("made_by", {})
@@ -190,7 +195,7 @@ def _tensors(path: Path) -> tuple[str, str, str] | None:
         name = f"{about['method']} at {about['cut']} of {made.get('gan', 'unknown')}"
         return "inversion", name, "" if current else "of an older version"
     except (OSError, LookupError, ValueError, TypeError, AttributeError):
-        return ("inversion", "unknown", "") if _is_named(path) else None
+        return ("inversion" if _NAMED.fullmatch(path.stem) else "encoder"), "unknown", ""
 
 
 def _is_current(kind: Kind, name: str | None, code: str | None) -> bool:
@@ -212,7 +217,7 @@ def _check_tally(path: Path) -> None:
     if found.span is None or found.identity is None:
         return
     start, stop = found.span.start, found.span.stop
-    if _is_named(path) and found.identity.key(start, stop) != path.stem:
+    if _NAMED.fullmatch(path.stem) and found.identity.key(start, stop) != path.stem:
         raise TallyError(f"{path}: it is of another tally than its name says")
     if list(found.places) != list(range(start, stop)):
         raise TallyError(f"{path}: its rows are not those of its range")
@@ -231,6 +236,7 @@ def _check_hashes(path: Path) -> None:
 
 _CHECKS: dict[str, Callable[[Path], None]] = {
     "tally": _check_tally,
+    "tally file": _check_tally,
     "inversion": _check_inversion,
     "encoder": check_encoder_file,
     "hashes": _check_hashes,

@@ -13,6 +13,8 @@ import os
 import re
 from pathlib import Path
 
+from seeingkit.errors import one_line
+
 log = logging.getLogger(__name__)
 
 MARK = "seeingkit-sha256:"
@@ -81,5 +83,10 @@ def set_aside(path: Path, reason: object) -> Path:
         os.replace(path, aside)
     except FileNotFoundError:
         return aside
-    log.warning("%s: damaged (%s); moved to %s/ and done again", path, reason, SET_ASIDE)
+    log.warning(
+        "%s: damaged (%s); moved to %s/, to be done again",
+        one_line(path),
+        one_line(reason),
+        SET_ASIDE,
+    )
     return aside

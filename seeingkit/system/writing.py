@@ -7,6 +7,7 @@ file of a killed write is recognised by its name and belongs to no living proces
 from __future__ import annotations
 
 import os
+import platform
 import re
 import stat
 import threading
@@ -111,4 +112,4 @@ def is_abandoned(path: Path) -> bool:
 
 
 def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "-", os.uname().nodename if hasattr(os, "uname") else "") or "-"
+    return re.sub(r"[^A-Za-z0-9-]", "-", platform.node())[:20] or "-"

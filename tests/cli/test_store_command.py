@@ -86,6 +86,9 @@ def test_leftovers_and_older_work_are_removed(
     foreign = [folder / "notes.txt", folder / "damaged" / "notes.txt", folder / "mine.tmp"]
     for path in foreign:
         path.write_text("mine")
+    foreign.append(tally(Noise(3), LevelSegmenter()).save(folder / "mine.parquet"))
+    (chunk,) = set(folder.parent.rglob("*.parquet")) - {*chunks, *foreign, aside}
+    chunk.unlink()
     code, out, _ = run("store", "gc")
     assert code == 0
     assert "1 files, 4 bytes: a write that was killed" in out
@@ -94,7 +97,7 @@ def test_leftovers_and_older_work_are_removed(
     assert all(path.exists() for path in [*foreign, *chunks])
     monkeypatch.setattr("seeingkit.runs.stored.TALLY_SCHEMA", 99)
     assert json.loads(run("store", "gc", "--json")[1])[0]["reason"] == "of an older version"
-    assert not any(path.exists() for path in chunks)
+    assert not any(path.exists() for path in chunks) and all(path.exists() for path in foreign)
 
 
 def test_work_that_is_old_enough_is_removed(run: Run, chunks: list[Path]) -> None:
@@ -113,7 +116,7 @@ def test_work_of_a_changed_adapter_is_known(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_times_of_inversions_that_are_gone_are_removed(run: Run, tmp_path: Path) -> None:
-    note_seconds([tmp_path / "cache" / f"{'0' * 32}.safetensors"], 1.5)
+    note_seconds([tmp_path / "cache" / "00" / f"{'0' * 32}.safetensors"], 1.5)
     assert "of an inversion that is gone" in run("store", "gc")[1]
 
 
