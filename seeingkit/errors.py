@@ -157,12 +157,14 @@ class ImageError(SeeingkitError):
     Attributes:
         item: the stable id of the image in its source.
         reason: the fault, without the id.
+        temporary: the fault lay in the moment (no memory, an error of the disk), not in the image.
     """
 
-    def __init__(self, item: str, reason: str) -> None:
+    def __init__(self, item: str, reason: str, temporary: bool = False) -> None:
         super().__init__(f"{item}: {reason}")
         self.item = item
         self.reason = " ".join(reason.split())
+        self.temporary = temporary
 
 
 class SourceError(SeeingkitError):

@@ -25,7 +25,10 @@ MetricSpec      ``target(weights: Path | None, options: BaseModel) -> Metric``
 (``Metric``: ``seeingkit.analyses.comparison.checks.metrics``.)
 
 ``options`` is a pydantic model class whose fields are the options a user may give; it is validated
-before the target is imported, and its values are part of the identity of whatever is loaded.
+before the target is imported, and its values are part of the identity of whatever is loaded. So is
+``version`` (default 1), which the author raises when the same weights and options give other
+numbers; changed source of the target's package counts as another version too
+(``seeingkit.models.code``).
 """
 
 from __future__ import annotations
@@ -55,6 +58,7 @@ class Preset(BaseModel):
         size: shorter side in pixels after resizing, or None to keep the picture's own size.
         crop: whether the centre ``size`` x ``size`` square is cut out.
         filter: resampling filter, antialiased (Pillow's definition).
+        version: raised when the same settings are to give other pixels.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +67,7 @@ class Preset(BaseModel):
     size: int | None = Field(default=256, ge=1, le=8192)
     crop: bool = True
     filter: Literal["bilinear", "bicubic", "lanczos", "box"] = "bilinear"
+    version: int = 1
     summary: str = ""
 
     def identity(self) -> dict[str, object]:
@@ -107,6 +112,9 @@ class Spec(BaseModel):
 
 class _Loadable(Spec):
     target: str
+    # Raised when the same weights and options give other numbers; part of the identity of tallies
+    # and inversions, with a hash of the target's source for when that is forgotten.
+    version: int = 1
     default: bool = False  # used when neither the user nor the data set names one of this kind
     options: type[BaseModel] = Options
 

@@ -10,7 +10,7 @@ import typer
 from seeingkit.errors import ExitCode, UsageError
 from seeingkit.system.processes import rank
 
-from . import groups, listing, weights
+from . import groups, listing, stored, weights
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
 from .output import (
@@ -122,6 +122,10 @@ def tally(
     """Measure the area of each class in a set of images. An interrupted tally resumes."""
     from seeingkit.runs.analyze import comparison_config, tally_source
 
+    if out is not None:
+        from seeingkit.tallies.table import refuse_other_file
+
+        refuse_other_file(out)  # before the work, not after it
     found = tally_source(comparison_config(source, source, **settings), store=store)
     if rank():
         return ExitCode.DONE
@@ -197,6 +201,7 @@ app.command()(listing.ls)
 app.command()(listing.plugins)
 app.command()(listing.doctor)
 app.add_typer(weights.app, name="weights")
+app.add_typer(stored.app, name="store")
 
 
 def _labels(labels: str | None, label: int | None) -> str | None:

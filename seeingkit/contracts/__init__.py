@@ -21,7 +21,7 @@ from .base import ModelInfo, OnDevice
 from .encoders import Encoder
 from .features import Features, FeaturesInfo
 from .generators import Generator, GeneratorInfo, Sampler
-from .images import ImageSource, Skipped
+from .images import ImageSource, Skipped, Unread
 from .inverters import Inversion, Inverter, Prepared
 from .latents import Latent, LatentSpec, draw_latents, seeds_latents, sequence_latents
 from .states import Boundary, State
@@ -50,6 +50,7 @@ __all__ = [
     "Skipped",
     "State",
     "Unit",
+    "Unread",
     "Vocabulary",
     "draw_latents",
     "seeds_latents",

@@ -19,6 +19,7 @@ class ModelInfo(BaseModel):
         parameters: number of trained numbers.
         assumptions: what the loader takes to be so without finding it in the file or being told,
             one short phrase each ("activation relu", "z is drawn from N(0, 1)"); shown to people.
+        code: version of the adapter's code, filled in by the loader.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +30,7 @@ class ModelInfo(BaseModel):
     options: dict[str, Any] = {}
     parameters: int = 0
     assumptions: tuple[str, ...] = ()
+    code: str = ""
 
     def identity(self) -> dict[str, Any]:
         """The JSON-able part that changes the output; part of the identity of all results."""

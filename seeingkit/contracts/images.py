@@ -31,6 +31,19 @@ class Skipped(NamedTuple):
     item: str
     reason: str
 
+    @staticmethod
+    def by(error: ImageError) -> Skipped:
+        """The record of an error; ``Unread`` where the fault lay in the moment."""
+        return (Unread if error.temporary else Skipped)(error.item, error.reason)
+
+
+class Unread(Skipped):
+    """An image that could not be read for a moment; it is tried again on the next start.
+
+    >>> isinstance(Skipped.by(ImageError("7.jpg", "no memory", temporary=True)), Unread)
+    True
+    """
+
 
 class ImageSource(ABC):
     """Pictures with stable ids: a folder, a zip, a data set, or a Sampler seen as images.
@@ -44,6 +57,7 @@ class ImageSource(ABC):
         kind: for people: the sort of source.
         preset: the preprocessing that ``read`` applies, or None where it is unknown.
         seed: of a source that draws its images, else None.
+        code: version of the code of a registered data set, filled in when it is opened.
         generator: the info of the generator that made the images, or None.
         label_names: names of the true labels that ``read_labels`` gives, by number; empty where
             the source has none.
@@ -58,6 +72,7 @@ class ImageSource(ABC):
     kind: str = "images"
     preset: Preset | None = None
     seed: int | None = None
+    code: str = ""
     generator: GeneratorInfo | None = None
     label_names: tuple[str, ...] = ()
     left_out: tuple[Skipped, ...] = ()
@@ -88,7 +103,7 @@ class ImageSource(ABC):
                 images.append(self.read([i]))
                 good.append(i)
             except ImageError as error:
-                skipped.append(Skipped(error.item, error.reason))
+                skipped.append(Skipped.by(error))
         return (torch.cat(images) if images else None), good, skipped
 
     def read_labels(self, indices: Sequence[int]) -> Tensor:

@@ -157,10 +157,12 @@ class Inverter(ABC):
     Attributes:
         name: as registered.
         target: the optimised variable: ``z``, ``r`` (x at the cut), or ``none``.
+        code: version of its code, filled in by the loader.
     """
 
     name: str
     target: str
+    code: str = ""
 
     @abstractmethod
     def prepare(self, generator: Generator) -> Prepared:

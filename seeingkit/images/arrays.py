@@ -62,15 +62,16 @@ class ArrayImages(PackedImages):
         height, width = self._rows.shape[1:3]
         check_size((width, height), self.ids[index], self.limits)
         with ROOM.take(4 * width * height):
-            yield Upright(Image.fromarray(np.ascontiguousarray(self._rows[index])))
+            row = np.frombuffer(self.stored(index), np.uint8).reshape(self._rows.shape[1:])
+            yield Upright(Image.fromarray(row))
 
     def size(self, index: int) -> tuple[int, int]:
         """(width, height) of one row."""
         return self._rows.shape[2], self._rows.shape[1]
 
-    def content(self, index: int) -> str:
+    def content_of(self, index: int, data: bytes) -> str:
         """As for files, with the shape, which raw samples do not tell."""
-        return f"{'x'.join(map(str, self._rows.shape[1:]))}:{super().content(index)}"
+        return f"{'x'.join(map(str, self._rows.shape[1:]))}:{super().content_of(index, data)}"
 
 
 def _rows(path: str) -> NDArray[np.uint8]:

@@ -176,11 +176,11 @@ def _reasons(data: bytes, item: str, limits: Limits) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise ImageError(item, f"more pixels than the limit of {limits.max_pixels:,}") from error
     except MemoryError as error:
-        raise ImageError(item, "not enough memory to decode it") from error
+        raise ImageError(item, "not enough memory to decode it", temporary=True) from error
     except Exception as error:  # Pillow's decoders raise nearly every type there is on bad data
         words = str(error) or type(error).__name__
         reason = words if "truncated" in words else f"damaged image ({words})"
-        raise ImageError(item, reason) from error
+        raise ImageError(item, reason, temporary="out of memory" in words) from error
 
 
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}

@@ -11,12 +11,14 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import PluginError, SourceError, UnknownNameError, UsageError, first_fault
+from seeingkit.models.code import code_of
 from seeingkit.models.registry import check_options, find_preset, import_target, registry
 from seeingkit.specs import DataSpec, Preset
 
@@ -100,6 +102,8 @@ def open_data_set(spec: DataSpec, preset: Preset, options: BaseModel) -> ImageSo
     if not isinstance(source, ImageSource):
         given = f"{spec.target} gave a {type(source).__name__}"
         raise PluginError(f"data set {spec.name!r}: {given}, not an ImageSource")
+    with suppress(AttributeError):  # of a class that sets its own
+        object.__setattr__(source, "code", code_of(spec))
     return with_preset(source, preset)
 
 

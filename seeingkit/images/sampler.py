@@ -22,6 +22,7 @@ from torch import Tensor
 
 from seeingkit.contracts import Sampler
 from seeingkit.errors import ImageError, ModelError, UsageError
+from seeingkit.models.code import identity_of
 from seeingkit.specs import PRESETS, Preset
 
 from .preprocess import apply, quantise
@@ -175,7 +176,7 @@ class SamplerSource(PreparedImages):
         """What changes the pixels; n is not part of it."""
         return {
             "quantise": QUANTISE,
-            "generator": self.sampler.info.identity(),
+            "generator": identity_of(self.sampler),
             "seed": self.seed,
             "labels": list(self.labels),
             "preset": self.preset.identity(),

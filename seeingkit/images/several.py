@@ -50,6 +50,7 @@ class SeveralSources(ImageSource):
         self.preset = first if all(source.preset == first for source in self.sources) else None
         self.left_out = tuple(one for source in self.sources for one in source.left_out)
         self.notes = tuple(dict.fromkeys(note for source in self.sources for note in source.notes))
+        self.code = " ".join(dict.fromkeys(s.code for s in self.sources if s.code))
         self._starts = [0, *itertools.accumulate(len(s) for s in self.sources)]
         text = json.dumps([s.fingerprint for s in self.sources])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
@@ -65,7 +66,7 @@ class SeveralSources(ImageSource):
         images, good, skipped = super().load(indices)
         fine = set(good)
         bad = [self.ids[i] for i in indices if i not in fine]
-        return images, good, [Skipped(i, s.reason) for i, s in zip(bad, skipped, strict=True)]
+        return images, good, [s._replace(item=i) for i, s in zip(bad, skipped, strict=True)]
 
     def read_labels(self, indices: Sequence[int]) -> Tensor:
         """As the sources' ``read_labels``, where all have the same ``label_names``."""

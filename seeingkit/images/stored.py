@@ -3,7 +3,8 @@
 Guarantees: the result of ``load`` and ``read`` does not depend on the number of threads, nor on
 which other pictures are asked for; all pictures of a source have one size (its first readable
 picture's, when the preset keeps sizes); the fingerprint covers every id, every byte, the order,
-the preset, the limits and the version of the decoder, and nothing else.
+the preset, the limits and the version of the decoder, and nothing else; once it is known, a picture
+is made of the bytes that were hashed, or not at all.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ THREADS = min(4, os.cpu_count() or 1)
 
 _BLOCK = 512  # items handed to the threads at a time, so that memory does not grow with the source
 
+_UNREADABLE = "unreadable: "  # and the reason, in the place of a content's hash
+_UNKNOWN, _NONE = 0, 1  # in the place of a short digest: not hashed yet, and unreadable
+
 T = TypeVar("T")
 R = TypeVar("R")
 Loaded = tuple[Tensor | None, list[int], list[Skipped]]
@@ -63,13 +67,19 @@ def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int = THREAD
             yield from pool.map(work, items[start : start + _BLOCK])
 
 
+def _short(content: str) -> int:
+    if content.startswith(_UNREADABLE):
+        return _NONE
+    return 2 + int.from_bytes(hashlib.sha256(content.encode()).digest()[:7], "big")
+
+
 def collected(indices: Sequence[int], results: Iterable[NDArray[np.uint8] | ImageError]) -> Loaded:
     """The result of ``load``, from a picture (H, W, 3) or the reason why not for each index."""
     arrays: dict[int, NDArray[np.uint8]] = {}
     skipped: list[Skipped] = []
     for place, result in enumerate(results):
         if isinstance(result, ImageError):
-            skipped.append(Skipped(result.item, result.reason))
+            skipped.append(Skipped.by(result))
         else:
             arrays[place] = result
     images = to_tensor(np.stack(list(arrays.values()))) if arrays else None
@@ -128,6 +138,8 @@ class StoredImages(PreparedImages, DigestedSource):
         self.name, self.ids = name, tuple(ids)
         self.preset, self.limits = preset or PRESETS["paper"], limits or Limits()
         self.threads, self._place = THREADS, place
+        # of each picture a short digest of its content: 8 bytes, so that a million cost nothing
+        self._hashed = np.full(len(ids), _UNKNOWN, np.uint64)
 
     classes: Classes | None = None
     """The class of each picture, or None for it, where a ``dataset.json`` gives classes."""
@@ -160,9 +172,10 @@ class StoredImages(PreparedImages, DigestedSource):
 
         Raises:
             ImageError: it cannot be read.
+            SourceError: it is another one than was hashed.
         """
         with ROOM.hold_encoded(self.encoded_size(index)):
-            data = self.fetch(index)
+            data = self.stored(index)
             with upright(data, self.ids[index], self.limits) as found:
                 yield found
 
@@ -174,7 +187,26 @@ class StoredImages(PreparedImages, DigestedSource):
     def size(self, index: int) -> tuple[int, int]:
         """(width, height) of one picture at its own size, by its header; errors as ``upright``."""
         with ROOM.hold_encoded(self.encoded_size(index)):
-            return picture_size(self.fetch(index), self.ids[index], self.limits)
+            return picture_size(self.stored(index), self.ids[index], self.limits)
+
+    def stored(self, index: int) -> bytes:
+        """The stored bytes of one picture, the same as when they were hashed."""
+        hashed = int(self._hashed[index])
+        try:
+            data = self.fetch(index)
+        except ImageError as error:
+            if hashed in (_UNKNOWN, _NONE):  # it was unreadable then as now
+                raise
+            reason = f"{error.reason}; it is tried again on the next start"
+            raise ImageError(error.item, reason, temporary=True) from error
+        if hashed not in (_UNKNOWN, _short(self.content_of(index, data))):
+            if self._place is not None:
+                DigestStore(self._place).forget(self.ids[index])
+            raise SourceError(
+                f"{self.name}: image {self.ids[index]!r} is another one than when it was hashed at "
+                "the start; run again when the images no longer change"
+            )
+        return data
 
     def pixels(self, index: int) -> NDArray[np.uint8]:
         """One picture after the preset: (H, W, 3) uint8.
@@ -206,6 +238,8 @@ class StoredImages(PreparedImages, DigestedSource):
                 height, width = self._array(index).shape[:2]
                 return (height, width), item
             except ImageError as error:
+                if error.temporary:  # another picture's size must not stand in for this one's
+                    raise SourceError(f"{self.name}: {error}") from error
                 first = first or error
         raise SourceError(f"{self.name}: none of {len(self)} images can be read (first: {first})")
 
@@ -247,10 +281,13 @@ class StoredImages(PreparedImages, DigestedSource):
         return {"decode": DECODE, "preset": self.preset.identity(), "limits": limits, **known}
 
     def content(self, index: int) -> str:
-        """Length and SHA-256 of one picture's stored bytes; errors as ``fetch``."""
+        """``content_of`` the stored bytes; errors as ``fetch``."""
         with ROOM.hold_encoded(self.encoded_size(index)):
-            data = self.fetch(index)
-            return f"{len(data)}:{hashlib.sha256(data).hexdigest()}"
+            return self.content_of(index, self.fetch(index))
+
+    def content_of(self, index: int, data: bytes) -> str:
+        """Length and SHA-256 of one picture's stored bytes."""
+        return f"{len(data)}:{hashlib.sha256(data).hexdigest()}"
 
     def digest(self, indices: Sequence[int], progress: Progress | None = None) -> str:
         """Hash of everything that changes the pixels of these pictures, in this order.
@@ -264,12 +301,13 @@ class StoredImages(PreparedImages, DigestedSource):
             try:
                 return store.remembered(self.ids[index], stamp, content) if store else content()
             except ImageError as error:
-                return f"unreadable: {error.reason}"
+                return f"{_UNREADABLE}{error.reason}"
 
         total = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode())
         contents = in_threads(one, indices, self.threads)
         for done, (index, content) in enumerate(zip(indices, contents, strict=True), start=1):
             total.update(json.dumps([self.ids[index], content]).encode())
+            self._hashed[index] = _short(content)
             if progress and (done % _BLOCK == 0 or done == len(indices)):
                 progress(done, len(indices))
         if store:

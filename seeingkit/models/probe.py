@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from seeingkit.contracts import Sampler
+from seeingkit.contracts import ModelInfo, Sampler
 from seeingkit.errors import ModelError
 
 ROWS = 4
@@ -68,12 +68,16 @@ def labels_in_turn(sampler: Sampler, indices: Sequence[int]) -> list[int] | None
 
 def identify(sampler: S) -> S:
     """Put the hash of its images into a sampler's info; returns the sampler."""
-    info = sampler.info.model_copy(update={"images_sha256": images_sha256(sampler)})
-    try:
-        sampler.info = info
-    except AttributeError:  # a property: a subclass has the info as it is now
-        sampler.__class__ = type(type(sampler).__name__, (type(sampler),), {"info": info})
+    put_info(sampler, sampler.info.model_copy(update={"images_sha256": images_sha256(sampler)}))
     return sampler
+
+
+def put_info(model: Any, info: ModelInfo) -> None:
+    """Replace the info of a loaded model, also where it is a property or the class is frozen."""
+    try:
+        object.__setattr__(model, "info", info)
+    except AttributeError:  # a property: a subclass has the info as it is now
+        model.__class__ = type(type(model).__name__, (type(model),), {"info": info})
 
 
 def code_digest(function: Callable[..., Any]) -> str:

@@ -112,13 +112,19 @@ class ResolvedModel:
         Raises:
             PluginError: the target gives no model.
         """
+        from seeingkit.contracts import ModelInfo
         from seeingkit.system.devices import resolve_device
+
+        from .code import code_of
+        from .probe import put_info
 
         resolved = resolve_device(device)
         model = self.build()
         if not hasattr(model, "info"):
             kind = type(model).__name__
             raise PluginError(f"{self.spec.target} returned a {kind}, not a model")
+        if isinstance(model.info, ModelInfo):
+            put_info(model, model.info.model_copy(update={"code": code_of(self.spec)}))
         return model.to(resolved)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seeingkit.errors import RunError
-from seeingkit.system.writing import write_text
+from seeingkit.system.writing import is_temporary, write_text
 
 from .config import Config, read_config
 
@@ -35,15 +35,15 @@ class RunDirectory:
             names = [slug(text) for text in (config.generated, config.real)]
             out = Path("runs") / f"{names[0]}-{names[1]}-{config.key()}"
         run = cls(out)
-        if run.path.exists() and not run.path.is_dir():
-            raise RunError(f"{run.path}: is a file; name a folder with --out")
+        if (run.path.exists() or run.path.is_symlink()) and not run.path.is_dir():
+            raise RunError(f"{run.path}: is no folder; name a folder with --out")
         manifest = run.path / "manifest.json"
         if manifest.exists():
             if read_config(manifest).key() != config.key():
                 raise RunError(
                     f"{run.path}: holds a run with other settings; name another --out or delete it"
                 )
-        elif run.path.is_dir() and any(run.path.iterdir()):
+        elif run.path.is_dir() and not all(is_temporary(file) for file in run.path.iterdir()):
             raise RunError(f"{run.path}: is not empty and holds no run; choose another --out")
         try:
             run.path.mkdir(parents=True, exist_ok=True)

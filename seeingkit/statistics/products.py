@@ -22,6 +22,8 @@ from .frechet import Moments, Rows
 MOST_PRODUCTS = 60_000_000
 """Entries of the pair matrix (12 bytes each) above which subsets are multiplied one by one."""
 
+_AT_ONCE = 1 << 20  # entries of the pair matrix that are formed at a time
+
 Count = int | Floats
 """A number of images or groups: of one division or of all alike, or one for each of many."""
 
@@ -250,22 +252,26 @@ def _area_threshold(areas: Floats) -> float:
 
 
 def _pair_products(rows: sparse.csr_array) -> tuple[NDArray[np.int64], sparse.csr_array]:
-    """Products of each two areas of an image: codes i·d + j with i ≤ j, and (codes, images)."""
+    """Products of each two areas of an image: codes i·d + j with i ≤ j, and (codes, images).
+
+    It is filled in place, image by image, and turned over once: 24 bytes an entry at the most.
+    """
     n, d = rows.shape
-    lengths = np.diff(rows.indptr)
-    codes, images, values = [], [], []
+    lengths = np.diff(rows.indptr).astype(np.int64)
+    ends = np.concatenate([[0], np.cumsum(lengths * (lengths + 1) // 2)])
+    values, codes = np.empty(ends[-1]), np.empty(ends[-1], np.int64 if d > 46_000 else np.int32)
     for length in np.unique(lengths[lengths > 0]):
-        chosen = np.flatnonzero(lengths == length)
-        places = rows.indptr[chosen][:, None] + np.arange(length)
-        labels, areas = rows.indices[places].astype(np.int64), rows.data[places]
         i, j = np.triu_indices(length)
-        codes.append((labels[:, i] * d + labels[:, j]).ravel())
-        values.append((areas[:, i] * areas[:, j]).ravel())
-        images.append(np.repeat(chosen, len(i)))
-    if not codes:
-        return np.zeros(0, np.int64), sparse.csr_array((0, n))
-    used, places = np.unique(np.concatenate(codes), return_inverse=True)
-    table = sparse.coo_array(
-        (np.concatenate(values), (places, np.concatenate(images))), shape=(len(used), n)
-    )
-    return used, sparse.csr_array(table)
+        chosen = np.flatnonzero(lengths == length)
+        for part in np.array_split(chosen, len(chosen) * len(i) // _AT_ONCE + 1):
+            places = rows.indptr[part][:, None] + np.arange(length)
+            labels, areas = rows.indices[places].astype(codes.dtype), rows.data[places]
+            at = ends[part][:, None] + np.arange(len(i))
+            codes[at] = labels[:, i] * d + labels[:, j]
+            values[at] = areas[:, i] * areas[:, j]
+    seen = np.zeros(d * d, dtype=bool)
+    seen[codes] = True
+    used = np.flatnonzero(seen)
+    numbers = (np.cumsum(seen) - 1).astype(codes.dtype)
+    table = sparse.csr_array((values, numbers[codes], ends), shape=(n, len(used)))
+    return used, sparse.csr_array(table.T)

@@ -2,8 +2,9 @@
 
 Guarantees: a remembered hash is used only for the same size, modification and change time and
 inode, and only when those times lay well in the past when the hash was taken (a file rewritten
-within the clock's resolution is hashed again). A store that cannot be read or written is as if it
-were empty. Writing is atomic; of two writers the last wins, and nothing but time is lost.
+within the clock's resolution is hashed again). A store that is damaged is set aside; one that
+cannot be read or written is as if it were empty. Writing is atomic; of two writers the last wins,
+and nothing but time is lost.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from . import seals
 from .cache import cache_folder
-from .writing import write_text
+from .writing import atomic_write
 
 SETTLED = 2.0
 """Seconds a file must have been left alone before its hash is remembered."""
@@ -43,10 +45,9 @@ class DigestStore:
         self.path = (folder or cache_folder()) / "digests" / f"{key}.json"
         self._known: dict[str, list[object]] = {}
         self._changed = False
+        self._place = os.fsdecode(os.path.realpath(place))
         with contextlib.suppress(OSError, ValueError):
-            read = json.loads(self.path.read_text("utf-8"))
-            if isinstance(read, dict):
-                self._known = read
+            self._known = read_digests(self.path)
 
     def get(self, item: str, stamp: Stamp) -> str | None:
         """The hash of an item that has not changed since, or None."""
@@ -60,6 +61,12 @@ class DigestStore:
         if max(stamp[1:3], default=0) < time.time_ns() - int(SETTLED * 1e9):
             self._known[item] = [list(stamp), digest]
             self._changed = True
+
+    def forget(self, item: str) -> None:
+        """Forget the hash of an item that turned out to be another one; as ``save``."""
+        if self._known.pop(item, None) is not None:
+            self._changed = True
+            self.save()
 
     def remembered(
         self, item: str, stamp: Callable[[], Stamp | None], digest: Callable[[], str]
@@ -85,5 +92,25 @@ class DigestStore:
         if not self._changed:
             return
         with contextlib.suppress(OSError):
-            write_text(self.path, json.dumps(self._known, separators=(",", ":")))
+            content = {"seal": seals.BLANK, "place": self._place, "hashes": self._known}
+            data = seals.seal(json.dumps(content, separators=(",", ":")).encode())
+            with atomic_write(self.path) as stream:
+                stream.write(data)
             self._changed = False
+
+
+def read_digests(path: Path) -> dict[str, list[object]]:
+    """The hashes in a file of a ``DigestStore``; one that is damaged is set aside.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is damaged.
+    """
+    data = path.read_bytes()
+    try:
+        seals.check_seal(data)
+    except seals.BrokenSealError as error:
+        seals.set_aside(path, error)
+        raise
+    found: dict[str, list[object]] = json.loads(data)["hashes"]
+    return found

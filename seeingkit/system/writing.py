@@ -1,13 +1,26 @@
-"""Writing files so that they appear whole or not at all."""
+"""Writing files so that they appear whole or not at all, and only in place of a regular file.
+
+Guarantees: a device, a pipe, a folder or a link to one of them is never replaced; the temporary
+file of a killed write is recognised by its name and belongs to no living process.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
+import re
+import stat
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from seeingkit.errors import RunError
+
+_TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)\.(?P<process>\d+)\.\d+\.tmp")
+_UNTOUCHED = 3600.0  # seconds after which nobody is still writing on another machine
 
 
 @contextmanager
@@ -21,10 +34,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             stream.write(data)
 
     Raises:
+        RunError: something is there that is no regular file.
         OSError: the folder or the file cannot be written.
     """
+    refuse_special(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = f"{os.getpid()}.{threading.get_ident()}"  # two of them never share a file
+    writer = f"{_host()}.{os.getpid()}.{threading.get_ident()}"  # two of them never share a file
     temporary = path.with_name(f".{path.name}.{writer}.tmp")
     try:
         with temporary.open("wb") as stream:
@@ -41,3 +56,60 @@ def write_text(path: Path, text: str) -> Path:
     with atomic_write(path) as stream:
         stream.write(text.encode())
     return path
+
+
+def refuse_special(path: Path) -> None:
+    """Raise a ``RunError`` where a file cannot be written because something else is there.
+
+    >>> refuse_special(Path("a new file"))
+    """
+    try:
+        kind = path.stat().st_mode
+    except OSError:  # nothing there, which is fine, or an error that writing tells better
+        if path.is_symlink():
+            raise RunError(f"{path}: is a link that leads nowhere; name another file") from None
+        return
+    if not stat.S_ISREG(kind):
+        raise RunError(f"{path}: is {_name(kind)}, which is never replaced; name a file")
+
+
+def _name(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a pipe or socket"
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file has the name of a temporary file of ``atomic_write``.
+
+    >>> is_temporary(Path(".tally.parquet.host.12.34.tmp")), is_temporary(Path("notes.tmp"))
+    (True, False)
+    """
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether a temporary file is the leftover of a killed write.
+
+    Its process is gone from this machine; of another machine's, whose processes cannot be seen,
+    nothing was written for an hour.
+    """
+    found = _TEMPORARY.fullmatch(path.name)
+    if found is None:
+        return False
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime > _UNTOUCHED:
+            return True
+    if found["host"] != _host():
+        return False
+    try:
+        os.kill(int(found["process"]), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:  # it lives, and belongs to another user
+        return False
+    return False
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", platform.node())[:20] or "-"

@@ -3,14 +3,16 @@
 Guarantees: finished chunks are never done again; killing the process loses at most the chunk in
 work; any number of processes (``RANK`` and ``WORLD_SIZE`` as torchrun sets them) share the chunks
 ``rank::world`` without talking to each other, and the merge reads files; an image that cannot be
-read is named and left out, never counted.
+read is named and left out, never counted. A chunk that is damaged, or of which an image could not
+be read for a moment, is counted again on the next start.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,14 +24,17 @@ from seeingkit.contracts import Annotator, ImageSource, Sampler, Skipped
 from seeingkit.errors import ImageError, ModelError, TallyError, UsageError
 from seeingkit.images import SamplerSource, select
 from seeingkit.images.opening import with_preset
+from seeingkit.models.code import identity_of
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.devices import in_batches
 from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
+from seeingkit.system.seals import set_aside
 
-from .chunks import CHUNK, ChunkRows, ChunkStore, describe, read_rows, write_table
+from .chunks import CHUNK, Chunk, ChunkRows, ChunkStore, write_chunk
 from .counted import CountedSource
 from .identity import TallyIdentity
+from .reading import StoredRows, joined, read_chunk
 from .record import TallyRecord
 from .table import Tally
 
@@ -62,6 +67,7 @@ def tally(
 
     Raises:
         ImageError: an unreadable image with ``on_bad="fail"``.
+        SourceError: an image was replaced after it was hashed.
         TallyError: the source is empty, or no image could be read.
         ModelError: the annotator's numbers do not fit its vocabulary, or memory ran out at batch 1.
 
@@ -84,28 +90,26 @@ def tally(
     )
     identity = TallyIdentity(
         source=_fingerprint(source),
-        segmenter=annotator.info.identity(),
+        segmenter=identity_of(annotator),
         preset={} if source.preset is None else source.preset.identity(),
     )
     record = TallyRecord.of(source, annotator)
-    metadata = describe(annotator.vocabulary, identity, record)
     chunks = [
-        (start, stop, store.path(identity, start, stop))
+        Chunk(identity, start, stop, store.path(identity, start, stop))
         for start in range(0, len(source), CHUNK)
         for stop in (min(start + CHUNK, len(source)),)
     ]
-    todo = [chunk for chunk in chunks[rank() :: world()] if not chunk[2].exists()]
-    counter = _Counter(source, annotator, batch_size, on_bad)
+    work = _Work(record, _Counter(source, annotator, batch_size, on_bad))
+    mine = chunks[rank() :: world()]
+    todo = [chunk for chunk in mine if not work.is_done(chunk)]
     with progress_bar(title or f"tally {source.name}", len(source), "images") as bar:
-        waiting = sum(stop - start for start, stop, _ in todo)
+        waiting = sum(chunk.stop - chunk.start for chunk in todo)
         bar.advance(len(source) - waiting, resumed=True)
-        for start, stop, path in todo:
-            rows = ChunkRows()
-            for done in counter.rows(range(start, stop), rows):
+        for chunk in todo:
+            for done in work.count(chunk):
                 bar.advance(done)
-            write_table(path, rows.table(metadata, whole=annotator.vocabulary.unit == "pixels"))
-    wait_for([path for _, _, path in chunks], source.name)
-    found = Tally(**read_rows([path for _, _, path in chunks]))
+    wait_for([chunk.path for chunk in chunks], source.name)
+    found = Tally(**joined(work.rows(chunk) for chunk in chunks))
     if on_bad == "fail" and found.skipped:
         raise ImageError(*found.skipped[0])
     if not len(found):
@@ -130,6 +134,7 @@ def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSo
     endless = source.first(n)  # more images keep the first ones
     if endless is None:
         return select(source, n, seed)
+    object.__setattr__(endless, "code", source.code)
     return endless if source.preset is None else with_preset(endless, source.preset)
 
 
@@ -143,7 +148,62 @@ def _fingerprint(source: ImageSource) -> str:
             bar.advance(now - done)
             done = now
 
-        return source.compute_fingerprint(step)
+        found = source.compute_fingerprint(step)
+    if not source.code:
+        return found
+    return hashlib.sha256(f"{found} {source.code}".encode()).hexdigest()
+
+
+@dataclass
+class _Work:
+    """Chunks and their files: which are done, and counting those that are not.
+
+    Attributes:
+        counted: files that this process wrote.
+    """
+
+    record: TallyRecord
+    counter: _Counter
+    counted: set[Path] = field(default_factory=set)
+
+    def is_done(self, chunk: Chunk) -> bool:
+        """Whether the file is there, is right, and has all images that can be read."""
+        found = self._read(chunk)
+        return found is not None and not _unread(found)
+
+    def count(self, chunk: Chunk) -> Iterator[int]:
+        """Count a chunk and write its file; yields how many images were done at each step."""
+        rows = ChunkRows()
+        yield from self.counter.rows(range(chunk.start, chunk.stop), rows)
+        write_chunk(chunk, rows, self.counter.annotator.vocabulary, self.record)
+        self.counted.add(chunk.path)
+
+    def rows(self, chunk: Chunk) -> StoredRows:
+        """The rows of a chunk, counted again where its file turns out not to be done.
+
+        Raises:
+            TallyError: what was written cannot be read back.
+        """
+        found = self._read(chunk)
+        if found is None or (_unread(found) and chunk.path not in self.counted):
+            for _ in self.count(chunk):
+                pass
+            found = read_chunk(chunk)
+        return found
+
+    def _read(self, chunk: Chunk) -> StoredRows | None:
+        if not chunk.path.exists():
+            return None
+        try:
+            return read_chunk(chunk)
+        except TallyError as error:
+            reason = error.__cause__ or str(error).removeprefix(f"{chunk.path}: ")
+            set_aside(chunk.path, reason)
+            return None
+
+
+def _unread(rows: StoredRows) -> bool:
+    return rows.span is not None and bool(rows.span.unread)
 
 
 @dataclass
@@ -189,7 +249,7 @@ class _Counter:
         if skipped and self.on_bad == "fail":
             raise ImageError(*skipped[0])
         for index, item in zip(bad, skipped, strict=True):
-            rows.skip(index, item.item, item.reason)
+            rows.skip(index, item)
 
     def _count(self, images: Tensor, good: list[int], rows: ChunkRows) -> None:
         parts, self.batch_size = in_batches(

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-TALLY_SCHEMA = 2
-"""Version of the content of a chunk; 2 added the column ``condition``."""
+TALLY_SCHEMA = 3
+"""Version of the content of a chunk and of the rules of counting; 3 added seal and range."""
 
 
 class TallyIdentity(BaseModel):
@@ -17,7 +17,7 @@ class TallyIdentity(BaseModel):
 
     Attributes:
         source: fingerprint of the images and of how they were prepared.
-        segmenter: family, weights hash and options of the annotator.
+        segmenter: family, weights hash, options and code of the annotator.
         preset: preprocessing; empty where it is unknown.
 
     >>> len(TallyIdentity(source="1f…", segmenter={"family": "mine"}, preset={"size": 64}).key())

@@ -17,6 +17,7 @@ class TallyRecord(BaseModel):
     Attributes:
         source: the images.
         generator: the model that made them, or None for images of another origin.
+        generator_code: version of its adapter's code.
         class_names: classes of a conditional generator, by number.
         segmenter: the model that counted.
         preset: the preprocessing, or None where it is unknown.
@@ -28,6 +29,7 @@ class TallyRecord(BaseModel):
 
     source: SourceRecord | None = None
     generator: ModelRecord | None = None
+    generator_code: str = ""
     class_names: tuple[str, ...] = ()
     segmenter: ModelRecord | None = None
     preset: Preset | None = None
@@ -41,34 +43,10 @@ class TallyRecord(BaseModel):
         return cls(
             source=source_record(source),
             generator=None if made_by is None else model_record(made_by, source.name),
+            generator_code="" if made_by is None else made_by.code,
             class_names=() if made_by is None else made_by.class_names,
             segmenter=None if annotator is None else model_record(annotator.info),
             preset=source.preset,
-        )
-
-    @classmethod
-    def read(cls, stored: dict[str, Any]) -> TallyRecord:
-        """A stored record; those of before (schema 1) had the models' infos inside the source.
-
-        Raises:
-            ValidationError: it is neither.
-        """
-        source = stored.get("source")
-        if source is None or "details" in source:
-            return cls.model_validate(stored)
-        names = ("name", "kind", "images", "fingerprint", "seed")
-        known = {key: source[key] for key in names if key in source}
-        made_by = source.get("generator")
-        others = {k: v for k, v in source.items() if k not in (*names, "generator", "labels")}
-        models = {"generator": made_by, "segmenter": stored.get("segmenter")}
-        return cls.model_validate(
-            {
-                "source": {"kind": "images", **known, "details": others},
-                **{role: _model_of_before(info) for role, info in models.items() if info},
-                "class_names": (made_by or {}).get("class_names", ()),
-                "counted": bool(source.get("counted", False)),
-                "class_list": stored.get("class_list"),
-            }
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,11 +61,6 @@ class TallyRecord(BaseModel):
         if self.class_list is not None:
             found["class_list"] = self.class_list
         return found
-
-
-def _model_of_before(info: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in info.items() if key in ModelRecord.model_fields}
-    return {"name": info["family"], **kept}
 
 
 def model_record(info: ModelInfo, name: str | None = None) -> ModelRecord:

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from seeingkit.contracts import Label, Skipped, Vocabulary
-from seeingkit.errors import TallyError
+from seeingkit.errors import RunError, TallyError
+from seeingkit.system.writing import refuse_special
 
-from .chunks import ChunkRows, describe, read_rows, write_table
+from .chunks import describe, rows_schema, write_table
 from .identity import TallyIdentity
+from .reading import joined, read_tally_file
 from .record import TallyRecord
 
 MEANS = {
@@ -188,26 +192,66 @@ class Tally:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the whole tally as one Parquet file (same columns as a chunk)."""
-        rows = ChunkRows()
-        for k, item in enumerate(self.ids):
-            row = slice(self.counts.indptr[k], self.counts.indptr[k + 1])
-            rows.append(
-                k,
-                item,
-                float(self.pixels[k]),
-                self.counts.indices[row].astype(np.int32),
-                self.counts.data[row],
-                None if self.conditions is None else int(self.conditions[k]),
-            )
-        for k, skipped in enumerate(self.skipped):
-            rows.skip(len(self) + k, skipped.item, skipped.reason)
-        metadata = describe(self.vocabulary, self.identity, self.record)
-        whole = bool(np.issubdtype(self.counts.dtype, np.integer))
-        write_table(Path(path), rows.table(metadata, whole=whole))
+        """Write the whole tally as one Parquet file (same columns as a chunk).
+
+        Raises:
+            RunError: something is there that is not a tally of ours.
+        """
+        target = refuse_other_file(Path(path))
+        n, skipped = len(self), [None] * len(self.skipped)
+        ends = np.append(self.counts.indptr, [self.counts.indptr[-1]] * len(skipped))
+        known = [] if self.conditions is None else self.conditions.tolist()
+        columns: list[Any] = [
+            np.arange(n + len(skipped)),
+            [*self.ids, *(s.item for s in self.skipped)],
+            np.append(self.pixels, np.zeros(len(skipped))),
+            (ends, self.counts.indices),
+            (ends, self.counts.data),
+            [*(known or [None] * n), *skipped],
+            [*[None] * n, *(s.reason for s in self.skipped)],
+        ]
+        schema = rows_schema(
+            describe(self.vocabulary, self.identity, self.record),
+            whole=bool(np.issubdtype(self.counts.dtype, np.integer)),
+        )
+        arrays = []
+        for column, kind in zip(columns, schema.types, strict=True):
+            if isinstance(column, tuple):
+                offsets, values = column
+                values = pa.array(values).cast(kind.value_type)
+                arrays.append(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values))
+            else:
+                arrays.append(pa.array(column).cast(kind))
+        write_table(target, pa.table(arrays, schema=schema))
         return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Tally:
-        """Read a tally written by ``save``."""
-        return cls(**read_rows([Path(path)]))
+        """Read a tally written by ``save``; every byte and number is checked.
+
+        Raises:
+            TallyError: not a tally, or a damaged one.
+        """
+        return cls(**joined([read_tally_file(Path(path))]))
+
+
+def refuse_other_file(path: Path) -> Path:
+    """Where a tally may be written: behind a link, which stays one.
+
+    Raises:
+        RunError: something is there that is not a tally of ours.
+
+    >>> refuse_other_file(Path("new.parquet")).name
+    'new.parquet'
+    """
+    target = path.resolve()
+    refuse_special(target)
+    if not target.exists():
+        return target
+    try:
+        found = pq.read_schema(target)
+    except (OSError, pa.ArrowException):
+        found = pa.schema([])
+    if found.names != rows_schema({}, whole=True).names:
+        raise RunError(f"{path}: is not a tally, so it is not replaced; name another file")
+    return target

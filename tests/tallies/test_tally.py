@@ -21,7 +21,7 @@ from seeingkit import Tally, tally
 from seeingkit.errors import ImageError, ModelError, TallyError, UsageError
 from seeingkit.specs import Preset
 from seeingkit.tallies import ChunkStore, TallyIdentity, counting
-from seeingkit.tallies import chunks as chunk_files
+from seeingkit.tallies.reading import joined, read_tally_file
 from tests.helpers.toys import FlatSampler, LevelSegmenter, Noise
 
 
@@ -199,19 +199,11 @@ def test_killed_and_run_again_equals_undisturbed(tmp_path: Path) -> None:
     assert not list((tmp_path / "store").rglob("*.tmp")) or len(whole)  # leftovers are never read
 
 
-def test_damaged_chunk_is_an_error_that_names_it(tmp_path: Path) -> None:
-    tally(Noise(5), LevelSegmenter(), store=tmp_path)
-    (file,) = tmp_path.rglob("*.parquet")
-    file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(TallyError, match=r"\.parquet: not a readable tally .* delete it"):
-        tally(Noise(5), LevelSegmenter(), store=tmp_path)
-
-
-def test_overlapping_chunks_are_refused(tmp_path: Path) -> None:
+def test_overlapping_files_are_refused(tmp_path: Path) -> None:
     tally(Noise(5), LevelSegmenter(), store=tmp_path)
     (file,) = tmp_path.rglob("*.parquet")
     with pytest.raises(TallyError, match="twice"):
-        chunk_files.read_rows([file, file])
+        joined([read_tally_file(file)] * 2)
 
 
 def test_save_and_load(tmp_path: Path) -> None:

@@ -40,7 +40,11 @@ class ResolvedInverter:
     def load(self, cut: str | None = None) -> Inverter:
         """The inverter; ``cut`` replaces the boundary of r in the options."""
         options = self.options.model_copy(update={} if cut is None else {"cut": cut})
-        return cast("Inverter", import_target(self.spec)(options))
+        from seeingkit.models.code import code_of
+
+        found = cast("Inverter", import_target(self.spec)(options))
+        object.__setattr__(found, "code", code_of(self.spec))
+        return found
 
 
 def resolve_inverter(name: str, options: Mapping[str, Any] | None = None) -> ResolvedInverter:

@@ -117,6 +117,7 @@ class LayerInverter(Inverter):
         schedules = {name: fields.pop(name) for name in ("latent", "residual", "recipe")}
         return {
             "method": self.name,
+            "code": self.code,
             **named,
             **fields,
             "schedule": schedules["residual" if self.target == "r" else "latent"],

@@ -1,15 +1,15 @@
 """Resumable inversion of the photos of a source.
 
 Guarantees: a finished image is on disk at once and never done again; interrupting loses at most the
-images in work; any number of processes (``RANK`` and ``WORLD_SIZE``) share the images without
-talking to each other; an image that cannot be read, or whose inversion gives NaN, is named and the
-others go on.
+images in work; a damaged file is set aside and made again; any number of processes (``RANK`` and
+``WORLD_SIZE``) share the images without talking to each other; an image that cannot be read, or
+whose inversion gives NaN, is named and the others go on.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,11 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Prepared, Skipped
+from seeingkit.errors import RunError
+from seeingkit.models.code import class_code
 from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
+from seeingkit.system.seals import set_aside
 
 from .store import InversionStore, note_seconds, read_inversion, seconds_of, write_inversion
 
@@ -80,16 +83,22 @@ def invert_source(
     chosen = [label_of[row] for row in good] if label_of else None
     if prepared is None:
         prepared = inverter.prepare(generator)
+    known = str(prepared.settings.get("code", ""))
+    code = "" if known else inverter.code or class_code(type(inverter))
     paths = [
-        store.path(generator, prepared, image, label=label_of.get(row), seed=seed)
+        store.path(generator, prepared, image, label=label_of.get(row), seed=seed, code=code)
         for row, image in zip(good, images, strict=True)
     ]
     invert = partial(
         inverter.invert, generator, prepared=prepared, seed=seed, batch_size=batch_size
     )
-    _make_absent(invert, images, chosen, paths, title or f"invert by {inverter.name}")
+    about = {"gan": generator.info.family, "gan_code": generator.info.code}
+    work = _Work(
+        invert, images, chosen, paths, {**about, "inverter": inverter.name, "code": known or code}
+    )
+    work.make_absent(title or f"invert by {inverter.name}")
     wait_for(paths, "inversions")
-    found = [read_inversion(path) for path in paths]
+    found = work.results()
     ids = [str(source.ids[row]) for row in good]
     fine = [k for k, inversion in enumerate(found) if not inversion.failed]
     failed = [
@@ -109,28 +118,64 @@ def invert_source(
     )
 
 
-def _make_absent(
-    invert: Callable[..., Inversion],
-    images: Tensor,
-    labels: Sequence[int] | None,
-    paths: Sequence[Path],
-    title: str,
-) -> None:
-    """Make this process's share of the inversions whose files do not exist."""
-    todo = sum(not path.exists() for path in paths)
-    # Shares are of all images: processes that start later see less to do, and must not share that.
-    mine = [k for k in range(len(paths))[rank() :: world()] if not paths[k].exists()]
-    started = time.perf_counter()
-    with progress_bar(title, len(paths), "images") as bar:
-        bar.advance(len(paths) - todo, resumed=True)
-        if not mine:
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """The inversions of some images, and their files.
+
+    Attributes:
+        invert: ``Inverter.invert`` with all but images, labels and ``done``.
+        images, labels, paths: of each image.
+        made_by: as of ``write_inversion``.
+    """
+
+    invert: Callable[..., Inversion]
+    images: Tensor
+    labels: Sequence[int] | None
+    paths: Sequence[Path]
+    made_by: Mapping[str, str]
+
+    def make_absent(self, title: str) -> None:
+        """Make this process's share of the inversions whose files are not there, or damaged."""
+        # Shares are of all images: processes that start later see less to do, and must not share
+        # that.
+        share = range(len(self.paths))[rank() :: world()]
+        mine = [k for k in share if self._read(k) is None]
+        todo = sum(not path.exists() for path in self.paths)
+        with progress_bar(title, len(self.paths), "images") as bar:
+            bar.advance(len(self.paths) - todo, resumed=True)
+            self._make(mine, lambda: bar.advance(1))
+
+    def results(self) -> list[Inversion]:
+        """All of them, from the files; one that turns out to be damaged is made again."""
+        found = [self._read(k) for k in range(len(self.paths))]
+        again = [k for k, inversion in enumerate(found) if inversion is None]
+        self._make(again)
+        return [
+            read_inversion(path) if inversion is None else inversion
+            for path, inversion in zip(self.paths, found, strict=True)
+        ]
+
+    def _make(self, numbers: list[int], step: Callable[[], None] = lambda: None) -> None:
+        if not numbers:
             return
+        started = time.perf_counter()
 
         def done(row: int, inversion: Inversion) -> None:
-            write_inversion(paths[mine[row]], inversion)
-            bar.advance(1)
+            write_inversion(self.paths[numbers[row]], inversion, self.made_by)
+            step()
 
-        chosen = None if labels is None else [labels[k] for k in mine]
-        invert(images[mine], labels=chosen, done=done)
+        chosen = None if self.labels is None else [self.labels[k] for k in numbers]
+        self.invert(self.images[numbers], labels=chosen, done=done)
         # Images share the passes, so each is given an equal part of the time.
-        note_seconds([paths[k] for k in mine], (time.perf_counter() - started) / len(mine))
+        seconds = (time.perf_counter() - started) / len(numbers)
+        note_seconds([self.paths[k] for k in numbers], seconds)
+
+    def _read(self, number: int) -> Inversion | None:
+        path = self.paths[number]
+        if not path.exists():
+            return None
+        try:
+            return read_inversion(path)
+        except RunError as error:
+            set_aside(path, error.__cause__ or error)
+            return None

@@ -1,8 +1,9 @@
 """Finished inversions on disk, one file an image, so that no work is ever done twice.
 
-Guarantees: a file is named by the hash of everything that changes it (generator, method and its
-settings, encoder and features, the photo's pixels, label, seed); it appears whole or not at all; an
-image that failed leaves its reason, so that a resumed run does not try it again.
+Guarantees: a file is named by the hash of everything that changes it (generator, method, their
+code and settings, encoder and features, the photo's pixels, label, seed); it appears whole or not
+at all, and holds its name and a digest of all its bytes, which reading checks; an image that failed
+leaves its reason, so that a resumed run does not try it again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -21,11 +23,15 @@ from torch.nn import functional as F
 
 from seeingkit.contracts import Generator, Inversion, Prepared, State
 from seeingkit.errors import RunError
+from seeingkit.models.code import identity_of
+from seeingkit.system import seals
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.writing import atomic_write, write_text
 
-INVERSION_SCHEMA = 1
-_KEY = "seeingkit_inversion"
+INVERSION_SCHEMA = 2
+"""Version of the files and of the rules that the engine inverts by; 2 added the seal."""
+
+KEY = "seeingkit_inversion"
 
 
 class InversionStore:
@@ -42,13 +48,15 @@ class InversionStore:
         *,
         label: int | None = None,
         seed: int = 0,
+        code: str = "",
     ) -> Path:
         """The file of the inversion of one image (3, R, R), whether it exists or not.
 
-        ``store.path(generator, inverter.prepare(generator), image)``.
+        ``store.path(generator, inverter.prepare(generator), image)``; ``code`` is the version of
+        the inverter's code, where its settings have none.
         """
         text = json.dumps(
-            [INVERSION_SCHEMA, generator.info.identity(), dict(prepared.settings), label, seed],
+            [INVERSION_SCHEMA, identity_of(generator), dict(prepared.settings), code, label, seed],
             sort_keys=True,
             default=str,
         )
@@ -59,15 +67,28 @@ class InversionStore:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> Path:
-    """Write tensors and metadata as safetensors, whole or not at all; returns the path."""
-    data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, dict(about))
+    """Write tensors and metadata as safetensors, sealed, whole or not at all; returns the path."""
+    metadata = {**about, "digest": seals.BLANK}
+    data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata)
+    data = seals.seal(data)
     with atomic_write(path) as stream:
         stream.write(data)
     return path
 
 
-def write_inversion(path: Path, inversion: Inversion) -> Path:
-    """Write one row, whole or not at all; returns the path. ``RunError`` for more rows."""
+def write_inversion(
+    path: Path, inversion: Inversion, made_by: Mapping[str, str] | None = None
+) -> Path:
+    """Write one row, whole or not at all; returns the path.
+
+    Args:
+        path: in an ``InversionStore``.
+        inversion: of one row.
+        made_by: registered names of generator and inverter, and the versions of their code.
+
+    Raises:
+        RunError: more rows.
+    """
     if len(inversion) != 1:
         raise RunError(f"{path}: a file holds one inversion, not {len(inversion)}")
     steps, frames = inversion.frames[0]
@@ -83,6 +104,9 @@ def write_inversion(path: Path, inversion: Inversion) -> Path:
     if inversion.z is not None:
         tensors["z"] = inversion.z
     about = {
+        "name": path.stem,
+        "schema_version": INVERSION_SCHEMA,
+        "made_by": dict(made_by or {}),
         "method": inversion.method,
         "cut": inversion.cut,
         "loss": float(inversion.loss[0]),
@@ -93,7 +117,7 @@ def write_inversion(path: Path, inversion: Inversion) -> Path:
         "failed": inversion.failed.get(0),
         "frame_steps": list(steps),
     }
-    return write_tensors(path, tensors, {_KEY: json.dumps(about)})
+    return write_tensors(path, tensors, {KEY: json.dumps(about)})
 
 
 def _small(frames: Tensor) -> Tensor:
@@ -105,11 +129,14 @@ def _small(frames: Tensor) -> Tensor:
 
 
 def read_inversion(path: Path) -> Inversion:
-    """Read a file of ``write_inversion``; ``RunError`` if it is missing or damaged."""
+    """Read a file of ``write_inversion``; ``RunError`` if it is missing, damaged or another's."""
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            about = json.loads(file.metadata()[_KEY])
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        data = path.read_bytes()
+        about, tensors = inversion_about(data), safetensors.torch.load(data)
+        if about["name"] != path.stem:
+            raise ValueError("it is of another inversion than its name says")
+        if any(len(tensors[name]) != 1 for name in ("images", "reconstruction", "initial", "x")):
+            raise ValueError("it holds other than one image")
         carry = {k.removeprefix("carry."): v for k, v in tensors.items() if k.startswith("carry.")}
         perceptual = about["perceptual"]
         return Inversion(
@@ -135,10 +162,23 @@ def read_inversion(path: Path) -> Inversion:
         ) from error
 
 
+def inversion_about(data: bytes) -> dict[str, Any]:
+    """The metadata of the file with these bytes, all of which are checked.
+
+    Raises:
+        ValueError, LookupError: damaged, or no inversion.
+    """
+    seals.check_seal(data)
+    length = int.from_bytes(data[:8], "little")
+    about: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])
+    return about
+
+
 def note_seconds(paths: Sequence[Path], seconds: float) -> None:
     """Keep wall times beside the files, which hold nothing that differs from run to run."""
     for path in paths:
-        write_text(path.with_suffix(".seconds"), f"{seconds:.3f}")
+        text = f"{seconds:.3f} {seals.BLANK}"
+        write_text(path.with_suffix(".seconds"), seals.seal(text.encode()).decode())
 
 
 def seconds_of(paths: Sequence[Path]) -> float:
@@ -146,5 +186,7 @@ def seconds_of(paths: Sequence[Path]) -> float:
     known = []
     for path in paths:
         with contextlib.suppress(OSError, ValueError):
-            known.append(float(path.with_suffix(".seconds").read_text()))
+            data = path.with_suffix(".seconds").read_bytes()
+            seals.check_seal(data)
+            known.append(float(data.split()[0]))
     return sum(known) / len(known) if known else 0.0

@@ -438,6 +438,37 @@ def test_direct_encoders_have_no_cut() -> None:
     assert path != encoder_path(generator, "layered", CUT, "k")
 
 
+@pytest.mark.parametrize("harm", ["flipped", "short", "another"])
+def test_a_damaged_encoder_is_set_aside_and_not_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    harm: str,
+) -> None:
+    monkeypatch.setenv("SEEINGKIT_CACHE", str(tmp_path / "cache"))
+    generator = tiny_progan()
+    path = made(generator).save(encoder_path(generator, "layered", CUT, "k"))
+    assert find_encoder(generator, "layered", CUT, "k") == path
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 1
+    other = made(generator).save(tmp_path / "other.safetensors").read_bytes()
+    path.write_bytes({"flipped": bytes(data), "short": data[:500], "another": other}[harm])
+    if harm == "flipped":
+        with pytest.raises(CorruptFileError, match="damaged"):
+            read_encoder(path, generator)
+    assert find_encoder(generator, "layered", CUT, "k") is None
+    assert (path.parent / "damaged" / path.name).exists() and not path.exists()
+    assert len(caplog.messages) == 1 and str(path) in caplog.messages[0]
+
+
+def test_other_code_of_a_generator_has_encoders_of_its_own() -> None:
+    generator, newer = tiny_progan(), tiny_progan()
+    newer.info = newer.info.model_copy(update={"code": "2-0123456789ab"})
+    assert generator_key(newer.info) == generator_key(generator.info)
+    paths = [encoder_path(one, "layered", CUT, "k") for one in (generator, newer)]
+    assert paths[0] != paths[1]
+
+
 def test_shipped_encoders_are_found_by_what_they_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -484,8 +515,7 @@ def test_shipped_encoders_are_found_by_what_they_say(
     assert found("direct", "input") == "straight"
     assert find_encoder(tiny_progan(1), "layered", CUT, "k") is None
     cached = encoder_path(generator, "layered", "r8.conv0", "k")
-    cached.parent.mkdir(parents=True)
-    cached.touch()
+    made(generator, cut="r8.conv0").save(cached)
     assert found("layered", "r8.conv0") == cached.stem
 
 

@@ -207,7 +207,9 @@ def test_vgg_info(delta_file: Path) -> None:
     assert features is not None
     assert features.name == "vgg16 relu4_3"
     assert features.info.licence == "none needed"
+    assert features.info.code.startswith("1-")  # declared version, and a hash of the source
     assert features.info.identity() == {
+        "code": features.info.code,
         "family": "vgg16",
         "layer": "relu4_3",
         "weights_sha256": file_sha256(delta_file),

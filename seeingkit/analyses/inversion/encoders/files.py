@@ -27,6 +27,7 @@ from seeingkit.errors import (
 from seeingkit.models.hub import weights_path
 from seeingkit.models.registry import registry
 from seeingkit.specs import WeightsSpec
+from seeingkit.system import seals
 from seeingkit.system.cache import cache_folder
 from seeingkit.weights import load_into, read_state_dict
 
@@ -41,6 +42,7 @@ SCHEMA = 1
 def generator_key(info: GeneratorInfo) -> str:
     """Hash of a generator's identity, 16 hexadecimal digits; without the latent convention."""
     identity = info.identity()
+    del identity["code"]  # an encoder gives a start, which other code of the generator refines
     identity["options"] = {k: v for k, v in identity["options"].items() if k != "latents"}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -90,6 +92,7 @@ class TrainedEncoder(Encoder):
                 raise ModelError(f"{path}: not written, {name} would hold NaN or Inf{more}")
         about = {k: v for k, v in self.about().items() if k != "sha256"}
         about |= {"schema_version": SCHEMA, "architecture": dict(self.architecture)}
+        about["name"] = path.stem
         return write_tensors(path, tensors, {KEY: json.dumps(about, sort_keys=True)})
 
     def about(self) -> dict[str, Any]:
@@ -148,8 +151,12 @@ def read_encoder(path: str | Path, generator: Generator) -> TrainedEncoder:
         about = json.loads(file.metadata[KEY])
         kind, cut, key = about["kind"], str(about["cut"]), str(about["generator"])
         architecture, record = dict(about["architecture"]), dict(about["record"])
+        if "digest" in file.metadata:
+            seals.check_seal(path.read_bytes())
         if about["schema_version"] != SCHEMA or kind not in ("layered", "direct"):
             raise ValueError("another version")
+    except seals.BrokenSealError as error:
+        raise CorruptFileError(f"{path}: damaged ({error}); train it again") from error
     except (KeyError, ValueError, TypeError) as error:
         raise WeightsError(
             f"{path}: not an encoder of this version ({type(error).__name__}: {error}); train one "
@@ -191,11 +198,38 @@ def find_encoder(
             except MissingWeightsError:  # published, but not on this machine
                 continue
     path = encoder_path(generator, kind, cut, recipe_key)
-    return path if path.is_file() else None
+    return path if is_whole(path) else None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an encoder of the cache is there; one that is damaged is set aside."""
+    if not path.is_file():
+        return False
+    try:
+        check_encoder_file(path)
+    except (ValueError, LookupError, TypeError) as error:
+        seals.set_aside(path, error)
+        return False
+    return True
+
+
+def check_encoder_file(path: Path) -> None:
+    """Check all bytes of an encoder in the cache, and that it is the one of its name.
+
+    Raises:
+        ValueError, LookupError, TypeError: damaged, or another encoder.
+    """
+    data = path.read_bytes()
+    seals.check_seal(data)
+    length = int.from_bytes(data[:8], "little")
+    if json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])["name"] != path.stem:
+        raise ValueError("it is another encoder than its name says")
 
 
 def encoder_path(generator: Generator, kind: Kind, cut: str, recipe_key: str) -> Path:
     """Where an encoder trained here is kept."""
     where = cut if kind == "layered" else "input"
-    name = f"{generator.info.family}-{generator_key(generator.info)}-{kind}-{where}-{recipe_key}"
+    info = generator.info
+    code = f"-{info.code}" if info.code else ""
+    name = f"{info.family}-{generator_key(info)}{code}-{kind}-{where}-{recipe_key}"
     return cache_folder() / "encoders" / f"{name}.safetensors"

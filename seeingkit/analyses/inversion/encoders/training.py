@@ -40,6 +40,7 @@ from .files import (
     encoder_path,
     find_encoder,
     generator_key,
+    is_whole,
     read_encoder,
 )
 from .networks import LayeredEncoder
@@ -190,7 +191,7 @@ class _Trainer:
 
     def _resume(self) -> None:
         """Take over the finished stages of an interrupted training by the same recipe."""
-        if not self.partial.is_file():
+        if not is_whole(self.partial):
             return
         found, mine = read_encoder(self.partial, self.generator), self.encoder
         known = (found.kind, found.cut, found.record.get("recipe"))

@@ -1,0 +1,255 @@
+"""Stored work: what lies in the cache, whether it is whole, and what of it nobody needs.
+
+Guarantees: only files that seeingkit made are listed, and only those that it keeps for itself are
+ever removed, never a tally file or weights that somebody saved or fetched; checking
+reads every byte; a file that another process is writing is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seeingkit.analyses.inversion.encoders.files import KEY as ENCODER_KEY
+from seeingkit.analyses.inversion.encoders.files import check_encoder_file
+from seeingkit.analyses.inversion.store import INVERSION_SCHEMA, read_inversion
+from seeingkit.analyses.inversion.store import KEY as INVERSION_KEY
+from seeingkit.errors import SeeingkitError, TallyError
+from seeingkit.models.code import code_of
+from seeingkit.models.hub import is_here, verify_weights, weights_folder
+from seeingkit.models.registry import registry
+from seeingkit.specs import Kind, WeightsSpec, _Loadable
+from seeingkit.system.cache import cache_folder
+from seeingkit.system.seals import SET_ASIDE, check_seal
+from seeingkit.system.writing import is_abandoned, is_temporary
+from seeingkit.tallies.identity import TALLY_SCHEMA
+from seeingkit.tallies.reading import read_tally_file
+
+_NAMED = re.compile(r"[0-9a-f]{32}")  # files that are named by the hash of their identity
+_CODE = re.compile(r"-(\d+-[0-9a-f]{12})-")  # version of the generator's code in an encoder's name
+_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file of stored work.
+
+    Attributes:
+        kind: ``tally``, ``inversion``, ``encoder``, ``hashes``, ``weights``, ``data``,
+            ``leftover``; ``tally file`` for one that a user saved.
+        about: what it belongs to.
+        unneeded: why nothing will ever read it, or empty.
+        size: in bytes.
+        modified: time of the last change, in seconds.
+    """
+
+    path: Path
+    kind: str
+    about: str
+    unneeded: str
+    size: int
+    modified: float
+
+
+def stored_files(folder: Path | None = None) -> Iterator[StoredFile]:
+    """The stored work below a folder (default: the cache), by path; contents are not checked."""
+    folder = folder or cache_folder()
+    for path in sorted(folder.rglob("*")):
+        with suppress(OSError):  # gone meanwhile
+            if path.is_file() and (found := _described(path, folder)):
+                status = path.stat()
+                yield StoredFile(path, *found, status.st_size, status.st_mtime)
+
+
+def check_stored(folder: Path | None = None) -> Iterator[tuple[StoredFile, str]]:
+    """Read and check all stored work: each file, and its fault (empty where there is none).
+
+    Of weights those that are registered are checked, and only in the cache itself.
+    """
+    weights: dict[Path, str] = {} if folder is not None else _wrong_weights()
+    for file in stored_files(folder):
+        fault = ""
+        if file.kind == "weights":
+            fault = weights.get(file.path.parent, "")
+        elif file.kind != "leftover":
+            try:
+                _CHECKS.get(file.kind, lambda path: None)(file.path)
+            except (SeeingkitError, ValueError, LookupError, TypeError, OSError) as error:
+                fault = str(error).removeprefix(f"{file.path}: ")
+        yield file, fault
+
+
+def remove_unneeded(
+    folder: Path | None = None, *, older_than: float | None = None
+) -> Iterator[tuple[StoredFile, str]]:
+    """Remove leftovers and work that nothing will ever read; each file and why it went.
+
+    Args:
+        folder: default: the cache.
+        older_than: days; tallies, inversions, encoders and hashes that are older go as well.
+    """
+    now = time.time()
+    for file in stored_files(folder):
+        old = older_than is not None and now - file.modified > older_than * _DAY
+        kept = file.kind in ("weights", "data", "leftover", "tally file")
+        reason = file.unneeded or ("" if kept or not old else f"older than {older_than:g} days")
+        if not reason:
+            continue
+        with suppress(FileNotFoundError):
+            file.path.unlink()
+            yield file, reason
+        if file.path.parent != (folder or cache_folder()):
+            with suppress(OSError):  # a folder that is not empty stays
+                file.path.parent.rmdir()
+
+
+# ------------------------------------------------------------------------------------- one file
+
+
+def _described(path: Path, folder: Path) -> tuple[str, str, str] | None:
+    """Kind, owner, and why it is not needed; None for a file that is none of ours."""
+    if is_temporary(path):
+        if is_abandoned(path):
+            return "leftover", "a write that was killed", "a write that was killed"
+        return "leftover", "a write in progress", ""
+    home = path.parent
+    if home.name == SET_ASIDE and _is_stored(path, home.parent.name):
+        return "leftover", "set aside as damaged", "set aside as damaged"
+    if home.name == "digests" and _is_stored(path, home.name):
+        place = ""
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            place = str(json.loads(path.read_bytes())["place"])
+        return "hashes", place or "unknown", "" if place else "of an older version"
+    if _is_stored(path, home.name):
+        if path.suffix == ".seconds":
+            alone = not path.with_suffix(".safetensors").exists()
+            return "inversion", "times", "of an inversion that is gone" if alone else ""
+        return _tally(path) if path.suffix == ".parquet" else _tensors(path)
+    place, *below = path.relative_to(folder).parts
+    if place in ("weights", "data") and len(below) > 1:
+        return place, ":".join(below[:-1]), ""
+    if path.suffix == ".parquet" and (found := _tally(path)):
+        return "tally file", found[1], ""  # it is somebody's, so it is always needed
+    return None
+
+
+def _is_stored(path: Path, home: str) -> bool:
+    """Whether a file has a name that only stored work has, in a folder called ``home``."""
+    if home == "encoders":
+        return path.suffix == ".safetensors"
+    if home == "digests":
+        return path.suffix == ".json" and len(path.stem) == 64
+    known = path.suffix in (".parquet", ".safetensors", ".seconds")
+    return known and _NAMED.fullmatch(path.stem) is not None and path.stem[:2] == home
+
+
+def _tally(path: Path) -> tuple[str, str, str] | None:
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        about = json.loads(metadata[b"seeingkit"])
+        record, identity = about["record"], about["identity"]
+        source, segmenter = record.get("source") or {}, identity["segmenter"]
+    except (OSError, pa.ArrowException, LookupError, ValueError, TypeError):
+        return ("tally", "unknown", "") if _NAMED.fullmatch(path.stem) else None
+    name = f"{source.get('name', 'images')} by {segmenter.get('family')}"
+    old = "of an older version"
+    if identity["schema_version"] != TALLY_SCHEMA or b"digest" not in metadata:
+        return "tally", name, old
+    made_by = (record.get("generator") or {}).get("family"), record.get("generator_code")
+    models: list[tuple[Kind, Any, Any]] = [
+        ("segmenter", segmenter.get("family"), segmenter.get("code")),
+        ("gan", *made_by),
+    ]
+    return "tally", name, "" if all(_is_current(*model) for model in models) else old
+
+
+def _tensors(path: Path) -> tuple[str, str, str]:
+    """An inversion or an encoder."""
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(min(length, 1 << 24)))["__metadata__"]
+        key = INVERSION_KEY if INVERSION_KEY in header else ENCODER_KEY
+        about = json.loads(header[key])
+        if key == ENCODER_KEY:
+            family = about["record"].get("family", "")
+            code = _CODE.search(path.name)
+            old = not _is_current("gan", family, code and code[1])
+            name = f"{about['kind']} of {family or about['generator']} at {about['cut']}"
+            return "encoder", name, "of an older version" if old else ""
+        made = about.get("made_by", {})
+        current = (
+            about.get("schema_version") == INVERSION_SCHEMA
+            and _is_current("gan", made.get("gan"), made.get("gan_code"))
+            and _is_current("inverter", made.get("inverter"), made.get("code"))
+        )
+        name = f"{about['method']} at {about['cut']} of {made.get('gan', 'unknown')}"
+        return "inversion", name, "" if current else "of an older version"
+    except (OSError, LookupError, ValueError, TypeError, AttributeError):
+        return ("inversion" if _NAMED.fullmatch(path.stem) else "encoder"), "unknown", ""
+
+
+def _is_current(kind: Kind, name: str | None, code: str | None) -> bool:
+    """Whether the code of a registered model is the one there is now; true where nobody knows."""
+    now = _current_code(kind, name or "")
+    return now is None or not code or code == now
+
+
+def _current_code(kind: Kind, name: str) -> str | None:
+    spec = registry().find(kind, name)
+    return code_of(spec) if isinstance(spec, _Loadable) else None
+
+
+# -------------------------------------------------------------------------------------- checks
+
+
+def _check_tally(path: Path) -> None:
+    found = read_tally_file(path)
+    if found.span is None or found.identity is None:
+        return
+    start, stop = found.span.start, found.span.stop
+    if _NAMED.fullmatch(path.stem) and found.identity.key(start, stop) != path.stem:
+        raise TallyError(f"{path}: it is of another tally than its name says")
+    if list(found.places) != list(range(start, stop)):
+        raise TallyError(f"{path}: its rows are not those of its range")
+
+
+def _check_inversion(path: Path) -> None:
+    if path.suffix == ".seconds":
+        check_seal(path.read_bytes())
+    else:
+        read_inversion(path)
+
+
+def _check_hashes(path: Path) -> None:
+    check_seal(path.read_bytes())
+
+
+_CHECKS: dict[str, Callable[[Path], None]] = {
+    "tally": _check_tally,
+    "tally file": _check_tally,
+    "inversion": _check_inversion,
+    "encoder": check_encoder_file,
+    "hashes": _check_hashes,
+}
+
+
+def _wrong_weights() -> dict[Path, str]:
+    """Folders of registered weights in the cache that are not what was published, and why."""
+    wrong = {}
+    for spec in registry().specs("weights"):
+        if isinstance(spec, WeightsSpec) and not spec.files[0].resource and is_here(spec):
+            try:
+                verify_weights(spec)
+            except SeeingkitError as error:
+                wrong[weights_folder(spec)] = str(error)
+    return wrong
