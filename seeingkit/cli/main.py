@@ -22,13 +22,16 @@ from .output import (
     print_tally,
 )
 
+from .pages import CONTEXT, WELCOME, Command, Commands
+
 if TYPE_CHECKING:
     from seeingkit.runs.config import Config
 
 app = typer.Typer(
     name="seeingkit",
     help="See what an image generator cannot draw.",
-    no_args_is_help=True,
+    cls=Commands,
+    context_settings=CONTEXT,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -50,11 +53,10 @@ def main(
 
     ask_before_large_downloads(weights.confirm)
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(2)
+        typer.echo(WELCOME)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(image_settings, tally_settings, groups.evidence_settings, groups.inversion_settings)
 def analyze(
     context: typer.Context,
@@ -84,7 +86,7 @@ def analyze(
     return _run(analysis_config(gan, data, **settings), out, store, json)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(image_settings, tally_settings, groups.evidence_settings)
 def compare(
     real: Annotated[str, typer.Argument(help="Real images: name, path or glob.")],
@@ -109,7 +111,7 @@ def compare(
     return _run(comparison_config(real, *generated, **settings), out, store, json)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(image_settings, tally_settings)
 def tally(
     source: Annotated[str, typer.Argument(help="Name, path, glob, or generator family:weights.")],
@@ -134,7 +136,7 @@ def tally(
     return ExitCode.SKIPPED if found.skipped else ExitCode.DONE
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(
     groups.inversion_settings,
     image_settings,
@@ -178,7 +180,7 @@ def invert(
     return ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
 
 
-@app.command()
+@app.command(cls=Command)
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory.")], json: o.Json = False
 ) -> int:
@@ -193,9 +195,9 @@ def report(
     return 0
 
 
-app.command()(listing.ls)
-app.command()(listing.plugins)
-app.command()(listing.doctor)
+app.command(cls=Command)(listing.ls)
+app.command(cls=Command)(listing.plugins)
+app.command(cls=Command)(listing.doctor)
 app.add_typer(weights.app, name="weights")
 
 
