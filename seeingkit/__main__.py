@@ -12,8 +12,10 @@ def main() -> None:
 
     try:
         from .cli import app
+        from .cli.messages import messages_on_stderr
 
-        code = app(standalone_mode=False)
+        with messages_on_stderr(quiet="--json" in sys.argv):
+            code = app(standalone_mode=False)
     except SeeingkitError as error:
         _print_error(f"seeingkit: {error}")
         code = error.exit_code

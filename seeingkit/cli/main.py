@@ -89,14 +89,18 @@ def analyze(
 @app.command(cls=Command)
 @takes(image_settings, tally_settings, groups.evidence_settings)
 def compare(
-    real: Annotated[str, typer.Argument(help="Real images: name, path or glob.")],
+    context: typer.Context,
+    real: Annotated[
+        str, typer.Argument(help="Real images: name, path or glob.", show_default=False)
+    ] = "",
     generated: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(help="Generated images: path, glob, or generator as family:weights."),
-    ],
+    ] = None,
     *,
     paired: o.Paired = False,
     settings: Settings,
+    config: o.Repeat = None,
     out: o.Out = None,
     store: o.Store = None,
     json: o.Json = False,
@@ -104,6 +108,11 @@ def compare(
     """Compare sets of images class by class. Of several generators: which is surely nearer?"""
     from seeingkit.runs.analyze import comparison_config
 
+    if config is not None:
+        return _run(groups.repeated(config, settings, context), out, store, json)
+    if not real or not generated:
+        missing = "the generated images" if real else "two sets of images"
+        raise UsageError(f"name {missing}: seeingkit compare REAL GENERATED")
     if paired:
         if len(generated) > 1:
             raise UsageError("--paired compares two sets of images; leave out the others")

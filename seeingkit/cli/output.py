@@ -337,7 +337,7 @@ def _print_end(
 
 def print_tally(summary: Mapping[str, Any]) -> None:
     """Print mean area and presence of each class, and the skipped images."""
-    print(f"{summary['n']} images")
+    print(f"{summary['n']} image{'' if summary['n'] == 1 else 's'}")
     from seeingkit.tallies.table import MEANS
 
     head, sign = MEANS[summary.get("unit", "pixels")]

@@ -110,9 +110,10 @@ def did_you_mean(name: str, known: Iterable[str], synonyms: dict[str, str]) -> s
     """
     known = list(known)
     meant = synonyms.get(name)
-    near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
-    if meant is not None and meant.partition(" ")[0] in known:
-        near = [meant]
+    if meant is None:
+        near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+    else:
+        near = [meant] if meant.partition(" ")[0] in known else []
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 

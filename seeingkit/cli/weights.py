@@ -33,6 +33,9 @@ app = typer.Typer(
 Names = Annotated[list[str] | None, typer.Argument(help="Weights, as family:name.")]
 
 
+_FEW = 12  # tensors that ``inspect`` lists unless it is asked for all
+
+
 def confirm(question: str) -> bool:
     """Ask on stderr; stdout is for results."""
     return typer.confirm(question, err=True)
@@ -125,7 +128,9 @@ def verify(names: Names = None, json: Json = False) -> int:
 
 @app.command(cls=Command)
 def inspect(
-    file: Annotated[Path, typer.Argument(help="Any weights file.")], json: Json = False
+    file: Annotated[Path, typer.Argument(help="Any weights file.")],
+    every: Annotated[bool, option("List every tensor, not only the first.", "--all")] = False,
+    json: Json = False,
 ) -> int:
     """Show format, family and tensors of a weights file. No code in it is run."""
     from seeingkit.models.inspection import inspect_file
@@ -152,7 +157,10 @@ def inspect(
     shapes = ["x".join(map(str, tensor["shape"])) or "1" for tensor in found["tensors"]]
     tensors = zip(found["tensors"], shapes, strict=True)
     rows = [(tensor["name"], shape, tensor["dtype"]) for tensor, shape in tensors]
-    print_table(rows, ("tensor", "shape", "type"), words=True)
+    few = rows if every or len(rows) <= _FEW else rows[:_FEW]
+    print_table(few, ("tensor", "shape", "type"), words=True)
+    if len(few) < len(rows):
+        print(f"… and {len(rows) - len(few):,} more: --all lists them")
     return 0
 
 
