@@ -83,7 +83,8 @@ def analyze(
     inversion["options"].setdefault("encoder", "found")
     settings["labels"] = _labels(settings["labels"], inversion["label"])
     settings["inversion"] = groups.inversion_config(inversion)
-    return _run(analysis_config(gan, data, **settings), out, store, json)
+    run = groups.checked(lambda: analysis_config(gan, data, **settings))
+    return _run(run, out, store, json)
 
 
 @app.command(cls=Command)
@@ -117,7 +118,8 @@ def compare(
         if len(generated) > 1:
             raise UsageError("--paired compares two sets of images; leave out the others")
         settings["paired"] = True
-    return _run(comparison_config(real, *generated, **settings), out, store, json)
+    run = groups.checked(lambda: comparison_config(real, *generated, **settings))
+    return _run(run, out, store, json)
 
 
 @app.command(cls=Command)
@@ -133,7 +135,8 @@ def tally(
     """Measure the area of each class in a set of images. An interrupted tally resumes."""
     from seeingkit.runs.analyze import comparison_config, tally_source
 
-    found = tally_source(comparison_config(source, source, **settings), store=store)
+    config = groups.checked(lambda: comparison_config(source, source, **settings), tally=True)
+    found = tally_source(config, store=store)
     if rank():
         return ExitCode.DONE
     if out is not None:
@@ -178,7 +181,7 @@ def invert(
         settings["inversion"] = groups.inversion_config(settings["inversion"])
         if not settings["inversion"].methods:
             raise UsageError("--method none leaves nothing to do")
-        run = inversion_run_config(photos or [], gan, data=data, **settings)
+        run = groups.checked(lambda: inversion_run_config(photos or [], gan, data=data, **settings))
     done = execute_inversion(run, out=out, store=store)
     if done is None:
         return ExitCode.DONE

@@ -78,6 +78,9 @@ _OPTIONS = {
 }
 """Names that other tools give to options of ours."""
 
+_SIDES = ("--data", "--gan")
+"""Options that are arguments in some commands."""
+
 _COMMANDS = {
     "list": "ls",
     "show": "ls",
@@ -145,7 +148,17 @@ class Command(typer.core.TyperCommand):
                     return parsed
                 break
         known = [name for param in self.params for name in param.opts if name.startswith("--")]
-        said = [f"no option {name}{did_you_mean(name, known, _OPTIONS)}" for name in unknown]
+        words = [p.name.upper() for p in self.params if p.param_type_name == "argument" and p.name]
+        argument = f"; give the images as arguments: {ctx.info_name} {' '.join(words)}"
+        said = [
+            f"no option {name}"
+            + (
+                argument
+                if words and "--data" not in known and _OPTIONS.get(name, name) in _SIDES
+                else did_you_mean(name, known, _OPTIONS)
+            )
+            for name in unknown
+        ]
         raise UsageError(f"{'; '.join(said)} (see '{ctx.command_path} -h')")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
