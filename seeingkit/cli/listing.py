@@ -69,13 +69,15 @@ def ls(kind: Group = "", json: Json = False) -> int:
 
 
 def _print_specs(records: list[dict[str, Any]]) -> None:
-    """Names, summaries and options; options that several have alike are printed once, at the end."""
+    """Names, summaries and options; those that several have alike come once, at the end."""
     shared: dict[str, list[str]] = {}
     for record in records:
         names = ", ".join([record["name"], *record["aliases"]])
         terms = ", ".join(record["families"]) if "families" in record else record["licence"]
         typer.echo(f"{names}\n    {record['summary']} ({terms})")
-        lines = [f"    {k} = {v['default']!r}: {v['description']}" for k, v in record["options"].items()]
+        lines = [
+            f"    {k} = {v['default']!r}: {v['description']}" for k, v in record["options"].items()
+        ]
         if lines and sum(other["options"] == record["options"] for other in records) > 1:
             shared.setdefault("\n".join(lines), []).append(record["name"])
         elif lines:

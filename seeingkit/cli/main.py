@@ -21,7 +21,6 @@ from .output import (
     print_summary,
     print_tally,
 )
-
 from .pages import CONTEXT, WELCOME, Command, Commands
 
 if TYPE_CHECKING:

@@ -100,14 +100,12 @@ SegmenterOrNone = Annotated[Text, segmentation("Segmenter: family or family:weig
 SegmenterWeights = Annotated[File, segmentation("Weights file or folder of the segmenter.")]
 SegmenterOption = Annotated[Texts, segmentation("key=value for the segmenter; may be repeated.")]
 RealImages = Annotated[Text, images("Real images: name, path or glob.")]
-TrainingData = Annotated[
-    Text, images("Training data of the generator.")
-]
+TrainingData = Annotated[Text, images("Training data of the generator.")]
 DataOption = Annotated[Texts, images("key=value for the data set; may be repeated.")]
 Labels = Annotated[
     Text, generator("Classes a conditional generator draws: uniform, data, or a list as 3,7.")
 ]
-Classes = Annotated[Text, segmentation("Merge labels into a common vocabulary: its name or TOML file.")]
+Classes = Annotated[Text, segmentation("Merge labels into a vocabulary: its name or TOML file.")]
 N = Annotated[Number, images("Images per side.", "-n", "--n")]
 PhotoCount = Annotated[Number, images("Invert only n of the photos.", "-n", "--n")]
 Seed = Annotated[Number, running("Random seed: latents, choice of images, permutations.")]

@@ -7,6 +7,7 @@ nothing else.
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,12 +32,14 @@ from .checks import check
 from .config import Config, make_config
 from .directory import RunDirectory
 from .examples import fill_gallery
+from .intent import intent
 from .inversions import Store, invert_omitted, prepare_inverters, with_inversions
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve, resolve_source
 from .sides import Sides, equally_many, located, open_side, open_sides
 from .tables import write_classes, write_conditions, write_images
 
+log = logging.getLogger(__name__)
 Found = TypeVar("Found", Comparison, GeneratorsComparison)
 
 
@@ -122,6 +125,8 @@ def execute(
     if config.others:
         raise UsageError("several generators are compared by runs.generators.execute_generators")
     plan, clock = resolve(config), Clock()
+    if not rank():
+        RunDirectory.check(plan.config, out)
     with clock.time("load"):
         sides = open_sides(plan)
     with closing(sides):
@@ -143,6 +148,8 @@ def _take_steps(
                     batch_size=plan.config.batch_size,
                 )
         ready = prepare_inverters(plan, sides.generated)
+    if not rank():
+        log.info("%s", intent(plan, len(sides.generated), out))
     run = begin_run(plan.config, out)
     with clock.time("tally real images"):
         real = tally_side(sides.real, sides.segmenter, plan, store, "real images")

@@ -10,7 +10,7 @@ plan holds nothing open: it is the unit of work of a run, of each process of it,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -183,7 +183,7 @@ def resolve(config: Config) -> Plan:
 
 
 def resolve_source(config: Config) -> Plan:
-    """The plan of the command ``tally``: ``config.generated`` alone, of any kind; see ``resolve``."""
+    """The plan of the command ``tally``: ``config.generated`` alone; see ``resolve``."""
     search = _Search()
     data = data_spec(config.generated)
     config = _with_defaults(config, data)

@@ -1,9 +1,9 @@
 """Resumable inversion of the photos of a source.
 
 Guarantees: a finished image is on disk at once and never done again; interrupting loses at most the
-images in work; any number of processes (``RANK`` and ``WORLD_SIZE``) share the images without
-talking to each other; an image that cannot be read, or whose inversion gives NaN, is named and the
-others go on.
+images in work, few on a CPU; any number of processes (``RANK`` and ``WORLD_SIZE``) share the
+images without talking to each other; an image that cannot be read, or whose inversion gives NaN, is
+named and the others go on.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
 
 from .store import InversionStore, note_seconds, read_inversion, seconds_of, write_inversion
+
+_ON_CPU = 4  # images at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +86,14 @@ def invert_source(
         store.path(generator, prepared, image, label=label_of.get(row), seed=seed)
         for row, image in zip(good, images, strict=True)
     ]
+    # On a CPU images gain little by sharing passes, and all of a batch end at about the same time:
+    # few at once, so that those that are finished are kept when the rest is interrupted.
+    together = min(batch_size, _ON_CPU) if generator.device.type == "cpu" else len(good)
     invert = partial(
         inverter.invert, generator, prepared=prepared, seed=seed, batch_size=batch_size
     )
-    _make_absent(invert, images, chosen, paths, title or f"invert by {inverter.name}")
+    title = title or f"invert by {inverter.name}"
+    _make_absent(invert, images, chosen, paths, max(together, 1), title)
     wait_for(paths, "inversions")
     found = [read_inversion(path) for path in paths]
     ids = [str(source.ids[row]) for row in good]
@@ -114,23 +120,24 @@ def _make_absent(
     images: Tensor,
     labels: Sequence[int] | None,
     paths: Sequence[Path],
+    together: int,
     title: str,
 ) -> None:
-    """Make this process's share of the inversions whose files do not exist."""
+    """Make this process's share of the inversions whose files do not exist, some at a time."""
     todo = sum(not path.exists() for path in paths)
     # Shares are of all images: processes that start later see less to do, and must not share that.
     mine = [k for k in range(len(paths))[rank() :: world()] if not paths[k].exists()]
-    started = time.perf_counter()
     with progress_bar(title, len(paths), "images") as bar:
         bar.advance(len(paths) - todo, resumed=True)
-        if not mine:
-            return
+        for start in range(0, len(mine), together):
+            part = mine[start : start + together]
 
-        def done(row: int, inversion: Inversion) -> None:
-            write_inversion(paths[mine[row]], inversion)
-            bar.advance(1)
+            def done(row: int, inversion: Inversion, part: Sequence[int] = part) -> None:
+                write_inversion(paths[part[row]], inversion)
+                bar.advance(1)
 
-        chosen = None if labels is None else [labels[k] for k in mine]
-        invert(images[mine], labels=chosen, done=done)
-        # Images share the passes, so each is given an equal part of the time.
-        note_seconds([paths[k] for k in mine], (time.perf_counter() - started) / len(mine))
+            started = time.perf_counter()
+            chosen = None if labels is None else [labels[k] for k in part]
+            invert(images[part], labels=chosen, done=done)
+            # Images share the passes, so each is given an equal part of the time.
+            note_seconds([paths[k] for k in part], (time.perf_counter() - started) / len(part))
