@@ -7,7 +7,7 @@ parameters of the group are their only statement: names, order, defaults.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,6 +197,22 @@ def _methods(text: str | None) -> tuple[str, ...]:
     if text == "none":
         return ()
     return names(text) or (registry().default("inverter"),)
+
+
+def check_patterns(names: Sequence[str]) -> None:
+    """A side is no single picture: where several are, the shell has replaced a pattern.
+
+    Raises:
+        UsageError: several of the names are pictures.
+    """
+    from seeingkit.images.decode import is_image_name
+
+    single = [name for name in names if is_image_name(name) and Path(name).is_file()]
+    if len(single) > 1:
+        raise UsageError(
+            f"{single[0]} and {len(single) - 1} more are single pictures, not sets of images; put "
+            "a pattern such as '*.png' in quotes, or the shell replaces it by its files"
+        )
 
 
 def checked(make: Callable[[], Config], *, tally: bool = False) -> Config:

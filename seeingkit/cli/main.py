@@ -113,6 +113,7 @@ def compare(
     if not real or not generated:
         missing = "the generated images" if real else "two sets of images"
         raise UsageError(f"name {missing}: seeingkit compare REAL GENERATED")
+    groups.check_patterns([real, *generated])
     if paired:
         if len(generated) > 1:
             raise UsageError("--paired compares two sets of images; leave out the others")

@@ -137,6 +137,7 @@ class Command(typer.core.TyperCommand):
             except Exception as error:
                 # Beside an option that does not exist, its value is an argument too many.
                 if type(error).__name__ != "NoSuchOption" and not unknown:
+                    _explain_extra(error, ctx)
                     raise
                 name = getattr(error, "option_name", None)
                 if name is None or name in unknown:
@@ -179,6 +180,21 @@ class Command(typer.core.TyperCommand):
         for title in sorted(rows, key=order.index):
             with formatter.section(title):
                 formatter.write_dl(rows[title])
+
+
+def _explain_extra(error: Exception, ctx: Any) -> None:
+    """Raise a ``UsageError`` for arguments too many: usually a pattern that the shell replaced."""
+    said, bracket, names = str(getattr(error, "message", "")).partition(" (")
+    if "unexpected extra argument" not in said or not bracket:
+        return
+    words = names.removesuffix(")").split()
+    shown = " ".join(words[:3]) + (" …" if len(words) > 3 else "")
+    many = "1 argument" if len(words) == 1 else f"{len(words)} arguments"
+    raise UsageError(
+        f"{ctx.info_name}: {many} too many: {shown}; "
+        "put a pattern such as '*.png' in quotes, or the shell replaces it by its files "
+        f"(see '{ctx.command_path} -h')"
+    ) from error
 
 
 class Commands(typer.core.TyperGroup):

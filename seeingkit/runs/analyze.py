@@ -36,7 +36,7 @@ from .intent import intent
 from .inversions import Store, invert_omitted, prepare_inverters, with_inversions
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve, resolve_source
-from .sides import Sides, equally_many, located, open_side, open_sides
+from .sides import Sides, check_names, equally_many, located, open_side, open_sides
 from .tables import write_classes, write_conditions, write_images
 
 log = logging.getLogger(__name__)
@@ -147,6 +147,7 @@ def _take_steps(
                     seed=plan.config.seed,
                     batch_size=plan.config.batch_size,
                 )
+        check_names(plan, sides)
         ready = prepare_inverters(plan, sides.generated)
     if not rank():
         log.info("%s", intent(plan, len(sides.generated), out))

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
 from seeingkit.analyses.comparison.checks.metrics import resolve_metric
+from seeingkit.analyses.comparison.dependence import read_rule
 from seeingkit.analyses.inversion import ResolvedInverter, resolve_inverter
+from seeingkit.analyses.inversion.catalog import ENCODERS, METHODS
 from seeingkit.errors import (
     Faults,
     MissingWeightsError,
@@ -29,7 +32,7 @@ from seeingkit.errors import (
 from seeingkit.images.opening import check_there
 from seeingkit.models.loading import data_spec, is_generator_name, usual_generator
 from seeingkit.models.registry import check_options, find_preset, registry
-from seeingkit.models.resolved import ResolvedModel, which_segmenter
+from seeingkit.models.resolved import AUTO, ResolvedModel, which_segmenter
 from seeingkit.models.resolved import resolve as resolve_model
 from seeingkit.specs import DataSpec, Preset
 from seeingkit.system.devices import resolve_device
@@ -166,6 +169,8 @@ def resolve(config: Config) -> Plan:
     if config.generated:
         generated = search.find(lambda: _generated_side(config, data, {}))
     segmenter = search.find(lambda: _segmenter(config, data))
+    if (groups := config.groups) is not None:
+        search.find(lambda: read_rule(groups))
     second = search.find(lambda: _second_segmenter(config.sensitivity)) or (None, "")
     metric = search.find(lambda: resolve_metric(locate=False)) if config.fidelity else None
     absent = Side(config.generated, missing=True)
@@ -222,10 +227,14 @@ class _Search:
 
     def inverters(self, config: Config) -> tuple[ResolvedInverter, ...]:
         """The methods of inversion, resolved."""
+        chosen = config.inversion
         found = [
-            self.find(lambda method=method: resolve_inverter(method, config.inversion.options))
-            for method in dict.fromkeys(config.inversion.methods)
+            self.find(partial(resolve_inverter, method, chosen.options))
+            for method in dict.fromkeys(chosen.methods)
         ]
+        if set(chosen.methods) & set(METHODS):
+            for check in (_check_features, _check_files):
+                self.find(partial(check, chosen.options))
         return tuple(one for one in found if one is not None)
 
     def settled(self, config: Config) -> dict[str, Any]:
@@ -252,7 +261,7 @@ def _inversion_plan(
         name = usual_generator(usual, own_weights=bool(config.weights))
     for photo in config.photos:
         if data_spec(photo) is None:
-            search.find(lambda photo=photo: check_there(photo))
+            search.find(partial(check_there, photo))
     real, generator = config.real, None
     if not real and not config.weights:  # the data set that the weights were trained on
         generator = search.find(lambda: _model("gan", name, config, None))
@@ -375,6 +384,25 @@ def _second_segmenter(sensitivity: str) -> tuple[ResolvedModel | None, str]:
     except MissingWeightsError as error:
         said = str(error).replace("--segmenter-weights FILE", f"--sensitivity {family}:FILE")
         raise MissingWeightsError(said) from error
+
+
+def _check_features(options: Mapping[str, Any]) -> None:
+    """Perceptual features that were named are registered; their weights are found later."""
+    name = str(options.get("perceptual", AUTO))
+    if name not in (AUTO, "none"):
+        registry().resolve("features", name.partition(":")[0])
+
+
+def _check_files(options: Mapping[str, Any]) -> None:
+    """Files that were named as parts of an inversion exist."""
+    encoder, features = str(options.get("encoder", AUTO)), options.get("perceptual_weights")
+    if encoder not in ENCODERS and not Path(encoder).is_file():
+        words = ", ".join(ENCODERS)
+        raise MissingWeightsError(
+            f"{encoder}: no such encoder file; check --encoder, or give one of {words}"
+        )
+    if features is not None and not Path(str(features)).exists():
+        raise MissingWeightsError(f"{features}: no such file; check --perceptual-weights")
 
 
 def _check_truth_folder(truth: str | None) -> None:

@@ -12,6 +12,9 @@ from typing import cast
 import numpy as np
 
 from seeingkit.analyses.comparison.conditions import labels_for
+from seeingkit.analyses.comparison.dependence import groups_of
+from seeingkit.analyses.comparison.pairing import pair_up
+from seeingkit.analyses.inversion.picking import check_listed
 from seeingkit.contracts import ImageSource, Sampler, Segmenter
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.opening import open_data_set
@@ -19,6 +22,7 @@ from seeingkit.models.resolved import ResolvedModel
 from seeingkit.specs import Preset
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counting import narrowed
+from seeingkit.tallies.record import model_record
 from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .plan import MissingFiles, Plan, Side
@@ -74,6 +78,38 @@ def open_sides(plan: Plan) -> Sides:
             real.close()
         raise
     return Sides(real, generated, segmenter, shown, plan.second, plan.metric)
+
+
+def check_names(plan: Plan, sides: Sides) -> None:
+    """Rules about names of images fit the images there are, before any is counted.
+
+    ``check_names(plan, open_sides(plan))``.
+
+    Raises:
+        UnknownNameError: a photo of ``--ids`` that does not exist.
+        UsageError: ``--groups`` that do not fit.
+        TallyError: images without a partner, with ``--paired``.
+    """
+    config = plan.config
+    chosen = config.inversion
+    if plan.inverters and (chosen.ids or chosen.pick == "list"):
+        check_listed(chosen.ids, sides.real.ids)
+    if not config.paired and config.groups is None:
+        return
+    real, generated = (_uncounted(source) for source in (sides.real, sides.generated))
+    if config.paired:
+        pair_up(real, generated, force=config.force)
+    if config.groups is not None:
+        groups_of(real, generated, config.groups)
+
+
+def _uncounted(source: ImageSource) -> Tally:
+    """A tally with the ids of a source and no numbers."""
+    found = Tally.from_fractions(np.zeros((len(source), 1)), ids=source.ids)
+    if source.generator is None:
+        return found
+    made_by = model_record(source.generator, source.name)
+    return replace(found, record=found.record.model_copy(update={"generator": made_by}))
 
 
 def located(plan: Plan, missing: MissingFiles | None = None) -> Plan:
