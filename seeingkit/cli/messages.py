@@ -1,4 +1,7 @@
-"""Messages of the library on stderr: one line each, and the same line once."""
+"""Messages of the library on stderr: one line each, and the same line once.
+
+Of processes that share a run only rank 0 prints them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from seeingkit.errors import one_line
+from seeingkit.system.processes import rank
 
 _LOGGERS = ("seeingkit", "seeingkit_adapters", "seeingkit_plugins")
 
@@ -19,10 +25,8 @@ class _Printed(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the message of a record."""
-        from seeingkit.errors import one_line
-
         line = one_line(record.getMessage())
-        if line not in self._before:
+        if line not in self._before and not rank():
             self._before.add(line)
             print(line, file=sys.stderr, flush=True)
 

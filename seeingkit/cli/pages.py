@@ -114,10 +114,10 @@ def did_you_mean(name: str, known: Iterable[str], synonyms: dict[str, str]) -> s
     known = list(known)
     meant = synonyms.get(name)
     if meant is None:
-        near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     else:
         near = [meant] if meant.partition(" ")[0] in known else []
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 class Command(typer.core.TyperCommand):

@@ -23,7 +23,9 @@ from seeingkit.system.progress import progress_bar
 
 from .store import InversionStore, note_seconds, read_inversion, seconds_of, write_inversion
 
-_ON_CPU = 4  # images at once
+ON_CPU = 4
+"""Images at once on a CPU, where eight are no faster than four. All of a batch end at about the
+same time, so the fewer there are, the less is lost when a run is interrupted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,8 @@ def invert_source(
     ``invert_source(generator, open_images("photos", preset=preset), load_inverter("z"))``.
 
     Args:
-        prepared, seed, batch_size: as ``Inverter.invert``.
+        prepared, seed: as ``Inverter.invert``.
+        batch_size: images optimised together, on a CPU at most ``ON_CPU``.
         rows: numbers of the images; default: all.
         labels: class of each of them, for a conditional generator.
         store: where finished ones are kept; default: the cache.
@@ -86,14 +89,12 @@ def invert_source(
         store.path(generator, prepared, image, label=label_of.get(row), seed=seed)
         for row, image in zip(good, images, strict=True)
     ]
-    # On a CPU images gain little by sharing passes, and all of a batch end at about the same time:
-    # few at once, so that those that are finished are kept when the rest is interrupted.
-    together = min(batch_size, _ON_CPU) if generator.device.type == "cpu" else len(good)
+    if generator.device.type == "cpu":
+        batch_size = min(batch_size, ON_CPU)
     invert = partial(
         inverter.invert, generator, prepared=prepared, seed=seed, batch_size=batch_size
     )
-    title = title or f"invert by {inverter.name}"
-    _make_absent(invert, images, chosen, paths, max(together, 1), title)
+    _make_absent(invert, images, chosen, paths, title or f"invert by {inverter.name}")
     wait_for(paths, "inversions")
     found = [read_inversion(path) for path in paths]
     ids = [str(source.ids[row]) for row in good]
@@ -120,24 +121,23 @@ def _make_absent(
     images: Tensor,
     labels: Sequence[int] | None,
     paths: Sequence[Path],
-    together: int,
     title: str,
 ) -> None:
-    """Make this process's share of the inversions whose files do not exist, some at a time."""
+    """Make this process's share of the inversions whose files do not exist."""
     todo = sum(not path.exists() for path in paths)
     # Shares are of all images: processes that start later see less to do, and must not share that.
     mine = [k for k in range(len(paths))[rank() :: world()] if not paths[k].exists()]
+    started = time.perf_counter()
     with progress_bar(title, len(paths), "images") as bar:
         bar.advance(len(paths) - todo, resumed=True)
-        for start in range(0, len(mine), together):
-            part = mine[start : start + together]
+        if not mine:
+            return
 
-            def done(row: int, inversion: Inversion, part: Sequence[int] = part) -> None:
-                write_inversion(paths[part[row]], inversion)
-                bar.advance(1)
+        def done(row: int, inversion: Inversion) -> None:
+            write_inversion(paths[mine[row]], inversion)
+            bar.advance(1)
 
-            started = time.perf_counter()
-            chosen = None if labels is None else [labels[k] for k in part]
-            invert(images[part], labels=chosen, done=done)
-            # Images share the passes, so each is given an equal part of the time.
-            note_seconds([paths[k] for k in part], (time.perf_counter() - started) / len(part))
+        chosen = None if labels is None else [labels[k] for k in mine]
+        invert(images[mine], labels=chosen, done=done)
+        # Images share the passes, so each is given an equal part of the time.
+        note_seconds([paths[k] for k in mine], (time.perf_counter() - started) / len(mine))
