@@ -179,9 +179,14 @@ def _take_steps(
 
 def tally_source(config: Config, *, store: Store = None) -> Tally:
     """The tally of ``config.generated`` alone: the command ``tally``."""
-    plan = located(resolve_source(config))
+    plan = resolve_source(config)
+    source = None
+    if plan.generated.generator is None and not plan.generated.missing:
+        source = open_side(plan.generated, plan)  # before any download
+    plan = located(plan)
     assert plan.segmenter is not None
-    source = open_side(plan.generated, plan, labels=plan.config.labels)
+    if source is None:
+        source = open_side(plan.generated, plan, labels=plan.config.labels)
     with closing(source):
         found = tally_side(source, plan.segmenter.load(plan.device), plan, store, "images")
     return apply_classes(found, read_classes(config.classes)) if config.classes else found

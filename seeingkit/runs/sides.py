@@ -6,7 +6,9 @@ prepared with the plan's preset.
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -65,18 +67,24 @@ def open_sides(plan: Plan) -> Sides:
         WeightsError: a file that cannot be read.
     """
     missing = MissingFiles(plan.missing)
-    real = None if plan.real.missing else missing.find(lambda: open_side(plan.real, plan))
-    try:
+    with ExitStack() as opened:
+        found: list[ImageSource | None] = []
+        for side in (plan.real, plan.generated):  # images that are here come before any download
+            waits = side.generator is not None and side is plan.generated
+            opener = None if side.missing or waits else partial(open_side, side, plan)
+            source = None if opener is None else missing.find(opener)
+            found.append(None if source is None else opened.enter_context(closing(source)))
         plan = located(plan, missing)
+        real, generated = found
         assert real is not None and plan.segmenter is not None
         segmenter = cast("Segmenter", plan.segmenter.load(plan.device))
         shown = in_classes(segmenter, plan.config.classes)
+        if plan.second is not None and plan.second.weights_spec is None:
+            plan.second.build()  # the user's own file, which may not be what it should
         labels = plan.config.labels
-        generated = open_side(plan.generated, plan, other=real, labels=labels)
-    except BaseException:
-        if real is not None:
-            real.close()
-        raise
+        if generated is None:
+            generated = open_side(plan.generated, plan, other=real, labels=labels)
+        opened.pop_all()
     return Sides(real, generated, segmenter, shown, plan.second, plan.metric)
 
 

@@ -75,7 +75,8 @@ class Lines(Bar):
         """
         seconds, made = time.monotonic() - self._started, self._done - self._resumed
         share = 100 * self._done / self._total if self._total else 100.0
-        said = f"{self._title}: {self._done:,} of {self._total:,} {self._unit} ({share:.0f} %)"
+        unit = self._unit.removesuffix("s") if self._total == 1 else self._unit
+        said = f"{self._title}: {self._done:,} of {self._total:,} {unit} ({share:.0f} %)"
         if not made or seconds <= 0:
             return f"{said}, {duration(seconds)} so far"
         each = seconds / made

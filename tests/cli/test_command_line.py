@@ -40,7 +40,7 @@ def test_analyze_the_embedded_default(place: Path) -> None:
     words += ["--steps", "8", "--own", "20", "--per-class", "1", "--permutations", "9"]
     done = seeingkit(*words, "--out", "run", cwd=place)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert all(" of " in line for line in done.stderr.splitlines())  # progress, on a slow machine
     found = json.loads(done.stdout)
     assert found == json.loads((place / "run/results.json").read_text())
     assert set(found["fsd"]) >= DISTANCE
