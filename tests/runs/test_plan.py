@@ -170,8 +170,14 @@ def test_a_second_segmenter_without_weights_says_how_to_give_them() -> None:
     ("config", "error", "message"),
     [
         (analysis_config("nobody", "minichurches"), UnknownNameError, "nobody"),
-        (analysis_config("nobody", "nowhere/"), SourceError, "no such path: nowhere/"),
-        (comparison_config("minichurches", "a", preset="x"), UnknownNameError, "preset named 'x'"),
+        (
+            analysis_config("nobody", "nowhere/", segmenter="none", preset="x", device="abacus"),
+            UsageError,
+            r"5 faults: \(1\) no such path: nowhere/; \(2\) .*'nobody'.* \(3\) .*'none'.* "
+            r"\(4\) .*'x'.* \(5\) .*'abacus'",
+        ),
+        (comparison_config("minichurches", "a", preset="x"), UsageError, "preset named 'x'"),
+        (comparison_config("minichurches", "a"), SourceError, r"^no such path: a, and no data set"),
         (comparison_config("minichurches", "a", labels="1"), UsageError, "--labels is for a cond"),
         (comparison_config("minichurches", "a"), SourceError, "no such path: a, and no data set"),
         (analysis_config(None, None, gan_options={"x": 1}), UsageError, "no option 'x'"),
