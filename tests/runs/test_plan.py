@@ -199,6 +199,15 @@ def test_wrong_names_and_options_are_found_in_the_plan(
         resolve(config)
 
 
+def test_own_images_never_get_the_segmenter_of_a_drawn_data_set(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"which segmenter\? .*upernet:upp .*336 objects"):
+        resolve(comparison_config(str(tmp_path), str(tmp_path)))
+    named = resolve(comparison_config(str(tmp_path), str(tmp_path), segmenter="upernet"))
+    assert named.segmenter is not None and named.segmenter.name == "upernet:upp"
+    own = resolve(comparison_config("minichurches", str(tmp_path), segmenter="upernet"))
+    assert own.segmenter is not None and own.segmenter.name == "upernet:minichurches"
+
+
 def test_a_tally_needs_no_second_side() -> None:
     plan = resolve_source(comparison_config("minichurches", "minichurches"))
     assert plan.generated.data is not None and plan.generated.data.name == "minichurches"
