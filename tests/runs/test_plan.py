@@ -179,7 +179,6 @@ def test_a_second_segmenter_without_weights_says_how_to_give_them() -> None:
         (comparison_config("minichurches", "a", preset="x"), UsageError, "preset named 'x'"),
         (comparison_config("minichurches", "a"), SourceError, r"^no such path: a, and no data set"),
         (comparison_config("minichurches", "a", labels="1"), UsageError, "--labels is for a cond"),
-        (comparison_config("minichurches", "a"), SourceError, "no such path: a, and no data set"),
         (analysis_config(None, None, gan_options={"x": 1}), UsageError, "no option 'x'"),
         (analysis_config(None, None, segmenter="nobody"), UnknownNameError, "nobody"),
         (analysis_config(None, None, device="abacus"), UsageError, "no device named 'abacus'"),
