@@ -150,7 +150,7 @@ def _take_steps(
         check_names(plan, sides)
         ready = prepare_inverters(plan, sides.generated)
     if not rank():
-        log.info("%s", intent(plan, len(sides.generated), out))
+        log.info("%s", intent(plan, len(sides.generated), out, real=len(sides.real)))
     run = begin_run(plan.config, out)
     with clock.time("tally real images"):
         real = tally_side(sides.real, sides.segmenter, plan, store, "real images")

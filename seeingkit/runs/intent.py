@@ -10,14 +10,15 @@ from .directory import RunDirectory
 from .plan import Plan
 
 
-def intent(plan: Plan, n: int, out: str | Path | None) -> str:
+def intent(plan: Plan, n: int, out: str | Path | None, *, real: int = 0) -> str:
     """What a plan does to how many images, with what, and where its report will be.
 
-    ``intent(resolve(config), 1000, None)``.
+    ``intent(resolve(config), 1000, None, real=1000)``.
 
     Args:
         plan: as it was resolved: defaults that nobody gave are in it.
-        n: images per side; of ``invert`` the photos.
+        n: generated images; of ``invert`` the photos.
+        real: real images.
         out: as of ``RunDirectory.check``.
     """
     config = plan.config
@@ -29,7 +30,7 @@ def intent(plan: Plan, n: int, out: str | Path | None) -> str:
         photos = f"{n:,} photo{'' if n == 1 else 's'}"
         said = [f"inverting {photos} through {name} by {methods}", f"segmented by {segmented}"]
     else:
-        said = [f"comparing {many} of {name} with as many of {plan.real.name}"]
+        said = [f"comparing {many} of {name} with {real:,} of {plan.real.name}"]
         said.append(f"segmented by {segmented}")
         if plan.inverters:
             per_class = config.inversion.per_class
