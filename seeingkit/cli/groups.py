@@ -254,7 +254,7 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
 
     source = {name: context.get_parameter_source(name) for name in context.params}
     given = {n for n, found in source.items() if getattr(found, "name", "") == "COMMANDLINE"}
-    other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
+    other = [p.opts[-1] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
     if other:
         raise UsageError(f"--config repeats a run as it was; leave {', '.join(sorted(other))} out")
     earlier = read_config(config)
