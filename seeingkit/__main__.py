@@ -12,8 +12,10 @@ def main() -> None:
 
     try:
         from .cli import app
+        from .cli.messages import messages_on_stderr
 
-        code = app(standalone_mode=False)
+        with messages_on_stderr(quiet="--json" in sys.argv):
+            code = app(prog_name="seeingkit", standalone_mode=False)
     except SeeingkitError as error:
         _print_error(f"seeingkit: {error}")
         code = error.exit_code
@@ -41,7 +43,7 @@ def _report(error: Exception) -> int:
     code = getattr(error, "exit_code", None)
     if show is not None:
         context = getattr(error, "ctx", None)
-        hint = f" (see '{context.command_path} --help')" if context else ""
+        hint = f" (see '{context.command_path} -h')" if context else ""
         _print_error(f"seeingkit: {show()}{hint}")
         return ExitCode.USAGE
     if code is not None:

@@ -24,12 +24,14 @@ Each message is one line: the fault, the file or name, the remedy.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+T = TypeVar("T")
 
 _LONGEST = 4000  # characters of a message; a hostile file can hold names of any length
 
@@ -49,6 +51,7 @@ class SeeingkitError(Exception):
     """Base of all errors of seeingkit."""
 
     exit_code: ExitCode = ExitCode.FAILED
+    faults: tuple[SeeingkitError, ...] = ()  # where one error stands for several (``Faults``)
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message, _LONGEST))
@@ -87,11 +90,18 @@ class Fault(NamedTuple):
 
 def first_fault(error: ValidationError) -> Fault:
     """The first fault of a pydantic ``ValidationError``, for a message of one line."""
-    first = error.errors()[0]
-    own = first.get("ctx", {}).get("error")
-    reason = first["msg"].lower() if own is None else str(own)
-    where = ".".join(str(part) for part in first["loc"])
-    return Fault(where, reason, first["type"], first.get("input"))
+    return all_faults(error)[0]
+
+
+def all_faults(error: ValidationError) -> list[Fault]:
+    """Every fault of a pydantic ``ValidationError``."""
+    found = []
+    for fault in error.errors():
+        own = fault.get("ctx", {}).get("error")
+        reason = fault["msg"].lower() if own is None else str(own)
+        where = ".".join(str(part) for part in fault["loc"])
+        found.append(Fault(where, reason, fault["type"], fault.get("input")))
+    return found
 
 
 class UsageError(SeeingkitError):
@@ -121,6 +131,56 @@ class UnknownNameError(UsageError):
             message += "; none is registered"
         super().__init__(f"{message} {hint}" if hint else message)
         self.name = name
+
+
+class Faults:
+    """Collects faults that can be known at once, so that one message names all of them.
+
+    >>> faults = Faults()
+    >>> faults.find(lambda: 1)
+    1
+    >>> faults.raise_if_any()
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[SeeingkitError] = []
+
+    def find(self, work: Callable[[], T]) -> T | None:
+        """The result of some work; None where it raises an error of ours, which is kept."""
+        try:
+            return work()
+        except SeeingkitError as error:
+            self.add(error)
+        return None
+
+    def add(self, error: SeeingkitError) -> None:
+        """Keep a fault; one with the same words is kept once."""
+        for one in error.faults or (error,):
+            if str(one) not in map(str, self.errors):
+                self.errors.append(one)
+
+    def __str__(self) -> str:
+        if len(self.errors) == 1:
+            return str(self.errors[0])
+        numbered = (f"({k}) {error}" for k, error in enumerate(self.errors, 1))
+        return f"{len(self.errors)} faults: {'; '.join(numbered)}"
+
+    def raise_if_any(self) -> None:
+        """Raise the fault, or one error that numbers them all.
+
+        Raises:
+            SeeingkitError: the only fault itself; of several a ``UsageError`` if one is, else a
+                ``MissingWeightsError`` or ``SourceError`` if one is.
+        """
+        if not self.errors:
+            return
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        kinds = (UsageError, MissingWeightsError, SourceError)
+        found = [k for k in kinds if any(isinstance(error, k) for error in self.errors)]
+        raised = [*found, SeeingkitError][0](str(self))
+        raised.faults = tuple(self.errors)
+        raise raised
 
 
 class DuplicateNameError(UsageError):

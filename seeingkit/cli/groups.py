@@ -7,14 +7,14 @@ parameters of the group are their only statement: names, order, defaults.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from seeingkit.errors import UsageError, first_fault
+from seeingkit.errors import Faults, UsageError, all_faults
 
 from . import options as o
 from .options import parse_options
@@ -79,15 +79,13 @@ def image_settings(
     data_option: o.DataOption = None,
 ) -> Settings:
     """The images, the models that draw and segment them, and the machine."""
-    from seeingkit.system.devices import resolve_device
-
     return {
         "weights": weights and str(weights),
         "segmenter": segmenter,
         "segmenter_weights": segmenter_weights and str(segmenter_weights),
         "n": n,
         "seed": seed,
-        "device": resolve_device(device),
+        "device": device,
         "batch_size": batch_size,
         "on_bad": on_bad,
         "gan_options": parse_options(gan_option),
@@ -178,8 +176,11 @@ def inversion_config(fields: Settings) -> InversionConfig:
     try:
         return InversionConfig.model_validate(fields)
     except ValidationError as error:
-        fault = first_fault(error)
-        raise UsageError(f"--{fault.where.replace('_', '-')}: {fault.reason}") from error
+        faults = Faults()
+        for fault in all_faults(error):
+            name = {"methods": "method", "cuts": "cut"}.get(fault.where, fault.where)
+            faults.add(UsageError(f"--{name.replace('_', '-')}: {fault.reason}"))
+        raise UsageError(str(faults)) from error
 
 
 def names(text: str | None) -> tuple[str, ...]:
@@ -198,6 +199,46 @@ def _methods(text: str | None) -> tuple[str, ...]:
     return names(text) or (registry().default("inverter"),)
 
 
+def check_patterns(names: Sequence[str]) -> None:
+    """A side is no single picture: where several are, the shell has replaced a pattern.
+
+    Raises:
+        UsageError: several of the names are pictures.
+    """
+    from seeingkit.images.decode import is_image_name
+
+    single = [name for name in names if is_image_name(name) and Path(name).is_file()]
+    if len(single) > 1:
+        raise UsageError(
+            f"{single[0]} and {len(single) - 1} more are single pictures, not sets of images; put "
+            "a pattern such as '*.png' in quotes, or the shell replaces it by its files"
+        )
+
+
+def checked(make: Callable[[], Config], *, tally: bool = False) -> Config:
+    """The config that ``make`` gives; faults of settings are named together with those of names.
+
+    Args:
+        make: gives the config of a run.
+        tally: the run is of ``config.generated`` alone.
+
+    Raises:
+        UsageError: settings or names that cannot be right.
+    """
+    from seeingkit.runs.config import SettingsError
+    from seeingkit.runs.plan import resolve, resolve_source
+
+    try:
+        return make()
+    except SettingsError as error:
+        rest, faults = error.rest, Faults()
+        faults.add(error)
+        if rest is not None and not rest.others:
+            faults.find(lambda: (resolve_source if tally else resolve)(rest))
+        faults.raise_if_any()
+        raise
+
+
 _BESIDE_CONFIG = {"config", "out", "store", "json", "fail_if", "device", "batch_size"}
 
 
@@ -213,7 +254,7 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
 
     source = {name: context.get_parameter_source(name) for name in context.params}
     given = {n for n, found in source.items() if getattr(found, "name", "") == "COMMANDLINE"}
-    other = [p.opts[0] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
+    other = [p.opts[-1] for p in context.command.params if p.name in given - _BESIDE_CONFIG]
     if other:
         raise UsageError(f"--config repeats a run as it was; leave {', '.join(sorted(other))} out")
     earlier = read_config(config)

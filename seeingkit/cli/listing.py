@@ -5,41 +5,85 @@ They load no model; only ``doctor`` imports torch.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from seeingkit.errors import ExitCode
 
 from .options import Json
-from .output import print_json, print_listing
+from .output import print_json, print_listing, print_table
+from .pages import one_of
 
-Listing = StrEnum(
-    "Listing", ["gans", "segmenters", "features", "data", "inverters", "metrics", "weights"]
-)
-"""Kinds that ``ls`` can list."""
-_KINDS = {"gans": "gan", "segmenters": "segmenter", "inverters": "inverter", "metrics": "metric"}
+_KINDS = {
+    "gans": "gan",
+    "segmenters": "segmenter",
+    "features": "features",
+    "data": "data",
+    "inverters": "inverter",
+    "metrics": "metric",
+    "weights": "weights",
+}
+"""Groups that ``ls`` can list, and the kind of their specs."""
+
+_GROUPS = {
+    "models": "gans",
+    "model": "gans",
+    "generators": "gans",
+    "generator": "gans",
+    "networks": "gans",
+    "gan": "gans",
+    "datasets": "data",
+    "dataset": "data",
+    "checkpoints": "weights",
+    "methods": "inverters",
+    "encoders": "inverters",
+}
+"""Other words for them."""
+
+Group = Annotated[str, typer.Argument(metavar="GROUP", help=f"One of {', '.join(_KINDS)}.")]
 
 
-def ls(kind: Listing, json: Json = False) -> int:
+def ls(kind: Group = "", json: Json = False) -> int:
     """List registered models, data sets, methods, metrics or weights."""
     from seeingkit.models.registry import registry
 
-    specs = registry().specs(_KINDS.get(kind.value, kind.value))  # type: ignore[arg-type]
+    if not kind:
+        rows = [(name, len(registry().specs(one))) for name, one in _KINDS.items()]  # type: ignore[arg-type]
+        if json:
+            print_json(dict(rows))
+        else:
+            named = [(name, str(many), f"seeingkit ls {name}") for name, many in rows]
+            print_table(named, ("group", "registered", "list"), last_words=True)
+        return 0
+    kind = one_of("group", kind, list(_KINDS), _GROUPS)
+    specs = registry().specs(_KINDS[kind])  # type: ignore[arg-type]
     records = [_spec_record(spec) for spec in specs]
     if json:
         print_json(records)
-        return 0
+    else:
+        _print_specs(records)
+        if not records:
+            typer.echo(f"no {kind} are registered")
+    return 0
+
+
+def _print_specs(records: list[dict[str, Any]]) -> None:
+    """Names, summaries and options; those that several have alike come once, at the end."""
+    shared: dict[str, list[str]] = {}
     for record in records:
         names = ", ".join([record["name"], *record["aliases"]])
         terms = ", ".join(record["families"]) if "families" in record else record["licence"]
         typer.echo(f"{names}\n    {record['summary']} ({terms})")
-        for option, about in record["options"].items():
-            typer.echo(f"    {option} = {about['default']!r}: {about['description']}")
-    if not records:
-        typer.echo(f"no {kind.value} are registered")
-    return 0
+        lines = [
+            f"    {k} = {v['default']!r}: {v['description']}" for k, v in record["options"].items()
+        ]
+        if lines and sum(other["options"] == record["options"] for other in records) > 1:
+            shared.setdefault("\n".join(lines), []).append(record["name"])
+        elif lines:
+            typer.echo("\n".join(lines))
+    for options, names_of in shared.items():
+        typer.echo(f"options of {', '.join(names_of)}\n{options}")
 
 
 def _spec_record(spec: Any) -> dict[str, Any]:

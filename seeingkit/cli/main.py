@@ -21,6 +21,7 @@ from .output import (
     print_summary,
     print_tally,
 )
+from .pages import CONTEXT, WELCOME, Command, Commands
 
 if TYPE_CHECKING:
     from seeingkit.runs.config import Config
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="seeingkit",
     help="See what an image generator cannot draw.",
-    no_args_is_help=True,
+    cls=Commands,
+    context_settings=CONTEXT,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -50,11 +52,10 @@ def main(
 
     ask_before_large_downloads(weights.confirm)
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(2)
+        typer.echo(WELCOME)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(image_settings, tally_settings, groups.evidence_settings, groups.inversion_settings)
 def analyze(
     context: typer.Context,
@@ -81,20 +82,25 @@ def analyze(
     inversion["options"].setdefault("encoder", "found")
     settings["labels"] = _labels(settings["labels"], inversion["label"])
     settings["inversion"] = groups.inversion_config(inversion)
-    return _run(analysis_config(gan, data, **settings), out, store, json)
+    run = groups.checked(lambda: analysis_config(gan, data, **settings))
+    return _run(run, out, store, json)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(image_settings, tally_settings, groups.evidence_settings)
 def compare(
-    real: Annotated[str, typer.Argument(help="Real images: name, path or glob.")],
+    context: typer.Context,
+    real: Annotated[
+        str, typer.Argument(help="Real images: name, path or glob.", show_default=False)
+    ] = "",
     generated: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(help="Generated images: path, glob, or generator as family:weights."),
-    ],
+    ] = None,
     *,
     paired: o.Paired = False,
     settings: Settings,
+    config: o.Repeat = None,
     out: o.Out = None,
     store: o.Store = None,
     json: o.Json = False,
@@ -102,14 +108,21 @@ def compare(
     """Compare sets of images class by class. Of several generators: which is surely nearer?"""
     from seeingkit.runs.analyze import comparison_config
 
+    if config is not None:
+        return _run(groups.repeated(config, settings, context), out, store, json)
+    if not real or not generated:
+        missing = "the generated images" if real else "two sets of images"
+        raise UsageError(f"name {missing}: seeingkit compare REAL GENERATED")
+    groups.check_patterns([real, *generated])
     if paired:
         if len(generated) > 1:
             raise UsageError("--paired compares two sets of images; leave out the others")
         settings["paired"] = True
-    return _run(comparison_config(real, *generated, **settings), out, store, json)
+    run = groups.checked(lambda: comparison_config(real, *generated, **settings))
+    return _run(run, out, store, json)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(image_settings, tally_settings)
 def tally(
     source: Annotated[str, typer.Argument(help="Name, path, glob, or generator family:weights.")],
@@ -126,7 +139,8 @@ def tally(
         from seeingkit.tallies.table import refuse_other_file
 
         refuse_other_file(out)  # before the work, not after it
-    found = tally_source(comparison_config(source, source, **settings), store=store)
+    config = groups.checked(lambda: comparison_config(source, source, **settings), tally=True)
+    found = tally_source(config, store=store)
     if rank():
         return ExitCode.DONE
     if out is not None:
@@ -138,7 +152,7 @@ def tally(
     return ExitCode.SKIPPED if found.skipped or found.left_out else ExitCode.DONE
 
 
-@app.command()
+@app.command(cls=Command)
 @takes(
     groups.inversion_settings,
     image_settings,
@@ -171,7 +185,7 @@ def invert(
         settings["inversion"] = groups.inversion_config(settings["inversion"])
         if not settings["inversion"].methods:
             raise UsageError("--method none leaves nothing to do")
-        run = inversion_run_config(photos or [], gan, data=data, **settings)
+        run = groups.checked(lambda: inversion_run_config(photos or [], gan, data=data, **settings))
     done = execute_inversion(run, out=out, store=store)
     if done is None:
         return ExitCode.DONE
@@ -182,7 +196,7 @@ def invert(
     return ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
 
 
-@app.command()
+@app.command(cls=Command)
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory.")], json: o.Json = False
 ) -> int:
@@ -197,9 +211,9 @@ def report(
     return 0
 
 
-app.command()(listing.ls)
-app.command()(listing.plugins)
-app.command()(listing.doctor)
+app.command(cls=Command)(listing.ls)
+app.command(cls=Command)(listing.plugins)
+app.command(cls=Command)(listing.doctor)
 app.add_typer(weights.app, name="weights")
 app.add_typer(stored.app, name="store")
 

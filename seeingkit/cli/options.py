@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,10 +38,17 @@ class ConfigDefault:
         return str(self())
 
 
-def option(about: str, *names: str, default: str = "") -> Any:
-    """An option with its help; ``default``: the field of ``Config`` that has its default."""
+def option(about: str, *names: str, default: str = "", panel: str | None = None) -> Any:
+    """An option with its help.
+
+    Args:
+        about: the help.
+        names: with their dashes; none: the parameter's name.
+        default: the field of ``Config`` that has its default.
+        panel: the group of a help page it stands in.
+    """
     lookup: dict[str, Any] = {"default_factory": ConfigDefault(default)} if default else {}
-    return typer.Option(*names, help=about, **lookup)
+    return typer.Option(*names, help=about, rich_help_panel=panel, **lookup)
 
 
 def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
@@ -67,92 +75,102 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
     return found
 
 
+GENERATOR, IMAGES, SEGMENTATION = "Generator", "Images", "Segmenter"
+TESTS, INVERSION, RUN = "Tests and checks", "Inversion", "Run"
+PANELS = (GENERATOR, IMAGES, SEGMENTATION, TESTS, INVERSION, RUN)
+"""Groups of options on a help page, in their order."""
+
+generator = partial(option, panel=GENERATOR)
+images = partial(option, panel=IMAGES)
+segmentation = partial(option, panel=SEGMENTATION)
+tests = partial(option, panel=TESTS)
+inversion = partial(option, panel=INVERSION)
+running = partial(option, panel=RUN)
+
 Text = str | None
 File = Path | None
 Number = int | None
 Texts = list[str] | None
 
-Gan = Annotated[Text, option("Generator: family, family:weights, or auto with --weights.")]
-Weights = Annotated[File, option("Weights file of the generator.")]
-GanOption = Annotated[Texts, option("key=value for the generator; may be repeated.")]
-Segmenter = Annotated[Text, option("Segmenter: family or family:weights.")]
-SegmenterOrNone = Annotated[Text, option("Segmenter: family or family:weights, or none.")]
-SegmenterWeights = Annotated[File, option("Weights file or folder of the segmenter.")]
-SegmenterOption = Annotated[Texts, option("key=value for the segmenter; may be repeated.")]
-RealImages = Annotated[Text, option("Real images: name, path or glob.")]
-TrainingData = Annotated[
-    Text, option("Training data of the generator (default: the set that its weights name).")
-]
-DataOption = Annotated[Texts, option("key=value for the data set; may be repeated.")]
+Gan = Annotated[Text, generator("Generator: family, family:weights, or auto with --weights.")]
+Weights = Annotated[File, generator("Weights file of the generator.")]
+GanOption = Annotated[Texts, generator("key=value for the generator; may be repeated.")]
+Segmenter = Annotated[Text, segmentation("Segmenter: family or family:weights.")]
+SegmenterOrNone = Annotated[Text, segmentation("Segmenter: family or family:weights, or none.")]
+SegmenterWeights = Annotated[File, segmentation("Weights file or folder of the segmenter.")]
+SegmenterOption = Annotated[Texts, segmentation("key=value for the segmenter; may be repeated.")]
+RealImages = Annotated[Text, images("Real images: name, path or glob.")]
+TrainingData = Annotated[Text, images("Training data of the generator.")]
+DataOption = Annotated[Texts, images("key=value for the data set; may be repeated.")]
 Labels = Annotated[
-    Text, option("Classes a conditional generator draws: uniform, data, or a list as 3,7.")
+    Text, generator("Classes a conditional generator draws: uniform, data, or a list as 3,7.")
 ]
-Classes = Annotated[Text, option("Merge labels into a common vocabulary: its name or TOML file.")]
-N = Annotated[Number, option("Images per side.", "--n")]
-PhotoCount = Annotated[Number, option("Invert only n of the photos.", "--n")]
-Seed = Annotated[Number, option("Random seed: latents, choice of images, permutations.")]
-Device = Annotated[str, option("cpu, cuda, cuda:N, mps or auto.")]
-BatchSize = Annotated[int, option("Images per batch.", default="batch_size")]
-PresetName = Annotated[Text, option("Preprocessing, e.g. paper, native, paper@128.", "--preset")]
-OnBad = Annotated[str, option("Unreadable images: skip (exit code 3) or fail.", default="on_bad")]
-Repeat = Annotated[File, option("Repeat the run of this manifest.json.", "--config")]
-Out = Annotated[File, option("Run directory.")]
-TallyFile = Annotated[File, option("Write the tally to this Parquet file.")]
-Store = Annotated[File, option("Folder of finished work (default: cache).")]
-Json = Annotated[bool, option("Print JSON instead of text.", "--json")]
+Classes = Annotated[Text, segmentation("Merge labels into a vocabulary: its name or TOML file.")]
+N = Annotated[Number, images("Images per side.", "-n", "--n")]
+PhotoCount = Annotated[Number, images("Invert only n of the photos.", "-n", "--n")]
+Seed = Annotated[Number, running("Random seed: latents, choice of images, permutations.")]
+Device = Annotated[str, running("cpu, cuda, cuda:N, mps or auto.")]
+BatchSize = Annotated[int, running("Images per batch.", default="batch_size")]
+PresetName = Annotated[Text, images("Preprocessing, e.g. paper, native, paper@128.", "--preset")]
+OnBad = Annotated[str, images("Unreadable images: skip (exit code 3) or fail.", default="on_bad")]
+Repeat = Annotated[File, running("Repeat the run of this manifest.json.", "--config")]
+Out = Annotated[File, running("Run directory.")]
+TallyFile = Annotated[File, running("Write the tally to this Parquet file.")]
+Store = Annotated[File, running("Folder of finished work.")]
+Json = Annotated[bool, running("Print JSON instead of text.", "--json")]
 
 # Tests and checks of a comparison.
-Level = Annotated[float, option("False discovery rate of the verdicts.", default="level")]
+Level = Annotated[float, tests("False discovery rate of the verdicts.", default="level")]
 _GROUPS = "folder, FILE.csv:COLUMN, or a regular expression on names"
-Groups = Annotated[Text, option(f"Images that belong together, as frames of a film: {_GROUPS}.")]
+Groups = Annotated[Text, tests(f"Images that belong together, as frames of a film: {_GROUPS}.")]
 Permutations = Annotated[
-    int, option("Permutations for the p-value; 0: none.", default="permutations")
+    int, tests("Permutations for the p-value; 0: none.", default="permutations")
 ]
 Truth = Annotated[
-    Text, option("True labels of the real images: folder of label maps, data or none.")
+    Text, tests("True labels of the real images: folder of label maps, data or none.")
 ]
 _SENSITIVITY = (
     "Check for segmentation error: auto, off, scale, scale:0.5, or a second segmenter, family:FILE."
 )
-Sensitivity = Annotated[str, option(_SENSITIVITY, default="sensitivity")]
+Sensitivity = Annotated[str, tests(_SENSITIVITY, default="sensitivity")]
 Fidelity = Annotated[
-    bool, option("Also FID, KID, IS, precision, recall (extra: fidelity).", "--fidelity")
+    bool, tests("Also FID, KID, IS, precision, recall (extra: fidelity).", "--fidelity")
 ]
 Paired = Annotated[
     bool,
-    option("Image k of one side belongs to image k of the other: test within pairs.", "--paired"),
+    images("Image k of one side belongs to image k of the other: test within pairs.", "--paired"),
 ]
-Force = Annotated[bool, option("Compare even if n, segmenter or preset differ.", "--force")]
+Force = Annotated[bool, tests("Compare even if n, segmenter or preset differ.", "--force")]
 _GATES = "'fsd.bias_reduced > 5', 'omitted: person'"
-FailIf = Annotated[Texts, option(f"Exit with code 4 if this holds: {_GATES}; may be repeated.")]
+FailIf = Annotated[Texts, tests(f"Exit with code 4 if this holds: {_GATES}; may be repeated.")]
 
 # Inversion.
-_METHODS = "z, encoder, encoder+z, layered, layered+z or layered+r (default)"
+_METHODS = "z, encoder, encoder+z, layered, layered+z or layered+r"
 Method = Annotated[
-    Text, option(f"Inversion method: {_METHODS}; several as a,b; all; none (analyze only).")
+    Text, inversion(f"Inversion method: {_METHODS}; several as a,b; all; none (analyze only).")
 ]
 Cut = Annotated[
-    Text, option("Where the generator is cut: names, default, next, all; two cuts: default,next.")
+    Text, inversion("Where the generator is cut: names, default, next or all; several as a,b.")
 ]
 PerClass = Annotated[
-    int, option("Photos to invert for each omitted class.", default="inversion.per_class")
+    int, inversion("Photos to invert for each omitted class.", default="inversion.per_class")
 ]
 _PICK = "Choice among the photos that contain the class: stratified, random, most or list."
-Pick = Annotated[str, option(_PICK, default="inversion.pick")]
-Ids = Annotated[Text, option("Ids of the photos to invert, as a,b (sets --pick list).")]
-Own = Annotated[int, option("Generator samples to invert as they are.", default="inversion.own")]
+Pick = Annotated[str, inversion(_PICK, default="inversion.pick")]
+Ids = Annotated[Text, inversion("Ids of the photos to invert, as a,b (sets --pick list).")]
+Own = Annotated[int, inversion("Generator samples to invert as they are.", default="inversion.own")]
 _PATCHED = "Generator samples with a foreign patch, to compare photos with; 0: no verdicts."
-Patched = Annotated[int, option(_PATCHED, default="inversion.patched")]
-_INVERSION_PRESETS = "Losses and schedule of the inversion: fast (default) or paper."
-InversionPreset = Annotated[Text, option(_INVERSION_PRESETS)]
-PlainInversionPreset = Annotated[Text, option(_INVERSION_PRESETS, "--preset")]
+Patched = Annotated[int, inversion(_PATCHED, default="inversion.patched")]
+_INVERSION_PRESETS = "Losses and schedule of the inversion: fast or paper."
+InversionPreset = Annotated[Text, inversion(_INVERSION_PRESETS)]
+PlainInversionPreset = Annotated[Text, inversion(_INVERSION_PRESETS, "--preset")]
 Encoder = Annotated[
-    Text, option("Encoder: auto, found, train, none, or an encoder file of this generator.")
+    Text, inversion("Encoder: auto, found, train, none, or an encoder file of this generator.")
 ]
-Perceptual = Annotated[Text, option("Perceptual features: a name, auto or none (pixels only).")]
-PerceptualWeights = Annotated[File, option("Weights file of the perceptual features.")]
-Steps = Annotated[Number, option("Largest number of optimisation steps.")]
-InverterOption = Annotated[Texts, option("key=value for the method; may be repeated.")]
+Perceptual = Annotated[Text, inversion("Perceptual features: a name, auto or none (pixels only).")]
+PerceptualWeights = Annotated[File, inversion("Weights file of the perceptual features.")]
+Steps = Annotated[Number, inversion("Largest number of optimisation steps.")]
+InverterOption = Annotated[Texts, inversion("key=value for the method; may be repeated.")]
 ImageLabel = Annotated[
-    Number, option("The one class to draw and invert, for a conditional generator.", "--label")
+    Number, generator("The one class to draw and invert, for a conditional generator.", "--label")
 ]

@@ -347,7 +347,7 @@ def _print_end(
 
 def print_tally(summary: Mapping[str, Any]) -> None:
     """Print mean area and presence of each class, and the skipped images."""
-    print(f"{summary['n']} images")
+    print(f"{summary['n']} image{'' if summary['n'] == 1 else 's'}")
     from seeingkit.report.words.assumptions import assumed
     from seeingkit.results import ModelRecord
     from seeingkit.tallies.table import MEANS

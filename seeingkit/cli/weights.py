@@ -16,6 +16,7 @@ from seeingkit.errors import ExitCode, SeeingkitError, UnknownNameError, UsageEr
 
 from .options import GanOption, Json, option, parse_options
 from .output import print_json, print_listing, print_table
+from .pages import CONTEXT, Command, Commands
 
 if TYPE_CHECKING:
     from seeingkit.specs import WeightsSpec
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="weights",
     help="Weights files: list, fetch, verify, inspect, convert.",
+    cls=Commands,
+    context_settings=CONTEXT,
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -30,12 +33,15 @@ app = typer.Typer(
 Names = Annotated[list[str] | None, typer.Argument(help="Weights, as family:name.")]
 
 
+_FEW = 12  # tensors that ``inspect`` lists unless it is asked for all
+
+
 def confirm(question: str) -> bool:
     """Ask on stderr; stdout is for results."""
     return typer.confirm(question, err=True)
 
 
-@app.command("ls")
+@app.command("ls", cls=Command)
 def list_weights(
     family: Annotated[str | None, typer.Argument(help="Only this family or group.")] = None,
     json: Json = False,
@@ -65,7 +71,7 @@ def list_weights(
     return 0
 
 
-@app.command()
+@app.command(cls=Command)
 def fetch(
     names: Names = None,
     family: Annotated[str | None, option("All weights of this family or group.", "--all")] = None,
@@ -98,7 +104,7 @@ def fetch(
     return ExitCode.FAILED if failed else ExitCode.DONE
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(names: Names = None, json: Json = False) -> int:
     """Verify the hashes of weights (default: all on this machine). Exit code 1 if one is wrong."""
     from seeingkit.models.hub import is_here, verify_weights
@@ -120,9 +126,11 @@ def verify(names: Names = None, json: Json = False) -> int:
     return ExitCode.DONE if all(r["ok"] for r in records) else ExitCode.FAILED
 
 
-@app.command()
+@app.command(cls=Command)
 def inspect(
-    file: Annotated[Path, typer.Argument(help="Any weights file.")], json: Json = False
+    file: Annotated[Path, typer.Argument(help="Any weights file.")],
+    every: Annotated[bool, option("List every tensor, not only the first.", "--all")] = False,
+    json: Json = False,
 ) -> int:
     """Show format, family and tensors of a weights file. No code in it is run."""
     from seeingkit.models.inspection import inspect_file
@@ -155,11 +163,14 @@ def inspect(
     shapes = ["x".join(map(str, tensor["shape"])) or "1" for tensor in found["tensors"]]
     tensors = zip(found["tensors"], shapes, strict=True)
     rows = [(tensor["name"], shape, tensor["dtype"]) for tensor, shape in tensors]
-    print_table(rows, ("tensor", "shape", "type"), words=True)
+    few = rows if every or len(rows) <= _FEW else rows[:_FEW]
+    print_table(few, ("tensor", "shape", "type"), words=True)
+    if len(few) < len(rows):
+        print(f"… and {len(rows) - len(few):,} more: --all lists them")
     return 0
 
 
-@app.command()
+@app.command(cls=Command)
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A weights file or folder.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],

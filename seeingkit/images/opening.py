@@ -138,7 +138,11 @@ def check_there(name: str) -> None:
 
 
 def _not_there(path: str, unknown: UnknownNameError | None) -> SourceError:
-    error = SourceError(f"no such path: {path}" + ("" if unknown is None else f", and {unknown}"))
+    near = ""
+    if unknown is not None:  # all names of data sets would hide that it is a path
+        told = "did you mean" in str(unknown)
+        near = f", and {unknown}" if told else ", and no data set (see 'seeingkit ls data')"
+    error = SourceError(f"no such path: {path}{near}")
     error.__cause__ = unknown
     return error
 

@@ -192,7 +192,8 @@ class Registry:
         found = [s.name for s in self.specs(kind) if isinstance(s, _Loadable) and s.default]
         if len(found) != 1:
             several = f" ({', '.join(found)} all claim to be)" if found else ""
-            raise UsageError(f"there is no default {kind}{several}; name one with --{kind}")
+            listed = f"name one with --{kind}, see 'seeingkit ls {kind}s'"
+            raise UsageError(f"there is no default {kind}{several}; {listed}")
         return found[0]
 
     def preset(self, name: str) -> Preset:

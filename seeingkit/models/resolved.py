@@ -35,6 +35,7 @@ from seeingkit.specs import (
 )
 
 from .hub import weights_path
+from .hub.consent import readable_size
 from .recognition import claims_of, other_reader, recognise, weights_file
 from .registry import Registry, check_options, import_target, registry
 
@@ -247,6 +248,8 @@ def _candidates(
     """
     found = known.weights_for(family, domain) if domain else []
     every = known.weights_for(family)
+    if kind == "segmenter":  # one that was made for a drawn data set is never a guess
+        every = [weights for weights in every if not _for_its_data_alone(weights)]
     if not found and kind != "gan":
         found = [weights for weights in every if not weights.domains]
     if found or domain:
@@ -254,10 +257,46 @@ def _candidates(
     if len(every) > 1:
         names = _listed([weights.full_name for weights in every])
         raise UsageError(
-            f"{family} has several registered weights and no data set says which: name one "
-            f"({names}) or give {_FLAGS[kind]} FILE"
+            f"which {family}? There are {len(every)} and no data set says which: name one "
+            f"({names}; see 'seeingkit weights ls {family}') or give {_FLAGS[kind]} FILE"
         )
     return every
+
+
+def _for_its_data_alone(weights: WeightsSpec) -> bool:
+    """Whether weights ship with a data set, so that they know the classes of nothing else."""
+    return bool(weights.domains) and all(file.resource for file in weights.files)
+
+
+def which_segmenter(known: Registry | None = None) -> str:
+    """The answer to own images without a segmenter: those there are, the default family first.
+
+    Segmenters that ship with a data set are named as what they are: for nothing else.
+    """
+    known = known or registry()
+    usual = known.default("segmenter")
+    every = [w for s in known.specs("segmenter") for w in known.weights_for(s.name)]
+    general = [w for w in every if not _for_its_data_alone(w)]
+    own = [w for w in every if _for_its_data_alone(w)]
+    first = [w for w in general if w.family == usual] or general[:1]
+    others = [w for w in general if w not in first]
+    free = [s.name for s in known.specs("segmenter") if not known.weights_for(s.name)]
+    said = ["which segmenter? Own images have no default, for it must know the classes in them"]
+    named = [_described(weights) for weights in (*first, *others[:1])]
+    if named:
+        more = f", {len(others) - 1} more of its kind" if len(others) > 1 else ""
+        said.append(f"published ones: --segmenter {' or '.join(named)}{more}")
+    if free:
+        said.append(f"with --segmenter-weights FILE or FOLDER of your own: {', '.join(free)}")
+    said += [f"{weights.full_name} knows {weights.domains[0]} alone" for weights in own]
+    return "; ".join([*said, "see 'seeingkit ls segmenters'"])
+
+
+def _described(weights: WeightsSpec) -> str:
+    """Name, summary and size of the download."""
+    sizes = [file.size for file in weights.files]
+    total = None if None in sizes else sum(size for size in sizes if size is not None)
+    return f"{weights.full_name} ({weights.summary}; download: {readable_size(total)})"
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

@@ -244,10 +244,30 @@ def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
         RunError: naming the file that is missing or does not fit.
     """
     path = run_dir / "results.json"
+    if not path.is_file():
+        raise RunError(f"{run_dir}: {_no_run(run_dir)}")
     results = _read_results(path)
     manifest = _read(run_dir / "manifest.json", Manifest)
     gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
     return write_report(run_dir, results, manifest, gallery, sections=sections)
+
+
+def _no_run(folder: Path) -> str:
+    """Why a folder without results is no finished run, and what to do."""
+    if not folder.exists():
+        return "no such folder; name a run directory, as analyze prints it: runs/…"
+    if not folder.is_dir():
+        return "a file, not a run; name the run directory, the folder that holds results.json"
+    if not (folder / "manifest.json").is_file():
+        return "not a run, for it holds no results.json; name a run directory, as runs/…"
+    try:
+        command = json.loads((folder / "manifest.json").read_bytes())["config"]["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        command = "COMMAND"
+    return (
+        f"a run that has not finished, for it holds no results.json; seeingkit {command} --config "
+        f"{folder / 'manifest.json'} --out {folder} goes on with it"
+    )
 
 
 def _read_results(path: Path) -> Shown:

@@ -7,6 +7,7 @@ nothing else.
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,12 +32,14 @@ from .checks import check
 from .config import Config, make_config
 from .directory import RunDirectory
 from .examples import fill_gallery
+from .intent import intent
 from .inversions import Store, invert_omitted, prepare_inverters, with_inversions
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve, resolve_source
-from .sides import Sides, equally_many, located, open_side, open_sides
+from .sides import Sides, check_names, equally_many, located, open_side, open_sides
 from .tables import write_classes, write_conditions, write_images
 
+log = logging.getLogger(__name__)
 Found = TypeVar("Found", Comparison, GeneratorsComparison)
 
 
@@ -122,6 +125,8 @@ def execute(
     if config.others:
         raise UsageError("several generators are compared by runs.generators.execute_generators")
     plan, clock = resolve(config), Clock()
+    if not rank():
+        RunDirectory.check(plan.config, out)
     with clock.time("load"):
         sides = open_sides(plan)
     with closing(sides):
@@ -142,7 +147,10 @@ def _take_steps(
                     seed=plan.config.seed,
                     batch_size=plan.config.batch_size,
                 )
+        check_names(plan, sides)
         ready = prepare_inverters(plan, sides.generated)
+    if not rank():
+        log.info("%s", intent(plan, len(sides.generated), out, real=len(sides.real)))
     run = begin_run(plan.config, out)
     with clock.time("tally real images"):
         real = tally_side(sides.real, sides.segmenter, plan, store, "real images")
@@ -171,9 +179,14 @@ def _take_steps(
 
 def tally_source(config: Config, *, store: Store = None) -> Tally:
     """The tally of ``config.generated`` alone: the command ``tally``."""
-    plan = located(resolve_source(config))
+    plan = resolve_source(config)
+    source = None
+    if plan.generated.generator is None and not plan.generated.missing:
+        source = open_side(plan.generated, plan)  # before any download
+    plan = located(plan)
     assert plan.segmenter is not None
-    source = open_side(plan.generated, plan, labels=plan.config.labels)
+    if source is None:
+        source = open_side(plan.generated, plan, labels=plan.config.labels)
     with closing(source):
         found = tally_side(source, plan.segmenter.load(plan.device), plan, store, "images")
     return apply_classes(found, read_classes(config.classes)) if config.classes else found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from seeingkit.analyses.comparison.defaults import PERMUTATIONS
 from seeingkit.analyses.inversion.config import InversionConfig
-from seeingkit.errors import RunError, UsageError, first_fault
+from seeingkit.errors import Faults, RunError, UsageError, all_faults
 from seeingkit.results.gates import parse_gate
 
 __all__ = ["PERMUTATIONS", "Config", "InversionConfig", "make_config", "read_config"]
@@ -131,17 +132,36 @@ class Config(BaseModel):
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
+class SettingsError(UsageError):
+    """Settings that have faults.
+
+    Attributes:
+        rest: the config without them, in which names may have faults too.
+    """
+
+    def __init__(self, faults: Faults, rest: Config | None) -> None:
+        super().__init__(str(faults))
+        self.faults, self.rest = tuple(faults.errors), rest
+
+
 def make_config(**settings: Any) -> Config:
     """A checked config; settings that are None are left to their defaults.
 
     Raises:
-        UsageError: names the setting and its fault.
+        SettingsError: names every setting that has a fault.
     """
+    given = {k: v for k, v in settings.items() if v is not None}
     try:
-        return Config.model_validate({k: v for k, v in settings.items() if v is not None})
+        return Config.model_validate(given)
     except ValidationError as error:
-        fault = first_fault(error)
-        raise UsageError(f"--{fault.where.replace('_', '-')}: {fault.reason}") from error
+        faults, wrong = Faults(), set()
+        for fault in all_faults(error):
+            wrong.add(fault.where.partition(".")[0])
+            faults.add(UsageError(f"--{fault.where.replace('_', '-')}: {fault.reason}"))
+        rest = None
+        with suppress(ValidationError):
+            rest = Config.model_validate({k: v for k, v in given.items() if k not in wrong})
+        raise SettingsError(faults, rest) from error
 
 
 def read_config(path: str | Path) -> Config:

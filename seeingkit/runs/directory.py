@@ -25,8 +25,8 @@ class RunDirectory:
         self.path = Path(path)
 
     @classmethod
-    def for_config(cls, config: Config, out: str | Path | None) -> RunDirectory:
-        """The folder named by ``out``, or ``runs/<generated>-<real>-<key>``; created and claimed.
+    def check(cls, config: Config, out: str | Path | None) -> RunDirectory:
+        """The folder named by ``out``, or ``runs/<generated>-<real>-<key>``; nothing is written.
 
         Raises:
             RunError: it holds something else.
@@ -45,6 +45,16 @@ class RunDirectory:
                 )
         elif run.path.is_dir() and not all(is_temporary(file) for file in run.path.iterdir()):
             raise RunError(f"{run.path}: is not empty and holds no run; choose another --out")
+        return run
+
+    @classmethod
+    def for_config(cls, config: Config, out: str | Path | None) -> RunDirectory:
+        """The folder of ``check``, created and claimed.
+
+        Raises:
+            RunError: as ``check``, or it cannot be created.
+        """
+        run = cls.check(config, out)
         try:
             run.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

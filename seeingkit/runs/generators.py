@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.generators import GeneratorsComparison, contrast_comparisons
-from seeingkit.errors import MissingWeightsError, UsageError
+from seeingkit.errors import Faults, MissingWeightsError, UsageError
 from seeingkit.models.loading import is_generator_name
 from seeingkit.report import rebuild_report
 from seeingkit.results.gates import check_gate_names
@@ -92,8 +93,12 @@ def execute_generators(
 def _plans(config: Config) -> list[Plan]:
     """The comparison of each generator alone, with the preset and segmenter of the first."""
     plans: list[Plan] = []
+    faults = Faults()
     for name in (config.generated, *config.others):
-        plans.append(resolve(_single(plans[0].config if plans else config, name)))
+        base = plans[0].config if plans else config
+        found = faults.find(partial(resolve, _single(base, name)))
+        plans += [] if found is None else [found]
+    faults.raise_if_any()
     return _located(plans)
 
 

@@ -7,19 +7,21 @@ user asked for one; ranks above 0 do their share of the inversions and write no 
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from seeingkit.analyses.inversion.config import InversionConfig
+from seeingkit.analyses.inversion.cuts import cuts_of
 from seeingkit.analyses.inversion.distance_to_data import DistanceToData
-from seeingkit.analyses.inversion.stage import Photos
-from seeingkit.contracts import Generator, ImageSource, Segmenter
-from seeingkit.errors import MissingWeightsError, SourceError, UsageError
+from seeingkit.analyses.inversion.stage import Photos, photo_label
+from seeingkit.contracts import Generator, ImageSource, Segmenter, Skipped
+from seeingkit.errors import MissingWeightsError, ModelError, SourceError, UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import load_features
@@ -27,16 +29,20 @@ from seeingkit.models.registry import registry
 from seeingkit.report import rebuild_report
 from seeingkit.results import InversionResults, ModelRecord, SkippedItem, SourceRecord
 from seeingkit.specs import Preset
+from seeingkit.system.processes import rank
 from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.record import model_record
 from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .config import Config, make_config
 from .directory import RunDirectory
+from .intent import intent
 from .inversions import generator_preset, invert_photos, prepare_inverters
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
 from .sides import open_whole
+
+log = logging.getLogger(__name__)
 
 _REFERENCES = 512
 
@@ -98,15 +104,23 @@ def execute_inversion(
         UsageError: a photo that does not exist, a generator that cannot be cut.
     """
     plan = resolve(config)
+    # Whatever can be wrong with what was given is found before an encoder is trained.
+    if not rank():
+        RunDirectory.check(plan.config, out)
     generator, generator_record = _generator(plan)
     size, chosen, seed = generator_preset(generator), plan.config.inversion, plan.config.seed
-    samples = SamplerSource(generator, max(chosen.own, 1), seed, preset=size)
-    ready = prepare_inverters(plan, samples)
-    segmenter, segmenter_record, warnings = _segmenter(plan)
+    photo_label(generator, chosen.label)
+    cuts_of(generator, chosen)
     source, unusable = open_photos(plan.config.photos, size)
     if plan.config.n is not None:
         source = narrowed(source, min(plan.config.n, len(source)), seed)
+    check_photos(source, plan.config.on_bad)
+    segmenter, segmenter_record, warnings = _segmenter(plan)
     distance = _distance(plan, generator)
+    samples = SamplerSource(generator, max(chosen.own, 1), seed, preset=size)
+    if not rank():
+        log.info("%s", intent(plan, len(source), out))
+    ready = prepare_inverters(plan, samples)
     run, clock = begin_run(plan.config, out), Clock()
     photos = Photos(source, range(len(source)), samples, range(chosen.own))
     with clock.time("invert photos"):
@@ -166,6 +180,27 @@ def open_photos(names: Sequence[str], preset: Preset) -> tuple[ImageSource, list
     if len(sources) == 1:
         return sources[0], skipped
     return SeveralSources(sources, f"{len(sources)} photos"), skipped
+
+
+def check_photos(source: ImageSource, on_bad: Literal["skip", "fail"]) -> None:
+    """Read every photo once, so that broken ones are known before anything is done for them.
+
+    ``check_photos(open_images("photos"), "skip")``.
+
+    Raises:
+        SourceError: none of them can be read.
+        ModelError: one cannot, with ``on_bad="fail"``.
+    """
+    first: Skipped | None = None
+    readable = False
+    for row in range(len(source)):  # one at a time: they need not fit into memory together
+        images, _, skipped = source.load([row])
+        readable |= images is not None
+        first = first or (skipped[0] if skipped else None)
+        if first is not None and on_bad == "fail":
+            raise ModelError(f"{first.item}: {first.reason}")
+    if first is not None and not readable:
+        raise SourceError(f"no photo could be inverted; the first: {first.item}: {first.reason}")
 
 
 # -------------------------------------------------------------------------------------- the steps

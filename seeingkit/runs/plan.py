@@ -10,19 +10,29 @@ plan holds nothing open: it is the unit of work of a run, of each process of it,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
 from seeingkit.analyses.comparison.checks.metrics import resolve_metric
+from seeingkit.analyses.comparison.dependence import read_rule
 from seeingkit.analyses.inversion import ResolvedInverter, resolve_inverter
-from seeingkit.errors import MissingWeightsError, SourceError, UsageError
+from seeingkit.analyses.inversion.catalog import ENCODERS, METHODS
+from seeingkit.errors import (
+    Faults,
+    MissingWeightsError,
+    SeeingkitError,
+    SourceError,
+    UnknownNameError,
+    UsageError,
+)
 from seeingkit.images.opening import check_there
 from seeingkit.models.loading import data_spec, is_generator_name, usual_generator
 from seeingkit.models.registry import check_options, find_preset, registry
-from seeingkit.models.resolved import ResolvedModel
+from seeingkit.models.resolved import AUTO, ResolvedModel, which_segmenter
 from seeingkit.models.resolved import resolve as resolve_model
 from seeingkit.specs import DataSpec, Preset
 from seeingkit.system.devices import resolve_device
@@ -119,108 +129,174 @@ class Plan:
     @property
     def segmenter_asked(self) -> bool:
         """Whether ``invert`` must have its segmenter, because its weights were named."""
-        return self.config.segmenter_weights is not None or ":" in self.config.segmenter
+        return segmenter_asked(self.config)
+
+
+def segmenter_asked(config: Config) -> bool:
+    """Whether weights of a segmenter were named, so that there is no going on without."""
+    return config.segmenter_weights is not None or ":" in config.segmenter
 
 
 def resolve(config: Config) -> Plan:
     """Resolve every name in a config.
 
     Raises:
-        UnknownNameError, UsageError: a name, an option or a setting that cannot be right.
+        UnknownNameError, UsageError: a name, an option or a setting that cannot be right; all
+            faults that can be known now are in one error.
+        SourceError: a path that leads nowhere.
         PluginError: the library of a metric is not installed.
         MissingWeightsError: of ``invert``: a weights file that was given and does not exist. Other
             commands collect such files in ``Plan.missing``.
     """
-    inverters = tuple(
-        resolve_inverter(method, config.inversion.options)
-        for method in dict.fromkeys(config.inversion.methods)
-    )
+    search = _Search()
+    inverters = search.inverters(config)
     if config.command == "invert":
-        return _inversion_plan(config, inverters)
+        return _inversion_plan(config, inverters, search)
     data = None
     if config.command == "analyze":
-        real = config.real or registry().default("data")
-        data = data_spec(real)
+        config = config.filled(real=config.real or registry().default("data"))
+    data = data_spec(config.real)
+    real = search.find(lambda: _real_side(config, data))
+    search.lost = real is None and not search.missing.messages
+    if config.command == "analyze" and not config.generated:
         given = bool(config.weights)
-        config = config.filled(
-            real=real, generated=config.generated or usual_generator(data, own_weights=given)
-        )
-    else:
-        data = data_spec(config.real)
+        name = search.find(lambda: usual_generator(data, own_weights=given))
+        config = config.filled(generated=name or "")
     usual = data or (data_spec(config.generated) if config.command == "compare" else None)
     config = _with_defaults(config, usual)
-    _check_truth_folder(config.truth)
-    settled, missing = _settled(config), MissingFiles()
+    search.find(lambda: _check_truth_folder(config.truth))
+    generated = None
+    if config.generated:
+        generated = search.find(lambda: _generated_side(config, data, {}))
+    segmenter = search.find(lambda: _segmenter(config, data))
+    if (groups := config.groups) is not None:
+        search.find(lambda: read_rule(groups))
+    second = search.find(lambda: _second_segmenter(config.sensitivity)) or (None, "")
+    metric = search.find(lambda: resolve_metric(locate=False)) if config.fidelity else None
     absent = Side(config.generated, missing=True)
-    second = missing.find(lambda: _second_segmenter(config.sensitivity)) or (None, "")
     return Plan(
-        **settled,
-        real=missing.find(lambda: _real_side(config, data)) or absent,
-        generated=missing.find(lambda: _generated_side(config, data, {})) or absent,
-        segmenter=missing.find(lambda: _model("segmenter", config.segmenter, config, data)),
+        **search.settled(config),
+        real=real or absent,
+        generated=generated or absent,
+        segmenter=segmenter,
         second=second[0],
         second_name=second[1],
-        metric=resolve_metric(locate=False) if config.fidelity else None,
+        metric=metric,
         inverters=inverters,
-        missing=tuple(missing.messages),
+        missing=tuple(search.missing.messages),
     )
 
 
 def resolve_source(config: Config) -> Plan:
-    """The plan of the command ``tally``: ``config.generated`` alone, of any kind."""
+    """The plan of the command ``tally``: ``config.generated`` alone; see ``resolve``."""
+    search = _Search()
     data = data_spec(config.generated)
     config = _with_defaults(config, data)
-    settled, missing = _settled(config), MissingFiles()
-    side = missing.find(lambda: _generated_side(config, data, config.data_options))
+    side = search.find(lambda: _generated_side(config, data, config.data_options))
+    search.lost = side is None and not search.missing.messages
+    segmenter = search.find(lambda: _segmenter(config, data))
     side = side or Side(config.generated, missing=True)
     return Plan(
-        **settled,
+        **search.settled(config),
         real=side,
         generated=side,
-        segmenter=missing.find(lambda: _model("segmenter", config.segmenter, config, data)),
-        missing=tuple(missing.messages),
+        segmenter=segmenter,
+        missing=tuple(search.missing.messages),
     )
 
 
-def _settled(config: Config) -> dict[str, Any]:
-    """What every plan begins with; a class list that cannot be read is found here."""
-    if config.classes is not None:
-        read_classes(config.classes)
-    preset, device = find_preset(config.preset), resolve_device(config.device)
-    return {"config": config, "preset": preset, "device": device}
+class _Search:
+    """The faults and the missing files that are found while a config is resolved.
+
+    Attributes:
+        lost: the images were not found, so what depends on them cannot be told: only names that
+            nobody registered are faults then.
+    """
+
+    def __init__(self) -> None:
+        self.faults, self.missing, self.lost = Faults(), MissingFiles(), False
+
+    def find(self, work: Callable[[], T]) -> T | None:
+        """The result of some work; None where it has a fault or a file is missing."""
+        try:
+            return self.missing.find(work)
+        except SeeingkitError as error:
+            if not self.lost or isinstance(error, UnknownNameError):
+                self.faults.add(error)
+        return None
+
+    def inverters(self, config: Config) -> tuple[ResolvedInverter, ...]:
+        """The methods of inversion, resolved."""
+        chosen = config.inversion
+        found = [
+            self.find(partial(resolve_inverter, method, chosen.options))
+            for method in dict.fromkeys(chosen.methods)
+        ]
+        if set(chosen.methods) & set(METHODS):
+            for check in (_check_features, _check_files):
+                self.find(partial(check, chosen.options))
+        return tuple(one for one in found if one is not None)
+
+    def settled(self, config: Config) -> dict[str, Any]:
+        """What every plan begins with; raises what was found wrong, missing files along with it."""
+        lost, self.lost = self.lost, False
+        if (classes := config.classes) is not None:
+            self.find(lambda: read_classes(classes))
+        preset = self.find(lambda: find_preset(config.preset))
+        device = self.find(lambda: resolve_device(config.device))
+        if self.faults.errors:
+            for message in () if lost else self.missing.messages:
+                self.faults.add(MissingWeightsError(message))
+            self.faults.raise_if_any()
+        assert preset is not None and device is not None
+        return {"config": config.filled(device=device), "preset": preset, "device": device}
 
 
-def _inversion_plan(config: Config, inverters: tuple[ResolvedInverter, ...]) -> Plan:
+def _inversion_plan(
+    config: Config, inverters: tuple[ResolvedInverter, ...], search: _Search
+) -> Plan:
     name = config.generated
     if not name:
         usual = data_spec(config.real or registry().default("data"))
         name = usual_generator(usual, own_weights=bool(config.weights))
     for photo in config.photos:
         if data_spec(photo) is None:
-            check_there(photo)
+            search.find(partial(check_there, photo))
     real, generator = config.real, None
     if not real and not config.weights:  # the data set that the weights were trained on
-        generator = _model("gan", name, config, None)
-        domains = generator.weights_spec.domains if generator.weights_spec else ()
+        generator = search.find(lambda: _model("gan", name, config, None))
+        domains = generator.weights_spec.domains if generator and generator.weights_spec else ()
         real = next((domain for domain in domains if data_spec(domain) is not None), "")
+        search.lost = generator is None  # and with it the data set and its segmenter
     data = data_spec(real) if real else None
-    generator = generator or _model("gan", name, config, data)
+    if generator is None and not search.lost:
+        generator = search.find(lambda: _model("gan", name, config, data))
+    side = search.find(lambda: _data_side(real, data, config.data_options))
     config = _with_defaults(config.filled(real=real, generated=name), data)
-    plan = Plan(
-        **_settled(config),
-        real=_data_side(real, data, config.data_options),
+    warnings: list[str] = []
+
+    def class_areas() -> ResolvedModel | None:
+        try:
+            return None if config.segmenter == "none" else _segmenter(config, data)
+        except MissingWeightsError as error:  # no weights of the default segmenter are registered
+            if segmenter_asked(config):
+                raise
+            warnings.append(f"no class areas: {error}")
+        return None
+
+    segmenter = search.find(class_areas)
+    if search.missing.messages:  # a file that was given: nothing can go on without it
+        search.faults.add(MissingWeightsError("; ".join(search.missing.messages)))
+    settled = search.settled(config)
+    assert side is not None
+    return Plan(
+        **settled,
+        real=side,
         generated=Side(name, generator),
-        segmenter=None,
+        segmenter=segmenter,
         inverters=inverters,
+        warnings=tuple(warnings),
     )
-    if config.segmenter == "none":
-        return plan
-    try:
-        return replace(plan, segmenter=_model("segmenter", config.segmenter, config, data))
-    except MissingWeightsError as error:  # no weights of the default segmenter are registered
-        if plan.segmenter_asked:
-            raise
-        return replace(plan, warnings=(f"no class areas: {error}",))
 
 
 def _with_defaults(config: Config, data: DataSpec | None) -> Config:
@@ -228,9 +304,10 @@ def _with_defaults(config: Config, data: DataSpec | None) -> Config:
     defaults: dict[str, Any] = {}
     if data is not None and "preset" not in config.model_fields_set:
         defaults["preset"] = data.preset
-    if not config.segmenter:
-        usual = None if data is None or config.segmenter_weights else data.segmenter
-        defaults["segmenter"] = usual or registry().default("segmenter")
+    if not config.segmenter and config.segmenter_weights:
+        defaults["segmenter"] = registry().default("segmenter")
+    elif not config.segmenter and data is not None:
+        defaults["segmenter"] = data.segmenter or registry().default("segmenter")
     return config.filled(**defaults)
 
 
@@ -280,6 +357,17 @@ def _model(
     )
 
 
+def _segmenter(config: Config, data: DataSpec | None) -> ResolvedModel:
+    """The segmenter of a config whose defaults are filled in.
+
+    Raises:
+        UsageError: own images, and no segmenter was named; says which there are for them.
+    """
+    if not config.segmenter:
+        raise UsageError(which_segmenter())
+    return _model("segmenter", config.segmenter, config, data)
+
+
 def _second_segmenter(sensitivity: str) -> tuple[ResolvedModel | None, str]:
     """The segmenter that ``sensitivity`` names, and its name; none if the check is another one.
 
@@ -296,6 +384,25 @@ def _second_segmenter(sensitivity: str) -> tuple[ResolvedModel | None, str]:
     except MissingWeightsError as error:
         said = str(error).replace("--segmenter-weights FILE", f"--sensitivity {family}:FILE")
         raise MissingWeightsError(said) from error
+
+
+def _check_features(options: Mapping[str, Any]) -> None:
+    """Perceptual features that were named are registered; their weights are found later."""
+    name = str(options.get("perceptual", AUTO))
+    if name not in (AUTO, "none"):
+        registry().resolve("features", name.partition(":")[0])
+
+
+def _check_files(options: Mapping[str, Any]) -> None:
+    """Files that were named as parts of an inversion exist."""
+    encoder, features = str(options.get("encoder", AUTO)), options.get("perceptual_weights")
+    if encoder not in ENCODERS and not Path(encoder).is_file():
+        words = ", ".join(ENCODERS)
+        raise MissingWeightsError(
+            f"{encoder}: no such encoder file; check --encoder, or give one of {words}"
+        )
+    if features is not None and not Path(str(features)).exists():
+        raise MissingWeightsError(f"{features}: no such file; check --perceptual-weights")
 
 
 def _check_truth_folder(truth: str | None) -> None:

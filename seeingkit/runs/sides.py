@@ -7,12 +7,17 @@ prepared with the plan's preset.
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
 
 from seeingkit.analyses.comparison.conditions import labels_for, source_classes
+from seeingkit.analyses.comparison.dependence import groups_of
+from seeingkit.analyses.comparison.pairing import pair_up
+from seeingkit.analyses.inversion.picking import check_listed
 from seeingkit.contracts import ImageSource, Sampler, Segmenter
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.opening import open_data_set
@@ -22,6 +27,7 @@ from seeingkit.specs import Preset
 from seeingkit.system.processes import rank
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counting import narrowed
+from seeingkit.tallies.record import model_record
 from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .plan import MissingFiles, Plan, Side
@@ -66,21 +72,59 @@ def open_sides(plan: Plan) -> Sides:
         WeightsError: a file that cannot be read.
     """
     missing = MissingFiles(plan.missing)
-    real = None if plan.real.missing else missing.find(lambda: open_side(plan.real, plan))
-    try:
+    with ExitStack() as opened:
+        found: list[ImageSource | None] = []
+        for side in (plan.real, plan.generated):  # images that are here come before any download
+            waits = side.generator is not None and side is plan.generated
+            opener = None if side.missing or waits else partial(open_side, side, plan)
+            source = None if opener is None else missing.find(opener)
+            found.append(None if source is None else opened.enter_context(closing(source)))
         plan = located(plan, missing)
+        real, generated = found
         assert real is not None and plan.segmenter is not None
         segmenter = cast("Segmenter", plan.segmenter.load(plan.device))
         shown = in_classes(segmenter, plan.config.classes)
+        if plan.second is not None and plan.second.weights_spec is None:
+            plan.second.build()  # the user's own file, which may not be what it should
         labels = plan.config.labels
-        generated = open_side(plan.generated, plan, other=real, labels=labels)
+        if generated is None:
+            generated = open_side(plan.generated, plan, other=real, labels=labels)
         if not rank():
             _say_classes(real, generated)
-    except BaseException:
-        if real is not None:
-            real.close()
-        raise
+        opened.pop_all()
     return Sides(real, generated, segmenter, shown, plan.second, plan.metric)
+
+
+def check_names(plan: Plan, sides: Sides) -> None:
+    """Rules about names of images fit the images there are, before any is counted.
+
+    ``check_names(plan, open_sides(plan))``.
+
+    Raises:
+        UnknownNameError: a photo of ``--ids`` that does not exist.
+        UsageError: ``--groups`` that do not fit.
+        TallyError: images without a partner, with ``--paired``.
+    """
+    config = plan.config
+    chosen = config.inversion
+    if plan.inverters and (chosen.ids or chosen.pick == "list"):
+        check_listed(chosen.ids, sides.real.ids)
+    if not config.paired and config.groups is None:
+        return
+    real, generated = (_uncounted(source) for source in (sides.real, sides.generated))
+    if config.paired:
+        pair_up(real, generated, force=config.force)
+    if config.groups is not None:
+        groups_of(real, generated, config.groups)
+
+
+def _uncounted(source: ImageSource) -> Tally:
+    """A tally with the ids of a source and no numbers."""
+    found = Tally.from_fractions(np.zeros((len(source), 1)), ids=source.ids)
+    if source.generator is None:
+        return found
+    made_by = model_record(source.generator, source.name)
+    return replace(found, record=found.record.model_copy(update={"generator": made_by}))
 
 
 def _say_classes(real: ImageSource, generated: ImageSource) -> None:

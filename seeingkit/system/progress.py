@@ -1,14 +1,25 @@
-"""Progress bars with rates, on stderr, and only where somebody can see them."""
+"""The progress of long tasks on stderr: a bar in a terminal, else a line now and then.
+
+Guarantees: a task that ends within ``PERIOD`` seconds prints no line; of processes that share a run
+only rank 0 reports.
+"""
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from .processes import rank
+
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+PERIOD = 30.0
+"""Seconds between lines where stderr is no terminal."""
 
 
 class Bar:
@@ -35,9 +46,58 @@ class _ShownBar(Bar):
             self._progress.update(task.id, rate=f"{task.speed:.1f} {self._unit}/s")
 
 
+class Lines(Bar):
+    """Progress as lines of text::
+
+        lines = Lines("tally church", 1000, "images")
+        lines.advance(16)
+        lines.line()
+
+    Args:
+        title, total, unit: as of ``progress_bar``.
+    """
+
+    def __init__(self, title: str, total: int, unit: str) -> None:
+        self._title, self._total, self._unit = title, total, unit
+        self._done = self._resumed = 0
+        self._started = time.monotonic()
+
+    def advance(self, steps: int, *, resumed: bool = False) -> None:
+        self._done += steps
+        if resumed:
+            self._resumed += steps
+            self._started = time.monotonic()
+
+    def line(self) -> str:
+        """``tally church: 320 of 1,000 images (32 %), 4.1 images/s, 2:46 left``.
+
+        Before the first step, the time so far stands in place of rate and time left.
+        """
+        seconds, made = time.monotonic() - self._started, self._done - self._resumed
+        share = 100 * self._done / self._total if self._total else 100.0
+        unit = self._unit.removesuffix("s") if self._total == 1 else self._unit
+        said = f"{self._title}: {self._done:,} of {self._total:,} {unit} ({share:.0f} %)"
+        if not made or seconds <= 0:
+            return f"{said}, {duration(seconds)} so far"
+        each = seconds / made
+        many = f"{1 / each:.1f} {self._unit}/s" if each < 1 else f"{each:.1f} s each"
+        return f"{said}, {many}, {duration(each * (self._total - self._done))} left"
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> duration(166), duration(7325)
+    ('2:46', '2:02:05')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 @contextmanager
 def progress_bar(title: str, total: int, unit: str) -> Iterator[Bar]:
-    """A bar with count, rate and time left; silent when stderr is no terminal::
+    """A bar with count, rate and time left; a line of it every ``PERIOD`` where stderr is a file::
 
         with progress_bar("tally church", 1000, "images") as bar:
             bar.advance(16)
@@ -47,8 +107,12 @@ def progress_bar(title: str, total: int, unit: str) -> Iterator[Bar]:
         total: steps of the task.
         unit: of a step, in the plural.
     """
-    if not sys.stderr.isatty():
+    if rank():
         yield Bar()
+        return
+    if not sys.stderr.isatty():
+        with _printed(Lines(title, total, unit)) as lines:
+            yield lines
         return
     from rich.console import Console
     from rich.progress import (
@@ -71,3 +135,22 @@ def progress_bar(title: str, total: int, unit: str) -> Iterator[Bar]:
         bar = _ShownBar(progress, unit)
         bar.advance(0)  # rich measures speed from the first sample on
         yield bar
+
+
+@contextmanager
+def _printed(lines: Lines) -> Iterator[Lines]:
+    """Print a line every ``PERIOD``, also while a single step takes longer than that."""
+    ended = threading.Event()
+
+    def report() -> None:
+        while not ended.wait(PERIOD):
+            print(lines.line(), file=sys.stderr, flush=True)
+
+    # A daemon: a process that is told to end must not wait for the next line.
+    reporter = threading.Thread(target=report, name="progress", daemon=True)
+    reporter.start()
+    try:
+        yield lines
+    finally:
+        ended.set()
+        reporter.join()

@@ -40,7 +40,7 @@ def test_analyze_the_embedded_default(place: Path) -> None:
     words += ["--steps", "8", "--own", "20", "--per-class", "1", "--permutations", "9"]
     done = seeingkit(*words, "--out", "run", cwd=place)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert all(" of " in line for line in done.stderr.splitlines())  # progress, on a slow machine
     found = json.loads(done.stdout)
     assert found == json.loads((place / "run/results.json").read_text())
     assert set(found["fsd"]) >= DISTANCE
@@ -112,7 +112,8 @@ def test_tally_names_what_it_skipped_and_exits_with_3(place: Path) -> None:
     ("words", "code", "says"),
     [
         (["analyze", "--gan", "progn"], 2, "no gan named 'progn'; did you mean 'progan'"),
-        (["analyze", "--data", "photos"], 2, "no default gan; name one with --gan"),
+        (["analyze", "--data", "photos"], 1, "no such path: photos, and no data set"),
+        (["analyze", "--data", "."], 2, "no default gan; name one with --gan"),
         (["analyze", "--gan", "progan", "--data", "nowhere/"], 1, "nowhere"),
         (["analyze", "--gan", "progan", "--data", "minichurche"], 1, "minichurches"),
         (["analyze", "--n", "1"], 2, "--n"),
@@ -125,7 +126,7 @@ def test_tally_names_what_it_skipped_and_exits_with_3(place: Path) -> None:
         (["analyze", "--weights", "none.pth"], 1, "none.pth: no such weights file"),
         (["analyze", "--config", "none.json"], 1, "none.json: cannot be read"),
         (["compare", "a"], 2, "generated"),
-        (["report", "."], 1, "cannot read results.json"),
+        (["report", "."], 1, "not a run"),
         (["nonsense"], 2, "nonsense"),
         (["ls", "cats"], 2, "cats"),
     ],

@@ -136,6 +136,9 @@ def test_photos_by_the_embedded_default(place: Path, invert: Invert) -> None:
 def test_words_say_what_vanished_and_where_the_report_is(place: Path, invert: Invert) -> None:
     code, out, err = invert("invert", "photos", *TINY)
     assert code == 0, err
+    assert err.startswith(
+        "inverting 3 photos through progan by layered+r, segmented by no segmenter"
+    )
     assert "layered+r" in out and "dB" in out
     report = out.strip().splitlines()[-1].removeprefix("report: ")
     assert (place / report).is_file() and report.startswith("runs")
@@ -249,7 +252,7 @@ def test_n_photos_and_the_numbers_of_a_seed(place: Path, invert: Invert) -> None
         (["photos", *TINY, "--steps", "-1"], 2, "steps"),
         (["photos", *TINY, "--own", "-1"], 2, "--own"),
         (["photos", *TINY, "--preset", "slow"], 2, "preset"),
-        (["photos", "--gan", "progan", "--weights", "none.pth"], 1, "none.pth"),
+        (["photos", *TINY[:3], "none.pth", *TINY[4:]], 1, "none.pth"),
         (["nowhere.png", *TINY], 1, "nowhere.png"),
         (["photos", "nowhere.png", *TINY], 1, "nowhere.png"),
         (["photos/*.gif", *TINY], 1, "photos/*.gif"),
@@ -315,6 +318,28 @@ def test_an_encoder_is_for_its_own_generator(place: Path, invert: Invert) -> Non
     assert len(err.strip().splitlines()) == 1
 
 
+def test_what_was_given_is_checked_before_an_encoder_is_trained(
+    place: Path, invert: Invert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("an encoder was trained")
+
+    monkeypatch.setattr("seeingkit.analyses.inversion.encoders.training.train_encoder", never)
+    (place / "empty.png").write_bytes(b"")
+    base = ["--gan", "progan", "--weights", "tiny.pth", "--method", "layered", "--encoder", "train"]
+    base += ["--perceptual", "none"]
+    for words, says in (
+        (["empty.png", "--segmenter", "none"], "no photo could be inverted"),
+        (["photos", "empty.png", "--segmenter", "none", "--on-bad", "fail"], "empty.png: "),
+        (["photos", "--segmenter", "upernet", "--segmenter-weights", "empty.png"], "empty.png"),
+        (["photos", "--segmenter", "none", "--out", "photos"], "holds no run"),
+        (["photos", "--segmenter", "none", "--cut", "r99"], "r99"),
+    ):
+        code, out, err = invert("invert", *words, *base)
+        assert code in (1, 2) and out == "" and says in err, err
+        assert len(err.strip().splitlines()) == 1
+
+
 def test_a_run_directory_is_for_one_run(place: Path, invert: Invert) -> None:
     words = ["invert", "photos/scene 0.png", *TINY, "--own", "0", "--out", "mine", "--json"]
     first = done(invert(*words))
@@ -373,7 +398,8 @@ def test_stopped_and_resumed(
     assert out == ""
     if how == signal.SIGINT:
         assert process.returncode == 130
-        assert err == "seeingkit: interrupted; the same command continues where this stopped\n"
+        last = err.splitlines()[-1]  # after lines of progress, on a slow machine
+        assert last == "seeingkit: interrupted; the same command continues where this stopped"
         assert not list(store.rglob("*.tmp"))
     kept = inversions(store)
     assert 4 <= len(kept) < 12

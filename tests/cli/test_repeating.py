@@ -26,13 +26,12 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Parse:
         plans.append(plan)
 
     monkeypatch.setattr("seeingkit.cli.main._run", keep)
-    monkeypatch.setattr("seeingkit.system.devices.resolve_device", lambda _: "cpu")
     monkeypatch.setattr("seeingkit.runs.invert.execute_inversion", keep)
 
     def parsed(command: str) -> Config:
         program, *words = shlex.split(command)
         assert program == "seeingkit"
-        app(words, standalone_mode=False)
+        app([*words, "--device", "cpu"], standalone_mode=False)
         return plans.pop()
 
     return parsed

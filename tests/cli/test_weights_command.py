@@ -188,6 +188,18 @@ def test_inspect_says_what_a_file_is_and_holds(
     assert [line.split(None, 1) for line in out.splitlines() if said in line] == [["assumes", said]]
 
 
+def test_inspect_lists_few_tensors_unless_it_is_asked_for_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = a_progan(tmp_path / "anything.bin")
+    monkeypatch.setattr("seeingkit.cli.weights._FEW", 2)
+    few = weights("inspect", str(path), capsys=capsys)[1]
+    every = weights("inspect", str(path), "--all", capsys=capsys)[1]
+    listed = every.count("\nstate_dict.")
+    assert few.count("\nstate_dict.") == 2 < listed
+    assert few.endswith(f"… and {listed - 2} more: --all lists them\n")
+
+
 def test_inspect_describes_what_nobody_loads(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

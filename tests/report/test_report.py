@@ -513,7 +513,10 @@ def test_sections_of_other_stages() -> None:
 def test_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no run directory"):
         write_report(tmp_path / "nowhere", church_results(), church_manifest())
-    with pytest.raises(RunError, match=r"cannot read .*results\.json"):
+    with pytest.raises(RunError, match=r"not a run, for it holds no results\.json"):
+        rebuild_report(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"config": {"command": "invert"}}', encoding="utf-8")
+    with pytest.raises(RunError, match=r"has not finished.*seeingkit invert --config"):
         rebuild_report(tmp_path)
     (tmp_path / "results.json").write_text('{"fsd": 3}', encoding="utf-8")
     with pytest.raises(RunError, match=r"results\.json does not fit at fsd"):

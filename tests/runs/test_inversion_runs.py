@@ -224,6 +224,27 @@ def test_stopped_after_some_images_and_resumed(
     assert {p.name for p in files(tmp_path / "stopped")} == {p.name for p in whole.files}
 
 
+def test_an_interrupt_on_a_cpu_loses_few_images_whatever_the_batch(
+    generator: AutoStaged, folder: Path, tmp_path: Path
+) -> None:
+    source = open_images(folder, preset=PRESET)
+    stopping = Stopping(Painter(), {"h4": "first", "h8": "second"}, latent=8)
+    inverter = method()
+    prepared = inverter.prepare(stopping)
+    many = stopping.passes = 10**9
+    whole = InversionStore(tmp_path / "whole")
+    invert_source(stopping, source, inverter, prepared=prepared, store=whole)
+    made = many - stopping.passes
+    for batch_size in (16, 7):
+        store = InversionStore(tmp_path / str(batch_size))
+        stopping.passes = made - 9  # of seven images four are finished, the others in work
+        with pytest.raises(KeyboardInterrupt):
+            invert_source(
+                stopping, source, inverter, prepared=prepared, store=store, batch_size=batch_size
+            )
+        assert len(files(store.folder)) == photos.ON_CPU
+
+
 # ------------------------------------------------------------------------------------------- damage
 
 

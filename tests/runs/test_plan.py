@@ -170,10 +170,15 @@ def test_a_second_segmenter_without_weights_says_how_to_give_them() -> None:
     ("config", "error", "message"),
     [
         (analysis_config("nobody", "minichurches"), UnknownNameError, "nobody"),
-        (analysis_config("nobody", "nowhere/"), SourceError, "no such path: nowhere/"),
-        (comparison_config("minichurches", "a", preset="x"), UnknownNameError, "preset named 'x'"),
+        (
+            analysis_config("nobody", "nowhere/", segmenter="none", preset="x", device="abacus"),
+            UsageError,
+            r"5 faults: \(1\) no such path: nowhere/; \(2\) .*'nobody'.* \(3\) .*'none'.* "
+            r"\(4\) .*'x'.* \(5\) .*'abacus'",
+        ),
+        (comparison_config("minichurches", "a", preset="x"), UsageError, "preset named 'x'"),
+        (comparison_config("minichurches", "a"), SourceError, r"^no such path: a, and no data set"),
         (comparison_config("minichurches", "a", labels="1"), UsageError, "--labels is for a cond"),
-        (comparison_config("minichurches", "a"), SourceError, "no such path: a, and no data set"),
         (analysis_config(None, None, gan_options={"x": 1}), UsageError, "no option 'x'"),
         (analysis_config(None, None, segmenter="nobody"), UnknownNameError, "nobody"),
         (analysis_config(None, None, device="abacus"), UsageError, "no device named 'abacus'"),
@@ -191,6 +196,15 @@ def test_wrong_names_and_options_are_found_in_the_plan(
 ) -> None:
     with pytest.raises(error, match=message):
         resolve(config)
+
+
+def test_own_images_never_get_the_segmenter_of_a_drawn_data_set(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"which segmenter\? .*upernet:upp .*336 objects"):
+        resolve(comparison_config(str(tmp_path), str(tmp_path)))
+    named = resolve(comparison_config(str(tmp_path), str(tmp_path), segmenter="upernet"))
+    assert named.segmenter is not None and named.segmenter.name == "upernet:upp"
+    own = resolve(comparison_config("minichurches", str(tmp_path), segmenter="upernet"))
+    assert own.segmenter is not None and own.segmenter.name == "upernet:minichurches"
 
 
 def test_a_tally_needs_no_second_side() -> None:

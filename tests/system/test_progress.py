@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from seeingkit.system.progress import progress_bar
+from seeingkit.system import progress
+from seeingkit.system.progress import Lines, progress_bar
 
 
 class Terminal(io.StringIO):
@@ -26,7 +27,49 @@ def see(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return shown
 
 
-def test_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_where_stderr_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while a single step takes longer than the time between lines."""
+    monkeypatch.setattr(progress, "PERIOD", 0.01)
+    with progress_bar("tally church", 1000, "images") as bar:
+        bar.advance(500, resumed=True)
+        bar.advance(100)
+        printed = ""
+        while printed.count("\n") < 2:
+            printed += capsys.readouterr().err
+    line = r"tally church: 600 of 1,000 images \(60 %\), [\d,.]+ (images/s|s each), 0:\d\d left\n"
+    assert re.fullmatch(f"({line})+", printed)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_line_has_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    lines = Lines("invert", 30, "images")
+    now += 45
+    assert lines.line() == "invert: 0 of 30 images (0 %), 0:45 so far"
+    lines.advance(10, resumed=True)  # and the rate is measured from here on
+    now += 100
+    lines.advance(5)
+    assert lines.line() == "invert: 15 of 30 images (50 %), 20.0 s each, 5:00 left"
+    now += 0.0
+    lines.advance(14)
+    now -= 98.1
+    assert lines.line() == "invert: 29 of 30 images (97 %), 10.0 images/s, 0:00 left"
+
+
+def test_processes_above_rank_0_are_silent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(progress, "PERIOD", 0.001)
+    with progress_bar("work", 10, "images"):
+        time.sleep(0.02)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_short_task_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar("work", 10, "images") as bar:
         bar.advance(4, resumed=True)
         bar.advance(6)

@@ -21,6 +21,8 @@ _METHODS = {
 }
 METHODS = tuple(_METHODS)
 DEFAULT_METHOD = "layered+r"
+ENCODERS = ("auto", "found", "train", "none")
+"""Words for the option ``encoder``; anything else is a file."""
 
 
 class InverterOptions(Options):

@@ -1,9 +1,9 @@
 """Resumable inversion of the photos of a source.
 
 Guarantees: a finished image is on disk at once and never done again; interrupting loses at most the
-images in work; a damaged file is set aside and made again; any number of processes (``RANK`` and
-``WORLD_SIZE``) share the images without talking to each other; an image that cannot be read, or
-whose inversion gives NaN, is named and the others go on.
+images in work, few on a CPU; a damaged file is set aside and made again; any number of processes
+(``RANK`` and ``WORLD_SIZE``) share the images without talking to each other; an image that cannot
+be read, or whose inversion gives NaN, is named and the others go on.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from seeingkit.system.progress import progress_bar
 from seeingkit.system.seals import set_aside
 
 from .store import InversionStore, note_seconds, read_inversion, seconds_of, write_inversion
+
+ON_CPU = 4
+"""Images at once on a CPU, where eight are no faster than four. All of a batch end at about the
+same time, so the fewer there are, the less is lost when a run is interrupted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +72,8 @@ def invert_source(
     ``invert_source(generator, open_images("photos", preset=preset), load_inverter("z"))``.
 
     Args:
-        prepared, seed, batch_size: as ``Inverter.invert``.
+        prepared, seed: as ``Inverter.invert``.
+        batch_size: images optimised together, on a CPU at most ``ON_CPU``.
         rows: numbers of the images; default: all.
         labels: class of each of them, for a conditional generator.
         store: where finished ones are kept; default: the cache.
@@ -89,6 +94,8 @@ def invert_source(
         store.path(generator, prepared, image, label=label_of.get(row), seed=seed, code=code)
         for row, image in zip(good, images, strict=True)
     ]
+    if generator.device.type == "cpu":
+        batch_size = min(batch_size, ON_CPU)
     invert = partial(
         inverter.invert, generator, prepared=prepared, seed=seed, batch_size=batch_size
     )

@@ -5,6 +5,7 @@ Guarantee: the choice is a function of the areas and the seed alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain, zip_longest
 
 import numpy as np
@@ -83,12 +84,7 @@ def pick_photos(
     """
     tally = comparison.real
     if pick == "list" or ids:
-        if not ids:
-            raise UsageError("--pick list needs the ids of images: --ids ID,ID,…")
-        unknown = set(ids) - set(tally.ids)
-        for item in ids:
-            if item in unknown:
-                raise UnknownNameError("real image", item, tally.ids)
+        check_listed(ids, tally.ids)
         return dict.fromkeys(ids)
     found: dict[int, str] = {}
     for index in target_classes(comparison):
@@ -100,6 +96,23 @@ def pick_photos(
         drawn = np.random.default_rng(seed).permutation(len(tally))[:per_class]
         return dict.fromkeys(tally.ids[row] for row in drawn)
     return {tally.ids[row]: name for row, name in found.items()}
+
+
+def check_listed(ids: Sequence[str], there: Sequence[str]) -> None:
+    """Listed ids are of images that are there.
+
+    >>> check_listed(["a.png"], ["a.png", "b.png"])
+
+    Raises:
+        UnknownNameError: an id that no image has.
+        UsageError: no ids.
+    """
+    if not ids:
+        raise UsageError("--pick list needs the ids of images: --ids ID,ID,…")
+    unknown = set(ids) - set(there)
+    for item in ids:
+        if item in unknown:
+            raise UnknownNameError("real image", item, there)
 
 
 def pick_own(comparison: Comparison, count: int, seed: int = 0) -> list[str]:

@@ -142,6 +142,25 @@ def run_stage(
     return StageResult(settings, stage.calibrations, records, vanishing, skipped, warnings)
 
 
+def photo_label(generator: Generator, label: int | None) -> int | None:
+    """The class of all photos; None for a generator without classes.
+
+    ``photo_label(generator, 3)``.
+
+    Raises:
+        UsageError: a conditional generator without such a class.
+    """
+    classes = len(generator.info.class_names)
+    if not classes:
+        return None
+    if label is None or label >= classes:
+        raise UsageError(
+            f"{generator.info.family} is conditional: say which class the photos are of with "
+            f"--label 0 to {classes - 1}"
+        )
+    return label
+
+
 @dataclass(eq=False)
 class _Stage:
     """The stage in progress: its inputs, and the results so far.
@@ -258,18 +277,11 @@ class _Stage:
 
     def _labels(self) -> list[int] | None:
         """Class of each photo, for a conditional generator."""
-        info, label = self.generator.info, self.config.label
-        classes = len(info.class_names)
-        if not classes:
-            return None
-        if label is None and self.photos.labels is not None:
+        label = self.config.label
+        if self.generator.info.class_names and label is None and self.photos.labels is not None:
             return list(self.photos.labels)
-        if label is None or label >= classes:
-            raise UsageError(
-                f"{info.family} is conditional: say which class the photos are of with "
-                f"--label 0 to {classes - 1}"
-            )
-        return [label] * len(self.photos.rows)
+        label = photo_label(self.generator, label)
+        return None if label is None else [label] * len(self.photos.rows)
 
     def ranked(self, cuts: Sequence[str]) -> list[InversionRecord]:
         """The records, by the area of classes that vanished, and the generator's own cut last.

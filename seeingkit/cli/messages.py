@@ -1,0 +1,53 @@
+"""Messages of the library on stderr: one line each, and the same line once.
+
+Of processes that share a run only rank 0 prints them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from seeingkit.errors import one_line
+from seeingkit.system.processes import rank
+
+_LOGGERS = ("seeingkit", "seeingkit_adapters", "seeingkit_plugins")
+
+
+class _Printed(logging.Handler):
+    """Prints a message unless it was printed before."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._before: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message of a record."""
+        line = one_line(record.getMessage())
+        if line not in self._before and not rank():
+            self._before.add(line)
+            print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def messages_on_stderr(*, quiet: bool) -> Iterator[None]:
+    """Print what the library logs inside; ``quiet``: warnings alone::
+
+    with messages_on_stderr(quiet=False):
+        logging.getLogger("seeingkit.runs").info("begun")
+    """
+    level = logging.WARNING if quiet else logging.INFO
+    printed = _Printed(level)
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(printed)
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, before in zip(loggers, levels, strict=True):
+            logger.removeHandler(printed)
+            logger.setLevel(before)
