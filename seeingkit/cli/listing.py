@@ -8,12 +8,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-import typer
-
 from seeingkit.errors import ExitCode
 
 from .options import Json
-from .output import print_json, print_listing
+from .output import print_json, print_listing, say
 
 Listing = StrEnum(
     "Listing", ["gans", "segmenters", "features", "data", "inverters", "metrics", "weights"]
@@ -34,11 +32,12 @@ def ls(kind: Listing, json: Json = False) -> int:
     for record in records:
         names = ", ".join([record["name"], *record["aliases"]])
         terms = ", ".join(record["families"]) if "families" in record else record["licence"]
-        typer.echo(f"{names}\n    {record['summary']} ({terms})")
+        say(names)
+        say(f"    {record['summary']} ({terms})")
         for option, about in record["options"].items():
-            typer.echo(f"    {option} = {about['default']!r}: {about['description']}")
+            say(f"    {option} = {about['default']!r}: {about['description']}")
     if not records:
-        typer.echo(f"no {kind.value} are registered")
+        say(f"no {kind.value} are registered")
     return 0
 
 

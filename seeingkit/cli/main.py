@@ -20,6 +20,7 @@ from .output import (
     print_json,
     print_summary,
     print_tally,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def report(
     if json:
         print_json({"report": str(path)})
     else:
-        typer.echo(str(path))
+        say(str(path))
     return 0
 
 

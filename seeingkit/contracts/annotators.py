@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from seeingkit.errors import UnknownNameError
+from seeingkit.errors import UnknownNameError, UsageError, one_line
 
 from .base import ModelInfo, OnDevice
 
@@ -38,7 +38,8 @@ class Vocabulary:
     """The labels an annotator knows; the number of a label is its place in ``labels``.
 
     Attributes:
-        labels: number 0 means "nothing" where ``has_background`` is true.
+        labels: number 0 means "nothing" where ``has_background`` is true; a name becomes one
+            line of printable characters.
         planes: names of the planes of a segmentation, the objects first.
         has_background: whether number 0 is "no object" and is left out of figures and verdicts.
         unit: of the numbers of an image: ``pixels`` of each label (they sum to the pixels of
@@ -53,6 +54,15 @@ class Vocabulary:
     planes: tuple[str, ...] = ("object",)
     has_background: bool = True
     unit: Unit = "pixels"
+
+    def __post_init__(self) -> None:
+        odd = next((label for label in self.labels if not isinstance(label, Label)), None)
+        if odd is not None:
+            raise UsageError(f"a vocabulary is made of Label(name), not of {odd!r}")
+        # Names come from files and go to terminals, figures and pages: they are cleaned once.
+        labels = tuple(Label(*map(one_line, label)) for label in self.labels)
+        if labels != self.labels:
+            object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
         return len(self.labels)

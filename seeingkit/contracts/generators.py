@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from pydantic import field_validator
 from torch import Tensor
 
-from seeingkit.errors import UnknownNameError, UsageError
+from seeingkit.errors import UnknownNameError, UsageError, one_line
 
 from .base import ModelInfo, OnDevice
 from .latents import Latent, LatentSpec, draw_latents
@@ -27,7 +28,8 @@ class GeneratorInfo(ModelInfo):
         channels: colour channels of the images.
         value_range: nominal range of the images.
         latent: its random inputs.
-        class_names: names of the classes of a conditional model, else empty.
+        class_names: names of the classes of a conditional model, else empty; a name becomes one
+            line of printable characters.
         options: resolved options (truncation, noise policy, latent convention, …).
         images_sha256: hash of a few images, for a model whose code is part of it (any
             ``nn.Module``, a user's program); None where family and weights say all.
@@ -43,6 +45,11 @@ class GeneratorInfo(ModelInfo):
     latent: tuple[LatentSpec, ...]
     class_names: tuple[str, ...] = ()
     images_sha256: str | None = None
+
+    @field_validator("class_names")
+    @classmethod
+    def _printable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(one_line, names))
 
     def identity(self) -> dict[str, Any]:
         """See ``ModelInfo.identity``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from seeingkit.errors import ModelError
+from seeingkit.errors import ModelError, printable
 
 from .encoders import Encoder
 from .features import Features
@@ -116,12 +117,18 @@ class Inversion:
 
     def _repr_html_(self) -> str:
         cells = "".join(
-            f"<tr><td>{k}</td><td>{row.get('failed') or format(row['psnr'], '.1f') + ' dB'}</td>"
+            f"<tr><td>{k}</td>"
+            f"<td>{_html(row.get('failed') or format(row['psnr'], '.1f') + ' dB')}</td>"
             f"<td>{row.get('steps', '')}</td></tr>"
             for k, row in enumerate(self.to_dict()["inversions"])
         )
         head = "<tr><th>image</th><th>PSNR</th><th>steps</th></tr>"
-        return f"<p>{self.method} at {self.cut}</p><table>{head}{cells}</table>"
+        title = _html(f"{self.method} at {self.cut}")
+        return f"<p>{title}</p><table>{head}{cells}</table>"
+
+
+def _html(text: str) -> str:
+    return html.escape(printable(text))
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from seeingkit.errors import StorageError
+
 from .cache import cache_folder
 from .writing import write_text
 
@@ -84,6 +86,6 @@ class DigestStore:
         """Write new hashes; a cache that cannot be written is no error."""
         if not self._changed:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(StorageError):
             write_text(self.path, json.dumps(self._known, separators=(",", ":")))
             self._changed = False

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from seeingkit.errors import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -67,7 +69,7 @@ def progress_bar(title: str, total: int, unit: str) -> Iterator[Bar]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
     ) as progress:
-        progress.add_task(title, total=total, rate="")
+        progress.add_task(printable(title), total=total, rate="")
         bar = _ShownBar(progress, unit)
         bar.advance(0)  # rich measures speed from the first sample on
         yield bar

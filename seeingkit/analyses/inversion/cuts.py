@@ -11,7 +11,6 @@ from seeingkit.errors import PluginError, UsageError
 from . import ResolvedInverter
 from .config import InversionConfig
 
-
 DEFAULT_CUTS = ("default", "next")
 """Two, for what cannot be drawn depends most on the cut."""
 
