@@ -131,6 +131,38 @@ def _html(text: str) -> str:
     return html.escape(printable(text))
 
 
+def check_inversion(found: object, images: Tensor, cut: str, name: str) -> Inversion:
+    """The inversion of these images, if it has the form that is promised.
+
+    Args:
+        found: by the inverter of that ``name``.
+        images: (N, 3, R, R), the photos.
+        cut: canonical name of the boundary.
+
+    Raises:
+        ModelError: names the inverter and the fault.
+    """
+    if not isinstance(found, Inversion):
+        raise ModelError(f"{name} gave a {type(found).__name__}, no Inversion")
+    rows, shape = len(images), tuple(images.shape)
+    pictures = {"the photos": found.images, "reconstruction": found.reconstruction}
+    for what, tensor in {**pictures, "initial": found.initial}.items():
+        if tuple(tensor.shape) != shape:
+            raise ModelError(f"{name}: {what} have shape {tuple(tensor.shape)}, expected {shape}")
+    for what in ("loss", "psnr", "steps", "converged"):
+        if tuple(getattr(found, what).shape) != (rows,):
+            given = tuple(getattr(found, what).shape)
+            raise ModelError(f"{name}: {what} has shape {given}, expected ({rows},)")
+    if found.cut != cut or found.state.at != cut or len(found.state) != rows:
+        there = f"{len(found.state)} rows at {found.state.at!r}"
+        raise ModelError(f"{name}: its state has {there}, expected {rows} at the cut {cut!r}")
+    good = [k for k in range(rows) if k not in found.failed]
+    for what, tensor in (("reconstruction", found.reconstruction), ("loss", found.loss)):
+        if not bool(torch.isfinite(tensor[good]).all()):
+            raise ModelError(f"{name}: {what} holds NaN or Inf, and the row is not named as failed")
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """The parts that an inverter needs for one generator; made by ``Inverter.prepare``.

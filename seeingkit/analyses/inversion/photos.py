@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Prepared, Skipped
+from seeingkit.contracts.inverters import check_inversion
+from seeingkit.errors import ModelError
 from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
 
@@ -87,7 +89,8 @@ def invert_source(
     invert = partial(
         inverter.invert, generator, prepared=prepared, seed=seed, batch_size=batch_size
     )
-    _make_absent(invert, images, chosen, paths, title or f"invert by {inverter.name}")
+    name, cut = f"inverter {inverter.name}", prepared.cut
+    _make_absent(invert, images, chosen, paths, title or f"invert by {inverter.name}", name, cut)
     wait_for(paths, "inversions")
     found = [read_inversion(path) for path in paths]
     ids = [str(source.ids[row]) for row in good]
@@ -115,6 +118,8 @@ def _make_absent(
     labels: Sequence[int] | None,
     paths: Sequence[Path],
     title: str,
+    name: str,
+    cut: str,
 ) -> None:
     """Make this process's share of the inversions whose files do not exist."""
     todo = sum(not path.exists() for path in paths)
@@ -127,10 +132,14 @@ def _make_absent(
             return
 
         def done(row: int, inversion: Inversion) -> None:
+            check_inversion(inversion, images[[mine[row]]], cut, name)
             write_inversion(paths[mine[row]], inversion)
             bar.advance(1)
 
         chosen = None if labels is None else [labels[k] for k in mine]
         invert(images[mine], labels=chosen, done=done)
+        untold = sum(not paths[k].exists() for k in mine)
+        if untold:  # which nobody would ever write
+            raise ModelError(f"{name} did not tell of {untold} of {len(mine)} images (done)")
         # Images share the passes, so each is given an equal part of the time.
         note_seconds([paths[k] for k in mine], (time.perf_counter() - started) / len(mine))
