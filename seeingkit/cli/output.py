@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seeingkit.errors import UsageError, printable
+import typer
+
+from seeingkit.errors import ExitCode, UsageError, printable
 from seeingkit.system.failures import told
 from seeingkit.system.writing import json_text
 
@@ -34,8 +36,11 @@ def say(line: str = "", *, error: bool = False) -> None:
 
 
 def _print(text: str) -> None:
-    with told("the output"):
-        print(text)
+    try:
+        with told("the output"):
+            print(text)
+    except BrokenPipeError:  # its reader has seen enough
+        raise typer.Exit(ExitCode.DONE) from None
 
 
 def print_listing(
