@@ -22,11 +22,11 @@ from torch import Tensor
 
 from seeingkit.contracts import Sampler
 from seeingkit.contracts.generators import check_images
+from seeingkit.contracts.ranges import ENOUGH, ValueRange
 from seeingkit.errors import ImageError, UsageError
 from seeingkit.specs import PRESETS, Preset
 
 from .preprocess import apply, quantise
-from .ranges import ENOUGH, ValueRange
 from .stored import Loaded, PreparedImages, collected, in_threads
 
 QUANTISE = 1

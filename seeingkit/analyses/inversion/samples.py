@@ -15,8 +15,8 @@ from torch import Tensor
 
 from seeingkit.contracts import Generator, State
 from seeingkit.contracts.generators import check_images
+from seeingkit.contracts.ranges import ENOUGH, ValueRange
 from seeingkit.errors import ModelError
-from seeingkit.images.ranges import ENOUGH, ValueRange
 
 TRAIN_SEED = 2**31
 """First seed of training samples, far from the small seeds that people use."""

@@ -12,9 +12,9 @@ from torch import Tensor
 
 import seeingkit
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, Sampler
+from seeingkit.contracts.ranges import ValueRange
 from seeingkit.errors import ModelError, TallyError
 from seeingkit.images import SamplerSource
-from seeingkit.images.ranges import ValueRange
 from seeingkit.models.registry import find_preset
 from seeingkit.tallies import tally
 from tests.helpers.toys import FlatSampler, LevelSegmenter
