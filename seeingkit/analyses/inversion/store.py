@@ -60,7 +60,8 @@ class InversionStore:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> Path:
     """Write tensors and metadata as safetensors, whole or not at all; returns the path."""
-    data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, dict(about))
+    separate = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    data = safetensors.torch.save(separate, dict(about))  # which takes no two that share memory
     with atomic_write(path) as stream:
         stream.write(data)
     return path
