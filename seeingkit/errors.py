@@ -16,6 +16,7 @@
     ├── SourceError                         an image source that cannot be used
     ├── ModelError                          a network gave NaN, a wrong shape, or ran out of memory
     ├── TallyError                          tallies that do not fit each other or the request
+    ├── StorageError                        the operating system refuses a file or folder
     └── RunError                            a run directory or manifest that cannot be used
 
 Each message is one line: the fault, the file or name, the remedy.
@@ -24,6 +25,7 @@ Each message is one line: the fault, the file or name, the remedy.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -65,8 +67,26 @@ def one_line(message: object, longest: int | None = None) -> str:
     """
     text = str(message)
     text = text if longest is None or len(text) <= longest else f"{text[:longest]}…"
-    text = " ".join(text.split())
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return printable(" ".join(text.split()))
+
+
+def printable(text: object) -> str:
+    """Text without characters that could steer a terminal or break a page: a name from a file.
+
+    White space of lines becomes a space, and controls, escapes, marks of direction, characters of
+    no width and lone surrogates become U+FFFD. Spaces of any width stay.
+
+    >>> printable("wall\x1b[31m\u202egnp.exe")
+    'wall\ufffd[31m\ufffdgnp.exe'
+    """
+    given = str(text)
+    return given if given.isprintable() else "".join(map(_shown, given))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable() or unicodedata.category(character) == "Zs":
+        return character
+    return " " if character in "\t\n\v\f\r\x85\u2028\u2029" else "\ufffd"
 
 
 class Fault(NamedTuple):
@@ -241,3 +261,15 @@ class TallyError(SeeingkitError):
 
 class RunError(SeeingkitError):
     """A run directory or manifest that cannot be used."""
+
+
+class StorageError(SeeingkitError):
+    """A file or folder that the operating system does not let be read or written.
+
+    Attributes:
+        errno: its number of the fault (``errno.ENOSPC``), or None.
+    """
+
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno

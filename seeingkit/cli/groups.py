@@ -205,7 +205,7 @@ def check_patterns(names: Sequence[str]) -> None:
     Raises:
         UsageError: several of the names are pictures.
     """
-    from seeingkit.images.decode import is_image_name
+    from seeingkit.images.formats import is_image_name
 
     single = [name for name in names if is_image_name(name) and Path(name).is_file()]
     if len(single) > 1:

@@ -12,7 +12,7 @@ import typer
 from seeingkit.errors import ExitCode
 
 from .options import Json
-from .output import print_json, print_listing, print_table
+from .output import print_json, print_listing, print_table, say
 from .pages import one_of
 
 _KINDS = {
@@ -64,7 +64,7 @@ def ls(kind: Group = "", json: Json = False) -> int:
     else:
         _print_specs(records)
         if not records:
-            typer.echo(f"no {kind} are registered")
+            say(f"no {kind} are registered")
     return 0
 
 
@@ -74,16 +74,20 @@ def _print_specs(records: list[dict[str, Any]]) -> None:
     for record in records:
         names = ", ".join([record["name"], *record["aliases"]])
         terms = ", ".join(record["families"]) if "families" in record else record["licence"]
-        typer.echo(f"{names}\n    {record['summary']} ({terms})")
+        say(names)
+        say(f"    {record['summary']} ({terms})")
         lines = [
             f"    {k} = {v['default']!r}: {v['description']}" for k, v in record["options"].items()
         ]
         if lines and sum(other["options"] == record["options"] for other in records) > 1:
             shared.setdefault("\n".join(lines), []).append(record["name"])
         elif lines:
-            typer.echo("\n".join(lines))
+            for line in lines:
+                say(line)
     for options, names_of in shared.items():
-        typer.echo(f"options of {', '.join(names_of)}\n{options}")
+        say(f"options of {', '.join(names_of)}")
+        for line in options.split("\n"):
+            say(line)
 
 
 def _spec_record(spec: Any) -> dict[str, Any]:

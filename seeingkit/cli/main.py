@@ -20,6 +20,7 @@ from .output import (
     print_json,
     print_summary,
     print_tally,
+    say,
 )
 from .pages import CONTEXT, WELCOME, Command, Commands
 
@@ -207,7 +208,7 @@ def report(
     if json:
         print_json({"report": str(path)})
     else:
-        typer.echo(str(path))
+        say(str(path))
     return 0
 
 

@@ -5,7 +5,6 @@ Guarantees: one JSON document, or plain text that can be piped and searched.
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import textwrap
@@ -13,15 +12,35 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seeingkit.errors import UsageError
+import typer
+
+from seeingkit.errors import ExitCode, UsageError, printable
+from seeingkit.system.failures import told
+from seeingkit.system.writing import json_text
 
 if TYPE_CHECKING:
     from seeingkit import results as schema
 
 
 def print_json(content: object) -> None:
-    """One JSON document on stdout."""
-    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON document on stdout; what is not printable in a name is an escape."""
+    _print(json_text(content, indent=2))
+
+
+def say(line: str = "", *, error: bool = False) -> None:
+    """Print a line on stdout or stderr, with no character that could steer a terminal."""
+    if error:
+        print(printable(line), file=sys.stderr, flush=True)
+    else:
+        _print(printable(line))
+
+
+def _print(text: str) -> None:
+    try:
+        with told("the output"):
+            print(text)
+    except BrokenPipeError:  # its reader has seen enough
+        raise typer.Exit(ExitCode.DONE) from None
 
 
 def print_listing(
@@ -51,14 +70,15 @@ def print_table(
     class    area
     tree   12.5 %
     """
-    widths = [max(len(str(r[k])) for r in [header, *rows]) for k in range(len(header))]
+    shown = [[printable(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[k]) for row in shown) for k in range(len(header))]
     left = {0, len(header) - 1} if last_words else {0}
-    for row in [header, *rows]:
+    for row in shown:
         cells = [
-            str(cell).ljust(w) if words or k in left else str(cell).rjust(w)
+            cell.ljust(w) if words or k in left else cell.rjust(w)
             for k, (cell, w) in enumerate(zip(row, widths, strict=True))
         ]
-        print("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
 
 
 def print_summary(results: schema.Results, report: Path, shown: int = 20) -> None:
@@ -72,23 +92,23 @@ def print_summary(results: schema.Results, report: Path, shown: int = 20) -> Non
 
     words = summarise(results)
     _print_sentence(words.headline)
-    print()
+    say()
     if results.paired is not None:
         _print_pairs(results, results.paired, shown)
     else:
         _print_classes(results, shown)
     for lines, start in ((words.details, ""), (words.cautions, "! ")):
         if lines:
-            print()
+            say()
         for line in lines:
             _print_sentence(line, start)
     if results.conditions:
-        print()
+        say()
         if results.real_classes is not None:
             _print_sentence(matching(results.real_classes))
         _print_conditions(results.conditions)
     if results.inversions:
-        print()
+        say()
         _print_inversions(results.inversions, results.calibrations, results.vanishing)
     _print_end(results, report)
 
@@ -96,11 +116,12 @@ def print_summary(results: schema.Results, report: Path, shown: int = 20) -> Non
 def _print_sentence(text: str, start: str = "") -> None:
     """Print a sentence after ``start``, wrapped in a terminal, as one line in a pipe."""
     text = start + _plain(text)
+    text = printable(text)
     if sys.stdout.isatty():
         width = max(40, min(shutil.get_terminal_size().columns, 100))
         hanging = " " * len(start)
         text = textwrap.fill(text, width, subsequent_indent=hanging, break_on_hyphens=False)
-    print(text)
+    _print(text)
 
 
 def _plain(text: str) -> str:
@@ -120,9 +141,9 @@ def _print_classes(results: schema.Results, shown: int) -> None:
     header = ("class", "real", "generated", "difference", "interval", "q", "verdict")
     print_table(rows, header, last_words=True)
     if len(records) > len(listed):
-        print(f"… and {len(records) - len(listed)} smaller classes in results.json")
+        say(f"… and {len(records) - len(listed)} smaller classes in results.json")
     if any(record.index in flagged for record in listed):
-        print("(!) segmentation error may cause or hide this difference: see the report")
+        say("(!) segmentation error may cause or hide this difference: see the report")
 
 
 def _print_pairs(results: schema.Results, paired: schema.PairedResult, shown: int) -> None:
@@ -164,7 +185,7 @@ def _print_pairs(results: schema.Results, paired: schema.PairedResult, shown: in
     ]
     print_table(rows, header, last_words=True)
     if len(records) > len(listed):
-        print(f"… and {len(records) - len(listed)} smaller classes in results.json")
+        say(f"… and {len(records) - len(listed)} smaller classes in results.json")
 
 
 def _class_row(record: schema.ClassResult, flagged: bool) -> list[str]:
@@ -222,7 +243,7 @@ def print_failed_gates(
             continue
         for reason in reasons:
             failed = True
-            print(f"gate failed: {of}{': ' if of else ''}{reason}", file=sys.stderr)
+            say(f"gate failed: {of}{': ' if of else ''}{reason}", error=True)
     if unknown is not None:
         raise unknown
     return failed
@@ -245,10 +266,10 @@ def _print_conditions(records: Sequence[schema.ConditionResult], shown: int = 20
         )
         for record in worst[:shown]
     ]
-    print("classes of the generator" + (", each against all real images" if whole else ""))
+    say("classes of the generator" + (", each against all real images" if whole else ""))
     print_table(rows, ("class", "real", "generated", "FSD", "floor", "omitted"))
     if len(worst) > shown:
-        print(f"… and {len(worst) - shown} more in results.json")
+        say(f"… and {len(worst) - shown} more in results.json")
 
 
 def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
@@ -264,7 +285,7 @@ def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
 
     words = summarise_generators(results)
     _print_sentence(words.headline)
-    print()
+    say()
     rows = [
         cells(one.name, one.n, one.fsd, [c.label for c in one.classes if c.omitted])
         for one in results.generators
@@ -273,7 +294,7 @@ def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
         rows.append(cells("real, halves", control.n, control.fsd, control.claimed))
     header = ("images", "n", "FSD", "floor", "bias-reduced", "95 % interval", "left out")
     print_table([_searchable(row) for row in rows], header, last_words=True)
-    print()
+    say()
     differences = [
         (
             f"{d.first} - {d.second}",
@@ -289,7 +310,7 @@ def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
     print_table([_searchable(row) for row in differences], heads, last_words=True)
     for lines, start in ((words.details, ""), (words.cautions, "! ")):
         if lines:
-            print()
+            say()
         for line in lines:
             _print_sentence(line, start)
     _print_end(results, report)
@@ -301,7 +322,7 @@ def print_inversions(results: schema.InversionResults, report: Path) -> None:
 
     _print_inversions(results.inversions, results.calibrations, results.vanishing)
     for line in (*assumed([results.generator, results.segmenter]), *results.warnings):
-        print(line)
+        say(line)
     _print_end(results, report)
 
 
@@ -313,8 +334,8 @@ def _print_inversions(
     from seeingkit.report import summarise_inversions
 
     for line in summarise_inversions(records, calibrations, vanishing):
-        print(line)
-    print()
+        say(line)
+    say()
     calibrated = {(c.method, c.cut): c for c in calibrations}
     rows = []
     for method, cut in dict.fromkeys((r.method, r.cut) for r in records):
@@ -341,13 +362,14 @@ def _print_end(
     for name, source in sides.items():
         _print_notes(source.notes, name)
     _print_skipped([f"{x.source} {x.item}: {x.reason}" for x in results.skipped], 20)
-    print(f"\nreport: {report}")
+    say()
+    say(f"report: {report}")
     sys.stdout.flush()
 
 
 def print_tally(summary: Mapping[str, Any]) -> None:
     """Print mean area and presence of each class, and the skipped images."""
-    print(f"{summary['n']} image{'' if summary['n'] == 1 else 's'}")
+    say(f"{summary['n']} image{'' if summary['n'] == 1 else 's'}")
     from seeingkit.report.words.assumptions import assumed
     from seeingkit.results import ModelRecord
     from seeingkit.tallies.table import MEANS
@@ -370,9 +392,12 @@ def print_tally(summary: Mapping[str, Any]) -> None:
 def _print_notes(notes: Sequence[str], of: str = "") -> None:
     """How the images were found, a line each after an empty one."""
     for line in ([""] if notes else []) + [f"{of}{note}" for note in notes]:
-        print(line)
+        say(line)
 
 
 def _print_skipped(lines: Sequence[str], shown: int | None = None) -> None:
     if lines:
-        print("\n  ".join([f"\nskipped {len(lines)}:", *lines[:shown]]))
+        say()
+        say(f"skipped {len(lines)}:")
+    for line in lines[:shown]:
+        say(f"  {line}")

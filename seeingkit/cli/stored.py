@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ import typer
 from seeingkit.errors import ExitCode, RunError
 
 from .options import Json, option
-from .output import print_json, print_listing
+from .output import print_json, print_listing, say
 
 app = typer.Typer(
     name="store",
@@ -60,13 +59,13 @@ def verify(folder: Folder = None, json: Json = False) -> int:
         checked += 1
         if fault:
             bad.append({"path": str(file.path), "kind": file.kind, "fault": fault})
-            print(f"seeingkit: {file.path}: {fault}", file=sys.stderr)
+            say(f"seeingkit: {file.path}: {fault}", error=True)
     if json:
         print_json({"files": checked, "damaged": bad})
     else:
-        typer.echo(f"{checked} files checked, {len(bad)} damaged")
+        say(f"{checked} files checked, {len(bad)} damaged")
     if bad and not json:
-        typer.echo("the next run sets them aside and does them again")
+        say("the next run sets them aside and does them again")
     return ExitCode.FAILED if bad else ExitCode.DONE
 
 
@@ -92,9 +91,9 @@ def gc(
         print_json(records)
         return ExitCode.DONE
     for record in records:
-        typer.echo(f"{record['files']} files, {readable_size(record['bytes'])}: {record['reason']}")
+        say(f"{record['files']} files, {readable_size(record['bytes'])}: {record['reason']}")
     total = sum(record["bytes"] for record in records)
-    typer.echo(f"freed {readable_size(total)}")
+    say(f"freed {readable_size(total)}")
     return ExitCode.DONE
 
 

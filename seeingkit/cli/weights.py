@@ -5,17 +5,16 @@ No code in a weights file is run; only ``convert`` and ``inspect`` import torch.
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from seeingkit.errors import ExitCode, SeeingkitError, UnknownNameError, UsageError
+from seeingkit.errors import ExitCode, SeeingkitError, UnknownNameError, UsageError, printable
 
 from .options import GanOption, Json, option, parse_options
-from .output import print_json, print_listing, print_table
+from .output import print_json, print_listing, print_table, say
 from .pages import CONTEXT, Command, Commands
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ _FEW = 12  # tensors that ``inspect`` lists unless it is asked for all
 
 def confirm(question: str) -> bool:
     """Ask on stderr; stdout is for results."""
-    return typer.confirm(question, err=True)
+    return typer.confirm(printable(question), err=True)
 
 
 @app.command("ls", cls=Command)
@@ -93,12 +92,12 @@ def fetch(
             if len(specs) == 1:
                 raise
             failed += 1
-            print(f"seeingkit: {error}", file=sys.stderr)
+            say(f"seeingkit: {error}", error=True)
             records.append({"name": spec.full_name, "path": None, "error": str(error)})
         else:
             records.append({"name": spec.full_name, "path": str(path), "error": None})
             if not json:
-                print(f"{spec.full_name}  {path}", flush=True)
+                say(f"{spec.full_name}  {path}")
     if json:
         print_json(records)
     return ExitCode.FAILED if failed else ExitCode.DONE
@@ -159,7 +158,7 @@ def inspect(
         ("values", f"{found['values']:,}"),
     ]
     print_table([(k, str(v)) for k, v in facts], ("", ""), words=True)
-    print()
+    say()
     shapes = ["x".join(map(str, tensor["shape"])) or "1" for tensor in found["tensors"]]
     tensors = zip(found["tensors"], shapes, strict=True)
     rows = [(tensor["name"], shape, tensor["dtype"]) for tensor, shape in tensors]
@@ -186,7 +185,7 @@ def convert(
     if json:
         print_json(done)
     else:
-        print(
+        say(
             f"{done['target']}: {done['family']} at {done['resolution']} pixels, "
             f"{done['tensors']} tensors; the image of seed 0 is the same"
         )

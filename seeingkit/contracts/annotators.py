@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from seeingkit.errors import UnknownNameError
+from seeingkit.errors import ModelError, UnknownNameError, UsageError, one_line
 
 from .base import ModelInfo, OnDevice
 
@@ -38,7 +38,8 @@ class Vocabulary:
     """The labels an annotator knows; the number of a label is its place in ``labels``.
 
     Attributes:
-        labels: number 0 means "nothing" where ``has_background`` is true.
+        labels: number 0 means "nothing" where ``has_background`` is true; a name becomes one
+            line of printable characters.
         planes: names of the planes of a segmentation, the objects first.
         has_background: whether number 0 is "no object" and is left out of figures and verdicts.
         unit: of the numbers of an image: ``pixels`` of each label (they sum to the pixels of
@@ -53,6 +54,15 @@ class Vocabulary:
     planes: tuple[str, ...] = ("object",)
     has_background: bool = True
     unit: Unit = "pixels"
+
+    def __post_init__(self) -> None:
+        odd = next((label for label in self.labels if not isinstance(label, Label)), None)
+        if odd is not None:
+            raise UsageError(f"a vocabulary is made of Label(name), not of {odd!r}")
+        # Names come from files and go to terminals, figures and pages: they are cleaned once.
+        labels = tuple(Label(*map(one_line, label)) for label in self.labels)
+        if labels != self.labels:
+            object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -120,17 +130,56 @@ class Segmenter(Annotator):
 
     @abstractmethod
     def segment(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] to (N, planes, H', W') int64; 0 = nothing."""
+        """(N, 3, H, W) in [-1, 1] to (N, planes, H', W') int64 on their device; 0 = nothing."""
 
     @abstractmethod
     def score(self, images: Tensor, label: int) -> Tensor:
         """How sure the segmenter is of one label: (N, H', W') in [0, 1], differentiable."""
 
-    def statistics(self, images: Tensor) -> Tensor:
-        """Pixels of each label in each plane: (N, planes x labels) int64, plane-major."""
+    def label_maps(self, images: Tensor) -> Tensor:
+        """The labels that ``segment`` gives, checked: a wrong one never reaches a number.
+
+        Raises:
+            ModelError: other axes, kind or device than promised, or a label that is not in the
+                vocabulary.
+        """
         maps = self.segment(images)
+        fault = _fault_of_maps(maps, images, self.vocabulary)
+        if fault is not None:
+            raise ModelError(f"{self.info.family}: {fault}")
+        return maps
+
+    def statistics(self, images: Tensor) -> Tensor:
+        """Pixels of each label in each plane: (N, planes x labels) int64, plane-major.
+
+        Raises:
+            ModelError: as ``label_maps``.
+        """
+        maps = self.label_maps(images)
         n, planes = maps.shape[:2]
         size = len(self.vocabulary)
         offsets = torch.arange(n * planes, device=maps.device).reshape(n, planes, 1, 1) * size
         flat = torch.bincount((maps + offsets).flatten(), minlength=n * planes * size)
         return flat.reshape(n, planes * size)
+
+
+def _fault_of_maps(maps: object, images: Tensor, vocabulary: Vocabulary) -> str | None:
+    """What is wrong with label maps of these images, or None."""
+    if not isinstance(maps, Tensor):
+        return f"segment gave a {type(maps).__name__}, not a tensor"
+    if maps.dtype != torch.int64:
+        return f"labels are {maps.dtype}; the numbers of labels are torch.int64"
+    shape, rows, planes = tuple(maps.shape), len(images), len(vocabulary.planes)
+    if maps.ndim != 4 or shape[:2] != (rows, planes) or not maps.numel():
+        return f"labels of {rows} images are {shape}, expected ({rows}, {planes}, H, W)"
+    if maps.device != images.device:
+        return f"labels are on {maps.device}, the images on {images.device}"
+    low, high = (int(end) for end in torch.aminmax(maps))
+    size = len(vocabulary)
+    if low < 0 or high >= size:
+        wrong = low if low < 0 else high
+        return (
+            f"label {wrong} is not in its vocabulary, whose {size} labels are 0 to {size - 1}"
+            f"{'; a pixel of no known class is 0' if vocabulary.has_background else ''}"
+        )
+    return None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor
+
+from seeingkit.errors import ModelError
 
 from .base import ModelInfo, OnDevice
 
@@ -45,3 +48,27 @@ class Features(OnDevice, ABC):
         Raises:
             UsageError: images of another shape, or too small for the network.
         """
+
+
+def check_features(found: object, rows: int, name: str) -> tuple[Tensor, ...]:
+    """The features, if they are finite numbers, as many rows in each tensor as there are images.
+
+    Args:
+        found: by features of that ``name``.
+        rows: images they are of.
+
+    Raises:
+        ModelError: names the features and the fault.
+
+    >>> len(check_features((torch.zeros(2, 8),), 2, "relu1_1"))
+    1
+    """
+    if not isinstance(found, tuple) or not found or not all(isinstance(x, Tensor) for x in found):
+        raise ModelError(f"{name}: features are a {type(found).__name__}, not a tuple of tensors")
+    for k, x in enumerate(found):
+        if x.ndim < 2 or len(x) != rows or not x.is_floating_point():
+            given = f"{x.dtype} of shape {tuple(x.shape)}"
+            raise ModelError(f"{name}: tensor {k} is {given}, expected floats ({rows}, …)")
+        if not bool(torch.isfinite(x).all()):
+            raise ModelError(f"{name}: tensor {k} holds NaN or Inf for finite images")
+    return found

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from pydantic import field_validator
 from torch import Tensor
 
-from seeingkit.errors import UnknownNameError, UsageError
+from seeingkit.errors import ModelError, UnknownNameError, UsageError, one_line
 
 from .base import ModelInfo, OnDevice
 from .latents import Latent, LatentSpec, draw_latents
@@ -25,9 +26,10 @@ class GeneratorInfo(ModelInfo):
     Attributes:
         resolution: height and width of the images in pixels.
         channels: colour channels of the images.
-        value_range: nominal range of the images.
+        value_range: nominal range of the images; no other than -1 to 1 can be used.
         latent: its random inputs.
-        class_names: names of the classes of a conditional model, else empty.
+        class_names: names of the classes of a conditional model, else empty; a name becomes one
+            line of printable characters.
         options: resolved options (truncation, noise policy, latent convention, …).
         images_sha256: hash of a few images, for a model whose code is part of it (any
             ``nn.Module``, a user's program); None where family and weights say all.
@@ -44,12 +46,46 @@ class GeneratorInfo(ModelInfo):
     class_names: tuple[str, ...] = ()
     images_sha256: str | None = None
 
+    @field_validator("class_names")
+    @classmethod
+    def _printable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(one_line, names))
+
     def identity(self) -> dict[str, Any]:
         """See ``ModelInfo.identity``."""
         found = {**super().identity(), "latent": [part.identity() for part in self.latent]}
         if self.images_sha256 is None:
             del found["images_sha256"]
         return found
+
+
+def check_images(images: object, info: GeneratorInfo, rows: int) -> None:
+    """Refuse images that are not float32 RGB of the size that the generator declares.
+
+    Their values are not looked at: single images may hold NaN, which is told of each.
+
+    Raises:
+        ModelError: names the generator and the fault.
+
+    >>> info = GeneratorInfo(family="mygan", resolution=64, latent=(LatentSpec(shape=(128,)),))
+    >>> check_images(torch.zeros(2, 3, 64, 64), info, 2)
+    """
+    if not isinstance(images, Tensor):
+        raise ModelError(f"{info.family} gave a {type(images).__name__} instead of images")
+    shape, expected = tuple(images.shape), (rows, 3, info.resolution, info.resolution)
+    if shape != expected:
+        raise ModelError(
+            f"{info.family} gave images of shape {shape}; expected {expected}, as many as were "
+            f"asked for and as large as it declares ({info.resolution} pixels)"
+        )
+    if images.dtype != torch.float32:
+        raise ModelError(f"{info.family} gave images of {images.dtype}; expected torch.float32")
+    if info.value_range != (-1.0, 1.0):
+        low, high = info.value_range
+        raise ModelError(
+            f"{info.family} declares images from {low:g} to {high:g}; expected -1 to 1: scale them "
+            "in its adapter"
+        )
 
 
 class Sampler(OnDevice, ABC):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from seeingkit.errors import ModelError
+from seeingkit.errors import ModelError, printable
 
 from .encoders import Encoder
 from .features import Features
@@ -116,12 +117,50 @@ class Inversion:
 
     def _repr_html_(self) -> str:
         cells = "".join(
-            f"<tr><td>{k}</td><td>{row.get('failed') or format(row['psnr'], '.1f') + ' dB'}</td>"
+            f"<tr><td>{k}</td>"
+            f"<td>{_html(row.get('failed') or format(row['psnr'], '.1f') + ' dB')}</td>"
             f"<td>{row.get('steps', '')}</td></tr>"
             for k, row in enumerate(self.to_dict()["inversions"])
         )
         head = "<tr><th>image</th><th>PSNR</th><th>steps</th></tr>"
-        return f"<p>{self.method} at {self.cut}</p><table>{head}{cells}</table>"
+        title = _html(f"{self.method} at {self.cut}")
+        return f"<p>{title}</p><table>{head}{cells}</table>"
+
+
+def _html(text: str) -> str:
+    return html.escape(printable(text))
+
+
+def check_inversion(found: object, images: Tensor, cut: str, name: str) -> Inversion:
+    """The inversion of these images, if it has the form that is promised.
+
+    Args:
+        found: by the inverter of that ``name``.
+        images: (N, 3, R, R), the photos.
+        cut: canonical name of the boundary.
+
+    Raises:
+        ModelError: names the inverter and the fault.
+    """
+    if not isinstance(found, Inversion):
+        raise ModelError(f"{name} gave a {type(found).__name__}, no Inversion")
+    rows, shape = len(images), tuple(images.shape)
+    pictures = {"the photos": found.images, "reconstruction": found.reconstruction}
+    for what, tensor in {**pictures, "initial": found.initial}.items():
+        if tuple(tensor.shape) != shape:
+            raise ModelError(f"{name}: {what} have shape {tuple(tensor.shape)}, expected {shape}")
+    for what in ("loss", "psnr", "steps", "converged"):
+        if tuple(getattr(found, what).shape) != (rows,):
+            given = tuple(getattr(found, what).shape)
+            raise ModelError(f"{name}: {what} has shape {given}, expected ({rows},)")
+    if found.cut != cut or found.state.at != cut or len(found.state) != rows:
+        there = f"{len(found.state)} rows at {found.state.at!r}"
+        raise ModelError(f"{name}: its state has {there}, expected {rows} at the cut {cut!r}")
+    good = [k for k in range(rows) if k not in found.failed]
+    for what, tensor in (("reconstruction", found.reconstruction), ("loss", found.loss)):
+        if not bool(torch.isfinite(tensor[good]).all()):
+            raise ModelError(f"{name}: {what} holds NaN or Inf, and the row is not named as failed")
+    return found
 
 
 @dataclass(frozen=True, eq=False)

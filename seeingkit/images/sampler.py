@@ -21,7 +21,9 @@ from PIL import Image
 from torch import Tensor
 
 from seeingkit.contracts import Sampler
-from seeingkit.errors import ImageError, ModelError, UsageError
+from seeingkit.contracts.generators import check_images
+from seeingkit.contracts.ranges import ENOUGH, ValueRange
+from seeingkit.errors import ImageError, UsageError
 from seeingkit.models.code import identity_of
 from seeingkit.specs import PRESETS, Preset
 
@@ -101,13 +103,14 @@ class SamplerSource(PreparedImages):
         self.name, self.generator = sampler.info.family, sampler.info
         self.ids: Sequence[str] = SeedIds(self.seed, range(n))
         self.labels = _labels(sampler, labels)
+        self.range = ValueRange(sampler.info.family)
 
     def first(self, n: int) -> SamplerSource:
         """Images 0 to n - 1 of the same generator, with the same seed, labels and preset."""
         found = SamplerSource(
             self.sampler, n, self.seed, self.labels or None, preset=self.preset, batch=self.batch
         )
-        found.name = self.name
+        found.name, found.range = self.name, self.range
         return found
 
     def condition(self, index: int) -> int | None:
@@ -120,18 +123,30 @@ class SamplerSource(PreparedImages):
         """Images of one batch as the generator gives them: (N, 3, H, W) float32.
 
         Raises:
-            ModelError: the generator gave something else.
+            ModelError: the generator gave something else, or values of another range.
         """
         labels = [self.labels[i % len(self.labels)] for i in indices] if self.labels else None
         latent = self.sampler.latents(indices, seed=self.seed, labels=labels)
         device = self.sampler.device
         with torch.no_grad():
             images = self.sampler({key: value.to(device) for key, value in latent.items()})
-        shape, n = tuple(images.shape), len(indices)
-        if len(shape) != 4 or shape[:2] != (n, 3) or not images.is_floating_point():
-            given = f"{images.dtype} of shape {shape} for {n} images"
-            raise ModelError(f"{self.name} gave {given}; expected floating point ({n}, 3, H, W)")
+        check_images(images, self.sampler.info, len(indices))
+        self.range.add(images)
         return images
+
+    def examine(self) -> str | None:
+        """Draw the first images, of which a wrong range is seen, before any are needed.
+
+        Returns:
+            a sentence about a range that may be wrong, or None.
+
+        Raises:
+            ModelError: as ``generate``.
+        """
+        count = min(len(self), ENOUGH)
+        for start in range(0, count, self.batch):
+            self.generate(range(start, min(start + self.batch, count)))
+        return self.range.say()
 
     def quantised(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8] | ImageError]:
         """The 8-bit picture (H, W, 3) of each index, as a PNG would hold it, or why there is none.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Sampler
-from seeingkit.errors import MissingWeightsError, ModelError, UsageError, WeightsError
+from seeingkit.errors import MissingWeightsError, ModelError, StorageError, UsageError
 from seeingkit.specs import WeightsSpec
 from seeingkit.system.cache import file_sha256
 from seeingkit.system.writing import atomic_write
@@ -51,7 +51,8 @@ def convert_file(
     Raises:
         UsageError: the target exists, is the source, or is not called ``.safetensors``; or the
             family cannot be written so.
-        WeightsError: the source does not load, or the target cannot be written.
+        WeightsError: the source does not load.
+        StorageError: the target cannot be written.
         ModelError: the written file draws another image.
     """
     source, target, options = Path(source), Path(target), dict(options or {})
@@ -66,15 +67,16 @@ def convert_file(
         "licence": _licence(source, generator),
     }
     extra = {key: text for key, text in known.items() if text}
-    try:
-        with atomic_write(target) as stream:  # which appears only if the check passes
-            part = Path(stream.name)
+    with atomic_write(target) as stream:  # which appears only if the check passes
+        part = Path(stream.name)
+        try:
             write_portable(part, tensors, family, config, **extra)
-            # as its user will load it: without the options that its config holds
-            wanted = {name: value for name, value in options.items() if name not in config}
-            _check_same(generator, load_generator(family, weights=part, **wanted), target)
-    except OSError as error:
-        raise WeightsError(f"{target}: cannot be written ({error.strerror or error})") from error
+        except StorageError as error:  # which names the part; people know the target
+            message = str(error).replace(str(part), str(target))
+            raise StorageError(message, error.errno) from error
+        # as its user will load it: without the options that its config holds
+        wanted = {name: value for name, value in options.items() if name not in config}
+        _check_same(generator, load_generator(family, weights=part, **wanted), target)
     return {
         "source": str(source),
         "target": str(target),

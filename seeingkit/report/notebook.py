@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from seeingkit.errors import printable
 from seeingkit.results import ClassResult, GeneratorsResults, Results, images_lost
 
 from .figures.classes import figure_svg
@@ -48,8 +49,8 @@ def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> s
     words = summarise(results)
     parts = [
         '<div class="seeingkit-summary">',
-        f"<p><strong>{html.escape(words.headline)}</strong></p>",
-        *(f"<p>{html.escape(line)}</p>" for line in (*words.details, *words.cautions)),
+        f"<p><strong>{_text(words.headline)}</strong></p>",
+        *(f"<p>{_text(line)}</p>" for line in (*words.details, *words.cautions)),
         "<table><thead>" + _row(_HEADS, "th") + "</thead>",
         *(_row(_cells(record), "td") for record in ranked[:rows]),
         "</table>",
@@ -82,8 +83,8 @@ def generators_html(results: GeneratorsResults) -> str:
     ]
     parts = [
         '<div class="seeingkit-summary">',
-        f"<p><strong>{html.escape(words.headline)}</strong></p>",
-        *(f"<p>{html.escape(line)}</p>" for line in (*words.details, *words.cautions)),
+        f"<p><strong>{_text(words.headline)}</strong></p>",
+        *(f"<p>{_text(line)}</p>" for line in (*words.details, *words.cautions)),
         "<table><thead>" + _row(heads, "th") + "</thead>",
         *(_row(row, "td") for row in rows),
         "</table>",
@@ -92,8 +93,12 @@ def generators_html(results: GeneratorsResults) -> str:
     return "\n".join(parts)
 
 
+def _text(text: str) -> str:
+    return html.escape(printable(text))
+
+
 def _row(texts: Sequence[str], element: str) -> str:
-    cells = (f"<{element}>{html.escape(text)}</{element}>" for text in texts)
+    cells = (f"<{element}>{_text(text)}</{element}>" for text in texts)
     return "<tr>" + "".join(cells) + "</tr>"
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from seeingkit.errors import RunError, first_fault
+from seeingkit.errors import RunError, StorageError, first_fault
 from seeingkit.results import (
     SCHEMA_VERSION,
     GeneratorsResults,
@@ -76,30 +76,34 @@ def write_report(
         path of the page.
 
     Raises:
-        RunError: if the directory does not exist or cannot be written, or a picture that a
-            record of an inversion names is missing, damaged, or not inside it.
+        RunError: the directory does not exist, or a picture that a record of an inversion names
+            is missing, damaged, or not inside it.
+        StorageError: a file cannot be written; the results are as they were.
     """
     if not run_dir.is_dir():
         raise RunError(f"no run directory {run_dir}: give the folder that a run has written")
     try:
-        svg = ""
-        if isinstance(results, Results):
-            chart = build_chart(figure_rows(results)[:LABELS])
-            path, _ = write_figure(chart, run_dir / "figures", "classes")
-            svg = path.read_text(encoding="utf-8")
-            if bars := contributions(results):
-                terms = build_contribution_chart(bars)
-                write_figure(terms, run_dir / "figures", "fsd-contributions")
-        if isinstance(results, GeneratorsResults):
-            chart = build_generators_chart(generator_rows(results))
-            write_figure(chart, run_dir / "figures", "classes")
+        svg = _write_figures(run_dir / "figures", results)
         inversions = _inversions(results, run_dir)
         if inversions is not None:
             inversions.write_figures(run_dir / "figures")
         text = render_page(results, manifest, gallery, sections=sections, svg=svg, run_dir=run_dir)
         return write_text(run_dir / PAGE, text)
-    except OSError as error:
-        raise RunError(f"cannot write the report into {run_dir}: {error}") from error
+    except StorageError as error:
+        again = f"the results are kept, and seeingkit report {run_dir} makes the page of them"
+        raise StorageError(f"{error}; {again}", error.errno) from error
+
+
+def _write_figures(folder: Path, results: Shown) -> str:
+    """The figures of a comparison, as files; returns the SVG of the classes, else nothing."""
+    if isinstance(results, GeneratorsResults):
+        write_figure(build_generators_chart(generator_rows(results)), folder, "classes")
+    if not isinstance(results, Results):
+        return ""
+    path, _ = write_figure(build_chart(figure_rows(results)[:LABELS]), folder, "classes")
+    if bars := contributions(results):
+        write_figure(build_contribution_chart(bars), folder, "fsd-contributions")
+    return path.read_text(encoding="utf-8")
 
 
 def _inversions(results: Shown, run_dir: Path | None) -> Inversions | None:

@@ -8,6 +8,7 @@ nothing else.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,7 +158,9 @@ def _take_steps(
     with clock.time("tally generated images"):
         generated = tally_side(sides.generated, sides.segmenter, plan, store, "generated images")
     with clock.time("compare"):
-        comparison = compare_sides(real, generated, plan, evidence=run is not None)
+        comparison = compare_sides(
+            real, generated, plan, evidence=run is not None, doubts=sides.doubts
+        )
     if run is not None:
         run.write_json("results.json", comparison.to_dict())  # kept, should a later step fail
         with clock.time("check"):
@@ -202,8 +205,14 @@ def tally_side(
     return tally(source, segmenter, store=store, batch_size=size, on_bad=on_bad, title=title)
 
 
-def compare_sides(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) -> Comparison:
-    """Compare equally many images of both sides; results name the registered weights."""
+def compare_sides(
+    real: Tally, generated: Tally, plan: Plan, *, evidence: bool, doubts: Sequence[str] = ()
+) -> Comparison:
+    """Compare equally many images of both sides; results name the registered weights.
+
+    Args:
+        doubts: of ``Sides``, which become warnings.
+    """
     note = None
     if not plan.config.paired:  # pairs are found by name: none may be dropped on one side alone
         real, generated, note = equally_many(real, generated, plan)
@@ -220,7 +229,7 @@ def compare_sides(real: Tally, generated: Tally, plan: Plan, *, evidence: bool) 
         groups=plan.config.groups,
     )
     results = comparison.results
-    update: dict[str, Any] = {"warnings": [*([note] if note else []), *results.warnings]}
+    update: dict[str, Any] = {"warnings": [*doubts, *([note] if note else []), *results.warnings]}
     if plan.segmenter is not None:
         update["segmenter"] = plan.segmenter.named(results.segmenter)
     if plan.generated.generator is not None and results.generator is not None:

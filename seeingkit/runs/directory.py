@@ -8,12 +8,11 @@ by other work.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from seeingkit.errors import RunError
-from seeingkit.system.writing import is_temporary, write_text
+from seeingkit.system.writing import is_temporary, json_text, make_folder, write_text
 
 from .config import Config, read_config
 
@@ -30,6 +29,7 @@ class RunDirectory:
 
         Raises:
             RunError: it holds something else.
+            StorageError: it cannot be made.
         """
         if out is None:
             names = [slug(text) for text in (config.generated, config.real)]
@@ -55,16 +55,12 @@ class RunDirectory:
             RunError: as ``check``, or it cannot be created.
         """
         run = cls.check(config, out)
-        try:
-            run.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{run.path}: cannot be created ({error.strerror})") from error
+        make_folder(run.path)
         return run
 
     def write_json(self, name: str, content: dict[str, Any]) -> Path:
         """Write one JSON file, whole or not at all."""
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        return write_text(self.path / name, text + "\n")
+        return write_text(self.path / name, json_text(content, indent=2) + "\n")
 
 
 def slug(text: str) -> str:

@@ -38,7 +38,7 @@ def fill_gallery(comparison: Comparison, opened: Sides, *, seed: int = 0) -> Gal
     def labelled(side: Side, place: int) -> tuple[np.ndarray, np.ndarray]:
         images = sides[side][1].read([place])
         with torch.inference_mode():
-            labels = opened.shown.segment(images.to(opened.shown.device))[0, 0].cpu().numpy()
+            labels = opened.shown.label_maps(images.to(opened.shown.device))[0, 0].cpu().numpy()
         small = np.uint8 if len(vocabulary) <= 256 else np.uint16
         return quantise(images)[0].numpy(), labels.astype(small)
 

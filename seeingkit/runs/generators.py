@@ -152,7 +152,7 @@ def _finish(
     folders = [f"{FOLDER}/{k}-{slug(name)}" for k, name in enumerate(names, 1)]
     for plan, side, one, folder in zip(plans, sides, generated, folders, strict=True):
         with clock.time("compare"):
-            found = compare_sides(real, one, plan, evidence=True)
+            found = compare_sides(real, one, plan, evidence=True, doubts=side.doubts)
             if note:
                 update = {"warnings": [note, *found.results.warnings]}
                 found = replace(found, results=found.results.model_copy(update=update))
@@ -202,7 +202,7 @@ def _equally_many(tallies: Sequence[Tally], config: Config) -> tuple[list[Tally]
     """
     sizes = [len(tally) for tally in tallies]
     fewest = min(sizes)
-    if fewest == max(sizes) or config.n is not None or config.force or fewest < 2:
+    if fewest == max(sizes) or config.force or fewest < 2:
         return list(tallies), None
     kept = {
         size: np.sort(np.random.default_rng(config.seed).permutation(size)[:fewest])

@@ -147,7 +147,7 @@ def execute_inversion(
         inversions=found.records,
         vanishing=found.vanishing,
         skipped=[*unusable, *found.skipped, *left_out],
-        warnings=[*warnings, *found.warnings],
+        warnings=[*warnings, *filter(None, [samples.range.doubt()]), *found.warnings],
     )
     run.write_json("results.json", results.model_dump(mode="json"))
     weights = generator.info.weights_sha256 or ""

@@ -57,6 +57,13 @@ class Sides:
     second: ResolvedModel | None = None
     metric: ResolvedModel | None = None
 
+    @property
+    def doubts(self) -> list[str]:
+        """Sentences about generators whose images may be of another range."""
+        both = (self.real, self.generated)
+        ranges = (source.range for source in both if isinstance(source, SamplerSource))
+        return [doubt for seen in ranges if (doubt := seen.doubt()) is not None]
+
     def close(self) -> None:
         """Let go of the images' files."""
         self.real.close()
@@ -171,6 +178,9 @@ def open_side(
         other: the real images: a generator draws as many when no number was given, and takes its
             classes from them for ``labels="data"``.
         labels: classes that a conditional generator draws (``labels_for``).
+
+    Raises:
+        ModelError: the first images of a generator break its contract.
     """
     config = plan.config
     if side.generator is not None:
@@ -179,6 +189,7 @@ def open_side(
         drawn = labels_for(labels, sampler, other)
         source = SamplerSource(sampler, n, config.seed, drawn, preset=plan.preset)
         source.name = side.generator.name
+        source.examine()  # at once: the other side may take hours
         return source
     whole = open_whole(side, plan.preset)
     most = DEFAULT_N if side.data is None else side.data.n
@@ -195,20 +206,23 @@ def open_whole(side: Side, preset: Preset) -> ImageSource:
 def equally_many(real: Tally, generated: Tally, plan: Plan) -> tuple[Tally, Tally, str | None]:
     """Both sides with as many images as the smaller one has, and a note for the reader.
 
-    FSD depends on the number, so it is made equal unless a number was asked for or the comparison
-    is forced. Which images are left out depends on the seed and their number alone.
+    FSD depends on the number, so it is made equal unless the comparison is forced; images that
+    could not be used make sides unequal too. Which images are left out depends on the seed and
+    their number alone.
     """
     sizes = len(real), len(generated)
-    if sizes[0] == sizes[1] or plan.config.n is not None or plan.config.force:
+    if sizes[0] == sizes[1] or plan.config.force:
         return real, generated, None
     fewest, most = min(sizes), max(sizes)
     if fewest < 2:
         return real, generated, None  # the comparison says which side has too few
     kept = np.sort(np.random.default_rng(plan.config.seed).permutation(most)[:fewest])
     side = "real" if sizes[0] == most else "generated"
+    left_out = len((generated if side == "real" else real).skipped)
+    because = f" ({left_out:,} could not be used there)" if left_out else ""
     note = (
         f"{fewest:,} of the {most:,} {side} images were drawn, as many as there are on the other "
-        "side: FSD depends on the number."
+        f"side{because}: FSD depends on the number."
     )
     if side == "real":
         return real.take(kept), generated, note

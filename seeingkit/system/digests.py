@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from seeingkit.errors import SeeingkitError
+
 from . import seals
 from .cache import cache_folder
 from .writing import atomic_write
@@ -91,7 +93,7 @@ class DigestStore:
         """Write new hashes; a cache that cannot be written is no error."""
         if not self._changed:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(SeeingkitError, OSError):
             content = {"seal": seals.BLANK, "place": self._place, "hashes": self._known}
             data = seals.seal(json.dumps(content, separators=(",", ":")).encode())
             with atomic_write(self.path) as stream:

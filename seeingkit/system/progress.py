@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from seeingkit.errors import printable
+
 from .processes import rank
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ def progress_bar(title: str, total: int, unit: str) -> Iterator[Bar]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
     ) as progress:
-        progress.add_task(title, total=total, rate="")
+        progress.add_task(printable(title), total=total, rate="")
         bar = _ShownBar(progress, unit)
         bar.advance(0)  # rich measures speed from the first sample on
         yield bar

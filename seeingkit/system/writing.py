@@ -6,6 +6,7 @@ file of a killed write is recognised by its name and belongs to no living proces
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -15,9 +16,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from seeingkit.errors import RunError
+from seeingkit.errors import RunError, printable
+
+from .failures import told
 
 _TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)\.(?P<process>\d+)\.\d+\.tmp")
 _UNTOUCHED = 3600.0  # seconds after which nobody is still writing on another machine
@@ -35,20 +38,33 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         RunError: something is there that is no regular file.
-        OSError: the folder or the file cannot be written.
+        StorageError: the folder or the file cannot be written; an ``OSError`` inside counts as one.
     """
     refuse_special(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     writer = f"{_host()}.{os.getpid()}.{threading.get_ident()}"  # two of them never share a file
     temporary = path.with_name(f".{path.name}.{writer}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())  # else a crash can leave a name without its content
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with told(path):
+        make_folder(path.parent)
+        try:
+            with temporary.open("wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())  # else a crash can leave a name without its content
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):  # where there is no such folder, or no such name
+                temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder and those above it, where they are not there; returns it.
+
+    Raises:
+        StorageError: it cannot be made, or a file has its name.
+    """
+    with told(folder, "cannot be made"):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -113,3 +129,29 @@ def is_abandoned(path: Path) -> bool:
 
 def _host() -> str:
     return re.sub(r"[^A-Za-z0-9-]", "-", platform.node())[:20] or "-"
+
+
+def json_text(content: Any, **form: Any) -> str:
+    """Strict JSON that can be shown: characters that are not printable stand in it as escapes.
+
+    Reading it back gives the same content, names with controls and lone surrogates included.
+
+    Args:
+        form: of ``json.dumps``, such as ``indent``.
+
+    >>> print(json_text({"item": "a\\u202eb.png"}))
+    {"item": "a\\u202eb.png"}
+    """
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, **form)
+    return text if text.isprintable() else _UNUSUAL.sub(_escaped, text)
+
+
+_UNUSUAL = re.compile(r"[^\n -~]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if printable(character) == character:
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[k] << 8 | units[k + 1]:04x}" for k in range(0, len(units), 2))

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seeingkit.contracts import Annotator, ImageSource, Sampler, Skipped
-from seeingkit.errors import ImageError, ModelError, TallyError, UsageError
+from seeingkit.contracts import Annotator, ImageSource, Sampler, Skipped, Vocabulary
+from seeingkit.errors import ImageError, ModelError, SourceError, TallyError, UsageError
 from seeingkit.images import SamplerSource, select
 from seeingkit.images.opening import with_preset
 from seeingkit.models.code import identity_of
@@ -37,6 +37,9 @@ from .identity import TallyIdentity
 from .reading import StoredRows, joined, read_chunk
 from .record import TallyRecord
 from .table import Tally
+
+_ROUNDING = 1e-4  # of floats, beyond the ends of a range
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def tally(
@@ -108,6 +111,8 @@ def tally(
         for chunk in todo:
             for done in work.count(chunk):
                 bar.advance(done)
+    if isinstance(source, SamplerSource):
+        source.range.say()
     wait_for([chunk.path for chunk in chunks], source.name)
     found = Tally(**joined(work.rows(chunk) for chunk in chunks))
     if on_bad == "fail" and found.skipped:
@@ -232,6 +237,7 @@ class _Counter:
                     ahead = reader.submit(self.source.load, batches[k + 1])
                 self._skip(batch, good, skipped, rows)
                 if images is not None:
+                    check_pictures(images, len(good), self.source.name)
                     self._count(images, good, rows)
                 yield len(batch)
         finally:
@@ -267,19 +273,17 @@ class _Counter:
 
     def _statistics(self, images: Tensor) -> Tensor:
         """(N, planes x labels) on the CPU: int64 for pixels, else float64."""
-        found = self.annotator.statistics(images.to(self.annotator.device)).cpu()
+        found = self.annotator.statistics(images.to(self.annotator.device))
         name, vocabulary = self.annotator.info.family, self.annotator.vocabulary
         unit, expected = vocabulary.unit, (len(images), len(vocabulary) * len(vocabulary.planes))
+        if not isinstance(found, Tensor):
+            raise ModelError(f"{name}: statistics are a {type(found).__name__}, not a tensor")
         if found.shape != expected:
             shape = tuple(found.shape)
             raise ModelError(f"{name}: statistics have shape {shape}, expected {expected}")
+        found = found.cpu()
         if unit == "pixels":
-            if found.is_floating_point() or bool((found < 0).any()) or not bool(found.any(1).all()):
-                raise ModelError(
-                    f"{name}: pixels are whole numbers, not negative, and some in each image; it "
-                    f"gave {found.dtype} {found[0].tolist()[:4]} … (other numbers: Vocabulary.unit)"
-                )
-            return found
+            return _checked_pixels(found, vocabulary, name)
         found = found.to(torch.float64)
         most = 1.0 if unit == "probability" else torch.inf
         # ~(in range) also catches NaN
@@ -290,3 +294,46 @@ class _Counter:
                 f"not negative{' and at most 1' if unit == 'probability' else ''}"
             )
         return found
+
+
+def check_pictures(images: object, rows: int, name: str) -> None:
+    """Refuse pictures of a source that are not float32 RGB in [-1, 1].
+
+    Args:
+        images: of the source.
+        rows: how many it said that it gives.
+        name: of the source, for messages.
+
+    Raises:
+        SourceError: names the source and the fault.
+
+    >>> check_pictures(torch.zeros(2, 3, 8, 8), 2, "photos")
+    """
+    if not isinstance(images, Tensor):
+        raise SourceError(f"{name} gave a {type(images).__name__} instead of images")
+    shape, promised = tuple(images.shape), f"({rows}, 3, H, W)"
+    if images.ndim != 4 or shape[:2] != (rows, 3) or not images.numel():
+        raise SourceError(f"{name} gave images of shape {shape}; expected {promised}")
+    if images.dtype != torch.float32:
+        raise SourceError(f"{name} gave images of {images.dtype}; expected torch.float32")
+    low, high = (float(end) for end in torch.aminmax(images))
+    if not (low >= -1 - _ROUNDING and high <= 1 + _ROUNDING):  # NaN is not
+        what = "NaN" if low != low else f"values from {low:.3g} to {high:.3g}"
+        raise SourceError(f"{name} gave images with {what}; pictures of a source are in [-1, 1]")
+
+
+def _checked_pixels(found: Tensor, vocabulary: Vocabulary, name: str) -> Tensor:
+    """Pixels (N, planes x labels), if each plane of each image has as many of them."""
+    if found.dtype not in _WHOLE or bool((found < 0).any()) or not bool(found.any(1).all()):
+        raise ModelError(
+            f"{name}: pixels are whole numbers, not negative, and some in each image; it "
+            f"gave {found.dtype} {found[0].tolist()[:4]} … (other numbers: Vocabulary.unit)"
+        )
+    sums = found.reshape(-1, len(vocabulary)).sum(1)
+    if bool((sums != sums[0]).any()):
+        other = int(sums[sums != sums[0]][0])
+        raise ModelError(
+            f"{name}: images of one size have {int(sums[0])} and {other} pixels in a plane; each "
+            "pixel has one label in every plane (0 where nothing is)"
+        )
+    return found

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from seeingkit.contracts import Label, Skipped, Vocabulary
-from seeingkit.errors import RunError, TallyError
+from seeingkit.errors import RunError, TallyError, printable
 from seeingkit.system.writing import refuse_special
 
 from .chunks import describe, rows_schema, write_table
@@ -182,7 +182,7 @@ class Tally:
 
         head, sign = MEANS[self.vocabulary.unit]
         rows = "".join(
-            f"<tr><td>{escape(c['label'])}</td><td>{c['area']:.3g}{sign}</td>"
+            f"<tr><td>{escape(printable(c['label']))}</td><td>{c['area']:.3g}{sign}</td>"
             f"<td>{100 * c['presence']:.1f} %</td></tr>"
             for c in self.to_dict()["classes"][:30]
         )

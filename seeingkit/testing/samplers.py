@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import LatentSpec, Sampler
-from seeingkit.errors import UsageError
+from seeingkit.contracts.ranges import ENOUGH, ValueRange
+from seeingkit.errors import ModelError, UsageError
 from seeingkit.models.probe import labels_in_turn
 
 from .checks import (
@@ -115,6 +116,17 @@ def image_format(sampler: Sampler) -> None:
         require(not training, f"{', '.join(training[:1])} is in training mode")
         wanted = [name for name, p in module.named_parameters() if p.requires_grad]
         require(not wanted, f"parameter {', '.join(wanted[:1])} requires a gradient")
+
+
+def images_in_range(sampler: Sampler) -> None:
+    """Values are nominally in [-1, 1]: not in 0..1, 0..255, or another range."""
+    require(sampler.info.value_range == (-1.0, 1.0), "info.value_range is not (-1, 1)")
+    seen = ValueRange(sampler.info.family)
+    try:
+        for start in range(0, ENOUGH, 4):
+            seen.add(sampler(draw(sampler, range(start, start + 4))))
+    except ModelError as error:
+        raise AssertionError(str(error)) from error
 
 
 def images_repeat(sampler: Sampler) -> None:

@@ -8,14 +8,17 @@ at all.
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from seeingkit.errors import StateMismatchError, WeightsError
+from seeingkit.errors import StateMismatchError
 from seeingkit.system.writing import atomic_write
 
 from .checkpoints import Checkpoint
@@ -46,7 +49,7 @@ def write_portable(
         the path.
 
     Raises:
-        WeightsError: the file cannot be written.
+        StorageError: the file cannot be written.
 
     >>> write_portable("g.safetensors", {"w": torch.ones(2)}, "mygan", {"size": 8}).name
     'g.safetensors'
@@ -54,12 +57,20 @@ def write_portable(
     path = Path(path)
     metadata = {FAMILY: family, CONFIG: json.dumps(dict(config), sort_keys=True), **extra}
     separate = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
-    try:
-        with atomic_write(path) as stream:  # by name: as bytes, the model would be in memory twice
+    with atomic_write(path) as stream:  # by name: as bytes, the model would be in memory twice
+        try:
             safetensors.torch.save_file(separate, stream.name, metadata=metadata)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be written ({error.strerror or error})") from error
+        except safetensors.SafetensorError as error:
+            raise _fault(error) from error
     return path
+
+
+def _fault(error: safetensors.SafetensorError) -> OSError:
+    """The fault of the operating system that the library tells of in words alone."""
+    number = re.search(r"os error (\d+)", str(error))
+    if number is None:
+        return OSError(str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1])))
 
 
 def portable_family(checkpoint: Checkpoint) -> str | None:

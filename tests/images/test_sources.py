@@ -761,7 +761,7 @@ def test_sampler_of_a_wrong_shape() -> None:
         def __call__(self, latent: Latent) -> Tensor:
             return super().__call__(latent)[:, :1]
 
-    with pytest.raises(ModelError, match=r"\(2, 3, H, W\)"):
+    with pytest.raises(ModelError, match=r"expected \(2, 3, 24, 24\)"):
         SamplerSource(Grey(), 4).read([0, 1])
     for n, batch in ((0, 1), (3, 0)):
         with pytest.raises(UsageError, match="at least one"):

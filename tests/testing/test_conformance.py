@@ -163,6 +163,18 @@ class DoubleImages(Toy):
         return super().__call__(latent).double()
 
 
+class ImagesOfBytes(Toy):
+    def __call__(self, latent: Latent) -> Tensor:
+        return 127.5 * (super().__call__(latent).tanh() + 1)
+
+
+class ImagesFromZero(Toy):
+    def __call__(self, latent: Latent) -> Tensor:
+        images = super().__call__(latent).flatten(1)
+        low, high = images.aminmax(dim=1, keepdim=True)
+        return ((images - low) / (high - low)).reshape(len(images), 3, *[self.info.resolution] * 2)
+
+
 class Training(Toy):
     def __init__(self) -> None:
         super().__init__()
@@ -345,6 +357,8 @@ BROKEN: list[tuple[str, type[Generator], str]] = [
     ("image_format", DoubleImages, "images are torch.float64"),
     ("image_format", Training, "extra is in training mode"),
     ("image_format", WithHistory, "images carry a gradient"),
+    ("images_in_range", ImagesOfBytes, "the range 0..255"),
+    ("images_in_range", ImagesFromZero, "the range 0..1: none of 16 images has a dark pixel"),
     ("images_repeat", Noisy, "the same latents again: differs by"),
     ("batch_invariance", BatchMean, "row 0 alone: differs by"),
     ("boundary_order", BadOrder, "indices are [0, 1, 7]"),

@@ -244,11 +244,12 @@ def check_comparable(
             raise TallyError(f"the {side} side has {usable} usable images; at least 2 are needed")
     if force:
         return
-    asked = [len(tally) + len(tally.skipped) for tally in (real, generated)]
-    if asked[0] != asked[1] and len(real) != len(generated):
+    if len(real) != len(generated):
+        left_out = sum(len(tally.skipped) for tally in (real, generated))
+        because = f" ({left_out} could not be used)" if left_out else ""
         raise TallyError(
-            f"the tallies are of {asked[0]} and {asked[1]} images, and FSD depends on the number; "
-            "take equally many of each side, or force the comparison"
+            f"the tallies are of {len(real)} and {len(generated)} images{because}, and FSD depends "
+            "on the number; take equally many of each side, or force the comparison"
         )
     if real.identity is None or generated.identity is None:
         return

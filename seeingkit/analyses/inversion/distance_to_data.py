@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seeingkit.contracts import Features
+from seeingkit.contracts.features import check_features
 from seeingkit.errors import UsageError
 
 THUMBNAIL = 8
@@ -67,6 +68,6 @@ def signatures(images: Tensor, features: Features | None, batch_size: int = 32) 
     rows = []
     with torch.inference_mode():
         for batch in images.split(batch_size):
-            layers = features(batch.to(features.device))
+            layers = check_features(features(batch.to(features.device)), len(batch), features.name)
             rows.append(torch.cat([x.flatten(2).mean(2).double().cpu() for x in layers], dim=1))
     return torch.cat(rows).clone()

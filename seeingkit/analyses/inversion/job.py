@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Inversion, State
+from seeingkit.contracts.features import check_features
 from seeingkit.errors import UsageError
 from seeingkit.models.edits import AddEdit, run
 
@@ -90,7 +91,7 @@ class Job:
         features = self.prepared.features
         with torch.no_grad():
             if features is not None:
-                photo.truth = features(self.inputs.images[[row]])
+                photo.truth = check_features(features(self.inputs.images[[row]]), 1, features.name)
             if not self.inputs.from_latent:
                 return self._residuals(photo, self.inputs.state_guess(row).detach())
             photo.first = z = self.inputs.latent_guess(row)

@@ -38,7 +38,7 @@ from .encoders.training import available_encoder
 from .job import Job
 from .prepared import Inputs, LayerPrepared
 from .presets import PRESETS, InversionPreset
-from .samples import average_states, measured_scales
+from .samples import average_states, check_samples, measured_scales
 
 log = logging.getLogger(__name__)
 _SHARED: WeakValueDictionary[tuple[str, str | None, str], Features] = WeakValueDictionary()
@@ -72,6 +72,7 @@ class LayerInverter(Inverter):
 
         Raises:
             UsageError: a cut at the input or the image; no encoder for a method that needs one.
+            ModelError: the generator's images break its contract.
             StateMismatchError: the encoder given is for another generator.
         """
         options = self.options
@@ -79,6 +80,7 @@ class LayerInverter(Inverter):
         if cut.kind == "image" or cut.index == 0:
             inner = ", ".join(b.name for b in generator.boundaries[1:-1])
             raise UsageError(f"{cut.name!r} leaves nothing to invert; cut at one of: {inner}")
+        check_samples(generator)  # before an encoder is trained on such images
         features = _features(options.perceptual, options.perceptual_weights, str(generator.device))
         preset = self.preset.with_features(features.info.layer if features else None, options)
         encoder = self._encoder(generator, cut.name)

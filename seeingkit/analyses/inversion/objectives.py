@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from seeingkit.errors import ModelError
+
 
 def mean_absolute(a: Tensor, b: Tensor) -> Tensor:
     """mean |a - b| of each row, (N,): the pixel loss (Bau et al. 2019, section 3.2)."""
@@ -37,9 +39,14 @@ def features_difference(
 
     Args:
         relative: each layer's divided by its mean |b|.
+
+    Raises:
+        ModelError: layers of other shapes on the two sides.
     """
     layers = []
     for x, y in zip(a, b, strict=True):
+        if x.shape != y.shape:  # they would be broadcast
+            raise ModelError(f"features of an image are {tuple(x.shape)} and {tuple(y.shape)}")
         size = y.abs().flatten(1).mean(1).clamp_min(1e-12) if relative else 1.0
         layers.append(mean_absolute(x, y) / size)
     return torch.stack(layers).mean(0)

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Prepared, Skipped
-from seeingkit.errors import RunError
+from seeingkit.contracts.inverters import check_inversion
+from seeingkit.errors import ModelError, RunError
 from seeingkit.models.code import class_code
 from seeingkit.system.processes import rank, wait_for, world
 from seeingkit.system.progress import progress_bar
@@ -101,7 +102,12 @@ def invert_source(
     )
     about = {"gan": generator.info.family, "gan_code": generator.info.code}
     work = _Work(
-        invert, images, chosen, paths, {**about, "inverter": inverter.name, "code": known or code}
+        invert,
+        images,
+        chosen,
+        paths,
+        {**about, "inverter": inverter.name, "code": known or code},
+        prepared.cut,
     )
     work.make_absent(title or f"invert by {inverter.name}")
     wait_for(paths, "inversions")
@@ -133,6 +139,7 @@ class _Work:
         invert: ``Inverter.invert`` with all but images, labels and ``done``.
         images, labels, paths: of each image.
         made_by: as of ``write_inversion``.
+        cut: where the inversions must be.
     """
 
     invert: Callable[..., Inversion]
@@ -140,6 +147,7 @@ class _Work:
     labels: Sequence[int] | None
     paths: Sequence[Path]
     made_by: Mapping[str, str]
+    cut: str
 
     def make_absent(self, title: str) -> None:
         """Make this process's share of the inversions whose files are not there, or damaged."""
@@ -165,14 +173,20 @@ class _Work:
     def _make(self, numbers: list[int], step: Callable[[], None] = lambda: None) -> None:
         if not numbers:
             return
+        name, written = f"inverter {self.made_by['inverter']}", set[int]()
         started = time.perf_counter()
 
         def done(row: int, inversion: Inversion) -> None:
+            check_inversion(inversion, self.images[[numbers[row]]], self.cut, name)
             write_inversion(self.paths[numbers[row]], inversion, self.made_by)
+            written.add(row)
             step()
 
         chosen = None if self.labels is None else [self.labels[k] for k in numbers]
         self.invert(self.images[numbers], labels=chosen, done=done)
+        untold = len(numbers) - len(written)
+        if untold:  # which nobody would ever write
+            raise ModelError(f"{name} did not tell of {untold} of {len(numbers)} images (done)")
         # Images share the passes, so each is given an equal part of the time.
         seconds = (time.perf_counter() - started) / len(numbers)
         note_seconds([self.paths[k] for k in numbers], seconds)

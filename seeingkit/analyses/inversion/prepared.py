@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, Latent, Prepared, State
-from seeingkit.errors import UsageError
+from seeingkit.errors import ModelError, UsageError
 from seeingkit.images.preprocess import quantise
 
 from .catalog import InverterOptions
@@ -119,7 +119,7 @@ class Inputs:
             assert not isinstance(self.init, State)
             return self.init[name][[row]]
         if encoder is not None:
-            return encoder.estimate(self.images[[row]])[0]
+            return _checked_estimate(encoder.estimate(self.images[[row]]), generator)
         # The number of a random start comes from the photo's pixels, so neighbours do not matter.
         pixels = quantise(self.images[[row]]).cpu().numpy().tobytes()
         number = int.from_bytes(hashlib.sha256(pixels).digest()[:4], "big") // 2
@@ -130,6 +130,20 @@ class Inputs:
         if isinstance(self.init, State):
             return self.init[[row]]
         return self.prepared.averages(None if self.labels is None else int(self.labels[row]))
+
+
+def _checked_estimate(found: object, generator: Generator) -> Tensor:
+    """The latent (1, …) of an encoder's estimate for one image.
+
+    Raises:
+        ModelError: it is no latent of this generator.
+    """
+    z = found[0] if isinstance(found, tuple) and found else found
+    expected = (1, *generator.info.latent[0].shape)
+    if not isinstance(z, Tensor) or tuple(z.shape) != expected:
+        given = f"a latent of shape {tuple(z.shape)}" if isinstance(z, Tensor) else "no latent"
+        raise ModelError(f"the encoder of {generator.info.family} gave {given}, not {expected}")
+    return z
 
 
 def _checked_start(prepared: LayerPrepared, init: Latent | State, n: int) -> Latent | State:

@@ -14,11 +14,14 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, State
+from seeingkit.contracts.generators import check_images
+from seeingkit.contracts.ranges import ENOUGH, ValueRange
 from seeingkit.errors import ModelError
 
 TRAIN_SEED = 2**31
 """First seed of training samples, far from the small seeds that people use."""
 _PROBES = 64
+_TOGETHER = 4
 
 
 def draw(generator: Generator, n: int, seed: int) -> dict[str, Tensor]:
@@ -70,6 +73,25 @@ def probe_states(generator: Generator, cut: str, label: int | None = None) -> St
             "are NaN or Inf; the weights may be damaged"
         )
     return state[usable]
+
+
+def check_samples(generator: Generator) -> None:
+    """Draw a few images and refuse a generator whose images break its contract.
+
+    A range that may be wrong is logged.
+
+    Raises:
+        ModelError: names the fault: size, kind of number, or a range of values.
+    """
+    seen = ValueRange(generator.info.family)
+    latent = draw(generator, ENOUGH, TRAIN_SEED - 4 * _PROBES)
+    with torch.no_grad():
+        for start in range(0, ENOUGH, _TOGETHER):
+            part = {name: value[start : start + _TOGETHER] for name, value in latent.items()}
+            images = generator(part)
+            check_images(images, generator.info, _TOGETHER)
+            seen.add(images)
+    seen.say()
 
 
 def measured_scales(generator: Generator, cut: str) -> dict[str, float]:

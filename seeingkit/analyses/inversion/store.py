@@ -69,7 +69,8 @@ class InversionStore:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> Path:
     """Write tensors and metadata as safetensors, sealed, whole or not at all; returns the path."""
     metadata = {**about, "digest": seals.BLANK}
-    data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata)
+    separate = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    data = safetensors.torch.save(separate, metadata)  # which takes no two that share memory
     data = seals.seal(data)
     with atomic_write(path) as stream:
         stream.write(data)

@@ -36,7 +36,7 @@ def label_maps(
         pictures = quantise(batch).cpu().numpy()
         prepared = np.stack([apply(Image.fromarray(picture), preset) for picture in pictures])
         with torch.inference_mode():
-            labels = segmenter.segment(to_tensor(prepared).to(segmenter.device))[:, 0]
+            labels = segmenter.label_maps(to_tensor(prepared).to(segmenter.device))[:, 0]
         maps.append(labels.cpu().numpy())
     return np.concatenate(maps)
 

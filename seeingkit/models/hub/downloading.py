@@ -21,7 +21,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from seeingkit.errors import CorruptFileError, MissingWeightsError, WeightsError
+from seeingkit.errors import (
+    CorruptFileError,
+    MissingWeightsError,
+    StorageError,
+    WeightsError,
+    printable,
+)
 from seeingkit.specs import WeightFile
 from seeingkit.system.locks import lock_for
 from seeingkit.system.progress import progress_bar
@@ -78,11 +84,12 @@ def download(file: WeightFile, target: Path, owner: str) -> None:
         with lock_for(target, lambda: _say(busy)):
             if not target.is_file():  # or else the other process has just finished
                 _Download(file, target, owner).run()
-    except OSError as error:
+    except (OSError, StorageError) as error:
         if error.errno in _DISK_FULL:
             raise WeightsError(_full(file, target, owner, None)) from error
+        reason = getattr(error, "strerror", None) or error
         raise WeightsError(
-            f"{owner}: cannot write to {target.parent} ({error.strerror or error}); "
+            f"{owner}: cannot write to {target.parent} ({reason}); "
             "SEEINGKIT_CACHE names another folder"
         ) from error
 
@@ -290,4 +297,4 @@ def _bar(name: str, total: int | None, start: int) -> Any:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)

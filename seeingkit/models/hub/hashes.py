@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from seeingkit.errors import CorruptFileError, WeightsError
+from seeingkit.errors import CorruptFileError, StorageError, WeightsError, printable
 from seeingkit.specs import WeightFile
 from seeingkit.system.digests import DigestStore, file_stamp
 from seeingkit.system.writing import write_text
@@ -76,11 +76,9 @@ def verify_file(path: Path, file: WeightFile, owner: str) -> str:
     known = _recorded(record)
     if known is None:
         kept = _write_record(record, sha256, path.name)
-        print(
-            f"{owner}: {published(file)} for {path.name}; its sha256 {sha256} "
-            + (f"is checked from now on ({record})" if kept else f"cannot be kept in {record}"),
-            file=sys.stderr,
-        )
+        what = f"is checked from now on ({record})" if kept else f"cannot be kept in {record}"
+        line = f"{owner}: {published(file)} for {path.name}; its sha256 {sha256} {what}"
+        print(printable(line), file=sys.stderr)
     elif known != sha256:
         raise CorruptFileError(
             f"{path}: this is not the file of its first use: sha256 is {sha256[:16]}…, "
@@ -112,7 +110,7 @@ def _write_record(record: Path, sha256: str, name: str) -> bool:
     """Write a record; False where it cannot be: a shared cache may be read-only."""
     try:
         write_text(record, f"{sha256}  {name}\n")
-    except OSError:
+    except StorageError:
         return False
     return True
 

@@ -42,7 +42,7 @@ def unpack_member(archive: Path, member: str, target: Path, owner: str) -> None:
 
     Raises:
         CorruptFileError: not a zip archive, or the member is missing, ambiguous or damaged.
-        OSError: it cannot be written.
+        StorageError: it cannot be written.
     """
     try:
         with zipfile.ZipFile(archive) as opened:

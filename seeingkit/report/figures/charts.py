@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from seeingkit.system.writing import atomic_write, write_text
 
 from ..pictures.uris import image_uri
+from ..words.names import with_printable_names
 
 if TYPE_CHECKING:
     import altair as alt
@@ -153,7 +154,7 @@ def vega_lite_version() -> str:
 
 def chart_svg(chart: alt.TopLevelMixin) -> str:
     """An Altair chart as SVG text; one that a file and the page both show is converted once."""
-    return _converted(json.dumps(chart.to_dict()))
+    return _converted(json.dumps(with_printable_names(chart.to_dict())))
 
 
 @functools.lru_cache(maxsize=8)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seeingkit.errors import RunError, UsageError
-from seeingkit.system.writing import atomic_write, write_text
+from seeingkit.system.writing import atomic_write, json_text, write_text
 
 from ..selection import SIDES, Side
 
@@ -128,7 +128,7 @@ class Gallery:
         """Write ``gallery/images.npz`` and ``gallery/gallery.json``; returns the folder.
 
         Raises:
-            OSError: a file cannot be written.
+            StorageError: a file cannot be written.
         """
         folder = run_dir / FOLDER
         arrays: dict[str, NDArray[Any]] = {}
@@ -136,7 +136,7 @@ class Gallery:
             arrays |= {f"{key}.image": item.image, f"{key}.labels": item.labels}
         with atomic_write(folder / "images.npz") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-        text = json.dumps(self._document(), ensure_ascii=False, indent=1)
+        text = json_text(self._document(), indent=1)
         write_text(folder / "gallery.json", text)
         return folder
 

@@ -1,8 +1,8 @@
 """Templates of the page, its sections, and scripts, styles and data that stand inside it.
 
-All text is escaped on its way in. The page's content security policy forbids every request; a
-script runs only if its hash is in the policy, so that no name of a class or file can become code.
-Data inside scripts is JSON without ``<``, ``>`` and ``&``.
+All text is escaped on its way in, and what is not printable in it is replaced. The page's content
+security policy forbids every request; a script runs only if its hash is in the policy, so that no
+name of a class or file can become code. Data inside scripts is JSON without ``<``, ``>``, ``&``.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seeingkit.errors import RunError
+from seeingkit.errors import RunError, printable
 from seeingkit.results import claims_of, images_lost
+from seeingkit.system.writing import json_text
 
 from ..words import inversions, numbers
+from ..words.names import with_printable_names
 
 if TYPE_CHECKING:
     import jinja2
@@ -77,6 +78,7 @@ def environment() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
+        finalize=_printable,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -85,6 +87,11 @@ def environment() -> jinja2.Environment:
     made.globals.update({name: getattr(numbers, name) for name in _CALLED})
     made.globals.update(marks=MARKS, claims_of=claims_of, images_lost=images_lost)
     return made
+
+
+def _printable(value: Any) -> Any:
+    """A value of a template without controls and marks of direction, which no escaping removes."""
+    return printable(value) if type(value) is str else value
 
 
 def render(template: str, **values: Any) -> Markup:
@@ -124,7 +131,7 @@ def json_data(value: Any) -> str:
         RunError: a number is not finite.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json_text(with_printable_names(value), separators=(",", ":"))
     except ValueError as error:
         raise RunError("the results hold a number that is not finite: run again") from error
     for character in "<>&\u2028\u2029":

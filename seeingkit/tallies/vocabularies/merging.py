@@ -264,7 +264,7 @@ class MappedSegmenter(WrappedSegmenter):
 
     def segment(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to class maps (N, planes, H', W') int64."""
-        return self.merge.label_maps(self.segmenter.segment(images))
+        return self.merge.label_maps(self.segmenter.label_maps(images))
 
     def score(self, images: Tensor, label: int) -> Tensor:
         """The scores of the class's labels, summed: (N, H', W') in [0, 1], differentiable.

@@ -178,7 +178,7 @@ def _count(
     used = 0
 
     def segmented(pictures: Tensor) -> Tensor:  # plane 0
-        return segmenter.segment(pictures.to(segmenter.device))[:, 0].cpu()
+        return segmenter.label_maps(pictures.to(segmenter.device))[:, 0].cpu()
 
     with progress_bar("true labels", len(chosen), "images") as bar:
         for start in range(0, len(chosen), batch_size):

@@ -49,7 +49,7 @@ class SoftenedSegmenter(WrappedSegmenter):
 
     def segment(self, images: Tensor) -> Tensor:
         """As the segmenter's, of the softened images."""
-        return self.segmenter.segment(self.soften(images))
+        return self.segmenter.label_maps(self.soften(images))
 
     def statistics(self, images: Tensor) -> Tensor:
         """As the segmenter's, of the softened images."""
