@@ -29,6 +29,8 @@ CLOSE = 0.01
 BY_CHANCE = 1 - (1 - CLOSE) ** 7
 """Share of independent images that have one: 7 %."""
 
+_ROWS = 32  # at a time: each is compared with every image
+
 NOTED = 0.35
 """Share from which on it is said. Of independent images of the made-up families of
 ``benchmarks/omissions``, whose density varies much, up to 27 % have one; in bursts of five with
@@ -97,14 +99,14 @@ def _neighbours(points: sparse.csr_array, chosen: Integers) -> tuple[Floats, Int
     lengths = np.asarray(points.multiply(points).sum(axis=1)).ravel()
     every = points.T.tocsr()
     squares, nearest = np.empty((len(chosen), FAR)), np.empty(len(chosen), dtype=np.intp)
-    for start in range(0, len(chosen), 256):
-        rows = chosen[start : start + 256]
+    for start in range(0, len(chosen), _ROWS):
+        rows = chosen[start : start + _ROWS]
         part = lengths[rows][:, None] + lengths - 2 * (points[rows] @ every).toarray()
         part[np.arange(len(rows)), rows] = np.inf
         part[part < 1e-13] = 0.0  # float64's rounding, far below one pixel
-        nearest[start : start + 256] = part.argmin(axis=1)
+        nearest[start : start + _ROWS] = part.argmin(axis=1)
         part.partition(FAR - 1, axis=1)
-        squares[start : start + 256] = np.sort(part[:, :FAR], axis=1)
+        squares[start : start + _ROWS] = np.sort(part[:, :FAR], axis=1)
     return squares, nearest
 
 

@@ -824,3 +824,9 @@ def test_an_inverter_of_before_the_contract_is_named_at_once(
     chosen = InversionConfig(methods=("z",), cuts=("h4",))
     with pytest.raises(PluginError, match=r"z: prepare\(\) gave a dict; it must give a .*Prepared"):
         prepare_first_cut(painter(), [resolve_inverter("z")], chosen)
+
+
+def test_equal_inversions_are_equal_files(generator: AutoStaged, tmp_path: Path) -> None:
+    (one,) = _inversions(generator, 1)
+    files = [write_inversion(tmp_path / str(k) / "one.safetensors", one) for k in range(12)]
+    assert len({file.read_bytes() for file in files}) == 1

@@ -67,14 +67,33 @@ class InversionStore:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> Path:
-    """Write tensors and metadata as safetensors, sealed, whole or not at all; returns the path."""
-    metadata = {**about, "digest": seals.BLANK}
-    separate = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    data = safetensors.torch.save(separate, metadata)  # which takes no two that share memory
-    data = seals.seal(data)
+    """Write tensors and metadata as safetensors, whole or not at all; returns the path."""
+    _write(path, safetensors.torch.save(_separate(tensors), {**about}))
+    return path
+
+
+def write_sealed_tensors(
+    path: Path, tensors: Mapping[str, Tensor], key: str, about: Mapping[str, Any]
+) -> Path:
+    """As ``write_tensors``, with a seal.
+
+    ``about`` becomes JSON under the only key of the metadata: the library writes several in an
+    order of chance, and equal inversions are to be equal files.
+    """
+    metadata = {key: json.dumps({**about, "digest": seals.BLANK}, sort_keys=True)}
+    data = safetensors.torch.save(_separate(tensors), metadata)
+    _write(path, seals.seal(data))
+    return path
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies, for the library takes no two tensors that share memory."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _write(path: Path, data: bytes) -> None:
     with atomic_write(path) as stream:
         stream.write(data)
-    return path
 
 
 def write_inversion(
@@ -118,7 +137,7 @@ def write_inversion(
         "failed": inversion.failed.get(0),
         "frame_steps": list(steps),
     }
-    return write_tensors(path, tensors, {KEY: json.dumps(about)})
+    return write_sealed_tensors(path, tensors, KEY, about)
 
 
 def _small(frames: Tensor) -> Tensor:

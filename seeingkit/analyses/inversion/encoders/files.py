@@ -31,7 +31,7 @@ from seeingkit.system import seals
 from seeingkit.system.cache import cache_folder
 from seeingkit.weights import load_into, read_state_dict
 
-from ..store import write_tensors
+from ..store import write_sealed_tensors
 from .networks import ImageEncoder, LayeredEncoder
 
 Kind = Literal["layered", "direct"]
@@ -93,7 +93,7 @@ class TrainedEncoder(Encoder):
         about = {k: v for k, v in self.about().items() if k != "sha256"}
         about |= {"schema_version": SCHEMA, "architecture": dict(self.architecture)}
         about["name"] = path.stem
-        return write_tensors(path, tensors, {KEY: json.dumps(about, sort_keys=True)})
+        return write_sealed_tensors(path, tensors, KEY, about)
 
     def about(self) -> dict[str, Any]:
         """See ``Encoder.about``: kind, cut, generator, hash and training record."""
@@ -151,7 +151,7 @@ def read_encoder(path: str | Path, generator: Generator) -> TrainedEncoder:
         about = json.loads(file.metadata[KEY])
         kind, cut, key = about["kind"], str(about["cut"]), str(about["generator"])
         architecture, record = dict(about["architecture"]), dict(about["record"])
-        if "digest" in file.metadata:
+        if "digest" in about:
             seals.check_seal(path.read_bytes())
         if about["schema_version"] != SCHEMA or kind not in ("layered", "direct"):
             raise ValueError("another version")
