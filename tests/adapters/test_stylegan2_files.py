@@ -388,7 +388,7 @@ def test_tensorflow_tensors_are_views_or_made_when_asked_for(tmp_path: Path) -> 
     checkpoint = read_checkpoint(path)
     parts = checkpoint.content[2].state["components"].values()
     arrays = [array for part in parts for _, array in part.state["variables"]]
-    _, tensors = files.read(checkpoint)
+    _, tensors, _ = files.read(checkpoint)
     large = [name for name in tensors if tensors[name].numel() >= 1024]
     copied = {
         name
