@@ -63,15 +63,15 @@ class LabelFolder:
         root = os.fspath(path)
         if not os.path.isdir(root):
             raise SourceError(f"no such folder: {root}")
+        files = [file for file in walk(root) if file.lower().endswith(".png")]
+        if not files:
+            raise SourceError(f"{root}: label maps are PNG files of numbers; there is none")
         if source.preset is None:
             unknown = f"{source.name}: its preprocessing is unknown"
             raise SourceError(f"{unknown}, so label maps cannot be aligned with its images")
         self.name, self.source, self.preset = root, source, source.preset
         self._whole, self._places = _unwrapped(source)
-        files = [file for file in walk(root) if file.lower().endswith(".png")]
         maps = {stem(stable_id(file)): k for k, file in enumerate(files)}
-        if not maps:
-            raise SourceError(f"{self.name}: label maps are PNG files of numbers; there is none")
         found = matched(source.ids, maps, self.name)
         self._paths = {image: os.path.join(root, files[place]) for image, place in found.items()}
         self.indices = tuple(found)

@@ -40,10 +40,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         RunError: something is there that is no regular file.
         StorageError: the folder or the file cannot be written; an ``OSError`` inside counts as one.
     """
-    refuse_special(path)
     writer = f"{_host()}.{os.getpid()}.{threading.get_ident()}"  # two of them never share a file
     temporary = path.with_name(f".{path.name}.{writer}.tmp")
     with told(path):
+        refuse_special(path)
         make_folder(path.parent)
         try:
             with temporary.open("wb") as stream:

@@ -20,6 +20,7 @@ from scipy import sparse
 
 from seeingkit.contracts import Label, Skipped, Vocabulary
 from seeingkit.errors import RunError, TallyError, printable
+from seeingkit.system.failures import told
 from seeingkit.system.writing import refuse_special
 
 from .chunks import describe, rows_schema, write_table
@@ -244,10 +245,11 @@ def refuse_other_file(path: Path) -> Path:
     >>> refuse_other_file(Path("new.parquet")).name
     'new.parquet'
     """
-    target = path.resolve()
-    refuse_special(target)
-    if not target.exists():
-        return target
+    with told(path):
+        target = path.resolve() if path.is_symlink() else path
+        refuse_special(target)
+        if not target.exists():
+            return target
     try:
         found = pq.read_schema(target)
     except (OSError, pa.ArrowException):

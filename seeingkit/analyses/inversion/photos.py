@@ -101,14 +101,8 @@ def invert_source(
         inverter.invert, generator, prepared=prepared, seed=seed, batch_size=batch_size
     )
     about = {"gan": generator.info.family, "gan_code": generator.info.code}
-    work = _Work(
-        invert,
-        images,
-        chosen,
-        paths,
-        {**about, "inverter": inverter.name, "code": known or code},
-        prepared.cut,
-    )
+    about |= {"inverter": inverter.name, "code": known or code}
+    work = _Work(invert, images, chosen, paths, about, prepared.cut)
     work.make_absent(title or f"invert by {inverter.name}")
     wait_for(paths, "inversions")
     found = work.results()
