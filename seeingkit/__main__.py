@@ -50,19 +50,6 @@ def _prepare_streams() -> None:
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     logging.captureWarnings(True)
-    if not logging.getLogger().handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_OneLine())
-        logging.getLogger().addHandler(handler)
-
-
-class _OneLine(logging.Formatter):
-    """A record as one line of printable characters."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        from .errors import one_line
-
-        return one_line(record.getMessage())
 
 
 def _report(error: Exception) -> int:

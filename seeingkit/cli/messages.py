@@ -1,4 +1,4 @@
-"""Messages of the library on stderr: one line each, and the same line once.
+"""Messages of this and other libraries on stderr: one printable line each, the same line once.
 
 Of processes that share a run only rank 0 prints them.
 """
@@ -33,21 +33,21 @@ class _Printed(logging.Handler):
 
 @contextmanager
 def messages_on_stderr(*, quiet: bool) -> Iterator[None]:
-    """Print what the library logs inside; ``quiet``: warnings alone::
+    """Print what is logged inside, of other libraries warnings alone; ``quiet``: of ours too::
 
     with messages_on_stderr(quiet=False):
         logging.getLogger("seeingkit.runs").info("begun")
     """
     level = logging.WARNING if quiet else logging.INFO
     printed = _Printed(level)
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    root, loggers = logging.getLogger(), [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
+    root.addHandler(printed)
     for logger in loggers:
-        logger.addHandler(printed)
         logger.setLevel(level)
     try:
         yield
     finally:
+        root.removeHandler(printed)
         for logger, before in zip(loggers, levels, strict=True):
-            logger.removeHandler(printed)
             logger.setLevel(before)
