@@ -32,7 +32,8 @@ from .config import Config
 from .directory import RunDirectory, slug
 from .inversions import Store
 from .manifest import Clock, begin_run, end_run
-from .plan import MissingFiles, Plan, resolve
+from .plan import Plan, resolve
+from .search import MissingFiles
 from .sides import Sides, located, open_side, open_sides
 
 FOLDER = "generators"

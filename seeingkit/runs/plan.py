@@ -9,7 +9,7 @@ plan holds nothing open: it is the unit of work of a run, of each process of it,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,26 +19,20 @@ from pydantic import BaseModel
 
 from seeingkit.analyses.comparison.checks.metrics import resolve_metric
 from seeingkit.analyses.comparison.dependence import read_rule
-from seeingkit.analyses.inversion import ResolvedInverter, resolve_inverter
-from seeingkit.analyses.inversion.catalog import ENCODERS, METHODS
+from seeingkit.analyses.inversion import ResolvedInverter
 from seeingkit.errors import (
-    Faults,
     MissingWeightsError,
-    SeeingkitError,
-    SourceError,
-    UnknownNameError,
     UsageError,
 )
 from seeingkit.images.opening import check_there
 from seeingkit.models.loading import data_spec, is_generator_name, usual_generator
-from seeingkit.models.registry import check_options, find_preset, registry
-from seeingkit.models.resolved import AUTO, ResolvedModel, which_segmenter
+from seeingkit.models.registry import check_options, registry
+from seeingkit.models.resolved import ResolvedModel, which_segmenter
 from seeingkit.models.resolved import resolve as resolve_model
 from seeingkit.specs import DataSpec, Preset
-from seeingkit.system.devices import resolve_device
-from seeingkit.tallies.vocabularies import read_classes
 
 from .config import Config
+from .search import Search
 
 T = TypeVar("T")
 
@@ -62,36 +56,6 @@ class Side:
     data_options: BaseModel | None = None
     path_options: Mapping[str, Any] = field(default_factory=dict)
     missing: bool = False
-
-
-class MissingFiles:
-    """Collects missing files, so that all of them are named at once."""
-
-    def __init__(self, messages: Sequence[str] = ()) -> None:
-        self.messages = list(messages)
-
-    def find(self, work: Callable[[], T]) -> T | None:
-        """The result of some work; None where a file is missing.
-
-        Raises:
-            SourceError: images that are there and cannot be used.
-        """
-        try:
-            return work()
-        except (MissingWeightsError, SourceError) as error:
-            if not any(isinstance(e, MissingWeightsError) for e in (error, error.__cause__)):
-                raise
-            self.messages.append(str(error))
-        return None
-
-    def raise_if_any(self) -> None:
-        """Name everything that is missing.
-
-        Raises:
-            MissingWeightsError: if anything is.
-        """
-        if self.messages:
-            raise MissingWeightsError("; ".join(self.messages))
 
 
 @dataclass(frozen=True)
@@ -148,7 +112,7 @@ def resolve(config: Config) -> Plan:
         MissingWeightsError: of ``invert``: a weights file that was given and does not exist. Other
             commands collect such files in ``Plan.missing``.
     """
-    search = _Search()
+    search = Search()
     inverters = search.inverters(config)
     if config.command == "invert":
         return _inversion_plan(config, inverters, search)
@@ -189,7 +153,7 @@ def resolve(config: Config) -> Plan:
 
 def resolve_source(config: Config) -> Plan:
     """The plan of the command ``tally``: ``config.generated`` alone; see ``resolve``."""
-    search = _Search()
+    search = Search()
     data = data_spec(config.generated)
     config = _with_defaults(config, data)
     side = search.find(lambda: _generated_side(config, data, config.data_options))
@@ -205,55 +169,8 @@ def resolve_source(config: Config) -> Plan:
     )
 
 
-class _Search:
-    """The faults and the missing files that are found while a config is resolved.
-
-    Attributes:
-        lost: the images were not found, so what depends on them cannot be told: only names that
-            nobody registered are faults then.
-    """
-
-    def __init__(self) -> None:
-        self.faults, self.missing, self.lost = Faults(), MissingFiles(), False
-
-    def find(self, work: Callable[[], T]) -> T | None:
-        """The result of some work; None where it has a fault or a file is missing."""
-        try:
-            return self.missing.find(work)
-        except SeeingkitError as error:
-            if not self.lost or isinstance(error, UnknownNameError):
-                self.faults.add(error)
-        return None
-
-    def inverters(self, config: Config) -> tuple[ResolvedInverter, ...]:
-        """The methods of inversion, resolved."""
-        chosen = config.inversion
-        found = [
-            self.find(partial(resolve_inverter, method, chosen.options))
-            for method in dict.fromkeys(chosen.methods)
-        ]
-        if set(chosen.methods) & set(METHODS):
-            for check in (_check_features, _check_files):
-                self.find(partial(check, chosen.options))
-        return tuple(one for one in found if one is not None)
-
-    def settled(self, config: Config) -> dict[str, Any]:
-        """What every plan begins with; raises what was found wrong, missing files along with it."""
-        lost, self.lost = self.lost, False
-        if (classes := config.classes) is not None:
-            self.find(lambda: read_classes(classes))
-        preset = self.find(lambda: find_preset(config.preset))
-        device = self.find(lambda: resolve_device(config.device))
-        if self.faults.errors:
-            for message in () if lost else self.missing.messages:
-                self.faults.add(MissingWeightsError(message))
-            self.faults.raise_if_any()
-        assert preset is not None and device is not None
-        return {"config": config.filled(device=device), "preset": preset, "device": device}
-
-
 def _inversion_plan(
-    config: Config, inverters: tuple[ResolvedInverter, ...], search: _Search
+    config: Config, inverters: tuple[ResolvedInverter, ...], search: Search
 ) -> Plan:
     name = config.generated
     if not name:
@@ -384,25 +301,6 @@ def _second_segmenter(sensitivity: str) -> tuple[ResolvedModel | None, str]:
     except MissingWeightsError as error:
         said = str(error).replace("--segmenter-weights FILE", f"--sensitivity {family}:FILE")
         raise MissingWeightsError(said) from error
-
-
-def _check_features(options: Mapping[str, Any]) -> None:
-    """Perceptual features that were named are registered; their weights are found later."""
-    name = str(options.get("perceptual", AUTO))
-    if name not in (AUTO, "none"):
-        registry().resolve("features", name.partition(":")[0])
-
-
-def _check_files(options: Mapping[str, Any]) -> None:
-    """Files that were named as parts of an inversion exist."""
-    encoder, features = str(options.get("encoder", AUTO)), options.get("perceptual_weights")
-    if encoder not in ENCODERS and not Path(encoder).is_file():
-        words = ", ".join(ENCODERS)
-        raise MissingWeightsError(
-            f"{encoder}: no such encoder file; check --encoder, or give one of {words}"
-        )
-    if features is not None and not Path(str(features)).exists():
-        raise MissingWeightsError(f"{features}: no such file; check --perceptual-weights")
 
 
 def _check_truth_folder(truth: str | None) -> None:

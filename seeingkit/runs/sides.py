@@ -30,7 +30,8 @@ from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.record import model_record
 from seeingkit.tallies.vocabularies.merging import in_classes
 
-from .plan import MissingFiles, Plan, Side
+from .plan import Plan, Side
+from .search import MissingFiles
 
 log = logging.getLogger(__name__)
 

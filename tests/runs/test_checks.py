@@ -109,7 +109,10 @@ def test_off_checks_no_segmenter_but_the_resolution(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("truth", "said"),
-    [("data", "noise has no labels of its own"), ("FOLDER", "label maps are PNG files of numbers; there is none")],
+    [
+        ("data", "noise has no labels of its own"),
+        ("FOLDER", "label maps are PNG files of numbers; there is none"),
+    ],
 )
 def test_labels_that_are_not_there_become_a_warning(tmp_path: Path, truth: str, said: str) -> None:
     empty = tmp_path / "empty"

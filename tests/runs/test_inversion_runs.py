@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from seeingkit.analyses.inversion import load_inverter, photos, resolve_inverter
 from seeingkit.analyses.inversion.cuts import cuts_of, methods_at, prepare_first_cut
+from seeingkit.analyses.inversion.job import ON_CPU
 from seeingkit.analyses.inversion.methods import LayerInverter
 from seeingkit.analyses.inversion.photos import Inverted, invert_source
 from seeingkit.analyses.inversion.prepared import LayerPrepared
@@ -242,7 +243,7 @@ def test_an_interrupt_on_a_cpu_loses_few_images_whatever_the_batch(
             invert_source(
                 stopping, source, inverter, prepared=prepared, store=store, batch_size=batch_size
             )
-        assert len(files(store.folder)) == photos.ON_CPU
+        assert len(files(store.folder)) == ON_CPU
 
 
 # ------------------------------------------------------------------------------------------- damage

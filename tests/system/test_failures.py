@@ -62,7 +62,9 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=f"^{tmp_path}: is a folder, which is never replaced; name a"):
+    with pytest.raises(
+        RunError, match=f"^{tmp_path}: is a folder, which is never replaced; name a"
+    ):
         write_text(tmp_path, "x")
 
 

@@ -23,6 +23,11 @@ from .prepared import Inputs
 from .rows import Values
 from .samples import latent_state
 
+ON_CPU = 4
+"""Images of every pass on a CPU: where there are fewer, one is repeated, for kernels for few rows
+round otherwise. Eight are no faster, and all of a batch end at about the same time, so the fewer
+there are, the less is lost when a run is interrupted."""
+
 
 @dataclass(eq=False)
 class _Photo:
@@ -68,6 +73,7 @@ class Job:
             del self.photos[row]
             finished(row, found[row])
 
+        on_cpu = self.generator.device.type == "cpu"
         minimise(
             range(len(self.inputs.images)),
             self._start,
@@ -75,7 +81,8 @@ class Job:
             schedule,
             scales=units,
             delays=delays,
-            batch_size=batch_size,
+            batch_size=min(batch_size, ON_CPU) if on_cpu else batch_size,
+            least=ON_CPU if on_cpu else 2,
             frames=_frame_steps(schedule.steps, self.prepared.options.frames),
             done=done,
         )

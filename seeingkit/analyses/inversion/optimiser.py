@@ -4,7 +4,7 @@ Guarantees: rows share the passes through the network and nothing else. A row th
 leaves and the next one takes its place; a row whose loss is not finite leaves with the reason, and
 the others go on; when memory runs out the batch is halved and the rows put back keep their state.
 So the result of a row is the one it would get alone, but for the rounding of kernels that depends
-on the batch size.
+on the batch size; where every pass has as many rows (``least``), to the bit.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def minimise(
     scales: Mapping[str, float],
     delays: Mapping[str, int] | None = None,
     batch_size: int = 8,
+    least: int = 2,
     frames: Sequence[int] = (),
     done: Callable[[int, Outcome], None],
     stepped: Callable[[int], None] = lambda _: None,
@@ -66,6 +67,7 @@ def minimise(
         scales: size of one unit of each variable; rates are multiplied by it.
         delays: variables that rest for that many of a row's steps.
         batch_size: rows in work at a time; halved when memory runs out.
+        least: rows of each pass at least; where there are fewer, the first is repeated.
         frames: steps at which the image is kept (0 = before the first step).
         done: called with each row when it is finished.
         stepped: called with the number of row-steps done.
@@ -74,7 +76,9 @@ def minimise(
         ModelError: out of memory with a single row.
     """
     steps = set(frames)
-    minimiser = _Minimiser(start, objective, schedule, scales, delays or {}, steps, done, stepped)
+    minimiser = _Minimiser(
+        start, objective, schedule, scales, delays or {}, steps, least, done, stepped
+    )
     minimiser.run(rows, batch_size)
 
 
@@ -88,6 +92,7 @@ class _Minimiser:
     scales: Mapping[str, float]
     delays: Mapping[str, int]
     frames: set[int]
+    least: int
     done: Callable[[int, Outcome], None]
     stepped: Callable[[int], None]
     kept: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
@@ -111,6 +116,7 @@ class _Minimiser:
                     ) from error
             if found is None:  # only here the error, and with it the graph, has let its memory go
                 size = (len(batch) + 1) // 2
+                self.least = min(self.least, size)
                 self.parked.append(batch.take(range(size, len(batch))))
                 batch = batch.take(range(size))
                 continue
@@ -133,10 +139,9 @@ class _Minimiser:
     def _evaluate(self, batch: Rows) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         with torch.enable_grad():
             n = len(batch)
-            # Kernels for a single row round otherwise than those for several (which agree to the
-            # last bit for convolutions on CPU, though not for matrix products), and hundreds of
-            # steps blow that up. So no row is ever alone.
-            places = list(range(n)) if n > 1 else [0, 0]
+            # Kernels for few rows round otherwise than those for several (on a CPU convolutions for
+            # one, matrix products for up to three), and hundreds of steps blow that up.
+            places = list(range(n)) + [0] * (self.least - n)
             values = {k: v[places].detach().requires_grad_(True) for k, v in batch.values.items()}
             loss, image = self.objective(values, [batch.numbers[k] for k in places])
             # The sum: each row's gradient is that of its own loss, whatever the others are.

@@ -27,10 +27,6 @@ from seeingkit.system.seals import set_aside
 
 from .store import InversionStore, note_seconds, read_inversion, seconds_of, write_inversion
 
-ON_CPU = 4
-"""Images at once on a CPU, where eight are no faster than four. All of a batch end at about the
-same time, so the fewer there are, the less is lost when a run is interrupted."""
-
 
 @dataclass(frozen=True, eq=False)
 class Inverted:
@@ -74,7 +70,7 @@ def invert_source(
 
     Args:
         prepared, seed: as ``Inverter.invert``.
-        batch_size: images optimised together, on a CPU at most ``ON_CPU``.
+        batch_size: images optimised together, on a CPU at most ``job.ON_CPU``.
         rows: numbers of the images; default: all.
         labels: class of each of them, for a conditional generator.
         store: where finished ones are kept; default: the cache.
@@ -95,8 +91,6 @@ def invert_source(
         store.path(generator, prepared, image, label=label_of.get(row), seed=seed, code=code)
         for row, image in zip(good, images, strict=True)
     ]
-    if generator.device.type == "cpu":
-        batch_size = min(batch_size, ON_CPU)
     invert = partial(
         inverter.invert, generator, prepared=prepared, seed=seed, batch_size=batch_size
     )
