@@ -181,8 +181,8 @@ def test_nvidia_state_dicts(
     assert torch.equal(generator(latent), pickled(latent))
     assert generator.info.assumptions == (
         "activation lrelu",
-        "learning rate of the mapping network 0.01",
-        "convolutions clamped to ±256",
+        "the mapping network learnt at a hundredth of the rate (lr_multiplier 0.01)",
+        "conv_clamp=256: convolutions are clamped",
     )
     assert pickled.info.assumptions == ()
 

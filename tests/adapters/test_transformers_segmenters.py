@@ -498,7 +498,7 @@ def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> N
         (spoil_nan, StateMismatchError, "decode_head.classifier.bias holds NaN"),
         (spoil_classes, StateMismatchError, "mis-shaped keys decode_head.classifier"),
         (spoil_gaps, StateMismatchError, "id2label"),
-        (spoil_bytes, CorruptFileError, "cannot be loaded"),
+        (spoil_bytes, CorruptFileError, "damaged safetensors file"),
         (spoil_backbone, StateMismatchError, "names its backbone"),
         (spoil_quantised, StateMismatchError, "quantised"),
     ],

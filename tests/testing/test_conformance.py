@@ -613,7 +613,7 @@ class LastOnes(ToySource):
 
 class StrayCondition(ToySource):
     def condition(self, index: int) -> int | None:
-        return 3
+        return -3
 
 
 class NamedPreset(ToySource):
@@ -635,7 +635,7 @@ BROKEN_SOURCES: list[tuple[str, type[ImageSource], str]] = [
     ("fingerprint_has_one_value", OneDigest, "does not tell images and their order apart"),
     ("first_images_stay", ForgetsSeed, "first(10) has another seed"),
     ("first_images_stay", LastOnes, "first(10) has other ids"),
-    ("optional_members", StrayCondition, "image 0 has class 3, but there are no classes"),
+    ("optional_members", StrayCondition, "image 0 has class -3"),
     ("optional_members", NamedPreset, "preset is str"),
     ("description_is_json", BadDescription, "describe() cannot be written as JSON"),
 ]

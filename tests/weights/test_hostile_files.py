@@ -734,7 +734,7 @@ def test_training_state_of_a_hostile_author(tmp_path: Path) -> None:
     for config in ({"BN_eps": h.bomb()}, {"BN_eps": 1e-5, "G_nl": h.array(3)}):
         state.write_bytes(h.torch_zip({"config": config}))
         with pytest.raises(StateMismatchError, match=r"state_dict\.pth"):
-            epsilons(tmp_path / "G_ema.pth", BigGANOptions())
+            epsilons(tmp_path / "G_ema.pth", BigGANOptions(), spectral=True, one_class=False)
 
 
 def test_config_of_a_hugging_face_biggan(tmp_path: Path) -> None:
