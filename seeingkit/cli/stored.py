@@ -12,10 +12,13 @@ from seeingkit.errors import ExitCode, RunError
 
 from .options import Json, option
 from .output import print_json, print_listing, say
+from .pages import CONTEXT, Command, Commands
 
 app = typer.Typer(
     name="store",
     help="Stored work: list, verify, remove what is not needed.",
+    cls=Commands,
+    context_settings=CONTEXT,
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -25,7 +28,7 @@ Folder = Annotated[
 ]
 
 
-@app.command("ls")
+@app.command("ls", cls=Command)
 def list_stored(folder: Folder = None, json: Json = False) -> int:
     """List stored work: what it belongs to, files, size, age."""
     from seeingkit.models.hub.consent import readable_size
@@ -49,7 +52,7 @@ def list_stored(folder: Folder = None, json: Json = False) -> int:
     return ExitCode.DONE
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(folder: Folder = None, json: Json = False) -> int:
     """Read and check all stored work. Names what is damaged; exit code 1 if anything is."""
     from seeingkit.runs.stored import check_stored
@@ -69,7 +72,7 @@ def verify(folder: Folder = None, json: Json = False) -> int:
     return ExitCode.FAILED if bad else ExitCode.DONE
 
 
-@app.command()
+@app.command(cls=Command)
 def gc(
     folder: Folder = None,
     older_than: Annotated[

@@ -29,7 +29,7 @@ from seeingkit.models.hub import is_here, verify_weights, weights_folder
 from seeingkit.models.registry import registry
 from seeingkit.specs import Kind, WeightsSpec, _Loadable
 from seeingkit.system.cache import cache_folder
-from seeingkit.system.seals import SET_ASIDE, check_seal
+from seeingkit.system.seals import SET_ASIDE, check_seal, read_whole
 from seeingkit.system.writing import is_abandoned, is_temporary
 from seeingkit.tallies.identity import TALLY_SCHEMA
 from seeingkit.tallies.reading import read_tally_file
@@ -225,13 +225,13 @@ def _check_tally(path: Path) -> None:
 
 def _check_inversion(path: Path) -> None:
     if path.suffix == ".seconds":
-        check_seal(path.read_bytes())
+        check_seal(read_whole(path))
     else:
         read_inversion(path)
 
 
 def _check_hashes(path: Path) -> None:
-    check_seal(path.read_bytes())
+    check_seal(read_whole(path))
 
 
 _CHECKS: dict[str, Callable[[Path], None]] = {

@@ -60,7 +60,7 @@ class Lines(Bar):
     """
 
     def __init__(self, title: str, total: int, unit: str) -> None:
-        self._title, self._total, self._unit = title, total, unit
+        self._title, self._total, self._unit = printable(title), total, unit
         self._done = self._resumed = 0
         self._started = time.monotonic()
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from seeingkit.errors import one_line
 
+from .failures import storage_error
+
 log = logging.getLogger(__name__)
 
 MARK = "seeingkit-sha256:"
@@ -70,6 +72,25 @@ def check_seal(data: bytes) -> None:
         digest.update(part)
     if digest.hexdigest().encode() != found[0][1]:
         raise BrokenSealError("its content differs from its digest")
+
+
+def read_whole(path: Path) -> bytes:
+    """All bytes of a stored file::
+
+        data = read_whole(path)
+        check_seal(data)
+
+    Raises:
+        FileNotFoundError: there is none.
+        StorageError: the system does not let it be read now (permissions, a failing drive, too many
+            open files). Such a file is not damaged, and must not be set aside.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise storage_error(error, path, "cannot be read") from error
 
 
 def set_aside(path: Path, reason: object) -> Path:

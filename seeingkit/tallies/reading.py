@@ -23,7 +23,7 @@ from scipy import sparse
 
 from seeingkit.contracts import Label, Skipped, Vocabulary
 from seeingkit.errors import TallyError, one_line
-from seeingkit.system.seals import check_seal
+from seeingkit.system.seals import check_seal, read_whole
 
 from .chunks import Chunk, Span
 from .identity import TallyIdentity
@@ -71,11 +71,12 @@ def read_tally_file(path: Path) -> StoredRows:
 
     Raises:
         TallyError: missing, damaged, not a tally, or of another version; the message says which.
+        StorageError: the system does not let it be read.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise TallyError(f"{path}: cannot be read ({error.strerror or error})") from error
+        data = read_whole(path)
+    except FileNotFoundError as error:
+        raise TallyError(f"{path}: cannot be read ({error.strerror})") from error
     try:
         if not data.startswith(b"PAR1"):
             raise ValueError("not a Parquet file")
@@ -169,7 +170,7 @@ def _check_numbers(rows: StoredRows) -> None:
     if rows.span is None:  # labels may have been merged or left out since they were counted
         wrong = sums > planes * rows.pixels * (1 + 1e-6)
     else:
-        wrong = sums // planes != rows.pixels
+        wrong = sums != planes * rows.pixels
     if wrong.any():
         raise ValueError("labels whose pixels do not sum up to those of their image")
 

@@ -43,6 +43,10 @@ def test_lines_where_stderr_is_no_terminal(
     assert capsys.readouterr().out == ""
 
 
+def test_a_title_cannot_steer_a_terminal() -> None:
+    assert "\x1b" not in Lines("tally \x1b[2Jchurch", 3, "images").line()
+
+
 def test_a_line_has_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -15,8 +16,8 @@ import pytest
 from PIL import Image
 
 from seeingkit import Tally, open_images, tally
-from seeingkit.contracts import Skipped
-from seeingkit.errors import ImageError, SourceError, TallyError
+from seeingkit.contracts import Label, Skipped, Vocabulary
+from seeingkit.errors import ImageError, SourceError, StorageError, TallyError
 from seeingkit.images.files import FileImages
 from seeingkit.images.opening import with_preset
 from seeingkit.models.registry import find_preset
@@ -80,6 +81,38 @@ def test_a_damaged_chunk_is_named_set_aside_and_counted_again(
     assert (file.parent / "damaged" / file.name).read_bytes() == spoil(whole)
     assert file.read_bytes() == whole
     assert counted_again(store)[1] == 0
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO])
+def test_a_chunk_that_the_system_does_not_let_be_read_is_kept(
+    store: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = chunk_in(store)
+
+    def denied(path: Path) -> bytes:
+        raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", denied)
+        with pytest.raises(StorageError, match="cannot be read"):
+            counted_again(store)
+    assert chunk_in(store) == file
+    assert counted_again(store)[1] == 0
+
+
+@pytest.mark.parametrize(("last", "fits"), [(0, True), (1, False)])
+def test_pixels_of_all_planes_sum_up_exactly(tmp_path: Path, last: int, fits: bool) -> None:
+    """Of an image of four pixels and two planes, with a pixel too many and without."""
+    two = Vocabulary((Label("a"), Label("b")), planes=("object", "part"))
+    rows = ChunkRows()
+    rows.add(0, "one", 4, np.array([3, 1, 4, last]))
+    file = tmp_path / "t.parquet"
+    write_table(file, rows.table(describe(two, None, span=Span(0, 1))))
+    if fits:
+        assert read_tally_file(file).pixels.tolist() == [4]
+        return
+    with pytest.raises(TallyError, match="do not sum up"):
+        read_tally_file(file)
 
 
 def test_a_chunk_under_another_name_is_not_believed(store: Path) -> None:

@@ -149,9 +149,14 @@ def _small(frames: Tensor) -> Tensor:
 
 
 def read_inversion(path: Path) -> Inversion:
-    """Read a file of ``write_inversion``; ``RunError`` if it is missing, damaged or another's."""
+    """Read a file of ``write_inversion``.
+
+    Raises:
+        RunError: it is missing, damaged or another's.
+        StorageError: the system does not let it be read.
+    """
     try:
-        data = path.read_bytes()
+        data = seals.read_whole(path)
         about, tensors = inversion_about(data), safetensors.torch.load(data)
         if about["name"] != path.stem:
             raise ValueError("it is of another inversion than its name says")

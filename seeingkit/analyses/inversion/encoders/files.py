@@ -152,7 +152,7 @@ def read_encoder(path: str | Path, generator: Generator) -> TrainedEncoder:
         kind, cut, key = about["kind"], str(about["cut"]), str(about["generator"])
         architecture, record = dict(about["architecture"]), dict(about["record"])
         if "digest" in about:
-            seals.check_seal(path.read_bytes())
+            seals.check_seal(seals.read_whole(path))
         if about["schema_version"] != SCHEMA or kind not in ("layered", "direct"):
             raise ValueError("another version")
     except seals.BrokenSealError as error:
@@ -219,7 +219,7 @@ def check_encoder_file(path: Path) -> None:
     Raises:
         ValueError, LookupError, TypeError: damaged, or another encoder.
     """
-    data = path.read_bytes()
+    data = seals.read_whole(path)
     seals.check_seal(data)
     length = int.from_bytes(data[:8], "little")
     if json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])["name"] != path.stem:
