@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..selection import SIDES, Side
+from ..words.names import short_id
 from .gallery import Gallery, GalleryImage
 from .uris import Level, indexed_uri, is_exact, nearest, photo_uri
 
@@ -41,6 +42,11 @@ class Picture:
     height: int
     pixelated: bool
     legend: tuple[tuple[str, str, float], ...]
+
+    @property
+    def short(self) -> str:
+        """The id, short enough to stand below the picture."""
+        return short_id(self.id)
 
 
 @dataclass(frozen=True)

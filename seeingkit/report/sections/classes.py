@@ -14,6 +14,7 @@ from ..pictures.encoding import Picture
 from ..pictures.gallery import Gallery
 from ..selection import Side
 from ..words.cautions import segmenter_checks
+from ..words.evidence import evidence
 from ..words.numbers import area, between, change, interval, number, probability, share
 
 ORDER = ("omitted", "reduced", "in fewer images", "no evidence", "in more images", "excess")
@@ -31,13 +32,14 @@ class ClassRow:
         record: the class.
         rank: sorts by verdict.
         flag: the reason why the difference may be segmentation error, or empty.
-        details: (name, value), shown when the row is unfolded.
+        details: (name, value), shown when the row is unfolded; evidence: sentences, likewise.
     """
 
     record: ClassResult
     rank: str
     flag: str
     details: tuple[tuple[str, str], ...]
+    evidence: tuple[str, ...]
 
 
 def class_rows(results: Results) -> list[ClassRow]:
@@ -49,6 +51,7 @@ def class_rows(results: Results) -> list[ClassRow]:
             rank=f"{ORDER.index(record.verdict)} {record.because or ''}",
             flag=_flag(checks.get(record.index)),
             details=_details(record, results.fsd.value),
+            evidence=tuple(evidence(record, results)),
         )
         for record in results.classes
         if not is_background(record)
