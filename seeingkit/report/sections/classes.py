@@ -124,7 +124,7 @@ def example_rows(
     """One row a class of the gallery, in its order.
 
     Keys: ``label``, ``record`` (the class in the results, or None), ``sides`` (by side, the
-    pictures with their keys).
+    pictures with their keys), ``places`` (``Places``, or None).
     """
     records = {record.index: record for record in results.classes}
     return [
@@ -132,9 +132,10 @@ def example_rows(
             "label": entry.label,
             "record": records.get(entry.index),
             "sides": {side: list(_keyed(c, side, row)) for side, row in sides.items()},
+            "places": places,
         }
-        for c, (entry, sides) in enumerate(
-            zip(gallery.classes if gallery else (), pictures.classes, strict=True)
+        for c, (entry, sides, places) in enumerate(
+            zip(gallery.classes if gallery else (), pictures.classes, pictures.places, strict=True)
         )
     ]
 
