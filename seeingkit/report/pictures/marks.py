@@ -7,11 +7,12 @@ Colours of classes stay away from the colours here (see ``colours``).
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from . import uris
 
@@ -86,14 +87,10 @@ def mark_places(places: NDArray[np.uint8], size: int = uris.DRAWN_SIZE) -> str:
         a PNG as data URI.
     """
     drawn = enlarged(places, size)
-    stripe = _stripe(drawn.shape)
-    rows, columns = np.indices(drawn.shape)
-    y, x = rows % (2 * stripe) - stripe, columns % (2 * stripe) - stripe
-    dots = y * y + x * x < (0.62 * stripe) ** 2
     picture = np.zeros(drawn.shape, np.uint8)
     picture[drawn == KEPT] = 3
     picture[drawn == NEW] = 5
-    picture[((drawn == NEW) & dots) | edges(drawn, 2)] = 4
+    picture[((drawn == NEW) & _dots(*drawn.shape)) | edges(drawn, 2)] = 4
     for colour, area in _hatching(drawn == LOST, apart=0):
         picture[area] = colour
     return uris.indexed_uri(picture, _PALETTE)
@@ -132,10 +129,8 @@ def _hatching(lost: NDArray[np.bool_], apart: int) -> list[tuple[int, NDArray[np
 
     Stripes run at 45°; ``apart``: widths of a stripe between two pairs of a dark and a bright one.
     """
-    stripe = _stripe(lost.shape)
-    rows, columns = np.indices(lost.shape)
-    phase = (rows + columns) // stripe % (2 + apart)
-    line = max(1, round(stripe / 4))
+    phase = _stripes(*lost.shape, 2 + apart)
+    line = max(1, round(_width(*lost.shape) / 4))
     around = _grown(lost, line)
     return [
         (2, lost & (phase == 0)),
@@ -145,11 +140,33 @@ def _hatching(lost: NDArray[np.bool_], apart: int) -> list[tuple[int, NDArray[np
     ]
 
 
-def _stripe(shape: tuple[int, ...]) -> int:
-    return max(2, round(max(shape) * _STRIPE))
+@functools.lru_cache(maxsize=16)
+def _stripes(height: int, width: int, kinds: int) -> NDArray[np.uint8]:
+    """The number of each pixel's stripe, of so many kinds."""
+    rows, columns = np.indices((height, width))
+    return ((rows + columns) // _width(height, width) % kinds).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=16)
+def _dots(height: int, width: int) -> NDArray[np.bool_]:
+    """Round dots, the distance of two stripes apart."""
+    rows, columns = np.indices((height, width))
+    apart = _width(height, width)
+    y, x = rows % (2 * apart) - apart, columns % (2 * apart) - apart
+    return np.asarray(y * y + x * x < (0.62 * apart) ** 2)
+
+
+def _width(height: int, width: int) -> int:
+    """Of a stripe, in pixels."""
+    return max(2, round(max(height, width) * _STRIPE))
 
 
 def _grown(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     """A mask and all pixels at most so far from it, diagonally too."""
-    picture = Image.fromarray(mask.astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * by + 1))
-    return np.asarray(picture).astype(np.bool_)
+    for _ in range(2):  # down the columns, then along the rows
+        grown = mask.copy()
+        for k in range(1, by + 1):
+            grown[k:] |= mask[:-k]
+            grown[:-k] |= mask[k:]
+        mask = grown.T
+    return mask
