@@ -214,6 +214,13 @@ def test_names_without_convention_are_distinct() -> None:
     assert len(set(colours)) == 500
 
 
+def test_nothing_unknown_looks_like_the_outdoors() -> None:
+    unknown = seen([class_colour(f"thing {k}") for k in range(300)])
+    for name in ("sky", "tree", "grass", "plant", "water", "snow"):
+        assert np.linalg.norm(unknown - seen([class_colour(name)]), axis=1).min() > 17, name
+    assert np.hypot(unknown[:, 1], unknown[:, 2]).max() < 63
+
+
 # ----------------------------------------------------------------------------------------- vision
 
 

@@ -22,10 +22,10 @@ _FILE = Path(__file__).with_name("colours.toml")
 _XYZ = np.array(
     [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
 )  # of linear sRGB, IEC 61966-2-1
-_FROM_MARKS, _FROM_CLASSES = 30.0, 6.0
-"""How far a colour made from a hash stays away, in CIE Lab."""
-_LIGHTNESS = (40.0, 88.0)
-"""CIE L* of colours made from a hash: lines between areas stay visible."""
+_FROM_MARKS, _FROM_OUTDOORS, _FROM_OTHERS = 30.0, 18.0, 6.0
+"""How far a colour made from a hash stays away, in CIE Lab: nothing unknown looks like a tree."""
+_LIGHTNESS, _CHROMA = (40.0, 88.0), (12.0, 62.0)
+"""Of colours made from a hash, in CIE Lab: lines between areas stay visible, and none glares."""
 
 
 @functools.lru_cache(maxsize=4096)
@@ -53,13 +53,21 @@ def synonyms(name: str) -> list[str]:
 @functools.lru_cache(maxsize=1)
 def conventional() -> dict[str, Colour]:
     """The colour of each name in ``colours.toml``."""
-    table = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     found: dict[str, Colour] = {}
-    for classes in table.values():
+    for classes in _tables().values():
         for name, (colour, *others) in classes.items():
-            r, g, b = bytes.fromhex(colour.removeprefix("#"))
-            found |= dict.fromkeys((name, *others), (r, g, b))
+            found |= dict.fromkeys((name, *others), _rgb(colour))
     return found
+
+
+@functools.lru_cache(maxsize=1)
+def _tables() -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads(_FILE.read_text(encoding="utf-8"))
+
+
+def _rgb(colour: str) -> Colour:
+    r, g, b = bytes.fromhex(colour.removeprefix("#"))
+    return r, g, b
 
 
 def lab(colours: ArrayLike) -> NDArray[np.float64]:
@@ -88,15 +96,20 @@ def _stream(name: str) -> Iterator[Colour]:
 
 
 def _is_free(colour: Colour) -> bool:
-    place, (marks, classes) = lab(colour), _taken()
+    place = lab(colour)
     return bool(
         _LIGHTNESS[0] <= place[0] <= _LIGHTNESS[1]
-        and np.linalg.norm(marks - place, axis=1).min() >= _FROM_MARKS
-        and np.linalg.norm(classes - place, axis=1).min() >= _FROM_CLASSES
+        and _CHROMA[0] <= np.hypot(*place[1:]) <= _CHROMA[1]
+        and all(np.linalg.norm(taken - place, axis=1).min() >= least for taken, least in _taken())
     )
 
 
 @functools.lru_cache(maxsize=1)
-def _taken() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lab colours of the marks, and of the classes with a colour by convention."""
-    return lab(RESERVED), lab(sorted(set(conventional().values())))
+def _taken() -> tuple[tuple[NDArray[np.float64], float], ...]:
+    """Lab colours that are taken, and how far from them a colour made from a hash is."""
+    outdoors = [_rgb(colour) for colour, *_ in _tables()["open_air"].values()]
+    return (
+        (lab(RESERVED), _FROM_MARKS),
+        (lab(outdoors), _FROM_OUTDOORS),
+        (lab(sorted(conventional().values())), _FROM_OTHERS),
+    )
