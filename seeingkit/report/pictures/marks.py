@@ -91,7 +91,7 @@ def mark_places(places: NDArray[np.uint8], size: int = uris.DRAWN_SIZE) -> str:
     picture[drawn == KEPT] = 3
     picture[drawn == NEW] = 5
     picture[((drawn == NEW) & _dots(*drawn.shape)) | edges(drawn, 2)] = 4
-    for colour, area in _hatching(drawn == LOST, apart=0):
+    for colour, area in _hatching(drawn == LOST, _width(*drawn.shape)):
         picture[area] = colour
     return uris.indexed_uri(picture, _PALETTE)
 
@@ -118,18 +118,25 @@ def vanished_uri(photo: NDArray[np.uint8], lost: NDArray[np.bool_]) -> str:
     how = Image.Resampling.NEAREST if exact else Image.Resampling.BICUBIC
     picture = picture.resize((times * picture.width, times * picture.height), how)
     mask = Image.fromarray(lost).resize(picture.size, Image.Resampling.NEAREST)
-    pixels = np.array(picture)
-    for colour, area in _hatching(np.asarray(mask, dtype=np.bool_), apart=3):
+    pixels, width = np.array(picture), max(2, _width(picture.height, picture.width) * 2 // 3)
+    for colour, area in _hatching(np.asarray(mask, dtype=np.bool_), width, apart=4):
         pixels[area] = _PALETTE[colour]
     return uris.webp_uri(Image.fromarray(pixels), 90, exact=exact)
 
 
-def _hatching(lost: NDArray[np.bool_], apart: int) -> list[tuple[int, NDArray[np.bool_]]]:
+def _hatching(
+    lost: NDArray[np.bool_], width: int, apart: int = 0
+) -> list[tuple[int, NDArray[np.bool_]]]:
     """Places in the palette and the pixels that get them, in the order of painting.
 
-    Stripes run at 45°; ``apart``: widths of a stripe between two pairs of a dark and a bright one.
+    Stripes run at 45°.
+
+    Args:
+        lost: (H, W) bool.
+        width: of a stripe.
+        apart: widths of a stripe between two pairs of a dark and a bright one.
     """
-    phase = _stripes(*lost.shape, 2 + apart)
+    phase = _stripes(*lost.shape, width, 2 + apart)
     line = max(1, round(_width(*lost.shape) / 4))
     around = _grown(lost, line)
     return [
@@ -141,10 +148,10 @@ def _hatching(lost: NDArray[np.bool_], apart: int) -> list[tuple[int, NDArray[np
 
 
 @functools.lru_cache(maxsize=16)
-def _stripes(height: int, width: int, kinds: int) -> NDArray[np.uint8]:
-    """The number of each pixel's stripe, of so many kinds."""
+def _stripes(height: int, width: int, stripe: int, kinds: int) -> NDArray[np.uint8]:
+    """The kind of stripe that each pixel is in, of stripes so wide and of so many kinds."""
     rows, columns = np.indices((height, width))
-    return ((rows + columns) // _width(height, width) % kinds).astype(np.uint8)
+    return ((rows + columns) // stripe % kinds).astype(np.uint8)
 
 
 @functools.lru_cache(maxsize=16)
