@@ -126,7 +126,7 @@ class Config(BaseModel):
         return make_config(**{**self.model_dump(exclude_unset=True), **settings})
 
     def key(self) -> str:
-        """Short hash of all settings that can change a number (not device, batch size, gates, title)."""
+        """Short hash of all settings that can change a number: not device, gates, title, …"""
         # Settings that came later: where they are not given, keys are those of earlier runs.
         later = ("others", "groups", "paired")
         same = {"device", "batch_size", "fail_if", "title"}
