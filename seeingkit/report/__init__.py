@@ -8,6 +8,7 @@ imported when a page is written.
 
 from __future__ import annotations
 
+from .figures.paper import PaperFigure, write_paper_figure
 from .notebook import generators_html, summary_html
 from .page import rebuild_report, write_report
 from .pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
@@ -22,6 +23,7 @@ __all__ = [
     "GalleryClass",
     "GalleryImage",
     "GalleryScene",
+    "PaperFigure",
     "Section",
     "Summary",
     "choose_classes",
@@ -33,5 +35,6 @@ __all__ = [
     "summarise_generators",
     "summarise_inversions",
     "summary_html",
+    "write_paper_figure",
     "write_report",
 ]
