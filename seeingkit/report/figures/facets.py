@@ -40,6 +40,7 @@ def build_facets(facets: Facets, *, width: float, heights: tuple[float, float]) 
                 anchor="start",
                 fontSize=charts.LABEL_SIZE,
                 offset=4,
+                fontWeight="normal",  # one font: svg2pdf lists several in any order
                 color=alt.ExprRef("ink"),
             )
             upper = upper.properties(title=title)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
-from seeingkit.errors import RunError, UnknownNameError, printable
+from seeingkit.errors import RunError, UnknownNameError, UsageError, printable
 from seeingkit.results import ClassVanishing, InversionSettings
 
 from ..pictures.files import read_labels, read_photo
@@ -37,13 +37,13 @@ _GAP, _BETWEEN, _LINE = 4.0, 18.0, 13.0
 _HEADS = ("photo", "reconstruction", "what vanished")
 _KEYS = ((LOST, "lost"), (KEPT, "kept"), (NEW, "new"))
 _OPACITY = {LOST: 0.85, KEPT: 0.6, NEW: 0.6}
-_BOLD = 1.1  # bold text is as much wider
+_BOLD = 1.03  # bold text is as much wider
 _LONGEST = 200  # characters of a word
 _SLACK = 1.06  # fonts of other systems are a little wider
 
 
 class Text(NamedTuple):
-    """A line of text at a place, in units."""
+    """A line of text at a place, in units; bold by its outline, so that a PDF has one font."""
 
     x: float
     y: float
@@ -171,9 +171,15 @@ def draw_panel(
 
     Raises:
         RunError: a picture leaves the run directory, is missing, damaged, or does not fit.
+        UsageError: the page is too narrow.
     """
     across = max(1, min(len(pairs), int(size.units // _BLOCK)))
     width = (size.units - (across - 1) * _BETWEEN) / across
+    if (width - 2 * _GAP) / 3 < max(map(text_width, _HEADS)):
+        raise UsageError(
+            f"three pictures with their names do not fit {size.width:g} mm at "
+            f"{size.font_size:g} points: give a larger --width or a smaller --font-size"
+        )
     panel = _Panel(run_dir, tuple(settings.labels), size, (width - 2 * _GAP) / 3)
     blocks = [panel.block(pair) for pair in pairs]
     texts, images = [], []

@@ -32,6 +32,7 @@ from .printing import (
     Drawing,
     Part,
     PrintSize,
+    check_pixels,
     figure_paths,
     fitted_chart,
     refuse_other_figure,
@@ -148,6 +149,8 @@ def write_paper_figure(
         refuse_other_figure(path)
     request = _Request(found, size, tuple(classes), limit, tuple(names), [])
     drawing = KINDS[kind](request)
+    if any(path.suffix.lower() == ".png" for path in paths):
+        check_pixels(drawing, size)
     for path in paths:
         write_drawing(drawing, size, path)
     return PaperFigure(tuple(paths), drawing.caption, tuple(request.notes))

@@ -34,8 +34,10 @@ POINTS, MILLIMETRES = 72.0, 25.4
 """Of an inch."""
 _WIDTHS, _FONT_SIZES, _RESOLUTIONS = (20.0, 2000.0), (2.0, 72.0), (36, 2400)
 _TOP = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>')
+_PIXELS = 100_000_000
 _NAMES = re.compile(rb"(?:^ +/[A-Za-z]+\d+ \d+ 0 R\n){2,}", re.MULTILINE)
 _NEAR = 3.0  # units by which a fitted chart may be narrower than the page
+_AXES = 64.0  # units beside a panel, about
 _TRIES = 6
 _LEGENDS: tuple[Mapping[str, int], ...] = ({}, {"columnPadding": 6}, {"columns": 2}, {"columns": 1})
 """Settings of legends, from the usual to the narrowest."""
@@ -50,8 +52,8 @@ class PrintSize:
         font_size: of the text of axes and captions, in points.
         dpi: pixels to the inch, of PNG files and of pictures inside the others.
 
-    >>> PrintSize(width=88.9, font_size=11).units
-    252.0
+    >>> round(PrintSize(width=88.9, font_size=11).units)
+    252
     """
 
     width: float = 174.0
@@ -145,7 +147,8 @@ def _fitted(
     """The chart with legends of these settings; None where it stays wider than the target."""
     from markupsafe import Markup
 
-    plot = target / columns
+    plot = max(2.0 * charts.LABEL_SIZE, target / columns - _AXES)
+    before = 0.0
     for _ in range(_TRIES):
         chart = draw(plot)
         for name, value in legend.items():
@@ -159,8 +162,9 @@ def _fitted(
             body = Markup(svg[top.end() : svg.rindex("</svg>")])
             return Part(body, target, height, x=round((target - width) / 2, 3))
         plot += (target - _NEAR / 2 - width) / columns
-        if plot < charts.LABEL_SIZE:
-            break
+        if plot < charts.LABEL_SIZE or (abs(width - before) < 1 and width > target):
+            break  # not the panels, but the legend is as wide
+        before = width
     return None
 
 
@@ -181,6 +185,17 @@ def drawing_svg(drawing: Drawing, size: PrintSize, *, points: bool = False) -> s
     )
     # A name that looks like a seal would be one.
     return str(text).replace(seals.MARK, seals.MARK.replace("-", " "))
+
+
+def check_pixels(drawing: Drawing, size: PrintSize) -> None:
+    """Raise a ``UsageError`` where a PNG of the drawing would have too many pixels."""
+    lengths = size.width, size.millimetres(drawing.height)
+    width, height = (round(length / MILLIMETRES * size.dpi) for length in lengths)
+    if width * height > _PIXELS:
+        raise UsageError(
+            f"{width:,} × {height:,} pixels are too many for a PNG: give a smaller --dpi or "
+            "--width, or other formats"
+        )
 
 
 def write_drawing(drawing: Drawing, size: PrintSize, path: Path) -> None:
@@ -207,7 +222,7 @@ def write_drawing(drawing: Drawing, size: PrintSize, path: Path) -> None:
 
 
 def _in_order(pdf: bytes) -> bytes:
-    """A PDF whose names of fonts and pictures are sorted: svg2pdf lists them in any order.
+    """A PDF whose names of pictures and states are sorted: svg2pdf lists them in any order.
 
     Only lines beside each other change their places, so that all objects stay where they are.
     """
