@@ -17,7 +17,7 @@ from PIL import Image
 
 from seeingkit import Tally, compare_generators
 from seeingkit.errors import RunError, UnknownNameError, UsageError
-from seeingkit.report import write_paper_figure
+from seeingkit.report import summarise_generators, write_paper_figure
 from seeingkit.report.figures.panel import choose_pairs, text_width, wrapped
 from seeingkit.report.figures.printing import MARKER, PrintSize, figure_paths
 from seeingkit.report.pictures.inversions import DIFFERENCE_COLOURS, KEPT, LOST, NEW
@@ -240,6 +240,8 @@ def test_a_run_of_several_generators_is_one_figure(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     save_results(folder, found.results)
+    figure = write_paper_figure(folder, "compare", tmp_path / "a.svg")
+    assert figure.caption.endswith(summarise_generators(found.results).headline)
     svg = drawn(folder, "compare", tmp_path)
     assert {"a", "b", "c", "sky", "tree", "person"} <= set(texts(svg))
     facets = drawn(folder, "classes", tmp_path)

@@ -20,6 +20,7 @@ from seeingkit.results import ClassResult, GeneratorsResults, InversionResults, 
 from ..runfiles import Shown, read_run
 from ..selection import LABELS, in_figure
 from ..words.captions import areas_caption, depth_caption, pairs_caption
+from ..words.generators import summarise_generators
 from ..words.losses import group_photos, key_order, method_rows, sweep_rows
 from ..words.numbers import count, listing
 from .charts import Layout
@@ -44,7 +45,7 @@ from .series import Compared, compared
 _CLASS, _SIDE_BY_SIDE = 16.0, 7.0  # least units of a class, and of a generator within it
 _AXES = 70.0  # units beside the classes, about
 _TWO_PANELS = 460.0  # units from which on the panels of depth are side by side
-_ABOVE = "paper-"  # of file names in a run's figures/, beside those of its report
+_PREFIX = "paper-"  # of file names in a run's figures/, beside those of its report
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def _place(
         return Path(out), kind
     if len(folders) > 1:
         raise UsageError(f"{len(folders)} runs: name a file or folder for the figure with --out")
-    return folders[0] / "figures", f"{_ABOVE}{kind}"
+    return folders[0] / "figures", f"{_PREFIX}{kind}"
 
 
 # ------------------------------------------------------------------------------------------ areas
@@ -208,6 +209,9 @@ def _areas(request: _Request, sides: Sequence[Compared], least: float, *, series
         paired=any(side.paired for side in sides),
         series=series,
     )
+    whole = list(request.runs.values())[-1]
+    if isinstance(whole, GeneratorsResults) and len(request.runs) == 1 and not request.names:
+        caption += f" {summarise_generators(whole).headline}"
     return Drawing((part,), part.height, "Class areas in real and generated images", caption)
 
 
@@ -246,14 +250,15 @@ def _chosen(sides: Sequence[Compared], request: _Request) -> list[ClassResult]:
 def _fitting(known: list[ClassResult], request: _Request, least: float) -> list[ClassResult]:
     """As many of the classes as are asked for, or else as have room."""
     room = int((request.size.units - _AXES) // least)
-    wanted = request.limit or (len(request.classes) and len(known)) or 0
-    if min(wanted or 1, len(known)) > room:
+    wanted = len(known) if request.classes else max(1, min(LABELS, room))
+    wanted = min(len(known), request.limit or wanted)
+    if wanted > room:
         raise UsageError(
             f"{count(max(0, room), 'class', 'classes')} can stand side by side in "
-            f"{request.size.width:g} mm at {request.size.font_size:g} points, and {wanted or 1} "
-            "are asked for: give a larger --width, a smaller --font-size or fewer classes"
+            f"{request.size.width:g} mm at {request.size.font_size:g} points, and {wanted} are "
+            "asked for: give a larger --width, a smaller --font-size or fewer classes"
         )
-    shown = known[: wanted or min(LABELS, room)]
+    shown = known[:wanted]
     if len(shown) < len(known) and not request.limit:
         request.notes.append(
             f"the {len(shown)} of {count(len(known), 'class', 'classes')} with the largest real "

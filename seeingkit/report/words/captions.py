@@ -33,7 +33,7 @@ def areas_caption(
         series: the generators are points of one panel, not bars of one panel each.
     """
     drawn = [f"{count(n, 'image')} of {name} (FSD {_distance(fsd)})" for name, n, fsd in sides]
-    each = " and of each generator" if len(sides) > 1 else " and generated images"
+    each = " and in those of each generator" if len(sides) > 1 else " and generated images"
     largest = f"the {len(shown)} classes with the largest real area" if limited else "classes"
     levels = sorted({record.ci_confidence for record in shown})
     ends = "" if not levels else f"{share(levels[0])} "
