@@ -322,12 +322,15 @@ def test_a_panel_shows_photo_reconstruction_and_what_vanished(run: Path, tmp_pat
     np.testing.assert_array_equal(marked[6, 0], np.full(3, round(pale)))
     said = texts(svg)
     assert said[:3] == ["photo", "reconstruction", "what vanished"]
-    assert said[3:6] == [
+    assert said[3:7] == [
         "person",
         "75 % of it lost (6.25 % of the photo)",
-        "vanishes in 7 of 8 photos; classes of this size that it draws: 24 % (q = 0.004)",
+        "vanishes in 7 of 8 photos; classes of this size that it draws: 24 %",
+        "more often than classes that it draws (q = 0.004)",
     ]
-    assert said[6:] == ["lost", "kept", "new"]
+    assert said[7:] == ["lost", "kept", "new"]
+    (note,) = write_paper_figure(run, "pair", tmp_path / "a.svg").notes
+    assert note.startswith("These rates are for the cut at r8; later layers can draw more.")
     two = drawn(run, "pair", tmp_path, limit=2)
     second = np.asarray(uris(two)[5])
     np.testing.assert_array_equal(second[2, 5], colour(KEPT, 0.6))
@@ -396,10 +399,11 @@ def test_words_below_a_photo_have_both_rates_and_the_verdict() -> None:
     entry = LostClass(label="car", photo_area=4.0, reconstruction_area=0.5, lost=0.875)
     assert lost_words(entry).replace(NBSP, " ") == "88 % of it lost (4.00 % of the photo)"
     unsure = rates(verdict="no evidence").model_copy(update={"q_value": 0.3})
-    assert rate_words(unsure).endswith("(no evidence that this is more often)")
+    assert rate_words(unsure)[1] == "no evidence that this is more often (q = 0.30)"
     none = rates(in_photos=ReferenceRate(vanished=0, pairs=0, rate=None, p_value=1.0))
-    assert "no class of this size that it draws is in these photos" in rate_words(none)
-    assert rate_words(None) == "no rates were compared"
+    assert rate_words(none)[0].endswith("; no class of this size that it draws is in these photos")
+    assert rate_words(None) == ["no rates were compared"]
+    assert len(rate_words(rates(vanished=0, verdict="no evidence"))) == 1
 
 
 def test_a_run_of_invert_has_pairs_and_no_areas(tmp_path: Path) -> None:

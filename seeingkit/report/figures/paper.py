@@ -21,6 +21,7 @@ from ..runfiles import Shown, read_run
 from ..selection import LABELS, in_figure
 from ..words.captions import areas_caption, depth_caption, pairs_caption
 from ..words.generators import summarise_generators
+from ..words.inversions import describe_inversions
 from ..words.losses import group_photos, key_order, method_rows, sweep_rows
 from ..words.numbers import count, listing
 from .charts import Layout
@@ -55,7 +56,7 @@ class PaperFigure:
     Attributes:
         files: one a format.
         caption: what it shows, as a caption for the paper.
-        notes: what is not in it, a sentence each.
+        notes: what is not in it, or limits what it says, a sentence each.
     """
 
     files: tuple[Path, ...]
@@ -305,6 +306,8 @@ def _pairs(
     if not pairs:
         raise RunError(f"{run}: no class vanishes from its photos; name one with --class")
     part = draw_panel(run, pairs, results.inversion, request.size)
+    found = results.inversions, results.calibrations, results.vanishing
+    request.notes.extend(describe_inversions(*found).cautions)
     marked = bool(results.inversion.labels) and any(
         pair.group.first.reconstruction_labels is not None for pair in pairs
     )

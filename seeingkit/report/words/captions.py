@@ -66,10 +66,10 @@ def lost_words(entry: LostClass) -> str:
     return f"{loss(entry.lost)} of it lost ({area(entry.photo_area)} of the photo)"
 
 
-def rate_words(record: ClassVanishing | None) -> str:
-    """Both rates of a class and the verdict, below a picture."""
+def rate_words(record: ClassVanishing | None) -> list[str]:
+    """Both rates of a class and the verdict, a line each, below a picture."""
     if record is None:
-        return "no rates were compared"
+        return ["no rates were compared"]
     near = record.in_photos
     text = f"vanishes in {record.vanished:,} of {count(record.photos, 'photo')}; "
     if near.rate is None:
@@ -77,10 +77,9 @@ def rate_words(record: ClassVanishing | None) -> str:
     else:
         text += f"classes of this size that it draws: {share(near.rate)}"
     if record.vanished == 0:
-        return text
-    if record.verdict == "more often" and record.q_value is not None:
-        return f"{text} ({chance('q', record.q_value)})"
-    return f"{text} ({VERDICTS[record.verdict]})"
+        return [text]
+    sure = "" if record.q_value is None else f" ({chance('q', record.q_value)})"
+    return [text, VERDICTS[record.verdict] + sure]
 
 
 def pairs_caption(key: Key, photos: int, labels: Sequence[str], *, marked: bool) -> str:
