@@ -10,7 +10,7 @@ import typer
 from seeingkit.errors import ExitCode, UsageError
 from seeingkit.system.processes import rank
 
-from . import groups, listing, stored, weights
+from . import figure, groups, listing, stored, weights
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
 from .output import (
@@ -221,6 +221,7 @@ def report(
     return 0
 
 
+app.command(cls=Command)(figure.figure)
 app.command(cls=Command)(listing.ls)
 app.command(cls=Command)(listing.plugins)
 app.command(cls=Command)(listing.doctor)

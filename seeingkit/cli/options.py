@@ -79,6 +79,9 @@ GENERATOR, IMAGES, SEGMENTATION = "Generator", "Images", "Segmenter"
 TESTS, INVERSION, RUN = "Tests and checks", "Inversion", "Run"
 PANELS = (GENERATOR, IMAGES, SEGMENTATION, TESTS, INVERSION, RUN)
 """Groups of options on a help page, in their order."""
+CONTENT, PRINT = "Content", "Print"
+FIGURE_PANELS = (CONTENT, PRINT)
+"""Those of figures."""
 
 generator = partial(option, panel=GENERATOR)
 images = partial(option, panel=IMAGES)

@@ -9,6 +9,7 @@ imported when a page is written.
 from __future__ import annotations
 
 from .cautions import page_cautions, with_cautions
+from .figures.paper import PaperFigure, write_paper_figure
 from .notebook import generators_html, summary_html
 from .page import rebuild_report, write_report
 from .pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
@@ -23,6 +24,7 @@ __all__ = [
     "GalleryClass",
     "GalleryImage",
     "GalleryScene",
+    "PaperFigure",
     "Section",
     "Summary",
     "choose_classes",
@@ -36,5 +38,6 @@ __all__ = [
     "summarise_inversions",
     "summary_html",
     "with_cautions",
+    "write_paper_figure",
     "write_report",
 ]

@@ -7,21 +7,12 @@ whole or not at all. A page can be made again from the files of a finished run a
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
-from pydantic import ValidationError
-
-from seeingkit.errors import RunError, StorageError, first_fault
-from seeingkit.results import (
-    SCHEMA_VERSION,
-    GeneratorsResults,
-    InversionResults,
-    Manifest,
-    Results,
-)
+from seeingkit.errors import RunError, StorageError
+from seeingkit.results import GeneratorsResults, InversionResults, Manifest, Results
 from seeingkit.system.writing import write_text
 
 from .cautions import page_cautions
@@ -32,6 +23,7 @@ from .figures.generators import build_generators_chart, generator_rows
 from .pictures import PagePictures, fit_pictures
 from .pictures.gallery import FOLDER, Gallery
 from .pictures.uris import image_uri
+from .runfiles import Shown, read_run
 from .sections.classes import class_rows, example_rows, legends
 from .sections.classpages import class_pages, first_pair, lead
 from .sections.evidence import conditions_section, evidence_sections, fidelity_section
@@ -46,9 +38,6 @@ from .words.findings import summarise
 from .words.inversions import InversionSummary
 from .words.names import titles
 
-Shown = Results | InversionResults | GeneratorsResults
-"""The findings that a page can be about."""
-_Model = TypeVar("_Model", Results, InversionResults, GeneratorsResults, Manifest)
 PAGE = "report.html"
 SKIPPED_SHOWN = 200
 """At most so many skipped images are listed."""
@@ -287,62 +276,8 @@ def rebuild_report(
     Raises:
         RunError: naming the file that is missing or does not fit.
     """
-    path = run_dir / "results.json"
-    if not path.is_file():
-        raise RunError(f"{run_dir}: {_no_run(run_dir)}")
-    results = _read_results(path)
-    manifest = _read(run_dir / "manifest.json", Manifest)
+    results, manifest = read_run(run_dir)
     if title is not None:
         manifest = manifest.model_copy(update={"config": {**manifest.config, "title": title}})
     gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
     return write_report(run_dir, results, manifest, gallery, sections=sections)
-
-
-def _no_run(folder: Path) -> str:
-    """Why a folder without results is no finished run, and what to do."""
-    if not folder.exists():
-        return "no such folder; name a run directory, as analyze prints it: runs/…"
-    if not folder.is_dir():
-        return "a file, not a run; name the run directory, the folder that holds results.json"
-    if not (folder / "manifest.json").is_file():
-        return "not a run, for it holds no results.json; name a run directory, as runs/…"
-    try:
-        command = json.loads((folder / "manifest.json").read_bytes())["config"]["command"]
-    except (OSError, ValueError, KeyError, TypeError):
-        command = "COMMAND"
-    return (
-        f"a run that has not finished, for it holds no results.json; seeingkit {command} --config "
-        f"{folder / 'manifest.json'} --out {folder} goes on with it"
-    )
-
-
-def _read_results(path: Path) -> Shown:
-    kind = _kind(path)
-    if kind == "inversion":
-        return _read(path, InversionResults)
-    return _read(path, GeneratorsResults) if kind == "generators" else _read(path, Results)
-
-
-def _kind(path: Path) -> str | None:
-    """The kind that results state; None where they cannot be read: reading them names the fault."""
-    try:
-        return str(json.loads(path.read_bytes()).get("kind"))
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return None
-
-
-def _read(path: Path, model: type[_Model]) -> _Model:
-    try:
-        record = model.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        fault = first_fault(error)
-        where = fault.where or "the whole file"
-        raise RunError(f"{path} does not fit at {where}: {fault.reason}") from error
-    if record.schema_version != SCHEMA_VERSION:
-        raise RunError(
-            f"{path} has schema_version {record.schema_version}, this version reads "
-            f"{SCHEMA_VERSION}: use the version that wrote it"
-        )
-    return record
