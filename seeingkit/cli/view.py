@@ -48,7 +48,10 @@ def view(runs: Folder = Path("runs"), port: Port = 0, browser: Open = None) -> i
         say("for you alone: the address holds a secret; Ctrl-C ends it", error=True)
         if _has_screen() if browser is None else browser:
             # A browser of the terminal would hold up the server.
-            threading.Thread(target=webbrowser.open, args=(once,), daemon=True).start()
+            opened = threading.Thread(
+                name="browser", target=webbrowser.open, args=(once,), daemon=True
+            )
+            opened.start()
 
     try:
         serve(runs, port=port, ready=ready)

@@ -7,6 +7,7 @@ segmenter, preset or number of images differ, it says what cannot be compared, a
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -61,9 +62,15 @@ class Column:
     paired: PairedResult | None = None
     groups: str = ""
 
-    def found(self) -> dict[tuple[str, str], ClassResult]:
-        """The classes by label and category."""
-        return {(record.label, record.category): record for record in self.classes}
+    def found(self) -> dict[tuple[str, str, int], ClassResult]:
+        """The classes by label, category, and a number that tells those of one name apart."""
+        times = Counter[tuple[str, str]]()
+        found = {}
+        for record in self.classes:
+            name = record.label, record.category
+            found[*name, times[name]] = record
+            times[name] += 1
+        return found
 
 
 def columns(findings: Findings, run: str, key: str) -> list[Column]:
@@ -354,14 +361,14 @@ def class_rows(
     ends = [_paired_ends(column) for column in found]
     names = dict.fromkeys(name for classes in by_class for name in classes)
 
-    def records(name: tuple[str, str]) -> list[ClassResult | None]:
+    def records(name: tuple[str, str, int]) -> list[ClassResult | None]:
         return [classes.get(name) for classes in by_class]
 
     seen = [name for name in names if any(map(_is_seen, records(name)))]
     seen.sort(key=lambda name: -max(r.real_area for r in records(name) if r is not None))
     chosen = [
         ClassRow(
-            *name,
+            *name[:2],
             cells=tuple(
                 None if record is None else _cell(record, own)
                 for record, own in zip(records(name), ends, strict=True)

@@ -6,6 +6,7 @@ A folder that cannot be read is a record too, with the reason: nothing is left o
 from __future__ import annotations
 
 import datetime
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from .files import MANIFEST, RESULTS, is_inside, read_inside
 
 Findings = Results | InversionResults | GeneratorsResults
 State = Literal["finished", "not ended", "unfinished", "unreadable"]
+_KIND = re.compile(rb'"kind"\s*:\s*"(inversion|generators)"')
 _Model = TypeVar("_Model", Results, InversionResults, GeneratorsResults, Manifest)
 
 
@@ -141,15 +143,22 @@ def read_findings(folder: Path, root: Path) -> Findings:
         RunError: they cannot be read, are damaged, or made by another version; names the file.
     """
     content = read_inside(folder / RESULTS, root)
-    try:
-        kind = from_json(content).get("kind")
-    except (ValueError, AttributeError):
-        kind = None  # reading it whole names the fault
+    kind = _kind(content)
     if kind == "inversion":
         return _checked(content, RESULTS, InversionResults)
     if kind == "generators":
         return _checked(content, RESULTS, GeneratorsResults)
     return _checked(content, RESULTS, Results)
+
+
+def _kind(content: bytes) -> object:
+    """The kind that results state; None of a comparison, and where reading will name a fault."""
+    if _KIND.search(content) is None:  # most are comparisons, and are parsed once
+        return None
+    try:
+        return from_json(content).get("kind")
+    except (ValueError, AttributeError):
+        return None
 
 
 def _checked(content: bytes, name: str, model: type[_Model]) -> _Model:

@@ -132,9 +132,9 @@ def bound(port: int) -> socket.socket:
     except OSError as error:
         found.close()
         if error.errno == errno.EADDRINUSE:
-            reason = "is in use; name another, or --port 0 for one that is free"
+            reason = "is in use; name another, or --port 0 for a free one"
         else:
-            reason = f"cannot be used ({error.strerror}); --port 0 takes one that is free"
+            reason = f"cannot be used ({error.strerror}); --port 0 takes a free one"
         raise UsageError(f"port {port} {reason}") from error
     return found
 
