@@ -1,8 +1,8 @@
 """Files of runs that may be read and served: found by listing, regular, inside the folder.
 
 Guarantees: no path is ever made of anything that a request says. A file is read only if it is a
-regular file whose real place lies inside the folder of runs, so a link that leads outside, a pipe
-or a device is refused, also where one replaces a file after it was listed.
+regular file whose real place lies inside its run and inside the folder of runs, so a link that
+leads elsewhere, a pipe or a device is refused, also where one replaces a file after it was listed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def served_files(run: Path, root: Path) -> dict[str, Path]:
     """
     names = [(name, run / name) for name in (REPORT, RESULTS, MANIFEST)]
     names += [(f"{FIGURES}/{path.name}", path) for path in _figures(run / FIGURES)]
-    return {name: path for name, path in names if is_inside(path, root)}
+    return {name: path for name, path in names if is_inside(path, run, root)}
 
 
 def _figures(folder: Path) -> Iterator[Path]:
@@ -54,18 +54,21 @@ def _figures(folder: Path) -> Iterator[Path]:
     yield from (folder / name for name in names if _FIGURE.fullmatch(name))
 
 
-def is_inside(path: Path, root: Path) -> bool:
-    """Whether a regular file is there, and really inside a folder."""
+def is_inside(path: Path, *folders: Path) -> bool:
+    """Whether a regular file is there, and really inside each of some folders."""
     try:
         real = path.resolve(strict=True)
-        inside = real.is_relative_to(root.resolve(strict=True))
-        return inside and stat.S_ISREG(real.stat().st_mode)
+        return _lies_in(real, folders) and stat.S_ISREG(real.stat().st_mode)
     except (OSError, ValueError, RuntimeError):  # not there; a NUL in it; a circle of links
         return False
 
 
-def read_inside(path: Path, root: Path, most: int = MOST_BYTES) -> bytes:
-    """All bytes of a regular file inside a folder.
+def _lies_in(real: Path, folders: tuple[Path, ...]) -> bool:
+    return all(real.is_relative_to(folder.resolve(strict=True)) for folder in folders)
+
+
+def read_inside(path: Path, *folders: Path, most: int = MOST_BYTES) -> bytes:
+    """All bytes of a regular file that lies really inside each of some folders.
 
     >>> Path("runs").mkdir(); _ = Path("runs/results.json").write_text("{}")
     >>> read_inside(Path("runs/results.json"), Path("runs"))
@@ -78,7 +81,7 @@ def read_inside(path: Path, root: Path, most: int = MOST_BYTES) -> bytes:
     name = path.name
     try:
         real = path.resolve(strict=True)
-        if not real.is_relative_to(root.resolve(strict=True)):
+        if not _lies_in(real, folders):
             raise RunError(f"{name} is a link that leads out of the folder, and is not followed")
         # Without waiting for the writer of a pipe, and without a link that came in just now.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)

@@ -131,7 +131,7 @@ def read_run(folder: Path, root: Path) -> Run:
 def _manifest(folder: Path, root: Path) -> tuple[Manifest | None, str]:
     """The manifest, or None and the reason."""
     try:
-        return _checked(read_inside(folder / MANIFEST, root), MANIFEST, Manifest), ""
+        return _checked(read_inside(folder / MANIFEST, folder, root), MANIFEST, Manifest), ""
     except RunError as error:
         return None, str(error)
 
@@ -142,7 +142,7 @@ def read_findings(folder: Path, root: Path) -> Findings:
     Raises:
         RunError: they cannot be read, are damaged, or made by another version; names the file.
     """
-    content = read_inside(folder / RESULTS, root)
+    content = read_inside(folder / RESULTS, folder, root)
     kind = _kind(content)
     if kind == "inversion":
         return _checked(content, RESULTS, InversionResults)
@@ -259,4 +259,6 @@ def parts_of(folder: Path, root: Path) -> list[Path]:
         found = sorted(inner.iterdir())
     except OSError:
         return []
-    return [path for path in found if not path.is_symlink() and is_inside(path / RESULTS, root)]
+    return [
+        path for path in found if not path.is_symlink() and is_inside(path / RESULTS, path, root)
+    ]

@@ -94,7 +94,7 @@ class _Site:
         try:
             if path is None:
                 raise RunError("there is no such file")
-            content = read_inside(path, self.library.root)
+            content = read_inside(path, run, self.library.root)
         except RunError as error:
             return Response(f"{error}\n", 404, media_type="text/plain")
         policy = REPORT_POLICY if path.suffix == ".html" else FILE_POLICY

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from seeingkit.errors import RunError
 from seeingkit.viewing.access import REPORT_POLICY, Secrets, refusal
 from seeingkit.viewing.files import is_inside, read_inside, served_files
+from seeingkit.viewing.records import read_run
 from tests.helpers.viewer import OUTSIDE, PORT, Viewer, add_run
 
 REPORT = "<!DOCTYPE html><title>report</title>"
@@ -288,6 +289,14 @@ def test_very_long_paths_are_refused(viewer: Viewer) -> None:
     assert refusal("GET", b"/" + b"a" * 500, headers, PORT) is not None
 
 
+def test_of_a_run_only_the_files_of_the_list_are_served(viewer: Viewer) -> None:
+    run = viewer.root / "a"
+    there = [path.relative_to(run).as_posix() for path in run.rglob("*")]
+    found = {name: viewer.ask(f"/{viewer.key('a')}/{name}").status for name in there}
+    assert {name for name, status in found.items() if status == 200} == SERVED
+    assert set(found.values()) == {200, 404} and len(found) > len(SERVED) + 4
+
+
 # ----------------------------------------------------------------------------------------- links
 
 
@@ -313,6 +322,7 @@ def test_links_that_lead_outside_are_not_followed(linked: Viewer) -> None:
         for name in SERVED:
             answer = linked.ask(f"/{linked.key(title)}/{name}")
             assert answer.status in (403, 404) and OUTSIDE not in answer.text
+    assert served_files(linked.root / "links", linked.root) == {}
     half = linked.key("half")
     assert linked.ask(f"/{half}/figures/classes.svg").status == 404
     assert linked.ask(f"/{half}/figures/other.svg").status == 200
@@ -321,6 +331,18 @@ def test_links_that_lead_outside_are_not_followed(linked: Viewer) -> None:
     assert "Links to folders, which are not followed: away." in listed
     assert "church_outdoor_train" in listed  # of the run that is no link
     assert listed.count('<tr role="row" id=') == 2
+
+
+def test_a_run_cannot_show_the_files_of_another(tmp_path: Path) -> None:
+    add_run(tmp_path / "mine", report=OUTSIDE)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in ("report.html", "results.json", "figures"):
+        (theirs / name).symlink_to(tmp_path / "mine" / name)
+    viewer = Viewer(tmp_path)
+    for name in SERVED:
+        assert viewer.ask(f"/{viewer.key('theirs')}/{name}").status == 404
+    assert read_run(theirs, tmp_path).state == "unreadable"
 
 
 def test_a_file_that_becomes_a_link_after_it_was_listed(linked: Viewer) -> None:
