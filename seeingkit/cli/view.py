@@ -45,6 +45,7 @@ def view(runs: Folder = Path("runs"), port: Port = 0, browser: Open = None) -> i
 
     def ready(address: str, once: str) -> None:
         say(address)
+        sys.stdout.flush()  # also where a program reads it
         say("for you alone: the address holds a secret; Ctrl-C ends it", error=True)
         if _has_screen() if browser is None else browser:
             # A browser of the terminal would hold up the server.

@@ -39,7 +39,7 @@ def runs_page(
     chosen = choice.chosen(runs)
     shown = [(keys[run.title], run) for run in chosen]
     known = [key for key in dict.fromkeys(ticked) if key in listing.runs]
-    hidden = [key for key in known if listing.runs[key] not in chosen]
+    hidden = [(key, listing.runs[key]) for key in known if listing.runs[key] not in chosen]
     reports = {key: _has_report(run, root) for key, run in shown}
     return render(
         "runs.html.j2",

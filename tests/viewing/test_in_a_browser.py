@@ -129,8 +129,9 @@ def test_pages_fit_and_ask_for_nothing_else(
 def test_choosing_and_comparing(browser: Chromium, place: Place) -> None:
     visit(browser, place.address)
     assert browser.evaluate("document.getElementById('compare').disabled")
-    for title in ("church", "other"):
+    for title, disabled in (("church", True), ("other", False)):
         browser.evaluate(f"document.querySelector('[value=\"{place.keys[title]}\"]').click()")
+        assert browser.evaluate("document.getElementById('compare').disabled") == disabled
     assert browser.evaluate("document.getElementById('chosen').textContent") == "2 chosen"
     browser.evaluate(
         "{ const order = document.querySelector('[name=order]'); order.value = 'name';"

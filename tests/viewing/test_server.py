@@ -230,8 +230,9 @@ def test_a_browser_gets_the_address_that_works_once(
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
     add_run(tmp_path / "runs" / "a", report=REPORT)
     words = [sys.executable, "-m", "seeingkit", "view", "--no-open"]  # runs/ is the default
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
-        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         address = process.stdout.readline().strip()

@@ -40,9 +40,10 @@
       const form = compare.form;
       const count = () => {
         const boxes = [...form.querySelectorAll("input[name=run]")];
-        const chosen = boxes.filter((box) => box.type === "hidden" || box.checked).length;
-        compare.disabled = chosen < 1;
-        document.getElementById("chosen").textContent = chosen ? `${chosen} chosen` : "tick two or more";
+        const chosen = boxes.filter((box) => box.type === "hidden" || box.checked);
+        // A run of several generators has something to compare by itself.
+        compare.disabled = chosen.reduce((sets, box) => sets + Number(box.dataset.sets), 0) < 2;
+        document.getElementById("chosen").textContent = chosen.length ? `${chosen.length} chosen` : "tick two or more";
       };
       form.addEventListener("change", count);
       window.addEventListener("pageshow", count);
