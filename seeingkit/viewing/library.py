@@ -56,14 +56,17 @@ class Library:
         with self._lock:
             return {self._key(folder): self._run(folder) for folder in folders}
 
-    def find(self, key: str) -> tuple[str, Run] | None:
-        """The run, or the part of one, whose secret this is, with the key."""
+    def everything(self) -> dict[str, Run]:
+        """All runs as they are now, and their parts, by the secrets of their files."""
         runs = self.listing().runs
-        everything = dict(runs)
-        for run in runs.values():
-            everything |= self.parts(run)
-        found = self.secrets.find(key, everything)
-        return None if found is None else (found, everything[found])
+        parts = [self.parts(run) for run in runs.values()]
+        return {key: run for found in (runs, *parts) for key, run in found.items()}
+
+    def find(self, *given: str) -> dict[str, Run]:
+        """The runs, or parts of runs, of which some texts are the secrets; each once, in order."""
+        everything = self.everything()
+        keys = [self.secrets.find(text, everything) for text in given]
+        return {key: everything[key] for key in keys if key is not None}
 
     def _key(self, folder: Path) -> str:
         return self.secrets.key_of(folder.relative_to(self.root).as_posix())

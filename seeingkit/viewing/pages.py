@@ -104,13 +104,12 @@ def compare_page(
         asked: the query: ``show`` (``comparing.Choice``) and ``label``, a part of a label.
         ticked: keys of the runs.
     """
-    keys = list(dict.fromkeys(ticked))
     found: list[Column] = []
     notes: list[str] = []
-    runs = [run for run in map(library.find, keys) if run is not None]
-    if missing := len(keys) - len(runs):
+    runs = library.find(*ticked)
+    if missing := len(set(ticked)) - len(runs):
         notes.append(f"{missing} of the chosen runs is not there any more: go back and load again.")
-    for key, run in runs:
+    for key, run in runs.items():
         try:
             own = columns(read_findings(run.folder, library.root), run.title, key)
         except RunError as error:
@@ -130,7 +129,7 @@ def compare_page(
     page = render(
         "compare.html.j2",
         base=base,
-        keys=[key for key, _ in runs],
+        keys=list(runs),
         columns=found,
         notes=notes,
         settings=settings,

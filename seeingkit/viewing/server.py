@@ -62,9 +62,8 @@ class _Site:
             return self._page(request, rest)
         if not rest and self.secrets.use_once(key):
             return RedirectResponse(self.base, 303)
-        found = self.library.find(key) if key else None
-        if found is not None:
-            return self._file(found[1].folder, rest)
+        for run in self.library.find(key).values():
+            return self._file(run.folder, rest)
         words = "open the whole address that seeingkit view has printed: it holds a secret\n"
         return PlainTextResponse(words, 403)
 
@@ -81,9 +80,9 @@ class _Site:
             status, text = compare_page(self.library, self.base, asked, ticked)
             return self._html(text, status)
         kind, _, key = rest.partition("/")
-        found = self.library.find(key) if kind == "run" else None
-        if found is not None:
-            return self._html(run_page(self.library, *found, self.base))
+        found = self.library.find(key) if kind == "run" else {}
+        for own, run in found.items():
+            return self._html(run_page(self.library, own, run, self.base))
         return self._missing("There is no such page, or the run is not there any more.")
 
     def _file(self, run: Path, name: str) -> Response:
