@@ -32,17 +32,20 @@ from .pictures import PagePictures, fit_pictures
 from .pictures.gallery import FOLDER, Gallery
 from .pictures.uris import image_uri
 from .sections.classes import class_rows, example_rows, legends
+from .sections.classpages import class_pages, first_pair, lead
 from .sections.evidence import conditions_section, evidence_sections, fidelity_section
 from .sections.generators import generators_values
 from .sections.inversions import Inversions
 from .sections.method import method_card
 from .selection import LABELS, judged
 from .templates import Section, asset, chart_library, json_data, policy, render
+from .words.answer import answer_of
 from .words.assumptions import assumed
 from .words.cautions import skipped_caution
 from .words.definitions import definitions
 from .words.findings import summarise
 from .words.inversions import InversionSummary
+from .words.names import titles
 
 Shown = Results | InversionResults | GeneratorsResults
 """The findings that a page can be about."""
@@ -50,6 +53,23 @@ _Model = TypeVar("_Model", Results, InversionResults, GeneratorsResults, Manifes
 PAGE = "report.html"
 SKIPPED_SHOWN = 200
 """At most so many skipped images are listed."""
+CAUTIONS_SHOWN = 4
+"""Cautions that are not folded."""
+TABLE_ROWS = 40
+"""Rows of the table of classes that are shown at once."""
+COLUMNS = (
+    ("label", "class", "text"),
+    ("verdict", "verdict", "text"),
+    ("real", "real area", "number"),
+    ("generated", "generated area", "number"),
+    ("relative", "relative difference", "number"),
+    ("interval", "interval", "number"),
+    ("realpresence", "in real images", "number"),
+    ("generatedpresence", "in generated images", "number"),
+    ("q", "q", "number"),
+    ("category", "category", "text"),
+)
+"""Key, title and kind of the columns of that table; the last one where there are several."""
 
 
 def write_report(
@@ -134,6 +154,8 @@ def render_page(
     inversions = _inversions(results, run_dir)
     pictures = fit_pictures(gallery, None if inversions is None else inversions.cards)
     script, style = asset("page.js"), asset("style.css")
+    if isinstance(results, Results):
+        script += asset("figure.js") + asset("classes.js") + asset("examples.js")
     if inversions is not None:
         script += asset("inversions.js")
         style += asset("inversions.css")
@@ -162,6 +184,8 @@ def render_page(
         manifest=manifest,
         card=method_card(results, manifest),
         skipped_shown=SKIPPED_SHOWN,
+        cautions_shown=CAUTIONS_SHOWN,
+        title=str(manifest.config.get("title") or ""),
         **values,
     )
 
@@ -181,27 +205,42 @@ def _comparison_values(
     sections: Sequence[Section],
 ) -> dict[str, Any]:
     """The words and numbers of a page that compares two sets of images."""
-    summary = summarise(results)
+    summary, answer = summarise(results), answer_of(results)
     classes = class_rows(results)
     spoken_of = judged(results)
     others = filter(None, (conditions_section(results), fidelity_section(results)))
-    cards = pictures.cards
+    cards, examples = pictures.cards, example_rows(gallery, pictures, results)
+    pages = class_pages(results, answer, cards, examples)
+    categories = sorted({row.record.category for row in classes})
+    shown = lead(cards, [record.label for record in answer.classes])
+    said = inversions.words if inversions else InversionSummary()
     return {
+        "names": titles([results.data.name, results.generated.name]),
+        "answer": answer,
+        "lead": shown,
+        "lead_number": cards.index(shown.card) if shown else 0,
+        "pair": None if shown else first_pair(examples),
         "headline": summary.headline,
-        "details": [*summary.details, *(inversions.words.vanished[:1] if inversions else ())],
-        "cautions": summary.cautions,
+        "details": [*summary.details, *said.vanished, *said.quality],
+        "cautions": [*summary.cautions, *said.cautions],
         "sections": [*evidence_sections(results, pictures.scenes), *others, *sections],
-        "vanishes": inversions.gallery(cards) if inversions and cards else None,
+        "pages": pages,
+        "paged": {page.record.index for page in pages if page.record},
+        "with": inversions.context(cards) if inversions else {},
+        "cards": cards,
+        "photos": len(inversions.groups) if inversions else 0,
         "rows": figure_rows(results),
         "limit": LABELS,
+        "table_rows": TABLE_ROWS,
+        "columns": COLUMNS if len(categories) > 1 else COLUMNS[:-1],
         "classes": classes,
         "flagged": any(row.flag for row in classes),
         "omitted": sum(record.omitted for record in spoken_of),
         "seen": sum(record.real_area > 0 for record in spoken_of),
         "unseen": sum(record.real_area == 0 for record in spoken_of),
         "materials": sum(row.record.category == "material" for row in classes),
-        "categories": sorted({row.record.category for row in classes}),
-        "galleries": example_rows(gallery, pictures, results),
+        "categories": categories,
+        "galleries": any(page.examples for page in pages),
         "definitions": definitions(results),
     }
 
@@ -218,8 +257,9 @@ def _inversion_values(
     cautions = [*words.cautions, *skipped_caution(results.skipped), *said, *results.warnings]
     groups = inversions.groups if inversions else []
     cards = pictures.cards
-    vanishes = [inversions.gallery(cards, lead=False)] if inversions and cards else []
+    vanishes = [inversions.photos(cards)] if inversions and cards else []
     return {
+        "names": titles([results.generator.name, results.data.name]),
         "headline": words.vanished[0] if words.vanished else "No photo was inverted.",
         "details": [*words.vanished[1:], *words.quality],
         "cautions": list(dict.fromkeys(cautions)),

@@ -239,7 +239,8 @@ def compare_sides(
 
 def write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan: Plan) -> None:
     write_findings(run, comparison)
-    fill_gallery(comparison, sides, seed=plan.config.seed).save(run.path)
+    batch_size = plan.config.batch_size
+    fill_gallery(comparison, sides, seed=plan.config.seed, batch_size=batch_size).save(run.path)
 
 
 def write_findings(run: RunDirectory, comparison: Comparison) -> None:

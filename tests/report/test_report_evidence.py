@@ -787,8 +787,10 @@ def test_page_holds_all_sections_and_only_its_own_scripts(page: PageReader) -> N
     assert len(ids) == len(set(ids))
     order = [
         "figure",
+        "missing",
         "classes",
-        "examples",
+        "appendix",
+        "words",
         "distance",
         "power",
         "together",

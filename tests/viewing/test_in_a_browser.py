@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -51,6 +49,15 @@ class Place(NamedTuple):
     address: str
     keys: dict[str, str]
 
+    @property
+    def start(self) -> str:
+        """The address without the secret."""
+        return self.address.rstrip("/").rpartition("/")[0] + "/"
+
+    @property
+    def token(self) -> str:
+        return self.address.removeprefix(self.start).rstrip("/")
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, browser: Chromium) -> Iterator[Place]:
@@ -64,42 +71,14 @@ def place(tmp_path_factory: pytest.TempPathFactory, browser: Chromium) -> Iterat
     add_run(root / HOSTILE.replace("/", "\u2044"))
     (root / "unfinished").mkdir()
     with serving(root) as (address, once):
-        visit(browser, once)  # as the command opens it
+        browser.open(once)  # as the command opens it
         assert browser.evaluate("location.href") == address
         keys = browser.evaluate(
             "Object.fromEntries([...document.querySelectorAll('tr[data-title]')]"
             ".map((row) => [row.dataset.title, row.id]))"
         )
         yield Place(address, keys)
-        visit(browser, "about:blank", ready="true")
-
-
-def visit(
-    browser: Chromium,
-    address: str,
-    *,
-    width: int = 1280,
-    dark: bool = False,
-    ready: str = "document.documentElement?.dataset.ready === 'true'",
-) -> None:
-    browser.problems.clear()
-    browser.requests.clear()
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    browser.call("Emulation.setEmulatedMedia", features=[scheme])
-    browser.call(
-        "Emulation.setDeviceMetricsOverride",
-        width=width,
-        height=844 if width < 600 else 800,
-        deviceScaleFactor=1,
-        mobile=width < 600,
-    )
-    browser.call("Page.navigate", url=address)
-    browser.wait(f"document.readyState === 'complete' && ({ready})")
-
-
-def report(place: Place, title: str) -> str:
-    start = "/".join(place.address.split("/")[:3])
-    return f"{start}/{place.keys[title]}/report.html"
+        browser.page.goto("about:blank")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -116,84 +95,95 @@ def test_pages_fit_and_ask_for_nothing_else(
         f"compare?run={keys['church']}&run={keys['other']}&run={keys['several']}&show=all",
         "nothing",
     ):
-        visit(browser, place.address + rest, width=width, dark=dark)
+        browser.open(place.address, rest, width=width, dark=dark)
+        browser.wait("!!document.documentElement.dataset.scrollWidth")
         state = browser.evaluate("({...document.documentElement.dataset})")
         assert int(state["scrollWidth"]) <= int(state["innerWidth"]) == width
         assert (state["errors"], state["theme"]) == ("0", "dark" if dark else "light")
         expected = [] if rest != "nothing" else [p for p in browser.problems if "404" in p]
         assert browser.problems == expected
-        start = "/".join(place.address.split("/")[:3]) + "/"
-        assert browser.requests and all(asked.startswith(start) for asked in browser.requests)
+        assert browser.requests
+        assert all(asked.startswith(place.start) for asked in browser.requests)
+
+
+def test_pages_work_without_scripts(browser: Chromium, place: Place) -> None:
+    page = browser.open(place.address, scripts=False, dark=True)
+    for title in ("church", "other"):
+        page.check(f"[value='{place.keys[title]}']")
+    page.click("#compare")
+    assert page.inner_text("h1").startswith("Side by side")
+    page.click("text=← all runs")
+    assert page.locator("input:checked").count() == 2
+    assert not page.is_visible("#theme")
 
 
 def test_choosing_and_comparing(browser: Chromium, place: Place) -> None:
-    visit(browser, place.address)
-    assert browser.evaluate("document.getElementById('compare').disabled")
+    page = browser.open(place.address)
+    assert page.is_disabled("#compare")
     for title, disabled in (("church", True), ("other", False)):
-        browser.evaluate(f"document.querySelector('[value=\"{place.keys[title]}\"]').click()")
-        assert browser.evaluate("document.getElementById('compare').disabled") == disabled
-    assert browser.evaluate("document.getElementById('chosen').textContent") == "2 chosen"
-    browser.evaluate(
-        "{ const order = document.querySelector('[name=order]'); order.value = 'name';"
-        " order.dispatchEvent(new Event('change', {bubbles: true})); }"
-    )
-    browser.wait("location.search.includes('order=name')")
-    browser.wait("document.documentElement.dataset.ready === 'true'")
-    assert browser.evaluate("document.querySelectorAll('input:checked').length") == 2
-    browser.evaluate("document.getElementById('compare').click()")
-    browser.wait("document.querySelector('h1')?.textContent.startsWith('Side by side')")
-    assert browser.evaluate("document.querySelector('h2').textContent") == "Comparable in part"
-    assert browser.evaluate("document.querySelectorAll('.bars li').length") == 2
+        page.check(f"[value='{place.keys[title]}']")
+        assert page.is_disabled("#compare") == disabled
+    assert page.inner_text("#chosen") == "2 chosen"
+    page.select_option("[name=order]", "name")
+    page.wait_for_url("**order=name**")
+    assert page.locator("input:checked").count() == 2
+    page.click("#compare")
+    page.wait_for_selector(".bars")
+    assert page.inner_text("h1").startswith("Side by side")
+    assert page.inner_text(".verdict-box h2") == "Comparable in part"
+    assert page.locator(".bars li").count() == 2
     assert browser.problems == []
+
+
+def test_a_run_is_chosen_by_keys_alone(browser: Chromium, place: Place) -> None:
+    page = browser.open(place.address)
+    page.focus("#compare")  # disabled: focus stays where it was
+    page.focus(f"[value='{place.keys['several']}']")
+    page.keyboard.press("Space")
+    assert page.inner_text("#chosen") == "1 chosen"
+    page.focus("#compare")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".bars")
+    assert page.locator(".bars li").count() == 2
 
 
 def test_the_theme_is_kept_and_told_to_reports(browser: Chromium, place: Place) -> None:
-    visit(browser, place.address)
-    click = "document.getElementById('theme').click()"
-    browser.evaluate(f"{click}; {click}")
-    visit(browser, place.address)
+    page = browser.open(place.address)
+    page.click("#theme")
+    page.click("#theme")
+    page.reload()
     assert browser.evaluate("document.documentElement.dataset.theme") == "dark"
-    link = browser.evaluate("document.querySelector('a.report').href")
-    assert link.endswith("/report.html?theme=dark")
-    visit(browser, report(place, "church") + "?theme=dark")
+    page.click(f"a.report[href*='{place.keys['church']}']")
+    page.wait_for_selector("html[data-ready=true]")
+    assert page.url.endswith("/report.html?theme=dark")
     assert browser.evaluate("document.documentElement.dataset.theme") == "dark"
-    visit(browser, place.address)
-    browser.evaluate(click)
-    assert browser.evaluate("localStorage.getItem('seeingkit-theme')") == "auto"
 
 
-def follow(browser: Chromium, place: Place, title: str, until: str) -> None:
-    """Click on a report in the list."""
-    visit(browser, place.address)
-    browser.evaluate(f"document.querySelector('a.report[href*=\"{place.keys[title]}\"]').click()")
-    browser.wait(f"document.documentElement?.dataset.ready === 'true' && ({until})")
-
-
-def test_a_report_works_at_an_origin_of_its_own(
-    browser: Chromium, place: Place, tmp_path: Path
-) -> None:
-    follow(browser, place, "church", "!!document.querySelector('#chart svg')")
+def test_a_report_works_at_an_origin_of_its_own(browser: Chromium, place: Place) -> None:
+    page = browser.open(place.address)
+    page.click(f"a.report[href*='{place.keys['church']}']")
+    page.wait_for_selector("html[data-ready=true]")
+    page.wait_for_selector("#chart svg")
     assert browser.evaluate("[window.origin, document.referrer]") == ["null", ""]
-    browser.evaluate("document.getElementById('theme').click()")
+    page.click("#theme")
     assert browser.evaluate("document.documentElement.dataset.theme") == "light"
-    assert browser.evaluate("document.getElementById('theme').textContent") == "Theme: light"
-    browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
-    browser.evaluate("document.getElementById('save').click()")
-    end = time.monotonic() + 30
-    while not (saved := list(tmp_path.glob("*.svg"))) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert saved and saved[0].read_text().startswith("<svg")
+    with page.expect_download() as saving:
+        page.click("#save")
+    assert saving.value.path().read_text().startswith("<svg")
     assert browser.evaluate("document.documentElement.dataset.errors") == "0"
     assert browser.problems == []
-    start = place.address.split(place.address.split("/")[3])[0]
-    assert all(asked.startswith(("data:", start)) for asked in browser.requests)
+    assert all(asked.startswith(("data:", place.start)) for asked in browser.requests)
+    page.go_back()
+    page.wait_for_selector("#compare")
+    assert page.url == place.address
 
 
 def test_a_report_that_means_harm_learns_nothing(browser: Chromium, place: Place) -> None:
-    follow(browser, place, "harmful", "!!window.found")
+    page = browser.open(place.address)
+    page.click(f"a.report[href*='{place.keys['harmful']}']")
+    browser.wait("!!window.found")
     found = browser.evaluate("window.found")
     assert (found["origin"], found["referrer"], found["opener"]) == ("null", "", "null")
     assert found["cookie"] == found["storage"] == "SecurityError"
     assert set(found["fetched"].split()) == {"refused"}
-    token = place.address.split("/")[3]
-    assert not any(token in value for value in found.values())
+    assert not any(place.token in value for value in found.values())

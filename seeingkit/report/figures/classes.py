@@ -72,6 +72,7 @@ def _row(record: ClassResult, *, unique: bool) -> dict[str, Any]:
     return {
         "key": record.label if unique else f"{record.label} ({record.index})",
         "label": record.label,
+        "index": record.index,
         "category": record.category,
         # Bars are of area, about which a claim of images alone says nothing.
         "verdict": record.verdict if record.verdict in VERDICTS else "no evidence",

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..selection import SIDES, Side
+from ..selection import SIDES, Side, Why
+from ..words.names import short_id
 from .gallery import Gallery, GalleryImage
 from .uris import Level, indexed_uri, is_exact, nearest, photo_uri
 
@@ -30,6 +31,7 @@ class Picture:
         width, height: of the original image in pixels.
         pixelated: whether enlarging should keep pixels square.
         legend: (name, CSS colour, percent of the image) of the labels in it, largest first.
+        why: why it is shown, or None where that is not known.
     """
 
     id: str
@@ -41,6 +43,12 @@ class Picture:
     height: int
     pixelated: bool
     legend: tuple[tuple[str, str, float], ...]
+    why: Why | None
+
+    @property
+    def short(self) -> str:
+        """The id, short enough to stand below the picture."""
+        return short_id(self.id)
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ def _picture(item: GalleryImage, index: int | None, gallery: Gallery, level: Lev
         height=height,
         pixelated=is_exact(width, height),
         legend=label_legend(item.labels, gallery),
+        why=item.why,
     )
 
 

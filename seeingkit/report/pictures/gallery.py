@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,16 @@ from numpy.typing import NDArray
 from seeingkit.errors import RunError, UsageError
 from seeingkit.system.writing import atomic_write, json_text, write_text
 
-from ..selection import SIDES, Side
+from ..selection import SIDES, Side, Why
+from .places import PlaceMap
 
 FOLDER = "gallery"
 _SCHEMA = 1
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""Errors of json, numpy and zipfile for a damaged file, and of records of another form."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +42,14 @@ class GalleryImage:
         labels: (h, w) uint8 or uint16, the number of the label of each pixel; its size may differ
             from the image's, but covers the same field.
         area: share of the class that it is an example of, in percent; 0 for a whole scene.
+        why: why it is shown; None for a whole scene, and in galleries that do not say it.
     """
 
     id: str
     image: NDArray[np.uint8]
     labels: NDArray[Any]
     area: float = 0.0
+    why: Why | None = None
 
     def __post_init__(self) -> None:
         found = f"{self.image.dtype} {self.image.shape}; give uint8 of shape (H, W, 3)"
@@ -51,16 +60,24 @@ class GalleryImage:
             raise UsageError(f"labels of {self.id!r} are {found}")
         if not self.image.size or not self.labels.size:
             raise UsageError(f"image {self.id!r} of a gallery has no pixels")
+        if self.why is not None and self.why not in get_args(Why):
+            raise UsageError(f"image {self.id!r} of a gallery is shown for {self.why!r}")
 
 
 @dataclass(frozen=True, eq=False)
 class GalleryClass:
-    """Examples of one class: real ones, and generated ones beside them."""
+    """Examples of one class: real ones, and generated ones beside them.
+
+    Attributes:
+        places: where it is in the images, by side; a side whose images cannot be shown has none,
+            nor has either side in older galleries.
+    """
 
     label: str
     index: int
     real: tuple[GalleryImage, ...] = ()
     generated: tuple[GalleryImage, ...] = ()
+    places: Mapping[Side, PlaceMap] = field(default_factory=dict)
 
     def side(self, name: Side) -> tuple[GalleryImage, ...]:
         """The images of one side."""
@@ -134,6 +151,10 @@ class Gallery:
         arrays: dict[str, NDArray[Any]] = {}
         for key, item in self._images():
             arrays |= {f"{key}.image": item.image, f"{key}.labels": item.labels}
+        for c, shown in enumerate(self.classes):
+            for side, found in shown.places.items():
+                if found.shares is not None:
+                    arrays[f"{c}.{side}.places"] = found.shares
         with atomic_write(folder / "images.npz") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
         text = json_text(self._document(), indent=1)
@@ -157,7 +178,8 @@ class Gallery:
             "has_background": self.has_background,
             "classes": [
                 {"label": shown.label, "index": shown.index}
-                | {side: [{"id": i.id, "area": i.area} for i in shown.side(side)] for side in SIDES}
+                | {side: [_example(item) for item in shown.side(side)] for side in SIDES}
+                | {"places": {side: _numbers(found) for side, found in shown.places.items()}}
                 for shown in self.classes
             ],
             "scenes": [{side: {"id": i.id} for side, i in scene.images} for scene in self.scenes],
@@ -185,11 +207,21 @@ class Gallery:
                 return _gallery(document, arrays)
         except FileNotFoundError as error:
             raise RunError(f"no gallery in {run_dir}: {error.filename} is missing") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             reason = f"gallery in {folder} is damaged ({error}); make the run again"
             raise RunError(reason) from None
         except UsageError as error:
             raise RunError(f"gallery in {folder} is damaged: {error}") from None
+
+
+def _example(item: GalleryImage) -> dict[str, Any]:
+    """An example as ``gallery.json`` describes it."""
+    return {"id": item.id, "area": item.area} | ({} if item.why is None else {"why": item.why})
+
+
+def _numbers(found: PlaceMap) -> dict[str, int]:
+    """A map of places as ``gallery.json`` describes it."""
+    return {"images": found.images, "showing": found.showing}
 
 
 def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Gallery:
@@ -197,7 +229,19 @@ def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
 
     def image(key: str, record: Mapping[str, Any], area: float = 0.0) -> GalleryImage:
         labels = arrays[f"{key}.labels"]
-        return GalleryImage(str(record["id"]), arrays[f"{key}.image"], labels, area)
+        why = record.get("why")
+        return GalleryImage(str(record["id"]), arrays[f"{key}.image"], labels, area, why)
+
+    def places(c: int, records: Mapping[str, Any]) -> dict[Side, PlaceMap]:
+        return {
+            side: PlaceMap(
+                images=records[side]["images"],
+                showing=records[side]["showing"],
+                shares=arrays[f"{c}.{side}.places"] if records[side]["images"] else None,
+            )
+            for side in SIDES
+            if side in records
+        }
 
     def examples(c: int, side: Side, records: Sequence[Any]) -> tuple[GalleryImage, ...]:
         return tuple(
@@ -221,6 +265,7 @@ def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
                 index=int(record["index"]),
                 real=examples(c, "real", record["real"]),
                 generated=examples(c, "generated", record["generated"]),
+                places=places(c, record.get("places", {})),
             )
             for c, record in enumerate(document["classes"])
         ),

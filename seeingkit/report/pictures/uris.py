@@ -107,6 +107,11 @@ def indexed_uri(places: NDArray[np.uint8], palette: list[tuple[int, int, int]]) 
     return _saved_uri(picture, "png", transparency=0, bits=bits)
 
 
+def png_uri(image: NDArray[np.uint8]) -> str:
+    """(H, W, 3) uint8 as PNG."""
+    return _saved_uri(Image.fromarray(image), "png", optimize=True)
+
+
 def _saved_uri(picture: Image.Image, kind: str, **options: Any) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, kind.upper(), **options)
