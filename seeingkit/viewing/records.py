@@ -166,6 +166,11 @@ def _checked(content: bytes, name: str, model: type[_Model]) -> _Model:
         record = model.model_validate_json(content)
     except ValidationError as error:
         fault = first_fault(error)
+        if fault.kind == "extra_forbidden":
+            raise RunError(
+                f"{name} has {one_line(fault.where, 80)}, which this version does not know: "
+                "use the version that wrote it"
+            ) from error
         where = f"at {fault.where}" if fault.where else "as a whole"
         reason = one_line(fault.reason, 160)
         raise RunError(f"{name} does not fit {one_line(where, 80)}: {reason}") from error

@@ -125,6 +125,10 @@ def test_results_of_another_version(tmp_path: Path) -> None:
     found = read_run(tmp_path / "a", tmp_path)
     assert (found.state, found.entries) == ("unreadable", ())
     assert "has schema_version 2, this version reads 1" in found.note
+    newer = json.loads(church_results().model_dump_json()) | {"new\x1b": 1}
+    (tmp_path / "a" / "results.json").write_text(json.dumps(newer))
+    found = read_run(tmp_path / "a", tmp_path)
+    assert found.note.startswith("results.json has new\ufffd, which this version does not know")
 
 
 def test_a_run_that_has_not_ended_says_how_to_go_on(tmp_path: Path) -> None:
