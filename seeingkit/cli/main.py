@@ -58,7 +58,13 @@ def main(
 
 
 @app.command(cls=Command)
-@takes(image_settings, tally_settings, groups.evidence_settings, groups.inversion_settings)
+@takes(
+    image_settings,
+    tally_settings,
+    groups.evidence_settings,
+    groups.inversion_settings,
+    groups.report_settings,
+)
 def analyze(
     context: typer.Context,
     gan: o.Gan = None,
@@ -89,7 +95,7 @@ def analyze(
 
 
 @app.command(cls=Command)
-@takes(image_settings, tally_settings, groups.evidence_settings)
+@takes(image_settings, tally_settings, groups.evidence_settings, groups.report_settings)
 def compare(
     context: typer.Context,
     real: Annotated[
@@ -158,6 +164,7 @@ def tally(
 @takes(
     groups.inversion_settings,
     image_settings,
+    groups.report_settings,
     inversion_preset=o.PlainInversionPreset,
     segmenter=o.SegmenterOrNone,
     n=o.PhotoCount,
@@ -200,12 +207,14 @@ def invert(
 
 @app.command(cls=Command)
 def report(
-    run: Annotated[Path, typer.Argument(help="A run directory.")], json: o.Json = False
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    title: o.Title = None,
+    json: o.Json = False,
 ) -> int:
     """Rebuild the report of a finished run from its files."""
     from seeingkit.report import rebuild_report
 
-    path = rebuild_report(run)
+    path = rebuild_report(run, title=title)
     if json:
         print_json({"report": str(path)})
     else:

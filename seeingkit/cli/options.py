@@ -115,6 +115,7 @@ PresetName = Annotated[Text, images("Preprocessing, e.g. paper, native, paper@12
 OnBad = Annotated[str, images("Unreadable images: skip (exit code 3) or fail.", default="on_bad")]
 Repeat = Annotated[File, running("Repeat the run of this manifest.json.", "--config")]
 Out = Annotated[File, running("Run directory.")]
+Title = Annotated[Text, running("Title of the report. Default: the names of what is compared.")]
 TallyFile = Annotated[File, running("Write the tally to this Parquet file.")]
 Store = Annotated[File, running("Folder of finished work.")]
 Json = Annotated[bool, running("Print JSON instead of text.", "--json")]

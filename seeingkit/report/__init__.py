@@ -8,6 +8,7 @@ imported when a page is written.
 
 from __future__ import annotations
 
+from .cautions import page_cautions, with_cautions
 from .notebook import generators_html, summary_html
 from .page import rebuild_report, write_report
 from .pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
@@ -27,11 +28,13 @@ __all__ = [
     "choose_classes",
     "choose_scenes",
     "generators_html",
+    "page_cautions",
     "pick_examples",
     "rebuild_report",
     "summarise",
     "summarise_generators",
     "summarise_inversions",
     "summary_html",
+    "with_cautions",
     "write_report",
 ]

@@ -24,6 +24,7 @@ from seeingkit.results import (
 )
 from seeingkit.system.writing import write_text
 
+from .cautions import page_cautions
 from .figures.charts import Layout, write_figure
 from .figures.classes import build_chart, figure_rows
 from .figures.contributions import build_contribution_chart, contributions
@@ -40,8 +41,6 @@ from .sections.method import method_card
 from .selection import LABELS, judged
 from .templates import Section, asset, chart_library, json_data, policy, render
 from .words.answer import answer_of
-from .words.assumptions import assumed
-from .words.cautions import skipped_caution
 from .words.definitions import definitions
 from .words.findings import summarise
 from .words.inversions import InversionSummary
@@ -222,7 +221,7 @@ def _comparison_values(
         "pair": None if shown else first_pair(examples),
         "headline": summary.headline,
         "details": [*summary.details, *said.vanished, *said.quality],
-        "cautions": [*summary.cautions, *said.cautions],
+        "cautions": page_cautions(results),
         "sections": [*evidence_sections(results, pictures.scenes), *others, *sections],
         "pages": pages,
         "paged": {page.record.index for page in pages if page.record},
@@ -253,8 +252,6 @@ def _inversion_values(
 ) -> dict[str, Any]:
     """The words and numbers of a page of inversions alone."""
     words = inversions.words if inversions else InversionSummary()
-    said = assumed([results.generator, results.segmenter])
-    cautions = [*words.cautions, *skipped_caution(results.skipped), *said, *results.warnings]
     groups = inversions.groups if inversions else []
     cards = pictures.cards
     vanishes = [inversions.photos(cards)] if inversions and cards else []
@@ -262,7 +259,7 @@ def _inversion_values(
         "names": titles([results.generator.name, results.data.name]),
         "headline": words.vanished[0] if words.vanished else "No photo was inverted.",
         "details": [*words.vanished[1:], *words.quality],
-        "cautions": list(dict.fromkeys(cautions)),
+        "cautions": page_cautions(results),
         "sections": [*vanishes, *sections],
         "photos": len(groups),
         "first": inversions.first if inversions and groups else None,
@@ -270,7 +267,9 @@ def _inversion_values(
     }
 
 
-def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
+def rebuild_report(
+    run_dir: Path, *, title: str | None = None, sections: Sequence[Section] = ()
+) -> Path:
     """Write the report again from ``results.json``, ``manifest.json`` and pictures alone.
 
     Pictures are those in ``gallery/`` and those that the records of inversions name::
@@ -279,6 +278,7 @@ def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
 
     Args:
         run_dir: the directory of a finished run.
+        title: another than that of the run; empty: made of names.
         sections: further sections, shown between the examples and the method.
 
     Returns:
@@ -292,6 +292,8 @@ def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
         raise RunError(f"{run_dir}: {_no_run(run_dir)}")
     results = _read_results(path)
     manifest = _read(run_dir / "manifest.json", Manifest)
+    if title is not None:
+        manifest = manifest.model_copy(update={"config": {**manifest.config, "title": title}})
     gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
     return write_report(run_dir, results, manifest, gallery, sections=sections)
 

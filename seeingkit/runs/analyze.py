@@ -21,7 +21,7 @@ from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.contracts import ImageSource, Segmenter
 from seeingkit.errors import UsageError
 from seeingkit.models.registry import registry
-from seeingkit.report import rebuild_report
+from seeingkit.report import rebuild_report, with_cautions
 from seeingkit.results.gates import check_gate_names
 from seeingkit.system.processes import rank
 from seeingkit.system.progress import progress_bar
@@ -245,7 +245,7 @@ def write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan:
 
 def write_findings(run: RunDirectory, comparison: Comparison) -> None:
     """The results, and the tables of classes, images and conditions."""
-    run.write_json("results.json", comparison.to_dict())
+    run.write_json("results.json", with_cautions(comparison.results).model_dump(mode="json"))
     write_classes(run.path / "classes.parquet", comparison.results)
     images = run.path / "images.parquet"
     write_images(images, comparison.real, comparison.generated, comparison.around)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import axe_playwright_python
 from playwright.sync_api import ConsoleMessage, Page, sync_playwright
 
 
@@ -73,6 +74,16 @@ class Chromium:
         while not self.evaluate(condition):  # the page's policy forbids Playwright's own way
             assert time.monotonic() < end, f"never true: {condition}; {self.problems}"
             self.page.wait_for_timeout(50)
+
+    def violations(self) -> list[str]:
+        """What axe-core (Deque) finds wrong for people who use other senses or tools."""
+        source = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
+        found = self.evaluate(f"(async () => {{ {source}\n; return await axe.run() }})()")
+        return [
+            f"{one['id']}: {node['html'][:160]}"
+            for one in found["violations"]
+            for node in one["nodes"]
+        ]
 
     def close(self) -> None:
         self._browser.close()

@@ -44,7 +44,6 @@ from seeingkit.report.figures.classes import (
 )
 from seeingkit.report.page import render_page
 from seeingkit.report.pictures import fit_pictures
-from seeingkit.report.pictures.gallery import label_colours
 from seeingkit.report.selection import Pick
 from seeingkit.report.words import numbers as words
 from seeingkit.results import ClassResult, FSDResult, Results, SkippedItem
@@ -332,7 +331,6 @@ def test_damaged_gallery_is_named(tmp_path: Path) -> None:
     (folder / "images.npz").write_bytes(whole)
     document = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
     document["names"] = document["names"][:3]
-    document["colours"] = document["colours"][:3]
     (folder / "gallery.json").write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(RunError, match="vocabulary has 3"):
         Gallery.load(tmp_path)
@@ -344,8 +342,6 @@ def test_gallery_refuses_wrong_arrays() -> None:
         GalleryImage("a", good.image.astype(np.float32), good.labels, 1.0)
     with pytest.raises(UsageError, match="labels of 'a'"):
         GalleryImage("a", good.image, good.labels.astype(np.int64), 1.0)
-    with pytest.raises(UsageError, match="1 colours"):
-        Gallery(("-", "a"), ((0, 0, 0),))
 
 
 def test_choice_of_classes() -> None:
@@ -449,11 +445,6 @@ def test_large_pictures_keep_to_the_budget() -> None:
     assert sum(len(p.photo) + len(p.overlay) + len(p.only) for p in pictures) <= 150_000
     assert max(decoded(pictures[0].photo).size) < 512
     assert (pictures[0].width, pictures[0].pixelated) == (600, False)
-
-
-def test_colours_are_distinct() -> None:
-    assert len(set(label_colours(336))) == 336
-    assert label_colours(10) == label_colours(336)[:10]
 
 
 # ------------------------------------------------------------------------------------------ page

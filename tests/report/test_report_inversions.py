@@ -28,14 +28,10 @@ from seeingkit.report.figures.charts import chart_svg
 from seeingkit.report.figures.depth import build_depth_chart, depth_rows
 from seeingkit.report.page import render_page
 from seeingkit.report.pictures import fit_pictures, weight
+from seeingkit.report.pictures.colours import class_colour
 from seeingkit.report.pictures.files import read_labels, resolve
-from seeingkit.report.pictures.gallery import label_colours
-from seeingkit.report.pictures.inversions import (
-    DIFFERENCE_COLOURS,
-    FRAMES,
-    difference_map,
-    encode_cards,
-)
+from seeingkit.report.pictures.inversions import FRAMES, difference_map, encode_cards
+from seeingkit.report.pictures.marks import KEPT, LOST, mark_places, vanished_uri
 from seeingkit.report.pictures.uris import LEVELS, Level
 from seeingkit.report.words.inversions import loss, rate_sentence, seconds, usual_note
 from seeingkit.report.words.losses import group_photos, key_order, method_rows, sweep_rows
@@ -506,14 +502,19 @@ def test_pictures_of_a_card(tmp_path: Path) -> None:
     after[11, 2:8] = 0
     for uri, labels in ((card.labels, before), (shown.labels, after)):
         pixels = np.asarray(decoded(uri).convert("RGBA"))
+        assert pixels.shape[:2] == (512, 512)
+        pixels = pixels[16::32, 16::32]  # between the lines
         np.testing.assert_array_equal(pixels[..., 3] > 0, labels > 0)
         for number in range(1, 5):
-            assert (pixels[labels == number][:, :3] == label_colours(5)[number]).all()
+            assert (pixels[labels == number][:, :3] == class_colour(NAMES[number])).all()
     areas = {name: (a, b) for name, _, a, b in shown.legend}
     assert areas["person"] == (100 * 4 / 256, 0.0) and areas["car"] == (
         100 * 12 / 256,
         100 * 6 / 256,
     )
+    colours = {name: colour for name, colour, _, _ in shown.legend}
+    assert {row[0]: row[2] for row in card.legend} == {n: a for n, (a, _) in areas.items() if a}
+    assert all(colours[name] == colour for name, colour, _ in card.legend)
     assert card.pixelated and weight(card) > len(card.photo) + len(shown.picture)
 
 
@@ -523,9 +524,12 @@ def test_difference_pictures_say_what_they_show(tmp_path: Path) -> None:
     person, car = shown.differences
     assert (person.lost, person.kept, person.new) == (100 * 4 / 256, 0, 0)
     assert (car.lost, car.kept, car.new) == (100 * 6 / 256, 100 * 6 / 256, 0)
-    pixels = np.asarray(decoded(car.picture).convert("RGBA"))
-    count = Counter(tuple(p[:3]) for p in pixels.reshape(-1, 4).tolist() if p[3])
-    assert count == {DIFFERENCE_COLOURS[1]: 6, DIFFERENCE_COLOURS[2]: 6}
+    assert Counter(car.places.ravel().tolist()) == {0: 256 - 12, LOST: 6, KEPT: 6}
+    assert car.picture == mark_places(car.places)
+    photo = np.asarray(Image.open(tmp_path / "inversions/0.png"))
+    before = weight(car)
+    assert car.marked == vanished_uri(photo, car.places == LOST)
+    assert weight(car) == before + len(car.marked)  # counts where a page has asked for it
 
 
 def test_two_labels_of_one_name_are_one_class(tmp_path: Path) -> None:

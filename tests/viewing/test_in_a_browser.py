@@ -102,6 +102,7 @@ def test_pages_fit_and_ask_for_nothing_else(
         assert (state["errors"], state["theme"]) == ("0", "dark" if dark else "light")
         expected = [] if rest != "nothing" else [p for p in browser.problems if "404" in p]
         assert browser.problems == expected
+        assert browser.violations() == []
         assert browser.requests
         assert all(asked.startswith(place.start) for asked in browser.requests)
 

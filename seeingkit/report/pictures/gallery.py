@@ -6,6 +6,7 @@ It is stored in ``gallery/`` of a run as ``images.npz`` (arrays only, never pick
 
 from __future__ import annotations
 
+import functools
 import json
 import zipfile
 import zlib
@@ -21,6 +22,8 @@ from seeingkit.errors import RunError, UsageError
 from seeingkit.system.writing import atomic_write, json_text, write_text
 
 from ..selection import SIDES, Side, Why
+from .colours import class_colour
+from .marks import Colour
 from .places import PlaceMap
 
 FOLDER = "gallery"
@@ -109,7 +112,6 @@ class Gallery:
 
     Attributes:
         names: name of each label.
-        colours: one RGB triple in 0..255 per label; empty = colours are made up.
         classes: with their examples, in this order.
         has_background: whether label 0 is "no object" and stays transparent in overlays.
         scenes: the least covered real images, or the pairs of a paired comparison, in the order of
@@ -117,21 +119,21 @@ class Gallery:
     """
 
     names: tuple[str, ...]
-    colours: tuple[tuple[int, int, int], ...] = ()
     classes: tuple[GalleryClass, ...] = ()
     has_background: bool = True
     scenes: tuple[GalleryScene, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.colours:
-            object.__setattr__(self, "colours", label_colours(len(self.names)))
-        if len(self.colours) != len(self.names):
-            raise UsageError(f"{len(self.names)} labels, but {len(self.colours)} colours")
         for shown in self.classes:
             items = [item for side in SIDES for item in shown.side(side)]
             self._check_labels(repr(shown.label), items, shown.index)
         for scene in self.scenes:
             self._check_labels(f"scene {scene.real.id!r}", [item for _, item in scene.images])
+
+    @functools.cached_property
+    def colours(self) -> tuple[Colour, ...]:
+        """One RGB triple in 0..255 per label, by its name alone."""
+        return tuple(map(class_colour, self.names))
 
     def _check_labels(self, name: str, items: Sequence[GalleryImage], index: int = 0) -> None:
         highest = max([index, *(int(item.labels.max()) for item in items)])
@@ -174,7 +176,6 @@ class Gallery:
         return {
             "schema_version": _SCHEMA,
             "names": list(self.names),
-            "colours": [list(colour) for colour in self.colours],
             "has_background": self.has_background,
             "classes": [
                 {"label": shown.label, "index": shown.index}
@@ -258,7 +259,6 @@ def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
 
     return Gallery(
         names=tuple(str(name) for name in document["names"]),
-        colours=tuple((int(r), int(g), int(b)) for r, g, b in document["colours"]),
         classes=tuple(
             GalleryClass(
                 label=str(record["label"]),
@@ -272,18 +272,3 @@ def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
         has_background=bool(document["has_background"]),
         scenes=tuple(scene(k, record) for k, record in enumerate(document.get("scenes", ()))),
     )
-
-
-def label_colours(n: int) -> tuple[tuple[int, int, int], ...]:
-    """n well separated RGB colours, the same for every n: hues a golden angle apart."""
-    colours = []
-    for k in range(n):
-        hue, value = (k * 0.6180339887) % 1, (0.95, 0.7, 0.85)[k % 3]
-        saturation = (0.75, 0.9, 0.55)[k // 3 % 3]
-        channels = []
-        for offset in (5, 3, 1):  # HSV to RGB, closed form per channel
-            x = (offset + hue * 6) % 6
-            channels.append(value - value * saturation * max(0.0, min(x, 4 - x, 1.0)))
-        r, g, b = (round(255 * channel) for channel in channels)
-        colours.append((r, g, b))
-    return tuple(colours)
