@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from seeingkit import Tally, compare_generators
-from seeingkit.report import summarise_generators
+from seeingkit.report import summarise_generators, write_report
 from seeingkit.report.figures.generators import build_generators_chart, generator_rows
+from seeingkit.report.sections.generators import matrix_rows
 from seeingkit.report.words.generators import closer_in, judged_differences, q_text
 from seeingkit.results import DistanceDifference, GeneratorsResults
+from tests.helpers.chromium import Chromium
+from tests.helpers.church_report import church_manifest
 
 HOSTILE = "<script>b"
 
@@ -116,3 +121,48 @@ def test_the_figure_has_a_row_for_each_class_and_generator(results: GeneratorsRe
     wide, narrow = (build_generators_chart(rows, layout).to_dict() for layout in ("wide", "narrow"))
     assert "vconcat" in wide
     assert "hconcat" in narrow
+
+
+# --------------------------------------------------------------------------------------- matrix
+
+
+@pytest.fixture(scope="module")
+def planted() -> GeneratorsResults:
+    """Of two generators the second draws no tree, and both draw as much of the rest."""
+    rng = np.random.default_rng(1)
+    labels = ("sky", "tree", HOSTILE, "road")
+    real, good, bad = (rng.dirichlet([6, 3, 1, 2], 400) for _ in range(3))
+    bad[:, 0] += bad[:, 1]
+    bad[:, 1] = 0.0
+    real, good, bad = (Tally.from_fractions(one, labels) for one in (real, good, bad))
+    return compare_generators(real, {"good": good, "bad": bad}, permutations=19).results
+
+
+def test_the_matrix_begins_with_what_is_omitted(planted: GeneratorsResults) -> None:
+    rows = matrix_rows(planted)
+    assert rows[0].label == "tree" and rows[0].found
+    cells = {name: record for name, record in rows[0].cells if record is not None}
+    assert cells["bad"].verdict == "omitted" and cells["good"].verdict == "no evidence"
+    assert [row.label for row in rows[1:] if not row.found] == [HOSTILE, "road"][::-1]
+    assert rows[0].differences[0].area.closer == "good"
+
+
+@pytest.mark.browser
+def test_a_cell_of_the_matrix_opens_its_class(
+    browser: Chromium, planted: GeneratorsResults, tmp_path: Path
+) -> None:
+    write_report(tmp_path, planted, church_manifest())
+    page = browser.open(tmp_path / "report.html")
+    assert page.locator(".headline").inner_text().startswith("good is surely nearer")
+    cell = page.locator(".matrix a.omitted")
+    assert cell.inner_text() == "▼ −100\u00a0%"
+    cell.click()
+    opened = page.locator("details.class[open]")
+    assert opened.locator("h3").inner_text() == "tree"
+    assert " of 400 real images (" in opened.inner_text()
+    assert "good is surely closer" in opened.inner_text()
+    for width in (1280, 390):
+        browser.open(tmp_path / "report.html", "?unfold=all", width=width)
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert browser.violations() == []
+    assert browser.problems == []

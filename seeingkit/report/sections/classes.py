@@ -45,13 +45,14 @@ class ClassRow:
 def class_rows(results: Results) -> list[ClassRow]:
     """One row a class, in the order of the results, without "no object"."""
     checks = segmenter_checks(results)
+    numbers = (results.n_real, results.n_generated, results.paired)
     return [
         ClassRow(
             record=record,
             rank=f"{ORDER.index(record.verdict)} {record.because or ''}",
             flag=_flag(checks.get(record.index)),
             details=_details(record, results.fsd.value),
-            evidence=tuple(evidence(record, results)),
+            evidence=tuple(evidence(record, *numbers)),
         )
         for record in results.classes
         if not is_background(record)

@@ -60,12 +60,13 @@ def class_pages(
     picked = [label for card in cards for label in _classes(card)]
     labels = list(dict.fromkeys([*(x for x in named if x in {*shown, *picked}), *shown, *picked]))
     places = dict(_places(cards, labels))
+    numbers = (results.n_real, results.n_generated, results.paired)
     return [
         ClassPage(
             label=label,
             anchor=_anchor(records.get(label), place),
             record=records.get(label),
-            evidence=tuple(evidence(records[label], results)) if label in records else (),
+            evidence=tuple(evidence(records[label], *numbers)) if label in records else (),
             cards=tuple((k, cards[k]) for k in _most_lost(cards, places[label], label)),
             examples=shown.get(label),
             open=label in named,

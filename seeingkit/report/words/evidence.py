@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from seeingkit.results import ClassResult, PairedClass, Results
+from seeingkit.results import ClassResult, PairedClass, PairedResult
 
 from .numbers import area, chance, change, interval, share
 
 
-def evidence(record: ClassResult, results: Results) -> list[str]:
+def evidence(
+    record: ClassResult, real: int, generated: int, paired: PairedResult | None = None
+) -> list[str]:
     """What a class was tested on: mean areas, and numbers of images, each with its q.
 
     Args:
         record: the class.
-        results: of the comparison that it is in.
+        real, generated: images of both sides.
+        paired: the tests within pairs, which take the place of all others.
     """
-    if results.paired is not None:
-        pairs = {r.index: r for r in results.paired.classes}
-        return list(_within_pairs(pairs[record.index])) if record.index in pairs else []
-    return [_area(record), *_images(record, results)]
+    if paired is not None:
+        found = next((pair for pair in paired.classes if pair.index == record.index), None)
+        return [] if found is None else list(_within_pairs(found))
+    return [_area(record), *_images(record, real, generated)]
 
 
 def _area(record: ClassResult) -> str:
@@ -35,14 +38,13 @@ def _area(record: ClassResult) -> str:
     return f"{text}: {claim}, {chance('q', q)}."
 
 
-def _images(record: ClassResult, results: Results) -> Iterable[str]:
+def _images(record: ClassResult, real: int, generated: int) -> Iterable[str]:
     if record.real_seen is None or record.generated_seen is None:
         return
-    real = round(record.real_seen * results.n_real)
-    generated = round(record.generated_seen * results.n_generated)
     text = (
-        f"{real:,} of {results.n_real:,} real images ({share(record.real_seen)}) and "
-        f"{generated:,} of {results.n_generated:,} generated ones ({share(record.generated_seen)}) "
+        f"{round(record.real_seen * real):,} of {real:,} real images ({share(record.real_seen)}) "
+        f"and {round(record.generated_seen * generated):,} of {generated:,} generated ones "
+        f"({share(record.generated_seen)}) "
         "show more than a speck of it"
     )
     if record.images_claim is None or record.q_images is None:

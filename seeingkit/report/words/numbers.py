@@ -151,7 +151,7 @@ def probability(value: float) -> str:
     """
     if value < 1e-6:
         return f"< 1e{MINUS}6"
-    if value < 0.001:
+    if value < 0.00095:
         return _scientific(value)
     if value < 0.1:
         return f"{value:.3f}"
