@@ -8,7 +8,13 @@ imported when a page is written.
 
 from __future__ import annotations
 
-from .notebook import generators_html, summary_html
+from .notebook import (
+    comparison_chart,
+    generators_chart,
+    generators_html,
+    inversions_html,
+    summary_html,
+)
 from .page import rebuild_report, write_report
 from .pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
 from .selection import choose_classes, choose_scenes, pick_examples
@@ -26,7 +32,10 @@ __all__ = [
     "Summary",
     "choose_classes",
     "choose_scenes",
+    "comparison_chart",
+    "generators_chart",
     "generators_html",
+    "inversions_html",
     "pick_examples",
     "rebuild_report",
     "summarise",
