@@ -75,7 +75,7 @@ def photo_rows(
     size = (3 * width + 4 * GAP, lines + GAP + len(tiles) * (height + LINE + GAP))
     sheet = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=FONT)
-    times = "" if gain == 1 else f" × {gain:g}"
+    times = "" if gain == 1 else f" x {gain:g}"
     for column, head in enumerate(("photo", "reconstruction", f"difference{times}")):
         draw.text((GAP + column * (width + GAP), GAP), head, fill="black", font=font)
     for k, (row, caption) in enumerate(zip(tiles, captions, strict=True)):

@@ -115,7 +115,7 @@ class GeneratorsComparison:
         return self.results.model_dump(mode="json")
 
     def __repr__(self) -> str:
-        values = (f"{printable(name)} {float(fsd):.3g}" for name, fsd in self.fsd.items())
+        values = (f"{printable(name)} {float(fsd):,.4g}" for name, fsd in self.fsd.items())
         return (
             f"GeneratorsComparison({self.results.n_real:,} real images, FSD: {', '.join(values)})"
         )

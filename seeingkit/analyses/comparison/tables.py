@@ -92,16 +92,16 @@ CONTRASTS: Mapping[str, Column] = {
     **{
         f"{question}_{name}": Column(kind, about.format(what))
         for question, what in (
-            ("area", "mean area in percent of the image"),
-            ("images", "share of images that show more than a speck of it"),
+            ("area", "mean area in percent"),
+            ("images", "share of images with more than a speck of it"),
         )
         for name, kind, about in (
-            ("real", float, "{}, in the real images"),
+            ("real", float, "{}, of the real images"),
             ("first", float, "{}, of the first generator"),
             ("second", float, "{}, of the second"),
-            ("more", str, "the generator with surely more: {}; empty: neither"),
+            ("more", str, "the generator whose {} is surely larger; empty: neither"),
             ("q_more", float, "of: both have equally much; corrected for all classes and pairs"),
-            ("closer", str, "the generator surely closer to the real images in the {}; or empty"),
+            ("closer", str, "the generator whose {} is surely closer; empty: neither"),
             ("q_closer", float, "of: both are equally far; corrected likewise"),
         )
     },
