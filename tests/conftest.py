@@ -34,11 +34,11 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+def browser() -> Iterator[Chromium]:
     """A browser for the pages of one module."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("no Chromium on the PATH")
-    chromium = Chromium(program, tmp_path_factory.mktemp("profile"))
+    chromium = Chromium(program)
     yield chromium
     chromium.close()

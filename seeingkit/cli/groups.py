@@ -125,6 +125,11 @@ def evidence_settings(
     }
 
 
+def report_settings(*, title: o.Title = None) -> Settings:
+    """The words of the report."""
+    return {"title": title}
+
+
 def inversion_settings(
     *,
     label: o.ImageLabel = None,
@@ -239,13 +244,13 @@ def checked(make: Callable[[], Config], *, tally: bool = False) -> Config:
         raise
 
 
-_BESIDE_CONFIG = {"config", "out", "store", "json", "fail_if", "device", "batch_size"}
+_BESIDE_CONFIG = {"config", "out", "store", "json", "fail_if", "device", "batch_size", "title"}
 
 
 def repeated(config: Path, settings: Settings, context: typer.Context) -> Config:
     """The config of an earlier run, with its gates and those given now.
 
-    Device and batch size change no number, so they may be given anew: the machine may be another.
+    Device, batch size and title change no number, so they may be given anew.
 
     Raises:
         UsageError: another setting is given as well.
@@ -258,6 +263,6 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
     if other:
         raise UsageError(f"--config repeats a run as it was; leave {', '.join(sorted(other))} out")
     earlier = read_config(config)
-    changed = {name: settings[name] for name in given & {"device", "batch_size"}}
+    changed = {name: settings[name] for name in given & {"device", "batch_size", "title"}}
     changed["fail_if"] = (*earlier.fail_if, *settings.get("fail_if", ()))
     return earlier.filled(**changed)

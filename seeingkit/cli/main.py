@@ -10,7 +10,7 @@ import typer
 from seeingkit.errors import ExitCode, UsageError
 from seeingkit.system.processes import rank
 
-from . import groups, listing, stored, weights
+from . import figure, groups, listing, stored, weights
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
 from .output import (
@@ -57,7 +57,13 @@ def main(
 
 
 @app.command(cls=Command)
-@takes(image_settings, tally_settings, groups.evidence_settings, groups.inversion_settings)
+@takes(
+    image_settings,
+    tally_settings,
+    groups.evidence_settings,
+    groups.inversion_settings,
+    groups.report_settings,
+)
 def analyze(
     context: typer.Context,
     gan: o.Gan = None,
@@ -88,7 +94,7 @@ def analyze(
 
 
 @app.command(cls=Command)
-@takes(image_settings, tally_settings, groups.evidence_settings)
+@takes(image_settings, tally_settings, groups.evidence_settings, groups.report_settings)
 def compare(
     context: typer.Context,
     real: Annotated[
@@ -157,6 +163,7 @@ def tally(
 @takes(
     groups.inversion_settings,
     image_settings,
+    groups.report_settings,
     inversion_preset=o.PlainInversionPreset,
     segmenter=o.SegmenterOrNone,
     n=o.PhotoCount,
@@ -199,12 +206,14 @@ def invert(
 
 @app.command(cls=Command)
 def report(
-    run: Annotated[Path, typer.Argument(help="A run directory.")], json: o.Json = False
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    title: o.Title = None,
+    json: o.Json = False,
 ) -> int:
     """Rebuild the report of a finished run from its files."""
     from seeingkit.report import rebuild_report
 
-    path = rebuild_report(run)
+    path = rebuild_report(run, title=title)
     if json:
         print_json({"report": str(path)})
     else:
@@ -212,6 +221,7 @@ def report(
     return 0
 
 
+app.command(cls=Command)(figure.figure)
 app.command(cls=Command)(listing.ls)
 app.command(cls=Command)(listing.plugins)
 app.command(cls=Command)(listing.doctor)

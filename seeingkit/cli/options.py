@@ -79,6 +79,9 @@ GENERATOR, IMAGES, SEGMENTATION = "Generator", "Images", "Segmenter"
 TESTS, INVERSION, RUN = "Tests and checks", "Inversion", "Run"
 PANELS = (GENERATOR, IMAGES, SEGMENTATION, TESTS, INVERSION, RUN)
 """Groups of options on a help page, in their order."""
+CONTENT, PRINT = "Content", "Print"
+FIGURE_PANELS = (CONTENT, PRINT)
+"""Those of figures."""
 
 generator = partial(option, panel=GENERATOR)
 images = partial(option, panel=IMAGES)
@@ -115,6 +118,7 @@ PresetName = Annotated[Text, images("Preprocessing, e.g. paper, native, paper@12
 OnBad = Annotated[str, images("Unreadable images: skip (exit code 3) or fail.", default="on_bad")]
 Repeat = Annotated[File, running("Repeat the run of this manifest.json.", "--config")]
 Out = Annotated[File, running("Run directory.")]
+Title = Annotated[Text, running("Title of the report. Default: the names of what is compared.")]
 TallyFile = Annotated[File, running("Write the tally to this Parquet file.")]
 Store = Annotated[File, running("Folder of finished work.")]
 Json = Annotated[bool, running("Print JSON instead of text.", "--json")]

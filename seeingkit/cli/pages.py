@@ -14,7 +14,7 @@ import typer.core
 
 from seeingkit.errors import UsageError
 
-from .options import PANELS
+from .options import FIGURE_PANELS, PANELS
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 """Settings of the main command, which all commands take over."""
@@ -75,6 +75,8 @@ _OPTIONS = {
     "--resume": "--config",
     "--cache": "--store",
     "--fid": "--fidelity",
+    "--type": "--kind",
+    "--ext": "--format",
 }
 """Names that other tools give to options of ours."""
 
@@ -97,6 +99,10 @@ _COMMANDS = {
     "inspect": "weights inspect",
     "convert": "weights convert",
     "verify": "weights verify",
+    "plot": "figure",
+    "draw": "figure",
+    "paper": "figure",
+    "export": "figure",
     "check": "doctor",
     "info": "doctor",
     "version": "--version",
@@ -176,7 +182,7 @@ class Command(typer.core.TyperCommand):
             default = _resolved_default(ctx.info_name, param.name)
             named = f"{record[1]}  [default: {default}]" if default else record[1]
             rows.setdefault(title, []).append((record[0], named))
-        order = ["Arguments", *PANELS, "Options"]
+        order = ["Arguments", *FIGURE_PANELS, *PANELS, "Options"]
         for title in sorted(rows, key=order.index):
             with formatter.section(title):
                 formatter.write_dl(rows[title])

@@ -8,6 +8,8 @@ imported when a page is written.
 
 from __future__ import annotations
 
+from .cautions import page_cautions, with_cautions
+from .figures.paper import PaperFigure, write_paper_figure
 from .notebook import (
     comparison_chart,
     generators_chart,
@@ -28,6 +30,7 @@ __all__ = [
     "GalleryClass",
     "GalleryImage",
     "GalleryScene",
+    "PaperFigure",
     "Section",
     "Summary",
     "choose_classes",
@@ -36,11 +39,14 @@ __all__ = [
     "generators_chart",
     "generators_html",
     "inversions_html",
+    "page_cautions",
     "pick_examples",
     "rebuild_report",
     "summarise",
     "summarise_generators",
     "summarise_inversions",
     "summary_html",
+    "with_cautions",
+    "write_paper_figure",
     "write_report",
 ]

@@ -7,23 +7,15 @@ whole or not at all. A page can be made again from the files of a finished run a
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
-from pydantic import ValidationError
-
-from seeingkit.errors import RunError, StorageError, first_fault
-from seeingkit.results import (
-    SCHEMA_VERSION,
-    GeneratorsResults,
-    InversionResults,
-    Manifest,
-    Results,
-)
+from seeingkit.errors import RunError, StorageError
+from seeingkit.results import GeneratorsResults, InversionResults, Manifest, Results
 from seeingkit.system.writing import write_text
 
+from .cautions import page_cautions
 from .figures.charts import Layout, write_figure
 from .figures.classes import build_chart, figure_rows
 from .figures.contributions import build_contribution_chart, contributions
@@ -31,25 +23,41 @@ from .figures.generators import build_generators_chart, generator_rows
 from .pictures import PagePictures, fit_pictures
 from .pictures.gallery import FOLDER, Gallery
 from .pictures.uris import image_uri
+from .runfiles import Shown, read_run
 from .sections.classes import class_rows, example_rows, legends
+from .sections.classpages import class_pages, first_pair, lead
 from .sections.evidence import conditions_section, evidence_sections, fidelity_section
 from .sections.generators import generators_values
 from .sections.inversions import Inversions
 from .sections.method import method_card
 from .selection import LABELS, judged
 from .templates import Section, asset, chart_library, json_data, policy, render
-from .words.assumptions import assumed
-from .words.cautions import skipped_caution
+from .words.answer import answer_of
 from .words.definitions import definitions
 from .words.findings import summarise
 from .words.inversions import InversionSummary
+from .words.names import titles
 
-Shown = Results | InversionResults | GeneratorsResults
-"""The findings that a page can be about."""
-_Model = TypeVar("_Model", Results, InversionResults, GeneratorsResults, Manifest)
 PAGE = "report.html"
 SKIPPED_SHOWN = 200
 """At most so many skipped images are listed."""
+CAUTIONS_SHOWN = 4
+"""Cautions that are not folded."""
+TABLE_ROWS = 40
+"""Rows of the table of classes that are shown at once."""
+COLUMNS = (
+    ("label", "class", "text"),
+    ("verdict", "verdict", "text"),
+    ("real", "real area", "number"),
+    ("generated", "generated area", "number"),
+    ("relative", "relative difference", "number"),
+    ("interval", "interval", "number"),
+    ("realpresence", "in real images", "number"),
+    ("generatedpresence", "in generated images", "number"),
+    ("q", "q", "number"),
+    ("category", "category", "text"),
+)
+"""Key, title and kind of the columns of that table; the last one where there are several."""
 
 
 def write_report(
@@ -134,6 +142,8 @@ def render_page(
     inversions = _inversions(results, run_dir)
     pictures = fit_pictures(gallery, None if inversions is None else inversions.cards)
     script, style = asset("page.js"), asset("style.css")
+    if isinstance(results, Results):
+        script += asset("figure.js") + asset("classes.js") + asset("examples.js")
     if inversions is not None:
         script += asset("inversions.js")
         style += asset("inversions.css")
@@ -162,6 +172,8 @@ def render_page(
         manifest=manifest,
         card=method_card(results, manifest),
         skipped_shown=SKIPPED_SHOWN,
+        cautions_shown=CAUTIONS_SHOWN,
+        title=str(manifest.config.get("title") or ""),
         **values,
     )
 
@@ -181,27 +193,42 @@ def _comparison_values(
     sections: Sequence[Section],
 ) -> dict[str, Any]:
     """The words and numbers of a page that compares two sets of images."""
-    summary = summarise(results)
+    summary, answer = summarise(results), answer_of(results)
     classes = class_rows(results)
     spoken_of = judged(results)
     others = filter(None, (conditions_section(results), fidelity_section(results)))
-    cards = pictures.cards
+    cards, examples = pictures.cards, example_rows(gallery, pictures, results)
+    pages = class_pages(results, answer, cards, examples)
+    categories = sorted({row.record.category for row in classes})
+    shown = lead(cards, [record.label for record in answer.classes])
+    said = inversions.words if inversions else InversionSummary()
     return {
+        "names": titles([results.data.name, results.generated.name]),
+        "answer": answer,
+        "lead": shown,
+        "lead_number": cards.index(shown.card) if shown else 0,
+        "pair": None if shown else first_pair(examples),
         "headline": summary.headline,
-        "details": [*summary.details, *(inversions.words.vanished[:1] if inversions else ())],
-        "cautions": summary.cautions,
+        "details": [*summary.details, *said.vanished, *said.quality],
+        "cautions": page_cautions(results),
         "sections": [*evidence_sections(results, pictures.scenes), *others, *sections],
-        "vanishes": inversions.gallery(cards) if inversions and cards else None,
+        "pages": pages,
+        "paged": {page.record.index for page in pages if page.record},
+        "with": inversions.context(cards) if inversions else {},
+        "cards": cards,
+        "photos": len(inversions.groups) if inversions else 0,
         "rows": figure_rows(results),
         "limit": LABELS,
+        "table_rows": TABLE_ROWS,
+        "columns": COLUMNS if len(categories) > 1 else COLUMNS[:-1],
         "classes": classes,
         "flagged": any(row.flag for row in classes),
         "omitted": sum(record.omitted for record in spoken_of),
         "seen": sum(record.real_area > 0 for record in spoken_of),
         "unseen": sum(record.real_area == 0 for record in spoken_of),
         "materials": sum(row.record.category == "material" for row in classes),
-        "categories": sorted({row.record.category for row in classes}),
-        "galleries": example_rows(gallery, pictures, results),
+        "categories": categories,
+        "galleries": any(page.examples for page in pages),
         "definitions": definitions(results),
     }
 
@@ -214,15 +241,14 @@ def _inversion_values(
 ) -> dict[str, Any]:
     """The words and numbers of a page of inversions alone."""
     words = inversions.words if inversions else InversionSummary()
-    said = assumed([results.generator, results.segmenter])
-    cautions = [*words.cautions, *skipped_caution(results.skipped), *said, *results.warnings]
     groups = inversions.groups if inversions else []
     cards = pictures.cards
-    vanishes = [inversions.gallery(cards, lead=False)] if inversions and cards else []
+    vanishes = [inversions.photos(cards)] if inversions and cards else []
     return {
+        "names": titles([results.generator.name, results.data.name]),
         "headline": words.vanished[0] if words.vanished else "No photo was inverted.",
         "details": [*words.vanished[1:], *words.quality],
-        "cautions": list(dict.fromkeys(cautions)),
+        "cautions": page_cautions(results),
         "sections": [*vanishes, *sections],
         "photos": len(groups),
         "first": inversions.first if inversions and groups else None,
@@ -230,7 +256,9 @@ def _inversion_values(
     }
 
 
-def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
+def rebuild_report(
+    run_dir: Path, *, title: str | None = None, sections: Sequence[Section] = ()
+) -> Path:
     """Write the report again from ``results.json``, ``manifest.json`` and pictures alone.
 
     Pictures are those in ``gallery/`` and those that the records of inversions name::
@@ -239,6 +267,7 @@ def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
 
     Args:
         run_dir: the directory of a finished run.
+        title: another than that of the run; empty: made of names.
         sections: further sections, shown between the examples and the method.
 
     Returns:
@@ -247,60 +276,8 @@ def rebuild_report(run_dir: Path, *, sections: Sequence[Section] = ()) -> Path:
     Raises:
         RunError: naming the file that is missing or does not fit.
     """
-    path = run_dir / "results.json"
-    if not path.is_file():
-        raise RunError(f"{run_dir}: {_no_run(run_dir)}")
-    results = _read_results(path)
-    manifest = _read(run_dir / "manifest.json", Manifest)
+    results, manifest = read_run(run_dir)
+    if title is not None:
+        manifest = manifest.model_copy(update={"config": {**manifest.config, "title": title}})
     gallery = Gallery.load(run_dir) if (run_dir / FOLDER).is_dir() else None
     return write_report(run_dir, results, manifest, gallery, sections=sections)
-
-
-def _no_run(folder: Path) -> str:
-    """Why a folder without results is no finished run, and what to do."""
-    if not folder.exists():
-        return "no such folder; name a run directory, as analyze prints it: runs/…"
-    if not folder.is_dir():
-        return "a file, not a run; name the run directory, the folder that holds results.json"
-    if not (folder / "manifest.json").is_file():
-        return "not a run, for it holds no results.json; name a run directory, as runs/…"
-    try:
-        command = json.loads((folder / "manifest.json").read_bytes())["config"]["command"]
-    except (OSError, ValueError, KeyError, TypeError):
-        command = "COMMAND"
-    return (
-        f"a run that has not finished, for it holds no results.json; seeingkit {command} --config "
-        f"{folder / 'manifest.json'} --out {folder} goes on with it"
-    )
-
-
-def _read_results(path: Path) -> Shown:
-    kind = _kind(path)
-    if kind == "inversion":
-        return _read(path, InversionResults)
-    return _read(path, GeneratorsResults) if kind == "generators" else _read(path, Results)
-
-
-def _kind(path: Path) -> str | None:
-    """The kind that results state; None where they cannot be read: reading them names the fault."""
-    try:
-        return str(json.loads(path.read_bytes()).get("kind"))
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return None
-
-
-def _read(path: Path, model: type[_Model]) -> _Model:
-    try:
-        record = model.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        fault = first_fault(error)
-        where = fault.where or "the whole file"
-        raise RunError(f"{path} does not fit at {where}: {fault.reason}") from error
-    if record.schema_version != SCHEMA_VERSION:
-        raise RunError(
-            f"{path} has schema_version {record.schema_version}, this version reads "
-            f"{SCHEMA_VERSION}: use the version that wrote it"
-        )
-    return record

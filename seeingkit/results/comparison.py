@@ -276,6 +276,8 @@ class Results(Record):
     Attributes:
         paired: of a paired comparison; then the verdicts of ``classes`` and the p-value of ``fsd``
             are those of the tests within pairs.
+        warnings: of the run; cautions: all reasons to read the results with care, as the page has
+            them, the warnings among them.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -305,3 +307,4 @@ class Results(Record):
     vanishing: list[ClassVanishing] = Field(default_factory=list)
     skipped: list[SkippedItem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
+    cautions: list[str] = Field(default_factory=list)

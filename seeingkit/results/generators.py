@@ -147,3 +147,4 @@ class GeneratorsResults(Record):
     classes: list[ClassDifference]
     skipped: list[SkippedItem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
+    cautions: list[str] = Field(default_factory=list)

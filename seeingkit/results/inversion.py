@@ -241,3 +241,4 @@ class InversionResults(Record):
     vanishing: list[ClassVanishing] = Field(default_factory=list)
     skipped: list[SkippedItem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
+    cautions: list[str] = Field(default_factory=list)

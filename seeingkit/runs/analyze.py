@@ -24,7 +24,7 @@ from seeingkit.analyses.inversion.tables import loss_table, vanishing_table
 from seeingkit.contracts import ImageSource, Segmenter
 from seeingkit.errors import UsageError, printable
 from seeingkit.models.registry import registry
-from seeingkit.report import rebuild_report
+from seeingkit.report import rebuild_report, with_cautions
 from seeingkit.results import Frame, FSDResult, Results
 from seeingkit.results.gates import check_gate_names
 from seeingkit.system.processes import rank
@@ -306,12 +306,13 @@ def compare_sides(
 
 def write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan: Plan) -> None:
     write_findings(run, comparison)
-    fill_gallery(comparison, sides, seed=plan.config.seed).save(run.path)
+    batch_size = plan.config.batch_size
+    fill_gallery(comparison, sides, seed=plan.config.seed, batch_size=batch_size).save(run.path)
 
 
 def write_findings(run: RunDirectory, comparison: Comparison) -> None:
     """The results, and the tables of classes, images and conditions."""
-    run.write_json("results.json", comparison.to_dict())
+    run.write_json("results.json", with_cautions(comparison.results).model_dump(mode="json"))
     write_classes(run.path / "classes.parquet", comparison.results)
     images = run.path / "images.parquet"
     write_images(images, comparison.real, comparison.generated, comparison.around)

@@ -54,6 +54,7 @@ class Config(BaseModel):
         groups: which images belong together: ``folder``, ``FILE.csv:COLUMN`` or a regular
             expression (``seeingkit.analyses.comparison.dependence``).
         classes: a common vocabulary that labels are merged into: its name or TOML file.
+        title: of the report; empty: made of names. It changes no number.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -86,6 +87,7 @@ class Config(BaseModel):
     segmenter_options: dict[str, Any] = Field(default_factory=dict)
     data_options: dict[str, Any] = Field(default_factory=dict)
     photos: tuple[str, ...] = ()
+    title: str = Field(default="", max_length=200)
     inversion: InversionConfig = Field(default_factory=lambda: InversionConfig())
 
     @field_validator("fail_if")
@@ -124,10 +126,11 @@ class Config(BaseModel):
         return make_config(**{**self.model_dump(exclude_unset=True), **settings})
 
     def key(self) -> str:
-        """Short hash of all settings that can change a number (not device, batch size, gates)."""
+        """Short hash of all settings that can change a number: not device, gates, title, …"""
         # Settings that came later: where they are not given, keys are those of earlier runs.
         later = ("others", "groups", "paired")
-        unsaid = {"device", "batch_size", "fail_if", *(n for n in later if not getattr(self, n))}
+        same = {"device", "batch_size", "fail_if", "title"}
+        unsaid = same | {name for name in later if not getattr(self, name)}
         settings = self.model_dump(mode="json", exclude=unsaid)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 

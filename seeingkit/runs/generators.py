@@ -20,7 +20,7 @@ from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.generators import GeneratorsComparison, contrast_comparisons
 from seeingkit.errors import Faults, MissingWeightsError, UsageError
 from seeingkit.models.loading import is_generator_name
-from seeingkit.report import rebuild_report
+from seeingkit.report import rebuild_report, with_cautions
 from seeingkit.results import Frame, FSDResult, GeneratorsResults
 from seeingkit.results.gates import check_gate_names
 from seeingkit.system.processes import rank
@@ -202,7 +202,7 @@ def _finish(
             level=config.level,
             permutations=config.permutations,
         )
-    run.write_json("results.json", compared.to_dict())
+    run.write_json("results.json", with_cautions(compared.results).model_dump(mode="json"))
     end_run(run, clock, hashes)
     with progress_bar("report", 1, "pages") as bar:
         rebuild_report(run.path)

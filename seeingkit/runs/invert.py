@@ -28,7 +28,7 @@ from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import load_features
 from seeingkit.models.registry import registry
-from seeingkit.report import inversions_html, rebuild_report
+from seeingkit.report import inversions_html, rebuild_report, with_cautions
 from seeingkit.results import Frame, InversionResults, ModelRecord, SkippedItem, SourceRecord
 from seeingkit.specs import Preset
 from seeingkit.system.processes import rank
@@ -184,6 +184,7 @@ def execute_inversion(
         skipped=[*unusable, *found.skipped, *left_out],
         warnings=[*warnings, *filter(None, [samples.range.doubt()]), *found.warnings],
     )
+    results = with_cautions(results)
     run.write_json("results.json", results.model_dump(mode="json"))
     weights = generator.info.weights_sha256 or ""
     end_run(run, clock, {"photos": source.fingerprint, "generator weights": weights})

@@ -44,7 +44,7 @@ from seeingkit.report.figures.classes import (
 )
 from seeingkit.report.page import render_page
 from seeingkit.report.pictures import fit_pictures
-from seeingkit.report.pictures.gallery import label_colours
+from seeingkit.report.selection import Pick
 from seeingkit.report.words import numbers as words
 from seeingkit.results import ClassResult, FSDResult, Results, SkippedItem
 from tests.helpers.chromium import Chromium
@@ -331,7 +331,6 @@ def test_damaged_gallery_is_named(tmp_path: Path) -> None:
     (folder / "images.npz").write_bytes(whole)
     document = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
     document["names"] = document["names"][:3]
-    document["colours"] = document["colours"][:3]
     (folder / "gallery.json").write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(RunError, match="vocabulary has 3"):
         Gallery.load(tmp_path)
@@ -343,8 +342,6 @@ def test_gallery_refuses_wrong_arrays() -> None:
         GalleryImage("a", good.image.astype(np.float32), good.labels, 1.0)
     with pytest.raises(UsageError, match="labels of 'a'"):
         GalleryImage("a", good.image, good.labels.astype(np.int64), 1.0)
-    with pytest.raises(UsageError, match="1 colours"):
-        Gallery(("-", "a"), ((0, 0, 0),))
 
 
 def test_choice_of_classes() -> None:
@@ -352,6 +349,29 @@ def test_choice_of_classes() -> None:
     assert choose_classes(church_results(), limit=2) == ["person", HOSTILE]
     calm = [class_result("a", 1, 9, 0.01), class_result("b", 2, 8, -0.04)]
     assert choose_classes(church_results(classes=calm)) == ["b", "a"]
+
+
+def test_classes_are_in_the_order_of_the_evidence() -> None:
+    def lost(label: str, index: int, area: float, q: float, p: float = 1e-5) -> ClassResult:
+        return class_result(label, index, area, -0.9, q_value=q, p_value=p)
+
+    classes = [
+        lost("all of a little", 1, 0.5, 0.04),
+        lost("sure and small", 2, 0.4, 1e-6),
+        lost("sure and large", 3, 9.0, 1e-6),
+        lost("surer by p", 4, 0.3, 1e-6, p=1e-8),
+        class_result("reduced", 5, 20.0, -0.3, q_value=1e-9),
+        class_result("fewer", 6, 20.0, 0.0, verdict="in fewer images", q_value=1e-9),
+    ]
+    expected = ["surer by p", "sure and large", "sure and small", "all of a little"]
+    assert choose_classes(church_results(classes=classes)) == [*expected, "reduced", "fewer"]
+    # Where nothing is lost, a small difference that is sure comes before a large one that is not.
+    calm = [
+        class_result("large", 1, 5.0, -0.4, q_value=0.9, p_value=0.3, verdict="no evidence"),
+        class_result("sure", 2, 5.0, 0.2, q_value=0.01, verdict="excess"),
+        class_result("less", 3, 0.1, 0.01, q_value=0.9, p_value=0.2),
+    ]
+    assert choose_classes(church_results(classes=calm)) == ["sure", "less", "large"]
 
 
 @settings(deadline=None)
@@ -363,15 +383,35 @@ def test_choice_of_classes() -> None:
 def test_choice_of_examples(areas: list[float], count: int, seed: int) -> None:
     values = np.array(areas)
     having = int((values > 0).sum())
-    real = pick_examples(values, count, seed)
+    picked = pick_examples(values, count, seed)
+    real = np.array([pick.row for pick in picked], dtype=int)
     assert len(real) == len(set(real.tolist())) == min(count, having)
     assert (values[real] > 0).all()
-    most = (count + 1) // 2
+    most = min((count + 1) // 2, having)
     np.testing.assert_array_equal(values[real[:most]], np.sort(values)[::-1][: len(real[:most])])
-    generated = pick_examples(values, count, seed, side="generated")
+    assert [p.why for p in picked] == ["most"] * most + ["random"] * (len(picked) - most)
+    picked = pick_examples(values, count, seed, side="generated")
+    generated = np.array([pick.row for pick in picked], dtype=int)
     assert len(set(generated.tolist())) == min(count, len(values))
     np.testing.assert_array_equal(values[generated], np.sort(values)[::-1][: len(generated)])
-    np.testing.assert_array_equal(real, pick_examples(values, count, seed))
+    assert [p.why for p in picked] == ["most" if values[p.row] > 0 else "random" for p in picked]
+    assert [pick.row for pick in pick_examples(values, count, seed)] == real.tolist()
+
+
+def test_examples_that_lack_the_class_are_the_nearest() -> None:
+    areas = np.array([0.0, 0, 3, 0, 0, 0])
+    distances = np.array([0.5, 0.2, 0.0, 0.2 + 1e-15, np.inf, np.inf])
+    found = pick_examples(areas, 5, side="generated", distances=distances)
+    assert found[:4] == [
+        Pick(2, "most"),
+        *(Pick(row, "nearest composition") for row in (1, 3, 0)),
+    ]
+    assert found[4].why == "random" and found[4].row in (4, 5)
+    enough = pick_examples(areas, 1, side="generated", distances=distances)
+    assert enough == [Pick(2, "most")]
+    for wrong in (distances[:3], -distances, np.full(6, np.nan)):
+        with pytest.raises(UsageError, match="distances of compositions"):
+            pick_examples(areas, 5, side="generated", distances=wrong)
 
 
 def test_small_pictures_are_exact() -> None:
@@ -405,11 +445,6 @@ def test_large_pictures_keep_to_the_budget() -> None:
     assert sum(len(p.photo) + len(p.overlay) + len(p.only) for p in pictures) <= 150_000
     assert max(decoded(pictures[0].photo).size) < 512
     assert (pictures[0].width, pictures[0].pixelated) == (600, False)
-
-
-def test_colours_are_distinct() -> None:
-    assert len(set(label_colours(336))) == 336
-    assert label_colours(10) == label_colours(336)[:10]
 
 
 # ------------------------------------------------------------------------------------------ page
@@ -532,14 +567,17 @@ def test_page_in_a_browser(browser: Chromium, run_dir: Path, width: int) -> None
     browser.open(run_dir / "report.html", width=width)
     state = browser.evaluate("({...document.documentElement.dataset})")
     assert int(state["scrollWidth"]) <= int(state["innerWidth"]) == width
-    assert (state["plotted"], state["listed"], state["first"]) == ("30", "37", "building")
+    few = width < 640  # what fits the first screen of a phone
+    bars = 12 if few else 30
+    assert (state["plotted"], state["listed"]) == (str(bars), "37")
+    assert state["first"] == "building"
     svg = browser.evaluate(
         "(() => { const s = document.querySelector('#chart svg').getBoundingClientRect();"
         "return [s.width, document.getElementById('chart').clientWidth,"
         "document.querySelectorAll('#chart svg .mark-rect.role-mark path').length] })()"
     )
     assert svg[0] <= svg[1] + 1
-    assert svg[2] == 60  # bars of both panels
+    assert svg[2] == 2 * bars  # in both panels
     hidden = browser.evaluate("getComputedStyle(document.querySelector('.static')).display")
     assert hidden == "none"
     assert browser.problems == [] and state["errors"] == "0"
@@ -606,7 +644,7 @@ def test_controls(browser: Chromium, run_dir: Path) -> None:
 @pytest.mark.browser
 def test_examples_and_tooltips(browser: Chromium, run_dir: Path) -> None:
     browser.open(run_dir / "report.html", "?q=script", width=1280)
-    browser.evaluate("document.querySelector('.picture').click()")
+    browser.evaluate("document.querySelector('[data-class=person].picture').click()")
     assert browser.evaluate("document.getElementById('viewer').open")
     assert browser.evaluate("document.querySelectorAll('#viewer .labels li').length") == 2
     title = browser.evaluate("document.getElementById('viewer-title').textContent")
@@ -619,8 +657,8 @@ def test_examples_and_tooltips(browser: Chromium, run_dir: Path) -> None:
         "(() => { const b = document.querySelector('#chart .mark-rect.role-mark path')"
         ".getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2] })()"
     )
-    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x - 2, y=y)
-    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    browser.page.mouse.move(x - 2, y)
+    browser.page.mouse.move(x, y)
     browser.wait("document.querySelector('#vg-tooltip-element.visible') !== null")
     tip = browser.evaluate("document.getElementById('vg-tooltip-element').textContent")
     assert "<script>" in tip and "−80 to −60" in tip

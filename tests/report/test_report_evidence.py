@@ -259,7 +259,7 @@ def rich_gallery(results: Results) -> Gallery:
     scenes = tuple(
         GalleryScene(scene(7, k), None if k == 3 else scene(7, 50 + k)) for k in range(4)
     )
-    return Gallery(plain.names, plain.colours, plain.classes, scenes=scenes)
+    return Gallery(plain.names, plain.classes, scenes=scenes)
 
 
 def plain(text: str) -> str:
@@ -787,8 +787,10 @@ def test_page_holds_all_sections_and_only_its_own_scripts(page: PageReader) -> N
     assert len(ids) == len(set(ids))
     order = [
         "figure",
+        "missing",
         "classes",
-        "examples",
+        "appendix",
+        "words",
         "distance",
         "power",
         "together",

@@ -28,14 +28,10 @@ from seeingkit.report.figures.charts import chart_svg
 from seeingkit.report.figures.depth import build_depth_chart, depth_rows
 from seeingkit.report.page import render_page
 from seeingkit.report.pictures import fit_pictures, weight
+from seeingkit.report.pictures.colours import class_colour
 from seeingkit.report.pictures.files import read_labels, resolve
-from seeingkit.report.pictures.gallery import label_colours
-from seeingkit.report.pictures.inversions import (
-    DIFFERENCE_COLOURS,
-    FRAMES,
-    difference_map,
-    encode_cards,
-)
+from seeingkit.report.pictures.inversions import FRAMES, difference_map, encode_cards
+from seeingkit.report.pictures.marks import KEPT, LOST, mark_places, vanished_uri
 from seeingkit.report.pictures.uris import LEVELS, Level
 from seeingkit.report.words.inversions import loss, rate_sentence, seconds, usual_note
 from seeingkit.report.words.losses import group_photos, key_order, method_rows, sweep_rows
@@ -506,14 +502,19 @@ def test_pictures_of_a_card(tmp_path: Path) -> None:
     after[11, 2:8] = 0
     for uri, labels in ((card.labels, before), (shown.labels, after)):
         pixels = np.asarray(decoded(uri).convert("RGBA"))
+        assert pixels.shape[:2] == (512, 512)
+        pixels = pixels[16::32, 16::32]  # between the lines
         np.testing.assert_array_equal(pixels[..., 3] > 0, labels > 0)
         for number in range(1, 5):
-            assert (pixels[labels == number][:, :3] == label_colours(5)[number]).all()
+            assert (pixels[labels == number][:, :3] == class_colour(NAMES[number])).all()
     areas = {name: (a, b) for name, _, a, b in shown.legend}
     assert areas["person"] == (100 * 4 / 256, 0.0) and areas["car"] == (
         100 * 12 / 256,
         100 * 6 / 256,
     )
+    colours = {name: colour for name, colour, _, _ in shown.legend}
+    assert {row[0]: row[2] for row in card.legend} == {n: a for n, (a, _) in areas.items() if a}
+    assert all(colours[name] == colour for name, colour, _ in card.legend)
     assert card.pixelated and weight(card) > len(card.photo) + len(shown.picture)
 
 
@@ -523,9 +524,12 @@ def test_difference_pictures_say_what_they_show(tmp_path: Path) -> None:
     person, car = shown.differences
     assert (person.lost, person.kept, person.new) == (100 * 4 / 256, 0, 0)
     assert (car.lost, car.kept, car.new) == (100 * 6 / 256, 100 * 6 / 256, 0)
-    pixels = np.asarray(decoded(car.picture).convert("RGBA"))
-    count = Counter(tuple(p[:3]) for p in pixels.reshape(-1, 4).tolist() if p[3])
-    assert count == {DIFFERENCE_COLOURS[1]: 6, DIFFERENCE_COLOURS[2]: 6}
+    assert Counter(car.places.ravel().tolist()) == {0: 256 - 12, LOST: 6, KEPT: 6}
+    assert car.picture == mark_places(car.places)
+    photo = np.asarray(Image.open(tmp_path / "inversions/0.png"))
+    before = weight(car)
+    assert car.marked == vanished_uri(photo, car.places == LOST)
+    assert weight(car) == before + len(car.marked)  # counts where a page has asked for it
 
 
 def test_two_labels_of_one_name_are_one_class(tmp_path: Path) -> None:
@@ -631,7 +635,7 @@ def test_both_pages_are_closed_and_escaped(compared: Path, inverted: Path) -> No
         assert len(ids) == len(set(ids))
         pointed = [a["href"][1:] for tag, a in page.elements if tag == "a"]
         pointed += [a["aria-labelledby"] for _, a in page.elements if "aria-labelledby" in a]
-        assert set(pointed) <= set(ids) and {"vanishes", "inversion"} <= set(pointed)
+        assert set(pointed) <= set(ids) and {"appendix", "inversion"} <= set(pointed)
         levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
         assert levels[0] == 1 and all(b - a <= 1 for a, b in itertools.pairwise(levels))
 
@@ -640,8 +644,9 @@ def test_sections_have_their_place(compared: Path, inverted: Path) -> None:
     def sections(folder: Path) -> list[str]:
         return [a["id"] for tag, a in read_page(folder).elements if tag == "section"]
 
-    assert sections(compared) == ["summary", "figure", "vanishes", "classes", "inversion", "method"]
-    assert sections(inverted) == ["summary", "vanishes", "inversion", "method"]
+    start, end = ["summary", "cautions"], ["inversion", "method"]
+    assert sections(compared) == [*start, "missing", "classes", "appendix", "words", *end]
+    assert sections(inverted) == [*start, "vanishes", "appendix", *end]
     text = (inverted / "report.html").read_text(encoding="utf-8")
     assert "<title>progan:church on church_outdoor_train: what vanishes</title>" in text
     assert "permutation" not in text and len(text) < 500_000  # no charting library
@@ -651,8 +656,10 @@ def test_sections_have_their_place(compared: Path, inverted: Path) -> None:
 
 def test_card_content(compared: Path) -> None:
     elements = read_page(compared).elements
-    cards = [a for tag, a in elements if tag == "article" and a.get("class") == "vanish"]
+    cards = [a for tag, a in elements if tag == "details" and a.get("class") == "vanish"]
     assert len(cards) == 4
+    # Two photos of each class: the first is open, the second folded away.
+    assert [("open" in a) for a in cards] == [True, False, True, False]
     tabs = [a for _, a in elements if a.get("name") == "vanish-0" and a.get("type") == "radio"]
     assert len(tabs) == 3 and [("checked" in a) for a in tabs] == [True, False, False]
     text = (compared / "report.html").read_text(encoding="utf-8")
@@ -721,7 +728,7 @@ def test_pages_without_photos_segmenter_or_settings(tmp_path: Path) -> None:
         and "No rates were compared" in text
         and 'class="compare' not in text.split("<script")[0]
     )
-    assert text.count("<article") == 1 and "difference in" not in text
+    assert text.count('class="vanish"') == 1 and "difference in" not in text
     with pytest.raises(RunError, match="not how they were made"):
         render_page(church_results(inversions=records), church_manifest(), None, run_dir=tmp_path)
     with pytest.raises(RunError, match="needs the run directory"):
@@ -737,7 +744,7 @@ def test_everything_fits_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     fit = functools.partial(fit_pictures, budget=weight(least))
     monkeypatch.setattr(page_module, "fit_pictures", fit)
     text = render_page(results, church_manifest(), None, run_dir=tmp_path)
-    assert len(text) < whole and text.count("<article") == 6
+    assert len(text) < whole and text.count('class="vanish"') == 6
     assert "Shown are 6 of 8 photos" in text and "The filmstrip is left out" in text
 
 
@@ -764,32 +771,20 @@ def test_slider_by_mouse_and_keyboard(browser: Chromium, inverted: Path) -> None
     browser.open(inverted / "report.html", width=1280)
     browser.evaluate("document.querySelector('.compare').scrollIntoView({block: 'center'})")
     at = "document.querySelector('.compare').style.getPropertyValue('--at')"
-    assert browser.evaluate(at) == "50%"
+    assert browser.evaluate(at) == "0%"  # the reconstruction alone
     left, top, width = browser.evaluate(
         "(() => { const b = document.querySelector('.compare').getBoundingClientRect();"
         "return [b.x, b.y + b.height / 2, b.width] })()"
     )
-    for kind, x in (("mousePressed", 0.5), ("mouseMoved", 0.8), ("mouseReleased", 0.8)):
-        browser.call(
-            "Input.dispatchMouseEvent",
-            type=kind,
-            x=left + x * width,
-            y=top,
-            button="left",
-            buttons=1,
-            clickCount=1,
-        )
+    mouse = browser.page.mouse
+    mouse.move(left + 2, top)
+    mouse.down()
+    mouse.move(left + 0.8 * width, top)
+    mouse.up()
     dragged = float(browser.evaluate(at).rstrip("%"))
     assert dragged == pytest.approx(80, abs=5)
     for _ in range(3):
-        for kind in ("keyDown", "keyUp"):
-            browser.call(
-                "Input.dispatchKeyEvent",
-                type=kind,
-                key="ArrowLeft",
-                code="ArrowLeft",
-                windowsVirtualKeyCode=37,
-            )
+        browser.page.keyboard.press("ArrowLeft")
     assert float(browser.evaluate(at).rstrip("%")) == dragged - 3
     over = "getComputedStyle(document.querySelector('.compare .over')).clipPath"
     assert browser.evaluate(over) == f"inset(0px {100 - (dragged - 3):g}% 0px 0px)"
@@ -831,7 +826,8 @@ def test_tabs_differences_and_film(browser: Chromium, compared: Path) -> None:
     )
     assert browser.evaluate(f"{shown}.map(p => p.dataset.difference)") == ["1", "1"]
 
-    film = f"{card}.querySelector('.film')"
+    browser.evaluate(f"{card}.querySelector('.vanish-facts:not([hidden]) summary').click()")
+    film = f"{card}.querySelector('.vanish-facts:not([hidden]) .film')"
     browser.evaluate(f"{film}.querySelector('summary').click()")
     browser.wait(f"{film}.querySelector('.frame').style.backgroundPosition === '100% 0px'")
     browser.evaluate(f"{film}.querySelector('button').click()")
@@ -842,16 +838,29 @@ def test_tabs_differences_and_film(browser: Chromium, compared: Path) -> None:
 
 
 @pytest.mark.browser
-def test_choice_of_class(browser: Chromium, compared: Path) -> None:
-    browser.open(compared / "report.html", width=1280)
-    options = "[...document.getElementById('vanish-class').options].map(o => o.textContent)"
-    assert browser.evaluate(options) == ["all classes", HOSTILE, "person"]
-    browser.evaluate(
-        "(() => { const s = document.getElementById('vanish-class'); s.value = '1';"
-        "s.dispatchEvent(new Event('change', {bubbles: true})) })()"
-    )
-    seen = "[...document.querySelectorAll('.vanish')].filter(c => c.offsetParent).length"
-    assert browser.evaluate(seen) == 2
-    status = "document.getElementById('vanish-shown').textContent"
-    assert browser.evaluate(status) == "2 of 4 photos"
+def test_photos_stand_under_their_classes(browser: Chromium, compared: Path) -> None:
+    page = browser.open(compared / "report.html", width=1280)
+    person = page.locator("details.class[data-label=person]")
+    assert person.locator("details.vanish").count() == 2
+    folded = person.locator("details.rest", has=page.locator(".vanish"))
+    assert not folded.locator("details.vanish").is_visible()
+    folded.locator("> summary").click()
+    card = folded.locator("details.vanish")
+    assert card.is_visible() and not card.locator(".views").is_visible()
+    card.locator("> summary").focus()
+    page.keyboard.press("Enter")
+    assert card.locator(".views").is_visible()
     assert browser.problems == []
+
+
+@pytest.mark.browser
+def test_the_pair_on_the_first_screen_leads_to_its_card(browser: Chromium, compared: Path) -> None:
+    page = browser.open(compared / "report.html", width=1280, height=800)
+    pair = page.locator(".lead .pairing")
+    box = pair.bounding_box()
+    assert box is not None and box["y"] + box["height"] < 800
+    target = (pair.get_attribute("href") or "").removeprefix("#")
+    pair.click()
+    assert page.locator(f"details[id={target}]").is_visible()
+    assert page.locator(f"details[id={target}]").get_attribute("open") is not None
+    assert "person" in page.locator(".lead figcaption").inner_text()

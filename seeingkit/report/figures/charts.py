@@ -51,6 +51,8 @@ DARK_COLOURS: Mapping[str, str] = {
 """Those of the page's dark theme."""
 _PAINT = re.compile(r'\b(fill|stroke)="(#[0-9a-f]{6})"')
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+LABEL_SIZE = 11
+"""Pixels of the text of axes and legends."""
 NARROW_LABEL = 96
 """Pixels that the label of a class takes at most in a narrow chart."""
 PIXELS_PER_POINT = 2
@@ -121,14 +123,14 @@ def chart_config() -> dict[str, Any]:
             gridColor=alt.ExprRef("grid"),
             domainColor=alt.ExprRef("muted"),
             tickColor=alt.ExprRef("muted"),
-            labelFontSize=11,
-            titleFontSize=11,
+            labelFontSize=LABEL_SIZE,
+            titleFontSize=LABEL_SIZE,
             titleFontWeight="normal",
             labelLimit=130,
         ),
         "legend": alt.LegendConfig(
             labelColor=alt.ExprRef("ink"),
-            labelFontSize=11,
+            labelFontSize=LABEL_SIZE,
             symbolSize=80,
             orient="top",
             title=None,

@@ -10,7 +10,7 @@ number is written. Importing this loads neither Altair nor vl-convert.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -54,7 +54,12 @@ def figure_rows(results: Results) -> list[dict[str, Any]]:
     difference and interval, cut to the axis), ``open`` (interval without a bound), ``note``
     (number of a difference that was cut), ``q``, and ``text_…`` for tooltips.
     """
-    records = [record for record in results.classes if in_figure(record)]
+    return rows_of(results.classes)
+
+
+def rows_of(classes: Iterable[ClassResult]) -> list[dict[str, Any]]:
+    """The rows of ``figure_rows`` for these classes."""
+    records = [record for record in classes if in_figure(record)]
     records.sort(key=lambda record: (-record.real_area, record.index))
     names = [record.label for record in records]
     return [_row(r, unique=names.count(r.label) == 1 and r.label.strip() != "") for r in records]
@@ -72,6 +77,7 @@ def _row(record: ClassResult, *, unique: bool) -> dict[str, Any]:
     return {
         "key": record.label if unique else f"{record.label} ({record.index})",
         "label": record.label,
+        "index": record.index,
         "category": record.category,
         # Bars are of area, about which a claim of images alone says nothing.
         "verdict": record.verdict if record.verdict in VERDICTS else "no evidence",
@@ -133,7 +139,7 @@ def build_chart(
     wide = layout == "wide"
     base = alt.Chart(alt.NamedData(name="classes"))
     legend = alt.Legend() if legends else None
-    upper, lower = _area_panel(base, wide, legend), _difference_panel(base, wide, legend)
+    upper, lower = area_panel(base, wide, legend), difference_panel(base, wide, legend)
     chart: Any
     if wide:
         width = max(240, 25 * len(rows))
@@ -179,7 +185,7 @@ class _Axes:
         self.triangle = "triangle-down" if wide else "triangle-left"  # points at the classes
 
 
-def _area_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) -> alt.LayerChart:
+def area_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) -> alt.LayerChart:
     """Areas on a logarithmic axis: real ones as bars, generated ones as a line with points."""
     import altair as alt
 
@@ -220,13 +226,19 @@ def _area_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) -> alt.L
     return cast("alt.LayerChart", alt.layer(bars, line, points))
 
 
-def _difference_panel(base: alt.Chart, wide: bool, legend: alt.Legend | None) -> alt.LayerChart:
-    """Relative differences as bars, with intervals, and with numbers where they are cut."""
+def difference_panel(
+    base: alt.Chart, wide: bool, legend: alt.Legend | None, *, labels: bool = True
+) -> alt.LayerChart:
+    """Relative differences as bars, with intervals, and with numbers where they are cut.
+
+    Args:
+        labels: whether the axis of a wide panel names the classes.
+    """
     import altair as alt
 
     axes = _Axes(
         wide,
-        labels=wide,
+        labels=wide and labels,
         scale={"domain": [LOW - 0.06, alt.ExprRef("upper_end")], "nice": False, "zero": False},
         title="relative difference" if wide else "difference",
         values=[-1, -0.5, 0, 0.5, 1] if wide else [-1, 0, 1],

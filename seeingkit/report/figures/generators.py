@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from seeingkit.results import GeneratorsResults
+from seeingkit.results import ClassResult, GeneratorsResults
 
 from ..selection import LABELS, in_figure
+from ..words.numbers import change
 from . import charts
 from .charts import Layout
-from .classes import HIGH, LOW, area_domain, cut
+from .classes import HIGH, LOW, area_domain, cut, difference_end
 
 if TYPE_CHECKING:
     import altair as alt
@@ -26,33 +27,48 @@ COLOURS = ("#1d6fb8", "#d2601a", "#1f9e77", "#a65fb0", "#b3902a", "#5b6cd6")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
 
+Series = Mapping[str, Sequence[ClassResult]]
+"""The classes of each generator against the same real images, by its name."""
+
+
 def generator_rows(results: GeneratorsResults) -> list[dict[str, Any]]:
+    """The rows of ``series_rows`` for a run that compares several generators."""
+    return series_rows({g.name: g.classes for g in results.generators[: len(COLOURS)]})
+
+
+def series_rows(series: Series, limit: int = LABELS) -> list[dict[str, Any]]:
     """One row a class and generator, classes by real area.
 
     Keys: ``key`` (of the class), ``generator``, ``real``, ``generated`` (percent), ``shown``,
-    ``low``, ``high`` (relative difference and interval, cut to the axis), ``note``.
+    ``low``, ``high`` (relative difference and interval, cut to the axis), ``note`` (number of a
+    difference that was cut), ``omitted``.
+
+    Args:
+        series: of one to ``len(COLOURS)`` generators, with the same labels.
+        limit: this many of the largest classes.
     """
-    drawn = results.generators[: len(COLOURS)]
-    records = {g.name: {c.index: c for c in g.classes if in_figure(c)} for g in drawn}
-    first = records[drawn[0].name]
-    shown = sorted(first.values(), key=lambda record: (-record.real_area, record.index))[:LABELS]
+    records = {name: {c.index: c for c in found if in_figure(c)} for name, found in series.items()}
+    first = next(iter(records.values()))
+    shown = sorted(first.values(), key=lambda record: (-record.real_area, record.index))[:limit]
     names = [record.label for record in shown]
     rows = []
     for record in shown:
         key = record.label if names.count(record.label) == 1 else f"{record.label} ({record.index})"
-        for generator in drawn:
-            one = records[generator.name][record.index]
+        for generator, found in records.items():
+            one = found[record.index]
             relative = one.relative_difference or 0.0
             low, high = (None, None) if one.ci_low is None else (one.ci_low, one.ci_high)
             rows.append(
                 {
                     "key": key,
-                    "generator": generator.name,
+                    "generator": generator,
                     "real": one.real_area,
                     "generated": one.generated_area,
                     "shown": cut(relative),
                     "low": None if low is None else cut(low),
                     "high": None if low is None else cut(HIGH if high is None else high),
+                    "note": change(relative) if relative > HIGH else "",
+                    "omitted": one.omitted,
                 }
             )
     return rows
@@ -64,7 +80,7 @@ def build_generators_chart(
     """The figure as an Altair chart.
 
     Args:
-        rows: as ``generator_rows`` gives them.
+        rows: as ``series_rows`` gives them.
         layout: ``wide`` = classes along x, panels on top of each other; ``narrow`` = classes
             along y, panels side by side, for a phone.
     """
@@ -76,7 +92,7 @@ def build_generators_chart(
     floor, top = area_domain(rows)
     base = alt.Chart(alt.NamedData(name="generators"))
     upper = _areas(base, wide, names, classes, (floor, top))
-    lower = _differences(base, wide, names, classes)
+    lower = _differences(base, wide, names, classes, difference_end(rows))
     chart: Any
     if wide:
         width = max(320, len(classes) * max(26, 9 * len(names) + 8))
@@ -108,13 +124,22 @@ def _class_channel(wide: bool, classes: Sequence[str], *, labels: bool) -> Any:
     )
 
 
+def _real(names: Sequence[str]) -> str:
+    """What the legend calls the bars: no generator has that name."""
+    name = "real images"
+    while name in names:
+        name += " "
+    return name
+
+
 def _series(names: Sequence[str], *, legend: bool) -> tuple[Any, Any]:
     """Colour and shape of each generator."""
     import altair as alt
 
     key = alt.Legend(title=None, labelLimit=260) if legend else None
-    colours = alt.Scale(domain=list(names), range=list(COLOURS[: len(names)]))
-    shapes = alt.Scale(domain=list(names), range=list(SHAPES[: len(names)]))
+    domain = [_real(names), *names]
+    colours = alt.Scale(domain=domain, range=[alt.ExprRef("real"), *COLOURS[: len(names)]])
+    shapes = alt.Scale(domain=domain, range=["square", *SHAPES[: len(names)]])
     colour = alt.Color("generator:N", scale=colours, legend=key)
     return colour, alt.Shape("generator:N", scale=shapes, legend=key)
 
@@ -168,9 +193,12 @@ def _areas(
 
 
 def _differences(
-    base: alt.Chart, wide: bool, names: Sequence[str], classes: Sequence[str]
+    base: alt.Chart, wide: bool, names: Sequence[str], classes: Sequence[str], end: float
 ) -> alt.LayerChart:
-    """Relative differences as points with intervals, generators side by side."""
+    """Relative differences as points with intervals, generators side by side.
+
+    A triangle beside the axis marks an omitted class; a difference that is cut has its number.
+    """
     import altair as alt
 
     value, second = (alt.Y, alt.Y2) if wide else (alt.X, alt.X2)
@@ -182,7 +210,7 @@ def _differences(
         labelExpr="(datum.value > 0 ? '+' : datum.value < 0 ? '\u2212' : '')"
         " + format(abs(100 * datum.value), '.0f') + ' %'",
     )
-    scale = alt.Scale(domain=[LOW - 0.06, HIGH + 0.1], nice=False, zero=False)
+    scale = alt.Scale(domain=[LOW - 0.06, end], nice=False, zero=False)
     colour, shape = _series(names, legend=False)
     shown = value("shown:Q", scale=scale, axis=axis)
     points = base.mark_point(filled=True, opacity=1, size=34)
@@ -190,11 +218,19 @@ def _differences(
     low, high = value("low:Q", scale=scale, axis=axis), second("high:Q")
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=alt.ExprRef("muted"))
     zero = zero.encode(value("zero:Q", scale=scale, axis=axis))
+    mark = "triangle-down" if wide else "triangle-left"
+    omitted = base.transform_filter("datum.omitted").transform_calculate(at="0.12")
+    omitted = omitted.mark_point(filled=True, opacity=1, shape=mark, size=26)
+    notes = base.transform_filter("datum.note != ''").mark_text(
+        fontSize=8, color=alt.ExprRef("ink"), align="left", dx=5, angle=270 if wide else 0
+    )
     return cast(
         "alt.LayerChart",
         alt.layer(
             zero,
             rules.encode(place, offset, low, high, colour),
             points.encode(place, offset, shown, colour, shape),
+            omitted.encode(place, offset, value("at:Q", scale=scale, axis=axis), colour),
+            notes.encode(place, offset, shown, text="note:N"),
         ),
     )

@@ -9,6 +9,7 @@ from ..selection import Side
 from .encoding import Picture, ScenePictures, encode_classes, encode_scenes
 from .gallery import Gallery
 from .inversions import Card
+from .places import Places, encode_places
 from .uris import LEVELS, Level
 
 BUDGET = 8_000_000
@@ -23,11 +24,13 @@ class PagePictures:
         classes: examples, by the class of the gallery and the side.
         scenes: the least covered scenes.
         cards: photos and their reconstructions.
+        places: where each class of the gallery is in the images, or None.
     """
 
     classes: list[dict[Side, tuple[Picture, ...]]]
     scenes: list[ScenePictures]
     cards: list[Card]
+    places: list[Places | None]
 
 
 def weight(shown: object) -> int:
@@ -51,12 +54,15 @@ def fit_pictures(
         cards: the cards of inversions at a level of detail, or None.
         budget: bytes as text; the least detail is taken even where it exceeds them.
     """
-    pictures = PagePictures([], [], [])
+    shown = () if gallery is None else gallery.classes
+    places = [encode_places(entry.label, entry.places) for entry in shown]
+    pictures = PagePictures([], [], [], places)
     for level in LEVELS:
         pictures = PagePictures(
             classes=[] if gallery is None else encode_classes(gallery, level),
             scenes=[] if gallery is None else encode_scenes(gallery, level),
             cards=[] if cards is None else cards(level),
+            places=places,
         )
         if weight(pictures) <= budget:
             break

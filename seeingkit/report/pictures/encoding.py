@@ -1,7 +1,7 @@
 """The examples and scenes of a gallery as pictures of the page, at one level of detail.
 
 A picture comes with overlays, indexed PNGs with a transparent background: one of all labels, one
-of the class in question.
+of the class in question. A map of labels that stands alone has lines between its areas.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..selection import SIDES, Side
+from ..selection import SIDES, Side, Why
+from ..words.names import short_id
 from .gallery import Gallery, GalleryImage
+from .marks import DARK, ONLY, css_colour, edges, enlarged
 from .uris import Level, indexed_uri, is_exact, nearest, photo_uri
 
-ONLY_COLOUR = (255, 0, 170)
-"""Colour of the overlay of one class."""
+LegendRow = tuple[str, str, float]
+"""Name of a label, its colour in CSS, and its percent of the image."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Picture:
             whole scene).
         width, height: of the original image in pixels.
         pixelated: whether enlarging should keep pixels square.
-        legend: (name, CSS colour, percent of the image) of the labels in it, largest first.
+        legend: of the labels in the overlay, largest first.
+        why: why it is shown, or None where that is not known.
     """
 
     id: str
@@ -40,7 +43,13 @@ class Picture:
     width: int
     height: int
     pixelated: bool
-    legend: tuple[tuple[str, str, float], ...]
+    legend: tuple[LegendRow, ...]
+    why: Why | None
+
+    @property
+    def short(self) -> str:
+        """The id, short enough to stand below the picture."""
+        return short_id(self.id)
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ def _picture(item: GalleryImage, index: int | None, gallery: Gallery, level: Lev
     labels = nearest(item.labels, level.map_size)
     only = ""
     if index is not None:
-        only = indexed_uri((labels == index).astype(np.uint8), [(0, 0, 0), ONLY_COLOUR])
+        only = indexed_uri((labels == index).astype(np.uint8), [(0, 0, 0), ONLY])
     return Picture(
         id=item.id,
         area=item.area,
@@ -95,27 +104,41 @@ def _picture(item: GalleryImage, index: int | None, gallery: Gallery, level: Lev
         height=height,
         pixelated=is_exact(width, height),
         legend=label_legend(item.labels, gallery),
+        why=item.why,
     )
 
 
-def label_map_uri(labels: NDArray[Any], gallery: Gallery) -> str:
-    """A map of labels in the gallery's colours; "no object" is transparent."""
+def label_map_uri(labels: NDArray[Any], gallery: Gallery, *, lines: int = 0) -> str:
+    """A map of labels in the colours of their names; "no object" is transparent.
+
+    Args:
+        labels: (h, w) label numbers.
+        gallery: names of the labels.
+        lines: 0 for an overlay; else the map is enlarged to at most so many pixels a side, and has
+            thin dark lines between areas.
+    """
     present, counts = np.unique(labels, return_counts=True)
     if gallery.has_background:
         keep = present != 0
         present, counts = present[keep], counts[keep]
-    # A palette has room for 255 labels beside "nothing"; no picture of a scene has more.
-    present = present[np.argsort(-counts, kind="stable")][:255]
+    # A palette has room for 254 labels beside "nothing" and lines; no picture of a scene has more.
+    present = present[np.argsort(-counts, kind="stable")][:254]
     place = np.zeros(len(gallery.names), np.uint8)
     place[present] = np.arange(1, len(present) + 1)
-    return indexed_uri(place[labels], [(0, 0, 0), *(gallery.colours[k] for k in present)])
+    places, palette = place[labels], [(0, 0, 0), *(gallery.colours[k] for k in present)]
+    if lines:
+        places = enlarged(places, lines)
+        times = len(places) // len(labels)
+        places[edges(places, max(1, times // 4))] = len(palette)
+        palette.append(DARK)
+    return indexed_uri(places, palette)
 
 
-def label_legend(labels: NDArray[Any], gallery: Gallery) -> tuple[tuple[str, str, float], ...]:
-    """(name, CSS colour, percent of the image) of the labels in a map, largest first."""
+def label_legend(labels: NDArray[Any], gallery: Gallery) -> tuple[LegendRow, ...]:
+    """The legend of a map, largest area first; "no object" is left out."""
     present, counts = np.unique(labels, return_counts=True)
     rows = [
-        (gallery.names[k], "#{:02x}{:02x}{:02x}".format(*gallery.colours[k]), 100 * c / labels.size)
+        (gallery.names[k], css_colour(gallery.colours[k]), 100 * c / labels.size)
         for k, c in zip(present.tolist(), counts.tolist(), strict=True)
         if k or not gallery.has_background
     ]

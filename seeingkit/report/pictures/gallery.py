@@ -6,12 +6,14 @@ It is stored in ``gallery/`` of a run as ``images.npz`` (arrays only, never pick
 
 from __future__ import annotations
 
+import functools
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +21,18 @@ from numpy.typing import NDArray
 from seeingkit.errors import RunError, UsageError
 from seeingkit.system.writing import atomic_write, json_text, write_text
 
-from ..selection import SIDES, Side
+from ..selection import SIDES, Side, Why
+from .colours import class_colour
+from .marks import Colour
+from .places import PlaceMap
 
 FOLDER = "gallery"
 _SCHEMA = 1
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""Errors of json, numpy and zipfile for a damaged file, and of records of another form."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +45,14 @@ class GalleryImage:
         labels: (h, w) uint8 or uint16, the number of the label of each pixel; its size may differ
             from the image's, but covers the same field.
         area: share of the class that it is an example of, in percent; 0 for a whole scene.
+        why: why it is shown; None for a whole scene, and in galleries that do not say it.
     """
 
     id: str
     image: NDArray[np.uint8]
     labels: NDArray[Any]
     area: float = 0.0
+    why: Why | None = None
 
     def __post_init__(self) -> None:
         found = f"{self.image.dtype} {self.image.shape}; give uint8 of shape (H, W, 3)"
@@ -51,16 +63,24 @@ class GalleryImage:
             raise UsageError(f"labels of {self.id!r} are {found}")
         if not self.image.size or not self.labels.size:
             raise UsageError(f"image {self.id!r} of a gallery has no pixels")
+        if self.why is not None and self.why not in get_args(Why):
+            raise UsageError(f"image {self.id!r} of a gallery is shown for {self.why!r}")
 
 
 @dataclass(frozen=True, eq=False)
 class GalleryClass:
-    """Examples of one class: real ones, and generated ones beside them."""
+    """Examples of one class: real ones, and generated ones beside them.
+
+    Attributes:
+        places: where it is in the images, by side; a side whose images cannot be shown has none,
+            nor has either side in older galleries.
+    """
 
     label: str
     index: int
     real: tuple[GalleryImage, ...] = ()
     generated: tuple[GalleryImage, ...] = ()
+    places: Mapping[Side, PlaceMap] = field(default_factory=dict)
 
     def side(self, name: Side) -> tuple[GalleryImage, ...]:
         """The images of one side."""
@@ -92,7 +112,6 @@ class Gallery:
 
     Attributes:
         names: name of each label.
-        colours: one RGB triple in 0..255 per label; empty = colours are made up.
         classes: with their examples, in this order.
         has_background: whether label 0 is "no object" and stays transparent in overlays.
         scenes: the least covered real images, or the pairs of a paired comparison, in the order of
@@ -100,21 +119,21 @@ class Gallery:
     """
 
     names: tuple[str, ...]
-    colours: tuple[tuple[int, int, int], ...] = ()
     classes: tuple[GalleryClass, ...] = ()
     has_background: bool = True
     scenes: tuple[GalleryScene, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.colours:
-            object.__setattr__(self, "colours", label_colours(len(self.names)))
-        if len(self.colours) != len(self.names):
-            raise UsageError(f"{len(self.names)} labels, but {len(self.colours)} colours")
         for shown in self.classes:
             items = [item for side in SIDES for item in shown.side(side)]
             self._check_labels(repr(shown.label), items, shown.index)
         for scene in self.scenes:
             self._check_labels(f"scene {scene.real.id!r}", [item for _, item in scene.images])
+
+    @functools.cached_property
+    def colours(self) -> tuple[Colour, ...]:
+        """One RGB triple in 0..255 per label, by its name alone."""
+        return tuple(map(class_colour, self.names))
 
     def _check_labels(self, name: str, items: Sequence[GalleryImage], index: int = 0) -> None:
         highest = max([index, *(int(item.labels.max()) for item in items)])
@@ -134,6 +153,10 @@ class Gallery:
         arrays: dict[str, NDArray[Any]] = {}
         for key, item in self._images():
             arrays |= {f"{key}.image": item.image, f"{key}.labels": item.labels}
+        for c, shown in enumerate(self.classes):
+            for side, found in shown.places.items():
+                if found.shares is not None:
+                    arrays[f"{c}.{side}.places"] = found.shares
         with atomic_write(folder / "images.npz") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
         text = json_text(self._document(), indent=1)
@@ -153,11 +176,11 @@ class Gallery:
         return {
             "schema_version": _SCHEMA,
             "names": list(self.names),
-            "colours": [list(colour) for colour in self.colours],
             "has_background": self.has_background,
             "classes": [
                 {"label": shown.label, "index": shown.index}
-                | {side: [{"id": i.id, "area": i.area} for i in shown.side(side)] for side in SIDES}
+                | {side: [_example(item) for item in shown.side(side)] for side in SIDES}
+                | {"places": {side: _numbers(found) for side, found in shown.places.items()}}
                 for shown in self.classes
             ],
             "scenes": [{side: {"id": i.id} for side, i in scene.images} for scene in self.scenes],
@@ -185,11 +208,21 @@ class Gallery:
                 return _gallery(document, arrays)
         except FileNotFoundError as error:
             raise RunError(f"no gallery in {run_dir}: {error.filename} is missing") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             reason = f"gallery in {folder} is damaged ({error}); make the run again"
             raise RunError(reason) from None
         except UsageError as error:
             raise RunError(f"gallery in {folder} is damaged: {error}") from None
+
+
+def _example(item: GalleryImage) -> dict[str, Any]:
+    """An example as ``gallery.json`` describes it."""
+    return {"id": item.id, "area": item.area} | ({} if item.why is None else {"why": item.why})
+
+
+def _numbers(found: PlaceMap) -> dict[str, int]:
+    """A map of places as ``gallery.json`` describes it."""
+    return {"images": found.images, "showing": found.showing}
 
 
 def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Gallery:
@@ -197,7 +230,19 @@ def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
 
     def image(key: str, record: Mapping[str, Any], area: float = 0.0) -> GalleryImage:
         labels = arrays[f"{key}.labels"]
-        return GalleryImage(str(record["id"]), arrays[f"{key}.image"], labels, area)
+        why = record.get("why")
+        return GalleryImage(str(record["id"]), arrays[f"{key}.image"], labels, area, why)
+
+    def places(c: int, records: Mapping[str, Any]) -> dict[Side, PlaceMap]:
+        return {
+            side: PlaceMap(
+                images=records[side]["images"],
+                showing=records[side]["showing"],
+                shares=arrays[f"{c}.{side}.places"] if records[side]["images"] else None,
+            )
+            for side in SIDES
+            if side in records
+        }
 
     def examples(c: int, side: Side, records: Sequence[Any]) -> tuple[GalleryImage, ...]:
         return tuple(
@@ -214,31 +259,16 @@ def _gallery(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
 
     return Gallery(
         names=tuple(str(name) for name in document["names"]),
-        colours=tuple((int(r), int(g), int(b)) for r, g, b in document["colours"]),
         classes=tuple(
             GalleryClass(
                 label=str(record["label"]),
                 index=int(record["index"]),
                 real=examples(c, "real", record["real"]),
                 generated=examples(c, "generated", record["generated"]),
+                places=places(c, record.get("places", {})),
             )
             for c, record in enumerate(document["classes"])
         ),
         has_background=bool(document["has_background"]),
         scenes=tuple(scene(k, record) for k, record in enumerate(document.get("scenes", ()))),
     )
-
-
-def label_colours(n: int) -> tuple[tuple[int, int, int], ...]:
-    """n well separated RGB colours, the same for every n: hues a golden angle apart."""
-    colours = []
-    for k in range(n):
-        hue, value = (k * 0.6180339887) % 1, (0.95, 0.7, 0.85)[k % 3]
-        saturation = (0.75, 0.9, 0.55)[k // 3 % 3]
-        channels = []
-        for offset in (5, 3, 1):  # HSV to RGB, closed form per channel
-            x = (offset + hue * 6) % 6
-            channels.append(value - value * saturation * max(0.0, min(x, 4 - x, 1.0)))
-        r, g, b = (round(255 * channel) for channel in channels)
-        colours.append((r, g, b))
-    return tuple(colours)

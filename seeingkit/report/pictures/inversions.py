@@ -6,8 +6,10 @@ not fit its record is named in the error.
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +22,43 @@ from seeingkit.results import InversionRecord, InversionSettings, LostClass
 
 from ..words.losses import PhotoGroup, loss_of
 from . import uris
-from .encoding import label_legend, label_map_uri
+from .encoding import LegendRow, label_legend, label_map_uri
 from .files import read_labels, read_photo, read_picture
 from .gallery import Gallery
+from .marks import KEPT, LOST, NEW, mark_places, vanished_uri
 from .uris import Level, is_exact, nearest
 
-LOST, KEPT, NEW = 1, 2, 3
-DIFFERENCE_COLOURS = [(0, 0, 0), (222, 66, 18), (86, 180, 233), (240, 228, 66)]
-"""Lost, kept, new: told apart with any colour vision (after Okabe and Ito 2008)."""
 DIFFERENCES = 6
 """At most so many classes of a reconstruction get a difference map."""
 FRAMES = 24
 """At most so many frames of a filmstrip are kept, evenly spaced."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Difference:
-    """Where one class was lost, kept, or is new; shares in percent of the image."""
+    """Where one class was lost, kept, or is new; shares in percent of the image.
+
+    Attributes:
+        picture: map of the marks of what is lost, kept and new, to be laid over the photo.
+        photo, places: what ``marked`` is made of: the photo, at most 512 pixels a side, and the
+            map of differences.
+    """
 
     label: str
     picture: str
     lost: float
     kept: float
     new: float
+    photo: NDArray[np.uint8] = field(repr=False)
+    places: NDArray[np.uint8] = field(repr=False)
+
+    @functools.cached_property
+    def marked(self) -> str:
+        """The photo in full colour, what is lost hatched and outlined on it: a data URI.
+
+        It is made when it is first asked for, so a page pays for those alone that it shows.
+        """
+        return vanished_uri(self.photo, self.places == LOST)
 
 
 @dataclass(frozen=True)
@@ -76,11 +92,18 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Card:
-    """One photo with all its reconstructions."""
+    """One photo with all its reconstructions.
+
+    Attributes:
+        photo, labels: data URIs of the photo and of the map of its labels, if there is one.
+        legend: of the labels of the photo, largest first.
+        width, height: of the original photo in pixels.
+    """
 
     group: PhotoGroup
     photo: str
     labels: str | None
+    legend: tuple[LegendRow, ...]
     width: int
     height: int
     pixelated: bool
@@ -130,14 +153,18 @@ class _Encoder:
         photo = read_photo(self.run_dir, group.first.photo)
         height, width = photo.shape[:2]
         before = self.labels(group.first.photo_labels)
+        small = np.asarray(uris.shrunk(photo, uris.DRAWN_SIZE))
         return Card(
             group=group,
             photo=uris.photo_uri(photo, self.level),
             labels=self.map_uri(before),
+            legend=() if before is None else label_legend(before, self.palette),
             width=width,
             height=height,
             pixelated=is_exact(width, height),
-            reconstructions=tuple(self.reconstruction(group, r, before) for r in group.records),
+            reconstructions=tuple(
+                self.reconstruction(group, r, small, before) for r in group.records
+            ),
         )
 
     def labels(self, name: str | None) -> NDArray[Any] | None:
@@ -148,10 +175,15 @@ class _Encoder:
     def map_uri(self, labels: NDArray[Any] | None) -> str | None:
         if labels is None:
             return None
-        return label_map_uri(nearest(labels, self.level.map_size), self.palette)
+        labels = nearest(labels, self.level.map_size)
+        return label_map_uri(labels, self.palette, lines=self.level.drawn_size)
 
     def reconstruction(
-        self, group: PhotoGroup, record: InversionRecord, before: NDArray[Any] | None
+        self,
+        group: PhotoGroup,
+        record: InversionRecord,
+        photo: NDArray[np.uint8],
+        before: NDArray[Any] | None,
     ) -> Reconstruction:
         after = self.labels(record.reconstruction_labels)
         differences: tuple[Difference, ...] = ()
@@ -162,7 +194,9 @@ class _Encoder:
                     f"{after.shape[0]} pixels, the labels of its photo {before.shape[1]} × "
                     f"{before.shape[0]}: they do not fit each other"
                 )
-            differences = tuple(self.differences(group, record, before, after))
+            differences = tuple(
+                self.difference(label, photo, before, after) for label in self.shown(group, record)
+            )
         strips = self.level.strips
         wanted = strips == "all" or (strips == "first" and record is group.first)
         filmed = record.frames is not None
@@ -187,21 +221,23 @@ class _Encoder:
         rows = [(name, colour, both[0], both[1]) for (name, colour), both in areas.items()]
         return tuple(sorted(rows, key=lambda row: -max(row[2], row[3])))
 
-    def differences(
-        self, group: PhotoGroup, record: InversionRecord, before: NDArray[Any], after: NDArray[Any]
-    ) -> Iterator[Difference]:
-        """Of the classes the photo was picked for, then of those that lose most area."""
+    def shown(self, group: PhotoGroup, record: InversionRecord) -> Iterator[str]:
+        """The classes the photo was picked for, then those that lose most area."""
         ranked = sorted(record.classes, key=lambda c: -c.gone)
         wanted = [label for label in group.picked if loss_of(record, label) is not None]
         wanted += [c.label for c in ranked if c.vanished]
-        names = self.palette.names
-        known = [x for x in dict.fromkeys(wanted or [c.label for c in ranked[:1]]) if x in names]
-        for label in known[:DIFFERENCES]:
-            numbers = [k for k, name in enumerate(names) if name == label]
-            places = difference_map(before, after, numbers)
-            percent = 100 * np.bincount(places.ravel(), minlength=4) / places.size
-            picture = uris.indexed_uri(nearest(places, self.level.map_size), DIFFERENCE_COLOURS)
-            yield Difference(label, picture, *(float(p) for p in percent[1:4]))
+        labels = dict.fromkeys(wanted or [c.label for c in ranked[:1]])
+        return itertools.islice((x for x in labels if x in self.palette.names), DIFFERENCES)
+
+    def difference(
+        self, label: str, photo: NDArray[np.uint8], before: NDArray[Any], after: NDArray[Any]
+    ) -> Difference:
+        numbers = [k for k, name in enumerate(self.palette.names) if name == label]
+        places = difference_map(before, after, numbers)
+        lost, kept, new = (100 * float((places == mark).mean()) for mark in (LOST, KEPT, NEW))
+        places = nearest(places, self.level.map_size)
+        picture = mark_places(places, self.level.drawn_size)
+        return Difference(label, picture, lost, kept, new, photo, places)
 
 
 def _strip(run_dir: Path, record: InversionRecord, level: Level) -> Strip:

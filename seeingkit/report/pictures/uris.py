@@ -21,6 +21,8 @@ EXACT_UP_TO = 128
 """Longest side in pixels of an image that is kept exactly."""
 MAP_SIZE = 256
 """Maps of labels are at most this large."""
+DRAWN_SIZE = 512
+"""Maps with lines or patterns are enlarged to at most so many pixels a side."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Level:
     def map_size(self) -> int:
         """Longest side in pixels of a map of labels."""
         return min(self.size, MAP_SIZE)
+
+    @property
+    def drawn_size(self) -> int:
+        """Longest side in pixels of a map that is enlarged to be drawn with lines or patterns."""
+        return min(2 * self.size, DRAWN_SIZE)
 
 
 LEVELS = (
@@ -72,12 +79,16 @@ def image_uri(kind: str, data: bytes) -> str:
 
 def photo_uri(image: NDArray[np.uint8], level: Level) -> str:
     """(H, W, 3) uint8 as WebP: exact where small, else at most ``level.size`` a side."""
-    picture = Image.fromarray(image)
-    shrinks = max(picture.size) > level.size
-    exact = is_exact(*picture.size) and not shrinks
-    if shrinks:
-        picture.thumbnail((level.size, level.size), Image.Resampling.LANCZOS)
+    picture = shrunk(image, level.size)
+    exact = is_exact(*image.shape[:2]) and max(image.shape[:2]) <= level.size
     return webp_uri(picture, level.quality, exact=exact)
+
+
+def shrunk(image: NDArray[np.uint8], size: int) -> Image.Image:
+    """(H, W, 3) uint8 as a picture of at most ``size`` pixels a side."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    return picture
 
 
 def webp_uri(picture: Image.Image, quality: int, *, exact: bool = False) -> str:
@@ -105,6 +116,11 @@ def indexed_uri(places: NDArray[np.uint8], palette: list[tuple[int, int, int]]) 
     picture.putpalette([channel for colour in palette for channel in colour])
     bits = next(b for b in (1, 2, 4, 8) if len(palette) <= 2**b)
     return _saved_uri(picture, "png", transparency=0, bits=bits)
+
+
+def png_uri(image: NDArray[np.uint8]) -> str:
+    """(H, W, 3) uint8 as PNG."""
+    return _saved_uri(Image.fromarray(image), "png", optimize=True)
 
 
 def _saved_uri(picture: Image.Image, kind: str, **options: Any) -> str:

@@ -14,6 +14,7 @@ from ..pictures.encoding import Picture
 from ..pictures.gallery import Gallery
 from ..selection import Side
 from ..words.cautions import segmenter_checks
+from ..words.evidence import evidence
 from ..words.numbers import area, between, change, interval, number, probability, share
 
 ORDER = ("omitted", "reduced", "in fewer images", "no evidence", "in more images", "excess")
@@ -31,13 +32,14 @@ class ClassRow:
         record: the class.
         rank: sorts by verdict.
         flag: the reason why the difference may be segmentation error, or empty.
-        details: (name, value), shown when the row is unfolded.
+        details: (name, value), shown when the row is unfolded; evidence: sentences, likewise.
     """
 
     record: ClassResult
     rank: str
     flag: str
     details: tuple[tuple[str, str], ...]
+    evidence: tuple[str, ...]
 
 
 def class_rows(results: Results) -> list[ClassRow]:
@@ -49,6 +51,7 @@ def class_rows(results: Results) -> list[ClassRow]:
             rank=f"{ORDER.index(record.verdict)} {record.because or ''}",
             flag=_flag(checks.get(record.index)),
             details=_details(record, results.fsd.value),
+            evidence=tuple(evidence(record, results)),
         )
         for record in results.classes
         if not is_background(record)
@@ -121,7 +124,7 @@ def example_rows(
     """One row a class of the gallery, in its order.
 
     Keys: ``label``, ``record`` (the class in the results, or None), ``sides`` (by side, the
-    pictures with their keys).
+    pictures with their keys), ``places`` (``Places``, or None).
     """
     records = {record.index: record for record in results.classes}
     return [
@@ -129,9 +132,10 @@ def example_rows(
             "label": entry.label,
             "record": records.get(entry.index),
             "sides": {side: list(_keyed(c, side, row)) for side, row in sides.items()},
+            "places": places,
         }
-        for c, (entry, sides) in enumerate(
-            zip(gallery.classes if gallery else (), pictures.classes, strict=True)
+        for c, (entry, sides, places) in enumerate(
+            zip(gallery.classes if gallery else (), pictures.classes, pictures.places, strict=True)
         )
     ]
 

@@ -264,7 +264,7 @@ def conditions_section(results: Results) -> Section | None:
         matched=None if results.real_classes is None else matching(results.real_classes),
         hidden=max(0, len(worst) - CONDITIONS_SHOWN),
     )
-    return Section("conditions", "Classes of the generator", body)
+    return Section("conditions", "Classes of the generator", body, appendix=False)
 
 
 def missing(record: ConditionResult, verdict: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seeingkit.errors import RunError
 from seeingkit.results import (
@@ -30,8 +31,8 @@ from ..words.definitions import inversion_definitions
 from ..words.inversions import METHODS, VERDICTS, InversionSummary, describe_inversions
 from ..words.losses import key_name, key_of, key_order, rate_rows
 
-ROWS = 4
-"""Rows of a photo's table that are shown at once; the others are folded."""
+CARDS = 8
+"""Cards of a page of inversions alone that are not folded away with the rest."""
 ENOUGH = 19
 """Samples from which on 19 of 20 can be spoken of: a conformal bound needs as many."""
 LEGEND = 10
@@ -108,24 +109,23 @@ class Inversions:
         if self.sweep:
             write_figure(build_depth_chart(depth_rows(self.sweep)), folder, "inversion-depth")
 
-    def gallery(self, cards: Sequence[Card], *, lead: bool = True) -> Section:
-        """The section "What vanishes"; ``lead``: it begins with the headline."""
+    def context(self, cards: Sequence[Card]) -> dict[str, Any]:
+        """What the template of a card needs beside the card: ``with`` in ``cards.html.j2``."""
         keys = list(dict.fromkeys(key_of(r) for card in cards for r in card.group.records))
-        body = render(
-            "inversions.html.j2",
-            cards=cards,
-            photos=len(self.groups),
-            words=self.words if lead else None,
-            names={key: key_name(key) for key in keys},
-            order=[key for key in key_order(self.records) if key in keys],
-            key_of=key_of,
-            samples={key: losses.calibration_of(key, self.calibrations) for key in keys},
-            picked=sorted({label for card in cards for label in card.group.picked}),
-            settings=self.settings,
-            rows=ROWS,
-            legend=LEGEND,
-        )
-        return Section("vanishes", "What vanishes", body)
+        return {
+            "names": {key: key_name(key) for key in keys},
+            "order": [key for key in key_order(self.records) if key in keys],
+            "key_of": key_of,
+            "samples": {key: losses.calibration_of(key, self.calibrations) for key in keys},
+            "settings": self.settings,
+            "legend": LEGEND,
+        }
+
+    def photos(self, cards: Sequence[Card]) -> Section:
+        """The photos of a page of inversions alone."""
+        values = {"cards": cards, "cards_shown": CARDS, "photos": len(self.groups)}
+        body = render("inversions.html.j2", **values, **{"with": self.context(cards)})
+        return Section("vanishes", "What vanishes", body, appendix=False)
 
     def method(self) -> Section:
         """The section "Inversion": methods compared, depth of the cut, calibration."""

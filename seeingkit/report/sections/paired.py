@@ -60,7 +60,7 @@ def paired_section(results: Results, pictures: Sequence[ScenePictures] = ()) -> 
         pictured=[pair for pair in pairs if pair.pictures is not None],
         listed=[pair for pair in pairs if pair.pictures is None],
     )
-    return Section("pairs", "Within pairs", body, "Pairs", _answer(results, paired), folded=False)
+    return Section("pairs", "Within pairs", body, "Pairs", _answer(results, paired), False, False)
 
 
 def _rows(results: Results, paired: PairedResult) -> list[PairedRow]:

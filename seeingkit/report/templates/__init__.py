@@ -19,7 +19,7 @@ from seeingkit.errors import RunError, printable
 from seeingkit.results import claims_of, images_lost
 from seeingkit.system.writing import json_text
 
-from ..words import inversions, numbers
+from ..words import inversions, losses, names, numbers
 from ..words.names import with_printable_names
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Section:
         link: its name in the list of sections; empty = its title.
         answer: the section in one sentence, shown also when it is folded; plain text.
         folded: whether it is folded at first; None = it cannot be folded.
+        appendix: whether it stands in the appendix.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Section:
     link: str = ""
     answer: str = ""
     folded: bool | None = None
+    appendix: bool = True
 
 
 _FILTERS = ("area", "at_least", "change", "level", "listing", "number", "ordinal", "probability")
@@ -57,6 +59,8 @@ FILTERS: dict[str, Callable[..., str]] = {
     **{name: getattr(numbers, name) for name in (*_FILTERS, "share")},
     **{name: getattr(inversions, name) for name in _INVERSIONS},
     "exact": repr,
+    "file_name": names.file_name,
+    "photo_words": losses.photo_words,
     "text": numbers.plain_text,
 }
 MARKS = {

@@ -1,4 +1,3 @@
-"use strict";
 // Photos and their reconstructions: slider, methods, difference maps and filmstrips.
 (function () {
   const cards = [...document.querySelectorAll(".vanish")];
@@ -7,14 +6,15 @@
   function choose(card, value) {
     for (const part of card.querySelectorAll("[data-variant]")) part.hidden = part.dataset.variant !== value;
     const result = variants(card, value).find((part) => part.classList.contains("at-result"));
-    card.querySelector(".copy-result").src = result.querySelector("img").src;
+    for (const image of card.querySelectorAll(".copy-result, [data-copy=result]")) image.src = result.querySelector("img").src;
+    card.querySelector(".at-psnr").textContent = result.dataset.psnr;
     card.dataset.chosen = value;
   }
 
   // One picture stands in the page once; wherever it is shown again, it is taken from there.
   function copyPhoto(card) {
     const photo = card.querySelector(".at-photo img").src;
-    for (const image of card.querySelectorAll(".copy-photo")) image.src = photo;
+    for (const image of card.querySelectorAll(".copy-photo, [data-copy=photo]")) image.src = photo;
   }
 
   function compare(card) {
@@ -93,20 +93,10 @@
 
   // ------------------------------------------------------------------- choices for all photos
   const method = document.getElementById("vanish-method");
-  const picked = document.getElementById("vanish-class");
-  const status = document.getElementById("vanish-shown");
   if (method) method.addEventListener("change", () => {
     for (const input of document.querySelectorAll(`.tabs input[data-key="${method.value}"]`)) {
       input.checked = true;
       choose(input.closest(".vanish"), input.value);
     }
-  });
-  if (picked) picked.addEventListener("change", () => {
-    let shown = 0;
-    for (const card of cards) {
-      card.hidden = picked.value !== "" && !card.dataset.picked.split(" ").includes(picked.value);
-      if (!card.hidden) shown += 1;
-    }
-    status.textContent = `${shown} of ${cards.length} photos`;
   });
 })();

@@ -1,0 +1,38 @@
+"""All cautions of a page, as they also stand in ``results.json``."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from seeingkit.results import GeneratorsResults, InversionResults, Results
+
+from .words.assumptions import assumed
+from .words.cautions import skipped_caution
+from .words.findings import summarise
+from .words.generators import summarise_generators
+from .words.inversions import InversionSummary, describe_inversions
+
+AnyResults = TypeVar("AnyResults", Results, InversionResults, GeneratorsResults)
+
+
+def page_cautions(results: Results | InversionResults | GeneratorsResults) -> list[str]:
+    """The reasons to read a page with care, the most important first."""
+    if isinstance(results, GeneratorsResults):
+        return list(summarise_generators(results).cautions)
+    words = InversionSummary()
+    if results.inversions or results.calibrations:
+        words = describe_inversions(results.inversions, results.calibrations, results.vanishing)
+    if isinstance(results, Results):
+        found = [*summarise(results).cautions, *words.cautions]
+    else:
+        said = assumed([results.generator, results.segmenter])
+        found = [*words.cautions, *skipped_caution(results.skipped), *said, *results.warnings]
+    return list(dict.fromkeys(found))
+
+
+def with_cautions(results: AnyResults) -> AnyResults:
+    """The results with the cautions of their page, for those who read no page::
+
+    run.write_json("results.json", with_cautions(results).model_dump(mode="json"))
+    """
+    return results.model_copy(update={"cautions": page_cautions(results)})

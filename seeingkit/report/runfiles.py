@@ -1,0 +1,89 @@
+"""What a finished run says of itself: its results and its manifest, read from its folder.
+
+A file that is missing or does not fit is named in the error, with what to do.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from seeingkit.errors import RunError, first_fault
+from seeingkit.results import (
+    SCHEMA_VERSION,
+    GeneratorsResults,
+    InversionResults,
+    Manifest,
+    Results,
+)
+
+Shown = Results | InversionResults | GeneratorsResults
+"""The findings that a page can be about."""
+_Model = TypeVar("_Model", Results, InversionResults, GeneratorsResults, Manifest)
+
+
+def read_run(run_dir: Path) -> tuple[Shown, Manifest]:
+    """The results and the manifest of a finished run::
+
+        results, manifest = read_run(Path("runs/church"))
+
+    Raises:
+        RunError: naming the file that is missing or does not fit.
+    """
+    path = run_dir / "results.json"
+    if not path.is_file():
+        raise RunError(f"{run_dir}: {_no_run(run_dir)}")
+    return _read_results(path), _read(run_dir / "manifest.json", Manifest)
+
+
+def _no_run(folder: Path) -> str:
+    """Why a folder without results is no finished run, and what to do."""
+    if not folder.exists():
+        return "no such folder; name a run directory, as analyze prints it: runs/…"
+    if not folder.is_dir():
+        return "a file, not a run; name the run directory, the folder that holds results.json"
+    if not (folder / "manifest.json").is_file():
+        return "not a run, for it holds no results.json; name a run directory, as runs/…"
+    try:
+        command = json.loads((folder / "manifest.json").read_bytes())["config"]["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        command = "COMMAND"
+    return (
+        f"a run that has not finished, for it holds no results.json; seeingkit {command} --config "
+        f"{folder / 'manifest.json'} --out {folder} goes on with it"
+    )
+
+
+def _read_results(path: Path) -> Shown:
+    kind = _kind(path)
+    if kind == "inversion":
+        return _read(path, InversionResults)
+    return _read(path, GeneratorsResults) if kind == "generators" else _read(path, Results)
+
+
+def _kind(path: Path) -> str | None:
+    """The kind that results state; None where they cannot be read: reading them names the fault."""
+    try:
+        return str(json.loads(path.read_bytes()).get("kind"))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+
+
+def _read(path: Path, model: type[_Model]) -> _Model:
+    try:
+        record = model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        fault = first_fault(error)
+        where = fault.where or "the whole file"
+        raise RunError(f"{path} does not fit at {where}: {fault.reason}") from error
+    if record.schema_version != SCHEMA_VERSION:
+        raise RunError(
+            f"{path} has schema_version {record.schema_version}, this version reads "
+            f"{SCHEMA_VERSION}: use the version that wrote it"
+        )
+    return record
