@@ -23,6 +23,7 @@ from .output import (
     say,
 )
 from .pages import CONTEXT, WELCOME, Command, Commands
+from .view import view
 
 if TYPE_CHECKING:
     from seeingkit.runs.config import Config
@@ -222,6 +223,7 @@ def report(
 
 
 app.command(cls=Command)(figure.figure)
+app.command(cls=Command)(view)
 app.command(cls=Command)(listing.ls)
 app.command(cls=Command)(listing.plugins)
 app.command(cls=Command)(listing.doctor)

@@ -107,6 +107,10 @@ _COMMANDS = {
     "info": "doctor",
     "version": "--version",
     "help": "--help",
+    "serve": "view",
+    "browse": "view",
+    "dashboard": "view",
+    "gui": "view",
 }
 """Names that other tools give to commands of ours."""
 

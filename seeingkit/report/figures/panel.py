@@ -22,7 +22,8 @@ from seeingkit.errors import RunError, UnknownNameError, UsageError, printable
 from seeingkit.results import ClassVanishing, InversionSettings
 
 from ..pictures.files import read_labels, read_photo
-from ..pictures.inversions import DIFFERENCE_COLOURS, KEPT, LOST, NEW, difference_map
+from ..pictures.inversions import difference_map
+from ..pictures.marks import KEPT, LOST, NEW, mark_places, marks_over
 from ..pictures.uris import image_uri, is_exact
 from ..templates import render
 from ..words.captions import lost_words, rate_words
@@ -36,7 +37,7 @@ _BLOCK = 300.0  # units from which on two blocks are side by side
 _GAP, _BETWEEN, _LINE = 4.0, 14.0, 13.0
 _HEADS = ("photo", "reconstruction", "what vanished")
 _KEYS = ((LOST, "lost"), (KEPT, "kept"), (NEW, "new"))
-_OPACITY = {LOST: 0.85, KEPT: 0.6, NEW: 0.6}
+_BOX_PIXELS = 64  # of a mark in the legend
 _BOLD = 1.03  # bold text is as much wider
 _LONGEST = 200  # characters of a word
 _SLACK = 1.03  # Liberation Sans and Nimbus Sans are up to 2 % wider than the font that measures
@@ -61,15 +62,6 @@ class Picture(NamedTuple):
     height: float
     uri: str
     pixelated: bool
-
-
-class Square(NamedTuple):
-    """A square of a colour, in a legend."""
-
-    x: float
-    y: float
-    side: float
-    colour: str
 
 
 @dataclass(frozen=True)
@@ -194,9 +186,9 @@ def draw_panel(
             texts += [t._replace(x=t.x + x, y=t.y + y) for t in block.texts]
             images += [i._replace(x=i.x + x, y=i.y + y) for i in block.images]
         top += max(block.height for block in row) + (_LINE + 4 if start == 0 else 0.0) + 8
-    squares: list[Square] = []
     if any(block.marked for block in blocks):
-        squares, words = _legend(top)
+        boxes, words = _legend(top)
+        images += boxes
         texts += words
         top += _LINE
     body = render(
@@ -207,20 +199,19 @@ def draw_panel(
         muted=charts.PRINT_COLOURS["muted"],
         texts=texts,
         images=images,
-        squares=squares,
     )
     return Part(body, size.units, round(top + 2, 3))
 
 
-def _legend(top: float) -> tuple[list[Square], list[Text]]:
-    """The colours of the third picture, in one line."""
-    squares, texts, x = [], [], 0.0
+def _legend(top: float) -> tuple[list[Picture], list[Text]]:
+    """The marks of the third picture, in one line."""
+    boxes, texts, x = [], [], 0.0
     for number, word in _KEYS:
-        colour = "#{:02x}{:02x}{:02x}".format(*DIFFERENCE_COLOURS[number])
-        squares.append(Square(x, top + 1, 9.0, colour))
-        texts.append(Text(x + 13, top + 9.5, word))
-        x += 13 + text_width(word) + 14
-    return squares, texts
+        box = mark_places(np.full((1, 1), number, np.uint8), _BOX_PIXELS)
+        boxes.append(Picture(x, top + 0.5, 10.0, 10.0, box, True))
+        texts.append(Text(x + 14, top + 9.5, word))
+        x += 14 + text_width(word) + 14
+    return boxes, texts
 
 
 @dataclass(frozen=True)
@@ -272,7 +263,7 @@ class _Panel:
         return _Block(placed, images, height + 6 + len(texts) * _LINE, bool(marked))
 
     def marked(self, label: str, photo: NDArray[np.uint8], *names: str) -> NDArray[np.uint8]:
-        """The photo in pale grey, with the region of a class in the colours of the legend."""
+        """The photo in pale grey, with the region of a class in the marks of the legend."""
         before, after = (read_labels(self.run_dir, name, len(self.labels)) for name in names)
         if before.shape != after.shape:
             raise RunError(
@@ -281,16 +272,8 @@ class _Panel:
             )
         numbers = [k for k, name in enumerate(self.labels) if name == label]
         places = difference_map(before, after, numbers)
-        finer = max(photo.shape[:2], before.shape)
-        region = Image.fromarray(places).resize(finer[::-1], Image.Resampling.NEAREST)
-        pale = Image.fromarray(photo).convert("L").resize(finer[::-1], Image.Resampling.BILINEAR)
-        grey = np.asarray(pale, np.float64) * 0.45 + 255 * 0.55
-        drawn = np.repeat(grey[..., None], 3, axis=2)
-        for number, opacity in _OPACITY.items():
-            mask = np.asarray(region) == number
-            colour = np.array(DIFFERENCE_COLOURS[number], np.float64)
-            drawn[mask] = (1 - opacity) * drawn[mask] + opacity * colour
-        return drawn.round().astype(np.uint8)
+        pale = Image.fromarray(photo).convert("L").point(lambda grey: 0.45 * grey + 255 * 0.55)
+        return marks_over(pale, places)
 
     def embedded(self, pixels: NDArray[np.uint8]) -> tuple[str, bool]:
         """A picture as the data of a PNG, no finer than the print needs; whether it has squares."""

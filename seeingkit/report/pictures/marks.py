@@ -86,6 +86,31 @@ def mark_places(places: NDArray[np.uint8], size: int = uris.DRAWN_SIZE) -> str:
     Returns:
         a PNG as data URI.
     """
+    return uris.indexed_uri(_drawn(places, size), _PALETTE)
+
+
+def marks_over(
+    ground: Image.Image, places: NDArray[np.uint8], size: int = uris.DRAWN_SIZE
+) -> NDArray[np.uint8]:
+    """A picture with a map of differences drawn on it::
+
+        marks_over(Image.open("photo.png"), difference_map(before, after, [number]))
+
+    Args:
+        ground: any size, it covers the same field.
+        places, size: as of ``mark_places``.
+
+    Returns:
+        (H, W, 3) uint8, H and W those of the enlarged map.
+    """
+    drawn = _drawn(places, size)
+    picture = ground.convert("RGB").resize(drawn.shape[::-1], Image.Resampling.BICUBIC)
+    colours = np.array(_PALETTE, np.uint8)[drawn]
+    return np.where(drawn[..., None] > 0, colours, np.asarray(picture))
+
+
+def _drawn(places: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Places in the palette of an enlarged map of differences."""
     drawn = enlarged(places, size)
     picture = np.zeros(drawn.shape, np.uint8)
     picture[drawn == KEPT] = 3
@@ -93,7 +118,7 @@ def mark_places(places: NDArray[np.uint8], size: int = uris.DRAWN_SIZE) -> str:
     picture[((drawn == NEW) & _dots(*drawn.shape)) | edges(drawn, 2)] = 4
     for colour, area in _hatching(drawn == LOST, _width(*drawn.shape)):
         picture[area] = colour
-    return uris.indexed_uri(picture, _PALETTE)
+    return picture
 
 
 def vanished_uri(photo: NDArray[np.uint8], lost: NDArray[np.bool_]) -> str:
