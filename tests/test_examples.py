@@ -40,9 +40,6 @@ PUBLIC = (
 RETURNED = "a result: people read it and do not make it"
 EXCEPTIONS = {
     "Analysis": RETURNED,
-    "Comparison": RETURNED,
-    "Inversion": RETURNED,
-    "FSD": RETURNED,
     "Distance": RETURNED,
     "Floor": RETURNED,
     "Moments": RETURNED,

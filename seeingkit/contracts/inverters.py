@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
-from seeingkit.errors import ModelError, printable
+from seeingkit.errors import ModelError, UsageError, printable
 
 from .encoders import Encoder
 from .features import Features
 from .generators import Generator
 from .latents import Latent
+from .pictures import Pixels, photo_rows
 from .states import State
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SHOWN = 8
+"""Images of an inversion that are shown unasked."""
 
 _COLUMNS = [
     "images",
@@ -52,6 +61,18 @@ class Inversion:
         failed: why a row has no reconstruction, by row.
         frames: for each row, the steps at which the image was kept and (F, 3, R, R) those images.
         history: for each row, the loss at every step.
+
+    A notebook shows the pictures and a table of the rows.
+
+    >>> grey, light = torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.5)
+    >>> one = torch.ones(1, dtype=torch.float64)
+    >>> found = Inversion("z", "r8", grey, light, State("r8", grey), None, grey, loss=one,
+    ...     psnr=12.0 * one, perceptual=None, steps=torch.ones(1, dtype=torch.int64),
+    ...     converged=torch.zeros(1, dtype=torch.bool))
+    >>> found
+    Inversion(1 image by z at r8, PSNR 12.0 dB)
+    >>> found.show().size
+    (600, 244)
     """
 
     method: str
@@ -115,7 +136,53 @@ class Inversion:
             rows.append(row)
         return {"inversions": rows}
 
+    def show(self, rows: Sequence[int] | None = None, *, gain: float = 1.0) -> Image.Image:
+        """Photo | reconstruction | difference, one row an image, as a picture.
+
+        A notebook shows it, and ``.save("rows.png")`` writes it. The difference is
+        |reconstruction − photo| of the 8-bit pictures, black where they are equal.
+
+        Args:
+            rows: which; default: the first 8.
+            gain: of the difference; 2 makes it twice as bright.
+
+        Raises:
+            UsageError: no such row, or a gain that is not above 0.
+        """
+        chosen = list(range(min(len(self), SHOWN)) if rows is None else rows)
+        for row in chosen:
+            if not 0 <= row < len(self):
+                raise UsageError(f"no image {row}; the rows are 0 to {len(self) - 1}")
+        photos, made = (_pixels(x[chosen]) for x in (self.images, self.reconstruction))
+        left = "" if rows is not None or len(chosen) == len(self) else f"{SHOWN} of {len(self):,}"
+        return photo_rows(
+            photos,
+            [None if k in self.failed else one for k, one in zip(chosen, made, strict=True)],
+            [self._caption(row) for row in chosen],
+            gain=gain,
+            footer=left and f"{left} images; show(rows) shows others",
+        )
+
+    def _caption(self, row: int) -> str:
+        if row in self.failed:
+            return f"image {row}: {self.failed[row]}"
+        return f"image {row}: {float(self.psnr[row]):.1f} dB after {int(self.steps[row]):,} steps"
+
+    def __repr__(self) -> str:
+        good = [float(self.psnr[k]) for k in range(len(self)) if k not in self.failed]
+        about = [f"PSNR {sum(good) / len(good):.1f} dB"] if good else []
+        about += [f"{len(self.failed):,} failed"] if self.failed else []
+        images = f"{len(self):,} image{'s' * (len(self) != 1)}"
+        where = f"{images} by {printable(self.method)} at {printable(self.cut)}"
+        return f"Inversion({', '.join([where, *about])})"
+
     def _repr_html_(self) -> str:
+        if not len(self):
+            return self._table()
+        picture = f'<img alt="photo, reconstruction, difference" src="{_uri(self.show())}">'
+        return picture + self._table()
+
+    def _table(self) -> str:
         cells = "".join(
             f"<tr><td>{k}</td>"
             f"<td>{_html(row.get('failed') or format(row['psnr'], '.1f') + ' dB')}</td>"
@@ -129,6 +196,21 @@ class Inversion:
 
 def _html(text: str) -> str:
     return html.escape(printable(text))
+
+
+def _uri(picture: Image.Image) -> str:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+
+
+def _pixels(images: Tensor) -> list[Pixels]:
+    """(N, 3, H, W) in [-1, 1] as 8-bit pictures, rounded as ``images.preprocess.quantise`` does.
+
+    NaN, which nobody is shown, is 0.
+    """
+    levels = images.detach().cpu().float().nan_to_num(-1.0).mul(127.5).add_(128).clamp_(0, 255)
+    return list(levels.byte().movedim(1, -1).contiguous().numpy())
 
 
 def check_inversion(found: object, images: Tensor, cut: str, name: str) -> Inversion:

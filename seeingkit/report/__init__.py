@@ -10,7 +10,13 @@ from __future__ import annotations
 
 from .cautions import page_cautions, with_cautions
 from .figures.paper import PaperFigure, write_paper_figure
-from .notebook import generators_html, summary_html
+from .notebook import (
+    comparison_chart,
+    generators_chart,
+    generators_html,
+    inversions_html,
+    summary_html,
+)
 from .page import rebuild_report, write_report
 from .pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
 from .selection import choose_classes, choose_scenes, pick_examples
@@ -29,7 +35,10 @@ __all__ = [
     "Summary",
     "choose_classes",
     "choose_scenes",
+    "comparison_chart",
+    "generators_chart",
     "generators_html",
+    "inversions_html",
     "page_cautions",
     "pick_examples",
     "rebuild_report",

@@ -1,18 +1,33 @@
-"""The view of a comparison in a notebook: an HTML fragment without scripts."""
+"""What a notebook shows of results: an HTML fragment without scripts, and the figure as a chart."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from seeingkit.errors import printable
-from seeingkit.results import ClassResult, GeneratorsResults, Results, images_lost
+from seeingkit.results import (
+    ClassResult,
+    GeneratorsResults,
+    InversionResults,
+    Results,
+    images_lost,
+)
+from seeingkit.results.tables import grid
 
-from .figures.classes import figure_svg
-from .selection import judged
+from .figures.charts import Layout
+from .figures.classes import build_chart, figure_rows, figure_svg
+from .figures.generators import build_generators_chart, generator_rows
+from .selection import LABELS, judged
 from .words.findings import summarise, verdict_words
 from .words.generators import summarise_generators, swap_probability
+from .words.inversions import summarise_inversions
+from .words.names import with_printable_names
 from .words.numbers import area, between, change, count, interval, number, probability, share
+
+if TYPE_CHECKING:
+    import altair as alt
 
 _RANKS = {
     "omitted": 0,
@@ -47,19 +62,12 @@ def summary_html(results: Results, *, figure: bool = False, rows: int = 10) -> s
     """
     ranked = sorted(judged(results), key=lambda r: (_RANKS[r.verdict], -r.real_area))
     words = summarise(results)
-    parts = [
-        '<div class="seeingkit-summary">',
-        f"<p><strong>{_text(words.headline)}</strong></p>",
-        *(f"<p>{_text(line)}</p>" for line in (*words.details, *words.cautions)),
-        "<table><thead>" + _row(_HEADS, "th") + "</thead>",
-        *(_row(_cells(record), "td") for record in ranked[:rows]),
-        "</table>",
-    ]
+    parts = [grid([_HEADS, *map(_cells, ranked[:rows])])]
     if len(ranked) > rows:
         parts.append(f"<p>… and {count(len(ranked) - rows, 'more class', 'more classes')}.</p>")
     if figure:
         parts.append(figure_svg(results))
-    return "\n".join([*parts, "</div>"])
+    return _fragment([words.headline, *words.details, *words.cautions], parts)
 
 
 def generators_html(results: GeneratorsResults) -> str:
@@ -81,25 +89,43 @@ def generators_html(results: GeneratorsResults) -> str:
         ]
         for d in results.differences
     ]
-    parts = [
-        '<div class="seeingkit-summary">',
-        f"<p><strong>{_text(words.headline)}</strong></p>",
-        *(f"<p>{_text(line)}</p>" for line in (*words.details, *words.cautions)),
-        "<table><thead>" + _row(heads, "th") + "</thead>",
-        *(_row(row, "td") for row in rows),
-        "</table>",
-        "</div>",
-    ]
-    return "\n".join(parts)
+    lines = [words.headline, *words.details, *words.cautions]
+    return _fragment(lines, [grid([heads, *rows])])
+
+
+def inversions_html(results: InversionResults | Results) -> str:
+    """The words about inverted photos.
+
+    Returns:
+        HTML of one ``<div>``, every name escaped, without scripts.
+    """
+    lines = summarise_inversions(results.inversions, results.calibrations, results.vanishing)
+    return _fragment([*lines, *results.warnings], [])
+
+
+def comparison_chart(results: Results, layout: Layout = "wide") -> alt.TopLevelMixin:
+    """The report's figure of class areas as an Altair chart with its data in it.
+
+    Args:
+        layout: ``wide`` = classes along x; ``narrow`` = classes along y.
+    """
+    return build_chart(with_printable_names(figure_rows(results)[:LABELS]), layout=layout)
+
+
+def generators_chart(results: GeneratorsResults, layout: Layout = "wide") -> alt.TopLevelMixin:
+    """As ``comparison_chart``, with a line for each generator."""
+    return build_generators_chart(with_printable_names(generator_rows(results)), layout)
+
+
+def _fragment(lines: Sequence[str], parts: Sequence[str]) -> str:
+    """Sentences, the first one strong, and HTML below them."""
+    head, *rest = lines
+    texts = [f"<p><strong>{_text(head)}</strong></p>", *(f"<p>{_text(line)}</p>" for line in rest)]
+    return "\n".join(['<div class="seeingkit-summary">', *texts, *parts, "</div>"])
 
 
 def _text(text: str) -> str:
     return html.escape(printable(text))
-
-
-def _row(texts: Sequence[str], element: str) -> str:
-    cells = (f"<{element}>{_text(text)}</{element}>" for text in texts)
-    return "<tr>" + "".join(cells) + "</tr>"
 
 
 def _cells(record: ClassResult) -> list[str]:

@@ -73,6 +73,7 @@ from .records import (
     is_background,
     only_composition,
 )
+from .tables import Column, Frame, Table, table
 
 __all__ = [
     "BACKGROUND_NAMES",
@@ -86,12 +87,14 @@ __all__ = [
     "ClassQuestion",
     "ClassResult",
     "ClassVanishing",
+    "Column",
     "CompositionTest",
     "ConditionResult",
     "DistanceDifference",
     "FSDResult",
     "FidelityResult",
     "FolderClass",
+    "Frame",
     "GeneratorResult",
     "GeneratorsResults",
     "GroupsResult",
@@ -124,10 +127,12 @@ __all__ = [
     "SideResolution",
     "SkippedItem",
     "SourceRecord",
+    "Table",
     "UncoveredImage",
     "Verdict",
     "claims_of",
     "images_lost",
     "is_background",
     "only_composition",
+    "table",
 ]

@@ -37,6 +37,11 @@ class FSDResult(Record):
         ci_low, ci_high: interval of the distance of the two distributions (the quantity that
             ``bias_reduced`` estimates), at ``confidence``; never below 0.
         standard_error: of ``bias_reduced``.
+
+    ``float(record)`` is ``value``.
+
+    >>> float(FSDResult(value=25.0, mean_term=9.0, cov_term=16.0))
+    25.0
     """
 
     value: float
@@ -53,6 +58,9 @@ class FSDResult(Record):
     ci_high: float | None = None
     standard_error: float | None = None
     confidence: float = 0.95
+
+    def __float__(self) -> float:
+        return self.value
 
 
 PairVerdict = Literal["apart", "together", "no evidence"]

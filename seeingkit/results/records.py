@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .tables import grid
+
 SCHEMA_VERSION = 1
 
 Interval = tuple[float, float]
@@ -37,6 +39,23 @@ class Record(BaseModel):
     """Base of all records of a run: frozen, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def _repr_html_(self) -> str:
+        rows = [[name, _shown(getattr(self, name))] for name in type(self).model_fields]
+        return grid([["field", "value"], *rows], caption=type(self).__name__)
+
+
+def _shown(value: Any) -> str:
+    """A field of a record for a notebook; of lists and records within it, what and how many."""
+    if isinstance(value, Record):
+        return type(value).__name__
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if value is None:
+        return "–"
+    if isinstance(value, (list, tuple, dict)) and len(str(value)) > 80:
+        return f"{len(value):,} entries"
+    return str(value)
 
 
 class SkippedItem(Record):

@@ -7,21 +7,25 @@ nothing else.
 
 from __future__ import annotations
 
+import html
 import logging
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from seeingkit.analyses.comparison.checks.ground_truth import probe_labels
 from seeingkit.analyses.comparison.compare import Comparison, compare
 from seeingkit.analyses.comparison.generators import GeneratorsComparison
+from seeingkit.analyses.inversion.album import show_records
 from seeingkit.analyses.inversion.config import InversionConfig
+from seeingkit.analyses.inversion.tables import loss_table, vanishing_table
 from seeingkit.contracts import ImageSource, Segmenter
-from seeingkit.errors import UsageError
+from seeingkit.errors import UsageError, printable
 from seeingkit.models.registry import registry
 from seeingkit.report import rebuild_report, with_cautions
+from seeingkit.results import Frame, FSDResult, Results
 from seeingkit.results.gates import check_gate_names
 from seeingkit.system.processes import rank
 from seeingkit.system.progress import progress_bar
@@ -40,13 +44,17 @@ from .plan import Plan, resolve, resolve_source
 from .sides import Sides, check_names, equally_many, located, open_side, open_sides
 from .tables import write_classes, write_conditions, write_images
 
+if TYPE_CHECKING:
+    import altair as alt
+    from PIL import Image
+
 log = logging.getLogger(__name__)
 Found = TypeVar("Found", Comparison, GeneratorsComparison)
 
 
 @dataclass(frozen=True)
 class FinishedRun(Generic[Found]):
-    """A finished run: its folder and its findings."""
+    """A finished run: its folder and its findings, which are those of its comparison."""
 
     run: RunDirectory
     comparison: Found
@@ -56,16 +64,75 @@ class FinishedRun(Generic[Found]):
         """The HTML report."""
         return self.run.path / "report.html"
 
+    @property
+    def classes(self) -> Frame:
+        """The table of classes of the comparison."""
+        return self.comparison.classes
+
+    def plot(self, layout: Literal["wide", "narrow"] = "wide") -> alt.TopLevelMixin:
+        """The figure of class areas of the comparison, as an Altair chart."""
+        return self.comparison.plot(layout)
+
     def to_dict(self) -> dict[str, Any]:
         """The keys of ``results.json``."""
         return self.comparison.to_dict()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.comparison!r}, {str(self.report)!r})"
+
+    def __str__(self) -> str:
+        return f"{self.comparison}\nreport: {printable(self.report)}"
+
     def _repr_html_(self) -> str:
-        return self.comparison._repr_html_()
+        where = html.escape(printable(self.report))
+        return f"{self.comparison._repr_html_()}<p>report: {where}</p>"
 
 
 class Analysis(FinishedRun[Comparison]):
     """A finished comparison of one generator with real images."""
+
+    @property
+    def results(self) -> Results:
+        """Everything that was found: the content of ``results.json``."""
+        return self.comparison.results
+
+    @property
+    def fsd(self) -> FSDResult:
+        """The distance; ``float`` of it is its value, percent²."""
+        return self.comparison.fsd
+
+    @property
+    def omitted(self) -> list[str]:
+        """Names of the classes that are missing, by real area, largest first."""
+        return self.comparison.omitted
+
+    @property
+    def pairs(self) -> Frame:
+        """The table of pairs of classes that go together differently."""
+        return self.comparison.pairs
+
+    @property
+    def losses(self) -> Frame:
+        """A table of how much of each class every inverted photo lost; areas in percent."""
+        return loss_table(self.results)
+
+    @property
+    def vanishing(self) -> Frame:
+        """A table of the classes that vanish from photos, beside the rates of drawn ones."""
+        return vanishing_table(self.results)
+
+    def show(self, images: Sequence[str] | None = None, *, gain: float = 1.0) -> Image.Image:
+        """Photo | reconstruction | difference of inverted photos, as ``Inversion.show``.
+
+        Args:
+            images: ids of photos, as ``losses`` names them; default: the first 8 reconstructions.
+            gain: of the difference.
+
+        Raises:
+            UsageError: no such photo, or nothing to show.
+            RunError: a picture of the run is missing or damaged.
+        """
+        return show_records(self.run.path, self.results.inversions, images, gain=gain)
 
 
 def analyze(

@@ -21,6 +21,7 @@ from seeingkit.analyses.comparison.generators import GeneratorsComparison, contr
 from seeingkit.errors import Faults, MissingWeightsError, UsageError
 from seeingkit.models.loading import is_generator_name
 from seeingkit.report import rebuild_report, with_cautions
+from seeingkit.results import Frame, FSDResult, GeneratorsResults
 from seeingkit.results.gates import check_gate_names
 from seeingkit.system.processes import rank
 from seeingkit.system.progress import progress_bar
@@ -42,6 +43,31 @@ FOLDER = "generators"
 
 class GeneratorsAnalysis(FinishedRun[GeneratorsComparison]):
     """A finished comparison of several generators with the same real images."""
+
+    @property
+    def results(self) -> GeneratorsResults:
+        """Everything that was found: the content of ``results.json``."""
+        return self.comparison.results
+
+    @property
+    def fsd(self) -> dict[str, FSDResult]:
+        """The distance of each generator from the real images, by its name."""
+        return self.comparison.fsd
+
+    @property
+    def omitted(self) -> dict[str, list[str]]:
+        """The classes that each generator leaves out, by its name."""
+        return self.comparison.omitted
+
+    @property
+    def differences(self) -> Frame:
+        """The table of differences of the distances."""
+        return self.comparison.differences
+
+    @property
+    def contrasts(self) -> Frame:
+        """The table of who draws more of a class, and who is surely closer."""
+        return self.comparison.contrasts
 
 
 def execute_generators(

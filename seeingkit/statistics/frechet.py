@@ -26,11 +26,18 @@ Rows = Floats
 
 
 class FSD(NamedTuple):
-    """A distance and its two terms, percent²."""
+    """A distance and its two terms, percent²; ``float`` of it is its value.
+
+    >>> float(FSD(25.0, 9.0, 16.0))
+    25.0
+    """
 
     value: float
     mean_term: float
     cov_term: float
+
+    def __float__(self) -> float:
+        return self.value
 
     def to_dict(self) -> dict[str, float | str]:
         """The keys of ``results.json``."""

@@ -20,6 +20,7 @@ from scipy import sparse
 
 from seeingkit.contracts import Label, Skipped, Vocabulary
 from seeingkit.errors import RunError, TallyError, printable
+from seeingkit.results import Column, Frame, table
 from seeingkit.system.failures import told
 from seeingkit.system.writing import refuse_special
 
@@ -34,6 +35,15 @@ MEANS = {
     "count": ("mean count", ""),
 }
 """How the mean of a column is called, and the sign behind it, by unit."""
+
+
+_COLUMNS = {
+    "label": Column(str, "name of the label"),
+    "category": Column(str, "its category in the vocabulary"),
+    "plane": Column(str, "the plane of labels that it is counted in"),
+    "index": Column(int, "its number in the vocabulary"),
+}
+_IMAGES = Column(int, "number of images that show any of it")
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,24 @@ class Tally:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def classes(self) -> Frame:
+        """A table of the labels that any image shows, of every plane, most of it first.
+
+        A ``pandas.DataFrame``, or a ``Table`` of the same columns where pandas is not installed;
+        ``classes.attrs`` explains them. Each image by itself: ``percent()`` with ``ids``.
+
+        >>> Tally.from_fractions([[0.7, 0.3], [1.0, 0.0]], ["sky", "tree"]).classes.to_dict("list")
+        {'label': ['sky', 'tree'], ..., 'mean': [85.0, 15.0], 'images': [2, 1]}
+        """
+        rows = [
+            {**row, "mean": row["area"], "images": round(row["presence"] * len(self))}
+            for row in self.to_dict()["classes"]
+        ]
+        what, sign = MEANS[self.vocabulary.unit]
+        mean = Column(float, f"{what} over all images" + (", percent" if sign else ""))
+        return table(rows, {**_COLUMNS, "mean": mean, "images": _IMAGES})
 
     @property
     def left_out(self) -> tuple[Skipped, ...]:
@@ -177,6 +205,13 @@ class Tally:
             "classes": columns,
             "skipped": [{"item": s.item, "reason": s.reason} for s in self.skipped],
         }
+
+    def __repr__(self) -> str:
+        source = self.record.source
+        name = f"{printable(source.name)}, " if source is not None else ""
+        labels = f"{len(self.vocabulary):,} labels in {self.vocabulary.unit}"
+        skipped = f", {len(self.skipped):,} skipped" if self.skipped else ""
+        return f"Tally({name}{len(self):,} images, {labels}{skipped})"
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -122,6 +122,7 @@ def test_words_of_a_class() -> None:
     assert vanishing(record(vanished=9, shown=9, p_vanished=0.0039)) == (
         "vanishes from 9 of 9 images that show more than a speck, p = 0.004"
     )
+    assert vanishing(record(vanished=99, shown=99, p_vanished=1e-20)).endswith("speck, p < 1e−6")
     paired = results().paired
     assert paired is not None
     for confidence, words in ((0.975, "97.5"), (0.99545, "99.5"), (0.99986, "99.986")):

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from seeingkit.contracts import Vocabulary
-from seeingkit.errors import TallyError, UsageError
-from seeingkit.results import ModelRecord, Results, SkippedItem, SourceRecord
+from seeingkit.errors import TallyError, UsageError, printable
+from seeingkit.results import Frame, FSDResult, ModelRecord, Results, SkippedItem, SourceRecord
 from seeingkit.statistics import FSD, Pool, compare_classes, fsd_of_rows, measure_distance
 from seeingkit.statistics.claims import QUESTIONS
 from seeingkit.statistics.neighbourhoods import Neighbourhoods, neighbourhoods
@@ -33,12 +33,26 @@ from .defaults import PERMUTATIONS
 from .dependence import groups_of
 from .notes import comparison_warnings, named_sides
 from .pairing import pair_up
+from .tables import class_table, pair_table
 from .within import within_pairs
+
+if TYPE_CHECKING:
+    import altair as alt
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two tallies and what was found between them.
+    """Two tallies and what was found between them; a notebook shows it in words and a table.
+
+    >>> real = Tally.from_fractions([[0.7, 0.3], [0.6, 0.4]] * 20, ["sky", "tree"])
+    >>> generated = Tally.from_fractions([[1.0, 0.0]] * 40, ["sky", "tree"])
+    >>> comparison = compare(real, generated, permutations=0)
+    >>> comparison
+    Comparison(40 real and 40 generated images, FSD 2,501, omitted: tree)
+    >>> float(comparison.fsd), comparison.omitted
+    (2501.28..., ['tree'])
+
+    ``print`` of it gives all findings in sentences.
 
     Attributes:
         around: which generated images lie near each real one, if scenes were looked at.
@@ -50,14 +64,77 @@ class Comparison:
     around: Neighbourhoods | None = None
 
     @property
+    def fsd(self) -> FSDResult:
+        """The distance with its floor, interval and p-value; ``float`` of it is its value.
+
+        Percent²: see ``FSDResult``.
+        """
+        return self.results.fsd
+
+    @property
     def omitted(self) -> list[str]:
         """Names of the classes that are missing, by real area, largest first."""
         nothing = 0 if self.real.vocabulary.has_background else None
         return [c.label for c in self.results.classes if c.omitted and c.index != nothing]
 
+    @property
+    def classes(self) -> Frame:
+        """A table of the classes, largest real area first; "no object" is none.
+
+        A ``pandas.DataFrame`` where pandas is installed, else a ``Table`` of the same columns;
+        ``classes.attrs`` explains each, with units, and so does ``docs/python.md``. Everything
+        that is known of a class is in ``results.classes``.
+
+        >>> real = Tally.from_fractions([[0.7, 0.3], [0.6, 0.4]] * 20, ["sky", "tree"])
+        >>> generated = Tally.from_fractions([[1.0, 0.0]] * 40, ["sky", "tree"])
+        >>> classes = compare(real, generated, permutations=0).classes
+        >>> [(row.label, round(row.real_area), row.verdict) for row in classes.itertuples()]
+        [('sky', 65, 'excess'), ('tree', 35, 'omitted')]
+        >>> classes.attrs["real_area"]
+        'mean area in the real images, percent of the image'
+        """
+        return class_table(self.results, has_background=self.real.vocabulary.has_background)
+
+    @property
+    def pairs(self) -> Frame:
+        """A table of the pairs of classes that go together differently, largest loss first.
+
+        Without rows where there are none, or where they were not looked at (``paired``,
+        ``groups``, ``evidence=False``).
+        """
+        return pair_table(self.results)
+
+    def plot(self, layout: Literal["wide", "narrow"] = "wide") -> alt.TopLevelMixin:
+        """The figure of class areas as an Altair chart with its data in it.
+
+        It shows in a notebook, and ``.save`` writes HTML, SVG, PNG or JSON. Altair's usual view
+        loads scripts from the web; ``altair.renderers.enable("svg")`` does without.
+
+        Args:
+            layout: ``wide``: classes along x; ``narrow``: classes along y.
+
+        >>> real = Tally.from_fractions([[0.7, 0.3], [0.6, 0.4]] * 20, ["sky", "tree"])
+        >>> chart = compare(real, real, permutations=0).plot()
+        >>> [row["label"] for row in chart.datasets["classes"]]
+        ['sky', 'tree']
+        """
+        from seeingkit.report import comparison_chart
+
+        return comparison_chart(self.results, layout)
+
     def to_dict(self) -> dict[str, Any]:
         """The keys of ``results.json``."""
         return self.results.model_dump(mode="json")
+
+    def __repr__(self) -> str:
+        sizes = f"{self.results.n_real:,} real and {self.results.n_generated:,} generated images"
+        omitted = ", ".join(map(printable, self.omitted)) or "none"
+        return f"Comparison({sizes}, FSD {float(self.fsd):,.4g}, omitted: {omitted})"
+
+    def __str__(self) -> str:
+        from seeingkit.report import summarise
+
+        return "\n".join(map(printable, summarise(self.results).text.split("\n")))
 
     def _repr_html_(self) -> str:
         from seeingkit.report import summary_html

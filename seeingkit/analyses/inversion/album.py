@@ -20,7 +20,11 @@ from PIL import Image
 from torch import Tensor
 
 from seeingkit.contracts import Inversion, Segmenter
+from seeingkit.contracts.inverters import SHOWN
+from seeingkit.contracts.pictures import photo_rows
+from seeingkit.errors import UnknownNameError
 from seeingkit.images.preprocess import quantise
+from seeingkit.report.pictures.files import read_photo
 from seeingkit.results import InversionRecord, LostClass
 from seeingkit.specs import Preset
 from seeingkit.system.writing import atomic_write
@@ -165,6 +169,40 @@ class Album:
         with atomic_write(self.folder / name) as stream:
             Image.fromarray(pixels).save(stream, "PNG")
         return f"{FOLDER}/{name}"
+
+
+def show_records(
+    run_dir: Path,
+    records: Sequence[InversionRecord],
+    images: Sequence[str] | None = None,
+    *,
+    gain: float = 1.0,
+) -> Image.Image:
+    """Photo | reconstruction | difference of photos in a run directory, as ``Inversion.show``.
+
+    Args:
+        images: ids of photos; default: those of the first ``SHOWN`` records.
+        gain: of the difference.
+
+    Raises:
+        UnknownNameError: no such photo.
+        UsageError: nothing to show.
+        RunError: a file that is missing or damaged.
+    """
+    known = {record.image for record in records}
+    for item in images or ():
+        if item not in known:
+            raise UnknownNameError("photo", item, known)
+    chosen = [r for r in records if images is None or r.image in images]
+    shown = chosen[:SHOWN] if images is None else chosen
+    left = len(chosen) - len(shown)
+    return photo_rows(
+        [read_photo(run_dir, record.photo) for record in shown],
+        [read_photo(run_dir, record.reconstruction) for record in shown],
+        [f"{r.image}: {r.method} at {r.cut}, {r.psnr:.1f} dB" for r in shown],
+        gain=gain,
+        footer=f"{left:,} more; show(images) shows others" if left else "",
+    )
 
 
 def _picture(image: Tensor) -> NDArray[np.uint8]:

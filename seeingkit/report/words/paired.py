@@ -6,7 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from seeingkit.results import ClassResult, PairedClass, PairedResult, Results
 
-from .numbers import between, change, count, interval, level, listing, number, probability, some_of
+from .numbers import (
+    between,
+    chance,
+    change,
+    count,
+    interval,
+    level,
+    listing,
+    number,
+    probability,
+    some_of,
+)
 
 MATCHED = {
     "names": "by their names",
@@ -60,17 +71,17 @@ def paired_headline(results: Results, paired: PairedResult, classes: Sequence[Cl
 def _loss(record: PairedClass) -> str:
     text = f"area {change(record.relative_difference)}"
     if record.area_claim == "less area":
-        text += f", interval {relative_ends(record)}, q = {probability(record.q_area)}"
+        text += f", interval {relative_ends(record)}, {chance('q', record.q_area)}"
     else:
-        text += f"; {_lost_and_won(record)}, q = {probability(record.q_images)}"
+        text += f"; {_lost_and_won(record)}, {chance('q', record.q_images)}"
     return f"{vanishing(record)}; {text}" if record.shown else text
 
 
 def vanishing(record: PairedClass) -> str:
     """``vanishes from 9 of 9 images that show more than a speck, p = 0.004``."""
     where = f"{record.vanished:,} of {count(record.shown, 'image')}"
-    p = probability(record.p_vanished)
-    return f"vanishes from {where} that show more than a speck, p = {p}"
+    p = chance("p", record.p_vanished)
+    return f"vanishes from {where} that show more than a speck, {p}"
 
 
 def paired_details(
