@@ -238,6 +238,7 @@ def _take_steps(
             comparison = with_inversions(comparison, found)
     if run is None:
         return None
+    comparison = replace(comparison, results=with_cautions(comparison.results))
     with clock.time("report"):
         write_results(run, comparison, sides, plan)
     end_run(run, clock, content_hashes(comparison))
@@ -312,7 +313,7 @@ def write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan:
 
 def write_findings(run: RunDirectory, comparison: Comparison) -> None:
     """The results, and the tables of classes, images and conditions."""
-    run.write_json("results.json", with_cautions(comparison.results).model_dump(mode="json"))
+    run.write_json("results.json", comparison.to_dict())
     write_classes(run.path / "classes.parquet", comparison.results)
     images = run.path / "images.parquet"
     write_images(images, comparison.real, comparison.generated, comparison.around)

@@ -185,6 +185,7 @@ def _finish(
                 found = replace(found, results=found.results.model_copy(update=update))
         with clock.time("check"):
             found = check(plan, found, side, store=store)
+        found = replace(found, results=with_cautions(found.results))
         own = begin_run(plan.config, run.path / folder)
         assert own is not None  # only processes above rank 0 have none
         write_findings(own, found)
@@ -202,7 +203,8 @@ def _finish(
             level=config.level,
             permutations=config.permutations,
         )
-    run.write_json("results.json", with_cautions(compared.results).model_dump(mode="json"))
+    compared = replace(compared, results=with_cautions(compared.results))
+    run.write_json("results.json", compared.to_dict())
     end_run(run, clock, hashes)
     with progress_bar("report", 1, "pages") as bar:
         rebuild_report(run.path)
