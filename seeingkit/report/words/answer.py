@@ -1,7 +1,7 @@
 """The answer of a comparison in one sentence of names, and how sure it is in another.
 
 What is said follows from the claims (``results.ClassResult``): "almost no" and "few" speak of
-images and rest on both claims, or on the one about images; "too little of" rests on the area alone.
+images and rest on the claim about them; "too little room" rests on the area alone.
 """
 
 from __future__ import annotations
@@ -57,24 +57,27 @@ def answer_of(results: Results) -> Answer:
         return Answer((Word("The real images show no class that the segmenter knows."),), "")
     if not lost:
         return Answer(tuple(_nothing(results, shown)), _sure(results))
-    who = "The generator draws " if results.generator else "The generated images show "
     named = lost[:NAMED]
+    seen = [r for r in named if _in_images(r)]
     groups = [
-        ("almost no ", [r for r in named if _in_images(r) and _loss(r) <= NEARLY_ALL]),
-        ("few ", [r for r in named if _in_images(r) and _loss(r) > NEARLY_ALL]),
-        ("far too little of ", [r for r in named if not _in_images(r)]),
+        ("almost no ", [r for r in seen if _loss(r) <= NEARLY_ALL]),
+        ("few ", [r for r in seen if _loss(r) > NEARLY_ALL]),
+        ("far too little room to ", [r for r in named if not _in_images(r)]),
     ]
-    groups = sorted((g for g in groups if g[1]), key=lambda g: _loss(g[1][0]))
-    words = [Word(who)]
-    for place, (amount, records) in enumerate(groups):
-        if place:
-            words.append(Word(", and " if place == len(groups) - 1 else ", "))
-        words.append(Word(amount))
-        words += _names(records)
+    draws, gives = ("draws ", "gives ") if results.generator is not None else ("show ", "give ")
+    words = [Word("The generator " if results.generator is not None else "The generated images ")]
+    verb = ""
+    for amount, records in groups:
+        if not records:
+            continue
+        now = gives if amount.endswith("to ") else draws
+        start = amount if verb == now else now + amount
+        words += [Word(f", and {start}" if verb else start), *_names(records)]
+        verb = now
     if len(lost) > len(named):
         words.append(Word(f"; {len(lost) - len(named):,} more classes are missing"))
-    ordered = [record for _, records in groups for record in records]
-    return Answer((*words, Word(".")), _sure(results), tuple(ordered))
+    ordered = tuple(record for _, records in groups for record in records)
+    return Answer((*words, Word(".")), _sure(results), ordered)
 
 
 def _in_images(record: ClassResult) -> bool:
