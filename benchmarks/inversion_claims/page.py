@@ -40,8 +40,9 @@ HEAD = Path(__file__).with_name("head.md")
 
 def page(folder: Path) -> str:
     """The whole page, as Markdown."""
-    parts = [HEAD.read_text(encoding="utf-8").format(steps=STEPS, counted=COUNTED, runs=RUNS)]
     benches = [Bench(network, folder) for network in NETWORKS]
+    numbers = {"steps": STEPS, "counted": COUNTED, "runs": RUNS, "falsely": _falsely(benches[0])}
+    parts = [HEAD.read_text(encoding="utf-8").format(**numbers)]
     parts += ["## Networks", *(_truth(bench) for bench in benches)]
     parts += ["## Before: a bound for each photo", BEFORE, "\n".join(_before(benches))]
     parts += ["## After: rates of classes", AFTER, "\n".join(_after(benches))]
@@ -149,11 +150,25 @@ def _classes(bench: Bench) -> Iterator[str]:
         )
 
 
-def _judged(bench: Bench, cut: str) -> list[ClassVanishing]:
-    """Verdicts on all scenes with an omitted class at a cut; empty where they were not inverted."""
-    if not (bench.has("omitted", cut) and bench.has("patched", cut)):
+def _falsely(bench: Bench) -> str:
+    """What is claimed from all scenes without an omitted class, with both rates."""
+    texts = []
+    for record in _judged(bench, CUTS[0], "clean"):
+        hard = record.in_samples
+        if record.verdict == "more often" and hard is not None:
+            texts.append(
+                f"`{record.label}`, which vanishes from {record.vanished} of {record.photos} scenes"
+                f", {'itself' if hard.same_class else 'and such classes'} from "
+                f"{_percent(hard.rate)} of {hard.pairs} patched samples"
+            )
+    return "; ".join(texts) or "nothing"
+
+
+def _judged(bench: Bench, cut: str, name: str = "omitted") -> list[ClassVanishing]:
+    """Verdicts on all scenes of a set at a cut; empty where they were not inverted."""
+    if not (bench.has(name, cut) and bench.has("patched", cut)):
         return []
-    found, patched = (bench.measured(name, cut) for name in ("omitted", "patched"))
+    found, patched = (bench.measured(one, cut) for one in (name, "patched"))
     drawn = frozenset(range(1, len(found.names))) - _omitted(bench)
     photos = losses(found, range(len(found.psnr)))
     return judge_classes(photos, losses(patched, range(CALIBRATING)), drawn)
