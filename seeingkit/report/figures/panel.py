@@ -37,7 +37,7 @@ _BLOCK = 300.0  # units from which on two blocks are side by side
 _GAP, _BETWEEN, _LINE = 4.0, 14.0, 13.0
 _HEADS = ("photo", "reconstruction", "what vanished")
 _KEYS = ((LOST, "lost"), (KEPT, "kept"), (NEW, "new"))
-_BOX_PIXELS = 64  # of a mark in the legend
+_BOX_PIXELS = 16  # of a mark in the legend
 _BOLD = 1.03  # bold text is as much wider
 _LONGEST = 200  # characters of a word
 _SLACK = 1.03  # Liberation Sans and Nimbus Sans are up to 2 % wider than the font that measures
@@ -208,7 +208,7 @@ def _legend(top: float) -> tuple[list[Picture], list[Text]]:
     boxes, texts, x = [], [], 0.0
     for number, word in _KEYS:
         box = mark_places(np.full((1, 1), number, np.uint8), _BOX_PIXELS)
-        boxes.append(Picture(x, top + 0.5, 10.0, 10.0, box, True))
+        boxes.append(Picture(x, top + 0.5, 10.0, 10.0, box, False))
         texts.append(Text(x + 14, top + 9.5, word))
         x += 14 + text_width(word) + 14
     return boxes, texts
