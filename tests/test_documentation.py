@@ -71,13 +71,16 @@ def test_a_third_party_package_as_documented(tmp_path: Path) -> None:
 
 def test_readme_names_real_commands_options_and_files() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = subprocess.run(
-        [sys.executable, "-m", "seeingkit", "analyze", "--help"],
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    shown = "".join(
+        subprocess.run(
+            [sys.executable, "-m", "seeingkit", command, "--help"],
+            env={**os.environ, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for command in ("analyze", "figure")
+    )
     for option in set(re.findall(r"(--[a-z][a-z-]+)", "".join(blocks("README.md", "")))):
         assert option in shown, option
     for link in re.findall(r"\]\(([^)#]+)\)", text):

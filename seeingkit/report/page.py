@@ -33,9 +33,9 @@ from .sections.method import method_card
 from .selection import LABELS, judged
 from .templates import Section, asset, chart_library, json_data, policy, render
 from .words.answer import answer_of
-from .words.definitions import definitions
+from .words.definitions import definitions, terms
 from .words.findings import summarise
-from .words.inversions import InversionSummary
+from .words.inversions import InversionSummary, more_often_sentence
 from .words.names import titles
 
 PAGE = "report.html"
@@ -173,6 +173,11 @@ def render_page(
         card=method_card(results, manifest),
         skipped_shown=SKIPPED_SHOWN,
         cautions_shown=CAUTIONS_SHOWN,
+        terms=terms(
+            comparison=not isinstance(results, InversionResults),
+            between=isinstance(results, Results) and results.paired is None,
+            inversion=inversions is not None,
+        ),
         title=str(manifest.config.get("title") or ""),
         **values,
     )
@@ -200,8 +205,9 @@ def _comparison_values(
     cards, examples = pictures.cards, example_rows(gallery, pictures, results)
     pages = class_pages(results, answer, cards, examples)
     categories = sorted({row.record.category for row in classes})
-    shown = lead(cards, [record.label for record in answer.classes])
     said = inversions.words if inversions else InversionSummary()
+    surely = inversions.more_often if inversions else []
+    shown = lead(cards, [*(record.label for record in answer.classes), *surely])
     return {
         "names": titles([results.data.name, results.generated.name]),
         "answer": answer,
@@ -214,6 +220,7 @@ def _comparison_values(
         "sections": [*evidence_sections(results, pictures.scenes), *others, *sections],
         "pages": pages,
         "paged": {page.record.index for page in pages if page.record},
+        "pictured": {p.record.index for p in pages if p.record and (p.cards or p.examples)},
         "with": inversions.context(cards) if inversions else {},
         "cards": cards,
         "photos": len(inversions.groups) if inversions else 0,
@@ -241,13 +248,16 @@ def _inversion_values(
 ) -> dict[str, Any]:
     """The words and numbers of a page of inversions alone."""
     words = inversions.words if inversions else InversionSummary()
+    headline = words.vanished[0] if words.vanished else "No photo was inverted."
+    if inversions and inversions.more_often:
+        headline = more_often_sentence(inversions.more_often)
     groups = inversions.groups if inversions else []
     cards = pictures.cards
     vanishes = [inversions.photos(cards)] if inversions and cards else []
     return {
         "names": titles([results.generator.name, results.data.name]),
-        "headline": words.vanished[0] if words.vanished else "No photo was inverted.",
-        "details": [*words.vanished[1:], *words.quality],
+        "headline": headline,
+        "details": [*(line for line in words.vanished if line != headline), *words.quality],
         "cautions": page_cautions(results),
         "sections": [*vanishes, *sections],
         "photos": len(groups),

@@ -248,7 +248,7 @@ def _verdict_words(record: ClassResult) -> str:
     shares = f"{where}{a:.3g} % of the real and {b:.3g} % of the generated {unit}"
     verdict: str = record.verdict
     if verdict == "omitted" and record.composition:
-        verdict += ", but not shown of the rest"
+        verdict += ", but no change shown in the rest"
     q = f"q = {record.q_value:.2g}" if record.q_value >= 1e-6 else "q < 1e-6"
     return f"{record.label} is {verdict}, {shares} ({q})"
 

@@ -211,7 +211,7 @@ def claims_of(record: ClassResult) -> tuple[str, ...]:
     """
     area_words: str = record.area_claim or "no evidence"
     if record.composition:
-        area_words += ", but not shown of the rest"
+        area_words += ", but no change shown in the rest"
     claims = (area_words, record.images_claim or "no evidence")
     return tuple(claim for claim in claims if claim != "no evidence")
 

@@ -42,7 +42,7 @@ TINY = ("--gan", "progan", "--weights", "tiny.pth", "--segmenter", "none", *QUIC
 LONG = (*TINY[:-8], "--steps", "150", "--own", "2", *TINY[-4:], "--batch-size", "2")
 
 KEYS = {"schema_version", "kind", "generator", "segmenter", "data", "inversion"}
-KEYS |= {"calibrations", "inversions", "vanishing", "skipped", "warnings"}
+KEYS |= {"calibrations", "inversions", "vanishing", "skipped", "warnings", "cautions"}
 
 Invert = Callable[..., tuple[int, str, str]]
 

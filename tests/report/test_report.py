@@ -159,7 +159,7 @@ def plain(results: Results) -> str:
 def test_summary_of_the_church_figure() -> None:
     text = plain(church_results())
     assert text.startswith(
-        "The generator leaves out 6 of 35 classes that the real images show: "
+        "6 of 35 classes that the real images show are omitted, by at least half of their area: "
         "person (−63 %, −72 to −54 %), "
     )
     assert "brick" not in text  # a material
@@ -182,9 +182,12 @@ KEPT = class_result("sky", 2, 30.0, 0.01)
 @pytest.mark.parametrize(
     ("classes", "start"),
     [
-        ([LOST], "The generator leaves out the only class that the real images show: person"),
-        ([LOST, KEPT], "The generator leaves out 1 of 2 classes that the real images show: person"),
-        ([LOST, class_result("car", 3, 1, -0.8)], "The generator leaves out all 2 classes that"),
+        ([LOST], "The only class that the real images show is omitted, by at least half of"),
+        ([LOST, KEPT], "1 of 2 classes that the real images show is omitted, by at least half of"),
+        (
+            [LOST, class_result("car", 3, 1, -0.8)],
+            "All 2 classes that the real images show are omitted",
+        ),
         ([KEPT], "Nothing is found to be left out: the one class that the real images show, sky,"),
         (
             [KEPT, class_result("car", 3, 1, 0.1)],
@@ -203,7 +206,7 @@ def test_headline_counts(classes: list[ClassResult], start: str) -> None:
 def test_summary_of_folders_and_single_changes() -> None:
     classes = [LOST, class_result("car", 3, 1.0, -0.3), class_result("rock", 4, 1.0, 0.9)]
     text = plain(church_results(classes=classes, generator=None))
-    assert text.startswith("The set of generated images leaves out 1 of 3")
+    assert text.startswith("1 of 3 classes that the real images show is omitted")
     assert "A further class has less area, by less than half: car (−30 %)." in text
     assert "One class takes more room than in the real images: rock (+90 %)." in text
 

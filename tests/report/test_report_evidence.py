@@ -710,7 +710,7 @@ def test_a_difference_of_composition_is_said_to_be_one() -> None:
             "relative_difference": 0.12,
         }
     )
-    assert verdict_words(grown) == "excess: more area, but not shown of the rest"
+    assert verdict_words(grown) == "excess: more area, but no change shown in the rest"
     text = plain(summarise(rich_results(classes=[grown])).text)
     assert "person (+12 %) takes more room, but of the image without the classes that lost" in text
     assert "is shown that the share" not in text

@@ -247,7 +247,7 @@ def test_headline_has_both_rates_and_the_verdict() -> None:
         "By layered+r at r8, photos are reconstructed at a mean PSNR of 20.0 dB; 48 generator "
         "samples at 31.0 dB, 40 with a foreign patch at 20.5 dB."
     )
-    assert lines[2].startswith("These rates are for the cut at r8; later layers can draw more.")
+    assert "The rates here are for the cut at r8; later layers can draw more." in lines[2]
     assert "--cut default,next" in lines[2] and len(lines) == 3
 
 
@@ -257,7 +257,10 @@ def test_rates_at_other_cuts_stand_beside_the_first() -> None:
     other = rate("car", cut="r16", vanished=2)
     lines = plain(gone, [], [later, other, rate()])
     assert lines[0].startswith("person vanishes in 8 of 8 photos")
-    assert "At other cuts: person in 3 of 8 at r16" in lines[-1] and "car" not in lines[-1]
+    assert (
+        "Of the classes that vanish more often: person in 3 of 8 photos at r16" in lines[-1]
+        and "car" not in lines[-1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -665,7 +668,7 @@ def test_card_content(compared: Path) -> None:
     text = (compared / "report.html").read_text(encoding="utf-8")
     assert text.count("out of distribution (1.8×)") == 1
     assert "person vanishes in 8 of 8 photos; classes of this size that the generator" in text
-    assert "At other cuts: person in 2 of 8 at r4" in text
+    assert "more often: person in 2 of 8 photos at r4" in text
     rates = text.split('id="rates"')[1].split("</table>")[0]
     assert rates.count("<tr>") == 3 and "2 of 8" in rates
     rows = re.findall(r"<th scope=\"row\">(.*?)</th>", text.split('id="methods"')[1])

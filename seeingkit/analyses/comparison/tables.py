@@ -32,7 +32,9 @@ CLASSES: Mapping[str, Column] = {
     ),
     "ci_low": Column(float, "lower end of its interval, a share; NaN: unbounded or not defined"),
     "ci_high": Column(float, "upper end, likewise"),
-    "real_images": Column(int, "number of real images that show more than a speck of the class"),
+    "real_images": Column(
+        int, "number of real images that show more than a speck of it (in older runs: any pixel)"
+    ),
     "generated_images": Column(int, "number of generated images that do"),
     "images_change": Column(float, "relative difference of the shares of images that do, a share"),
     "p_value": Column(float, "of the stronger of the two claims, the other one counted in"),

@@ -8,6 +8,7 @@ Importing this loads neither Altair nor vl-convert.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -232,12 +233,27 @@ def _in_order(pdf: bytes) -> bytes:
 def _marked_png(data: bytes, dpi: int) -> bytes:
     from PIL import Image, PngImagePlugin
 
+    with Image.open(io.BytesIO(data)) as found:
+        picture = found.convert("RGB")
     words = PngImagePlugin.PngInfo()
-    words.add_text("Software", MARKER)
+    words.add_text("Software", f"{MARKER} {_pixels_digest(picture)}")
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(data)) as picture:
-        picture.convert("RGB").save(buffer, "PNG", pnginfo=words, dpi=(dpi, dpi), optimize=True)
+    picture.save(buffer, "PNG", pnginfo=words, dpi=(dpi, dpi), optimize=True)
     return buffer.getvalue()
+
+
+def _pixels_digest(picture: Any) -> str:
+    return hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
+
+
+def _as_drawn(data: bytes) -> bool:
+    """Whether the pixels of a PNG are those that it was written with; programs keep its words."""
+    from PIL import Image
+
+    with suppress(OSError, ValueError, SyntaxError), Image.open(io.BytesIO(data)) as picture:
+        words = str(picture.info.get("Software", ""))
+        return words == f"{MARKER} {_pixels_digest(picture.convert('RGB'))}"
+    return False
 
 
 def refuse_other_figure(path: Path) -> Path:
@@ -258,10 +274,13 @@ def refuse_other_figure(path: Path) -> Path:
     fault = "is not a figure of this command"
     if MARKER.encode() in data:
         fault = "has been edited"
-        with suppress(seals.BrokenSealError):
-            if target.suffix.lower() != ".png":  # which programs that edit it write anew
+        if target.suffix.lower() == ".png":
+            if _as_drawn(data):
+                return target
+        else:
+            with suppress(seals.BrokenSealError):
                 seals.check_seal(data)
-            return target
+                return target
     raise RunError(f"{path}: {fault}, so it is not replaced; name another --out")
 
 

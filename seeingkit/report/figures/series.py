@@ -23,7 +23,7 @@ from seeingkit.results import (
 )
 
 from ..runfiles import Shown
-from ..words.numbers import area, count, plain_text
+from ..words.numbers import area, count, level, plain_text
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ def _check_same(first: Path, one: Shown, second: Path, other: Shown) -> None:
         "numbers of real images": (f"{one.n_real:,}", f"{other.n_real:,}"),
         "preprocessing": (plain_text(one.preset), plain_text(other.preset)),
         "segmenters": (_model(one.segmenter), _model(other.segmenter)),
+        "levels": (level(one.level), level(other.level)),
+        "tests": (_tests(one), _tests(other)),
     }
     for what, (here, there) in sides.items():
         if here != there:
@@ -134,6 +136,14 @@ def _check_same(first: Path, one: Shown, second: Path, other: Shown) -> None:
                 f"{first} and {second} have other real images of the same data: "
                 f"{a.label} has {area(a.real_area)} and {area(b.real_area)}"
             )
+
+
+def _tests(results: Results | GeneratorsResults) -> str:
+    """What verdicts rest on."""
+    if isinstance(results, GeneratorsResults):
+        return "between sides"
+    groups = "" if results.groups is None else f", groups by {results.groups.rule}"
+    return ("within pairs" if results.paired is not None else "between sides") + groups
 
 
 def _source(results: Results | GeneratorsResults) -> str:

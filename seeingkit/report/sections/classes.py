@@ -124,13 +124,14 @@ def example_rows(
 ) -> list[dict[str, Any]]:
     """One row a class of the gallery, in its order.
 
-    Keys: ``label``, ``record`` (the class in the results, or None), ``sides`` (by side, the
-    pictures with their keys), ``places`` (``Places``, or None).
+    Keys: ``label``, ``index``, ``record`` (the class in the results, or None), ``sides`` (by side,
+    the pictures with their keys), ``places`` (``Places``, or None).
     """
     records = {record.index: record for record in results.classes}
     return [
         {
             "label": entry.label,
+            "index": entry.index,
             "record": records.get(entry.index),
             "sides": {side: list(_keyed(c, side, row)) for side, row in sides.items()},
             "places": places,

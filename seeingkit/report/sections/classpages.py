@@ -18,19 +18,18 @@ from ..words.answer import Answer
 from ..words.evidence import evidence
 from ..words.losses import loss_of
 
-OTHERS = "other photos"
-"""Name of the place of photos that were picked for no class, and from which none vanishes."""
-
 
 @dataclass(frozen=True)
 class ClassPage:
     """One class.
 
     Attributes:
-        label: its name; anchor: its id in the page.
+        label: its name, empty for photos that were picked for no class and lost none; anchor: its
+            id in the page.
         record: in the results, None for a class that the comparison does not know.
         evidence: sentences.
         cards: (number of the card, card), those that lost most of the class first.
+        elsewhere: numbers of the cards that show it and stand under another class.
         examples: a row of ``example_rows``, or None.
         open: whether it is unfolded at first.
     """
@@ -40,8 +39,13 @@ class ClassPage:
     record: ClassResult | None
     evidence: tuple[str, ...]
     cards: tuple[tuple[int, Card], ...]
+    elsewhere: tuple[int, ...]
     examples: dict[str, Any] | None
     open: bool
+
+
+_Key = int | str
+"""The number of a class in the results, else its name; empty for photos of no class."""
 
 
 def class_pages(
@@ -54,52 +58,35 @@ def class_pages(
         cards: the photos with their reconstructions.
         examples: rows of ``example_rows``.
     """
-    records = {record.label: record for record in reversed(results.classes)}
-    shown = {row["label"]: row for row in examples}
-    named = [record.label for record in answer.classes]
-    picked = [label for card in cards for label in _classes(card)]
-    labels = list(dict.fromkeys([*(x for x in named if x in {*shown, *picked}), *shown, *picked]))
-    places = dict(_places(cards, labels))
+    records = {record.index: record for record in results.classes}
+    indices = {record.label: record.index for record in reversed(results.classes)}
+    shown: dict[_Key, dict[str, Any]] = {row["index"]: row for row in examples}
+    wanted = [[indices.get(x, x) for x in card.group.focus or ("",)] for card in cards]
+    there = dict.fromkeys([*shown, *(key for keys in wanted for key in keys)])
+    named: list[_Key] = [record.index for record in answer.classes]
+    keys = list(dict.fromkeys([*(key for key in named if key in there), *there]))
+    order = {key: place for place, key in enumerate(keys)}
+    own = [min(one, key=order.__getitem__) for one in wanted]
     numbers = (results.n_real, results.n_generated, results.paired)
-    return [
-        ClassPage(
-            label=label,
-            anchor=_anchor(records.get(label), place),
-            record=records.get(label),
-            evidence=tuple(evidence(records[label], *numbers)) if label in records else (),
-            cards=tuple((k, cards[k]) for k in _most_lost(cards, places[label], label)),
-            examples=shown.get(label),
-            open=label in named,
+    pages = []
+    for place, key in enumerate(keys):
+        record = records.get(key) if isinstance(key, int) else None
+        label = record.label if record is not None else str(key)
+        mine = [k for k, one in enumerate(own) if one == key]
+        ranked = sorted(mine, key=lambda k: -_gone(cards[k], label))
+        pages.append(
+            ClassPage(
+                label=label,
+                anchor=f"class-{key}" if record is not None else f"class-x{place}",
+                record=record,
+                evidence=tuple(evidence(record, *numbers)) if record is not None else (),
+                cards=tuple((k, cards[k]) for k in ranked),
+                elsewhere=tuple(k for k, one in enumerate(wanted) if key in one and k not in mine),
+                examples=shown.get(key),
+                open=key in named,
+            )
         )
-        for place, label in enumerate(labels)
-    ]
-
-
-def _classes(card: Card) -> tuple[str, ...]:
-    """The classes that a photo may stand under."""
-    return card.group.focus or (OTHERS,)
-
-
-def _anchor(record: ClassResult | None, place: int) -> str:
-    return f"class-{record.index}" if record is not None else f"class-x{place}"
-
-
-def _places(cards: Sequence[Card], labels: Sequence[str]) -> Iterable[tuple[str, list[int]]]:
-    """The cards of each class: each under the first of its classes."""
-    for label in labels:
-        before = set(labels[: labels.index(label)])
-        yield (
-            label,
-            [
-                k
-                for k, card in enumerate(cards)
-                if label in _classes(card) and not before & set(_classes(card))
-            ],
-        )
-
-
-def _most_lost(cards: Sequence[Card], places: Iterable[int], label: str) -> list[int]:
-    return sorted(places, key=lambda k: -_gone(cards[k], label))
+    return pages
 
 
 def _gone(card: Card, label: str) -> float:
@@ -126,10 +113,10 @@ def lead(cards: Sequence[Card], labels: Iterable[str]) -> Lead | None:
     """The photo that lost most of the first of these classes that vanished from any photo.
 
     Args:
-        labels: of the answer, the worst first; without them, those that vanish from the photos.
+        labels: of the answer and of the verdicts on photos: no other loss stands on the first
+            screen, for a loss in one photo is no omission.
     """
-    wanted = dict.fromkeys([*labels, *(x for card in cards for x in card.group.vanished)])
-    for label in wanted:
+    for label in dict.fromkeys(labels):
         losers = [card for card in cards if label in card.group.vanished]
         if not losers:
             continue

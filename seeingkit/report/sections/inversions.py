@@ -119,6 +119,7 @@ class Inversions:
             "samples": {key: losses.calibration_of(key, self.calibrations) for key in keys},
             "settings": self.settings,
             "legend": LEGEND,
+            "cards": cards,
         }
 
     def photos(self, cards: Sequence[Card]) -> Section:

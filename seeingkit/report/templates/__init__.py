@@ -19,7 +19,7 @@ from seeingkit.errors import RunError, printable
 from seeingkit.results import claims_of, images_lost
 from seeingkit.system.writing import json_text
 
-from ..words import inversions, losses, names, numbers
+from ..words import inversions, losses, names, nouns, numbers
 from ..words.names import with_printable_names
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     **{name: getattr(inversions, name) for name in _INVERSIONS},
     "exact": repr,
     "file_name": names.file_name,
+    "short_name": nouns.short_name,
     "photo_words": losses.photo_words,
     "text": numbers.plain_text,
 }

@@ -72,9 +72,18 @@
     }
     unfold(target, true);
   });
+  let before = null; // what was shown before printing
   window.addEventListener("beforeprint", () => {
+    before = { limit, open: rows.filter(isOpen) };
     showAll();
     for (const row of rows) unfold(row, true);
+  });
+  window.addEventListener("afterprint", () => {
+    if (!before) return;
+    limit = before.limit;
+    for (const row of rows) unfold(row, before.open.includes(row));
+    filterTable();
+    before = null;
   });
   if (query.get("unfold") === "all") for (const row of rows) unfold(row, true);
 

@@ -1,7 +1,7 @@
 """The answer of a comparison in one sentence of names, and how sure it is in another.
 
 What is said follows from the claims (``results.ClassResult``): "almost no" and "few" speak of
-images and rest on the claim about them; "too little room" rests on the area alone.
+images, rest on the claim about them and are graded by them; "room" rests on the area alone.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from seeingkit.results import ClassResult, Results, images_lost
+from seeingkit.results import OMITTED_BELOW, ClassResult, Results, images_lost
 
 from ..selection import judged
+from .cautions import FEW_IMAGES, power_sentence, segmenter_checks
 from .nouns import plural
-from .numbers import level, share
+from .numbers import count, level, listing
 
 NEARLY_ALL = -0.75
-"""Relative difference from which on a loss reads "almost no"."""
+"""Relative difference in images from which on a loss reads "almost no"."""
 NAMED = 8
 """At most so many classes are named in the answer."""
 
@@ -56,13 +57,15 @@ def answer_of(results: Results) -> Answer:
     if not shown:
         return Answer((Word("The real images show no class that the segmenter knows."),), "")
     if not lost:
-        return Answer(tuple(_nothing(results, shown)), _sure(results))
+        return _nothing(results, shown)
     named = lost[:NAMED]
-    seen = [r for r in named if _in_images(r)]
+    seen = [r for r in named if _fewer(r)]
+    rest = [r for r in named if not _fewer(r)]
     groups = [
         ("almost no ", [r for r in seen if _loss(r) <= NEARLY_ALL]),
         ("few ", [r for r in seen if _loss(r) > NEARLY_ALL]),
-        ("far too little room to ", [r for r in named if not _in_images(r)]),
+        ("far too little room to ", [r for r in rest if not r.composition]),
+        ("less room, maybe only because others grew, to ", [r for r in rest if r.composition]),
     ]
     draws, gives = ("draws ", "gives ") if results.generator is not None else ("show ", "give ")
     words = [Word("The generator " if results.generator is not None else "The generated images ")]
@@ -75,22 +78,28 @@ def answer_of(results: Results) -> Answer:
         words += [Word(f", and {start}" if verb else start), *_names(records)]
         verb = now
     if len(lost) > len(named):
-        words.append(Word(f"; {len(lost) - len(named):,} more classes are missing"))
+        more = count(len(lost) - len(named), "more class is", "more classes are")
+        words.append(Word(f"; {more} omitted"))
     ordered = tuple(record for _, records in groups for record in records)
-    return Answer((*words, Word(".")), _sure(results), ordered)
+    return Answer((*words, Word(".")), _sure(results, ordered), ordered)
 
 
-def _in_images(record: ClassResult) -> bool:
-    """Whether fewer images show it: claimed, or all that older runs say of a verdict."""
-    return record.images_claim == "in fewer images" or record.because == "presence"
+def _fewer(record: ClassResult) -> bool:
+    """Whether it is claimed that fewer images show it, and at most half as many do."""
+    claimed = record.images_claim == "in fewer images"
+    if record.images_claim is None:  # a run made before claims were told apart
+        claimed = record.because == "presence"
+    return claimed and _images_loss(record) <= OMITTED_BELOW
+
+
+def _images_loss(record: ClassResult) -> float:
+    before, now, _ = images_lost(record)
+    return (now - before) / before if before else 0.0
 
 
 def _loss(record: ClassResult) -> float:
-    """Relative difference in area or, where that is not claimed, in images."""
-    if record.area_claim == "no evidence":
-        before, now, _ = images_lost(record)
-        return (now - before) / before if before else 0.0
-    return record.relative_difference or 0.0
+    """Relative difference in what is said of it: in images, or in area."""
+    return _images_loss(record) if _fewer(record) else record.relative_difference or 0.0
 
 
 def _names(records: Sequence[ClassResult]) -> Iterable[Word]:
@@ -100,27 +109,38 @@ def _names(records: Sequence[ClassResult]) -> Iterable[Word]:
         yield Word(plural(record.label), record.index)
 
 
-def _nothing(results: Results, shown: Sequence[ClassResult]) -> Iterable[Word]:
+def _nothing(results: Results, shown: Sequence[ClassResult]) -> Answer:
+    """The answer where no class is omitted."""
     of = "the one class" if len(shown) == 1 else f"the {len(shown):,} classes"
-    yield Word(f"Nothing is found to be left out of {of} that the real images show")
+    words = [Word(f"Nothing is found to be left out of {of} that the real images show")]
     less = sorted(
         (r for r in shown if r.verdict in ("reduced", "in fewer images") and not r.composition),
         key=_loss,
     )[:NAMED]
     if less:
-        yield Word("; somewhat rarer or smaller: ")
-        yield from _names(less)
-    yield Word(".")
+        words += [Word("; somewhat rarer or smaller: "), *_names(less)]
+        return Answer((*words, Word(".")), _sure(results, less))
+    able = power_sentence(results)
+    if min(results.n_real, results.n_generated) < FEW_IMAGES:
+        able = "With so few, little could be found."
+    sure = f"From {_images(results)}. {able}".strip()
+    return Answer((*words, Word(".")), sure)
 
 
-def _sure(results: Results) -> str:
-    images = f"{results.n_real:,} real and {results.n_generated:,} generated images"
-    if results.n_real == results.n_generated:
-        images = f"{results.n_real:,} real and as many generated images"
+def _images(results: Results) -> str:
     if results.paired is not None:
-        images = f"{results.paired.pairs:,} pairs of images"
-    rate = f"at most {level(results.level)} of such claims are expected to be false"
-    check = results.segmenter_share
-    if check is not None and check.pixel_accuracy is not None:
-        rate += f"; the segmenter labels {share(check.pixel_accuracy)} of the pixels correctly"
-    return f"From {images}; {rate}."
+        return f"{results.paired.pairs:,} pairs of images"
+    if results.n_real == results.n_generated:
+        return f"{results.n_real:,} real and as many generated images"
+    return f"{results.n_real:,} real and {results.n_generated:,} generated images"
+
+
+def _sure(results: Results, named: Sequence[ClassResult]) -> str:
+    rate = f"of all claims about classes, at most {level(results.level)} are expected to be false"
+    checks = segmenter_checks(results)
+    checked = [record for record in named if record.index in checks]
+    if checked and len(checked) == len(named):
+        doubtful = [plural(r.label) for r in checked if checks[r.index].flagged]
+        rate += "; by its check, the segmenter's errors "
+        rate += f"may explain {listing(doubtful)}" if doubtful else "explain none of these"
+    return f"From {_images(results)}; {rate}."

@@ -35,6 +35,18 @@ class Definition(NamedTuple):
     source: str = ""
 
 
+def terms(*, comparison: bool, between: bool, inversion: bool) -> list[tuple[str, str]]:
+    """One sentence of help at each term of a page: (term, meaning).
+
+    Args:
+        comparison, between, inversion: whether the page compares sides, does so not within pairs,
+            and shows inverted photos.
+    """
+    found = tomllib.loads(Path(__file__).with_name("terms.toml").read_text(encoding="utf-8"))
+    wanted = {"comparison": comparison, "between": between, "inversion": inversion}
+    return [(name, meaning) for kind in wanted if wanted[kind] for name, meaning in found[kind]]
+
+
 def definitions(results: Results) -> list[Definition]:
     """The definitions of the numbers on the page of these results, in the order of its sections."""
     combined, check = tested_presence(results), results.segmenter_share

@@ -113,7 +113,6 @@ def verdict_words(record: ClassResult) -> str:
 def _headline(results: Results, classes: list[ClassResult]) -> str:
     shown = [record for record in classes if record.real_area > 0]
     omitted = [record for record in shown if record.omitted]
-    subject = "The generator" if results.generator else "The set of generated images"
     if not shown:
         return (
             "The real images show none of the classes that the segmenter knows, "
@@ -132,8 +131,10 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
     of = f"{some_of(len(omitted), len(shown))} classes"
     if len(shown) == 1:
         of = "the only class"
-    text = f"{subject} leaves out {of} that the real images show: {_findings(omitted)}"
-    return f"{text}; at a {rate}, with intervals corrected alike."
+    are, its = ("is", "its") if len(omitted) == 1 else ("are", "their")
+    lost = half.replace("its", its)
+    text = f"{of[:1].upper()}{of[1:]} that the real images show {are} omitted, by at least {lost}"
+    return f"{text}: {_findings(omitted)}; at a {rate}, with intervals corrected alike."
 
 
 def _other_changes(classes: list[ClassResult]) -> Iterable[str]:

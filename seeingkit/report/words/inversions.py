@@ -12,6 +12,7 @@ from statistics import fmean
 from seeingkit.results import CalibrationRecord, ClassVanishing, InversionRecord, LostClass
 
 from .losses import Key, PhotoGroup, calibration_of, group_photos, key_name, key_of, key_order
+from .nouns import plural
 from .numbers import NBSP, chance, change, count, duration, listing, number, share
 
 CLASSES_NAMED = 4
@@ -90,6 +91,20 @@ def rate_sentence(record: ClassVanishing) -> str:
         return f"{rates(record)}."
     sure = f" ({chance('q', record.q_value)})" if record.q_value is not None else ""
     return f"{rates(record)}: {said}{sure}."
+
+
+def more_often_sentence(labels: Sequence[str]) -> str:
+    """The classes that vanish more often than drawn ones, as a headline.
+
+    >>> more_often_sentence(["person", "water"])
+    'Persons and water vanish from these photos more often than classes that the generator draws.'
+    """
+    names = listing([plural(label) for label in labels])
+    verb = "vanishes" if len(labels) == 1 and plural(labels[0]) == labels[0] else "vanish"
+    return (
+        f"{names[:1].upper()}{names[1:]} {verb} from these photos more often than classes that the "
+        "generator draws."
+    )
 
 
 @dataclass(frozen=True)
@@ -232,15 +247,18 @@ def _other_cuts(first: Key, vanishing: Sequence[ClassVanishing]) -> Iterable[str
     sure = [r for r in vanishing if key_of(r) == first and r.verdict == "more often"]
     if not sure or not first[1]:
         return
-    text = f"These rates are for the cut at {first[1]}; later layers can draw more."
+    text = (
+        "In how many photos a class vanishes depends on the cut. The rates here are for the cut at "
+        f"{first[1]}; later layers can draw more."
+    )
     labels = [record.label for record in sure[:CLASSES_NAMED]]
     others = [r for r in vanishing if r.method == first[0] and r.cut != first[1]]
     found = [
-        f"{r.label} in {r.vanished:,} of {r.photos:,} at {r.cut}"
+        f"{r.label} in {r.vanished:,} of {count(r.photos, 'photo')} at {r.cut}"
         for r in others
         if r.label in labels
     ]
     if found:
-        yield f"{text} At other cuts: {listing(found)} ({VERDICTS_NOTE})."
+        yield f"{text} Of the classes that vanish more often: {listing(found)} ({VERDICTS_NOTE})."
     else:
         yield f"{text} No other cut was tried (--cut default,next)."

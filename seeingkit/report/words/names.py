@@ -27,7 +27,7 @@ def with_printable_names(content: Any) -> Any:
     return content
 
 
-LONGEST_ID = 10
+LONGEST_ID = 8
 """Characters of an image's id below its picture."""
 
 
@@ -71,6 +71,6 @@ def short_id(text: str) -> str:
     """The end of a long id, for ids of one source begin alike.
 
     >>> short_id("scene2-000000000000017.png"), short_id("12")
-    ('…00017.png', '12')
+    ('…017.png', '12')
     """
     return text if len(text) <= LONGEST_ID else "…" + text[1 - LONGEST_ID :]

@@ -22,7 +22,14 @@ def short_name(label: str) -> str:
     >>> short_name("person, individual; someone"), short_name("traffic light")
     ('person', 'traffic light')
     """
-    return re.split(r"[,;]", label, maxsplit=1)[0].strip() or label
+    first = re.split(r"[,;]", label, maxsplit=1)[0]
+    return re.sub(r"(-(other|merged))+$", "", first).strip()
+
+
+def capitalised(label: str) -> str:
+    """The short name with its first letter raised, and no other changed: ``TV``."""
+    name = short_name(label)
+    return name[:1].upper() + name[1:]
 
 
 def plural(label: str) -> str:
@@ -34,6 +41,8 @@ def plural(label: str) -> str:
     ['stairs', 'buses', 'cities', 'toys', 'dry grass', 'glass', 'men']
     """
     name = short_name(label)
+    if not name:
+        return label
     head, of, rest = name.partition(" of ")
     before, _, word = head.rpartition(" ")
     return f"{before} {_plural_word(word)}".strip() + of + rest
@@ -42,6 +51,8 @@ def plural(label: str) -> str:
 def _plural_word(word: str) -> str:
     lower = word.lower()
     if lower in SUBSTANCES or not re.search(r"[a-z]$", lower):
+        return word
+    if lower in _IRREGULAR.values():
         return word
     if lower in _IRREGULAR:
         return _IRREGULAR[lower]

@@ -120,7 +120,7 @@ def test_display_is_short_as_text_and_whole_in_print() -> None:
     found = compare(REAL, DRAWN, permutations=0)
     images = "40 real and 40 generated images"
     assert repr(found) == f"Comparison({images}, FSD 193.7, omitted: person)"
-    assert str(found).startswith("The set of generated images leaves out 1 of 3 classes")
+    assert str(found).startswith("1 of 3 classes that the real images show is omitted")
     assert repr(REAL) == "Tally(40 images, 4 labels in pixels)"
 
 
