@@ -69,7 +69,16 @@ class Choice:
     def fits(self, run: Run) -> bool:
         """Whether a run is one of those asked for."""
         shown = " ".join(
-            [run.title, run.kind, run.data, run.segmenter, run.state, *run.generators, *run.omitted]
+            [
+                run.title,
+                run.named,
+                run.kind,
+                run.data,
+                run.segmenter,
+                run.state,
+                *run.generators,
+                *run.omitted,
+            ]
         ).casefold()
         return (
             all(word in shown for word in self.text.casefold().split())

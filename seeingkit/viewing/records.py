@@ -57,7 +57,8 @@ class Run:
     """A run, as far as its files tell.
 
     Attributes:
-        title: its folder, below the folder of runs.
+        title: its folder, below the folder of runs; named: the title of its report, where it was
+            given one.
         kind: "analysis", "comparison", "paired comparison", "several generators", "inversion"; ""
             where it is not known.
         note: of a run that is not finished: its state in one line; of a finished one a fault that
@@ -81,6 +82,7 @@ class Run:
     entries: tuple[Entry, ...] = ()
     photos: int = 0
     command: str = ""
+    named: str = ""
 
     @property
     def generators(self) -> tuple[str, ...]:
@@ -199,6 +201,7 @@ def _told_by(manifest: Manifest | None) -> dict[str, Any]:
         "generator": text("generated"),
         "segmenter": text("segmenter"),
         "command": manifest.command,
+        "named": text("title"),
     }
 
 

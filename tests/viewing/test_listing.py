@@ -382,3 +382,11 @@ def test_manifests_are_json_as_they_stand(tmp_path: Path) -> None:
     viewer = Viewer(tmp_path)
     answer = viewer.ask(f"/{viewer.key('a')}/manifest.json")
     assert json.loads(answer.body) == json.loads((tmp_path / "a/manifest.json").read_bytes())
+
+
+def test_the_title_of_a_report_is_shown(tmp_path: Path) -> None:
+    add_run(tmp_path / "one", config={"command": "analyze", "title": "Night <scenes>"})
+    run = read_run(tmp_path / "one", tmp_path)
+    assert (run.title, run.named) == ("one", "Night <scenes>")
+    text = Viewer(tmp_path).page().text
+    assert "Night &lt;scenes&gt;" in text and "<scenes>" not in text
