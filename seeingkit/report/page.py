@@ -213,7 +213,7 @@ def _comparison_values(
         "answer": answer,
         "lead": shown,
         "lead_number": cards.index(shown.card) if shown else 0,
-        "pair": None if shown else first_pair(examples),
+        "pair": None if shown else first_pair(results, examples, pictures.scenes),
         "headline": summary.headline,
         "details": [*summary.details, *said.vanished, *said.quality],
         "cautions": page_cautions(results),

@@ -154,6 +154,7 @@ def test_the_page_shows_pairs_side_by_side(tmp_path: Path) -> None:
     assert text.count('data-side="generated" aria-label="Enlarge generated image') == 5
     assert "<h3>car: the pairs that differ most</h3>" in text
     assert "12 of 12" in text and "swap p" in text
+    assert "<figcaption>One of the pairs: car " in text  # on the first screen
     assert "bias-reduced</dt>" not in text and "95&nbsp;% interval" not in text
     assert HOSTILE not in text
     # Pairs without pictures are listed.

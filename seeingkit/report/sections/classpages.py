@@ -12,11 +12,14 @@ from typing import Any
 
 from seeingkit.results import ClassResult, LostClass, Results
 
-from ..pictures.encoding import Picture
+from ..pictures.encoding import Picture, ScenePictures
 from ..pictures.inversions import Card, Difference
+from ..selection import SIDES
 from ..words.answer import Answer
 from ..words.evidence import evidence
 from ..words.losses import loss_of
+from ..words.nouns import short_name
+from ..words.numbers import area
 
 
 @dataclass(frozen=True)
@@ -131,16 +134,42 @@ def lead(cards: Sequence[Card], labels: Iterable[str]) -> Lead | None:
 
 @dataclass(frozen=True)
 class Pair:
-    """A real image with much of a class, and the generated one with most of it."""
+    """Two images for the first screen of a page without inversions.
+
+    Attributes:
+        words: what they are, as a caption.
+    """
 
     label: str
     pictures: tuple[Picture, Picture]
+    words: str
 
 
-def first_pair(examples: Sequence[dict[str, Any]]) -> Pair | None:
-    """The pair for the first screen of a page without inversions: of the first class with both."""
+def first_pair(
+    results: Results, examples: Sequence[dict[str, Any]], scenes: Sequence[ScenePictures]
+) -> Pair | None:
+    """The pair that lost most; of sides that are not paired, a real image beside a generated one.
+
+    Args:
+        examples: rows of ``example_rows``; the first class with pictures of both sides is shown.
+        scenes: the pictures of a paired comparison.
+    """
+    paired = results.paired
+    if paired is not None and paired.shown_class is not None:
+        shown = {scene.real.id: scene for scene in scenes}
+        for record in paired.images:
+            scene = shown.get(record.real)
+            if scene is not None and scene.nearest is not None:
+                areas = f"{area(record.real_area)} → {area(record.generated_area)} of the image"
+                words = f"One of the pairs: {short_name(paired.shown_class)} {areas}."
+                return Pair(paired.shown_class, (scene.real, scene.nearest), words)
     for row in examples:
-        sides = [[picture for _, picture in row["sides"][side]] for side in ("real", "generated")]
+        sides = [[picture for _, picture in row["sides"][side]] for side in SIDES]
         if all(sides):
-            return Pair(row["label"], (sides[0][0], sides[1][0]))
+            real, generated = sides[0][0], sides[1][0]
+            words = (
+                f"The images with most {short_name(row['label'])}: real, {area(real.area)} of the "
+                f"image; generated, {area(generated.area)}."
+            )
+            return Pair(row["label"], (real, generated), words)
     return None
