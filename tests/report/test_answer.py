@@ -63,6 +63,12 @@ def test_few_speaks_of_images_that_were_lost() -> None:
     assert answer_of(results(rare)).text == "The generator draws almost no curtains."
 
 
+def test_of_substances_there_is_little() -> None:
+    sand = record("sand", 4, -0.6, (0.2, 0.08))
+    said = answer_of(results(sand, PALM)).text
+    assert said == "The generator draws few palms, and little sand."
+
+
 def test_composition_is_said() -> None:
     less = record("sky", 1, -0.6, (1.0, 1.0), images_claim="no evidence", composition=True)
     said = answer_of(results(less)).text

@@ -1,7 +1,7 @@
 """The answer of a comparison in one sentence of names, and how sure it is in another.
 
 What is said follows from the claims (``results.ClassResult``): "almost no" and "few" speak of
-images, rest on the claim about them and are graded by them; "room" rests on the area alone.
+images: at most half as many show it, by the claim about them; "room" rests on the area alone.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from seeingkit.results import OMITTED_BELOW, ClassResult, Results, images_lost
 
 from ..selection import judged
 from .cautions import FEW_IMAGES, power_sentence, segmenter_checks
-from .nouns import plural
+from .nouns import is_substance, plural
 from .numbers import count, level, listing
 
 NEARLY_ALL = -0.75
-"""Relative difference in images from which on a loss reads "almost no"."""
+"""Relative difference from which on a loss, of images or of area, reads "almost no"."""
 NAMED = 8
 """At most so many classes are named in the answer."""
 
@@ -63,7 +63,8 @@ def answer_of(results: Results) -> Answer:
     rest = [r for r in named if not _fewer(r)]
     groups = [
         ("almost no ", [r for r in seen if _loss(r) <= NEARLY_ALL]),
-        ("few ", [r for r in seen if _loss(r) > NEARLY_ALL]),
+        ("few ", [r for r in seen if _loss(r) > NEARLY_ALL and not is_substance(r.label)]),
+        ("little ", [r for r in seen if _loss(r) > NEARLY_ALL and is_substance(r.label)]),
         ("far too little room to ", [r for r in rest if not r.composition]),
         ("less room, maybe only because others grew, to ", [r for r in rest if r.composition]),
     ]
@@ -98,8 +99,11 @@ def _images_loss(record: ClassResult) -> float:
 
 
 def _loss(record: ClassResult) -> float:
-    """Relative difference in what is said of it: in images, or in area."""
-    return _images_loss(record) if _fewer(record) else record.relative_difference or 0.0
+    """Relative difference in what is claimed: the larger loss, of images or of area."""
+    area = record.relative_difference or 0.0
+    if not _fewer(record):
+        return area
+    return min(_images_loss(record), area if record.area_claim == "less area" else 0.0)
 
 
 def _names(records: Sequence[ClassResult]) -> Iterable[Word]:

@@ -32,6 +32,15 @@ def capitalised(label: str) -> str:
     return name[:1].upper() + name[1:]
 
 
+def is_substance(label: str) -> bool:
+    """Whether there is little of it rather than few.
+
+    >>> is_substance("dry grass"), is_substance("stairs")
+    (True, False)
+    """
+    return short_name(label).rpartition(" ")[2].lower() in SUBSTANCES
+
+
 def plural(label: str) -> str:
     """The plural of a name, or the name itself where it is a substance or a plural.
 
