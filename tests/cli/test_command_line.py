@@ -37,7 +37,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_analyze_the_embedded_default(place: Path) -> None:
     words = ["analyze", "--gan", "progan", "--data", "minichurches", "--n", "40", "--json"]
-    words += ["--steps", "8", "--own", "20", "--per-class", "1", "--permutations", "9"]
+    words += ["--steps", "8", "--own", "4", "--patched", "4", "--per-class", "1"]
+    words += ["--permutations", "9"]
     done = seeingkit(*words, "--out", "run", cwd=place)
     assert done.returncode == 0, done.stderr
     assert all(" of " in line for line in done.stderr.splitlines())  # progress, on a slow machine

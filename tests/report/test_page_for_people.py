@@ -44,8 +44,7 @@ def test_the_findings_are_six_screens_long_at_most(
     assert box(browser, "#appendix")["y"] <= 6 * 800
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
 def test_axe_finds_nothing(
     browser: Chromium,
     compared: Path,  # noqa: F811

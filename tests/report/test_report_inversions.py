@@ -817,6 +817,10 @@ def test_tabs_differences_and_film(browser: Chromium, compared: Path) -> None:
     assert browser.evaluate(variants) == ["1"] and browser.evaluate(same)
     assert browser.evaluate(f"{card}.querySelector('.copy-result').src") != first
     chosen = "[...document.querySelectorAll('.vanish')].map(c => c.dataset.chosen)"
+    assert browser.evaluate(chosen) == ["1", None, "1", None]  # folded ones are not yet made ready
+    for folded in browser.page.locator("details.rest > summary").all():
+        folded.click()
+    browser.page.wait_for_timeout(100)
     assert browser.evaluate(chosen) == ["1"] * 4
     browser.evaluate(f"{card}.querySelectorAll('.tabs input')[0].click()")
 

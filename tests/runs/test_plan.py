@@ -219,7 +219,7 @@ def test_a_tally_needs_no_second_side() -> None:
 def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     """Rank 1 takes the same steps and writes no run; rank 0's results are those of one process."""
     words = ["analyze", "--n", "24", "--permutations", "20", "--own", "2", "--per-class", "1"]
-    words += ["--steps", "2", "--json"]
+    words += ["--steps", "2", "--patched", "2", "--json"]
 
     def start(folder: str, **ranks: str) -> subprocess.Popen[str]:
         home = tmp_path / folder

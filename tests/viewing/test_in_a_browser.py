@@ -81,8 +81,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, browser: Chromium) -> Iterat
         browser.page.goto("about:blank")
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
 def test_pages_fit_and_ask_for_nothing_else(
     browser: Chromium, place: Place, width: int, dark: bool
 ) -> None:

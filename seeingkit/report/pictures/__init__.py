@@ -12,8 +12,8 @@ from .inversions import Card
 from .places import Places, encode_places
 from .uris import LEVELS, Level
 
-BUDGET = 8_000_000
-"""Bytes of all images of a page as text; with the scripts the page stays below 10 MB."""
+BUDGET = 6_000_000
+"""Bytes of all images of a page as text; with the scripts the page stays below 8 MB."""
 
 
 @dataclass(frozen=True)

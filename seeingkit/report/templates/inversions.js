@@ -79,24 +79,34 @@
     });
   }
 
-  for (const card of cards) {
+  // A card is made ready when it is first seen, so that a page of many opens fast.
+  const waiting = new Set(cards);
+  function ready(card) {
+    if (!waiting.delete(card)) return;
     copyPhoto(card);
-    choose(card, "0");
+    choose(card, card.dataset.wanted || "0");
     compare(card);
     card.querySelectorAll(".at-difference").forEach(differences);
     card.querySelectorAll(".film").forEach(film);
     for (const input of card.querySelectorAll(".tabs input")) {
-      input.checked = input.value === "0"; // browsers restore what was chosen before a reload
+      input.checked = input.value === card.dataset.chosen; // browsers restore what was chosen before
       input.addEventListener("change", () => choose(card, input.value));
     }
   }
+  const seen = (card) => !card.parentElement.closest("details:not([open])");
+  const readySeen = () => { for (const card of waiting) if (seen(card)) ready(card); };
+  document.addEventListener("toggle", readySeen, true);
+  window.addEventListener("beforeprint", () => { for (const card of waiting) ready(card); });
+  readySeen();
 
   // ------------------------------------------------------------------- choices for all photos
   const method = document.getElementById("vanish-method");
   if (method) method.addEventListener("change", () => {
     for (const input of document.querySelectorAll(`.tabs input[data-key="${method.value}"]`)) {
+      const card = input.closest(".vanish");
+      card.dataset.wanted = input.value;
       input.checked = true;
-      choose(input.closest(".vanish"), input.value);
+      if (!waiting.has(card)) choose(card, input.value);
     }
   });
 })();
