@@ -10,7 +10,7 @@ from seeingkit.report.words.answer import answer_of
 from seeingkit.report.words.evidence import evidence
 from seeingkit.report.words.names import file_name, short_id, titles
 from seeingkit.report.words.nouns import capitalised, plural
-from seeingkit.results import ClassResult, Results
+from seeingkit.results import ClassResult, Results, SegmenterClass, SegmenterShare
 from tests.helpers.church_report import church_results, class_result
 
 
@@ -67,6 +67,24 @@ def test_of_substances_there_is_little() -> None:
     sand = record("sand", 4, -0.6, (0.2, 0.08))
     said = answer_of(results(sand, PALM)).text
     assert said == "The generator draws few palms, and little sand."
+
+
+@pytest.mark.parametrize(
+    ("flagged", "says"),
+    [
+        ((), "no sign was found that the segmenter's errors explain these."),
+        (("boat",), "the segmenter's errors may explain boats."),
+        (("boat", "palm"), "the segmenter's errors may explain boats and palms."),
+    ],
+)
+def test_doubts_about_the_segmenter_stand_beside_the_answer(
+    flagged: tuple[str, ...], says: str
+) -> None:
+    checks = [SegmenterClass(label=x, flagged=x in flagged) for x in ("boat", "palm")]
+    share = SegmenterShare(kind="labels", against="true labels", images=9, classes=checks)
+    assert answer_of(results(BOAT, PALM, segmenter_share=share)).sure.endswith(says)
+    partly = share.model_copy(update={"classes": checks[:1]})  # one was not checked: no word
+    assert "segmenter" not in answer_of(results(BOAT, PALM, segmenter_share=partly)).sure
 
 
 def test_composition_is_said() -> None:

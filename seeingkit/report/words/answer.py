@@ -145,6 +145,6 @@ def _sure(results: Results, named: Sequence[ClassResult]) -> str:
     checked = [record for record in named if record.index in checks]
     if checked and len(checked) == len(named):
         doubtful = [plural(r.label) for r in checked if checks[r.index].flagged]
-        rate += "; by its check, the segmenter's errors "
-        rate += f"may explain {listing(doubtful)}" if doubtful else "explain none of these"
+        rate += "; the segmenter's errors may explain " if doubtful else "; no sign was found that "
+        rate += listing(doubtful) if doubtful else "the segmenter's errors explain these"
     return f"From {_images(results)}; {rate}."

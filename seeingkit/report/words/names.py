@@ -34,7 +34,7 @@ LONGEST_ID = 8
 def file_name(text: str) -> str:
     """The last part of a path, or a name that is no path, as it is.
 
-    >>> file_name("/home/me/photos/church 1.png"), file_name("progan:minichurches?psi=0.7/2")
+    >>> file_name("/photos/night/church 1.png"), file_name("progan:minichurches?psi=0.7/2")
     ('church 1.png', 'progan:minichurches?psi=0.7/2')
     """
     return _parts(text)[-1]
