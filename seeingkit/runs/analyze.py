@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from seeingkit.analyses.comparison.checks.ground_truth import probe_labels
 from seeingkit.analyses.comparison.compare import Comparison, compare
 from seeingkit.analyses.comparison.generators import GeneratorsComparison
-from seeingkit.analyses.inversion.album import show_records
 from seeingkit.analyses.inversion.config import InversionConfig
-from seeingkit.analyses.inversion.tables import loss_table, vanishing_table
 from seeingkit.contracts import ImageSource, Segmenter
 from seeingkit.errors import UsageError, printable
 from seeingkit.models.registry import registry
@@ -40,13 +38,13 @@ from .examples import fill_gallery
 from .intent import intent
 from .inversions import Store, invert_omitted, prepare_inverters, with_inversions
 from .manifest import Clock, begin_run, end_run
+from .photographs import InvertedPhotos
 from .plan import Plan, resolve, resolve_source
 from .sides import Sides, check_names, equally_many, located, open_side, open_sides
 from .tables import write_classes, write_conditions, write_images
 
 if TYPE_CHECKING:
     import altair as alt
-    from PIL import Image
 
 log = logging.getLogger(__name__)
 Found = TypeVar("Found", Comparison, GeneratorsComparison)
@@ -88,7 +86,7 @@ class FinishedRun(Generic[Found]):
         return f"{self.comparison._repr_html_()}<p>report: {where}</p>"
 
 
-class Analysis(FinishedRun[Comparison]):
+class Analysis(FinishedRun[Comparison], InvertedPhotos):
     """A finished comparison of one generator with real images."""
 
     @property
@@ -110,29 +108,6 @@ class Analysis(FinishedRun[Comparison]):
     def pairs(self) -> Frame:
         """The table of pairs of classes that go together differently."""
         return self.comparison.pairs
-
-    @property
-    def losses(self) -> Frame:
-        """A table of how much of each class every inverted photo lost; areas in percent."""
-        return loss_table(self.results)
-
-    @property
-    def vanishing(self) -> Frame:
-        """A table of the classes that vanish from photos, beside the rates of drawn ones."""
-        return vanishing_table(self.results)
-
-    def show(self, images: Sequence[str] | None = None, *, gain: float = 1.0) -> Image.Image:
-        """Photo | reconstruction | difference of inverted photos, as ``Inversion.show``.
-
-        Args:
-            images: ids of photos, as ``losses`` names them; default: the first 8 reconstructions.
-            gain: of the difference.
-
-        Raises:
-            UsageError: no such photo, or nothing to show.
-            RunError: a picture of the run is missing or damaged.
-        """
-        return show_records(self.run.path, self.results.inversions, images, gain=gain)
 
 
 def analyze(

@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from seeingkit.analyses.inversion.album import show_records
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.analyses.inversion.cuts import cuts_of
 from seeingkit.analyses.inversion.distance_to_data import DistanceToData
 from seeingkit.analyses.inversion.stage import Photos, photo_label
-from seeingkit.analyses.inversion.tables import loss_table, vanishing_table
 from seeingkit.contracts import Generator, ImageSource, Segmenter, Skipped
 from seeingkit.errors import MissingWeightsError, ModelError, SourceError, UsageError
 from seeingkit.images import SamplerSource, open_images
@@ -29,7 +27,7 @@ from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import load_features
 from seeingkit.models.registry import registry
 from seeingkit.report import inversions_html, rebuild_report, with_cautions
-from seeingkit.results import Frame, InversionResults, ModelRecord, SkippedItem, SourceRecord
+from seeingkit.results import InversionResults, ModelRecord, SkippedItem, SourceRecord
 from seeingkit.specs import Preset
 from seeingkit.system.processes import rank
 from seeingkit.tallies.counting import narrowed
@@ -41,11 +39,12 @@ from .directory import RunDirectory
 from .intent import intent
 from .inversions import generator_preset, invert_photos, prepare_inverters
 from .manifest import Clock, begin_run, end_run
+from .photographs import InvertedPhotos
 from .plan import Plan, resolve
 from .sides import open_whole
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ _REFERENCES = 512
 
 
 @dataclass(frozen=True)
-class InversionRun:
+class InversionRun(InvertedPhotos):
     """A finished run of ``invert``; a notebook shows what vanished, in words."""
 
     run: RunDirectory
@@ -63,29 +62,6 @@ class InversionRun:
     def report(self) -> Path:
         """The HTML report."""
         return self.run.path / "report.html"
-
-    @property
-    def losses(self) -> Frame:
-        """A table of how much of each class every photo lost; areas in percent of the image."""
-        return loss_table(self.results)
-
-    @property
-    def vanishing(self) -> Frame:
-        """A table of the classes that vanish, beside the rates of drawn ones."""
-        return vanishing_table(self.results)
-
-    def show(self, images: Sequence[str] | None = None, *, gain: float = 1.0) -> Image.Image:
-        """Photo | reconstruction | difference as a picture, as ``Inversion.show``.
-
-        Args:
-            images: ids of photos, as ``losses`` names them; default: the first 8 reconstructions.
-            gain: of the difference.
-
-        Raises:
-            UsageError: no such photo, or nothing to show.
-            RunError: a picture of the run is missing or damaged.
-        """
-        return show_records(self.run.path, self.results.inversions, images, gain=gain)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of ``results.json``."""

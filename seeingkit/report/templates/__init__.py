@@ -75,22 +75,29 @@ MARKS = {
 """Signs of the verdicts, for those who see no colours."""
 
 
-@functools.lru_cache(maxsize=1)
-def environment() -> jinja2.Environment:
-    """Jinja with the page's templates and words; an unknown name in a template is an error."""
+def new_environment(folder: Path) -> jinja2.Environment:
+    """Jinja with the templates of a folder: all text is escaped, an unknown name is an error."""
     import jinja2
 
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         finalize=_printable,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals.update(marks=MARKS)
+    return made
+
+
+@functools.lru_cache(maxsize=1)
+def environment() -> jinja2.Environment:
+    """Jinja with the page's templates and words."""
+    made = new_environment(FOLDER)
     made.filters.update(FILTERS)
     made.globals.update({name: getattr(numbers, name) for name in _CALLED})
-    made.globals.update(marks=MARKS, claims_of=claims_of, images_lost=images_lost)
+    made.globals.update(claims_of=claims_of, images_lost=images_lost)
     return made
 
 

@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seeingkit.errors import printable
+from seeingkit.report.templates import new_environment
 from seeingkit.report.words import numbers
 
 if TYPE_CHECKING:
@@ -20,38 +20,14 @@ ASSETS = {
 }
 """Files that pages ask for, with their types."""
 
-MARKS = {
-    "omitted": "▼",
-    "reduced": "↓",
-    "in fewer images": "↓",
-    "excess": "↑",
-    "in more images": "↑",
-    "no evidence": "·",
-}
-"""Signs of the verdicts, as in reports, for those who see no colours."""
-
 
 @functools.lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
     """Jinja with the templates of this room; an unknown name in a template is an error."""
-    import jinja2
-
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        finalize=_printable,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = new_environment(FOLDER)
     made.filters.update(number=numbers.number, listing=numbers.listing, level=numbers.level)
-    made.globals.update(count=numbers.count, between=numbers.between, marks=MARKS)
+    made.globals.update(count=numbers.count, between=numbers.between)
     return made
-
-
-def _printable(value: Any) -> Any:
-    """A value without controls and marks of direction, which no escaping removes."""
-    return printable(value) if type(value) is str else value
 
 
 def render(template: str, **values: Any) -> str:
