@@ -73,6 +73,7 @@ from .records import (
     is_background,
     only_composition,
 )
+from .suites import CellState, SuiteCell, SuiteGenerator, SuiteRanking, SuiteResults
 from .tables import Column, Frame, Table, table
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "VANISHED",
     "AreaClaim",
     "CalibrationRecord",
+    "CellState",
     "ClassCalibration",
     "ClassDifference",
     "ClassQuestion",
@@ -127,6 +129,10 @@ __all__ = [
     "SideResolution",
     "SkippedItem",
     "SourceRecord",
+    "SuiteCell",
+    "SuiteGenerator",
+    "SuiteRanking",
+    "SuiteResults",
     "Table",
     "UncoveredImage",
     "Verdict",
