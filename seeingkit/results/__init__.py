@@ -49,6 +49,14 @@ from .inversion import (
     ReferenceRate,
 )
 from .paired import PairedClass, PairedImages, PairedResult
+from .ranking import (
+    ClassRanking,
+    RankedClass,
+    RankedMember,
+    RankedPair,
+    RankingResults,
+    share_letter,
+)
 from .records import (
     BACKGROUND_NAMES,
     OMITTED_BELOW,
@@ -85,6 +93,7 @@ __all__ = [
     "ClassCalibration",
     "ClassDifference",
     "ClassQuestion",
+    "ClassRanking",
     "ClassResult",
     "ClassVanishing",
     "Column",
@@ -114,6 +123,10 @@ __all__ = [
     "PairedResult",
     "PairsResult",
     "PowerResult",
+    "RankedClass",
+    "RankedMember",
+    "RankedPair",
+    "RankingResults",
     "RateVerdict",
     "RealClasses",
     "RealControl",
@@ -134,5 +147,6 @@ __all__ = [
     "images_lost",
     "is_background",
     "only_composition",
+    "share_letter",
     "table",
 ]
