@@ -89,6 +89,7 @@ class SuiteResults(Record):
     warnings: list[str] = Field(default_factory=list)
 
     @property
-    def failed(self) -> list[SuiteCell]:
-        """The cells that failed, in the order of the file."""
-        return [cell for cell in self.cells if cell.state == "failed"]
+    def failed(self) -> list[SuiteCell | SuiteRanking]:
+        """The cells that failed, in the order of the file, and the rankings."""
+        parts: list[SuiteCell | SuiteRanking] = [*self.cells, *self.rankings]
+        return [part for part in parts if part.state == "failed"]
