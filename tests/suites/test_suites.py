@@ -13,8 +13,9 @@ import pytest
 from seeingkit.errors import RunError, UsageError
 from seeingkit.results import Results, SuiteResults
 from seeingkit.results.ranking import RankingResults
+from seeingkit.suites.controls import control_source
 from seeingkit.suites.forecast import forecast
-from seeingkit.suites.graph import Step, control_source, read_graph
+from seeingkit.suites.graph import Step, read_graph
 from seeingkit.suites.launch import FinishedSuite, run_suite, suite_folder
 from seeingkit.suites.state import StepRecord
 from tests.helpers.commands import command, pictures
@@ -27,7 +28,8 @@ class Steps:
     def __init__(self) -> None:
         self.about: list[str] = []
 
-    def __call__(self, step: Step, record: StepRecord) -> None:
+    def __call__(self, step: Step, record: StepRecord, ended: int, steps: int) -> None:
+        assert 0 < ended <= steps
         self.about.append(step.about)
 
 
