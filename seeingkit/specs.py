@@ -20,9 +20,11 @@ FeaturesSpec    ``target(weights: Path | None, options: BaseModel) -> Features``
 DataSpec        ``target(options: BaseModel, preset: Preset) -> ImageSource``
 InverterSpec    ``target(options: BaseModel) -> Inverter``
 MetricSpec      ``target(weights: Path | None, options: BaseModel) -> Metric``
+TrackerSpec     ``target(options: BaseModel) -> Tracker``
 =============== ==================================================================================
 
-(``Metric``: ``seeingkit.analyses.comparison.checks.metrics``.)
+(``Metric``: ``seeingkit.analyses.comparison.checks.metrics``; ``Tracker``:
+``seeingkit.report.tracking``.)
 
 ``options`` is a pydantic model class whose fields are the options a user may give; it is validated
 before the target is imported, and its values are part of the identity of whatever is loaded. So is
@@ -41,7 +43,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 PROJECT = "seeingkit"
 """Name of the entry-point group and of the pluggy project."""
 
-Kind = Literal["gan", "segmenter", "features", "data", "inverter", "metric", "weights"]
+Kind = Literal["gan", "segmenter", "features", "data", "inverter", "metric", "tracker", "weights"]
 
 
 class Options(BaseModel):
@@ -225,6 +227,18 @@ class MetricSpec(_Loadable):
     """
 
     needs_weights: bool = True
+    package: str | None = None
+    extra: str | None = None
+
+
+class TrackerSpec(_Loadable):
+    """A tracker of experiments that finished runs can be exported to, such as ``tensorboard``.
+
+    Attributes:
+        package: import name of the library that writes for it, when it is optional.
+        extra: extra of seeingkit that installs it.
+    """
+
     package: str | None = None
     extra: str | None = None
 

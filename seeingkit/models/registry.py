@@ -43,6 +43,7 @@ from seeingkit.specs import (
     Preset,
     SegmenterSpec,
     Spec,
+    TrackerSpec,
     WeightsSpec,
     _Loadable,
 )
@@ -55,6 +56,7 @@ _KINDS: dict[type[Spec], Kind] = {
     DataSpec: "data",
     InverterSpec: "inverter",
     MetricSpec: "metric",
+    TrackerSpec: "tracker",
     WeightsSpec: "weights",
 }
 
