@@ -218,19 +218,23 @@ def _chosen(rows: Sequence[Mapping[str, Any]], only: Sequence[str]) -> list[dict
     return [{name: value for name, value in row.items() if name in wanted} for row in rows]
 
 
+_BRACKETS = re.compile(r"\[(.+?)\](?=[.\[]|$)")
+
+
 def chosen_names(known: Sequence[str], patterns: Sequence[str]) -> set[str]:
-    """The names that fit a pattern; brackets stand for themselves, not for sets of signs.
+    """The names that fit a pattern, which may have dots where a name has brackets.
 
     Raises:
         UnknownNameError: a pattern fits none.
 
-    >>> chosen_names(["n_real", "classes[traffic sign].real_area"], ["classes[*].real_area"])
+    >>> chosen_names(["n_real", "classes[traffic sign].real_area"], ["classes.*.real_area"])
     {'classes[traffic sign].real_area'}
     """
     found: set[str] = set()
+    dotted = {name: _BRACKETS.sub(r".\1", name) for name in known}
     for pattern in patterns:
-        literal = pattern.replace("[", "[[]")
-        names = {name for name in known if fnmatchcase(name, literal)}
+        literal = pattern.replace("[", "[[]")  # a bracket of a path, not a set of signs
+        names = {n for n, also in dotted.items() if any(fnmatchcase(x, literal) for x in (n, also))}
         if not names:
             raise UnknownNameError("number", pattern, known, "in these runs")
         found |= names

@@ -129,9 +129,10 @@ def histories(runs: Sequence[RunNumbers], only: Sequence[str] = ()) -> list[Hist
     groups: dict[str, list[RunNumbers]] = {}
     for run in {run.folder.resolve(): run for run in runs}.values():
         text = _key(run)
-        while run.step and any(one.step == run.step for one in groups.get(text, ())):
-            text += " again"  # another run of the same snapshot, such as after an update
+        while any(one.step == run.step for one in groups.get(text, ())):
+            text += " again"  # another run of the same snapshot, or of the same settings
         groups.setdefault(text, []).append(run)
+    groups = {text: sorted(group, key=_step) for text, group in groups.items()}
     names = _short([_folder(group[0]) for group in groups.values()])
     wanted = _wanted(runs, only)
     return [
@@ -144,7 +145,7 @@ def histories(runs: Sequence[RunNumbers], only: Sequence[str] = ()) -> list[Hist
                 for role in ("kind", "generator", "data", "segmenter", "seeingkit")
             },
             config=group[-1].config,
-            points=[_point(run, wanted) for run in sorted(group, key=_step)],
+            points=[_point(run, wanted) for run in group],
         )
         for name, (text, group) in zip(names, groups.items(), strict=True)
     ]
