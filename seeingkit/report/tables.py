@@ -170,9 +170,10 @@ def _is_alike(earlier: bytes, now: bytes, name: str, format: str) -> bool:
         from pyarrow import ArrowException, parquet
 
         try:
-            return parquet.read_schema(io.BytesIO(earlier)).names[:1] == [printable(name)]
+            names = parquet.read_schema(io.BytesIO(earlier)).names
         except (ArrowException, OSError):
             return False
+        return bool(names[:1] == [printable(name)])
     if format == "latex":
         return earlier.startswith(b"\\begin{tabular}{")
     head, found, _ = now.partition(name.encode())

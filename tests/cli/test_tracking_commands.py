@@ -6,12 +6,15 @@ import csv
 import functools
 import io
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pyarrow import parquet
 
+from seeingkit.cli import tracking
 from tests.helpers.commands import command, pictures
 from tests.helpers.paper_runs import comparison
 
@@ -123,6 +126,7 @@ def test_trackers_are_listed_with_options_of_json(run: Ran) -> None:
     assert "Tracking:" in run("analyze", "-h")[1]
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_after_it_and_a_fault_loses_nothing(
     run: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +149,43 @@ def test_a_run_is_exported_after_it_and_a_fault_loses_nothing(
     assert code == 3 and "seeingkit: not exported: file/run" in err
     assert json.loads(out) == json.loads((tmp_path / "run" / "results.json").read_text())
     assert (tmp_path / "run" / "report.html").exists()
-    again = ["compare", "--config", "run", "--out", "run", "--json"]
-    code, repeated, err = run(*again, *track, "logdir=logs")
-    assert (code, err) == (0, "exported to logs/run\n") and repeated == out
-    assert len(list((tmp_path / "logs" / "run").iterdir())) == 1
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_finished_run_is_exported(
+    before: int, two: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tracker = tracking.tracker_asked({"tracking": ("tensorboard", {"logdir": "logs"})})
+    assert tracking.track(Path("a"), tracker, before) == before
+    assert capsys.readouterr() == ("", "exported to logs/a\n")
+    assert len(list((two / "logs" / "a").iterdir())) == 1
+    (two / "file").touch()
+    broken = tracking.tracker_asked({"tracking": ("tensorboard", {"logdir": "file"})})
+    assert tracking.track(Path("a"), broken, before) == 3
+    assert "seeingkit: not exported: file/a" in capsys.readouterr().err
+    assert tracking.track(Path("a"), tracking.tracker_asked({"tracking": None}), before) == before
+
+
+def commands_of(document: str) -> list[list[str]]:
+    """The commands of all blocks for a shell, in their order."""
+    text = (Path(__file__).parents[2] / "docs" / document).read_text(encoding="utf-8")
+    lines = "".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    return [shlex.split(line, comments=True) for line in lines.splitlines()]
+
+
+def test_the_commands_of_the_document_run(
+    run: Ran, two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DATA", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"WANDB_{name}_DIR", str(two / name))
+    comparison(two / "runs" / "church")
+    comparison(two / "runs" / "snapshot-1000")
+    ran = 0
+    for words in commands_of("tracking.md"):
+        if words and words[0] == "seeingkit" and words[1] in ("numbers", "export", "ls"):
+            folders = [str(p) for p in sorted(Path("runs").iterdir())]
+            given = [x for word in words[1:] for x in (folders if word == "runs/*" else [word])]
+            code, _, err = run(*given)
+            assert (code, err) == (0, ""), words
+            ran += 1
+    assert ran >= 6
