@@ -214,8 +214,8 @@ def invert(
         print_json(done.to_dict())
     else:
         print_inversions(done.results, done.report)
-    code = ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
-    return tracking.track(done.run.path, tracker, code)
+    ended = ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
+    return tracking.track(done.run.path, tracker, ended)
 
 
 @app.command(cls=Command)
@@ -270,8 +270,8 @@ def _run(
         print_json(analysis.to_dict())
     else:
         print_summary(results, analysis.report)
-    code = ExitCode.SKIPPED if results.skipped else ExitCode.DONE
-    code = tracking.track(analysis.run.path, tracker, code)
+    ended = ExitCode.SKIPPED if results.skipped else ExitCode.DONE
+    code = tracking.track(analysis.run.path, tracker, ended)
     if print_failed_gates(config.fail_if, results, analysis.comparison.real.vocabulary.names):
         return ExitCode.GATE
     return code
@@ -290,8 +290,8 @@ def _run_generators(
         print_json(analysis.to_dict())
     else:
         print_generators(found.results, analysis.report)
-    code = ExitCode.SKIPPED if found.results.skipped else ExitCode.DONE
-    code = tracking.track(analysis.run.path, tracker, code)
+    ended = ExitCode.SKIPPED if found.results.skipped else ExitCode.DONE
+    code = tracking.track(analysis.run.path, tracker, ended)
     names = [generator.name for generator in found.results.generators]
     failed = [
         print_failed_gates(config.fail_if, one.results, one.real.vocabulary.names, of=name)
