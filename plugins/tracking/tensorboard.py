@@ -1,13 +1,13 @@
 """Histories as event files of TensorBoard, written by torch's writer.
 
 Each history is a folder below ``logdir``, which TensorBoard shows as one run. Numbers have double
-precision. An export replaces the event files that an earlier one has written there, and no others.
+precision. An export replaces the event files that an earlier one of the same history has written
+there, and no others; where a folder is another history's, the name gets a part of the key.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,10 @@ class TensorBoard(Tracker):
     def write(self, history: History) -> str:
         folder = Path(self.options.logdir).joinpath(*_parts(history.name))
         with told(folder):
-            earlier = set(_own_files(folder))
-            with _writer(folder) as writer:
+            if any(not _is_of(path, history) for path in _own_files(folder)):
+                folder = folder.with_name(f"{folder.name}-{history.key[:8]}")
+            earlier = [path for path in _own_files(folder) if _is_of(path, history)]
+            with _writer(folder, history) as writer:
                 for point in history.points:
                     self._write_point(writer, point)
                 _write_settings(writer, history)
@@ -64,10 +66,10 @@ class TensorBoard(Tracker):
             writer.add_image(f"figures/{picture.name}", pixels, point.step, dataformats="HWC")
 
 
-def _writer(folder: Path) -> SummaryWriter:
+def _writer(folder: Path, history: History) -> SummaryWriter:
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), filename_suffix=SUFFIX)
+    return SummaryWriter(str(folder), filename_suffix=f".{history.key}{SUFFIX}")
 
 
 def _write_settings(writer: SummaryWriter, history: History) -> None:
@@ -81,8 +83,12 @@ def _write_settings(writer: SummaryWriter, history: History) -> None:
         writer._get_file_writer().add_summary(summary)  # as add_hparams, but in this very file
 
 
-def _own_files(folder: Path) -> Iterable[Path]:
-    return folder.glob(f"events.out.tfevents.*{SUFFIX}")
+def _own_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"events.out.tfevents.*{SUFFIX}"))
+
+
+def _is_of(path: Path, history: History) -> bool:
+    return path.name.endswith(f".{history.key}{SUFFIX}")
 
 
 def _parts(name: str) -> list[str]:

@@ -114,6 +114,19 @@ def test_tensorboard_replaces_what_it_wrote_and_nothing_else(
     assert len(found.Tensors("fsd/value")) == 1 and not found.Tags()["images"]
 
 
+def test_tensorboard_keeps_runs_of_one_name_apart(runs: list[RunNumbers], tmp_path: Path) -> None:
+    other = comparison(tmp_path / "other" / "alone", "another")
+    exported = []
+    for _ in range(2):
+        for run in (runs[0], *read_numbers(other)):
+            exported += export_runs([run], tensorboard(tmp_path))
+    places = [Path(one.place) for one in exported]
+    assert places[:2] == places[2:] and places[0].name == "alone"
+    assert places[1].name.startswith("alone-")
+    for place in places:
+        assert len(list(place.iterdir())) == 1
+
+
 def test_a_place_that_cannot_be_written_is_named(runs: list[RunNumbers], tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
     with pytest.raises(StorageError, match="logs"):
