@@ -1,8 +1,9 @@
 """Histories as event files of TensorBoard, written by torch's writer.
 
-Each history is a folder below ``logdir``, which TensorBoard shows as one run. Numbers have double
-precision. An export replaces the event files that an earlier one of the same history has written
-there, and no others; where a folder is another history's, the name gets a part of the key.
+Each history is a folder below ``logdir``, which TensorBoard shows as one run. Numbers have single
+precision: the usual loader of TensorBoard (2.21) shows nothing of scalars in double. An export
+replaces the event files that an earlier one of the same history has written there, and no others;
+where a folder is another history's, the name gets a part of the key.
 """
 
 from __future__ import annotations
@@ -54,9 +55,7 @@ class TensorBoard(Tracker):
 
     def _write_point(self, writer: SummaryWriter, point: Point) -> None:
         for path, value in point.numbers.items():
-            writer.add_scalar(
-                tag_of(path), value, point.step, new_style=True, double_precision=True
-            )
+            writer.add_scalar(tag_of(path), value, point.step)
         if point.classes:
             text = render_table(point.classes, "markdown")
             writer.add_text("classes/table", str(text), point.step)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +57,18 @@ def runs(tmp_path: Path) -> list[RunNumbers]:
 def events(folder: str) -> Any:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    return EventAccumulator(folder, size_guidance={"tensors": 0, "images": 0}).Reload()
+    return EventAccumulator(
+        folder, size_guidance={"scalars": 0, "tensors": 0, "images": 0}
+    ).Reload()
 
 
 def scalars(found: Any, tag: str) -> dict[int, float]:
-    from tensorboard.util import tensor_util
+    return {event.step: event.value for event in found.Scalars(tag)}
 
-    return {e.step: tensor_util.make_ndarray(e.tensor_proto).item() for e in found.Tensors(tag)}
+
+def single(value: float) -> float:
+    """The number of single precision that is nearest."""
+    return float(np.float32(value))
 
 
 def tensorboard(tmp_path: Path, **options: Any) -> Tracker:
@@ -73,11 +82,33 @@ def test_tensorboard_has_every_number_of_the_runs(runs: list[RunNumbers], tmp_pa
     found = events(alone.place)
     numbers = {path: x for path, x in runs[0].numbers.items() if x is not None}
     tags = {tag_of(path): float(x) for path, x in numbers.items()}
-    written = {tag for tag in found.Tags()["tensors"] if tag in tags}
+    written = set(found.Tags()["scalars"])
     assert len(written) == alone.numbers > 50
     for tag in written:
-        assert scalars(found, tag) == {0: tags[tag]}, tag
-    assert scalars(events(training.place), "fsd/value") == VALUES
+        assert scalars(found, tag) == {0: single(tags[tag])}, tag
+    values = {step: single(value) for step, value in VALUES.items()}
+    assert scalars(events(training.place), "fsd/value") == values
+
+
+@pytest.mark.slow
+def test_tensorboard_itself_shows_them(runs: list[RunNumbers], tmp_path: Path) -> None:
+    export_runs(runs, tensorboard(tmp_path))
+    words = ["--logdir", str(tmp_path / "logs"), "--host", "127.0.0.1", "--port", "0"]
+    program = [sys.executable, "-m", "tensorboard.main", *words]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            said = iter(server.stderr.readline, "")
+            address = next(m[0] for line in said if (m := re.search(r"http://127[\d.:]+/", line)))
+            wanted = f"{address}data/plugin/scalars/scalars?run=00003&tag=fsd%2Fvalue"
+            until, shown = time.monotonic() + 60, []
+            while not shown and time.monotonic() < until:
+                with suppress(OSError), urllib.request.urlopen(wanted) as answer:
+                    shown = json.load(answer)
+                time.sleep(0.2)
+        finally:
+            server.terminate()
+    assert {step: value for _, step, value in shown} == {k: single(x) for k, x in VALUES.items()}
 
 
 def test_tensorboard_has_classes_figures_and_settings(
@@ -111,7 +142,7 @@ def test_tensorboard_replaces_what_it_wrote_and_nothing_else(
     export_runs(runs[:1], tensorboard(tmp_path, pictures=False))
     assert len(list(Path(first.place).iterdir())) == 2 and other.exists()
     found = events(first.place)
-    assert len(found.Tensors("fsd/value")) == 1 and not found.Tags()["images"]
+    assert len(found.Scalars("fsd/value")) == 1 and not found.Tags()["images"]
 
 
 def test_tensorboard_keeps_runs_of_one_name_apart(runs: list[RunNumbers], tmp_path: Path) -> None:
