@@ -130,7 +130,8 @@ def plan(
         return ExitCode.DONE
     for generator in graph.generators:
         if generator.step is not None:
-            say(f"{generator.name}: step {generator.step:g} (last number of {generator.weights})")
+            unit = generator.step_unit or "of no known unit, the last number of the name"
+            say(f"{generator.name}: step {generator.step:g} ({unit}): {generator.weights}")
     _print_steps(found)
     seconds, unknown = found.seconds
     line = f"{len(found.left)} of {len(found.steps)} steps are left"

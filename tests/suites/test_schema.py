@@ -103,8 +103,9 @@ def test_a_pattern_that_gives_the_name_of_another_is_refused(suite: Path) -> Non
 
 @given(st.integers(0, 10**9), st.text(st.sampled_from("abc-_"), max_size=8))
 def test_the_step_is_the_last_number_of_a_name(step: int, words: str) -> None:
-    assert training_step(Path(f"run7/{words}3x-{step:07}{words}.pkl")) == step
-    assert training_step(Path(f"7/{words}.pkl")) is None
+    assert training_step(Path(f"run7/{words}3x-{step:07}{words}.pkl")) == (step, "")
+    assert training_step(Path(f"run7/network-snapshot-{step:06}-3.pkl")) == (step, "kimg")
+    assert training_step(Path(f"7/{words}.pkl")) == (None, "")
 
 
 def test_lines_of_keys_in_every_form() -> None:

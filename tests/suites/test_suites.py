@@ -187,7 +187,7 @@ def test_plan_says_what_is_left_and_how_long_it_takes(
     words = ("suite", "plan", str(suite), "--out", str(suite.parent / "out"))
     before = command(*words, capsys=capsys, monkeypatch=monkeypatch)[1]
     assert "10 of 10 steps are left" in before and "10 of kinds that were not measured" in before
-    assert "training 100: step 100 (last number of" in before
+    assert "training 100: step 100 (of no known unit, the last number of the name)" in before
     run(suite)
     assert "0 of 10 steps" in command(*words, capsys=capsys, monkeypatch=monkeypatch)[1]
     (suite.parent / "run" / "snap-000400.txt").write_text("0.3")
