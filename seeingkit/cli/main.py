@@ -240,7 +240,7 @@ def _labels(labels: str | None, label: int | None) -> str | None:
     return str(label)
 
 
-def _run(config: Config, out: Path | None, store: Path | None, json: bool) -> int:
+def _run(config: Config, out: Path | None, store: str | None, json: bool) -> int:
     from seeingkit.runs.analyze import execute
 
     if config.others:
@@ -258,7 +258,7 @@ def _run(config: Config, out: Path | None, store: Path | None, json: bool) -> in
     return ExitCode.SKIPPED if results.skipped else ExitCode.DONE
 
 
-def _run_generators(config: Config, out: Path | None, store: Path | None, json: bool) -> int:
+def _run_generators(config: Config, out: Path | None, store: str | None, json: bool) -> int:
     from seeingkit.runs.generators import execute_generators
 
     analysis = execute_generators(config, out=out, store=store)

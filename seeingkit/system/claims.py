@@ -23,7 +23,7 @@ import platform
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -33,10 +33,11 @@ from typing import Any
 
 from seeingkit.errors import StorageError, one_line
 
+from .addresses import Place, RemotePath, place
 from .failures import told
-from .heartbeats import BEAT, Beating
+from .heartbeats import BEAT, Beating, OpenFile, RewrittenFile
 from .processes import own_number
-from .writing import make_folder
+from .writing import UNTOUCHED, make_folder
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ _NAME = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{16})*\.claim")
 _LONGEST = 4096  # bytes of a claim
 
 assert PATIENCE > 5 * BEAT
-_File = tuple[Path, bytes]  # path and content
+_File = tuple[Place, bytes]  # path and content
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,8 @@ class Claim:
     ``with claim: do_the_work()``.
     """
 
-    def __init__(self, file: Beating, own: _File, followed: Sequence[_File] = ()) -> None:
-        # The first one first: while it is there, those that follow it count.
-        self._files, self._owner = [*followed, own], os.getpid()
-        self._beating: Beating | None = file
+    def __init__(self, file: Beating | None, *files: _File) -> None:
+        self._beating, self._files, self._owner = file, files, os.getpid()
 
     def release(self) -> None:
         """Let the piece go: the file disappears, and those of the processes it was taken from."""
@@ -135,7 +134,7 @@ class Claim:
             with suppress(OSError, StorageError):
                 seen = _look(path)
                 if seen is not None and seen.content == content:  # else it is another's by now
-                    path.unlink()
+                    path.unlink(missing_ok=True)
 
     def __enter__(self) -> Claim:
         return self
@@ -157,16 +156,16 @@ class _Seen:
         changed: its time of change, as its file system gives it; compared with itself alone.
     """
 
-    path: Path
+    path: Place
     content: bytes
-    changed: int
+    changed: object
 
     @cached_property
     def holder(self) -> Holder:
         return Holder.read(self.content)
 
     @property
-    def follower(self) -> Path:
+    def follower(self) -> Place:
         """Where the process that takes it over puts its own claim."""
         digest = hashlib.sha256(self.content).hexdigest()[:16]
         return self.path.with_name(f"{self.path.name.removesuffix('.claim')}.{digest}.claim")
@@ -186,10 +185,10 @@ class Claims:
         patience: seconds, as ``PATIENCE``.
     """
 
-    def __init__(self, folder: str | Path, *, patience: float = PATIENCE) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Place, *, patience: float = PATIENCE) -> None:
+        self.folder = place(folder)
         self._patience = patience
-        self._watched: dict[Path, tuple[_Seen, float]] = {}  # as first seen, and our time of that
+        self._watched: dict[Place, tuple[_Seen, float]] = {}  # as first seen, and our time of that
         self._named: set[tuple[str, int, str]] = set()
 
     def take(self, key: str, about: str) -> Claim | None:
@@ -207,18 +206,22 @@ class Claims:
         Raises:
             StorageError: the folder cannot be written.
         """
+        if isinstance(self.folder, RemotePath) and not self.folder.is_exclusive:
+            return Claim(None)
+        if isinstance(self.folder, Path):
+            make_folder(self.folder)
         content = _content(Holder.here(key, one_line(about, 300)))
-        make_folder(self.folder)
         path, followed = self._first(key), list[_Seen]()
         while True:
-            number = _create(path, content)
-            if number is not None:
+            file = _create(path, content)
+            if file is not None:
                 own = path, content
                 if followed and _look(followed[0].path) != followed[0]:
                     # Another has followed it, done the piece, and let it go meanwhile.
-                    Claim(Beating(number), own).release()
+                    Claim(file, own).release()
                     return None
-                claim = Claim(Beating(number), own, [(one.path, one.content) for one in followed])
+                # The first one goes first: while it is there, those that follow it count.
+                claim = Claim(file, *((one.path, one.content) for one in followed), own)
                 for one in followed:
                     self._tell(one)
                 return claim
@@ -247,12 +250,17 @@ class Claims:
         return [found[key] for key in sorted(found)]
 
     def _all(self) -> Iterator[_Seen]:
-        with suppress(FileNotFoundError):
-            for path in sorted(self.folder.iterdir()):
-                if _NAME.fullmatch(path.name) and (seen := _look(path)) is not None:
-                    yield seen
+        paths: list[Place] = []
+        if isinstance(self.folder, RemotePath):
+            paths += [path for path, _, _ in self.folder.below()]
+        else:
+            with suppress(FileNotFoundError):
+                paths += sorted(self.folder.iterdir())
+        for path in paths:
+            if _NAME.fullmatch(path.name) and (seen := _look(path)) is not None:
+                yield seen
 
-    def _first(self, key: str) -> Path:
+    def _first(self, key: str) -> Place:
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.claim"
 
     def _is_stale(self, seen: _Seen) -> bool:
@@ -282,7 +290,7 @@ class Claims:
         )
 
 
-def is_claim(path: Path) -> bool:
+def is_claim(path: Place) -> bool:
     """Whether a file has the name and the place of a claim.
 
     >>> is_claim(Path("claims") / f"{'0a' * 16}.claim"), is_claim(Path("notes.claim"))
@@ -291,10 +299,15 @@ def is_claim(path: Path) -> bool:
     return path.parent.name == FOLDER and _NAME.fullmatch(path.name) is not None
 
 
-def claim_holder(path: Path) -> Holder | None:
-    """The process that a claim file describes; None where there is no such file."""
+def left_by(path: Place, modified: float) -> tuple[Holder, bool]:
+    """Whose claim a file is, and whether its process has ended: for lists of files.
+
+    Args:
+        modified: when it was touched last; a process elsewhere counts as ended an hour later.
+    """
     seen = _look(path)
-    return None if seen is None else seen.holder
+    holder = Holder() if seen is None else seen.holder
+    return holder, holder.is_gone or bool(modified and time.time() - modified > UNTOUCHED)
 
 
 def _content(holder: Holder) -> bytes:
@@ -302,8 +315,10 @@ def _content(holder: Holder) -> bytes:
     return json.dumps({**vars(holder), "token": secrets.token_hex(8)}).encode()[:_LONGEST]
 
 
-def _create(path: Path, content: bytes) -> int | None:
-    """The descriptor of a new file with this content; None where there is a file already."""
+def _create(path: Place, content: bytes) -> Beating | None:
+    """A new file with this content, and the signs of life in it; None where there is a file."""
+    if isinstance(path, RemotePath):
+        return RewrittenFile(path, content) if path.create(content) else None
     with told(path):
         try:
             number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -315,19 +330,21 @@ def _create(path: Path, content: bytes) -> int | None:
             os.close(number)
             path.unlink(missing_ok=True)
             raise
-    return number
+    return OpenFile(number)
 
 
-def _look(path: Path) -> _Seen | None:
+def _look(path: Place) -> _Seen | None:
     """A claim file as it is now; None where there is none."""
-    with told(path, "cannot be read"):
-        try:
-            # Opening asks the server of a network drive, where a mere stat answers from memory.
-            with path.open("rb") as stream:
-                content = stream.read(_LONGEST)
-                return _Seen(path, content, os.fstat(stream.fileno()).st_mtime_ns)
-        except FileNotFoundError:
-            return None
+    try:
+        if isinstance(path, RemotePath):
+            return _Seen(path, path.read_bytes(), path.changed())
+        # Opening asks the server of a network drive, where a mere stat answers from memory.
+        with told(path, "cannot be read"), suppress(FileNotFoundError), path.open("rb") as stream:
+            content = stream.read(_LONGEST)
+            return _Seen(path, content, os.fstat(stream.fileno()).st_mtime_ns)
+    except FileNotFoundError:
+        pass
+    return None
 
 
 @cache
