@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _OBJECTS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}
 """Protocols of which one put makes a whole object, also on the condition that there is none."""
 
+_PASSWORD = re.compile(r"(//[^:/@]+):[^/]*@")
 _WRITTEN = "cannot be written"
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 _REMEDY = "check the address, the network and your credentials, and run the same command again"
@@ -54,7 +55,7 @@ class RemotePath:
     Args:
         files: the file system.
         path: in it.
-        protocol: as in the address.
+        prefix: before the path, in the address; a password in it is not shown.
 
     >>> file = place("memory://work") / "ab" / "cd.parquet"
     >>> file.write_whole(b"content")
@@ -62,8 +63,9 @@ class RemotePath:
     ('ab', 'cd', b'content', 'memory://work/ab/cd.parquet')
     """
 
-    def __init__(self, files: AbstractFileSystem, path: str, protocol: str) -> None:
-        self._files, self._path, self._protocol = files, PurePosixPath(path), protocol
+    def __init__(self, files: AbstractFileSystem, path: str, prefix: str) -> None:
+        self._files, self._path = files, PurePosixPath(path)
+        self._prefix, self._protocol = prefix, prefix.partition(":")[0]
 
     # ---------------------------------------------------------------------------------- names
 
@@ -103,10 +105,10 @@ class RemotePath:
         return self._path.relative_to(folder._path)
 
     def _at(self, path: PurePosixPath) -> RemotePath:
-        return RemotePath(self._files, str(path), self._protocol)
+        return RemotePath(self._files, str(path), self._prefix)
 
     def __str__(self) -> str:
-        return f"{self._protocol}://{str(self._path).lstrip('/')}"
+        return _PASSWORD.sub(r"\1:***@", self._prefix) + str(self._path)
 
     def __repr__(self) -> str:
         return f"RemotePath({str(self)!r})"
@@ -292,9 +294,7 @@ def place(named: str | Path | RemotePath) -> Place:
     if protocol in ("file", "local"):
         return Path(rest)
     if "::" in protocol or not rest.strip("/"):
-        raise UsageError(
-            f"{printable(named)}: not the address of a folder, such as s3://bucket/work"
-        )
+        raise UsageError(f"{_shown(named)}: not the address of a folder, such as s3://bucket/work")
     import fsspec
 
     try:
@@ -303,15 +303,20 @@ def place(named: str | Path | RemotePath) -> Place:
     except ImportError as error:
         extra = _EXTRAS.get(protocol)
         install = f"pip install 'seeingkit[{extra}]'" if extra else one_line(error, 200)
-        raise PluginError(f"{printable(named)}: needs a package more: {install}") from error
+        raise PluginError(f"{_shown(named)}: needs a package more: {install}") from error
     except ValueError as error:
-        raise UsageError(f"{printable(named)}: {one_line(error, 200)}") from error
+        raise UsageError(f"{_shown(named)}: {one_line(error, 200)}") from error
     except Exception as error:  # some connect at once
         reason = one_line(error, 200) or type(error).__name__
-        raise StorageError(
-            f"{printable(named)}: cannot be reached ({reason}): {_REMEDY}"
-        ) from error
-    return RemotePath(files, path.rstrip("/"), protocol)
+        raise StorageError(f"{_shown(named)}: cannot be reached ({reason}): {_REMEDY}") from error
+    path, prefix = path.rstrip("/"), f"{protocol}://"
+    if named.rstrip("/").endswith(path):  # there may be a host before it
+        prefix = named.rstrip("/").removesuffix(path)
+    return RemotePath(files, path, prefix)
+
+
+def _shown(named: str) -> str:
+    return printable(_PASSWORD.sub(r"\1:***@", named))
 
 
 def _seconds(about: dict[str, Any]) -> float:

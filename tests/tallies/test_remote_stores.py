@@ -26,7 +26,7 @@ from seeingkit.system.claims import Claims
 from seeingkit.tallies import counting
 from seeingkit.tallies.chunks import ChunkStore
 from tests.helpers.commands import command
-from tests.helpers.s3_server import s3_server
+from tests.helpers.file_servers import ftp_server, s3_server
 from tests.helpers.toys import LevelSegmenter, Noise
 
 CHILDREN = multiprocessing.get_context("forkserver")  # a fork of this process has half its threads
@@ -37,6 +37,12 @@ _numbers = itertools.count()
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     with s3_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def ftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with ftp_server(tmp_path_factory.mktemp("ftp")) as address:
         yield address
 
 
@@ -174,6 +180,28 @@ def test_commands_list_verify_and_clean_an_address(
     code, out, _ = run("gc", address)
     assert code == 0 and "1 files" in out and "set aside as damaged" in out
     assert objects(address) == whole
+
+
+def test_a_server_of_files_moves_them_and_has_no_claims(
+    ftp: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = f"{ftp}/stores/work"
+    tally(Noise(50, bad=[20]), LevelSegmenter(), store=tmp_path)
+    tally(Noise(50, bad=[20]), LevelSegmenter(), store=address)
+    whole = objects(address)
+    assert whole == files(tmp_path)
+    one, two = (Claims(f"{address}/claims").take("a", "") for _ in range(2))
+    assert one is not None and two is not None and objects(address) == whole
+    one.release()
+    file = place(f"{address}/{min(whole)}")
+    assert isinstance(file, RemotePath)
+    file.write_whole(b"PAR1")
+    tally(Noise(50, bad=[20]), LevelSegmenter(), store=address)
+    assert objects(address) == {**whole, f"{file.parent.name}/damaged/{file.name}": b"PAR1"}
+    assert len(caplog.messages) == 1
+    with pytest.raises(FileNotFoundError):
+        file.with_name("none").read_bytes()
+    assert str(file) == address.replace(":secret@", ":***@") + f"/{min(whole)}"
 
 
 # ---------------------------------------------------------------------------------- real processes

@@ -1,12 +1,15 @@
-"""A server that speaks S3, on this machine, for stores at an address."""
+"""Servers on this machine for stores at an address: one speaks S3, one FTP."""
 
 from __future__ import annotations
 
 import logging
 import os
+import threading
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
@@ -38,3 +41,33 @@ def s3_server() -> Iterator[str]:
             os.environ.update({} if value is None else {name: value})
         S3FileSystem.clear_instance_cache()
         server.stop()
+
+
+@contextmanager
+def ftp_server(folder: Path) -> Iterator[str]:
+    """Run one over a folder; its address."""
+    with warnings.catch_warnings():  # it stands on modules that left Python with 3.12
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from pyftpdlib.authorizers import DummyAuthorizer
+        from pyftpdlib.handlers import FTPHandler
+        from pyftpdlib.servers import FTPServer
+
+    logging.getLogger("pyftpdlib").setLevel(logging.ERROR)
+    users = DummyAuthorizer()
+    users.add_user("user", "secret", str(folder), perm="elradfmwMT")
+    handler = type("Handler", (FTPHandler,), {"authorizer": users})
+    server = FTPServer(("127.0.0.1", 0), handler)
+    ended = threading.Event()
+
+    def serve() -> None:
+        while not ended.is_set():
+            server.serve_forever(timeout=0.05, blocking=False)
+        server.close_all()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"ftp://user:secret@127.0.0.1:{server.address[1]}"
+    finally:
+        ended.set()
+        thread.join()
