@@ -13,10 +13,7 @@ no such file counts as one. Nothing is remembered of listings: other processes w
 from __future__ import annotations
 
 import errno
-import os
-import platform
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -25,6 +22,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from seeingkit.errors import PluginError, StorageError, UsageError, one_line, printable
+
+from .processes import temporary_name
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -36,16 +35,6 @@ _PASSWORD = re.compile(r"(//[^:/@]+):[^/]*@")
 _WRITTEN = "cannot be written"
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 _REMEDY = "check the address, the network and your credentials, and run the same command again"
-
-
-def host_name() -> str:
-    """The name of this machine as it stands in names of files."""
-    return re.sub(r"[^A-Za-z0-9-]", "-", platform.node())[:20] or "-"
-
-
-def temporary_name(name: str) -> str:
-    """The name of a file until it is whole; two writers never have the same one."""
-    return f".{name}.{host_name()}.{os.getpid()}.{threading.get_ident()}.tmp"
 
 
 @total_ordering

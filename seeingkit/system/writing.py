@@ -19,8 +19,9 @@ from typing import Any, BinaryIO, TypeVar
 
 from seeingkit.errors import RunError, printable
 
-from .addresses import Place, RemotePath, host_name, temporary_name
+from .addresses import Place, RemotePath
 from .failures import told
+from .processes import host_name, temporary_name
 
 _TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)\.(?P<process>\d+)\.\d+\.tmp")
 UNTOUCHED = 3600.0
