@@ -37,7 +37,7 @@ from seeingkit.tallies.vocabularies.merging import in_classes
 from .config import Config, make_config
 from .directory import RunDirectory
 from .intent import intent
-from .inversions import generator_preset, invert_photos, prepare_inverters
+from .inversions import Store, generator_preset, invert_photos, prepare_inverters
 from .manifest import Clock, begin_run, end_run
 from .photographs import InvertedPhotos
 from .plan import Plan, resolve
@@ -107,7 +107,7 @@ def inversion_run_config(
 
 
 def execute_inversion(
-    config: Config, *, out: str | Path | None = None, store: str | Path | None = None
+    config: Config, *, out: str | Path | None = None, store: Store = None
 ) -> InversionRun | None:
     """Run a config of ``invert`` from photos to report; None for ranks above 0.
 
