@@ -25,7 +25,12 @@ from seeingkit.errors import (
     UsageError,
 )
 from seeingkit.images.opening import check_there
-from seeingkit.models.loading import data_spec, is_generator_name, usual_generator
+from seeingkit.models.loading import (
+    data_spec,
+    is_generator_name,
+    usual_generator,
+    with_reference,
+)
 from seeingkit.models.registry import check_options, registry
 from seeingkit.models.resolved import ResolvedModel, which_segmenter
 from seeingkit.models.resolved import resolve as resolve_model
@@ -247,7 +252,8 @@ def _data_side(name: str, data: DataSpec | None, options: Mapping[str, Any]) -> 
         if name:  # empty: ``invert`` without a data set
             check_there(name)
         return Side(name, path_options=options)
-    return Side(name, data=data, data_options=check_options(data, dict(options)))
+    given = with_reference(data, name, options)
+    return Side(name, data=data, data_options=check_options(data, given))
 
 
 def _generated_side(config: Config, real: DataSpec | None, options: Mapping[str, Any]) -> Side:

@@ -18,6 +18,7 @@ import numpy as np
 
 from seeingkit.contracts import ImageSource, Sampler
 from seeingkit.errors import UnknownNameError, UsageError
+from seeingkit.images.classfiles import CLASS_FILE
 from seeingkit.results import ConditionResult, RealClasses
 from seeingkit.statistics import Pool, compare_classes, measure_distance
 from seeingkit.statistics.claims import Tests, adjust, class_tests
@@ -80,7 +81,9 @@ def source_classes(real: ImageSource, names: Sequence[str]) -> FoundClasses:
     """Which of a generator's classes each image of a source is of."""
     if real.generator is not None:  # whose classes are its own
         return real_classes(real.ids, names)
-    return real_classes(real.ids, names, [real.condition(k) for k in range(len(real))])
+    listed = [real.condition(k) for k in range(len(real))]
+    by = real.classes_by or CLASS_FILE
+    return real_classes(real.ids, names, listed, by=by, called=real.class_names)
 
 
 def tally_classes(real: Tally, names: Sequence[str]) -> FoundClasses:
@@ -88,7 +91,14 @@ def tally_classes(real: Tally, names: Sequence[str]) -> FoundClasses:
     if real.conditions is None or real.record.generator is not None:
         return real_classes(real.ids, names)
     listed = [None if label < 0 else label for label in real.conditions.tolist()]
-    return real_classes(real.ids, names, listed)
+    details = {} if real.record.source is None else real.record.source.details
+    return real_classes(
+        real.ids,
+        names,
+        listed,
+        by=str(details.get("classes_by") or CLASS_FILE),
+        called=[str(name) for name in details.get("class_names") or ()],
+    )
 
 
 def photo_classes(sampler: Sampler, real: Tally) -> dict[str, int] | None:
