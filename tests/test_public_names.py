@@ -116,6 +116,7 @@ def test_built_in_plugins_come_in_by_the_entry_point_group() -> None:
     assert found.items() >= {
         ("adapters", "seeingkit_adapters.catalog"),
         ("fidelity", "seeingkit_plugins.fidelity.catalog"),
+        ("huggingface", "seeingkit_plugins.huggingface.catalog"),
         ("inversion", "seeingkit.analyses.inversion.catalog"),
         ("lsun", "seeingkit_plugins.lsun.catalog"),
         ("minichurches", "seeingkit_plugins.minichurches.catalog"),

@@ -90,8 +90,11 @@ def _has_separator(text: str) -> bool:
 
 def _data_set(name: str) -> tuple[DataSpec | None, UnknownNameError | None]:
     found = data_spec(name)
-    if found is not None or _has_separator(name):
+    before, colon, _ = name.partition(":")
+    if found is not None or _has_separator(before):
         return found, None
+    if colon and registry().find("data", before) is None:
+        name = before  # mistaken for one that takes a reference
     try:
         return cast(DataSpec, registry().resolve("data", name)), None
     except UnknownNameError as error:

@@ -228,7 +228,7 @@ def _with_defaults(config: Config, data: DataSpec | None) -> Config:
         defaults["preset"] = data.preset
     if not config.segmenter and config.segmenter_weights:
         defaults["segmenter"] = registry().default("segmenter")
-    elif not config.segmenter and data is not None:
+    elif not config.segmenter and data is not None and not data.takes_reference:
         defaults["segmenter"] = data.segmenter or registry().default("segmenter")
     return config.filled(**defaults)
 
@@ -274,7 +274,7 @@ def _model(
         kind,
         name,
         weights=config.weights if gan else config.segmenter_weights,
-        domain=None if data is None else config.real or config.generated,
+        domain=None if data is None or data.takes_reference else config.real or config.generated,
         options=config.gan_options if gan else config.segmenter_options,
         locate=False,
     )
