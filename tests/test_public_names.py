@@ -48,9 +48,9 @@ PROMISED = {
         segmenter_checks source_checks
     """,
     "seeingkit.images": """
-        DECODE PRESETS SUFFIXES ArrayImages FileImages Limits LmdbImages SamplerSource Selection
-        StoredImages ZipImages apply decode find_preset open_file open_folder open_glob open_images
-        open_list quantise select to_tensor
+        DECODE PRESETS SUFFIXES ArrayImages FileImages Limits LmdbImages ParquetImages SamplerSource
+        Selection ShardOptions StoredImages TarImages ZipImages apply decode find_preset open_file
+        open_folder open_glob open_images open_list quantise select to_tensor
     """,
     "seeingkit.statistics": """
         FSD Distance Floor Moments Pool compare_classes disjoint_half_floor frechet fsd_of_rows

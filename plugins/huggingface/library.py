@@ -80,8 +80,6 @@ def library() -> ModuleType:
     Raises:
         SourceError: it is not installed.
     """
-    if offline():
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the libraries are imported
     try:
         found = importlib.import_module("datasets")
     except ImportError as error:
@@ -104,6 +102,8 @@ def open_table(text: str, split: str | None, revision: str | None) -> tuple[Any,
     reference = Reference.read(text)
     datasets = library()
     name = f"hf:{text}"
+    if reference.folder and revision is not None:
+        raise UsageError(f"{name}: revision is for data sets on the hub, not for a folder")
     if reference.folder and not os.path.isdir(reference.name):
         raise SourceError(f"{name}: no such folder: {reference.name}")
     with _told(name, reference):

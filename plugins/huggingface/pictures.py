@@ -1,8 +1,8 @@
 """The pictures of one split of a data set, row by row.
 
-Guarantees: a row is read from the library's files as it stands, and decoded as any file is; an id is
-``owner/name/train.arrow/000012`` and the path that the row states, without folders of this machine.
-A row without bytes is read from its file where the library laid it; one whose file is
+Guarantees: a row is read from the library's files as it stands, and decoded as any file is; an id
+is ``owner/name/train.arrow/000012`` and the path that the row states, without folders of this
+machine. A row without bytes is read from its file where the library laid it; one whose file is
 elsewhere is refused, by name.
 """
 

@@ -174,12 +174,12 @@ def _open_path(
 ) -> ImageSource:
     """The images that a path or pattern leads to."""
     shards, limits = _path_options(given)
-    common = {"options": shards, "preset": preset, "limits": limits}
+    common: dict[str, Any] = {"options": shards, "preset": preset, "limits": limits}
     if os.path.isdir(path) and not os.path.isfile(os.path.join(path, "data.mdb")):
         return open_among(path, path, walk(path), where=f"the folder {path}", **common)
     if os.path.isfile(path) and (is_shard(path) or is_tar(path)):
         folder, name = os.path.split(path)
-        return open_shards(path, folder or ".", [name], **common)
+        return open_shards(path, folder, [name], **common)
     if not os.path.exists(path) and is_pattern(path):
         return open_pattern(path, **common)
     if wrong := shards.model_dump(exclude_none=True):

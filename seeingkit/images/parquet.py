@@ -90,7 +90,7 @@ class ParquetImages(StoredImages):
         given = _classes(heads, chosen, ids, where)
         self.classes, self.class_names, self.classes_by = given.classes, given.names, given.by
         self.notes = tuple(filter(None, (self._guess(), note, *given.notes)))
-        super().__init__(name, ids, preset=preset, limits=limits, place=root)
+        super().__init__(name, ids, preset=preset, limits=limits, place=root or ".")
 
     def _guess(self) -> str:
         if self.column.declared:
@@ -114,6 +114,13 @@ class ParquetImages(StoredImages):
         path = item.rpartition(".parquet/")[2].partition("/")[2]
         told = f", only the path {path!r}: embed the files when the data set is written"
         return told if self.column.path and path else " (null)"
+
+    def encoded_size(self, index: int) -> int:
+        """See ``StoredImages.encoded_size``."""
+        try:
+            return self._reader.size(*self.place(index))
+        except ImageError:  # ``fetch`` says why
+            return 0
 
     def reading_order(self, indices: Sequence[int]) -> Sequence[int]:
         """Ascending: rows in order are read once."""
@@ -174,7 +181,7 @@ def _with_pictures(
 
 
 def _ids(head: ParquetHead, root: str, column: str, has_path: bool) -> Iterator[str]:
-    file = stable_id(os.path.relpath(head.path, root))
+    file = stable_id(os.path.relpath(head.path, root or "."))
     has_path = has_path and bool((found := as_pictures(head, column)) and found.path)
     if not has_path:
         yield from (f"{file}/{row:06d}" for row in range(head.rows))
@@ -186,6 +193,8 @@ def _ids(head: ParquetHead, root: str, column: str, has_path: bool) -> Iterator[
             inside = member_id(path) if path and len(path) <= _LONGEST else ""
             yield f"{file}/{row:06d}/{inside}" if inside else f"{file}/{row:06d}"
             row += 1
+    if row != head.rows:
+        raise SourceError(f"{head.path}: {head.rows:,} rows are claimed, and {row:,} are there")
 
 
 def _batches(head: ParquetHead, column: str) -> Iterator[Any]:
@@ -224,6 +233,11 @@ def _classes(
             )
         for batch in _batches(head, column):
             labels.extend(batch.to_pylist())
+    if len(labels) != len(ids):
+        raise SourceError(
+            f"{where}: the column {column!r} has {len(labels):,} of {len(ids):,} rows; fetch the "
+            "files again"
+        )
     given = numbered(labels, ids, f"the column “{column}”", where)
     if given.classes is None or not names:
         return given

@@ -1,7 +1,7 @@
 """Reads single values of one column of Parquet files, with bounded memory.
 
 Guarantees: of each file the pages of one row group at a time are decoded, in batches of about
-``BATCH`` bytes, of which the last two are kept: rows in order are read once, and a row is at most
+``BATCH`` bytes, of which the last few are kept: rows in order are read once, and a row is at most
 one row group away. A row group of any size fits, but for the page that is decoded: writers make
 pages of about 1 MiB, or of some hundred rows where rows are large. Several threads may ask.
 """
@@ -19,8 +19,11 @@ import pyarrow.parquet as pq
 
 from seeingkit.errors import ImageError
 
-BATCH = 8 << 20
+BATCH = 4 << 20
 """Bytes of values that are decoded at once, about."""
+KEPT = 4
+"""Batches of a file that are kept, as far as they have ``KEPT * BATCH`` bytes: one for each thread
+that decodes."""
 OPEN = 4
 """Files that are open at once."""
 _MOST_ROWS = 1024
@@ -40,7 +43,7 @@ class _Window(NamedTuple):
 
 
 class _OpenFile:
-    """One file, the batches of a row group that follow, and the last two of them.
+    """One file, the batches of a row group that follow, and the last few of them.
 
     Attributes:
         ends: of each row group, the number of the row behind it.
@@ -53,7 +56,7 @@ class _OpenFile:
         metadata = self.file.metadata
         groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
         self.ends = np.cumsum([group.num_rows for group in groups])
-        self._windows: tuple[_Window, ...] = ()
+        self._windows: list[_Window] = []
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._group = self._next = -1
         self._broken: dict[int, tuple[int, Exception]] = {}
@@ -82,7 +85,7 @@ class _OpenFile:
         return self.value(row)
 
     def _start(self, group: int) -> None:
-        self._group, self._windows = group, ()
+        self._group = group
         self._next = 0 if group == 0 else int(self.ends[group - 1])
         self._batches = self.file.iter_batches(
             batch_size=self._rows(group), row_groups=[group], columns=[self.leaf], use_threads=False
@@ -105,7 +108,12 @@ class _OpenFile:
         if self.field is not None:
             # a missing struct is a missing value: flatten() keeps its nulls, field() does not
             values = dict(zip(values.type.names, values.flatten(), strict=True))[self.field]
-        self._windows = (*self._windows[-1:], _Window(self._next, values))
+        self._windows.append(_Window(self._next, values))
+        while len(self._windows) > 1 and (
+            len(self._windows) > KEPT
+            or sum(window.values.nbytes for window in self._windows) > KEPT * BATCH
+        ):
+            self._windows.pop(0)
         self._next += len(values)
 
 
@@ -139,21 +147,30 @@ class ColumnReader:
             ImageError: the row cannot be read.
         """
         with self._lock:
-            try:
-                value = self._opened(file).value(row)
-            except FileNotFoundError:
-                raise ImageError(item, "its Parquet file is no longer there") from None
-            except MemoryError as error:
-                raise ImageError(item, "not enough memory to read it", temporary=True) from error
-            except DAMAGE as error:
-                reason = getattr(error, "strerror", None) or error
-                raise ImageError(item, f"damaged in the Parquet file ({reason})") from error
+            value = self._value(file, row, item)
             if not value.is_valid:
                 return None
             size = value.as_buffer().size
             if most is not None and size > most:
                 raise ImageError(item, f"{size:,} bytes, more than {most:,}")
             return bytes(value.as_py())
+
+    def size(self, file: int, row: int) -> int:
+        """Bytes of a value; 0 where it is null. Errors as ``read``."""
+        with self._lock:
+            value = self._value(file, row, "")
+            return int(value.as_buffer().size) if value.is_valid else 0
+
+    def _value(self, file: int, row: int, item: str) -> Any:
+        try:
+            return self._opened(file).value(row)
+        except FileNotFoundError:
+            raise ImageError(item, "its Parquet file is no longer there") from None
+        except MemoryError as error:
+            raise ImageError(item, "not enough memory to read it", temporary=True) from error
+        except DAMAGE as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ImageError(item, f"damaged in the Parquet file ({reason})") from error
 
     def _opened(self, file: int) -> _OpenFile:
         if file not in self._open:

@@ -21,6 +21,8 @@ from .rowgroups import DAMAGE, ColumnReader
 
 LOOKED_AT = 64
 """Rows at the start of a file that are looked at for pictures."""
+MOST_ROWS = 20_000_000
+"""Rows of one file, at most: a few bytes can claim any number."""
 USUAL_LABEL = "label"
 """The column of classes where nothing declares one."""
 
@@ -64,6 +66,7 @@ def read_head(path: str) -> ParquetHead:
     """
     try:
         metadata = pq.read_metadata(path)
+        rows = sum(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
         head = ParquetHead(path, metadata.num_rows, metadata.schema.to_arrow_schema())
     except FileNotFoundError:
         raise SourceError(f"no such file: {path}") from None
@@ -71,6 +74,11 @@ def read_head(path: str) -> ParquetHead:
         raise SourceError(
             f"{path}: not a Parquet file that can be read ({error}); fetch it again"
         ) from error
+    if rows != head.rows or not 0 <= rows <= MOST_ROWS:
+        raise SourceError(
+            f"{path}: claims {head.rows:,} rows, and {rows:,} in its row groups; at most "
+            f"{MOST_ROWS:,} of one file are read"
+        )
     if b"seeingkit" in (head.schema.metadata or {}) or b"seeingkit" in (metadata.metadata or {}):
         raise SourceError(
             f"{path}: a tally of seeingkit, which holds numbers and no pictures; compare it in "

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from seeingkit.errors import SourceError
 
@@ -103,16 +103,14 @@ class TarWalk:
         return self._stream.read(member.size)
 
     def _members(self, stream: BinaryIO, length: int) -> Iterator[Member]:
-        headers, last, place = _Headers(stream), "", 0
+        last, place = "", 0
+        headers: Any = _Headers(stream)
         if length == 0:
             raise SourceError(f"{self.path}: empty (0 bytes); fetch it again")
         try:
             # not open(): never another compression, whatever the bytes are
-            archive = tarfile.TarFile(
-                None,
-                fileobj=headers,
-                encoding="utf-8",
-                errors="surrogateescape",  # type: ignore[arg-type]
+            archive: Any = tarfile.TarFile(
+                None, fileobj=headers, encoding="utf-8", errors="surrogateescape"
             )
             while (found := archive.next()) is not None:
                 archive.members.clear()  # or they would all stay in memory

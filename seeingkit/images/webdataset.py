@@ -26,8 +26,8 @@ from .archive import member_id
 from .classfiles import CLASS_FILE, LARGEST, read_class_files
 from .decode import Limits, check_bytes
 from .files import is_hidden, stable_id
-from .formats import HEAD, is_image_name
-from .listing import counted, list_pictures, nothing_in
+from .formats import HEAD, TEXTS, is_image_name, suffix
+from .listing import Listing, counted, list_pictures, nothing_in
 from .samplelabels import FIELDS, MOST_TEXT, GivenClasses, SampleLabels, sample_key
 from .stored import StoredImages
 from .tars import Member, TarWalk
@@ -84,7 +84,7 @@ class TarImages(StoredImages):
         self._shard = np.array([place.shard for place in places], np.int32)
         self._offset = np.array([place.offset for place in places], np.int64)
         self._size = np.array([place.size for place in places], np.int64)
-        super().__init__(name, ids, preset=preset, limits=limits, place=root)
+        super().__init__(name, ids, preset=preset, limits=limits, place=root or ".")
 
     def path(self, shard: int) -> str:
         """Where one shard lies."""
@@ -138,7 +138,7 @@ class _Contents:
         self.notes: list[str] = []
         self._labels = SampleLabels(where)
         self._others: Counter[str] = Counter()
-        self._texts: list[str] = []  # ids of label files
+        self._label_files = 0
         self._replaced = 0
 
     def add_shard(self, number: int) -> None:
@@ -156,20 +156,23 @@ class _Contents:
                 else:
                     self._others["that are no plain files"] += 1
                 continue
-            self._replaced += item in self.places
-            self.places[item] = _Place(number, member.offset, member.size)
-            if sample_key(inside)[1] in FIELDS and inside.rpartition("/")[2].lower() != CLASS_FILE:
-                self._texts.append(item)
+            of_classes = inside.rpartition("/")[2].lower() == CLASS_FILE
+            if sample_key(inside)[1] in FIELDS and not of_classes:
+                self._label_files += 1
                 self._labels.add(item, _whole(walk, member))
+            elif suffix(inside) in TEXTS and not of_classes:
+                self._others[suffix(inside)] += 1
+            else:
+                self._replaced += item in self.places
+                self.places[item] = _Place(number, member.offset, member.size)
         self.left_out += [Skipped(shard, fault) for fault in walk.faults]
 
     def pictures(self) -> list[str]:
         """Ids of the pictures, in the order in which they lie."""
-        texts = set(self._texts)
-        listing = list_pictures([item for item in self.places if item not in texts], self._head)
+        listing = list_pictures(list(self.places), self._head)
         pictures = listing.pictures
         if self._others:
-            self.notes.append(f"left out: {counted(self._others)}")
+            self.notes.append(f"left out, no pictures: {counted(self._others)}")
         if self._replaced:
             self.notes.append(
                 f"{self._replaced:,} members have the name of a later one, which counts alone"
@@ -178,7 +181,8 @@ class _Contents:
             pictures = self._of_member(pictures)
         if not pictures:
             left_out = (*self.left_out, *listing.left_out)
-            raise SourceError(nothing_in(self.where, listing._replace(left_out=left_out)))
+            notes = (*self.notes, *listing.notes)
+            raise SourceError(nothing_in(self.where, Listing([], left_out, notes)))
         self.left_out += listing.left_out
         self.notes += listing.notes
         self._say_several(pictures)
@@ -219,8 +223,8 @@ class _Contents:
         if classes is None:
             given = self._labels.classes(pictures)
             return given._replace(notes=(*notes, *given.notes))
-        if self._texts:
-            notes.append(f"{len(self._texts):,} label files of samples are not used beside it")
+        if self._label_files:
+            notes.append(f"{self._label_files:,} label files of samples are not used beside it")
         return GivenClasses(classes, (), CLASS_FILE, tuple(notes))
 
     def _class_file(self, item: str) -> bytes:
