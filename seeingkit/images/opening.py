@@ -31,7 +31,8 @@ from .files import open_file, open_list, walk
 from .formats import HEAD, SUFFIXES, is_image_name, is_lmdb, kind_by_content
 from .lmdb import LmdbImages
 from .selection import select
-from .shards import ShardOptions, has_braces, is_shard, open_among, open_pattern, open_shards
+from .shardnames import has_braces, is_shard
+from .shards import ShardOptions, open_among, open_pattern, open_shards
 from .tars import is_tar
 
 

@@ -24,6 +24,7 @@ from seeingkit.system.digests import Stamp, file_stamp
 from .archive import member_id
 from .decode import Limits
 from .files import stable_id
+from .listedfiles import ListedFiles
 from .rowgroups import DAMAGE, ColumnReader
 from .samplelabels import GivenClasses, Label, numbered
 from .stored import StoredImages
@@ -74,7 +75,8 @@ class ParquetImages(StoredImages):
         self.root = os.fspath(root)
         self._reader = ColumnReader([], "")  # so that it can be closed whatever happens
         where = f"the Parquet files {name}"
-        heads = [read_head(os.path.join(self.root, file)) for file in files]
+        listed = {path: ListedFiles([path]) for path in (os.path.join(self.root, f) for f in files)}
+        heads = [read_head(path) for path in listed]
         heads, first, self.left_out = _with_pictures(heads, files, where, column)
         self.column = choose_pictures(first, column)
         ids: list[str] = []
@@ -82,6 +84,7 @@ class ParquetImages(StoredImages):
             ids.extend(_ids(head, self.root, self.column.name, self.column.path))
         if not ids:
             raise SourceError(f"{where}: no rows in them")
+        self._listed = [listed[head.path] for head in heads]
         self._ends = np.cumsum([head.rows for head in heads])
         self._reader = ColumnReader(
             [head.path for head in heads], self.column.name, self.column.field
@@ -104,8 +107,10 @@ class ParquetImages(StoredImages):
 
     def fetch(self, index: int) -> bytes:
         """The bytes in one row."""
-        item = self.ids[index]
-        data = self._reader.read(*self.place(index), item, self.limits.max_bytes)
+        item, (file, row) = self.ids[index], self.place(index)
+        if not self.is_hashed(index):
+            self._listed[file].check(0)
+        data = self._reader.read(file, row, item, self.limits.max_bytes)
         if data is None:
             raise ImageError(item, "the row has no bytes of a picture" + self._only_path(item))
         return data

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import glob
 import os
-import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from seeingkit.errors import SourceError, UsageError
 from seeingkit.specs import Options, Preset
@@ -23,15 +20,15 @@ from .files import matches, open_listed, split_pattern, stable_id
 from .formats import HEAD, suffix
 from .listing import list_pictures
 from .parquet import ParquetImages, holds_pictures
+from .shardnames import (
+    expand_braces,
+    has_braces,
+    is_shard,
+    missing_parts,
+    several_splits,
+)
 from .stored import StoredImages
 from .webdataset import TarImages
-
-MOST_NAMES = 1_000_000
-"""Most files that braces may name."""
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
-_PART = re.compile(r"^(.*?)-?(\d{3,})-of-(\d{3,})(.*)$")
-_SPLIT = re.compile(r"^(train|training|val|valid|validation|dev|test|testing|eval)(?![a-z])", re.I)
 
 
 class ShardOptions(Options):
@@ -49,74 +46,6 @@ class ShardOptions(Options):
     column: str | None = None
     label: str | None = None
     member: str | None = None
-
-
-def has_braces(pattern: str) -> bool:
-    """Whether a pattern has ``{0..9}`` or ``{a,b}`` in it.
-
-    >>> has_braces("train-{00..11}.tar"), has_braces("{draft}.tar")
-    (True, False)
-    """
-    return any(_alternatives(match[1]) is not None for match in _BRACES.finditer(pattern))
-
-
-def expand_braces(pattern: str) -> list[str]:
-    """The patterns that braces stand for, in order; braces inside braces are not read.
-
-    Raises:
-        UsageError: they name too many.
-
-    >>> expand_braces("{a,b}-{08..10}.tar")[:4]
-    ['a-08.tar', 'a-09.tar', 'a-10.tar', 'b-08.tar']
-    """
-    found = [""]
-    end = 0
-    for match in _BRACES.finditer(pattern):
-        parts = _alternatives(match[1])
-        if parts is None:
-            continue
-        if len(found) * len(parts) > MOST_NAMES:
-            raise UsageError(f"{pattern!r} names more than {MOST_NAMES:,} files")
-        between = pattern[end : match.start()]
-        found = [f"{before}{between}{part}" for before in found for part in parts]
-        end = match.end()
-    return [f"{before}{pattern[end:]}" for before in found]
-
-
-class _Range(Sequence[str]):
-    """The numbers of ``{0008..0011}``, as wide as the first one; not in memory."""
-
-    def __init__(self, first: str, last: str) -> None:
-        self._width = len(first)
-        step = 1 if int(first) <= int(last) else -1
-        self._numbers = range(int(first), int(last) + step, step)
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def __getitem__(self, place: Any) -> Any:
-        return f"{self._numbers[place]:0{self._width}d}"
-
-    def __iter__(self) -> Iterator[str]:
-        return (f"{number:0{self._width}d}" for number in self._numbers)
-
-
-def _alternatives(text: str) -> Sequence[str] | None:
-    """What ``a,b`` or ``0..9`` between braces stands for; None for other text."""
-    if match := _RANGE.fullmatch(text):
-        if max(map(len, match.groups())) > 18:
-            return None
-        return _Range(*match.groups())
-    return text.split(",") if "," in text else None
-
-
-def is_shard(path: str) -> bool:
-    """Whether a file is called like a tar archive or a Parquet file.
-
-    >>> is_shard("train-00.TAR"), is_shard("train.tgz")
-    (True, False)
-    """
-    return suffix(path) in (".tar", ".parquet")
 
 
 def open_shards(
@@ -159,7 +88,7 @@ def open_shards(
             preset=preset,
             limits=limits,
         )
-    found.notes = (*found.notes, *_missing_parts(paths), *_several_splits(paths))
+    found.notes = (*found.notes, *missing_parts(paths), *several_splits(paths))
     return found
 
 
@@ -249,7 +178,7 @@ def open_pattern(
     )
 
 
-def _head_of(root: str, paths: Sequence[str]) -> Any:
+def _head_of(root: str, paths: Sequence[str]) -> Callable[[str], bytes]:
     files = {stable_id(path): path for path in paths}
 
     def head(item: str) -> bytes:
@@ -267,32 +196,3 @@ def _refuse_options(options: ShardOptions, names: Sequence[str], where: str) -> 
     for name in names:
         if getattr(options, name) is not None:
             raise UsageError(f"{where}: option {name!r} is for {sorts[name]} alone")
-
-
-def _missing_parts(paths: Sequence[str]) -> list[str]:
-    """Notes on names like ``train-00001-of-00005`` of which some are not there."""
-    numbers: dict[tuple[str, str, int], set[int]] = {}
-    for path in paths:
-        if match := _PART.match(stable_id(path)):
-            before, number, many, behind = match.groups()
-            ending = os.path.splitext(behind)[1]  # a hash may stand before it
-            numbers.setdefault((before, ending, int(many)), set()).add(int(number))
-    notes = []
-    for (before, _, many), there in numbers.items():
-        missing = many - len({number for number in there if number < many})
-        if missing > 0:
-            notes.append(f"{missing:,} of the {many:,} shards {before}-… are not here")
-    return notes
-
-
-def _several_splits(paths: Sequence[str]) -> list[str]:
-    """A note where names tell training from test data, and both are read."""
-    splits = Counter(
-        match[1].lower()
-        for path in paths
-        if (match := _SPLIT.match(stable_id(path).rpartition("/")[2]))
-    )
-    if len(splits) < 2:
-        return []
-    shown = ", ".join(f"{number} of {split}" for split, number in sorted(splits.items()))
-    return [f"shards of several splits are read together ({shown}); a pattern would take one"]

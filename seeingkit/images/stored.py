@@ -201,6 +201,10 @@ class StoredImages(PreparedImages, DigestedSource):
         with ROOM.hold_encoded(self.encoded_size(index)):
             return picture_size(self.stored(index), self.ids[index], self.limits)
 
+    def is_hashed(self, index: int) -> bool:
+        """Whether a digest of this picture's bytes is known, which they must have from then on."""
+        return int(self._hashed[index]) != _UNKNOWN
+
     def stored(self, index: int) -> bytes:
         """The stored bytes of one picture, the same as when they were hashed."""
         hashed = int(self._hashed[index])

@@ -27,6 +27,7 @@ from .classfiles import CLASS_FILE, LARGEST, read_class_files
 from .decode import Limits, check_bytes
 from .files import is_hidden, stable_id
 from .formats import HEAD, TEXTS, is_image_name, suffix
+from .listedfiles import ListedFiles
 from .listing import Listing, counted, list_pictures, nothing_in
 from .samplelabels import FIELDS, MOST_TEXT, GivenClasses, SampleLabels, sample_key
 from .stored import StoredImages
@@ -71,6 +72,7 @@ class TarImages(StoredImages):
         limits: Limits | None = None,
     ) -> None:
         self.root, self.shards = os.fspath(root), tuple(shards)
+        self._listed = ListedFiles([self.path(number) for number in range(len(self.shards))])
         found = _Contents(self, f"the tar shards {name}", member)
         with progress_bar(f"list {name}", len(self.shards), "shards") as bar:
             for number in range(len(self.shards)):
@@ -94,6 +96,8 @@ class TarImages(StoredImages):
         """The bytes of one member."""
         place = _Place(*(int(a[index]) for a in (self._shard, self._offset, self._size)))
         check_bytes(place.size, self.ids[index], self.limits)
+        if not self.is_hashed(index):
+            self._listed.check(place.shard)
         return self.read_place(place, self.ids[index])
 
     def read_place(self, place: _Place, item: str) -> bytes:

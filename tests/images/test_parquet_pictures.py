@@ -279,6 +279,15 @@ def test_a_file_that_is_replaced_is_noticed(tmp_path: Path) -> None:
     assert open_images(path).fingerprint != first
 
 
+def test_a_file_that_is_replaced_before_it_is_hashed(tmp_path: Path) -> None:
+    path = labelled(tmp_path / "a.parquet", range(4))
+    source = open_images(path)
+    labelled(path, range(1, 5))
+    for work in (lambda: source.fingerprint, lambda: source.load([0])):
+        with pytest.raises(SourceError, match="was replaced after its contents were listed"):
+            work()
+
+
 def test_damage_within_a_file_is_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = {"image": [picture(k) + rng.bytes(500) for k in range(60)]}

@@ -241,6 +241,25 @@ def test_what_is_decoded_is_what_was_hashed(tmp_path: Path) -> None:
     assert "no longer there" in source.load([0])[2][0].reason
 
 
+def test_a_shard_that_is_replaced_before_it_is_hashed(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", {"x.png": picture(0), "y.png": picture(80)})
+    source = open_images(path)
+    write_tar(path, {"y.png": picture(0), "x.png": picture(80)})  # of the same layout
+    for work in (lambda: source.fingerprint, lambda: source.load([0])):
+        with pytest.raises(SourceError, match="was replaced after its contents were listed"):
+            work()
+
+
+def test_the_same_members_packed_anew_are_the_same_source(tmp_path: Path) -> None:
+    files = {"x.png": picture(0), "y.png": picture(80), "x.cls": b"1"}
+    path = write_tar(tmp_path / "a.tar", files)
+    first = open_images(path).fingerprint
+    write_tar(path, files, tarfile.PAX_FORMAT)
+    assert open_images(path).fingerprint == first
+    write_tar(path, {**files, "x.cls": b"2"})
+    assert open_images(path).fingerprint != first
+
+
 def test_unreadable_pictures_are_named(tmp_path: Path) -> None:
     files = {"a.png": picture(1), "b.png": b"", "c.png": b"\x89PNG\r\n\x1a\n broken"}
     source = open_images(write_tar(tmp_path / "a.tar", files))

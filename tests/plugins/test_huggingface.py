@@ -80,6 +80,17 @@ def test_a_saved_data_set(saved: Path, tmp_path: Path) -> None:
     assert counted.record.source.details["classes_by"] == "the column “label”"
 
 
+def test_the_library_s_parquet_is_read_without_it_too(tmp_path: Path, saved: Path) -> None:
+    table(range(8)).to_parquet(tmp_path / "own.parquet")
+    plain = open_images(tmp_path / "own.parquet")
+    assert plain.ids[3] == "own.parquet/000003/3.png" and plain.notes == (
+        "8 pictures have their class by the column “label”",
+    )
+    through = open_images(f"hf:{saved}")
+    assert torch.equal(plain.read(range(8)), through.read(range(8)))
+    assert plain.class_names == through.class_names
+
+
 def test_what_is_wrong_with_a_name_is_said(saved: Path, tmp_path: Path) -> None:
     for name, fault in {
         "hf": "say which, as hf:NAME",
