@@ -77,6 +77,10 @@ class ParquetImages(StoredImages):
         where = f"the Parquet files {name}"
         listed = {path: ListedFiles([path]) for path in (os.path.join(self.root, f) for f in files)}
         heads = [read_head(path) for path in listed]
+        tallies = sum(head.is_tally for head in heads)
+        if tallies < len(heads):  # of a tally alone it is said why it is refused
+            files = [file for file, head in zip(files, heads, strict=True) if not head.is_tally]
+            heads = [head for head in heads if not head.is_tally]
         heads, first, self.left_out = _with_pictures(heads, files, where, column)
         self.column = choose_pictures(first, column)
         ids: list[str] = []
@@ -92,7 +96,8 @@ class ParquetImages(StoredImages):
         chosen, note = choose_label(first, label)
         given = _classes(heads, chosen, ids, where)
         self.classes, self.class_names, self.classes_by = given.classes, given.names, given.by
-        self.notes = tuple(filter(None, (self._guess(), note, *given.notes)))
+        aside = f"left out, no pictures: {tallies:,} tallies of seeingkit" if tallies else ""
+        self.notes = tuple(filter(None, (self._guess(), aside, note, *given.notes)))
         super().__init__(name, ids, preset=preset, limits=limits, place=root or ".")
 
     def _guess(self) -> str:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from seeingkit.errors import ImageError, SourceError, UnknownNameError, UsageError
 
-from .formats import HEAD, kind_by_content
+from .formats import HEAD, POINTED, POINTER, kind_by_content
 from .rowgroups import DAMAGE, ColumnReader
 
 LOOKED_AT = 64
@@ -53,6 +53,11 @@ class ParquetHead(NamedTuple):
     schema: pa.Schema
 
     @property
+    def is_tally(self) -> bool:
+        """Whether it is a tally of ours."""
+        return b"seeingkit" in (self.schema.metadata or {})
+
+    @property
     def features(self) -> Features:
         """The declared columns of a Hugging Face data set; empty where there are none."""
         return declared_features(self.schema)
@@ -62,7 +67,7 @@ def read_head(path: str) -> ParquetHead:
     """Read the schema and the number of rows of a Parquet file.
 
     Raises:
-        SourceError: missing, damaged, or a tally of ours.
+        SourceError: missing or damaged.
     """
     try:
         metadata = pq.read_metadata(path)
@@ -71,6 +76,8 @@ def read_head(path: str) -> ParquetHead:
     except FileNotFoundError:
         raise SourceError(f"no such file: {path}") from None
     except (*DAMAGE, MemoryError) as error:
+        if _begins(path).startswith(POINTER):
+            raise SourceError(f"{path}: {POINTED}") from error
         raise SourceError(
             f"{path}: not a Parquet file that can be read ({error}); fetch it again"
         ) from error
@@ -79,12 +86,15 @@ def read_head(path: str) -> ParquetHead:
             f"{path}: claims {head.rows:,} rows, and {rows:,} in its row groups; at most "
             f"{MOST_ROWS:,} of one file are read"
         )
-    if b"seeingkit" in (head.schema.metadata or {}) or b"seeingkit" in (metadata.metadata or {}):
-        raise SourceError(
-            f"{path}: a tally of seeingkit, which holds numbers and no pictures; compare it in "
-            f"Python: seeingkit.compare(seeingkit.Tally.load({path!r}), …)"
-        )
     return head
+
+
+def _begins(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(HEAD)
+    except OSError:
+        return b""
 
 
 def declared_features(schema: pa.Schema) -> Features:
@@ -100,6 +110,8 @@ def declared_features(schema: pa.Schema) -> Features:
 
 def picture_columns(head: ParquetHead) -> list[PictureColumn]:
     """All columns that hold pictures, by declaration or by content; of an empty file none."""
+    if head.is_tally:
+        return []
     return [
         found
         for name in dict.fromkeys(head.schema.names)
@@ -139,7 +151,7 @@ def choose_pictures(head: ParquetHead, wanted: str | None) -> PictureColumn:
         UnknownNameError: there is no such column.
         UsageError: there are several.
     """
-    if wanted is not None:
+    if wanted is not None and not head.is_tally:
         if wanted not in head.schema.names:
             raise UnknownNameError(f"column of {head.path}", wanted, head.schema.names)
         if (one := as_pictures(head, wanted)) is None:
@@ -148,6 +160,11 @@ def choose_pictures(head: ParquetHead, wanted: str | None) -> PictureColumn:
                 f"{head.path}: column {wanted!r} is {kind}, not bytes of pictures, one a row"
             )
         return one
+    if head.is_tally:
+        raise SourceError(
+            f"{head.path}: a tally of seeingkit, which holds numbers and no pictures; compare it "
+            f"in Python: seeingkit.compare(seeingkit.Tally.load({head.path!r}), …)"
+        )
     found = picture_columns(head)
     if not found:
         shown = ", ".join(f"{field.name} ({field.type})" for field in list(head.schema)[:8])

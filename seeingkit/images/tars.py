@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from seeingkit.errors import SourceError
 
+from .formats import POINTED, POINTER
+
 BLOCK = tarfile.BLOCKSIZE
 MOST_HEADER = 1 << 15
 """Most bytes of the headers of one member: with its long name and its extended attributes."""
@@ -86,7 +88,10 @@ class TarWalk:
         try:
             with open(self.path, "rb") as stream:
                 self._stream = stream
-                refuse_compressed(self.path, stream.read(BLOCK))
+                head = stream.read(BLOCK)
+                refuse_compressed(self.path, head)
+                if head.startswith(POINTER):
+                    raise SourceError(f"{self.path}: {POINTED}")
                 stream.seek(0)
                 yield from self._members(stream, os.fstat(stream.fileno()).st_size)
         except OSError as error:

@@ -26,7 +26,7 @@ from .archive import member_id
 from .classfiles import CLASS_FILE, LARGEST, read_class_files
 from .decode import Limits, check_bytes
 from .files import is_hidden, stable_id
-from .formats import HEAD, TEXTS, is_image_name, suffix
+from .formats import ARCHIVES, HEAD, TEXTS, is_image_name, suffix
 from .listedfiles import ListedFiles
 from .listing import Listing, counted, list_pictures, nothing_in
 from .samplelabels import FIELDS, MOST_TEXT, GivenClasses, SampleLabels, sample_key
@@ -187,10 +187,25 @@ class _Contents:
             left_out = (*self.left_out, *listing.left_out)
             notes = (*self.notes, *listing.notes)
             raise SourceError(nothing_in(self.where, Listing([], left_out, notes)))
-        self.left_out += listing.left_out
+        self.left_out += self._without_fields(listing.left_out, pictures)
         self.notes += listing.notes
         self._say_several(pictures)
         return pictures
+
+    def _without_fields(
+        self, left_out: Sequence[Skipped], pictures: Sequence[str]
+    ) -> list[Skipped]:
+        """The files that are left out but for arrays beside pictures (``0001.npy``): a count."""
+        samples = {sample_key(item)[0] for item in pictures}
+        kept, fields = [], Counter[str]()
+        for one in left_out:
+            if suffix(one.item) in ARCHIVES and sample_key(one.item)[0] in samples:
+                fields[suffix(one.item)] += 1
+            else:
+                kept.append(one)
+        if fields:
+            self.notes.append(f"left out, beside the pictures of their samples: {counted(fields)}")
+        return kept
 
     def _of_member(self, pictures: list[str]) -> list[str]:
         """The pictures with the ending that was asked for.

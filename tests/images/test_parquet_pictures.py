@@ -13,11 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from seeingkit import compare
 from seeingkit.errors import SourceError, UnknownNameError, UsageError
 from seeingkit.images import ParquetImages, open_images
 from seeingkit.images import rowgroups as groups
 from seeingkit.images.containers import without_container
 from seeingkit.images.rowgroups import ColumnReader
+from seeingkit.runs.invert import open_photos
+from seeingkit.specs import PRESETS
 from seeingkit.tallies import Tally, tally
 from seeingkit.testing import check_source
 from tests.helpers.shards import image_rows, picture, write_parquet, write_tar
@@ -207,9 +210,11 @@ def test_the_tables_of_img2dataset_beside_its_shards(tmp_path: Path) -> None:
 
 def test_a_tally_is_no_source_of_pictures(tmp_path: Path) -> None:
     source = open_images(labelled(tmp_path / "a.parquet", range(3)))
-    path = tally(source, LevelSegmenter(), store=tmp_path / "store").save(tmp_path / "t.parquet")
+    path = tally(source, LevelSegmenter(), store=tmp_path / ".store").save(tmp_path / "t.parquet")
     with pytest.raises(SourceError, match="a tally of seeingkit"):
         open_images(path)
+    beside = open_images(tmp_path, n=3)
+    assert beside.ids and "left out, no pictures: 1 tallies of seeingkit" in beside.notes
     found = Tally.load(path)
     assert found.conditions is not None and found.conditions.tolist() == [0, 1, 2]
     assert found.record.source is not None
@@ -255,7 +260,9 @@ def test_classes_that_contradict(tmp_path: Path) -> None:
 
 
 def test_rows_are_no_folders_of_classes() -> None:
-    assert without_container("x/a.parquet/000003/cat/1.png") == "cat/1.png"
+    assert without_container("x/a.parquet/000003/cat/1.png") == "x/cat/1.png"
+    assert without_container("cat/a.parquet/000003") == "cat/"
+    assert without_container("owner/name/train.arrow/000003/1.png") == "1.png"
     assert without_container("a.parquet/000003") == ""
     assert without_container("a.TAR/cat/1.png") == "cat/1.png"
     assert without_container("tar/cat/1.png") == "tar/cat/1.png"
@@ -322,3 +329,50 @@ def test_every_flip_is_named_or_changes_the_fingerprint(tmp_path: Path) -> None:
         if after.fingerprint == fingerprint:
             assert [after.fetch(k) for k in range(6)] == contents  # type: ignore[attr-defined]
         after.close()
+
+
+def test_two_labelled_sets_are_compared_class_by_class(tmp_path: Path) -> None:
+    def side(name: str, names: list[str], labels: list[int]) -> Tally:
+        rows = {"image": image_rows(range(0, 240, 30)), "label": labels}
+        label = {"_type": "ClassLabel", "names": names}
+        path = declared(tmp_path / f"{name}.parquet", rows, {"image": IMAGE, "label": label})
+        return tally(open_images(path), LevelSegmenter(), store=tmp_path / "store")
+
+    real = side("real", ["cat", "dog"], [0, 0, 0, 0, 1, 1, 1, 1])
+    drawn = side("drawn", ["dog", "cat"], [1, 1, 1, 1, 0, 0, 0, -1])
+    results = compare(real, drawn, permutations=0).results
+    found = {record.name: record for record in results.conditions}
+    assert found.keys() == {"cat", "dog"}  # and no class -1
+    assert found["cat"].fsd.value == pytest.approx(0, abs=1e-9)
+    assert results.real_classes is not None and results.real_classes.by == "label names"
+    assert [one.label for one in results.real_classes.folders] == [0, 1]
+    assert [one.name for one in results.real_classes.folders] == ["dog", "cat"]
+
+
+def test_a_shard_that_is_away_for_a_moment(tmp_path: Path) -> None:
+    names = [tmp_path / f"{k}.parquet" for k in range(2)]
+    for k, path in enumerate(names):
+        labelled(path, range(4 * k, 4 * k + 4))
+    undisturbed = tally(open_images(tmp_path), LevelSegmenter(), store=tmp_path / ".one")
+    source = open_images(tmp_path)
+    assert source.fingerprint
+    source.close()  # an open file would still be there
+    names[1].rename(tmp_path / "away")
+    few = tally(source, LevelSegmenter(), store=tmp_path / ".two")
+    assert len(few) == 4 and "tried again on the next start" in few.skipped[0].reason
+    (tmp_path / "away").rename(names[1])
+    again = tally(open_images(tmp_path), LevelSegmenter(), store=tmp_path / ".two")
+    assert again.ids == undisturbed.ids and not again.skipped
+    assert (again.counts != undisturbed.counts).nnz == 0
+
+
+def test_photos_of_several_shards(tmp_path: Path) -> None:
+    labelled(tmp_path / "a.parquet", range(2))
+    write_tar(tmp_path / "b.tar", {"x.png": picture(9), "y.png": b""})
+    names = [str(tmp_path / "a.parquet"), f"{tmp_path}/{{b,}}.tar", str(tmp_path / "b.tar")]
+    with pytest.raises(SourceError, match=r"1 of the 2 files .* not there: \.tar"):
+        open_photos(names[:2], PRESETS["paper"])
+    source, skipped = open_photos([names[0], names[2]], PRESETS["paper"])
+    assert source.ids[1:] == ("a.parquet/000001/1.png", "b.tar/x.png", "b.tar/y.png")
+    assert skipped == [] and source.load(range(4))[1] == [0, 1, 2]
+    source.close()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seeingkit.cli.groups import check_patterns
-from seeingkit.errors import SourceError, UsageError
+from seeingkit.errors import ImageError, SourceError, UsageError
 from seeingkit.images import open_images
 from seeingkit.images.opening import check_there
 from seeingkit.images.shardnames import expand_braces, has_braces, in_sequence
@@ -75,3 +75,11 @@ def test_shards_that_the_shell_has_laid_side_by_side() -> None:
     check_patterns(["real.tar", "gan-1.tar", "gan-2.tar"])
     check_patterns(["real.tar", "snapshot-001000.tar", "snapshot-002000.tar"])
     assert in_sequence(["a-010.tar", "a-009.tar"]) is None
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.parquet", "a.png"])
+def test_pointers_of_git_lfs_are_told(tmp_path: Path, name: str) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n"
+    (tmp_path / name).write_bytes(pointer)
+    with pytest.raises((SourceError, ImageError), match="git lfs pull"):
+        open_images(tmp_path / name).read([0])

@@ -144,6 +144,13 @@ def test_nothing_but_shards_beside_shards(tmp_path: Path) -> None:
     assert {"train-0000.tar", "train-0001.tar"} <= dict(source.left_out).keys()
 
 
+def test_other_fields_of_samples_are_counted(tmp_path: Path) -> None:
+    files = {"1.png": picture(1), "1.npy": b"\x93NUMPY", "1.txt": b"x", "2.npy": b"\x93NUMPY"}
+    source = open_images(write_tar(tmp_path / "a.tar", files))
+    assert dict(source.left_out).keys() == {"a.tar/2.npy"}
+    assert "left out, beside the pictures of their samples: 1 .npy" in source.notes
+
+
 def test_later_members_of_one_name_count(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", [("x.png", picture(0)), ("./x.png", picture(255))])
     source = open_images(path, preset="native")

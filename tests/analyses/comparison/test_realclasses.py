@@ -178,5 +178,6 @@ def test_labels_of_a_data_set_by_number() -> None:
 def test_archives_and_rows_are_no_classes(ids: list[str]) -> None:
     for names in (("0", "1"), ("cat", "dog")):
         assert real_classes(ids, names).labels is None
+    assert real_classes(["cat/0.tar/a.jpg", "dog/0.tar/b.jpg"], ("dog", "cat")).labels == (1, 0)
     inside = [f"{item.rpartition('/')[0]}/{k}/x.jpg" for k, item in enumerate(ids)]
     assert real_classes(inside, ("0", "1")).labels == (0, 1)
