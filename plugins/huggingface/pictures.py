@@ -19,6 +19,7 @@ from seeingkit.errors import ImageError, SourceError, UsageError
 from seeingkit.images import Limits, StoredImages
 from seeingkit.images.archive import member_id
 from seeingkit.images.decode import check_bytes, read_file
+from seeingkit.images.parquet import texts
 from seeingkit.images.samplelabels import GivenClasses, numbered
 from seeingkit.images.tablecolumns import (
     ParquetHead,
@@ -72,6 +73,7 @@ class HubImages(StoredImages):
         rows = table.select_columns([column.name])
         if column.declared:
             rows = rows.cast_column(column.name, library().Image(decode=False))
+        _refuse_damage(table, [column.name, *([chosen] if chosen else [])], name)
         self._rows = rows
         ids = self._ids(reference, split)
         given = _classes(head, chosen, labels, ids)
@@ -104,7 +106,7 @@ class HubImages(StoredImages):
         return [
             path
             for chunk in column.chunks
-            for path in chunk.flatten()[chunk.type.get_field_index("path")].to_pylist()
+            for path in texts(chunk.flatten()[chunk.type.get_field_index("path")])
         ]
 
     def _inside(self, path: str) -> str:
@@ -167,6 +169,20 @@ class HubImages(StoredImages):
         return None if own is None else (*self._stamp, index, *own)
 
 
+def _refuse_damage(table: Any, columns: Sequence[str], name: str) -> None:
+    """Check the places of all values, which are only mapped: a wrong one would end the process.
+
+    Raises:
+        SourceError: one is wrong.
+    """
+    try:
+        table.select_columns(list(dict.fromkeys(columns))).data.validate(full=True)
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise SourceError(
+            f"{name}: its Arrow files are damaged ({error}); remove and fetch them again"
+        ) from error
+
+
 def _pictures(head: ParquetHead, wanted: str | None) -> PictureColumn:
     """The column that was asked for, or the only one that is declared.
 
@@ -203,7 +219,11 @@ def _classes(
     """
     if column is None:
         return GivenClasses()
-    given = numbered(labels.to_pylist(), ids, f"the column “{column}”", head.path)
+    try:
+        values = labels.to_pylist()
+    except ValueError as error:
+        raise SourceError(f"{head.path}: column {column!r} cannot be read ({error})") from error
+    given = numbered(values, ids, f"the column “{column}”", head.path)
     names = class_names(head, column)
     if given.classes is None or not names:
         return given

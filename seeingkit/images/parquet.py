@@ -10,10 +10,11 @@ pictures, and says so.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seeingkit.contracts import Skipped
@@ -197,9 +198,8 @@ def _ids(head: ParquetHead, root: str, column: str, has_path: bool) -> Iterator[
         yield from (f"{file}/{row:06d}" for row in range(head.rows))
         return
     row = 0
-    for batch in _batches(head, f"{column}.path"):
-        for value in batch.to_pylist():
-            path = None if value is None else value["path"]
+    for paths in _columns(head, f"{column}.path", texts):
+        for path in paths:
             inside = member_id(path) if path and len(path) <= _LONGEST else ""
             yield f"{file}/{row:06d}/{inside}" if inside else f"{file}/{row:06d}"
             row += 1
@@ -207,8 +207,22 @@ def _ids(head: ParquetHead, root: str, column: str, has_path: bool) -> Iterator[
         raise SourceError(f"{head.path}: {head.rows:,} rows are claimed, and {row:,} are there")
 
 
-def _batches(head: ParquetHead, column: str) -> Iterator[Any]:
-    """One column of a file, in batches.
+def texts(column: pa.Array) -> list[str | None]:
+    """The only field of structs, or a column, as texts; what is no UTF-8 is escaped.
+
+    >>> texts(pa.array([{"path": "1.png"}, None]))
+    ['1.png', None]
+    """
+    if pa.types.is_struct(column.type):
+        (column,) = column.flatten()
+    found = column.cast(pa.binary()).to_pylist()
+    return [None if x is None else x.decode("utf-8", "backslashreplace") for x in found]
+
+
+def _columns(
+    head: ParquetHead, column: str, convert: Callable[[pa.Array], list[Any]]
+) -> Iterator[list[Any]]:
+    """The values of one column of a file, in batches.
 
     Raises:
         SourceError: damaged.
@@ -216,7 +230,7 @@ def _batches(head: ParquetHead, column: str) -> Iterator[Any]:
     try:
         with pq.ParquetFile(head.path, buffer_size=1 << 16, pre_buffer=False) as file:
             for batch in file.iter_batches(columns=[column], use_threads=False, batch_size=4096):
-                yield batch.column(0)
+                yield convert(batch.column(0))
     except DAMAGE as error:
         raise SourceError(
             f"{head.path}: column {column!r} cannot be read ({error}); fetch the file again"
@@ -241,8 +255,8 @@ def _classes(
                 f"{where}: {heads[0].path} and {head.path} differ in the classes of the column "
                 f"{column!r}; give them one at a time, or take no classes: --data-option label=none"
             )
-        for batch in _batches(head, column):
-            labels.extend(batch.to_pylist())
+        for values in _columns(head, column, pa.Array.to_pylist):
+            labels.extend(values)
     if len(labels) != len(ids):
         raise SourceError(
             f"{where}: the column {column!r} has {len(labels):,} of {len(ids):,} rows; fetch the "

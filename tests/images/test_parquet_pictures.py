@@ -314,13 +314,20 @@ def test_damage_within_a_file_is_named(tmp_path: Path) -> None:
 
 
 def test_every_flip_is_named_or_changes_the_fingerprint(tmp_path: Path) -> None:
-    path = labelled(tmp_path / "a.parquet", range(6), compression="none", row_group_size=3)
+    path = labelled(
+        tmp_path / "a.parquet",
+        range(6),
+        compression="none",
+        row_group_size=3,
+        write_page_index=True,
+    )
     whole, before = path.read_bytes(), open_images(path)
     contents = [before.fetch(k) for k in range(6)]  # type: ignore[attr-defined]
     fingerprint, draw = before.fingerprint, random.Random(5)
-    for _ in range(150):
+    for flip in range(200):
         raw = bytearray(whole)
-        raw[draw.randrange(len(raw))] ^= 1 << draw.randrange(8)
+        first = 0 if flip % 2 else len(raw) - 2500  # the metadata
+        raw[draw.randrange(first, len(raw))] ^= 1 << draw.randrange(8)
         path.write_bytes(raw)
         try:
             after = open_images(path)
@@ -376,3 +383,17 @@ def test_photos_of_several_shards(tmp_path: Path) -> None:
     assert source.ids[1:] == ("a.parquet/000001/1.png", "b.tar/x.png", "b.tar/y.png")
     assert skipped == [] and source.load(range(4))[1] == [0, 1, 2]
     source.close()
+
+
+def test_paths_that_are_no_text(tmp_path: Path) -> None:
+    paths = pa.array([b"\xff.png", b"ok.png"]).view(pa.string())
+    structs = pa.StructArray.from_arrays(
+        [pa.array([picture(1), picture(2)]), paths], names=["bytes", "path"]
+    )
+    source = open_images(write_parquet(tmp_path / "a.parquet", {"image": structs}))
+    assert source.ids == ("a.parquet/000000/xff.png", "a.parquet/000001/ok.png")
+    labels = pa.array([b"\xff", b"x"]).view(pa.string())
+    path = write_parquet(tmp_path / "b.parquet", {"image": structs, "label": labels})
+    with pytest.raises(SourceError, match="column 'label' cannot be read"):
+        open_images(path)
+    assert len(open_images(path, label="none")) == 2
