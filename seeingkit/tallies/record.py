@@ -88,5 +88,7 @@ def source_record(source: ImageSource) -> SourceRecord:
     }
     aside = {"left_out": [tuple(one) for one in source.left_out], "notes": list(source.notes)}
     if source.classes_by:
-        found |= {"classes_by": source.classes_by, "class_names": list(source.class_names)}
+        found["classes_by"] = source.classes_by
+    if source.class_names:
+        found["class_names"] = list(source.class_names)
     return SourceRecord(**known, **aside, seed=seed, details=found)
