@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from seeingkit.errors import (
     MissingWeightsError,
@@ -125,7 +127,10 @@ def open_table(text: str, split: str | None, revision: str | None) -> tuple[Any,
 def _built(datasets: ModuleType, name: str, reference: Reference, revision: str | None) -> Any:
     """All splits of a data set, prepared by its builder."""
     path = reference.name if reference.folder else f"hf://datasets/{reference.name}"
-    with _network(not offline() and not reference.folder):
+    online = not offline() and not reference.folder
+    if online:
+        print(f"asking {_host(datasets)} for {one_line(name)}", file=sys.stderr, flush=True)
+    with _network(online):
         builder = datasets.load_dataset_builder(path, reference.configuration, revision=revision)
         if not reference.folder and not Path(builder.cache_dir).is_dir():
             _ask(name, builder)
@@ -138,10 +143,14 @@ def _ask(name: str, builder: Any) -> None:
     if offline():
         raise MissingWeightsError(_not_here(name, "SEEINGKIT_OFFLINE is set"))
     size = builder.info.download_size or None
-    line = f"{readable_size(size)} from {HOST} into {Path(builder.cache_dir).parent}"
+    line = f"{readable_size(size)} from {_host(library())} into {Path(builder.cache_dir).parent}"
     if not allowed(f"{name}: fetch {line}?", size):
         raise MissingWeightsError(_not_here(name, "fetching it was declined"))
     print(one_line(f"fetching {name}: {line}"), file=sys.stderr, flush=True)
+
+
+def _host(datasets: ModuleType) -> str:
+    return urlsplit(datasets.config.HF_ENDPOINT).hostname or HOST
 
 
 @contextlib.contextmanager
@@ -152,12 +161,16 @@ def _network(wanted: bool) -> Iterator[None]:
         importlib.import_module("datasets.config"),
     ]
     before = [module.HF_HUB_OFFLINE for module in constants]
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
     try:
+        logger.setLevel(logging.ERROR)  # or each try would be two lines
         if not wanted:
             for module in constants:
                 module.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
         yield
     finally:
+        logger.setLevel(level)
         for module, value in zip(constants, before, strict=True):
             module.HF_HUB_OFFLINE = value  # type: ignore[attr-defined]
 
