@@ -6,7 +6,6 @@ user asked for one; ranks above 0 do their share of the inversions and write no 
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from seeingkit.analyses.inversion.stage import Photos, photo_label
 from seeingkit.contracts import Generator, ImageSource, Segmenter, Skipped
 from seeingkit.errors import MissingWeightsError, ModelError, SourceError, UsageError
 from seeingkit.images import SamplerSource, open_images
+from seeingkit.images.opening import is_pattern
 from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import load_features
 from seeingkit.models.registry import registry
@@ -179,7 +179,7 @@ def open_photos(names: Sequence[str], preset: Preset) -> tuple[ImageSource, list
     """
     sources, skipped = [], []
     for name in names:
-        there = os.path.exists(os.path.expanduser(name)) and not glob.has_magic(name)
+        there = os.path.exists(os.path.expanduser(name)) and not is_pattern(name)
         try:
             sources.append(open_images(name, preset=preset))
         except SourceError as error:
