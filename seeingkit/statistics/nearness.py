@@ -27,7 +27,7 @@ import numpy as np
 from scipy import sparse, special
 
 from .arrays import Booleans, Floats, Integers
-from .contrasts import SPLITS, SharedPool
+from .contrasts import SPLITS, Measured, SharedPool
 from .frechet import Rows
 from .letters import closure
 from .resampling import Progress
@@ -78,23 +78,31 @@ def measure(
     >>> measure(same, [same, same + 3]).values
     array([0., 9.])
     """
-    values, halves, own = [], [], []
-    pulls = np.empty((len(generated), real.shape[0]))
+    found = []
     for k, rows in enumerate(generated):
-        found = SharedPool(real, [rows], seed=seed).measured[0]
-        values.append(found.value)
-        halves.append(found.halves)
-        own.append(found.on_own.var() / len(found.members))
-        pulls[k] = found.on_real
+        found.append(SharedPool(real, [rows], seed=seed).measured[0])
         if progress:
             progress(k + 1)
+    return joint(found)
+
+
+def joint(measured: Sequence[Measured]) -> Distances:
+    """The joint distribution of generators that were measured against the same real images.
+
+    >>> same = np.array([[0.0], [2.0]])
+    >>> joint(SharedPool(same, [same, same + 3]).measured).values
+    array([0., 9.])
+    """
+    pulls = np.stack([one.on_real for one in measured])
     centred = pulls - pulls.mean(axis=1, keepdims=True)
+    own = [one.on_own.var() / len(one.members) for one in measured]
     covariance = centred @ centred.T / pulls.shape[1] ** 2 + np.diag(own)
-    estimates = np.array(values)
-    if all(len(each) for each in halves):
-        estimates = 2 * estimates - np.mean(halves, axis=1)
+    values = np.array([one.value for one in measured])
+    if all(len(one.halves) for one in measured):
+        halves = np.stack([one.halves for one in measured])
+        values = 2 * values - halves.mean(axis=1)
         covariance = covariance + np.cov(halves, ddof=1).reshape(covariance.shape) / SPLITS
-    return Distances(estimates, covariance)
+    return Distances(values, covariance)
 
 
 class Nearness(NamedTuple):
