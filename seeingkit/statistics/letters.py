@@ -49,10 +49,10 @@ def groups(claims: Booleans) -> list[Integers]:
     >>> [found.tolist() for found in groups(np.eye(3, k=2, dtype=bool))]
     [[0, 1], [1, 2]]
     """
-    apart = claims | claims.T
+    apart: Booleans = np.logical_or(claims, claims.T)
     size = len(apart)
     joined = ~apart
-    covered = apart.copy()
+    covered: Booleans = apart.copy()
     found: list[Integers] = []
     for first in range(size):
         for second in range(first, size):

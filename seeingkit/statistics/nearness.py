@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse, special
 
 from .arrays import Booleans, Floats, Integers
@@ -180,8 +181,8 @@ def nearness(
 
 def _drawn(
     covariance: Floats, scale: Floats, first: Integers, second: Integers, seed: int
-) -> Floats:
-    """(``DRAWS``, pairs) float32, |studentised differences| of normal draws."""
+) -> NDArray[np.float32]:
+    """(``DRAWS``, pairs), |studentised differences| of normal draws."""
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.clip(values, 0.0, None))
     rng = np.random.default_rng([seed, 9])
@@ -194,7 +195,7 @@ def _drawn(
     return found
 
 
-def _quantile(drawn: Floats, left: Booleans, level: float) -> float:
+def _quantile(drawn: NDArray[np.float32], left: Booleans, level: float) -> float:
     """The value that the largest of these pairs exceeds at the level; of one pair exactly."""
     if left.sum() <= 1:
         return float(special.ndtri(1 - level / 2))
