@@ -241,17 +241,19 @@ def show_nulls(args: argparse.Namespace) -> None:
     lines = " | ".join("---:" for _ in range(len(args.sizes) + 1))
     print("Suites with a false claim of nearer, % (in brackets: by the interval alone)")
     print(f"| family | n | case | {sizes} | repeats |\n| --- | ---: | --- | {lines} |", flush=True)
-    later = []
-    for family in args.families:
-        for n in args.n:
-            for case in args.cases:
-                first, *rest = nulls(family, n, case, args.repeats, tuple(args.sizes))
-                print(first, flush=True)
-                later += rest
-    print("Suites with a false claim about a class, % (false share of classes with a claim, %)")
-    print(f"| family | n | case | question | {sizes} | repeats |")
-    print(f"| --- | ---: | --- | --- | {lines} |")
-    print("\n".join(later), flush=True)
+    later: list[str] = []
+    try:
+        for family in args.families:
+            for n in args.n:
+                for case in args.cases:
+                    first, *rest = nulls(family, n, case, args.repeats, tuple(args.sizes))
+                    print(first, flush=True)
+                    later += rest
+    finally:  # also of a run that is stopped
+        print("Suites with a false claim about a class, % (false share of classes with a claim)")
+        print(f"| family | n | case | question | {sizes} | repeats |")
+        print(f"| --- | ---: | --- | --- | {lines} |")
+        print("\n".join(later), flush=True)
 
 
 def show_power(args: argparse.Namespace) -> None:

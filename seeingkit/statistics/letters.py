@@ -52,7 +52,7 @@ def groups(claims: Booleans) -> list[Integers]:
     apart: Booleans = np.logical_or(claims, claims.T)
     size = len(apart)
     joined = ~apart
-    covered: Booleans = apart.copy()
+    covered = apart.copy()
     found: list[Integers] = []
     for first in range(size):
         for second in range(first, size):
@@ -67,7 +67,7 @@ def groups(claims: Booleans) -> list[Integers]:
 def _largest(joined: Booleans, covered: Booleans, first: int, second: int) -> Integers:
     """A group with both members that no other could join; who brings most new pairs comes first."""
     chosen = [first] if first == second else [first, second]
-    able = joined[chosen].all(axis=0)
+    able: Booleans = np.logical_and.reduce(joined[chosen], axis=0)
     able[chosen] = False
     away = np.abs(np.arange(len(joined)) - (first + second) / 2)
     while able.any():

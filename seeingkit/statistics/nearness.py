@@ -164,7 +164,7 @@ def nearness(
     left, claimed = np.ones(len(t), dtype=bool), np.zeros(len(t), dtype=bool)
     edge = critical
     while left.any():
-        over = np.flatnonzero(left & (t > edge))
+        over = np.flatnonzero(left & (t > edge)).tolist()
         new = [pair for pair in over if differ(pair, level / left.sum())]
         if not new:
             break

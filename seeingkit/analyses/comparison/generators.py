@@ -256,7 +256,7 @@ def _same_images(a: Tally, b: Tally) -> bool:
         return True
     if a.ids != b.ids or a.vocabulary != b.vocabulary:
         return False
-    return (a.sparse_percent(0) != b.sparse_percent(0)).nnz == 0
+    return bool((a.sparse_percent(0) != b.sparse_percent(0)).nnz == 0)
 
 
 def generator_names(comparisons: Sequence[Comparison]) -> list[str]:
