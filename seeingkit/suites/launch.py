@@ -22,6 +22,7 @@ from seeingkit.runs.inversions import Store
 from seeingkit.specs import ExecutorSpec
 from seeingkit.system.processes import rank, world
 from seeingkit.system.progress import hidden_progress
+from seeingkit.tallies import ChunkStore
 
 from .collection import write_results
 from .graph import Graph, Step, read_graph
@@ -127,7 +128,8 @@ def worker_command(file: Path, folder: Path, machine: Machine, store: Store) -> 
     """The command of one worker, for executors."""
     words = [sys.executable, "-m", "seeingkit", "suite", "work", str(file), "--out", str(folder)]
     words += ["--device", machine.device, "--batch-size", str(machine.batch_size)]
-    return words if store is None else [*words, "--store", str(store)]
+    kept = store.folder if isinstance(store, ChunkStore) else store
+    return words if kept is None else [*words, "--store", str(kept)]
 
 
 def work(
