@@ -1,0 +1,276 @@
+"""Figures of a suite, drawn as SVG in the page: intervals of a ranking, curves over training.
+
+They take their colours from the page's style sheet, so that they follow its theme, and positions in
+percent of their width, so that they fit any window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .standings import Ranking, Standing
+
+WIDE_RANGE = 12.0
+"""The largest value over the median above which an axis is one of square roots."""
+TICKS = 5
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis that begins at 0.
+
+    Attributes:
+        top: its upper end.
+        root: it is one of square roots, for values of very different size.
+    """
+
+    top: float
+    root: bool = False
+
+    @staticmethod
+    def of(values: Iterable[float], *, ends: Iterable[float] = ()) -> Axis:
+        """An axis for these values, long enough for these ends of intervals too."""
+        shown = sorted(v for v in values if math.isfinite(v) and v > 0)
+        largest = max([*shown, *(e for e in ends if math.isfinite(e))], default=1.0) or 1.0
+        middle = shown[len(shown) // 2] if shown else largest
+        return Axis(top=1.02 * largest, root=largest > WIDE_RANGE * middle)
+
+    def at(self, value: float) -> float:
+        """The place of a value, in percent of the axis; cut to it."""
+        share = min(max(value / self.top, 0.0), 1.0)
+        return round(100 * (math.sqrt(share) if self.root else share), 2)
+
+    @property
+    def ticks(self) -> list[float]:
+        """Round values along the axis, from 0 on."""
+        if not self.root:
+            step = round_up(self.top / TICKS)
+            return [step * k for k in range(int(self.top / step) + 1)]
+        found = [0.0]
+        for k in range(1, TICKS + 1):
+            value = round_down(self.top * (k / TICKS) ** 2)
+            if self.at(value) - self.at(found[-1]) > 60 / TICKS:
+                found.append(value)
+        return found
+
+
+def round_up(value: float) -> float:
+    """The next of 1, 2, 5, 10 × a power of ten.
+
+    >>> round_up(3.1), round_up(0.11)
+    (5.0, 0.2)
+    """
+    return _round(value, lambda step, size: step >= size - 1e-9, (1, 2, 5, 10))
+
+
+def round_down(value: float) -> float:
+    """The last of 1, 2, 5 × a power of ten that is not larger.
+
+    >>> round_down(3.1), round_down(0.6)
+    (2.0, 0.5)
+    """
+    return _round(value, lambda step, size: step <= size + 1e-9, (5, 2, 1))
+
+
+def _round(value: float, fits: Callable[[float, float], bool], steps: Sequence[int]) -> float:
+    power = math.floor(math.log10(value))
+    size = value / 10.0**power
+    step = next(step for step in steps if fits(step, size))
+    return float(f"{step}e{power}")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One row of the figure of a ranking, all in percent of the axis.
+
+    Attributes:
+        at: the distance; low, high: its interval, None without one.
+        beyond: the interval goes on beyond the axis.
+    """
+
+    at: float
+    low: float | None
+    high: float | None
+    beyond: bool = False
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The figure of a ranking.
+
+    Attributes:
+        axis: of all rows.
+        ticks: place and value.
+        band: upper end of what real images against real images reach, or None without controls.
+        rows: by the name of the row.
+        letters: of all groups, in the order of their first row.
+    """
+
+    axis: Axis
+    ticks: tuple[tuple[float, float], ...]
+    band: float | None
+    rows: dict[str, Interval]
+    letters: tuple[str, ...]
+
+
+def intervals(ranking: Ranking) -> Intervals | None:
+    """The figure of a ranking; None where nothing has been compared."""
+    rows = [row for row in ranking.rows if row.fsd is not None]
+    if not rows:
+        return None
+    ends = [_high(row) for row in rows]
+    axis = Axis.of([row.distance for row in rows], ends=[end for end in ends if end is not None])
+    control = [_high(row) or max(row.distance, 0.0) for row in ranking.controls if row.fsd]
+    return Intervals(
+        axis=axis,
+        ticks=tuple((axis.at(value), value) for value in axis.ticks),
+        band=axis.at(max(control)) if control else None,
+        rows={row.name: _interval(row, axis) for row in rows},
+        letters=tuple(dict.fromkeys(x for row in rows for x in row.letters.split())),
+    )
+
+
+def _high(row: Standing) -> float | None:
+    return None if row.fsd is None else row.fsd.ci_high
+
+
+def _interval(row: Standing, axis: Axis) -> Interval:
+    assert row.fsd is not None
+    low, high = row.fsd.ci_low, row.fsd.ci_high
+    return Interval(
+        at=axis.at(row.distance),
+        low=None if low is None else axis.at(low),
+        high=None if low is None else axis.at(axis.top if high is None else high),
+        beyond=low is not None and high is None,
+    )
+
+
+# ------------------------------------------------------------------------------------- training
+
+
+@dataclass(frozen=True)
+class Point:
+    """One snapshot in the drawing, in pixels, and its row."""
+
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    omitted: float
+    lost: float
+    row: Standing
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The two panels of one training in one layout, in pixels: the distance, and lost classes.
+
+    Attributes:
+        layout: ``wide`` or ``narrow``.
+        width, height: of the drawing; left, right: ends of the axis of steps; panel: height of one.
+        tops: upper ends of the panels.
+        points: in the order of steps.
+        steps: place and step of the ticks below.
+        distances, classes: place and value of the ticks of the two panels.
+    """
+
+    layout: str
+    width: int
+    height: int
+    left: int
+    right: int
+    panel: int
+    tops: tuple[int, int]
+    points: tuple[Point, ...]
+    steps: tuple[tuple[float, float], ...]
+    distances: tuple[tuple[float, float], ...]
+    classes: tuple[tuple[float, float], ...]
+
+    @property
+    def line(self) -> str:
+        """The distance as points of a polyline."""
+        return " ".join(f"{p.x:g},{p.y:g}" for p in self.points)
+
+    @property
+    def band(self) -> str:
+        """The intervals as points of a polygon; empty where one snapshot has none."""
+        upper = [(p.x, p.high) for p in self.points if p.high is not None]
+        lower = [(p.x, p.low) for p in self.points if p.low is not None]
+        if len(upper) < len(self.points) or len(lower) < len(self.points):
+            return ""
+        return " ".join(f"{x:g},{y:g}" for x, y in (*upper, *reversed(lower)))
+
+    def classes_line(self, name: str) -> str:
+        """The number of omitted classes, or of all lost ones, as points of a polyline."""
+        return " ".join(f"{p.x:g},{getattr(p, name):g}" for p in self.points)
+
+
+LAYOUTS = {"wide": (760, 130), "narrow": (360, 120)}
+"""Width of the drawing and height of a panel in pixels."""
+LEFT, RIGHT, GAP, TOP, BOTTOM = 52, 14, 34, 18, 26
+
+
+def curves(rows: Sequence[Standing]) -> list[Curve]:
+    """The curves of one training in both layouts; ``rows``: its snapshots by their steps."""
+    return [_curve(rows, layout, *size) for layout, size in LAYOUTS.items()]
+
+
+def _curve(rows: Sequence[Standing], layout: str, width: int, panel: int) -> Curve:
+    first, last = rows[0].step or 0.0, rows[-1].step or 0.0
+    right, tops = width - RIGHT, (TOP, TOP + panel + GAP)
+    axis = Axis.of([r.distance for r in rows], ends=[h for r in rows if (h := _high(r))])
+    count = Axis(top=max(4.0, 1.05 * max(r.counts["omitted"] + r.reduced for r in rows)))
+
+    def across(step: float) -> float:
+        return round(LEFT + (right - LEFT) * (step - first) / (last - first), 1)
+
+    def up(scale: Axis, value: float, top: int) -> float:
+        return round(top + panel * (1 - scale.at(value) / 100), 1)
+
+    points = []
+    for row in rows:
+        low, high = (None, None) if row.fsd is None else (row.fsd.ci_low, row.fsd.ci_high)
+        omitted = row.counts["omitted"]
+        points.append(
+            Point(
+                x=across(row.step or 0.0),
+                y=up(axis, row.distance, tops[0]),
+                low=None if low is None else up(axis, low, tops[0]),
+                high=None if low is None else up(axis, axis.top if high is None else high, tops[0]),
+                omitted=up(count, omitted, tops[1]),
+                lost=up(count, omitted + row.reduced, tops[1]),
+                row=row,
+            )
+        )
+    whole = sorted({round(tick) for tick in count.ticks})
+    return Curve(
+        layout=layout,
+        width=width,
+        height=tops[1] + panel + BOTTOM,
+        left=LEFT,
+        right=right,
+        panel=panel,
+        tops=tops,
+        points=tuple(points),
+        steps=tuple((across(s), s) for s in _step_ticks([r.step or 0.0 for r in rows], width)),
+        distances=tuple((up(axis, tick, tops[0]), tick) for tick in axis.ticks),
+        classes=tuple((up(count, tick, tops[1]), tick) for tick in whole),
+    )
+
+
+def _step_ticks(steps: Sequence[float], width: int) -> list[float]:
+    """The steps that are written below the axis: first and last, and those between with room."""
+    apart = (steps[-1] - steps[0]) * 64 / (width - LEFT - RIGHT)
+    found = [steps[0]]
+    for step in steps[1:-1]:
+        if step - found[-1] >= apart and steps[-1] - step >= apart:
+            found.append(step)
+    return [*found, steps[-1]]
+
+
+def is_falling(rows: Sequence[Standing]) -> bool:
+    """Whether the distance falls from every snapshot to the next."""
+    return all(b.distance < a.distance for a, b in pairwise(rows))

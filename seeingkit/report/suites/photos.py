@@ -1,0 +1,267 @@
+"""Real photos of a class, and each generator's reconstruction of the same photo.
+
+They are read from the runs in a suite's cells and written as files of the site, each once: a
+picture's name is the hash of its content. What a reconstruction has lost of a class is marked on
+the photo as the run's own report marks it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from seeingkit.errors import RunError, first_fault
+from seeingkit.results import InversionRecord, InversionSettings, LostClass
+
+from ..pictures.files import read_labels, read_photo, resolve
+from ..pictures.inversions import difference_map
+from ..pictures.marks import LOST, vanished_uri
+from ..pictures.uris import Level, is_exact, photo_uri
+from ..words.losses import PhotoGroup, group_photos, key_name, key_of, loss_of, photo_words
+from .reading import RESULTS, Suite
+from .standings import ClassKey, Ranking
+
+PHOTOS = 6
+"""At most so many photos of a class and data set are shown."""
+LEVEL = Level(256, 85)
+"""Size and quality of a picture of the site."""
+FOLDER = "pictures"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One generator's reconstruction of a photo.
+
+    Attributes:
+        picture: path of the reconstruction in the site; marked: of the photo with what is lost
+            marked, empty without maps of labels.
+        said: what became of the class, in words; vanished: at least half of its area is gone.
+        method: how the photo was inverted.
+    """
+
+    generator: str
+    picture: str
+    marked: str
+    said: str
+    vanished: bool
+    method: str
+    psnr: float
+
+
+@dataclass
+class PhotoRow:
+    """One photo and its reconstructions.
+
+    Attributes:
+        photo: path in the site; width, height: of the original in pixels.
+        area: of the class in the photo, percent.
+        shown: one a generator, in the order of the ranking.
+        without: the generators that have no reconstruction of it.
+    """
+
+    image: str
+    photo: str
+    width: int
+    height: int
+    pixelated: bool
+    area: float
+    shown: list[Shown]
+    without: list[str]
+
+
+@dataclass
+class ClassPhotos:
+    """The photos of a class in one set of real images, those it was picked for first."""
+
+    data: str
+    rows: list[PhotoRow]
+    others: int
+
+
+class _Inverted(BaseModel):
+    """The part of a run's results that is about inversions; the rest is not read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    inversion: InversionSettings | None = None
+    inversions: list[InversionRecord] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The inverted photos of one cell."""
+
+    generator: str
+    folder: Path
+    settings: InversionSettings
+    groups: dict[str, PhotoGroup]
+
+
+@dataclass
+class Pictures:
+    """Files of pictures, each given out once to be written."""
+
+    _known: set[str] = field(default_factory=set)
+    _new: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def add(self, uri: str) -> str:
+        """The path in the site of a picture that is given as a data URI."""
+        kind, _, text = uri.partition(";base64,")
+        content = base64.b64decode(text)
+        suffix = kind.rpartition("/")[2]
+        path = f"{FOLDER}/{hashlib.sha256(content).hexdigest()[:20]}.{suffix}"
+        if path not in self._known:
+            self._known.add(path)
+            self._new.append((path, content))
+        return path
+
+    def taken(self) -> list[tuple[str, bytes]]:
+        """The pictures that were added since the last time, by their paths."""
+        new, self._new = self._new, []
+        return new
+
+
+@dataclass
+class SuitePhotos:
+    """All inverted photos of a suite.
+
+    Attributes:
+        notes: of cells whose runs are not where the suite names them.
+    """
+
+    suite: Suite
+    pictures: Pictures
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._runs: dict[str, list[_Run]] = defaultdict(list)  # by the real images
+        self._order: dict[str, list[str]] = {}
+        for ranking in self.suite.rankings:
+            data = ranking.record.data
+            known = self._order.setdefault(data, [])
+            known += [row.name for row in ranking.rows if row.name not in known and row.kind == "generator"]
+            for generator, folder in self._folders(ranking):
+                run = _read_run(generator, folder)
+                if run is not None:
+                    self._runs[data].append(run)
+
+    def _folders(self, ranking: Ranking) -> Iterator[tuple[str, Path]]:
+        for row in ranking.rows:
+            if not row.folder or row.kind != "generator":
+                continue
+            folder = resolve(self.suite.folder, row.folder)
+            if (folder / RESULTS).is_file():
+                yield row.name, folder
+            elif row.state == "done":
+                self.notes.append(f"{row.folder} is not there, so its pictures are not shown.")
+
+    def of_class(self, key: ClassKey) -> list[ClassPhotos]:
+        """The photos of a class in each set of real images that has some.
+
+        Raises:
+            RunError: a picture is missing, damaged, or does not fit its record.
+        """
+        if key.twin:  # records of inversions name classes by their labels
+            return []
+        found = []
+        for data, runs in self._runs.items():
+            images = _images(runs, key.label)
+            if images:
+                rows = [self._row(image, key.label, data) for image in images[:PHOTOS]]
+                found.append(ClassPhotos(data, rows, len(images) - len(rows)))
+        return found
+
+    def _row(self, image: str, label: str, data: str) -> PhotoRow:
+        runs: dict[str, _Run] = {}
+        for run in self._runs[data]:
+            if image in run.groups:
+                runs.setdefault(run.generator, run)
+        first = next(iter(runs.values()))
+        record = first.groups[image].first
+        photo = read_photo(first.folder, record.photo)
+        height, width = photo.shape[:2]
+        loss = loss_of(record, label)
+        order = self._order[data]
+        return PhotoRow(
+            image=image,
+            photo=self.pictures.add(photo_uri(photo, LEVEL)),
+            width=width,
+            height=height,
+            pixelated=is_exact(width, height),
+            area=0.0 if loss is None else loss.photo_area,
+            shown=[self._shown(runs[name], image, label) for name in order if name in runs],
+            without=[name for name in order if name not in runs],
+        )
+
+    def _shown(self, run: _Run, image: str, label: str) -> Shown:
+        group = run.groups[image]
+        record = group.first
+        loss = loss_of(record, label)
+        return Shown(
+            generator=run.generator,
+            picture=self.pictures.add(photo_uri(read_photo(run.folder, record.reconstruction), LEVEL)),
+            marked=self._marked(run, record, label),
+            said=photo_words(group, label).removeprefix(f"{label} ") if loss else "not measured",
+            vanished=loss is not None and loss.vanished,
+            method=key_name(key_of(record)),
+            psnr=record.psnr,
+        )
+
+    def _marked(self, run: _Run, record: InversionRecord, label: str) -> str:
+        """The photo with what is lost of the class hatched on it, or nothing without its maps."""
+        names = run.settings.labels
+        numbers = [k for k, name in enumerate(names) if name == label]
+        if record.photo_labels is None or record.reconstruction_labels is None or not numbers:
+            return ""
+        before = read_labels(run.folder, record.photo_labels, len(names))
+        after = read_labels(run.folder, record.reconstruction_labels, len(names))
+        if before.shape != after.shape:
+            raise RunError(
+                f"{run.folder / record.reconstruction_labels} is {after.shape[1]} × "
+                f"{after.shape[0]} pixels, the labels of its photo {before.shape[1]} × "
+                f"{before.shape[0]}: they do not fit each other"
+            )
+        places = difference_map(before, after, numbers)
+        photo = read_photo(run.folder, record.photo)
+        return self.pictures.add(vanished_uri(photo, places == LOST))
+
+
+def _read_run(generator: str, folder: Path) -> _Run | None:
+    """The inverted photos of a cell; None where there are none."""
+    path = folder / RESULTS
+    try:
+        found = _Inverted.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        fault = first_fault(error)
+        where = fault.where or "the whole file"
+        raise RunError(f"{path} does not fit at {where}: {fault.reason}") from error
+    if not found.inversions or found.inversion is None:
+        return None
+    groups = {group.image: group for group in group_photos(found.inversions)}
+    return _Run(generator, folder, found.inversion, groups)
+
+
+def _images(runs: Iterable[_Run], label: str) -> list[str]:
+    """Photos that show a class: those picked for it, then those that most generators inverted."""
+    found: dict[str, list[tuple[bool, LostClass]]] = defaultdict(list)
+    for run in runs:
+        for image, group in run.groups.items():
+            loss = loss_of(group.first, label)
+            if loss is not None and group.first.photo:
+                found[image].append((label in group.picked, loss))
+
+    def order(image: str) -> tuple[bool, int, float, str]:
+        picked = any(wanted for wanted, _ in found[image])
+        return not picked, -len(found[image]), -found[image][0][1].photo_area, image
+
+    return sorted(found, key=order)

@@ -1,0 +1,204 @@
+"""A suite's folder, read and checked: its records, and each ranking in the form that is shown.
+
+Whatever the records name is below the suite's folder, or an error that names the file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from seeingkit.errors import RunError, first_fault
+from seeingkit.results import (
+    BACKGROUND_NAMES,
+    SCHEMA_VERSION,
+    ClassRanking,
+    RankedClass,
+    RankedMember,
+    RankingResults,
+    SuiteCell,
+    SuiteGenerator,
+    SuiteRanking,
+    SuiteResults,
+)
+
+from ..pictures.files import resolve
+from .standings import ClassHead, ClassKey, ClassValue, Quantity, Ranking, Standing
+
+RESULTS = "results.json"
+
+_Record = TypeVar("_Record", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite as it is shown.
+
+    Attributes:
+        folder: where it lies.
+        results: its records.
+        rankings: in the order of the records, those without results too.
+    """
+
+    folder: Path
+    results: SuiteResults
+    rankings: tuple[Ranking, ...]
+
+    @property
+    def title(self) -> str:
+        """Its title, or the name of its folder."""
+        return self.results.title or self.folder.resolve().name
+
+    @property
+    def compared(self) -> tuple[Ranking, ...]:
+        """The rankings in which something has been compared."""
+        return tuple(ranking for ranking in self.rankings if ranking.compared)
+
+
+def read_suite(folder: Path) -> Suite:
+    """A suite with all its rankings::
+
+        suite = read_suite(Path("suites/churches"))
+
+    Raises:
+        RunError: the folder is no suite, or a file of it is missing, damaged, or does not fit.
+    """
+    path = folder / RESULTS
+    if not path.is_file():
+        raise RunError(
+            f"{folder}: no suite, for it holds no {RESULTS}; name the folder that a suite has written"
+        )
+    results = _read(path, SuiteResults)
+    generators = {each.name: each for each in results.generators}
+    cells = {(cell.ranking, cell.generator): cell for cell in results.cells}
+    rankings = tuple(_ranking(folder, each, generators, cells) for each in results.rankings)
+    return Suite(folder, results, rankings)
+
+
+def _read(path: Path, model: type[_Record]) -> _Record:
+    try:
+        record = model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        fault = first_fault(error)
+        where = fault.where or "the whole file"
+        raise RunError(f"{path} does not fit at {where}: {fault.reason}") from error
+    version = getattr(record, "schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise RunError(
+            f"{path} has schema_version {version}, this version reads {SCHEMA_VERSION}: "
+            "use the version that wrote it"
+        )
+    return record
+
+
+def _ranking(
+    folder: Path,
+    record: SuiteRanking,
+    generators: Mapping[str, SuiteGenerator],
+    cells: Mapping[tuple[str, str], SuiteCell],
+) -> Ranking:
+    found = None
+    if record.state == "done":
+        found = _read(resolve(folder, f"rankings/{record.name}/{RESULTS}"), RankingResults)
+    heads, values = ((), {}) if found is None else _classes(found)
+    rows = [] if found is None else _members(found, values)
+    place = {row.name: k for k, row in enumerate(rows)}
+    for name in record.generators:
+        cell = cells.get((record.name, name))
+        entry = generators.get(name)
+        changes: dict[str, Any] = {
+            "series": "" if entry is None else entry.series,
+            "step": None if entry is None else entry.step,
+            "folder": "" if cell is None else cell.folder,
+        }
+        if name in place:
+            rows[place[name]] = replace(rows[place[name]], **changes)
+        else:
+            state, reason = ("waiting", "") if cell is None else (cell.state, cell.reason)
+            if state == "done":  # a ranking is made again after its cells
+                reason = "compared with the real images, but not yet ranked"
+            rows.append(replace(Standing(name, "generator", state, reason), **changes))
+    rows.sort(key=_order)
+    return Ranking(
+        record=record,
+        rows=tuple(rows),
+        classes=heads,
+        level=0.05 if found is None else found.level,
+        n_real=record.n if found is None else found.n_real,
+        pairs=() if found is None else tuple(found.differences),
+        warnings=() if found is None else (*found.cautions, *found.warnings),
+    )
+
+
+def _order(row: Standing) -> tuple[int, float]:
+    """Compared rows by their distance, then failed ones, then waiting ones; else as listed."""
+    if row.fsd is not None:
+        return 0, row.distance
+    return (1, 0.0) if row.state == "failed" else (2, 0.0)
+
+
+def _members(
+    found: RankingResults, values: Mapping[int, Mapping[ClassKey, ClassValue]]
+) -> list[Standing]:
+    nearer = defaultdict(list)
+    for pair in found.differences:
+        if pair.nearer is not None:
+            nearer[pair.nearer].append(pair.second if pair.nearer == pair.first else pair.first)
+    return [_member(one, values[k], nearer[one.name]) for k, one in enumerate(found.members)]
+
+
+def _member(
+    one: RankedMember, values: Mapping[ClassKey, ClassValue], nearer: list[str]
+) -> Standing:
+    return Standing(
+        name=one.name,
+        kind="control" if one.control else "generator",
+        state="done",
+        rank=one.rank,
+        rank_low=one.best_rank,
+        rank_high=one.worst_rank,
+        letters=one.letters,
+        distance=one.distance,
+        beside_controls=one.beside_controls,
+        nearer_than=tuple(nearer),
+        n=one.n,
+        fsd=one.fsd,
+        values=values,
+    )
+
+
+def _classes(
+    found: RankingResults,
+) -> tuple[tuple[ClassHead, ...], dict[int, dict[ClassKey, ClassValue]]]:
+    """The classes that findings speak of, and their values by the number of the member."""
+    heads: list[ClassHead] = []
+    values: dict[int, dict[ClassKey, ClassValue]] = {k: {} for k in range(len(found.members))}
+    seen: Counter[str] = Counter()
+    for one in found.classes:
+        nothing = one.index == 0 and one.label.strip().lower() in BACKGROUND_NAMES
+        if nothing or one.category in ("material", "background"):
+            continue
+        key = ClassKey(one.label, seen[one.label])
+        seen[one.label] += 1
+        heads.append(ClassHead(key, one.category, one.real_area, one.real_images))
+        for k in values:
+            values[k][key] = _value(one, k)
+    return tuple(heads), values
+
+
+def _value(one: RankedClass, k: int) -> ClassValue:
+    area = _quantity(one.area, k)
+    relative = (area.value - one.real_area) / one.real_area if one.real_area > 0 else None
+    return ClassValue(one.verdicts[k], relative, area, _quantity(one.images, k))
+
+
+def _quantity(found: ClassRanking, k: int) -> Quantity:
+    letters = found.letters[k] if found.letters else ""
+    return Quantity(found.values[k], found.low[k], found.high[k], letters)

@@ -1,0 +1,209 @@
+"""Generators and classes of one ranking, as tables and pages show them.
+
+Everything is plain and small, so that a thousand comparisons fit in memory: the numbers that are
+shown, without the records that they come from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from seeingkit.results import CellState, FSDResult, RankedPair, SuiteRanking, Verdict
+
+Kind = Literal["generator", "control"]
+
+LESS: frozenset[Verdict] = frozenset({"reduced", "in fewer images"})
+MORE: frozenset[Verdict] = frozenset({"excess", "in more images"})
+
+
+@dataclass(frozen=True, slots=True)
+class ClassKey:
+    """A class across rankings: its name, and which of those of that name it is.
+
+    Numbers of classes differ between segmenters, so names join their classes; two classes of one
+    segmenter may have one name.
+    """
+
+    label: str
+    twin: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One question about a class and a generator: its mean area in percent, or a share of images.
+
+    Attributes:
+        low, high: 95 % interval of the generator alone.
+        letters: of the groups of generators that cannot be told apart in it, joined by spaces;
+            empty where nothing is claimed of the class.
+    """
+
+    value: float
+    low: float
+    high: float
+    letters: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassValue:
+    """One class in the images of one generator.
+
+    Attributes:
+        verdict: against the real images.
+        relative: (area − real area) / real area; None where no real image shows it.
+        area, images: mean area, and share of images that show it above the area threshold.
+    """
+
+    verdict: Verdict
+    relative: float | None
+    area: Quantity
+    images: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class ClassHead:
+    """One class of a ranking: what does not depend on the generator.
+
+    Attributes:
+        real_area, real_images: mean area in the real images, percent, and share of them that show
+            it above the area threshold.
+    """
+
+    key: ClassKey
+    category: str
+    real_area: float
+    real_images: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One row of a ranking: a generator, or a control of real against real images.
+
+    Attributes:
+        rank, rank_low, rank_high: place among the generators, and the places that it can have by
+            what is sure; None for a control, and where it has not been compared.
+        letters: of the groups of rows that cannot be told apart by their distance, joined by spaces.
+        distance: bias-reduced FSD by which the places are; infinite where there is none.
+        beside_controls: whether no control is surely nearer; None without controls.
+        nearer_than: names of the rows than which it is surely nearer.
+        folder: of its run below the suite; empty where there is none.
+        values: its classes.
+    """
+
+    name: str
+    kind: Kind
+    state: CellState
+    reason: str = ""
+    rank: int | None = None
+    rank_low: int | None = None
+    rank_high: int | None = None
+    letters: str = ""
+    distance: float = math.inf
+    beside_controls: bool | None = None
+    nearer_than: tuple[str, ...] = ()
+    n: int = 0
+    fsd: FSDResult | None = None
+    series: str = ""
+    step: float | None = None
+    folder: str = ""
+    seconds: float = 0.0
+    values: Mapping[ClassKey, ClassValue] = field(default_factory=dict)
+
+    @cached_property
+    def counts(self) -> Counter[Verdict]:
+        """How many classes have each verdict."""
+        return Counter(value.verdict for value in self.values.values())
+
+    @property
+    def reduced(self) -> int:
+        """Classes with less area, or in fewer images, that are not omitted."""
+        return sum(self.counts[verdict] for verdict in LESS)
+
+    @property
+    def excess(self) -> int:
+        """Classes with more area, or in more images."""
+        return sum(self.counts[verdict] for verdict in MORE)
+
+    def of_verdict(self, verdicts: Iterable[Verdict]) -> list[ClassKey]:
+        """Its classes with one of these verdicts."""
+        wanted = frozenset(verdicts)
+        return [key for key, value in self.values.items() if value.verdict in wanted]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One ranking with all rows: compared ones by place, then failed and waiting ones.
+
+    Attributes:
+        record: its entry in the suite.
+        rows: generators and controls.
+        classes: those that findings speak of, largest real area first.
+        level: error rate of "nearer" over all pairs, and of the claims about classes.
+        n_real: the real images, the same for all rows.
+        pairs: of rows, and how much farther the first is than the second.
+        warnings: what must be read with care.
+    """
+
+    record: SuiteRanking
+    rows: tuple[Standing, ...] = ()
+    classes: tuple[ClassHead, ...] = ()
+    level: float = 0.05
+    n_real: int = 0
+    pairs: tuple[RankedPair, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Unique within the suite."""
+        return self.record.name
+
+    @cached_property
+    def compared(self) -> tuple[Standing, ...]:
+        """The generators that have a place."""
+        return tuple(row for row in self.rows if row.kind == "generator" and row.fsd is not None)
+
+    @cached_property
+    def controls(self) -> tuple[Standing, ...]:
+        """Real images against real images."""
+        return tuple(row for row in self.rows if row.kind == "control")
+
+    @cached_property
+    def columns(self) -> tuple[Standing, ...]:
+        """The rows that have classes: generators by place, then controls."""
+        return (*self.compared, *(row for row in self.controls if row.values))
+
+    @cached_property
+    def unfinished(self) -> tuple[Standing, ...]:
+        """The generators without a place: failed, waiting, or not yet in the ranking."""
+        return tuple(row for row in self.rows if row.kind == "generator" and row.fsd is None)
+
+    @cached_property
+    def leaders(self) -> tuple[Standing, ...]:
+        """The generators than which no other is surely nearer."""
+        return tuple(row for row in self.compared if row.rank_low == 1)
+
+    @cached_property
+    def series(self) -> dict[str, list[Standing]]:
+        """Generators of one training by their step, of series with two or more of them."""
+        found: dict[str, list[Standing]] = {}
+        for row in self.compared:
+            if row.series and row.step is not None:
+                found.setdefault(row.series, []).append(row)
+        return {
+            name: sorted(rows, key=lambda row: row.step or 0.0)
+            for name, rows in sorted(found.items())
+            if len({row.step for row in rows}) > 1
+        }
+
+    def omitted_by(self, key: ClassKey) -> list[Standing]:
+        """The generators that omit a class."""
+        return [
+            row
+            for row in self.compared
+            if key in row.values and row.values[key].verdict == "omitted"
+        ]

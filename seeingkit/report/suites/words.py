@@ -1,0 +1,295 @@
+"""The findings of a suite as sentences: who is surely nearer, who cannot be told apart, what lacks.
+
+"Surely" stands only where a pair is claimed at the ranking's level over all its pairs; two rows
+"cannot be told apart" exactly where they share a letter.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from seeingkit.results import SuiteCell
+
+from ..words.nouns import is_substance, plural
+from ..words.numbers import area, between, change, count, level, listing, number, share
+from .reading import Suite
+from .standings import ClassKey, ClassValue, Ranking, Standing
+
+NAMED = 6
+"""At most so many generators, or classes, are named in a sentence."""
+
+
+def ranking_headline(ranking: Ranking) -> str:
+    """Who is nearest to the real images, in one sentence."""
+    rows, leaders = ranking.compared, ranking.leaders
+    if not rows:
+        return "Nothing has been compared yet."
+    if len(rows) == 1:
+        return f"{rows[0].name} is the only generator that has been compared."
+    if len(leaders) == 1:
+        behind = [r.name for r in rows if r.name in leaders[0].nearer_than]
+        if len(behind) == len(rows) - 1:
+            others = behind[0] if len(behind) == 1 else f"each of the {len(behind)} other generators"
+            return f"{leaders[0].name} is surely nearer to the real images than {others}."
+        return (
+            f"No generator is surely nearer to the real images than {leaders[0].name}, which is "
+            f"surely nearer than {len(behind)} of the {len(rows) - 1} others."
+        )
+    if len(leaders) == len(rows):
+        return (
+            f"The {len(rows)} generators cannot be told apart by their distance from the real images."
+        )
+    return f"{_names(leaders)} are nearest to the real images and cannot be told apart."
+
+
+def ranking_details(ranking: Ranking) -> list[str]:
+    """Further findings on one ranking, a sentence or two each."""
+    return [
+        *_ahead(ranking),
+        *_last(ranking),
+        *_missing(ranking),
+        *_controls(ranking),
+        *_unfinished(ranking),
+    ]
+
+
+def _names(rows: Sequence[Standing]) -> str:
+    return listing([row.name for row in rows], limit=NAMED)
+
+
+def _ahead(ranking: Ranking) -> Iterator[str]:
+    """Than whom the nearest ones are surely nearer."""
+    leaders = ranking.leaders
+    if len(leaders) == len(ranking.compared) or len(leaders) < 2:
+        return
+    behind = [
+        row
+        for row in ranking.compared
+        if all(row.name in leader.nearer_than for leader in leaders)
+    ]
+    others = len(ranking.compared) - len(leaders)
+    if behind:
+        text = f"the other {others}" if len(behind) == others > 1 else _names(behind)
+        yield f"Each of them is surely nearer than {text}."
+    else:
+        yield "None of the others is surely farther than all of them."
+
+
+def _last(ranking: Ranking) -> Iterator[str]:
+    rows = ranking.compared
+    last = [row for row in rows if row.rank_high == len(rows)]
+    if 2 < len(rows) and len(last) == 1 and last[0].rank_low == len(rows):
+        yield f"{last[0].name} is surely farther than every other one."
+
+
+def _missing(ranking: Ranking) -> Iterator[str]:
+    """The classes that most generators omit, and how many none does."""
+    rows, heads = ranking.compared, ranking.classes
+    if not rows or not heads:
+        return
+    found = [(head.key, len(ranking.omitted_by(head.key))) for head in heads]
+    often = sorted(((key, k) for key, k in found if 2 * k > len(rows)), key=lambda x: -x[1])
+    if len(rows) == 1:
+        named = [plural(key.label) for key, k in found if k]
+        yield f"It omits {listing(named, limit=NAMED)}." if named else "It omits no class."
+        return
+    if often:
+        said = [f"{plural(key.label)} ({k})" for key, k in often]
+        yield f"Omitted by most of the {len(rows)} generators: {listing(said, limit=NAMED + 2)}."
+    else:
+        yield f"No class is omitted by most of the {len(rows)} generators."
+    some = sum(k > 0 for _, k in found)
+    if some > len(often):
+        rest = count(some - len(often), "further class is", "further classes are")
+        yield f"{rest[0].upper()}{rest[1:]} omitted by at least one of them."
+
+
+def _controls(ranking: Ranking) -> Iterator[str]:
+    controls = [row for row in ranking.controls if row.fsd is not None]
+    if not controls:
+        if ranking.compared:
+            yield "No control of real images against real images stands in this ranking."
+        return
+    values = listing([number(row.distance) for row in controls])
+    claimed = sum(sum(v.verdict != "no evidence" for v in row.values.values()) for row in controls)
+    classes = count(claimed, "class has", "classes have")
+    one = len(controls) == 1
+    text = "The control of real images against real images has a distance"
+    if not one:
+        text = f"The {len(controls)} controls of real images against real images have distances"
+    beside = [row for row in ranking.compared if row.beside_controls]
+    told = f"{_names(beside)} cannot be told from {'it' if one else 'some of them'}"
+    if not beside:
+        told = "every generator is surely farther than " + ("it" if one else "one of them")
+    yield f"{text} of {values}, and {classes} a verdict there; {told}."
+
+
+def _unfinished(ranking: Ranking) -> Iterator[str]:
+    failed = [row for row in ranking.unfinished if row.state == "failed"]
+    others = len(ranking.unfinished) - len(failed)
+    if failed:
+        yield f"{count(len(failed), 'generator')} failed: {_names(failed)}."
+    if others:
+        yield f"{count(others, 'generator is', 'generators are')} not in the ranking yet."
+
+
+def suite_headline(suite: Suite) -> str:
+    """Who is nearest, over all rankings."""
+    rankings = suite.compared
+    if not rankings:
+        return "Nothing has been compared yet."
+    if len(rankings) == 1:
+        return ranking_headline(rankings[0])
+    first: Counter[str] = Counter()
+    for ranking in rankings:
+        first.update(row.name for row in ranking.leaders)
+    said = [f"{name} ({k})" for name, k in first.most_common()]
+    return (
+        f"No other generator is surely nearer to the real images, in so many of "
+        f"{len(rankings)} rankings: {listing(said, limit=NAMED)}."
+    )
+
+
+def suite_details(suite: Suite) -> list[str]:
+    """Further findings over all rankings."""
+    rankings = suite.compared
+    if len(rankings) == 1:
+        return ranking_details(rankings[0])
+    return [*_missing_everywhere(rankings), *_cells(suite)]
+
+
+def _missing_everywhere(rankings: Sequence[Ranking]) -> Iterator[str]:
+    cells = sum(len(ranking.compared) for ranking in rankings)
+    found: Counter[ClassKey] = Counter()
+    for ranking in rankings:
+        for row in ranking.compared:
+            found.update(row.of_verdict(["omitted"]))
+    often = [(key, k) for key, k in found.most_common() if 2 * k > cells]
+    if often:
+        said = [f"{plural(key.label)} ({k:,})" for key, k in often]
+        yield f"Omitted in most of the {cells:,} comparisons: {listing(said, limit=NAMED + 2)}."
+    elif cells:
+        yield f"No class is omitted in most of the {cells:,} comparisons."
+
+
+def _cells(suite: Suite) -> Iterator[str]:
+    failed = suite.results.failed
+    waiting = [cell for cell in suite.results.cells if cell.state == "waiting"]
+    if failed:
+        yield f"{count(len(failed), 'comparison')} failed, with the reasons below."
+    if waiting:
+        yield f"{count(len(waiting), 'comparison has', 'comparisons have')} not run yet."
+
+
+def failures(suite: Suite) -> list[SuiteCell]:
+    """The cells that failed or wait, failed ones first, in the order of the records."""
+    others = [cell for cell in suite.results.cells if cell.state != "done"]
+    return sorted(others, key=lambda cell: cell.state != "failed")
+
+
+def value_words(value: ClassValue, real_area: float, real_images: float) -> str:
+    """One class of one generator in full: verdict, area and images with their intervals.
+
+    ``omitted, −82 %: 0.17 % (0.10 to 0.24 %) of the area, real 0.97 %; in 2.1 % (…) of the images…``
+    """
+    made, seen = value.area, value.images
+    head = value.verdict if value.relative is None else f"{value.verdict}, {change(value.relative)}"
+    groups = ""
+    if made.letters or seen.letters:
+        groups = f"; groups {made.letters or '–'} (area), {seen.letters or '–'} (images)"
+    return (
+        f"{head}: {area(made.value)} of the area ({between((made.low, made.high), area)}), real "
+        f"{area(real_area)}; in {share(seen.value)} of the images "
+        f"({between((seen.low, seen.high), share)}), real {share(real_images)}{groups}"
+    )
+
+
+def class_headline(key: ClassKey, rankings: Sequence[Ranking]) -> str:
+    """In how many generators a class is missing."""
+    shown = [(ranking, ranking.compared) for ranking in rankings]
+    cells = sum(len(rows) for _, rows in shown)
+    missing = sum(len(ranking.omitted_by(key)) for ranking, _ in shown)
+    name = plural(key.label)
+    name = name[:1].upper() + name[1:]
+    verb = "is" if is_substance(key.label) else "are"
+    where = "generators" if len(rankings) == 1 else "comparisons"
+    if not cells:
+        return f"{name}: nothing has been compared yet."
+    if not missing:
+        return f"No generator is found to omit {plural(key.label)}."
+    if cells == 1:
+        return f"{name} {verb} omitted by the one generator."
+    told = f"all {cells:,}" if missing == cells else f"{missing:,} of {cells:,}"
+    return f"{name} {verb} omitted by {told} {where}."
+
+
+def class_details(key: ClassKey, ranking: Ranking) -> list[str]:
+    """Who draws surely less of a class than another generator, in one ranking."""
+    found = []
+    for which, noun in (("area", "area"), ("images", "images that show it")):
+        best = _letters_first([(r.name, getattr(r.values[key], which)) for r in _with(ranking, key)])
+        if best is None:
+            continue
+        top, rest = best
+        found.append(
+            f"By {noun}, {listing(top, limit=NAMED)} "
+            f"{'has' if len(top) == 1 else 'have'} most, and surely more than "
+            f"{listing(rest, limit=NAMED)}."
+        )
+    if not found and len(ranking.compared) > 1:
+        found.append(
+            "No generator surely draws less of it than another one "
+            f"(false discovery rate {level(ranking.level)})."
+        )
+    return found
+
+
+def _with(ranking: Ranking, key: ClassKey) -> list[Standing]:
+    return [row for row in ranking.compared if key in row.values]
+
+
+def _letters_first(values: Sequence[tuple[str, object]]) -> tuple[list[str], list[str]] | None:
+    """The generators with the most, and those that surely have less than each of these."""
+    from .standings import Quantity
+
+    shown = [(name, q) for name, q in values if isinstance(q, Quantity) and q.letters]
+    if not shown:
+        return None
+    sets = {name: set(q.letters.split()) for name, q in shown}
+    first = max(shown, key=lambda pair: pair[1].value)[0]
+    letter = min(sets[first])
+    top = [name for name, _ in shown if letter in sets[name]]
+    rest = [name for name, _ in shown if not any(sets[name] & sets[other] for other in top)]
+    return (top, rest) if rest else None
+
+
+def training_words(rows: Sequence[Standing]) -> list[str]:
+    """How the distance went over training: first, least and last, and what is as good as the best.
+
+    Args:
+        rows: the snapshots of one training by their steps.
+    """
+    first, last = rows[0], rows[-1]
+    best = min(rows, key=lambda row: row.distance)
+    found = [
+        f"From step {_step(first)} to {_step(last)} the distance goes from "
+        f"{number(first.distance)} to {number(last.distance)}, and the number of omitted classes "
+        f"from {first.counts['omitted']} to {last.counts['omitted']}."
+    ]
+    letters = set(best.letters.split())
+    same = [row for row in rows if row is not best and letters & set(row.letters.split())]
+    if same:
+        steps = listing([_step(row) for row in same], limit=NAMED + 2)
+        found.append(
+            f"The least distance is at step {_step(best)}; it cannot be told from that at {steps}."
+        )
+    elif letters:
+        found.append(f"The least distance is at step {_step(best)}, and surely so.")
+    else:
+        found.append(f"The least distance is at step {_step(best)}.")
+    return found
+
+
+def _step(row: Standing) -> str:
+    return f"{row.step or 0:,.10g}"
