@@ -49,6 +49,14 @@ from .inversion import (
     ReferenceRate,
 )
 from .paired import PairedClass, PairedImages, PairedResult
+from .ranking import (
+    ClassRanking,
+    RankedClass,
+    RankedMember,
+    RankedPair,
+    RankingResults,
+    share_letter,
+)
 from .records import (
     BACKGROUND_NAMES,
     OMITTED_BELOW,
@@ -87,6 +95,7 @@ __all__ = [
     "ClassCalibration",
     "ClassDifference",
     "ClassQuestion",
+    "ClassRanking",
     "ClassResult",
     "ClassVanishing",
     "Column",
@@ -116,6 +125,10 @@ __all__ = [
     "PairedResult",
     "PairsResult",
     "PowerResult",
+    "RankedClass",
+    "RankedMember",
+    "RankedPair",
+    "RankingResults",
     "RateVerdict",
     "RealClasses",
     "RealControl",
@@ -140,5 +153,6 @@ __all__ = [
     "images_lost",
     "is_background",
     "only_composition",
+    "share_letter",
     "table",
 ]

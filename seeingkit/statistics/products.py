@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .arrays import Floats, Integers
+from .arrays import Booleans, Floats, Integers
 from .frechet import Moments, Rows
 
 MOST_PRODUCTS = 60_000_000
@@ -63,6 +63,10 @@ class Side(NamedTuple):
         pairs = zip(self, other, strict=True)
         rest = Side._make(mine - theirs for mine, theirs in pairs)
         return rest._replace(squares=np.maximum(rest.squares, 0.0))
+
+    def of(self, labels: Booleans | Integers) -> Side:
+        """The sums of some of the labels."""
+        return Side(self.n, self.groups, self.sizes, *(sums[..., labels] for sums in self[3:]))
 
     @classmethod
     def stacked(cls, parts: Sequence[Side]) -> Side:
@@ -146,7 +150,7 @@ class Pool:
         self._shown = self._areas.copy()
         self._shown.data = np.ones_like(self._shown.data)
         by_label = np.split(self._areas.data, self._areas.indptr[1:-1])
-        self.area_threshold = np.array([_area_threshold(part) for part in by_label])
+        self.area_threshold = np.array([area_threshold(part) for part in by_label])
         self._seen = self._shown.copy()
         rows = np.repeat(np.arange(len(self.live)), np.diff(self._areas.indptr))
         self._seen.data = (self._areas.data > self.area_threshold[rows]).astype(np.float64)
@@ -240,7 +244,7 @@ def _codes(groups: Sequence[object]) -> Integers:
     return np.array([known.setdefault(each, len(known)) for each in groups], dtype=np.intp)
 
 
-def _area_threshold(areas: Floats) -> float:
+def area_threshold(areas: Floats) -> float:
     """The largest area such that all up to it hold at most ``BELOW_THRESHOLD`` of the sum, or 0."""
     ordered = np.sort(areas)
     held = np.cumsum(ordered)

@@ -118,28 +118,29 @@ def unskewed(first: Mean, second: Mean) -> Welch:
     return found._replace(t=np.where(usable & (found.t != 0), moved, found.t))
 
 
-def p_values(found: Welch, drawn: Welch | None) -> Floats:
+LEAST = 1e-6
+"""No smaller p is given: a tail that is carried on from a thousand permutations bears no more."""
+
+
+def p_values(found: Welch, drawn: Welch | None, least: float = LEAST) -> Floats:
     """(d,) two-sided p that the means are equal.
 
     Twice the share of permutations ``drawn`` (B, d) whose t is at least as far on the same
     side, the observed one counted in (Janssen 1997; Chung & Romano 2013): exact where the two sides
     have one distribution, right for large n where they have not. Areas are far from normal, most
     images do not show a rare class, and with sides of different size t is skew. Beyond the farthest
-    ``EDGE`` of B, Student's tail follows, scaled to meet that edge, down to ``LEAST``. Without
+    ``EDGE`` of B, Student's tail follows, scaled to meet that edge, down to ``least``. Without
     ``drawn``: Student's.
     """
     if drawn is None:
         p = _with_infinite(found, 2 * stats.t.sf(_finite(found.t), found.freedom))
-        return np.maximum(p, _least(found))
+        return np.maximum(p, _least(found, least))
     up = found.t > 0
     far = np.abs(found.t) * (1 - 1e-9)
     reached = np.where(up, (drawn.t >= far).sum(axis=0), (drawn.t <= -far).sum(axis=0))
     p = _ranked(found, reached, _edges(drawn), len(drawn.t))
-    return np.where(found.t == 0, 1.0, np.maximum(p, _least(found)))
+    return np.where(found.t == 0, 1.0, np.maximum(p, _least(found, least)))
 
-
-LEAST = 1e-6
-"""No smaller p is given: a tail that is carried on from a thousand permutations bears no more."""
 
 EDGE = 0.01
 """Share of the permutations on a side beyond which the tail is Student's."""
@@ -178,9 +179,9 @@ def _with_infinite(found: Welch, p: Floats) -> Floats:
     return np.where(np.isinf(found.t), _one_division(found), p)
 
 
-def _least(found: Welch) -> Floats:
-    """The smallest p to be given: no permutation test gives less, and never below ``LEAST``."""
-    return np.maximum(_one_division(found), LEAST)
+def _least(found: Welch, least: float) -> Floats:
+    """The smallest p to be given: no permutation test gives less, and never below ``least``."""
+    return np.maximum(_one_division(found), least)
 
 
 def _one_division(found: Welch) -> Floats:

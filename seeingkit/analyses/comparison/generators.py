@@ -190,14 +190,9 @@ def contrast_comparisons(
     Raises:
         TallyError: the comparisons have different real images or classes.
     """
+    check_shared(comparisons)
     real = comparisons[0].real
-    for other in comparisons[1:]:
-        if other.real.ids != real.ids or other.real.vocabulary != real.vocabulary:
-            raise TallyError(
-                "the generators were compared with different real images or classes; compare them "
-                "with one tally of as many images as each generator has"
-            )
-    names = list(names) or _names(comparisons)
+    names = list(names) or generator_names(comparisons)
     shared = SharedPool(
         real.sparse_percent(0), [c.generated.sparse_percent(0) for c in comparisons], seed=seed
     )
@@ -223,19 +218,34 @@ def contrast_comparisons(
             )
             for name, folder, each in zip(names, folders or [""] * len(names), results, strict=True)
         ],
-        control=_control(real, seed=seed, level=level, permutations=permutations),
+        control=real_control(real, seed=seed, level=level, permutations=permutations),
         differences=differences,
         classes=_class_differences(shared, pairs, names, real, level),
-        skipped=list({_key(item): item for each in results for item in each.skipped}.values()),
+        skipped=skipped_once(results),
         warnings=[
-            *_warnings(names, [each.warnings for each in results]),
+            *shared_warnings(names, [each.warnings for each in results]),
             *_flagged(names, results),
         ],
     )
     return GeneratorsComparison(tuple(comparisons), found)
 
 
-def _names(comparisons: Sequence[Comparison]) -> list[str]:
+def check_shared(comparisons: Sequence[Comparison]) -> None:
+    """Refuse comparisons that do not share their real images.
+
+    Raises:
+        TallyError: they have different real images or classes.
+    """
+    real = comparisons[0].real
+    for other in comparisons[1:]:
+        if other.real.ids != real.ids or other.real.vocabulary != real.vocabulary:
+            raise TallyError(
+                "the generators were compared with different real images or classes; compare them "
+                "with one tally of as many images as each generator has"
+            )
+
+
+def generator_names(comparisons: Sequence[Comparison]) -> list[str]:
     """Names of the generators; those of equal names are numbered."""
     plain = [c.results.generated.name for c in comparisons]
     seen: Counter[str] = Counter()
@@ -246,11 +256,13 @@ def _names(comparisons: Sequence[Comparison]) -> list[str]:
     return found
 
 
-def _key(item: SkippedItem) -> tuple[str, str, str]:
-    return item.source, item.item, item.reason
+def skipped_once(results: Sequence[Results]) -> list[SkippedItem]:
+    """The images that were not used in any of the comparisons, each once."""
+    every = (item for each in results for item in each.skipped)
+    return list({(item.source, item.item, item.reason): item for item in every}.values())
 
 
-def _warnings(names: Sequence[str], warnings: Sequence[list[str]]) -> list[str]:
+def shared_warnings(names: Sequence[str], warnings: Sequence[list[str]]) -> list[str]:
     """Warnings that all comparisons share once; others after the name they are about."""
     found = [text for text in warnings[0] if all(text in other for other in warnings)]
     for name, own in zip(names, warnings, strict=True):
@@ -272,7 +284,7 @@ def _flagged(names: Sequence[str], results: Sequence[Results]) -> list[str]:
     return found
 
 
-def _control(real: Tally, *, seed: int, level: float, permutations: int) -> RealControl | None:
+def real_control(real: Tally, *, seed: int, level: float, permutations: int) -> RealControl | None:
     """One random half of the real images against the other."""
     half = len(real) // 2
     if half < 2:
