@@ -21,11 +21,14 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 demo: $(STAMP)
 	$(BIN)/seeingkit analyze --gan progan --data minichurches --out runs/demo
 
+# A process a core, each with one thread: several teams of threads would wait for each other.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(TESTS) -m "slow or not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ FeaturesSpec    ``target(weights: Path | None, options: BaseModel) -> Features``
 DataSpec        ``target(options: BaseModel, preset: Preset) -> ImageSource``
 InverterSpec    ``target(options: BaseModel) -> Inverter``
 MetricSpec      ``target(weights: Path | None, options: BaseModel) -> Metric``
+ExecutorSpec    ``target(options: BaseModel) -> Executor``
 =============== ==================================================================================
 
 (``Metric``: ``seeingkit.analyses.comparison.checks.metrics``.)
@@ -41,7 +42,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 PROJECT = "seeingkit"
 """Name of the entry-point group and of the pluggy project."""
 
-Kind = Literal["gan", "segmenter", "features", "data", "inverter", "metric", "weights"]
+Kind = Literal["gan", "segmenter", "features", "data", "inverter", "metric", "executor", "weights"]
 
 
 class Options(BaseModel):
@@ -227,6 +228,10 @@ class MetricSpec(_Loadable):
     needs_weights: bool = True
     package: str | None = None
     extra: str | None = None
+
+
+class ExecutorSpec(_Loadable):
+    """A way to start the workers of a suite, such as ``local`` (``contracts.executors``)."""
 
 
 class WeightFile(BaseModel):

@@ -168,6 +168,9 @@ def inversion_settings(
     return {"inversion": fields | {"options": options | named}}
 
 
+_OPTION_NAMES = {"methods": "method", "cuts": "cut", "classes": "photos-of"}
+
+
 def inversion_config(fields: Settings) -> InversionConfig:
     """The validated configuration of an inversion, from the setting ``inversion``.
 
@@ -183,7 +186,7 @@ def inversion_config(fields: Settings) -> InversionConfig:
     except ValidationError as error:
         faults = Faults()
         for fault in all_faults(error):
-            name = {"methods": "method", "cuts": "cut"}.get(fault.where, fault.where)
+            name = _OPTION_NAMES.get(fault.where, fault.where)
             faults.add(UsageError(f"--{name.replace('_', '-')}: {fault.reason}"))
         raise UsageError(str(faults)) from error
 

@@ -22,6 +22,7 @@ _KINDS = {
     "data": "data",
     "inverters": "inverter",
     "metrics": "metric",
+    "executors": "executor",
     "weights": "weights",
 }
 """Groups that ``ls`` can list, and the kind of their specs."""
@@ -45,7 +46,7 @@ Group = Annotated[str, typer.Argument(metavar="GROUP", help=f"One of {', '.join(
 
 
 def ls(kind: Group = "", json: Json = False) -> int:
-    """List registered models, data sets, methods, metrics or weights."""
+    """List registered models, data sets, methods, metrics, executors or weights."""
     from seeingkit.models.registry import registry
 
     if not kind:

@@ -10,7 +10,7 @@ import typer
 from seeingkit.errors import ExitCode, UsageError
 from seeingkit.system.processes import rank
 
-from . import figure, groups, listing, stored, weights
+from . import figure, groups, listing, stored, suite, weights
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
 from .output import (
@@ -74,6 +74,7 @@ def analyze(
     per_class: o.PerClass,
     pick: o.Pick,
     ids: o.Ids = None,
+    photos_of: o.PhotosOf = None,
     config: o.Repeat = None,
     out: o.Out = None,
     store: o.Store = None,
@@ -86,6 +87,7 @@ def analyze(
         return _run(groups.repeated(config, settings, context), out, store, json)
     inversion = settings["inversion"]
     inversion |= {"per_class": per_class, "pick": "list" if ids else pick, "ids": groups.names(ids)}
+    inversion["classes"] = groups.names(photos_of)
     # An analysis trains no encoder unless told to: it uses the one that is there.
     inversion["options"].setdefault("encoder", "found")
     settings["labels"] = _labels(settings["labels"], inversion["label"])
@@ -229,6 +231,7 @@ app.command(cls=Command)(listing.plugins)
 app.command(cls=Command)(listing.doctor)
 app.add_typer(weights.app, name="weights")
 app.add_typer(stored.app, name="store")
+app.add_typer(suite.app, name="suite")
 
 
 def _labels(labels: str | None, label: int | None) -> str | None:

@@ -1,6 +1,6 @@
 """Messages of this and other libraries on stderr: one printable line each, the same line once.
 
-Of processes that share a run only rank 0 prints them.
+Of processes that share a run only rank 0 prints them, but for those that are of every rank.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class _Printed(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print the message of a record."""
         line = one_line(record.getMessage())
-        if line not in self._before and not rank():
+        shown = not rank() or getattr(record, "every_rank", False)
+        if line not in self._before and shown:
             self._before.add(line)
             print(line, file=sys.stderr, flush=True)
 

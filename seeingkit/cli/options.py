@@ -162,6 +162,8 @@ PerClass = Annotated[
 _PICK = "Choice among the photos that contain the class: stratified, random, most or list."
 Pick = Annotated[str, inversion(_PICK, default="inversion.pick")]
 Ids = Annotated[Text, inversion("Ids of the photos to invert, as a,b (sets --pick list).")]
+_PHOTOS_OF = "Classes of which photos are inverted too, omitted or not, as a,b."
+PhotosOf = Annotated[Text, inversion(_PHOTOS_OF)]
 Own = Annotated[int, inversion("Generator samples to invert as they are.", default="inversion.own")]
 _PATCHED = "Generator samples with a foreign patch, to compare photos with; 0: no verdicts."
 Patched = Annotated[int, inversion(_PATCHED, default="inversion.patched")]

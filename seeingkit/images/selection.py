@@ -113,6 +113,15 @@ def select(
             f"{source.name} has {len(source)} images, fewer than the {n} asked for; "
             f"ask for --n {len(source)} or add images"
         )
-    order = list(range(len(source)))
+    return Selection(source, shuffled(len(source), seed)[:n])
+
+
+def shuffled(count: int, seed: int) -> list[int]:
+    """The places 0 to count - 1 in the order in which the paper's code draws them.
+
+    >>> shuffled(4, 1)
+    [3, 0, 2, 1]
+    """
+    order = list(range(count))
     random.Random(seed).shuffle(order)
-    return Selection(source, order[:n])
+    return order

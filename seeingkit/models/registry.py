@@ -33,6 +33,7 @@ from seeingkit.specs import (
     PRESETS,
     PROJECT,
     DataSpec,
+    ExecutorSpec,
     FeaturesSpec,
     GanGroupSpec,
     GanSpec,
@@ -55,6 +56,7 @@ _KINDS: dict[type[Spec], Kind] = {
     DataSpec: "data",
     InverterSpec: "inverter",
     MetricSpec: "metric",
+    ExecutorSpec: "executor",
     WeightsSpec: "weights",
 }
 

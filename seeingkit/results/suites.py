@@ -1,9 +1,9 @@
 """The records of a suite: many generators, data sets and segmenters, in one folder.
 
-``SUITE/results.json`` holds ``SuiteResults``. Each ranking (all generators on one data set, with one
-segmenter and one seed) lies in ``rankings/NAME/results.json``, each cell (one generator of a
-ranking) is a run directory of its own in ``cells/RANKING/GENERATOR``. All paths are relative to the
-suite's folder.
+``SUITE/results.json`` holds ``SuiteResults``. Each ranking (all generators on one data set, with
+one segmenter and one seed) lies in ``rankings/NAME/results.json``, each cell (one generator of a
+ranking) is a run directory of its own in ``cells/RANKING/GENERATOR``. All paths are relative to
+the suite's folder.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class SuiteResults(Record):
     warnings: list[str] = Field(default_factory=list)
 
     @property
-    def failed(self) -> list[SuiteCell]:
-        """The cells that failed, in the order of the file."""
-        return [cell for cell in self.cells if cell.state == "failed"]
+    def failed(self) -> list[SuiteCell | SuiteRanking]:
+        """The cells that failed, in the order of the file, and the rankings."""
+        parts: list[SuiteCell | SuiteRanking] = [*self.cells, *self.rankings]
+        return [part for part in parts if part.state == "failed"]

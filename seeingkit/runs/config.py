@@ -132,6 +132,8 @@ class Config(BaseModel):
         same = {"device", "batch_size", "fail_if", "title"}
         unsaid = same | {name for name in later if not getattr(self, name)}
         settings = self.model_dump(mode="json", exclude=unsaid)
+        if not self.inversion.classes:
+            del settings["inversion"]["classes"]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 

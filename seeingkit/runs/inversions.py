@@ -100,7 +100,9 @@ def invert_omitted(
     seed, size = plan.config.seed, generator_preset(sampler)
     photos = open_side(plan.real, replace(plan, preset=size))
     samples = SamplerSource(sampler, len(generated), seed, generated.labels or None, preset=size)
-    picked = pick_photos(comparison, chosen.per_class, chosen.pick, chosen.ids, seed=seed)
+    picked = pick_photos(
+        comparison, chosen.per_class, chosen.pick, chosen.ids, seed, classes=chosen.classes
+    )
     calibrating = pick_own(comparison, chosen.own, seed=seed) if chosen.own else []
     with closing(photos):
         chosen_photos = Photos(

@@ -116,16 +116,21 @@ def _option(name: str, value: object) -> list[str]:
     return [option, str(value)]
 
 
+_PICKING = ("per_class", "pick", "ids", "classes")  # settings of analyze alone
+_NAMED = {"cuts": "--cut", "classes": "--photos-of"}
+"""Options whose names are not those of the settings."""
+
+
 def _inversion_words(config: Config) -> list[str]:
     """Settings that differ from the defaults of the command."""
     if config.command == "compare":
         return []
     chosen, usual = config.inversion, InversionConfig()
     words = ["--method", ",".join(chosen.methods) or "none"]
-    picking = ("per_class", "pick", "ids") if config.command == "analyze" and chosen.methods else ()
+    picking = _PICKING if config.command == "analyze" and chosen.methods else ()
     for name in ("cuts", *picking, "own", "patched", "label"):
         if (value := getattr(chosen, name)) != getattr(usual, name):
-            option = "--cut" if name == "cuts" else f"--{name.replace('_', '-')}"
+            option = _NAMED.get(name, f"--{name.replace('_', '-')}")
             words += [option, ",".join(value) if isinstance(value, tuple) else str(value)]
     options = dict(chosen.options)
     if "preset" in options:

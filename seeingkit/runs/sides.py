@@ -17,7 +17,7 @@ import numpy as np
 from seeingkit.analyses.comparison.conditions import labels_for, source_classes
 from seeingkit.analyses.comparison.dependence import groups_of
 from seeingkit.analyses.comparison.pairing import pair_up
-from seeingkit.analyses.inversion.picking import check_listed
+from seeingkit.analyses.inversion.picking import check_classes, check_listed
 from seeingkit.contracts import ImageSource, Sampler, Segmenter
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.opening import open_data_set
@@ -109,7 +109,7 @@ def check_names(plan: Plan, sides: Sides) -> None:
     ``check_names(plan, open_sides(plan))``.
 
     Raises:
-        UnknownNameError: a photo of ``--ids`` that does not exist.
+        UnknownNameError: a photo of ``--ids`` or a class of ``--photos-of`` that does not exist.
         UsageError: ``--groups`` that do not fit.
         TallyError: images without a partner, with ``--paired``.
     """
@@ -117,6 +117,8 @@ def check_names(plan: Plan, sides: Sides) -> None:
     chosen = config.inversion
     if plan.inverters and (chosen.ids or chosen.pick == "list"):
         check_listed(chosen.ids, sides.real.ids)
+    if plan.inverters:
+        check_classes(chosen.classes, sides.shown.vocabulary.names)
     if not config.paired and config.groups is None:
         return
     real, generated = (_uncounted(source) for source in (sides.real, sides.generated))

@@ -23,7 +23,8 @@ def resolve_device(name: str = "auto") -> str:
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return f"cuda:{local_rank() % torch.cuda.device_count()}" if world() > 1 else "cuda"
+            several = world() > 1 or local_rank() > 0
+            return f"cuda:{local_rank() % torch.cuda.device_count()}" if several else "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)

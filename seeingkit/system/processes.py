@@ -1,46 +1,46 @@
-"""The rank of this process among several (as set by torchrun), and waiting for the others."""
+"""The rank of this process among several, as torchrun sets it."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from seeingkit.errors import RunError
+_alone = 0  # how many times this process was told to work alone
 
 
 def rank() -> int:
     """Number of this process, 0 when it is alone."""
-    return int(os.environ.get("RANK", 0))
+    return 0 if _alone else int(os.environ.get("RANK", 0))
 
 
 def world() -> int:
     """The number of processes that share the work."""
-    return int(os.environ.get("WORLD_SIZE", 1))
+    return 1 if _alone else int(os.environ.get("WORLD_SIZE", 1))
 
 
 def local_rank() -> int:
-    """Number of this process on its machine, and of its GPU."""
+    """Number of this process on its machine, and of its GPU; also while it works ``alone``."""
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
-def wait_for(paths: Sequence[Path], task: str, patience: float = 3600.0) -> None:
-    """Wait until other processes have written these files.
+def own_number() -> int | None:
+    """The rank that torchrun gave to this process, also while it works ``alone``; None: none."""
+    number = os.environ.get("RANK", "")
+    return int(number) if number else None
 
-    Args:
-        paths: the files.
-        task: named in the message.
-        patience: seconds.
 
-    Raises:
-        RunError: they have not, after ``patience`` seconds.
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, rank is 0 and world is 1: for a process that does whole pieces of work.
+
+    >>> with alone():
+    ...     rank(), world()
+    (0, 1)
     """
-    started = time.monotonic()
-    while missing := [path for path in paths if not path.exists()]:
-        if time.monotonic() - started > patience:
-            raise RunError(
-                f"{task}: {len(missing)} files were not written by the other processes; "
-                "run it again"
-            )
-        time.sleep(0.05)
+    global _alone
+    _alone += 1
+    try:
+        yield
+    finally:
+        _alone -= 1

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from seeingkit.contracts import Skipped, Unread, Vocabulary
 from seeingkit.system import seals
+from seeingkit.system.claims import FOLDER as CLAIMS
+from seeingkit.system.claims import Claims
 from seeingkit.system.writing import atomic_write
 
 from .identity import TallyIdentity
@@ -129,6 +131,11 @@ class ChunkStore:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+
+    @property
+    def claims(self) -> Claims:
+        """The claims of processes that count chunks now."""
+        return Claims(self.folder / CLAIMS)
 
     def path(self, identity: TallyIdentity, start: int, stop: int) -> Path:
         """Where the chunk of images start..stop-1 lies, or would lie."""

@@ -1,10 +1,10 @@
 """The loop that turns an image source into a tally.
 
 Guarantees: finished chunks are never done again; killing the process loses at most the chunk in
-work; any number of processes (``RANK`` and ``WORLD_SIZE`` as torchrun sets them) share the chunks
-``rank::world`` without talking to each other, and the merge reads files; an image that cannot be
-read is named and left out, never counted. A chunk that is damaged, or of which an image could not
-be read for a moment, is counted again on the next start.
+work; any number of processes share the chunks without talking to each other (``system.sharing``:
+first ``rank::world``, then whatever nobody living counts), and the merge reads files; an image that
+cannot be read is named and left out, never counted. A chunk that is damaged, or of which an image
+could not be read for a moment, is counted again on the next start.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from seeingkit.images.opening import with_preset
 from seeingkit.models.code import identity_of
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.devices import in_batches
-from seeingkit.system.processes import rank, wait_for, world
-from seeingkit.system.progress import progress_bar
+from seeingkit.system.progress import Bar, progress_bar
 from seeingkit.system.seals import set_aside
+from seeingkit.system.sharing import Piece, own_part, shared
 
 from .chunks import CHUNK, Chunk, ChunkRows, ChunkStore, write_chunk
 from .counted import CountedSource
@@ -102,18 +102,11 @@ def tally(
         for start in range(0, len(source), CHUNK)
         for stop in (min(start + CHUNK, len(source)),)
     ]
-    work = _Work(record, _Counter(source, annotator, batch_size, on_bad))
-    mine = chunks[rank() :: world()]
-    todo = [chunk for chunk in mine if not work.is_done(chunk)]
+    work = _Work(record, _Counter(source, annotator, batch_size, on_bad), chunks)
     with progress_bar(title or f"tally {source.name}", len(source), "images") as bar:
-        waiting = sum(chunk.stop - chunk.start for chunk in todo)
-        bar.advance(len(source) - waiting, resumed=True)
-        for chunk in todo:
-            for done in work.count(chunk):
-                bar.advance(done)
+        work.share(store, bar)
     if isinstance(source, SamplerSource):
         source.range.say()
-    wait_for([chunk.path for chunk in chunks], source.name)
     found = Tally(**joined(work.rows(chunk) for chunk in chunks))
     if on_bad == "fail" and found.skipped:
         raise ImageError(*found.skipped[0])
@@ -169,7 +162,32 @@ class _Work:
 
     record: TallyRecord
     counter: _Counter
+    chunks: Sequence[Chunk]
     counted: set[Path] = field(default_factory=set)
+
+    def share(self, store: ChunkStore, bar: Bar) -> None:
+        """Count what is not there and what no other process counts, until all is there."""
+        name, own = self.counter.source.name, own_part(self.chunks)
+        pieces = [
+            Piece(c.path.stem, f"counting images {c.start + 1:,} to {c.stop:,} of {name}")
+            for c in self.chunks
+        ]
+        undone = {k for k in own if not self.is_done(self.chunks[k])}
+        rest = sum(self.chunks[k].stop - self.chunks[k].start for k in undone)
+        bar.advance(len(self.counter.source) - rest, resumed=True)
+
+        def is_done(k: int) -> bool:
+            chunk = self.chunks[k]
+            if k not in own:  # it is read, and mended, when all are joined
+                return chunk.path.exists()
+            if k in undone and self.is_done(chunk):  # by another process meanwhile
+                undone.remove(k)
+                bar.advance(chunk.stop - chunk.start, resumed=True)
+            return k not in undone
+
+        for (number,) in shared(pieces, store.claims, is_done):
+            for done in self.count(self.chunks[number]):
+                bar.advance(done if number in own else 0)
 
     def is_done(self, chunk: Chunk) -> bool:
         """Whether the file is there, is right, and has all images that can be read."""

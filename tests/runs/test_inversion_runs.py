@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import multiprocessing
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from seeingkit.analyses.inversion import load_inverter, photos, resolve_inverter
+from seeingkit.analyses.inversion import load_inverter, resolve_inverter
 from seeingkit.analyses.inversion.cuts import cuts_of, methods_at, prepare_first_cut
 from seeingkit.analyses.inversion.job import ON_CPU
 from seeingkit.analyses.inversion.methods import LayerInverter
@@ -34,7 +34,6 @@ from seeingkit.models.autostaged import AutoStaged
 from seeingkit.models.registry import find_preset
 from seeingkit.results import InversionRecord
 from seeingkit.runs.config import InversionConfig
-from seeingkit.system.processes import wait_for
 from tests.helpers.toys import LevelSegmenter
 
 STEPS = 6
@@ -461,68 +460,46 @@ def test_the_key_does_not_hold_what_changes_no_number(generator: AutoStaged) -> 
 # ------------------------------------------------------------------------------------------ sharing
 
 
-class _GoneError(Exception):
-    """Raised instead of waiting."""
-
-
-def _share(
-    generator: Generator,
-    folder: Path,
-    store: Path,
-    number: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> list[int]:
-    """What one of three processes does before it waits for the others."""
-
-    def no_patience(*_: object) -> None:
-        raise _GoneError
-
-    watched = Watched(method())
-    with monkeypatch.context() as patch:
-        patch.setenv("RANK", str(number))
-        patch.setenv("WORLD_SIZE", "3")
-        patch.setattr(photos, "wait_for", no_patience)
-        with pytest.raises(_GoneError):
-            invert_source(
-                generator,
-                open_images(folder, preset=PRESET),
-                watched,
-                store=InversionStore(store),
-                batch_size=2,
-            )
-    return watched.asked
-
-
-def test_processes_share_the_images_whenever_they_start(
-    generator: AutoStaged, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One after the other is the hardest order: each finds the work of those before it done."""
-    asked = [_share(generator, folder, tmp_path, k, monkeypatch) for k in (2, 0, 1)]
-    assert asked == [[2], [3], [2]]
-    assert len(files(tmp_path)) == 7
+def _inverted(folder: Path, store: Path, number: int, world: int, log: Path) -> None:
+    """One process of several; notes how many images each call of the inverter was given."""
+    torch.set_num_threads(1)  # those of the parent are not here
+    os.environ.update(RANK=str(number), WORLD_SIZE=str(world))
     watched = Watched(method())
     source = open_images(folder, preset=PRESET)
-    together = invert_source(generator, source, watched, store=InversionStore(tmp_path))
+    invert_source(painter(), source, watched, store=InversionStore(store), batch_size=2)
+    log.write_text(" ".join(map(str, watched.asked)))
+
+
+def test_processes_share_the_images(generator: AutoStaged, folder: Path, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    logs = [tmp_path / f"{number}.log" for number in range(3)]
+    processes = [
+        context.Process(target=_inverted, args=(folder, tmp_path / "many", number, 3, log))
+        for number, log in enumerate(logs)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    asked = [int(size) for log in logs for size in log.read_text().split()]
+    assert sum(asked) == 7 and max(asked) <= 3  # each image once, a batch at a time
+    assert not list((tmp_path / "many").rglob("*.claim"))
+    watched = Watched(method())
+    source = open_images(folder, preset=PRESET)
+    together = invert_source(generator, source, watched, store=InversionStore(tmp_path / "many"))
     assert watched.asked == []
     alone = invert_source(generator, source, method(), store=InversionStore(tmp_path / "alone"))
     assert same(together, alone)
 
 
-def test_a_process_that_never_comes_is_waited_for_and_told_of(
+def test_a_process_that_never_comes_is_not_waited_for(
     generator: AutoStaged, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(photos, "wait_for", functools.partial(wait_for, patience=0.2))
-    with pytest.raises(
-        RunError, match="inversions: 3 files were not written by the other processes"
-    ):
-        invert_source(
-            generator,
-            open_images(folder, preset=PRESET),
-            method(),
-            store=InversionStore(tmp_path),
-        )
-    assert len(files(tmp_path)) == 4
+    watched, source = Watched(method()), open_images(folder, preset=PRESET)
+    found = invert_source(generator, source, watched, store=InversionStore(tmp_path), batch_size=2)
+    assert watched.asked == [2, 2, 3] and len(found.inversions) == len(files(tmp_path)) == 7
 
 
 # --------------------------------------------------------------------------------------- bad images

@@ -18,6 +18,8 @@ class InversionConfig(BaseModel):
         cuts: boundaries of r, or ``default``: the generator's own; ``next``: the end of the
             resolution after it; ``all``: every feature map. Empty: the first two.
         per_class: photos for each omitted class (``analyze``).
+        classes: photos of these are inverted too, omitted or not (``analyze``): the same photos
+            whatever the generator, so that generators can be seen side by side.
         pick: which of the photos that contain it.
         ids: the photos themselves, by id (``pick="list"``).
         own: how many generator samples are inverted as they are.
@@ -31,6 +33,7 @@ class InversionConfig(BaseModel):
     methods: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
     per_class: int = Field(default=8, ge=1)
+    classes: tuple[str, ...] = ()
     pick: Pick = "stratified"
     ids: tuple[str, ...] = ()
     own: int = Field(default=20, ge=0)

@@ -2,8 +2,8 @@
 
 Guarantees: a finished image is on disk at once and never done again; interrupting loses at most the
 images in work, few on a CPU; a damaged file is set aside and made again; any number of processes
-(``RANK`` and ``WORLD_SIZE``) share the images without talking to each other; an image that cannot
-be read, or whose inversion gives NaN, is named and the others go on.
+share the images without talking to each other (``system.sharing``); an image that cannot be read,
+or whose inversion gives NaN, is named and the others go on.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Pre
 from seeingkit.contracts.inverters import check_inversion
 from seeingkit.errors import ModelError, RunError
 from seeingkit.models.code import class_code
-from seeingkit.system.processes import rank, wait_for, world
+from seeingkit.system.processes import world
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.seals import set_aside
+from seeingkit.system.sharing import Piece, own_part, shared
 
+from .job import ON_CPU
 from .store import InversionStore, note_seconds, read_inversion, seconds_of, write_inversion
 
 
@@ -97,8 +99,8 @@ def invert_source(
     about = {"gan": generator.info.family, "gan_code": generator.info.code}
     about |= {"inverter": inverter.name, "code": known or code}
     work = _Work(invert, images, chosen, paths, about, prepared.cut)
-    work.make_absent(title or f"invert by {inverter.name}")
-    wait_for(paths, "inversions")
+    size = _piece_size(generator, batch_size, len(paths))
+    work.make_absent(title or f"invert by {inverter.name}", store, size)
     found = work.results()
     ids = [str(source.ids[row]) for row in good]
     fine = [k for k, inversion in enumerate(found) if not inversion.failed]
@@ -119,6 +121,13 @@ def invert_source(
     )
 
 
+def _piece_size(generator: Generator, batch_size: int, images: int) -> int:
+    """Images in a piece of work: a batch, or fewer where that gives work to every process."""
+    if generator.device.type == "cpu":  # where a pass costs as much with fewer
+        return min(batch_size, ON_CPU)
+    return max(1, min(batch_size, -(-images // world())))
+
+
 @dataclass(frozen=True, eq=False)
 class _Work:
     """The inversions of some images, and their files.
@@ -137,16 +146,35 @@ class _Work:
     made_by: Mapping[str, str]
     cut: str
 
-    def make_absent(self, title: str) -> None:
-        """Make this process's share of the inversions whose files are not there, or damaged."""
-        # Shares are of all images: processes that start later see less to do, and must not share
-        # that.
-        share = range(len(self.paths))[rank() :: world()]
-        mine = [k for k in share if self._read(k) is None]
-        todo = sum(not path.exists() for path in self.paths)
+    def make_absent(self, title: str, store: InversionStore, size: int) -> None:
+        """Make the inversions that are not there, or damaged, and that no other process makes.
+
+        Args:
+            size: images that are optimised together; of so many are the pieces of work.
+        """
+        parts = [range(k, min(k + size, len(self.paths))) for k in range(0, len(self.paths), size)]
+        pieces = [self._piece(part, title) for part in parts]
+        mine = {k for number in own_part(parts) for k in parts[number]}
+        absent = {k for k in mine if self._read(k) is None}
+        # Alone, a process makes many at once: a place that is free is filled by the next image.
+        most = size * (1 if world() > 1 else 16)
+
+        def undone(number: int) -> list[int]:
+            return [k for k in parts[number] if not self.paths[k].exists()]
+
+        def enough(numbers: Sequence[int]) -> bool:
+            return sum(len(undone(number)) for number in numbers) >= most
+
         with progress_bar(title, len(self.paths), "images") as bar:
-            bar.advance(len(self.paths) - todo, resumed=True)
-            self._make(mine, lambda: bar.advance(1))
+            bar.advance(len(self.paths) - len(absent), resumed=True)
+            for numbers in shared(pieces, store.claims, lambda n: not undone(n), enough=enough):
+                todo = [k for number in numbers for k in undone(number)]
+                self._make(todo, lambda k: bar.advance(k in mine))
+
+    def _piece(self, part: range, title: str) -> Piece:
+        key = " ".join(self.paths[k].stem for k in part)
+        shown = f"{part.start + 1:,} to {part.stop:,} of {len(self.paths):,}"
+        return Piece(key, f"inverting {title}: images {shown}")
 
     def results(self) -> list[Inversion]:
         """All of them, from the files; one that turns out to be damaged is made again."""
@@ -158,7 +186,7 @@ class _Work:
             for path, inversion in zip(self.paths, found, strict=True)
         ]
 
-    def _make(self, numbers: list[int], step: Callable[[], None] = lambda: None) -> None:
+    def _make(self, numbers: list[int], step: Callable[[int], None] = lambda k: None) -> None:
         if not numbers:
             return
         name, written = f"inverter {self.made_by['inverter']}", set[int]()
@@ -168,7 +196,7 @@ class _Work:
             check_inversion(inversion, self.images[[numbers[row]]], self.cut, name)
             write_inversion(self.paths[numbers[row]], inversion, self.made_by)
             written.add(row)
-            step()
+            step(numbers[row])
 
         chosen = None if self.labels is None else [self.labels[k] for k in numbers]
         self.invert(self.images[numbers], labels=chosen, done=done)

@@ -71,23 +71,32 @@ def drawn_classes(comparison: Comparison) -> frozenset[str]:
 
 
 def pick_photos(
-    comparison: Comparison, per_class: int, pick: Pick, ids: tuple[str, ...] = (), seed: int = 0
+    comparison: Comparison,
+    per_class: int,
+    pick: Pick,
+    ids: tuple[str, ...] = (),
+    seed: int = 0,
+    *,
+    classes: Sequence[str] = (),
 ) -> dict[str, str | None]:
     """Ids of the photos to invert, each with the class it was picked for.
 
-    A photo is taken once, for the first class that it is picked for. Where no class is omitted or
-    reduced, ``per_class`` photos are drawn from all.
+    A photo is taken once, for the first class that it is picked for: first the named ``classes``,
+    so that their photos depend on the real images alone, then those that are omitted or reduced.
+    Where there is no class, ``per_class`` photos are drawn from all.
 
     Raises:
-        UnknownNameError: an id of the list that no real image has.
+        UnknownNameError: an id of the list that no real image has, or no such class.
         UsageError: a list without ids.
     """
     tally = comparison.real
     if pick == "list" or ids:
         check_listed(ids, tally.ids)
         return dict.fromkeys(ids)
+    check_classes(classes, tally.vocabulary.names)
+    named = [tally.vocabulary.names.index(name) for name in classes]
     found: dict[int, str] = {}
-    for index in target_classes(comparison):
+    for index in dict.fromkeys([*named, *target_classes(comparison)]):
         areas = _areas(tally, index)
         areas[list(found)] = 0  # replaced, so that each class gets its number
         rows = pick_rows(areas, per_class, pick, seed + index)
@@ -96,6 +105,19 @@ def pick_photos(
         drawn = np.random.default_rng(seed).permutation(len(tally))[:per_class]
         return dict.fromkeys(tally.ids[row] for row in drawn)
     return {tally.ids[row]: name for row, name in found.items()}
+
+
+def check_classes(classes: Sequence[str], there: Sequence[str]) -> None:
+    """Classes whose photos are asked for are in the vocabulary.
+
+    >>> check_classes(["tree"], ["sky", "tree"])
+
+    Raises:
+        UnknownNameError: one is not.
+    """
+    for name in classes:
+        if name not in there:
+            raise UnknownNameError("class", name, there)
 
 
 def check_listed(ids: Sequence[str], there: Sequence[str]) -> None:

@@ -26,6 +26,8 @@ from seeingkit.errors import RunError
 from seeingkit.models.code import identity_of
 from seeingkit.system import seals
 from seeingkit.system.cache import cache_folder
+from seeingkit.system.claims import FOLDER as CLAIMS
+from seeingkit.system.claims import Claims
 from seeingkit.system.writing import atomic_write, write_text
 
 INVERSION_SCHEMA = 2
@@ -39,6 +41,11 @@ class InversionStore:
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = Path(folder) if folder is not None else cache_folder() / "inversions"
+
+    @property
+    def claims(self) -> Claims:
+        """The claims of processes that invert images now."""
+        return Claims(self.folder / CLAIMS)
 
     def path(
         self,

@@ -27,9 +27,11 @@ import torch
 from torch import Tensor, nn
 
 from seeingkit.contracts import Generator
-from seeingkit.errors import ModelError
-from seeingkit.system.processes import rank, wait_for
+from seeingkit.errors import ModelError, UsageError
+from seeingkit.system.claims import FOLDER, PATIENCE, Claims
+from seeingkit.system.processes import world
 from seeingkit.system.progress import Bar, progress_bar
+from seeingkit.system.sharing import Piece, shared
 
 from ..objectives import correlation, psnr
 from ..samples import TRAIN_SEED, draw, states_at
@@ -58,28 +60,42 @@ def available_encoder(
 ) -> TrainedEncoder | None:
     """An encoder of this machine, or one trained now and kept in the cache, or None.
 
-    Ranks above 0 wait for the training of rank 0.
+    Of several processes that need one, the first trains it, and the others wait for it.
 
     Args:
         cut: boundary that e_f reaches.
         wanted: ``found``: one that exists; ``auto``: else trained now; ``train``: trained anew, by
             this process.
         shipped: whether a shipped encoder, of any recipe, will do.
+
+    Raises:
+        UsageError: several processes are to train anew, for they cannot tell the new one apart.
     """
+    if wanted == "train" and world() > 1:
+        raise UsageError(
+            "--encoder train is for one process: train the encoder first by a run in one process, "
+            "then start several with --encoder auto"
+        )
     kept = encoder_path(generator, kind, cut, recipe.key())
     path = kept if kept in _TRAINED else None
     if wanted != "train":
         path = find_encoder(generator, kind, cut, recipe.key(), shipped=shipped)
     if path is None and wanted != "found":
         path = kept
-        if rank():
-            wait_for([kept], "the encoder")
-        else:
-            whose = f"{kind} encoder of {generator.info.family} at {cut} ({recipe.name} recipe)"
+        whose = f"{kind} encoder of {generator.info.family} at {cut} ({recipe.name} recipe)"
+
+        def train() -> None:
             log.warning("training a %s; it is kept for later runs", whose)
             train_encoder(generator, kind, cut, recipe, path=kept, report=log.info)
-            if wanted == "train":
-                _TRAINED.add(kept)
+
+        if wanted == "train":
+            train()
+            _TRAINED.add(kept)
+        else:
+            piece, claims = Piece(kept.name, f"training a {whose}"), Claims(kept.parent / FOLDER)
+            # Rank 0 shows the progress, so the others let it begin.
+            for _ in shared([piece], claims, lambda _: is_whole(kept), head_start=PATIENCE):
+                train()
     return None if path is None else read_encoder(path, generator).to(generator.device)
 
 

@@ -1,0 +1,1 @@
+"""Executors of suites: processes of this machine, torchrun, Slurm."""
