@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from .standings import Ranking, Standing
 
 WIDE_RANGE = 12.0
 """The largest value over the median above which an axis is one of square roots."""
 TICKS = 5
+LEAST_APART = 17.0
+"""Percent of the axis between two ticks of an axis of square roots."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Axis:
         found = [0.0]
         for k in range(1, TICKS + 1):
             value = round_down(self.top * (k / TICKS) ** 2)
-            if self.at(value) - self.at(found[-1]) > 60 / TICKS:
+            if self.at(value) - self.at(found[-1]) > LEAST_APART:
                 found.append(value)
         return found
 
@@ -121,9 +122,8 @@ def intervals(ranking: Ranking) -> Intervals | None:
     rows = [row for row in ranking.rows if row.fsd is not None]
     if not rows:
         return None
-    ends = [_high(row) for row in rows]
-    axis = Axis.of([row.distance for row in rows], ends=[end for end in ends if end is not None])
-    control = [_high(row) or max(row.distance, 0.0) for row in ranking.controls if row.fsd]
+    axis = _axis(rows)
+    control = [row.high or max(row.distance, 0.0) for row in ranking.controls]
     return Intervals(
         axis=axis,
         ticks=tuple((axis.at(value), value) for value in axis.ticks),
@@ -133,13 +133,13 @@ def intervals(ranking: Ranking) -> Intervals | None:
     )
 
 
-def _high(row: Standing) -> float | None:
-    return None if row.fsd is None else row.fsd.ci_high
+def _axis(rows: Sequence[Standing]) -> Axis:
+    ends = [row.high for row in rows if row.high is not None]
+    return Axis.of([row.distance for row in rows], ends=ends)
 
 
 def _interval(row: Standing, axis: Axis) -> Interval:
-    assert row.fsd is not None
-    low, high = row.fsd.ci_low, row.fsd.ci_high
+    low, high = row.low, row.high
     return Interval(
         at=axis.at(row.distance),
         low=None if low is None else axis.at(low),
@@ -221,7 +221,7 @@ def curves(rows: Sequence[Standing]) -> list[Curve]:
 def _curve(rows: Sequence[Standing], layout: str, width: int, panel: int) -> Curve:
     first, last = rows[0].step or 0.0, rows[-1].step or 0.0
     right, tops = width - RIGHT, (TOP, TOP + panel + GAP)
-    axis = Axis.of([r.distance for r in rows], ends=[h for r in rows if (h := _high(r))])
+    axis = _axis(rows)
     count = Axis(top=max(4.0, 1.05 * max(r.counts["omitted"] + r.reduced for r in rows)))
 
     def across(step: float) -> float:
@@ -232,7 +232,7 @@ def _curve(rows: Sequence[Standing], layout: str, width: int, panel: int) -> Cur
 
     points = []
     for row in rows:
-        low, high = (None, None) if row.fsd is None else (row.fsd.ci_low, row.fsd.ci_high)
+        low, high = row.low, row.high
         omitted = row.counts["omitted"]
         points.append(
             Point(
@@ -269,8 +269,3 @@ def _step_ticks(steps: Sequence[float], width: int) -> list[float]:
         if step - found[-1] >= apart and steps[-1] - step >= apart:
             found.append(step)
     return [*found, steps[-1]]
-
-
-def is_falling(rows: Sequence[Standing]) -> bool:
-    """Whether the distance falls from every snapshot to the next."""
-    return all(b.distance < a.distance for a, b in pairwise(rows))

@@ -29,6 +29,9 @@ CODES: dict[Verdict, str] = {
 }
 """Short names of the verdicts in classes of the style sheet and in the data of the page."""
 
+LONGEST = 18
+"""Characters of a generator's name above its column."""
+
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:
@@ -56,6 +59,13 @@ class MatrixColumn:
     name: str
     control: bool
 
+    @property
+    def short(self) -> str:
+        """The name, or beginning and end of a long one: snapshots differ at the end."""
+        if len(self.name) <= LONGEST:
+            return self.name
+        return f"{self.name[:5]}…{self.name[6 - LONGEST :]}"
+
 
 @dataclass(frozen=True)
 class MatrixRow:
@@ -75,6 +85,11 @@ class Matrix:
     columns: tuple[MatrixColumn, ...]
     rows: tuple[MatrixRow, ...]
     of: int
+
+    @property
+    def upright(self) -> bool:
+        """Whether names stand upright above their columns, for there is no room for them."""
+        return len(self.columns) > 7 or any(len(column.name) > 12 for column in self.columns)
 
     @property
     def categories(self) -> list[str]:

@@ -25,6 +25,7 @@ from .tables import note_words, rank_words
 from .words import (
     class_details,
     class_headline,
+    difference_ends,
     failures,
     ranking_details,
     ranking_headline,
@@ -347,22 +348,24 @@ def _generator_headline(name: str, shown: Sequence[tuple[Ranking, Standing]]) ->
     names = {one.name for one in ranking.compared}
     ahead = sum(other in names for other in row.nearer_than)
     behind = (row.rank_low or 1) - 1
+    are = "is" if behind == 1 else "are"
     return (
-        f"{name} is surely nearer to the real images than {ahead} of the {others} other "
-        f"generators, and {behind} of them are surely nearer than it."
+        f"{name} is surely nearer to the real images than {ahead or 'none'} of the {others} other "
+        f"generators, and {behind or 'none'} of them {are} surely nearer than it."
     )
 
 
 def _against(
     ranking: Ranking, name: str
-) -> list[tuple[str, float, tuple[float, float], str | None]]:
+) -> list[tuple[str, float, str, str | None]]:
     """Its distance less that of every other row, in the order of the rows."""
     found = {}
     for pair in ranking.pairs:
         if pair.first == name:
-            found[pair.second] = (pair.value, (pair.ci_low, pair.ci_high), pair.nearer)
+            found[pair.second] = (pair.value, difference_ends(pair.ci_low, pair.ci_high), pair.nearer)
         elif pair.second == name:
-            found[pair.first] = (-pair.value, (-pair.ci_high, -pair.ci_low), pair.nearer)
+            ends = difference_ends(-pair.ci_high, -pair.ci_low)
+            found[pair.first] = (-pair.value, ends, pair.nearer)
     return [(row.name, *found[row.name]) for row in ranking.rows if row.name in found]
 
 

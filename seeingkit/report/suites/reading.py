@@ -31,6 +31,10 @@ from ..pictures.files import resolve
 from .standings import ClassHead, ClassKey, ClassValue, Quantity, Ranking, Standing
 
 RESULTS = "results.json"
+HALVES = "real images, one half against the other"
+"""The row of that control."""
+NORMAL = 1.96
+"""Standard errors on each side of a normal value in its 95 % interval."""
 
 _Record = TypeVar("_Record", bound=BaseModel)
 
@@ -108,7 +112,7 @@ def _ranking(
     if record.state == "done":
         found = _read(resolve(folder, f"rankings/{record.name}/{RESULTS}"), RankingResults)
     heads, values = ((), {}) if found is None else _classes(found)
-    rows = [] if found is None else _members(found, values)
+    rows = [] if found is None else [*_members(found, values), *_halves(found)]
     place = {row.name: k for k, row in enumerate(rows)}
     for name in record.generators:
         cell = cells.get((record.name, name))
@@ -157,6 +161,7 @@ def _members(
 def _member(
     one: RankedMember, values: Mapping[ClassKey, ClassValue], nearer: list[str]
 ) -> Standing:
+    low, high = _interval(one)
     return Standing(
         name=one.name,
         kind="control" if one.control else "generator",
@@ -166,12 +171,44 @@ def _member(
         rank_high=one.worst_rank,
         letters=one.letters,
         distance=one.distance,
+        low=low,
+        high=high,
         beside_controls=one.beside_controls,
         nearer_than=tuple(nearer),
         n=one.n,
         fsd=one.fsd,
         values=values,
     )
+
+
+def _interval(one: RankedMember) -> tuple[float, float | None]:
+    """The 95 % interval of a distance: that of its own comparison, which holds at 0 too.
+
+    Where that was left out, the normal one of the ranking, cut at 0.
+    """
+    if one.fsd.ci_low is not None:
+        return one.fsd.ci_low, one.fsd.ci_high
+    reach = NORMAL * one.standard_error
+    return max(0.0, one.distance - reach), max(0.0, one.distance + reach)
+
+
+def _halves(found: RankingResults) -> list[Standing]:
+    """The two halves of the real images as a control, in no group; where there is no other."""
+    if found.halves is None:
+        return []
+    fsd = found.halves.fsd
+    distance = fsd.value if fsd.bias_reduced is None else fsd.bias_reduced
+    row = Standing(
+        HALVES,
+        "control",
+        "done",
+        distance=distance,
+        low=fsd.ci_low,
+        high=fsd.ci_high,
+        n=found.halves.n,
+        fsd=fsd,
+    )
+    return [row]
 
 
 def _classes(

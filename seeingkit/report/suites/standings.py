@@ -89,6 +89,7 @@ class Standing:
             what is sure; None for a control, and where it has not been compared.
         letters: of the groups of rows that cannot be told apart by their distance, joined by spaces.
         distance: bias-reduced FSD by which the places are; infinite where there is none.
+        low, high: 95 % interval of the distance; high is None where it is unbounded.
         beside_controls: whether no control is surely nearer; None without controls.
         nearer_than: names of the rows than which it is surely nearer.
         folder: of its run below the suite; empty where there is none.
@@ -104,6 +105,8 @@ class Standing:
     rank_high: int | None = None
     letters: str = ""
     distance: float = math.inf
+    low: float | None = None
+    high: float | None = None
     beside_controls: bool | None = None
     nearer_than: tuple[str, ...] = ()
     n: int = 0

@@ -19,6 +19,7 @@ from ..templates import MARKS
 from ..words.numbers import MINUS, between, change, probability
 from .reading import Suite, read_suite
 from .standings import ClassKey, Ranking, Standing
+from .words import difference_ends
 
 TableKind = Literal["ranking", "classes", "differences"]
 FOR_PROGRAMS = ("csv", "json", "parquet")
@@ -138,9 +139,7 @@ def rank_words(row: Standing) -> str | None:
 
 
 def _interval(row: Standing) -> str | None:
-    if row.fsd is None or row.fsd.ci_low is None:
-        return None
-    return between((row.fsd.ci_low, row.fsd.ci_high))
+    return None if row.low is None else between((row.low, row.high))
 
 
 def _p(row: Standing) -> str | None:
@@ -173,8 +172,8 @@ def _for_programs(rows: Sequence[_Row]) -> list[TableColumn]:
         _column("groups", rows, lambda r: r.letters or None),
         _column("fsd", rows, lambda r: r.fsd and r.fsd.value, "percent^2"),
         _column("distance", rows, lambda r: None if r.fsd is None else r.distance, "percent^2"),
-        _column("ci_low", rows, lambda r: r.fsd and r.fsd.ci_low, "percent^2"),
-        _column("ci_high", rows, lambda r: r.fsd and r.fsd.ci_high, "percent^2"),
+        _column("ci_low", rows, lambda r: r.low, "percent^2"),
+        _column("ci_high", rows, lambda r: r.high, "percent^2"),
         _column("floor", rows, lambda r: r.fsd and r.fsd.floor, "percent^2"),
         _column("p_value", rows, lambda r: r.fsd and r.fsd.p_value),
         _column("omitted", rows, lambda r: r.counts["omitted"] if r.values else None),
@@ -285,7 +284,7 @@ def _differences(suite: Suite, format: str) -> list[TableColumn]:
         *head,
         TableColumn("first − second", [pair.value for _, pair in pairs], unit="percent²"),
         TableColumn(
-            "interval", [between((pair.ci_low, pair.ci_high)) for _, pair in pairs], align="right"
+            "interval", [difference_ends(pair.ci_low, pair.ci_high) for _, pair in pairs], align="right"
         ),
         TableColumn("p", [None if p is None else probability(p) for p in p_values], align="right"),
         nearer,

@@ -94,15 +94,17 @@ def _missing(ranking: Ranking) -> Iterator[str]:
         named = [plural(key.label) for key, k in found if k]
         yield f"It omits {listing(named, limit=NAMED)}." if named else "It omits no class."
         return
+    some = sum(k > 0 for _, k in found)
+    rest = count(some - len(often), "further class is", "further classes are")
     if often:
         said = [f"{plural(key.label)} ({k})" for key, k in often]
-        yield f"Omitted by most of the {len(rows)} generators: {listing(said, limit=NAMED + 2)}."
+        text = f"Omitted by most of the {len(rows)} generators: {listing(said, limit=NAMED + 2)}"
+        yield f"{text}; {rest} omitted by at least one." if some > len(often) else f"{text}."
+    elif some:
+        by = count(some, "class is", "classes are")
+        yield f"No class is omitted by most of the {len(rows)} generators; {by} omitted by at least one."
     else:
-        yield f"No class is omitted by most of the {len(rows)} generators."
-    some = sum(k > 0 for _, k in found)
-    if some > len(often):
-        rest = count(some - len(often), "further class is", "further classes are")
-        yield f"{rest[0].upper()}{rest[1:]} omitted by at least one of them."
+        yield f"None of the {len(rows)} generators is found to omit a class."
 
 
 def _controls(ranking: Ranking) -> Iterator[str]:
@@ -128,10 +130,13 @@ def _controls(ranking: Ranking) -> Iterator[str]:
 def _unfinished(ranking: Ranking) -> Iterator[str]:
     failed = [row for row in ranking.unfinished if row.state == "failed"]
     others = len(ranking.unfinished) - len(failed)
+    said = []
     if failed:
-        yield f"{count(len(failed), 'generator')} failed: {_names(failed)}."
+        said.append(f"{count(len(failed), 'generator')} failed ({_names(failed)})")
     if others:
-        yield f"{count(others, 'generator is', 'generators are')} not in the ranking yet."
+        said.append(f"{count(others, 'generator is', 'generators are')} not in the ranking yet")
+    if said:
+        yield " and ".join(said) + "."
 
 
 def suite_headline(suite: Suite) -> str:
@@ -144,11 +149,12 @@ def suite_headline(suite: Suite) -> str:
     first: Counter[str] = Counter()
     for ranking in rankings:
         first.update(row.name for row in ranking.leaders)
-    said = [f"{name} ({k})" for name, k in first.most_common()]
-    return (
-        f"No other generator is surely nearer to the real images, in so many of "
-        f"{len(rankings)} rankings: {listing(said, limit=NAMED)}."
-    )
+    said = []
+    for times in sorted(set(first.values()), reverse=True)[:3]:
+        names = listing([name for name, k in first.items() if k == times], limit=NAMED)
+        where = f"all {len(rankings)}" if times == len(rankings) else f"{times}"
+        said.append(f"{names} in {where}{'' if said else ' rankings' if times > 1 else ' ranking'}")
+    return f"Among the nearest to the real images: {', '.join(said)}."
 
 
 def suite_details(suite: Suite) -> list[str]:
@@ -156,7 +162,25 @@ def suite_details(suite: Suite) -> list[str]:
     rankings = suite.compared
     if len(rankings) == 1:
         return ranking_details(rankings[0])
-    return [*_missing_everywhere(rankings), *_cells(suite)]
+    return [
+        "Among the nearest are those than which no other generator is surely nearer.",
+        *_missing_everywhere(rankings),
+        *_cells(suite),
+    ]
+
+
+def difference_ends(low: float, high: float) -> str:
+    """The interval of a difference; an end that was set just beside 0 is said in words.
+
+    >>> difference_ends(1e-9, 3.0), difference_ends(-3.0, -1e-9), difference_ends(-1.0, 2.0)
+    ('above 0 to 3.0', '−3.0 to below 0', '−1.0 to 2.0')
+    """
+    beside = 1e-6 * max(abs(low), abs(high))
+    if 0 < low < beside:
+        return f"above 0 to {number(high)}"
+    if -beside < high < 0:
+        return f"{number(low)} to below 0"
+    return between((low, high))
 
 
 def _missing_everywhere(rankings: Sequence[Ranking]) -> Iterator[str]:
@@ -227,16 +251,11 @@ def class_headline(key: ClassKey, rankings: Sequence[Ranking]) -> str:
 def class_details(key: ClassKey, ranking: Ranking) -> list[str]:
     """Who draws surely less of a class than another generator, in one ranking."""
     found = []
-    for which, noun in (("area", "area"), ("images", "images that show it")):
+    for which, most in (("area", "Most area"), ("images", "In most images")):
         best = _letters_first([(r.name, getattr(r.values[key], which)) for r in _with(ranking, key)])
-        if best is None:
-            continue
-        top, rest = best
-        found.append(
-            f"By {noun}, {listing(top, limit=NAMED)} "
-            f"{'has' if len(top) == 1 else 'have'} most, and surely more than "
-            f"{listing(rest, limit=NAMED)}."
-        )
+        if best is not None:
+            top, rest = (listing(names, limit=NAMED) for names in best)
+            found.append(f"{most}: {top}; surely less: {rest}.")
     if not found and len(ranking.compared) > 1:
         found.append(
             "No generator surely draws less of it than another one "
