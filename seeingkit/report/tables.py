@@ -194,7 +194,9 @@ def _csv(columns: Sequence[TableColumn]) -> str:
 def _json(columns: Sequence[TableColumn]) -> str:
     rows = zip(*(map(_json_value, column.data()) for column in columns), strict=True)
     names = [column.name for column in columns]
-    return json_text([dict(zip(names, row, strict=True)) for row in rows], indent=2) + "\n"
+    # A row a line: many times faster than an indented list, and a line of a diff is a row.
+    lines = [json_text(dict(zip(names, row, strict=True))) for row in rows]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def _json_value(value: Cell) -> Cell:
@@ -277,6 +279,8 @@ def _pad(text: str, width: int, align: str) -> str:
 
 
 def _width(text: str) -> int:
+    if text.isascii():  # printable, so each character is one wide
+        return len(text)
     from rich.cells import cell_len
 
     return cell_len(text)
