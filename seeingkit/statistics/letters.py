@@ -58,21 +58,25 @@ def groups(claims: Booleans) -> list[Integers]:
         for second in range(first, size):
             if covered[first, second]:
                 continue
-            inside = _largest(joined, first, second)
+            inside = _largest(joined, covered, first, second)
             covered[np.ix_(inside, inside)] = True
             found.append(inside)
     return _needed(sorted(found, key=lambda one: tuple(one.tolist())), joined)
 
 
-def _largest(joined: Booleans, first: int, second: int) -> Integers:
-    """A group with both members that no other member could join, nearest members first."""
+def _largest(joined: Booleans, covered: Booleans, first: int, second: int) -> Integers:
+    """A group with both members that no other could join; who brings most new pairs comes first."""
     chosen = [first] if first == second else [first, second]
     able = joined[chosen].all(axis=0)
     able[chosen] = False
-    middle = (first + second) / 2
-    for other in sorted(np.flatnonzero(able), key=lambda k: (abs(k - middle), k)):
-        if joined[other, chosen].all():
-            chosen.append(int(other))
+    away = np.abs(np.arange(len(joined)) - (first + second) / 2)
+    while able.any():
+        new = (~covered[:, chosen]).sum(axis=1)
+        candidates = np.flatnonzero(able)
+        best = candidates[np.lexsort((away[candidates], -new[candidates]))[0]]
+        chosen.append(int(best))
+        able &= joined[best]
+        able[best] = False
     return np.sort(np.array(chosen, dtype=np.intp))
 
 

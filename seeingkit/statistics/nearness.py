@@ -14,8 +14,8 @@ and an interval leaves out 0 exactly where its pair is claimed.
   2005). The family-wise error stays at the level, whichever pairs truly differ. Where only a later
   step claims a pair, its interval ends just beside 0.
 - *Alike.* Where two generators draw from one distribution that is that of the real images, the
-  influence functions vanish and nothing is normal. So a claim needs a second test, which is exact
-  there at every n: ``exchange_p_value``, at level ÷ pairs left.
+  influence functions vanish and nothing is normal. So a claim needs a second test, made for that
+  null at every n: ``exchange.exchange_p_value``, at level ÷ pairs left.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from scipy import sparse, special
 
 from .arrays import Booleans, Floats, Integers
 from .contrasts import SPLITS, SharedPool
-from .frechet import Moments, Rows, influence, moments, transport
+from .frechet import Rows
 from .letters import closure
 from .resampling import Progress
 
@@ -118,7 +118,7 @@ class Nearness(NamedTuple):
 
 def nearness(
     found: Distances,
-    alike: Callable[[int, int], float],
+    alike: Callable[[int, int, float], float],
     *,
     level: float = 0.05,
     seed: int = 0,
@@ -126,12 +126,12 @@ def nearness(
     """Intervals and claims for all pairs, with a family-wise error of ``level``.
 
     Args:
-        alike: p of "these two draw from one distribution"; asked only where the interval leaves
-            out 0.
+        alike: p of "these two draw from one distribution", asked only where the interval leaves
+            out 0; its third argument is how small a p is needed.
         seed: of the draws.
 
     >>> apart = Distances(np.array([0.0, 0.1, 9.0]), np.eye(3))
-    >>> nearness(apart, lambda a, b: 0.0).nearer.astype(int).tolist()
+    >>> nearness(apart, lambda a, b, enough: 0.0).nearer.astype(int).tolist()
     [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
     """
     k = len(found.values)
@@ -145,18 +145,18 @@ def nearness(
     drawn = _drawn(found.covariance, scale, first, second, seed)
     p_alike = np.full((k, k), np.nan)
 
-    def asked(pair: int) -> float:
+    def differ(pair: int, needed: float) -> bool:
         a, b = int(first[pair]), int(second[pair])
         if np.isnan(p_alike[a, b]):
-            p_alike[a, b] = p_alike[b, a] = alike(a, b)
-        return float(p_alike[a, b])
+            p_alike[a, b] = p_alike[b, a] = alike(a, b, needed)
+        return bool(p_alike[a, b] <= needed)
 
     critical = _quantile(drawn, np.ones(len(t), dtype=bool), level)
     left, claimed = np.ones(len(t), dtype=bool), np.zeros(len(t), dtype=bool)
     edge = critical
     while left.any():
         over = np.flatnonzero(left & (t > edge))
-        new = [pair for pair in over if asked(pair) <= level / left.sum()]
+        new = [pair for pair in over if differ(pair, level / left.sum())]
         if not new:
             break
         claimed[new], left[new] = True, False
@@ -205,54 +205,3 @@ def _beside(
     high = np.where(nearer, np.minimum(high, -beside), high)
     low = np.where(nearer.T, np.maximum(low, beside), low)
     return np.minimum(low, high), np.maximum(low, high)
-
-
-def exchange_p_value(
-    real: Moments, first: Rows | sparse.csr_array, second: Rows | sparse.csr_array
-) -> float:
-    """P-value of "both generators draw from one distribution", against a difference in distance.
-
-    The swap test of ``contrasts`` without its permutations. Both generators' images together have
-    the influence function f on the distance from the real images, and f stays as it is when images
-    are exchanged. FSD(R, A) − FSD(R, B) is mean f over A − mean f over B to third order (the
-    midpoint rule), also where all distributions are alike. That is a sum over a random half of the
-    images, normal for large n (Hájek 1960) with an exact variance, and for equal sizes symmetric
-    and lighter in its tails than normal.
-
-    Args:
-        real: moments of the real images, over the same labels.
-        first, second: (N, L), (M, L) areas in percent.
-
-    >>> rows = np.random.default_rng(0).uniform(0, 10, (200, 2))
-    >>> real = moments(np.zeros((2, 2)))
-    >>> exchange_p_value(real, rows[:100], rows[:100] + 3) < 1e-6
-    True
-    >>> exchange_p_value(real, rows[:100], rows[:100])
-    1.0
-    """
-    a, b = moments(first), moments(second)
-    both = pooled(a, b)
-    stacked = sparse.vstack([sparse.csr_array(first), sparse.csr_array(second)], format="csr")
-    f = influence(stacked, both, real, transport(real, both).back)
-    spread = float(f.std(ddof=1))
-    difference = float(f[: a.n].mean() - f[a.n :].mean())
-    if spread == 0 or abs(difference) <= 1e-12 * spread:
-        return 1.0
-    z = difference / (spread * np.sqrt(1 / a.n + 1 / b.n))
-    # Of unequal sizes the statistic is skew; Hall's (1992) cubic takes it out.
-    third = float((f**3).mean()) * (1 / a.n**2 - 1 / b.n**2)
-    skew = third / (spread * np.sqrt(1 / a.n + 1 / b.n)) ** 3
-    z = z - skew / 6 * (z**2 - 1) + skew**2 * z**3 / 108
-    return float(2 * special.ndtr(-abs(z)))
-
-
-def pooled(a: Moments, b: Moments) -> Moments:
-    """Moments of two sets of images together.
-
-    >>> pooled(moments(np.array([[0.0], [2.0]])), moments(np.array([[4.0], [6.0]]))).cov
-    array([[6.66666667]])
-    """
-    n = a.n + b.n
-    mean = (a.n * a.mean + b.n * b.mean) / n
-    apart = np.outer(a.mean - b.mean, a.mean - b.mean) * (a.n * b.n / n)
-    return Moments(n, mean, ((a.n - 1) * a.cov + (b.n - 1) * b.cov + apart) / (n - 1))

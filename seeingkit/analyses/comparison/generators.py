@@ -238,11 +238,20 @@ def check_shared(comparisons: Sequence[Comparison]) -> None:
     """
     real = comparisons[0].real
     for other in comparisons[1:]:
-        if other.real.ids != real.ids or other.real.vocabulary != real.vocabulary:
+        if not _same_images(other.real, real):
             raise TallyError(
                 "the generators were compared with different real images or classes; compare them "
                 "with one tally of as many images as each generator has"
             )
+
+
+def _same_images(a: Tally, b: Tally) -> bool:
+    """Whether two tallies hold the same rows of the same classes."""
+    if a is b:
+        return True
+    if a.ids != b.ids or a.vocabulary != b.vocabulary:
+        return False
+    return (a.sparse_percent(0) != b.sparse_percent(0)).nnz == 0
 
 
 def generator_names(comparisons: Sequence[Comparison]) -> list[str]:

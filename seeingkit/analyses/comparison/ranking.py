@@ -25,12 +25,12 @@ from seeingkit.results import (
 )
 from seeingkit.statistics.arrays import Booleans, Integers
 from seeingkit.statistics.classgroups import ClassClaims, ClassTable, class_claims, class_table
+from seeingkit.statistics.exchange import exchange_p_value
 from seeingkit.statistics.frechet import moments
 from seeingkit.statistics.letters import letters, rank_intervals
 from seeingkit.statistics.nearness import (
     Distances,
     Nearness,
-    exchange_p_value,
     measure,
     nearness,
 )
@@ -92,8 +92,9 @@ def rank_generators(
     live = _live([real_rows, *rows])
     of_real = moments(real_rows[:, live])
 
-    def alike(first: int, second: int) -> float:
-        return exchange_p_value(of_real, rows[first][:, live], rows[second][:, live])
+    def alike(first: int, second: int, enough: float) -> float:
+        pair = rows[first][:, live], rows[second][:, live]
+        return exchange_p_value(of_real, *pair, enough=enough, seed=seed)
 
     found = nearness(distances, alike, level=level, seed=seed)
     control = np.array([k >= len(comparisons) for k in order])
