@@ -131,7 +131,9 @@ def _longer(ranked: dict[str, Any], names: list[str]) -> dict[str, Any]:
         one = dict(one, verdicts=[one["verdicts"][k] for k in places])
         for question in ("area", "images"):
             lists = ("values", "low", "high", "letters")
-            longer = {key: [one[question][key][k] for k in places] for key in lists if one[question][key]}
+            longer = {
+                key: [one[question][key][k] for k in places] for key in lists if one[question][key]
+            }
             one[question] = one[question] | longer
         classes.append(one)
     return ranked | {"members": members, "differences": differences, "classes": classes}
@@ -158,7 +160,7 @@ def _shuffled(ranked: dict[str, Any], seed: int) -> dict[str, Any]:
 
 
 def opened(page: Path, loads: int) -> tuple[float, float]:
-    """Milliseconds until a page is ready in a new browser, and MB of its largest JavaScript heap."""
+    """Milliseconds until a page is ready in a new browser, and MB of its JavaScript heap."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         raise SystemExit("no Chromium on the PATH")
@@ -191,7 +193,13 @@ def main() -> None:
         print(f"{len(files):,} files, {sum(p.stat().st_size for p in files) / 1e6:.0f} MB")
         print("| page | size, MB | ready, ms | heap, MB |")
         print("| --- | ---: | ---: | ---: |")
-        pages = [index, *(sorted((index.parent / name).iterdir())[0] for name in ("rankings", "classes", "generators"))]
+        pages = [
+            index,
+            *(
+                sorted((index.parent / name).iterdir())[0]
+                for name in ("rankings", "classes", "generators")
+            ),
+        ]
         for page in pages:
             ready, heap = opened(page, args.loads)
             name = page.relative_to(index.parent)

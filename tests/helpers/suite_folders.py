@@ -94,7 +94,7 @@ def make_suite(
                 seed=k,
                 n=n,
                 state="done" if done else "waiting",
-                generators=names,
+                generators=list(generators),
             )
         )
     suite = SuiteResults(title=title, generators=entries, rankings=records, cells=cells)
@@ -111,9 +111,7 @@ def _entry(name: str, step: tuple[str, float] | None) -> SuiteGenerator:
     )
 
 
-def _cell(
-    ranking: str, name: str, failed: Mapping[str, str], waiting: Sequence[str]
-) -> SuiteCell:
+def _cell(ranking: str, name: str, failed: Mapping[str, str], waiting: Sequence[str]) -> SuiteCell:
     if name in failed:
         return SuiteCell(generator=name, ranking=ranking, state="failed", reason=failed[name])
     if name in waiting:
@@ -186,7 +184,9 @@ def _inverted(cell: Path, labels: Sequence[str], photo: int, seed: int) -> Inver
     picture[top : top + size, left : left + size] = (190, 60, 50)
     before[top : top + size, left : left + size] = number
     kept = seed % 3 * 6
-    made = np.clip(picture.astype(int) + rng.integers(-8, 8, picture.shape), 0, 255).astype(np.uint8)
+    made = np.clip(picture.astype(int) + rng.integers(-8, 8, picture.shape), 0, 255).astype(
+        np.uint8
+    )
     made[top : top + size, left : left + size - kept] = (100, 140, 90)
     after[top : top + size, left + size - kept : left + size] = number
     inside = cell / "inversions"
@@ -209,10 +209,6 @@ def _inverted(cell: Path, labels: Sequence[str], photo: int, seed: int) -> Inver
         reconstruction_labels=names["after"],
         picked_for=label,
         classes=[
-            LostClass(
-                label=label, photo_area=areas[0], reconstruction_area=areas[1], lost=lost
-            )
+            LostClass(label=label, photo_area=areas[0], reconstruction_area=areas[1], lost=lost)
         ],
     )
-
-

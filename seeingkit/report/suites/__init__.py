@@ -1,6 +1,7 @@
 """A suite for people: its tables as text and files, and its static site, made of results alone.
 
-Importing this loads neither torch nor the chart libraries; Jinja is imported when a page is written.
+Importing this loads neither torch nor the chart libraries; Jinja is imported when a page
+is written.
 """
 
 from __future__ import annotations

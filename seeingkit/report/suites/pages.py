@@ -26,12 +26,12 @@ from .words import (
     class_details,
     class_headline,
     difference_ends,
-    failures,
     ranking_details,
     ranking_headline,
     suite_details,
     suite_headline,
     training_words,
+    unfinished,
 )
 
 DEFINITIONS = (
@@ -180,9 +180,7 @@ def _ranking_page(
     if ranking is not None and ranking.compared:
         matrix = ranking_matrix(ranking)
     series = [] if ranking is None else list(ranking.series.items())
-    cells = failures(suite)
-    if ranking is not None:
-        cells = [cell for cell in cells if cell.ranking == ranking.name]
+    cells = unfinished(suite, None if ranking is None else ranking.name)
     show = (values["overview"] is not None, figure is not None, bool(matrix and matrix.rows))
     named = [
         ("rankings", "Rankings", show[0]),
@@ -217,7 +215,7 @@ def _of(suite: Suite, ranking: Ranking | None) -> list[SuiteGenerator]:
     """The generators of a ranking, or all."""
     if ranking is None:
         return list(suite.results.generators)
-    wanted = set(ranking.record.generators)
+    wanted = {row.name for row in ranking.rows}
     return [each for each in suite.results.generators if each.name in wanted]
 
 
@@ -274,9 +272,7 @@ def _drawn(axis: Axis, quantity: Quantity, real: float) -> Any:
     )
 
 
-def class_page(
-    suite: Suite, key: ClassKey, places: Places, photos: Sequence[ClassPhotos]
-) -> str:
+def class_page(suite: Suite, key: ClassKey, places: Places, photos: Sequence[ClassPhotos]) -> str:
     """The page of one class: photos, reconstructions, and its numbers for every generator."""
     tables = []
     for ranking in suite.compared:
@@ -355,14 +351,16 @@ def _generator_headline(name: str, shown: Sequence[tuple[Ranking, Standing]]) ->
     )
 
 
-def _against(
-    ranking: Ranking, name: str
-) -> list[tuple[str, float, str, str | None]]:
+def _against(ranking: Ranking, name: str) -> list[tuple[str, float, str, str | None]]:
     """Its distance less that of every other row, in the order of the rows."""
     found = {}
     for pair in ranking.pairs:
         if pair.first == name:
-            found[pair.second] = (pair.value, difference_ends(pair.ci_low, pair.ci_high), pair.nearer)
+            found[pair.second] = (
+                pair.value,
+                difference_ends(pair.ci_low, pair.ci_high),
+                pair.nearer,
+            )
         elif pair.second == name:
             ends = difference_ends(-pair.ci_high, -pair.ci_low)
             found[pair.first] = (-pair.value, ends, pair.nearer)

@@ -14,8 +14,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seeingkit.errors import RunError, first_fault
@@ -147,7 +145,11 @@ class SuitePhotos:
         for ranking in self.suite.rankings:
             data = ranking.record.data
             known = self._order.setdefault(data, [])
-            known += [row.name for row in ranking.rows if row.name not in known and row.kind == "generator"]
+            known += [
+                row.name
+                for row in ranking.rows
+                if row.name not in known and row.kind == "generator"
+            ]
             for generator, folder in self._folders(ranking):
                 run = _read_run(generator, folder)
                 if run is not None:
@@ -207,7 +209,9 @@ class SuitePhotos:
         loss = loss_of(record, label)
         return Shown(
             generator=run.generator,
-            picture=self.pictures.add(photo_uri(read_photo(run.folder, record.reconstruction), LEVEL)),
+            picture=self.pictures.add(
+                photo_uri(read_photo(run.folder, record.reconstruction), LEVEL)
+            ),
             marked=self._marked(run, record, label),
             said=photo_words(group, label).removeprefix(f"{label} ") if loss else "not measured",
             vanished=loss is not None and loss.vanished,

@@ -75,7 +75,8 @@ def read_suite(folder: Path) -> Suite:
     path = folder / RESULTS
     if not path.is_file():
         raise RunError(
-            f"{folder}: no suite, for it holds no {RESULTS}; name the folder that a suite has written"
+            f"{folder}: no suite, for it holds no {RESULTS}; name the folder that a suite has "
+            "written"
         )
     results = _read(path, SuiteResults)
     generators = {each.name: each for each in results.generators}
@@ -114,7 +115,8 @@ def _ranking(
     heads, values = ((), {}) if found is None else _classes(found)
     rows = [] if found is None else [*_members(found, values), *_halves(found)]
     place = {row.name: k for k, row in enumerate(rows)}
-    for name in record.generators:
+    own = [name for ranking, name in cells if ranking == record.name]
+    for name in dict.fromkeys([*record.generators, *own]):
         cell = cells.get((record.name, name))
         entry = generators.get(name)
         changes: dict[str, Any] = {

@@ -87,7 +87,7 @@ class Standing:
     Attributes:
         rank, rank_low, rank_high: place among the generators, and the places that it can have by
             what is sure; None for a control, and where it has not been compared.
-        letters: of the groups of rows that cannot be told apart by their distance, joined by spaces.
+        letters: of the groups of rows that cannot be told apart by their distance, with spaces.
         distance: bias-reduced FSD by which the places are; infinite where there is none.
         low, high: 95 % interval of the distance; high is None where it is unbounded.
         beside_controls: whether no control is surely nearer; None without controls.

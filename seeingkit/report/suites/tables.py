@@ -284,7 +284,9 @@ def _differences(suite: Suite, format: str) -> list[TableColumn]:
         *head,
         TableColumn("first − second", [pair.value for _, pair in pairs], unit="percent²"),
         TableColumn(
-            "interval", [difference_ends(pair.ci_low, pair.ci_high) for _, pair in pairs], align="right"
+            "interval",
+            [difference_ends(pair.ci_low, pair.ci_high) for _, pair in pairs],
+            align="right",
         ),
         TableColumn("p", [None if p is None else probability(p) for p in p_values], align="right"),
         nearer,

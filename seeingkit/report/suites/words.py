@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from seeingkit.results import SuiteCell
+from seeingkit.results import CellState
 
 from ..words.nouns import is_substance, plural
 from ..words.numbers import area, between, change, count, level, listing, number, share
@@ -30,7 +31,9 @@ def ranking_headline(ranking: Ranking) -> str:
     if len(leaders) == 1:
         behind = [r.name for r in rows if r.name in leaders[0].nearer_than]
         if len(behind) == len(rows) - 1:
-            others = behind[0] if len(behind) == 1 else f"each of the {len(behind)} other generators"
+            others = (
+                behind[0] if len(behind) == 1 else f"each of the {len(behind)} other generators"
+            )
             return f"{leaders[0].name} is surely nearer to the real images than {others}."
         return (
             f"No generator is surely nearer to the real images than {leaders[0].name}, which is "
@@ -38,7 +41,8 @@ def ranking_headline(ranking: Ranking) -> str:
         )
     if len(leaders) == len(rows):
         return (
-            f"The {len(rows)} generators cannot be told apart by their distance from the real images."
+            f"The {len(rows)} generators cannot be told apart by their distance from the real "
+            "images."
         )
     return f"{_names(leaders)} are nearest to the real images and cannot be told apart."
 
@@ -64,9 +68,7 @@ def _ahead(ranking: Ranking) -> Iterator[str]:
     if len(leaders) == len(ranking.compared) or len(leaders) < 2:
         return
     behind = [
-        row
-        for row in ranking.compared
-        if all(row.name in leader.nearer_than for leader in leaders)
+        row for row in ranking.compared if all(row.name in leader.nearer_than for leader in leaders)
     ]
     others = len(ranking.compared) - len(leaders)
     if behind:
@@ -79,7 +81,7 @@ def _ahead(ranking: Ranking) -> Iterator[str]:
 def _last(ranking: Ranking) -> Iterator[str]:
     rows = ranking.compared
     last = [row for row in rows if row.rank_high == len(rows)]
-    if 2 < len(rows) and len(last) == 1 and last[0].rank_low == len(rows):
+    if len(rows) > 2 and len(last) == 1 and last[0].rank_low == len(rows):
         yield f"{last[0].name} is surely farther than every other one."
 
 
@@ -102,7 +104,8 @@ def _missing(ranking: Ranking) -> Iterator[str]:
         yield f"{text}; {rest} omitted by at least one." if some > len(often) else f"{text}."
     elif some:
         by = count(some, "class is", "classes are")
-        yield f"No class is omitted by most of the {len(rows)} generators; {by} omitted by at least one."
+        text = f"No class is omitted by most of the {len(rows)} generators"
+        yield f"{text}; {by} omitted by at least one."
     else:
         yield f"None of the {len(rows)} generators is found to omit a class."
 
@@ -152,8 +155,10 @@ def suite_headline(suite: Suite) -> str:
     said = []
     for times in sorted(set(first.values()), reverse=True)[:3]:
         names = listing([name for name, k in first.items() if k == times], limit=NAMED)
-        where = f"all {len(rankings)}" if times == len(rankings) else f"{times}"
-        said.append(f"{names} in {where}{'' if said else ' rankings' if times > 1 else ' ranking'}")
+        where = f"{times} of {len(rankings)} rankings"
+        if times == len(rankings):
+            where = "both rankings" if times == 2 else f"all {times} rankings"
+        said.append(f"{names} in {where}")
     return f"Among the nearest to the real images: {', '.join(said)}."
 
 
@@ -198,24 +203,42 @@ def _missing_everywhere(rankings: Sequence[Ranking]) -> Iterator[str]:
 
 
 def _cells(suite: Suite) -> Iterator[str]:
-    failed = suite.results.failed
-    waiting = [cell for cell in suite.results.cells if cell.state == "waiting"]
+    states = Counter(cell.state for cell in suite.results.cells)
+    failed, waiting = states["failed"], states["waiting"]
     if failed:
-        yield f"{count(len(failed), 'comparison')} failed, with the reasons below."
+        yield f"{count(failed, 'comparison')} failed, with the reasons below."
     if waiting:
-        yield f"{count(len(waiting), 'comparison has', 'comparisons have')} not run yet."
+        yield f"{count(waiting, 'comparison has', 'comparisons have')} not run yet."
 
 
-def failures(suite: Suite) -> list[SuiteCell]:
-    """The cells that failed or wait, failed ones first, in the order of the records."""
-    others = [cell for cell in suite.results.cells if cell.state != "done"]
-    return sorted(others, key=lambda cell: cell.state != "failed")
+@dataclass(frozen=True)
+class Unfinished:
+    """A cell that failed or waits, or a ranking as a whole (without a generator)."""
+
+    generator: str
+    ranking: str
+    state: CellState
+    reason: str
+
+
+def unfinished(suite: Suite, ranking: str | None = None) -> list[Unfinished]:
+    """What failed or waits, failed parts first, rankings before their cells.
+
+    Args:
+        ranking: the name of one; None: all of the suite.
+    """
+    rankings = [Unfinished("", r.name, r.state, r.reason) for r in suite.results.rankings]
+    cells = [Unfinished(c.generator, c.ranking, c.state, c.reason) for c in suite.results.cells]
+    found = [
+        one for one in (*rankings, *cells) if one.state != "done" and ranking in (None, one.ranking)
+    ]
+    return sorted(found, key=lambda one: one.state != "failed")
 
 
 def value_words(value: ClassValue, real_area: float, real_images: float) -> str:
     """One class of one generator in full: verdict, area and images with their intervals.
 
-    ``omitted, −82 %: 0.17 % (0.10 to 0.24 %) of the area, real 0.97 %; in 2.1 % (…) of the images…``
+    ``omitted, −82 %: 0.17 % (0.10 to 0.24 %) of the area, real 0.97 %; in 2.1 % (…) of …``
     """
     made, seen = value.area, value.images
     head = value.verdict if value.relative is None else f"{value.verdict}, {change(value.relative)}"
@@ -252,7 +275,9 @@ def class_details(key: ClassKey, ranking: Ranking) -> list[str]:
     """Who draws surely less of a class than another generator, in one ranking."""
     found = []
     for which, most in (("area", "Most area"), ("images", "In most images")):
-        best = _letters_first([(r.name, getattr(r.values[key], which)) for r in _with(ranking, key)])
+        best = _letters_first(
+            [(r.name, getattr(r.values[key], which)) for r in _with(ranking, key)]
+        )
         if best is not None:
             top, rest = (listing(names, limit=NAMED) for names in best)
             found.append(f"{most}: {top}; surely less: {rest}.")
