@@ -10,13 +10,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from seeingkit.errors import RunError
+from seeingkit.report import Gallery, GalleryClass
 from seeingkit.report.suites import read_suite, write_site
 from seeingkit.report.words.numbers import change, number
 from seeingkit.results import RankingResults
+from tests.helpers.church_report import scene
 from tests.helpers.suite_folders import LABELS, make_suite
 
 HOSTILE = "<script>document.title='stolen'</script>\"'|&amp;\u202e"
@@ -129,7 +132,8 @@ def test_all_links_lead_somewhere(site: Path) -> None:
 def test_the_first_page_has_the_numbers_of_the_record(site: Path, ranked: RankingResults) -> None:
     text = parts(site / "index.html").text
     for member in ranked.members:
-        assert number(member.distance) in text and member.letters in text
+        assert member.fsd.bias_reduced is not None
+        assert number(member.fsd.bias_reduced) in text and member.letters in text
     data = page_data(site / "index.html")["matrix"]
     assert set(data["labels"]) == set(LABELS)
     boat = data["labels"].index("boat")
@@ -183,9 +187,24 @@ def test_a_class_has_its_numbers_and_photos(site: Path, ranked: RankingResults) 
     assert "No reconstruction of this photo by near, broken and late" in found.text
     # Two photos, and of each three reconstructions and three photos with what is lost.
     assert len(found.pictures) == 2 + 2 * 3 * 2
-    sizes = {Image.open(site / "classes" / src).size for src in found.pictures}
-    assert (64, 64) in sizes
+    with Image.open(site / "classes" / found.pictures[0]) as photo:
+        assert photo.size == (64, 64)
     assert "No photo that shows boat was inverted" in parts(site / "classes" / "boat.html").text
+
+
+def test_a_class_without_inverted_photos_has_real_examples(tmp_path: Path) -> None:
+    folder = make_suite(tmp_path / "suite", {"a": {}, "b": {}}, n=60)
+    images = tuple(scene(3, seed) for seed in range(2))
+    shown = Gallery(("-", *LABELS), (GalleryClass("building", 3, images, ()),))
+    shown.save(folder / "cells" / "photos" / "b")
+    site = write_site(folder, tmp_path / "site").parent
+    check_links(site)
+    found = parts(site / "classes" / "building.html")
+    assert "No photo that shows building was inverted" in found.text
+    with Image.open(site / "classes" / found.pictures[0]) as picture:
+        assert len(found.pictures) == 2
+        assert (np.asarray(picture.convert("RGB")) == images[0].image).all()
+    assert not parts(site / "classes" / "boat.html").pictures
 
 
 def test_the_same_photo_is_stored_once(site: Path) -> None:
@@ -198,7 +217,7 @@ def test_the_same_photo_is_stored_once(site: Path) -> None:
 
 def test_snapshots_have_their_curve(site: Path, ranked: RankingResults) -> None:
     text = parts(site / "index.html").text
-    distance = {member.name: member.distance for member in ranked.members}
+    distance = {m.name: float(m.fsd.bias_reduced or 0) for m in ranked.members}
     first, last = number(distance["far"]), number(distance["middle"])
     assert f"From step 1,000 to 2,000 the distance goes from {first} to {last}" in text
     content = (site / "index.html").read_text(encoding="utf-8")

@@ -92,6 +92,11 @@ class Matrix:
         return len(self.columns) > 7 or any(len(column.name) > 12 for column in self.columns)
 
     @property
+    def head(self) -> int:
+        """Pixels that the longest name needs in height."""
+        return 24 + 7 * max((len(column.short) for column in self.columns), default=0)
+
+    @property
     def categories(self) -> list[str]:
         """The categories of the classes."""
         return sorted({row.category for row in self.rows})

@@ -272,8 +272,18 @@ def _drawn(axis: Axis, quantity: Quantity, real: float) -> Any:
     )
 
 
-def class_page(suite: Suite, key: ClassKey, places: Places, photos: Sequence[ClassPhotos]) -> str:
-    """The page of one class: photos, reconstructions, and its numbers for every generator."""
+def class_page(
+    suite: Suite,
+    key: ClassKey,
+    places: Places,
+    photos: Sequence[ClassPhotos] = (),
+    examples: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The page of one class: photos, reconstructions, and its numbers for every generator.
+
+    Args:
+        examples: real images with it, for where no inverted photo shows it: id and path.
+    """
     tables = []
     for ranking in suite.compared:
         head = next((head for head in ranking.classes if head.key == key), None)
@@ -290,6 +300,7 @@ def class_page(suite: Suite, key: ClassKey, places: Places, photos: Sequence[Cla
         details=[],
         sections=[("photos", "Photos"), ("numbers", "Numbers")],
         photos=photos,
+        examples=examples,
         tables=tables,
     )
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from seeingkit.errors import RunError, first_fault
 from seeingkit.results import InversionRecord, InversionSettings, LostClass
 
+from ..pictures import gallery
 from ..pictures.files import read_labels, read_photo, resolve
 from ..pictures.inversions import difference_map
 from ..pictures.marks import LOST, vanished_uri
@@ -31,6 +32,8 @@ PHOTOS = 6
 """At most so many photos of a class and data set are shown."""
 LEVEL = Level(256, 85)
 """Size and quality of a picture of the site."""
+EXAMPLES = 6
+"""At most so many real examples of a class that no inverted photo shows."""
 FOLDER = "pictures"
 
 
@@ -142,6 +145,7 @@ class SuitePhotos:
     def __post_init__(self) -> None:
         self._runs: dict[str, list[_Run]] = defaultdict(list)  # by the real images
         self._order: dict[str, list[str]] = {}
+        self._examples: dict[str, list[tuple[str, str]]] | None = None
         for ranking in self.suite.rankings:
             data = ranking.record.data
             known = self._order.setdefault(data, [])
@@ -163,7 +167,8 @@ class SuitePhotos:
             if (folder / RESULTS).is_file():
                 yield row.name, folder
             elif row.state == "done":
-                self.notes.append(f"{row.folder} is not there, so its pictures are not shown.")
+                note = f"{row.folder} is not there, so its pictures are not shown."
+                self.notes += [] if note in self.notes else [note]
 
     def of_class(self, key: ClassKey) -> list[ClassPhotos]:
         """The photos of a class in each set of real images that has some.
@@ -180,6 +185,26 @@ class SuitePhotos:
                 rows = [self._row(image, key.label, data) for image in images[:PHOTOS]]
                 found.append(ClassPhotos(data, rows, len(images) - len(rows)))
         return found
+
+    def examples(self, key: ClassKey) -> list[tuple[str, str]]:
+        """Real images with a class, from the galleries of the runs: id, and path in the site.
+
+        Raises:
+            RunError: a gallery is damaged.
+        """
+        if self._examples is None:
+            self._examples = dict(_examples(self._galleries()))
+        found = [] if key.twin else self._examples.get(key.label, [])
+        return [(name, self.pictures.add(uri)) for name, uri in found]
+
+    def _galleries(self) -> Iterator[Path]:
+        """The runs with a gallery, of one ranking for each set of real images."""
+        seen: set[str] = set()
+        for ranking in self.suite.compared:
+            if ranking.record.data not in seen:
+                seen.add(ranking.record.data)
+                folders = (folder for _, folder in self._folders(ranking))
+                yield from (folder for folder in folders if (folder / gallery.FOLDER).is_dir())
 
     def _row(self, image: str, label: str, data: str) -> PhotoRow:
         runs: dict[str, _Run] = {}
@@ -236,6 +261,17 @@ class SuitePhotos:
         places = difference_map(before, after, numbers)
         photo = read_photo(run.folder, record.photo)
         return self.pictures.add(vanished_uri(photo, places == LOST))
+
+
+def _examples(folders: Iterable[Path]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Real examples of each class as data URIs, from the first gallery that has some."""
+    seen: set[str] = set()
+    for folder in folders:
+        for entry in gallery.Gallery.load(folder).classes:
+            if entry.real and entry.label not in seen:
+                seen.add(entry.label)
+                shown = entry.real[:EXAMPLES]
+                yield entry.label, [(one.id, photo_uri(one.image, LEVEL)) for one in shown]
 
 
 def _read_run(generator: str, folder: Path) -> _Run | None:

@@ -18,6 +18,7 @@ from seeingkit.results import (
     BACKGROUND_NAMES,
     SCHEMA_VERSION,
     ClassRanking,
+    FSDResult,
     RankedClass,
     RankedMember,
     RankingResults,
@@ -144,9 +145,9 @@ def _ranking(
 
 
 def _order(row: Standing) -> tuple[int, float]:
-    """Compared rows by their distance, then failed ones, then waiting ones; else as listed."""
+    """Compared rows by their place, then failed ones, then waiting ones; else as listed."""
     if row.fsd is not None:
-        return 0, row.distance
+        return 0, row.shared
     return (1, 0.0) if row.state == "failed" else (2, 0.0)
 
 
@@ -172,7 +173,8 @@ def _member(
         rank_low=one.best_rank,
         rank_high=one.worst_rank,
         letters=one.letters,
-        distance=one.distance,
+        distance=_distance(one.fsd, one.distance),
+        shared=one.distance,
         low=low,
         high=high,
         beside_controls=one.beside_controls,
@@ -183,15 +185,18 @@ def _member(
     )
 
 
-def _interval(one: RankedMember) -> tuple[float, float | None]:
-    """The 95 % interval of a distance: that of its own comparison, which holds at 0 too.
+def _distance(fsd: FSDResult, shared: float) -> float:
+    """Bias-reduced as its own comparison does it, which is right at 0; else as the ranking does."""
+    return shared if fsd.bias_reduced is None else fsd.bias_reduced
 
-    Where that was left out, the normal one of the ranking, cut at 0.
-    """
+
+def _interval(one: RankedMember) -> tuple[float, float | None]:
+    """The 95 % interval of its own comparison; where that has none, the normal one, cut at 0."""
     if one.fsd.ci_low is not None:
         return one.fsd.ci_low, one.fsd.ci_high
+    middle = _distance(one.fsd, one.distance)
     reach = NORMAL * one.standard_error
-    return max(0.0, one.distance - reach), max(0.0, one.distance + reach)
+    return max(0.0, middle - reach), max(0.0, middle + reach)
 
 
 def _halves(found: RankingResults) -> list[Standing]:
@@ -199,12 +204,13 @@ def _halves(found: RankingResults) -> list[Standing]:
     if found.halves is None:
         return []
     fsd = found.halves.fsd
-    distance = fsd.value if fsd.bias_reduced is None else fsd.bias_reduced
+    distance = _distance(fsd, fsd.value)
     row = Standing(
         HALVES,
         "control",
         "done",
         distance=distance,
+        shared=distance,
         low=fsd.ci_low,
         high=fsd.ci_high,
         n=found.halves.n,

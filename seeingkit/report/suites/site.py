@@ -69,8 +69,9 @@ def _files(suite: Suite, places: Places) -> Iterator[tuple[str, str | bytes]]:
     photos = SuitePhotos(suite, pictures)
     for key, path in places.classes.items():
         shown = photos.of_class(key)
+        examples = [] if shown else photos.examples(key)
         yield from pictures.taken()
-        yield path, class_page(suite, key, places, shown)
+        yield path, class_page(suite, key, places, shown, examples)
     for entry in suite.results.generators:
         yield places.generators[entry.name], generator_page(suite, entry, places)
     for (ranking, generator), path in places.reports.items():

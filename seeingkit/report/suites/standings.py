@@ -88,8 +88,10 @@ class Standing:
         rank, rank_low, rank_high: place among the generators, and the places that it can have by
             what is sure; None for a control, and where it has not been compared.
         letters: of the groups of rows that cannot be told apart by their distance, with spaces.
-        distance: bias-reduced FSD by which the places are; infinite where there is none.
-        low, high: 95 % interval of the distance; high is None where it is unbounded.
+        distance: bias-reduced FSD, percent²; infinite where there is none.
+        low, high: its 95 % interval; low is None without one, high where it is unbounded.
+        shared: the same by the correction that all rows share: places are by it, for differences
+            of it are more exact than those of ``distance``.
         beside_controls: whether no control is surely nearer; None without controls.
         nearer_than: names of the rows than which it is surely nearer.
         folder: of its run below the suite; empty where there is none.
@@ -107,6 +109,7 @@ class Standing:
     distance: float = math.inf
     low: float | None = None
     high: float | None = None
+    shared: float = math.inf
     beside_controls: bool | None = None
     nearer_than: tuple[str, ...] = ()
     n: int = 0

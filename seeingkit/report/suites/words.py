@@ -19,6 +19,8 @@ from .standings import ClassKey, ClassValue, Ranking, Standing
 
 NAMED = 6
 """At most so many generators, or classes, are named in a sentence."""
+ENOUGH = 3
+"""From so many generators on, no more are named in the headline of a suite."""
 
 
 def ranking_headline(ranking: Ranking) -> str:
@@ -152,13 +154,15 @@ def suite_headline(suite: Suite) -> str:
     first: Counter[str] = Counter()
     for ranking in rankings:
         first.update(row.name for row in ranking.leaders)
-    said = []
-    for times in sorted(set(first.values()), reverse=True)[:3]:
-        names = listing([name for name, k in first.items() if k == times], limit=NAMED)
+    said: list[str] = []
+    for times in sorted(set(first.values()), reverse=True):
+        names = [name for name, k in first.items() if k == times]
         where = f"{times} of {len(rankings)} rankings"
         if times == len(rankings):
             where = "both rankings" if times == 2 else f"all {times} rankings"
-        said.append(f"{names} in {where}")
+        said.append(f"{listing(names, limit=NAMED)} in {where}")
+        if sum(k >= times for k in first.values()) >= ENOUGH:
+            break
     return f"Among the nearest to the real images: {', '.join(said)}."
 
 
