@@ -17,6 +17,7 @@ from seeingkit.errors import RunError, first_fault
 from seeingkit.results import (
     BACKGROUND_NAMES,
     SCHEMA_VERSION,
+    CellState,
     ClassRanking,
     FSDResult,
     RankedClass,
@@ -128,7 +129,8 @@ def _ranking(
         if name in place:
             rows[place[name]] = replace(rows[place[name]], **changes)
         else:
-            state, reason = ("waiting", "") if cell is None else (cell.state, cell.reason)
+            state: CellState = "waiting" if cell is None else cell.state
+            reason = "" if cell is None else cell.reason
             if state == "done":  # a ranking is made again after its cells
                 reason = "compared with the real images, but not yet ranked"
             rows.append(replace(Standing(name, "generator", state, reason), **changes))

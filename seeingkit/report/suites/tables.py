@@ -86,6 +86,16 @@ def _column(
     return TableColumn(name, [value(row) for _, row in rows], unit, align, digits)
 
 
+def _of_fsd(name: str) -> Callable[[Standing], float | None]:
+    """Reads a number of the FSD of a row, where it has one."""
+
+    def value(row: Standing) -> float | None:
+        found: float | None = None if row.fsd is None else getattr(row.fsd, name)
+        return found
+
+    return value
+
+
 def _for_latex(column: TableColumn) -> TableColumn:
     """A column whose texts have the minus that every font has."""
     values = [x.replace(MINUS, "-") if isinstance(x, str) else x for x in column.values]
@@ -114,10 +124,10 @@ def _for_people(rows: Sequence[_Row]) -> list[TableColumn]:
     return [
         _column("rank", rows, rank_words, align="right"),
         _column("generator", rows, lambda r: r.name),
-        _column("FSD", rows, lambda r: r.fsd and r.fsd.value, "percent²"),
+        _column("FSD", rows, _of_fsd("value"), "percent²"),
         _column("bias-reduced", rows, lambda r: None if r.fsd is None else r.distance),
         _column("95 % interval", rows, _interval, align="right"),
-        _column("floor", rows, lambda r: r.fsd and r.fsd.floor),
+        _column("floor", rows, _of_fsd("floor")),
         _column("p", rows, _p, align="right"),
         _column("groups", rows, lambda r: r.letters or None),
         _column("omitted", rows, lambda r: r.counts["omitted"] if r.values else None),
@@ -170,13 +180,13 @@ def _for_programs(rows: Sequence[_Row]) -> list[TableColumn]:
         _column("rank_low", rows, lambda r: r.rank_low),
         _column("rank_high", rows, lambda r: r.rank_high),
         _column("groups", rows, lambda r: r.letters or None),
-        _column("fsd", rows, lambda r: r.fsd and r.fsd.value, "percent^2"),
+        _column("fsd", rows, _of_fsd("value"), "percent^2"),
         _column("bias_reduced", rows, lambda r: None if r.fsd is None else r.distance, "percent^2"),
         _column("distance", rows, lambda r: None if r.fsd is None else r.shared, "percent^2"),
         _column("ci_low", rows, lambda r: r.low, "percent^2"),
         _column("ci_high", rows, lambda r: r.high, "percent^2"),
-        _column("floor", rows, lambda r: r.fsd and r.fsd.floor, "percent^2"),
-        _column("p_value", rows, lambda r: r.fsd and r.fsd.p_value),
+        _column("floor", rows, _of_fsd("floor"), "percent^2"),
+        _column("p_value", rows, _of_fsd("p_value")),
         _column("omitted", rows, lambda r: r.counts["omitted"] if r.values else None),
         _column("reduced", rows, lambda r: r.reduced if r.values else None),
         _column("excess", rows, lambda r: r.excess if r.values else None),
