@@ -1,4 +1,4 @@
-"""Figures of a suite, drawn as SVG in the page: intervals of a ranking, curves over training.
+"""The figure of a ranking, drawn as SVG in its table: an interval for each row.
 
 They take their colours from the page's style sheet, so that they follow its theme, and positions in
 percent of their width, so that they fit any window.
@@ -122,7 +122,7 @@ def intervals(ranking: Ranking) -> Intervals | None:
     rows = [row for row in ranking.rows if row.fsd is not None]
     if not rows:
         return None
-    axis = _axis(rows)
+    axis = axis_of(rows)
     control = [row.high or max(row.distance, 0.0) for row in ranking.controls]
     return Intervals(
         axis=axis,
@@ -133,7 +133,8 @@ def intervals(ranking: Ranking) -> Intervals | None:
     )
 
 
-def _axis(rows: Sequence[Standing]) -> Axis:
+def axis_of(rows: Sequence[Standing]) -> Axis:
+    """The axis of distances on which all rows fit."""
     ends = [row.high for row in rows if row.high is not None]
     return Axis.of([row.distance for row in rows], ends=ends)
 
@@ -146,126 +147,3 @@ def _interval(row: Standing, axis: Axis) -> Interval:
         high=None if low is None else axis.at(axis.top if high is None else high),
         beyond=low is not None and high is None,
     )
-
-
-# ------------------------------------------------------------------------------------- training
-
-
-@dataclass(frozen=True)
-class Point:
-    """One snapshot in the drawing, in pixels, and its row."""
-
-    x: float
-    y: float
-    low: float | None
-    high: float | None
-    omitted: float
-    lost: float
-    row: Standing
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The two panels of one training in one layout, in pixels: the distance, and lost classes.
-
-    Attributes:
-        layout: ``wide`` or ``narrow``.
-        width, height: of the drawing; left, right: ends of the axis of steps; panel: height of one.
-        tops: upper ends of the panels.
-        points: in the order of steps.
-        steps: place and step of the ticks below.
-        distances, classes: place and value of the ticks of the two panels.
-    """
-
-    layout: str
-    width: int
-    height: int
-    left: int
-    right: int
-    panel: int
-    tops: tuple[int, int]
-    points: tuple[Point, ...]
-    steps: tuple[tuple[float, float], ...]
-    distances: tuple[tuple[float, float], ...]
-    classes: tuple[tuple[float, float], ...]
-
-    @property
-    def line(self) -> str:
-        """The distance as points of a polyline."""
-        return " ".join(f"{p.x:g},{p.y:g}" for p in self.points)
-
-    @property
-    def band(self) -> str:
-        """The intervals as points of a polygon; empty where one snapshot has none."""
-        upper = [(p.x, p.high) for p in self.points if p.high is not None]
-        lower = [(p.x, p.low) for p in self.points if p.low is not None]
-        if len(upper) < len(self.points) or len(lower) < len(self.points):
-            return ""
-        return " ".join(f"{x:g},{y:g}" for x, y in (*upper, *reversed(lower)))
-
-    def classes_line(self, name: str) -> str:
-        """The number of omitted classes, or of all lost ones, as points of a polyline."""
-        return " ".join(f"{p.x:g},{getattr(p, name):g}" for p in self.points)
-
-
-LAYOUTS = {"wide": (760, 130), "narrow": (360, 120)}
-"""Width of the drawing and height of a panel in pixels."""
-LEFT, RIGHT, GAP, TOP, BOTTOM = 52, 14, 34, 18, 26
-
-
-def curves(rows: Sequence[Standing]) -> list[Curve]:
-    """The curves of one training in both layouts; ``rows``: its snapshots by their steps."""
-    return [_curve(rows, layout, *size) for layout, size in LAYOUTS.items()]
-
-
-def _curve(rows: Sequence[Standing], layout: str, width: int, panel: int) -> Curve:
-    first, last = rows[0].step or 0.0, rows[-1].step or 0.0
-    right, tops = width - RIGHT, (TOP, TOP + panel + GAP)
-    axis = _axis(rows)
-    count = Axis(top=max(4.0, 1.05 * max(r.counts["omitted"] + r.reduced for r in rows)))
-
-    def across(step: float) -> float:
-        return round(LEFT + (right - LEFT) * (step - first) / (last - first), 1)
-
-    def up(scale: Axis, value: float, top: int) -> float:
-        return round(top + panel * (1 - scale.at(value) / 100), 1)
-
-    points = []
-    for row in rows:
-        low, high = row.low, row.high
-        omitted = row.counts["omitted"]
-        points.append(
-            Point(
-                x=across(row.step or 0.0),
-                y=up(axis, row.distance, tops[0]),
-                low=None if low is None else up(axis, low, tops[0]),
-                high=None if low is None else up(axis, axis.top if high is None else high, tops[0]),
-                omitted=up(count, omitted, tops[1]),
-                lost=up(count, omitted + row.reduced, tops[1]),
-                row=row,
-            )
-        )
-    whole = sorted({round(tick) for tick in count.ticks})
-    return Curve(
-        layout=layout,
-        width=width,
-        height=tops[1] + panel + BOTTOM,
-        left=LEFT,
-        right=right,
-        panel=panel,
-        tops=tops,
-        points=tuple(points),
-        steps=tuple((across(s), s) for s in _step_ticks([r.step or 0.0 for r in rows], width)),
-        distances=tuple((up(axis, tick, tops[0]), tick) for tick in axis.ticks),
-        classes=tuple((up(count, tick, tops[1]), tick) for tick in whole),
-    )
-
-
-def _step_ticks(steps: Sequence[float], width: int) -> list[float]:
-    """The steps that are written below the axis: first and last, and those between with room."""
-    apart = (steps[-1] - steps[0]) * 64 / (width - LEFT - RIGHT)
-    found = [steps[0]]
-    for step in steps[1:-1]:
-        if step - found[-1] >= apart and steps[-1] - step >= apart:
-            found.append(step)
-    return [*found, steps[-1]]

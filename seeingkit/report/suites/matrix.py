@@ -16,8 +16,8 @@ from seeingkit.results import Verdict
 
 from ..templates import MARKS
 from ..words.numbers import change, count
+from .classwords import value_words
 from .standings import LESS, MORE, ClassKey, ClassValue, Ranking
-from .words import value_words
 
 CODES: dict[Verdict, str] = {
     "omitted": "o",

@@ -7,24 +7,21 @@ the photo as the run's own report marks it.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from seeingkit.errors import RunError, first_fault
-from seeingkit.results import InversionRecord, InversionSettings, LostClass
+from seeingkit.errors import RunError
+from seeingkit.results import InversionRecord, LostClass
 
 from ..pictures import gallery
 from ..pictures.files import read_labels, read_photo, resolve
 from ..pictures.inversions import difference_map
 from ..pictures.marks import LOST, vanished_uri
 from ..pictures.uris import Level, is_exact, photo_uri
-from ..words.losses import PhotoGroup, group_photos, key_name, key_of, loss_of, photo_words
+from ..words.losses import key_name, key_of, loss_of, photo_words
+from .inverted import InvertedRun, Pictures, read_inverted
 from .reading import RESULTS, Suite
 from .standings import ClassKey, Ranking
 
@@ -34,7 +31,6 @@ LEVEL = Level(256, 85)
 """Size and quality of a picture of the site."""
 EXAMPLES = 6
 """At most so many real examples of a class that no inverted photo shows."""
-FOLDER = "pictures"
 
 
 @dataclass(frozen=True)
@@ -87,49 +83,6 @@ class ClassPhotos:
     others: int
 
 
-class _Inverted(BaseModel):
-    """The part of a run's results that is about inversions; the rest is not read."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    inversion: InversionSettings | None = None
-    inversions: list[InversionRecord] = Field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The inverted photos of one cell."""
-
-    generator: str
-    folder: Path
-    settings: InversionSettings
-    groups: dict[str, PhotoGroup]
-
-
-@dataclass
-class Pictures:
-    """Files of pictures, each given out once to be written."""
-
-    _known: set[str] = field(default_factory=set)
-    _new: list[tuple[str, bytes]] = field(default_factory=list)
-
-    def add(self, uri: str) -> str:
-        """The path in the site of a picture that is given as a data URI."""
-        kind, _, text = uri.partition(";base64,")
-        content = base64.b64decode(text)
-        suffix = kind.rpartition("/")[2]
-        path = f"{FOLDER}/{hashlib.sha256(content).hexdigest()[:20]}.{suffix}"
-        if path not in self._known:
-            self._known.add(path)
-            self._new.append((path, content))
-        return path
-
-    def taken(self) -> list[tuple[str, bytes]]:
-        """The pictures that were added since the last time, by their paths."""
-        new, self._new = self._new, []
-        return new
-
-
 @dataclass
 class SuitePhotos:
     """All inverted photos of a suite.
@@ -143,7 +96,7 @@ class SuitePhotos:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._runs: dict[str, list[_Run]] = defaultdict(list)  # by the real images
+        self._runs: dict[str, list[InvertedRun]] = defaultdict(list)  # by the real images
         self._order: dict[str, list[str]] = {}
         self._examples: dict[str, list[tuple[str, str]]] | None = None
         for ranking in self.suite.rankings:
@@ -155,7 +108,7 @@ class SuitePhotos:
                 if row.name not in known and row.kind == "generator"
             ]
             for generator, folder in self._folders(ranking):
-                run = _read_run(generator, folder)
+                run = read_inverted(generator, folder)
                 if run is not None:
                     self._runs[data].append(run)
 
@@ -207,7 +160,7 @@ class SuitePhotos:
                 yield from (folder for folder in folders if (folder / gallery.FOLDER).is_dir())
 
     def _row(self, image: str, label: str, data: str) -> PhotoRow:
-        runs: dict[str, _Run] = {}
+        runs: dict[str, InvertedRun] = {}
         for run in self._runs[data]:
             if image in run.groups:
                 runs.setdefault(run.generator, run)
@@ -228,7 +181,7 @@ class SuitePhotos:
             without=[name for name in order if name not in runs],
         )
 
-    def _shown(self, run: _Run, image: str, label: str) -> Shown:
+    def _shown(self, run: InvertedRun, image: str, label: str) -> Shown:
         group = run.groups[image]
         record = group.first
         loss = loss_of(record, label)
@@ -244,7 +197,7 @@ class SuitePhotos:
             psnr=record.psnr,
         )
 
-    def _marked(self, run: _Run, record: InversionRecord, label: str) -> str:
+    def _marked(self, run: InvertedRun, record: InversionRecord, label: str) -> str:
         """The photo with what is lost of the class hatched on it, or nothing without its maps."""
         names = run.settings.labels
         numbers = [k for k, name in enumerate(names) if name == label]
@@ -274,24 +227,7 @@ def _examples(folders: Iterable[Path]) -> Iterator[tuple[str, list[tuple[str, st
                 yield entry.label, [(one.id, photo_uri(one.image, LEVEL)) for one in shown]
 
 
-def _read_run(generator: str, folder: Path) -> _Run | None:
-    """The inverted photos of a cell; None where there are none."""
-    path = folder / RESULTS
-    try:
-        found = _Inverted.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        fault = first_fault(error)
-        where = fault.where or "the whole file"
-        raise RunError(f"{path} does not fit at {where}: {fault.reason}") from error
-    if not found.inversions or found.inversion is None:
-        return None
-    groups = {group.image: group for group in group_photos(found.inversions)}
-    return _Run(generator, folder, found.inversion, groups)
-
-
-def _images(runs: Iterable[_Run], label: str) -> list[str]:
+def _images(runs: Iterable[InvertedRun], label: str) -> list[str]:
     """Photos that show a class: those picked for it, then those that most generators inverted."""
     found: dict[str, list[tuple[bool, LostClass]]] = defaultdict(list)
     for run in runs:

@@ -9,16 +9,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from seeingkit.errors import RunError, first_fault
+from seeingkit.errors import RunError
 from seeingkit.results import (
     BACKGROUND_NAMES,
-    SCHEMA_VERSION,
     CellState,
-    ClassRanking,
     FSDResult,
     RankedClass,
     RankedMember,
@@ -30,15 +26,14 @@ from seeingkit.results import (
 )
 
 from ..pictures.files import resolve
-from .standings import ClassHead, ClassKey, ClassValue, Quantity, Ranking, Standing
+from ..runfiles import read_record
+from .standings import ClassHead, ClassKey, ClassValues, Ranking, Standing
 
 RESULTS = "results.json"
 HALVES = "real images, one half against the other"
 """The row of that control."""
 NORMAL = 1.96
 """Standard errors on each side of a normal value in its 95 % interval."""
-
-_Record = TypeVar("_Record", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -80,29 +75,11 @@ def read_suite(folder: Path) -> Suite:
             f"{folder}: no suite, for it holds no {RESULTS}; name the folder that a suite has "
             "written"
         )
-    results = _read(path, SuiteResults)
+    results = read_record(path, SuiteResults)
     generators = {each.name: each for each in results.generators}
     cells = {(cell.ranking, cell.generator): cell for cell in results.cells}
     rankings = tuple(_ranking(folder, each, generators, cells) for each in results.rankings)
     return Suite(folder, results, rankings)
-
-
-def _read(path: Path, model: type[_Record]) -> _Record:
-    try:
-        record = model.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        fault = first_fault(error)
-        where = fault.where or "the whole file"
-        raise RunError(f"{path} does not fit at {where}: {fault.reason}") from error
-    version = getattr(record, "schema_version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION:
-        raise RunError(
-            f"{path} has schema_version {version}, this version reads {SCHEMA_VERSION}: "
-            "use the version that wrote it"
-        )
-    return record
 
 
 def _ranking(
@@ -113,9 +90,9 @@ def _ranking(
 ) -> Ranking:
     found = None
     if record.state == "done":
-        found = _read(resolve(folder, f"rankings/{record.name}/{RESULTS}"), RankingResults)
-    heads, values = ((), {}) if found is None else _classes(found)
-    rows = [] if found is None else [*_members(found, values), *_halves(found)]
+        found = read_record(resolve(folder, f"rankings/{record.name}/{RESULTS}"), RankingResults)
+    classes = {} if found is None else _classes(found)
+    rows = [] if found is None else [*_members(found, classes), *_halves(found)]
     place = {row.name: k for k, row in enumerate(rows)}
     own = [name for ranking, name in cells if ranking == record.name]
     for name in dict.fromkeys([*record.generators, *own]):
@@ -138,7 +115,10 @@ def _ranking(
     return Ranking(
         record=record,
         rows=tuple(rows),
-        classes=heads,
+        classes=tuple(
+            ClassHead(key, one.category, one.real_area, one.real_images)
+            for key, one in classes.items()
+        ),
         level=0.05 if found is None else found.level,
         n_real=record.n if found is None else found.n_real,
         pairs=() if found is None else tuple(found.differences),
@@ -153,19 +133,18 @@ def _order(row: Standing) -> tuple[int, float]:
     return (1, 0.0) if row.state == "failed" else (2, 0.0)
 
 
-def _members(
-    found: RankingResults, values: Mapping[int, Mapping[ClassKey, ClassValue]]
-) -> list[Standing]:
+def _members(found: RankingResults, classes: Mapping[ClassKey, RankedClass]) -> list[Standing]:
     nearer = defaultdict(list)
     for pair in found.differences:
         if pair.nearer is not None:
             nearer[pair.nearer].append(pair.second if pair.nearer == pair.first else pair.first)
-    return [_member(one, values[k], nearer[one.name]) for k, one in enumerate(found.members)]
+    return [
+        _member(one, ClassValues(classes, k), nearer[one.name])
+        for k, one in enumerate(found.members)
+    ]
 
 
-def _member(
-    one: RankedMember, values: Mapping[ClassKey, ClassValue], nearer: list[str]
-) -> Standing:
+def _member(one: RankedMember, values: ClassValues, nearer: list[str]) -> Standing:
     low, high = _interval(one)
     return Standing(
         name=one.name,
@@ -221,31 +200,14 @@ def _halves(found: RankingResults) -> list[Standing]:
     return [row]
 
 
-def _classes(
-    found: RankingResults,
-) -> tuple[tuple[ClassHead, ...], dict[int, dict[ClassKey, ClassValue]]]:
-    """The classes that findings speak of, and their values by the number of the member."""
-    heads: list[ClassHead] = []
-    values: dict[int, dict[ClassKey, ClassValue]] = {k: {} for k in range(len(found.members))}
+def _classes(found: RankingResults) -> dict[ClassKey, RankedClass]:
+    """The classes that findings speak of: not "no object", and not materials."""
+    classes: dict[ClassKey, RankedClass] = {}
     seen: Counter[str] = Counter()
     for one in found.classes:
         nothing = one.index == 0 and one.label.strip().lower() in BACKGROUND_NAMES
         if nothing or one.category in ("material", "background"):
             continue
-        key = ClassKey(one.label, seen[one.label])
+        classes[ClassKey(one.label, seen[one.label])] = one
         seen[one.label] += 1
-        heads.append(ClassHead(key, one.category, one.real_area, one.real_images))
-        for k in values:
-            values[k][key] = _value(one, k)
-    return tuple(heads), values
-
-
-def _value(one: RankedClass, k: int) -> ClassValue:
-    area = _quantity(one.area, k)
-    relative = (area.value - one.real_area) / one.real_area if one.real_area > 0 else None
-    return ClassValue(one.verdicts[k], relative, area, _quantity(one.images, k))
-
-
-def _quantity(found: ClassRanking, k: int) -> Quantity:
-    letters = found.letters[k] if found.letters else ""
-    return Quantity(found.values[k], found.low[k], found.high[k], letters)
+    return classes

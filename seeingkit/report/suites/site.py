@@ -17,9 +17,12 @@ from seeingkit.system.writing import atomic_write, make_folder
 
 from ..page import PAGE
 from ..pictures.files import resolve
-from .pages import class_page, generator_page, index_page, ranking_page
-from .photos import Pictures, SuitePhotos
+from .classpages import class_page
+from .generatorpages import generator_page
+from .inverted import Pictures
+from .photos import SuitePhotos
 from .places import Places
+from .rankingpages import index_page, ranking_page
 from .reading import Suite, read_suite
 
 LIST = "files.txt"

@@ -1,19 +1,27 @@
 """Generators and classes of one ranking, as tables and pages show them.
 
-Everything is plain and small, so that a thousand comparisons fit in memory: the numbers that are
-shown, without the records that they come from.
+A thousand comparisons fit in memory, because the numbers of classes stay in the lists of the
+ranking's records, and one row reads its own places there.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from seeingkit.results import CellState, FSDResult, RankedPair, SuiteRanking, Verdict
+from seeingkit.results import (
+    CellState,
+    ClassRanking,
+    FSDResult,
+    RankedClass,
+    RankedPair,
+    SuiteRanking,
+    Verdict,
+)
 
 Kind = Literal["generator", "control"]
 
@@ -21,8 +29,7 @@ LESS: frozenset[Verdict] = frozenset({"reduced", "in fewer images"})
 MORE: frozenset[Verdict] = frozenset({"excess", "in more images"})
 
 
-@dataclass(frozen=True, slots=True)
-class ClassKey:
+class ClassKey(NamedTuple):
     """A class across rankings: its name, and which of those of that name it is.
 
     Numbers of classes differ between segmenters, so names join their classes; two classes of one
@@ -33,8 +40,7 @@ class ClassKey:
     twin: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(NamedTuple):
     """One question about a class and a generator: its mean area in percent, or a share of images.
 
     Attributes:
@@ -49,8 +55,7 @@ class Quantity:
     letters: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ClassValue:
+class ClassValue(NamedTuple):
     """One class in the images of one generator.
 
     Attributes:
@@ -65,8 +70,7 @@ class ClassValue:
     images: Quantity
 
 
-@dataclass(frozen=True, slots=True)
-class ClassHead:
+class ClassHead(NamedTuple):
     """One class of a ranking: what does not depend on the generator.
 
     Attributes:
@@ -78,6 +82,42 @@ class ClassHead:
     category: str
     real_area: float
     real_images: float
+
+
+class ClassValues(Mapping[ClassKey, ClassValue]):
+    """The classes of one row of a ranking: made of the ranking's records when they are asked for.
+
+    Args:
+        classes: of the ranking.
+        place: of the row in their lists.
+    """
+
+    def __init__(self, classes: Mapping[ClassKey, RankedClass], place: int) -> None:
+        self._classes, self._place = classes, place
+
+    def __getitem__(self, key: ClassKey) -> ClassValue:
+        one = self._classes[key]
+        area = self._quantity(one.area)
+        relative = (area.value - one.real_area) / one.real_area if one.real_area > 0 else None
+        return ClassValue(self.verdict(key), relative, area, self._quantity(one.images))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._classes
+
+    def __iter__(self) -> Iterator[ClassKey]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def verdict(self, key: ClassKey) -> Verdict:
+        """The verdict on a class alone."""
+        return self._classes[key].verdicts[self._place]
+
+    def _quantity(self, found: ClassRanking) -> Quantity:
+        k = self._place
+        letters = found.letters[k] if found.letters else ""
+        return Quantity(found.values[k], found.low[k], found.high[k], letters)
 
 
 @dataclass(frozen=True)
@@ -118,12 +158,12 @@ class Standing:
     step: float | None = None
     folder: str = ""
     seconds: float = 0.0
-    values: Mapping[ClassKey, ClassValue] = field(default_factory=dict)
+    values: ClassValues = field(default_factory=lambda: ClassValues({}, 0))
 
     @cached_property
     def counts(self) -> Counter[Verdict]:
         """How many classes have each verdict."""
-        return Counter(value.verdict for value in self.values.values())
+        return Counter(self.values.verdict(key) for key in self.values)
 
     @property
     def reduced(self) -> int:
@@ -138,7 +178,7 @@ class Standing:
     def of_verdict(self, verdicts: Iterable[Verdict]) -> list[ClassKey]:
         """Its classes with one of these verdicts."""
         wanted = frozenset(verdicts)
-        return [key for key, value in self.values.items() if value.verdict in wanted]
+        return [key for key in self.values if self.values.verdict(key) in wanted]
 
 
 @dataclass(frozen=True)
@@ -211,5 +251,5 @@ class Ranking:
         return [
             row
             for row in self.compared
-            if key in row.values and row.values[key].verdict == "omitted"
+            if key in row.values and row.values.verdict(key) == "omitted"
         ]
