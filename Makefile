@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TYPES := build/typing
 
-.PHONY: demo test slow lint types check install clean
+.PHONY: demo suite test slow lint types check install clean
 
 install: $(STAMP)
 
@@ -23,6 +23,9 @@ demo: $(STAMP)
 
 # A process a core, each with one thread: several teams of threads would wait for each other.
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+suite: $(STAMP)
+	$(BIN)/seeingkit suite benchmarks/suites/minichurches.toml
 
 test: $(STAMP)
 	$(TESTS)

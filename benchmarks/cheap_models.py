@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +14,19 @@ from torch import Tensor, nn
 
 from seeingkit import AutoStaged
 from seeingkit.contracts import ImageSource, Label, Segmenter, SegmenterInfo, Vocabulary
-from seeingkit.hooks import Register, hookimpl
+from seeingkit.errors import WeightsError
+from seeingkit.models.probe import put_info
 from seeingkit.models.registry import PluginRecord, registry
-from seeingkit.specs import DataSpec, GanSpec, Options, Preset, SegmenterSpec
+from seeingkit.specs import (
+    DataSpec,
+    GanSpec,
+    Options,
+    Preset,
+    Register,
+    SegmenterSpec,
+    hookimpl,
+)
+from seeingkit.system.cache import file_sha256
 
 SIDE = 16
 
@@ -60,8 +71,9 @@ class Levels(Segmenter):
 
 
 class _Painter(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, shade: float) -> None:
         super().__init__()
+        self.shade = shade
         torch.manual_seed(0)
         self.first = nn.Linear(8, 8 * 4 * 4)
         self.second = nn.Conv2d(8, 3, 1)
@@ -69,12 +81,35 @@ class _Painter(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """(N, 8) to (N, 3, 16, 16)."""
         x = self.first(z).reshape(-1, 8, 4, 4)
-        return torch.tanh(self.second(x.repeat_interleave(4, 2).repeat_interleave(4, 3)))
+        return torch.tanh(
+            self.shade + self.second(x.repeat_interleave(4, 2).repeat_interleave(4, 3))
+        )
 
 
-def painter(weights: Path | None = None, options: object = None) -> AutoStaged:
-    """A generator of 16 pixels with one boundary inside."""
-    return AutoStaged(_Painter(), {"h4": "first"}, latent=8)
+class PainterOptions(Options):
+    """Options of the generator."""
+
+    shade: float = 0.0
+
+
+def painter(weights: Path | None = None, options: PainterOptions | None = None) -> AutoStaged:
+    """A generator of 16 pixels with one boundary inside; its file is a number, a further shade.
+
+    Raises:
+        WeightsError: the file holds no number.
+    """
+    options = options or PainterOptions()
+    shade = options.shade
+    if weights is not None:
+        try:
+            shade += float(weights.read_text("utf-8"))
+        except ValueError as error:
+            raise WeightsError(f"{weights}: holds no number") from error
+    found = AutoStaged(_Painter(shade), {"h4": "first"}, latent=8)
+    sha256 = None if weights is None else file_sha256(weights)
+    info = {"family": "painter", "options": options.model_dump(), "weights_sha256": sha256}
+    put_info(found, found.info.model_copy(update=info))
+    return found
 
 
 class PatchesOptions(Options):
@@ -93,26 +128,37 @@ def levels(weights: Path | None, options: object) -> Levels:
     return Levels(0.0005)
 
 
+@hookimpl
+def seeingkit_register(register: Register) -> None:
+    """The three specs, for this process (``register_all``) or as an entry point."""
+    here = __name__
+    register(
+        GanSpec(
+            name="painter",
+            summary="for measurements",
+            needs_weights=False,
+            target=f"{here}:painter",
+            options=PainterOptions,
+        )
+    )
+    register(
+        SegmenterSpec(
+            name="levels", summary="for measurements", needs_weights=False, target=f"{here}:levels"
+        )
+    )
+    register(
+        DataSpec(
+            name="patches",
+            summary="for measurements",
+            target=f"{here}:patches",
+            options=PatchesOptions,
+            preset="native",
+            segmenter="levels",
+            gan="painter",
+        )
+    )
+
+
 def register_all() -> None:
     """Make the three known by name in this process."""
-
-    class Plugin:
-        @hookimpl
-        def seeingkit_register(self, register: Register) -> None:
-            """The three specs."""
-            here, about = __name__, {"summary": "for measurements", "needs_weights": False}
-            register(GanSpec(name="painter", target=f"{here}:painter", **about))
-            register(SegmenterSpec(name="levels", target=f"{here}:levels", **about))
-            register(
-                DataSpec(
-                    name="patches",
-                    summary="for measurements",
-                    target=f"{here}:patches",
-                    options=PatchesOptions,
-                    preset="native",
-                    segmenter="levels",
-                    gan="painter",
-                )
-            )
-
-    registry().add(Plugin(), PluginRecord("cheap", "benchmarks", "0", __name__))
+    registry().add(sys.modules[__name__], PluginRecord("cheap", "benchmarks", "0", __name__))

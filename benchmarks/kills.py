@@ -124,15 +124,16 @@ def content(folder: Path) -> dict[str, str]:
             continue
         data = path.read_bytes()
         if path.suffix == ".json":
-            data = json.dumps(_timeless(json.loads(data)), sort_keys=True).encode()
+            data = json.dumps(timeless(json.loads(data)), sort_keys=True).encode()
         found[str(path.relative_to(folder))] = hashlib.sha256(data).hexdigest()
     return found
 
 
-def _timeless(value: Any) -> Any:
+def timeless(value: Any) -> Any:
+    """Content of a JSON file without its times."""
     if isinstance(value, dict):
-        return {k: _timeless(v) for k, v in value.items() if not k.endswith("seconds")}
-    return [_timeless(item) for item in value] if isinstance(value, list) else value
+        return {k: timeless(v) for k, v in value.items() if not k.endswith("seconds")}
+    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 def compare(name: str, kills: int, seed: int) -> tuple[int, int, int, list[str]]:

@@ -21,9 +21,11 @@ DataSpec        ``target(options: BaseModel, preset: Preset) -> ImageSource``
 InverterSpec    ``target(options: BaseModel) -> Inverter``
 MetricSpec      ``target(weights: Path | None, options: BaseModel) -> Metric``
 ExecutorSpec    ``target(options: BaseModel) -> Executor``
+TrackerSpec     ``target(options: BaseModel) -> Tracker``
 =============== ==================================================================================
 
-(``Metric``: ``seeingkit.analyses.comparison.checks.metrics``.)
+(``Metric``: ``seeingkit.analyses.comparison.checks.metrics``; ``Tracker``:
+``seeingkit.report.tracking``.)
 
 ``options`` is a pydantic model class whose fields are the options a user may give; it is validated
 before the target is imported, and its values are part of the identity of whatever is loaded. So is
@@ -42,7 +44,17 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 PROJECT = "seeingkit"
 """Name of the entry-point group and of the pluggy project."""
 
-Kind = Literal["gan", "segmenter", "features", "data", "inverter", "metric", "executor", "weights"]
+Kind = Literal[
+    "gan",
+    "segmenter",
+    "features",
+    "data",
+    "inverter",
+    "metric",
+    "executor",
+    "tracker",
+    "weights",
+]
 
 
 class Options(BaseModel):
@@ -232,6 +244,18 @@ class MetricSpec(_Loadable):
 
 class ExecutorSpec(_Loadable):
     """A way to start the workers of a suite, such as ``local`` (``contracts.executors``)."""
+
+
+class TrackerSpec(_Loadable):
+    """A tracker of experiments that finished runs can be exported to, such as ``tensorboard``.
+
+    Attributes:
+        package: import name of the library that writes for it, when it is optional.
+        extra: extra of seeingkit that installs it.
+    """
+
+    package: str | None = None
+    extra: str | None = None
 
 
 class WeightFile(BaseModel):

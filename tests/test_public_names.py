@@ -28,8 +28,8 @@ PROMISED = {
     """,
     "seeingkit.specs": """
         PRESETS PROJECT DataSpec FeaturesSpec GanGroupSpec GanSpec Hooks InverterSpec Kind
-        MetricSpec Options Preset Register SegmenterSpec Spec WeightFile WeightsSpec hookimpl
-        hookspec
+        MetricSpec Options Preset Register SegmenterSpec Spec TrackerSpec WeightFile WeightsSpec
+        hookimpl hookspec
     """,
     "seeingkit.hooks": "PROJECT Hooks Register hookimpl hookspec",
     "seeingkit.errors": """
@@ -119,6 +119,7 @@ def test_built_in_plugins_come_in_by_the_entry_point_group() -> None:
         ("inversion", "seeingkit.analyses.inversion.catalog"),
         ("lsun", "seeingkit_plugins.lsun.catalog"),
         ("minichurches", "seeingkit_plugins.minichurches.catalog"),
+        ("tracking", "seeingkit_plugins.tracking.catalog"),
     }
 
 

@@ -59,6 +59,7 @@ from ..catalog.biggan import BigGANOptions
 from ..class_names import class_names
 from ..configs import resolved_options
 from ..labels import checked_labels, checked_vectors
+from ..truncation import cut_off
 from .config import BigGANConfig
 from .files import LAYOUT as AJBROCK
 from .files import read_ajbrock
@@ -161,18 +162,6 @@ class BigGAN(StagedAdapter):
 def _conditions(config: BigGANConfig) -> int:
     """Number of classes to choose from: none where there is one."""
     return config.classes if config.classes > 1 else 0
-
-
-def cut_off(z: Tensor, bound: float) -> Tensor:
-    """Standard normal numbers as numbers of the normal cut off at ±bound, any shape, float32.
-
-    The inverse distribution function of the one at the distribution function of the other; it is
-    increasing, and depends on each number alone.
-    """
-    least = torch.special.ndtr(torch.tensor(-bound, dtype=torch.float64))
-    share = torch.special.ndtr(z.double())
-    inside: Tensor = torch.special.ndtri(least + share * (1 - 2 * least))
-    return inside.clamp(-bound, bound).to(torch.float32)
 
 
 # ------------------------------------------------------------------------------ stages, boundaries

@@ -25,6 +25,13 @@ class ProGANOptions(Options):
     variant: Literal["progan", "equallr", "pixelwisenorm", "minibatch_disc", "simple"] | None = (
         Field(None, description="ablation network; needed only where the keys cannot tell")
     )
+    truncation: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="1: none; below: z is drawn from the normal cut off at this value. The network "
+        "takes the direction of z alone, so the effect is small",
+    )
     classes: ClassNames = None
     key: Key = None
     latents: Latents = "seeds"

@@ -19,6 +19,7 @@ previous resolution's RGB where a growing network blends.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from ..catalog.progan import ProGANOptions
 from ..class_names import class_names
 from ..configs import resolved_options
 from ..labels import class_vectors
+from ..truncation import cut_off
 from .config import ProGANConfig
 from .files import FAMILY, build, contents, explain, recognise
 from .network import resolutions
@@ -90,6 +92,25 @@ class ProGAN(StagedAdapter):
         super().__init__(module, info, _boundaries(config), stages)
         self.config = config.model_dump(mode="json")
         self._labels = config.labels
+        self._truncation = options.truncation
+
+    def latents(
+        self,
+        indices: Sequence[int],
+        *,
+        seed: int = 0,
+        labels: Sequence[int] | Tensor | None = None,
+    ) -> Latent:
+        """Latents of the given image numbers; row k depends on (seed, indices[k]) only.
+
+        Returns:
+            ``z`` (N, D) float32, normal, or cut off at ``truncation`` where it is below 1; and
+            ``label`` (N,) if conditional.
+        """
+        latent = dict(super().latents(indices, seed=seed, labels=labels))
+        if self._truncation < 1:
+            latent["z"] = cut_off(latent["z"], self._truncation)
+        return latent
 
     def begin(self, latent: Latent) -> State:
         """The state at ``input``: x = z, (N, D); a label becomes the class vector ``c``.

@@ -125,6 +125,18 @@ def evidence_settings(
     }
 
 
+def tracking_settings(*, track: o.Track = None, track_option: o.TrackOption = None) -> Settings:
+    """The setting ``tracking``, which is of the command and of no config: tracker and options.
+
+    Raises:
+        UsageError: options, and no tracker.
+    """
+    options = parse_options(track_option)
+    if options and track is None:
+        raise UsageError("--track-option is for a tracker; name one with --track")
+    return {"tracking": None if track is None else (track, options)}
+
+
 def report_settings(*, title: o.Title = None) -> Settings:
     """The words of the report."""
     return {"title": title}
@@ -247,7 +259,8 @@ def checked(make: Callable[[], Config], *, tally: bool = False) -> Config:
         raise
 
 
-_BESIDE_CONFIG = {"config", "out", "store", "json", "fail_if", "device", "batch_size", "title"}
+_CHANGED_WITH = {"fail_if", "device", "batch_size", "title", "track", "track_option"}
+_BESIDE_CONFIG = {"config", "out", "store", "json"} | _CHANGED_WITH
 
 
 def repeated(config: Path, settings: Settings, context: typer.Context) -> Config:

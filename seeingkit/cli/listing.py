@@ -23,6 +23,7 @@ _KINDS = {
     "inverters": "inverter",
     "metrics": "metric",
     "executors": "executor",
+    "trackers": "tracker",
     "weights": "weights",
 }
 """Groups that ``ls`` can list, and the kind of their specs."""
@@ -46,7 +47,7 @@ Group = Annotated[str, typer.Argument(metavar="GROUP", help=f"One of {', '.join(
 
 
 def ls(kind: Group = "", json: Json = False) -> int:
-    """List registered models, data sets, methods, metrics, executors or weights."""
+    """List registered models, data sets, methods, metrics, executors, trackers or weights."""
     from seeingkit.models.registry import registry
 
     if not kind:

@@ -10,7 +10,7 @@ import typer
 from seeingkit.errors import ExitCode, UsageError
 from seeingkit.system.processes import rank
 
-from . import figure, groups, listing, stored, suite, weights
+from . import figure, groups, listing, stored, suite, tracking, weights
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
 from .output import (
@@ -26,6 +26,7 @@ from .pages import CONTEXT, WELCOME, Command, Commands
 from .view import view
 
 if TYPE_CHECKING:
+    from seeingkit.report.tracking import Tracker
     from seeingkit.runs.config import Config
 
 app = typer.Typer(
@@ -64,6 +65,7 @@ def main(
     groups.evidence_settings,
     groups.inversion_settings,
     groups.report_settings,
+    groups.tracking_settings,
 )
 def analyze(
     context: typer.Context,
@@ -83,8 +85,9 @@ def analyze(
     """Find the classes that a generator omits. Compares areas, inverts photos of those classes."""
     from seeingkit.runs.analyze import analysis_config
 
+    tracker = tracking.tracker_asked(settings)
     if config is not None:
-        return _run(groups.repeated(config, settings, context), out, store, json)
+        return _run(groups.repeated(config, settings, context), out, store, json, tracker)
     inversion = settings["inversion"]
     inversion |= {"per_class": per_class, "pick": "list" if ids else pick, "ids": groups.names(ids)}
     inversion["classes"] = groups.names(photos_of)
@@ -93,11 +96,17 @@ def analyze(
     settings["labels"] = _labels(settings["labels"], inversion["label"])
     settings["inversion"] = groups.inversion_config(inversion)
     run = groups.checked(lambda: analysis_config(gan, data, **settings))
-    return _run(run, out, store, json)
+    return _run(run, out, store, json, tracker)
 
 
 @app.command(cls=Command)
-@takes(image_settings, tally_settings, groups.evidence_settings, groups.report_settings)
+@takes(
+    image_settings,
+    tally_settings,
+    groups.evidence_settings,
+    groups.report_settings,
+    groups.tracking_settings,
+)
 def compare(
     context: typer.Context,
     real: Annotated[
@@ -118,8 +127,9 @@ def compare(
     """Compare sets of images class by class. Of several generators: which is surely nearer?"""
     from seeingkit.runs.analyze import comparison_config
 
+    tracker = tracking.tracker_asked(settings)
     if config is not None:
-        return _run(groups.repeated(config, settings, context), out, store, json)
+        return _run(groups.repeated(config, settings, context), out, store, json, tracker)
     if not real or not generated:
         missing = "the generated images" if real else "two sets of images"
         raise UsageError(f"name {missing}: seeingkit compare REAL GENERATED")
@@ -129,7 +139,7 @@ def compare(
             raise UsageError("--paired compares two sets of images; leave out the others")
         settings["paired"] = True
     run = groups.checked(lambda: comparison_config(real, *generated, **settings))
-    return _run(run, out, store, json)
+    return _run(run, out, store, json, tracker)
 
 
 @app.command(cls=Command)
@@ -167,6 +177,7 @@ def tally(
     groups.inversion_settings,
     image_settings,
     groups.report_settings,
+    groups.tracking_settings,
     inversion_preset=o.PlainInversionPreset,
     segmenter=o.SegmenterOrNone,
     n=o.PhotoCount,
@@ -188,6 +199,7 @@ def invert(
     """Invert photos through a generator's last layers. Reports which classes are lost."""
     from seeingkit.runs.invert import execute_inversion, inversion_run_config
 
+    tracker = tracking.tracker_asked(settings)
     if config is not None:
         run = groups.repeated(config, settings, context)
         if run.command != "invert":
@@ -204,7 +216,8 @@ def invert(
         print_json(done.to_dict())
     else:
         print_inversions(done.results, done.report)
-    return ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
+    ended = ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
+    return tracking.track(done.run.path, tracker, ended)
 
 
 @app.command(cls=Command)
@@ -225,6 +238,8 @@ def report(
 
 
 app.command(cls=Command)(figure.figure)
+app.command(cls=Command)(tracking.numbers)
+app.command(cls=Command)(tracking.export)
 app.command(cls=Command)(view)
 app.command(cls=Command)(listing.ls)
 app.command(cls=Command)(listing.plugins)
@@ -243,11 +258,13 @@ def _labels(labels: str | None, label: int | None) -> str | None:
     return str(label)
 
 
-def _run(config: Config, out: Path | None, store: Path | None, json: bool) -> int:
+def _run(
+    config: Config, out: Path | None, store: Path | None, json: bool, tracker: Tracker | None
+) -> int:
     from seeingkit.runs.analyze import execute
 
     if config.others:
-        return _run_generators(config, out, store, json)
+        return _run_generators(config, out, store, json, tracker)
     analysis = execute(config, out=out, store=store)
     if analysis is None:  # a process above rank 0
         return ExitCode.DONE
@@ -256,12 +273,16 @@ def _run(config: Config, out: Path | None, store: Path | None, json: bool) -> in
         print_json(analysis.to_dict())
     else:
         print_summary(results, analysis.report)
+    ended = ExitCode.SKIPPED if results.skipped else ExitCode.DONE
+    code = tracking.track(analysis.run.path, tracker, ended)
     if print_failed_gates(config.fail_if, results, analysis.comparison.real.vocabulary.names):
         return ExitCode.GATE
-    return ExitCode.SKIPPED if results.skipped else ExitCode.DONE
+    return code
 
 
-def _run_generators(config: Config, out: Path | None, store: Path | None, json: bool) -> int:
+def _run_generators(
+    config: Config, out: Path | None, store: Path | None, json: bool, tracker: Tracker | None
+) -> int:
     from seeingkit.runs.generators import execute_generators
 
     analysis = execute_generators(config, out=out, store=store)
@@ -272,6 +293,8 @@ def _run_generators(config: Config, out: Path | None, store: Path | None, json: 
         print_json(analysis.to_dict())
     else:
         print_generators(found.results, analysis.report)
+    ended = ExitCode.SKIPPED if found.results.skipped else ExitCode.DONE
+    code = tracking.track(analysis.run.path, tracker, ended)
     names = [generator.name for generator in found.results.generators]
     failed = [
         print_failed_gates(config.fail_if, one.results, one.real.vocabulary.names, of=name)
@@ -279,4 +302,4 @@ def _run_generators(config: Config, out: Path | None, store: Path | None, json: 
     ]
     if any(failed):
         return ExitCode.GATE
-    return ExitCode.SKIPPED if found.results.skipped else ExitCode.DONE
+    return code

@@ -76,8 +76,8 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
 
 
 GENERATOR, IMAGES, SEGMENTATION = "Generator", "Images", "Segmenter"
-TESTS, INVERSION, RUN = "Tests and checks", "Inversion", "Run"
-PANELS = (GENERATOR, IMAGES, SEGMENTATION, TESTS, INVERSION, RUN)
+TESTS, INVERSION, RUN, TRACKING = "Tests and checks", "Inversion", "Run", "Tracking"
+PANELS = (GENERATOR, IMAGES, SEGMENTATION, TESTS, INVERSION, RUN, TRACKING)
 """Groups of options on a help page, in their order."""
 CONTENT, PRINT = "Content", "Print"
 FIGURE_PANELS = (CONTENT, PRINT)
@@ -122,6 +122,14 @@ Title = Annotated[Text, running("Title of the report. Default: the names of what
 TallyFile = Annotated[File, running("Write the tally to this Parquet file.")]
 Store = Annotated[File, running("Folder of finished work.")]
 Json = Annotated[bool, running("Print JSON instead of text.", "--json")]
+
+# Tracking.
+Track = Annotated[
+    Text, option("Export the finished run: tensorboard, wandb or another tracker.", panel=TRACKING)
+]
+TrackOption = Annotated[
+    Texts, option("key=value for the tracker; may be repeated.", panel=TRACKING)
+]
 
 # Tests and checks of a comparison.
 Level = Annotated[float, tests("False discovery rate of the verdicts.", default="level")]

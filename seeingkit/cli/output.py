@@ -43,6 +43,11 @@ def _print(text: str) -> None:
         raise typer.Exit(ExitCode.DONE) from None
 
 
+def print_text(text: str) -> None:
+    """Print text of several lines that is ready to be shown."""
+    _print(text.removesuffix("\n"))
+
+
 def print_listing(
     json: bool, records: Sequence[Any], header: Sequence[str], row: Callable[[Any], Sequence[str]]
 ) -> None:

@@ -77,6 +77,10 @@ _OPTIONS = {
     "--fid": "--fidelity",
     "--type": "--kind",
     "--ext": "--format",
+    "--log-dir": "--logdir",
+    "--tracker": "--to",
+    "--tensorboard": "--to",
+    "--wandb": "--to",
 }
 """Names that other tools give to options of ours."""
 
@@ -102,7 +106,13 @@ _COMMANDS = {
     "plot": "figure",
     "draw": "figure",
     "paper": "figure",
-    "export": "figure",
+    "csv": "numbers",
+    "metrics": "numbers",
+    "dump": "numbers",
+    "log": "export",
+    "track": "export",
+    "wandb": "export",
+    "tensorboard": "export",
     "check": "doctor",
     "info": "doctor",
     "version": "--version",

@@ -68,8 +68,8 @@ def run(
     json: o.Json = False,
 ) -> int:
     """Run a suite, or go on with it: only what is not there yet."""
-    from seeingkit.suites.graph import Machine
     from seeingkit.suites.launch import Workers, run_suite
+    from seeingkit.suites.plans import Machine
 
     chosen = Workers(processes, executor or "", parse_options(executor_option))
     found = run_suite(
@@ -99,8 +99,8 @@ def work(
     batch_size: o.BatchSize,
 ) -> int:
     """Do what is left of a suite, as one worker among others; executors start it."""
-    from seeingkit.suites.graph import Machine
     from seeingkit.suites.launch import work as share
+    from seeingkit.suites.plans import Machine
     from seeingkit.suites.state import SuiteFolder
 
     machine = Machine(device, batch_size)
@@ -119,8 +119,9 @@ def plan(
 ) -> int:
     """Say what would run, what is there already, and how long it takes on this machine."""
     from seeingkit.suites.forecast import forecast
-    from seeingkit.suites.graph import Machine, read_graph
+    from seeingkit.suites.graph import read_graph
     from seeingkit.suites.launch import suite_folder
+    from seeingkit.suites.plans import Machine
 
     graph = read_graph(file, Machine(device))
     found = forecast(graph, suite_folder(file, out), again=True)
@@ -129,7 +130,8 @@ def plan(
         return ExitCode.DONE
     for generator in graph.generators:
         if generator.step is not None:
-            say(f"{generator.name}: step {generator.step:g} (last number of {generator.weights})")
+            unit = generator.step_unit or "of no known unit, the last number of the name"
+            say(f"{generator.name}: step {generator.step:g} ({unit}): {generator.weights}")
     _print_steps(found)
     seconds, unknown = found.seconds
     line = f"{len(found.left)} of {len(found.steps)} steps are left"
@@ -147,8 +149,9 @@ def status(
 ) -> int:
     """Show what is done, what runs and where, and what failed; also while it runs."""
     from seeingkit.suites.forecast import forecast
-    from seeingkit.suites.graph import Machine, read_graph
+    from seeingkit.suites.graph import read_graph
     from seeingkit.suites.launch import suite_folder
+    from seeingkit.suites.plans import Machine
 
     found = forecast(read_graph(file, Machine(device)), suite_folder(file, out))
     if json:
@@ -170,10 +173,11 @@ def status(
     return ExitCode.DONE
 
 
-def _say_step(step: Step, record: StepRecord) -> None:
+def _say_step(step: Step, record: StepRecord, ended: int, steps: int) -> None:
     """A line on stderr for each step that ended."""
     failed = f": {record.reason}" if record.state == "failed" else ""
-    line = f"seeingkit: {record.state} in {_duration(record.seconds)}: {step.about}{failed}"
+    took = f"{record.state} in {_duration(record.seconds)}"
+    line = f"seeingkit: {took} ({ended} of {steps}): {step.about}{failed}"
     print(printable(line), file=sys.stderr, flush=True)
 
 

@@ -44,6 +44,7 @@ from seeingkit.specs import (
     Preset,
     SegmenterSpec,
     Spec,
+    TrackerSpec,
     WeightsSpec,
     _Loadable,
 )
@@ -57,6 +58,7 @@ _KINDS: dict[type[Spec], Kind] = {
     InverterSpec: "inverter",
     MetricSpec: "metric",
     ExecutorSpec: "executor",
+    TrackerSpec: "tracker",
     WeightsSpec: "weights",
 }
 

@@ -31,6 +31,7 @@ from seeingkit.specs import (
     GanSpec,
     MetricSpec,
     SegmenterSpec,
+    TrackerSpec,
     WeightsSpec,
 )
 
@@ -165,7 +166,7 @@ def resolve(
     spec = cast("ModelSpec", known.resolve(kind, family))
     if isinstance(spec, MetricSpec):
         check_options(spec, given)  # before the library: a wrong option needs no installation
-        _check_installed(spec)
+        check_installed(spec)
     own, chosen, shown = None if weights is None else Path(weights), None, spec.name
     if isinstance(spec, GanSpec) and spec.takes_reference and tag:
         given["reference"], shown = tag, name
@@ -337,7 +338,12 @@ def _for(domain: str | None) -> str:
     return f" for {domain!r}" if domain else ""
 
 
-def _check_installed(spec: MetricSpec) -> None:
+def check_installed(spec: MetricSpec | TrackerSpec) -> None:
+    """The library that a spec needs is installed; it is not imported.
+
+    Raises:
+        PluginError: it is not; says which extra brings it.
+    """
     if spec.package is None or importlib.util.find_spec(spec.package) is not None:
         return
     install = f"pip install 'seeingkit[{spec.extra}]'" if spec.extra else "install it"

@@ -59,6 +59,10 @@ def _no_run(folder: Path) -> str:
 
 def _read_results(path: Path) -> Shown:
     kind = _kind(path)
+    if kind in ("suite", "ranking"):
+        raise RunError(
+            f"{path}: of a suite, whose pages are in its folder site; its single runs are in cells"
+        )
     if kind == "inversion":
         return read_record(path, InversionResults)
     return (

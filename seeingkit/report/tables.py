@@ -10,12 +10,15 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from seeingkit.errors import UnknownNameError, UsageError, printable
-from seeingkit.system.writing import json_text
+from seeingkit.errors import RunError, UnknownNameError, UsageError, printable
+from seeingkit.system.failures import told
+from seeingkit.system.writing import atomic_write, json_text, refuse_special
 
 from .escaping import csv_text, latex_text, markdown_text, shown_text
 from .words.numbers import MINUS, number
@@ -133,12 +136,48 @@ def render_table(columns: Sequence[TableColumn], format: str) -> str | bytes:
     if not columns:
         raise UsageError("a table needs columns")
     names = [column.name for column in columns]
-    twice = next((name for k, name in enumerate(names) if name in names[:k]), None)
-    if twice is not None:
+    (twice, many), *_ = Counter(names).most_common(1)
+    if many > 1:
         raise UsageError(f"two columns of a table are called {twice!r}")
     if len({len(column.values) for column in columns}) > 1:
         raise UsageError("the columns of a table have different lengths")
     return FORMATS[format](columns)
+
+
+def write_table(path: Path, columns: Sequence[TableColumn], format: str) -> Path:
+    """Write a table to a file, whole or not at all; returns its path.
+
+    Raises:
+        RunError: a file is there that is no table of this format with the same first column.
+        StorageError: it cannot be written.
+    """
+    content = render_table(columns, format)
+    data = content.encode() if isinstance(content, str) else content
+    target = path.resolve() if path.is_symlink() else path
+    refuse_special(target)
+    with told(path):
+        earlier = target.read_bytes() if target.exists() else b""
+    if earlier and not _is_alike(earlier, data, columns[0].name, format):
+        raise RunError(f"{path}: is no table of this command, so it is not replaced; name another")
+    with atomic_write(target) as stream:
+        stream.write(data)
+    return path
+
+
+def _is_alike(earlier: bytes, now: bytes, name: str, format: str) -> bool:
+    """Whether a file begins as a table does whose first column has this name."""
+    if format == "parquet":
+        from pyarrow import ArrowException, parquet
+
+        try:
+            names = parquet.read_schema(io.BytesIO(earlier)).names
+        except (ArrowException, OSError):
+            return False
+        return bool(names[:1] == [printable(name)])
+    if format == "latex":
+        return earlier.startswith(b"\\begin{tabular}{")
+    head, found, _ = now.partition(name.encode())
+    return earlier == now or earlier.startswith(head + found)
 
 
 def _terminal(columns: Sequence[TableColumn]) -> str:
@@ -147,13 +186,14 @@ def _terminal(columns: Sequence[TableColumn]) -> str:
     return "".join(f"{'  '.join(row).rstrip()}\n" for row in _padded(plain, columns))
 
 
+_RULES = {"left": (":", "-"), "right": ("-", ":"), "center": (":", ":")}
+
+
 def _markdown(columns: Sequence[TableColumn]) -> str:
     head, *rows = _padded(_rows(columns, markdown_text, "–"), columns, least=3)
     rules = []
     for cell, column in zip(head, columns, strict=True):
-        left, right = {"left": (":", "-"), "right": ("-", ":"), "center": (":", ":")}[
-            _align(column)
-        ]
+        left, right = _RULES[_align(column)]
         rules.append(left + "-" * (_width(cell) - 2) + right)
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, rules, *rows))
 

@@ -82,6 +82,8 @@ class PairResult(Record):
             most half of the images; ``together``: significantly more, at least twice.
     """
 
+    NAMED_BY = ("first", "second")
+
     first: str
     second: str
     real_together: float
@@ -177,6 +179,8 @@ class UncoveredImage(Record):
         classes: its largest classes, percent of the image.
     """
 
+    NAMED_BY = ("image",)
+
     image: str
     nearest: str
     ratio: float
@@ -222,6 +226,8 @@ class ConditionResult(Record):
         classes: labels whose verdict is not "no evidence", tested at the level within this class.
     """
 
+    NAMED_BY = ("name",)
+
     label: int
     name: str
     n_real: int
@@ -233,6 +239,8 @@ class ConditionResult(Record):
 
 class FolderClass(Record):
     """Real images of one class: their folder (or number in ``dataset.json``), and the class."""
+
+    NAMED_BY = ("folder",)
 
     folder: str
     label: int

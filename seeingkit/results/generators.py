@@ -32,6 +32,8 @@ class GeneratorResult(Record):
         fsd, classes: as in its own results.
     """
 
+    NAMED_BY = ("name",)
+
     name: str
     folder: str = ""
     n: int
@@ -67,6 +69,8 @@ class DistanceDifference(Record):
         permutations: how many that p-value rests on.
         nearer: the generator that is surely nearer: 0 is outside the interval; None: neither is.
     """
+
+    NAMED_BY = ("first", "second")
 
     first: str
     second: str
@@ -111,6 +115,8 @@ class ClassDifference(Record):
         speck_area: the area threshold, percent, over the images of the whole run.
         area: question of the mean area; images: of the share of images that show the class.
     """
+
+    NAMED_BY = ("first", "second", "label")
 
     first: str
     second: str

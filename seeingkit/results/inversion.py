@@ -31,6 +31,8 @@ class LostClass(Record):
         usual_pairs: how many pairs that are.
     """
 
+    NAMED_BY = ("label",)
+
     label: str
     photo_area: float
     reconstruction_area: float
@@ -92,6 +94,8 @@ class ClassVanishing(Record):
             be tested (Benjamini and Hochberg 1995).
     """
 
+    NAMED_BY = ("method", "cut", "label")
+
     method: str
     cut: str = ""
     label: str
@@ -123,6 +127,8 @@ class InversionRecord(Record):
         unfamiliar: out-of-distribution distance: to the nearest reference image, over the usual
             distance among these; ``unlike`` is true above 1: the photo is out of distribution.
     """
+
+    NAMED_BY = ("image", "method", "cut")
 
     image: str
     method: str
@@ -158,6 +164,8 @@ class ClassCalibration(Record):
             it vanishes.
     """
 
+    NAMED_BY = ("label",)
+
     label: str
     pairs: int
     lost_mean: float
@@ -179,6 +187,8 @@ class CalibrationRecord(Record):
         classes: the loss of each class in samples.
         patched, patched_psnr: number and mean PSNR of the samples with a foreign patch.
     """
+
+    NAMED_BY = ("method", "cut")
 
     method: str
     cut: str

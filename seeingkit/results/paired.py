@@ -39,6 +39,8 @@ class PairedClass(Record):
             labels; no claim rests on it.
     """
 
+    NAMED_BY = ("label",)
+
     label: str
     category: str
     index: int
@@ -69,6 +71,8 @@ class PairedClass(Record):
 
 class PairedImages(Record):
     """A pair of images by their stable ids, with the areas of one class, percent."""
+
+    NAMED_BY = ("real", "generated")
 
     real: str
     generated: str

@@ -1,29 +1,99 @@
 """Numbers of ``results.json`` by their keys: a path is checked against the schema, then followed.
 
 Guarantees: a path that ``checked_path`` accepts leads to a number in every result where its parts
-are defined; where they are not, ``value_at`` gives the reason. Classes are found by name, a list
-counts its entries, yes and no count as 1 and 0.
+are defined; where they are not, ``value_at`` gives the reason. Records in a list are found by their
+names (``record_name``), a list counts its entries, yes and no count as 1 and 0. ``numbers_of``
+gives the numbers of any record by the same paths.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Union, get_args, get_origin
 
 from seeingkit.errors import UnknownNameError, UsageError
 
-from .comparison import ConditionResult, Results
-from .paired import PairedClass
+from .comparison import PairResult, Results, UncoveredImage
+from .paired import PairedClass, PairedImages
 from .records import ClassResult, Record, SegmenterClass
 
-_NAMED: dict[type[Record], str] = {
-    ClassResult: "label",
-    SegmenterClass: "label",
-    PairedClass: "label",
-    ConditionResult: "name",
-}
-"""Records of which a list is searched by name, and the field of that name."""
+Number = float | int | bool
+
+_EXCERPTS = (PairResult, UncoveredImage, PairedImages)
+"""Records of lists that hold some of many: that one is not there says nothing, so no gate asks."""
+
+_PLAIN_STEP = re.compile(r"[\w-]+")
+
+
+def record_name(record: Record) -> str:
+    """The name by which a record is found in a list: its fields ``NAMED_BY``, by comma.
+
+    ::
+
+        results.vanishing[0]  ->  "layered+r, r8, person"
+    """
+    parts = (getattr(record, field) for field in record.NAMED_BY)
+    return ", ".join(part for part in parts if part)
+
+
+def path_text(path: Sequence[str]) -> str:
+    """A path as gates write it: keys by dots, those with other signs in brackets.
+
+    >>> path_text(["classes", "traffic sign", "rest_ci", "[0]"])
+    'classes[traffic sign].rest_ci[0]'
+    """
+    first, *rest = path
+    steps = (
+        step if step in _ENDS else f".{step}" if _PLAIN_STEP.fullmatch(step) else f"[{step}]"
+        for step in rest
+    )
+    return first + "".join(steps)
+
+
+_ENDS = ("[0]", "[1]")
+"""Steps to the ends of an interval."""
+
+
+def numbers_of(record: Record) -> dict[str, Number | None]:
+    """Every number of a record and of all records within it, by the paths that gates take.
+
+    A list counts its entries, and those of named records are entered; of several with one name the
+    later ones are called ``NAME #2`` and so on. What is in a ``dict`` of anything is left out.
+
+    Returns:
+        int, float or bool by path, in the order of the fields; None where it is not defined.
+
+    ::
+
+        numbers_of(results)["classes[traffic sign].real_area"]
+    """
+    return {path_text(path): value for path, value in _numbers(record, type(record), ())}
+
+
+def _numbers(
+    value: Any, shape: Any, before: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Number | None]]:
+    kind, inner = get_origin(shape), get_args(shape)
+    if _is_number(shape):
+        yield before, value if kind is None or value is None else len(value)
+    if isinstance(shape, type) and issubclass(shape, Record) and value is not None:
+        for name, field in shape.model_fields.items():
+            yield from _numbers(
+                getattr(value, name), _without_none(field.annotation), (*before, name)
+            )
+    elif kind is tuple and inner[0] in (int, float):
+        ends = value or (None, None)
+        for step, end in zip(_ENDS, ends, strict=True):
+            yield (*before, step), end
+    elif kind is dict and inner[1] is not Any:
+        for name, one in (value or {}).items():
+            yield from _numbers(one, inner[1], (*before, name))
+    elif kind is list and _is_named(inner[0]):
+        for step, one in _by_name(value or ()).items():
+            yield from _numbers(one, inner[0], (*before, step))
 
 
 def checked_path(path: Sequence[str], gate: str) -> tuple[tuple[str, ...], str | None]:
@@ -65,9 +135,23 @@ def _inside(shape: Any, step: str, before: Sequence[str], gate: str) -> tuple[An
         return inner[1], step
     if kind is tuple and step in ("0", "1"):
         return inner[int(step)], step
-    if kind is list and inner[0] in _NAMED:
+    if kind is list and _is_named(inner[0]) and inner[0] not in _EXCERPTS:
         return inner[0], step
     raise UsageError(f"gate {gate!r}: there is no number {step!r} in {where}")
+
+
+def _by_name(records: Sequence[Record]) -> dict[str, Record]:
+    """Records by their names; later ones of one name with a number behind it."""
+    named: dict[str, Record] = {}
+    for record in records:
+        name = record_name(record)
+        numbered = (name if k == 1 else f"{name} #{k}" for k in itertools.count(1))
+        named[next(one for one in numbered if one not in named)] = record
+    return named
+
+
+def _is_named(shape: Any) -> bool:
+    return isinstance(shape, type) and issubclass(shape, Record) and bool(shape.NAMED_BY)
 
 
 def _is_number(shape: Any) -> bool:
@@ -100,7 +184,7 @@ def value_at(results: Results, found: Any, path: Sequence[str]) -> tuple[float |
         elif isinstance(found, tuple):
             found = found[int(step)]
         else:
-            named = {getattr(record, _NAMED[type(record)]): record for record in found}
+            named = _by_name(found)
             known, found = (step,), named.get(step)
             if found is None:
                 return None, f"{step} is not in {'.'.join(path[:depth])}"

@@ -6,7 +6,7 @@ A record is frozen, and unknown keys are refused; units and ``None`` are as for 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,9 +36,15 @@ Verdict = Literal[
 
 
 class Record(BaseModel):
-    """Base of all records of a run: frozen, no unknown keys."""
+    """Base of all records of a run: frozen, no unknown keys.
+
+    Attributes:
+        NAMED_BY: text fields by which a record is found in a list of its kind (``paths``).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    NAMED_BY: ClassVar[tuple[str, ...]] = ()
 
     def _repr_html_(self) -> str:
         rows = [[name, _shown(getattr(self, name))] for name in type(self).model_fields]
@@ -148,6 +154,8 @@ class ClassResult(Record):
         fsd_mean_term, fsd_cov_term: contributions of this label to the two terms of FSD
             (percent²); over all labels they sum to the terms.
     """
+
+    NAMED_BY = ("label",)
 
     label: str
     category: str
@@ -259,6 +267,8 @@ class SegmenterClass(Record):
             there is no difference.
         flagged: the verdict should not be trusted without looking; why: in one sentence.
     """
+
+    NAMED_BY = ("label",)
 
     label: str
     precision: float | None = None

@@ -25,8 +25,9 @@ class SuiteGenerator(Record):
         source: a registered family (``family`` or ``family:weights``), or images by path or name.
         weights: file, empty for registered weights and for images.
         series: the pattern's name, for a file of a pattern; files of one training belong together.
-        step: the training step that the file's name states (its last number), in the unit of the
-            training code (thousands of images for NVIDIA's); None where there is none.
+        step: the training step that the file's name states; None where it states none.
+        step_unit: ``kimg`` (thousands of images), ``steps`` or ``epochs``; empty where the name has
+            a number and no word for it.
     """
 
     name: str
@@ -36,6 +37,7 @@ class SuiteGenerator(Record):
     labels: str | None = None
     series: str = ""
     step: float | None = None
+    step_unit: str = ""
 
 
 class SuiteCell(Record):

@@ -63,11 +63,16 @@ def forecast(graph: Graph, folder: SuiteFolder, *, again: bool = False) -> Forec
     rates = Rates()
     held = {holder.key: holder for holder in Claims(folder.path / "claims").holders()}
     records = {record.name: record for record in folder.records()}
-    found = []
+    found: list[StepState] = []
+    left: set[str] = set()
     for step in graph.steps:
         state, reason = folder.reason(graph, step)
         if again and state == "failed" and not step.fault:
             state = "waiting"
+        if left & set(step.needs) and state == "done":
+            state = "waiting"  # a ranking, that is made again with the cells that are left
+        if state == "waiting":
+            left.add(step.name)
         record = records.get(step.name)
         done = record is not None and state == "done"
         seconds = record.seconds if done and record is not None else rates.seconds(step)

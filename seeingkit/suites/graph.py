@@ -12,29 +12,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from seeingkit.analyses.inversion.config import InversionConfig
-from seeingkit.contracts import ImageSource
-from seeingkit.errors import SeeingkitError, UsageError
-from seeingkit.images.selection import Selection, shuffled
+from seeingkit.errors import SeeingkitError
 from seeingkit.models.code import source_digest
-from seeingkit.models.loading import data_spec
-from seeingkit.models.registry import registry
 from seeingkit.results import SuiteGenerator
-from seeingkit.runs.analyze import analysis_config, comparison_config
-from seeingkit.runs.config import Config
-from seeingkit.runs.plan import Plan, Side, is_generator, resolve
-from seeingkit.runs.sides import open_whole
-from seeingkit.tallies.counting import narrowed
+from seeingkit.runs.plan import Plan, Side
 
 from .identities import SideIdentities
-from .lines import Lines
-from .schema import DataTable, SegmenterTable, SuiteFile, expand, in_folder, read_suite
+from .plans import Machine, Planner, Ranking
+from .schema import SuiteFile, expand, read_suite
 
 StepKind = Literal["tally", "cell", "ranking"]
 
@@ -45,14 +36,6 @@ _CODE = (
     "seeingkit.statistics.claims",
 )
 """Modules whose folders make the numbers of cells and rankings out of tallies."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how steps run; it changes no number."""
-
-    device: str = "auto"
-    batch_size: int = 16
 
 
 @dataclass(frozen=True)
@@ -81,16 +64,6 @@ class Step:
     ranking: str = ""
     generator: str = ""
     fault: str = ""
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """All generators on one data set, with one segmenter and one seed."""
-
-    name: str
-    data: DataTable
-    segmenter: SegmenterTable | None
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -141,138 +114,27 @@ def read_graph(path: Path, machine: Machine | None = None) -> Graph:
     file, lines = read_suite(path)
     folder = path.parent
     generators = expand(file, lines, folder)
-    return _Builder(file, lines, folder, generators, machine or Machine()).graph()
+    return _Builder(Planner(file, lines, folder, generators, machine or Machine())).graph()
 
 
 class _Builder:
-    """Finds the plans of all cells, then the steps."""
+    """Makes the steps out of the plans of all cells."""
 
-    def __init__(
-        self,
-        file: SuiteFile,
-        lines: Lines,
-        folder: Path,
-        generators: list[SuiteGenerator],
-        machine: Machine,
-    ) -> None:
-        self.file, self.lines, self.folder = file, lines, folder
-        self.generators, self.machine = generators, machine
+    def __init__(self, planner: Planner) -> None:
+        self.planner, self.file = planner, planner.file
+        self.generators = planner.generators
         self.identities = SideIdentities()
         self.steps: dict[str, Step] = {}
         self.segmenters: dict[str, str] = {}
         self.code = [source_digest(module) for module in _CODE]
 
     def graph(self) -> Graph:
-        rankings = list(self._rankings())
-        plans = self._plans(rankings)
+        rankings = list(self.planner.rankings())
+        plans = self.planner.plans(rankings)
         for ranking in rankings:
             self._ranking(ranking, plans[ranking.name])
         return Graph(
             self.file, self.generators, rankings, list(self.steps.values()), self.segmenters
-        )
-
-    def _rankings(self) -> Iterator[Ranking]:
-        for data in self.file.data:
-            for segmenter in self.file.segmenters or (None,):
-                for seed in self.file.seeds:
-                    # Names of their own only where they differ: a seed that is added renames none.
-                    words = [data.name, *([segmenter.name] if segmenter else [])]
-                    words += [f"seed {seed}"] if seed else []
-                    yield Ranking(" ".join(words), data, segmenter, seed)
-
-    def _plans(self, rankings: Sequence[Ranking]) -> dict[str, list[Plan]]:
-        """The plan of every cell, by ranking; mistakes of names are those of the file."""
-        found: dict[str, list[Plan]] = {}
-        mistakes: dict[tuple[str, str], None] = {}
-        for ranking in rankings:
-            found[ranking.name] = []
-            for generator in self.generators:
-                try:
-                    plan = resolve(self._config(ranking, generator))
-                    if plan.missing:
-                        raise UsageError("; ".join(plan.missing))
-                    found[ranking.name].append(plan)
-                except SeeingkitError as error:
-                    for fault in error.faults or (error,):
-                        mistakes[self._place(ranking, generator, str(fault)), str(fault)] = None
-        self.lines.raise_if_any(list(mistakes))
-        return found
-
-    def _place(self, ranking: Ranking, generator: SuiteGenerator, said: str) -> str:
-        """The key that a fault of a plan is about, as far as it can be told from its words."""
-        tables = [table.name for table in self.file.generators]
-        own = tables.index(generator.series or generator.name)
-        data = [table.name for table in self.file.data].index(ranking.data.name)
-        for key, value in (("weights", generator.weights), ("source", generator.source)):
-            if value and value in said:
-                return f"generators.{own}.{key}"
-        segmenter = ranking.segmenter
-        if segmenter is not None and ("segmenter" in said or segmenter.source in said):
-            place = [table.name for table in self.file.segmenters].index(segmenter.name)
-            return f"segmenters.{place}.source"
-        source = self._source(ranking.data)
-        if source in said or "segmenter" in said or "preset" in said:
-            return f"data.{data}.{'preset' if 'preset' in said else 'name'}"
-        for key in ("sensitivity", "classes", "fidelity", "inversion"):
-            if key in said:
-                return key
-        return f"generators.{own}"
-
-    def _source(self, data: DataTable) -> str:
-        name = data.source or data.name
-        return name if data_spec(name) is not None else in_folder(name, self.folder)
-
-    def _config(self, ranking: Ranking, generator: SuiteGenerator) -> Config:
-        file, data, segmenter = self.file, ranking.data, ranking.segmenter
-        settings: dict[str, Any] = {
-            "n": file.n,
-            "seed": ranking.seed,
-            "preset": data.preset,
-            "data_options": data.options,
-            "level": file.level,
-            "permutations": file.permutations,
-            "truth": data.truth,
-            "sensitivity": file.sensitivity,
-            "fidelity": file.fidelity,
-            "classes": file.classes and in_folder(file.classes, self.folder),
-            "on_bad": file.on_bad,
-            "labels": generator.labels,
-            "device": self.machine.device,
-            "batch_size": self.machine.batch_size,
-            "title": f"{generator.name} on {ranking.name}",
-        }
-        if file.classes and not Path(settings["classes"]).exists():
-            settings["classes"] = file.classes  # a registered vocabulary
-        if segmenter is not None:
-            settings["segmenter"] = segmenter.source
-            settings["segmenter_options"] = segmenter.options
-            if segmenter.weights:
-                settings["segmenter_weights"] = in_folder(segmenter.weights, self.folder)
-        real, given = self._source(data), bool(generator.weights)
-        if not is_generator(generator.source, given_weights=given):
-            own = generator.source
-            own = own if data_spec(own) is not None else in_folder(own, self.folder)
-            if generator.weights or generator.options:
-                raise UsageError(f"{generator.source}: no generator, so it takes no weights")
-            return comparison_config(real, own, **settings)
-        settings |= {"gan_options": generator.options, "inversion": self._inversion()}
-        if given:
-            settings["weights"] = generator.weights
-        return analysis_config(generator.source, real, **settings)
-
-    def _inversion(self) -> InversionConfig:
-        table = self.file.inversion
-        if table is None:
-            return InversionConfig()
-        return InversionConfig(
-            methods=table.methods or (registry().default("inverter"),),
-            cuts=table.cuts,
-            per_class=table.per_class,
-            pick=table.pick,
-            own=table.own,
-            patched=table.patched,
-            classes=table.classes,
-            options={"encoder": "found", **table.options},
         )
 
     # -------------------------------------------------------------------------------------- steps
@@ -377,27 +239,6 @@ class _Builder:
         )
         self.steps[name] = step
         return step
-
-
-def control_source(plan: Plan, number: int) -> ImageSource:
-    """The images of control ``number`` (1, 2, …): real ones that no other side of a suite has.
-
-    As the real side is drawn (``tallies.counting.narrowed``), but from the places behind it.
-
-    Raises:
-        UsageError: there are not enough.
-    """
-    n = plan.config.n
-    assert n is not None  # a suite states it
-    whole = open_whole(plan.real, plan.preset)
-    needed, places = (number + 1) * n, range(number * n, (number + 1) * n)
-    endless = narrowed(whole, needed, plan.config.seed) if whole.first(needed) is not None else None
-    if endless is not None:
-        return Selection(endless, places)
-    if needed > len(whole):
-        whole.close()
-        raise UsageError(f"{whole.name}: {len(whole)} images are too few for control {number}")
-    return Selection(whole, shuffled(len(whole), plan.config.seed)[places.start : places.stop])
 
 
 def _hash(*parts: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from seeingkit.runs.sides import open_side, open_whole
 from seeingkit.specs import GanSpec
 from seeingkit.system.cache import file_sha256
 from seeingkit.system.digests import DigestStore, file_stamp
+from seeingkit.system.failures import told
 
 
 class SideIdentities:
@@ -34,12 +36,11 @@ class SideIdentities:
         Of a family whose code is the user's own, the model itself is asked: it is loaded.
         """
         options = model.options.model_dump(mode="json")
-        about = {"family": model.spec.name, "code": code_of(model.spec), "options": options}
+        about: dict[str, Any] = {"family": model.spec.name, "code": code_of(model.spec)}
+        about["options"] = options
         if model.weights_spec is not None:
-            files = [file.model_dump(mode="json") for file in model.weights_spec.files]
-            about["weights"] = [
-                (f["name"], f["sha256"], f["sha256_prefix"], f["md5"]) for f in files
-            ]
+            hashes = {"name", "sha256", "sha256_prefix", "md5"}
+            about["weights"] = [f.model_dump(include=hashes) for f in model.weights_spec.files]
         elif model.weights is not None:
             about["weights"] = self.files(model.weights)
         if isinstance(model.spec, GanSpec) and model.spec.takes_reference:
@@ -55,16 +56,22 @@ class SideIdentities:
         return {"name": inverter.spec.name, "code": code_of(inverter.spec), "options": options}
 
     def files(self, path: Path) -> dict[str, str]:
-        """SHA-256 of a file, or of each file of a folder, by name; remembered while unchanged."""
+        """SHA-256 of a file, or of each file of a folder, by name; remembered while unchanged.
+
+        Raises:
+            StorageError: one cannot be read.
+        """
+        folder = path if path.is_dir() else path.parent
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        store = DigestStore(folder)
         found = {}
-        store = DigestStore(path if path.is_dir() else path.parent)
         for file in inside:
             if file.is_file():
-                item = f"sha256:{file.relative_to(path) if path.is_dir() else file.name}"
-                found[str(file.name)] = store.remembered(
-                    item, lambda file=file: file_stamp(file), lambda file=file: file_sha256(file)
-                )
+                name = str(file.relative_to(folder))
+                with told(file, "cannot be read"):
+                    found[name] = store.remembered(
+                        f"sha256:{name}", partial(file_stamp, file), partial(file_sha256, file)
+                    )
         store.save()
         return found
 

@@ -21,9 +21,11 @@ from seeingkit.results import SuiteResults
 from seeingkit.runs.inversions import Store
 from seeingkit.specs import ExecutorSpec
 from seeingkit.system.processes import rank, world
+from seeingkit.system.progress import hidden_progress
 
 from .collection import write_results
-from .graph import Graph, Machine, Step, read_graph
+from .graph import Graph, Step, read_graph
+from .plans import Machine
 from .rates import Rates
 from .state import StepRecord, SuiteFolder
 from .worker import Report, Worker
@@ -95,14 +97,15 @@ def run_suite(
     machine, workers = machine or Machine(), workers or Workers()
     folder = suite_folder(file, out)
     executor = _executor(workers)
+    graph = read_graph(file, machine)
+    about = {"file": file.name, "seeingkit": version("seeingkit")}
+    folder.claim({**about, "suite": graph.file.model_dump(mode="json")})  # whoever comes first
     if not rank():
-        graph = read_graph(file, machine)
-        about = {"file": file.name, "seeingkit": version("seeingkit")}
-        folder.claim({**about, "suite": graph.file.model_dump(mode="json")})
         folder.forget_failures()
     if executor is None:
         worker = Worker(file, folder, machine, store=store, report=_timed(report))
-        graph = worker.work()
+        with hidden_progress(world() > 1):
+            graph = worker.work()
         if rank():
             return None
     else:
@@ -131,7 +134,8 @@ def work(
     file: Path, folder: SuiteFolder, machine: Machine, *, store: Store, report: Report | None = None
 ) -> Graph:
     """Do what is left of a suite, as one worker among others."""
-    return Worker(file, folder, machine, store=store, report=_timed(report)).work()
+    with hidden_progress():
+        return Worker(file, folder, machine, store=store, report=_timed(report)).work()
 
 
 def _executor(workers: Workers) -> Executor | None:
@@ -159,10 +163,10 @@ def _timed(report: Report | None) -> Report:
     """Keep the times of steps, for the plans of later suites."""
     rates = Rates()
 
-    def kept(step: Step, record: StepRecord) -> None:
+    def kept(step: Step, record: StepRecord, ended: int, steps: int) -> None:
         if record.state == "done":
             rates.add(step, record.seconds, record.images)
         if report is not None:
-            report(step, record)
+            report(step, record, ended, steps)
 
     return kept

@@ -39,8 +39,8 @@ def make_ranking(graph: Graph, step: Step, folder: SuiteFolder) -> None:
     controls = [s for s in graph.controls(step.ranking) if folder.state(graph, s) == "done"]
     own = [folder.tally(_generated(graph, cell)) for cell in cells]
     sides = [real, *own, *(folder.tally(control) for control in controls)]
-    if graph.file.classes is not None and step.plan is not None:
-        merged = read_classes(step.plan.config.classes)
+    if step.plan is not None and (classes := step.plan.config.classes) is not None:
+        merged = read_classes(classes)
         sides = [apply_classes(side, merged) for side in sides]
     sides, note = equally_many(sides, _seed(step))
     comparisons = [

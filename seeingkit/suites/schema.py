@@ -37,6 +37,7 @@ from seeingkit.analyses.comparison.defaults import PERMUTATIONS
 from seeingkit.analyses.inversion.config import Pick
 from seeingkit.errors import Fault, UsageError, all_faults, printable
 from seeingkit.results import SuiteGenerator
+from seeingkit.results.steps import step_of
 
 from .lines import Lines
 
@@ -241,11 +242,10 @@ def _members(table: GeneratorTable, folder: Path) -> Iterator[SuiteGenerator]:
         yield SuiteGenerator(name=table.name, source=source, weights=weights, **settings)
         return
     files = [Path(name) for name in glob.glob(weights, recursive=True)]
-    steps = {file: training_step(file) for file in files}
-    numbered = Counter(steps.values())
-    by_step = sorted(files, key=lambda file: (steps[file] is None, steps[file] or 0, file.name))
-    for file in by_step:
-        step = steps[file]
+    told = {file: training_step(file) for file in files}
+    numbered = Counter(step for step, _ in told.values())
+    for file in sorted(files, key=lambda f: (told[f][0] is None, told[f][0] or 0, f.name)):
+        step, unit = told[file]
         alone = step is not None and numbered[step] == 1
         own = f"{step:g}" if alone else re.sub(r"[^\w.+=@-]", "-", file.name)
         yield SuiteGenerator(
@@ -254,18 +254,24 @@ def _members(table: GeneratorTable, folder: Path) -> Iterator[SuiteGenerator]:
             weights=str(file),
             series=table.name,
             step=step,
+            step_unit=unit,
             **settings,
         )
 
 
-def training_step(file: Path) -> float | None:
-    """The training step that the name of a snapshot states: its last number.
+def training_step(file: Path) -> tuple[float | None, str]:
+    """The training step that the name of a snapshot states, and its unit.
 
-    >>> training_step(Path("runs/network-snapshot-000200.pkl"))
-    200.0
+    A number beside a known word, else the last number of the name, of no known unit.
+
+    >>> training_step(Path("runs/network-snapshot-000200.pkl")), training_step(Path("g-7.pt"))
+    ((200.0, 'kimg'), (7.0, ''))
     """
+    known = step_of(file.name)
+    if known is not None:
+        return float(known.value), known.unit
     found = _LAST_NUMBER.search(file.stem)
-    return float(found[1]) if found else None
+    return (float(found[1]) if found else None), ""
 
 
 def in_folder(name: str, folder: Path) -> str:

@@ -25,7 +25,9 @@ from seeingkit.runs.sides import located, open_side
 from seeingkit.system.claims import Claims, Holder
 from seeingkit.system.processes import alone
 
-from .graph import Graph, Machine, Step, control_source, read_graph
+from .controls import control_source
+from .graph import Graph, Step, read_graph
+from .plans import Machine
 from .ranking import make_ranking
 from .rates import measured_by
 from .state import StepRecord, SuiteFolder
@@ -34,7 +36,8 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
 
-Report = Callable[[Step, StepRecord], None]
+Report = Callable[[Step, StepRecord, int, int], None]
+"""Called with a step that ended, its record, how many steps have ended, and how many there are."""
 
 
 class Worker:
@@ -134,7 +137,8 @@ class Worker:
         )
         self.folder.write(step, record)
         if self._report is not None:
-            self._report(step, record)
+            ended = sum(self.folder.state(graph, one) != "waiting" for one in graph.steps)
+            self._report(step, record, ended, len(graph.steps))
 
     # ---------------------------------------------------------------------------------- the steps
 

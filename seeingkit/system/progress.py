@@ -97,6 +97,24 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+_hidden = False
+
+
+@contextmanager
+def hidden_progress(hidden: bool = True) -> Iterator[None]:
+    """No progress is shown inside: for one of several workers in one terminal.
+
+    >>> with hidden_progress(), progress_bar("tally church", 1000, "images") as bar:
+    ...     bar.advance(16)
+    """
+    global _hidden
+    before, _hidden = _hidden, hidden or _hidden
+    try:
+        yield
+    finally:
+        _hidden = before
+
+
 @contextmanager
 def progress_bar(title: str, total: int, unit: str) -> Iterator[Bar]:
     """A bar with count, rate and time left; a line of it every ``PERIOD`` where stderr is a file::
@@ -109,7 +127,7 @@ def progress_bar(title: str, total: int, unit: str) -> Iterator[Bar]:
         total: steps of the task.
         unit: of a step, in the plural.
     """
-    if rank():
+    if rank() or _hidden:
         yield Bar()
         return
     if not sys.stderr.isatty():

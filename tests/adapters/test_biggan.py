@@ -24,9 +24,10 @@ from seeingkit.errors import (
 )
 from seeingkit.testing import check_generator
 from seeingkit.weights import read_checkpoint, write_portable
-from seeingkit_adapters.biggan.generator import BigGAN, cut_off, load, recognise
+from seeingkit_adapters.biggan.generator import BigGAN, load, recognise
 from seeingkit_adapters.biggan.network import statistics_rows
 from seeingkit_adapters.catalog.biggan import BigGANOptions
+from seeingkit_adapters.truncation import cut_off
 from tests.helpers.goldens import NOT_YET_READ, Golden, agree, golden
 
 AJBROCK = ("hier-shared-r64", "unshared-r32")

@@ -23,6 +23,7 @@ from seeingkit.errors import (
     UnsafeFileError,
     UsageError,
 )
+from seeingkit.models.loading import load_generator
 from seeingkit_adapters.catalog.progan import ProGANOptions
 from seeingkit_adapters.progan.ablation import VARIANTS, Variant, ablation_network
 from seeingkit_adapters.progan.generator import ProGAN, load
@@ -33,6 +34,7 @@ from seeingkit_adapters.progan.network import (
     pixel_norm,
     resolutions,
 )
+from seeingkit_adapters.truncation import cut_off
 
 SIZES = (7, 6, 5, 4)
 GOLDEN = (
@@ -439,3 +441,13 @@ def test_hostile_files_are_refused(
     with pytest.raises(error, match=rf"{name}: .*{message}"):
         load(shared / "golden" / "hostile" / name, options())
     assert not marker.exists()
+
+
+def test_truncation_cuts_z_off_and_leaves_images_of_others_alone() -> None:
+    plain = load_generator("progan:minichurches")
+    cut = load_generator("progan:minichurches", truncation=0.5)
+    latents = [model.latents([0, 7], seed=3) for model in (plain, cut)]
+    assert torch.equal(latents[1]["z"], cut_off(latents[0]["z"], 0.5))
+    assert float(latents[1]["z"].abs().max()) <= 0.5 < float(latents[0]["z"].abs().max())
+    assert torch.equal(plain(latents[0]), cut(latents[0]))  # the networks are the same
+    assert plain.info.identity() != cut.info.identity()

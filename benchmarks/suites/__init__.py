@@ -1,0 +1,1 @@
+"""Suites: the embedded one (``minichurches.toml``), and what is measured of suites."""

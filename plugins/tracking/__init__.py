@@ -1,0 +1,1 @@
+"""Trackers of experiments that finished runs are exported to: TensorBoard, Weights & Biases."""
