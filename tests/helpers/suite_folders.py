@@ -107,7 +107,12 @@ def _entry(name: str, step: tuple[str, float] | None) -> SuiteGenerator:
     if step is None:
         return SuiteGenerator(name=name, source="made up", options={"truncation": 0.7})
     return SuiteGenerator(
-        name=name, source="made up", weights=f"{name}.pkl", series=step[0], step=step[1]
+        name=name,
+        source="made up",
+        weights=f"{name}.pkl",
+        series=step[0],
+        step=step[1],
+        step_unit="kimg",
     )
 
 

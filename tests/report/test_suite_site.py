@@ -219,7 +219,7 @@ def test_snapshots_have_their_curve(site: Path, ranked: RankingResults) -> None:
     text = parts(site / "index.html").text
     distance = {m.name: float(m.fsd.bias_reduced or 0) for m in ranked.members}
     first, last = number(distance["far"]), number(distance["middle"])
-    assert f"From step 1,000 to 2,000 the distance goes from {first} to {last}" in text
+    assert f"From 1,000 kimg to 2,000 kimg the distance goes from {first} to {last}" in text
     content = (site / "index.html").read_text(encoding="utf-8")
     assert content.count('class="curve wide"') == content.count('class="curve narrow"') == 1
 

@@ -56,6 +56,7 @@ def test_the_ranking_has_the_numbers_of_the_record(suite: Path, ranked: RankingR
         assert row["groups"] == member.letters
         assert row["omitted"] == len(member.omitted)
     assert by_name["near"]["step"] == 5000 and by_name["near"]["series"] == "snap-*.pkl"
+    assert by_name["near"]["step_unit"] == "kimg" and "5,000 kimg" in str(suite_table(suite))
 
 
 def test_rows_stand_by_distance_and_what_has_none_follows(suite: Path) -> None:

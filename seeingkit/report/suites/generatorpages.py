@@ -101,5 +101,5 @@ def _facts(entry: SuiteGenerator) -> list[tuple[str, str]]:
     if entry.series:
         made.append(("series", entry.series))
     if entry.step is not None:
-        made.append(("step", f"{entry.step:,.10g}"))
+        made.append(("step", f"{entry.step:,.10g} {entry.step_unit}".strip()))
     return made

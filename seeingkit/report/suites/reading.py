@@ -101,6 +101,7 @@ def _ranking(
         changes: dict[str, Any] = {
             "series": "" if entry is None else entry.series,
             "step": None if entry is None else entry.step,
+            "step_unit": "" if entry is None else entry.step_unit,
             "folder": "" if cell is None else cell.folder,
         }
         if name in place:

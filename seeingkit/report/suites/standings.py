@@ -134,6 +134,7 @@ class Standing:
             of it are more exact than those of ``distance``.
         beside_controls: whether no control is surely nearer; None without controls.
         nearer_than: names of the rows than which it is surely nearer.
+        step, step_unit: of training, as the name of its file states them.
         folder: of its run below the suite; empty where there is none.
         values: its classes.
     """
@@ -156,9 +157,18 @@ class Standing:
     fsd: FSDResult | None = None
     series: str = ""
     step: float | None = None
+    step_unit: str = ""
     folder: str = ""
     seconds: float = 0.0
     values: ClassValues = field(default_factory=lambda: ClassValues({}, 0))
+
+    @property
+    def step_text(self) -> str:
+        """The step with its unit: ``1,000 kimg``, or ``step 1,000`` where no unit is known."""
+        if self.step is None:
+            return ""
+        number = f"{self.step:,.10g}"
+        return f"{number} {self.step_unit}" if self.step_unit else f"step {number}"
 
     @cached_property
     def counts(self) -> Counter[Verdict]:

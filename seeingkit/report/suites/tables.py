@@ -117,7 +117,10 @@ def _ranking(suite: Suite, format: str) -> list[TableColumn]:
     head = _names(suite, [ranking for ranking, _ in rows])
     made = _for_programs(rows) if format in FOR_PROGRAMS else _for_people(rows)
     steps = any(row.step is not None for _, row in rows)
-    return [*head, *(column for column in made if steps or column.name not in ("step", "series"))]
+    return [
+        *head,
+        *(column for column in made if steps or column.name not in ("step", "step_unit", "series")),
+    ]
 
 
 def _for_people(rows: Sequence[_Row]) -> list[TableColumn]:
@@ -134,7 +137,7 @@ def _for_people(rows: Sequence[_Row]) -> list[TableColumn]:
         _column("reduced", rows, lambda r: r.reduced if r.values else None),
         _column("excess", rows, lambda r: r.excess if r.values else None),
         _column("n", rows, lambda r: r.n or None),
-        _column("step", rows, lambda r: r.step, digits=0),
+        _column("step", rows, lambda r: r.step_text or None, align="right"),
         *_notes(rows),
     ]
 
@@ -193,6 +196,7 @@ def _for_programs(rows: Sequence[_Row]) -> list[TableColumn]:
         _column("n", rows, lambda r: r.n or None),
         _column("series", rows, lambda r: r.series or None),
         _column("step", rows, lambda r: r.step),
+        _column("step_unit", rows, lambda r: r.step_unit or None),
     ]
 
 

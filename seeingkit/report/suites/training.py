@@ -140,23 +140,19 @@ def training_words(rows: Sequence[Standing]) -> list[str]:
     first, last = rows[0], rows[-1]
     best = min(rows, key=lambda row: row.distance)
     found = [
-        f"From step {_step(first)} to {_step(last)} the distance goes from "
+        f"From {first.step_text} to {last.step_text} the distance goes from "
         f"{number(first.distance)} to {number(last.distance)}, and the number of omitted classes "
         f"from {first.counts['omitted']} to {last.counts['omitted']}."
     ]
     letters = set(best.letters.split())
     same = [row for row in rows if row is not best and letters & set(row.letters.split())]
     if same:
-        steps = listing([_step(row) for row in same], limit=NAMED + 2)
+        steps = listing([row.step_text for row in same], limit=NAMED + 2)
         found.append(
-            f"The least distance is at step {_step(best)}; it cannot be told from that at {steps}."
+            f"The least distance is at {best.step_text}; it cannot be told from that at {steps}."
         )
     elif letters:
-        found.append(f"The least distance is at step {_step(best)}, and surely so.")
+        found.append(f"The least distance is at {best.step_text}, and surely so.")
     else:
-        found.append(f"The least distance is at step {_step(best)}.")
+        found.append(f"The least distance is at {best.step_text}.")
     return found
-
-
-def _step(row: Standing) -> str:
-    return f"{row.step or 0:,.10g}"
