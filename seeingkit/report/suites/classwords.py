@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 from ..words.nouns import is_substance, plural
 from ..words.numbers import area, between, change, level, listing, share
-from .standings import ClassKey, ClassValue, Quantity, Ranking, Standing
+from .standings import ClassKey, ClassValue, Quantity, Ranking
 from .words import NAMED
 
 
@@ -47,16 +48,14 @@ def class_headline(key: ClassKey, rankings: Sequence[Ranking]) -> str:
 
 
 def class_details(key: ClassKey, ranking: Ranking) -> list[str]:
-    """Who draws surely less of a class than another generator, in one ranking."""
-    found = []
-    for which, most in (("area", "Most area"), ("images", "In most images")):
-        best = _letters_first(
-            [(r.name, getattr(r.values[key], which)) for r in _with(ranking, key)]
-        )
-        if best is not None:
-            top, rest = (listing(names, limit=NAMED) for names in best)
-            found.append(f"{most}: {top}; surely less: {rest}.")
-    if not found and len(ranking.compared) > 1:
+    """Who draws surely less of a class than the generator that draws most, in one ranking."""
+    rows = [row for row in ranking.compared if key in row.values]
+    values = {row.name: row.values[key] for row in rows}
+    found = [
+        *_most("Most area", {name: value.area for name, value in values.items()}),
+        *_most("In most images", {name: value.images for name, value in values.items()}),
+    ]
+    if not found and len(rows) > 1:
         found.append(
             "No generator surely draws less of it than another one "
             f"(false discovery rate {level(ranking.level)})."
@@ -64,18 +63,18 @@ def class_details(key: ClassKey, ranking: Ranking) -> list[str]:
     return found
 
 
-def _with(ranking: Ranking, key: ClassKey) -> list[Standing]:
-    return [row for row in ranking.compared if key in row.values]
-
-
-def _letters_first(values: Sequence[tuple[str, object]]) -> tuple[list[str], list[str]] | None:
-    """The generators with the most, and those that surely have less than each of these."""
-    shown = [(name, q) for name, q in values if isinstance(q, Quantity) and q.letters]
-    if not shown:
-        return None
-    sets = {name: set(q.letters.split()) for name, q in shown}
-    first = max(shown, key=lambda pair: pair[1].value)[0]
-    letter = min(sets[first])
-    top = [name for name, _ in shown if letter in sets[name]]
-    rest = [name for name, _ in shown if not any(sets[name] & sets[other] for other in top)]
-    return (top, rest) if rest else None
+def _most(most: str, values: Mapping[str, Quantity]) -> Iterator[str]:
+    """Who has most, who cannot be told from that one, and who has surely less."""
+    groups = {name: set(one.letters.split()) for name, one in values.items() if one.letters}
+    if all(a & b for a, b in combinations(groups.values(), 2)):
+        return
+    first = max(groups, key=lambda name: values[name].value)
+    same = [name for name in groups if name != first and groups[name] & groups[first]]
+    less = [name for name in groups if not groups[name] & groups[first]]
+    text = f"{most}: {first}"
+    if same:
+        text += f", from which {listing(same, limit=NAMED)} cannot be told"
+    if less:
+        yield f"{text}; surely less: {listing(less, limit=NAMED)}."
+    else:
+        yield f"{text}; others differ surely, as their groups show."
