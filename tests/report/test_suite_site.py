@@ -18,7 +18,7 @@ from seeingkit.errors import RunError
 from seeingkit.report import Gallery, GalleryClass
 from seeingkit.report.suites import read_suite, write_site
 from seeingkit.report.words.numbers import change, number
-from seeingkit.results import RankingResults
+from seeingkit.results import RankingResults, SuiteResults
 from tests.helpers.church_report import scene
 from tests.helpers.suite_folders import LABELS, make_suite
 
@@ -266,6 +266,8 @@ def test_a_site_is_written_over_a_former_one_and_nothing_else(tmp_path: Path) ->
     check_links(site)
     with pytest.raises(RunError, match="is not empty and holds no site"):
         write_site(folder, folder)
+    with pytest.raises(RunError, match="is no folder"):
+        write_site(folder, folder / "results.json")
 
 
 def test_a_list_that_leads_out_of_the_site_removes_nothing(tmp_path: Path) -> None:
@@ -301,6 +303,23 @@ def test_edges(
         assert reason in text
     if generators and changes:
         assert "real images, one half against the other" in text
+
+
+def test_a_ranking_that_failed_has_its_reason(tmp_path: Path) -> None:
+    folder = make_suite(tmp_path / "suite", {"a": {}, "b": {}}, n=60)
+    path = folder / "results.json"
+    found = SuiteResults.model_validate_json(path.read_text(encoding="utf-8"))
+    change = {"state": "failed", "reason": "no memory left", "generators": []}
+    changed = found.model_copy(update={"rankings": [found.rankings[0].model_copy(update=change)]})
+    path.write_text(changed.model_dump_json(), encoding="utf-8")
+    site = write_site(folder, tmp_path / "site").parent
+    check_links(site)
+    text = parts(site / "index.html").text
+    assert "the ranking itself failed no memory left" in text
+    assert (
+        "compared with the real images, but not yet ranked"
+        in parts(site / "generators" / "a.html").text
+    )
 
 
 def test_several_rankings_have_a_page_each(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_class_headline(verdicts: Sequence[Verdict], says: str) -> None:
         (["a", "b", "c"], "Most area: a; surely less: b and c."),
         (
             ["a b", "a", "b"],
-            "Most area: a, from which b and c cannot be told; others differ surely",
+            "Most area: a, from which b and c cannot be told; others differ",
         ),
         (["a", "a", "a"], "No generator surely draws less of it than another one"),
         ([], "No generator surely draws less of it than another one"),

@@ -63,7 +63,8 @@ class Places:
         own = dict(zip(generators, stems[2], strict=True))
         for ranking, stem in zip(suite.rankings, stems[0], strict=True):
             for row in ranking.rows:
-                if row.folder and (suite.folder / row.folder / "report.html").is_file():
+                known = row.folder and row.name in own
+                if known and (suite.folder / row.folder / "report.html").is_file():
                     reports[ranking.name, row.name] = f"reports/{stem}/{own[row.name]}.html"
         only = len(suite.rankings) == 1
         return Places(

@@ -104,6 +104,8 @@ def _report(suite: Suite, ranking: str, generator: str) -> str:
 
 def _former(out: Path) -> set[str]:
     """The files of a former site in the folder."""
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is no folder; name the folder of the site")
     if not out.exists() or not any(out.iterdir()):
         return set()
     path = out / LIST
