@@ -303,11 +303,9 @@ def _padded(
 ) -> list[list[str]]:
     """The cells of each column as wide as its widest, counted as a terminal shows them."""
     widths = [max(least, *map(_width, column)) for column in zip(*rows, strict=True)]
+    aligned = [_align(column) for column in columns]  # looks at all values of each
     return [
-        [
-            _pad(cell, width, _align(column))
-            for cell, width, column in zip(row, widths, columns, strict=True)
-        ]
+        [_pad(cell, width, align) for cell, width, align in zip(row, widths, aligned, strict=True)]
         for row in rows
     ]
 
