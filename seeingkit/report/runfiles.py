@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from seeingkit.errors import RunError, first_fault
 from seeingkit.results import (
@@ -22,7 +22,7 @@ from seeingkit.results import (
 
 Shown = Results | InversionResults | GeneratorsResults
 """The findings that a page can be about."""
-_Model = TypeVar("_Model", Results, InversionResults, GeneratorsResults, Manifest)
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read_run(run_dir: Path) -> tuple[Shown, Manifest]:
@@ -36,7 +36,7 @@ def read_run(run_dir: Path) -> tuple[Shown, Manifest]:
     path = run_dir / "results.json"
     if not path.is_file():
         raise RunError(f"{run_dir}: {_no_run(run_dir)}")
-    return _read_results(path), _read(run_dir / "manifest.json", Manifest)
+    return _read_results(path), read_record(run_dir / "manifest.json", Manifest)
 
 
 def _no_run(folder: Path) -> str:
@@ -64,8 +64,10 @@ def _read_results(path: Path) -> Shown:
             f"{path}: of a suite, whose pages are in its folder site; its single runs are in cells"
         )
     if kind == "inversion":
-        return _read(path, InversionResults)
-    return _read(path, GeneratorsResults) if kind == "generators" else _read(path, Results)
+        return read_record(path, InversionResults)
+    return (
+        read_record(path, GeneratorsResults) if kind == "generators" else read_record(path, Results)
+    )
 
 
 def _kind(path: Path) -> str | None:
@@ -76,7 +78,12 @@ def _kind(path: Path) -> str | None:
         return None
 
 
-def _read(path: Path, model: type[_Model]) -> _Model:
+def read_record(path: Path, model: type[_Model]) -> _Model:
+    """A JSON file of a run as a record; one that states a schema has the version of this code.
+
+    Raises:
+        RunError: naming the file that is missing or does not fit.
+    """
     try:
         record = model.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -85,9 +92,10 @@ def _read(path: Path, model: type[_Model]) -> _Model:
         fault = first_fault(error)
         where = fault.where or "the whole file"
         raise RunError(f"{path} does not fit at {where}: {fault.reason}") from error
-    if record.schema_version != SCHEMA_VERSION:
+    version = getattr(record, "schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
         raise RunError(
-            f"{path} has schema_version {record.schema_version}, this version reads "
+            f"{path} has schema_version {version}, this version reads "
             f"{SCHEMA_VERSION}: use the version that wrote it"
         )
     return record

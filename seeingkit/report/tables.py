@@ -234,7 +234,9 @@ def _csv(columns: Sequence[TableColumn]) -> str:
 def _json(columns: Sequence[TableColumn]) -> str:
     rows = zip(*(map(_json_value, column.data()) for column in columns), strict=True)
     names = [column.name for column in columns]
-    return json_text([dict(zip(names, row, strict=True)) for row in rows], indent=2) + "\n"
+    # A row a line: many times faster than an indented list, and a line of a diff is a row.
+    lines = [json_text(dict(zip(names, row, strict=True))) for row in rows]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def _json_value(value: Cell) -> Cell:
@@ -301,11 +303,9 @@ def _padded(
 ) -> list[list[str]]:
     """The cells of each column as wide as its widest, counted as a terminal shows them."""
     widths = [max(least, *map(_width, column)) for column in zip(*rows, strict=True)]
+    aligned = [_align(column) for column in columns]  # looks at all values of each
     return [
-        [
-            _pad(cell, width, _align(column))
-            for cell, width, column in zip(row, widths, columns, strict=True)
-        ]
+        [_pad(cell, width, align) for cell, width, align in zip(row, widths, aligned, strict=True)]
         for row in rows
     ]
 
@@ -317,6 +317,8 @@ def _pad(text: str, width: int, align: str) -> str:
 
 
 def _width(text: str) -> int:
+    if text.isascii():  # printable, so each character is one wide
+        return len(text)
     from rich.cells import cell_len
 
     return cell_len(text)
