@@ -17,6 +17,7 @@ from typing import Any, cast
 from seeingkit.contracts.executors import Executor
 from seeingkit.errors import PluginError, RunError
 from seeingkit.models.registry import check_options, import_target, registry
+from seeingkit.report.suites import write_site
 from seeingkit.results import SuiteResults
 from seeingkit.runs.inversions import Store
 from seeingkit.specs import ExecutorSpec
@@ -121,7 +122,9 @@ def run_suite(
                 f"{len(left)} of {len(graph.steps)} steps are left, for the workers ended early "
                 f"({lost}); the same command goes on"
             )
-    return FinishedSuite(graph, folder, write_results(graph, folder))
+    results = write_results(graph, folder)
+    write_site(folder.path, folder.path / "site")
+    return FinishedSuite(graph, folder, results)
 
 
 def worker_command(file: Path, folder: Path, machine: Machine, store: Store) -> list[str]:
