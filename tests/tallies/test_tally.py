@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,13 +133,14 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing(tmp_path: Path) -> N
 
 
 def _share(folder: Path, rank: int) -> None:
+    torch.set_num_threads(1)  # those of the parent are not here
     counting.CHUNK = 16
     os.environ.update(RANK=str(rank), WORLD_SIZE="3")
     tally(Noise(100, bad=[50]), LevelSegmenter(), store=folder)
 
 
 def test_processes_share_the_chunks(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_share, args=(tmp_path / "many", r)) for r in range(3)]
     for worker in workers:
         worker.start()
