@@ -45,7 +45,8 @@ def suite_table(folder: Path, *, what: str = "ranking", format: str = "terminal"
         folder: of the suite.
         what: ``ranking``: a row for each generator and control of each ranking, with distance,
             groups, and the number of classes with each verdict; ``classes``: verdict and relative
-            difference of each class in each of them; ``differences``: a row for each pair.
+            difference in area (in the number of images, where the verdict is about these alone) of
+            each class in each of them; ``differences``: a row for each pair.
         format: ``terminal``, ``markdown``, ``latex``, ``csv``, ``json`` or ``parquet``.
 
     Returns:
@@ -219,7 +220,8 @@ def _classes(suite: Suite, format: str) -> list[TableColumn]:
         value = None if row is None else row.values.get(key)
         if value is None:
             return None
-        return f"{marks[value.verdict]} {change(value.relative, unit=False)}".strip()
+        what = "images " if value.by_images else ""
+        return f"{marks[value.verdict]} {what}{change(value.change, unit=False)}".strip()
 
     return [
         *_names(suite, [ranking for ranking, _ in rows]),
