@@ -1,11 +1,16 @@
 """Commands that are killed at random times and started again, against undisturbed ones.
 
-Four kinds of work on cheap models: ``tally``, ``analyze`` (with inversions and report), ``invert``,
-and ``ranks``: a tally by two processes, of which one is killed; the other ends as torchrun ends it,
-and three go on. Children are forks of a process that has imported everything, so that kills fall
-into the work. Every file that a command leaves is compared to the bit; of JSON, all but keys that
-are or end in ``seconds``; the manifest has times of its own and is left out, and so is the report,
-which holds them. All times are drawn with ``--seed``.
+Work on cheap models: ``tally``, ``analyze`` (with inversions and report) and ``invert``, each in
+three ways. *Alone*: one process, killed until it gets through. ``ranks``: two processes of one run,
+of which one is killed; the other ends as torchrun ends it, and three go on. ``survivor``: one
+of two is killed, and nobody ends the other, which must do all the work, name the dead one if it had
+begun something, and end with success. ``torchrun``: as ``ranks``, by torchrun
+itself, whose own process ends the rest.
+
+Children are forks of a process that has imported everything, so that kills fall into the work; only
+those of torchrun are new. Every file that a command leaves is compared to the bit; of JSON, all but
+keys that are or end in ``seconds``; the manifest has times of its own and is left out, and so is
+the report, which holds them. All times are drawn with ``--seed``.
 """
 
 from __future__ import annotations
@@ -17,10 +22,12 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -44,7 +51,7 @@ WORDS = {
         *("--method", "z", *INVERSION),
     ],
 }
-WORDS["ranks"] = WORDS["tally"]
+WAYS = ("alone", "ranks", "survivor", "torchrun")
 LONGEST = 300.0  # seconds after which a child that does not end is a fault
 
 
@@ -55,9 +62,9 @@ def _child(folder: Path, words: list[str], place: tuple[int, int]) -> None:
     os.environ.update(RANK=str(place[0]), WORLD_SIZE=str(place[1]))
     torch.set_num_threads(1)
     counting.CHUNK = 100
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
+    with (folder / f"{os.getpid()}.output").open("w") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
     sys.argv = ["seeingkit", *words, *MODELS]
     command_line()
 
@@ -88,7 +95,7 @@ def kill(process: BaseProcess) -> bool:
     return alive
 
 
-def killed_one_by_one(folder: Path, words: list[str], longest: float, draw: random.Random) -> int:
+def alone(folder: Path, words: list[str], longest: float, draw: random.Random) -> int:
     """Kill a command at random times until it gets through; how often it was killed."""
     kills = 0
     while True:
@@ -101,7 +108,7 @@ def killed_one_by_one(folder: Path, words: list[str], longest: float, draw: rand
         kills += 1
 
 
-def ranks_killed(folder: Path, words: list[str], longest: float, draw: random.Random) -> int:
+def ranks(folder: Path, words: list[str], longest: float, draw: random.Random) -> int:
     """Two ranks, one killed and the other ended; then three to the end."""
     two = [start(folder, words, (rank, 2)) for rank in range(2)]
     time.sleep(draw.uniform(0.0, longest))
@@ -110,10 +117,71 @@ def ranks_killed(folder: Path, words: list[str], longest: float, draw: random.Ra
     for process in two:
         process.terminate()
         process.join()
+    _three(folder, words)
+    return kills
+
+
+def _three(folder: Path, words: list[str]) -> None:
     three = [start(folder, words, (rank, 3)) for rank in range(3)]
     for process in three:
         finish(process)
+
+
+def survivor(folder: Path, words: list[str], longest: float, draw: random.Random) -> int:
+    """Two ranks, one killed; the other to the end. What rank 0 writes is then asked for again."""
+    two = [start(folder, words, (rank, 2)) for rank in range(2)]
+    time.sleep(draw.uniform(0.0, longest))
+    victim = draw.randrange(2)
+    pid, kills = two[victim].pid, int(kill(two[victim]))
+    begun = [json.loads(path.read_bytes())["process"] for path in folder.rglob("*.claim")]
+    other = two[1 - victim]
+    finish(other)
+    output = (folder / f"{other.pid}.output").read_text()
+    if pid in begun and f"rank {victim} (" not in output:
+        raise SystemExit(f"rank {victim} was not named: {output}")
+    if list(folder.rglob("*.claim")):
+        raise SystemExit("claims were left")
+    if victim == 0:  # which alone writes what was asked for
+        finish(start(folder, words))
     return kills
+
+
+def torchrun(folder: Path, words: list[str], longest: float, draw: random.Random) -> int:
+    """torchrun of two, of which one is killed; its own process ends the other. Then of three."""
+    first = _torchrun(folder, words, 2)
+    time.sleep(draw.uniform(0.0, 1.5 * longest + 6.0))  # it also imports what it needs
+    workers = [int(p.name) for p in Path("/proc").glob("[0-9]*") if _is_worker(p, first.pid)]
+    if workers:
+        with suppress(ProcessLookupError):
+            os.kill(draw.choice(workers), signal.SIGKILL)
+    first.wait(LONGEST)
+    if _torchrun(folder, words, 3).wait(LONGEST):
+        raise SystemExit("torchrun of three failed")
+    return int(bool(workers))
+
+
+def _torchrun(folder: Path, words: list[str], processes: int) -> subprocess.Popen[bytes]:
+    (folder / "work").mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {
+        "SEEINGKIT_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    command = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    with (folder / f"torchrun-{processes}.output").open("w") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command, "-m", "benchmarks.kills", "--", *words, *MODELS],
+            cwd=folder / "work",
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def _is_worker(process: Path, parent: int) -> bool:
+    with suppress(OSError):
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1]) == parent
+    return False
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -136,14 +204,14 @@ def timeless(value: Any) -> Any:
     return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
-def compare(name: str, kills: int, seed: int) -> tuple[int, int, int, list[str]]:
-    """Kill one kind of work so often.
+def compare(work: str, way: str, kills: int, seed: int) -> tuple[int, int, int, list[str]]:
+    """Kill one kind of work in one way so often.
 
     Returns:
         campaigns, kills, leftovers of killed writes, and the files that differ.
     """
-    draw, words = random.Random(seed), WORDS[name]
-    disturb: Callable[..., int] = ranks_killed if name == "ranks" else killed_one_by_one
+    draw, words = random.Random(seed), WORDS[work]
+    disturb: Callable[..., int] = globals()[way]
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place) / "whole"
         started = time.perf_counter()
@@ -163,18 +231,26 @@ def compare(name: str, kills: int, seed: int) -> tuple[int, int, int, list[str]]
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=25, help="of each kind of work")
+    parser.add_argument("--kills", type=int, default=25, help="of each kind of work, each way")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=sorted(WORDS), action="append")
+    parser.add_argument("--only", choices=sorted(WORDS), action="append", help="kinds of work")
+    parser.add_argument("--way", choices=WAYS, action="append")
     args = parser.parse_args()
     register_all()
     torch.set_num_threads(1)
-    print("work      campaigns  kills  leftovers  files that differ")
-    for name in args.only or WORDS:
-        campaigns, kills, left, different = compare(name, args.kills, args.seed)
-        shown = ", ".join(different[:5]) or "none"
-        print(f"{name:10}{campaigns:9}{kills:7}{left:11}  {shown}", flush=True)
+    print("work      way        campaigns  kills  leftovers  files that differ")
+    for work in args.only or WORDS:
+        for way in args.way or WAYS:
+            campaigns, kills, left, different = compare(work, way, args.kills, args.seed)
+            shown = ", ".join(different[:5]) or "none"
+            print(f"{work:10}{way:10}{campaigns:10}{kills:7}{left:11}  {shown}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # a process of torchrun: the command on cheap models
+        register_all()
+        counting.CHUNK = 100
+        sys.argv = [argument for argument in sys.argv if argument != "--"]
+        command_line()
+    else:
+        main()

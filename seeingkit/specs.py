@@ -217,12 +217,15 @@ class DataSpec(_Loadable):
         segmenter: the segmenter (``family:weights``) used when the user names none.
         gan: the generator family used when the user names none.
         n: images per side when the user gives no number (the paper's 10,000 unless stated).
+        takes_reference: the text after the first colon of the name goes into the option
+            ``reference``; without it the name alone means nothing.
     """
 
     preset: str = "paper"
     n: int = 10_000
     segmenter: str | None = None
     gan: str | None = None
+    takes_reference: bool = False
 
 
 class InverterSpec(_Loadable):

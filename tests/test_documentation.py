@@ -73,20 +73,20 @@ def test_readme_names_real_commands_options_and_files() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = "".join(
         subprocess.run(
-            [sys.executable, "-m", "seeingkit", command, "--help"],
+            [sys.executable, "-m", "seeingkit", *command, "--help"],
             env={**os.environ, "COLUMNS": "200"},
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-        for command in ("analyze", "figure")
+        for command in (["analyze"], ["figure"], ["suite", "run"])
     )
     for option in set(re.findall(r"(--[a-z][a-z-]+)", "".join(blocks("README.md", "")))):
         assert option in shown, option
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         assert (ROOT / link).exists(), link
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"make (demo|test|slow|check|lint|types)", text):
+    for target in re.findall(r"make (demo|suite|test|slow|check|lint|types)", text):
         assert f"\n{target}:" in makefile
 
 

@@ -3,8 +3,8 @@
 An example is a session of the interpreter (``>>>``) in a docstring. It may use ``np``, ``torch``,
 ``nn``, ``seeingkit``, the names of its module, and the public names of its room and of
 ``seeingkit.contracts``. It runs with an empty cache in a folder with two photos of 64 x 48 pixels,
-``1.png`` and ``2.png``: in the folder ``photos``, in ``photos.zip`` and ``photos.npy``, and listed,
-the second one first, by ``photos.txt``.
+``1.png`` and ``2.png``: in the folder ``photos``, in ``photos.zip``, ``photos.tar``,
+``photos.parquet`` and ``photos.npy``, and listed, the second one first, by ``photos.txt``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 
 import seeingkit
+from tests.helpers.shards import write_parquet, write_tar
 
 ENGINE = Path(__file__).parents[1] / "seeingkit"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -102,6 +103,10 @@ def photos(tmp_path: Path) -> Path:
     for k, photo in enumerate(pixels, 1):
         Image.fromarray(photo).save(tmp_path / "photos" / f"{k}.png")
     shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path / "photos")
+    files = {f"{k}.png": (tmp_path / "photos" / f"{k}.png").read_bytes() for k in (1, 2)}
+    write_tar(tmp_path / "photos.tar", files)
+    rows = [{"bytes": data, "path": name} for name, data in files.items()]
+    write_parquet(tmp_path / "photos.parquet", {"image": rows})
     (tmp_path / "photos.txt").write_text("photos/2.png\nphotos/1.png\n")
     return tmp_path
 

@@ -48,9 +48,9 @@ PROMISED = {
         segmenter_checks source_checks
     """,
     "seeingkit.images": """
-        DECODE PRESETS SUFFIXES ArrayImages FileImages Limits LmdbImages SamplerSource Selection
-        StoredImages ZipImages apply decode find_preset open_file open_folder open_glob open_images
-        open_list quantise select to_tensor
+        DECODE PRESETS SUFFIXES ArrayImages FileImages Limits LmdbImages ParquetImages SamplerSource
+        Selection ShardOptions StoredImages TarImages ZipImages apply decode find_preset open_file
+        open_folder open_glob open_images open_list quantise select to_tensor
     """,
     "seeingkit.statistics": """
         FSD Distance Floor Moments Pool compare_classes disjoint_half_floor frechet fsd_of_rows
@@ -116,6 +116,7 @@ def test_built_in_plugins_come_in_by_the_entry_point_group() -> None:
     assert found.items() >= {
         ("adapters", "seeingkit_adapters.catalog"),
         ("fidelity", "seeingkit_plugins.fidelity.catalog"),
+        ("huggingface", "seeingkit_plugins.huggingface.catalog"),
         ("inversion", "seeingkit.analyses.inversion.catalog"),
         ("lsun", "seeingkit_plugins.lsun.catalog"),
         ("minichurches", "seeingkit_plugins.minichurches.catalog"),

@@ -98,6 +98,7 @@ def test_the_metadata_names_the_command_and_modules_that_are_there(
     assert set(entries["seeingkit"]) == {
         "adapters",
         "fidelity",
+        "huggingface",
         "inversion",
         "lsun",
         "minichurches",

@@ -220,12 +220,23 @@ def _methods(text: str | None) -> tuple[str, ...]:
 
 
 def check_patterns(names: Sequence[str]) -> None:
-    """A side is no single picture: where several are, the shell has replaced a pattern.
+    """A side is no single picture or shard: where several are, the shell has replaced a pattern.
+
+    Args:
+        names: of the real images, and of one or more sets of generated ones.
 
     Raises:
-        UsageError: several of the names are pictures.
+        UsageError: several of the names are pictures, or shards of one set.
     """
     from seeingkit.images.formats import is_image_name
+    from seeingkit.images.shardnames import in_sequence
+
+    if shards := in_sequence(names if len(names) > 2 else names[1:]):
+        raise UsageError(
+            f"{shards[0]} and {shards[1]} look like shards of one set, not like sets of images; "
+            "put a pattern such as 'train-*.tar' or 'train-{0000..0009}.tar' in quotes, or the "
+            "shell replaces it by its files (for sets of one shard each: 'train-000[0].tar')"
+        )
 
     single = [name for name in names if is_image_name(name) and Path(name).is_file()]
     if len(single) > 1:

@@ -259,7 +259,7 @@ def _labels(labels: str | None, label: int | None) -> str | None:
 
 
 def _run(
-    config: Config, out: Path | None, store: Path | None, json: bool, tracker: Tracker | None
+    config: Config, out: Path | None, store: str | None, json: bool, tracker: Tracker | None
 ) -> int:
     from seeingkit.runs.analyze import execute
 
@@ -281,7 +281,7 @@ def _run(
 
 
 def _run_generators(
-    config: Config, out: Path | None, store: Path | None, json: bool, tracker: Tracker | None
+    config: Config, out: Path | None, store: str | None, json: bool, tracker: Tracker | None
 ) -> int:
     from seeingkit.runs.generators import execute_generators
 

@@ -120,7 +120,7 @@ Repeat = Annotated[File, running("Repeat the run of this manifest.json.", "--con
 Out = Annotated[File, running("Run directory.")]
 Title = Annotated[Text, running("Title of the report. Default: the names of what is compared.")]
 TallyFile = Annotated[File, running("Write the tally to this Parquet file.")]
-Store = Annotated[File, running("Folder of finished work.")]
+Store = Annotated[Text, running("Folder of finished work, or an address (s3://bucket/work).")]
 Json = Annotated[bool, running("Print JSON instead of text.", "--json")]
 
 # Tracking.

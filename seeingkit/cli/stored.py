@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from seeingkit.errors import ExitCode, RunError
 from .options import Json, option
 from .output import print_json, print_listing, say
 from .pages import CONTEXT, Command, Commands
+
+if TYPE_CHECKING:
+    from seeingkit.system.addresses import Place
 
 app = typer.Typer(
     name="store",
@@ -24,7 +27,8 @@ app = typer.Typer(
 )
 
 Folder = Annotated[
-    Path | None, typer.Argument(help="A folder of stored work (--store). Default: the cache.")
+    str | None,
+    typer.Argument(help="A folder or address of stored work (--store). Default: the cache."),
 ]
 
 
@@ -100,13 +104,21 @@ def gc(
     return ExitCode.DONE
 
 
-def _existing(folder: Path | None) -> Path | None:
-    if folder is not None and not folder.is_dir():
+def _existing(folder: str | None) -> Place | None:
+    """The place of that name, if there is one."""
+    from seeingkit.system.addresses import place
+
+    if folder is None:
+        return None
+    found = place(folder)
+    if not (found.is_dir() if isinstance(found, Path) else found.exists()):
         raise RunError(f"{folder}: no such folder of stored work")
-    return folder
+    return found
 
 
 def _age(modified: float) -> str:
+    if not modified:
+        return "?"  # an address whose listing does not say
     seconds = max(0.0, time.time() - modified)
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:

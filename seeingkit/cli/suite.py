@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seeingkit.errors import ExitCode, printable
+from seeingkit.errors import ExitCode, UsageError, printable
 from seeingkit.results import SuiteCell
 
 from . import options as o
 from .options import option, parse_options
-from .output import print_json, print_table, say
+from .output import print_json, print_table, print_text, say
 from .pages import CONTEXT, Command, Commands
+from .tracking import table_format
 
 if TYPE_CHECKING:
     from seeingkit.suites.forecast import Forecast, StepState
@@ -52,6 +53,9 @@ ExecutorName = Annotated[
 ExecutorOption = Annotated[
     list[str] | None, option("key=value; seeingkit ls executors lists them.", "--executor-option")
 ]
+
+
+SiteFolder = Annotated[Path | None, option("Its folder.  [default: SUITE/site]", "--out")]
 
 
 @app.command(cls=Command)
@@ -173,6 +177,50 @@ def status(
     return ExitCode.DONE
 
 
+@app.command(cls=Command)
+def table(
+    suite: Annotated[Path, typer.Argument(help="The suite's folder, or its file.")],
+    *,
+    what: Annotated[str, option("ranking, classes or differences.")] = "ranking",
+    format: Annotated[
+        str | None, option("terminal, markdown, latex, csv, json or parquet.")
+    ] = None,
+    out: Annotated[Path | None, option("A file; its ending names the format.", "--out")] = None,
+) -> int:
+    """Write a table of a suite: generators in their order, classes, or differences of pairs."""
+    from seeingkit.report.suites import suite_columns
+    from seeingkit.report.tables import render_table, write_table
+    from seeingkit.suites.launch import suite_folder
+
+    chosen = table_format(format, out, usual="terminal")
+    folder = suite if suite.is_dir() else suite_folder(suite).path
+    columns = suite_columns(folder, what, chosen)
+    if out is not None:
+        say(str(write_table(out, columns, chosen)))
+    elif chosen == "parquet":
+        raise UsageError("parquet is no text: name a file with --out")
+    else:
+        print_text(str(render_table(columns, chosen)))
+    return ExitCode.DONE
+
+
+@app.command(cls=Command)
+def site(
+    suite: Annotated[Path, typer.Argument(help="The suite's folder, or its file.")],
+    *,
+    out: Annotated[
+        Path | None, option("The site's folder.  [default: SUITE/site]", "--out")
+    ] = None,
+) -> int:
+    """Write the pages of a suite again; they open offline."""
+    from seeingkit.report.suites import write_site
+    from seeingkit.suites.launch import suite_folder
+
+    folder = suite if suite.is_dir() else suite_folder(suite).path
+    say(str(write_site(folder, out or folder / "site")))
+    return ExitCode.DONE
+
+
 def _say_step(step: Step, record: StepRecord, ended: int, steps: int) -> None:
     """A line on stderr for each step that ended."""
     failed = f": {record.reason}" if record.state == "failed" else ""
@@ -185,6 +233,10 @@ def _print_suite(found: FinishedSuite) -> None:
     for part in found.results.failed:
         what = f"{part.generator} on {part.ranking}" if isinstance(part, SuiteCell) else part.name
         say(f"failed: {what}: {part.reason}")
+    from seeingkit.report.suites import suite_table
+
+    if any(ranking.state == "done" for ranking in found.results.rankings):
+        print_text(str(suite_table(found.folder.path)))
     say(str(found.site))
 
 

@@ -59,7 +59,7 @@ def numbers(
     from seeingkit.report.tables import render_table, write_table
     from seeingkit.runs.tracking import read_runs
 
-    chosen = _format(format, out)
+    chosen = table_format(format, out)
     if out is None and chosen == "parquet":
         raise UsageError("parquet is no text: name a file with --out")
     found, faults = read_runs(runs)
@@ -71,8 +71,8 @@ def numbers(
     return _end(faults)
 
 
-def _format(format: str | None, out: Path | None) -> str:
-    """The format that was named, or that of the file's ending."""
+def table_format(format: str | None, out: Path | None, usual: str = "csv") -> str:
+    """The format that was named, or that of the file's ending, or the usual one of stdout."""
     from seeingkit.report.tables import FORMATS
 
     if format is not None:
@@ -80,7 +80,7 @@ def _format(format: str | None, out: Path | None) -> str:
             raise UnknownNameError("format", format, FORMATS)
         return format
     if out is None:
-        return "csv"
+        return usual
     if out.suffix.lower() not in _ENDINGS:
         known = ", ".join(_ENDINGS)
         raise UsageError(f"{out}: give --format, or a name that ends in {known}")

@@ -61,6 +61,9 @@ class ImageSource(ABC):
         generator: the info of the generator that made the images, or None.
         label_names: names of the true labels that ``read_labels`` gives, by number; empty where
             the source has none.
+        class_names: names of the classes that ``condition`` gives, by number; empty where they
+            have none.
+        classes_by: what gives these classes, for people (``dataset.json``).
         left_out: files that are pictures, or may hold some, and are none of the images, with the
             reason.
         notes: sentences on how the images were found, for people.
@@ -75,6 +78,8 @@ class ImageSource(ABC):
     code: str = ""
     generator: GeneratorInfo | None = None
     label_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    classes_by: str = ""
     left_out: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Where pictures come from: folders, lists, archives, lmdb data sets, arrays, and generators.
+"""Where pictures come from: folders, lists, archives, shards, tables, arrays, and generators.
 
 Every source gives the same float32 RGB in [-1, 1] for the same picture and preset, names each
 picture that it cannot use, and has a fingerprint that changes when any byte of it does.
@@ -14,10 +14,13 @@ from .files import FileImages, open_file, open_folder, open_glob, open_list
 from .formats import SUFFIXES
 from .lmdb import LmdbImages
 from .opening import open_images
+from .parquet import ParquetImages
 from .preprocess import apply, quantise, to_tensor
 from .sampler import SamplerSource
 from .selection import Selection, select
+from .shards import ShardOptions
 from .stored import StoredImages
+from .webdataset import TarImages
 
 __all__ = [
     "DECODE",
@@ -27,9 +30,12 @@ __all__ = [
     "FileImages",
     "Limits",
     "LmdbImages",
+    "ParquetImages",
     "SamplerSource",
     "Selection",
+    "ShardOptions",
     "StoredImages",
+    "TarImages",
     "ZipImages",
     "apply",
     "decode",

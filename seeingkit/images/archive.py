@@ -17,7 +17,7 @@ from functools import partial
 from seeingkit.errors import ImageError, SourceError
 from seeingkit.system.digests import Stamp
 
-from .classfiles import LARGEST, read_class_files
+from .classfiles import CLASS_FILE, LARGEST, read_class_files
 from .decode import check_bytes
 from .files import is_hidden, natural_key
 from .formats import HEAD
@@ -66,6 +66,7 @@ class ZipImages(PackedImages):
                 raise SourceError(nothing_in(f"the archive {where}", listing))
             read = partial(start, most=LARGEST + 1)
             self.classes, said = read_class_files(list(members), ids, read, where)
+            self.classes_by = "" if self.classes is None else CLASS_FILE
         except BaseException:
             self._archive.close()
             raise

@@ -38,7 +38,7 @@ from pydantic import Field
 from seeingkit.errors import ImageError
 from seeingkit.specs import Options
 
-from .formats import HEAD, kind_by_content, kind_by_name, readable, suffix
+from .formats import HEAD, POINTED, POINTER, kind_by_content, kind_by_name, readable, suffix
 from .memory import MOST, ROOM
 from .upright import STRIP, Convert, Upright, grey_levels, on_white, uninverted
 
@@ -170,6 +170,8 @@ def _reasons(data: bytes, item: str, limits: Limits) -> Iterator[None]:
     except _UnscaledError as error:
         raise ImageError(item, str(error)) from None
     except UnidentifiedImageError:
+        if data.startswith(POINTER):
+            raise ImageError(item, POINTED) from None
         kind = kind_by_content(data[:HEAD])
         why = "not an image in a known format, or damaged at its start"
         raise ImageError(item, (kind and kind.why_unread) or why) from None

@@ -14,14 +14,14 @@ import glob
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seeingkit.errors import ImageError, SourceError, UsageError
 from seeingkit.specs import Preset
 from seeingkit.system.digests import Stamp, file_stamp
 
-from .classfiles import read_class_files
+from .classfiles import CLASS_FILE, read_class_files
 from .decode import Limits, read_file
 from .formats import HEAD, is_image_name
 from .listing import list_pictures, nothing_in
@@ -118,10 +118,10 @@ def open_folder(
     root = os.fspath(path)
     if not os.path.isdir(root):
         raise SourceError(f"no such folder: {root}")
-    return _open_listed(root, root, walk(root), f"the folder {root}", preset, limits)
+    return open_listed(root, root, walk(root), f"the folder {root}", preset, limits)
 
 
-def _open_listed(
+def open_listed(
     name: str,
     root: str,
     paths: Sequence[str],
@@ -129,7 +129,17 @@ def _open_listed(
     preset: Preset | None,
     limits: Limits | None,
 ) -> FileImages:
-    """The pictures among some files below ``root``, and their classes where a file gives them."""
+    """The pictures among some files below ``root``, and their classes where a file gives them.
+
+    Args:
+        where: the place, for messages.
+
+    Raises:
+        SourceError: there are none, or a file of classes that cannot be read.
+
+    >>> open_listed("mine", "photos", ["1.png"], "the folder photos", None, None).ids
+    ('1.png',)
+    """
     files: dict[str, str] = {}
     for path in paths:
         if files.setdefault(stable_id(path), path) != path and is_image_name(path):
@@ -157,7 +167,7 @@ def _open_listed(
     except ImageError as error:
         raise SourceError(f"{where}: {error}") from error
     found.left_out, found.notes = listing.left_out, (*listing.notes, *notes)
-    found.classes = classes
+    found.classes, found.classes_by = classes, "" if classes is None else CLASS_FILE
     return found
 
 
@@ -231,22 +241,48 @@ def open_glob(
     >>> open_glob("photos/*.png").ids
     ('1.png', '2.png')
     """
+    root, rest = split_pattern(pattern, glob.has_magic)
+    seen = matches(root, rest)
+    return open_listed(pattern, root, seen, f"what {pattern!r} matches", preset, limits)
+
+
+def split_pattern(pattern: str, varies: Callable[[str], bool]) -> tuple[str, str]:
+    """The folder before the first part of a path that varies, and the rest.
+
+    Raises:
+        UsageError: an empty pattern.
+
+    >>> split_pattern("data/train-*.tar", glob.has_magic)
+    ('data', 'train-*.tar')
+    """
     if not pattern:
         raise UsageError("an empty pattern matches nothing; give a path or a pattern")
     parts = pattern.replace("\\", "/").split("/") if os.sep == "\\" else pattern.split("/")
     fixed = 0
-    while fixed < len(parts) - 1 and not glob.has_magic(parts[fixed]):
+    while fixed < len(parts) - 1 and not varies(parts[fixed]):
         fixed += 1
     root = "/".join(parts[:fixed]) or ("/" if fixed else ".")
-    found = glob.glob("/".join(parts[fixed:]), root_dir=root, recursive=True)
-    matches = sorted(
+    return root, "/".join(parts[fixed:])
+
+
+def matches(root: str, pattern: str) -> list[str]:
+    """Files below a folder that match a pattern and are not hidden, in natural order.
+
+    Raises:
+        SourceError: nothing matches.
+
+    >>> matches("photos", "*.png")
+    ['1.png', '2.png']
+    """
+    found = glob.glob(pattern, root_dir=root, recursive=True)
+    files = sorted(
         (m for m in set(found) if not os.path.isdir(os.path.join(root, m))),
         key=lambda m: natural_key(stable_id(m)),
     )
-    if not matches:
-        raise SourceError(f"no file matches {pattern!r}")
-    seen = [m for m in matches if not is_hidden(stable_id(m))]
-    return _open_listed(pattern, root, seen, f"what {pattern!r} matches", preset, limits)
+    if not files:
+        shown = pattern if root == "." else os.path.join(root, pattern)
+        raise SourceError(f"no file matches {shown!r}")
+    return [m for m in files if not is_hidden(stable_id(m))]
 
 
 def walk(root: str) -> list[str]:

@@ -93,6 +93,9 @@ _HOLDERS = (
     (b"\x89HDF\r\n\x1a\n", "HDF5 file"),
     (b"\x93NUMPY", "numpy file"),
 )
+POINTER = b"version https://git-lfs"
+"""How the files begin that Git leaves in the place of large ones."""
+POINTED = "a pointer of Git LFS and not the file itself: fetch it by git lfs pull"
 _PNM = re.compile(rb"P[1-6]\s+(#[^\n]*\n\s*)*\d+\s+\d+\s")
 _LMDB = b"\xde\xc0\xef\xbe", b"\xbe\xef\xc0\xde"
 

@@ -1,9 +1,10 @@
 """Finds the pictures that a user means by a name, a path or a pattern.
 
 A name that a data set registered means that data set, unless it has a path separator in it (write
-``./churches`` for a folder of that name). Everything else is a path: a folder, a ``.zip``, an lmdb
-(folder or file), a ``.txt`` list, a ``.npy`` or ``.npz`` array, one picture; or a
-pattern with ``*``, ``?`` or ``[``.
+``./churches`` for a folder of that name), or begins with the name of one that takes a reference
+(``hf:owner/name``). Everything else is a path: a folder, a ``.zip``, a ``.tar``, a ``.parquet``, an
+lmdb (folder or file), a ``.txt`` list, a ``.npy`` or ``.npz`` array, one picture; or a pattern with
+``*``, ``?``, ``[`` or braces (``{00..09}``, ``{a,b}``).
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ from pydantic import BaseModel, ValidationError
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import PluginError, SourceError, UnknownNameError, UsageError, first_fault
 from seeingkit.models.code import code_of
+from seeingkit.models.loading import data_spec, with_reference
 from seeingkit.models.registry import check_options, find_preset, import_target, registry
 from seeingkit.specs import DataSpec, Preset
 
 from .archive import ZipImages
 from .arrays import ArrayImages
 from .decode import Limits
-from .files import open_file, open_folder, open_glob, open_list
+from .files import open_file, open_list, walk
 from .formats import HEAD, SUFFIXES, is_image_name, is_lmdb, kind_by_content
 from .lmdb import LmdbImages
 from .selection import select
+from .shardnames import has_braces, is_shard
+from .shards import ShardOptions, open_among, open_pattern, open_shards
+from .tars import is_tar
 
 
 def open_images(
@@ -51,7 +56,7 @@ def open_images(
         seed: of that choice; default 1, the paper's.
         data_options: options of the data set whose names are taken here (``n``, ``seed``).
         options: of the data set, or for paths those of ``Limits`` (``max_pixels``, ``min_side``,
-            ``max_bytes``).
+            ``max_bytes``) and, for shards, of ``ShardOptions`` (``column``, ``label``, ``member``).
 
     Raises:
         SourceError: nothing is there, or nothing that can be used.
@@ -65,14 +70,14 @@ def open_images(
     wanted = os.path.expanduser(os.fspath(name_or_path))
     if not wanted:
         raise UsageError("an empty name is no image source; give a path, a pattern or a data set")
-    plain = isinstance(name_or_path, str) and not _has_separator(wanted)
+    plain = isinstance(name_or_path, str)
     spec, unknown = _data_set(wanted) if plain else (None, None)
     if spec is not None:
         prepared = find_preset(preset or spec.preset, resolution)
-        source = open_data_set(spec, prepared, check_options(spec, dict(options)))
+        chosen = check_options(spec, with_reference(spec, wanted, options))
+        source = open_data_set(spec, prepared, chosen)
     else:
-        prepared, limits = find_preset(preset, resolution), _limits(options)
-        source = _opener(wanted, unknown)(wanted, preset=prepared, limits=limits)
+        source = _open_path(wanted, unknown, find_preset(preset, resolution), options)
     try:
         return select(source, n, 1 if seed is None else seed)
     except BaseException:
@@ -85,6 +90,12 @@ def _has_separator(text: str) -> bool:
 
 
 def _data_set(name: str) -> tuple[DataSpec | None, UnknownNameError | None]:
+    found = data_spec(name)
+    before, colon, _ = name.partition(":")
+    if found is not None or _has_separator(before):
+        return found, None
+    if colon and registry().find("data", before) is None:
+        name = before  # mistaken for one that takes a reference
     try:
         return cast(DataSpec, registry().resolve("data", name)), None
     except UnknownNameError as error:
@@ -133,8 +144,17 @@ def check_there(name: str) -> None:
     path = os.path.expanduser(name)
     if not path:
         raise UsageError("an empty name is no image source; give a path, a pattern or a data set")
-    if not os.path.exists(path) and not glob.has_magic(path):
-        raise _not_there(path, None if _has_separator(path) else _data_set(path)[1])
+    if not os.path.exists(path) and not is_pattern(path):
+        raise _not_there(path, _data_set(path)[1])
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path has wildcards, or braces that stand for several paths.
+
+    >>> is_pattern("train-{00..11}.tar"), is_pattern("train.tar")
+    (True, False)
+    """
+    return glob.has_magic(path) or has_braces(path)
 
 
 def _not_there(path: str, unknown: UnknownNameError | None) -> SourceError:
@@ -150,22 +170,40 @@ def _not_there(path: str, unknown: UnknownNameError | None) -> SourceError:
 _BY_SUFFIX = {".zip": ZipImages, ".npy": ArrayImages, ".npz": ArrayImages, ".txt": open_list}
 
 
+def _open_path(
+    path: str, unknown: UnknownNameError | None, preset: Preset, given: Mapping[str, Any]
+) -> ImageSource:
+    """The images that a path or pattern leads to."""
+    shards, limits = _path_options(given)
+    common: dict[str, Any] = {"options": shards, "preset": preset, "limits": limits}
+    if os.path.isdir(path) and not os.path.isfile(os.path.join(path, "data.mdb")):
+        return open_among(path, path, walk(path), where=f"the folder {path}", **common)
+    if os.path.isfile(path) and (is_shard(path) or is_tar(path)):
+        folder, name = os.path.split(path)
+        return open_shards(path, folder, [name], **common)
+    if not os.path.exists(path) and is_pattern(path):
+        return open_pattern(path, **common)
+    if wrong := shards.model_dump(exclude_none=True):
+        raise UsageError(f"{path}: option {next(iter(wrong))!r} is for tar shards or Parquet files")
+    return _opener(path, unknown)(path, preset=preset, limits=limits)
+
+
 def _opener(path: str, unknown: UnknownNameError | None) -> Callable[..., ImageSource]:
-    """The function or class that opens what a path or pattern leads to."""
+    """The function or class that opens a path that leads to no shards."""
+    if not os.path.exists(path):
+        raise _not_there(path, unknown)
     if os.path.isdir(path):
-        return LmdbImages if os.path.isfile(os.path.join(path, "data.mdb")) else open_folder
-    if os.path.exists(path):
-        head = _head(path)
-        found = LmdbImages if is_lmdb(head) else _BY_SUFFIX.get(os.path.splitext(path)[1].lower())
-        if found is None and not is_image_name(path) and kind_by_content(head) is None:
-            raise SourceError(
-                f"{path}: not a folder, .zip, lmdb, .txt list, .npy, .npz or picture "
-                f"({', '.join(SUFFIXES)})"
-            )
-        return found or open_file
-    if glob.has_magic(path):
-        return open_glob
-    raise _not_there(path, unknown)
+        return LmdbImages
+    head = _head(path)
+    found = LmdbImages if is_lmdb(head) else _BY_SUFFIX.get(os.path.splitext(path)[1].lower())
+    if found is None and head.startswith(b"PAR1"):
+        raise SourceError(f"{path}: a Parquet file by its content; rename it to end in .parquet")
+    if found is None and not is_image_name(path) and kind_by_content(head) is None:
+        raise SourceError(
+            f"{path}: not a folder, .zip, .tar, .parquet, lmdb, .txt list, .npy, .npz or picture "
+            f"({', '.join(SUFFIXES)})"
+        )
+    return found or open_file
 
 
 def _head(path: str) -> bytes:
@@ -178,12 +216,19 @@ def _head(path: str) -> bytes:
     return b""
 
 
-def _limits(options: Mapping[str, Any]) -> Limits:
+def _path_options(options: Mapping[str, Any]) -> tuple[ShardOptions, Limits]:
+    """The options of a path, divided.
+
+    Raises:
+        UsageError: an option that does not exist or does not fit.
+    """
+    of_shards = {key: options[key] for key in ShardOptions.model_fields if key in options}
+    others = {key: value for key, value in options.items() if key not in of_shards}
     try:
-        return Limits.model_validate(dict(options))
+        return ShardOptions.model_validate(of_shards), Limits.model_validate(others)
     except ValidationError as error:
         fault = first_fault(error)
         raise UsageError(
             f"option {fault.where!r} of an image source: {fault.reason}; "
-            f"options: {', '.join(Limits.model_fields)}"
+            f"options: {', '.join((*Limits.model_fields, *ShardOptions.model_fields))}"
         ) from error

@@ -50,6 +50,15 @@ class SeveralSources(ImageSource):
         self.preset = first if all(source.preset == first for source in self.sources) else None
         self.left_out = tuple(one for source in self.sources for one in source.left_out)
         self.notes = tuple(dict.fromkeys(note for source in self.sources for note in source.notes))
+        listed = {source.class_names for source in self.sources if source.classes_by}
+        self._one_list_of_classes = len(listed) <= 1
+        if self._one_list_of_classes:
+            self.class_names = listed.pop() if listed else ()
+        else:
+            note = "the sources call their classes differently, so that no image has a class"
+            self.notes = (*self.notes, note)
+        given = dict.fromkeys(source.classes_by for source in self.sources if source.classes_by)
+        self.classes_by = " and ".join(given) if self._one_list_of_classes else ""
         self.code = " ".join(dict.fromkeys(s.code for s in self.sources if s.code))
         self._starts = [0, *itertools.accumulate(len(s) for s in self.sources)]
         text = json.dumps([s.fingerprint for s in self.sources])
@@ -82,7 +91,9 @@ class SeveralSources(ImageSource):
         return self.sources[source].stored_side(place)
 
     def condition(self, index: int) -> int | None:
-        """As the ``condition`` of the source that the image is from."""
+        """As the ``condition`` of the source that the image is from, where all have one list."""
+        if not self._one_list_of_classes:
+            return None
         source, place = self._place(index)
         return self.sources[source].condition(place)
 

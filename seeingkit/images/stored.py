@@ -67,6 +67,14 @@ def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int = THREAD
             yield from pool.map(work, items[start : start + _BLOCK])
 
 
+def _put_back(indices: Sequence[int], order: Sequence[int], results: Iterable[R]) -> Iterable[R]:
+    """Results that come in the order of ``order``, in that of ``indices``."""
+    if order is indices:
+        return results
+    found = dict(zip(order, results, strict=True))
+    return (found[index] for index in indices)
+
+
 def _short(content: str) -> int:
     if content.startswith(_UNREADABLE):
         return _NONE
@@ -142,7 +150,7 @@ class StoredImages(PreparedImages, DigestedSource):
         self._hashed = np.full(len(ids), _UNKNOWN, np.uint64)
 
     classes: Classes | None = None
-    """The class of each picture, or None for it, where a ``dataset.json`` gives classes."""
+    """The class of each picture, or None for it, where its data set lists classes."""
 
     def condition(self, index: int) -> int | None:
         """The class that the data set lists for a picture, or None."""
@@ -166,6 +174,10 @@ class StoredImages(PreparedImages, DigestedSource):
         """Bytes that ``fetch`` will take, as far as it is known before; else 0."""
         return 0
 
+    def reading_order(self, indices: Sequence[int]) -> Sequence[int]:
+        """The same indices in the order in which they are read fastest; these if any order is."""
+        return indices
+
     @contextmanager
     def upright(self, index: int) -> Iterator[Upright]:
         """One picture at its own size, decoded while inside.
@@ -188,6 +200,10 @@ class StoredImages(PreparedImages, DigestedSource):
         """(width, height) of one picture at its own size, by its header; errors as ``upright``."""
         with ROOM.hold_encoded(self.encoded_size(index)):
             return picture_size(self.stored(index), self.ids[index], self.limits)
+
+    def is_hashed(self, index: int) -> bool:
+        """Whether a digest of this picture's bytes is known, which they must have from then on."""
+        return int(self._hashed[index]) != _UNKNOWN
 
     def stored(self, index: int) -> bytes:
         """The stored bytes of one picture, the same as when they were hashed."""
@@ -270,14 +286,18 @@ class StoredImages(PreparedImages, DigestedSource):
             if len(indices) and (self.preset.size is None or not self.preset.crop):
                 with contextlib.suppress(SourceError):  # then each picture gives its own reason
                     _ = self._extent  # once, before the threads ask for it
-            return collected(indices, in_threads(attempt, indices, self.threads))
+            order = self.reading_order(indices)
+            results = in_threads(attempt, order, self.threads)
+            return collected(indices, _put_back(indices, order, results))
 
     # ------------------------------------------------------------------------------- fingerprint
 
     def identity(self) -> dict[str, Any]:
         """What changes the pixels besides the contents."""
         limits = self.limits.model_dump()
-        known = {} if self.classes is None else {"classes": self.classes}
+        known: dict[str, object] = {} if self.classes is None else {"classes": self.classes}
+        if self.class_names:
+            known["class_names"] = self.class_names
         return {"decode": DECODE, "preset": self.preset.identity(), "limits": limits, **known}
 
     def content(self, index: int) -> str:
@@ -304,7 +324,8 @@ class StoredImages(PreparedImages, DigestedSource):
                 return f"{_UNREADABLE}{error.reason}"
 
         total = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode())
-        contents = in_threads(one, indices, self.threads)
+        order = self.reading_order(indices)
+        contents = _put_back(indices, order, in_threads(one, order, self.threads))
         for done, (index, content) in enumerate(zip(indices, contents, strict=True), start=1):
             total.update(json.dumps([self.ids[index], content]).encode())
             self._hashed[index] = _short(content)

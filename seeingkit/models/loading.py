@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from seeingkit.errors import UsageError
 from seeingkit.specs import DataSpec
 
 from .registry import registry
@@ -88,9 +90,26 @@ def load_features(
 
 
 def data_spec(name: str) -> DataSpec | None:
-    """The registered data set of that name, if it is one."""
+    """The registered data set of that name, if it is one; also ``name:reference`` of some."""
     found = registry().find("data", name)
-    return found if isinstance(found, DataSpec) else None
+    if isinstance(found, DataSpec):
+        return found
+    found = registry().find("data", name.partition(":")[0])
+    return found if isinstance(found, DataSpec) and found.takes_reference else None
+
+
+def with_reference(spec: DataSpec, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a data set, and the reference that its name gives where it takes one.
+
+    Raises:
+        UsageError: a name without its reference.
+    """
+    if not spec.takes_reference:
+        return dict(options)
+    reference = name.partition(":")[2]
+    if not reference:
+        raise UsageError(f"{name}: say which, as {spec.name}:NAME ({spec.summary})")
+    return {**options, "reference": reference}
 
 
 def usual_generator(data: DataSpec | None, *, own_weights: bool = False) -> str:

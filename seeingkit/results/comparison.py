@@ -238,7 +238,7 @@ class ConditionResult(Record):
 
 
 class FolderClass(Record):
-    """Real images of one class: their folder (or number in ``dataset.json``), and the class."""
+    """Real images of one class: their folder (or name or number in the data set), and the class."""
 
     NAMED_BY = ("folder",)
 
@@ -252,15 +252,18 @@ class RealClasses(Record):
     """How the real images were matched to the classes of a conditional generator.
 
     Attributes:
-        by: ``name`` or ``number``: of the folders; ``order``: alphabetical, a guess; ``none``:
-            they were not.
+        by: ``name`` or ``number``: of the folders; ``order``: alphabetical, a guess;
+            ``dataset.json``: the numbers in that file; ``labels``, ``label names``: numbers or
+            names that the data set gives in another way; ``none``: they were not.
         why: the reason, for ``order`` and ``none``.
+        listed: what gives them, for ``labels`` and ``label names``.
         folders: each with its class.
-        without: images to which ``dataset.json`` gives no class.
+        without: images to which the data set gives no class.
     """
 
-    by: Literal["dataset.json", "name", "number", "order", "none"]
+    by: Literal["dataset.json", "labels", "label names", "name", "number", "order", "none"]
     why: str = ""
+    listed: str = ""
     folders: list[FolderClass] = Field(default_factory=list)
     without: int = 0
 

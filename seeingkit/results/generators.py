@@ -63,10 +63,13 @@ class DistanceDifference(Record):
     Attributes:
         value: FSD of the first − FSD of the second, bias-reduced.
         ci_low, ci_high: interval at ``confidence``, which is corrected for the number of pairs;
-            extended to 0 where the swap test does not reject at that level.
+            extended to 0 where the swap test does not reject at that level. Of more than six
+            generators all intervals hold their truths together at 1 − level, and ``confidence`` is
+            that of one of them.
         standard_error: of the value.
         p_swap: of "both generators draw from one distribution"; None without permutations.
-        permutations: how many that p-value rests on.
+        permutations: how many that p-value rests on; 0: on none (``statistics.exchange``), as with
+            more than six generators.
         nearer: the generator that is surely nearer: 0 is outside the interval; None: neither is.
     """
 

@@ -46,8 +46,9 @@ class RankedMember(Record):
         generator: None for a set of images.
         fsd: as in its own results.
         distance: bias-reduced FSD by half-sample extrapolation with halves of the real images that
-            all members share; the ranking goes by it, and differences are of it. ``fsd`` has
-            another correction, made for each member alone.
+            all members share; the ranking goes by it, and differences are of it. The plug-in value
+            where a member has fewer than 50 images. ``fsd`` has another correction, made for each
+            member alone.
         standard_error: of ``distance``, the noise of the real images included.
         rank: place among the generators by ``distance``, 1 is the nearest; None for a control.
         best_rank, worst_rank: 1 + number of generators that are surely nearer, and number of

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.conditions import photo_classes
@@ -29,6 +28,7 @@ from seeingkit.images import SamplerSource
 from seeingkit.models.registry import find_preset
 from seeingkit.results import InversionSettings
 from seeingkit.specs import Preset
+from seeingkit.system.addresses import Place, place
 from seeingkit.system.processes import rank
 from seeingkit.tallies import ChunkStore
 
@@ -37,7 +37,7 @@ from .plan import Plan
 from .sides import Sides, open_side
 
 log = logging.getLogger(__name__)
-Store = ChunkStore | str | Path | None
+Store = ChunkStore | str | Place | None
 """Where finished work is kept; None: the cache folder."""
 Ready = dict[tuple[str, str], PreparedMethod]
 """Prepared methods by (method, cut)."""
@@ -135,7 +135,7 @@ def invert_photos(
         segmenter, distance: as of ``run_stage``.
     """
     if store is not None:
-        store = store.folder if isinstance(store, ChunkStore) else Path(store)
+        store = store.folder if isinstance(store, ChunkStore) else place(store)
     config = plan.config
     found = run_stage(
         generator,

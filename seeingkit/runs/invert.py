@@ -6,7 +6,6 @@ user asked for one; ranks above 0 do their share of the inversions and write no 
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from seeingkit.analyses.inversion.stage import Photos, photo_label
 from seeingkit.contracts import Generator, ImageSource, Segmenter, Skipped
 from seeingkit.errors import MissingWeightsError, ModelError, SourceError, UsageError
 from seeingkit.images import SamplerSource, open_images
+from seeingkit.images.opening import is_pattern
 from seeingkit.images.several import SeveralSources
 from seeingkit.models.loading import load_features
 from seeingkit.models.registry import registry
@@ -37,7 +37,7 @@ from seeingkit.tallies.vocabularies.merging import in_classes
 from .config import Config, make_config
 from .directory import RunDirectory
 from .intent import intent
-from .inversions import generator_preset, invert_photos, prepare_inverters
+from .inversions import Store, generator_preset, invert_photos, prepare_inverters
 from .manifest import Clock, begin_run, end_run
 from .photographs import InvertedPhotos
 from .plan import Plan, resolve
@@ -107,7 +107,7 @@ def inversion_run_config(
 
 
 def execute_inversion(
-    config: Config, *, out: str | Path | None = None, store: str | Path | None = None
+    config: Config, *, out: str | Path | None = None, store: Store = None
 ) -> InversionRun | None:
     """Run a config of ``invert`` from photos to report; None for ranks above 0.
 
@@ -179,7 +179,7 @@ def open_photos(names: Sequence[str], preset: Preset) -> tuple[ImageSource, list
     """
     sources, skipped = [], []
     for name in names:
-        there = os.path.exists(os.path.expanduser(name)) and not glob.has_magic(name)
+        there = os.path.exists(os.path.expanduser(name)) and not is_pattern(name)
         try:
             sources.append(open_images(name, preset=preset))
         except SourceError as error:

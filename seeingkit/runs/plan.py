@@ -25,7 +25,12 @@ from seeingkit.errors import (
     UsageError,
 )
 from seeingkit.images.opening import check_there
-from seeingkit.models.loading import data_spec, is_generator_name, usual_generator
+from seeingkit.models.loading import (
+    data_spec,
+    is_generator_name,
+    usual_generator,
+    with_reference,
+)
 from seeingkit.models.registry import check_options, registry
 from seeingkit.models.resolved import ResolvedModel, which_segmenter
 from seeingkit.models.resolved import resolve as resolve_model
@@ -223,7 +228,7 @@ def _with_defaults(config: Config, data: DataSpec | None) -> Config:
         defaults["preset"] = data.preset
     if not config.segmenter and config.segmenter_weights:
         defaults["segmenter"] = registry().default("segmenter")
-    elif not config.segmenter and data is not None:
+    elif not config.segmenter and data is not None and not data.takes_reference:
         defaults["segmenter"] = data.segmenter or registry().default("segmenter")
     return config.filled(**defaults)
 
@@ -247,7 +252,8 @@ def _data_side(name: str, data: DataSpec | None, options: Mapping[str, Any]) -> 
         if name:  # empty: ``invert`` without a data set
             check_there(name)
         return Side(name, path_options=options)
-    return Side(name, data=data, data_options=check_options(data, dict(options)))
+    given = with_reference(data, name, options)
+    return Side(name, data=data, data_options=check_options(data, given))
 
 
 def _generated_side(config: Config, real: DataSpec | None, options: Mapping[str, Any]) -> Side:
@@ -268,7 +274,7 @@ def _model(
         kind,
         name,
         weights=config.weights if gan else config.segmenter_weights,
-        domain=None if data is None else config.real or config.generated,
+        domain=None if data is None or data.takes_reference else config.real or config.generated,
         options=config.gan_options if gan else config.segmenter_options,
         locate=False,
     )

@@ -7,14 +7,15 @@ reads every byte; a file that another process is writing is left alone.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,7 +29,9 @@ from seeingkit.models.code import code_of
 from seeingkit.models.hub import is_here, verify_weights, weights_folder
 from seeingkit.models.registry import registry
 from seeingkit.specs import Kind, WeightsSpec, _Loadable
+from seeingkit.system.addresses import Place, RemotePath
 from seeingkit.system.cache import cache_folder
+from seeingkit.system.claims import is_claim, left_by
 from seeingkit.system.seals import SET_ASIDE, check_seal, read_whole
 from seeingkit.system.writing import is_abandoned, is_temporary
 from seeingkit.tallies.identity import TALLY_SCHEMA
@@ -45,14 +48,14 @@ class StoredFile:
 
     Attributes:
         kind: ``tally``, ``inversion``, ``encoder``, ``hashes``, ``weights``, ``data``,
-            ``leftover``; ``tally file`` for one that a user saved.
+            ``claim``, ``leftover``; ``tally file`` for one that a user saved.
         about: what it belongs to.
         unneeded: why nothing will ever read it, or empty.
         size: in bytes.
         modified: time of the last change, in seconds.
     """
 
-    path: Path
+    path: Place
     kind: str
     about: str
     unneeded: str
@@ -60,27 +63,38 @@ class StoredFile:
     modified: float
 
 
-def stored_files(folder: Path | None = None) -> Iterator[StoredFile]:
+def stored_files(folder: Place | None = None) -> Iterator[StoredFile]:
     """The stored work below a folder (default: the cache), by path; contents are not checked."""
     folder = folder or cache_folder()
-    for path in sorted(folder.rglob("*")):
+    for path, size, modified in _files(folder):
         with suppress(OSError):  # gone meanwhile
-            if path.is_file() and (found := _described(path, folder)):
+            if found := _described(path, folder, modified):
+                yield StoredFile(path, *found, size, modified)
+
+
+def _files(folder: Place) -> Iterator[tuple[Place, int, float]]:
+    """All files below a folder, by path: size, and time of the last change."""
+    if isinstance(folder, RemotePath):
+        yield from folder.below()
+        return
+    for path in sorted(folder.rglob("*")):
+        with suppress(OSError):
+            if path.is_file():
                 status = path.stat()
-                yield StoredFile(path, *found, status.st_size, status.st_mtime)
+                yield path, status.st_size, status.st_mtime
 
 
-def check_stored(folder: Path | None = None) -> Iterator[tuple[StoredFile, str]]:
+def check_stored(folder: Place | None = None) -> Iterator[tuple[StoredFile, str]]:
     """Read and check all stored work: each file, and its fault (empty where there is none).
 
     Of weights those that are registered are checked, and only in the cache itself.
     """
-    weights: dict[Path, str] = {} if folder is not None else _wrong_weights()
+    weights = {} if folder is not None else _wrong_weights()
     for file in stored_files(folder):
         fault = ""
         if file.kind == "weights":
             fault = weights.get(file.path.parent, "")
-        elif file.kind != "leftover":
+        elif file.kind not in ("leftover", "claim"):
             try:
                 _CHECKS.get(file.kind, lambda path: None)(file.path)
             except (SeeingkitError, ValueError, LookupError, TypeError, OSError) as error:
@@ -89,7 +103,7 @@ def check_stored(folder: Path | None = None) -> Iterator[tuple[StoredFile, str]]
 
 
 def remove_unneeded(
-    folder: Path | None = None, *, older_than: float | None = None
+    folder: Place | None = None, *, older_than: float | None = None
 ) -> Iterator[tuple[StoredFile, str]]:
     """Remove leftovers and work that nothing will ever read; each file and why it went.
 
@@ -100,14 +114,14 @@ def remove_unneeded(
     now = time.time()
     for file in stored_files(folder):
         old = older_than is not None and now - file.modified > older_than * _DAY
-        kept = file.kind in ("weights", "data", "leftover", "tally file")
+        kept = file.kind in ("weights", "data", "claim", "leftover", "tally file")
         reason = file.unneeded or ("" if kept or not old else f"older than {older_than:g} days")
         if not reason:
             continue
         with suppress(FileNotFoundError):
             file.path.unlink()
             yield file, reason
-        if file.path.parent != (folder or cache_folder()):
+        if isinstance(file.path, Path) and file.path.parent != (folder or cache_folder()):
             with suppress(OSError):  # a folder that is not empty stays
                 file.path.parent.rmdir()
 
@@ -115,10 +129,13 @@ def remove_unneeded(
 # ------------------------------------------------------------------------------------- one file
 
 
-def _described(path: Path, folder: Path) -> tuple[str, str, str] | None:
+def _described(path: Place, folder: Place, modified: float) -> tuple[str, str, str] | None:
     """Kind, owner, and why it is not needed; None for a file that is none of ours."""
+    if is_claim(path):
+        holder, ended = left_by(path, modified)
+        return "claim", f"{holder}: {holder.about}", "of a process that has ended" if ended else ""
     if is_temporary(path):
-        if is_abandoned(path):
+        if is_abandoned(path, modified):
             return "leftover", "a write that was killed", "a write that was killed"
         return "leftover", "a write in progress", ""
     home = path.parent
@@ -134,15 +151,22 @@ def _described(path: Path, folder: Path) -> tuple[str, str, str] | None:
             alone = not path.with_suffix(".safetensors").exists()
             return "inversion", "times", "of an inversion that is gone" if alone else ""
         return _tally(path) if path.suffix == ".parquet" else _tensors(path)
-    place, *below = path.relative_to(folder).parts
-    if place in ("weights", "data") and len(below) > 1:
-        return place, ":".join(below[:-1]), ""
+    room, *below = _parts(path, folder)
+    if room in ("weights", "data") and len(below) > 1:
+        return room, ":".join(below[:-1]), ""
     if path.suffix == ".parquet" and (found := _tally(path)):
         return "tally file", found[1], ""  # it is somebody's, so it is always needed
     return None
 
 
-def _is_stored(path: Path, home: str) -> bool:
+def _parts(path: Place, folder: Place) -> Sequence[str]:
+    """The names of the folders from one on, and of the file."""
+    if isinstance(path, RemotePath):
+        return path.relative_to(folder).parts if isinstance(folder, RemotePath) else ()
+    return path.relative_to(folder).parts if isinstance(folder, Path) else ()
+
+
+def _is_stored(path: Place, home: str) -> bool:
     """Whether a file has a name that only stored work has, in a folder called ``home``."""
     if home == "encoders":
         return path.suffix == ".safetensors"
@@ -152,9 +176,10 @@ def _is_stored(path: Path, home: str) -> bool:
     return known and _NAMED.fullmatch(path.stem) is not None and path.stem[:2] == home
 
 
-def _tally(path: Path) -> tuple[str, str, str] | None:
+def _tally(path: Place) -> tuple[str, str, str] | None:
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        with _opened(path) as stream:
+            metadata = pq.read_metadata(stream).metadata or {}
         about = json.loads(metadata[b"seeingkit"])
         record, identity = about["record"], about["identity"]
         source, segmenter = record.get("source") or {}, identity["segmenter"]
@@ -172,10 +197,15 @@ def _tally(path: Path) -> tuple[str, str, str] | None:
     return "tally", name, "" if all(_is_current(*model) for model in models) else old
 
 
-def _tensors(path: Path) -> tuple[str, str, str]:
+def _opened(path: Place) -> BinaryIO:
+    """A stored file to be read; of an address all of it is fetched: one request, and little."""
+    return io.BytesIO(path.read_bytes()) if isinstance(path, RemotePath) else path.open("rb")
+
+
+def _tensors(path: Place) -> tuple[str, str, str]:
     """An inversion or an encoder."""
     try:
-        with path.open("rb") as stream:
+        with _opened(path) as stream:
             length = int.from_bytes(stream.read(8), "little")
             header = json.loads(stream.read(min(length, 1 << 24)))["__metadata__"]
         key = INVERSION_KEY if INVERSION_KEY in header else ENCODER_KEY
@@ -212,7 +242,7 @@ def _current_code(kind: Kind, name: str) -> str | None:
 # -------------------------------------------------------------------------------------- checks
 
 
-def _check_tally(path: Path) -> None:
+def _check_tally(path: Place) -> None:
     found = read_tally_file(path)
     if found.span is None or found.identity is None:
         return
@@ -223,18 +253,18 @@ def _check_tally(path: Path) -> None:
         raise TallyError(f"{path}: its rows are not those of its range")
 
 
-def _check_inversion(path: Path) -> None:
+def _check_inversion(path: Place) -> None:
     if path.suffix == ".seconds":
         check_seal(read_whole(path))
     else:
         read_inversion(path)
 
 
-def _check_hashes(path: Path) -> None:
+def _check_hashes(path: Place) -> None:
     check_seal(read_whole(path))
 
 
-_CHECKS: dict[str, Callable[[Path], None]] = {
+_CHECKS: dict[str, Callable[[Place], None]] = {
     "tally": _check_tally,
     "tally file": _check_tally,
     "inversion": _check_inversion,
@@ -243,9 +273,9 @@ _CHECKS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def _wrong_weights() -> dict[Path, str]:
+def _wrong_weights() -> dict[Place, str]:
     """Folders of registered weights in the cache that are not what was published, and why."""
-    wrong = {}
+    wrong: dict[Place, str] = {}
     for spec in registry().specs("weights"):
         if isinstance(spec, WeightsSpec) and not spec.files[0].resource and is_here(spec):
             try:

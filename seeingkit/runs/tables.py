@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
+from seeingkit.analyses.comparison.conditions import class_names_of
 from seeingkit.results import Results
 from seeingkit.statistics.neighbourhoods import Neighbourhoods
 from seeingkit.tallies import Tally
@@ -29,9 +30,9 @@ def write_conditions(path: Path, generated: Tally) -> Path | None:
     drawn = generated.conditions
     if drawn is None:
         return None
-    names = generated.record.class_names
+    names = class_names_of(generated)
     rows = []
-    for label in np.unique(drawn).tolist():
+    for label in np.unique(drawn[drawn >= 0]).tolist():
         areas = generated.sparse_percent(0)[np.flatnonzero(drawn == label)]
         mean = np.asarray(areas.mean(axis=0)).ravel()
         present = np.diff(sparse.csc_array(areas).indptr) / areas.shape[0]

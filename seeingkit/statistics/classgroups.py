@@ -64,7 +64,10 @@ def class_table(rows: Sequence[sparse.csr_array]) -> ClassTable:
     shown = sum(np.diff(each.indptr) for each in columns)
     labels = np.flatnonzero(shown)
     thresholds = np.array(
-        [area_threshold(np.concatenate([_column(each, k) for each in columns])) for k in labels]
+        [
+            area_threshold(np.concatenate([_column(each, k) for each in columns]))
+            for k in labels.tolist()
+        ]
     )
     return ClassTable(labels, thresholds, [_side(each, labels, thresholds) for each in columns])
 
@@ -76,7 +79,7 @@ def _column(rows: sparse.csc_array, label: int) -> Floats:
 def _side(rows: sparse.csc_array, labels: Integers, thresholds: Floats) -> Side:
     n = rows.shape[0]
     areas, squares, cubes, shown, seen = np.zeros((5, len(labels)))
-    for k, label in enumerate(labels):
+    for k, label in enumerate(labels.tolist()):
         found = _column(rows, label)
         areas[k], squares[k], cubes[k] = found.sum(), (found**2).sum(), (found**3).sum()
         shown[k], seen[k] = (found > 0).sum(), (found > thresholds[k]).sum()

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse, special
 
-from .arrays import Floats
+from .arrays import Floats, Integers
 from .frechet import Moments, Rows, distance_value, influence, moments, transport
 
 DIVISIONS = 16
@@ -58,7 +58,7 @@ class Exchanged(NamedTuple):
         n, m = self.sizes
         return float(self.pulls.std(ddof=1) * np.sqrt(1 / n + 1 / m))
 
-    def linear(self, order: Floats | slice) -> float:
+    def linear(self, order: Integers | slice) -> float:
         """Mean pull of the first images of an order less that of the others."""
         pulls, n = self.pulls[order], self.first.n
         return float(pulls[:n].mean() - pulls[n:].mean())

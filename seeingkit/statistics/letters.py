@@ -49,7 +49,7 @@ def groups(claims: Booleans) -> list[Integers]:
     >>> [found.tolist() for found in groups(np.eye(3, k=2, dtype=bool))]
     [[0, 1], [1, 2]]
     """
-    apart = claims | claims.T
+    apart: Booleans = np.logical_or(claims, claims.T)
     size = len(apart)
     joined = ~apart
     covered = apart.copy()
@@ -67,7 +67,7 @@ def groups(claims: Booleans) -> list[Integers]:
 def _largest(joined: Booleans, covered: Booleans, first: int, second: int) -> Integers:
     """A group with both members that no other could join; who brings most new pairs comes first."""
     chosen = [first] if first == second else [first, second]
-    able = joined[chosen].all(axis=0)
+    able: Booleans = np.logical_and.reduce(joined[chosen], axis=0)
     able[chosen] = False
     away = np.abs(np.arange(len(joined)) - (first + second) / 2)
     while able.any():

@@ -24,10 +24,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse, special
 
 from .arrays import Booleans, Floats, Integers
-from .contrasts import SPLITS, SharedPool
+from .contrasts import SPLITS, Measured, SharedPool
 from .frechet import Rows
 from .letters import closure
 from .resampling import Progress
@@ -78,23 +79,31 @@ def measure(
     >>> measure(same, [same, same + 3]).values
     array([0., 9.])
     """
-    values, halves, own = [], [], []
-    pulls = np.empty((len(generated), real.shape[0]))
+    found = []
     for k, rows in enumerate(generated):
-        found = SharedPool(real, [rows], seed=seed).measured[0]
-        values.append(found.value)
-        halves.append(found.halves)
-        own.append(found.on_own.var() / len(found.members))
-        pulls[k] = found.on_real
+        found.append(SharedPool(real, [rows], seed=seed).measured[0])
         if progress:
             progress(k + 1)
+    return joint(found)
+
+
+def joint(measured: Sequence[Measured]) -> Distances:
+    """The joint distribution of generators that were measured against the same real images.
+
+    >>> same = np.array([[0.0], [2.0]])
+    >>> joint(SharedPool(same, [same, same + 3]).measured).values
+    array([0., 9.])
+    """
+    pulls = np.stack([one.on_real for one in measured])
     centred = pulls - pulls.mean(axis=1, keepdims=True)
+    own = [one.on_own.var() / len(one.members) for one in measured]
     covariance = centred @ centred.T / pulls.shape[1] ** 2 + np.diag(own)
-    estimates = np.array(values)
-    if all(len(each) for each in halves):
-        estimates = 2 * estimates - np.mean(halves, axis=1)
+    values = np.array([one.value for one in measured])
+    if all(len(one.halves) for one in measured):
+        halves = np.stack([one.halves for one in measured])
+        values = 2 * values - halves.mean(axis=1)
         covariance = covariance + np.cov(halves, ddof=1).reshape(covariance.shape) / SPLITS
-    return Distances(estimates, covariance)
+    return Distances(values, covariance)
 
 
 class Nearness(NamedTuple):
@@ -155,7 +164,7 @@ def nearness(
     left, claimed = np.ones(len(t), dtype=bool), np.zeros(len(t), dtype=bool)
     edge = critical
     while left.any():
-        over = np.flatnonzero(left & (t > edge))
+        over = np.flatnonzero(left & (t > edge)).tolist()
         new = [pair for pair in over if differ(pair, level / left.sum())]
         if not new:
             break
@@ -172,8 +181,8 @@ def nearness(
 
 def _drawn(
     covariance: Floats, scale: Floats, first: Integers, second: Integers, seed: int
-) -> Floats:
-    """(``DRAWS``, pairs) float32, |studentised differences| of normal draws."""
+) -> NDArray[np.float32]:
+    """(``DRAWS``, pairs), |studentised differences| of normal draws."""
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.clip(values, 0.0, None))
     rng = np.random.default_rng([seed, 9])
@@ -186,7 +195,7 @@ def _drawn(
     return found
 
 
-def _quantile(drawn: Floats, left: Booleans, level: float) -> float:
+def _quantile(drawn: NDArray[np.float32], left: Booleans, level: float) -> float:
     """The value that the largest of these pairs exceeds at the level; of one pair exactly."""
     if left.sum() <= 1:
         return float(special.ndtri(1 - level / 2))

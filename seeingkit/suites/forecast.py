@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seeingkit.system.claims import Claims, Holder
+from seeingkit.system.claims import Claims
+from seeingkit.system.holders import Holder
 
 from .graph import Graph, Step
 from .rates import Rates, total

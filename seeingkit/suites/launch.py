@@ -17,11 +17,13 @@ from typing import Any, cast
 from seeingkit.contracts.executors import Executor
 from seeingkit.errors import PluginError, RunError
 from seeingkit.models.registry import check_options, import_target, registry
+from seeingkit.report.suites import write_site
 from seeingkit.results import SuiteResults
 from seeingkit.runs.inversions import Store
 from seeingkit.specs import ExecutorSpec
 from seeingkit.system.processes import rank, world
 from seeingkit.system.progress import hidden_progress
+from seeingkit.tallies import ChunkStore
 
 from .collection import write_results
 from .graph import Graph, Step, read_graph
@@ -120,14 +122,17 @@ def run_suite(
                 f"{len(left)} of {len(graph.steps)} steps are left, for the workers ended early "
                 f"({lost}); the same command goes on"
             )
-    return FinishedSuite(graph, folder, write_results(graph, folder))
+    results = write_results(graph, folder)
+    write_site(folder.path, folder.path / "site")
+    return FinishedSuite(graph, folder, results)
 
 
 def worker_command(file: Path, folder: Path, machine: Machine, store: Store) -> list[str]:
     """The command of one worker, for executors."""
     words = [sys.executable, "-m", "seeingkit", "suite", "work", str(file), "--out", str(folder)]
     words += ["--device", machine.device, "--batch-size", str(machine.batch_size)]
-    return words if store is None else [*words, "--store", str(store)]
+    kept = store.folder if isinstance(store, ChunkStore) else store
+    return words if kept is None else [*words, "--store", str(kept)]
 
 
 def work(

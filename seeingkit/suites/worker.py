@@ -22,7 +22,8 @@ from seeingkit.runs.analyze import execute, tally_side
 from seeingkit.runs.inversions import Store
 from seeingkit.runs.plan import Plan
 from seeingkit.runs.sides import located, open_side
-from seeingkit.system.claims import Claims, Holder
+from seeingkit.system.claims import Claims
+from seeingkit.system.holders import Holder
 from seeingkit.system.processes import alone
 
 from .controls import control_source

@@ -19,24 +19,23 @@ import hashlib
 import json
 import logging
 import os
-import platform
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from seeingkit.errors import StorageError, one_line
 
+from .addresses import Place, RemotePath, place
 from .failures import told
-from .heartbeats import BEAT, Beating
-from .processes import own_number
-from .writing import make_folder
+from .heartbeats import BEAT, Beating, OpenFile, RewrittenFile
+from .holders import Holder
+from .writing import UNTOUCHED, make_folder
 
 log = logging.getLogger(__name__)
 
@@ -50,68 +49,7 @@ _NAME = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{16})*\.claim")
 _LONGEST = 4096  # bytes of a claim
 
 assert PATIENCE > 5 * BEAT
-_File = tuple[Path, bytes]  # path and content
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The process that made a claim, as its file describes it.
-
-    Attributes:
-        key, about: of the piece of work.
-        host: name of the machine, for people.
-        machine: tells machines, their starts and their containers apart.
-        process: its number.
-        started: when the process started, as the system counts; empty where that is not known.
-        rank: among the processes of its run; None: it was alone.
-    """
-
-    key: str = ""
-    about: str = ""
-    host: str = ""
-    machine: str = ""
-    process: int = 0
-    started: str = ""
-    rank: int | None = None
-
-    @classmethod
-    def here(cls, key: str, about: str) -> Holder:
-        """This process.
-
-        >>> Holder.here("chunk 7", "counting images").is_gone
-        False
-        """
-        process = os.getpid()
-        return cls(key, about, platform.node(), _machine(), process, _start(process), own_number())
-
-    @classmethod
-    def read(cls, data: bytes) -> Holder:
-        """The process that a file describes; an unknown one where it does not."""
-        try:
-            fields = json.loads(data)
-            texts = {name: str(fields[name]) for name in ("key", "about", "host", "machine")}
-            rank = None if fields["rank"] is None else int(fields["rank"])
-            return cls(
-                **texts, process=int(fields["process"]), started=str(fields["started"]), rank=rank
-            )
-        except (ValueError, LookupError, TypeError):  # it was killed before it could write
-            return cls()
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether this was a process of this machine that has ended."""
-        if self.machine != _machine():
-            return False
-        now = _start(self.process)
-        return not now or now != self.started
-
-    def __str__(self) -> str:
-        if not self.process:
-            return "a process"
-        host = one_line(self.host, 80)
-        if self.rank is None:
-            return f"process {self.process} of {host}"
-        return f"rank {self.rank} ({host}, process {self.process})"
+_File = tuple[Place, bytes]  # path and content
 
 
 class Claim:
@@ -120,10 +58,8 @@ class Claim:
     ``with claim: do_the_work()``.
     """
 
-    def __init__(self, file: Beating, own: _File, followed: Sequence[_File] = ()) -> None:
-        # The first one first: while it is there, those that follow it count.
-        self._files, self._owner = [*followed, own], os.getpid()
-        self._beating: Beating | None = file
+    def __init__(self, file: Beating | None, *files: _File) -> None:
+        self._beating, self._files, self._owner = file, files, os.getpid()
 
     def release(self) -> None:
         """Let the piece go: the file disappears, and those of the processes it was taken from."""
@@ -135,7 +71,7 @@ class Claim:
             with suppress(OSError, StorageError):
                 seen = _look(path)
                 if seen is not None and seen.content == content:  # else it is another's by now
-                    path.unlink()
+                    path.unlink(missing_ok=True)
 
     def __enter__(self) -> Claim:
         return self
@@ -157,16 +93,16 @@ class _Seen:
         changed: its time of change, as its file system gives it; compared with itself alone.
     """
 
-    path: Path
+    path: Place
     content: bytes
-    changed: int
+    changed: object
 
     @cached_property
     def holder(self) -> Holder:
         return Holder.read(self.content)
 
     @property
-    def follower(self) -> Path:
+    def follower(self) -> Place:
         """Where the process that takes it over puts its own claim."""
         digest = hashlib.sha256(self.content).hexdigest()[:16]
         return self.path.with_name(f"{self.path.name.removesuffix('.claim')}.{digest}.claim")
@@ -186,10 +122,10 @@ class Claims:
         patience: seconds, as ``PATIENCE``.
     """
 
-    def __init__(self, folder: str | Path, *, patience: float = PATIENCE) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Place, *, patience: float = PATIENCE) -> None:
+        self.folder = place(folder)
         self._patience = patience
-        self._watched: dict[Path, tuple[_Seen, float]] = {}  # as first seen, and our time of that
+        self._watched: dict[Place, tuple[_Seen, float]] = {}  # as first seen, and our time of that
         self._named: set[tuple[str, int, str]] = set()
 
     def take(self, key: str, about: str) -> Claim | None:
@@ -207,18 +143,22 @@ class Claims:
         Raises:
             StorageError: the folder cannot be written.
         """
+        if isinstance(self.folder, RemotePath) and not self.folder.is_exclusive:
+            return Claim(None)
+        if isinstance(self.folder, Path):
+            make_folder(self.folder)
         content = _content(Holder.here(key, one_line(about, 300)))
-        make_folder(self.folder)
         path, followed = self._first(key), list[_Seen]()
         while True:
-            number = _create(path, content)
-            if number is not None:
+            file = _create(path, content)
+            if file is not None:
                 own = path, content
                 if followed and _look(followed[0].path) != followed[0]:
                     # Another has followed it, done the piece, and let it go meanwhile.
-                    Claim(Beating(number), own).release()
+                    Claim(file, own).release()
                     return None
-                claim = Claim(Beating(number), own, [(one.path, one.content) for one in followed])
+                # The first one goes first: while it is there, those that follow it count.
+                claim = Claim(file, *((one.path, one.content) for one in followed), own)
                 for one in followed:
                     self._tell(one)
                 return claim
@@ -247,12 +187,17 @@ class Claims:
         return [found[key] for key in sorted(found)]
 
     def _all(self) -> Iterator[_Seen]:
-        with suppress(FileNotFoundError):
-            for path in sorted(self.folder.iterdir()):
-                if _NAME.fullmatch(path.name) and (seen := _look(path)) is not None:
-                    yield seen
+        paths: list[Place] = []
+        if isinstance(self.folder, RemotePath):
+            paths += [path for path, _, _ in self.folder.below()]
+        else:
+            with suppress(FileNotFoundError):
+                paths += sorted(self.folder.iterdir())
+        for path in paths:
+            if _NAME.fullmatch(path.name) and (seen := _look(path)) is not None:
+                yield seen
 
-    def _first(self, key: str) -> Path:
+    def _first(self, key: str) -> Place:
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.claim"
 
     def _is_stale(self, seen: _Seen) -> bool:
@@ -282,7 +227,7 @@ class Claims:
         )
 
 
-def is_claim(path: Path) -> bool:
+def is_claim(path: Place) -> bool:
     """Whether a file has the name and the place of a claim.
 
     >>> is_claim(Path("claims") / f"{'0a' * 16}.claim"), is_claim(Path("notes.claim"))
@@ -291,10 +236,15 @@ def is_claim(path: Path) -> bool:
     return path.parent.name == FOLDER and _NAME.fullmatch(path.name) is not None
 
 
-def claim_holder(path: Path) -> Holder | None:
-    """The process that a claim file describes; None where there is no such file."""
+def left_by(path: Place, modified: float) -> tuple[Holder, bool]:
+    """Whose claim a file is, and whether its process has ended: for lists of files.
+
+    Args:
+        modified: when it was touched last; a process elsewhere counts as ended an hour later.
+    """
     seen = _look(path)
-    return None if seen is None else seen.holder
+    holder = Holder() if seen is None else seen.holder
+    return holder, holder.is_gone or bool(modified and time.time() - modified > UNTOUCHED)
 
 
 def _content(holder: Holder) -> bytes:
@@ -302,8 +252,10 @@ def _content(holder: Holder) -> bytes:
     return json.dumps({**vars(holder), "token": secrets.token_hex(8)}).encode()[:_LONGEST]
 
 
-def _create(path: Path, content: bytes) -> int | None:
-    """The descriptor of a new file with this content; None where there is a file already."""
+def _create(path: Place, content: bytes) -> Beating | None:
+    """A new file with this content, and the signs of life in it; None where there is a file."""
+    if isinstance(path, RemotePath):
+        return RewrittenFile(path, content) if path.create(content) else None
     with told(path):
         try:
             number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -315,49 +267,18 @@ def _create(path: Path, content: bytes) -> int | None:
             os.close(number)
             path.unlink(missing_ok=True)
             raise
-    return number
+    return OpenFile(number)
 
 
-def _look(path: Path) -> _Seen | None:
+def _look(path: Place) -> _Seen | None:
     """A claim file as it is now; None where there is none."""
-    with told(path, "cannot be read"):
-        try:
-            # Opening asks the server of a network drive, where a mere stat answers from memory.
-            with path.open("rb") as stream:
-                content = stream.read(_LONGEST)
-                return _Seen(path, content, os.fstat(stream.fileno()).st_mtime_ns)
-        except FileNotFoundError:
-            return None
-
-
-@cache
-def _machine() -> str:
-    """Of this machine since it started, and of this process's space of process numbers."""
-    parts: list[Any] = [platform.node()]
-    with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def _start(process: int) -> str:
-    """When a living process of this machine started; empty where there is none."""
     try:
-        text = Path(f"/proc/{process}/stat").read_text(errors="replace")
+        if isinstance(path, RemotePath):
+            return _Seen(path, path.read_bytes(), path.changed())
+        # Opening asks the server of a network drive, where a mere stat answers from memory.
+        with told(path, "cannot be read"), suppress(FileNotFoundError), path.open("rb") as stream:
+            content = stream.read(_LONGEST)
+            return _Seen(path, content, os.fstat(stream.fileno()).st_mtime_ns)
     except FileNotFoundError:
-        return "" if Path("/proc/self/stat").exists() else _lives(process)
-    except OSError:  # a process that ends while it is looked at
-        return ""
-    fields = text.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else fields[19]  # one that has ended, and nobody asked how
-
-
-def _lives(process: int) -> str:
-    """As ``_start`` where the system does not say when: whether there is one."""
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return ""
-    except OSError:  # another user's
         pass
-    return "?"
+    return None

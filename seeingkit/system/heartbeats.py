@@ -8,32 +8,68 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from contextlib import suppress
+
+from seeingkit.errors import StorageError
+
+from .addresses import RemotePath
 
 BEAT = 5.0
 """Seconds between two touches of a file."""
 
 
-class Beating:
-    """An open file that is touched until ``stop``.
+class Beating(ABC):
+    """A file that is touched until ``stop``."""
 
-    Args:
-        number: its descriptor: whatever takes the place of the file is left alone.
-    """
-
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self) -> None:
+        self._busy, self._ended = threading.Lock(), False
         _heart.add(self)
 
     def touch(self) -> None:
-        """One sign of life."""
-        with suppress(OSError):  # of a drive that is gone for a moment, the next one may arrive
-            os.utime(self._number)
+        """One sign of life; of a drive that is gone for a moment, the next one may arrive."""
+        with self._busy, suppress(OSError, StorageError):
+            if not self._ended:
+                self._touch()
 
     def stop(self) -> None:
-        """Close the file."""
+        """No more signs of life."""
         _heart.remove(self)
+        with self._busy:
+            self._ended = True
+            self._close()
+
+    @abstractmethod
+    def _touch(self) -> None: ...
+
+    def _close(self) -> None:
+        return None
+
+
+class OpenFile(Beating):
+    """A file of this machine, by its open descriptor: whatever takes its place is left alone."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        super().__init__()
+
+    def _touch(self) -> None:
+        os.utime(self._number)
+
+    def _close(self) -> None:
         os.close(self._number)
+
+
+class RewrittenFile(Beating):
+    """A file at an address: its time of change changes as it is written once more."""
+
+    def __init__(self, path: RemotePath, content: bytes) -> None:
+        self._path, self._content = path, content
+        super().__init__()
+
+    def _touch(self) -> None:
+        if self._path.read_bytes() == self._content:  # else it is another's by now
+            self._path.write_whole(self._content)
 
 
 class _Heart:
@@ -62,12 +98,16 @@ class _Heart:
                 self._change.notify()
 
     def _run(self) -> None:
-        with self._change:
-            while self._files:
-                self._change.wait(BEAT)
-                for file in self._files:
-                    file.touch()
-            self._thread = None
+        while True:
+            with self._change:
+                if self._files:
+                    self._change.wait(BEAT)
+                if not self._files:
+                    self._thread = None
+                    return
+                files = list(self._files)
+            for file in files:  # a drive that does not answer must not keep others from ending
+                file.touch()
 
 
 _heart = _Heart()

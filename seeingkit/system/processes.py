@@ -1,8 +1,11 @@
-"""The rank of this process among several, as torchrun sets it."""
+"""This process among several: its rank, as torchrun sets it, and names that only it uses."""
 
 from __future__ import annotations
 
 import os
+import platform
+import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,3 +47,13 @@ def alone() -> Iterator[None]:
         yield
     finally:
         _alone -= 1
+
+
+def host_name() -> str:
+    """The name of this machine as it stands in names of files."""
+    return re.sub(r"[^A-Za-z0-9-]", "-", platform.node())[:20] or "-"
+
+
+def temporary_name(name: str) -> str:
+    """The name of a file until it is whole; two writers never have the same one."""
+    return f".{name}.{host_name()}.{os.getpid()}.{threading.get_ident()}.tmp"

@@ -11,10 +11,10 @@ import hashlib
 import logging
 import os
 import re
-from pathlib import Path
 
 from seeingkit.errors import one_line
 
+from .addresses import Place, RemotePath
 from .failures import storage_error
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def check_seal(data: bytes) -> None:
         raise BrokenSealError("its content differs from its digest")
 
 
-def read_whole(path: Path) -> bytes:
+def read_whole(path: Place) -> bytes:
     """All bytes of a stored file::
 
         data = read_whole(path)
@@ -85,6 +85,8 @@ def read_whole(path: Path) -> bytes:
         StorageError: the system does not let it be read now (permissions, a failing drive, too many
             open files). Such a file is not damaged, and must not be set aside.
     """
+    if isinstance(path, RemotePath):
+        return path.read_bytes()
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -93,15 +95,20 @@ def read_whole(path: Path) -> bytes:
         raise storage_error(error, path, "cannot be read") from error
 
 
-def set_aside(path: Path, reason: object) -> Path:
+def set_aside(path: Place, reason: object) -> Place:
     """Move a damaged file of the cache away, and say so in one line; returns its new place.
 
     Another process may have moved it already.
     """
-    aside = path.parent / SET_ASIDE / path.name
+    aside: Place
     try:
-        aside.parent.mkdir(exist_ok=True)
-        os.replace(path, aside)
+        if isinstance(path, RemotePath):
+            aside = path.parent / SET_ASIDE / path.name
+            path.replace(aside)
+        else:
+            aside = path.parent / SET_ASIDE / path.name
+            aside.parent.mkdir(exist_ok=True)
+            os.replace(path, aside)
     except FileNotFoundError:
         return aside
     log.warning(

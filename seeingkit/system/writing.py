@@ -6,32 +6,37 @@ file of a killed write is recognised by its name and belongs to no living proces
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import platform
 import re
 import stat
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from seeingkit.errors import RunError, printable
 
+from .addresses import Place, RemotePath
 from .failures import told
+from .processes import host_name, temporary_name
 
 _TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)\.(?P<process>\d+)\.\d+\.tmp")
-_UNTOUCHED = 3600.0  # seconds after which nobody is still writing on another machine
+UNTOUCHED = 3600.0
+"""Seconds after which nobody is still at work on another machine, whatever its clock says."""
+
+P = TypeVar("P", bound=Place)
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Place) -> Iterator[BinaryIO]:
     """A binary stream to a temporary file beside ``path``, which replaces it at the end.
 
-    The folder is made if it is not there. Where writing fails or is interrupted, ``path`` keeps
-    its content and the temporary file is removed::
+    What is written to an address is kept in memory until then. The folder is made if it is not
+    there. Where writing fails or is interrupted, ``path`` keeps its content and the temporary file
+    is removed::
 
         with atomic_write(path) as stream:
             stream.write(data)
@@ -40,8 +45,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         RunError: something is there that is no regular file.
         StorageError: the folder or the file cannot be written; an ``OSError`` inside counts as one.
     """
-    writer = f"{_host()}.{os.getpid()}.{threading.get_ident()}"  # two of them never share a file
-    temporary = path.with_name(f".{path.name}.{writer}.tmp")
+    if isinstance(path, RemotePath):
+        kept = io.BytesIO()
+        yield kept
+        path.write_whole(kept.getvalue())
+        return
+    temporary = path.with_name(temporary_name(path.name))
     with told(path):
         refuse_special(path)
         make_folder(path.parent)
@@ -67,7 +76,7 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def write_text(path: Path, text: str) -> Path:
+def write_text(path: P, text: str) -> P:
     """Write a UTF-8 text file, whole or not at all; returns its path."""
     with atomic_write(path) as stream:
         stream.write(text.encode())
@@ -95,7 +104,7 @@ def _name(mode: int) -> str:
     return "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a pipe or socket"
 
 
-def is_temporary(path: Path) -> bool:
+def is_temporary(path: Place) -> bool:
     """Whether a file has the name of a temporary file of ``atomic_write``.
 
     >>> is_temporary(Path(".tally.parquet.host.12.34.tmp")), is_temporary(Path("notes.tmp"))
@@ -104,8 +113,8 @@ def is_temporary(path: Path) -> bool:
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def is_abandoned(path: Path) -> bool:
-    """Whether a temporary file is the leftover of a killed write.
+def is_abandoned(path: Place, modified: float | None = None) -> bool:
+    """Whether a temporary file is the leftover of a killed write; ``modified`` where it is known.
 
     Its process is gone from this machine; of another machine's, whose processes cannot be seen,
     nothing was written for an hour.
@@ -113,10 +122,12 @@ def is_abandoned(path: Path) -> bool:
     found = _TEMPORARY.fullmatch(path.name)
     if found is None:
         return False
-    with suppress(OSError):
-        if time.time() - path.stat().st_mtime > _UNTOUCHED:
-            return True
-    if found["host"] != _host():
+    if modified is None and isinstance(path, Path):
+        with suppress(OSError):
+            modified = path.stat().st_mtime
+    if modified and time.time() - modified > UNTOUCHED:
+        return True
+    if found["host"] != host_name():
         return False
     try:
         os.kill(int(found["process"]), 0)
@@ -125,10 +136,6 @@ def is_abandoned(path: Path) -> bool:
     except OSError:  # it lives, and belongs to another user
         return False
     return False
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "-", platform.node())[:20] or "-"
 
 
 def json_text(content: Any, **form: Any) -> str:

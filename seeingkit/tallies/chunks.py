@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from seeingkit.contracts import Skipped, Unread, Vocabulary
 from seeingkit.system import seals
+from seeingkit.system.addresses import Place, place
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
 from seeingkit.system.writing import atomic_write
@@ -112,38 +112,38 @@ def rows_schema(metadata: dict[str, str], *, whole: bool) -> pa.Schema:
 class Chunk:
     """The images start..stop-1 of a tally, and the file of their rows.
 
-    >>> Chunk(TallyIdentity(source="1f", segmenter={}, preset={}), 0, 9, Path("a")).stop
+    >>> Chunk(TallyIdentity(source="1f", segmenter={}, preset={}), 0, 9, place("a")).stop
     9
     """
 
     identity: TallyIdentity
     start: int
     stop: int
-    path: Path
+    path: Place
 
 
 class ChunkStore:
-    """A folder of chunks. Many runs, sources and processes may share one.
+    """A folder of chunks, or an address. Many runs, sources and processes may share one.
 
     >>> ChunkStore("chunks").folder.name
     'chunks'
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Place) -> None:
+        self.folder = place(folder)
 
     @property
     def claims(self) -> Claims:
         """The claims of processes that count chunks now."""
         return Claims(self.folder / CLAIMS)
 
-    def path(self, identity: TallyIdentity, start: int, stop: int) -> Path:
+    def path(self, identity: TallyIdentity, start: int, stop: int) -> Place:
         """Where the chunk of images start..stop-1 lies, or would lie."""
         key = identity.key(start, stop)
         return self.folder / key[:2] / f"{key}.parquet"
 
 
-def write_table(path: Path, table: pa.Table) -> None:
+def write_table(path: Place, table: pa.Table) -> None:
     """Write Parquet, sealed, whole or not at all."""
     buffer = pa.BufferOutputStream()
     # The seal is to be in the file once, so without Arrow's own copy of the metadata.

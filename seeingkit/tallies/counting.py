@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ from seeingkit.errors import ImageError, ModelError, SourceError, TallyError, Us
 from seeingkit.images import SamplerSource, select
 from seeingkit.images.opening import with_preset
 from seeingkit.models.code import identity_of
+from seeingkit.system.addresses import Place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.devices import in_batches
 from seeingkit.system.progress import Bar, progress_bar
@@ -48,7 +48,7 @@ def tally(
     *,
     n: int | None = None,
     seed: int = 0,
-    store: ChunkStore | str | Path | None = None,
+    store: ChunkStore | str | Place | None = None,
     batch_size: int = 16,
     on_bad: Literal["skip", "fail"] = "skip",
     title: str | None = None,
@@ -163,7 +163,7 @@ class _Work:
     record: TallyRecord
     counter: _Counter
     chunks: Sequence[Chunk]
-    counted: set[Path] = field(default_factory=set)
+    counted: set[Place] = field(default_factory=set)
 
     def share(self, store: ChunkStore, bar: Bar) -> None:
         """Count what is not there and what no other process counts, until all is there."""

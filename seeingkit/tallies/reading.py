@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from scipy import sparse
 
 from seeingkit.contracts import Label, Skipped, Vocabulary
 from seeingkit.errors import TallyError, one_line
+from seeingkit.system.addresses import Place
 from seeingkit.system.seals import check_seal, read_whole
 
 from .chunks import Chunk, Span
@@ -66,7 +66,7 @@ class StoredRows:
         return len(self.vocabulary) * len(self.vocabulary.planes)
 
 
-def read_tally_file(path: Path) -> StoredRows:
+def read_tally_file(path: Place) -> StoredRows:
     """The content of a chunk or of a whole tally.
 
     Raises:

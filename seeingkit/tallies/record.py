@@ -75,7 +75,10 @@ def model_record(info: ModelInfo, name: str | None = None) -> ModelRecord:
 
 
 def source_record(source: ImageSource) -> SourceRecord:
-    """A source of images as ``results.json`` describes it; further keys go into ``details``."""
+    """A source of images as ``results.json`` describes it; further keys go into ``details``.
+
+    So does what gives classes to its images, and how these are called.
+    """
     found, own = source.describe(), ImageSource.describe(source)
     seed = found.pop("seed", None)
     known = {
@@ -84,4 +87,8 @@ def source_record(source: ImageSource) -> SourceRecord:
         if key != "seed"
     }
     aside = {"left_out": [tuple(one) for one in source.left_out], "notes": list(source.notes)}
+    if source.classes_by:
+        found["classes_by"] = source.classes_by
+    if source.class_names:
+        found["class_names"] = list(source.class_names)
     return SourceRecord(**known, **aside, seed=seed, details=found)

@@ -102,3 +102,14 @@ def test_a_message_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
                 log.warning("%s", word)
     assert capsys.readouterr().err == "begun now\nbegun\nended now\nended\nbegun\nended\n"
     assert (log.getEffectiveLevel(), list(logging.getLogger("seeingkit").handlers)) == before
+
+
+def test_of_several_processes_rank_0_speaks_and_whoever_takes_over(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    log = logging.getLogger("seeingkit.system.claims")
+    with messages_on_stderr(quiet=False):
+        log.warning("of rank 0 alone")
+        log.warning("rank 0 ended", extra={"every_rank": True})
+    assert capsys.readouterr().err == "rank 0 ended\n"

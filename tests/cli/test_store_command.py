@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from seeingkit.errors import RunError
 from seeingkit.runs.config import make_config
 from seeingkit.runs.directory import RunDirectory
 from seeingkit.runs.stored import remove_unneeded, stored_files
+from seeingkit.system.claims import Claims
 from tests.helpers.commands import command, pictures
 from tests.helpers.toys import LevelSegmenter, Noise
 
@@ -244,3 +246,32 @@ def _weights() -> Path:
     from seeingkit.models.registry import registry
 
     return weights_path(registry().resolve("weights", "progan:minichurches"))  # type: ignore[arg-type]
+
+
+def test_claims_of_living_and_of_dead_processes(run: Run, chunks: list[Path]) -> None:
+    folder = chunks[0].parents[1] / "claims"
+    dead = multiprocessing.get_context("fork").Process(target=_die_at_work, args=(folder,))
+    dead.start()
+    dead.join()
+    with Claims(folder).take("mine", "counting mine") or pytest.fail("not taken"):
+        records = json.loads(run("store", "ls", "--json")[1])
+        claims = {
+            (record["of"], record["state"]) for record in records if record["kind"] == "claim"
+        }
+        host = os.uname().nodename
+        assert claims == {
+            (f"process {os.getpid()} of {host}: counting mine", ""),
+            (f"rank 2 ({host}, process {dead.pid}): counting theirs", "not needed"),
+        }
+        assert run("store", "verify")[0] == 0
+        code, out, _ = run("store", "gc")
+        assert code == 0 and out.startswith("1 files, ")
+        assert "of a process that has ended" in out.splitlines()[0]
+        assert len(list(folder.iterdir())) == 1
+    assert all(chunk.exists() for chunk in chunks)
+
+
+def _die_at_work(folder: Path) -> None:
+    os.environ["RANK"] = "2"
+    Claims(folder).take("theirs", "counting theirs")
+    os._exit(0)

@@ -89,3 +89,17 @@ def test_closing_closes_all() -> None:
 
     SeveralSources([Closing(1, name="a"), Closing(1, name="b")], "both").close()
     assert closed == ["a", "b"]
+
+
+def test_classes_of_several_sources_have_one_list() -> None:
+    parts = [named(1, "a"), named(1, "b")]
+    for part in parts:
+        part.condition = lambda index: 0  # type: ignore[method-assign]
+        part.classes_by, part.class_names = "the labels", ("cat",)
+    both = SeveralSources(parts, "both")
+    assert both.condition(1) == 0 and both.class_names == ("cat",)
+    assert both.classes_by == "the labels"
+    parts[1].class_names = ("dog",)
+    both = SeveralSources(parts, "both")
+    assert both.condition(0) is None and both.class_names == () and both.classes_by == ""
+    assert "call their classes differently" in both.notes[-1]

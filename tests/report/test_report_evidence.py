@@ -893,3 +893,14 @@ def test_damaged_scenes_are_named(tmp_path: Path) -> None:
     wrong = GalleryImage("a", scene(1, 0).image, np.full((4, 4), 9, np.uint8))
     with pytest.raises(UsageError, match="gallery of scene 'a' uses label number 9"):
         Gallery(("-", "b"), scenes=(GalleryScene(wrong),))
+
+
+def test_of_many_class_names_a_few_are_shown() -> None:
+    from seeingkit.report.sections.method import NAMES, _source
+    from seeingkit.results import SourceRecord
+
+    details = {"class_names": [f"class {k}" for k in range(1000)]}
+    record = SourceRecord(name="a", kind="k", images=3, fingerprint="f", details=details)
+    shown = dict(_source(record, 3))["class_names"]
+    assert f'"class {NAMES - 1}", "and {1000 - NAMES} more"' in shown
+    assert len(record.details["class_names"]) == 1000

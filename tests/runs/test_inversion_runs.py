@@ -34,6 +34,7 @@ from seeingkit.models.autostaged import AutoStaged
 from seeingkit.models.registry import find_preset
 from seeingkit.results import InversionRecord
 from seeingkit.runs.config import InversionConfig
+from seeingkit.system.addresses import RemotePath
 from tests.helpers.toys import LevelSegmenter
 
 STEPS = 6
@@ -500,6 +501,23 @@ def test_a_process_that_never_comes_is_not_waited_for(
     watched, source = Watched(method()), open_images(folder, preset=PRESET)
     found = invert_source(generator, source, watched, store=InversionStore(tmp_path), batch_size=2)
     assert watched.asked == [2, 2, 3] and len(found.inversions) == len(files(tmp_path)) == 7
+
+
+def test_inversions_at_an_address_are_those_of_a_folder(
+    generator: AutoStaged, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, store = open_images(folder, preset=PRESET), InversionStore("memory://inversions/seven")
+    local = invert_source(generator, source, method(), store=InversionStore(tmp_path))
+    there = invert_source(generator, source, method(), store=store)
+    assert same(there, local)
+    assert isinstance(store.folder, RemotePath)
+    kept = {p.name: p.read_bytes() for p, _, _ in store.folder.below() if p.suffix != ".seconds"}
+    assert kept == {path.name: path.read_bytes() for path in files(tmp_path)}
+    damaged = min(p for p, _, _ in store.folder.below() if p.suffix == ".safetensors")
+    damaged.write_whole(kept[damaged.name][:-1])
+    watched = Watched(method())
+    assert same(invert_source(generator, source, watched, store=store), local)
+    assert watched.asked == [1] and "moved to damaged/" in caplog.text
 
 
 # --------------------------------------------------------------------------------------- bad images

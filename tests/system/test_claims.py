@@ -15,12 +15,14 @@ import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from seeingkit.system import claims as claims_module
 from seeingkit.system import heartbeats
-from seeingkit.system.claims import Claims, Holder, is_claim
+from seeingkit.system.claims import Claims, is_claim
+from seeingkit.system.holders import Holder
 from seeingkit.system.processes import alone, local_rank, own_number, rank, world
 
 ROOT = Path(__file__).parents[2]
@@ -283,12 +285,12 @@ def test_racing_processes_never_hold_a_piece_at_once(
     assert files(claims) == []
 
 
-def _first(folder: Path, start: float, log: Path) -> None:
+def _first(folder: Path, together: Barrier, log: Path) -> None:
     claims = Claims(folder)
-    time.sleep(max(0.0, start - time.monotonic()))
+    together.wait(60)
     if claims.take("piece", "racing"):
         log.touch()
-        time.sleep(0.3)
+    together.wait(60)  # until all have tried: whoever ends gives the piece to the others
     os._exit(0)
 
 
@@ -299,9 +301,11 @@ def test_of_many_that_see_a_dead_process_exactly_one_takes_over(
         for file in files(claims):
             file.unlink()
         _dead(claims, 1)
-        start = time.monotonic() + 0.15
+        together = FORK.Barrier(6)
         racers = [
-            FORK.Process(target=_first, args=(claims.folder, start, tmp_path / f"{number}.{k}.won"))
+            FORK.Process(
+                target=_first, args=(claims.folder, together, tmp_path / f"{number}.{k}.won")
+            )
             for k in range(6)
         ]
         for process in racers:

@@ -18,6 +18,7 @@ import numpy as np
 
 from seeingkit.contracts import ImageSource, Sampler
 from seeingkit.errors import UnknownNameError, UsageError
+from seeingkit.images.classfiles import CLASS_FILE
 from seeingkit.results import ConditionResult, RealClasses
 from seeingkit.statistics import Pool, compare_classes, measure_distance
 from seeingkit.statistics.claims import Tests, adjust, class_tests
@@ -80,7 +81,9 @@ def source_classes(real: ImageSource, names: Sequence[str]) -> FoundClasses:
     """Which of a generator's classes each image of a source is of."""
     if real.generator is not None:  # whose classes are its own
         return real_classes(real.ids, names)
-    return real_classes(real.ids, names, [real.condition(k) for k in range(len(real))])
+    listed = [real.condition(k) for k in range(len(real))]
+    by = real.classes_by or CLASS_FILE
+    return real_classes(real.ids, names, listed, by=by, called=real.class_names)
 
 
 def tally_classes(real: Tally, names: Sequence[str]) -> FoundClasses:
@@ -88,7 +91,28 @@ def tally_classes(real: Tally, names: Sequence[str]) -> FoundClasses:
     if real.conditions is None or real.record.generator is not None:
         return real_classes(real.ids, names)
     listed = [None if label < 0 else label for label in real.conditions.tolist()]
-    return real_classes(real.ids, names, listed)
+    by, called = _listing(real)
+    return real_classes(real.ids, names, listed, by=by, called=called)
+
+
+def class_names_of(generated: Tally, real: Tally | None = None) -> tuple[str, ...]:
+    """Names of the classes of generated images: of their generator, else of their data set.
+
+    Classes that only have numbers are called by them, as many as either side has.
+    """
+    if generated.record.generator is not None or generated.conditions is None:
+        return generated.record.class_names
+    if called := _listing(generated)[1]:
+        return tuple(called)
+    known = [t.conditions for t in (generated, real) if t is not None and t.conditions is not None]
+    return tuple(str(k) for k in range(1 + max(int(labels.max()) for labels in known)))
+
+
+def _listing(tally: Tally) -> tuple[str, list[str]]:
+    """What gives the images of a data set their classes, and the names of these."""
+    details = {} if tally.record.source is None else tally.record.source.details
+    by = str(details.get("classes_by") or CLASS_FILE)
+    return by, [str(name) for name in details.get("class_names") or ()]
 
 
 def photo_classes(sampler: Sampler, real: Tally) -> dict[str, int] | None:
@@ -127,7 +151,7 @@ def compare_conditions(
     drawn = generated.conditions
     if drawn is None:
         return [], None, []
-    names = generated.record.class_names
+    names = class_names_of(generated, real)
     found = tally_classes(real, names)
     real_labels = None
     if found.labels is not None:
@@ -135,7 +159,7 @@ def compare_conditions(
     x, y = real.sparse_percent(0), generated.sparse_percent(0)
     vocabulary = [(label.name, label.category) for label in real.vocabulary]
     few, compared = [], []
-    for label in np.unique(drawn).tolist():
+    for label in np.unique(drawn[drawn >= 0]).tolist():  # -1: an image of no class
         rows = np.flatnonzero(drawn == label)
         kept = np.arange(len(real)) if real_labels is None else np.flatnonzero(real_labels == label)
         name = names[label] if label < len(names) else str(label)

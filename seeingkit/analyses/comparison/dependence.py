@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from seeingkit.errors import UsageError
+from seeingkit.images.containers import without_container
 from seeingkit.results import GroupsResult
 from seeingkit.statistics.bursts import NOTED, likeness_in_folders, likeness_in_order, near_copies
 from seeingkit.tallies import Tally
@@ -56,7 +57,7 @@ def read_rule(text: str) -> Rule:
 
 
 def _folder(item: str) -> str | None:
-    folder, slash, _ = item.replace("\\", "/").rpartition("/")
+    folder, slash, _ = without_container(item.replace("\\", "/")).rpartition("/")
     return folder if slash else None
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from seeingkit.errors import TallyError, printable
 from seeingkit.results import (
@@ -34,6 +34,8 @@ from seeingkit.statistics.arrays import Floats
 from seeingkit.statistics.claims import QUESTIONS
 from seeingkit.statistics.closeness import Closeness, closeness
 from seeingkit.statistics.contrasts import SharedPool
+from seeingkit.statistics.exchange import exchange_p_value
+from seeingkit.statistics.nearness import joint, nearness
 from seeingkit.system.progress import progress_bar
 from seeingkit.tallies import Tally
 from seeingkit.tallies.vocabularies import ClassMap
@@ -44,6 +46,9 @@ from .tables import contrast_table, difference_table, generators_class_table
 
 if TYPE_CHECKING:
     import altair as alt
+
+FEW = 6
+"""Generators of which each pair is tested by permutations; of more, all pairs at once."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +256,7 @@ def _same_images(a: Tally, b: Tally) -> bool:
         return True
     if a.ids != b.ids or a.vocabulary != b.vocabulary:
         return False
-    return (a.sparse_percent(0) != b.sparse_percent(0)).nnz == 0
+    return bool((a.sparse_percent(0) != b.sparse_percent(0)).nnz == 0)
 
 
 def generator_names(comparisons: Sequence[Comparison]) -> list[str]:
@@ -307,6 +312,36 @@ def real_control(real: Tally, *, seed: int, level: float, permutations: int) -> 
     return RealControl(n=half, fsd=found.fsd, claimed=claimed)
 
 
+def _simultaneous(
+    shared: SharedPool, names: Sequence[str], level: float
+) -> list[DistanceDifference]:
+    """The differences of many generators: permutations of each pair could not bear their number."""
+
+    def alike(first: int, second: int, enough: float) -> float:
+        rows = (shared.pool.rows[shared.measured[k].members] for k in (first, second))
+        return exchange_p_value(shared.real, *rows, enough=enough, seed=shared.seed)
+
+    distances = joint(shared.measured)
+    found = nearness(distances, alike, level=level, seed=shared.seed)
+    records = []
+    for a, b in combinations(range(len(names)), 2):
+        p = found.p_alike[a, b]
+        records.append(
+            DistanceDifference(
+                first=names[a],
+                second=names[b],
+                value=float(distances.values[a] - distances.values[b]),
+                ci_low=float(found.low[a, b]),
+                ci_high=float(found.high[a, b]),
+                confidence=float(1 - 2 * special.ndtr(-found.critical)),
+                standard_error=float(found.errors[a, b]),
+                p_swap=float(alike(a, b, 0.0) if np.isnan(p) else p),
+                nearer=names[a] if found.nearer[a, b] else names[b] if found.nearer[b, a] else None,
+            )
+        )
+    return records
+
+
 def _differences(
     shared: SharedPool,
     pairs: Sequence[tuple[int, int]],
@@ -314,6 +349,8 @@ def _differences(
     level: float,
     permutations: int,
 ) -> list[DistanceDifference]:
+    if len(names) > FEW and permutations:
+        return _simultaneous(shared, names, level)
     confidence = 1 - level / len(pairs)
     found = []
     with progress_bar("swap tests", permutations * len(pairs), "permutations") as bar:

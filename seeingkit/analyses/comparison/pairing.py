@@ -10,12 +10,13 @@ skipped or the comparison is forced; then the notes count what is left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from seeingkit.errors import TallyError
 from seeingkit.images import SUFFIXES
+from seeingkit.images.containers import without_container
 from seeingkit.results.paired import Matched
 from seeingkit.tallies import Tally
 
@@ -66,7 +67,7 @@ def pair_up(real: Tally, generated: Tally, *, force: bool = False) -> Pairing:
     ('2_rec.png', '1_rec.png')
     """
     sides = real, generated
-    stems = [[stem(item) for item in _all_ids(side)] for side in sides]
+    stems = [[*map(_naming(side), _all_ids(side))] for side in sides]
     if set(stems[0]) & set(stems[1]):
         return _by_name(sides, (_AS_THEY_ARE, _AS_THEY_ARE), force)
     words = _differing(_common_ends(stems[0]), _common_ends(stems[1]))
@@ -86,6 +87,15 @@ def stem(item: str) -> str:
     """
     base, dot, ending = item.rpartition(".")
     return base if dot and f".{ending.lower()}" in SUFFIXES else item
+
+
+def _naming(tally: Tally) -> Callable[[str], str]:
+    """The name of an image by its id: without the archive that holds it, if names then differ."""
+    ids = _all_ids(tally)
+    bare = [without_container(item) for item in ids]
+    if bare == ids or not all(bare) or len(set(bare)) < len(bare):
+        return stem
+    return lambda item: stem(without_container(item))
 
 
 def _all_ids(tally: Tally) -> list[str]:
@@ -129,7 +139,7 @@ def _by_name(sides: tuple[Tally, Tally], words: tuple[_Ends, _Ends], force: bool
         [key for key in generated if key not in real],
     )
     skipped = [
-        {_without(stem(image.item), ends) for image in side.skipped}
+        {_without(_naming(side)(image.item), ends) for image in side.skipped}
         for side, ends in zip(sides, words, strict=True)
     ]
     unmatched = (
@@ -168,8 +178,9 @@ def _places(tally: Tally, ends: _Ends, side: str) -> dict[str, int]:
         TallyError: two images have one name.
     """
     found: dict[str, int] = {}
+    name_of = _naming(tally)
     for k, item in enumerate(tally.ids):
-        key = _without(stem(item), ends)
+        key = _without(name_of(item), ends)
         if key in found:
             raise TallyError(
                 f"the {side} images {tally.ids[found[key]]} and {item} have the same name {key!r}: "

@@ -83,18 +83,18 @@ def rank_generators(
     real = members[0].real
     rows = [c.generated.sparse_percent(0) for c in members]
     real_rows = real.sparse_percent(0)
+    live = _live([real_rows, *rows])
+    used = [sparse.csr_array(each[:, live]) for each in rows]
     with progress_bar("ranking", len(members), "generators") as bar:
-        distances = measure(real_rows, rows, seed=seed, progress=lambda _: bar.advance(1))
+        distances = measure(real_rows[:, live], used, seed=seed, progress=lambda _: bar.advance(1))
     order = np.argsort(distances.values, kind="stable")
     members, named = [members[k] for k in order], [named[k] for k in order]
-    rows = [rows[k] for k in order]
+    rows, used = [rows[k] for k in order], [used[k] for k in order]
     distances = Distances(distances.values[order], distances.covariance[np.ix_(order, order)])
-    live = _live([real_rows, *rows])
     of_real = moments(real_rows[:, live])
 
     def alike(first: int, second: int, enough: float) -> float:
-        pair = rows[first][:, live], rows[second][:, live]
-        return exchange_p_value(of_real, *pair, enough=enough, seed=seed)
+        return exchange_p_value(of_real, used[first], used[second], enough=enough, seed=seed)
 
     found = nearness(distances, alike, level=level, seed=seed)
     control = np.array([k >= len(comparisons) for k in order])

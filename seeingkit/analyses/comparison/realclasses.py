@@ -1,9 +1,10 @@
-"""The generator's class of each real image: by a ``dataset.json``, or by the names of folders.
+"""The generator's class of each real image: as its data set lists it, or by the names of folders.
 
 Guarantees: folders are classes only where they are. Folders around all images, and those of a split
 (``train``, ``val``, ``test``), are looked into; folders that only divide many files (``00000``,
 hash prefixes) are no classes; names match names (whatever their case), numbers match by value, and
-what matches in part is refused by name. What was found, or why nothing was, is a record that every
+what matches in part is refused by name; archives that hold images, and rows of tables, are no
+folders. What was found, or why nothing was, is a record that every
 run shows.
 """
 
@@ -15,6 +16,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from seeingkit.errors import UsageError
+from seeingkit.images.classfiles import CLASS_FILE
+from seeingkit.images.containers import without_container
 from seeingkit.results import FolderClass, RealClasses
 
 _SPLIT = re.compile(
@@ -40,7 +43,12 @@ class FoundClasses(NamedTuple):
 
 
 def real_classes(
-    ids: Sequence[str], names: Sequence[str], listed: Sequence[int | None] | None = None
+    ids: Sequence[str],
+    names: Sequence[str],
+    listed: Sequence[int | None] | None = None,
+    *,
+    by: str = CLASS_FILE,
+    called: Sequence[str] = (),
 ) -> FoundClasses:
     """Which of a generator's classes each real image is of.
 
@@ -48,13 +56,16 @@ def real_classes(
         ids: of the images, paths with forward slashes.
         names: of the generator's classes.
         listed: the class of each image that its data set lists, if it does.
+        by: what lists them.
+        called: names of the listed classes, by number, if they have any.
 
     >>> real_classes(["train/cat/1.png", "val/dog/2.png"], ("cat", "dog")).labels
     (0, 1)
     """
     try:
         if listed is not None and any(label is not None for label in listed):
-            return _by_list(listed, names)
+            return _by_list(listed, names, by, called)
+        ids = [without_container(item) for item in ids]
         folders = class_folders(ids, names)
         by, places = match_folders(folders, names, ids)
     except UsageError as error:
@@ -79,21 +90,62 @@ _GUESS = (
 )
 
 
-def _by_list(listed: Sequence[int | None], names: Sequence[str]) -> FoundClasses:
+def _by_list(
+    listed: Sequence[int | None], names: Sequence[str], by: str, called: Sequence[str]
+) -> FoundClasses:
+    """By the names of the listed classes where they and the generator's have names, else by number.
+
+    Raises:
+        UsageError: a class that is none of the generator's.
+    """
     numbers = Counter(label for label in listed if label is not None)
-    if max(numbers) >= len(names):
+    where = by if by == CLASS_FILE else f"the data set ({by})"
+    named = any(called) and not _unnamed(called) and not _unnamed(names)
+    places = {k: k for k in numbers}
+    if named:
+        places = _by_called(numbers, called, names, where)
+    elif max(numbers) >= len(names):
         raise UsageError(
-            f"dataset.json has class {max(numbers)}, but the generator's are 0 to {len(names) - 1}"
+            f"{where} has class {max(numbers)}, but the generator's are 0 to {len(names) - 1}"
         )
     record = RealClasses(
-        by="dataset.json",
+        by="label names" if named else "dataset.json" if by == CLASS_FILE else "labels",
+        listed="" if by == CLASS_FILE else by,
         folders=[
-            FolderClass(folder=str(k), label=k, name=names[k], images=numbers[k])
-            for k in sorted(numbers)
+            FolderClass(
+                folder=called[k] if named else str(k),
+                label=places[k],
+                name=names[places[k]],
+                images=numbers[k],
+            )
+            for k in sorted(numbers, key=lambda k: (places[k], k))
         ],
         without=sum(label is None for label in listed),
     )
-    return FoundClasses(tuple(listed), record)
+    return FoundClasses(tuple(None if k is None else places[k] for k in listed), record)
+
+
+def _by_called(
+    numbers: Counter[int], called: Sequence[str], names: Sequence[str], where: str
+) -> dict[int, int]:
+    """The generator's class of each listed one, by their names."""
+    known, places = _spellings(names), {}
+    for k in sorted(numbers):
+        if k >= len(called):
+            raise UsageError(f"{where} has class {k}, but names {len(called)} classes")
+        classes = known.get(_spelling(called[k]), set())
+        if not classes:  # of several names, parted by commas, one will do
+            classes = set().union(*(known.get(_spelling(p), ()) for p in called[k].split(",")))
+        if not classes:
+            raise UsageError(
+                f"class {called[k]!r} of {where} is none of the generator's {len(names)} classes; "
+                "give both the same names"
+            )
+        if len(classes) > 1:
+            both = " and ".join(str(one) for one in sorted(classes))
+            raise UsageError(f"class {called[k]!r} of {where} names classes {both} alike")
+        (places[k],) = classes
+    return places
 
 
 def class_folders(ids: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -21,6 +20,7 @@ from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Pre
 from seeingkit.contracts.inverters import check_inversion
 from seeingkit.errors import ModelError, RunError
 from seeingkit.models.code import class_code
+from seeingkit.system.addresses import Place
 from seeingkit.system.processes import world
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.seals import set_aside
@@ -48,7 +48,7 @@ class Inverted:
     ids: tuple[str, ...]
     inversions: tuple[Inversion, ...]
     skipped: tuple[Skipped, ...] = ()
-    files: tuple[Path, ...] = ()
+    files: tuple[Place, ...] = ()
     seconds: float = 0.0
     images: Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -142,7 +142,7 @@ class _Work:
     invert: Callable[..., Inversion]
     images: Tensor
     labels: Sequence[int] | None
-    paths: Sequence[Path]
+    paths: Sequence[Place]
     made_by: Mapping[str, str]
     cut: str
 

@@ -22,13 +22,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seeingkit.contracts import Generator, Inversion, Prepared, State
-from seeingkit.errors import RunError
+from seeingkit.errors import RunError, StorageError
 from seeingkit.models.code import identity_of
 from seeingkit.system import seals
+from seeingkit.system.addresses import Place, place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
-from seeingkit.system.writing import atomic_write, write_text
+from seeingkit.system.writing import P, atomic_write, write_text
 
 INVERSION_SCHEMA = 2
 """Version of the files and of the rules that the engine inverts by; 2 added the seal."""
@@ -37,10 +38,10 @@ KEY = "seeingkit_inversion"
 
 
 class InversionStore:
-    """A folder of finished inversions. Many runs and processes may share one."""
+    """A folder of finished inversions, or an address. Many runs and processes may share one."""
 
-    def __init__(self, folder: str | Path | None = None) -> None:
-        self.folder = Path(folder) if folder is not None else cache_folder() / "inversions"
+    def __init__(self, folder: str | Place | None = None) -> None:
+        self.folder = place(cache_folder() / "inversions" if folder is None else folder)
 
     @property
     def claims(self) -> Claims:
@@ -56,7 +57,7 @@ class InversionStore:
         label: int | None = None,
         seed: int = 0,
         code: str = "",
-    ) -> Path:
+    ) -> Place:
         """The file of the inversion of one image (3, R, R), whether it exists or not.
 
         ``store.path(generator, inverter.prepare(generator), image)``; ``code`` is the version of
@@ -80,8 +81,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 
 def write_sealed_tensors(
-    path: Path, tensors: Mapping[str, Tensor], key: str, about: Mapping[str, Any]
-) -> Path:
+    path: P, tensors: Mapping[str, Tensor], key: str, about: Mapping[str, Any]
+) -> P:
     """As ``write_tensors``, with a seal.
 
     ``about`` becomes JSON under the only key of the metadata: the library writes several in an
@@ -98,14 +99,12 @@ def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Place, data: bytes) -> None:
     with atomic_write(path) as stream:
         stream.write(data)
 
 
-def write_inversion(
-    path: Path, inversion: Inversion, made_by: Mapping[str, str] | None = None
-) -> Path:
+def write_inversion(path: P, inversion: Inversion, made_by: Mapping[str, str] | None = None) -> P:
     """Write one row, whole or not at all; returns the path.
 
     Args:
@@ -155,7 +154,7 @@ def _small(frames: Tensor) -> Tensor:
     return F.interpolate(frames, scale_factor=factor, mode="area")
 
 
-def read_inversion(path: Path) -> Inversion:
+def read_inversion(path: Place) -> Inversion:
     """Read a file of ``write_inversion``.
 
     Raises:
@@ -206,18 +205,18 @@ def inversion_about(data: bytes) -> dict[str, Any]:
     return about
 
 
-def note_seconds(paths: Sequence[Path], seconds: float) -> None:
+def note_seconds(paths: Sequence[Place], seconds: float) -> None:
     """Keep wall times beside the files, which hold nothing that differs from run to run."""
     for path in paths:
         text = f"{seconds:.3f} {seals.BLANK}"
         write_text(path.with_suffix(".seconds"), seals.seal(text.encode()).decode())
 
 
-def seconds_of(paths: Sequence[Path]) -> float:
+def seconds_of(paths: Sequence[Place]) -> float:
     """Mean wall time in seconds of stored inversions for which it is known; 0 if of none."""
     known = []
     for path in paths:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, StorageError, ValueError):
             data = path.with_suffix(".seconds").read_bytes()
             seals.check_seal(data)
             known.append(float(data.split()[0]))

@@ -66,7 +66,14 @@ def _statistics(results: Results) -> Entries:
     return [entry for entry in entries if entry[1]] + preset
 
 
+NAMES = 20
+"""At most so many classes of a data set are named."""
+
+
 def _source(source: SourceRecord, used: int) -> Entries:
+    details = dict(source.details)
+    if len(names := details.get("class_names") or ()) > NAMES:
+        details["class_names"] = [*names[:NAMES], f"and {len(names) - NAMES:,} more"]
     return [
         ("name", source.name),
         ("kind", source.kind),
@@ -75,7 +82,7 @@ def _source(source: SourceRecord, used: int) -> Entries:
         ("fingerprint", source.fingerprint),
         *(("note", note) for note in source.notes),
         *(("left out", f"{item}: {reason}") for item, reason in source.left_out[:20]),
-        *((key, plain_text(value)) for key, value in source.details.items()),
+        *((key, plain_text(value)) for key, value in details.items()),
     ]
 
 

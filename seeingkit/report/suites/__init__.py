@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from .reading import Suite, read_suite
 from .site import write_site
-from .tables import suite_table
+from .tables import suite_columns, suite_table
 
-__all__ = ["Suite", "read_suite", "suite_table", "write_site"]
+__all__ = ["Suite", "read_suite", "suite_columns", "suite_table", "write_site"]

@@ -57,6 +57,16 @@ def suite_table(folder: Path, *, what: str = "ranking", format: str = "terminal"
         UnknownNameError: no such table or format.
         UsageError: there is nothing to show yet.
     """
+    return render_table(suite_columns(folder, what, format), format)
+
+
+def suite_columns(
+    folder: Path, what: str = "ranking", format: str = "terminal"
+) -> list[TableColumn]:
+    """The columns of ``suite_table``, for ``report.tables``; errors as there::
+
+    columns = suite_columns(Path("suites/churches"), "classes", "csv")
+    """
     kinds: dict[str, Callable[[Suite, str], list[TableColumn]]] = {
         "ranking": _ranking,
         "classes": _classes,
@@ -72,7 +82,7 @@ def suite_table(folder: Path, *, what: str = "ranking", format: str = "terminal"
         raise UsageError(f"{folder}: the table {what} has no rows yet; seeingkit suite goes on")
     if format == "latex":
         columns = [_for_latex(column) for column in columns]
-    return render_table(columns, format)
+    return columns
 
 
 def _column(

@@ -10,6 +10,8 @@ SHOWN = 8
 """At most so many folders are named."""
 _BY = {
     "dataset.json": "by dataset.json",
+    "labels": "by the numbers in",
+    "label names": "by the names in",
     "name": "by the names of their folders",
     "number": "by the numbers that their folders are called",
     "order": "by the order of their folders",
@@ -27,12 +29,13 @@ def matching(record: RealClasses) -> str:
     parts = []
     for one in record.folders[:SHOWN]:
         label = str(one.label) if one.name == str(one.label) else f"{one.label} {one.name}"
-        what = "" if record.by == "dataset.json" else f"{one.folder} → "
+        what = "" if record.by in ("dataset.json", "labels") else f"{one.folder} → "
         parts.append(f"{what}{label} ({count(one.images, 'image')})")
     more = len(record.folders) - len(parts)
     if more:
         parts.append(f"{more:,} more in results.json")
-    text = f"Classes of the real images {_BY[record.by]}: {', '.join(parts)}."
+    by = " ".join([_BY[record.by], record.listed]).strip()
+    text = f"Classes of the real images {by}: {', '.join(parts)}."
     if record.without:
         text += f" {count(record.without, 'image')} of no class."
     return text + (f" Mind: {record.why}." if record.why else "")

@@ -42,7 +42,8 @@ def swap_probability(difference: DistanceDifference) -> str:
     """The p-value of the swap test; ``≤`` where its permutations can give no smaller one."""
     if difference.p_swap is None:
         return "–"
-    least = difference.p_swap <= 1.000001 / (difference.permutations + 1)
+    permutations = difference.permutations
+    least = permutations > 0 and difference.p_swap <= 1.000001 / (permutations + 1)
     return ("≤ " if least else "") + probability(difference.p_swap)
 
 
@@ -145,7 +146,8 @@ def _distances(results: GeneratorsResults) -> Iterator[str]:
         if d.p_swap is None:
             yield sentence + "."
             continue
-        p = f"p {'' if swap_probability(d).startswith('≤') else '= '}{swap_probability(d)}"
+        shown = swap_probability(d)
+        p = f"p {'' if shown.startswith(('≤', '<')) else '= '}{shown}"
         if d.nearer:
             yield f"{sentence}; swap test of one common distribution: {p}."
         elif d.p_swap <= 1 - d.confidence:
@@ -197,12 +199,12 @@ def _control(results: GeneratorsResults) -> Iterator[str]:
 
 def _cautions(results: GeneratorsResults) -> Iterator[str]:
     first = results.differences[0]
-    if first.permutations == 0:
+    if first.p_swap is None:
         yield (
             "Without permutations no swap test was made: “surely nearer” rests on the interval "
             "alone, which is less exact where the generators are alike."
         )
-    elif 1 / (first.permutations + 1) > 1 - first.confidence:
+    elif first.permutations and 1 / (first.permutations + 1) > 1 - first.confidence:
         yield (
             f"With {count(first.permutations, 'permutation')} the swap test cannot reject at the "
             f"level of {count(len(results.differences), 'pair')}, so nothing can be called surely "

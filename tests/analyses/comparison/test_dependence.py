@@ -140,3 +140,9 @@ def test_warnings_name_a_pair_and_the_option() -> None:
     assert warning.startswith("100 % of the real images have a near copy")
     assert "0000.png with 0001.png" in warning and "--groups" in warning
     assert dependence_warnings("real", tally(rows(400, 2), ids), seed=0) == []
+
+
+def test_archives_are_no_folders_of_images_that_belong_together() -> None:
+    rule = read_rule("folder")
+    assert rule("train-00.tar/holiday/1.jpg") == "holiday"
+    assert rule("train.parquet/000012/1.jpg") is None

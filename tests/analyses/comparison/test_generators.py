@@ -131,3 +131,19 @@ def test_what_cannot_be_compared_is_refused() -> None:
     pair = [compare(real, images(9), permutations=0, evidence=False) for real in (images(0), other)]
     with pytest.raises(TallyError, match="different real images"):
         contrast_comparisons(pair)
+
+
+def test_of_many_generators_all_pairs_are_compared_at_once() -> None:
+    """With 21 pairs, 19 permutations of each could never claim anything."""
+    made = {f"good {k}": images(k) for k in range(1, 7)} | {"wrong": images(9, (1, 3, 6))}
+    results = compare_generators(images(0), made, permutations=19).results
+    claimed = {(d.first, d.second) for d in results.differences if d.nearer}
+    assert claimed == {(f"good {k}", "wrong") for k in range(1, 7)}
+    assert all(d.nearer == d.first for d in results.differences if d.nearer)
+    assert all((d.ci_low <= 0 <= d.ci_high) == (d.nearer is None) for d in results.differences)
+    assert {d.confidence for d in results.differences} == {results.differences[0].confidence}
+    assert 1 - 0.05 / 6 < results.differences[0].confidence < 1 - 0.05 / 21
+    assert all(d.permutations == 0 and d.p_swap is not None for d in results.differences)
+    words = summarise_generators(results)
+    assert not any("permutations" in line for line in words.cautions)
+    assert "swap test of one common distribution: p < " in " ".join(words.details)

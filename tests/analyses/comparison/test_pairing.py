@@ -287,3 +287,16 @@ def test_the_church_pairs(shared: Path, tmp_path: Path) -> None:
     assert (pole.differing, pole.p_area) == (9, 2 / 2**9)
     for label in ("person", "traffic sign"):
         assert by_label[label].area_claim == by_label[label].images_claim == "no evidence"
+
+
+def test_names_of_pairs_are_those_within_their_archives() -> None:
+    real = named(["photos.tar/b.png", "photos.tar/a.png"], skipped=["photos.tar/c.png"])
+    rows = named([f"rec.parquet/00000{k}/{name}.png" for k, name in enumerate("abc")])
+    found = pair_up(real, rows)
+    assert found.generated.ids == ("rec.parquet/000001/b.png", "rec.parquet/000000/a.png")
+    assert found.matched == "names" and found.left_out == (0, 1)
+    plain = pair_up(named(["a.png", "b.png"]), named(["1.tar/b.png", "1.tar/a.png"]))
+    assert plain.generated.ids == ("1.tar/a.png", "1.tar/b.png")
+    # names that only their shards tell apart stay whole
+    shards = [f"{k}.tar/0.png" for k in range(2)]
+    assert pair_up(named(shards), named(shards[::-1])).generated.ids == tuple(shards)

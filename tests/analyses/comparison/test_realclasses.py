@@ -138,3 +138,46 @@ def test_a_list_of_classes_comes_before_folders() -> None:
     )
     beyond = real_classes(ids("cat"), PETS, [2, 0])
     assert beyond.labels is None and "dataset.json has class 2" in beyond.record.why
+
+
+def test_labels_of_a_data_set_by_name() -> None:
+    ids = [f"a.parquet/{k:06d}" for k in range(4)]
+    by = "the column “label”"
+    found = real_classes(ids, ("dog", "cat"), [0, 1, None, 0], by=by, called=("Cat", "DOG", "owl"))
+    assert found.labels == (1, 0, None, 1)
+    assert found.record.by == "label names" and found.record.without == 1
+    assert "by the names in the column “label”: DOG → 0 dog (1 image), Cat → 1 cat (2 images)" in (
+        matching(found.record)
+    )
+    found = real_classes(ids, ("dog", "cat"), [0, 2, 1, 0], by=by, called=("cat", "dog", "owl"))
+    assert found.labels is None and "class 'owl' of the data set" in found.record.why
+    found = real_classes(ids, ("tench", "shark"), [0] * 4, by=by, called=("tench, Tinca tinca",))
+    assert found.labels == (0, 0, 0, 0)
+    found = real_classes(ids, ("crane", "crane"), [0] * 4, by=by, called=("crane",))
+    assert found.labels is None and "classes 0 and 1 alike" in found.record.why
+
+
+def test_labels_of_a_data_set_by_number() -> None:
+    ids, by = ["a.tar/1.jpg", "a.tar/2.jpg"], "the .cls files"
+    for names, called in ((("dog", "cat"), ()), (("0", "1"), ("cat", "dog")), ("ab", "01")):
+        found = real_classes(ids, names, [1, 0], by=by, called=called)
+        assert found.labels == (1, 0) and found.record.by == "labels"
+        assert "by the numbers in the .cls files: 0" in matching(found.record)
+    found = real_classes(ids, ("dog", "cat"), [1, 2], by=by)
+    assert found.labels is None and "the data set (the .cls files) has class 2" in found.record.why
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["0.tar/a.jpg", "1.tar/b.jpg"],
+        ["a.parquet/000000/x.jpg", "a.parquet/000001/x.jpg"],
+        ["owner/name/train.arrow/000000", "owner/name/train.arrow/000001"],
+    ],
+)
+def test_archives_and_rows_are_no_classes(ids: list[str]) -> None:
+    for names in (("0", "1"), ("cat", "dog")):
+        assert real_classes(ids, names).labels is None
+    assert real_classes(["cat/0.tar/a.jpg", "dog/0.tar/b.jpg"], ("dog", "cat")).labels == (1, 0)
+    inside = [f"{item.rpartition('/')[0]}/{k}/x.jpg" for k, item in enumerate(ids)]
+    assert real_classes(inside, ("0", "1")).labels == (0, 1)

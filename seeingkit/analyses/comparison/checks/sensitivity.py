@@ -37,6 +37,7 @@ from seeingkit.contracts import ImageSource, Segmenter
 from seeingkit.errors import SourceError, TallyError
 from seeingkit.results import ClassResult, ResolutionResult, SegmenterClass, SegmenterShare
 from seeingkit.statistics.twoviews import TwoViews, relative
+from seeingkit.system.addresses import Place
 from seeingkit.tallies import ChunkStore, Tally, tally
 from seeingkit.tallies.counted import CountedSource
 from seeingkit.tallies.counting import narrowed
@@ -78,13 +79,11 @@ def check_sensitivity(
     resolution: ResolutionResult | None = None,
     batch_size: int = 16,
     on_bad: Literal["skip", "fail"] = "skip",
-    store: ChunkStore | str | Path | None = None,
+    store: ChunkStore | str | Place | None = None,
     seed: int = 0,
     images: int = IMAGES,
 ) -> SegmenterShare:
     """Look a second time, at another scale or with another segmenter: which verdicts stay?
-
-    Above ``CHUNK`` images, all processes of a run in several must call it, as for the first view.
 
     Args:
         real, generated: the sources of the comparison.

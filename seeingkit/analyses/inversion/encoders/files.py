@@ -28,6 +28,7 @@ from seeingkit.models.hub import weights_path
 from seeingkit.models.registry import registry
 from seeingkit.specs import WeightsSpec
 from seeingkit.system import seals
+from seeingkit.system.addresses import Place
 from seeingkit.system.cache import cache_folder
 from seeingkit.weights import load_into, read_state_dict
 
@@ -213,7 +214,7 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def check_encoder_file(path: Path) -> None:
+def check_encoder_file(path: Place) -> None:
     """Check all bytes of an encoder in the cache, and that it is the one of its name.
 
     Raises:
