@@ -99,10 +99,9 @@ def test_who_is_surely_behind_all_of_the_nearest() -> None:
     details = ranking_details(ranking(*rows))
     assert "Each of them is surely nearer than d." in details
     assert "d is surely farther than every other one." in details
-    none = (row("a", 1, (1, 3), ["d"]), row("b", 2, (1, 2), ["c"]), *rows[2:])
-    assert "None of the others is surely farther than all of them." in ranking_details(
-        ranking(*none)
-    )
+    apart = (row("a", 1, (1, 3), ["d"]), row("b", 2, (1, 2), ["c"]), *rows[2:])
+    details = ranking_details(ranking(*apart))
+    assert details[:2] == ["a is surely nearer than d.", "b is surely nearer than c."]
 
 
 def test_ranks_and_reasons_in_words() -> None:
@@ -158,6 +157,14 @@ def test_the_numbers_of_a_class_are_those_of_the_lists() -> None:
     value = ClassValues(classes(["no evidence", "omitted"], ["a", "b"]), 1)[BOAT]
     assert value.verdict == "omitted" and value.relative == -0.5
     assert (value.area.value, value.area.letters, value.images.letters) == (2.0, "b", "")
+
+
+def test_a_verdict_about_images_shows_their_difference() -> None:
+    found = classes(["in more images", "reduced"], [])
+    values = [ClassValues(found, k)[BOAT] for k in range(2)]
+    assert [value.relative for value in values] == [0.0, -0.5]
+    assert [value.images_change for value in values] == [7.0, 3.0]
+    assert [value.change for value in values] == [7.0, -0.5]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def value_words(value: ClassValue, real_area: float, real_images: float) -> str:
     ``omitted, −82 %: 0.17 % (0.10 to 0.24 %) of the area, real 0.97 %; in 2.1 % (…) of …``
     """
     made, seen = value.area, value.images
-    head = value.verdict if value.relative is None else f"{value.verdict}, {change(value.relative)}"
+    head = value.verdict if value.change is None else f"{value.verdict}, {change(value.change)}"
     groups = ""
     if made.letters or seen.letters:
         groups = f"; groups {made.letters or '–'} (area), {seen.letters or '–'} (images)"

@@ -40,7 +40,8 @@ class MatrixCell:
     Attributes:
         code: of its verdict, or of the most frequent one.
         text: what stands in the cell; words: the same in full.
-        value: relative difference, or its median over rankings, for sorting.
+        value: relative difference in what the verdict is about (area, or images), or the median
+            of that in area over rankings, for sorting.
     """
 
     code: str
@@ -136,8 +137,8 @@ def ranking_matrix(ranking: Ranking) -> Matrix:
 
 
 def _cell(value: ClassValue, words: str) -> MatrixCell:
-    text = f"{MARKS[value.verdict]} {change(value.relative, unit=False)}"
-    return MatrixCell(CODES[value.verdict], text, words, value.relative)
+    text = f"{MARKS[value.verdict]} {change(value.change, unit=False)}"
+    return MatrixCell(CODES[value.verdict], text, words, value.change)
 
 
 def counted_matrix(rankings: Sequence[Ranking]) -> Matrix:

@@ -60,7 +60,8 @@ class ClassValue(NamedTuple):
 
     Attributes:
         verdict: against the real images.
-        relative: (area − real area) / real area; None where no real image shows it.
+        relative: (area − real area) / real area; None where no real image shows it;
+            images_change: the same of the share of images.
         area, images: mean area, and share of images that show it above the area threshold.
     """
 
@@ -68,6 +69,21 @@ class ClassValue(NamedTuple):
     relative: float | None
     area: Quantity
     images: Quantity
+    images_change: float | None = None
+
+    @property
+    def by_images(self) -> bool:
+        """Whether the verdict is about the number of images alone."""
+        return self.verdict in ("in fewer images", "in more images")
+
+    @property
+    def change(self) -> float | None:
+        """The relative difference in what the verdict is about: images, or else area."""
+        return self.images_change if self.by_images else self.relative
+
+
+def _relative(made: float, real: float) -> float | None:
+    return (made - real) / real if real > 0 else None
 
 
 class ClassHead(NamedTuple):
@@ -98,8 +114,9 @@ class ClassValues(Mapping[ClassKey, ClassValue]):
     def __getitem__(self, key: ClassKey) -> ClassValue:
         one = self._classes[key]
         area = self._quantity(one.area)
-        relative = (area.value - one.real_area) / one.real_area if one.real_area > 0 else None
-        return ClassValue(self.verdict(key), relative, area, self._quantity(one.images))
+        images = self._quantity(one.images)
+        relative = _relative(area.value, one.real_area), _relative(images.value, one.real_images)
+        return ClassValue(self.verdict(key), relative[0], area, images, relative[1])
 
     def __contains__(self, key: object) -> bool:
         return key in self._classes

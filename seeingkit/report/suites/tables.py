@@ -12,27 +12,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from seeingkit.errors import UnknownNameError, UsageError
-from seeingkit.results import Verdict
 
 from ..tables import FORMATS, Cell, TableColumn, render_table
-from ..templates import MARKS
-from ..words.numbers import MINUS, between, change, probability
+from ..words.numbers import MINUS, between, probability
+from .classtables import FOR_PROGRAMS, class_columns, difference_columns, ranking_names
 from .reading import Suite, read_suite
-from .standings import ClassKey, Ranking, Standing
-from .words import difference_ends
+from .standings import Ranking, Standing
 
 TableKind = Literal["ranking", "classes", "differences"]
-FOR_PROGRAMS = ("csv", "json", "parquet")
-LATEX_MARKS: dict[Verdict, str] = {
-    "omitted": "o",
-    "reduced": "r",
-    "in fewer images": "f",
-    "excess": "e",
-    "in more images": "m",
-    "no evidence": "",
-}
-"""Marks of verdicts in letters, for fonts without the signs of ``MARKS``."""
-
 _Row = tuple[Ranking, Standing]
 
 
@@ -45,7 +32,8 @@ def suite_table(folder: Path, *, what: str = "ranking", format: str = "terminal"
         folder: of the suite.
         what: ``ranking``: a row for each generator and control of each ranking, with distance,
             groups, and the number of classes with each verdict; ``classes``: verdict and relative
-            difference of each class in each of them; ``differences``: a row for each pair.
+            difference in area (in the number of images, where the verdict is about these alone) of
+            each class in each of them; ``differences``: a row for each pair.
         format: ``terminal``, ``markdown``, ``latex``, ``csv``, ``json`` or ``parquet``.
 
     Returns:
@@ -68,8 +56,8 @@ def suite_columns(
     """
     kinds: dict[str, Callable[[Suite, str], list[TableColumn]]] = {
         "ranking": _ranking,
-        "classes": _classes,
-        "differences": _differences,
+        "classes": class_columns,
+        "differences": difference_columns,
     }
     if what not in kinds:
         raise UnknownNameError("table", what, get_args(TableKind))
@@ -112,19 +100,12 @@ def _for_latex(column: TableColumn) -> TableColumn:
     return replace(column, values=values)
 
 
-def _names(suite: Suite, rankings: Sequence[Ranking]) -> list[TableColumn]:
-    """The column of the rankings' names, where there are several."""
-    if len(suite.rankings) < 2:
-        return []
-    return [TableColumn("ranking", [ranking.name for ranking in rankings])]
-
-
 # -------------------------------------------------------------------------------------- ranking
 
 
 def _ranking(suite: Suite, format: str) -> list[TableColumn]:
     rows = [(ranking, row) for ranking in suite.rankings for row in ranking.rows]
-    head = _names(suite, [ranking for ranking, _ in rows])
+    head = ranking_names(suite, [ranking for ranking, _ in rows])
     made = _for_programs(rows) if format in FOR_PROGRAMS else _for_people(rows)
     steps = any(row.step is not None for _, row in rows)
     return [
@@ -207,112 +188,4 @@ def _for_programs(rows: Sequence[_Row]) -> list[TableColumn]:
         _column("series", rows, lambda r: r.series or None),
         _column("step", rows, lambda r: r.step),
         _column("step_unit", rows, lambda r: r.step_unit or None),
-    ]
-
-
-# -------------------------------------------------------------------------------------- classes
-
-
-def _classes(suite: Suite, format: str) -> list[TableColumn]:
-    if format in FOR_PROGRAMS:
-        return _class_rows(suite)
-    rows = [(ranking, head) for ranking in suite.rankings for head in ranking.classes]
-    names = dict.fromkeys(row.name for ranking in suite.rankings for row in ranking.columns)
-    controls = {row.name for ranking in suite.rankings for row in ranking.controls}
-    by_name = {
-        ranking.name: {row.name: row for row in ranking.columns} for ranking in suite.rankings
-    }
-    marks: dict[Verdict, str] = LATEX_MARKS if format == "latex" else MARKS  # type: ignore[assignment]
-
-    def cell(ranking: Ranking, name: str, key: ClassKey) -> str | None:
-        row = by_name[ranking.name].get(name)
-        value = None if row is None else row.values.get(key)
-        if value is None:
-            return None
-        return f"{marks[value.verdict]} {change(value.relative, unit=False)}".strip()
-
-    return [
-        *_names(suite, [ranking for ranking, _ in rows]),
-        TableColumn("class", [head.key.label for _, head in rows]),
-        TableColumn("real area", [head.real_area for _, head in rows], unit="%"),
-        *(
-            TableColumn(
-                _free(f"{name} (control)" if name in controls else name),
-                [cell(ranking, name, head.key) for ranking, head in rows],
-                unit="%",
-                align="right",
-            )
-            for name in names
-        ),
-    ]
-
-
-def _free(name: str) -> str:
-    """A generator's name as the head of a column, different from the heads of the others."""
-    return f"{name} " if name in ("ranking", "class", "real area") else name
-
-
-def _class_rows(suite: Suite) -> list[TableColumn]:
-    """One row a ranking, class and member."""
-    found = [
-        (ranking, head, row, row.values[head.key])
-        for ranking in suite.rankings
-        for head in ranking.classes
-        for row in ranking.columns
-    ]
-    values = [value for *_, value in found]
-    return [
-        *_names(suite, [ranking for ranking, *_ in found]),
-        TableColumn("class", [head.key.label for _, head, *_ in found]),
-        TableColumn("category", [head.category for _, head, *_ in found]),
-        TableColumn("generator", [row.name for _, _, row, _ in found]),
-        TableColumn("kind", [row.kind for _, _, row, _ in found]),
-        TableColumn("verdict", [value.verdict for value in values]),
-        TableColumn("relative_difference", [value.relative for value in values]),
-        TableColumn("real_area", [head.real_area for _, head, *_ in found], unit="percent"),
-        *(
-            TableColumn(
-                f"{name}{suffix}", [getattr(getattr(v, name), key) for v in values], unit=unit
-            )
-            for name, unit in (("area", "percent"), ("images", "share"))
-            for suffix, key in (("", "value"), ("_low", "low"), ("_high", "high"))
-        ),
-        TableColumn("real_images", [head.real_images for _, head, *_ in found], unit="share"),
-        TableColumn("area_groups", [value.area.letters or None for value in values]),
-        TableColumn("images_groups", [value.images.letters or None for value in values]),
-    ]
-
-
-# ---------------------------------------------------------------------------------- differences
-
-
-def _differences(suite: Suite, format: str) -> list[TableColumn]:
-    pairs = [(ranking, pair) for ranking in suite.rankings for pair in ranking.pairs]
-    p_values = [pair.p_alike for _, pair in pairs]
-    head = [
-        *_names(suite, [ranking for ranking, _ in pairs]),
-        TableColumn("first", [pair.first for _, pair in pairs]),
-        TableColumn("second", [pair.second for _, pair in pairs]),
-    ]
-    nearer = TableColumn("nearer", [pair.nearer for _, pair in pairs])
-    if format in FOR_PROGRAMS:
-        return [
-            *head,
-            TableColumn("difference", [pair.value for _, pair in pairs], unit="percent^2"),
-            TableColumn("ci_low", [pair.ci_low for _, pair in pairs], unit="percent^2"),
-            TableColumn("ci_high", [pair.ci_high for _, pair in pairs], unit="percent^2"),
-            TableColumn("standard_error", [pair.standard_error for _, pair in pairs]),
-            TableColumn("p_alike", p_values),
-            nearer,
-        ]
-    return [
-        *head,
-        TableColumn("first − second", [pair.value for _, pair in pairs], unit="percent²"),
-        TableColumn(
-            "interval",
-            [difference_ends(pair.ci_low, pair.ci_high) for _, pair in pairs],
-            align="right",
-        ),
-        TableColumn("p", [None if p is None else probability(p) for p in p_values], align="right"),
-        nearer,
     ]

@@ -76,8 +76,12 @@ def _ahead(ranking: Ranking) -> Iterator[str]:
     if behind:
         text = f"the other {others}" if len(behind) == others > 1 else _names(behind)
         yield f"Each of them is surely nearer than {text}."
-    else:
-        yield "None of the others is surely farther than all of them."
+        return
+    names = {row.name: row for row in ranking.compared}
+    for leader in leaders[:ENOUGH]:
+        farther = [names[name] for name in leader.nearer_than if name in names]
+        if farther:
+            yield f"{leader.name} is surely nearer than {_names(farther)}."
 
 
 def _last(ranking: Ranking) -> Iterator[str]:
