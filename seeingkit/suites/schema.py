@@ -28,10 +28,18 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from seeingkit.analyses.comparison.defaults import PERMUTATIONS
 from seeingkit.analyses.inversion.config import Pick
@@ -154,7 +162,8 @@ class SuiteFile(_Table):
 
     Attributes:
         n: images of each side.
-        seeds: each makes rankings of its own: of latents, of the choice of images, of permutations.
+        seeds: each makes rankings of its own: of latents, of the choice of images, of permutations;
+            at least n apart, so that no two share latents.
         controls: disjoint sets of real images that stand in each ranking as if they were
             generators.
         level, permutations, sensitivity, fidelity, classes, on_bad: as of ``Config``.
@@ -177,9 +186,17 @@ class SuiteFile(_Table):
 
     @field_validator("seeds")
     @classmethod
-    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    def _seeds_differ(cls, seeds: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed stands twice")
+        n, ordered = info.data.get("n", 0), sorted(seeds)
+        near = [(a, b) for a, b in pairwise(ordered) if b - a < n]
+        if near:
+            (first, second), apart = near[0], ", ".join(str(k * n) for k in range(len(seeds)))
+            raise ValueError(
+                f"seeds {first} and {second} share {n - second + first:,} of {n:,} latents, for image "
+                f"k of seed s is drawn from s + k; keep them n apart: {apart}"
+            )
         return seeds
 
 

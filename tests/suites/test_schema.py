@@ -47,6 +47,10 @@ MISTAKES = {
     ],
     TOML.replace('name = "plain"', 'name = "../plain"'): ["line 10: generators.1.name: a name"],
     TOML.replace("n = 40", "n = 40\nseeds = [1, 1]"): ["line 3: seeds: a seed stands twice"],
+    TOML.replace("n = 40", "n = 40\nseeds = [40, 1, 0]"): [
+        "line 3: seeds: seeds 0 and 1 share 39 of 40 latents",
+        "keep them n apart: 0, 40, 80",
+    ],
     TOML + "\n[inversion]\npick = 'list'\n": ["line 19: inversion.pick: a suite takes stratified"],
     TOML.replace("[[data]]", "[[data]"): ["is no TOML", "line 6"],
 }
