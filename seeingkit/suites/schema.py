@@ -194,8 +194,8 @@ class SuiteFile(_Table):
         if near:
             (first, second), apart = near[0], ", ".join(str(k * n) for k in range(len(seeds)))
             raise ValueError(
-                f"seeds {first} and {second} share {n - second + first:,} of {n:,} latents, for image "
-                f"k of seed s is drawn from s + k; keep them n apart: {apart}"
+                f"seeds {first} and {second} share {n - second + first:,} of {n:,} latents, for "
+                f"image k of seed s is drawn from s + k; keep them n apart: {apart}"
             )
         return seeds
 
