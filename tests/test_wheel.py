@@ -97,11 +97,13 @@ def test_the_metadata_names_the_command_and_modules_that_are_there(
     assert entries["console_scripts"]["seeingkit"] == "seeingkit.__main__:main"
     assert set(entries["seeingkit"]) == {
         "adapters",
+        "executors",
         "fidelity",
         "huggingface",
         "inversion",
         "lsun",
         "minichurches",
+        "tracking",
     }
     for module in (*entries["seeingkit"].values(), "seeingkit.__main__"):
         path = module.replace(".", "/")

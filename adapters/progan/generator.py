@@ -78,7 +78,10 @@ class ProGAN(StagedAdapter):
             class_names=class_names(config.labels, options.classes),
             weights_sha256=weights_sha256,
             licence=licence,
-            options=resolved_options(resolved, "classes"),  # in class_names
+            # Classes are in class_names; what was stored before there was a truncation stays good.
+            options=resolved_options(
+                resolved, "classes", *(["truncation"] if options.truncation == 1 else [])
+            ),
             parameters=sum(p.numel() for p in module.parameters()),
             assumptions=config.unless_told(clamp=options.clamp),
         )

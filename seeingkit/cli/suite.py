@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seeingkit.errors import ExitCode, UsageError, printable
-from seeingkit.results import SuiteCell
 
 from . import options as o
 from .options import option, parse_options
@@ -230,6 +229,8 @@ def _say_step(step: Step, record: StepRecord, ended: int, steps: int) -> None:
 
 
 def _print_suite(found: FinishedSuite) -> None:
+    from seeingkit.results import SuiteCell
+
     for part in found.results.failed:
         what = f"{part.generator} on {part.ranking}" if isinstance(part, SuiteCell) else part.name
         say(f"failed: {what}: {part.reason}")

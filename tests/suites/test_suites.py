@@ -8,6 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from seeingkit.errors import RunError, UsageError
@@ -103,6 +104,21 @@ def test_a_cell_that_fails_is_marked_and_the_rest_completes(
     assert code == 0
     assert [cell["state"] for cell in json.loads(stdout)["cells"]] == ["done"] * 3
     assert stderr.count("seeingkit: done in") == 3
+    table = ("suite", "table", out, "--format", "csv")
+    rows = command(*table, capsys=capsys, monkeypatch=monkeypatch)[1].splitlines()
+    assert len(rows) == 1 + 3 + 2 and rows[0].startswith('"generator","kind","state"')
+    named = str(suite.parent / "table.parquet")
+    code, stdout, _ = command(*table[:3], "--out", named, capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 0 and stdout.strip() == named
+    assert pq.read_table(named).num_rows == 5
+    code, _, stderr = command(
+        *table[:3], "--format", "parquet", capsys=capsys, monkeypatch=monkeypatch
+    )
+    assert code == 2 and "name a file with --out" in stderr
+    site = suite.parent / "site"
+    words = ("suite", "site", out, "--out", str(site))
+    assert command(*words, capsys=capsys, monkeypatch=monkeypatch)[0] == 0
+    assert "training 1000" in (site / "index.html").read_text("utf-8")
 
 
 def test_two_rankings_and_two_suites_share_their_tallies(suite: Path) -> None:
