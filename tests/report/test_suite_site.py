@@ -17,6 +17,7 @@ from PIL import Image
 from seeingkit.errors import RunError
 from seeingkit.report import Gallery, GalleryClass
 from seeingkit.report.suites import read_suite, write_site
+from seeingkit.report.suites import site as site_module
 from seeingkit.report.words.numbers import change, number
 from seeingkit.results import RankingResults, SuiteResults
 from tests.helpers.church_report import scene
@@ -367,3 +368,30 @@ def test_two_classes_of_one_name_have_a_page_each(tmp_path: Path) -> None:
     assert (site / "classes" / "wall.html").is_file() and (
         site / "classes" / "wall-2.html"
     ).is_file()
+
+
+@pytest.mark.parametrize("written", [0, 1, 3])
+def test_a_site_whose_writing_was_killed_is_written_again(
+    written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = make_suite(tmp_path / "suite", {"a": {}, "b": {}}, n=60)
+    whole = write_site(suite, tmp_path / "whole").parent
+    out, left = tmp_path / "site", written
+    write = site_module._write
+
+    def killed(folder: Path, path: str, content: str | bytes) -> None:
+        nonlocal left
+        if not left:
+            (folder / ".index.html.host.1.1.tmp").write_text("half")
+            raise KeyboardInterrupt
+        left -= 1
+        write(folder, path, content)
+
+    monkeypatch.setattr(site_module, "_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_site(suite, out)
+    monkeypatch.undo()
+    write_site(suite, out)
+    (out / ".index.html.host.1.1.tmp").unlink()
+    found, right = ({path.relative_to(f) for path in f.rglob("*")} for f in (out, whole))
+    assert found == right

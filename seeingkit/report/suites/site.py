@@ -13,7 +13,7 @@ from pathlib import Path
 
 from seeingkit.errors import RunError, StorageError, printable
 from seeingkit.system.progress import progress_bar
-from seeingkit.system.writing import atomic_write, make_folder
+from seeingkit.system.writing import atomic_write, is_temporary, make_folder
 
 from ..page import PAGE
 from ..pictures.files import resolve
@@ -54,6 +54,10 @@ def write_site(suite_folder: Path, out: Path) -> Path:
     make_folder(out)
     places = Places.of(suite)
     planned = [*places.classes, *places.generators, *places.reports, *places.rankings]
+    pages = (places.classes, places.generators, places.reports, places.rankings)
+    begun = {path for one in pages for path in one.values()}
+    # Before the first page: a site whose writing was killed must be known as one of ours.
+    _write(out, LIST, "".join(f"{path}\n" for path in sorted({*former, *begun, LIST})))
     written: list[str] = []
     with progress_bar("site", len(planned), "pages") as bar:
         for path, content in _files(suite, places):
@@ -106,7 +110,7 @@ def _former(out: Path) -> set[str]:
     """The files of a former site in the folder."""
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is no folder; name the folder of the site")
-    if not out.exists() or not any(out.iterdir()):
+    if not out.exists() or all(is_temporary(path) for path in out.iterdir()):
         return set()
     path = out / LIST
     if not path.is_file():
