@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seeingkit.errors import SeeingkitError
-from seeingkit.models.code import source_digest
+from seeingkit.models.code import package_digest
 from seeingkit.results import SuiteGenerator
 from seeingkit.runs.plan import Plan, Side
 
@@ -29,13 +29,8 @@ from .schema import SuiteFile, expand, read_suite
 
 StepKind = Literal["tally", "cell", "ranking"]
 
-_CODE = (
-    "seeingkit.analyses.comparison.generators",
-    "seeingkit.analyses.inversion.stage",
-    "seeingkit.runs.analyze",
-    "seeingkit.statistics.claims",
-)
-"""Modules whose folders make the numbers of cells and rankings out of tallies."""
+CODE = ("seeingkit.statistics", "seeingkit.analyses", "seeingkit.runs")
+"""Rooms that make the numbers of cells and rankings out of tallies."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +121,7 @@ class _Builder:
         self.identities = SideIdentities()
         self.steps: dict[str, Step] = {}
         self.segmenters: dict[str, str] = {}
-        self.code = [source_digest(module) for module in _CODE]
+        self.code = [package_digest(room) for room in CODE]
 
     def graph(self) -> Graph:
         rankings = list(self.planner.rankings())

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from seeingkit import load_generator, load_segmenter
 from seeingkit.contracts import Label, Segmenter, SegmenterInfo, Vocabulary
-from seeingkit.models.code import class_code, code_of, identity_of, source_digest
+from seeingkit.models.code import (
+    class_code,
+    code_of,
+    identity_of,
+    package_digest,
+    source_digest,
+)
 from seeingkit.models.registry import find_preset, registry
 from seeingkit.models.resolved import ResolvedModel
 from seeingkit.models.wrapped import WrappedSegmenter
@@ -59,6 +65,23 @@ def test_changed_source_is_another_version(package: Path) -> None:
     assert second != first
     (package / "parts.py").write_text("def half(x):\n    return x * 0.5\n")
     assert digest() not in (first, second)
+
+
+def test_the_code_of_a_package_is_that_of_all_its_modules(package: Path) -> None:
+    def found() -> str:
+        package_digest.cache_clear()
+        return package_digest("thirdparty")
+
+    first = found()
+    other = package / "other.py"
+    other.write_text("# words\nLIMIT = 3\n")
+    assert found() == first
+    other.write_text("LIMIT = 4\n")  # nobody imports it
+    second = found()
+    assert second != first
+    other.rename(package / "another.py")
+    assert found() not in (first, second)
+    package_digest.cache_clear()
 
 
 def test_a_declared_version_is_another_one(package: Path) -> None:

@@ -11,9 +11,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from seeingkit.analyses.comparison.compare import compare
+from seeingkit.analyses.comparison.ranking import rank_generators
+from seeingkit.analyses.inversion.picking import pick_photos
 from seeingkit.errors import RunError, UsageError
 from seeingkit.results import Results, SuiteResults
 from seeingkit.results.ranking import RankingResults
+from seeingkit.runs.analyze import execute
+from seeingkit.statistics import compare_classes, fsd_of_rows
+from seeingkit.statistics.nearness import nearness
+from seeingkit.suites import graph as graph_module
 from seeingkit.suites.controls import control_source
 from seeingkit.suites.forecast import forecast
 from seeingkit.suites.graph import Step, read_graph
@@ -150,6 +157,27 @@ def test_what_is_stored_is_checked(suite: Path, caplog: pytest.LogCaptureFixture
     assert "plain on patches" in again and "compare the generators on patches" in again
     assert "it is not what was written" in caplog.text and "damaged" in caplog.text
     assert json.loads(results.read_bytes())["n_real"] == 40
+
+
+def test_keys_cover_the_code_that_makes_numbers(
+    suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makers = (
+        rank_generators,
+        compare,
+        pick_photos,
+        execute,
+        nearness,
+        compare_classes,
+        fsd_of_rows,
+    )
+    for maker in makers:
+        assert any(maker.__module__.startswith(f"{room}.") for room in graph_module.CODE)
+    before = {step.name: step.key for step in read_graph(suite).steps}
+    monkeypatch.setattr(graph_module, "package_digest", lambda room: f"another {room}")
+    after = {step.name: step.key for step in read_graph(suite).steps}
+    changed = {name.split()[0] for name in before if before[name] != after[name]}
+    assert changed == {"cell", "ranking"} and before.keys() == after.keys()
 
 
 def test_controls_are_real_images_of_no_other_side(suite: Path) -> None:
