@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.generators import GeneratorsComparison, contrast_comparisons
 from seeingkit.errors import Faults, MissingWeightsError, UsageError
@@ -35,7 +33,7 @@ from .inversions import Store
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
 from .search import MissingFiles
-from .sides import Sides, located, open_side, open_sides
+from .sides import Sides, all_equally_many, located, open_side, open_sides
 
 FOLDER = "generators"
 """Of the runs of the single generators, in the run directory."""
@@ -172,7 +170,9 @@ def _finish(
     clock: Clock,
     store: Store,
 ) -> GeneratorsAnalysis:
-    (real, *generated), note = _equally_many(tallies, config)
+    (real, *generated), note = (
+        (list(tallies), None) if config.force else all_equally_many(tallies, config.seed)
+    )
     comparisons: list[Comparison] = []
     hashes: dict[str, str] = {}
     names = (config.generated, *config.others)
@@ -221,25 +221,3 @@ def _names(comparisons: Sequence[Comparison], config: Config) -> list[str]:
     plain = [c.results.generated.name for c in comparisons]
     said = [config.generated, *config.others]
     return next((list(names) for names in (plain, said) if len(set(names)) == len(names)), [])
-
-
-def _equally_many(tallies: Sequence[Tally], config: Config) -> tuple[list[Tally], str | None]:
-    """All sides with as many images as the smallest one, and a note for the reader.
-
-    As ``sides.equally_many`` does it for two: which images are left out depends on the seed and
-    their number alone.
-    """
-    sizes = [len(tally) for tally in tallies]
-    fewest = min(sizes)
-    if fewest == max(sizes) or config.force or fewest < 2:
-        return list(tallies), None
-    kept = {
-        size: np.sort(np.random.default_rng(config.seed).permutation(size)[:fewest])
-        for size in set(sizes)
-        if size > fewest
-    }
-    note = (
-        f"{fewest:,} images of every side were used, as many as the smallest one has: FSD depends "
-        "on the number."
-    )
-    return [t.take(kept[len(t)]) if len(t) in kept else t for t in tallies], note

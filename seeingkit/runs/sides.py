@@ -7,6 +7,7 @@ prepared with the plan's preset.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -213,20 +214,44 @@ def equally_many(real: Tally, generated: Tally, plan: Plan) -> tuple[Tally, Tall
     could not be used make sides unequal too. Which images are left out depends on the seed and
     their number alone.
     """
-    sizes = len(real), len(generated)
-    if sizes[0] == sizes[1] or plan.config.force:
+    if plan.config.force:
         return real, generated, None
-    fewest, most = min(sizes), max(sizes)
-    if fewest < 2:
-        return real, generated, None  # the comparison says which side has too few
-    kept = np.sort(np.random.default_rng(plan.config.seed).permutation(most)[:fewest])
-    side = "real" if sizes[0] == most else "generated"
+    (some_real, some_generated), narrowed = all_equally_many((real, generated), plan.config.seed)
+    if narrowed is None:  # also where a side has too few, which the comparison says
+        return real, generated, None
+    fewest, most = len(some_real), max(len(real), len(generated))
+    side = "real" if len(real) == most else "generated"
     left_out = len((generated if side == "real" else real).skipped)
     because = f" ({left_out:,} could not be used there)" if left_out else ""
     note = (
         f"{fewest:,} of the {most:,} {side} images were drawn, as many as there are on the other "
         f"side{because}: FSD depends on the number."
     )
-    if side == "real":
-        return real.take(kept), generated, note
-    return real, generated.take(kept), note
+    return some_real, some_generated, note
+
+
+def all_equally_many(tallies: Sequence[Tally], seed: int) -> tuple[list[Tally], str | None]:
+    """All sides with as many images as the smallest one, and a note for the reader.
+
+    Which images are left out depends on the seed and their number alone. Below two images on a
+    side nothing is left out.
+
+    >>> tallies = [Tally.from_fractions(np.ones((n, 1))) for n in (9, 8)]
+    >>> sides, note = all_equally_many(tallies, 0)
+    >>> [len(side) for side in sides], note
+    ([8, 8], '8 images of every side were used, as many as the smallest one has: ...')
+    """
+    sizes = [len(tally) for tally in tallies]
+    fewest = min(sizes)
+    if fewest == max(sizes) or fewest < 2:
+        return list(tallies), None
+    kept = {
+        size: np.sort(np.random.default_rng(seed).permutation(size)[:fewest])
+        for size in set(sizes)
+        if size > fewest
+    }
+    note = (
+        f"{fewest:,} images of every side were used, as many as the smallest one has: FSD depends "
+        "on the number."
+    )
+    return [t.take(kept[len(t)]) if len(t) in kept else t for t in tallies], note

@@ -7,16 +7,15 @@ are narrowed to as many as the smallest one has, and it is said.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 from pydantic import ValidationError
 
 from seeingkit.analyses.comparison.compare import Comparison, compare
 from seeingkit.analyses.comparison.ranking import rank_generators
 from seeingkit.errors import RunError, first_fault
 from seeingkit.results import Results
+from seeingkit.runs.sides import all_equally_many
 from seeingkit.system.writing import json_text, write_text
 from seeingkit.tallies import Tally
 from seeingkit.tallies.vocabularies import read_classes
@@ -42,7 +41,7 @@ def make_ranking(graph: Graph, step: Step, folder: SuiteFolder) -> None:
     if step.plan is not None and (classes := step.plan.config.classes) is not None:
         merged = read_classes(classes)
         sides = [apply_classes(side, merged) for side in sides]
-    sides, note = equally_many(sides, _seed(step))
+    sides, note = all_equally_many(sides, _seed(step))
     comparisons = [
         _comparison(graph, cell, folder, sides[0], generated)
         for cell, generated in zip(cells, sides[1:], strict=False)
@@ -99,29 +98,3 @@ def _compared(graph: Graph, step: Step, real: Tally, generated: Tally) -> Compar
         permutations=graph.file.permutations,
         evidence=False,
     )
-
-
-def equally_many(sides: Sequence[Tally], seed: int) -> tuple[list[Tally], str | None]:
-    """All sides with as many images as the smallest one, and a note for the reader.
-
-    Which images are left out depends on the seed and their number alone.
-
-    >>> tallies = [Tally.from_fractions(np.ones((n, 1))) for n in (9, 8)]
-    >>> sides, note = equally_many(tallies, 0)
-    >>> [len(side) for side in sides], note
-    ([8, 8], '8 images of every side were used, as many as the smallest one has: ...')
-    """
-    sizes = [len(tally) for tally in sides]
-    fewest = min(sizes)
-    if fewest == max(sizes) or fewest < 2:
-        return list(sides), None
-    kept = {
-        size: np.sort(np.random.default_rng(seed).permutation(size)[:fewest])
-        for size in set(sizes)
-        if size > fewest
-    }
-    note = (
-        f"{fewest:,} images of every side were used, as many as the smallest one has: FSD depends "
-        "on the number."
-    )
-    return [t.take(kept[len(t)]) if len(t) in kept else t for t in sides], note
