@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from seeingkit.results import CellState, SuiteCell, SuiteRanking, SuiteResults
+from seeingkit.results import SuiteCell, SuiteRanking, SuiteResults
 from seeingkit.system.writing import json_text, write_text
 
-from .graph import Graph, Step
+from .graph import Graph, Step, ranking_name
 from .state import SuiteFolder
 
 
@@ -71,7 +71,7 @@ def _awaited(graph: Graph, folder: SuiteFolder, step: Step) -> str:
 
 
 def _ranking(graph: Graph, folder: SuiteFolder, name: str) -> SuiteRanking:
-    step = graph.step(f"ranking {name}")
+    step = graph.step(ranking_name(name))
     ranking = next(r for r in graph.rankings if r.name == name)
     state, reason = folder.reason(graph, step)
     cells = [c.generator for c in graph.cells(name) if folder.state(graph, c) == "done"]
@@ -90,8 +90,3 @@ def _ranking(graph: Graph, folder: SuiteFolder, name: str) -> SuiteRanking:
 def _images(path: Path) -> int:
     """The number of images of each side of a ranking."""
     return int(json.loads(path.read_bytes())["n_real"])
-
-
-def states(graph: Graph, folder: SuiteFolder) -> dict[str, CellState]:
-    """The state of every step, by name."""
-    return {step.name: folder.state(graph, step) for step in graph.steps}

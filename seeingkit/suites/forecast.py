@@ -63,7 +63,6 @@ def forecast(graph: Graph, folder: SuiteFolder, *, again: bool = False) -> Forec
     """
     rates = Rates()
     held = {holder.key: holder for holder in Claims(folder.path / "claims").holders()}
-    records = {record.name: record for record in folder.records()}
     found: list[StepState] = []
     left: set[str] = set()
     for step in graph.steps:
@@ -74,8 +73,7 @@ def forecast(graph: Graph, folder: SuiteFolder, *, again: bool = False) -> Forec
             state = "waiting"  # a ranking, that is made again with the cells that are left
         if state == "waiting":
             left.add(step.name)
-        record = records.get(step.name)
-        done = record is not None and state == "done"
-        seconds = record.seconds if done and record is not None else rates.seconds(step)
+        record = folder.record(step) if state == "done" else None
+        seconds = rates.seconds(step) if record is None else record.seconds
         found.append(StepState(step, state, reason, held.get(step.name), seconds))
     return Forecast(found)

@@ -43,7 +43,7 @@ class Step:
         about: what it does, for people: ``tally progan``.
         needs: names of the steps that have to be done before.
         output: file or folder that it writes, within the suite's folder.
-        plan: of the comparison that it belongs to; None for a ranking.
+        plan: of the comparison that it belongs to; of a ranking and of what it shares, the first.
         side: of a tally: which side of the plan is counted; of a control its number.
         fault: why it cannot be planned.
     """
@@ -53,8 +53,8 @@ class Step:
     key: str
     about: str
     output: Path
+    plan: Plan
     needs: tuple[str, ...] = ()
-    plan: Plan | None = None
     side: Literal["real", "generated"] | int = "real"
     ranking: str = ""
     generator: str = ""
@@ -156,8 +156,8 @@ class _Builder:
             _hash(self.code, ranking.seed, settings, [s.key for s in (real, *controls)]),
             f"compare the generators on {ranking.name}",
             Path("rankings") / ranking.name,
-            tuple(step.name for step in (real, *controls, *cells)),
             first,
+            tuple(step.name for step in (real, *controls, *cells)),
             ranking=ranking.name,
         )
 
@@ -203,7 +203,7 @@ class _Builder:
             key,
             about,
             Path("tallies") / f"{key}.parquet",
-            plan=plan,
+            plan,
             side=which,
             ranking=ranking.name,
             generator=generator,
@@ -227,8 +227,8 @@ class _Builder:
             _hash(self.code, config, real.key, own.key, others, inverters),
             f"{generator.name} on {ranking.name}",
             Path("cells") / ranking.name / generator.name,
-            (real.name, own.name),
             plan,
+            (real.name, own.name),
             ranking=ranking.name,
             generator=generator.name,
         )

@@ -38,10 +38,10 @@ def make_ranking(graph: Graph, step: Step, folder: SuiteFolder) -> None:
     controls = [s for s in graph.controls(step.ranking) if folder.state(graph, s) == "done"]
     own = [folder.tally(_generated(graph, cell)) for cell in cells]
     sides = [real, *own, *(folder.tally(control) for control in controls)]
-    if step.plan is not None and (classes := step.plan.config.classes) is not None:
+    if (classes := step.plan.config.classes) is not None:
         merged = read_classes(classes)
         sides = [apply_classes(side, merged) for side in sides]
-    sides, note = all_equally_many(sides, _seed(step))
+    sides, note = all_equally_many(sides, step.plan.config.seed)
     comparisons = [
         _comparison(graph, cell, folder, sides[0], generated)
         for cell, generated in zip(cells, sides[1:], strict=False)
@@ -51,18 +51,13 @@ def make_ranking(graph: Graph, step: Step, folder: SuiteFolder) -> None:
         [cell.generator for cell in cells],
         controls=[_compared(graph, step, sides[0], own) for own in sides[1 + len(cells) :]],
         control_names=[f"real images {control.side}" for control in controls],
-        seed=_seed(step),
+        seed=step.plan.config.seed,
         level=graph.file.level,
         permutations=graph.file.permutations,
     )
     results = found.model_copy(update={"warnings": [*([note] if note else []), *found.warnings]})
     content = json_text(results.model_dump(mode="json"), indent=1) + "\n"
     write_text(folder.output(step) / "results.json", content)
-
-
-def _seed(step: Step) -> int:
-    assert step.plan is not None
-    return step.plan.config.seed
 
 
 def _generated(graph: Graph, cell: Step) -> Step:
@@ -93,7 +88,7 @@ def _compared(graph: Graph, step: Step, real: Tally, generated: Tally) -> Compar
     return compare(
         real,
         generated,
-        seed=_seed(step),
+        seed=step.plan.config.seed,
         level=graph.file.level,
         permutations=graph.file.permutations,
         evidence=False,

@@ -25,8 +25,6 @@ _KEPT = 5  # of the last measurements of one kind
 def measured_by(step: Step) -> str:
     """What the time of a step depends on: models, device, kind of work."""
     plan = step.plan
-    if plan is None:
-        return step.kind
     segmenter = "" if plan.segmenter is None else plan.segmenter.name
     generator = None if plan.generated.generator is None else plan.generated.generator.spec.name
     size = plan.preset.size or "own"
@@ -68,8 +66,7 @@ class Rates:
         if not measured:
             return None
         if step.kind == "tally":
-            n = step.plan.config.n if step.plan is not None else None
-            return max(measured) * (n or 0)
+            return max(measured) * (step.plan.config.n or 0)
         if step.kind == "ranking":
             return statistics.median(measured) * max(1, len(step.needs) - 1) / 10
         return statistics.median(measured)

@@ -50,7 +50,6 @@ class StepRecord(BaseModel):
         digest: SHA-256 of what it wrote: the tally, or ``results.json``.
         seconds: it took.
         images: that it counted, of a tally.
-        measured: what its time depends on; steps of the same take about as long.
         worker: who did it: ``host, process 123``.
     """
 
@@ -63,7 +62,6 @@ class StepRecord(BaseModel):
     digest: str = ""
     seconds: float = 0.0
     images: int = 0
-    measured: str = ""
     worker: str = ""
     seal: str = seals.BLANK
 
@@ -205,14 +203,6 @@ class SuiteFolder:
             with suppress(OSError, ValueError, AttributeError):
                 if json.loads(path.read_bytes()).get("state") == "failed":
                     path.unlink()
-
-    def records(self) -> list[StepRecord]:
-        """All records that can be read."""
-        found = []
-        for path in sorted((self.path / "steps").glob("*.json")):
-            with suppress(OSError, ValidationError):
-                found.append(StepRecord.model_validate_json(path.read_bytes()))
-        return found
 
     def _record_path(self, step: Step) -> Path:
         return self.path / "steps" / f"{_hashed(step.name)}.json"

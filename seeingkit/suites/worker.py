@@ -30,7 +30,6 @@ from .controls import control_source
 from .graph import Graph, Step, read_graph
 from .plans import Machine
 from .ranking import make_ranking
-from .rates import measured_by
 from .state import StepRecord, SuiteFolder
 
 log = logging.getLogger(__name__)
@@ -133,7 +132,6 @@ class Worker:
             digest=self.folder.digest(step) if state == "done" else "",
             seconds=round(time.perf_counter() - started, 3),
             images=images,
-            measured=measured_by(step),
             worker=str(Holder.here("", "")),
         )
         self.folder.write(step, record)
@@ -145,7 +143,6 @@ class Worker:
 
     def _tally(self, step: Step) -> int:
         plan = step.plan
-        assert plan is not None
         if isinstance(step.side, int):
             source = control_source(plan, step.side)
         elif step.side == "real":
@@ -172,5 +169,4 @@ class Worker:
         return self._segmenter[2]
 
     def _cell(self, step: Step) -> None:
-        assert step.plan is not None
         execute(step.plan.config, out=self.folder.output(step), store=self.store)
