@@ -107,7 +107,7 @@ def run_suite(
     if executor is None:
         worker = Worker(file, folder, machine, store=store, report=_timed(report))
         with hidden_progress(world() > 1):
-            graph = worker.work()
+            graph = worker.work(graph)
         if rank():
             return None
     else:

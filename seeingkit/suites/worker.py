@@ -37,7 +37,9 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
 
 Report = Callable[[Step, StepRecord, int, int], None]
-"""Called with a step that ended, its record, how many steps have ended, and how many there are."""
+"""Called with a step that ended, its record, how many steps had ended when all were last looked at
+and by this worker since, and how many there are.
+"""
 
 
 class Worker:
@@ -64,28 +66,31 @@ class Worker:
         self.claims = Claims(folder.path / "claims")
         self._report = report
         self._segmenter: tuple[ResolvedModel, str, Segmenter] | None = None
+        self._left = 0  # steps that waited when they were last looked at
 
-    def work(self) -> Graph:
-        """Run steps until none is left; returns the suite as it was read last."""
+    def work(self, graph: Graph | None = None) -> Graph:
+        """Run steps until none is left; returns the suite as it was read last.
+
+        Args:
+            graph: the suite, if it was read just now.
+        """
         known: set[tuple[str, str]] = set()
         while True:
-            graph = read_graph(self.file, self.machine)
+            graph = graph or read_graph(self.file, self.machine)
             now = {(step.name, step.key) for step in graph.steps}
             if now <= known:
                 return graph
             known |= now
             with alone():
                 self._finish(graph)
+            graph = None
 
     def _finish(self, graph: Graph) -> None:
-        while True:
-            waiting = ran = 0
-            for step in graph.steps:
-                if self.folder.state(graph, step) == "waiting":
-                    waiting += 1
-                    ran += self._is_ready(graph, step) and self._try(graph, step)
-            if not waiting:
-                return
+        while waiting := [s for s in graph.steps if self.folder.state(graph, s) == "waiting"]:
+            self._left = len(waiting)
+            ran = [
+                step for step in waiting if self._is_ready(graph, step) and self._try(graph, step)
+            ]
             if not ran:
                 time.sleep(_POLL_SECONDS)  # others work on them, or on what they need
 
@@ -101,12 +106,12 @@ class Worker:
         if claim is None:
             return False
         with claim:
-            if self.folder.state(graph, step) != "waiting":  # done since it was looked at
-                return True
-            self._run(graph, step)
+            if self.folder.state(graph, step) == "waiting":  # else done since it was looked at
+                self._run(graph, step)
         return True
 
     def _run(self, graph: Graph, step: Step) -> None:
+        self._left -= 1
         key, started = self.folder.key(graph, step), time.perf_counter()
         self.folder.clear(step, key)
         state, reason, images = "done", "", 0
@@ -136,8 +141,7 @@ class Worker:
         )
         self.folder.write(step, record)
         if self._report is not None:
-            ended = sum(self.folder.state(graph, one) != "waiting" for one in graph.steps)
-            self._report(step, record, ended, len(graph.steps))
+            self._report(step, record, len(graph.steps) - self._left, len(graph.steps))
 
     # ---------------------------------------------------------------------------------- the steps
 
