@@ -232,33 +232,30 @@ class InverterSpec(_Loadable):
     """A way to find the generator's closest image to a photo."""
 
 
-class MetricSpec(_Loadable):
-    """Distances between two sets of images that another library computes, such as ``fidelity``.
+class _WithLibrary(_Loadable):
+    """What another library does.
 
     Attributes:
         package: import name of that library, when it is optional.
         extra: extra of seeingkit that installs it.
     """
 
-    needs_weights: bool = True
     package: str | None = None
     extra: str | None = None
 
 
-class ExecutorSpec(_Loadable):
+class MetricSpec(_WithLibrary):
+    """Distances between two sets of images that another library computes, such as ``fidelity``."""
+
+    needs_weights: bool = True
+
+
+class ExecutorSpec(_WithLibrary):
     """A way to start the workers of a suite, such as ``local`` (``contracts.executors``)."""
 
 
-class TrackerSpec(_Loadable):
-    """A tracker of experiments that finished runs can be exported to, such as ``tensorboard``.
-
-    Attributes:
-        package: import name of the library that writes for it, when it is optional.
-        extra: extra of seeingkit that installs it.
-    """
-
-    package: str | None = None
-    extra: str | None = None
+class TrackerSpec(_WithLibrary):
+    """A tracker of experiments that finished runs can be exported to, such as ``tensorboard``."""
 
 
 class WeightFile(BaseModel):

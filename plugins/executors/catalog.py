@@ -78,5 +78,7 @@ def seeingkit_register(register: Register) -> None:
             licence="MIT",
             target="seeingkit_plugins.executors.slurm:SlurmExecutor",
             options=SlurmOptions,
+            package="submitit",
+            extra="slurm",
         )
     )

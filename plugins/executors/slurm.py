@@ -6,31 +6,21 @@ nothing but the step in work, which another job takes over.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from seeingkit.contracts.executors import Ended, Executor
-from seeingkit.errors import PluginError, RunError, one_line
+from seeingkit.errors import RunError, one_line
 
 from .catalog import SlurmOptions
 
 
 class SlurmExecutor(Executor):
-    """Jobs by submitit.
-
-    Raises:
-        PluginError: submitit is not installed.
-    """
+    """Jobs by submitit."""
 
     def __init__(self, options: SlurmOptions) -> None:
-        if importlib.util.find_spec("submitit") is None:
-            raise PluginError(
-                "the executor slurm needs the package submitit, which is not installed; "
-                "pip install 'seeingkit[slurm]'"
-            )
         self.options = options
 
     def run(self, command: Sequence[str], processes: int, folder: Path) -> list[Ended]:

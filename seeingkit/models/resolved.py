@@ -26,6 +26,7 @@ from seeingkit.errors import (
 )
 from seeingkit.results import ModelRecord
 from seeingkit.specs import (
+    ExecutorSpec,
     FeaturesSpec,
     GanGroupSpec,
     GanSpec,
@@ -33,6 +34,7 @@ from seeingkit.specs import (
     SegmenterSpec,
     TrackerSpec,
     WeightsSpec,
+    _WithLibrary,
 )
 
 from .hub import weights_path
@@ -166,7 +168,7 @@ def resolve(
     spec = cast("ModelSpec", known.resolve(kind, family))
     if isinstance(spec, MetricSpec):
         check_options(spec, given)  # before the library: a wrong option needs no installation
-        check_installed(spec)
+        _check_installed(spec)
     own, chosen, shown = None if weights is None else Path(weights), None, spec.name
     if isinstance(spec, GanSpec) and spec.takes_reference and tag:
         given["reference"], shown = tag, name
@@ -338,7 +340,26 @@ def _for(domain: str | None) -> str:
     return f" for {domain!r}" if domain else ""
 
 
-def check_installed(spec: MetricSpec | TrackerSpec) -> None:
+def opened(spec: ExecutorSpec | TrackerSpec, options: Mapping[str, object], contract: type) -> Any:
+    """What a spec's target makes of options, for kinds without weights.
+
+    Args:
+        options: not yet validated.
+        contract: the class that it must be of.
+
+    Raises:
+        UsageError: an option that does not exist or does not fit.
+        PluginError: its library is not installed, it cannot be loaded, or gives something else.
+    """
+    checked = check_options(spec, dict(options))
+    _check_installed(spec)
+    found = import_target(spec)(checked)
+    if not isinstance(found, contract):
+        raise PluginError(f"{spec.name}: {spec.target} gives no {contract.__name__}")
+    return found
+
+
+def _check_installed(spec: _WithLibrary) -> None:
     """The library that a spec needs is installed; it is not imported.
 
     Raises:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from seeingkit.errors import Faults, PluginError, SeeingkitError, UsageError, one_line
-from seeingkit.models.registry import Registry, check_options, import_target, registry
-from seeingkit.models.resolved import check_installed
+from seeingkit.models.registry import Registry, registry
+from seeingkit.models.resolved import opened
 from seeingkit.report.numbers import RunNumbers, read_numbers
 from seeingkit.report.tracking import History, Tracker, histories
 from seeingkit.specs import TrackerSpec
@@ -54,12 +54,7 @@ def open_tracker(
         PluginError: its library is not installed, or it cannot be loaded.
     """
     spec = cast("TrackerSpec", (known or registry()).resolve("tracker", name))
-    checked = check_options(spec, dict(options or {}))
-    check_installed(spec)
-    tracker = import_target(spec)(checked)
-    if not isinstance(tracker, Tracker):
-        raise PluginError(f"{name}: {spec.target} gives no Tracker")
-    return tracker
+    return cast("Tracker", opened(spec, options or {}, Tracker))
 
 
 def export_runs(

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from seeingkit.contracts.executors import Executor
-from seeingkit.errors import PluginError, RunError
-from seeingkit.models.registry import check_options, import_target, registry
+from seeingkit.errors import RunError
+from seeingkit.models.registry import registry
+from seeingkit.models.resolved import opened
 from seeingkit.report.suites import write_site
 from seeingkit.results import SuiteResults
 from seeingkit.runs.inversions import Store
@@ -153,15 +154,10 @@ def _executor(workers: Workers) -> Executor | None:
     known = registry()
     name = workers.executor or known.default("executor")
     spec = cast("ExecutorSpec", known.resolve("executor", name))
-    options = check_options(spec, dict(workers.options or {}))
     itself = name == known.default("executor") and workers.processes == 1 and not workers.options
     if world() > 1 or itself:
         return None
-    found = import_target(spec)(options)
-    if not isinstance(found, Executor):
-        given = type(found).__name__
-        raise PluginError(f"executor {spec.name!r}: {spec.target} gave a {given}, not an Executor")
-    return found
+    return cast("Executor", opened(spec, workers.options or {}, Executor))
 
 
 def _timed(report: Report | None) -> Report:

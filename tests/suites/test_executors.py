@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from seeingkit.contracts.executors import Executor
-from seeingkit.errors import RunError, UnknownNameError, UsageError
+from seeingkit.errors import PluginError, RunError, UnknownNameError, UsageError
 from seeingkit.models.registry import registry
 from seeingkit.specs import ExecutorSpec
 from seeingkit.suites.launch import Workers, run_suite
@@ -150,6 +150,19 @@ def test_options_and_names_are_checked_before_anything_runs(suite: Path) -> None
     with pytest.raises(UsageError, match="gpus"):
         run_suite(suite, out=suite.parent / "out", workers=Workers(2, "", {"gpus": "first"}))
     assert not (suite.parent / "out").exists()
+
+
+def test_a_library_that_is_not_installed_and_a_target_that_gives_something_else(
+    suite: Path,
+) -> None:
+    about = {"summary": "x", "target": "builtins:repr"}
+    missing = ExecutorSpec(name="far", package="nowhere_at_all", extra="slurm", **about)
+    other = ExecutorSpec(name="text", **about)
+    registry()._specs |= {("executor", "far"): missing, ("executor", "text"): other}
+    with pytest.raises(PluginError, match=r"nowhere_at_all, which is not .*seeingkit\[slurm\]"):
+        run_suite(suite, out=suite.parent / "out", workers=Workers(2, "far"))
+    with pytest.raises(PluginError, match="text: builtins:repr gives no Executor"):
+        run_suite(suite, out=suite.parent / "out", workers=Workers(2, "text"))
 
 
 def test_gpus_are_given_in_turn() -> None:
