@@ -30,7 +30,6 @@ then the condition ``y`` of all blocks, or ``y0``, ``y1``, … where each block 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,7 +40,7 @@ from torch import Tensor, nn
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
 from seeingkit.models.recognition import weights_file
-from seeingkit.models.staged import Carry, StagedAdapter, StageFunction
+from seeingkit.models.staged import Carry, StageFunction
 from seeingkit.weights import (
     Checkpoint,
     Near,
@@ -59,7 +58,7 @@ from ..catalog.biggan import BigGANOptions
 from ..class_names import class_names
 from ..configs import resolved_options
 from ..labels import checked_labels, checked_vectors
-from ..truncation import cut_off
+from ..truncation import CutOffAdapter
 from .config import BigGANConfig
 from .files import LAYOUT as AJBROCK
 from .files import read_ajbrock
@@ -72,7 +71,7 @@ CLASS_KEYS = ("label", "c", "embedding")
 HUGGING_FACE_BOUND = 2.0  # its z is drawn within two standard deviations
 
 
-class BigGAN(StagedAdapter):
+class BigGAN(CutOffAdapter):
     """A BigGAN that can be entered and left at every block.
 
     Args:
@@ -112,23 +111,6 @@ class BigGAN(StagedAdapter):
             self.z_bound = HUGGING_FACE_BOUND
         super().__init__(network, info, _boundaries(config), _stages(network, scale))
         self.config = config.model_dump(mode="json")
-
-    def latents(
-        self,
-        indices: Sequence[int],
-        *,
-        seed: int = 0,
-        labels: Sequence[int] | Tensor | None = None,
-    ) -> Latent:
-        """Latents of the given image numbers; row k depends on (seed, indices[k]) only.
-
-        Returns:
-            ``z`` (N, D) float32, normal or cut off (see this module), and ``label`` (N,).
-        """
-        latent = dict(super().latents(indices, seed=seed, labels=labels))
-        if self.z_bound is not None:
-            latent["z"] = cut_off(latent["z"], self.z_bound)
-        return latent
 
     def begin(self, latent: Latent) -> State:
         """The state at ``input``: x = z (N, D), and the class is carried.

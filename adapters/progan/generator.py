@@ -19,7 +19,6 @@ previous resolution's RGB where a growing network blends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,14 +28,14 @@ from torch import Tensor, nn
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import MissingWeightsError, UsageError
-from seeingkit.models.staged import Carry, StagedAdapter
+from seeingkit.models.staged import Carry
 from seeingkit.weights import fill, read_checkpoint
 
 from ..catalog.progan import ProGANOptions
 from ..class_names import class_names
 from ..configs import resolved_options
 from ..labels import class_vectors
-from ..truncation import cut_off
+from ..truncation import CutOffAdapter
 from .config import ProGANConfig
 from .files import FAMILY, build, contents, explain, recognise
 from .network import resolutions
@@ -44,7 +43,7 @@ from .network import resolutions
 __all__ = ["ProGAN", "explain", "load", "recognise"]
 
 
-class ProGAN(StagedAdapter):
+class ProGAN(CutOffAdapter):
     """A ProGAN generator that can be entered and left at every layer.
 
     Args:
@@ -95,25 +94,7 @@ class ProGAN(StagedAdapter):
         super().__init__(module, info, _boundaries(config), stages)
         self.config = config.model_dump(mode="json")
         self._labels = config.labels
-        self._truncation = options.truncation
-
-    def latents(
-        self,
-        indices: Sequence[int],
-        *,
-        seed: int = 0,
-        labels: Sequence[int] | Tensor | None = None,
-    ) -> Latent:
-        """Latents of the given image numbers; row k depends on (seed, indices[k]) only.
-
-        Returns:
-            ``z`` (N, D) float32, normal, or cut off at ``truncation`` where it is below 1; and
-            ``label`` (N,) if conditional.
-        """
-        latent = dict(super().latents(indices, seed=seed, labels=labels))
-        if self._truncation < 1:
-            latent["z"] = cut_off(latent["z"], self._truncation)
-        return latent
+        self.z_bound = options.truncation if options.truncation < 1 else None
 
     def begin(self, latent: Latent) -> State:
         """The state at ``input``: x = z, (N, D); a label becomes the class vector ``c``.
