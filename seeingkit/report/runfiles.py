@@ -58,7 +58,7 @@ def _no_run(folder: Path) -> str:
 
 
 def _read_results(path: Path) -> Shown:
-    kind = _kind(path)
+    kind = kind_of(path)
     if kind in ("suite", "ranking"):
         raise RunError(
             f"{path}: of a suite, whose pages are in its folder site; its single runs are in cells"
@@ -70,7 +70,7 @@ def _read_results(path: Path) -> Shown:
     )
 
 
-def _kind(path: Path) -> str | None:
+def kind_of(path: Path) -> str | None:
     """The kind that results state; None where they cannot be read: reading them names the fault."""
     try:
         return str(json.loads(path.read_bytes()).get("kind"))

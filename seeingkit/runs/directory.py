@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seeingkit.errors import RunError
-from seeingkit.system.writing import is_temporary, json_text, make_folder, write_text
+from seeingkit.system.writing import is_begun, json_text, make_folder, write_text
 
 from .config import Config, read_config
 
@@ -35,16 +35,12 @@ class RunDirectory:
             names = [slug(text) for text in (config.generated, config.real)]
             out = Path("runs") / f"{names[0]}-{names[1]}-{config.key()}"
         run = cls(out)
-        if (run.path.exists() or run.path.is_symlink()) and not run.path.is_dir():
-            raise RunError(f"{run.path}: is no folder; name a folder with --out")
         manifest = run.path / "manifest.json"
-        if manifest.exists():
-            if read_config(manifest).key() != config.key():
-                raise RunError(
-                    f"{run.path}: holds a run with other settings; name another --out or delete it"
-                )
-        elif run.path.is_dir() and not all(is_temporary(file) for file in run.path.iterdir()):
-            raise RunError(f"{run.path}: is not empty and holds no run; choose another --out")
+        begun = is_begun(run.path, manifest.name, "run")
+        if begun and read_config(manifest).key() != config.key():
+            raise RunError(
+                f"{run.path}: holds a run with other settings; name another --out or delete it"
+            )
         return run
 
     @classmethod

@@ -30,8 +30,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seeingkit.errors import RunError, one_line, printable
+from seeingkit.report.runfiles import kind_of
 from seeingkit.system import seals
-from seeingkit.system.writing import is_temporary, json_text, make_folder, write_text
+from seeingkit.system.writing import is_begun, json_text, make_folder, write_text
 from seeingkit.tallies import Tally
 
 from .graph import Graph, Step
@@ -81,14 +82,9 @@ class SuiteFolder:
         Raises:
             RunError: something else is there.
         """
-        if (self.path.exists() or self.path.is_symlink()) and not self.path.is_dir():
-            raise RunError(f"{self.path}: is no folder; name a folder with --out")
         described = self.path / "suite.json"
-        if described.exists():
-            if _kind(described) != "suite":
-                raise RunError(f"{described}: is of no suite; name another folder with --out")
-        elif self.path.is_dir() and any(not is_temporary(f) for f in self.path.iterdir()):
-            raise RunError(f"{self.path}: is not empty and holds no suite; name another --out")
+        if is_begun(self.path, described.name, "suite") and kind_of(described) != "suite":
+            raise RunError(f"{described}: is of no suite; name another folder with --out")
         make_folder(self.path)
         write_text(described, json_text({"kind": "suite", **about}, indent=2) + "\n")
 
@@ -210,10 +206,3 @@ class SuiteFolder:
 
 def _hashed(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:32]
-
-
-def _kind(path: Path) -> str | None:
-    try:
-        return str(json.loads(path.read_bytes()).get("kind"))
-    except (OSError, ValueError, AttributeError):
-        return None

@@ -83,6 +83,28 @@ def write_text(path: P, text: str) -> P:
     return path
 
 
+def is_begun(folder: Path, mark: str, what: str) -> bool:
+    """Whether a folder of output is ours, which a file in it tells; False of a new or empty one.
+
+    Args:
+        mark: name of that file.
+        what: the noun of what it marks: ``run``.
+
+    Raises:
+        RunError: something else is there.
+
+    >>> is_begun(Path("a new folder"), "manifest.json", "run")
+    False
+    """
+    if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+        raise RunError(f"{folder}: is no folder; name a folder with --out")
+    if (folder / mark).exists():
+        return True
+    if folder.is_dir() and not all(is_temporary(file) for file in folder.iterdir()):
+        raise RunError(f"{folder}: is not empty and holds no {what}; choose another --out")
+    return False
+
+
 def refuse_special(path: Path) -> None:
     """Raise a ``RunError`` where a file cannot be written because something else is there.
 

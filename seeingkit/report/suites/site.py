@@ -13,7 +13,7 @@ from pathlib import Path
 
 from seeingkit.errors import RunError, StorageError, printable
 from seeingkit.system.progress import progress_bar
-from seeingkit.system.writing import atomic_write, is_temporary, make_folder
+from seeingkit.system.writing import atomic_write, is_begun, make_folder
 
 from ..page import PAGE
 from ..pictures.files import resolve
@@ -108,15 +108,9 @@ def _report(suite: Suite, ranking: str, generator: str) -> str:
 
 def _former(out: Path) -> set[str]:
     """The files of a former site in the folder."""
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out} is no folder; name the folder of the site")
-    if not out.exists() or all(is_temporary(path) for path in out.iterdir()):
+    if not is_begun(out, LIST, "site of a suite"):
         return set()
     path = out / LIST
-    if not path.is_file():
-        raise RunError(
-            f"{out} is not empty and holds no site of a suite (no {LIST}); name another folder"
-        )
     return {line for line in path.read_text(encoding="utf-8").splitlines() if line}
 
 
