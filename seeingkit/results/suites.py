@@ -14,6 +14,9 @@ from pydantic import Field
 
 from .records import SCHEMA_VERSION, Record
 
+SUITE_FILE = "suite.json"
+"""In the folder of a suite, and of nothing else."""
+
 CellState = Literal["done", "failed", "waiting"]
 
 

@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seeingkit.errors import RunError, one_line, printable
 from seeingkit.report.runfiles import kind_of
+from seeingkit.results.suites import SUITE_FILE
 from seeingkit.system import seals
 from seeingkit.system.writing import is_begun, json_text, make_folder, write_text
 from seeingkit.tallies import Tally
@@ -82,7 +83,7 @@ class SuiteFolder:
         Raises:
             RunError: something else is there.
         """
-        described = self.path / "suite.json"
+        described = self.path / SUITE_FILE
         if is_begun(self.path, described.name, "suite") and kind_of(described) != "suite":
             raise RunError(f"{described}: is of no suite; name another folder with --out")
         make_folder(self.path)

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from seeingkit.results.suites import SUITE_FILE
+
 from .files import MANIFEST, RESULTS
 
 DEEPEST = 3
@@ -36,7 +38,8 @@ class Folders:
 def find_folders(root: Path) -> Folders:
     """The folders of runs below ``root``, or ``root`` alone where it is a run itself.
 
-    A folder inside a run is a part of that run, and no run of its own; hidden folders are skipped.
+    A folder inside a run is a part of that run, and no run of its own; the runs of a suite are its
+    cells; hidden folders are skipped.
 
     >>> Path("runs/church").mkdir(parents=True); Path("runs/church/manifest.json").touch()
     >>> [folder.name for folder in find_folders(Path("runs")).runs]
@@ -44,8 +47,11 @@ def find_folders(root: Path) -> Folders:
     """
     if is_run(root):
         return Folders((root,))
-    search = _Search(root)
-    without = [name for name in search.folders(root) if not search.look(root / name, 1)]
+    search, without = _Search(root), list[str]()
+    if _is_suite(root):
+        search.cells(root)
+    else:
+        without = [name for name in search.folders(root) if not search.look(root / name, 1)]
     return Folders(
         tuple(sorted(search.runs)),
         tuple(without),
@@ -57,7 +63,13 @@ def find_folders(root: Path) -> Folders:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder has what a run leaves behind, even if that leads nowhere."""
+    if _is_suite(folder):  # its results are of many runs, which lie below
+        return False
     return any(os.path.lexists(folder / name) for name in (RESULTS, MANIFEST))
+
+
+def _is_suite(folder: Path) -> bool:
+    return os.path.lexists(folder / SUITE_FILE)
 
 
 class _Search:
@@ -77,10 +89,19 @@ class _Search:
         if is_run(folder):
             self.runs.append(folder)
             return True
+        if _is_suite(folder):
+            return self.cells(folder)
         if depth >= DEEPEST:
             return False
         before = len(self.unread)
         found = [self.look(folder / name, depth + 1) for name in self.folders(folder)]
+        return any(found) or len(self.unread) > before or self.cut
+
+    def cells(self, suite: Path) -> bool:
+        """As ``look``, for the cells of a suite, however deep the suite lies."""
+        cells, before = suite / "cells", len(self.unread)
+        rankings = [cells / name for name in (self.folders(cells) if cells.is_dir() else [])]
+        found = [self.look(r / name, DEEPEST) for r in rankings for name in self.folders(r)]
         return any(found) or len(self.unread) > before or self.cut
 
     def folders(self, folder: Path) -> list[str]:

@@ -181,6 +181,23 @@ def test_a_run_itself_may_be_named(tmp_path: Path) -> None:
     assert viewer.ask(f"/{key}/report.html").text == "<p>"
 
 
+def test_the_runs_of_a_suite_are_its_cells(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    suite = root / "suite"
+    for name in ("a", "b"):
+        add_run(suite / "cells" / "photos" / name)
+    for ranking in (suite, suite / "rankings" / "photos"):
+        ranking.mkdir(parents=True, exist_ok=True)
+        (ranking / "results.json").write_text('{"kind": "suite"}')
+    (suite / "suite.json").write_text('{"kind": "suite"}')
+    names = ["suite/cells/photos/a", "suite/cells/photos/b"]
+    for base, before in ((root, ""), (suite, "suite/")):
+        found = find_folders(base)
+        assert [before + p.relative_to(base).as_posix() for p in found.runs] == names
+        assert not found.without and not found.unread
+    assert {read_run(folder, root).state for folder in found.runs} == {"finished"}
+
+
 def test_the_folder_may_be_a_link(tmp_path: Path) -> None:
     add_run(tmp_path / "real" / "a", report="<p>")
     (tmp_path / "link").symlink_to(tmp_path / "real")
