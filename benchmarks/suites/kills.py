@@ -64,7 +64,7 @@ own = 2
 patched = 0
 options = { encoder = "none", steps = 15 }
 """
-_ASIDE = ("steps", "claims", "site")
+_ASIDE = ("steps", "claims", "site", "slurm")
 LONGEST = 600.0  # seconds after which a suite that does not end is a fault
 
 
@@ -112,11 +112,11 @@ def done(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def content(folder: Path) -> dict[str, str]:
-    """Hashes of all files with numbers that a suite left."""
+def content(out: Path) -> dict[str, str]:
+    """Hashes of all files with numbers in the folder of a suite; times are left out."""
     found = {}
-    for path in sorted((folder / "run").rglob("*")):
-        name = str(path.relative_to(folder / "run"))
+    for path in sorted(out.rglob("*")):
+        name = str(path.relative_to(out))
         if path.suffix not in (".json", ".parquet", ".safetensors") or name.startswith(_ASIDE):
             continue
         if path.name in ("manifest.json", "suite.json"):
@@ -183,13 +183,15 @@ def main() -> None:
         begun = time.perf_counter()
         undisturbed = start(whole)
         undisturbed.join()
-        longest, right = time.perf_counter() - begun, content(whole)
+        longest, right = time.perf_counter() - begun, content(whole / "run")
         total, number = 0, 0
         while total < args.kills:
             number += 1
             folder = Path(place) / str(number)
             kills, _, again = campaign(folder, longest, draw, 2 if args.grow else 0)
-            different = sorted({name for name, _ in content(folder).items() ^ right.items()})
+            different = sorted(
+                {name for name, _ in content(folder / "run").items() ^ right.items()}
+            )
             total += kills
             shown = ", ".join(different[:5]) or "none"
             print(f"{number:8}{kills:7}{again:18}  {shown}", flush=True)

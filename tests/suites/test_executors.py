@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.suites.kills import content
 from seeingkit.contracts.executors import Executor
 from seeingkit.errors import PluginError, RunError, UnknownNameError, UsageError
 from seeingkit.models.registry import registry
@@ -31,29 +30,6 @@ SMALL = TOML.replace('name = "training"', 'name = "t"').replace("n = 40", "n = 4
 def suite_words(suite: Path, out: Path, *more: str) -> list[str]:
     words = [sys.executable, "-m", "seeingkit", "suite", str(suite), "--out", str(out)]
     return [*words, "--store", str(out.parent / f"{out.name} store"), *more]
-
-
-def content(out: Path) -> dict[str, str]:
-    """Hashes of all numbers of a suite; times are left out."""
-    found = {}
-    for path in sorted([*out.rglob("*.json"), *out.rglob("*.parquet")]):
-        name = str(path.relative_to(out))
-        if name.startswith(("steps", "claims", "slurm")) or path.name in (
-            "manifest.json",
-            "suite.json",
-        ):
-            continue
-        data = path.read_bytes()
-        if path.suffix == ".json":
-            data = json.dumps(timeless(json.loads(data)), sort_keys=True).encode()
-        found[name] = hashlib.sha256(data).hexdigest()
-    return found
-
-
-def timeless(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: timeless(v) for k, v in value.items() if not k.endswith("seconds")}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 @pytest.fixture

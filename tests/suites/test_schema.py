@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.errors import UsageError
+from seeingkit.runs.config import Config
 from seeingkit.suites.lines import Lines
 from seeingkit.suites.schema import (
     DataTable,
@@ -135,3 +137,13 @@ def test_the_documented_file_has_every_key() -> None:
 def test_the_embedded_suite_is_read() -> None:
     file, _ = read_suite(Path(__file__).parents[2] / "benchmarks" / "suites" / "minichurches.toml")
     assert file.controls == 2
+
+
+def test_defaults_and_bounds_are_those_of_single_runs() -> None:
+    own = {"n", "inversion"}  # a suite states its n, and inverts nothing unless told to
+    for table, config in ((SuiteFile, Config), (InversionTable, InversionConfig)):
+        for name in (table.model_fields.keys() & config.model_fields.keys()) - own:
+            ours, theirs = table.model_fields[name], config.model_fields[name]
+            assert ours.metadata == theirs.metadata, name
+            values = [field.get_default(call_default_factory=True) for field in (ours, theirs)]
+            assert values[0] == values[1], name
