@@ -22,6 +22,7 @@ from seeingkit.tallies.vocabularies import read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes
 
 from .graph import Graph, Step
+from .schema import control_name
 from .state import SuiteFolder
 
 
@@ -50,7 +51,7 @@ def make_ranking(graph: Graph, step: Step, folder: SuiteFolder) -> None:
         comparisons,
         [cell.generator for cell in cells],
         controls=[_compared(graph, step, sides[0], own) for own in sides[1 + len(cells) :]],
-        control_names=[f"real images {control.side}" for control in controls],
+        control_names=[control_name(int(control.side)) for control in controls],
         seed=step.plan.config.seed,
         level=graph.file.level,
         permutations=graph.file.permutations,

@@ -237,8 +237,14 @@ def expand(suite: SuiteFile, lines: Lines, folder: Path) -> list[SuiteGenerator]
     """
     found: list[SuiteGenerator] = []
     mistakes: list[tuple[str, str]] = []
+    controls = {control_name(number) for number in range(1, suite.controls + 1)}
     for k, table in enumerate(suite.generators):
         members = list(_members(table, folder))
+        mistakes += [
+            (f"generators.{k}.name", f"{one.name!r} is the name of a control")
+            for one in members
+            if one.name in controls
+        ]
         taken = {one.name for one in found}
         mistakes += [
             (f"generators.{k}.name", f"{one.name!r} is the name of another generator")
@@ -248,6 +254,15 @@ def expand(suite: SuiteFile, lines: Lines, folder: Path) -> list[SuiteGenerator]
         found += members
     lines.raise_if_any(mistakes)
     return found
+
+
+def control_name(number: int) -> str:
+    """The name of a control in tables.
+
+    >>> control_name(1)
+    'real images 1'
+    """
+    return f"real images {number}"
 
 
 def _members(table: GeneratorTable, folder: Path) -> Iterator[SuiteGenerator]:

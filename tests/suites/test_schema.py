@@ -105,6 +105,10 @@ def test_a_pattern_that_gives_the_name_of_another_is_refused(suite: Path) -> Non
     file, lines = read_suite(suite)
     with pytest.raises(UsageError, match=r"generators\.2\.name: 'training 100' is the name of"):
         expand(file, lines, suite.parent)
+    suite.write_text(TOML.replace('name = "plain"', 'name = "real images 2"'))
+    file, lines = read_suite(suite)
+    with pytest.raises(UsageError, match=r"line 10: .*'real images 2' is the name of a control"):
+        expand(file, lines, suite.parent)
 
 
 @given(st.integers(0, 10**9), st.text(st.sampled_from("abc-_"), max_size=8))
