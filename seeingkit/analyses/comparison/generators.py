@@ -229,7 +229,9 @@ def contrast_comparisons(
         skipped=skipped_once(results),
         warnings=[
             *shared_warnings(names, [each.warnings for each in results]),
-            *_flagged(names, results),
+            *flagged(
+                names, results, so=", so a claim of who is closer in these classes may be, too"
+            ),
         ],
     )
     return GeneratorsComparison(tuple(comparisons), found)
@@ -284,8 +286,12 @@ def shared_warnings(names: Sequence[str], warnings: Sequence[list[str]]) -> list
     return found
 
 
-def _flagged(names: Sequence[str], results: Sequence[Results]) -> list[str]:
-    """For each generator the classes whose difference from real images may be the segmenter's."""
+def flagged(names: Sequence[str], results: Sequence[Results], so: str = "") -> list[str]:
+    """For each generator the classes whose difference from real images may be the segmenter's.
+
+    Args:
+        so: what follows from it, as the end of the sentence.
+    """
     found = []
     for name, each in zip(names, results, strict=True):
         share = each.segmenter_share
@@ -293,7 +299,7 @@ def _flagged(names: Sequence[str], results: Sequence[Results]) -> list[str]:
         if labels:
             found.append(
                 f"{name}: the difference from the real images in {', '.join(labels)} may be "
-                "segmentation error, so a claim of who is closer in these classes may be, too."
+                f"segmentation error{so}."
             )
     return found
 

@@ -38,7 +38,14 @@ from seeingkit.system.progress import progress_bar
 
 from .compare import Comparison
 from .defaults import PERMUTATIONS
-from .generators import check_shared, generator_names, real_control, shared_warnings, skipped_once
+from .generators import (
+    check_shared,
+    flagged,
+    generator_names,
+    real_control,
+    shared_warnings,
+    skipped_once,
+)
 
 
 def rank_generators(
@@ -113,7 +120,10 @@ def rank_generators(
         if controls
         else real_control(real, seed=seed, level=level, permutations=permutations),
         skipped=skipped_once([c.results for c in members]),
-        warnings=shared_warnings(named, [c.results.warnings for c in members]),
+        warnings=[
+            *shared_warnings(named, [c.results.warnings for c in members]),
+            *flagged(named, [c.results for c in members]),
+        ],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +13,7 @@ from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.analyses.comparison.generators import contrast_comparisons
 from seeingkit.analyses.comparison.ranking import rank_generators
 from seeingkit.errors import TallyError, UsageError
-from seeingkit.results import RankingResults, share_letter
+from seeingkit.results import RankingResults, SegmenterClass, SegmenterShare, share_letter
 
 NAMES = ("-", "sky", "tree", "person")
 REAL = (2.0, 5.0, 3.0, 2.5)
@@ -159,3 +160,23 @@ def test_what_cannot_be_ranked_is_refused(comparisons: dict[str, Comparison]) ->
     paired = compare(images(0), images(1), permutations=0, paired=True, force=True)
     with pytest.raises(TallyError, match="within pairs"):
         rank_generators([good, paired])
+
+
+def test_classes_that_may_be_segmentation_error_are_named(
+    comparisons: dict[str, Comparison],
+) -> None:
+    checked = [
+        SegmenterClass(label="person", flagged=True, why="x"),
+        SegmenterClass(label="tree", flagged=False),
+    ]
+    share = SegmenterShare(kind="scale", against="a second scale", images=9, classes=checked)
+    found = dict(comparisons)
+    results = found["none"].results.model_copy(update={"segmenter_share": share})
+    found["none"] = replace(found["none"], results=results)
+    said = "none: the difference from the real images in person may be segmentation error"
+    ranked = rank_generators(list(found.values()), list(found), permutations=0)
+    assert [w for w in ranked.warnings if "segmentation error" in w] == [f"{said}."]
+    two = contrast_comparisons([found["good"], found["none"]], ["good", "none"], permutations=0)
+    assert [w for w in two.results.warnings if "segmentation error" in w] == [
+        f"{said}, so a claim of who is closer in these classes may be, too."
+    ]
