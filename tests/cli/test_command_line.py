@@ -187,7 +187,7 @@ def test_processes_share_a_tally(place: Path) -> None:
     words = ["tally", "minichurches", "--n", "8", "--json"]
     helper = seeingkit(*words, cwd=place, RANK="0", WORLD_SIZE="1")
     done = seeingkit(*words, cwd=place, RANK="1", WORLD_SIZE="2")
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert json.loads(helper.stdout)["n"] == 8
 
 

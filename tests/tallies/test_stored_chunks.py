@@ -7,6 +7,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +67,21 @@ def test_every_flipped_bit_is_found(store: Path) -> None:
         file.write_bytes(damaged)
         with pytest.raises(TallyError, match="not a readable tally .* delete it"):
             read_tally_file(file)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted on Linux")
+def test_reading_leaves_no_thread_behind(store: Path) -> None:
+    """One that Arrow has just begun aborts a process that ends at once ("terminate called …")."""
+    script = """
+        import sys; from os import listdir; from pathlib import Path
+        import pyarrow.parquet; from seeingkit.tallies.reading import read_tally_file
+        before = len(listdir("/proc/self/task"))
+        read_tally_file(Path(sys.argv[1]))
+        print(len(listdir("/proc/self/task")) - before)
+    """
+    words = [sys.executable, "-c", "\n".join(map(str.strip, script.splitlines()))]
+    done = subprocess.run([*words, str(chunk_in(store))], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[:100], lambda b: b"", lambda b: b + b"\0"])
