@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.contracts import Sampler
+from seeingkit.contracts import Latent, Sampler
 from seeingkit.contracts.generators import check_images
 from seeingkit.contracts.ranges import ENOUGH, ValueRange
 from seeingkit.errors import ImageError, UsageError
@@ -119,17 +119,20 @@ class SamplerSource(PreparedImages):
 
     # ------------------------------------------------------------------------------------ images
 
+    def latent(self, indices: Sequence[int]) -> Latent:
+        """The latents of these images, with their classes, on the generator's device."""
+        labels = [self.labels[i % len(self.labels)] for i in indices] if self.labels else None
+        latent = self.sampler.latents(indices, seed=self.seed, labels=labels)
+        return {key: value.to(self.sampler.device) for key, value in latent.items()}
+
     def generate(self, indices: Sequence[int]) -> Tensor:
         """Images of one batch as the generator gives them: (N, 3, H, W) float32.
 
         Raises:
             ModelError: the generator gave something else, or values of another range.
         """
-        labels = [self.labels[i % len(self.labels)] for i in indices] if self.labels else None
-        latent = self.sampler.latents(indices, seed=self.seed, labels=labels)
-        device = self.sampler.device
         with torch.no_grad():
-            images = self.sampler({key: value.to(device) for key, value in latent.items()})
+            images = self.sampler(self.latent(indices))
         check_images(images, self.sampler.info, len(indices))
         self.range.add(images)
         return images

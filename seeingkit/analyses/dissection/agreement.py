@@ -34,7 +34,7 @@ def accuracy(both: ArrayLike, active: ArrayLike, area: ArrayLike, total: ArrayLi
     0.6
     """
     wrong = np.add(active, area) - 2.0 * np.asarray(both, np.float64)
-    return np.asarray(1 - wrong / total, np.float64)
+    return np.asarray(1 - wrong / np.asarray(total, np.float64), np.float64)
 
 
 def information_quality(

@@ -81,7 +81,7 @@ class Ranks:
 
 
 def lattice(size: tuple[int, int], most: int | None) -> tuple[Tensor, Tensor] | None:
-    """Rows and columns of the pixels that are counted: all (None), or ``most`` evenly spread a side.
+    """Rows and columns of the pixels that are counted: None for all, else ``most`` spread a side.
 
     Neighbouring pixels say nearly the same, so a part of them costs less and loses little.
 

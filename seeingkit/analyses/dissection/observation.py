@@ -143,9 +143,7 @@ class Observer:
     def maps(self, indices: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
         """Maps of each layer, and the images, without segmenting them."""
         generator, source = self.generator, self.source
-        labels = [source.condition(k) for k in indices] if source.labels else None
-        latent = generator.latents(indices, seed=source.seed, labels=labels)
-        start = generator.begin({k: v.to(generator.device) for k, v in latent.items()})
+        start = generator.begin(source.latent(indices))
         names = list(dict.fromkeys(layer.boundary.name for layer in self.layers))
         end, kept = run(generator, start, keep=names)
         maps = {layer.name: layer.basis.of(kept[layer.boundary.name]) for layer in self.layers}
