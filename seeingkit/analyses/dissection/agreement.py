@@ -23,8 +23,10 @@ def iou(both: ArrayLike, active: ArrayLike, area: ArrayLike) -> Floats:
     >>> float(iou(2, 3, 5))
     0.3333333333333333
     """
-    both, union = np.asarray(both, np.float64), np.add(active, area) - np.asarray(both, np.float64)
-    return np.divide(both, union, out=np.zeros(np.shape(union)), where=union > 0)
+    both = np.asarray(both, np.float64)
+    union = np.asarray(np.add(active, area) - both)
+    found: Floats = np.divide(both, union, out=np.zeros(union.shape), where=union > 0)
+    return found
 
 
 def accuracy(both: ArrayLike, active: ArrayLike, area: ArrayLike, total: ArrayLike) -> Floats:
