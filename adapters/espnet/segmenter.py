@@ -190,8 +190,19 @@ class PixelClassifier(NetworkSegmenter):
             UsageError: no label of that number.
             ModelError: as for ``logits``.
         """
-        self.check_label(label)
-        return self.logits(images).softmax(dim=1)[:, label]
+        return self.scores(images, [label])[:, 0]
+
+    def scores(self, images: Tensor, labels: Sequence[int]) -> Tensor:
+        """``score`` of several labels in one pass: (N, len(labels), H, W), differentiable.
+
+        Raises:
+            UsageError: as ``score``, or no labels.
+        """
+        if not len(labels):
+            raise UsageError(f"{self.info.family}: no labels to score")
+        for label in labels:
+            self.check_label(label)
+        return self.logits(images).softmax(dim=1)[:, list(labels)]
 
 
 def recognise(checkpoint: Checkpoint) -> str | None:

@@ -154,7 +154,25 @@ def _image(scale: float, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
     return x.expand(-1, 3, -1, -1).contiguous() if x.shape[1] == 1 else x.contiguous(), carry
 
 
+def _rates(config: StyleGAN3Config) -> list[float]:
+    """Samples a unit of length of the features and of each layer."""
+    rates = [config.fourier.sampling_rate]
+    for layer in config.layers:
+        rates.append(rates[-1] * layer.up / layer.down)
+    return rates
+
+
+def _window(
+    config: StyleGAN3Config, rate: float, size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Where a map of that many samples a unit lies: all maps and the image share their middle."""
+    shown = config.resolution / _rates(config)[-1]
+    x, y = (length / rate / shown / 2 for length in size)
+    return (0.5 - y, 0.5 - x, 0.5 + y, 0.5 + x)
+
+
 def _boundaries(config: StyleGAN3Config) -> list[Boundary]:
+    rates = _rates(config)
     width, height = config.fourier.size
     cuts = [
         Boundary("input", 0, (config.z_dim,), "latent", aliases=("z",)),
@@ -166,6 +184,7 @@ def _boundaries(config: StyleGAN3Config) -> list[Boundary]:
             "feature",
             (height, width),
             ("fourier", "synthesis.input"),
+            _window(config, rates[0], config.fourier.size),
         ),
     ]
     last = len(config.layers) - 1
@@ -178,7 +197,9 @@ def _boundaries(config: StyleGAN3Config) -> list[Boundary]:
             aliases.append(f"r{width}")
         shape = (layer.out_channels, height, width)
         name = f"r{width}.{own}"
-        cuts.append(Boundary(name, len(cuts), shape, "feature", (height, width), tuple(aliases)))
+        window = _window(config, rates[k + 1], layer.out_size)
+        extent = (height, width)
+        cuts.append(Boundary(name, len(cuts), shape, "feature", extent, tuple(aliases), window))
     size = (config.resolution, config.resolution)
     cuts.append(Boundary("image", len(cuts), (3, *size), "image", size, ("synthesis",)))
     return cuts

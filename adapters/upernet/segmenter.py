@@ -13,7 +13,7 @@ computed; and a label that cannot win anywhere is not resized (see ``logits``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,24 +127,60 @@ class UPerNetSegmenter(NetworkSegmenter):
         Raises:
             UsageError: no such label, or images of the wrong shape.
         """
-        self.check_label(label)
+        return self.scores(images, [label])[:, 0]
+
+    def scores(self, images: Tensor, labels: Sequence[int]) -> Tensor:
+        """``score`` of several labels in one pass: (N, len(labels), H', W'), differentiable.
+
+        Raises:
+            UsageError: as ``score``, or no labels.
+        """
+        if not len(labels):
+            raise UsageError("upernet: no labels to score")
+        for label in labels:
+            self.check_label(label)
         grid = self.grid(images)
         if not len(images):
-            return images.new_zeros((0, *grid))
+            return images.new_zeros((0, len(labels), *grid))
+        owners = {n: [g for g in self.hierarchy.groups if self._owns(g, n)] for n in labels}
+        materials = [self._is_material(label) for label in labels]
+        heads = [
+            *(["object"] if not all(materials) else []),
+            *(["part"] if any(owners.values()) else []),
+            *(["material"] if any(materials) else []),
+        ]
+        logits = self._logits(images, heads)
+        maps = {h: mean_probabilities(logits[h], grid) for h in heads if h != "part"}
+        parts = {
+            group.owner: mean_probabilities([x[:, group.channels] for x in logits["part"]], grid)
+            for group in {g.owner: g for found in owners.values() for g in found}.values()
+        }
+        found = []
+        for label, material in zip(labels, materials, strict=True):
+            if material:
+                found.append(maps["material"][:, label - self.hierarchy.material_offset])
+            else:
+                found.append(self._probability(label, maps["object"], parts, owners[label]))
+        return torch.stack(found, 1)
+
+    def _is_material(self, label: int) -> bool:
         objects, materials = self.hierarchy.objects, self.hierarchy.materials
-        if objects <= label < objects + max(materials - 1, 0):
-            logits = self._logits(images, ("material",))["material"]
-            return mean_probabilities(logits, grid)[:, label - self.hierarchy.material_offset]
-        owners = [group for group in self.hierarchy.groups if self._owns(group, label)]
-        heads = ("object", "part") if owners else ("object",)
-        maps = self._logits(images, heads)
-        probability = mean_probabilities(maps["object"], grid)
-        found = probability[:, label] if label < objects else torch.zeros_like(probability[:, 0])
+        return objects <= label < objects + max(materials - 1, 0)
+
+    def _probability(
+        self,
+        label: int,
+        objects: Tensor,
+        parts: Mapping[int, Tensor],
+        owners: Sequence[PartGroup],
+    ) -> Tensor:
+        """Of an object or a part: (N, H', W')."""
+        own = label < self.hierarchy.objects
+        found = objects[:, label] if own else torch.zeros_like(objects[:, 0])
         for group in owners:
-            parts = mean_probabilities([x[:, group.channels] for x in maps["part"]], grid)
             for channel, number in enumerate(group.labels):
                 if number == label:
-                    found = found + probability[:, group.owner] * parts[:, channel]
+                    found = found + objects[:, group.owner] * parts[group.owner][:, channel]
         return found.clamp(max=1.0)
 
     def probabilities(self, images: Tensor) -> dict[str, list[Tensor]]:

@@ -7,7 +7,7 @@ counts things: ``Vocabulary.unit`` says which.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -135,6 +135,19 @@ class Segmenter(Annotator):
     @abstractmethod
     def score(self, images: Tensor, label: int) -> Tensor:
         """How sure the segmenter is of one label: (N, H', W') in [0, 1], differentiable."""
+
+    def scores(self, images: Tensor, labels: Sequence[int]) -> Tensor:
+        """``score`` of several labels: (N, len(labels), H', W'), differentiable.
+
+        Families that compute all labels at once give them in one pass.
+
+        >>> segmenter = seeingkit.load_segmenter("upernet:minichurches")
+        >>> segmenter.scores(torch.zeros(1, 3, 64, 64), [1, 2]).shape
+        torch.Size([1, 2, 64, 64])
+        """
+        if not len(labels):
+            raise UsageError(f"{self.info.family}: no labels to score")
+        return torch.stack([self.score(images, label) for label in labels], 1)
 
     def label_maps(self, images: Tensor) -> Tensor:
         """The labels that ``segment`` gives, checked: a wrong one never reaches a number.

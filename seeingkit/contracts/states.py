@@ -23,9 +23,12 @@ class Boundary:
         kind: ``latent``, ``feature`` or ``image``.
         extent: spatial size (H, W) of a feature map, or None.
         aliases: other names accepted, such as native module paths.
+        window: where the outer edges of the map lie in the image: (top, left, bottom, right), in
+            heights and widths of the image. Of a map with a margin that the image does not show,
+            the edges lie outside of it.
 
-    >>> Boundary("r8", 2, (512, 8, 8), "feature", extent=(8, 8)).name
-    'r8'
+    >>> Boundary("r8", 2, (512, 8, 8), "feature", extent=(8, 8)).window
+    (0.0, 0.0, 1.0, 1.0)
     """
 
     name: str
@@ -34,6 +37,12 @@ class Boundary:
     kind: Literal["latent", "feature", "image"]
     extent: tuple[int, int] | None = None
     aliases: tuple[str, ...] = ()
+    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        top, left, bottom, right = self.window
+        if not (top < bottom and left < right):
+            raise UsageError(f"boundary {self.name!r}: {self.window} is no window of an image")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from seeingkit.contracts import Boundary, Generator, State
 from seeingkit.errors import UnknownNameError, UsageError
 from seeingkit.models.edits import AddEdit, Edit, UnitEdit, run
+from seeingkit.models.geometry import cell_size, cell_under
 
 from .checks import (
     BATCH_TOLERANCE,
@@ -27,6 +28,15 @@ from .checks import (
     require_same,
 )
 from .samplers import sampler_checks
+
+LEAST_CELLS = 4
+"""Smaller maps say nothing of places: what a cell changes is cut off by the edges."""
+CORNERS = ((0.3, 0.3), (0.3, 0.7), (0.7, 0.3), (0.7, 0.7))
+OFF_CELLS, OFF_IMAGE = 0.5, 1 / 16
+"""By how many cells, or by what share of the image, if that is more, the middle of a change may
+stand beside its place: kernels are not symmetric, and a shift adds up over many layers (random
+weights, 14 layers: 0.05 of the image)."""
+SCALE = (0.5, 1.6)
 
 
 def _begin(generator: Generator) -> State:
@@ -183,6 +193,46 @@ def edits_by_hand(generator: Generator) -> None:
                 require_again(kept[boundary.name], x, f"x kept after {what}")
                 require_again(end.x, by_hand, f"image after {what}")
                 require(not torch.equal(end.x, whole), f"{what} leaves the image as it was")
+
+
+def maps_lie_in_their_window(generator: Generator) -> None:
+    """What changes in the image when a cell is changed has its middle where ``window`` says.
+
+    Four cells are changed, at either side of the middle, so that what the edges cut off cancels
+    out: the mean of the middles must be right, and their distance.
+    """
+    for boundary, state in _states(generator):
+        if boundary.kind != "feature" or min(boundary.extent or (0,)) < LEAST_CELLS:
+            continue
+        with at(boundary.name):
+            before = generator.advance(state).x
+            cells = [cell_under(boundary, *place) for place in CORNERS]
+            found = [_middle_of_change(generator, state, cell, before) for cell in cells]
+            middles = torch.stack(found).reshape(2, 2, 2)
+            for axis, direction in enumerate(("down", "right")):
+                size, start = cell_size(boundary)[axis], boundary.window[axis]
+                ends = [start + (cell[axis] + 0.5) * size for cell in (cells[0], cells[-1])]
+                near, far = middles[..., axis].mean(1 - axis).tolist()
+                off = (near + far - sum(ends)) / 2
+                message = f"a change stands {off / size:+.2f} cells further {direction} than its"
+                require(abs(off) <= max(OFF_CELLS * size, OFF_IMAGE), f"{message} window says")
+                scale = (far - near) / (ends[1] - ends[0])
+                message = f"cells lie {scale:.2f} times as far apart {direction} as its window"
+                require(SCALE[0] <= scale <= SCALE[1], f"{message} says")
+
+
+def _middle_of_change(
+    generator: Generator, state: State, cell: tuple[int, int], before: Tensor
+) -> Tensor:
+    """(y, x) in heights and widths of the image, weighted by the square of the change."""
+    x = state.x.clone()
+    x[:, :, cell[0], cell[1]] += x.std() + 1e-3
+    change = (generator.advance(state.with_x(x)).x - before).double().square().sum((0, 1))
+    require(bool(change.any()), f"cell {cell} changes nothing in the image")
+    share = change / change.sum()
+    height, width = share.shape
+    y = (share.sum(1) * (torch.arange(height) + 0.5)).sum() / height
+    return torch.stack([y, (share.sum(0) * (torch.arange(width) + 0.5)).sum() / width])
 
 
 def params_override(generator: Generator) -> None:

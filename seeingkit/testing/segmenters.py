@@ -102,6 +102,16 @@ def score_differentiable(segmenter: Segmenter, images: Tensor) -> None:
     require(max(sizes) > 0, "the gradient of every score is zero everywhere")
 
 
+def scores_of_several_labels(segmenter: Segmenter, images: Tensor) -> None:
+    """``scores`` gives (N, labels, H', W'), each as ``score`` gives it, in the order asked for."""
+    labels = _common(segmenter, images)[::-1]
+    found = segmenter.scores(images, labels)
+    require(found.shape[:2] == (len(images), len(labels)), f"scores are {tuple(found.shape)}")
+    for k, label in enumerate(labels):
+        alone = segmenter.score(images, label)
+        require_same(found[:, k], alone, f"scores of label {label}", SCORE_TOLERANCE)
+
+
 def images_untouched(segmenter: Segmenter, images: Tensor) -> None:
     """Nothing changes the images it is given."""
     given = images.clone()

@@ -328,6 +328,22 @@ class IgnoresX(Toy):
         return end
 
 
+class Shifted(Toy):
+    """A map whose cells show one cell further down than it says."""
+
+    def advance(self, state: State, to: str = "image", **options: Any) -> State:
+        if state.at == "r4" and to == "image":
+            return super().advance(state.with_x(state.x.roll(1, 2)), to, **options)
+        return super().advance(state, to, **options)
+
+
+class Margin(Toy):
+    """Says that its map has a margin that the image does not show."""
+
+    def __init__(self) -> None:
+        super().__init__(cuts=[CUTS[0], replace(CUTS[1], window=(-0.5, -0.5, 1.5, 1.5)), CUTS[2]])
+
+
 class IgnoresParams(Toy):
     def advance(
         self, state: State, to: str = "image", *, params: Mapping[str, Tensor] | None = None
@@ -376,6 +392,8 @@ BROKEN: list[tuple[str, type[Generator], str]] = [
     ("unknown_boundary", Silent, "boundary('no/such cut') must raise UnknownNameError"),
     ("state_rows", CutsRows, "at 'r4': images of rows joined: differs by"),
     ("edits_by_hand", IgnoresX, "at 'r4': UnitEdit leaves the image as it was"),
+    ("maps_lie_in_their_window", Shifted, "cells further down than its window says"),
+    ("maps_lie_in_their_window", Margin, "times as far apart down as its window says"),
     ("params_override", IgnoresParams, "no gradient leads from the image to params"),
     ("params_override", KeepsParams, "image after params were replaced once: differs by"),
 ]
@@ -501,6 +519,11 @@ class FlatScores(ToySegmenter):
         return super().score(images, label) * 0 + 0.5
 
 
+class OtherOrder(ToySegmenter):
+    def scores(self, images: Tensor, labels: Sequence[int]) -> Tensor:
+        return super().scores(images, sorted(labels))
+
+
 class Scribbles(ToySegmenter):
     def segment(self, images: Tensor) -> Tensor:
         maps = super().segment(images)
@@ -522,6 +545,7 @@ BROKEN_SEGMENTERS: list[tuple[str, type[Segmenter], str]] = [
     ("score_in_range", RawScores, "score of label"),
     ("score_differentiable", HardScores, "has no gradient"),
     ("score_differentiable", FlatScores, "the gradient of every score is zero"),
+    ("scores_of_several_labels", OtherOrder, "scores of label"),
     ("images_untouched", Scribbles, "images after segment: differs"),
 ]
 
