@@ -112,6 +112,29 @@ def layers_of(generator: Generator, names: Sequence[str] = ()) -> list[Boundary]
     return sorted(dict.fromkeys(found), key=lambda boundary: boundary.index)
 
 
+def layer_maps(
+    source: SamplerSource, layers: Sequence[Layer], indices: Sequence[int]
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Feature maps (N, units, h, w) of each layer by its name, and the images, of one batch.
+
+    Raises:
+        UsageError: a generator that gives images only.
+
+    >>> source = SamplerSource(seeingkit.load_generator("progan:minichurches"), 2)
+    >>> layers = [Layer(source.sampler.boundary("r8.conv1"))]
+    >>> layer_maps(source, layers, [0, 1])[0]["r8.conv1"].shape
+    torch.Size([2, 128, 8, 8])
+    """
+    generator = source.sampler
+    if not isinstance(generator, Generator):
+        raise UsageError(f"{generator.info.family} gives images only, so it has no layers")
+    names = list(dict.fromkeys(layer.boundary.name for layer in layers))
+    with torch.no_grad():
+        end, kept = run(generator, generator.begin(source.latent(indices)), keep=names)
+        maps = {layer.name: layer.basis.of(kept[layer.boundary.name]) for layer in layers}
+    return maps, end.x
+
+
 @dataclass(frozen=True)
 class Observer:
     """Looks at a generator's images.
@@ -128,26 +151,9 @@ class Observer:
     layers: Sequence[Layer]
     side: int | None = None
 
-    @property
-    def generator(self) -> Generator:
-        """The generator.
-
-        Raises:
-            UsageError: it has no layers.
-        """
-        found = self.source.sampler
-        if not isinstance(found, Generator):
-            raise UsageError(f"{found.info.family} gives images only, so its layers are not known")
-        return found
-
     def maps(self, indices: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
         """Maps of each layer, and the images, without segmenting them."""
-        generator, source = self.generator, self.source
-        start = generator.begin(source.latent(indices))
-        names = list(dict.fromkeys(layer.boundary.name for layer in self.layers))
-        end, kept = run(generator, start, keep=names)
-        maps = {layer.name: layer.basis.of(kept[layer.boundary.name]) for layer in self.layers}
-        return maps, end.x
+        return layer_maps(self.source, self.layers, indices)
 
     def observe(self, indices: Sequence[int]) -> Observation:
         """The images of these numbers, all at once."""

@@ -19,7 +19,7 @@ from .candidates import LayerLevels, classes_of, stored_levels
 from .claims import Agreements, agreements
 from .config import DissectionConfig
 from .moments import SHIFTS, Moments
-from .observation import GROUP, Basis, Layer, Observer, layers_of
+from .observation import GROUP, Basis, Layer, Observer, layer_maps, layers_of
 from .parts import Parts, dissection_folder, key_of, observer_identity
 from .presets import PRESETS, published_labels
 
@@ -148,21 +148,17 @@ def basis_of(kind: str, boundary: Boundary, source: SamplerSource) -> Basis:
     if kind == "random":
         matrix, triangle = torch.linalg.qr(torch.randn(channels, channels, generator=draw))
         return Basis("random", (matrix * triangle.diagonal().sign()).T.contiguous())
-    observer = Observer(source, _NO_SEGMENTER, [Layer(boundary)])
-    moment, mean, count = torch.zeros(channels, channels).double(), torch.zeros(channels), 0
-    mean = mean.double()
+    moment = torch.zeros(channels, channels, dtype=torch.float64)
+    mean, count = torch.zeros(channels, dtype=torch.float64), 0
     for start in range(0, min(64, len(source)), GROUP):
-        with torch.no_grad():
-            maps, _ = observer.maps(range(start, min(start + GROUP, len(source))))
+        indices = range(start, min(start + GROUP, len(source)))
+        maps, _ = layer_maps(source, [Layer(boundary)], indices)
         flat = maps[boundary.name].movedim(1, -1).reshape(-1, channels).double().cpu()
         moment, mean, count = moment + flat.T @ flat, mean + flat.sum(0), count + len(flat)
     mean = mean / count
     vectors = torch.linalg.eigh(moment / count - mean[:, None] * mean).eigenvectors.flip(1).T
     signs = torch.take_along_dim(vectors, vectors.abs().argmax(1, keepdim=True), 1).sign()
     return Basis("pca", (vectors * signs).float().contiguous())
-
-
-_NO_SEGMENTER: Segmenter = None  # type: ignore[assignment]
 
 
 def top_classes(found: Sequence[LayerDissection]) -> list[tuple[str, str, int]]:
