@@ -2,7 +2,7 @@
 
 ``null``: units labelled with the label maps of other images of their group (place and area kept),
 of trained networks and of random weights. ``layers``: units labelled at each layer. ``cost``: all
-layers at 20 levels against the bare generator and segmenter, in turns, in CPU seconds.
+layers at 32 levels against the bare generator and segmenter, in turns, in CPU seconds.
 
     python -m benchmarks.dissection null --n 960
     python -m benchmarks.dissection layers --n 960

@@ -28,7 +28,7 @@ from seeingkit.system.tensors import read_sealed_tensors, write_sealed_tensors
 
 from .agreement import Floats, iou
 from .counting import Ranks
-from .levels import chosen_levels, quantile_levels
+from .levels import chosen_levels
 from .moments import Levels
 from .observation import GROUP, Observer
 from .presets import Preset
@@ -131,14 +131,14 @@ def find_levels(observer: Observer, n: int, rule: Preset, least_iou: float) -> l
         values, groups, areas, size = _values(observer, n, bar)
         columns = columns_for(areas, observer.segmenter.vocabulary, rule)
         classes, total = len(classes_of(columns)), int(areas[0].sum())
-        levels = [quantile_levels(v, rule.level.fractions) for v in values]
+        levels = [rule.level.levels_of(v) for v in values]
         del values
         both = [np.zeros((*x.shape, classes), np.int64) for x in levels]
         active = [np.zeros(x.shape, np.int64) for x in levels]
         for indices, labels in groups:
             maps = observer.again(indices, size)
             for k, layer in enumerate(observer.layers):
-                above = Ranks.of(maps[layer.name], levels[k])
+                above = Ranks.of(maps[layer.name], levels[k], even=rule.level.even > 0)
                 found = above.counts(labels.to(above.above.device), columns, classes)
                 both[k] += found[0].cpu().numpy()
                 active[k] += found[1].cpu().numpy()
@@ -204,18 +204,20 @@ def _layer_levels(
     wide = np.take_along_axis(active, there, 1)
     joint = np.take_along_axis(both, there[:, None], 1)[:, 0]
     candidates = (iou(joint, wide, area) >= least_iou) & (places >= 0)
-    found = Levels(levels.cpu().float(), torch.from_numpy(places))
+    found = Levels(levels.cpu().float(), torch.from_numpy(places), rule.level.even > 0)
     return LayerLevels(found, columns, both.shape[2], quality, candidates)
 
 
 def _write(path: Place, found: Sequence[LayerLevels]) -> None:
     tensors: dict[str, Tensor] = {}
     for k, layer in enumerate(found):
-        tensors[f"{k}.values"], tensors[f"{k}.places"] = layer.levels
+        tensors[f"{k}.values"], tensors[f"{k}.places"] = layer.levels[:2]
         tensors[f"{k}.columns"] = layer.columns
         tensors[f"{k}.quality"] = torch.from_numpy(layer.quality)
         tensors[f"{k}.candidates"] = torch.from_numpy(layer.candidates)
-    write_sealed_tensors(path, tensors, KEY, {"name": path.stem, "layers": len(found)})
+    write_sealed_tensors(
+        path, tensors, KEY, {"name": path.stem, "layers": len(found), "even": found[0].levels.even}
+    )
 
 
 def _read(path: Place, layers: int) -> list[LayerLevels] | None:
@@ -230,7 +232,7 @@ def _read(path: Place, layers: int) -> list[LayerLevels] | None:
             columns = tensors[f"{k}.columns"]
             found.append(
                 LayerLevels(
-                    Levels(tensors[f"{k}.values"], tensors[f"{k}.places"]),
+                    Levels(tensors[f"{k}.values"], tensors[f"{k}.places"], bool(about["even"])),
                     columns,
                     int(columns.max()) + 1,
                     tensors[f"{k}.quality"].numpy(),

@@ -20,7 +20,7 @@ class Ranks:
     """How many levels of its unit each value is above.
 
     Attributes:
-        above: (U, M) int64, 0 to ``steps``; M pixels of all images, image by image.
+        above: (U, M) int32, 0 to ``steps``; M pixels of all images, image by image.
         steps: T, how many levels a unit has.
 
     >>> Ranks.of(torch.tensor([[[[0.5, 1.0]]]]), torch.tensor([[0.0, 1.0]])).above.tolist()
@@ -31,12 +31,14 @@ class Ranks:
     steps: int
 
     @classmethod
-    def of(cls, values: Tensor, levels: Tensor) -> Ranks:
+    def of(cls, values: Tensor, levels: Tensor, *, even: bool = False) -> Ranks:
         """The ranks of unit maps.
 
         Args:
             values: (N, U, H, W) at the pixels.
             levels: (U, T) of each unit, ascending.
+            even: the levels of a unit have equal distances, so that the rank is a division (four
+                times as fast; a value within float rounding of a level may fall to either side).
 
         Raises:
             UsageError: levels of other units, or that do not ascend.
@@ -47,7 +49,13 @@ class Ranks:
         if bool((levels.diff(dim=1) < 0).any()):
             raise UsageError("the levels of a unit must ascend")
         flat = values.transpose(0, 1).reshape(units, -1).contiguous()
-        return cls(torch.searchsorted(levels.to(flat).contiguous(), flat), levels.shape[1])
+        levels, steps = levels.to(flat).contiguous(), levels.shape[1]
+        if not even or steps < 2:
+            return cls(torch.searchsorted(levels, flat, out_int32=True), steps)
+        first, width = levels[:, :1], (levels[:, -1:] - levels[:, :1]) / (steps - 1)
+        scale = torch.where(width > 0, 1 / width, torch.inf)  # else all levels are one
+        place = (flat - first).mul_(scale).nan_to_num_(0.0).ceil_()
+        return cls(place.clamp_(0, steps).to(torch.int32), steps)
 
     def counts(self, labels: Tensor, columns: Tensor, classes: int) -> tuple[Tensor, Tensor]:
         """Pixels above each level, of each class and in all.
@@ -61,18 +69,19 @@ class Ranks:
             (U, T, C) and (U, T) int64.
 
         >>> maps = torch.tensor([[[[0, 1, 1]]]])
-        >>> Ranks(torch.tensor([[0, 1, 2]]), 2).counts(maps, torch.tensor([[-1, 0]]), 1)[0].tolist()
+        >>> ranks = Ranks(torch.tensor([[0, 1, 2]], dtype=torch.int32), 2)
+        >>> ranks.counts(maps, torch.tensor([[-1, 0]]), 1)[0].tolist()
         [[[2], [1]]]
         """
         units, device = len(self.above), self.above.device
         bins, width = self.steps + 1, classes + 1
-        start = torch.arange(units, device=device)[:, None] * bins
+        start = torch.arange(units, device=device, dtype=torch.int32)[:, None] * bins
         row = (self.above + start).mul_(width)
         both = torch.zeros(units, self.steps, classes, dtype=torch.int64, device=device)
         active = torch.zeros(units, self.steps, dtype=torch.int64, device=device)
         for plane, numbers in enumerate(columns.to(device)):
             column = numbers[labels[:, plane].long()].flatten()
-            where = row + torch.where(column < 0, classes, column)
+            where = row + torch.where(column < 0, classes, column).to(torch.int32)
             found = torch.bincount(where.view(-1), minlength=units * bins * width)
             ranked = found.reshape(units, bins, width).flip(1).cumsum(1).flip(1)[:, 1:]
             both += ranked[:, :, :classes]

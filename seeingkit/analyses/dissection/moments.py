@@ -116,11 +116,13 @@ class Levels(NamedTuple):
     Attributes:
         values: (U, T) float32, ascending.
         places: (U, C) int64: the level of each unit and class among them; -1: none, which counts
-            as the highest.
+            as the lowest.
+        even: the levels of a unit have equal distances.
     """
 
     values: Tensor
     places: Tensor
+    even: bool = False
 
 
 def group_moments(
@@ -139,7 +141,7 @@ def group_moments(
     if seen.labels is None or count < 2:
         return nothing(units, classes)
     values = seen.maps[layer.name]
-    above = Ranks.of(values, levels.values)
+    above = Ranks.of(values, levels.values, even=levels.even)
     places = levels.places.to(values.device).clamp(min=0)
 
     def at_levels(labels: Tensor) -> tuple[Whole, Whole]:

@@ -103,7 +103,7 @@ class Parts:
     def path(self, start: int, stop: int) -> Place:
         """The file of the images start … stop - 1."""
         levels = [
-            [_digest(found.levels.values), _digest(found.levels.places), _digest(found.columns)]
+            [*map(_digest, (*found.levels[:2], found.columns)), found.levels.even]
             for found in self.levels
         ]
         key = key_of(observer_identity(self.observer), levels, start, stop)

@@ -18,8 +18,6 @@ from .config import PresetName
 from .levels import LevelRule
 from .moments import Moments
 
-_STEPS = 20
-_DEFAULT = tuple(float(f) for f in np.geomspace(0.5, 0.001, _STEPS))
 _PAPER = tuple(float(f) for f in np.minimum(np.geomspace(1, 0.001, 100), 1.0))
 
 
@@ -49,7 +47,7 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "default": Preset(LevelRule("iqr", _DEFAULT), True, False, 1e-4, 0.04, side=32),
+    "default": Preset(LevelRule("iqr", (0.5, 0.001), even=32), True, False, 1e-4, 0.04, side=32),
     "paper": Preset(
         LevelRule(
             "iqr", _PAPER, per_class=False, least_accuracy=0.8, positive=True, least_area=1e-3

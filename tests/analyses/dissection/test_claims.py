@@ -53,6 +53,20 @@ def test_joint_counts_are_those_of_a_plain_loop(
                 assert int(both[u, t, column]) == int((above & (labels[:, plane] == label)).sum())
 
 
+@given(st.integers(2, 9), st.integers(0, 99))
+def test_ranks_of_even_levels_are_those_of_any(steps: int, seed: int) -> None:
+    """By division and by search; values on a level, and units that never vary, too."""
+    draw = torch.Generator().manual_seed(seed)
+    values = torch.randint(-8, 8, (2, 3, 4, 4), generator=draw).float()
+    values[:, 2] = 1.0
+    rule = LevelRule("iqr", (0.9, 0.1), even=steps)
+    levels = rule.levels_of(values.transpose(0, 1).flatten(1)).round()
+    even = torch.stack([row[0] + torch.arange(steps) * 2.0 for row in levels])
+    even[2] = 1.0
+    found, searched = (Ranks.of(values, even, even=one).above for one in (True, False))
+    assert torch.equal(found, searched)
+
+
 def test_levels_must_ascend_and_fit() -> None:
     values = torch.zeros(1, 2, 3, 3)
     with pytest.raises(UsageError, match=r"expected \(2, levels\)"):
