@@ -169,7 +169,13 @@ def test_the_level_of_the_greatest_information_quality(
         level = LevelRule("iqr", shares)
         if rule == "paper":
             published = PRESETS["paper"].level
-            level = LevelRule("iqr", shares, True, published.least_accuracy, True, 1e-3)
+            level = LevelRule(
+                "iqr",
+                shares,
+                least_accuracy=published.least_accuracy,
+                positive=True,
+                least_area=published.least_area,
+            )
         arrays = sample.both, sample.active, sample.area, sample.total
         _, best = chosen_levels(*arrays, sample.levels.double().numpy(), level)
         large = _large(sample)
