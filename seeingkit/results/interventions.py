@@ -249,7 +249,7 @@ class ContextEffect(Record):
         label: that class; empty: outside of what the image shows.
         places: pairs of image and cell; images: how many these are of.
         effect, low, high: mean difference of the inserted class's area, and its interval with the
-            places of an image as one cluster; None below two images.
+            places of an image as one cluster; None below six images.
         p: of "it is 0", None likewise; q: Benjamini-Hochberg over the rows with a p.
         claimed: q is at most the level.
     """

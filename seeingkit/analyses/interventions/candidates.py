@@ -69,7 +69,8 @@ class Cells(NamedTuple):
 
     def part(self, start: int, stop: int) -> Cells:
         """Some of them by their places."""
-        return Cells(*(each[start:stop] for each in self))
+        chosen = slice(start, stop)
+        return Cells(self.rows[chosen], self.cells[chosen], self.scores[chosen])
 
 
 class Present(NamedTuple):
