@@ -137,8 +137,8 @@ def run(
     """Advance a state, applying edits on the way and keeping x at named boundaries.
 
     Edits at the starting boundary apply too; several at one boundary apply in the order given.
-    What ``keep`` gives is x *after* all edits at that boundary, the x that the next stage takes; the
-    code of GAN Dissection retains x before them. For that, keep in a run without edits.
+    What ``keep`` gives is x *after* all edits at that boundary, the x that the next stage takes;
+    the code of GAN Dissection retains x before them. For that, keep in a run without edits.
 
     Returns:
         the state at ``to``, and x at each boundary named in ``keep`` (under the name given), after

@@ -104,31 +104,42 @@ class Effect(Record):
 
 
 class Control(Record):
-    """The same edit of as many random units, on the same images.
+    """A class with the chosen units beside as many random ones, on the same images.
 
     Attributes:
-        sets: units of each random set.
-        label: the class that is compared.
-        differences: mean difference of its area by each set.
-        lowest, highest: of these.
-        against: difference of the chosen units − mean of the random sets; against_low,
-            against_high: its interval over images, with these sets.
-        p_against: of "the chosen units do what these random sets do on average".
+        differences: mean difference of its area by each random set; lowest, highest: of these.
+        against: difference of the chosen units − mean of the random sets; low, high: its interval
+            over images, with these sets.
+        p: of "the chosen units do what these random sets do on average" (sign flips), not corrected
+            for the number of classes; no claim rests on it.
         as_strong: random sets whose effect has the same sign and is at least as large.
-        moved: mean share of pixels that change their class, over the sets.
     """
 
-    sets: list[list[int]]
+    NAMED_BY = ("label",)
+
     label: str
     differences: list[float]
     lowest: float
     highest: float
     against: float
-    against_low: float | None
-    against_high: float | None
-    p_against: float
+    low: float | None
+    high: float | None
+    p: float
     as_strong: int
+
+
+class RandomUnits(Record):
+    """The same edit of as many random units.
+
+    Attributes:
+        sets: units of each random set.
+        moved: mean share of pixels that change their class, over the sets.
+        classes: the class that was asked for, else those that the edit claims to change.
+    """
+
+    sets: list[list[int]]
     moved: float
+    classes: list[Control]
 
 
 class CausalEffect(Record):
@@ -297,7 +308,7 @@ class UnitChoice(Record):
         budget: largest sum of the strengths, None without a budget.
         losses: mean loss of each update.
         present, candidates: cells of images that it rests on.
-        seed, images: of the latents that were searched; no effect is measured on them.
+        seeds, images: of the latents that were searched; no effect is measured on them.
     """
 
     label: str
@@ -308,7 +319,7 @@ class UnitChoice(Record):
     losses: list[float]
     present: int
     candidates: int
-    seed: int
+    seeds: tuple[int, int]
     images: int
 
 
@@ -320,9 +331,12 @@ class InterventionResults(Record):
         kind: what was done to them.
         label: the class that was asked for; None: all alike.
         values: what was inserted, one for each unit; empty for an ablation.
-        indices: first and last image number; n: images.
+        n, seed: images 0 to n − 1 of the seed; seeds that units, values or cells were searched with
+            are others (``choice``).
         eight_bits, preset: how pictures were made before they were segmented.
-        effect: of the edit; control: of random units; causal: ACE, with insertion alone.
+        box: part of the image where the layer is changed: top, left, bottom, right in heights and
+            widths of the image; None: everywhere.
+        effect: of the edit; random: of random units; causal: ACE, with an insertion alone.
         choice: how the units were chosen, where they were.
     """
 
@@ -337,11 +351,11 @@ class InterventionResults(Record):
     values: list[float] = Field(default_factory=list)
     n: int
     seed: int
-    indices: tuple[int, int]
     preset: str
     eight_bits: bool = True
+    box: tuple[float, float, float, float] | None = None
     effect: Effect
-    control: Control | None = None
+    random: RandomUnits | None = None
     causal: CausalEffect | None = None
     choice: UnitChoice | None = None
     curve: Curve | None = None

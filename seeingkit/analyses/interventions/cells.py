@@ -80,6 +80,33 @@ def cell_masks(cells: Sequence[int] | NDArray[np.int64], extent: tuple[int, int]
     return masks.reshape(len(numbers), 1, *extent)
 
 
+def box_mask(boundary: Boundary, box: tuple[float, float, float, float]) -> Tensor:
+    """The cells whose middle lies in a part of the image: (h, w) of zeros and ones.
+
+    Args:
+        box: top, left, bottom, right, in heights and widths of the image.
+
+    Raises:
+        UsageError: no such part, or no cell's middle lies in it.
+
+    >>> box_mask(Boundary("r2", 1, (8, 2, 2), "feature", (2, 2)), (0.5, 0, 1, 1)).tolist()
+    [[0.0, 0.0], [1.0, 1.0]]
+    """
+    if boundary.extent is None:
+        raise UsageError(f"{boundary.name!r} has no map of cells")
+    top, left, bottom, right = box
+    if not (0 <= top < bottom <= 1 and 0 <= left < right <= 1):
+        said = ",".join(f"{end:g}" for end in box)
+        raise UsageError(f"box {said}: give top,left,bottom,right from 0 to 1")
+    (height, width), (start, side) = cell_size(boundary), boundary.window[:2]
+    y = start + height * (torch.arange(boundary.extent[0], dtype=torch.float64) + 0.5)
+    x = side + width * (torch.arange(boundary.extent[1], dtype=torch.float64) + 0.5)
+    mask = ((y >= top) & (y < bottom))[:, None] & ((x >= left) & (x < right))[None, :]
+    if not bool(mask.any()):
+        raise UsageError(f"no cell of {boundary.name!r} has its middle in the box; make it larger")
+    return mask.float()
+
+
 def labels_under(maps: Tensor, boundary: Boundary) -> Tensor:
     """The label under the middle of each cell: (N, H, W) int64 to (N, h · w).
 

@@ -11,6 +11,7 @@ The null is exchangeability within an image: the edit moves areas up as often an
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,14 @@ from scipy import stats
 
 from seeingkit.contracts import Vocabulary
 from seeingkit.errors import UsageError
-from seeingkit.results.interventions import CausalEffect, Change, ClassEffect, Control, Effect
+from seeingkit.results.interventions import (
+    CausalEffect,
+    Change,
+    ClassEffect,
+    Control,
+    Effect,
+    RandomUnits,
+)
 from seeingkit.statistics.arrays import defined
 from seeingkit.statistics.claims import QUESTIONS
 from seeingkit.statistics.classes import area_claim, images_claim
@@ -216,44 +224,50 @@ def flip_test(first: Floats, second: Floats, seed: int = 0) -> FlipTest:
     return test
 
 
-def control(
+def random_units(
     measured: Measured,
     vocabulary: Vocabulary,
-    label: int,
+    labels: Sequence[int],
     chosen: int,
-    sets: dict[int, tuple[int, ...]],
+    sets: Mapping[int, tuple[int, ...]],
     *,
     seed: int = 0,
-) -> Control:
-    """The record of random sets beside the chosen units.
+) -> RandomUnits:
+    """The record of random units beside the chosen ones.
 
     Args:
-        label: the class that is compared.
+        labels: the classes that are compared.
         chosen: number of the intervention of the chosen units.
         sets: random units by the number of their intervention.
         seed: of random sign flips.
     """
-    column = column_of(vocabulary, label)
-    scale = 100 / measured.pixels
-    after = by_image(measured.after[:, :, column].T, measured.images) * scale
-    before = by_image(measured.before[:, column], measured.images) * scale
-    numbers = list(sets)
-    means = after.mean(axis=0) - before.mean()
-    own, others = float(means[chosen]), means[numbers]
-    test = flip_test(after[:, numbers].mean(axis=1), after[:, chosen], seed)
-    low, high = test.mean_interval(MISS)
-    return Control(
+    numbers, scale = list(sets), 100 / measured.pixels
+    found = []
+    for label in labels:
+        column = column_of(vocabulary, label)
+        after = by_image(measured.after[:, :, column].T, measured.images) * scale
+        before = by_image(measured.before[:, column], measured.images) * scale
+        means = after.mean(axis=0) - before.mean()
+        own, others = float(means[chosen]), means[numbers]
+        test = flip_test(after[:, numbers].mean(axis=1), after[:, chosen], seed)
+        low, high = test.mean_interval(MISS)
+        found.append(
+            Control(
+                label=vocabulary.names[label],
+                differences=others.tolist(),
+                lowest=float(others.min()),
+                highest=float(others.max()),
+                against=test.mean,
+                low=defined(low),
+                high=defined(high),
+                p=test.p,
+                as_strong=int((others * np.sign(own) >= abs(own)).sum()),
+            )
+        )
+    return RandomUnits(
         sets=[list(units) for units in sets.values()],
-        label=vocabulary.names[label],
-        differences=others.tolist(),
-        lowest=float(others.min()),
-        highest=float(others.max()),
-        against=test.mean,
-        against_low=defined(low),
-        against_high=defined(high),
-        p_against=test.p,
-        as_strong=int((others * np.sign(own) >= abs(own)).sum()),
         moved=float(measured.moved[numbers].mean()),
+        classes=found,
     )
 
 
