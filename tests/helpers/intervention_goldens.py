@@ -17,7 +17,11 @@ from seeingkit.analyses.interventions.subjects import Sample, Subject
 from seeingkit.contracts import Generator, Label, Segmenter, SegmenterInfo, Vocabulary
 
 ROOT = Path(__file__).parents[2]
-CASES = ("progan-minichurches-64_colours", "progan-minichurches-64_upernet", "progan-plain-r32_colours")
+CASES = (
+    "progan-minichurches-64_colours",
+    "progan-minichurches-64_upernet",
+    "progan-plain-r32_colours",
+)
 
 
 class ColourSegmenter(Segmenter):

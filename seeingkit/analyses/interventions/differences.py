@@ -7,6 +7,9 @@ claims have the false discovery rate of ``statistics.paired``: areas and presenc
 each, Benjamini and Hochberg (1995) over the classes in which enough images differ.
 
 The null is exchangeability within an image: the edit moves areas up as often and as far as down.
+Measured on a generator with planted units (500 samples of 30 and of 100 images): intervals of
+differences cover in 94 to 97 %, of shares in 96 %, but in 89 and 92 % where what is left of a class
+is in one image of seven.
 """
 
 from __future__ import annotations
