@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from seeingkit.errors import ExitCode, UsageError
 
 from . import options as o
+from .groups import Settings, takes
 from .options import EDIT, EFFECT, option, parse_options
 from .output import print_json, print_table, say
 
@@ -38,8 +39,8 @@ SHOWN = 12
 """Classes that are printed, besides all with a claim."""
 
 
-def intervene(
-    gan: o.Gan = None,
+def edit_settings(
+    *,
     layer: Layer = "",
     units: Units = None,
     choose: Choose = None,
@@ -47,6 +48,44 @@ def intervene(
     value: Value = None,
     name: Class = None,
     box: Box = None,
+) -> Settings:
+    """What is done to which units.
+
+    Raises:
+        UsageError: no layer, no units, or what cannot be read.
+    """
+    if not layer:
+        raise UsageError("name a layer with --layer; seeingkit weights inspect FILE lists them")
+    if (units is None) == (choose is None):
+        raise UsageError("name units with --units, or choose some with --choose; one of the two")
+    numbers = choose if units is None else unit_numbers(units)
+    values = None if value is None else _floats("--value", value)
+    if values is not None and len(values) == 1 and isinstance(numbers, list):
+        values *= len(numbers)
+    ends = None if box is None else tuple(_floats("--box", box))
+    if ends is not None and len(ends) != 4:
+        raise UsageError(f"--box {box}: give top,left,bottom,right")
+    edit = {"layer": layer, "units": numbers, "insert": insert, "label": name}
+    return edit | {"values": values, "box": ends}
+
+
+def effect_settings(
+    *,
+    n: Many = 100,
+    random: Random = 5,
+    curve: Curve = None,
+    context: Context = 0,
+    search: Search = 200,
+    level: Level = 0.05,
+) -> Settings:
+    """What is measured."""
+    numbers = () if curve is None else unit_numbers(curve)
+    measured = {"n": n, "random": random, "curve": numbers, "context": context}
+    return measured | {"search": search, "level": level}
+
+
+def model_settings(
+    *,
     weights: o.Weights = None,
     gan_option: o.GanOption = None,
     labels: o.Labels = None,
@@ -54,67 +93,40 @@ def intervene(
     segmenter_weights: o.SegmenterWeights = None,
     segmenter_option: o.SegmenterOption = None,
     preset: o.PresetName = None,
-    n: Many = 100,
-    random: Random = 5,
-    curve: Curve = None,
-    context: Context = 0,
-    search: Search = 200,
-    level: Level = 0.05,
     seed: o.Seed = 0,
     device: o.Device = "auto",
     batch_size: Annotated[int, o.running("Images per batch.")] = 8,
-    out: Out = None,
-    json: o.Json = False,
+) -> Settings:
+    """The models, and the machine."""
+    return {
+        "weights": weights,
+        "gan_options": parse_options(gan_option),
+        "labels": labels,
+        "segmenter": segmenter,
+        "segmenter_weights": segmenter_weights,
+        "segmenter_options": parse_options(segmenter_option),
+        "preset": preset,
+        "seed": seed or 0,
+        "device": device,
+        "batch_size": batch_size,
+    }
+
+
+@takes(edit_settings, effect_settings, model_settings)
+def intervene(
+    gan: o.Gan = None, *, settings: Settings, out: Out = None, json: o.Json = False
 ) -> int:
     """Ablate or insert units of a generator's layer. Tells what every class loses and gains."""
-    if not layer:
-        raise UsageError("name a layer with --layer; seeingkit weights inspect FILE lists them")
-    if (units is None) == (choose is None):
-        raise UsageError("name units with --units, or choose some with --choose; one of the two")
-    numbers: list[int] | int = choose or 0
-    if units is not None:
-        numbers = unit_numbers(units)
-    values = None if value is None else _floats("--value", value)
-    if values is not None and len(values) == 1 and isinstance(numbers, list):
-        values *= len(numbers)
-    ends = None if box is None else _floats("--box", box)
-    if ends is not None and len(ends) != 4:
-        raise UsageError(f"--box {box}: give top,left,bottom,right")
     from seeingkit.runs.interventions import run_intervention
 
-    found = run_intervention(
-        gan,
-        layer,
-        numbers,
-        weights=weights,
-        segmenter=segmenter,
-        segmenter_weights=segmenter_weights,
-        gan_options=parse_options(gan_option),
-        segmenter_options=parse_options(segmenter_option),
-        preset=preset,
-        device=device,
-        labels=labels,
-        out=out,
-        insert=insert,
-        label=name,
-        values=values,
-        box=None if ends is None else tuple(ends),
-        n=n,
-        seed=seed or 0,
-        random=random,
-        curve=() if curve is None else unit_numbers(curve),
-        context=context,
-        search=search,
-        batch_size=batch_size,
-        level=level,
-    )
+    found = run_intervention(gan, out=out, **settings)
     if json:
         print_json(found.model_dump(mode="json"))
-    else:
-        print_intervention(found)
-        if out is not None:
-            say()
-            say(f"results: {out}")
+        return ExitCode.DONE
+    print_intervention(found)
+    if out is not None:
+        say()
+        say(f"results: {out}")
     return ExitCode.DONE
 
 

@@ -57,54 +57,55 @@ def run_intervention(
     """
     if out is not None:
         refuse_special(out)  # before the work, not after it
-    faults = Faults()
     usual = cast("DataSpec", registry().find("data", registry().default("data")))
     name = gan or usual_generator(usual, own_weights=weights is not None)
+    faults = Faults()
+    place = faults.find(lambda: resolve_device(device))
     model = faults.find(lambda: resolve("gan", name, weights=weights, options=gan_options))
     data = None if model is None or segmenter or segmenter_weights else _data_of(model)
-    wanted = segmenter or (data.segmenter if data else None)
-    if segmenter_weights is not None and not wanted:
-        wanted = registry().default("segmenter")
-
-    def counted_by() -> ResolvedModel:
-        if not wanted:
-            raise UsageError(which_segmenter())
-        domain = None if data is None else data.name
-        return resolve(
-            "segmenter",
-            wanted,
-            weights=segmenter_weights,
-            domain=domain,
-            options=segmenter_options,
-        )
-
-    counts = faults.find(counted_by) if model is not None else None
     found = faults.find(lambda: find_preset(preset or (data.preset if data else "native")))
-    place = faults.find(lambda: resolve_device(device))
+    counts = None
+    if model is not None:
+        given = segmenter, segmenter_weights, segmenter_options
+        counts = faults.find(lambda: _segmenter(*given, data))
     faults.raise_if_any()
     assert model is not None and counts is not None and found is not None and place is not None
     generator = model.load(place)
     if not isinstance(generator, Generator):
         raise UsageError(f"{model.name} has no layers to intervene at; name another generator")
     classes = labels_for(labels, generator) or ()
+    counted = cast("Segmenter", counts.load(place))
     made = intervene(
-        generator,
-        cast("Segmenter", counts.load(place)),
-        layer,
-        units,
-        preset=found,
-        labels=classes,
-        **settings,
-    )
-    made = made.model_copy(
+        generator, counted, layer, units, preset=found, labels=classes, **settings
+    ).model_copy(
         update={
             "generator": model_record(generator.info, model.name),
-            "segmenter": made.segmenter.model_copy(update={"name": counts.name}),
+            "segmenter": model_record(counted.info, counts.name),
         }
     )
     if out is not None:
         write_text(out, json_text(made.model_dump(mode="json"), indent=2) + "\n")
     return made
+
+
+def _segmenter(
+    name: str | None,
+    weights: Path | None,
+    options: Mapping[str, Any] | None,
+    data: DataSpec | None,
+) -> ResolvedModel:
+    """The segmenter that was named, else the data set's.
+
+    Raises:
+        UsageError: none was named, and the generator's weights name no data set.
+    """
+    wanted = name or (data.segmenter if data else None)
+    if wanted is None and weights is not None:
+        wanted = registry().default("segmenter")
+    if not wanted:
+        raise UsageError(which_segmenter())
+    domain = None if data is None else data.name
+    return resolve("segmenter", wanted, weights=weights, domain=domain, options=options)
 
 
 def _data_of(model: ResolvedModel) -> DataSpec | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,13 @@ from tests.helpers.intervention_goldens import CASES, Case, case
 PIXELS = 3
 ALPHA, LOSS = 5e-3, 1e-4
 COLOURS = [name for name in CASES if "colours" in name]
+
+
+def some_slow(names: Sequence[str]) -> list[Any]:
+    """The cases, those of the larger network as slow ones."""
+    return [pytest.param(n, marks=() if "plain" in n else pytest.mark.slow) for n in names]
+
+
 SETS = ("none", "top1", "top5", "top10", "top20", "random20")
 
 
@@ -57,10 +64,7 @@ def test_areas_after_ablations(open_case: Callable[[str], Case], name: str) -> N
         assert far(found.after[k], stored[f"areas_{which}"]) <= PIXELS
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=() if "plain" in n else pytest.mark.slow) for n in CASES],
-)
+@pytest.mark.parametrize("name", some_slow(CASES))
 def test_pixels_left_by_number_of_units(open_case: Callable[[str], Case], name: str) -> None:
     golden = open_case(name)
     stored = golden.arrays("ablation")
@@ -153,7 +157,7 @@ def test_cells_where_the_class_is(open_case: Callable[[str], Case], name: str) -
     assert far(found.mean.numpy(), stored["weighted_mean_present_feature"]) <= 1e-4
 
 
-@pytest.mark.parametrize("name", COLOURS)
+@pytest.mark.parametrize("name", some_slow(COLOURS))
 def test_cells_where_the_class_could_grow(open_case: Callable[[str], Case], name: str) -> None:
     golden = open_case(name)
     stored, about = golden.arrays("corpus"), golden.about["ace"]
