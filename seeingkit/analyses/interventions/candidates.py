@@ -179,7 +179,7 @@ def candidate_cells(
             shares = cell_means(mask.float(), subject.boundary).flatten(1)
             absent[part] = (shares == 0).cpu().numpy()
             before = mask.flatten(1).sum(1)
-            for probe in range(search.probes):
+            for probe in range(drawn.shape[1]):  # a small map has fewer cells than that
                 cells = drawn[part, probe]
                 edit = replace(k, mask=cell_masks(cells, subject.extent)).edit(
                     subject.layer, range(len(rows))

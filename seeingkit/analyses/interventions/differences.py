@@ -44,7 +44,7 @@ MISS = 0.05
 """1 − confidence of every interval."""
 
 MOST_CHANGES = 20
-"""Pairs of classes that an effect names."""
+"""Areas of classes that an effect names."""
 
 
 def by_image(rows: Floats | Integers, images: Integers) -> Floats:
@@ -74,26 +74,26 @@ def student(values: Floats) -> tuple[float, float | None, float | None]:
     return mean, mean - reach, mean + reach
 
 
-class Pairs(NamedTuple):
+class Areas(NamedTuple):
     """Areas in percent of the image, (images, columns), without and with an edit."""
 
     before: Floats
     after: Floats
 
     @classmethod
-    def of(cls, first: Integers, second: Integers, measured: Measured) -> Pairs:
+    def of(cls, first: Integers, second: Integers, measured: Measured) -> Areas:
         """Areas from two arrays of counts of ``measured``, rows of one image averaged."""
         scale = 100 / measured.pixels
         return cls(*(by_image(each, measured.images) * scale for each in (first, second)))
 
 
 def class_effects(
-    pairs: Pairs, vocabulary: Vocabulary, *, seed: int = 0, level: float = 0.05
+    areas: Areas, vocabulary: Vocabulary, *, seed: int = 0, level: float = 0.05
 ) -> list[ClassEffect]:
     """The effect on every class that occurs, largest change first.
 
     Args:
-        pairs: columns plane-major.
+        areas: columns plane-major.
         vocabulary: of the columns.
         seed: of random sign flips.
         level: false discovery rate of both questions together.
@@ -102,13 +102,13 @@ def class_effects(
         UsageError: fewer than two images.
 
     >>> labels = Vocabulary((Label("sky"), Label("tree")), has_background=False)
-    >>> pairs = Pairs(np.array([[70.0, 30.0]] * 9), np.array([[100.0, 0.0]] * 9))
-    >>> [(found.label, found.relative) for found in class_effects(pairs, labels)]
+    >>> areas = Areas(np.array([[70.0, 30.0]] * 9), np.array([[100.0, 0.0]] * 9))
+    >>> [(found.label, found.relative) for found in class_effects(areas, labels)]
     [('sky', 0.428...), ('tree', -1.0)]
     """
-    if len(pairs.before) < 2:
+    if len(areas.before) < 2:
         raise UsageError("an effect needs at least two images")
-    pool = Pool(*pairs)
+    pool = Pool(*areas)
     dense = pool.rows.toarray()
     first, second = dense[: pool.n], dense[pool.n :]
     flips = flips_needed(len(pool.live), level, QUESTIONS)
@@ -180,16 +180,16 @@ def effect(
         which: number of the intervention.
         seed, level: of ``class_effects``.
     """
-    pairs = Pairs.of(measured.before, measured.after[which], measured)
+    areas = Areas.of(measured.before, measured.after[which], measured)
     moved, low, high = student(by_image(measured.moved[which], measured.images))
     return Effect(
-        n=len(pairs.before),
+        n=len(areas.before),
         rows=len(measured.images),
         moved=moved,
         moved_low=None if low is None else max(0.0, low),
         moved_high=None if high is None else min(1.0, high),
         level=level,
-        classes=class_effects(pairs, vocabulary, seed=seed, level=level),
+        classes=class_effects(areas, vocabulary, seed=seed, level=level),
         changes=changes(measured, vocabulary, which),
     )
 
@@ -290,9 +290,9 @@ def causal_effect(
     """
     column = column_of(vocabulary, label)
     sides = measured.after[ablated, :, [column]].T, measured.after[inserted, :, [column]].T
-    pairs = Pairs.of(*sides, measured)
+    areas = Areas.of(*sides, measured)
     before = float(measured.before[:, column].mean()) * 100 / measured.pixels
-    test = flip_test(pairs.before[:, 0], pairs.after[:, 0], seed)
+    test = flip_test(areas.before[:, 0], areas.after[:, 0], seed)
     low, high = test.mean_interval(MISS)
     return CausalEffect(
         label=vocabulary.names[label],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from seeingkit.analyses.interventions.differences import Pairs, class_effects, effect
+from seeingkit.analyses.interventions.differences import Areas, class_effects, effect
 from seeingkit.analyses.interventions.effects import Intervention, measure
 from seeingkit.analyses.interventions.places import context_effects
 from seeingkit.analyses.interventions.subjects import Sample, Subject
@@ -39,7 +39,7 @@ def test_skewed_noise_over_many_classes_keeps_the_rate() -> None:
     false = 0
     for run in range(RUNS):
         two = rng.exponential(1.0, (2, 60, 20)) ** 2 * (rng.random((2, 60, 20)) < 0.4)
-        found = class_effects(Pairs(*two), vocabulary, seed=run)
+        found = class_effects(Areas(*two), vocabulary, seed=run)
         false += any(c.area_claim != "no evidence" for c in found) or any(
             c.images_claim != "no evidence" for c in found
         )
@@ -58,8 +58,8 @@ def test_intervals_of_a_planted_effect_cover_it() -> None:
     for run in range(RUNS):
         rows = slice(30 * run, 30 * run + 30)
         sides = drawn.before[rows], drawn.after[0, rows]
-        pairs = Pairs(*(100 * side / drawn.pixels for side in sides))
-        bright = next(c for c in class_effects(pairs, levels().vocabulary) if c.label == "bright")
+        areas = Areas(*(100 * side / drawn.pixels for side in sides))
+        bright = next(c for c in class_effects(areas, levels().vocabulary) if c.label == "bright")
         assert bright.low is not None and bright.high is not None
         assert bright.relative_low is not None and bright.relative_high is not None
         inside += bright.low <= truth <= bright.high

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seeingkit.analyses.interventions.differences import (
-    Pairs,
+    Areas,
     by_image,
     causal_effect,
     changes,
@@ -137,8 +137,8 @@ def test_kept_states_are_those_computed_anew() -> None:
 def test_rows_of_an_image_are_averaged() -> None:
     rows = np.array([[2.0, 0.0], [4.0, 8.0], [1.0, 1.0]])
     assert by_image(rows, np.array([5, 5, 2])).tolist() == [[1.0, 1.0], [3.0, 4.0]]
-    pairs = Pairs(np.zeros((2, 4)), np.zeros((2, 4)))
-    assert pairs.before.shape == (2, 4)
+    areas = Areas(np.zeros((2, 4)), np.zeros((2, 4)))
+    assert areas.before.shape == (2, 4)
 
 
 @pytest.mark.parametrize(
