@@ -225,6 +225,8 @@ def _print_random(found: InterventionResults) -> None:
         f"as many random units ({len(found.random.sets)} sets): "
         f"{_percent(found.random.moved)} of the pixels change their class"
     )
+    if not found.random.classes:  # no class was named, and none is claimed to change
+        return
     before = {c.label: c for c in found.effect.classes}
     rows = [
         (

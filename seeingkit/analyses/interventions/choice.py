@@ -48,7 +48,9 @@ def choose_units(
     preset: str = "budget",
     scores: Sequence[float] | None = None,
 ) -> Choice:
-    """The units that make a class, by optimising their causal effect on images of other seeds.
+    """The units that make a class, by optimising their causal effect on images of other seeds::
+
+        choose_units(Subject(generator, segmenter, "r8.conv1"), 3, 20).units
 
     Args:
         subject: generator, layer and segmenter.
@@ -62,12 +64,6 @@ def choose_units(
 
     Raises:
         UsageError: more units than there are, an unknown preset, or no image shows the class.
-
-    >>> generator = seeingkit.load_generator("progan:minichurches")
-    >>> segmenter = seeingkit.load_segmenter("upernet:minichurches")
-    >>> subject = Subject(generator, segmenter, "r8.conv1")
-    >>> len(choose_units(subject, 2, 3, images=2).units)
-    3
     """
     if not 1 <= many <= subject.units:
         raise UsageError(f"choose 1 to {subject.units} units of {subject.layer!r}, not {many}")
