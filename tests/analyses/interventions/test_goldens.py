@@ -241,4 +241,6 @@ def test_the_optimisation_of_strengths(
     assert far(found.losses.numpy(), stored["step_loss"][:updates]) <= LOSS
     assert far(found.penalties.numpy(), stored["regulariser"][:updates]) <= LOSS
     if updates == len(stored["step_loss"]):
-        assert list(found.ranking[:5]) == stored["ranking"][:5].tolist()
+        # Equal strengths, such as several 1, may stand in another order.
+        last = found.alpha[-1].numpy()
+        assert far(last[list(found.ranking)], last[stored["ranking"]]) <= ALPHA
