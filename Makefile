@@ -25,7 +25,7 @@ demo: $(STAMP)
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 suite: $(STAMP)
-	$(BIN)/seeingkit suite benchmarks/suites/minichurches.toml
+	OMP_NUM_THREADS=1 $(BIN)/seeingkit suite benchmarks/suites/minichurches.toml --processes 2
 
 test: $(STAMP)
 	$(TESTS)

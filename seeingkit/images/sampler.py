@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seeingkit.contracts import Sampler
+from seeingkit.contracts import Latent, Sampler
 from seeingkit.contracts.generators import check_images
 from seeingkit.contracts.ranges import ENOUGH, ValueRange
 from seeingkit.errors import ImageError, UsageError
@@ -119,17 +119,20 @@ class SamplerSource(PreparedImages):
 
     # ------------------------------------------------------------------------------------ images
 
+    def latent(self, indices: Sequence[int]) -> Latent:
+        """The latents of these images, with their classes, on the generator's device."""
+        labels = [self.labels[i % len(self.labels)] for i in indices] if self.labels else None
+        latent = self.sampler.latents(indices, seed=self.seed, labels=labels)
+        return {key: value.to(self.sampler.device) for key, value in latent.items()}
+
     def generate(self, indices: Sequence[int]) -> Tensor:
         """Images of one batch as the generator gives them: (N, 3, H, W) float32.
 
         Raises:
             ModelError: the generator gave something else, or values of another range.
         """
-        labels = [self.labels[i % len(self.labels)] for i in indices] if self.labels else None
-        latent = self.sampler.latents(indices, seed=self.seed, labels=labels)
-        device = self.sampler.device
         with torch.no_grad():
-            images = self.sampler({key: value.to(device) for key, value in latent.items()})
+            images = self.sampler(self.latent(indices))
         check_images(images, self.sampler.info, len(indices))
         self.range.add(images)
         return images
@@ -155,14 +158,19 @@ class SamplerSource(PreparedImages):
         """
         for start in range(0, len(indices), self.batch):
             chosen = [int(i) for i in indices[start : start + self.batch]]
-            names = [self.ids[i] for i in chosen]
-            images = self.generate(chosen)
-            flat = images.flatten(1)
-            nan, inf = flat.isnan().any(1).tolist(), flat.isinf().any(1).tolist()
-            levels = quantise(images.nan_to_num()).cpu().numpy()
-            for row, item in enumerate(names):
-                fault = "NaN" if nan[row] else "Inf" if inf[row] else None
-                yield ImageError(item, f"generator gave {fault}") if fault else levels[row]
+            yield from self._levels(self.generate(chosen), chosen)
+
+    def _levels(
+        self, images: Tensor, indices: Sequence[int]
+    ) -> Iterator[NDArray[np.uint8] | ImageError]:
+        """As ``quantised``, of images that are there."""
+        flat = images.flatten(1)
+        nan, inf = flat.isnan().any(1).tolist(), flat.isinf().any(1).tolist()
+        levels = quantise(images.nan_to_num()).cpu().numpy()
+        for row, index in enumerate(indices):
+            fault = "NaN" if nan[row] else "Inf" if inf[row] else None
+            item = self.ids[index]
+            yield ImageError(item, f"generator gave {fault}") if fault else levels[row]
 
     def load(self, indices: Sequence[int]) -> Loaded:
         """Images of these indices; those with NaN or Inf are named instead.
@@ -171,14 +179,33 @@ class SamplerSource(PreparedImages):
             images (M, 3, H, W) float32 in [-1, 1] or None when M = 0, the indices they belong
             to, and the rest.
         """
+        return self._finished(indices, self.quantised(indices))
 
+    def prepare(self, images: Tensor, indices: Sequence[int]) -> Loaded:
+        """As ``load``, of images (N, 3, H, W) that are there: the generator's own or edited ones.
+
+        Raises:
+            ModelError: they are no images of this generator, or values of another range.
+
+        >>> generator = seeingkit.load_generator("progan:minichurches")
+        >>> source = SamplerSource(generator, 4)
+        >>> source.prepare(source.generate([0, 3]), [0, 3])[1]
+        [0, 3]
+        """
+        check_images(images, self.sampler.info, len(indices))
+        self.range.add(images)
+        return self._finished(indices, self._levels(images, indices))
+
+    def _finished(
+        self, indices: Sequence[int], pictures: Iterator[NDArray[np.uint8] | ImageError]
+    ) -> Loaded:
         def finish(pair: tuple[int, NDArray[np.uint8] | ImageError]) -> Any:
             index, picture = pair
             if isinstance(picture, ImageError):
                 return picture
             return apply(Image.fromarray(picture), self.preset, self.ids[index])
 
-        pairs = zip(indices, self.quantised(indices), strict=True)
+        pairs = zip(indices, pictures, strict=True)
         return collected(indices, in_threads(finish, pairs))
 
     def stored_side(self, index: int) -> int:

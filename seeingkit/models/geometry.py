@@ -19,16 +19,22 @@ from seeingkit.errors import UsageError
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
-def to_image_grid(maps: Tensor, boundary: Boundary, size: tuple[int, int]) -> Tensor:
+def to_image_grid(
+    maps: Tensor,
+    boundary: Boundary,
+    size: tuple[int, int],
+    pixels: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
     """Feature maps at the pixels of an image of another size.
 
     Args:
         maps: (N, U, h, w), floating point, at the boundary.
         boundary: where they lie.
         size: (H, W) of the grid wanted, such as that of a label map.
+        pixels: rows (H',) and columns (W',) int64 of the pixels that are wanted; None: all.
 
     Returns:
-        (N, U, H, W) of the same dtype.
+        (N, U, H, W), or of H' and W', of the same dtype.
 
     Raises:
         UsageError: maps without height and width, or of another size than the boundary has.
@@ -42,14 +48,16 @@ def to_image_grid(maps: Tensor, boundary: Boundary, size: tuple[int, int]) -> Te
             f"{boundary.name}: maps of shape {tuple(maps.shape)}, expected (N, units, "
             f"{', '.join(map(str, boundary.extent or ('height', 'width')))})"
         )
-    if tuple(maps.shape[2:]) == size and boundary.window == _WHOLE:
-        return maps
-    if boundary.window == _WHOLE:
-        return interpolate(maps, size, mode="bilinear", align_corners=False)
+    if boundary.window == _WHOLE and (pixels is None or tuple(maps.shape[2:]) == size):
+        if tuple(maps.shape[2:]) != size:
+            return interpolate(maps, size, mode="bilinear", align_corners=False)
+        return maps if pixels is None else maps[:, :, pixels[0]][:, :, :, pixels[1]]
     top, left, bottom, right = boundary.window
-    rows = _weights(size[0], maps.shape[2], top, bottom).to(maps)
-    columns = _weights(size[1], maps.shape[3], left, right).to(maps)
-    return rows @ maps @ columns.T
+    rows = _weights(size[0], maps.shape[2], top, bottom)
+    columns = _weights(size[1], maps.shape[3], left, right)
+    if pixels is not None:
+        rows, columns = rows[pixels[0]], columns[pixels[1]]
+    return rows.to(maps) @ maps @ columns.to(maps).T
 
 
 def _weights(pixels: int, cells: int, start: float, end: float) -> Tensor:

@@ -384,9 +384,9 @@ def fuzz(
 
 
 def test_damaged_files(shared: Path, tmp_path: Path) -> None:
-    """One seed for each smaller golden file and every other kind of change."""
+    """One seed for each smaller golden file and every third kind of change."""
     files = [f for f in golden_files(shared, tmp_path) if f.stat().st_size < 1 << 20]
-    outcomes = fuzz(files, range(1), tmp_path, 120, every=2)
+    outcomes = fuzz(files, range(1), tmp_path, 300, every=3)
     assert outcomes["refused"] > 50 and outcomes["loaded"] > 10
 
 

@@ -27,11 +27,11 @@ from seeingkit.images.preprocess import quantise
 from seeingkit.report.pictures.files import read_photo
 from seeingkit.results import InversionRecord, LostClass
 from seeingkit.specs import Preset
+from seeingkit.system.tensors import write_tensors
 from seeingkit.system.writing import atomic_write
 
 from .distance_to_data import DistanceToData
 from .photos import Inverted
-from .store import write_tensors
 from .vanishing import areas, label_maps, lost_classes
 
 FOLDER = "inversions"

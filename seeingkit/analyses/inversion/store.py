@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import safetensors
@@ -29,7 +28,8 @@ from seeingkit.system.addresses import Place, place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
-from seeingkit.system.writing import P, atomic_write, write_text
+from seeingkit.system.tensors import about_of, write_sealed_tensors
+from seeingkit.system.writing import P, write_text
 
 INVERSION_SCHEMA = 2
 """Version of the files and of the rules that the engine inverts by; 2 added the seal."""
@@ -72,36 +72,6 @@ class InversionStore:
         digest.update(image.detach().cpu().float().numpy().tobytes())
         key = digest.hexdigest()[:32]
         return self.folder / key[:2] / f"{key}.safetensors"
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> Path:
-    """Write tensors and metadata as safetensors, whole or not at all; returns the path."""
-    _write(path, safetensors.torch.save(_separate(tensors), {**about}))
-    return path
-
-
-def write_sealed_tensors(
-    path: P, tensors: Mapping[str, Tensor], key: str, about: Mapping[str, Any]
-) -> P:
-    """As ``write_tensors``, with a seal.
-
-    ``about`` becomes JSON under the only key of the metadata: the library writes several in an
-    order of chance, and equal inversions are to be equal files.
-    """
-    metadata = {key: json.dumps({**about, "digest": seals.BLANK}, sort_keys=True)}
-    data = safetensors.torch.save(_separate(tensors), metadata)
-    _write(path, seals.seal(data))
-    return path
-
-
-def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies, for the library takes no two tensors that share memory."""
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-
-
-def _write(path: Place, data: bytes) -> None:
-    with atomic_write(path) as stream:
-        stream.write(data)
 
 
 def write_inversion(path: P, inversion: Inversion, made_by: Mapping[str, str] | None = None) -> P:
@@ -199,10 +169,7 @@ def inversion_about(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError, LookupError: damaged, or no inversion.
     """
-    seals.check_seal(data)
-    length = int.from_bytes(data[:8], "little")
-    about: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][KEY])
-    return about
+    return about_of(data, KEY)
 
 
 def note_seconds(paths: Sequence[Place], seconds: float) -> None:

@@ -30,9 +30,9 @@ from seeingkit.specs import WeightsSpec
 from seeingkit.system import seals
 from seeingkit.system.addresses import Place
 from seeingkit.system.cache import cache_folder
+from seeingkit.system.tensors import write_sealed_tensors
 from seeingkit.weights import load_into, read_state_dict
 
-from ..store import write_sealed_tensors
 from .networks import ImageEncoder, LayeredEncoder
 
 Kind = Literal["layered", "direct"]

@@ -1,0 +1,252 @@
+"""Levels of the units of a layer, and the classes worth testing, from images of their own.
+
+Guarantees: the images are of another series of latents than those that are reported, so nothing
+that is chosen here biases a number there; their number is fixed, so memory and time do not grow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import safetensors
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seeingkit.contracts import Vocabulary
+from seeingkit.errors import ModelError
+from seeingkit.system.addresses import Place
+from seeingkit.system.claims import FOLDER as CLAIMS
+from seeingkit.system.claims import Claims
+from seeingkit.system.progress import Bar, progress_bar
+from seeingkit.system.seals import set_aside
+from seeingkit.system.sharing import Piece, shared
+from seeingkit.system.tensors import read_sealed_tensors, write_sealed_tensors
+
+from .agreement import Floats, iou
+from .counting import Ranks
+from .levels import chosen_levels, quantile_levels
+from .moments import Levels
+from .observation import GROUP, Observer
+from .presets import Preset
+
+VALUES = 1 << 26
+"""Values of units that are kept to take quantiles of, in all layers together (256 MiB)."""
+LEAST_VALUES = 16
+"""Pixels of each image of which the values are kept, at least."""
+
+KEY = "seeingkit_levels"
+
+
+@dataclass(frozen=True, eq=False)
+class LayerLevels:
+    """What the sample of the levels says of a layer.
+
+    Attributes:
+        levels: of each unit and class.
+        columns: (planes, labels) int64: the column of each label of each plane; -1: left out.
+        classes: C, how many columns there are.
+        quality: (U, C) the score by which each level was chosen, on this sample.
+        candidates: (U, C) pairs that are worth a test.
+    """
+
+    levels: Levels
+    columns: Tensor
+    classes: int
+    quality: Floats
+    candidates: NDArray[np.bool_]
+
+
+def classes_of(columns: Tensor) -> list[tuple[int, int]]:
+    """Plane and label of each column.
+
+    >>> classes_of(torch.tensor([[-1, 1, 0]]))
+    [(0, 2), (0, 1)]
+    """
+    places = (columns >= 0).nonzero().tolist()
+    found = sorted((int(columns[plane, label]), plane, label) for plane, label in places)
+    return [(plane, label) for _, plane, label in found]
+
+
+def columns_for(areas: NDArray[np.int64], vocabulary: Vocabulary, rule: Preset) -> Tensor:
+    """The column of each label of each plane.
+
+    Args:
+        areas: (planes, labels) pixels on the sample of the levels.
+        vocabulary: of the segmenter.
+        rule: which labels take part.
+    """
+    found = torch.full(areas.shape, -1, dtype=torch.int64)
+    least = max(rule.least_area * float(areas[0].sum()), 1.0)
+    count = 0
+    for plane in range(areas.shape[0]):
+        for label in range(areas.shape[1]):
+            nothing = label == 0 and vocabulary.has_background and not rule.background
+            if areas[plane, label] >= least and not nothing:
+                found[plane, label] = count
+                count += 1
+    if not count:
+        raise ModelError("the segmenter finds no class in the images that levels come from")
+    return found
+
+
+def stored_levels(
+    observer: Observer, n: int, rule: Preset, least_iou: float, path: Place
+) -> list[LayerLevels]:
+    """``find_levels``, done once for all processes and runs that share a store.
+
+    Args:
+        path: of the file, whose name says all that changes it.
+    """
+    claims, found = Claims(path.parent.parent / CLAIMS), list[LayerLevels]()
+    piece = Piece(path.stem, f"levels of {observer.source.name}")
+
+    def is_done(_: int) -> bool:
+        found[:] = _read(path, len(observer.layers)) or found
+        return bool(found)
+
+    for _ in shared([piece], claims, is_done):
+        found[:] = find_levels(observer, n, rule, least_iou)
+        _write(path, found)
+    return found
+
+
+def find_levels(observer: Observer, n: int, rule: Preset, least_iou: float) -> list[LayerLevels]:
+    """The levels of each layer, from images 0 to n - 1 of the observer's source.
+
+    Args:
+        observer: of the sample of the levels.
+        n: its images.
+        rule: how levels are chosen and which classes take part.
+        least_iou: pairs of a greater IoU on this sample are candidates.
+
+    Raises:
+        ModelError: the segmenter finds nothing in these images.
+    """
+    title = f"levels of {observer.source.name}"
+    with progress_bar(title, 2 * n, "images") as bar:
+        values, groups, areas, size = _values(observer, n, bar)
+        columns = columns_for(areas, observer.segmenter.vocabulary, rule)
+        classes, total = len(classes_of(columns)), int(areas[0].sum())
+        levels = [quantile_levels(v, rule.level.fractions) for v in values]
+        del values
+        both = [np.zeros((*x.shape, classes), np.int64) for x in levels]
+        active = [np.zeros(x.shape, np.int64) for x in levels]
+        for indices, labels in groups:
+            maps = observer.again(indices, size)
+            for k, layer in enumerate(observer.layers):
+                above = Ranks.of(maps[layer.name], levels[k])
+                found = above.counts(labels.to(above.above.device), columns, classes)
+                both[k] += found[0].cpu().numpy()
+                active[k] += found[1].cpu().numpy()
+            bar.advance(len(indices))
+    area = np.array([areas[where] for where in classes_of(columns)], np.int64)
+    return [
+        _layer_levels(levels[k], both[k], active[k], area, total, columns, rule, least_iou)
+        for k in range(len(levels))
+    ]
+
+
+_Groups = list[tuple[list[int], Tensor]]
+"""Numbers and label maps (int32, on the CPU) of the images of each group."""
+
+
+def _values(
+    observer: Observer, n: int, bar: Bar
+) -> tuple[list[Tensor], _Groups, NDArray[np.int64], tuple[int, int]]:
+    """Values of each unit at pixels of all images, (U, M) of each layer; labels; their areas; the
+    size of a whole label map."""
+    units = sum(layer.units for layer in observer.layers)
+    vocabulary = observer.segmenter.vocabulary
+    areas = np.zeros((len(vocabulary.planes), len(vocabulary)), np.int64)
+    kept: list[list[Tensor]] = [[] for _ in observer.layers]
+    groups: _Groups = []
+    size = (0, 0)
+    draw = torch.Generator().manual_seed(0)
+    for start in range(0, n, GROUP):
+        seen = observer.observe(range(start, min(start + GROUP, n)))
+        bar.advance(min(GROUP, n - start))
+        if seen.labels is None:
+            continue
+        groups.append((seen.indices, seen.labels.to("cpu", torch.int32)))
+        for plane in range(areas.shape[0]):
+            found = torch.bincount(seen.labels[:, plane].flatten(), minlength=areas.shape[1])
+            areas[plane] += found.cpu().numpy()
+        size = seen.size
+        each = max(LEAST_VALUES, VALUES // (n * units))
+        for k, layer in enumerate(observer.layers):
+            flat = seen.maps[layer.name].flatten(2)
+            if each < flat.shape[2]:
+                places = torch.randperm(flat.shape[2], generator=draw)[:each]
+                flat = flat[:, :, places.to(flat.device)]
+            kept[k].append(flat.transpose(0, 1).flatten(1))
+    if not groups:
+        raise ModelError(f"{observer.source.name}: no image can be used")
+    return [torch.cat(parts, 1) for parts in kept], groups, areas, size
+
+
+def _layer_levels(
+    levels: Tensor,
+    both: NDArray[np.int64],
+    active: NDArray[np.int64],
+    area: NDArray[np.int64],
+    total: int,
+    columns: Tensor,
+    rule: Preset,
+    least_iou: float,
+) -> LayerLevels:
+    values = levels.double().cpu().numpy()
+    places, quality = chosen_levels(both, active, area, total, values, rule.level)
+    there = np.clip(places, 0, None)
+    wide = np.take_along_axis(active, there, 1)
+    joint = np.take_along_axis(both, there[:, None], 1)[:, 0]
+    candidates = (iou(joint, wide, area) >= least_iou) & (places >= 0)
+    found = Levels(levels.cpu().float(), torch.from_numpy(places))
+    return LayerLevels(found, columns, both.shape[2], quality, candidates)
+
+
+def _write(path: Place, found: Sequence[LayerLevels]) -> None:
+    tensors: dict[str, Tensor] = {}
+    for k, layer in enumerate(found):
+        tensors[f"{k}.values"], tensors[f"{k}.places"] = layer.levels
+        tensors[f"{k}.columns"] = layer.columns
+        tensors[f"{k}.quality"] = torch.from_numpy(layer.quality)
+        tensors[f"{k}.candidates"] = torch.from_numpy(layer.candidates)
+    write_sealed_tensors(path, tensors, KEY, {"name": path.stem, "layers": len(found)})
+
+
+def _read(path: Place, layers: int) -> list[LayerLevels] | None:
+    if not path.exists():
+        return None
+    try:
+        tensors, about = read_sealed_tensors(path, KEY)
+        if about["name"] != path.stem or about["layers"] != layers:
+            raise ValueError("it is of other layers than its name says")
+        found = []
+        for k in range(layers):
+            columns = tensors[f"{k}.columns"]
+            found.append(
+                LayerLevels(
+                    Levels(tensors[f"{k}.values"], tensors[f"{k}.places"]),
+                    columns,
+                    int(columns.max()) + 1,
+                    tensors[f"{k}.quality"].numpy(),
+                    tensors[f"{k}.candidates"].numpy(),
+                )
+            )
+        return found
+    except FileNotFoundError:
+        return None
+    except (
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        json.JSONDecodeError,
+        safetensors.SafetensorError,
+    ) as error:
+        set_aside(path, error)
+        return None

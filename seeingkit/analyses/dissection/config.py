@@ -1,0 +1,35 @@
+"""``DissectionConfig``: the validated settings of a dissection. Never imports torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PresetName = Literal["default", "paper", "pnas"]
+
+
+class DissectionConfig(BaseModel):
+    """What is dissected, and by which rule.
+
+    Attributes:
+        layers: boundaries with a feature map; ``all``: each of them; empty: the generator's usual
+            cut.
+        preset: of levels and labels: ``default``; ``paper``: the choices of the code published with
+            Bau et al. (ICLR 2019); ``pnas``: those of Bau et al. (PNAS 2020).
+        level_images: images of another series, from which levels and candidates come.
+        basis: ``units``, or directions of the feature space instead: ``pca``, or a ``random``
+            rotation of the channels, as a control.
+        fdr: false discovery rate of the labels (preset ``default``).
+
+    >>> DissectionConfig(layers=("r8.conv1",)).preset
+    'default'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layers: tuple[str, ...] = ()
+    preset: PresetName = "default"
+    level_images: int = Field(default=320, ge=32)
+    basis: Literal["units", "pca", "random"] = "units"
+    fdr: float = Field(default=0.05, gt=0, lt=1)
