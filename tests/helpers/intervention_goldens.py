@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 import seeingkit
 from seeingkit.analyses.interventions.subjects import Sample, Subject
-from seeingkit.contracts import Generator, Label, Segmenter, SegmenterInfo, Vocabulary
+from seeingkit.contracts import Generator, Segmenter
+from tests.helpers.colours import ColourSegmenter
 
 ROOT = Path(__file__).parents[2]
 CASES = (
@@ -22,25 +21,6 @@ CASES = (
     "progan-minichurches-64_upernet",
     "progan-plain-r32_colours",
 )
-
-
-class ColourSegmenter(Segmenter):
-    """Label = the nearest of some colours; score = softmax of -distance² / tau."""
-
-    def __init__(self, names: list[str], centres: list[list[float]], tau: float) -> None:
-        self.vocabulary = Vocabulary(tuple(map(Label, ("-", *names))))
-        self.info = SegmenterInfo(family="colours")
-        self.centres, self.tau = torch.tensor(centres), tau
-
-    def logits(self, images: Tensor) -> Tensor:
-        x = images.clamp(-1, 1)[:, None]
-        return -((x - self.centres[None, :, :, None, None]) ** 2).sum(2) / self.tau
-
-    def segment(self, images: Tensor) -> Tensor:
-        return 1 + self.logits(images).argmax(1, keepdim=True)
-
-    def score(self, images: Tensor, label: int) -> Tensor:
-        return self.logits(images).softmax(1)[:, label - 1]
 
 
 @dataclass(frozen=True)
