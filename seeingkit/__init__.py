@@ -28,6 +28,7 @@ _MODULES = {
     "load_features": "models.loading",
     "invert": "analyses.inversion",
     "load_inverter": "analyses.inversion",
+    "intervene": "analyses.interventions.stage",
     "Inversion": "contracts",
     "open_images": "images",
     "run": "models.edits",
@@ -40,6 +41,7 @@ _MODULES = {
 if TYPE_CHECKING:
     from .analyses.comparison.compare import Comparison, compare, fsd
     from .analyses.comparison.generators import GeneratorsComparison, compare_generators
+    from .analyses.interventions.stage import intervene
     from .analyses.inversion import invert, load_inverter
     from .contracts import Inversion
     from .images import open_images
@@ -66,6 +68,7 @@ __all__ = [
     "compare",
     "compare_generators",
     "fsd",
+    "intervene",
     "invert",
     "load_features",
     "load_generator",

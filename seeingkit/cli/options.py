@@ -82,6 +82,9 @@ PANELS = (GENERATOR, IMAGES, SEGMENTATION, TESTS, INVERSION, RUN, TRACKING)
 CONTENT, PRINT = "Content", "Print"
 FIGURE_PANELS = (CONTENT, PRINT)
 """Those of figures."""
+EDIT, EFFECT = "Intervention", "Effect"
+INTERVENTION_PANELS = (EDIT, EFFECT)
+"""Those of interventions."""
 
 generator = partial(option, panel=GENERATOR)
 images = partial(option, panel=IMAGES)

@@ -14,7 +14,7 @@ import typer.core
 
 from seeingkit.errors import UsageError
 
-from .options import FIGURE_PANELS, PANELS
+from .options import FIGURE_PANELS, INTERVENTION_PANELS, PANELS
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 """Settings of the main command, which all commands take over."""
@@ -96,6 +96,9 @@ _COMMANDS = {
     "diff": "compare",
     "fid": "compare",
     "project": "invert",
+    "ablate": "intervene",
+    "insert": "intervene",
+    "edit": "intervene",
     "segment": "tally",
     "count": "tally",
     "download": "weights fetch",
@@ -196,7 +199,7 @@ class Command(typer.core.TyperCommand):
             default = _resolved_default(ctx.info_name, param.name)
             named = f"{record[1]}  [default: {default}]" if default else record[1]
             rows.setdefault(title, []).append((record[0], named))
-        order = ["Arguments", *FIGURE_PANELS, *PANELS, "Options"]
+        order = ["Arguments", *FIGURE_PANELS, *INTERVENTION_PANELS, *PANELS, "Options"]
         for title in sorted(rows, key=order.index):
             with formatter.section(title):
                 formatter.write_dl(rows[title])

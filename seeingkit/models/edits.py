@@ -37,8 +37,9 @@ class UnitEdit:
     Attributes:
         at: the boundary.
         units: channel numbers (axis 1).
-        alpha: strength in [0, 1]: a number, or one per unit, as (units,).
-        value: a number, or one per unit, as (units,).
+        alpha: strength in [0, 1]: a number, one per unit, as (units,), or one per image and unit,
+            as (N, units).
+        value: the same; per image it copies activations of other images, such as of photos.
         mask: (H, W) or (N, 1, H, W) in [0, 1], with the map's own H and W, or None for everywhere;
             None for an x without height and width.
 
@@ -73,12 +74,13 @@ class UnitEdit:
     def _per_unit(self, name: str, given: float | Tensor, x: Tensor) -> Tensor:
         """A number, or one per unit along axis 1; torch alone would lay a row of them along x."""
         values = torch.as_tensor(given, dtype=x.dtype, device=x.device)
-        if values.ndim and tuple(values.shape) != (len(self.units),):
+        units, shape = len(self.units), tuple(values.shape)
+        if shape not in ((), (units,), (len(x), units)):
             raise UsageError(
-                f"{name} at {self.at!r} has shape {tuple(values.shape)}; give a number, or one for "
-                f"each unit: ({len(self.units)},)"
+                f"{name} at {self.at!r} has shape {shape}; give a number, one for each unit: "
+                f"({units},), or one for each image and unit: {(len(x), units)}"
             )
-        return values.reshape(-1, *([1] * (x.ndim - 2))) if values.ndim else values
+        return values.reshape(*shape, *([1] * (x.ndim - 2))) if values.ndim else values
 
     def _checked_mask(self, mask: Tensor, x: Tensor) -> Tensor:
         size = tuple(x.shape[2:])
@@ -135,10 +137,12 @@ def run(
     """Advance a state, applying edits on the way and keeping x at named boundaries.
 
     Edits at the starting boundary apply too; several at one boundary apply in the order given.
-    x is kept as it is after the edits there.
+    What ``keep`` gives is x *after* all edits at that boundary, the x that the next stage takes;
+    the code of GAN Dissection retains x before them. For that, keep in a run without edits.
 
     Returns:
-        the state at ``to``, and x at each boundary named in ``keep`` (under the name given).
+        the state at ``to``, and x at each boundary named in ``keep`` (under the name given), after
+        the edits there.
 
     Raises:
         UnknownNameError: no such boundary.

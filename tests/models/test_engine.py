@@ -332,7 +332,8 @@ def test_strengths_and_values_of_units_are_laid_along_the_units() -> None:
     [
         (UnitEdit("r2", (0,), alpha=torch.ones(2)), r"alpha at 'r2' has shape \(2,\).*\(1,\)"),
         (UnitEdit("r2", (0, 1), alpha=torch.ones(1)), r"alpha .* \(1,\).*\(2,\)"),
-        (UnitEdit("r2", (0, 1), alpha=torch.ones(2, 2)), r"alpha .* \(2, 2\)"),
+        (UnitEdit("r2", (0, 1), alpha=torch.ones(3, 2)), r"alpha .* \(3, 2\)"),
+        (UnitEdit("r2", (0,), value=torch.ones(1, 1)), r"value .* \(1, 1\).*\(2, 1\)"),
         (UnitEdit("r2", (0, 1), value=torch.ones(2, 2, 1)), r"value .* \(2, 2, 1\)"),
         (UnitEdit("r2", (0,), mask=torch.ones(2)), r"mask .* \(2,\); allowed: \(2, 2\)"),
         (UnitEdit("r2", (0,), mask=torch.ones(2, 2, 2)), r"mask .* \(2, 2, 2\)"),
@@ -346,6 +347,25 @@ def test_strengths_and_values_of_units_are_laid_along_the_units() -> None:
 def test_shapes_that_only_happen_to_fit_are_refused(edit: Edit, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         edit(SQUARE)
+
+
+def test_strengths_and_values_of_images_are_laid_along_images_and_units() -> None:
+    strengths = torch.tensor([[0.25, 1.0], [0.5, 0.0]])
+    values = torch.tensor([[8.0, -8.0], [3.0, 5.0]])
+    found = UnitEdit("r2", (1, 0), alpha=strengths, value=values)(SQUARE)
+    for k in (0, 1):
+        alone = UnitEdit("r2", (1, 0), strengths[k], values[k])(SQUARE[k : k + 1])
+        assert torch.equal(found[k : k + 1], alone)
+    copied = UnitEdit("w", (1,), value=torch.tensor([[5.0], [6.0]]))(torch.zeros(2, 2))
+    assert copied.tolist() == [[0.0, 5.0], [0.0, 6.0]]
+
+
+def test_kept_maps_are_those_after_the_edits(generator: StagedAdapter) -> None:
+    start = generator.begin(LATENT)
+    _, edited = run(generator, start, edits=[UnitEdit("r2", (0,), value=7.0)], keep=["r2"])
+    _, before = run(generator, start, keep=["r2"])
+    assert flat(edited["r2"])[:, 0].tolist() == [7.0, 7.0]
+    assert torch.equal(flat(before["r2"]), UNITS)
 
 
 def test_a_vector_has_no_mask() -> None:

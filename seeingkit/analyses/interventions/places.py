@@ -1,0 +1,238 @@
+"""Where a class can grow: the same units inserted at every cell, by what stands there already.
+
+Guarantees: each image is compared with itself without the insertion; all places of an image are one
+cluster in the intervals of the table; cells that the image does not show are a row of their own.
+
+As the table of doors in Bau et al. (ICLR 2019, section 4.4, figure 11): a door grows on a wall and
+not in the sky.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import stats
+
+from seeingkit.errors import UsageError
+from seeingkit.results.interventions import CellEffect, ContextEffect, ContextMap
+from seeingkit.system.progress import progress_bar
+
+from .cells import OUTSIDE, cell_masks, labels_under
+from .differences import MISS, by_image, student
+from .effects import Floats, Intervention
+from .subjects import Integers, Sample, Subject, pixels_of
+
+FEWEST = 6
+"""Images that a context needs for an interval: fewer cannot tell an effect from 0 at 5 %."""
+
+
+class Insertions(NamedTuple):
+    """Insertions at single cells of images.
+
+    Attributes:
+        cells: (C,) flat numbers.
+        gained: (C, n) change of the class's pixels, in any plane.
+        context: (C, n) label of the first plane under the middle of the cell before; ``OUTSIDE``
+            where the image does not show it.
+        before: (n,) pixels of the class.
+        pixels: of a label map.
+        images: (n,) numbers of the images.
+    """
+
+    cells: Integers
+    gained: Integers
+    context: Integers
+    before: Integers
+    pixels: int
+    images: Integers
+
+
+def insert_at_cells(
+    subject: Subject,
+    sample: Sample,
+    units: Sequence[int],
+    k: torch.Tensor,
+    label: int,
+    cells: Sequence[int] | None = None,
+) -> Insertions:
+    """Insert units at one cell after another.
+
+    Args:
+        units: what is inserted.
+        k: value of every unit of the layer, (U,).
+        label: the class that is measured.
+        cells: flat numbers, such as of ``cell_grid``; default: all cells of the map.
+
+    Raises:
+        UsageError: units or cells that the layer does not have.
+
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> subject = Subject(generator, seeingkit.load_segmenter("upernet:minichurches"), "r8.conv1")
+    >>> found = insert_at_cells(subject, Sample([0]), [13, 112], torch.ones(128), 3, cells=[0, 9])
+    >>> found.gained.shape
+    (2, 1)
+    """
+    height, width = subject.extent
+    numbers = np.arange(height * width) if cells is None else np.asarray(cells, np.int64)
+    if not len(numbers):
+        raise UsageError("no cell to insert at")
+    masks = cell_masks(numbers, subject.extent)
+    edits = [Intervention.insertion(units, k, mask=mask[0]) for mask in masks]
+    edits[0].check(subject, sample)
+    gained = np.zeros((len(numbers), len(sample)), np.int64)
+    context = np.zeros(gained.shape, np.int64)
+    before = np.zeros(len(sample), np.int64)
+    pixels = 0
+    with torch.no_grad(), progress_bar("insertions", len(sample), "images") as bar:
+        for rows, state in subject.states(sample):
+            part = slice(rows.start, rows.stop)
+            maps = subject.label_maps(subject.images(state))
+            pixels = maps.shape[-2] * maps.shape[-1]
+            before[part] = _area(maps, label)
+            under = labels_under(maps[:, 0], subject.boundary).cpu().numpy()
+            context[:, part] = under[:, numbers].T
+            for c, edit in enumerate(edits):
+                edited = subject.images(state, [edit.edit(subject.layer, rows)])
+                gained[c, part] = _area(subject.label_maps(edited), label) - before[part]
+            bar.advance(len(rows))
+    images = np.asarray(sample.indices, dtype=np.int64)
+    return Insertions(numbers.astype(np.int64), gained, context, before, pixels, images)
+
+
+def _area(maps: torch.Tensor, label: int) -> Integers:
+    return np.asarray(pixels_of(maps, label).flatten(1).sum(1).cpu().numpy(), dtype=np.int64)
+
+
+def cell_grid(extent: tuple[int, int], step: int = 1) -> list[int]:
+    """Every ``step``-th cell of a map in both directions, as flat numbers.
+
+    Raises:
+        UsageError: a step below 1.
+
+    >>> cell_grid((4, 4), 2)
+    [5, 7, 13, 15]
+    """
+    if step < 1:
+        raise UsageError(f"a grid of every {step} cells; give at least 1")
+    height, width = extent
+    start = step // 2
+    return [
+        row * width + column
+        for row in range(start, height, step)
+        for column in range(start, width, step)
+    ]
+
+
+def context_map(
+    found: Insertions,
+    subject: Subject,
+    units: Sequence[int],
+    label: int,
+    *,
+    level: float = 0.05,
+) -> ContextMap:
+    """The record of insertions at cells: a map, and a table by what stood there."""
+    vocabulary = subject.segmenter.vocabulary
+    gained = np.asarray(found.gained * (100 / found.pixels), dtype=np.float64)
+    width = subject.extent[1]
+    by_cell = by_image(gained.T, found.images)
+    cells = []
+    for c, cell in enumerate(found.cells.tolist()):
+        mean, low, high = student(by_cell[:, c])
+        row, column = divmod(cell, width)
+        cells.append(CellEffect(row=row, column=column, effect=mean, low=low, high=high))
+    contexts = context_effects(gained, found.context, found.images, vocabulary.names, level)
+    return ContextMap(
+        label=vocabulary.names[label],
+        units=[int(unit) for unit in units],
+        n=len(by_cell),
+        extent=subject.extent,
+        level=level,
+        cells=cells,
+        contexts=contexts,
+    )
+
+
+def context_effects(
+    gained: Floats, context: Integers, images: Integers, names: Sequence[str], level: float = 0.05
+) -> list[ContextEffect]:
+    """Mean effect by the class under the cell, with the places of an image as one cluster.
+
+    Of a class, with s_i the sum of the effects in image i, m_i its places there and R = Σs / Σm:
+    variance K / (K − 1) Σ ((s_i − R m_i) / (1 − m_i / Σm))² / (Σm)² over the K images that have
+    any, Student's with K − 1 degrees of freedom: the ratio estimator (Cochran 1977, section 11.5)
+    with the residuals of the jackknife, which does not trust few large clusters; and the same with
+    its skewness taken out (Hall 1992, section 3): the larger p, and the interval that holds both.
+    p is at least 2^(1 − K), the smallest that flipping the signs of K clusters can give; below
+    ``FEWEST`` images there is neither p nor interval.
+
+    Args:
+        gained, context: (C, n).
+        images: (n,) numbers of the images.
+        names: of the labels.
+        level: false discovery rate over the rows.
+
+    >>> gained = np.array([[1.0, 2.0, 1.5, 1.0]])
+    >>> context_effects(gained, np.array([[1, 1, 1, 0]]), np.arange(4), ["sky", "road"])[0].effect
+    1.5
+    """
+    _, place = np.unique(images, return_inverse=True)
+    size = int(place.max()) + 1
+    rows = []
+    for label in np.unique(context).tolist():
+        here = context == label
+        totals = (gained * here).sum(axis=0), here.sum(axis=0).astype(np.float64)
+        sums, many = (np.bincount(place, each, size).astype(np.float64) for each in totals)
+        sums, many = sums[many > 0], many[many > 0]
+        effect, low, high, p = _ratio(sums, many)
+        rows.append(
+            {
+                "label": "" if label == OUTSIDE else names[label],
+                "places": int(many.sum()),
+                "images": len(many),
+                "effect": effect,
+                "low": low,
+                "high": high,
+                "p": p,
+            }
+        )
+    tested = [row["p"] for row in rows if row["p"] is not None]
+    adjusted = iter(stats.false_discovery_control(tested) if tested else [])
+    found = []
+    for row in rows:
+        q = None if row["p"] is None else float(next(adjusted))
+        found.append(ContextEffect(**row, q=q, claimed=q is not None and q <= level))
+    return sorted(found, key=lambda each: -each.effect)
+
+
+def _ratio(sums: Floats, many: Floats) -> tuple[float, float | None, float | None, float | None]:
+    """Ratio of sums, its interval, and p of "it is 0"; None below ``FEWEST`` clusters.
+
+    With a the skewness of the ratio, t + a (t² / 3 + 1 / 6) + a² t³ / 27 is nearly Student's.
+    """
+    whole, clusters = float(many.sum()), len(many)
+    ratio = float(sums.sum() / whole)
+    if clusters < FEWEST:
+        return ratio, None, None, None
+    plain = sums - ratio * many
+    residuals = plain / (1 - many / whole)
+    error = float(np.sqrt(clusters / (clusters - 1) * (residuals**2).sum()) / whole)
+    least = 2.0 ** (1 - clusters)
+    if error <= 1e-12 * abs(ratio):
+        return ratio, ratio, ratio, least if ratio else 1.0
+    t, a = ratio / error, float((plain**3).sum()) / (whole * error) ** 3
+    moved = t + a * (t**2 / 3 + 1 / 6) + a**2 * t**3 / 27 if t else 0.0
+    p = max(float(2 * stats.t.sf(abs(each), clusters - 1)) for each in (t, moved))
+    reach = float(stats.t.isf(MISS / 2, clusters - 1))
+    ends = [ratio - each * error for each in (*_unmoved(reach, a), reach, -reach)]
+    return ratio, min(ends), max(ends), max(p, least)
+
+
+def _unmoved(reach: float, a: float) -> list[float]:
+    """The t of which the transformation gives reach and −reach."""
+    if abs(a) < 1e-6:
+        return [reach, -reach]
+    return [float(3 / a * (np.cbrt(1 + a * (end - a / 6)) - 1)) for end in (reach, -reach)]
