@@ -96,6 +96,9 @@ _COMMANDS = {
     "diff": "compare",
     "fid": "compare",
     "project": "invert",
+    "units": "dissect",
+    "netdissect": "dissect",
+    "dissection": "dissect",
     "segment": "tally",
     "count": "tally",
     "download": "weights fetch",
@@ -248,12 +251,15 @@ def _resolved_default(command: str | None, option: str | None) -> str:
     from seeingkit.specs import DataSpec
     from seeingkit.system.cache import cache_folder
 
-    if command not in ("analyze", "compare", "tally", "invert"):
+    if command not in ("analyze", "compare", "tally", "invert", "dissect"):
         return ""
     most = DataSpec.model_fields["n"].default
     data = registry().find("data", registry().default("data"))
     assert isinstance(data, DataSpec)
-    run = {"analyze": "GAN-DATA", "compare": "GENERATED-REAL", "invert": "GAN-DATA"}.get(command)
+    folders = {"compare": "GENERATED-REAL"} | dict.fromkeys(
+        ("analyze", "invert", "dissect"), "GAN-DATA"
+    )
+    run = folders.get(command)
     every = "all images" if command == "tally" else "all real images"
     found = {
         "gan": f"the data set's own; {data.name}: {data.gan}",
@@ -272,6 +278,8 @@ def _resolved_default(command: str | None, option: str | None) -> str:
         "steps": "the preset's",
         "truth": "the data set's own, if it has any",
     }
+    if command == "dissect":
+        found |= {"n": "1,000", "data": "the set that the generator's weights name"}
     if command == "invert":
         found |= {"n": "all photos", "data": "the set that the generator's weights name"}
     return found.get(option or "", "")

@@ -28,6 +28,14 @@ from .comparison import (
     ScenesResult,
     UncoveredImage,
 )
+from .dissection import (
+    DissectedLayer,
+    DissectionResults,
+    DissectionSettings,
+    UnitAgreement,
+    UnitClass,
+    UnitResult,
+)
 from .generators import (
     ClassDifference,
     ClassQuestion,
@@ -101,6 +109,9 @@ __all__ = [
     "Column",
     "CompositionTest",
     "ConditionResult",
+    "DissectedLayer",
+    "DissectionResults",
+    "DissectionSettings",
     "DistanceDifference",
     "FSDResult",
     "FidelityResult",
@@ -148,6 +159,9 @@ __all__ = [
     "SuiteResults",
     "Table",
     "UncoveredImage",
+    "UnitAgreement",
+    "UnitClass",
+    "UnitResult",
     "Verdict",
     "claims_of",
     "images_lost",

@@ -140,6 +140,18 @@ class Observer:
             raise UsageError(f"{found.info.family} gives images only, so its layers are not known")
         return found
 
+    @property
+    def made_by(self) -> dict[str, str]:
+        """Names and code of the models, for those who look after stored files."""
+        generator, segmenter = self.source.sampler.info, self.segmenter.info
+        return {
+            "of": self.source.name,
+            "gan": generator.family,
+            "gan_code": generator.code,
+            "segmenter": segmenter.family,
+            "segmenter_code": segmenter.code,
+        }
+
     def maps(self, indices: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
         """Maps of each layer, and the images, without segmenting them."""
         generator, source = self.generator, self.source
