@@ -136,10 +136,12 @@ def did_you_mean(name: str, known: Iterable[str], synonyms: dict[str, str]) -> s
     """
     known = list(known)
     meant = synonyms.get(name)
-    if meant is None:
+    if meant is not None and meant.partition(" ")[0] in known:
+        near = [meant]
+    elif meant is None or f"{name}s" in known:  # what another command calls otherwise
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     else:
-        near = [meant] if meant.partition(" ")[0] in known else []
+        near = []
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

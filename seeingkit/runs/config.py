@@ -149,6 +149,10 @@ class Config(BaseModel):
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
+_OPTIONS = {"dissection.preset": "rule"}
+"""Options whose names are not those of the settings."""
+
+
 class SettingsError(UsageError):
     """Settings that have faults.
 
@@ -174,7 +178,8 @@ def make_config(**settings: Any) -> Config:
         faults, wrong = Faults(), set()
         for fault in all_faults(error):
             wrong.add(fault.where.partition(".")[0])
-            faults.add(UsageError(f"--{fault.where.replace('_', '-')}: {fault.reason}"))
+            option = _OPTIONS.get(fault.where, fault.where.removeprefix("dissection."))
+            faults.add(UsageError(f"--{option.replace('_', '-')}: {fault.reason}"))
         rest = None
         with suppress(ValidationError):
             rest = Config.model_validate({k: v for k, v in given.items() if k not in wrong})

@@ -98,13 +98,13 @@ def build_units_chart(
     known = categories(results)
     several = len(known) > 1
     wide = layout == "wide"
-    width = 260 if not wide else 420 if several else 760
+    width = 190 if not wide else 400 if several else 720
     panels = [_panel("classes", groups, colours, "units by class, % of the layer", width, wide)]
     data: dict[str, list[Row]] = {"classes": rows, "layers": _ends(results)}
     if several:
         kinds = [*known, NONE]
         shades = [_CATEGORIES[k % len(_CATEGORIES)] for k in range(len(known))]
-        width = 330 if wide else 260
+        width = 280 if wide else 190
         panels.append(_panel("kinds", kinds, shades, "units by category, %", width, wide))
         data["kinds"] = category_rows(results)
     chart = alt.hconcat(*panels, spacing=30) if wide else alt.vconcat(*panels, spacing=24)
@@ -134,6 +134,7 @@ def _panel(
     """Stacked bars, a layer a row; ``colours``: of all groups but the last ones, which are grey."""
     import altair as alt
 
+    columns = 3 if not wide else 8 if width > 500 else 4
     greys = [alt.ExprRef("neutral" if g == OTHER else "grid") for g in groups[len(colours) :]]
     layers = alt.Y(
         "layer:N",
@@ -154,7 +155,7 @@ def _panel(
             alt.Color(
                 "group:N",
                 scale=alt.Scale(domain=list(groups), range=[*colours, *greys]),
-                legend=alt.Legend(columns=6 if wide and width > 500 else 3, symbolType="square"),
+                legend=alt.Legend(columns=columns, symbolType="square"),
             ),
             alt.Order("order:Q"),
         )
@@ -163,7 +164,7 @@ def _panel(
         return cast("alt.LayerChart", alt.layer(bars).properties(width=width))
     words = (
         alt.Chart(alt.NamedData(name="layers"))
-        .mark_text(align="right", dx=-6, fontSize=11, fill=alt.ExprRef("ink"))
+        .mark_text(align="left", dx=6, fontSize=11, fill=alt.ExprRef("ink"))
         .encode(layers, x=alt.value(width), text="text:N")
     )
     return cast("alt.LayerChart", alt.layer(bars, words).properties(width=width))

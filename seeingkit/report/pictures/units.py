@@ -22,8 +22,11 @@ BUDGET = 8_000_000
 LEVELS = (Level(160, 80), Level(128, 75), Level(96, 60), Level(64, 50))
 
 
-def unit_photos(run_dir: Path, results: DissectionResults) -> dict[int, str]:
+def unit_photos(run_dir: Path, results: DissectionResults) -> tuple[dict[int, str], float]:
     """The images that units show, by number, at the first level of detail at which all fit.
+
+    Returns:
+        data URI by number; width over height of the images.
 
     Raises:
         RunError: a picture is missing or damaged; names it.
@@ -35,7 +38,8 @@ def unit_photos(run_dir: Path, results: DissectionResults) -> dict[int, str]:
         found = {image: photo_uri(pixels, level) for image, pixels in pictures.items()}
         if sum(map(len, found.values())) <= BUDGET:
             break
-    return found
+    height, width = next(iter(pictures.values())).shape[:2] if pictures else (1, 1)
+    return found, width / height
 
 
 def unit_masks(run_dir: Path, units: Sequence[UnitResult]) -> Mapping[tuple[str, int], str]:

@@ -65,7 +65,7 @@ def dissection_values(results: DissectionResults, run_dir: Path | None) -> dict[
     if run_dir is None and results.pictures:
         raise RunError("a page with pictures of units needs the run directory they are in")
     words = summarise_dissection(results)
-    photos = {} if run_dir is None else unit_photos(run_dir, results)
+    photos, aspect = ({}, 1.0) if run_dir is None else unit_photos(run_dir, results)
     groups = classes_of_units(results)
     return {
         "names": titles([results.generator.name, results.segmenter.name]),
@@ -76,6 +76,7 @@ def dissection_values(results: DissectionResults, run_dir: Path | None) -> dict[
         "figures": themed_figures(lambda layout: build_units_chart(results, layout)),
         "groups": groups,
         "photos": photos,
+        "aspect": f"{aspect:.4f}",
         "masks": {} if run_dir is None else unit_masks(run_dir, results.units),
         "shown": shown_words(results),
         "several": len(categories(results)) > 1,

@@ -2,7 +2,7 @@
 // a part at a time is in the page.
 (function () {
   const { $, data, query, measure } = page;
-  const STEP = 100;
+  const STEP = 100, FEW = 8;
   const LAYER = 0, UNIT = 1, NAME = 2, LABELLED = 3, KIND = 4, IOU = 5, LOW = 6, HIGH = 7, CHANCE = 8, EXCESS = 9, Q = 10, ACTIVE = 11;
   const COLUMNS = { layer: LAYER, unit: UNIT, label: NAME, category: KIND, iou: IOU, low: LOW, chance: CHANCE, excess: EXCESS, q: Q, active: ACTIVE };
   const controls = { layer: $("by-layer"), label: $("by-class"), category: $("by-category") };
@@ -23,6 +23,7 @@
       const box = group.querySelector(".unit-cards");
       box.append(...[...box.children].sort(order));
     }
+    filterCards();
   }
   function filterCards() {
     let left = 0;
@@ -30,7 +31,16 @@
       card.hidden = !Object.keys(controls).every((name) => !chosen(name) || card.dataset[name] === chosen(name));
       if (!card.hidden) left += 1;
     }
-    for (const group of groups) group.hidden = !group.querySelector(".unit:not([hidden])");
+    // Of each class the first few, until all are asked for or the class alone is chosen.
+    for (const group of groups) {
+      const fit = [...group.querySelectorAll(".unit:not([hidden])")];
+      const all = group.dataset.all === "true" || chosen("label") !== "" || fit.length <= FEW + 1;
+      if (!all) for (const card of fit.slice(FEW)) card.hidden = true;
+      const button = group.querySelector(".all-of");
+      button.hidden = all;
+      button.textContent = `Show all ${number(fit.length)}`;
+      group.hidden = fit.length === 0;
+    }
     $("cards-told").textContent = left < cards.length ? `${number(left)} of these ${number(cards.length)} fit the choice.` : "";
   }
 
@@ -86,6 +96,10 @@
     control.addEventListener("change", again);
   }
   $("order").addEventListener("change", sortCards);
+  for (const group of groups) group.querySelector(".all-of").addEventListener("click", () => {
+    group.dataset.all = "true";
+    filterCards();
+  });
   $("mask").addEventListener("change", () => { $("cards").classList.toggle("unmasked", !$("mask").checked); });
   $("unlabelled").addEventListener("change", again);
   $("more").addEventListener("click", () => { shown += 5 * STEP; fill(); });
