@@ -249,9 +249,8 @@ def test_python_gives_results_and_tables(tmp_path: Path, monkeypatch: pytest.Mon
     assert any("has no null" in caution for caution in found.results.cautions)
     assert len(found.units) == layer.units and list(found.layers["labelled"]) == [layer.labelled]
     assert found.plot().to_dict()["datasets"]["layers"][0]["layer"] == "r4.conv1/random"
-    assert (tmp_path / "store/dissections").is_dir() and not (
-        tmp_path / "cache/dissections"
-    ).exists()
+    assert (tmp_path / "store/dissections").is_dir()
+    assert not (tmp_path / "cache/dissections").exists()
 
 
 def test_few_images_give_no_label_and_say_so(
@@ -285,14 +284,14 @@ def test_the_command_says_what_differs_from_the_defaults() -> None:
 
 
 MISTAKES = [
-    ("--gan progan --layers r8.conv9", "did you mean 'r8.conv1'?"),
+    ("--gan progan --layers r8.conv9", "did you mean 'r8.conv1' or 'r8.conv0'"),
     ("--gan progan --layers w,image", "no boundary 'w'"),
     ("--gan progan --layers image", "image is no feature map; take one of r4.conv0"),
-    ("--gan progan --rule papers", "--dissection.preset"),
+    ("--gan progan --rule papers", "--rule: "),
     ("--gan progan --data photos/", "dissect needs no real images"),
-    ("--gan progan --fdr 2", "--dissection.fdr"),
+    ("--gan progan --fdr 2", "--fdr: "),
     ("--gan progann", "did you mean"),
-    ("--gan flat", "name a segmenter"),
+    ("--gan flat", "which segmenter?"),
     ("--gan flat --segmenter upernet:minichurches", "gives images only"),
     ("--gan progan --layer r8.conv1", "did you mean '--layers'?"),
 ]
