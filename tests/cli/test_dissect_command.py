@@ -285,7 +285,7 @@ def test_the_command_says_what_differs_from_the_defaults() -> None:
 
 MISTAKES = [
     ("--gan progan --layers r8.conv9", "did you mean 'r8.conv1' or 'r8.conv0'"),
-    ("--gan progan --layers w,image", "no boundary 'w'"),
+    ("--gan progan --layers w,image", "no boundary named 'w'; there are"),
     ("--gan progan --layers image", "image is no feature map; take one of r4.conv0"),
     ("--gan progan --rule papers", "--rule: "),
     ("--gan progan --data photos/", "dissect needs no real images"),
@@ -334,7 +334,7 @@ def test_dissect_is_for_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_two_processes_give_the_run_of_one(tmp_path: Path) -> None:
-    words = [*WORDS[:3], "--layers", "r8.conv1", "--level-images", "32", "--n", "512"]
+    words = [*WORDS[:3], "--layers", "r8.conv1", "--level-images", "32", "-n", "512"]
     found = {}
     for name, program in (
         ("one", [sys.executable, "-m", "seeingkit"]),
