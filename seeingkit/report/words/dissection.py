@@ -35,11 +35,19 @@ def summarise_dissection(results: DissectionResults) -> Summary:
     layers = sorted(results.layers, key=lambda one: -one.labelled / max(one.units, 1))
     if not layers:
         return Summary("No layer was dissected.", (), tuple(dissection_cautions(results)))
-    first, *others = (layer_sentence(layer, results) for layer in layers)
-    details = others[:LAYERS_TOLD]
+    first, *others = layers
+    details = [_short_sentence(layer) for layer in others[:LAYERS_TOLD]]
     if len(others) > LAYERS_TOLD:
-        details.append(f"{count(len(others) - LAYERS_TOLD, 'more layer')} in the table below.")
-    return Summary(first, tuple(details), tuple(dissection_cautions(results)))
+        details.append(f"{count(len(others) - LAYERS_TOLD, 'more layer')} in the table of layers.")
+    headline = layer_sentence(first, results)
+    return Summary(headline, tuple(details), tuple(dissection_cautions(results)))
+
+
+def _short_sentence(layer: DissectedLayer) -> str:
+    """Of a layer after the first: ``In r8.conv1 59 of 128: sky 23, building 21.``"""
+    labelled = f"{layer.labelled:,}" if layer.labelled else "none"
+    told = f"In {layer.name} {labelled} of {layer.units:,}"
+    return f"{told}: {classes_words(layer)}." if layer.labelled else f"{told}."
 
 
 def layer_sentence(layer: DissectedLayer, results: DissectionResults) -> str:
