@@ -229,6 +229,7 @@ def invert(
     groups.report_settings,
     groups.tracking_settings,
     n=o.DissectedImages,
+    batch_size=o.FixedBatchSize,
 )
 def dissect(
     context: typer.Context,

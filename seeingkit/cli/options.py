@@ -218,6 +218,13 @@ LevelImages = Annotated[
 Fdr = Annotated[
     float, dissection("False discovery rate of the labels of a layer.", default="dissection.fdr")
 ]
+FixedBatchSize = Annotated[
+    int,
+    running(
+        "No effect: images are made 16 at a time, so that counts never depend on it.",
+        default="batch_size",
+    ),
+]
 DissectedImages = Annotated[Number, images("Images to dissect.", "-n", "--n")]
 DissectedData = Annotated[
     Text, images("Training data of the generator, for its segmenter and preprocessing.", "--data")

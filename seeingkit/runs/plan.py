@@ -247,6 +247,8 @@ def _dissection_plan(config: Config, search: Search) -> Plan:
                 " segmenter and preprocessing; leave it out and give --segmenter"
             )
         )
+    if config.data_options:
+        search.faults.add(UsageError("--data-option: dissect opens no data set; leave it out"))
     named = config.filled(real=real, generated=name, n=config.n or DISSECTED)
     generator = search.find(lambda: _model("gan", name, named, data))
     domains = generator.weights_spec.domains if generator and generator.weights_spec else ()

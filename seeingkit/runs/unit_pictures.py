@@ -125,7 +125,7 @@ class _Drawn:
         own = self.maps[unit.layer][row : row + 1, unit.unit : unit.unit + 1]
         values = to_image_grid(own, layer.boundary, self.size, pixels)[0, 0]
         assert unit.level is not None
-        return values > torch.tensor(unit.level, dtype=torch.float32)
+        return (values > torch.tensor(unit.level).to(values)).cpu()
 
 
 def _drawn(observer: Observer, images: Sequence[int]) -> Iterator[_Drawn]:
@@ -144,7 +144,7 @@ def _drawn(observer: Observer, images: Sequence[int]) -> Iterator[_Drawn]:
                 height, width = observer.segmenter.label_maps(first).shape[2:]
                 size = int(height), int(width)
         rows = [some.index(image) for image in good]
-        kept = {name: found[rows].cpu() for name, found in maps.items()}
+        kept = {name: found[rows] for name, found in maps.items()}
         yield _Drawn(good, quantise(pictures).cpu(), kept, size)
 
 

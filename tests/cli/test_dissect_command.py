@@ -289,6 +289,7 @@ MISTAKES = [
     ("--gan progan --layers image", "image is no feature map; take one of r4.conv0"),
     ("--gan progan --rule papers", "--rule: "),
     ("--gan progan --data photos/", "dissect needs no real images"),
+    ("--gan progan --data-option a=1", "dissect opens no data set"),
     ("--gan progan --fdr 2", "--fdr: "),
     ("--gan progann", "did you mean"),
     ("--gan flat", "which segmenter?"),
