@@ -14,31 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from seeingkit.analyses.dissection.config import DissectionConfig
-from seeingkit.analyses.dissection.observation import GROUP, layers_of
-from seeingkit.analyses.dissection.records import (
-    NULL,
-    RULES,
-    classes_tested,
-    layer_record,
-    rule_of,
-    unit_records,
-)
-from seeingkit.analyses.dissection.stage import LEVEL_SEED, LayerDissection, dissect_layers
+from seeingkit.analyses.dissection.observation import layers_of
+from seeingkit.analyses.dissection.stage import dissect_layers
 from seeingkit.analyses.dissection.tables import layer_table, unit_table
 from seeingkit.contracts import Generator, Segmenter
-from seeingkit.errors import ModelError, UsageError, printable
+from seeingkit.errors import UsageError, printable
 from seeingkit.images import SamplerSource
 from seeingkit.report import dissection_chart, dissection_html, rebuild_report, with_cautions
-from seeingkit.results import DissectionResults, DissectionSettings, Frame, SkippedItem
+from seeingkit.results import DissectionResults, Frame
 from seeingkit.system.addresses import Place, place
 from seeingkit.system.processes import rank
 from seeingkit.tallies import ChunkStore
-from seeingkit.tallies.record import model_record
 from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .config import Config, make_config
 from .directory import RunDirectory
+from .dissection_findings import dissection_results, skipped_images
 from .dissection_tables import write_agreements, write_units
 from .intent import intent
 from .inversions import Store
@@ -198,8 +189,8 @@ def execute_dissection(
         found = dissect_layers(source, segmenter, plan.config.dissection, store=_folder(store))
     if run is None:
         return None
-    skipped = _skipped(source, found, plan)
-    results = with_cautions(_results(plan, source, segmenter, found, skipped))
+    skipped = skipped_images(source, found, plan)
+    results = with_cautions(dissection_results(plan, source, segmenter, found, skipped))
     run.write_json("results.json", results.model_dump(mode="json"))  # kept, should a step fail
     with clock.time("report"):
         write_units(run.path / "units.parquet", results.units)
@@ -240,72 +231,3 @@ def _source(plan: Plan) -> SamplerSource:
         )
     layers_of(generator, plan.config.dissection.layers)
     return source
-
-
-def _skipped(
-    source: SamplerSource, found: Sequence[LayerDissection], plan: Plan
-) -> list[SkippedItem]:
-    """The images with NaN or Inf; they are made again where some are missing from the counts.
-
-    Raises:
-        ModelError: there are some, with ``on_bad="fail"``.
-    """
-    if not found or found[0].sums.images == len(source):
-        return []
-    bad = []
-    for start in range(0, len(source), GROUP):
-        bad += source.load(range(start, min(start + GROUP, len(source))))[2]
-    if bad and plan.config.on_bad == "fail":
-        raise ModelError(f"{bad[0].item}: {bad[0].reason}")
-    return [SkippedItem(source="generated", item=one.item, reason=one.reason) for one in bad]
-
-
-def _results(
-    plan: Plan,
-    source: SamplerSource,
-    segmenter: Segmenter,
-    found: Sequence[LayerDissection],
-    skipped: list[SkippedItem],
-) -> DissectionResults:
-    config = plan.config
-    assert plan.generated.generator is not None and plan.segmenter is not None
-    unused = len(source) - found[0].sums.images - len(skipped)
-    warnings = [text for text in [source.range.doubt()] if text is not None]
-    if unused > 0:
-        warnings.append(
-            f"{unused} of {len(source):,} images {'was' if unused == 1 else 'were'} alone in a "
-            f"group of {GROUP} and not counted; take a multiple of {GROUP}."
-        )
-    return DissectionResults(
-        generator=plan.generated.generator.named(model_record(source.sampler.info)),
-        segmenter=plan.segmenter.named(model_record(segmenter.info)),
-        n=len(source),
-        seed=config.seed,
-        settings=_settings(config, found, source),
-        layers=[layer_record(one) for one in found],
-        units=[unit for one in found for unit in unit_records(one)],
-        skipped=skipped,
-        warnings=warnings,
-    )
-
-
-def _settings(
-    config: Config, found: Sequence[LayerDissection], source: SamplerSource
-) -> DissectionSettings:
-    chosen: DissectionConfig = config.dissection
-    rule = rule_of(chosen.preset)
-    return DissectionSettings(
-        rule=chosen.preset,
-        rule_words=RULES[chosen.preset],
-        tested=rule.tested,
-        null=NULL if rule.tested else "",
-        basis=chosen.basis,
-        level_images=chosen.level_images,
-        level_seed=source.seed + LEVEL_SEED,
-        fdr=chosen.fdr,
-        least_iou=rule.least_iou,
-        side=rule.side,
-        group=GROUP,
-        preset=config.preset,
-        classes=classes_tested(found),
-    )
