@@ -20,6 +20,8 @@ _MODULES = {
     "Comparison": "analyses.comparison.compare",
     "compare_generators": "analyses.comparison.generators",
     "GeneratorsComparison": "analyses.comparison.generators",
+    "dissect": "runs.dissect",
+    "Dissection": "runs.dissect",
     "tally": "tallies",
     "Tally": "tallies",
     "FSD": "statistics",
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from .models.loading import load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
     from .runs.analyze import Analysis, analyze
+    from .runs.dissect import Dissection, dissect
     from .statistics import FSD
     from .tallies import Tally, tally
 
@@ -59,6 +62,7 @@ __all__ = [
     "Analysis",
     "AutoStaged",
     "Comparison",
+    "Dissection",
     "GeneratorsComparison",
     "Inversion",
     "StagedAdapter",
@@ -67,6 +71,7 @@ __all__ = [
     "analyze",
     "compare",
     "compare_generators",
+    "dissect",
     "fsd",
     "intervene",
     "invert",

@@ -79,7 +79,14 @@ def test_readme_names_real_commands_options_and_files() -> None:
             text=True,
             check=True,
         ).stdout
-        for command in (["analyze"], ["figure"], ["suite", "run"], ["suite", "table"], ["export"])
+        for command in (
+            ["analyze"],
+            ["dissect"],
+            ["figure"],
+            ["suite", "run"],
+            ["suite", "table"],
+            ["export"],
+        )
     )
     theirs = {"--nproc-per-node"}  # torchrun's
     for option in set(re.findall(r"(--[a-z][a-z-]+)", "".join(blocks("README.md", "")))) - theirs:

@@ -142,6 +142,24 @@ def report_settings(*, title: o.Title = None) -> Settings:
     return {"title": title}
 
 
+def dissection_settings(
+    *,
+    layers: o.Layers = None,
+    rule: o.Rule,
+    basis: o.Basis,
+    level_images: o.LevelImages,
+    fdr: o.Fdr,
+) -> Settings:
+    """What is dissected, by which rule: settings of ``runs.dissect.dissection_run_config``."""
+    return {
+        "layers": names(layers),
+        "rule": rule,
+        "basis": basis,
+        "level_images": level_images,
+        "fdr": fdr,
+    }
+
+
 def inversion_settings(
     *,
     label: o.ImageLabel = None,

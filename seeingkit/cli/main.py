@@ -14,6 +14,7 @@ from . import figure, groups, intervene, listing, stored, suite, tracking, weigh
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
 from .output import (
+    print_dissection,
     print_failed_gates,
     print_generators,
     print_inversions,
@@ -216,6 +217,48 @@ def invert(
         print_json(done.to_dict())
     else:
         print_inversions(done.results, done.report)
+    ended = ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
+    return tracking.track(done.run.path, tracker, ended)
+
+
+@app.command(cls=Command)
+@takes(
+    groups.dissection_settings,
+    image_settings,
+    tally_settings,
+    groups.report_settings,
+    groups.tracking_settings,
+    n=o.DissectedImages,
+    batch_size=o.FixedBatchSize,
+)
+def dissect(
+    context: typer.Context,
+    gan: o.Gan = None,
+    data: o.DissectedData = None,
+    *,
+    settings: Settings,
+    config: o.Repeat = None,
+    out: o.Out = None,
+    store: o.Store = None,
+    json: o.Json = False,
+) -> int:
+    """Find which units of a generator's layers agree with which class. A dissection resumes."""
+    from seeingkit.runs.dissect import dissection_run_config, execute_dissection
+
+    tracker = tracking.tracker_asked(settings)
+    if config is not None:
+        run = groups.repeated(config, settings, context)
+        if run.command != "dissect":
+            raise UsageError(f"{config}: a run of {run.command}; use seeingkit {run.command}")
+    else:
+        run = groups.checked(lambda: dissection_run_config(gan, data, **settings))
+    done = execute_dissection(run, out=out, store=store)
+    if done is None:
+        return ExitCode.DONE
+    if json:
+        print_json(done.to_dict())
+    else:
+        print_dissection(done.results, done.report)
     ended = ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
     return tracking.track(done.run.path, tracker, ended)
 

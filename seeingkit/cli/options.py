@@ -77,7 +77,8 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
 
 GENERATOR, IMAGES, SEGMENTATION = "Generator", "Images", "Segmenter"
 TESTS, INVERSION, RUN, TRACKING = "Tests and checks", "Inversion", "Run", "Tracking"
-PANELS = (GENERATOR, IMAGES, SEGMENTATION, TESTS, INVERSION, RUN, TRACKING)
+DISSECTION = "Dissection"
+PANELS = (GENERATOR, IMAGES, SEGMENTATION, TESTS, INVERSION, DISSECTION, RUN, TRACKING)
 """Groups of options on a help page, in their order."""
 CONTENT, PRINT = "Content", "Print"
 FIGURE_PANELS = (CONTENT, PRINT)
@@ -91,6 +92,7 @@ images = partial(option, panel=IMAGES)
 segmentation = partial(option, panel=SEGMENTATION)
 tests = partial(option, panel=TESTS)
 inversion = partial(option, panel=INVERSION)
+dissection = partial(option, panel=DISSECTION)
 running = partial(option, panel=RUN)
 
 Text = str | None
@@ -190,4 +192,43 @@ Steps = Annotated[Number, inversion("Largest number of optimisation steps.")]
 InverterOption = Annotated[Texts, inversion("key=value for the method; may be repeated.")]
 ImageLabel = Annotated[
     Number, generator("The one class to draw and invert, for a conditional generator.", "--label")
+]
+
+# Dissection.
+Layers = Annotated[
+    Text, dissection("Layers with a feature map, as a,b; or all. Default: the usual cut.")
+]
+Rule = Annotated[
+    str,
+    dissection(
+        "Rule of levels and labels: default, paper (Bau et al., ICLR 2019) or pnas (2020).",
+        "--rule",
+        default="dissection.preset",
+    ),
+]
+Basis = Annotated[
+    str,
+    dissection(
+        "Directions of the layer: units, pca, or random as a control.", default="dissection.basis"
+    ),
+]
+LevelImages = Annotated[
+    int,
+    dissection(
+        "Images of another series, from which levels come.", default="dissection.level_images"
+    ),
+]
+Fdr = Annotated[
+    float, dissection("False discovery rate of the labels of a layer.", default="dissection.fdr")
+]
+FixedBatchSize = Annotated[
+    int,
+    running(
+        "No effect: images are made 16 at a time, so that counts never depend on it.",
+        default="batch_size",
+    ),
+]
+DissectedImages = Annotated[Number, images("Images to dissect.", "-n", "--n")]
+DissectedData = Annotated[
+    Text, images("Training data of the generator, for its segmenter and preprocessing.", "--data")
 ]

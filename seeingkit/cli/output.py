@@ -331,6 +331,38 @@ def print_inversions(results: schema.InversionResults, report: Path) -> None:
     _print_end(results, report)
 
 
+def print_dissection(results: schema.DissectionResults, report: Path) -> None:
+    """Print the finding, each layer with its classes, cautions, the path of the report."""
+    from seeingkit.report import summarise_dissection
+    from seeingkit.report.words.dissection import by_iou_words, classes_words
+
+    words = summarise_dissection(results)
+    _print_sentence(words.headline)
+    say()
+    rows = [
+        (
+            layer.name,
+            f"{layer.extent[0]} x {layer.extent[1]}",
+            str(layer.units),
+            str(layer.labelled),
+            classes_words(layer, limit=8) or "-",
+        )
+        for layer in results.layers
+    ]
+    print_table(rows, ("layer", "map", "units", "labelled", "units by class"), last_words=True)
+    say()
+    for layer in results.layers:
+        _print_sentence(by_iou_words(layer))
+    for line in words.details:
+        _print_sentence(line)
+    for line in words.cautions:
+        _print_sentence(line, "! ")
+    _print_skipped([f"{x.source} {x.item}: {x.reason}" for x in results.skipped], 20)
+    say()
+    say(f"report: {report}")
+    sys.stdout.flush()
+
+
 def _print_inversions(
     records: Sequence[schema.InversionRecord],
     calibrations: Sequence[schema.CalibrationRecord],

@@ -99,6 +99,9 @@ _COMMANDS = {
     "ablate": "intervene",
     "insert": "intervene",
     "edit": "intervene",
+    "units": "dissect",
+    "netdissect": "dissect",
+    "dissection": "dissect",
     "segment": "tally",
     "count": "tally",
     "download": "weights fetch",
@@ -136,10 +139,12 @@ def did_you_mean(name: str, known: Iterable[str], synonyms: dict[str, str]) -> s
     """
     known = list(known)
     meant = synonyms.get(name)
-    if meant is None:
+    if meant is not None and meant.partition(" ")[0] in known:
+        near = [meant]
+    elif meant is None or f"{name}s" in known:  # what another command calls otherwise
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     else:
-        near = [meant] if meant.partition(" ")[0] in known else []
+        near = []
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -251,12 +256,15 @@ def _resolved_default(command: str | None, option: str | None) -> str:
     from seeingkit.specs import DataSpec
     from seeingkit.system.cache import cache_folder
 
-    if command not in ("analyze", "compare", "tally", "invert"):
+    if command not in ("analyze", "compare", "tally", "invert", "dissect"):
         return ""
     most = DataSpec.model_fields["n"].default
     data = registry().find("data", registry().default("data"))
     assert isinstance(data, DataSpec)
-    run = {"analyze": "GAN-DATA", "compare": "GENERATED-REAL", "invert": "GAN-DATA"}.get(command)
+    folders = {"compare": "GENERATED-REAL"} | dict.fromkeys(
+        ("analyze", "invert", "dissect"), "GAN-DATA"
+    )
+    run = folders.get(command)
     every = "all images" if command == "tally" else "all real images"
     found = {
         "gan": f"the data set's own; {data.name}: {data.gan}",
@@ -275,6 +283,8 @@ def _resolved_default(command: str | None, option: str | None) -> str:
         "steps": "the preset's",
         "truth": "the data set's own, if it has any",
     }
+    if command == "dissect":
+        found |= {"n": "1,000", "data": "the set that the generator's weights name"}
     if command == "invert":
         found |= {"n": "all photos", "data": "the set that the generator's weights name"}
     return found.get(option or "", "")

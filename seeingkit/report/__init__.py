@@ -12,6 +12,8 @@ from .cautions import page_cautions, with_cautions
 from .figures.paper import PaperFigure, write_paper_figure
 from .notebook import (
     comparison_chart,
+    dissection_chart,
+    dissection_html,
     generators_chart,
     generators_html,
     inversions_html,
@@ -21,6 +23,7 @@ from .page import rebuild_report, write_report
 from .pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
 from .selection import choose_classes, choose_scenes, pick_examples
 from .templates import Section
+from .words.dissection import summarise_dissection
 from .words.findings import Summary, summarise
 from .words.generators import summarise_generators
 from .words.inversions import summarise_inversions
@@ -36,6 +39,8 @@ __all__ = [
     "choose_classes",
     "choose_scenes",
     "comparison_chart",
+    "dissection_chart",
+    "dissection_html",
     "generators_chart",
     "generators_html",
     "inversions_html",
@@ -43,6 +48,7 @@ __all__ = [
     "pick_examples",
     "rebuild_report",
     "summarise",
+    "summarise_dissection",
     "summarise_generators",
     "summarise_inversions",
     "summary_html",

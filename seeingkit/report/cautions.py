@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from seeingkit.results import GeneratorsResults, InversionResults, Results
+from seeingkit.results import DissectionResults, GeneratorsResults, InversionResults, Results
 
 from .words.assumptions import assumed
 from .words.cautions import skipped_caution
+from .words.dissection import dissection_cautions
 from .words.findings import summarise
 from .words.generators import summarise_generators
 from .words.inversions import InversionSummary, describe_inversions
 
-AnyResults = TypeVar("AnyResults", Results, InversionResults, GeneratorsResults)
+AnyResults = TypeVar("AnyResults", Results, InversionResults, GeneratorsResults, DissectionResults)
 
 
-def page_cautions(results: Results | InversionResults | GeneratorsResults) -> list[str]:
+def page_cautions(
+    results: Results | InversionResults | GeneratorsResults | DissectionResults,
+) -> list[str]:
     """The reasons to read a page with care, the most important first."""
     if isinstance(results, GeneratorsResults):
         return list(summarise_generators(results).cautions)
+    if isinstance(results, DissectionResults):
+        return dissection_cautions(results)
     words = InversionSummary()
     if results.inversions or results.calibrations:
         words = describe_inversions(results.inversions, results.calibrations, results.vanishing)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from seeingkit.errors import printable
 from seeingkit.results import (
     ClassResult,
+    DissectionResults,
     GeneratorsResults,
     InversionResults,
     Results,
@@ -19,7 +20,9 @@ from seeingkit.results.tables import grid
 from .figures.charts import Layout
 from .figures.classes import build_chart, figure_rows, figure_svg
 from .figures.generators import build_generators_chart, generator_rows
+from .figures.units import build_units_chart
 from .selection import LABELS, judged
+from .words.dissection import summarise_dissection
 from .words.findings import summarise, verdict_words
 from .words.generators import summarise_generators, swap_probability
 from .words.inversions import summarise_inversions
@@ -101,6 +104,21 @@ def inversions_html(results: InversionResults | Results) -> str:
     """
     lines = summarise_inversions(results.inversions, results.calibrations, results.vanishing)
     return _fragment([*lines, *results.warnings], [])
+
+
+def dissection_html(results: DissectionResults) -> str:
+    """The words about a dissection.
+
+    Returns:
+        HTML of one ``<div>``, every name escaped, without scripts.
+    """
+    words = summarise_dissection(results)
+    return _fragment([words.headline, *words.details, *words.cautions], [])
+
+
+def dissection_chart(results: DissectionResults, layout: Layout = "wide") -> alt.TopLevelMixin:
+    """The report's figure of units by layer and class, as an Altair chart."""
+    return build_units_chart(results, layout)
 
 
 def comparison_chart(results: Results, layout: Layout = "wide") -> alt.TopLevelMixin:

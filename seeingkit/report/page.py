@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from seeingkit.errors import RunError, StorageError
-from seeingkit.results import GeneratorsResults, InversionResults, Manifest, Results
+from seeingkit.results import (
+    DissectionResults,
+    GeneratorsResults,
+    InversionResults,
+    Manifest,
+    Results,
+)
 from seeingkit.system.writing import write_text
 
 from .cautions import page_cautions
@@ -26,6 +32,12 @@ from .pictures.uris import image_uri
 from .runfiles import Shown, read_run
 from .sections.classes import class_rows, example_rows, legends
 from .sections.classpages import class_pages, first_pair, lead
+from .sections.dissection import (
+    dissection_values,
+    photo_rules,
+    unit_data,
+    write_dissection_figure,
+)
 from .sections.evidence import conditions_section, evidence_sections, fidelity_section
 from .sections.generators import generators_values
 from .sections.inversions import Inversions
@@ -71,8 +83,8 @@ def write_report(
     """Write ``report.html`` and ``figures/`` into a run.
 
     Figures are ``classes`` and ``fsd-contributions`` of a comparison, ``classes`` of several
-    generators, and ``inversion-depth`` of inversions at several cuts, each as ``.svg`` and
-    ``.png``.
+    generators, ``inversion-depth`` of inversions at several cuts, and ``units`` of a dissection,
+    each as ``.svg`` and ``.png``.
 
     Args:
         run_dir: an existing run directory; pictures of inversions are read from it.
@@ -106,6 +118,8 @@ def _write_figures(folder: Path, results: Shown) -> str:
     """The figures of a comparison, as files; returns the SVG of the classes, else nothing."""
     if isinstance(results, GeneratorsResults):
         write_figure(build_generators_chart(generator_rows(results)), folder, "classes")
+    if isinstance(results, DissectionResults):
+        write_dissection_figure(results, folder)
     if not isinstance(results, Results):
         return ""
     path, _ = write_figure(build_chart(figure_rows(results)[:LABELS]), folder, "classes")
@@ -115,7 +129,9 @@ def _write_figures(folder: Path, results: Shown) -> str:
 
 
 def _inversions(results: Shown, run_dir: Path | None) -> Inversions | None:
-    return None if isinstance(results, GeneratorsResults) else Inversions.of(results, run_dir)
+    if isinstance(results, GeneratorsResults | DissectionResults):
+        return None
+    return Inversions.of(results, run_dir)
 
 
 def render_page(
@@ -152,6 +168,12 @@ def render_page(
     if isinstance(results, GeneratorsResults):
         template = "generators.html.j2"
         values = {**generators_values(results), "sections": sections}
+    elif isinstance(results, DissectionResults):
+        template, data = "dissection.html.j2", unit_data(results)
+        values = dissection_values(results, run_dir)
+        values["sections"] = [*values["sections"], *sections]
+        script += asset("dissection.js")
+        style += asset("dissection.css") + photo_rules(values["photos"])
     elif isinstance(results, InversionResults):
         template = "inversion_page.html.j2"
         values = _inversion_values(results, inversions, pictures, sections)
@@ -174,7 +196,7 @@ def render_page(
         skipped_shown=SKIPPED_SHOWN,
         cautions_shown=CAUTIONS_SHOWN,
         terms=terms(
-            comparison=not isinstance(results, InversionResults),
+            comparison=isinstance(results, Results | GeneratorsResults),
             between=isinstance(results, Results) and results.paired is None,
             inversion=inversions is not None,
         ),

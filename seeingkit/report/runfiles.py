@@ -14,13 +14,14 @@ from pydantic import BaseModel, ValidationError
 from seeingkit.errors import RunError, first_fault
 from seeingkit.results import (
     SCHEMA_VERSION,
+    DissectionResults,
     GeneratorsResults,
     InversionResults,
     Manifest,
     Results,
 )
 
-Shown = Results | InversionResults | GeneratorsResults
+Shown = Results | InversionResults | GeneratorsResults | DissectionResults
 """The findings that a page can be about."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -65,6 +66,8 @@ def _read_results(path: Path) -> Shown:
         )
     if kind == "inversion":
         return read_record(path, InversionResults)
+    if kind == "dissection":
+        return read_record(path, DissectionResults)
     return (
         read_record(path, GeneratorsResults) if kind == "generators" else read_record(path, Results)
     )

@@ -22,6 +22,7 @@ MAIN = frozenset(
         *("real_area", "generated_area", "relative_difference", "images_change", "omitted"),
         *("psnr", "vanished", "photos", "value", "bias_reduced", "ci_low", "ci_high"),
         *("coverage", "p_value", "mean_difference"),
+        *("labelled", "distinct", "by_iou", "by_iou_of_others"),
     }
 )
 """Numbers of classes, methods and parts that go to a tracker unless others are asked for."""

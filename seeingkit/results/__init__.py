@@ -28,6 +28,14 @@ from .comparison import (
     ScenesResult,
     UncoveredImage,
 )
+from .dissection import (
+    DissectedLayer,
+    DissectionResults,
+    DissectionSettings,
+    UnitAgreement,
+    UnitClass,
+    UnitResult,
+)
 from .generators import (
     ClassDifference,
     ClassQuestion,
@@ -112,6 +120,9 @@ __all__ = [
     "ConditionResult",
     "ContextMap",
     "Curve",
+    "DissectedLayer",
+    "DissectionResults",
+    "DissectionSettings",
     "DistanceDifference",
     "Effect",
     "FSDResult",
@@ -161,7 +172,10 @@ __all__ = [
     "SuiteResults",
     "Table",
     "UncoveredImage",
+    "UnitAgreement",
     "UnitChoice",
+    "UnitClass",
+    "UnitResult",
     "Verdict",
     "claims_of",
     "images_lost",

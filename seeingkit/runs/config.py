@@ -11,15 +11,23 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from seeingkit.analyses.comparison.defaults import PERMUTATIONS
+from seeingkit.analyses.dissection.config import DissectionConfig
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.errors import Faults, RunError, UsageError, all_faults
 from seeingkit.results.gates import parse_gate
 
-__all__ = ["PERMUTATIONS", "Config", "InversionConfig", "make_config", "read_config"]
+__all__ = [
+    "PERMUTATIONS",
+    "Config",
+    "DissectionConfig",
+    "InversionConfig",
+    "make_config",
+    "read_config",
+]
 
 
 class Config(BaseModel):
-    """The settings of ``analyze``, ``compare`` and ``invert``; stored in every manifest.
+    """The settings of ``analyze``, ``compare``, ``invert`` and ``dissect``; in every manifest.
 
     As the user gave it a config may have gaps; ``seeingkit.runs.plan.resolve`` fills them from the
     data set and the registry, and manifests hold it complete.
@@ -55,11 +63,12 @@ class Config(BaseModel):
             expression (``seeingkit.analyses.comparison.dependence``).
         classes: a common vocabulary that labels are merged into: its name or TOML file.
         title: of the report; empty: made of names. It changes no number.
+        dissection: layers and rule of ``dissect``; other commands do not read it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    command: Literal["analyze", "compare", "invert"] = "analyze"
+    command: Literal["analyze", "compare", "invert", "dissect"] = "analyze"
     real: str = ""
     generated: str = ""
     others: tuple[str, ...] = ()
@@ -89,6 +98,7 @@ class Config(BaseModel):
     photos: tuple[str, ...] = ()
     title: str = Field(default="", max_length=200)
     inversion: InversionConfig = Field(default_factory=lambda: InversionConfig())
+    dissection: DissectionConfig = Field(default_factory=lambda: DissectionConfig())
 
     @field_validator("fail_if")
     @classmethod
@@ -134,7 +144,13 @@ class Config(BaseModel):
         settings = self.model_dump(mode="json", exclude=unsaid)
         if not self.inversion.classes:
             del settings["inversion"]["classes"]
+        if self.command != "dissect":
+            del settings["dissection"]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+_OPTIONS = {"dissection.preset": "rule"}
+"""Options whose names are not those of the settings."""
 
 
 class SettingsError(UsageError):
@@ -162,7 +178,8 @@ def make_config(**settings: Any) -> Config:
         faults, wrong = Faults(), set()
         for fault in all_faults(error):
             wrong.add(fault.where.partition(".")[0])
-            faults.add(UsageError(f"--{fault.where.replace('_', '-')}: {fault.reason}"))
+            option = _OPTIONS.get(fault.where, fault.where.removeprefix("dissection."))
+            faults.add(UsageError(f"--{option.replace('_', '-')}: {fault.reason}"))
         rest = None
         with suppress(ValidationError):
             rest = Config.model_validate({k: v for k, v in given.items() if k not in wrong})

@@ -29,6 +29,10 @@ def intent(plan: Plan, n: int, out: str | Path | None, *, real: int = 0) -> str:
     if config.command == "invert":
         photos = f"{n:,} photo{'' if n == 1 else 's'}"
         said = [f"inverting {photos} through {name} by {methods}", f"segmented by {segmented}"]
+    elif config.command == "dissect":
+        layers = ", ".join(config.dissection.layers) or "the usual layer"
+        layers = "all layers" if layers == "all" else layers
+        said = [f"dissecting {layers} of {name} in {many}", f"segmented by {segmented}"]
     else:
         said = [f"comparing {many} of {name} with {real:,} of {plan.real.name}"]
         said.append(f"segmented by {segmented}")

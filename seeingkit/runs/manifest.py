@@ -16,7 +16,7 @@ from pathlib import Path
 from seeingkit.results import Manifest
 from seeingkit.system.processes import rank
 
-from .config import Config, InversionConfig
+from .config import Config, DissectionConfig, InversionConfig
 from .directory import RunDirectory
 
 _PACKAGES = ("torch", "numpy", "scipy", "pillow", "pyarrow", "safetensors", "pydantic")
@@ -88,9 +88,13 @@ def command_line(config: Config) -> str:
     elif config.command == "invert":
         words += [*config.photos, "--gan", config.generated]
         words += ["--data", config.real] if config.real else []
+    elif config.command == "dissect":
+        words += ["--gan", config.generated]
+        words += ["--data", config.real] if config.real else []
+        words += _dissection_words(config.dissection)
     else:
         words += [config.real, config.generated, *config.others]
-    said = {"command", "real", "generated", "others", "photos", "inversion"}
+    said = {"command", "real", "generated", "others", "photos", "inversion", "dissection"}
     settings = config.model_dump(mode="json", exclude_defaults=True, exclude=said)
     if config.command == "invert":
         settings.pop("preset", None)  # it has no such option: the data set's is taken
@@ -116,6 +120,18 @@ def _option(name: str, value: object) -> list[str]:
     return [option, str(value)]
 
 
+def _dissection_words(chosen: DissectionConfig) -> list[str]:
+    """Settings of a dissection that differ from the defaults, as options of the command."""
+    usual, words = DissectionConfig(), list[str]()
+    if chosen.layers:
+        words += ["--layers", ",".join(chosen.layers)]
+    options = {"preset": "rule", "level_images": "level-images", "basis": "basis", "fdr": "fdr"}
+    for name, option in options.items():
+        if (value := getattr(chosen, name)) != getattr(usual, name):
+            words += [f"--{option}", str(value)]
+    return words
+
+
 _PICKING = ("per_class", "pick", "ids", "classes")  # settings of analyze alone
 _NAMED = {"cuts": "--cut", "classes": "--photos-of"}
 """Options whose names are not those of the settings."""
@@ -123,7 +139,7 @@ _NAMED = {"cuts": "--cut", "classes": "--photos-of"}
 
 def _inversion_words(config: Config) -> list[str]:
     """Settings that differ from the defaults of the command."""
-    if config.command == "compare":
+    if config.command in ("compare", "dissect"):
         return []
     chosen, usual = config.inversion, InversionConfig()
     words = ["--method", ",".join(chosen.methods) or "none"]

@@ -121,6 +121,8 @@ def resolve(config: Config) -> Plan:
     inverters = search.inverters(config)
     if config.command == "invert":
         return _inversion_plan(config, inverters, search)
+    if config.command == "dissect":
+        return _dissection_plan(config, search)
     data = None
     if config.command == "analyze":
         config = config.filled(real=config.real or registry().default("data"))
@@ -218,6 +220,52 @@ def _inversion_plan(
         segmenter=segmenter,
         inverters=inverters,
         warnings=tuple(warnings),
+    )
+
+
+DISSECTED = 1_000
+"""Images of a dissection, unless another number is asked for."""
+
+
+def _dissection_plan(config: Config, search: Search) -> Plan:
+    """Generator and segmenter; the data set gives the segmenter and the preprocessing alone.
+
+    It is the one that was named, else that of the generator's published weights; a family alone
+    means its weights for the default data set, as in ``analyze``.
+    """
+    real, name, generator = config.real, config.generated, None
+    family_alone = not name or (":" not in name and registry().find("gan", name) is not None)
+    if not real and not config.weights and family_alone:
+        real = registry().default("data")
+    if not name:
+        name = usual_generator(data_spec(real) if real else None, own_weights=bool(config.weights))
+    data = data_spec(real) if real else None
+    if real and data is None:
+        search.faults.add(
+            UsageError(
+                f"--data {real}: dissect needs no real images, only the name of a data set, for its"
+                " segmenter and preprocessing; leave it out and give --segmenter"
+            )
+        )
+    if config.data_options:
+        search.faults.add(UsageError("--data-option: dissect opens no data set; leave it out"))
+    named = config.filled(real=real, generated=name, n=config.n or DISSECTED)
+    generator = search.find(lambda: _model("gan", name, named, data))
+    domains = generator.weights_spec.domains if generator and generator.weights_spec else ()
+    if not config.real and generator is not None and not domains:
+        real, data = "", None  # a generator of no known data: its segmenter must be named
+    if not real:
+        real = next((domain for domain in domains if data_spec(domain) is not None), "")
+        data = data_spec(real) if real else None
+    search.lost = generator is None and not search.missing.messages
+    config = _with_defaults(named.filled(real=real), data)
+    segmenter = search.find(lambda: _segmenter(config, data))
+    return Plan(
+        **search.settled(config),
+        real=Side(real),
+        generated=Side(name, generator, missing=generator is None),
+        segmenter=segmenter,
+        missing=tuple(search.missing.messages),
     )
 
 

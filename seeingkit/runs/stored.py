@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from seeingkit.analyses.dissection.files import KEYS as DISSECTION_KEYS
+from seeingkit.analyses.dissection.files import check_dissection_file, is_of_this_version
 from seeingkit.analyses.inversion.encoders.files import KEY as ENCODER_KEY
 from seeingkit.analyses.inversion.encoders.files import check_encoder_file
 from seeingkit.analyses.inversion.store import INVERSION_SCHEMA, read_inversion
@@ -47,8 +49,8 @@ class StoredFile:
     """One file of stored work.
 
     Attributes:
-        kind: ``tally``, ``inversion``, ``encoder``, ``hashes``, ``weights``, ``data``,
-            ``claim``, ``leftover``; ``tally file`` for one that a user saved.
+        kind: ``tally``, ``inversion``, ``dissection``, ``encoder``, ``hashes``, ``weights``,
+            ``data``, ``claim``, ``leftover``; ``tally file`` for one that a user saved.
         about: what it belongs to.
         unneeded: why nothing will ever read it, or empty.
         size: in bytes.
@@ -109,7 +111,8 @@ def remove_unneeded(
 
     Args:
         folder: default: the cache.
-        older_than: days; tallies, inversions, encoders and hashes that are older go as well.
+        older_than: days; tallies, inversions, dissections, encoders and hashes that are older
+            go as well.
     """
     now = time.time()
     for file in stored_files(folder):
@@ -203,11 +206,13 @@ def _opened(path: Place) -> BinaryIO:
 
 
 def _tensors(path: Place) -> tuple[str, str, str]:
-    """An inversion or an encoder."""
+    """An inversion, a part or the levels of a dissection, or an encoder."""
     try:
         with _opened(path) as stream:
             length = int.from_bytes(stream.read(8), "little")
             header = json.loads(stream.read(min(length, 1 << 24)))["__metadata__"]
+        if own := [key for key in DISSECTION_KEYS if key in header]:
+            return _dissection(json.loads(header[own[0]]))
         key = INVERSION_KEY if INVERSION_KEY in header else ENCODER_KEY
         about = json.loads(header[key])
         if key == ENCODER_KEY:
@@ -226,6 +231,22 @@ def _tensors(path: Place) -> tuple[str, str, str]:
         return "inversion", name, "" if current else "of an older version"
     except (OSError, LookupError, ValueError, TypeError, AttributeError):
         return ("inversion" if _NAMED.fullmatch(path.stem) else "encoder"), "unknown", ""
+
+
+def _dissection(about: dict[str, Any]) -> tuple[str, str, str]:
+    """Parts, which know images, or levels, which every part of their run needs."""
+    made = about.get("made_by", {})
+    known = is_of_this_version(about) if "span" in about else True
+    models: tuple[Kind, ...] = ("gan", "segmenter")
+    current = known and all(
+        _is_current(kind, made.get(kind), made.get(f"{kind}_code")) for kind in models
+    )
+    what = "levels"
+    if "span" in about:
+        start, stop = about["span"]
+        what = f"images {start + 1:,} to {stop:,}"
+    name = f"{what} of {made.get('of', 'unknown')} by {made.get('segmenter', 'unknown')}"
+    return "dissection", name, "" if current else "of an older version"
 
 
 def _is_current(kind: Kind, name: str | None, code: str | None) -> bool:
@@ -268,6 +289,7 @@ _CHECKS: dict[str, Callable[[Place], None]] = {
     "tally": _check_tally,
     "tally file": _check_tally,
     "inversion": _check_inversion,
+    "dissection": check_dissection_file,
     "encoder": check_encoder_file,
     "hashes": _check_hashes,
 }

@@ -215,7 +215,8 @@ class _Builder:
         self, ranking: Ranking, generator: SuiteGenerator, plan: Plan, real: Step, own: Step
     ) -> Step:
         config = plan.config.model_dump(
-            mode="json", exclude={"device", "batch_size", "title", "fail_if", "weights", "real"}
+            mode="json",
+            exclude={"device", "batch_size", "title", "fail_if", "weights", "real", "dissection"},
         )
         models = (plan.second, plan.metric)
         others = [None if model is None else self.identities.model(model) for model in models]

@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import get_args
 
 from seeingkit.errors import RunError
-from seeingkit.report import summarise, summarise_generators, summarise_inversions
+from seeingkit.report import (
+    summarise,
+    summarise_dissection,
+    summarise_generators,
+    summarise_inversions,
+)
 from seeingkit.report.words.findings import Summary
-from seeingkit.results import GeneratorsResults, InversionResults
+from seeingkit.results import DissectionResults, GeneratorsResults, InversionResults
 
 from . import choosing, comparing
 from .choosing import ORDERS, Choice
@@ -90,6 +95,8 @@ def _in_words(findings: Findings) -> Summary:
         lines = summarise_inversions(findings.inversions, findings.calibrations, findings.vanishing)
         first, *rest = [*lines, "No photo was inverted."]
         return Summary(first, tuple(rest[:-1]), tuple(findings.warnings))
+    if isinstance(findings, DissectionResults):
+        return summarise_dissection(findings)
     if isinstance(findings, GeneratorsResults):
         return summarise_generators(findings)
     return summarise(findings)
@@ -117,7 +124,8 @@ def compare_page(
             continue
         found += own
         if not own:
-            notes.append(f"{run.title}: a run of inversions has no distance and no matrix.")
+            what = "a dissection" if run.kind == "dissection" else "a run of inversions"
+            notes.append(f"{run.title}: {what} has no distance and no matrix.")
     if len(found) < 2:
         words = "Choose two or more runs that compare images, or one of several generators."
         return 404, message_page(base, "Nothing to compare", [words, *notes])

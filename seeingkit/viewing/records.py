@@ -20,6 +20,7 @@ from seeingkit.report.selection import is_judged
 from seeingkit.results import (
     SCHEMA_VERSION,
     ClassResult,
+    DissectionResults,
     FSDResult,
     GeneratorsResults,
     InversionResults,
@@ -30,10 +31,12 @@ from seeingkit.results import (
 
 from .files import MANIFEST, RESULTS, is_inside, read_inside
 
-Findings = Results | InversionResults | GeneratorsResults
+Findings = Results | InversionResults | GeneratorsResults | DissectionResults
 State = Literal["finished", "not ended", "unfinished", "unreadable"]
-_KIND = re.compile(rb'"kind"\s*:\s*"(inversion|generators)"')
-_Model = TypeVar("_Model", Results, InversionResults, GeneratorsResults, Manifest)
+_KIND = re.compile(rb'"kind"\s*:\s*"(inversion|generators|dissection)"')
+_Model = TypeVar(
+    "_Model", Results, InversionResults, GeneratorsResults, DissectionResults, Manifest
+)
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,15 @@ class Run:
     Attributes:
         title: its folder, below the folder of runs; named: the title of its report, where it was
             given one.
-        kind: "analysis", "comparison", "paired comparison", "several generators", "inversion"; ""
+        kind: "analysis", "comparison", "paired comparison", "several generators", "inversion",
+            "dissection"; ""
             where it is not known.
         note: of a run that is not finished: its state in one line; of a finished one a fault that
             keeps nothing from being shown, or nothing; again: the command that goes on with it.
         started: when it began; None where no manifest tells.
         data, generator, segmenter: names, "" where they are not known.
         entries: none of an inversion, and of a run without results.
-        photos: how many were inverted.
+        photos: how many were inverted; units: how many units of a generator were dissected.
     """
 
     title: str
@@ -81,6 +85,8 @@ class Run:
     segmenter: str = ""
     entries: tuple[Entry, ...] = ()
     photos: int = 0
+    units: int = 0
+    dissected: int = 0
     command: str = ""
     named: str = ""
 
@@ -102,7 +108,7 @@ class Run:
     @property
     def images(self) -> int:
         """The largest number of generated images."""
-        return max((entry.n_generated for entry in self.entries), default=0)
+        return max((entry.n_generated for entry in self.entries), default=self.dissected)
 
 
 def read_run(folder: Path, root: Path) -> Run:
@@ -148,6 +154,8 @@ def read_findings(folder: Path, root: Path) -> Findings:
     kind = _kind(content)
     if kind == "inversion":
         return _checked(content, RESULTS, InversionResults)
+    if kind == "dissection":
+        return _checked(content, RESULTS, DissectionResults)
     if kind == "generators":
         return _checked(content, RESULTS, GeneratorsResults)
     return _checked(content, RESULTS, Results)
@@ -193,7 +201,12 @@ def _told_by(manifest: Manifest | None) -> dict[str, Any]:
         value = manifest.config.get(name)
         return value if isinstance(value, str) else ""
 
-    commands = {"analyze": "analysis", "compare": "comparison", "invert": "inversion"}
+    commands = {
+        "analyze": "analysis",
+        "compare": "comparison",
+        "invert": "inversion",
+        "dissect": "dissection",
+    }
     return {
         "kind": commands.get(text("command"), ""),
         "started": _time(manifest.started),
@@ -225,6 +238,15 @@ def _found_by(found: Findings, manifest: Manifest | None) -> dict[str, Any]:
             "segmenter": found.segmenter.name if found.segmenter else "",
             "photos": len({record.image for record in found.inversions}),
         }
+    if isinstance(found, DissectionResults):
+        return {
+            "kind": "dissection",
+            "data": "",
+            "generator": found.generator.name,
+            "segmenter": found.segmenter.name,
+            "units": len(found.units),
+            "dissected": found.n,
+        }
     told = {"data": found.data.name, "segmenter": found.segmenter.name}
     if isinstance(found, GeneratorsResults):
         entries = tuple(
@@ -253,7 +275,7 @@ def omitted(classes: list[ClassResult]) -> tuple[str, ...]:
 def _again(manifest: Manifest, folder: Path) -> str:
     """The command that goes on with a run."""
     command = manifest.config.get("command")
-    name = command if command in ("analyze", "compare", "invert") else "COMMAND"
+    name = command if command in ("analyze", "compare", "invert", "dissect") else "COMMAND"
     words = ["seeingkit", name, "--config", str(folder / MANIFEST), "--out", str(folder)]
     return shlex.join(words)
 

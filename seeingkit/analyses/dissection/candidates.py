@@ -110,7 +110,7 @@ def stored_levels(
 
     for _ in shared([piece], claims, is_done):
         found[:] = find_levels(observer, n, rule, least_iou)
-        _write(path, found)
+        _write(path, found, observer.made_by)
     return found
 
 
@@ -208,16 +208,20 @@ def _layer_levels(
     return LayerLevels(found, columns, both.shape[2], quality, candidates)
 
 
-def _write(path: Place, found: Sequence[LayerLevels]) -> None:
+def _write(path: Place, found: Sequence[LayerLevels], made_by: dict[str, str]) -> None:
     tensors: dict[str, Tensor] = {}
     for k, layer in enumerate(found):
         tensors[f"{k}.values"], tensors[f"{k}.places"] = layer.levels[:2]
         tensors[f"{k}.columns"] = layer.columns
         tensors[f"{k}.quality"] = torch.from_numpy(layer.quality)
         tensors[f"{k}.candidates"] = torch.from_numpy(layer.candidates)
-    write_sealed_tensors(
-        path, tensors, KEY, {"name": path.stem, "layers": len(found), "even": found[0].levels.even}
-    )
+    about = {
+        "name": path.stem,
+        "layers": len(found),
+        "even": found[0].levels.even,
+        "made_by": made_by,
+    }
+    write_sealed_tensors(path, tensors, KEY, about)
 
 
 def _read(path: Place, layers: int) -> list[LayerLevels] | None:

@@ -151,6 +151,18 @@ class Observer:
     layers: Sequence[Layer]
     side: int | None = None
 
+    @property
+    def made_by(self) -> dict[str, str]:
+        """Names and code of the models, for those who look after stored files."""
+        generator, segmenter = self.source.sampler.info, self.segmenter.info
+        return {
+            "of": self.source.name,
+            "gan": generator.family,
+            "gan_code": generator.code,
+            "segmenter": segmenter.family,
+            "segmenter_code": segmenter.code,
+        }
+
     def maps(self, indices: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
         """Maps of each layer, and the images, without segmenting them."""
         return layer_maps(self.source, self.layers, indices)

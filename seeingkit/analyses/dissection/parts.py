@@ -162,6 +162,7 @@ class Parts:
             for field in fields(Moments)
         }
         about = {"name": path.stem, "span": list(span), "schema": DISSECTION_SCHEMA}
+        about["made_by"] = self.observer.made_by
         write_sealed_tensors(path, tensors, KEY, about)
 
     def _read(self, path: Place, span: tuple[int, int]) -> list[Moments] | None:

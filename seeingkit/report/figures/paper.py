@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from seeingkit.errors import RunError, UnknownNameError, UsageError
-from seeingkit.results import ClassResult, GeneratorsResults, InversionResults, Results
+from seeingkit.results import (
+    ClassResult,
+    DissectionResults,
+    GeneratorsResults,
+    InversionResults,
+    Results,
+)
 
 from ..runfiles import Shown, read_run
 from ..selection import LABELS, in_figure
@@ -85,7 +91,7 @@ class _Request:
         if len(self.runs) > 1:
             raise UsageError(f"--kind {kind} shows one run, and {len(self.runs)} are named")
         ((run, results),) = self.runs.items()
-        if isinstance(results, GeneratorsResults) or not results.inversions:
+        if isinstance(results, GeneratorsResults | DissectionResults) or not results.inversions:
             raise RunError(
                 f"{run}: no photos were inverted, so there is no figure of --kind {kind}: "
                 "analyze or invert with an inversion method, and name that run"

@@ -15,6 +15,7 @@ from typing import Any
 from seeingkit.errors import RunError, UsageError
 from seeingkit.results import (
     ClassResult,
+    DissectionResults,
     FSDResult,
     GeneratorsResults,
     InversionResults,
@@ -60,6 +61,10 @@ def compared(
         UsageError: too many generators, or not as many names.
     """
     for run, results in runs.items():
+        if isinstance(results, DissectionResults):
+            raise RunError(
+                f"{run}: a run of dissect compares no areas; its figure is figures/units.svg"
+            )
         if isinstance(results, InversionResults):
             raise RunError(
                 f"{run}: a run of invert compares no areas; it has figures of --kind pair and depth"
@@ -110,7 +115,8 @@ def _unique(found: Sequence[tuple[Path, Compared]]) -> list[str]:
 
 
 def _check_same(first: Path, one: Shown, second: Path, other: Shown) -> None:
-    assert not isinstance(one, InversionResults) and not isinstance(other, InversionResults)
+    assert isinstance(one, Results | GeneratorsResults)  # of others ``compared`` tells
+    assert isinstance(other, Results | GeneratorsResults)
     sides = {
         "real images": (_source(one), _source(other)),
         "numbers of real images": (f"{one.n_real:,}", f"{other.n_real:,}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seeingkit.results import (
+    DissectionResults,
     GeneratorsResults,
     InversionResults,
     Manifest,
@@ -18,7 +19,7 @@ Entries = list[tuple[str, str]]
 
 
 def method_card(
-    results: Results | InversionResults | GeneratorsResults, manifest: Manifest
+    results: Results | InversionResults | GeneratorsResults | DissectionResults, manifest: Manifest
 ) -> list[tuple[str, Entries]]:
     """Titles with their (name, value) pairs; a page escapes them."""
     finished = manifest.finished or "not recorded"
@@ -31,6 +32,8 @@ def method_card(
         groups["Real images"] = _source(results.data, results.n_real)
         for one in results.generators:
             groups[one.name] = [*_source(one.source, one.n), *_model(one.generator)]
+    elif isinstance(results, DissectionResults):
+        groups["Dissection"] = _dissection(results)
     else:
         photos = len({record.image for record in results.inversions})
         groups["Photos"] = _source(results.data, photos)
@@ -44,6 +47,25 @@ def method_card(
     groups["Hashes"] = list(manifest.hashes.items())
     groups["Time taken"] = [(key, duration(value)) for key, value in manifest.timings.items()]
     return [(title, entries) for title, entries in groups.items() if entries]
+
+
+def _dissection(results: DissectionResults) -> Entries:
+    settings = results.settings
+    side = "all" if settings.side is None else f"{settings.side} a side at most"
+    entries = [
+        ("images", f"{results.n:,}"),
+        ("seed", str(results.seed)),
+        ("images of the levels", f"{settings.level_images:,}, seed {settings.level_seed:,}"),
+        ("rule", settings.rule),
+        ("directions", settings.basis),
+        ("pixels counted", side),
+        ("preset", settings.preset),
+        ("classes tested", ", ".join(settings.classes[:NAMES])),
+    ]
+    if more := len(settings.classes) - NAMES:
+        entries += [("and more", f"{more:,} classes")] if more > 0 else []
+    rate = [("false discovery rate", f"{settings.fdr:g}")] if settings.tested else []
+    return [*entries, *rate]
 
 
 def _statistics(results: Results) -> Entries:

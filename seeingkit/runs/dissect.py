@@ -1,0 +1,233 @@
+"""The command ``dissect``: a generator's layers → agreement of units with classes → report.
+
+Guarantees: names, layers and the folder are checked before any image is made; ranks above 0 share
+the parts and write no run; the numbers are whole before pictures are made, and a page can be made
+again from the run's files alone.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from seeingkit.analyses.dissection.observation import layers_of
+from seeingkit.analyses.dissection.stage import dissect_layers
+from seeingkit.analyses.dissection.tables import layer_table, unit_table
+from seeingkit.contracts import Generator, Segmenter
+from seeingkit.errors import UsageError, printable
+from seeingkit.images import SamplerSource
+from seeingkit.report import dissection_chart, dissection_html, rebuild_report, with_cautions
+from seeingkit.results import DissectionResults, Frame
+from seeingkit.system.addresses import Place, place
+from seeingkit.system.processes import rank
+from seeingkit.tallies import ChunkStore
+from seeingkit.tallies.vocabularies.merging import in_classes
+
+from .config import Config, make_config
+from .directory import RunDirectory
+from .dissection_findings import dissection_results, skipped_images
+from .dissection_tables import write_agreements, write_units
+from .intent import intent
+from .inversions import Store
+from .manifest import Clock, begin_run, end_run
+from .plan import Plan, resolve
+from .sides import located, open_side
+from .unit_pictures import draw_units
+
+if TYPE_CHECKING:
+    import altair as alt
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Dissection:
+    """A finished run of ``dissect``; a notebook shows which units agree with which class."""
+
+    run: RunDirectory
+    results: DissectionResults
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.run.path / "report.html"
+
+    @property
+    def units(self) -> Frame:
+        """A table of all units: label, IoU with interval and chance, q, level."""
+        return unit_table(self.results)
+
+    @property
+    def layers(self) -> Frame:
+        """A table of the layers: units, labels, classes, counts by IoU alone."""
+        return layer_table(self.results)
+
+    def plot(self) -> alt.TopLevelMixin:
+        """The figure of units by layer and class, as an Altair chart."""
+        return dissection_chart(self.results)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of ``results.json``."""
+        return self.results.model_dump(mode="json")
+
+    def __repr__(self) -> str:
+        labelled = sum(layer.labelled for layer in self.results.layers)
+        units = sum(layer.units for layer in self.results.layers)
+        where = printable(self.report)
+        return f"Dissection({labelled:,} of {units:,} units have a label, {where!r})"
+
+    def _repr_html_(self) -> str:
+        where = html.escape(printable(self.report))
+        return f"{dissection_html(self.results)}<p>report: {where}</p>"
+
+
+def dissect(
+    gan: str | None = None,
+    data: str | None = None,
+    *,
+    layers: str | Sequence[str] = (),
+    n: int | None = None,
+    rule: str | None = None,
+    segmenter: str | None = None,
+    out: str | Path | None = None,
+    store: Store = None,
+    level_images: int | None = None,
+    basis: str | None = None,
+    fdr: float | None = None,
+    **settings: Any,
+) -> Dissection:
+    """Find which units of a generator's layers agree with which class, and write a report.
+
+    The source of the method is Bau et al., "GAN Dissection" (ICLR 2019), with a null for every
+    label (``seeingkit.analyses.dissection.claims``).
+
+    Args:
+        gan: ``family`` or ``family:weights``; default: the data set's own.
+        data: the data set the generator learnt from, which gives segmenter and preprocessing;
+            default: the one its weights name.
+        layers: boundaries with a feature map, or ``"all"``; default: the generator's usual cut.
+        n: images; default 1,000. Fewer than 160 give no label.
+        rule: ``default``, or ``paper`` or ``pnas`` for published choices.
+        segmenter: default: the data set's own.
+        out: the run directory; default ``runs/<gan>-<data>-<key>``.
+        store: where finished parts are kept; default: the cache.
+        level_images, basis, fdr: of ``seeingkit.analyses.dissection.config.DissectionConfig``.
+        settings: the other fields of ``seeingkit.runs.config.Config`` (seed, weights, preset, …).
+
+    Raises:
+        UsageError: a generator without layers, or a setting that cannot be right.
+        UnknownNameError: no such layer.
+
+    >>> found = dissect("progan:minichurches", layers="r4.conv1", n=32, level_images=32, out="run")
+    >>> found.results.layers[0].units
+    128
+    """
+    if rank():
+        raise UsageError("dissect() is for one process; run several with torchrun -m seeingkit")
+    chosen: Any = {"rule": rule, "level_images": level_images, "basis": basis, "fdr": fdr}
+    names = [layers] if isinstance(layers, str) else layers
+    config = dissection_run_config(
+        gan, data, layers=names, **chosen, n=n, segmenter=segmenter, **settings
+    )
+    found = execute_dissection(config, out=out, store=store)
+    assert found is not None  # only processes above rank 0 have no result
+    return found
+
+
+def dissection_run_config(
+    gan: str | None = None,
+    data: str | None = None,
+    *,
+    layers: Sequence[str] = (),
+    rule: str | None = None,
+    level_images: int | None = None,
+    basis: str | None = None,
+    fdr: float | None = None,
+    **settings: Any,
+) -> Config:
+    """The config of ``dissect``; the plan fills in missing settings.
+
+    ::
+
+        dissection_run_config("progan:minichurches", layers=["r8.conv1"]).dissection.layers
+    """
+    given = {"preset": rule, "level_images": level_images, "basis": basis, "fdr": fdr}
+    chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    chosen["layers"] = tuple(str(name) for name in layers if name)
+    return make_config(command="dissect", real=data, generated=gan, dissection=chosen, **settings)
+
+
+def execute_dissection(
+    config: Config, *, out: str | Path | None = None, store: Store = None
+) -> Dissection | None:
+    """Run a config of ``dissect`` from images to report; finished parts of earlier runs are used.
+
+    Returns:
+        None in a process above rank 0, which has done its share.
+
+    Raises:
+        UsageError: a generator without layers, too few images.
+        UnknownNameError: no such layer.
+    """
+    plan, clock = resolve(config), Clock()
+    if not rank():
+        RunDirectory.check(plan.config, out)
+    with clock.time("load"):
+        plan = located(plan)
+        source = _source(plan)
+        assert plan.segmenter is not None
+        segmenter = cast("Segmenter", plan.segmenter.load(plan.device))
+        segmenter = in_classes(segmenter, plan.config.classes)
+    if not rank():
+        log.info("%s", intent(plan, len(source), out))
+    run = begin_run(plan.config, out)
+    with clock.time("dissect"):
+        found = dissect_layers(source, segmenter, plan.config.dissection, store=_folder(store))
+    if run is None:
+        return None
+    skipped = skipped_images(source, found, plan)
+    results = with_cautions(dissection_results(plan, source, segmenter, found, skipped))
+    run.write_json("results.json", results.model_dump(mode="json"))  # kept, should a step fail
+    with clock.time("report"):
+        write_units(run.path / "units.parquet", results.units)
+        write_agreements(run.path / "agreements.parquet", found)
+        rule = plan.config.dissection.preset
+        units, pictures = draw_units(run.path, source, segmenter, found, results.units, rule)
+        results = results.model_copy(update={"units": units, "pictures": pictures})
+        run.write_json("results.json", results.model_dump(mode="json"))
+    hashes = {
+        "images": source.fingerprint,
+        "generator weights": results.generator.weights_sha256,
+        "segmenter weights": results.segmenter.weights_sha256,
+    }
+    end_run(run, clock, {name: value for name, value in hashes.items() if value})
+    rebuild_report(run.path)
+    return Dissection(run, results)
+
+
+# -------------------------------------------------------------------------------------- the steps
+
+
+def _folder(store: Store) -> Place | None:
+    """Where parts lie: beside the tallies of a store, or in the cache."""
+    if store is None:
+        return None
+    folder = store.folder if isinstance(store, ChunkStore) else place(store)
+    return folder / "dissections"
+
+
+def _source(plan: Plan) -> SamplerSource:
+    """The images, of a generator with the layers that were asked for."""
+    source = cast("SamplerSource", open_side(plan.generated, plan, labels=plan.config.labels))
+    generator = source.sampler
+    if not isinstance(generator, Generator):
+        raise UsageError(
+            f"{plan.generated.name} gives images only (a Sampler); dissect needs a Generator with "
+            "boundaries"
+        )
+    layers_of(generator, plan.config.dissection.layers)
+    return source
