@@ -341,7 +341,7 @@ class Margin(Toy):
     """Says that its map has a margin that the image does not show."""
 
     def __init__(self) -> None:
-        super().__init__(cuts=[CUTS[0], replace(CUTS[1], window=(-0.5, -0.5, 1.5, 1.5)), CUTS[2]])
+        super().__init__(cuts=[CUTS[0], replace(CUTS[1], window=(-1.5, -1.5, 2.5, 2.5)), CUTS[2]])
 
 
 class IgnoresParams(Toy):

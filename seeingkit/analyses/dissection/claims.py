@@ -80,6 +80,7 @@ def agreements(
         fdr: expected share of wrong claims among the claims of a layer, at most.
         least_iou: a claimed pair must exceed chance by as much.
 
+    >>> from seeingkit.analyses.dissection.moments import nothing
     >>> sums = nothing(2, 3)
     >>> agreements(sums, np.ones((2, 3), bool)).labels.tolist()
     [-1, -1]

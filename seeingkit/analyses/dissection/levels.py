@@ -125,7 +125,7 @@ def chosen_levels(
         (U, C) places in T, and the score there (IQR or IoU on this sample); -1 and 0 where no
         candidate may be chosen.
 
-    >>> both = np.array([[[2], [1]]]); active = np.array([[4, 1]])
+    >>> both = np.array([[[2], [1]]]); active = np.array([[2, 1]])
     >>> rule = LevelRule("iqr", (0.4, 0.1))
     >>> chosen_levels(both, active, np.array([2]), 10, np.array([[0.0, 1.0]]), rule)[0]
     array([[0]])
