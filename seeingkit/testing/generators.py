@@ -37,8 +37,8 @@ OFF_CELLS, OFF_IMAGE = 0.5, 1 / 16
 stand beside its place: kernels are not symmetric, and a shift adds up over many layers (random
 weights, 14 layers: 0.05 of the image)."""
 SCALE = (0.3, 1.6)
-"""How far apart two cells may stand, as a share of what the window says: edges cut off what a cell of
-a small map changes, so that it seems nearer to the middle (random weights, 4 cells: 0.5)."""
+"""How far apart two cells may stand, as a share of what the window says: edges cut off what a cell
+of a small map changes, so that it seems nearer to the middle (random weights, 4 cells: 0.5)."""
 
 
 def _begin(generator: Generator) -> State:
