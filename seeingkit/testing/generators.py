@@ -32,13 +32,14 @@ from .samplers import sampler_checks
 LEAST_CELLS = 4
 """Smaller maps say nothing of places: what a cell changes is cut off by the edges."""
 CORNERS = ((0.3, 0.3), (0.3, 0.7), (0.7, 0.3), (0.7, 0.7))
-OFF_CELLS, OFF_IMAGE = 0.5, 1 / 16
+OFF_CELLS, OFF_IMAGE = 0.75, 1 / 16
 """By how many cells, or by what share of the image, if that is more, the middle of a change may
-stand beside its place: kernels are not symmetric, and a shift adds up over many layers (random
-weights, 14 layers: 0.05 of the image)."""
-SCALE = (0.3, 1.6)
-"""How far apart two cells may stand, as a share of what the window says: edges cut off what a cell
-of a small map changes, so that it seems nearer to the middle (random weights, 4 cells: 0.5)."""
+stand beside its place: kernels are not symmetric, and a shift adds up over many layers (trained
+networks: 0.4 cells; random weights: 0.5 cells, and over 14 layers 0.05 of the image)."""
+SCALE = (0.1, 1.6)
+"""How far apart two cells may stand, as a share of what the window says. What a cell of a small map
+changes is cut off by the edges, so that it seems nearer to the middle (random weights, 4 cells:
+0.2); a window without the margin that the map has makes it more than 1.6."""
 
 
 def _begin(generator: Generator) -> State:

@@ -17,7 +17,7 @@ from seeingkit.models.autostaged import AutoStaged
 from seeingkit.models.registry import find_preset
 
 CHANNELS = (100, 512, 256, 128, 64, 3)
-COUNT = 8
+COUNT = 4
 
 
 class Faces(nn.Module):

@@ -338,10 +338,10 @@ class Shifted(Toy):
 
 
 class Margin(Toy):
-    """Says that its map has a margin that the image does not show."""
+    """A map whose cells lie farther apart than it says, as of one with a margin."""
 
     def __init__(self) -> None:
-        super().__init__(cuts=[CUTS[0], replace(CUTS[1], window=(-1.5, -1.5, 2.5, 2.5)), CUTS[2]])
+        super().__init__(cuts=[CUTS[0], replace(CUTS[1], window=(0.4, 0.4, 0.6, 0.6)), CUTS[2]])
 
 
 class IgnoresParams(Toy):

@@ -80,9 +80,10 @@ def dissect_layers(
             images.
         ModelError: the generator or the segmenter broke its contract.
 
-    >>> source = SamplerSource(seeingkit.load_generator("progan:minichurches"), 320)
+    >>> source = SamplerSource(seeingkit.load_generator("progan:minichurches"), 16)
     >>> segmenter = seeingkit.load_segmenter("upernet:minichurches")
-    >>> dissect_layers(source, segmenter, DissectionConfig(layers=("r8.conv1",)))[0].layer.units
+    >>> config = DissectionConfig(layers=("r8.conv1",), level_images=32)
+    >>> dissect_layers(source, segmenter, config)[0].layer.units
     128
     """
     generator = source.sampler

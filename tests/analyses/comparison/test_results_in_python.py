@@ -229,6 +229,7 @@ def test_names_of_the_document_are_there() -> None:
         "GeneratorsComparison",
         "Analysis",
         "Inversion",
+        "Dissection",
         "Tally",
     ]
     for kind, names in listed:
