@@ -260,7 +260,7 @@ def test_few_images_give_no_label_and_say_so(
     found = seeingkit.dissect(layers=["r4.conv1"], n=32, level_images=32, out=tmp_path / "run")
     assert found.results.layers[0].labelled == 0 and found.results.pictures == {}
     assert "Take at least 160 images" in found.results.cautions[0]
-    assert "None of 128 units of r4.conv1 agrees" in found._repr_html_()
+    assert "32 images are too few to label units of r4.conv1" in found._repr_html_()
     assert found.report.is_file()
 
 

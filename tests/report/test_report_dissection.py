@@ -37,7 +37,7 @@ def test_words_name_the_layer_its_classes_and_what_was_not_tested() -> None:
     assert "50\u00a0% of the units" in published.cautions[0]
     few = [layer.model_copy(update={"groups": 3, "labelled": 0}) for layer in results.layers]
     words = summarise_dissection(results.model_copy(update={"layers": few, "n": 48}))
-    assert words.headline.startswith("None of 30 units of r4.conv0 agrees")
+    assert words.headline == "48 images are too few to label units of r4.conv0."
     assert "Take at least 160 images" in words.cautions[0]
 
 

@@ -50,14 +50,15 @@ def information_quality(
     >>> float(information_quality(5, 5, 5, 10)), float(information_quality(1, 2, 5, 10))
     (1.0, 0.0)
     """
-    total = np.asarray(total, np.float64)
-    p11 = np.asarray(both, np.float64) / total
-    p1, q1 = np.asarray(active, np.float64) / total, np.asarray(area, np.float64) / total
+    total, both = np.asarray(total, np.float64), np.asarray(both, np.float64)
+    active, area = np.asarray(active, np.float64), np.asarray(area, np.float64)
+    p1, q1 = active / total, area / total
+    # Differences of whole numbers, which are exact: a cell that is empty is 0, and no rounding.
     cells = (
-        (p11, p1 * q1),
-        (p1 - p11, p1 * (1 - q1)),
-        (q1 - p11, (1 - p1) * q1),
-        (1 - p1 - q1 + p11, (1 - p1) * (1 - q1)),
+        (both / total, p1 * q1),
+        ((active - both) / total, p1 * (1 - q1)),
+        ((area - both) / total, (1 - p1) * q1),
+        ((total - active - area + both) / total, (1 - p1) * (1 - q1)),
     )
     shape = np.broadcast_shapes(*(np.shape(cell) for cell, _ in cells))
     information, entropy = np.zeros(shape), np.zeros(shape)

@@ -7,6 +7,7 @@ that is chosen here biases a number there; their number is fixed, so memory and 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,8 @@ LEAST_VALUES = 16
 """Pixels of each image of which the values are kept, at least."""
 
 KEY = "seeingkit_levels"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +172,11 @@ def _values(
     for start in range(0, n, GROUP):
         seen = observer.observe(range(start, min(start + GROUP, n)))
         bar.advance(min(GROUP, n - start))
+        if seen.skipped:
+            item, reason = seen.skipped[0]
+            log.warning(
+                "levels: %d images left out, such as %s: %s", len(seen.skipped), item, reason
+            )
         if seen.labels is None:
             continue
         groups.append((seen.indices, seen.labels.to("cpu", torch.int32)))

@@ -103,12 +103,15 @@ def layers_of(generator: Generator, names: Sequence[str] = ()) -> list[Boundary]
     """
     chosen = list(names) or [generator.default_cut]
     if chosen == ["all"]:
-        return [b for b in generator.boundaries if b.kind == "feature" and b.extent is not None]
+        maps = [b for b in generator.boundaries if b.kind == "feature" and b.extent is not None]
+        if not maps:
+            raise UsageError(f"{generator.info.family} has no feature map to dissect")
+        return maps
     found = [generator.boundary(name) for name in chosen]
     for boundary in found:
         if boundary.extent is None or boundary.kind != "feature":
-            maps = ", ".join(b.name for b in layers_of(generator, ["all"]))
-            raise UsageError(f"{boundary.name} is no feature map; take one of {maps}")
+            known = ", ".join(b.name for b in layers_of(generator, ["all"]))
+            raise UsageError(f"{boundary.name} is no feature map; take one of {known}")
     return sorted(dict.fromkeys(found), key=lambda boundary: boundary.index)
 
 
@@ -180,7 +183,9 @@ class Observer:
             pixels = lattice(size, self.side)
             if pixels is not None:
                 labels = labels[:, :, pixels[0]][:, :, :, pixels[1]]
-            maps = {name: found[rows] for name, found in maps.items()}
+            if len(rows) < len(indices):
+                maps = {name: found[rows] for name, found in maps.items()}
+            labels = labels.to(next(iter(maps.values())).device)
             return Observation(good, self._at_pixels(maps, size), labels, skipped, size)
 
     def again(self, indices: Sequence[int], size: tuple[int, int]) -> dict[str, Tensor]:

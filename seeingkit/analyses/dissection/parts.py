@@ -30,7 +30,7 @@ from seeingkit.system.sharing import Piece, shared
 from seeingkit.system.tensors import read_sealed_tensors, write_sealed_tensors
 
 from .candidates import LayerLevels
-from .moments import GROUP, SHIFTS, STRONGEST, Levels, Moments, group_moments, summed
+from .moments import GROUP, SHIFTS, STRONGEST, Levels, Moments, group_moments, nothing, summed
 from .observation import Layer, Observer
 
 PART = 16 * GROUP
@@ -121,24 +121,26 @@ class Parts:
         paths = [self.path(*span) for span in spans]
         about = [f"dissecting images {a + 1:,} to {b:,} of {name}" for a, b in spans]
         pieces = [Piece(p.stem, text) for p, text in zip(paths, about, strict=True)]
-        found: dict[int, list[Moments]] = {}
+        totals = [nothing(*found.levels.places.shape) for found in self.levels]
+        done: set[int] = set()  # sums are whole numbers, so they may be added in any order
+
+        def add(k: int, made: Sequence[Moments]) -> None:
+            totals[:] = [total + part for total, part in zip(totals, made, strict=True)]
+            done.add(k)
 
         def is_done(k: int) -> bool:
-            if k not in found and (there := self._read(paths[k], spans[k])) is not None:
-                found[k] = there
+            if k not in done and (there := self._read(paths[k], spans[k])) is not None:
+                add(k, there)
                 bar.advance(spans[k][1] - spans[k][0], resumed=True)
-            return k in found
+            return k in done
 
         with progress_bar(f"dissect {name}", n, "images") as bar:
             for (number,) in shared(pieces, self.claims, is_done):
-                found[number] = self._make(*spans[number])
-                self._write(paths[number], spans[number], found[number])
+                made = self._make(*spans[number])
+                self._write(paths[number], spans[number], made)
+                add(number, made)
                 bar.advance(spans[number][1] - spans[number][0])
         self.observer.source.range.say()
-        totals = []
-        for k, levels in enumerate(self.levels):
-            units, columns = levels.levels.places.shape
-            totals.append(summed((found[p][k] for p in sorted(found)), units, columns))
         if totals and not totals[0].images:
             raise ModelError(f"{name}: none of {n} images can be used")
         return totals

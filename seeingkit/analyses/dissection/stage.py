@@ -93,7 +93,7 @@ def dissect_layers(
     level_source = SamplerSource(
         generator,
         config.level_images,
-        source.seed + LEVEL_SEED,
+        (source.seed + LEVEL_SEED) % 2**32,
         source.labels or None,
         preset=source.preset,
     )
@@ -128,6 +128,9 @@ def _found(
         (vocabulary.planes[plane], vocabulary.labels[label])
         for plane, label in classes_of(levels.columns)
     ]
+    if vocabulary.has_background:  # the published count leaves it out: IoU 0, no label
+        nothing = np.array([label == 0 for _, label in classes_of(levels.columns)], bool)
+        labels = np.where((labels >= 0) & nothing[labels], -1, labels)
     quality = information_quality(sums.both, sums.active, sums.area, max(sums.pixels, 1))
     return LayerDissection(layer, classes, levels, sums, found, labels, quality)
 

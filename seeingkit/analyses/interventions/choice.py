@@ -1,7 +1,7 @@
 """Units that make a class, chosen by their causal effect on images that nothing is measured on.
 
-Guarantees: cells, inserted values and the optimisation rest on latents of the seeds seed + 1 and
-seed + 2; the same arguments give the same units.
+Guarantees: cells, inserted values and the optimisation rest on two other series of latents
+(``search_seeds``); the same arguments give the same units.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from seeingkit.results.interventions import UnitChoice
 from .candidates import candidate_cells, present_cells
 from .objective import ALPHA_PRESETS, AlphaSettings, Places
 from .optimise import optimise
-from .subjects import Sample, Subject
+from .subjects import Sample, Subject, search_seeds
 
 TRAINED = 100
 """Cells of each kind that units are chosen with, at most."""
@@ -56,7 +56,7 @@ def choose_units(
         subject: generator, layer and segmenter.
         label: the class.
         many: how many units; the budget of preset ``budget``.
-        images: searched for cells, of each of the seeds seed + 1 and seed + 2.
+        images: searched for cells, of each of two other series (``search_seeds``).
         seed: of the images that an effect will be measured on.
         labels: classes of a conditional generator, in turn.
         preset: ``budget``, ``paper`` or ``published`` (``optimise``).
@@ -72,7 +72,8 @@ def choose_units(
         raise UsageError(f"no preset {preset!r}; there are: {', '.join(ALPHA_PRESETS)}")
     if settings.budget is not None:
         settings = AlphaSettings(budget=many)
-    present_sample, other_sample = (Sample(range(images), seed + j, labels) for j in (1, 2))
+    seeds = search_seeds(seed)
+    present_sample, other_sample = (Sample(range(images), one, labels) for one in seeds)
     present = present_cells(subject, present_sample, label, TRAINED)
     candidates, _ = candidate_cells(subject, other_sample, label, present, TRAINED)
     places = Places(present_sample, present.train, other_sample, candidates, present.mean)
@@ -86,7 +87,7 @@ def choose_units(
         losses=found.losses.tolist(),
         present=len(present.train.rows),
         candidates=len(candidates.rows),
-        seeds=(seed + 1, seed + 2),
+        seeds=seeds,
         images=images,
     )
     return Choice(found.ranking[:many], present.mean, record)

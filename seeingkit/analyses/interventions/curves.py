@@ -63,7 +63,7 @@ def curve(
     >>> found.lines[0].points[0].units
     1
     """
-    check_fresh(sample, chosen_with)
+    check_fresh(subject, sample, chosen_with)
     orders = {name: subject.checked(order) for name, order in rankings.items()}
     steps = sorted({int(number) for number in numbers if number > 0})
     if not orders or not all(orders.values()) or not steps:
@@ -110,16 +110,17 @@ def curve(
     )
 
 
-def check_fresh(sample: Sample, chosen_with: Sequence[Sample]) -> None:
+def check_fresh(subject: Subject, sample: Sample, chosen_with: Sequence[Sample]) -> None:
     """Refuse images that something was chosen with.
 
     Raises:
         UsageError: some are the same.
     """
-    if any(sample.overlaps(other) for other in chosen_with):
+    sequence = subject.generator.info.options.get("latents") == "sequence"
+    if any(sample.overlaps(other, sequence=sequence) for other in chosen_with):
         raise UsageError(
             f"some of the images (seed {sample.seed}) were used to choose the units; measure the "
-            "effect on others, such as of another seed"
+            "effect on others, such as of a seed that is far from it"
         )
 
 

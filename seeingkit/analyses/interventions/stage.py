@@ -1,7 +1,7 @@
 """One intervention from models to record: choose units if asked, measure, compare with chance.
 
-Guarantees: units, inserted values and cells are searched on latents of other seeds than the effect
-is measured on (seed + 1 and seed + 2); the same arguments give the same record.
+Guarantees: units, inserted values and cells are searched on other series of latents than the effect
+is measured on (``search_seeds``); the same arguments give the same record.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .curves import curve as curve_of
 from .differences import causal_effect, effect, random_units
 from .effects import Intervention, measure, random_sets
 from .places import cell_grid, context_map, insert_at_cells
-from .subjects import Sample, Subject
+from .subjects import Sample, Subject, search_seeds
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Wanted:
         curve: numbers of units for a curve of effects; empty: none.
         context: every so manieth cell for a map of insertions; 0: none.
         level: false discovery rate.
+        searched: images of each series with which units were chosen; 0: they were not.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Wanted:
     curve: tuple[int, ...]
     context: int
     level: float
+    searched: int = 0
 
     def check(self, choose: bool, values: bool) -> None:
         """Refuse what needs a class where none is named, before any work.
@@ -78,6 +80,8 @@ class Wanted:
             raise UsageError(f"{asked}: name the class that it is for")
         if values and (self.kind == "ablation" or choose):
             raise UsageError("values are for an insertion of units that are named")
+        if any(number < 1 for number in self.curve):
+            raise UsageError(f"a curve is of 1 unit or more, not of {min(self.curve)}")
         if self.random < 0 or self.context < 0 or not 0 < self.level < 1:
             raise UsageError(
                 "random sets and cells are numbers from 0, and the level is between 0 and 1; not "
@@ -122,12 +126,12 @@ def intervene(
         box: part of the image where units are changed: top, left, bottom, right from 0 to 1;
             default: everywhere.
         n: images 0 to n - 1 that the effect is measured on.
-        seed: of these; seed + 1 and seed + 2 are searched.
+        seed: of these; two other series are searched (``search_seeds``).
         labels: classes of a conditional generator, in turn; default: all.
         random: sets of as many random units, as control.
         curve: numbers of units for a curve of the effect on ``label``.
         context: insert at every so manieth cell, for a map of where ``label`` can grow; 0: not.
-        search: images of each further seed that are searched for units, values and cells.
+        search: images of each other series that are searched for units, values and cells.
         preset: of pictures before they are segmented; default: ``native``.
         batch_size: images at once; no result depends on it but for rounding.
         level: false discovery rate of claims over the classes.
@@ -156,6 +160,7 @@ def intervene(
         curve=tuple(int(number) for number in curve),
         context=context,
         level=level,
+        searched=search if isinstance(units, int) else 0,
     )
     wanted.check(isinstance(units, int), values is not None)
     choice = None
@@ -169,7 +174,7 @@ def intervene(
     k = choice.k if choice else None
     if k is None and given is None and (insert or context):
         assert wanted.label is not None
-        searched = Sample(range(search), seed + 1, sample.labels)
+        searched = Sample(range(search), search_seeds(seed)[0], sample.labels)
         k = present_cells(subject, searched, wanted.label, TRAINED).mean
     found = _results(subject, sample, chosen, wanted, given, k)
     record = None if choice is None else choice.record
@@ -254,6 +259,9 @@ def _curve(
         {"chosen": units},
         wanted.label,
         numbers=wanted.curve,
+        chosen_with=[Sample(range(wanted.searched), one) for one in search_seeds(sample.seed)]
+        if wanted.searched
+        else (),
         random=wanted.random,
         seed=sample.seed,
         level=wanted.level,

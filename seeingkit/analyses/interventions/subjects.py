@@ -28,6 +28,21 @@ from seeingkit.specs import PRESETS, Preset
 Integers = NDArray[np.int64]
 
 
+PRESENT_SERIES, OTHER_SERIES = 2_000_000, 3_000_000
+"""Added to the seed of the images that are measured: the series in which cells of the class, and
+of others, are searched. Image i of seed s has the latent of s + i, so seeds that are near to each
+other have nearly the same images."""
+
+
+def search_seeds(seed: int) -> tuple[int, int]:
+    """The seeds of both series.
+
+    >>> search_seeds(7)
+    (2000007, 3000007)
+    """
+    return (seed + PRESENT_SERIES) % 2**32, (seed + OTHER_SERIES) % 2**32
+
+
 @dataclass(frozen=True)
 class Sample:
     """Some images of a generator, by their numbers.
@@ -57,9 +72,18 @@ class Sample:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def overlaps(self, other: Sample) -> bool:
-        """Whether an image is in both."""
-        return self.seed == other.seed and not set(self.indices).isdisjoint(other.indices)
+    def overlaps(self, other: Sample, *, sequence: bool = False) -> bool:
+        """Whether an image is in both.
+
+        Args:
+            other: images of the same generator.
+            sequence: latents come from one stream a seed; else image i of seed s has the latent of
+                s + i, so that neighbouring seeds share nearly all images (``contracts.latents``).
+        """
+        if sequence:
+            return self.seed == other.seed and not set(self.indices).isdisjoint(other.indices)
+        own, others = ({one.seed + i for i in one.indices} for one in (self, other))
+        return not own.isdisjoint(others)
 
     def named(self, row: int) -> str:
         """The name of the image of a row, as ``SamplerSource`` has it."""

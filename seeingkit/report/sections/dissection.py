@@ -151,7 +151,7 @@ def photo_rules(photos: Mapping[int, str]) -> str:
 def _sure(results: DissectionResults) -> Section:
     """The section on doubt: the null, its rate, and what IoU alone would label."""
     settings = results.settings
-    rate = f"at most {share(settings.fdr)} of the labels of a layer are expected to be wrong"
+    rate = f"of the pairs that the test claims at most {share(settings.fdr)} are wrong on average"
     answer = f"Labels have a null: {rate}." if settings.tested else "These labels have no null."
     body = render(
         "dissection_doubt.html.j2",

@@ -58,8 +58,10 @@ def layer_sentence(layer: DissectedLayer, results: DissectionResults) -> str:
     if not results.settings.tested:
         reach = "reaches" if layer.labelled == 1 else "reach"
         how = f"{reach} the bounds of the rule “{results.settings.rule}”, which has no null"
+    if not layer.labelled and results.settings.tested and layer.groups < LEAST_GROUPS:
+        return f"{count(results.n, 'image')} are too few to label units of {layer.name}."
     if not layer.labelled:
-        none = "agrees with a class more than place and area explain"
+        none = "is shown to agree with a class more than place and area explain"
         none = none if results.settings.tested else how.replace("reach ", "reaches ")
         return f"None of {count(layer.units, noun)} of {layer.name} {none}."
     units = f"{layer.labelled:,} of {count(layer.units, noun)} of {layer.name}"
@@ -96,9 +98,10 @@ def null_sentence(results: DissectionResults) -> str:
     return (
         f"A label rejects the null that {settings.null}. Label maps were exchanged within groups "
         f"of {settings.group} images, which keeps place and area; a one-sided t-test over groups "
-        "gives a p-value for each candidate. Of the claims of a layer at most "
-        f"{level(settings.fdr)} are wrong on average (Benjamini and Hochberg). A claim also needs "
-        f"an IoU at least {settings.least_iou:g} above chance. Candidates and levels come from "
+        "gives a p-value for each candidate, a pair of unit and class. Of the pairs of a layer "
+        f"that the test claims at most {level(settings.fdr)} are wrong on average (Benjamini and "
+        f"Hochberg). A label also needs an IoU at least {settings.least_iou:g} above chance, and "
+        "is the claimed class furthest above it in these images. Candidates and levels come from "
         f"{count(settings.level_images, 'image')} of another series."
     )
 

@@ -99,6 +99,15 @@ def test_formulas_by_hand() -> None:
     assert float(information_quality(2, 3, 5, 10)) == pytest.approx(expected)
 
 
+def test_empty_cells_of_the_table_are_empty() -> None:
+    """A class that fills its plane: by rounding 1 - 1 is not 0, and its logarithm not finite."""
+    total = 320
+    for active in range(total + 1):
+        found = information_quality(active, active, total, total)
+        assert float(found) == 0.0
+    assert np.isfinite(information_quality(np.arange(9), np.arange(9), 20, 20)).all()
+
+
 def test_the_lattice_is_even_and_inside() -> None:
     found = lattice((64, 48), 32)
     assert found is not None

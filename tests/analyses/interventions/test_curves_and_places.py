@@ -52,10 +52,12 @@ def test_rankings_that_are_alike_have_no_gap() -> None:
 
 
 def test_images_that_units_were_chosen_with_are_refused() -> None:
-    for other in (Sample([23, 99]), SAMPLE):
+    near = Sample(range(24), seed=1)  # image i of seed 1 is image i + 1 of seed 0
+    for other in (Sample([23, 99]), SAMPLE, near):
         with pytest.raises(UsageError, match="were used to choose the units"):
             curve(subject(), SAMPLE, {"a": [0]}, BRIGHT_LABEL, chosen_with=[other])
-    fresh = Sample(range(24), seed=1)
+    fresh = Sample(range(24), seed=24)
+    assert not near.overlaps(SAMPLE, sequence=True)
     curve(subject(), SAMPLE, {"a": [0]}, BRIGHT_LABEL, chosen_with=[fresh], random=0)
 
 

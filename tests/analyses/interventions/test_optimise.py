@@ -228,7 +228,7 @@ def test_presets_rankings_and_starts() -> None:
 
 def test_units_are_chosen_with_other_images() -> None:
     found = choose_units(subject(), BRIGHT_LABEL, 1, images=20, seed=3)
-    assert found.units == (BRIGHT,) and found.record.seeds == (4, 5)
+    assert found.units == (BRIGHT,) and found.record.seeds == (2_000_003, 3_000_003)
     assert found.record.budget == 1 and found.record.label == "bright"
     with pytest.raises(UsageError, match="choose 1 to 4 units of 'r4', not 5"):
         choose_units(subject(), BRIGHT_LABEL, 5)
