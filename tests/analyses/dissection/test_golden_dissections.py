@@ -199,8 +199,10 @@ def _counted(sample: Sample, levels: NDArray[Any], case: Case) -> tuple[Whole, W
 
 
 def _close(found: Whole, stored: NDArray[Any]) -> None:
-    off = np.abs(found - stored)  # the README's second implementation was up to 8 pixels off
-    assert (off <= np.maximum(8, 1e-4 * np.abs(stored))).all(), off.max()
+    """The README's second implementation was up to 8 pixels off. A level that is a quantile can be
+    the value of a corner of the map, where the border is repeated: 4 x 4 equal pixels."""
+    off = np.abs(found - stored)
+    assert (off <= np.maximum(16, 1e-4 * np.abs(stored))).all(), off.max()
 
 
 @pytest.mark.parametrize("prefix", ["orig", "q01_orig", "q005_orig", "pnas"])
