@@ -164,21 +164,24 @@ def dissected(seed: int, groups: int, *, own: bool) -> Moments:
     return summed(parts, 12, 3)
 
 
-def test_label_maps_of_other_images_give_no_labels() -> None:
+@pytest.mark.parametrize(
+    ("layers", "most"), [(40, 6), pytest.param(400, 31, marks=pytest.mark.slow)]
+)
+def test_label_maps_of_other_images_give_no_labels(layers: int, most: int) -> None:
     """Units with a place and classes with a place, which agree well by IoU and mean nothing.
 
     All 36 pairs of a layer are null, so any claim at all is a false discovery: in at most 5 % of
-    layers. Of 40 layers 7 or more would have a probability below 1 % if that holds;
-    ``benchmarks/dissection.py`` does 400.
+    layers. Of 40 layers 7 or more, of 400 layers 32 or more, would have a probability below 1 % if
+    that holds. Measured: 17 of 400.
     """
-    layers, claimed, good = 40, 0, 0
+    claimed, good = 0, 0
     for seed in range(layers):
         sums = dissected(seed, 14, own=False)
         found = agreements(sums, np.ones((12, 3), bool), least_iou=-1.0)
         claimed += bool(found.claimed.any())
         good += int(found.iou.max(1).min() > 0.04)
-    assert claimed <= 6
-    assert good > 30  # a bound on IoU alone would have labelled every unit
+    assert claimed <= most
+    assert good > 0.75 * layers  # a bound on IoU alone would have labelled every unit
 
 
 def test_units_that_draw_a_class_are_found() -> None:
