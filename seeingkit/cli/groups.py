@@ -292,13 +292,15 @@ _CHANGED_WITH = {"fail_if", "device", "batch_size", "title", "track", "track_opt
 _BESIDE_CONFIG = {"config", "out", "store", "json"} | _CHANGED_WITH
 
 
-def repeated(config: Path, settings: Settings, context: typer.Context) -> Config:
-    """The config of an earlier run, with its gates and those given now.
+def repeated(
+    config: Path, settings: Settings, context: typer.Context, only: str | None = None
+) -> Config:
+    """The config of an earlier run, with its gates and those given now; ``only``: of this command.
 
     Device, batch size and title change no number, so they may be given anew.
 
     Raises:
-        UsageError: another setting is given as well.
+        UsageError: another setting is given as well, or it is a run of another command.
     """
     from seeingkit.runs.config import read_config
 
@@ -310,4 +312,6 @@ def repeated(config: Path, settings: Settings, context: typer.Context) -> Config
     earlier = read_config(config)
     changed = {name: settings[name] for name in given & {"device", "batch_size", "title"}}
     changed["fail_if"] = (*earlier.fail_if, *settings.get("fail_if", ()))
+    if only is not None and earlier.command != only:
+        raise UsageError(f"{config}: a run of {earlier.command}; use seeingkit {earlier.command}")
     return earlier.filled(**changed)

@@ -202,9 +202,7 @@ def invert(
 
     tracker = tracking.tracker_asked(settings)
     if config is not None:
-        run = groups.repeated(config, settings, context)
-        if run.command != "invert":
-            raise UsageError(f"{config}: a run of {run.command}; use seeingkit {run.command}")
+        run = groups.repeated(config, settings, context, only="invert")
     else:
         settings["inversion"] = groups.inversion_config(settings["inversion"])
         if not settings["inversion"].methods:
@@ -247,9 +245,7 @@ def dissect(
 
     tracker = tracking.tracker_asked(settings)
     if config is not None:
-        run = groups.repeated(config, settings, context)
-        if run.command != "dissect":
-            raise UsageError(f"{config}: a run of {run.command}; use seeingkit {run.command}")
+        run = groups.repeated(config, settings, context, only="dissect")
     else:
         run = groups.checked(lambda: dissection_run_config(gan, data, **settings))
     done = execute_dissection(run, out=out, store=store)

@@ -168,12 +168,26 @@ class Segmenter(Annotator):
         Raises:
             ModelError: as ``label_maps``.
         """
-        maps = self.label_maps(images)
-        n, planes = maps.shape[:2]
-        size = len(self.vocabulary)
-        offsets = torch.arange(n * planes, device=maps.device).reshape(n, planes, 1, 1) * size
-        flat = torch.bincount((maps + offsets).flatten(), minlength=n * planes * size)
-        return flat.reshape(n, planes * size)
+        return label_counts(self.label_maps(images), len(self.vocabulary))
+
+
+def label_counts(maps: Tensor, labels: int) -> Tensor:
+    """Pixels of each label of each plane, plane-major.
+
+    Args:
+        maps: (N, planes, H, W) int64 label maps.
+        labels: how many labels the vocabulary has.
+
+    Returns:
+        (N, planes x labels) int64, on the device of the maps.
+
+    >>> label_counts(torch.tensor([[[[1, 1]], [[0, 2]]]]), 3).tolist()
+    [[0, 2, 0, 1, 0, 1]]
+    """
+    n, planes = maps.shape[:2]
+    offsets = torch.arange(n * planes, device=maps.device).reshape(n, planes, 1, 1) * labels
+    flat = torch.bincount((maps + offsets).flatten(), minlength=n * planes * labels)
+    return flat.reshape(n, planes * labels)
 
 
 def _fault_of_maps(maps: object, images: Tensor, vocabulary: Vocabulary) -> str | None:

@@ -29,6 +29,20 @@ Latent = Mapping[str, Tensor]
 Distribution = Literal["normal", "uniform", "discrete", "image"]
 
 
+SERIES = 1_000_000
+"""Distance of the seeds of two series of images. Image i of seed s has the latent of s + i in the
+usual convention, so seeds that are near to each other have nearly the same images."""
+
+
+def further_seed(seed: int, number: int) -> int:
+    """The seed of a further series, which shares no image with the first million of this one.
+
+    >>> further_seed(7, 2)
+    2000007
+    """
+    return (seed + number * SERIES) % 2**32
+
+
 class LatentSpec(BaseModel):
     """One input tensor of a generator.
 

@@ -13,7 +13,7 @@ from seeingkit.errors import UsageError
 from seeingkit.specs import DataSpec
 
 from .registry import registry
-from .resolved import AUTO, resolve, resolve_features
+from .resolved import AUTO, ResolvedModel, resolve, resolve_features
 
 if TYPE_CHECKING:
     from seeingkit.contracts import Features, Sampler, Segmenter
@@ -96,6 +96,17 @@ def data_spec(name: str) -> DataSpec | None:
         return found
     found = registry().find("data", name.partition(":")[0])
     return found if isinstance(found, DataSpec) and found.takes_reference else None
+
+
+def trained_on(model: ResolvedModel | None) -> str:
+    """The registered data set that a model's published weights were trained on, or ``""``.
+
+    >>> trained_on(None)
+    ''
+    """
+    spec = None if model is None else model.weights_spec
+    domains = () if spec is None else spec.domains
+    return next((domain for domain in domains if data_spec(domain) is not None), "")
 
 
 def with_reference(spec: DataSpec, name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,9 +22,7 @@ from seeingkit.errors import UsageError, printable
 from seeingkit.images import SamplerSource
 from seeingkit.report import dissection_chart, dissection_html, rebuild_report, with_cautions
 from seeingkit.results import DissectionResults, Frame
-from seeingkit.system.addresses import Place, place
 from seeingkit.system.processes import rank
-from seeingkit.tallies import ChunkStore
 from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .config import Config, make_config
@@ -32,7 +30,7 @@ from .directory import RunDirectory
 from .dissection_findings import dissection_results, skipped_images
 from .dissection_tables import write_agreements, write_units
 from .intent import intent
-from .inversions import Store
+from .inversions import Store, beside_tallies
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
 from .sides import located, open_side
@@ -184,9 +182,9 @@ def execute_dissection(
         segmenter = in_classes(segmenter, plan.config.classes)
     if not rank():
         log.info("%s", intent(plan, len(source), out))
-    run = begin_run(plan.config, out)
+    run, folder = begin_run(plan.config, out), beside_tallies(store, "dissections")
     with clock.time("dissect"):
-        found = dissect_layers(source, segmenter, plan.config.dissection, store=_folder(store))
+        found = dissect_layers(source, segmenter, plan.config.dissection, store=folder)
     if run is None:
         return None
     skipped = skipped_images(source, found, plan)
@@ -210,14 +208,6 @@ def execute_dissection(
 
 
 # -------------------------------------------------------------------------------------- the steps
-
-
-def _folder(store: Store) -> Place | None:
-    """Where parts lie: beside the tallies of a store, or in the cache."""
-    if store is None:
-        return None
-    folder = store.folder if isinstance(store, ChunkStore) else place(store)
-    return folder / "dissections"
 
 
 def _source(plan: Plan) -> SamplerSource:

@@ -14,8 +14,9 @@ from seeingkit.analyses.dissection.records import (
     rule_of,
     unit_records,
 )
-from seeingkit.analyses.dissection.stage import LEVEL_SEED, LayerDissection
+from seeingkit.analyses.dissection.stage import LEVEL_SERIES, LayerDissection
 from seeingkit.contracts import Segmenter
+from seeingkit.contracts.latents import further_seed
 from seeingkit.errors import ModelError
 from seeingkit.images import SamplerSource
 from seeingkit.results import DissectionResults, DissectionSettings, SkippedItem
@@ -33,7 +34,8 @@ def skipped_images(
     Raises:
         ModelError: there are some, with ``on_bad="fail"``.
     """
-    if not found or found[0].sums.images == len(source):
+    alone = 1 if len(source) % GROUP == 1 else 0  # has no other image to be exchanged with
+    if not found or found[0].sums.images + alone == len(source):
         return []
     bad = []
     for start in range(0, len(source), GROUP):
@@ -90,7 +92,7 @@ def _settings(
         null=NULL if rule.tested else "",
         basis=chosen.basis,
         level_images=chosen.level_images,
-        level_seed=source.seed + LEVEL_SEED,
+        level_seed=further_seed(source.seed, LEVEL_SERIES),
         fdr=chosen.fdr,
         least_iou=rule.least_iou,
         side=rule.side,

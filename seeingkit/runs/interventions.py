@@ -14,7 +14,7 @@ from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.analyses.interventions.stage import intervene
 from seeingkit.contracts import Generator, Segmenter
 from seeingkit.errors import Faults, UsageError
-from seeingkit.models.loading import data_spec, usual_generator
+from seeingkit.models.loading import data_spec, trained_on, usual_generator
 from seeingkit.models.registry import find_preset, registry
 from seeingkit.models.resolved import ResolvedModel, resolve, which_segmenter
 from seeingkit.results.interventions import InterventionResults
@@ -62,7 +62,8 @@ def run_intervention(
     faults = Faults()
     place = faults.find(lambda: resolve_device(device))
     model = faults.find(lambda: resolve("gan", name, weights=weights, options=gan_options))
-    data = None if model is None or segmenter or segmenter_weights else _data_of(model)
+    named = "" if segmenter or segmenter_weights else trained_on(model)
+    data = data_spec(named) if named else None
     found = faults.find(lambda: find_preset(preset or (data.preset if data else "native")))
     counts = None
     if model is not None:
@@ -106,9 +107,3 @@ def _segmenter(
         raise UsageError(which_segmenter())
     domain = None if data is None else data.name
     return resolve("segmenter", wanted, weights=weights, domain=domain, options=options)
-
-
-def _data_of(model: ResolvedModel) -> DataSpec | None:
-    """The registered data set that weights were trained on, if they name one."""
-    domains = () if model.weights_spec is None else model.weights_spec.domains
-    return next((found for found in map(data_spec, domains) if found is not None), None)

@@ -38,6 +38,19 @@ from .sides import Sides, open_side
 
 log = logging.getLogger(__name__)
 Store = ChunkStore | str | Place | None
+
+
+def beside_tallies(store: Store, name: str) -> Place | None:
+    """The folder of this name in a store of tallies; None: the cache has its own.
+
+    >>> beside_tallies("memory://work", "inversions").name, beside_tallies(None, "inversions")
+    ('inversions', None)
+    """
+    if store is None:
+        return None
+    return (store.folder if isinstance(store, ChunkStore) else place(store)) / name
+
+
 """Where finished work is kept; None: the cache folder."""
 Ready = dict[tuple[str, str], PreparedMethod]
 """Prepared methods by (method, cut)."""
@@ -134,8 +147,7 @@ def invert_photos(
         ready, run: as of ``invert_omitted``.
         segmenter, distance: as of ``run_stage``.
     """
-    if store is not None:
-        store = store.folder if isinstance(store, ChunkStore) else place(store)
+    folder = beside_tallies(store, "inversions")
     config = plan.config
     found = run_stage(
         generator,
@@ -148,7 +160,7 @@ def invert_photos(
         preset=plan.preset,
         seed=config.seed,
         batch_size=config.batch_size,
-        store=None if store is None else InversionStore(store / "inversions"),
+        store=None if folder is None else InversionStore(folder),
         distance=distance,
         on_bad=config.on_bad,
     )

@@ -28,6 +28,7 @@ from seeingkit.images.opening import check_there
 from seeingkit.models.loading import (
     data_spec,
     is_generator_name,
+    trained_on,
     usual_generator,
     with_reference,
 )
@@ -189,8 +190,7 @@ def _inversion_plan(
     real, generator = config.real, None
     if not real and not config.weights:  # the data set that the weights were trained on
         generator = search.find(lambda: _model("gan", name, config, None))
-        domains = generator.weights_spec.domains if generator and generator.weights_spec else ()
-        real = next((domain for domain in domains if data_spec(domain) is not None), "")
+        real = trained_on(generator)
         search.lost = generator is None  # and with it the data set and its segmenter
     data = data_spec(real) if real else None
     if generator is None and not search.lost:
@@ -255,7 +255,7 @@ def _dissection_plan(config: Config, search: Search) -> Plan:
     if not config.real and generator is not None and not domains:
         real, data = "", None  # a generator of no known data: its segmenter must be named
     if not real:
-        real = next((domain for domain in domains if data_spec(domain) is not None), "")
+        real = trained_on(generator)
         data = data_spec(real) if real else None
     search.lost = generator is None and not search.missing.messages
     config = _with_defaults(named.filled(real=real), data)

@@ -7,16 +7,19 @@ bytes, which reading checks before anything is parsed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import safetensors
 import safetensors.torch
 from torch import Tensor
 
 from . import seals
 from .addresses import Place
 from .writing import P, atomic_write
+
+T = TypeVar("T")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> Path:
@@ -49,6 +52,34 @@ def read_sealed_tensors(path: Place, key: str) -> tuple[dict[str, Tensor], dict[
     """
     data = seals.read_whole(path)
     return safetensors.torch.load(data), about_of(data, key)
+
+
+def read_or_set_aside(
+    path: Place, key: str, made_of: Callable[[dict[str, Tensor], dict[str, Any]], T]
+) -> T | None:
+    """What a stored file holds; None where it is missing, or damaged and now set aside.
+
+    Args:
+        path: named by everything that changes its content, which it holds as ``about["name"]``.
+        key: of its metadata.
+        made_of: makes it of the tensors and the metadata; raises ValueError or LookupError where
+            they are not what the place promises.
+
+    Raises:
+        StorageError: the system does not let it be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        tensors, about = read_sealed_tensors(path, key)
+        if about["name"] != path.stem:
+            raise ValueError("it is of other work than its name says")
+        return made_of(tensors, about)
+    except FileNotFoundError:
+        return None
+    except (OSError, LookupError, ValueError, TypeError, safetensors.SafetensorError) as error:
+        seals.set_aside(path, error)
+        return None
 
 
 def about_of(data: bytes, key: str) -> dict[str, Any]:

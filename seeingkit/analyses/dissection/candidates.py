@@ -6,13 +6,12 @@ that is chosen here biases a number there; their number is fixed, so memory and 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import safetensors
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,9 +22,8 @@ from seeingkit.system.addresses import Place
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
 from seeingkit.system.progress import Bar, progress_bar
-from seeingkit.system.seals import set_aside
 from seeingkit.system.sharing import Piece, shared
-from seeingkit.system.tensors import read_sealed_tensors, write_sealed_tensors
+from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
 
 from .agreement import Floats, iou
 from .counting import Ranks
@@ -233,34 +231,20 @@ def _write(path: Place, found: Sequence[LayerLevels], made_by: dict[str, str]) -
 
 
 def _read(path: Place, layers: int) -> list[LayerLevels] | None:
-    if not path.exists():
-        return None
-    try:
-        tensors, about = read_sealed_tensors(path, KEY)
-        if about["name"] != path.stem or about["layers"] != layers:
+    def made_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> list[LayerLevels]:
+        if about["layers"] != layers:
             raise ValueError("it is of other layers than its name says")
-        found = []
-        for k in range(layers):
-            columns = tensors[f"{k}.columns"]
-            found.append(
-                LayerLevels(
-                    Levels(tensors[f"{k}.values"], tensors[f"{k}.places"], bool(about["even"])),
-                    columns,
-                    int(columns.max()) + 1,
-                    tensors[f"{k}.quality"].numpy(),
-                    tensors[f"{k}.candidates"].numpy(),
-                )
-            )
-        return found
-    except FileNotFoundError:
-        return None
-    except (
-        OSError,
-        LookupError,
-        ValueError,
-        TypeError,
-        json.JSONDecodeError,
-        safetensors.SafetensorError,
-    ) as error:
-        set_aside(path, error)
-        return None
+        return [_layer_of(tensors, k, bool(about["even"])) for k in range(layers)]
+
+    return read_or_set_aside(path, KEY, made_of)
+
+
+def _layer_of(tensors: dict[str, Tensor], number: int, even: bool) -> LayerLevels:
+    columns = tensors[f"{number}.columns"]
+    return LayerLevels(
+        Levels(tensors[f"{number}.values"], tensors[f"{number}.places"], even),
+        columns,
+        int(columns.max()) + 1,
+        tensors[f"{number}.quality"].numpy(),
+        tensors[f"{number}.candidates"].numpy(),
+    )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .counting import Ranks
-from .observation import GROUP, Layer, Observation
+from .observation import Layer, Observation
 
 SHIFTS = (5, 8)
 """Each map of a group meets the label map of the image so many places further on, too."""
@@ -205,6 +205,3 @@ def summed(parts: Iterable[Moments], units: int, columns: int) -> Moments:
     for part in parts:
         total = total + part
     return total
-
-
-__all__ = ["GROUP", "SHIFTS", "Levels", "Moments", "group_moments", "nothing", "summed"]

@@ -8,13 +8,13 @@ damaged is named, set aside and made again. Any number of processes may share th
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import safetensors
 import torch
 from torch import Tensor
 
@@ -25,13 +25,12 @@ from seeingkit.system.cache import cache_folder
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
 from seeingkit.system.progress import progress_bar
-from seeingkit.system.seals import set_aside
 from seeingkit.system.sharing import Piece, shared
-from seeingkit.system.tensors import read_sealed_tensors, write_sealed_tensors
+from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
 
 from .candidates import LayerLevels
-from .moments import GROUP, SHIFTS, STRONGEST, Levels, Moments, group_moments, nothing, summed
-from .observation import Layer, Observer
+from .moments import SHIFTS, STRONGEST, Moments, group_moments, nothing, summed
+from .observation import GROUP, Layer, Observer
 
 PART = 16 * GROUP
 """Images in one file."""
@@ -100,13 +99,18 @@ class Parts:
         """Of processes that work now."""
         return Claims(self.folder / CLAIMS)
 
-    def path(self, start: int, stop: int) -> Place:
-        """The file of the images start … stop - 1."""
+    @functools.cached_property
+    def _identity(self) -> list[Any]:
+        """Everything but the range that changes the numbers of a part."""
         levels = [
             [*map(_digest, (*found.levels[:2], found.columns)), found.levels.even]
             for found in self.levels
         ]
-        key = key_of(observer_identity(self.observer), levels, start, stop)
+        return [observer_identity(self.observer), levels]
+
+    def path(self, start: int, stop: int) -> Place:
+        """The file of the images start … stop - 1."""
+        key = key_of(*self._identity, start, stop)
         return self.folder / key[:2] / f"{key}.safetensors"
 
     def moments(self, n: int) -> list[Moments]:
@@ -168,23 +172,13 @@ class Parts:
         write_sealed_tensors(path, tensors, KEY, about)
 
     def _read(self, path: Place, span: tuple[int, int]) -> list[Moments] | None:
-        if not path.exists():
-            return None
-        try:
-            tensors, about = read_sealed_tensors(path, KEY)
-            if about["name"] != path.stem or tuple(about["span"]) != span:
+        def made_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> list[Moments]:
+            if tuple(about["span"]) != span:
                 raise ValueError("it is of other images than its name says")
-            return [
-                _moments(tensors, k, layer, levels)
-                for k, (layer, levels) in enumerate(
-                    zip(self.observer.layers, self.levels, strict=True)
-                )
-            ]
-        except FileNotFoundError:
-            return None
-        except (OSError, LookupError, ValueError, TypeError, safetensors.SafetensorError) as error:
-            set_aside(path, error)
-            return None
+            layers = zip(self.observer.layers, self.levels, strict=True)
+            return [_moments(tensors, k, *layer) for k, layer in enumerate(layers)]
+
+        return read_or_set_aside(path, KEY, made_of)
 
 
 def _moments(tensors: dict[str, Tensor], number: int, layer: Layer, levels: LayerLevels) -> Moments:
@@ -208,6 +202,3 @@ def dissection_folder(folder: str | Place | None = None) -> Place:
     'store'
     """
     return place(cache_folder() / "dissections" if folder is None else folder)
-
-
-__all__ = ["DISSECTION_SCHEMA", "KEY", "PART", "Levels", "Parts", "dissection_folder", "key_of"]

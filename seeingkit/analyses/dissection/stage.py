@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,21 +9,22 @@ import torch
 from numpy.typing import NDArray
 
 from seeingkit.contracts import Boundary, Generator, Label, Segmenter
+from seeingkit.contracts.latents import further_seed
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.system.addresses import Place
 
 from .agreement import Floats, information_quality
 from .candidates import LayerLevels, classes_of, stored_levels
-from .claims import Agreements, agreements
+from .claims import LEAST_IOU, Agreements, agreements
 from .config import DissectionConfig
-from .moments import SHIFTS, Moments
+from .moments import Moments
 from .observation import GROUP, Basis, Layer, Observer, layer_maps, layers_of
 from .parts import Parts, dissection_folder, key_of, observer_identity
 from .presets import PRESETS, published_labels
 
-LEVEL_SEED = 1_000_000
-"""Added to the seed of the evaluated images: the series from which levels come."""
+LEVEL_SERIES = 1
+"""Number of the series, beside that of the evaluated images, from which levels come."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +54,8 @@ class LayerDissection:
         """Units whose best IoU is above the bound, and units whose best IoU with label maps of
         other images is: what a bound on IoU alone would label, and how much of that says nothing.
         """
-        bound = 0.04
-        own = self.found.iou.max(1, initial=0) > bound
-        others = self.found.chance.max(1, initial=0) > bound
+        own = self.found.iou.max(1, initial=0) > LEAST_IOU
+        others = self.found.chance.max(1, initial=0) > LEAST_IOU
         return int(own.sum()), int(others.sum())
 
 
@@ -93,7 +92,7 @@ def dissect_layers(
     level_source = SamplerSource(
         generator,
         config.level_images,
-        (source.seed + LEVEL_SEED) % 2**32,
+        further_seed(source.seed, LEVEL_SERIES),
         source.labels or None,
         preset=source.preset,
     )
@@ -163,20 +162,3 @@ def basis_of(kind: str, boundary: Boundary, source: SamplerSource) -> Basis:
     vectors = torch.linalg.eigh(moment / count - mean[:, None] * mean).eigenvectors.flip(1).T
     signs = torch.take_along_dim(vectors, vectors.abs().argmax(1, keepdim=True), 1).sign()
     return Basis("pca", (vectors * signs).float().contiguous())
-
-
-def top_classes(found: Sequence[LayerDissection]) -> list[tuple[str, str, int]]:
-    """Layer, class and number of its units, for people.
-
-    >>> top_classes([])
-    []
-    """
-    lines = []
-    for one in found:
-        for column in sorted(set(one.labels[one.labels >= 0].tolist())):
-            name = one.classes[column][1].name
-            lines.append((one.layer.name, name, int((one.labels == column).sum())))
-    return sorted(lines, key=lambda line: (line[0], -line[2], line[1]))
-
-
-__all__ = ["LEVEL_SEED", "SHIFTS", "LayerDissection", "dissect_layers", "top_classes"]

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seeingkit.contracts import State
+from seeingkit.contracts.annotators import label_counts
 from seeingkit.errors import UsageError
 from seeingkit.models.edits import UnitEdit
 from seeingkit.system.progress import progress_bar
 
-from .subjects import Integers, Sample, Subject, counts
+from .subjects import Integers, Sample, Subject
 
 Floats = NDArray[np.float64]
 
@@ -170,11 +171,11 @@ def measure(
         for rows, state in subject.states(sample):
             maps = _maps(subject, sample, rows, state, None)
             part = slice(rows.start, rows.stop)
-            before[part] = counts(maps, labels)
+            before[part] = label_counts(maps, labels).cpu().numpy()
             pixels = maps.shape[-2] * maps.shape[-1]
             for e, intervention in enumerate(interventions):
                 edited = _maps(subject, sample, rows, state, intervention)
-                after[e, part] = counts(edited, labels)
+                after[e, part] = label_counts(edited, labels).cpu().numpy()
                 first, second = maps[:, 0].flatten(1), edited[:, 0].flatten(1)
                 moved[e, part] = (first != second).double().mean(1).cpu().numpy()
                 pairs = torch.bincount((first * labels + second).flatten(), minlength=labels**2)

@@ -20,6 +20,7 @@ from torch.nn.functional import interpolate
 
 from seeingkit.contracts import Boundary, Generator, Segmenter, State
 from seeingkit.contracts.generators import check_images
+from seeingkit.contracts.latents import further_seed
 from seeingkit.errors import ModelError, UsageError
 from seeingkit.images.preprocess import apply, quantise, to_tensor
 from seeingkit.models.edits import Edit, run
@@ -28,10 +29,8 @@ from seeingkit.specs import PRESETS, Preset
 Integers = NDArray[np.int64]
 
 
-PRESENT_SERIES, OTHER_SERIES = 2_000_000, 3_000_000
-"""Added to the seed of the images that are measured: the series in which cells of the class, and
-of others, are searched. Image i of seed s has the latent of s + i, so seeds that are near to each
-other have nearly the same images."""
+PRESENT_SERIES, OTHER_SERIES = 2, 3
+"""Numbers of the series in which cells of the class, and others, are searched."""
 
 
 def search_seeds(seed: int) -> tuple[int, int]:
@@ -40,7 +39,7 @@ def search_seeds(seed: int) -> tuple[int, int]:
     >>> search_seeds(7)
     (2000007, 3000007)
     """
-    return (seed + PRESENT_SERIES) % 2**32, (seed + OTHER_SERIES) % 2**32
+    return further_seed(seed, PRESENT_SERIES), further_seed(seed, OTHER_SERIES)
 
 
 @dataclass(frozen=True)
@@ -261,18 +260,6 @@ def pixels_of(maps: Tensor, label: int) -> Tensor:
     [[[True, True]]]
     """
     return (maps == label).any(1)
-
-
-def counts(maps: Tensor, labels: int) -> Integers:
-    """Pixels of each label of each plane, plane-major: (N, planes x labels).
-
-    >>> counts(torch.tensor([[[[1, 1]], [[0, 2]]]]), 3).tolist()
-    [[0, 2, 0, 1, 0, 1]]
-    """
-    n, planes = maps.shape[:2]
-    offsets = torch.arange(n * planes, device=maps.device).reshape(n, planes, 1, 1) * labels
-    flat = torch.bincount((maps + offsets).flatten(), minlength=n * planes * labels)
-    return flat.reshape(n, planes * labels).cpu().numpy()
 
 
 MOST_KEPT = 1 << 28
