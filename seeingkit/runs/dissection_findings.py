@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seeingkit.analyses.dissection.config import DissectionConfig
-from seeingkit.analyses.dissection.observation import GROUP
+from seeingkit.analyses.dissection.grouping import GROUP
 from seeingkit.analyses.dissection.records import (
     NULL,
     RULES,

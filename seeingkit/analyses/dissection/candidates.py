@@ -27,9 +27,10 @@ from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
 
 from .agreement import Floats, iou
 from .counting import Ranks
+from .grouping import GROUP
 from .levels import chosen_levels
-from .moments import Levels
-from .observation import GROUP, Observer
+from .moments import Levels, units_at_once
+from .observation import Observer
 from .presets import Preset
 
 VALUES = 1 << 26
@@ -139,10 +140,12 @@ def find_levels(observer: Observer, n: int, rule: Preset, least_iou: float) -> l
         for indices, labels in groups:
             maps = observer.again(indices, size)
             for k, layer in enumerate(observer.layers):
-                above = Ranks.of(maps[layer.name], levels[k], even=rule.level.even > 0)
-                found = above.counts(labels.to(above.above.device), columns, classes)
-                both[k] += found[0].cpu().numpy()
-                active[k] += found[1].cpu().numpy()
+                for some in _spans(layer.units, labels):
+                    values = maps.of(layer.name, some.start, some.stop)
+                    above = Ranks.of(values, levels[k][some], even=rule.level.even > 0)
+                    found = above.counts(labels.to(values.device), columns, classes)
+                    both[k][some] += found[0].cpu().numpy()
+                    active[k][some] += found[1].cpu().numpy()
             bar.advance(len(indices))
     area = np.array([areas[where] for where in classes_of(columns)], np.int64)
     return [
@@ -184,14 +187,24 @@ def _values(
         size = seen.size
         each = max(LEAST_VALUES, VALUES // (n * units))
         for k, layer in enumerate(observer.layers):
-            flat = seen.maps[layer.name].flatten(2)
-            if each < flat.shape[2]:
-                places = torch.randperm(flat.shape[2], generator=draw)[:each]
-                flat = flat[:, :, places.to(flat.device)]
-            kept[k].append(flat.transpose(0, 1).flatten(1))
+            places = None
+            if each < (pixels := seen.labels[0, 0].numel()):
+                places = torch.randperm(pixels, generator=draw)[:each]
+            parts = []
+            for some in _spans(layer.units, seen.labels):
+                flat = seen.values(layer.name, some.start, some.stop).flatten(2)
+                flat = flat if places is None else flat[:, :, places.to(flat.device)]
+                parts.append(flat.transpose(0, 1).flatten(1))
+            kept[k].append(torch.cat(parts))
     if not groups:
         raise ModelError(f"{observer.source.name}: no image can be used")
     return [torch.cat(parts, 1) for parts in kept], groups, areas, size
+
+
+def _spans(units: int, labels: Tensor) -> list[slice]:
+    """Units whose values are at the pixels of these label maps at once."""
+    step = units_at_once(labels)
+    return [slice(start, min(start + step, units)) for start in range(0, units, step)]
 
 
 def _layer_levels(

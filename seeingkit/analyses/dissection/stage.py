@@ -18,8 +18,9 @@ from .agreement import Floats, information_quality
 from .candidates import LayerLevels, classes_of, stored_levels
 from .claims import LEAST_IOU, Agreements, agreements
 from .config import DissectionConfig
+from .grouping import GROUP, check_groups
 from .moments import Moments
-from .observation import GROUP, Basis, Layer, Observer, layer_maps, layers_of
+from .observation import Basis, Layer, Observer, layer_maps, layers_of
 from .parts import Parts, dissection_folder, key_of, observer_identity
 from .presets import PRESETS, published_labels
 
@@ -65,6 +66,7 @@ def dissect_layers(
     config: DissectionConfig,
     *,
     store: str | Place | None = None,
+    on_bad: str = "skip",
 ) -> list[LayerDissection]:
     """Dissect the layers of a generator.
 
@@ -73,10 +75,11 @@ def dissect_layers(
         segmenter: labels them.
         config: layers, rule, images of the levels.
         store: folder or address of finished parts; default: the cache.
+        on_bad: ``fail``: the first image with NaN or Inf is an error; ``skip``: it is left out.
 
     Raises:
         UsageError: a source that is no generator with layers, a layer without a map, or too few
-            images.
+            images (of a class, for a conditional generator).
         ModelError: the generator or the segmenter broke its contract.
 
     >>> source = SamplerSource(seeingkit.load_generator("progan:minichurches"), 16)
@@ -88,6 +91,7 @@ def dissect_layers(
     generator = source.sampler
     if not isinstance(generator, Generator):
         raise UsageError(f"{generator.info.family} gives images only, so it has no layers")
+    check_groups(source, config.level_images)
     rule = PRESETS[config.preset]
     level_source = SamplerSource(
         generator,
@@ -99,13 +103,13 @@ def dissect_layers(
     level_source.name, level_source.range = source.name, source.range
     boundaries = layers_of(generator, config.layers)
     layers = [Layer(b, basis_of(config.basis, b, level_source)) for b in boundaries]
-    looking = Observer(level_source, segmenter, layers, rule.side)
+    looking = Observer(level_source, segmenter, layers, rule.side, on_bad)
     folder = dissection_folder(store)
     key = key_of(observer_identity(looking), config.level_images, repr(rule))
     levels = stored_levels(
         looking, config.level_images, rule, rule.least_iou, folder / key[:2] / f"{key}.safetensors"
     )
-    watching = Observer(source, segmenter, layers, rule.side)
+    watching = Observer(source, segmenter, layers, rule.side, on_bad)
     sums = Parts(watching, levels, folder).moments(len(source))
     return [
         _found(layer, level, total, segmenter, config)

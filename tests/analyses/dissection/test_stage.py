@@ -119,9 +119,9 @@ def test_nothing_is_made_twice_and_more_images_keep_the_first(
     made: list[tuple[int, int]] = []
     make = parts.Parts._make
 
-    def counted(self: parts.Parts, start: int, stop: int) -> list[Moments]:
-        made.append((start, stop))
-        return make(self, start, stop)
+    def counted(self: parts.Parts, groups: parts.Groups) -> list[Moments]:
+        made.append((groups[0][0], groups[-1][-1] + 1))
+        return make(self, groups)
 
     monkeypatch.setattr(parts.Parts, "_make", counted)
     first = dissect(tmp_path, n=256)
