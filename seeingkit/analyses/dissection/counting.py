@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -95,15 +96,12 @@ class Ranks:
         >>> ranks.counts(maps, torch.tensor([[-1, 0]]), 1)[0].tolist()
         [[[2], [1]]]
         """
-        units, bins, width = self.above.shape[1], self.steps + 1, classes + 1
-        row = self._rows().mul_(width)
-        both = row.new_zeros(units, self.steps, classes, dtype=torch.int64)
-        active = row.new_zeros(units, self.steps, dtype=torch.int64)
+        both = self.above.new_zeros(self.above.shape[1], self.steps, classes, dtype=torch.int64)
+        active = both[:, :, 0].clone()
         for plane in _planes(labels, columns):
-            column = torch.where(plane < 0, classes, plane).to(torch.int32)
-            found = torch.bincount((row + column[:, None]).view(-1), minlength=units * bins * width)
-            ranked = _tails(found.reshape(units, bins, width))
-            both += ranked[:, :, :classes]
+            present, local = _present(plane)
+            ranked = self._table(local, len(present))
+            both[:, :, present] += ranked[:, :, 1:]
             active = ranked.sum(2)  # each pixel has one label in each plane
         return both, active
 
@@ -123,38 +121,36 @@ class Ranks:
         >>> ranks.pairs(maps, torch.tensor([[-1, 0]]), torch.tensor([[1]])).both.tolist()
         [[1]]
         """
-        units, bins = self.above.shape[1], self.steps + 1
-        found = torch.bincount(self._rows().view(-1), minlength=units * bins)
-        active = _tails(found.reshape(units, bins)).gather(1, places)
         both, exchanged = torch.zeros_like(places), torch.zeros_like(places)
+        active, table = torch.zeros_like(places), _small(places, self.steps)
         most = self.above.shape[2] * max(1, len(shifts))
         kind = torch.float32 if most < _EXACT else torch.float64
         for plane in _planes(labels, columns):
-            present = torch.bincount(plane.flatten() + 1, minlength=2)[1:].nonzero().flatten()
-            marked = _marked(plane, present, kind)
-            level = (places[:, present].to(kind) @ marked).to(self.above.dtype)
-            own = self.above > level
-            both[:, present] += _in_classes(own, marked)
+            present, local = _present(plane)
+            ranked = self._table(local, len(present))
+            both[:, present] += ranked[:, :, 1:].gather(1, places[:, None, present]).squeeze(1)
+            active = ranked.sum(2).gather(1, places)
             if shifts:
-                masks = [self.above.roll(-shift, 0) > level for shift in shifts]
-                total = sum(mask.view(torch.int8) for mask in masks)
-                exchanged[:, present] += _in_classes(total, marked)
+                of_pixel = _levels_at(table[:, present], local)
+                of_class = local[:, None] == torch.arange(1, len(present) + 1)[:, None].to(local)
+                masks = _exchanged(self.above, of_pixel, shifts)
+                # Sums of an image are whole numbers below _EXACT, so the product is exact.
+                found = torch.bmm(of_class.to(kind), masks.to(kind).transpose(1, 2))
+                exchanged[:, present] += found.to(torch.int64).sum(0).T
         return PairCounts(both, active, exchanged)
 
-    def _rows(self) -> Tensor:
-        """(N, U, M) int32: the place of each value in a table of units and ranks."""
-        units = self.above.shape[1]
-        start = torch.arange(units, device=self.above.device, dtype=torch.int32) * (self.steps + 1)
-        return self.above.to(torch.int32).add_(start[:, None])
+    def _table(self, local: Tensor, classes: int) -> Tensor:
+        """(U, T, 1 + classes) int64: values above each level, of pixels of each local number."""
+        units, bins, width = self.above.shape[1], self.steps + 1, classes + 1
+        start = torch.arange(units, device=self.above.device, dtype=torch.int32) * bins
+        place = self.above.to(torch.int32).add_(start[:, None]).mul_(width)
+        place.add_(local[:, None].to(torch.int32))
+        found = torch.bincount(place.view(-1), minlength=units * bins * width)
+        return found.reshape(units, bins, width).flip(1).cumsum(1).flip(1)[:, 1:]
 
 
 def _small(ranks: Tensor, steps: int) -> Tensor:
     return ranks.to(torch.int8 if steps <= _INT8 else torch.int32)
-
-
-def _tails(found: Tensor) -> Tensor:
-    """(U, T + 1, ...) values of each rank to (U, T, ...) values above each level."""
-    return found.flip(1).cumsum(1).flip(1)[:, 1:]
 
 
 def _planes(labels: Tensor, columns: Tensor) -> Iterator[Tensor]:
@@ -163,19 +159,30 @@ def _planes(labels: Tensor, columns: Tensor) -> Iterator[Tensor]:
         yield numbers[labels[:, plane].long()].flatten(1)
 
 
-def _marked(plane: Tensor, present: Tensor, kind: torch.dtype) -> Tensor:
-    """(N, K, M): 1 where a pixel is of a column that is present, else 0."""
-    return (plane[:, None] == present[:, None]).to(kind)
+def _present(plane: Tensor) -> tuple[Tensor, Tensor]:
+    """The K columns that a plane has (K,), and their numbers from 1 at its pixels; 0: none."""
+    present = torch.bincount(plane.flatten() + 1, minlength=2)[1:].nonzero().flatten()
+    number = plane.new_zeros(int(present[-1]) + 2 if len(present) else 1)
+    number[present + 1] = torch.arange(1, len(present) + 1, device=plane.device)
+    return present, number[plane + 1]
 
 
-def _in_classes(masks: Tensor, marked: Tensor) -> Tensor:
-    """(U, K) int64: values of masks (N, U, M) summed over the pixels of each class.
+def _levels_at(table: Tensor, local: Tensor) -> Tensor:
+    """(N, U, M): the level (U, K) of each unit for the class of each pixel (N, M)."""
+    rows = torch.cat([torch.zeros_like(table[:, :1]), table], 1)
+    if table.device.type != "cpu":
+        return rows[:, local].transpose(0, 1)
+    found = [np.take(rows.numpy(), numbers, axis=1) for numbers in local.numpy()]
+    return torch.from_numpy(np.stack(found))  # five times as fast as an index of torch
 
-    Sums of an image are whole numbers below ``_EXACT``, so a product of matrices is exact.
-    """
-    masks = masks.view(torch.int8) if masks.dtype == torch.bool else masks
-    found = torch.bmm(marked, masks.to(marked.dtype).transpose(1, 2))
-    return found.to(torch.int64).sum(0).T
+
+def _exchanged(above: Tensor, levels: Tensor, shifts: Sequence[int]) -> Tensor:
+    """(N, U, M) int8: how often the maps of the images further on are above these levels."""
+    found = torch.zeros(levels.shape, dtype=torch.int8, device=levels.device)
+    for shift in shifts:
+        found[:-shift] += (above[shift:] > levels[:-shift]).view(torch.int8)
+        found[-shift:] += (above[:shift] > levels[-shift:]).view(torch.int8)
+    return found
 
 
 def lattice(size: tuple[int, int], most: int | None) -> tuple[Tensor, Tensor] | None:

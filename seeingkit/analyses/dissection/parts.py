@@ -1,4 +1,4 @@
-"""Parts of a dissection on disk: the sums of ``PART`` groups of images of each layer, resumable and shared.
+"""Parts of a dissection on disk: the sums of ``PART`` groups of images; resumable and shared.
 
 Guarantees: a file is named by the hash of everything that changes its numbers (generator, latents,
 segmenter, preset, layers with their bases, levels, classes, range, rules of counting); it appears
