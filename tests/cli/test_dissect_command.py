@@ -18,7 +18,7 @@ from PIL import Image
 
 import seeingkit
 from seeingkit.analyses.dissection.observation import Layer, Observer
-from seeingkit.analyses.dissection.records import rule_of
+from seeingkit.analyses.dissection.presets import rule_of
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.models.registry import find_preset, registry

@@ -6,9 +6,8 @@ that is chosen here biases a number there; their number is fixed, so memory and 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seeingkit.contracts import Vocabulary
+from seeingkit.contracts import Skipped, Vocabulary
 from seeingkit.errors import ModelError
 from seeingkit.system.addresses import Place
 from seeingkit.system.claims import FOLDER as CLAIMS
@@ -40,8 +39,6 @@ LEAST_VALUES = 16
 
 KEY = "seeingkit_levels"
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, eq=False)
 class LayerLevels:
@@ -53,6 +50,7 @@ class LayerLevels:
         classes: C, how many columns there are.
         quality: (U, C) the score by which each level was chosen, on this sample.
         candidates: (U, C) pairs that are worth a test.
+        skipped: images of the sample that could not be used.
     """
 
     levels: Levels
@@ -60,6 +58,7 @@ class LayerLevels:
     classes: int
     quality: Floats
     candidates: NDArray[np.bool_]
+    skipped: tuple[Skipped, ...] = ()
 
 
 def classes_of(columns: Tensor) -> list[tuple[int, int]]:
@@ -113,6 +112,8 @@ def stored_levels(
     for _ in shared([piece], claims, is_done):
         found[:] = find_levels(observer, n, rule, least_iou)
         _write(path, found, observer.made_by)
+    if found[0].skipped and observer.on_bad == "fail":  # made by a run that skipped it
+        raise ModelError("{}: {}".format(*found[0].skipped[0]))
     return found
 
 
@@ -130,7 +131,7 @@ def find_levels(observer: Observer, n: int, rule: Preset, least_iou: float) -> l
     """
     title = f"levels of {observer.source.name}"
     with progress_bar(title, 2 * n, "images") as bar:
-        values, groups, areas, size = _values(observer, n, bar)
+        values, groups, areas, size, skipped = _values(observer, n, bar)
         columns = columns_for(areas, observer.segmenter.vocabulary, rule)
         classes, total = len(classes_of(columns)), int(areas[0].sum())
         levels = [rule.level.levels_of(v) for v in values]
@@ -148,10 +149,11 @@ def find_levels(observer: Observer, n: int, rule: Preset, least_iou: float) -> l
                     active[k][some] += found[1].cpu().numpy()
             bar.advance(len(indices))
     area = np.array([areas[where] for where in classes_of(columns)], np.int64)
-    return [
+    found = [
         _layer_levels(levels[k], both[k], active[k], area, total, columns, rule, least_iou)
         for k in range(len(levels))
     ]
+    return [replace(layer, skipped=skipped) for layer in found]
 
 
 _Groups = list[tuple[list[int], Tensor]]
@@ -160,24 +162,20 @@ _Groups = list[tuple[list[int], Tensor]]
 
 def _values(
     observer: Observer, n: int, bar: Bar
-) -> tuple[list[Tensor], _Groups, NDArray[np.int64], tuple[int, int]]:
+) -> tuple[list[Tensor], _Groups, NDArray[np.int64], tuple[int, int], tuple[Skipped, ...]]:
     """Values of each unit at pixels of all images, (U, M) of each layer; labels; their areas; the
-    size of a whole label map."""
+    size of a whole label map; images that could not be used."""
     units = sum(layer.units for layer in observer.layers)
     vocabulary = observer.segmenter.vocabulary
     areas = np.zeros((len(vocabulary.planes), len(vocabulary)), np.int64)
     kept: list[list[Tensor]] = [[] for _ in observer.layers]
     groups: _Groups = []
-    size = (0, 0)
+    size, skipped = (0, 0), list[Skipped]()
     draw = torch.Generator().manual_seed(0)
     for start in range(0, n, GROUP):
         seen = observer.observe(range(start, min(start + GROUP, n)))
         bar.advance(min(GROUP, n - start))
-        if seen.skipped:
-            item, reason = seen.skipped[0]
-            log.warning(
-                "levels: %d images left out, such as %s: %s", len(seen.skipped), item, reason
-            )
+        skipped += seen.skipped
         if seen.labels is None:
             continue
         groups.append((seen.indices, seen.labels.to("cpu", torch.int32)))
@@ -198,7 +196,8 @@ def _values(
             kept[k].append(torch.cat(parts))
     if not groups:
         raise ModelError(f"{observer.source.name}: no image can be used")
-    return [torch.cat(parts, 1) for parts in kept], groups, areas, size
+    values = [torch.cat(parts, 1) for parts in kept]
+    return values, groups, areas, size, tuple(skipped)
 
 
 def _spans(units: int, labels: Tensor) -> list[slice]:
@@ -238,6 +237,7 @@ def _write(path: Place, found: Sequence[LayerLevels], made_by: dict[str, str]) -
         "name": path.stem,
         "layers": len(found),
         "even": found[0].levels.even,
+        "skipped": [list(one) for one in found[0].skipped],
         "made_by": made_by,
     }
     write_sealed_tensors(path, tensors, KEY, about)
@@ -247,7 +247,9 @@ def _read(path: Place, layers: int) -> list[LayerLevels] | None:
     def made_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> list[LayerLevels]:
         if about["layers"] != layers:
             raise ValueError("it is of other layers than its name says")
-        return [_layer_of(tensors, k, bool(about["even"])) for k in range(layers)]
+        skipped = tuple(Skipped(*one) for one in about["skipped"])
+        found = [_layer_of(tensors, k, bool(about["even"])) for k in range(layers)]
+        return [replace(layer, skipped=skipped) for layer in found]
 
     return read_or_set_aside(path, KEY, made_of)
 

@@ -70,10 +70,10 @@ class Ranks:
             raise UsageError(f"levels are {tuple(levels.shape)}, expected ({units}, levels)")
         if bool((levels.diff(dim=1) < 0).any()):
             raise UsageError("the levels of a unit must ascend")
-        flat, steps = values.flatten(2), levels.shape[1]
+        flat, steps = values.flatten(2).contiguous(), levels.shape[1]
         levels = levels.to(flat).contiguous()
         if not even or steps < 2:
-            found = [torch.searchsorted(levels, one.contiguous(), out_int32=True) for one in flat]
+            found = [torch.searchsorted(levels, one, out_int32=True) for one in flat]
             return cls(torch.stack([_small(ranks, steps) for ranks in found]), steps)
         first, width = levels[:, :1], (levels[:, -1:] - levels[:, :1]) / (steps - 1)
         scale = torch.where(width > 0, 1 / width, torch.inf)  # else all levels are one
@@ -143,7 +143,7 @@ class Ranks:
         """(U, T, 1 + classes) int64: values above each level, of pixels of each local number."""
         units, bins, width = self.above.shape[1], self.steps + 1, classes + 1
         start = torch.arange(units, device=self.above.device, dtype=torch.int32) * bins
-        place = self.above.to(torch.int32).add_(start[:, None]).mul_(width)
+        place = self.above.to(torch.int32, copy=True).add_(start[:, None]).mul_(width)
         place.add_(local[:, None].to(torch.int32))
         found = torch.bincount(place.view(-1), minlength=units * bins * width)
         return found.reshape(units, bins, width).flip(1).cumsum(1).flip(1)[:, 1:]

@@ -139,6 +139,7 @@ class Parts:
 
         def is_done(k: int) -> bool:
             if k not in done and (there := self._read(paths[k], spans[k])) is not None:
+                self._check(there, spans[k])
                 add(k, there)
                 bar.advance(sizes[k], resumed=True)
             return k in done
@@ -166,19 +167,25 @@ class Parts:
             for part, layer, levels in zip(parts, layers, self.levels, strict=True)
         ]
 
+    def _check(self, made: Sequence[Moments], groups: Groups) -> None:
+        """Of a part that another run made: where images are missing and must not, say which."""
+        whole = sum(len(group) for group in groups if len(group) > 1)
+        if self.observer.on_bad == "fail" and made and made[0].images < whole:
+            self._make(groups)
+
     def _write(self, path: Place, span: Groups, made: Sequence[Moments]) -> None:
         tensors = {
             f"{k}.{field.name}": torch.as_tensor(getattr(sums, field.name))
             for k, sums in enumerate(made)
             for field in fields(Moments)
         }
-        about = {"name": path.stem, "span": _range_of(span), "schema": DISSECTION_SCHEMA}
+        about = {"name": path.stem, "span": list(_ends(span)), "schema": DISSECTION_SCHEMA}
         about["made_by"] = self.observer.made_by
         write_sealed_tensors(path, tensors, KEY, about)
 
     def _read(self, path: Place, span: Groups) -> list[Moments] | None:
         def made_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> list[Moments]:
-            if about["span"] != _range_of(span):
+            if tuple(about["span"]) != _ends(span):
                 raise ValueError("it is of other images than its name says")
             layers = zip(self.observer.layers, self.levels, strict=True)
             return [_moments(tensors, k, *layer) for k, layer in enumerate(layers)]
@@ -187,10 +194,15 @@ class Parts:
 
 
 def _range_of(groups: Groups) -> str:
+    (first, end), count = _ends(groups), sum(map(len, groups))
+    some = "" if end - first == count else f"{count} of the "
+    return f"{some}images {first + 1:,} to {end:,}"
+
+
+def _ends(groups: Groups) -> tuple[int, int]:
+    """The first number, and the one after the last."""
     numbers = [number for group in groups for number in group]
-    first, last = min(numbers), max(numbers)
-    whole = last - first + 1 == len(numbers)
-    return f"{'' if whole else f'{len(numbers)} of the '}images {first + 1:,} to {last + 1:,}"
+    return min(numbers), max(numbers) + 1
 
 
 def _moments(tensors: dict[str, Tensor], number: int, layer: Layer, levels: LayerLevels) -> Moments:
