@@ -34,6 +34,8 @@ from .presets import Preset
 
 VALUES = 1 << 26
 """Values of units that are kept to take quantiles of, in all layers together (256 MiB)."""
+PAIRS = 1 << 20
+"""Units times levels times classes whose scores are computed at once."""
 LEAST_VALUES = 16
 """Pixels of each image of which the values are kept, at least."""
 
@@ -136,7 +138,8 @@ def find_levels(observer: Observer, n: int, rule: Preset, least_iou: float) -> l
         classes, total = len(classes_of(columns)), int(areas[0].sum())
         levels = [rule.level.levels_of(v) for v in values]
         del values
-        both = [np.zeros((*x.shape, classes), np.int64) for x in levels]
+        kind = np.int32 if total < 1 << 31 else np.int64
+        both = [np.zeros((*x.shape, classes), kind) for x in levels]
         active = [np.zeros(x.shape, np.int64) for x in levels]
         for indices, labels in groups:
             maps = observer.again(indices, size)
@@ -145,7 +148,7 @@ def find_levels(observer: Observer, n: int, rule: Preset, least_iou: float) -> l
                     values = maps.of(layer.name, some.start, some.stop)
                     above = Ranks.of(values, levels[k][some], even=rule.level.even > 0)
                     found = above.counts(labels.to(values.device), columns, classes)
-                    both[k][some] += found[0].cpu().numpy()
+                    both[k][some] += found[0].cpu().numpy().astype(kind)
                     active[k][some] += found[1].cpu().numpy()
             bar.advance(len(indices))
     area = np.array([areas[where] for where in classes_of(columns)], np.int64)
@@ -208,7 +211,7 @@ def _spans(units: int, labels: Tensor) -> list[slice]:
 
 def _layer_levels(
     levels: Tensor,
-    both: NDArray[np.int64],
+    both: NDArray[np.integer[Any]],
     active: NDArray[np.int64],
     area: NDArray[np.int64],
     total: int,
@@ -217,7 +220,19 @@ def _layer_levels(
     least_iou: float,
 ) -> LayerLevels:
     values = levels.double().cpu().numpy()
-    places, quality = chosen_levels(both, active, area, total, values, rule.level)
+    step = max(1, PAIRS // (both.shape[1] * both.shape[2]))  # for the memory of the formulas
+    chosen = [
+        chosen_levels(
+            np.asarray(both[k : k + step], np.int64),
+            active[k : k + step],
+            area,
+            total,
+            values[k : k + step],
+            rule.level,
+        )
+        for k in range(0, len(both), step)
+    ]
+    places, quality = (np.concatenate(parts) for parts in zip(*chosen, strict=True))
     there = np.clip(places, 0, None)
     wide = np.take_along_axis(active, there, 1)
     joint = np.take_along_axis(both, there[:, None], 1)[:, 0]
