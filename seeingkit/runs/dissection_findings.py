@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from seeingkit.analyses.dissection.config import DissectionConfig
 from seeingkit.analyses.dissection.grouping import GROUP, alone, groups_of
@@ -88,7 +89,7 @@ def _settings(
         rule_words=RULES[chosen.preset],
         tested=rule.tested,
         null=(NULL_OF_CLASSES if source.labels else NULL) if rule.tested else "",
-        basis=chosen.basis,
+        basis=Path(chosen.basis).name,
         level_images=chosen.level_images,
         level_seed=further_seed(source.seed, LEVEL_SERIES),
         fdr=chosen.fdr,
