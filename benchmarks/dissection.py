@@ -26,9 +26,9 @@ import seeingkit
 from seeingkit.analyses.dissection import stage
 from seeingkit.analyses.dissection.candidates import LayerLevels, find_levels
 from seeingkit.analyses.dissection.config import DissectionConfig
+from seeingkit.analyses.dissection.grouping import GROUP, groups_of
 from seeingkit.analyses.dissection.moments import group_moments
 from seeingkit.analyses.dissection.observation import (
-    GROUP,
     Layer,
     Observation,
     Observer,
@@ -148,7 +148,7 @@ def cost(images: int, turns: int = 3) -> None:
 def _count(
     observer: Observer, chosen: Sequence[Layer], levels: Sequence[LayerLevels], images: int
 ) -> None:
-    for seen in observer.groups(0, images):
+    for seen in observer.groups(groups_of(images)):
         for layer, level in zip(chosen, levels, strict=True):
             group_moments(seen, layer, level.levels, level.columns, level.classes)
 

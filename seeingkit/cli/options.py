@@ -209,7 +209,8 @@ Rule = Annotated[
 Basis = Annotated[
     str,
     dissection(
-        "Directions of the layer: units, pca, or random as a control.", default="dissection.basis"
+        "Directions of the layer: units, pca, random as a control, or a .npy or .safetensors file.",
+        default="dissection.basis",
     ),
 ]
 LevelImages = Annotated[

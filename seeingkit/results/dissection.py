@@ -138,12 +138,13 @@ class DissectionSettings(Record):
         rule: ``default``, ``paper`` or ``pnas``; rule_words: in a sentence.
         tested: labels are claims at a false discovery rate; else bounds on IoU.
         null: what a claim rejects, in a sentence; empty where nothing is tested.
-        basis: ``units``, ``pca`` or ``random``.
+        basis: ``units``, ``pca``, ``random``, or a file of directions.
         level_images, level_seed: the images that levels and candidates come from.
         fdr: false discovery rate in a layer.
         least_iou: bound on IoU, or on its excess over chance where labels are tested.
         side: pixels of a label map that are counted, a side at most; None: all.
         group: images generated at once, within which label maps are exchanged.
+        of_class: the images of a group are of one class of a conditional generator.
         preset: preprocessing of the images.
         classes: the classes that took part.
     """
@@ -152,13 +153,14 @@ class DissectionSettings(Record):
     rule_words: str
     tested: bool
     null: str = ""
-    basis: Literal["units", "pca", "random"] = "units"
+    basis: str = "units"
     level_images: int
     level_seed: int
     fdr: float
     least_iou: float
     side: int | None = None
     group: int
+    of_class: bool = False
     preset: str
     classes: list[str] = Field(default_factory=list)
 
@@ -167,7 +169,8 @@ class DissectionResults(Record):
     """``results.json`` of the command ``dissect``.
 
     Attributes:
-        n: images asked for; those with NaN or Inf are in ``skipped``.
+        n: images asked for; those with NaN or Inf are in ``skipped``, and so are those of the
+            sample of the levels (source ``levels``).
         layers: in the order of the generator.
         units: of all layers, layer by layer.
         pictures: PNG in the run directory by the number of the image, for the units with ``masks``.

@@ -67,7 +67,7 @@ def _shown(value: Any) -> str:
 class SkippedItem(Record):
     """An image that was not used."""
 
-    source: Literal["real", "generated", "photo", "own"]
+    source: Literal["real", "generated", "photo", "own", "levels"]
     item: str
     reason: str
 

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from seeingkit.analyses.dissection.bases import check_basis, write_directions
+from seeingkit.analyses.dissection.grouping import check_groups
 from seeingkit.analyses.dissection.observation import layers_of
+from seeingkit.analyses.dissection.parts import dissection_folder
 from seeingkit.analyses.dissection.stage import dissect_layers
 from seeingkit.analyses.dissection.tables import layer_table, unit_table
 from seeingkit.contracts import Generator, Segmenter
@@ -38,6 +41,7 @@ from .unit_pictures import draw_units
 
 if TYPE_CHECKING:
     import altair as alt
+    from numpy.typing import ArrayLike
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +98,7 @@ def dissect(
     out: str | Path | None = None,
     store: Store = None,
     level_images: int | None = None,
-    basis: str | None = None,
+    basis: str | ArrayLike | None = None,
     fdr: float | None = None,
     **settings: Any,
 ) -> Dissection:
@@ -113,7 +117,9 @@ def dissect(
         segmenter: default: the data set's own.
         out: the run directory; default ``runs/<gan>-<data>-<key>``.
         store: where finished parts are kept; default: the cache.
-        level_images, basis, fdr: of ``seeingkit.analyses.dissection.config.DissectionConfig``.
+        basis: ``units``, ``pca``, ``random``, a file of directions, or a matrix (directions,
+            channels), which is kept in the cache.
+        level_images, fdr: of ``seeingkit.analyses.dissection.config.DissectionConfig``.
         settings: the other fields of ``seeingkit.runs.config.Config`` (seed, weights, preset, …).
 
     Raises:
@@ -126,6 +132,8 @@ def dissect(
     """
     if rank():
         raise UsageError("dissect() is for one process; run several with torchrun -m seeingkit")
+    if basis is not None and not isinstance(basis, str):
+        basis = write_directions(basis, dissection_folder())
     chosen: Any = {"rule": rule, "level_images": level_images, "basis": basis, "fdr": fdr}
     names = [layers] if isinstance(layers, str) else layers
     config = dissection_run_config(
@@ -184,10 +192,12 @@ def execute_dissection(
         log.info("%s", intent(plan, len(source), out))
     run, folder = begin_run(plan.config, out), beside_tallies(store, "dissections")
     with clock.time("dissect"):
-        found = dissect_layers(source, segmenter, plan.config.dissection, store=folder)
+        found = dissect_layers(
+            source, segmenter, plan.config.dissection, store=folder, on_bad=plan.config.on_bad
+        )
     if run is None:
         return None
-    skipped = skipped_images(source, found, plan)
+    skipped = skipped_images(source, found)
     results = with_cautions(dissection_results(plan, source, segmenter, found, skipped))
     run.write_json("results.json", results.model_dump(mode="json"))  # kept, should a step fail
     with clock.time("report"):
@@ -219,5 +229,7 @@ def _source(plan: Plan) -> SamplerSource:
             f"{plan.generated.name} gives images only (a Sampler); dissect needs a Generator with "
             "boundaries"
         )
-    layers_of(generator, plan.config.dissection.layers)
+    chosen = plan.config.dissection
+    check_basis(chosen.basis, layers_of(generator, chosen.layers))
+    check_groups(source, chosen.level_images)
     return source

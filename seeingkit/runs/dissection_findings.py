@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from seeingkit.analyses.dissection.config import DissectionConfig
-from seeingkit.analyses.dissection.observation import GROUP
+from seeingkit.analyses.dissection.grouping import GROUP, alone, groups_of
+from seeingkit.analyses.dissection.presets import rule_of
 from seeingkit.analyses.dissection.records import (
     NULL,
+    NULL_OF_CLASSES,
     RULES,
     classes_tested,
     layer_record,
-    rule_of,
     unit_records,
 )
 from seeingkit.analyses.dissection.stage import LEVEL_SERIES, LayerDissection
 from seeingkit.contracts import Segmenter
 from seeingkit.contracts.latents import further_seed
-from seeingkit.errors import ModelError
 from seeingkit.images import SamplerSource
 from seeingkit.results import DissectionResults, DissectionSettings, SkippedItem
 from seeingkit.tallies.record import model_record
@@ -26,23 +27,20 @@ from .config import Config
 from .plan import Plan
 
 
-def skipped_images(
-    source: SamplerSource, found: Sequence[LayerDissection], plan: Plan
-) -> list[SkippedItem]:
-    """The images with NaN or Inf; they are made again where some are missing from the counts.
-
-    Raises:
-        ModelError: there are some, with ``on_bad="fail"``.
-    """
-    alone = 1 if len(source) % GROUP == 1 else 0  # has no other image to be exchanged with
-    if not found or found[0].sums.images + alone == len(source):
+def skipped_images(source: SamplerSource, found: Sequence[LayerDissection]) -> list[SkippedItem]:
+    """The images with NaN or Inf, of the levels too; they are made again where some are missing
+    from the counts."""
+    if not found:
         return []
-    bad = []
-    for start in range(0, len(source), GROUP):
-        bad += source.load(range(start, min(start + GROUP, len(source))))[2]
-    if bad and plan.config.on_bad == "fail":
-        raise ModelError(f"{bad[0].item}: {bad[0].reason}")
-    return [SkippedItem(source="generated", item=one.item, reason=one.reason) for one in bad]
+    told = [SkippedItem(source="levels", item=a, reason=b) for a, b in found[0].levels.skipped]
+    groups = groups_of(len(source), source.labels)
+    if found[0].sums.images + alone(groups) == len(source):
+        return told
+    bad = [one for group in groups for one in source.load(group)[2]]
+    return [
+        *(SkippedItem(source="generated", item=one.item, reason=one.reason) for one in bad),
+        *told,
+    ]
 
 
 def dissection_results(
@@ -60,12 +58,13 @@ def dissection_results(
     """
     config = plan.config
     assert plan.generated.generator is not None and plan.segmenter is not None
-    unused = len(source) - found[0].sums.images - len(skipped)
+    bad = sum(one.source == "generated" for one in skipped)
+    unused = len(source) - found[0].sums.images - bad
     warnings = [text for text in [source.range.doubt()] if text is not None]
     if unused > 0:
         warnings.append(
-            f"{unused} of {len(source):,} images {'was' if unused == 1 else 'were'} alone in a "
-            f"group of {GROUP} and not counted; take a multiple of {GROUP}."
+            f"{unused:,} of {len(source):,} images {'was' if unused == 1 else 'were'} alone in a "
+            f"group and not counted; take a multiple of {GROUP * max(1, len(source.labels))}."
         )
     return DissectionResults(
         generator=plan.generated.generator.named(model_record(source.sampler.info)),
@@ -89,14 +88,15 @@ def _settings(
         rule=chosen.preset,
         rule_words=RULES[chosen.preset],
         tested=rule.tested,
-        null=NULL if rule.tested else "",
-        basis=chosen.basis,
+        null=(NULL_OF_CLASSES if source.labels else NULL) if rule.tested else "",
+        basis=Path(chosen.basis).name,
         level_images=chosen.level_images,
         level_seed=further_seed(source.seed, LEVEL_SERIES),
         fdr=chosen.fdr,
         least_iou=rule.least_iou,
         side=rule.side,
         group=GROUP,
+        of_class=bool(source.labels),
         preset=config.preset,
         classes=classes_tested(found),
     )

@@ -234,14 +234,14 @@ def _tensors(path: Place) -> tuple[str, str, str]:
 
 
 def _dissection(about: dict[str, Any]) -> tuple[str, str, str]:
-    """Parts, which know images, or levels, which every part of their run needs."""
+    """Parts, which know images, or levels and components, which every part of their run needs."""
     made = about.get("made_by", {})
     known = is_of_this_version(about) if "span" in about else True
     models: tuple[Kind, ...] = ("gan", "segmenter")
     current = known and all(
         _is_current(kind, made.get(kind), made.get(f"{kind}_code")) for kind in models
     )
-    what = "levels"
+    what = f"components of {about['layer']}" if "layer" in about else "levels"
     if "span" in about:
         start, stop = about["span"]
         what = f"images {start + 1:,} to {stop:,}"

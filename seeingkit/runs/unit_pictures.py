@@ -17,8 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from seeingkit.analyses.dissection.counting import lattice
-from seeingkit.analyses.dissection.observation import GROUP, Observer
-from seeingkit.analyses.dissection.records import rule_of
+from seeingkit.analyses.dissection.grouping import GROUP
+from seeingkit.analyses.dissection.observation import Observer
+from seeingkit.analyses.dissection.presets import rule_of
 from seeingkit.analyses.dissection.stage import LayerDissection
 from seeingkit.contracts import Segmenter
 from seeingkit.images import SamplerSource

@@ -18,7 +18,7 @@ from PIL import Image
 
 import seeingkit
 from seeingkit.analyses.dissection.observation import Layer, Observer
-from seeingkit.analyses.dissection.records import rule_of
+from seeingkit.analyses.dissection.presets import rule_of
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.models.registry import find_preset, registry
@@ -139,7 +139,7 @@ def test_the_mask_that_is_shown_is_the_mask_that_was_counted(run: Path) -> None:
             strip = np.asarray(picture.convert("L")) > 0
         for k, image in enumerate(unit.shown):
             first = image // 16 * 16  # the group in which the image was counted
-            (seen,) = observer.groups(first, min(first + 16, N))
+            (seen,) = observer.groups([range(first, min(first + 16, N))])
             values = seen.maps[layer][image - first, unit.unit].numpy()
             assert values.max() == np.float32(unit.peaks[k])
             side = values.shape[1]
@@ -245,12 +245,33 @@ def test_python_gives_results_and_tables(tmp_path: Path, monkeypatch: pytest.Mon
     assert "directions of r4.conv1" in found._repr_html_()
     (layer,) = found.results.layers
     assert layer.name == "r4.conv1/random" and layer.images == 32
-    assert "1 of 33 images was alone in a group of 16" in found.results.cautions[-1]
+    alone = "1 of 33 images was alone in a group and not counted; take a multiple of 16."
+    assert found.results.cautions[-1] == alone
     assert any("has no null" in caution for caution in found.results.cautions)
     assert len(found.units) == layer.units and list(found.layers["labelled"]) == [layer.labelled]
     assert found.plot().to_dict()["datasets"]["layers"][0]["layer"] == "r4.conv1/random"
     assert (tmp_path / "store/dissections").is_dir()
     assert not (tmp_path / "cache/dissections").exists()
+
+
+def test_directions_of_python_and_of_a_file_are_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEINGKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    settings: dict[str, Any] = {"layers": "r4.conv1", "n": 32, "level_images": 32}
+    matrix = np.eye(128)[[5, 7]] * 2
+    given = seeingkit.dissect("progan", basis=matrix, out="given", **settings)
+    np.save("mine.npy", matrix)
+    named = seeingkit.dissect("progan", basis="mine.npy", out="named", **settings)
+    (first,), (second,) = given.results.layers, named.results.layers
+    assert first.name.startswith("r4.conv1/given-") and second.name.startswith("r4.conv1/mine-")
+    assert second.units == 2 and named.results.settings.basis == "mine.npy"
+    assert [unit.iou for unit in given.results.units] == [unit.iou for unit in named.results.units]
+    assert (
+        "--basis mine.npy" in json.loads((tmp_path / "named/manifest.json").read_text())["command"]
+    )
+    assert "directions of r4.conv1" in named._repr_html_()
 
 
 def test_few_images_give_no_label_and_say_so(
@@ -291,6 +312,8 @@ MISTAKES = [
     ("--gan progan --data photos/", "dissect needs no real images"),
     ("--gan progan --data-option a=1", "dissect opens no data set"),
     ("--gan progan --fdr 2", "--fdr: "),
+    ("--gan progan --basis mine", "--basis: a basis is units, pca, random, or a .npy or"),
+    ("--gan progan --basis mine.npy", "mine.npy: no such file of directions"),
     ("--gan progann", "did you mean"),
     ("--gan flat", "which segmenter?"),
     ("--gan flat --segmenter upernet:minichurches", "gives images only"),

@@ -6,9 +6,8 @@ that is chosen here biases a number there; their number is fixed, so memory and 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seeingkit.contracts import Vocabulary
+from seeingkit.contracts import Skipped, Vocabulary
 from seeingkit.errors import ModelError
 from seeingkit.system.addresses import Place
 from seeingkit.system.claims import FOLDER as CLAIMS
@@ -27,19 +26,20 @@ from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
 
 from .agreement import Floats, iou
 from .counting import Ranks
+from .grouping import GROUP
 from .levels import chosen_levels
-from .moments import Levels
-from .observation import GROUP, Observer
+from .moments import Levels, units_at_once
+from .observation import Observer
 from .presets import Preset
 
 VALUES = 1 << 26
 """Values of units that are kept to take quantiles of, in all layers together (256 MiB)."""
+PAIRS = 1 << 20
+"""Units times levels times classes whose scores are computed at once."""
 LEAST_VALUES = 16
 """Pixels of each image of which the values are kept, at least."""
 
 KEY = "seeingkit_levels"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,7 @@ class LayerLevels:
         classes: C, how many columns there are.
         quality: (U, C) the score by which each level was chosen, on this sample.
         candidates: (U, C) pairs that are worth a test.
+        skipped: images of the sample that could not be used.
     """
 
     levels: Levels
@@ -59,6 +60,7 @@ class LayerLevels:
     classes: int
     quality: Floats
     candidates: NDArray[np.bool_]
+    skipped: tuple[Skipped, ...] = ()
 
 
 def classes_of(columns: Tensor) -> list[tuple[int, int]]:
@@ -112,6 +114,8 @@ def stored_levels(
     for _ in shared([piece], claims, is_done):
         found[:] = find_levels(observer, n, rule, least_iou)
         _write(path, found, observer.made_by)
+    if found[0].skipped and observer.on_bad == "fail":  # made by a run that skipped it
+        raise ModelError("{}: {}".format(*found[0].skipped[0]))
     return found
 
 
@@ -129,26 +133,30 @@ def find_levels(observer: Observer, n: int, rule: Preset, least_iou: float) -> l
     """
     title = f"levels of {observer.source.name}"
     with progress_bar(title, 2 * n, "images") as bar:
-        values, groups, areas, size = _values(observer, n, bar)
+        values, groups, areas, size, skipped = _values(observer, n, bar)
         columns = columns_for(areas, observer.segmenter.vocabulary, rule)
         classes, total = len(classes_of(columns)), int(areas[0].sum())
         levels = [rule.level.levels_of(v) for v in values]
         del values
-        both = [np.zeros((*x.shape, classes), np.int64) for x in levels]
+        kind = np.int32 if total < 1 << 31 else np.int64
+        both = [np.zeros((*x.shape, classes), kind) for x in levels]
         active = [np.zeros(x.shape, np.int64) for x in levels]
         for indices, labels in groups:
             maps = observer.again(indices, size)
             for k, layer in enumerate(observer.layers):
-                above = Ranks.of(maps[layer.name], levels[k], even=rule.level.even > 0)
-                found = above.counts(labels.to(above.above.device), columns, classes)
-                both[k] += found[0].cpu().numpy()
-                active[k] += found[1].cpu().numpy()
+                for some in _spans(layer.units, labels):
+                    values = maps.of(layer.name, some.start, some.stop)
+                    above = Ranks.of(values, levels[k][some], even=rule.level.even > 0)
+                    found = above.counts(labels.to(values.device), columns, classes)
+                    both[k][some] += found[0].cpu().numpy().astype(kind)
+                    active[k][some] += found[1].cpu().numpy()
             bar.advance(len(indices))
     area = np.array([areas[where] for where in classes_of(columns)], np.int64)
-    return [
+    found = [
         _layer_levels(levels[k], both[k], active[k], area, total, columns, rule, least_iou)
         for k in range(len(levels))
     ]
+    return [replace(layer, skipped=skipped) for layer in found]
 
 
 _Groups = list[tuple[list[int], Tensor]]
@@ -157,24 +165,20 @@ _Groups = list[tuple[list[int], Tensor]]
 
 def _values(
     observer: Observer, n: int, bar: Bar
-) -> tuple[list[Tensor], _Groups, NDArray[np.int64], tuple[int, int]]:
+) -> tuple[list[Tensor], _Groups, NDArray[np.int64], tuple[int, int], tuple[Skipped, ...]]:
     """Values of each unit at pixels of all images, (U, M) of each layer; labels; their areas; the
-    size of a whole label map."""
+    size of a whole label map; images that could not be used."""
     units = sum(layer.units for layer in observer.layers)
     vocabulary = observer.segmenter.vocabulary
     areas = np.zeros((len(vocabulary.planes), len(vocabulary)), np.int64)
     kept: list[list[Tensor]] = [[] for _ in observer.layers]
     groups: _Groups = []
-    size = (0, 0)
+    size, skipped = (0, 0), list[Skipped]()
     draw = torch.Generator().manual_seed(0)
     for start in range(0, n, GROUP):
         seen = observer.observe(range(start, min(start + GROUP, n)))
         bar.advance(min(GROUP, n - start))
-        if seen.skipped:
-            item, reason = seen.skipped[0]
-            log.warning(
-                "levels: %d images left out, such as %s: %s", len(seen.skipped), item, reason
-            )
+        skipped += seen.skipped
         if seen.labels is None:
             continue
         groups.append((seen.indices, seen.labels.to("cpu", torch.int32)))
@@ -184,19 +188,30 @@ def _values(
         size = seen.size
         each = max(LEAST_VALUES, VALUES // (n * units))
         for k, layer in enumerate(observer.layers):
-            flat = seen.maps[layer.name].flatten(2)
-            if each < flat.shape[2]:
-                places = torch.randperm(flat.shape[2], generator=draw)[:each]
-                flat = flat[:, :, places.to(flat.device)]
-            kept[k].append(flat.transpose(0, 1).flatten(1))
+            places = None
+            if each < (pixels := seen.labels[0, 0].numel()):
+                places = torch.randperm(pixels, generator=draw)[:each]
+            parts = []
+            for some in _spans(layer.units, seen.labels):
+                flat = seen.values(layer.name, some.start, some.stop).flatten(2)
+                flat = flat if places is None else flat[:, :, places.to(flat.device)]
+                parts.append(flat.transpose(0, 1).flatten(1))
+            kept[k].append(torch.cat(parts))
     if not groups:
         raise ModelError(f"{observer.source.name}: no image can be used")
-    return [torch.cat(parts, 1) for parts in kept], groups, areas, size
+    values = [torch.cat(parts, 1) for parts in kept]
+    return values, groups, areas, size, tuple(skipped)
+
+
+def _spans(units: int, labels: Tensor) -> list[slice]:
+    """Units whose values are at the pixels of these label maps at once."""
+    step = units_at_once(labels)
+    return [slice(start, min(start + step, units)) for start in range(0, units, step)]
 
 
 def _layer_levels(
     levels: Tensor,
-    both: NDArray[np.int64],
+    both: NDArray[np.integer[Any]],
     active: NDArray[np.int64],
     area: NDArray[np.int64],
     total: int,
@@ -205,7 +220,19 @@ def _layer_levels(
     least_iou: float,
 ) -> LayerLevels:
     values = levels.double().cpu().numpy()
-    places, quality = chosen_levels(both, active, area, total, values, rule.level)
+    step = max(1, PAIRS // (both.shape[1] * both.shape[2]))  # for the memory of the formulas
+    chosen = [
+        chosen_levels(
+            np.asarray(both[k : k + step], np.int64),
+            active[k : k + step],
+            area,
+            total,
+            values[k : k + step],
+            rule.level,
+        )
+        for k in range(0, len(both), step)
+    ]
+    places, quality = (np.concatenate(parts) for parts in zip(*chosen, strict=True))
     there = np.clip(places, 0, None)
     wide = np.take_along_axis(active, there, 1)
     joint = np.take_along_axis(both, there[:, None], 1)[:, 0]
@@ -225,6 +252,7 @@ def _write(path: Place, found: Sequence[LayerLevels], made_by: dict[str, str]) -
         "name": path.stem,
         "layers": len(found),
         "even": found[0].levels.even,
+        "skipped": [list(one) for one in found[0].skipped],
         "made_by": made_by,
     }
     write_sealed_tensors(path, tensors, KEY, about)
@@ -234,7 +262,9 @@ def _read(path: Place, layers: int) -> list[LayerLevels] | None:
     def made_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> list[LayerLevels]:
         if about["layers"] != layers:
             raise ValueError("it is of other layers than its name says")
-        return [_layer_of(tensors, k, bool(about["even"])) for k in range(layers)]
+        skipped = tuple(Skipped(*one) for one in about["skipped"])
+        found = [_layer_of(tensors, k, bool(about["even"])) for k in range(layers)]
+        return [replace(layer, skipped=skipped) for layer in found]
 
     return read_or_set_aside(path, KEY, made_of)
 

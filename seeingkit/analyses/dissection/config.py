@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 PresetName = Literal["default", "paper", "pnas"]
+BASES = ("units", "pca", "random")
+"""Directions with a name; any other basis is a file."""
 
 
 class DissectionConfig(BaseModel):
@@ -18,8 +20,9 @@ class DissectionConfig(BaseModel):
         preset: of levels and labels: ``default``; ``paper``: the choices of the code published with
             Bau et al. (ICLR 2019); ``pnas``: those of Bau et al. (PNAS 2020).
         level_images: images of another series, from which levels and candidates come.
-        basis: ``units``, or directions of the feature space instead: ``pca``, or a ``random``
-            rotation of the channels, as a control.
+        basis: ``units``, or directions of the feature space instead: ``pca``, a ``random``
+            rotation of the channels, as a control, or a ``.npy`` or ``.safetensors`` file of a
+            matrix (directions, channels).
         fdr: false discovery rate of the labels (preset ``default``).
 
     >>> DissectionConfig(layers=("r8.conv1",)).preset
@@ -31,5 +34,12 @@ class DissectionConfig(BaseModel):
     layers: tuple[str, ...] = ()
     preset: PresetName = "default"
     level_images: int = Field(default=320, ge=32)
-    basis: Literal["units", "pca", "random"] = "units"
+    basis: str = "units"
     fdr: float = Field(default=0.05, gt=0, lt=1)
+
+    @field_validator("basis")
+    @classmethod
+    def _known_basis(cls, basis: str) -> str:
+        if basis not in BASES and not basis.endswith((".npy", ".safetensors")):
+            raise ValueError(f"a basis is {', '.join(BASES)}, or a .npy or .safetensors file")
+        return basis

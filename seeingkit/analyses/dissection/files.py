@@ -10,16 +10,17 @@ from seeingkit.errors import StorageError
 from seeingkit.system.addresses import Place
 from seeingkit.system.tensors import read_sealed_tensors
 
+from .bases import KEY as BASES_KEY
 from .candidates import KEY as LEVELS_KEY
 from .parts import DISSECTION_SCHEMA
 from .parts import KEY as PARTS_KEY
 
-KEYS = (PARTS_KEY, LEVELS_KEY)
+KEYS = (PARTS_KEY, LEVELS_KEY, BASES_KEY)
 """Keys of the header by which a file says that it is one of these."""
 
 
 def check_dissection_file(path: Place) -> None:
-    """Read a file of parts or levels and check its bytes and its name.
+    """Read a file of parts, levels or components and check its bytes and its name.
 
     ::
 
@@ -38,10 +39,12 @@ def check_dissection_file(path: Place) -> None:
 
 
 def _read(path: Place) -> tuple[str, dict[str, Any]]:
-    try:
-        return PARTS_KEY, read_sealed_tensors(path, PARTS_KEY)[1]
-    except LookupError:
-        return LEVELS_KEY, read_sealed_tensors(path, LEVELS_KEY)[1]
+    for key in KEYS[:-1]:
+        try:
+            return key, read_sealed_tensors(path, key)[1]
+        except LookupError:
+            continue
+    return KEYS[-1], read_sealed_tensors(path, KEYS[-1])[1]
 
 
 def is_of_this_version(about: dict[str, Any]) -> bool:

@@ -22,13 +22,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .counting import Ranks
+from .counting import PairCounts, Ranks
 from .observation import Layer, Observation
 
 SHIFTS = (5, 8)
 """Each map of a group meets the label map of the image so many places further on, too."""
 STRONGEST = 12
 """Images of a unit that are kept, by its greatest value."""
+
+VALUES = 1 << 22
+"""Values of units at pixels that are counted at once (16 MiB)."""
 
 Whole = NDArray[np.int64]
 
@@ -140,22 +143,22 @@ def group_moments(
     count, units = len(seen.indices), layer.units
     if seen.labels is None or count < 2:
         return nothing(units, classes)
-    values = seen.maps[layer.name]
-    above = Ranks.of(values, levels.values, even=levels.even)
-    places = levels.places.to(values.device).clamp(min=0)
-
-    def at_levels(labels: Tensor) -> tuple[Whole, Whole]:
-        both, active = above.counts(labels, columns, classes)
-        found = both.gather(1, places[:, None]).squeeze(1), active.gather(1, places)
-        return found[0].cpu().numpy(), found[1].cpu().numpy()
-
-    both, active = at_levels(seen.labels)
+    shifts = _shifts(count)
+    counted, tops = list[PairCounts](), list[Tensor]()
+    for start in range(0, units, step := units_at_once(seen.labels)):
+        some = slice(start, start + step)
+        values = seen.values(layer.name, start, start + step)
+        above = Ranks.of(values, levels.values[some], even=levels.even)
+        places = levels.places[some].to(values.device).clamp(min=0)
+        counted.append(above.pairs(seen.labels, columns, places, shifts))
+        tops.append(values.flatten(2).amax(2).T.float().cpu())  # (U, M)
+    both, active, exchanged = (
+        np.asarray(torch.cat(parts).cpu().numpy(), np.int64) for parts in zip(*counted, strict=True)
+    )
     area = _areas(seen.labels, columns, classes)
     union = active + area - both
-    shifts = _shifts(count)
-    exchanged = sum((at_levels(seen.labels.roll(s, 0))[0] for s in shifts), np.zeros_like(both))
     excess = len(shifts) * both - exchanged
-    peaks = values.flatten(2).amax(2).T.float().cpu().numpy()  # (U, M)
+    peaks = torch.cat(tops).numpy()
     images = np.broadcast_to(np.array(seen.indices, np.int64), peaks.shape)
     missing = max(0, STRONGEST - count)
     strongest, best = _strongest(
@@ -178,6 +181,15 @@ def group_moments(
         strongest=strongest,
         peaks=best,
     )
+
+
+def units_at_once(labels: Tensor) -> int:
+    """Units whose values are laid over these label maps (M, planes, H, W) at once, by ``VALUES``.
+
+    >>> units_at_once(torch.zeros(16, 1, 32, 32))
+    256
+    """
+    return max(1, VALUES // labels[:, 0].numel())
 
 
 def _shifts(count: int) -> list[int]:

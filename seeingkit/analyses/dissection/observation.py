@@ -2,12 +2,14 @@
 
 Guarantees: one forward of generator and segmenter an image, however many layers are looked at; a
 picture that is segmented is the picture its PNG would be, prepared as for a tally; images are made
-in groups of ``GROUP`` consecutive numbers, so that no count depends on a batch size or on which
-process made it; an image with NaN or Inf is named and left out.
+in groups (``grouping``), so that no count depends on a batch size or on which process made it; an
+image with NaN or Inf is named and left out. Maps are laid over the image when they are asked for,
+some units at a time, so that memory does not grow with layers times pixels.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,15 +17,17 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Boundary, Generator, Segmenter, Skipped
-from seeingkit.errors import UsageError
+from seeingkit.errors import ModelError, UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.models.edits import run
 from seeingkit.models.geometry import to_image_grid
 
 from .counting import lattice
+from .grouping import GROUP
 
-GROUP = 16
-"""Images generated at once, and within which maps and label maps are exchanged for the null."""
+MAPS = 1 << 26
+"""Values of feature maps of all layers that are held at once (256 MiB): of a large network, images
+are made fewer than ``GROUP`` at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,65 @@ class Layer:
         return self.boundary.shape[0] if self.basis.matrix is None else len(self.basis.matrix)
 
 
+class PixelMaps(Mapping[str, Tensor]):
+    """Feature maps at the pixels that are counted, laid over the image when they are asked for.
+
+    Args:
+        maps: (M, units, h, w) of each layer, by its name.
+        layers: where they lie.
+        size: (H, W) of a whole label map.
+        pixels: of it, rows and columns that are counted; None: all.
+
+    >>> layer = Layer(Boundary("r1", 1, (3, 1, 1), "feature", (1, 1)))
+    >>> PixelMaps({"r1": torch.ones(2, 3, 1, 1)}, [layer], (8, 8)).of("r1", 0, 2).shape
+    torch.Size([2, 2, 8, 8])
+    """
+
+    def __init__(
+        self,
+        maps: Mapping[str, Tensor],
+        layers: Sequence[Layer],
+        size: tuple[int, int],
+        pixels: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        self._layers = {layer.name: layer for layer in layers}
+        self._size, self._pixels = size, pixels
+        self._maps, self._laid = dict[str, Tensor](), set[str]()
+        counted = None if pixels is None else len(pixels[0]) * len(pixels[1])
+        for name, found in maps.items():
+            self._maps[name] = found
+            if counted is not None and found.shape[2] * found.shape[3] > counted:
+                self._maps[name] = self.of(name)  # fewer values than the map itself has
+                self._laid.add(name)
+
+    @classmethod
+    def joined(cls, parts: Sequence[PixelMaps]) -> PixelMaps:
+        """The images of all parts, which have the same layers, in this order."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        found = cls({}, list(first._layers.values()), first._size, first._pixels)
+        found._laid = first._laid
+        found._maps = {name: torch.cat([part._maps[name] for part in parts]) for name in first}
+        return found
+
+    def of(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        """(M, stop - start, H, W) of some units of a layer."""
+        maps = self._maps[name][:, start:stop]
+        if name in self._laid:
+            return maps
+        return to_image_grid(maps, self._layers[name].boundary, self._size, self._pixels)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.of(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._maps)
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+
 @dataclass(frozen=True, eq=False)
 class Observation:
     """A group of images.
@@ -88,6 +151,12 @@ class Observation:
     labels: Tensor | None
     skipped: list[Skipped]
     size: tuple[int, int] = (0, 0)
+
+    def values(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        """(M, stop - start, H, W): the maps of some units of a layer at the pixels."""
+        if isinstance(self.maps, PixelMaps):
+            return self.maps.of(name, start, stop)
+        return self.maps[name][:, start:stop]
 
 
 def layers_of(generator: Generator, names: Sequence[str] = ()) -> list[Boundary]:
@@ -147,12 +216,14 @@ class Observer:
         segmenter: labels them.
         layers: where to look.
         side: pixels of a label map that are counted, a side at most; None: all.
+        on_bad: ``fail``: the first image with NaN or Inf is an error; ``skip``: it is left out.
     """
 
     source: SamplerSource
     segmenter: Segmenter
     layers: Sequence[Layer]
     side: int | None = None
+    on_bad: str = "skip"
 
     @property
     def made_by(self) -> dict[str, str]:
@@ -166,41 +237,80 @@ class Observer:
             "segmenter_code": segmenter.code,
         }
 
+    @property
+    def at_once(self) -> int:
+        """Images made at once: ``GROUP``, or half of it and so on by ``MAPS``."""
+        values = sum(_values_of(layer) for layer in self.layers)
+        rows = GROUP
+        while rows > 1 and rows * values > MAPS:
+            rows //= 2
+        return rows
+
     def maps(self, indices: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
         """Maps of each layer, and the images, without segmenting them."""
-        return layer_maps(self.source, self.layers, indices)
+        made = [layer_maps(self.source, self.layers, some) for some in self._some(indices)]
+        if len(made) == 1:
+            return made[0]
+        joined = {name: torch.cat([maps[name] for maps, _ in made]) for name in made[0][0]}
+        return joined, torch.cat([images for _, images in made])
 
     def observe(self, indices: Sequence[int]) -> Observation:
-        """The images of these numbers, all at once."""
+        """The images of these numbers.
+
+        Raises:
+            ModelError: an image with NaN or Inf, with ``on_bad="fail"``; models that break their
+                contract.
+        """
+        seen = [self._observe(some) for some in self._some(indices)]
+        skipped = [one for part in seen for one in part.skipped]
+        used = [part for part in seen if part.labels is not None]
+        if not used:
+            return Observation([], {}, None, skipped)
+        maps = [part.maps for part in used if isinstance(part.maps, PixelMaps)]
+        labels = [part.labels for part in used if part.labels is not None]
+        numbers = [index for part in used for index in part.indices]
+        joined = PixelMaps.joined(maps)
+        return Observation(numbers, joined, torch.cat(labels), skipped, used[0].size)
+
+    def _observe(self, indices: Sequence[int]) -> Observation:
         with torch.no_grad():
-            maps, images = self.maps(indices)
+            maps, images = layer_maps(self.source, self.layers, indices)
             pictures, good, skipped = self.source.prepare(images, indices)
+            if skipped and self.on_bad == "fail":
+                raise ModelError(f"{skipped[0].item}: {skipped[0].reason}")
             if pictures is None:
                 return Observation([], {}, None, skipped)
-            rows = [k for k, index in enumerate(indices) if index in set(good)]
             labels = self.segmenter.label_maps(pictures.to(self.segmenter.device))
             size = (int(labels.shape[2]), int(labels.shape[3]))
             pixels = lattice(size, self.side)
             if pixels is not None:
                 labels = labels[:, :, pixels[0]][:, :, :, pixels[1]]
-            if len(rows) < len(indices):
+            if len(good) < len(indices):
+                rows = [k for k, index in enumerate(indices) if index in set(good)]
                 maps = {name: found[rows] for name, found in maps.items()}
             labels = labels.to(next(iter(maps.values())).device)
-            return Observation(good, self._at_pixels(maps, size), labels, skipped, size)
+            found = PixelMaps(maps, self.layers, size, pixels)
+            return Observation(good, found, labels, skipped, size)
 
-    def again(self, indices: Sequence[int], size: tuple[int, int]) -> dict[str, Tensor]:
+    def again(self, indices: Sequence[int], size: tuple[int, int]) -> PixelMaps:
         """The maps of images that were observed, at the same pixels, without segmenting."""
+        found, pixels = list[PixelMaps](), lattice(size, self.side)
         with torch.no_grad():
-            return self._at_pixels(self.maps(indices)[0], size)
+            for some in self._some(indices):
+                maps, _ = layer_maps(self.source, self.layers, some)
+                found.append(PixelMaps(maps, self.layers, size, pixels))
+        return PixelMaps.joined(found)
 
-    def _at_pixels(self, maps: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
-        pixels = lattice(size, self.side)
-        return {
-            layer.name: to_image_grid(maps[layer.name], layer.boundary, size, pixels)
-            for layer in self.layers
-        }
+    def _some(self, indices: Sequence[int]) -> list[Sequence[int]]:
+        rows = self.at_once
+        return [indices[start : start + rows] for start in range(0, len(indices), rows)]
 
-    def groups(self, start: int, stop: int) -> Iterator[Observation]:
-        """The images start … stop - 1, a group at a time."""
-        for first in range(start, stop, GROUP):
-            yield self.observe(range(first, min(first + GROUP, stop)))
+    def groups(self, groups: Sequence[Sequence[int]]) -> Iterator[Observation]:
+        """The images of each group (``grouping.groups_of``), a group at a time."""
+        for group in groups:
+            yield self.observe(group)
+
+
+def _values_of(layer: Layer) -> int:
+    extent = layer.boundary.extent or (1, 1)
+    return max(math.prod(layer.boundary.shape), layer.units * extent[0] * extent[1])

@@ -1,4 +1,4 @@
-"""Parts of a dissection on disk: the sums of ``PART`` images of each layer, resumable and shared.
+"""Parts of a dissection on disk: the sums of ``PART`` groups of images; resumable and shared.
 
 Guarantees: a file is named by the hash of everything that changes its numbers (generator, latents,
 segmenter, preset, layers with their bases, levels, classes, range, rules of counting); it appears
@@ -29,13 +29,16 @@ from seeingkit.system.sharing import Piece, shared
 from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
 
 from .candidates import LayerLevels
+from .grouping import GROUP, groups_of
 from .moments import SHIFTS, STRONGEST, Moments, group_moments, nothing, summed
-from .observation import GROUP, Layer, Observer
+from .observation import Layer, Observer
 
-PART = 16 * GROUP
-"""Images in one file."""
+PART = 16
+"""Groups of images in one file."""
 
-DISSECTION_SCHEMA = 1
+Groups = Sequence[Sequence[int]]
+
+DISSECTION_SCHEMA = 2
 """Version of the files and of the rules of counting."""
 
 KEY = "seeingkit_dissection"
@@ -108,9 +111,9 @@ class Parts:
         ]
         return [observer_identity(self.observer), levels]
 
-    def path(self, start: int, stop: int) -> Place:
-        """The file of the images start … stop - 1."""
-        key = key_of(*self._identity, start, stop)
+    def path(self, groups: Groups) -> Place:
+        """The file of these groups of images."""
+        key = key_of(*self._identity, groups)
         return self.folder / key[:2] / f"{key}.safetensors"
 
     def moments(self, n: int) -> list[Moments]:
@@ -121,9 +124,11 @@ class Parts:
             StorageError: a file cannot be written or read.
         """
         name = self.observer.source.name
-        spans = [(s, min(s + PART, n)) for s in range(0, n, PART)]
-        paths = [self.path(*span) for span in spans]
-        about = [f"dissecting images {a + 1:,} to {b:,} of {name}" for a, b in spans]
+        groups = groups_of(n, self.observer.source.labels)
+        spans = [groups[k : k + PART] for k in range(0, len(groups), PART)]
+        sizes = [sum(map(len, span)) for span in spans]
+        paths = [self.path(span) for span in spans]
+        about = [f"dissecting {_range_of(span)} of {name}" for span in spans]
         pieces = [Piece(p.stem, text) for p, text in zip(paths, about, strict=True)]
         totals = [nothing(*found.levels.places.shape) for found in self.levels]
         done: set[int] = set()  # sums are whole numbers, so they may be added in any order
@@ -134,25 +139,26 @@ class Parts:
 
         def is_done(k: int) -> bool:
             if k not in done and (there := self._read(paths[k], spans[k])) is not None:
+                self._check(there, spans[k])
                 add(k, there)
-                bar.advance(spans[k][1] - spans[k][0], resumed=True)
+                bar.advance(sizes[k], resumed=True)
             return k in done
 
         with progress_bar(f"dissect {name}", n, "images") as bar:
             for (number,) in shared(pieces, self.claims, is_done):
-                made = self._make(*spans[number])
+                made = self._make(spans[number])
                 self._write(paths[number], spans[number], made)
                 add(number, made)
-                bar.advance(spans[number][1] - spans[number][0])
+                bar.advance(sizes[number])
         self.observer.source.range.say()
         if totals and not totals[0].images:
             raise ModelError(f"{name}: none of {n} images can be used")
         return totals
 
-    def _make(self, start: int, stop: int) -> list[Moments]:
+    def _make(self, groups: Groups) -> list[Moments]:
         layers = self.observer.layers
         parts: list[list[Moments]] = [[] for _ in layers]
-        for seen in self.observer.groups(start, stop):
+        for seen in self.observer.groups(groups):
             for k, (layer, levels) in enumerate(zip(layers, self.levels, strict=True)):
                 made = group_moments(seen, layer, levels.levels, levels.columns, levels.classes)
                 parts[k].append(made)
@@ -161,24 +167,42 @@ class Parts:
             for part, layer, levels in zip(parts, layers, self.levels, strict=True)
         ]
 
-    def _write(self, path: Place, span: tuple[int, int], made: Sequence[Moments]) -> None:
+    def _check(self, made: Sequence[Moments], groups: Groups) -> None:
+        """Of a part that another run made: where images are missing and must not, say which."""
+        whole = sum(len(group) for group in groups if len(group) > 1)
+        if self.observer.on_bad == "fail" and made and made[0].images < whole:
+            self._make(groups)
+
+    def _write(self, path: Place, span: Groups, made: Sequence[Moments]) -> None:
         tensors = {
             f"{k}.{field.name}": torch.as_tensor(getattr(sums, field.name))
             for k, sums in enumerate(made)
             for field in fields(Moments)
         }
-        about = {"name": path.stem, "span": list(span), "schema": DISSECTION_SCHEMA}
+        about = {"name": path.stem, "span": list(_ends(span)), "schema": DISSECTION_SCHEMA}
         about["made_by"] = self.observer.made_by
         write_sealed_tensors(path, tensors, KEY, about)
 
-    def _read(self, path: Place, span: tuple[int, int]) -> list[Moments] | None:
+    def _read(self, path: Place, span: Groups) -> list[Moments] | None:
         def made_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> list[Moments]:
-            if tuple(about["span"]) != span:
+            if tuple(about["span"]) != _ends(span):
                 raise ValueError("it is of other images than its name says")
             layers = zip(self.observer.layers, self.levels, strict=True)
             return [_moments(tensors, k, *layer) for k, layer in enumerate(layers)]
 
         return read_or_set_aside(path, KEY, made_of)
+
+
+def _range_of(groups: Groups) -> str:
+    (first, end), count = _ends(groups), sum(map(len, groups))
+    some = "" if end - first == count else f"{count} of the "
+    return f"{some}images {first + 1:,} to {end:,}"
+
+
+def _ends(groups: Groups) -> tuple[int, int]:
+    """The first number, and the one after the last."""
+    numbers = [number for group in groups for number in group]
+    return min(numbers), max(numbers) + 1
 
 
 def _moments(tensors: dict[str, Tensor], number: int, layer: Layer, levels: LayerLevels) -> Moments:

@@ -63,6 +63,15 @@ PRESETS: dict[PresetName, Preset] = {
 }
 
 
+def rule_of(name: str) -> Preset:
+    """The rule of this name.
+
+    >>> rule_of("pnas").least_iou
+    0.04
+    """
+    return {str(known): rule for known, rule in PRESETS.items()}[name]
+
+
 def published_labels(
     sums: Moments, quality: NDArray[np.float64], rule: Preset
 ) -> NDArray[np.int64]:

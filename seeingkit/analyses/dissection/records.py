@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from seeingkit.results import DissectedLayer, UnitAgreement, UnitClass, UnitResult
 
-from .presets import PRESETS, Preset
 from .stage import LayerDissection
 
 RUNNERS_UP = 3
@@ -38,6 +37,8 @@ NULL = (
     "one image and the label map of another"
 )
 """What a claim rejects (``claims``)."""
+NULL_OF_CLASSES = f"{NULL} of the same class of the generator"
+"""The same for a conditional generator, of which groups are of one class (``grouping``)."""
 
 
 def layer_record(found: LayerDissection) -> DissectedLayer:
@@ -145,12 +146,3 @@ def classes_tested(found: Sequence[LayerDissection]) -> list[str]:
     []
     """
     return list(dict.fromkeys(label.name for one in found for _, label in one.classes))
-
-
-def rule_of(name: str) -> Preset:
-    """The rule of this name.
-
-    >>> rule_of("pnas").least_iou
-    0.04
-    """
-    return {str(known): rule for known, rule in PRESETS.items()}[name]

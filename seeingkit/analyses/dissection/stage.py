@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from seeingkit.contracts import Boundary, Generator, Label, Segmenter
+from seeingkit.contracts import Generator, Label, Segmenter
 from seeingkit.contracts.latents import further_seed
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.system.addresses import Place
 
 from .agreement import Floats, information_quality
+from .bases import basis_of, check_basis
 from .candidates import LayerLevels, classes_of, stored_levels
 from .claims import LEAST_IOU, Agreements, agreements
 from .config import DissectionConfig
+from .grouping import check_groups
 from .moments import Moments
-from .observation import GROUP, Basis, Layer, Observer, layer_maps, layers_of
+from .observation import Layer, Observer, layers_of
 from .parts import Parts, dissection_folder, key_of, observer_identity
 from .presets import PRESETS, published_labels
 
@@ -65,6 +66,7 @@ def dissect_layers(
     config: DissectionConfig,
     *,
     store: str | Place | None = None,
+    on_bad: str = "skip",
 ) -> list[LayerDissection]:
     """Dissect the layers of a generator.
 
@@ -73,10 +75,11 @@ def dissect_layers(
         segmenter: labels them.
         config: layers, rule, images of the levels.
         store: folder or address of finished parts; default: the cache.
+        on_bad: ``fail``: the first image with NaN or Inf is an error; ``skip``: it is left out.
 
     Raises:
         UsageError: a source that is no generator with layers, a layer without a map, or too few
-            images.
+            images (of a class, for a conditional generator).
         ModelError: the generator or the segmenter broke its contract.
 
     >>> source = SamplerSource(seeingkit.load_generator("progan:minichurches"), 16)
@@ -88,6 +91,7 @@ def dissect_layers(
     generator = source.sampler
     if not isinstance(generator, Generator):
         raise UsageError(f"{generator.info.family} gives images only, so it has no layers")
+    check_groups(source, config.level_images)
     rule = PRESETS[config.preset]
     level_source = SamplerSource(
         generator,
@@ -97,15 +101,15 @@ def dissect_layers(
         preset=source.preset,
     )
     level_source.name, level_source.range = source.name, source.range
-    boundaries = layers_of(generator, config.layers)
-    layers = [Layer(b, basis_of(config.basis, b, level_source)) for b in boundaries]
-    looking = Observer(level_source, segmenter, layers, rule.side)
-    folder = dissection_folder(store)
+    folder, boundaries = dissection_folder(store), layers_of(generator, config.layers)
+    check_basis(config.basis, boundaries)
+    layers = [Layer(b, basis_of(config.basis, b, level_source, folder)) for b in boundaries]
+    looking = Observer(level_source, segmenter, layers, rule.side, on_bad)
     key = key_of(observer_identity(looking), config.level_images, repr(rule))
     levels = stored_levels(
         looking, config.level_images, rule, rule.least_iou, folder / key[:2] / f"{key}.safetensors"
     )
-    watching = Observer(source, segmenter, layers, rule.side)
+    watching = Observer(source, segmenter, layers, rule.side, on_bad)
     sums = Parts(watching, levels, folder).moments(len(source))
     return [
         _found(layer, level, total, segmenter, config)
@@ -132,33 +136,3 @@ def _found(
         labels = np.where((labels >= 0) & nothing[labels], -1, labels)
     quality = information_quality(sums.both, sums.active, sums.area, max(sums.pixels, 1))
     return LayerDissection(layer, classes, levels, sums, found, labels, quality)
-
-
-def basis_of(kind: str, boundary: Boundary, source: SamplerSource) -> Basis:
-    """The directions in which a layer is looked at.
-
-    Args:
-        kind: ``units``; ``pca``: principal components of the feature vectors of 64 images, by
-            falling variance; ``random``: a random rotation of the channels (Zhou et al. 2018, the
-            control of Network Dissection).
-        boundary: the layer.
-        source: images for ``pca``.
-    """
-    channels = boundary.shape[0]
-    if kind == "units":
-        return Basis()
-    draw = torch.Generator().manual_seed(source.seed)
-    if kind == "random":
-        matrix, triangle = torch.linalg.qr(torch.randn(channels, channels, generator=draw))
-        return Basis("random", (matrix * triangle.diagonal().sign()).T.contiguous())
-    moment = torch.zeros(channels, channels, dtype=torch.float64)
-    mean, count = torch.zeros(channels, dtype=torch.float64), 0
-    for start in range(0, min(64, len(source)), GROUP):
-        indices = range(start, min(start + GROUP, len(source)))
-        maps, _ = layer_maps(source, [Layer(boundary)], indices)
-        flat = maps[boundary.name].movedim(1, -1).reshape(-1, channels).double().cpu()
-        moment, mean, count = moment + flat.T @ flat, mean + flat.sum(0), count + len(flat)
-    mean = mean / count
-    vectors = torch.linalg.eigh(moment / count - mean[:, None] * mean).eigenvectors.flip(1).T
-    signs = torch.take_along_dim(vectors, vectors.abs().argmax(1, keepdim=True), 1).sign()
-    return Basis("pca", (vectors * signs).float().contiguous())

@@ -27,6 +27,7 @@ SKIPPED = {
     "generated": ("generated", "generated"),
     "photo": ("photo to invert", "photos to invert"),
     "own": ("generator sample to invert", "generator samples to invert"),
+    "levels": ("generated for the levels", "generated for the levels"),
 }
 """One and several skipped images of each source, in words."""
 

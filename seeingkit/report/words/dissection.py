@@ -95,10 +95,13 @@ def null_sentence(results: DissectionResults) -> str:
             f"{settings.rule_words} No error rate is known of such labels; the columns below say "
             "how many units a bound on IoU labels when every label map is another image's."
         )
+    kept = ", which keeps place and area"
+    if settings.of_class:
+        kept = " of one class of the generator, which keeps that class, place and area"
     return (
         f"A label rejects the null that {settings.null}. Label maps were exchanged within groups "
-        f"of {settings.group} images, which keeps place and area; a one-sided t-test over groups "
-        "gives a p-value for each candidate, a pair of unit and class. Of the pairs of a layer "
+        f"of {settings.group} images{kept}; a one-sided t-test over groups gives a p-value for "
+        "each candidate, a pair of unit and class. Of the pairs of a layer "
         f"that the test claims at most {level(settings.fdr)} are wrong on average (Benjamini and "
         f"Hochberg). A label also needs an IoU at least {settings.least_iou:g} above chance, and "
         "is the claimed class furthest above it in these images. Candidates and levels come from "

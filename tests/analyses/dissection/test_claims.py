@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from seeingkit.analyses.dissection.agreement import accuracy, information_quality, iou
 from seeingkit.analyses.dissection.claims import LEAST_GROUPS, agreements
 from seeingkit.analyses.dissection.counting import Ranks, lattice
+from seeingkit.analyses.dissection.grouping import GROUP
 from seeingkit.analyses.dissection.levels import LevelRule, chosen_levels, quantile_levels
 from seeingkit.analyses.dissection.moments import (
     STRONGEST,
@@ -20,7 +21,7 @@ from seeingkit.analyses.dissection.moments import (
     nothing,
     summed,
 )
-from seeingkit.analyses.dissection.observation import GROUP, Layer, Observation
+from seeingkit.analyses.dissection.observation import Layer, Observation
 from seeingkit.contracts import Boundary
 from seeingkit.errors import UsageError
 
