@@ -28,6 +28,7 @@ Classes = Annotated[
 Most = Annotated[int, traced("Classes of each kind, largest difference first.")]
 Units = Annotated[int, traced("Units chosen for each class.")]
 Search = Annotated[int, traced("Images of each other series searched for units and strengths.")]
+Dissected = Annotated[int, traced("Images in which units are compared with classes.")]
 Many = Annotated[int, measured("Images that effects are measured on.", "-n", "--n")]
 Random = Annotated[int, measured("Sets of as many random units, as control.")]
 Level = Annotated[float, measured("False discovery rate of all claims.")]
@@ -40,6 +41,7 @@ def trace(
     most: Most = 6,
     units: Units = 20,
     search: Search = 100,
+    dissected: Dissected = 480,
     n: Many = 200,
     random: Random = 5,
     level: Level = 0.05,
@@ -57,6 +59,7 @@ def trace(
         most=most,
         units=units,
         search=search,
+        dissected=dissected,
         n=n,
         random=random,
         level=level,

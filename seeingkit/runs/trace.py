@@ -46,6 +46,7 @@ def trace(
     units: int = 20,
     n: int = 200,
     search: int = 100,
+    dissected: int = 480,
     random: int = 5,
     most: int = 6,
     level: float = 0.05,
@@ -65,6 +66,7 @@ def trace(
         units: chosen for each class.
         n: images that effects are measured on, of a series of their own.
         search: images of each series in which units and strengths are searched.
+        dissected: images in which the agreement of units and classes is looked at.
         random: sets of as many random units, as control.
         most: classes of each kind, largest difference first.
         level: false discovery rate of all claims.
@@ -91,7 +93,14 @@ def trace(
     if not chosen.missing and not chosen.excess:
         raise UsageError(f"{path}: the analysis claims no class to differ; name some with --class")
     settings = TracingSettings(
-        layer or "", units=units, n=n, search=search, random=random, most=most, level=level
+        layer or "",
+        units=units,
+        n=n,
+        search=search,
+        dissected=dissected,
+        random=random,
+        most=most,
+        level=level,
     )
     settings = replace(settings, seed=config.seed)
     with closing(open_sides(plan := resolve(config))) as sides:

@@ -20,8 +20,8 @@ from seeingkit.analyses.interventions.effects import Intervention, Measured, mea
 from seeingkit.analyses.interventions.subjects import Sample, Subject
 from seeingkit.results.tracing import DistanceChange, StrengthPoint
 from seeingkit.statistics.arrays import Floats
-from seeingkit.statistics.beforeafter import before_after
 from seeingkit.statistics.frechet import fsd_of_rows
+from seeingkit.statistics.gains import PairedDistances
 
 from .missing import drawing_p
 from .settings import TracingSettings
@@ -130,17 +130,18 @@ def distance_change(
     """
     scale = 100 / measured.pixels
     before = measured.before[:, :labels] * scale
-    after = measured.after[:, :, :labels] * scale
-    found = before_after(real, before, after[0], seed=seed)
+    after = [each[:, :labels] * scale for each in measured.after]
+    paired = PairedDistances(real, before, after, seed=seed)
+    gain = paired.gain(0)
+    t = abs(gain.value) / gain.error if gain.error else 0.0
+    p = max(float(2 * special.ndtr(-t)), gain.p_swap or 0.0)
     dense = real.toarray()
-    t = abs(found.value) / found.error if found.error else 0.0
-    p = max(float(2 * special.ndtr(-t)), found.p_swap or 0.0)
     return DistanceChange(
         before=float(fsd_of_rows(dense, before)),
         after=float(fsd_of_rows(dense, after[0])),
-        difference=found.value,
-        low=found.low,
-        high=found.high,
+        difference=0.0 - gain.value,
+        low=0.0 - gain.high,
+        high=0.0 - gain.low,
         p=p,
         random=[float(fsd_of_rows(dense, each)) for each in after[1:]],
     )

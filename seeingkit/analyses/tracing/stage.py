@@ -115,7 +115,8 @@ def trace_classes(
     Raises:
         UsageError: a layer without a map, or more units than it has.
 
-    >>> trace_classes(subject, real, claimed_classes(results.classes, 6), settings, source).missing[0].draws
+    >>> chosen = claimed_classes(results.classes, 6)
+    >>> trace_classes(subject, real, chosen, settings, source).missing[0].draws
     False
     """
     labels = tuple(source.labels)
