@@ -93,7 +93,7 @@ def print_tracing(found: TracingResult) -> None:
             one.label,
             f"{one.before:.3g} %",
             f"{one.after:.3g} %",
-            between(one.low, one.high, number),
+            between((one.low, one.high), number),
             f"{one.random.lowest:+.2g} to {one.random.highest:+.2g}",
             f"{one.q:.2g}",
         )

@@ -101,8 +101,9 @@ def test_classes_are_traced_to_the_units_that_draw_them(run: Path, seeingkit: Co
     assert found.excess[0].distance.direction == "nearer"
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "Units behind these classes" in page and page.count('class="strips"') == 2
-    size = Image.open(run / str(found.missing[0].pictures and found.missing[0].pictures[1])).size
-    assert size == (6 * 192, 192)
+    assert found.missing[0].pictures is not None
+    with Image.open(run / found.missing[0].pictures[1]) as strip:
+        assert strip.size == (6 * 192, 192)
 
 
 def test_a_tracing_is_repeated_to_the_bit_and_the_page_made_again(

@@ -21,7 +21,7 @@ def missing_sentence(one: MissingClass, found: TracingResult) -> str:
         )
     return (
         f"{_agreement(one.label, one)} Inserted, {many} of {found.layer} draw it: {moved} "
-        f"({between(one.low, one.high, _signed)}); random units "
+        f"({between((one.low, one.high), _signed)}); random units "
         f"{_points(one.random.lowest, one.random.highest)}."
     )
 
@@ -40,12 +40,12 @@ def excess_sentence(one: ExcessClass, found: TracingResult) -> str:
         text += (
             f"Scaling {many} of {found.layer} by {number(1 - one.strength)} brings it to where it "
             f"cannot be told from the real images: {moved} "
-            f"({between(one.to_real_low, one.to_real_high, _signed)} apart)."
+            f"({between((one.to_real_low, one.to_real_high), _signed)} apart)."
         )
     else:
         text += (
             f"Scaling {many} of {found.layer} by {number(1 - one.strength)} lowers it: {moved} "
-            f"({between(one.to_real_low, one.to_real_high, _signed)} apart)."
+            f"({between((one.to_real_low, one.to_real_high), _signed)} apart)."
         )
     return f"{text} {distance_sentence(one)}"
 
@@ -53,7 +53,7 @@ def excess_sentence(one: ExcessClass, found: TracingResult) -> str:
 def distance_sentence(one: ExcessClass) -> str:
     """What the edit does to FSD."""
     found = one.distance
-    ends = between(found.low, found.high, number)
+    ends = between((found.low, found.high), number)
     words = {
         "nearer": "The images are nearer to the real ones",
         "farther": "The images are farther from the real ones",
