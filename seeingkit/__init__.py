@@ -31,6 +31,7 @@ _MODULES = {
     "invert": "analyses.inversion",
     "load_inverter": "analyses.inversion",
     "intervene": "analyses.interventions.stage",
+    "trace": "runs.trace",
     "Inversion": "contracts",
     "open_images": "images",
     "run": "models.edits",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from .models.staged import StagedAdapter
     from .runs.analyze import Analysis, analyze
     from .runs.dissect import Dissection, dissect
+    from .runs.trace import trace
     from .statistics import FSD
     from .tallies import Tally, tally
 
@@ -82,6 +84,7 @@ __all__ = [
     "open_images",
     "run",
     "tally",
+    "trace",
 ]
 
 

@@ -83,9 +83,9 @@ PANELS = (GENERATOR, IMAGES, SEGMENTATION, TESTS, INVERSION, DISSECTION, RUN, TR
 CONTENT, PRINT = "Content", "Print"
 FIGURE_PANELS = (CONTENT, PRINT)
 """Those of figures."""
-EDIT, EFFECT = "Intervention", "Effect"
-INTERVENTION_PANELS = (EDIT, EFFECT)
-"""Those of interventions."""
+EDIT, EFFECT, TRACING = "Intervention", "Effect", "Tracing"
+INTERVENTION_PANELS = (TRACING, EDIT, EFFECT)
+"""Those of interventions and tracings."""
 
 generator = partial(option, panel=GENERATOR)
 images = partial(option, panel=IMAGES)

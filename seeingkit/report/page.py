@@ -42,6 +42,7 @@ from .sections.evidence import conditions_section, evidence_sections, fidelity_s
 from .sections.generators import generators_values
 from .sections.inversions import Inversions
 from .sections.method import method_card
+from .sections.tracing import tracing_section
 from .selection import LABELS, judged
 from .templates import Section, asset, chart_library, json_data, policy, render
 from .words.answer import answer_of
@@ -179,6 +180,8 @@ def render_page(
         values = _inversion_values(results, inversions, pictures, sections)
     else:
         template, vega = "comparison.html.j2", chart_library()
+        traced = tracing_section(results, run_dir)
+        sections = sections if traced is None else [traced, *sections]
         values = _comparison_values(results, inversions, gallery, pictures, sections)
         data = {"rows": values["rows"], "specs": _specs(), "limit": LABELS}
         data["legends"] = legends(pictures)

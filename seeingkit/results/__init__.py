@@ -99,6 +99,7 @@ from .records import (
 )
 from .suites import CellState, SuiteCell, SuiteGenerator, SuiteRanking, SuiteResults
 from .tables import Column, Frame, Table, table
+from .tracing import ExcessClass, MissingClass, TracingResult
 
 __all__ = [
     "BACKGROUND_NAMES",
@@ -125,6 +126,7 @@ __all__ = [
     "DissectionSettings",
     "DistanceDifference",
     "Effect",
+    "ExcessClass",
     "FSDResult",
     "FidelityResult",
     "FolderClass",
@@ -141,6 +143,7 @@ __all__ = [
     "KernelDistance",
     "LostClass",
     "Manifest",
+    "MissingClass",
     "ModelRecord",
     "PairResult",
     "PairVerdict",
@@ -171,6 +174,7 @@ __all__ = [
     "SuiteRanking",
     "SuiteResults",
     "Table",
+    "TracingResult",
     "UncoveredImage",
     "UnitAgreement",
     "UnitChoice",

@@ -20,6 +20,7 @@ from .records import (
     SkippedItem,
     SourceRecord,
 )
+from .tracing import TracingResult
 
 
 class FSDResult(Record):
@@ -287,6 +288,7 @@ class Results(Record):
     Attributes:
         paired: of a paired comparison; then the verdicts of ``classes`` and the p-value of ``fsd``
             are those of the tests within pairs.
+        tracing: units behind the missing and the excess classes, after ``seeingkit trace``.
         warnings: of the run; cautions: all reasons to read the results with care, as the page has
             them, the warnings among them.
     """
@@ -316,6 +318,7 @@ class Results(Record):
     calibrations: list[CalibrationRecord] = Field(default_factory=list)
     inversions: list[InversionRecord] = Field(default_factory=list)
     vanishing: list[ClassVanishing] = Field(default_factory=list)
+    tracing: TracingResult | None = None
     skipped: list[SkippedItem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     cautions: list[str] = Field(default_factory=list)

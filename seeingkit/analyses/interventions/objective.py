@@ -88,7 +88,8 @@ class Places(NamedTuple):
     """The cells that the loss is measured at.
 
     Attributes:
-        searched, present: the images, and in each a cell where the class is.
+        searched, present: the images, and in each a cell where the class is; without any only the
+            insertion counts.
         others, candidates: other images, and in each a cell where it could grow; without any
             candidate only the ablation counts.
         k: (U,) inserted.
@@ -110,14 +111,17 @@ class Objective:
         self.subject, self.label, self.places, self.settings = subject, label, places, settings
         self.units = tuple(range(subject.units))
         self.k = places.k.to(subject.generator.device)
-        self.present = Starts(subject, _part(places.searched, places.present))
-        self.candidates = None
+        self.present = self.candidates = None
+        if len(places.present.rows):
+            self.present = Starts(subject, _part(places.searched, places.present))
         if len(places.candidates.rows):
             self.candidates = Starts(subject, _part(places.others, places.candidates))
-        self.whole = self._mean_score() if settings.ablated == "everywhere" else 1.0
+        everywhere = settings.ablated == "everywhere" and self.present is not None
+        self.whole = self._mean_score() if everywhere else 1.0
 
     def _mean_score(self) -> float:
         """Mean over the images of the class's score without an edit."""
+        assert self.present is not None
         total, rows = 0.0, range(len(self.places.present.rows))
         with torch.no_grad():
             for part in _batches(rows, self.subject.batch):
@@ -131,10 +135,12 @@ class Objective:
     def backward(self, alpha: Tensor, pairs: Pairs) -> float:
         """The sum of the losses of some pairs; their gradient is added to that of alpha."""
         total = 0.0
-        for at in _batches(range(len(pairs.present)), self.subject.batch):
-            loss = self._remaining(alpha, pairs.present[list(at)])
-            loss.backward()
-            total += float(loss.detach())
+        many = max(len(pairs.present), len(pairs.candidate))
+        for at in _batches(range(many), self.subject.batch):
+            if self.present is not None:
+                loss = self._remaining(alpha, pairs.present[list(at)])
+                loss.backward()
+                total += float(loss.detach())
             if self.candidates is not None:
                 loss = -self._inserted(alpha, pairs, list(at))
                 loss.backward()
@@ -142,6 +148,7 @@ class Objective:
         return total
 
     def _remaining(self, alpha: Tensor, chosen: Integers) -> Tensor:
+        assert self.present is not None
         cells = self.places.present.cells[chosen]
         mask = None
         if self.settings.ablated == "cell":

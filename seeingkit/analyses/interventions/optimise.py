@@ -125,11 +125,11 @@ def optimise(
         pairs: those of each update, instead of random ones; to repeat a run.
 
     Raises:
-        UsageError: no cell where the class is.
+        UsageError: no cell where the class is, and none where it could grow.
     """
     settings = settings or AlphaSettings()
-    if not len(places.present.rows):
-        raise UsageError("no cell where the class is; search more images")
+    if not len(places.present.rows) and not len(places.candidates.rows):
+        raise UsageError("no cell where the class is or could grow; search more images")
     work = Objective(subject, label, places, settings)
     if pairs is None:
         sizes = len(places.present.rows), len(places.candidates.rows)
@@ -142,9 +142,10 @@ def optimise(
         for each in pairs:
             path.append(alpha.detach().cpu().clone())
             adam.zero_grad()
-            losses.append(work.backward(alpha, each) / len(each.present))
+            many = max(len(each.present), len(each.candidate))
+            losses.append(work.backward(alpha, each) / many)
             penalty = settings.penalty * alpha.pow(2).sum()
-            (penalty * len(each.present)).backward()
+            (penalty * many).backward()
             penalties.append(float(penalty.detach()))
             adam.step()
             with torch.no_grad():

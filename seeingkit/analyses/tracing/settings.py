@@ -1,0 +1,67 @@
+"""The settings of a tracing, and the series of latents that it uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seeingkit.contracts.latents import further_seed
+from seeingkit.errors import UsageError
+
+STRENGTH_SERIES, EFFECT_SERIES = 6, 7
+"""Numbers of the series in which strengths are searched, and on which effects are measured: beside
+those of the comparison (0), of levels (1) and of the search of units (2, 3)."""
+
+
+@dataclass(frozen=True)
+class TracingSettings:
+    """How classes are traced to units.
+
+    Attributes:
+        layer: name or alias of a boundary with a feature map.
+        units: chosen for each class.
+        n: images that effects are measured on.
+        search: images of each series in which units and strengths are searched.
+        dissected: images of the agreement of units and classes.
+        random: sets of as many random units, as control.
+        places: insertions in each image, at random cells.
+        most: classes of each kind that are traced, largest difference first.
+        level: false discovery rate of all claims.
+        seed: of the comparison.
+
+    Raises:
+        UsageError: a number that cannot be right.
+
+    >>> TracingSettings("r8.conv1", n=50).units
+    20
+    """
+
+    layer: str
+    units: int = 20
+    n: int = 200
+    search: int = 100
+    dissected: int = 480
+    random: int = 5
+    places: int = 2
+    most: int = 6
+    level: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"units": 1, "n": 20, "search": 20, "dissected": 160, "random": 2}
+        least |= {"places": 1, "most": 1}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                option = f"--{name}"
+                raise UsageError(f"{option} {getattr(self, name)}: take {smallest} or more")
+        if not 0 < self.level < 1:
+            raise UsageError(f"--level {self.level:g}: take a number between 0 and 1")
+
+    @property
+    def effect_seed(self) -> int:
+        """Of the images that effects are measured on."""
+        return further_seed(self.seed, EFFECT_SERIES)
+
+    @property
+    def strength_seed(self) -> int:
+        """Of the images in which a strength is searched."""
+        return further_seed(self.seed, STRENGTH_SERIES)
