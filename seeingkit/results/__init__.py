@@ -99,6 +99,15 @@ from .records import (
 )
 from .suites import CellState, SuiteCell, SuiteGenerator, SuiteRanking, SuiteResults
 from .tables import Column, Frame, Table, table
+from .unit_contrasts import (
+    ComparedLayer,
+    CountKind,
+    UnitContrastsResults,
+    UnitDifference,
+    UnitNumber,
+    UnitPanel,
+    UnitQuantity,
+)
 
 __all__ = [
     "BACKGROUND_NAMES",
@@ -116,9 +125,11 @@ __all__ = [
     "ClassResult",
     "ClassVanishing",
     "Column",
+    "ComparedLayer",
     "CompositionTest",
     "ConditionResult",
     "ContextMap",
+    "CountKind",
     "Curve",
     "DissectedLayer",
     "DissectionResults",
@@ -175,6 +186,11 @@ __all__ = [
     "UnitAgreement",
     "UnitChoice",
     "UnitClass",
+    "UnitContrastsResults",
+    "UnitDifference",
+    "UnitNumber",
+    "UnitPanel",
+    "UnitQuantity",
     "UnitResult",
     "Verdict",
     "claims_of",

@@ -61,9 +61,7 @@ class GroupSeries:
         )
 
 
-def series_of(
-    groups: Sequence[tuple[int, Moments]], candidates: NDArray[np.bool_]
-) -> GroupSeries:
+def series_of(groups: Sequence[tuple[int, Moments]], candidates: NDArray[np.bool_]) -> GroupSeries:
     """The series of groups, each given by its number and its sums.
 
     Args:
@@ -94,7 +92,6 @@ def joined(parts: Iterable[GroupSeries]) -> GroupSeries:
     """
     ordered = sorted(parts, key=lambda one: one.groups[0] if len(one.groups) else -1)
     columns = {
-        name: np.concatenate([getattr(one, name) for one in ordered])
-        for name in ("groups", *NAMES)
+        name: np.concatenate([getattr(one, name) for one in ordered]) for name in ("groups", *NAMES)
     }
     return GroupSeries(ordered[0].pairs, **columns)
