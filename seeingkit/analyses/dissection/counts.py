@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ AT_ONCE = 1 << 22
 
 Kind = Literal["labelled", "distinct", "category", "class"]
 """Units with a label; classes with a unit; units of a category; units of a class."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 ClassName = tuple[str, str, str]
 """Plane, label and category."""
 

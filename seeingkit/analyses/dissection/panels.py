@@ -20,6 +20,7 @@ from seeingkit.statistics.arrays import defined
 from seeingkit.statistics.letters import letters
 
 from .contrasts import Contrasts
+from .counts import KINDS
 
 _OF = {
     "panel": Column(str, "the layer that several runs have, or the generator of the layers"),
@@ -58,7 +59,8 @@ def panel_of(
 ) -> UnitPanel:
     """The record of layers that are compared with each other.
 
-    Numbers that are 0 in all layers are left out; they count among ``tests``.
+    Classes of most units come first; numbers that are 0 in all layers are left out, and count among
+    ``tests``.
 
     Args:
         found: the comparison.
@@ -70,9 +72,9 @@ def panel_of(
 
         panel_of(contrasts(members), layers, "r8.conv1", 480).differences
     """
-    shown = [
-        k for k in range(len(found.asked)) if any(one.observed[k] > 0 for one in found.counted)
-    ]
+    totals = np.sum([one.observed for one in found.counted], axis=0)
+    shown = [k for k in range(len(found.asked)) if totals[k] > 0]
+    shown.sort(key=lambda k: (KINDS.index(found.asked[k].kind), -totals[k], k))
     names = [layer.name for layer in layers]
     return UnitPanel(
         title=title,

@@ -28,10 +28,7 @@ Row = dict[str, Any]
 
 def shown_quantities(panel: UnitPanel) -> list[UnitQuantity]:
     """Units with a label, categories, and the classes of most units; numbers of classes are not."""
-    classes = [one for one in panel.quantities if one.kind == "class"]
-    classes.sort(key=lambda one: -sum(number.count for number in one.numbers))
-    others = [one for one in panel.quantities if one.kind in ("labelled", "category")]
-    return [*others, *classes][:PANELS]
+    return [one for one in panel.quantities if one.kind != "distinct"][:PANELS]
 
 
 def count_rows(panel: UnitPanel) -> list[Row]:

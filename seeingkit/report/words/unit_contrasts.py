@@ -113,7 +113,7 @@ def claim_words(panel: UnitPanel, error: float) -> str:
     """
     what = "share" if measure_words(panel) else "number"
     return (
-        "Surely rejects the null that dissections of as many other images find the same "
+        "“Surely” rejects the null that dissections of as many other images find the same "
         f"{what} at both layers, on average. Of all {count(panel.tests, 'difference')} that were "
         f"tested any wrong one is claimed with a probability of at most {level(error)} (Holm). "
         "Levels, candidates and networks are fixed: another training is another network, and "
