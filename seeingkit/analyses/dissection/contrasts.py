@@ -27,7 +27,7 @@ from scipy import stats
 
 from .agreement import Floats
 from .claims import LEAST_GROUPS
-from .counts import Counted, Labelled, Quantity, count_units, quantities
+from .counts import Counted, Labelled, Quantity, count_units, quantities, spread
 
 LEVEL = 0.05
 """Probability of any wrong claim in a comparison, at most."""
@@ -145,7 +145,7 @@ def _difference(
     scales = [unit_of(asked, members[k].units) for k in pair]
     sides = [counted[k].observed * scale for k, scale in zip(pair, scales, strict=True)]
     drawn = [counted[k].drawn * scale for k, scale in zip(pair, scales, strict=True)]
-    error = np.std(drawn[0] - drawn[1], axis=0, ddof=1)
+    error = spread(drawn[0] - drawn[1])
     return sides[0] - sides[1], error, np.maximum(*scales) / 2
 
 

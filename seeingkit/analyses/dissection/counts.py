@@ -7,9 +7,11 @@ groups, Benjamini and Hochberg over the candidates, the least excess, the choice
 numbers of the groups: where images or latents are shared, counts vary together.
 
 A count of claims is not centred on itself under this bootstrap, for a unit near a bound is claimed
-more or less often in draws than in the sample. So only the spread of the draws is used. Its error:
-the variance of a unit right at the bound is 1/4 and its estimate 1/6 on average; of a unit further
-off it is too great; over units of all strengths the two cancel (``contrasts`` adds half a unit).
+more or less often in draws than in the sample. So only the spread of the draws is used. Of a unit
+right at a bound the label is a toss, of variance 1/4, and the draws have on average 1/6: with m the
+excess in standard errors, normal around 0, it is E[Φ(m) (1 - Φ(m))]. Further off the draws vary too
+much. So variances are taken ``AT_BOUND`` times, which is right for the worst case and more than
+enough for units of all strengths (1 time on average).
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from .series import GroupSeries
 
 DRAWS = 1000
 """Draws of groups; a standard error is known to 2 %."""
+AT_BOUND = 1.5
+"""Variance of a label at a bound over that of draws."""
 AT_ONCE = 1 << 22
 """Numbers of draws and pairs that are held at a time."""
 
@@ -157,6 +161,15 @@ def quantities(members: Sequence[Labelled]) -> list[Quantity]:
     return found + [Quantity("class", label, plane, kind) for plane, label, kind in classes]
 
 
+def spread(drawn: NDArray[np.generic]) -> Floats:
+    """(Q,) standard errors of numbers of which draws (R, Q) are given.
+
+    >>> spread(np.array([[0, 0], [1, 2]])).round(2).tolist()
+    [0.87, 1.73]
+    """
+    return np.asarray(np.sqrt(AT_BOUND) * drawn.std(0, ddof=1), np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class Counted:
     """The numbers of a layer.
@@ -172,7 +185,7 @@ class Counted:
     @property
     def errors(self) -> Floats:
         """(Q,) standard errors."""
-        return np.asarray(self.drawn.std(0, ddof=1), np.float64)
+        return spread(self.drawn)
 
 
 def count_units(
