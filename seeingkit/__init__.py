@@ -20,6 +20,8 @@ _MODULES = {
     "Comparison": "analyses.comparison.compare",
     "compare_generators": "analyses.comparison.generators",
     "GeneratorsComparison": "analyses.comparison.generators",
+    "compare_units": "runs.compare_units",
+    "UnitContrasts": "runs.compare_units",
     "dissect": "runs.dissect",
     "Dissection": "runs.dissect",
     "tally": "tallies",
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from .models.loading import load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
     from .runs.analyze import Analysis, analyze
+    from .runs.compare_units import UnitContrasts, compare_units
     from .runs.dissect import Dissection, dissect
     from .runs.trace import trace
     from .statistics import FSD
@@ -69,10 +72,12 @@ __all__ = [
     "Inversion",
     "StagedAdapter",
     "Tally",
+    "UnitContrasts",
     "UnitEdit",
     "analyze",
     "compare",
     "compare_generators",
+    "compare_units",
     "dissect",
     "fsd",
     "intervene",

@@ -10,7 +10,7 @@ import typer
 from seeingkit.errors import ExitCode, UsageError
 from seeingkit.system.processes import rank
 
-from . import figure, groups, intervene, listing, stored, suite, trace, tracking, weights
+from . import figure, groups, intervene, listing, stored, suite, trace, tracking, units, weights
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
 from .output import (
@@ -276,6 +276,7 @@ def report(
     return 0
 
 
+app.command(cls=Command)(units.compare_units)
 app.command(cls=Command)(intervene.intervene)
 app.command(cls=Command)(trace.trace)
 app.command(cls=Command)(figure.figure)

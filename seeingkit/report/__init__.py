@@ -18,6 +18,8 @@ from .notebook import (
     generators_html,
     inversions_html,
     summary_html,
+    unit_contrasts_html,
+    unit_counts_chart,
 )
 from .page import rebuild_report, write_report
 from .pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
@@ -27,6 +29,7 @@ from .words.dissection import summarise_dissection
 from .words.findings import Summary, summarise
 from .words.generators import summarise_generators
 from .words.inversions import summarise_inversions
+from .words.unit_contrasts import summarise_unit_contrasts
 
 __all__ = [
     "Gallery",
@@ -51,7 +54,10 @@ __all__ = [
     "summarise_dissection",
     "summarise_generators",
     "summarise_inversions",
+    "summarise_unit_contrasts",
     "summary_html",
+    "unit_contrasts_html",
+    "unit_counts_chart",
     "with_cautions",
     "write_paper_figure",
     "write_report",

@@ -13,6 +13,8 @@ from seeingkit.results import (
     GeneratorsResults,
     InversionResults,
     Results,
+    UnitContrastsResults,
+    UnitPanel,
     images_lost,
 )
 from seeingkit.results.tables import grid
@@ -20,6 +22,7 @@ from seeingkit.results.tables import grid
 from .figures.charts import Layout
 from .figures.classes import build_chart, figure_rows, figure_svg
 from .figures.generators import build_generators_chart, generator_rows
+from .figures.unit_counts import build_unit_counts_chart
 from .figures.units import build_units_chart
 from .selection import LABELS, judged
 from .words.dissection import summarise_dissection
@@ -28,6 +31,7 @@ from .words.generators import summarise_generators, swap_probability
 from .words.inversions import summarise_inversions
 from .words.names import with_printable_names
 from .words.numbers import area, between, change, count, interval, number, probability, share
+from .words.unit_contrasts import summarise_unit_contrasts
 
 if TYPE_CHECKING:
     import altair as alt
@@ -119,6 +123,21 @@ def dissection_html(results: DissectionResults) -> str:
 def dissection_chart(results: DissectionResults, layout: Layout = "wide") -> alt.TopLevelMixin:
     """The report's figure of units by layer and class, as an Altair chart."""
     return build_units_chart(results, layout)
+
+
+def unit_contrasts_html(results: UnitContrastsResults) -> str:
+    """The words about layers that were compared by the labels of their units.
+
+    Returns:
+        HTML of one ``<div>``, every name escaped, without scripts.
+    """
+    words = summarise_unit_contrasts(results)
+    return _fragment([words.headline, *words.details, *words.cautions], [])
+
+
+def unit_counts_chart(panel: UnitPanel, layout: Layout = "wide") -> alt.TopLevelMixin:
+    """The report's figure of units by class and layer, as an Altair chart."""
+    return build_unit_counts_chart(panel, layout)
 
 
 def comparison_chart(results: Results, layout: Layout = "wide") -> alt.TopLevelMixin:

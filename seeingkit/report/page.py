@@ -18,6 +18,7 @@ from seeingkit.results import (
     InversionResults,
     Manifest,
     Results,
+    UnitContrastsResults,
 )
 from seeingkit.system.writing import write_text
 
@@ -43,6 +44,7 @@ from .sections.generators import generators_values
 from .sections.inversions import Inversions
 from .sections.method import method_card
 from .sections.tracing import tracing_section
+from .sections.unit_contrasts import unit_contrasts_values, write_unit_counts_figures
 from .selection import LABELS, judged
 from .templates import Section, asset, chart_library, json_data, policy, render
 from .words.answer import answer_of
@@ -84,8 +86,8 @@ def write_report(
     """Write ``report.html`` and ``figures/`` into a run.
 
     Figures are ``classes`` and ``fsd-contributions`` of a comparison, ``classes`` of several
-    generators, ``inversion-depth`` of inversions at several cuts, and ``units`` of a dissection,
-    each as ``.svg`` and ``.png``.
+    generators, ``inversion-depth`` of inversions at several cuts, ``units`` of a dissection, and
+    ``unit-counts`` of compared layers, each as ``.svg`` and ``.png``.
 
     Args:
         run_dir: an existing run directory; pictures of inversions are read from it.
@@ -121,6 +123,8 @@ def _write_figures(folder: Path, results: Shown) -> str:
         write_figure(build_generators_chart(generator_rows(results)), folder, "classes")
     if isinstance(results, DissectionResults):
         write_dissection_figure(results, folder)
+    if isinstance(results, UnitContrastsResults):
+        write_unit_counts_figures(results.panels, folder)
     if not isinstance(results, Results):
         return ""
     path, _ = write_figure(build_chart(figure_rows(results)[:LABELS]), folder, "classes")
@@ -130,7 +134,7 @@ def _write_figures(folder: Path, results: Shown) -> str:
 
 
 def _inversions(results: Shown, run_dir: Path | None) -> Inversions | None:
-    if isinstance(results, GeneratorsResults | DissectionResults):
+    if isinstance(results, GeneratorsResults | DissectionResults | UnitContrastsResults):
         return None
     return Inversions.of(results, run_dir)
 
@@ -175,6 +179,10 @@ def render_page(
         values["sections"] = [*values["sections"], *sections]
         script += asset("dissection.js")
         style += asset("dissection.css") + photo_rules(values["photos"])
+    elif isinstance(results, UnitContrastsResults):
+        template, values = "unit_contrasts.html.j2", unit_contrasts_values(results)
+        values["sections"] = [*values["sections"], *sections]
+        style += asset("dissection.css")
     elif isinstance(results, InversionResults):
         template = "inversion_page.html.j2"
         values = _inversion_values(results, inversions, pictures, sections)

@@ -19,9 +19,10 @@ from seeingkit.results import (
     InversionResults,
     Manifest,
     Results,
+    UnitContrastsResults,
 )
 
-Shown = Results | InversionResults | GeneratorsResults | DissectionResults
+Shown = Results | InversionResults | GeneratorsResults | DissectionResults | UnitContrastsResults
 """The findings that a page can be about."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -68,6 +69,8 @@ def _read_results(path: Path) -> Shown:
         return read_record(path, InversionResults)
     if kind == "dissection":
         return read_record(path, DissectionResults)
+    if kind == "unit contrasts":
+        return read_record(path, UnitContrastsResults)
     return (
         read_record(path, GeneratorsResults) if kind == "generators" else read_record(path, Results)
     )

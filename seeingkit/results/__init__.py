@@ -100,6 +100,15 @@ from .records import (
 from .suites import CellState, SuiteCell, SuiteGenerator, SuiteRanking, SuiteResults
 from .tables import Column, Frame, Table, table
 from .tracing import ExcessClass, MissingClass, TracingResult
+from .unit_contrasts import (
+    ComparedLayer,
+    CountKind,
+    UnitContrastsResults,
+    UnitDifference,
+    UnitNumber,
+    UnitPanel,
+    UnitQuantity,
+)
 
 __all__ = [
     "BACKGROUND_NAMES",
@@ -117,9 +126,11 @@ __all__ = [
     "ClassResult",
     "ClassVanishing",
     "Column",
+    "ComparedLayer",
     "CompositionTest",
     "ConditionResult",
     "ContextMap",
+    "CountKind",
     "Curve",
     "DissectedLayer",
     "DissectionResults",
@@ -179,6 +190,11 @@ __all__ = [
     "UnitAgreement",
     "UnitChoice",
     "UnitClass",
+    "UnitContrastsResults",
+    "UnitDifference",
+    "UnitNumber",
+    "UnitPanel",
+    "UnitQuantity",
     "UnitResult",
     "Verdict",
     "claims_of",

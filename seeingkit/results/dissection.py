@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from .records import SCHEMA_VERSION, ModelRecord, Record, SkippedItem
+from .unit_contrasts import UnitPanel
 
 
 class UnitClass(Record):
@@ -174,6 +175,7 @@ class DissectionResults(Record):
         layers: in the order of the generator.
         units: of all layers, layer by layer.
         pictures: PNG in the run directory by the number of the image, for the units with ``masks``.
+        compared: its layers beside each other; None of one layer, or of a rule without a null.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -186,6 +188,7 @@ class DissectionResults(Record):
     layers: list[DissectedLayer]
     units: list[UnitResult]
     pictures: dict[str, str] = Field(default_factory=dict)
+    compared: UnitPanel | None = None
     skipped: list[SkippedItem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     cautions: list[str] = Field(default_factory=list)

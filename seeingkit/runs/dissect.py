@@ -37,6 +37,8 @@ from .inversions import Store, beside_tallies
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
 from .sides import located, open_side
+from .unit_groups import FILE, labelled_layers, write_groups
+from .unit_panels import own_panel
 from .unit_pictures import draw_units
 
 if TYPE_CHECKING:
@@ -199,10 +201,13 @@ def execute_dissection(
         return None
     skipped = skipped_images(source, found)
     results = with_cautions(dissection_results(plan, source, segmenter, found, skipped))
+    compared = own_panel(labelled_layers(found, results), results)
+    results = results.model_copy(update={"compared": compared})
     run.write_json("results.json", results.model_dump(mode="json"))  # kept, should a step fail
     with clock.time("report"):
         write_units(run.path / "units.parquet", results.units)
         write_agreements(run.path / "agreements.parquet", found)
+        write_groups(run.path / FILE, labelled_layers(found, results))
         rule = plan.config.dissection.preset
         units, pictures = draw_units(run.path, source, segmenter, found, results.units, rule)
         results = results.model_copy(update={"units": units, "pictures": pictures})

@@ -37,7 +37,12 @@ class Clock:
         self.seconds[stage] = round(spent, 3)
 
 
-def _now() -> str:
+def now() -> str:
+    """The time in seconds, ISO 8601 in UTC.
+
+    >>> len(now())
+    25
+    """
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
@@ -62,7 +67,7 @@ def begin_run(config: Config, out: str | Path | None) -> RunDirectory | None:
             "threads": str(torch.get_num_threads()),
             **{name: version(name) for name in _PACKAGES},
         },
-        started=_now(),
+        started=now(),
     )
     run.write_json("manifest.json", manifest.model_dump(mode="json"))
     return run
@@ -71,7 +76,7 @@ def begin_run(config: Config, out: str | Path | None) -> RunDirectory | None:
 def end_run(run: RunDirectory, clock: Clock, hashes: dict[str, str]) -> None:
     """Complete the manifest of a run that has ended: content hashes, the seconds of each stage."""
     begun = json.loads((run.path / "manifest.json").read_text(encoding="utf-8"))
-    ended = {"hashes": hashes, "timings": clock.seconds, "finished": _now()}
+    ended = {"hashes": hashes, "timings": clock.seconds, "finished": now()}
     run.write_json("manifest.json", begun | ended)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from seeingkit.analyses.comparison.conditions import class_names_of
-from seeingkit.results import Results
+from seeingkit.results import Frame, Results
 from seeingkit.statistics.neighbourhoods import Neighbourhoods
 from seeingkit.tallies import Tally
 from seeingkit.tallies.chunks import describe, write_table
@@ -85,3 +85,14 @@ def write_images(
         )
     table = pa.concat_tables(tables)
     write_table(path, table.replace_schema_metadata(describe(real.vocabulary, None)))
+
+
+def write_frame(path: Path, frame: Frame) -> None:
+    """A table for Python, as Parquet.
+
+    ::
+
+        write_frame(folder / "counts.parquet", found.counts)
+    """
+    columns = {name: pa.array(list(frame[name])) for name in frame.columns}
+    write_table(path, pa.table(columns))

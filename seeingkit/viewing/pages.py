@@ -12,9 +12,15 @@ from seeingkit.report import (
     summarise_dissection,
     summarise_generators,
     summarise_inversions,
+    summarise_unit_contrasts,
 )
 from seeingkit.report.words.findings import Summary
-from seeingkit.results import DissectionResults, GeneratorsResults, InversionResults
+from seeingkit.results import (
+    DissectionResults,
+    GeneratorsResults,
+    InversionResults,
+    UnitContrastsResults,
+)
 
 from . import choosing, comparing
 from .choosing import ORDERS, Choice
@@ -97,9 +103,18 @@ def _in_words(findings: Findings) -> Summary:
         return Summary(first, tuple(rest[:-1]), tuple(findings.warnings))
     if isinstance(findings, DissectionResults):
         return summarise_dissection(findings)
+    if isinstance(findings, UnitContrastsResults):
+        return summarise_unit_contrasts(findings)
     if isinstance(findings, GeneratorsResults):
         return summarise_generators(findings)
     return summarise(findings)
+
+
+_WITHOUT_DISTANCE = {
+    "dissection": "a dissection",
+    "units compared": "a comparison of units",
+}
+"""Kinds of runs that compare no images, in words."""
 
 
 def compare_page(
@@ -124,7 +139,7 @@ def compare_page(
             continue
         found += own
         if not own:
-            what = "a dissection" if run.kind == "dissection" else "a run of inversions"
+            what = _WITHOUT_DISTANCE.get(run.kind, "a run of inversions")
             notes.append(f"{run.title}: {what} has no distance and no matrix.")
     if len(found) < 2:
         words = "Choose two or more runs that compare images, or one of several generators."

@@ -27,15 +27,22 @@ from seeingkit.results import (
     Manifest,
     ModelRecord,
     Results,
+    UnitContrastsResults,
 )
 
 from .files import MANIFEST, RESULTS, is_inside, read_inside
 
-Findings = Results | InversionResults | GeneratorsResults | DissectionResults
+Findings = Results | InversionResults | GeneratorsResults | DissectionResults | UnitContrastsResults
 State = Literal["finished", "not ended", "unfinished", "unreadable"]
-_KIND = re.compile(rb'"kind"\s*:\s*"(inversion|generators|dissection)"')
+_KIND = re.compile(rb'"kind"\s*:\s*"(inversion|generators|dissection|unit contrasts)"')
 _Model = TypeVar(
-    "_Model", Results, InversionResults, GeneratorsResults, DissectionResults, Manifest
+    "_Model",
+    Results,
+    InversionResults,
+    GeneratorsResults,
+    DissectionResults,
+    UnitContrastsResults,
+    Manifest,
 )
 
 
@@ -63,8 +70,7 @@ class Run:
         title: its folder, below the folder of runs; named: the title of its report, where it was
             given one.
         kind: "analysis", "comparison", "paired comparison", "several generators", "inversion",
-            "dissection"; ""
-            where it is not known.
+            "dissection", "units compared"; "" where it is not known.
         note: of a run that is not finished: its state in one line; of a finished one a fault that
             keeps nothing from being shown, or nothing; again: the command that goes on with it.
         started: when it began; None where no manifest tells.
@@ -156,6 +162,8 @@ def read_findings(folder: Path, root: Path) -> Findings:
         return _checked(content, RESULTS, InversionResults)
     if kind == "dissection":
         return _checked(content, RESULTS, DissectionResults)
+    if kind == "unit contrasts":
+        return _checked(content, RESULTS, UnitContrastsResults)
     if kind == "generators":
         return _checked(content, RESULTS, GeneratorsResults)
     return _checked(content, RESULTS, Results)
@@ -206,6 +214,7 @@ def _told_by(manifest: Manifest | None) -> dict[str, Any]:
         "compare": "comparison",
         "invert": "inversion",
         "dissect": "dissection",
+        "compare-units": "units compared",
     }
     return {
         "kind": commands.get(text("command"), ""),
@@ -245,6 +254,13 @@ def _found_by(found: Findings, manifest: Manifest | None) -> dict[str, Any]:
             "generator": found.generator.name,
             "segmenter": found.segmenter.name,
             "units": len(found.units),
+            "dissected": found.n,
+        }
+    if isinstance(found, UnitContrastsResults):
+        return {
+            "kind": "units compared",
+            "generator": ", ".join(dict.fromkeys(one.name for one in found.networks)),
+            "segmenter": found.segmenter.name,
             "dissected": found.n,
         }
     told = {"data": found.data.name, "segmenter": found.segmenter.name}

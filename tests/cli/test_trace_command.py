@@ -20,7 +20,20 @@ from tests.helpers.plugins import plugin
 from tests.helpers.toys import LevelSegmenter
 
 Command = Callable[..., tuple[int, str, str]]
-NUMBERS = "--layer r4 --units 1 -n 24 --search 24 --dissected 160 --random 2".split()
+NUMBERS = [
+    "--layer",
+    "r4",
+    "--units",
+    "1",
+    "-n",
+    "24",
+    "--search",
+    "24",
+    "--dissected",
+    "160",
+    "--random",
+    "2",
+]
 
 
 def planted_generator(weights: object, options: object) -> object:

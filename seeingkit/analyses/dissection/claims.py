@@ -20,8 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
 
 from .agreement import Floats, iou
 from .moments import SHIFTS, Moments
@@ -91,7 +91,7 @@ def agreements(
     p = np.ones(found.shape)
     low, high = np.zeros(found.shape), np.ones(found.shape)
     if groups >= LEAST_GROUPS:
-        p = _upper_tail(sums.excess, sums.excess2, groups)
+        p = upper_tail(sums.excess, sums.excess2, groups)
         low, high = _interval(sums, found)
     q = np.ones(found.shape)
     if candidates.any():
@@ -100,13 +100,22 @@ def agreements(
     return Agreements(found, chance, low, high, p, q, claimed)
 
 
-def _upper_tail(total: NDArray[np.int64], squares: NDArray[np.int64], groups: int) -> Floats:
-    """One-sided p-value of a mean above 0, by Student's t over groups."""
+def upper_tail(total: ArrayLike, squares: ArrayLike, groups: int) -> Floats:
+    """One-sided p-value of a mean above 0, by Student's t over groups; 1 where nothing varies.
+
+    Args:
+        total, squares: sums over groups of the numbers and of their squares, of any shape.
+        groups: how many, at least 2.
+
+    >>> float(upper_tail(0, 8, 2)), float(upper_tail(8, 40, 2).round(3))
+    (0.5, 0.148)
+    """
+    total, squares = np.asarray(total, np.float64), np.asarray(squares, np.float64)
     mean = total / groups
     variance = np.maximum(squares / groups - mean**2, 0) * groups / (groups - 1)
     spread = np.sqrt(variance / groups)
     t = np.divide(mean, spread, out=np.zeros(mean.shape), where=spread > 0)
-    found = stats.t.sf(t, groups - 1)
+    found = special.stdtr(groups - 1, -t)  # Student's upper tail, many at once
     return np.asarray(np.where(spread > 0, found, 1.0), np.float64)
 
 

@@ -1,5 +1,8 @@
 """Parts of a dissection on disk: the sums of ``PART`` groups of images; resumable and shared.
 
+Beside the sums lie the numbers of each group at the candidate pairs (``series``), which say how
+much the counts of units would vary.
+
 Guarantees: a file is named by the hash of everything that changes its numbers (generator, latents,
 segmenter, preset, layers with their bases, levels, classes, range, rules of counting); it appears
 whole or not at all and holds a digest of its bytes and its range, which reading checks; one that is
@@ -15,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,16 +36,20 @@ from .candidates import LayerLevels
 from .grouping import GROUP, groups_of
 from .moments import SHIFTS, STRONGEST, Moments, group_moments, nothing, summed
 from .observation import Layer, Observer
+from .series import NAMES, GroupSeries, joined, series_of
 
 PART = 16
 """Groups of images in one file."""
 
 Groups = Sequence[Sequence[int]]
 
-DISSECTION_SCHEMA = 2
+DISSECTION_SCHEMA = 3
 """Version of the files and of the rules of counting."""
 
 KEY = "seeingkit_dissection"
+
+_Part = tuple[Moments, GroupSeries]
+"""The numbers of a layer in a part."""
 
 
 def observer_identity(observer: Observer) -> dict[str, Any]:
@@ -106,7 +114,11 @@ class Parts:
     def _identity(self) -> list[Any]:
         """Everything but the range that changes the numbers of a part."""
         levels = [
-            [*map(_digest, (*found.levels[:2], found.columns)), found.levels.even]
+            [
+                *map(_digest, (*found.levels[:2], found.columns)),
+                found.levels.even,
+                _digest(torch.from_numpy(found.candidates)),
+            ]
             for found in self.levels
         ]
         return [observer_identity(self.observer), levels]
@@ -116,8 +128,8 @@ class Parts:
         key = key_of(*self._identity, groups)
         return self.folder / key[:2] / f"{key}.safetensors"
 
-    def moments(self, n: int) -> list[Moments]:
-        """The sums of images 0 to n - 1 of each layer: what is there is read, the rest is made.
+    def counted(self, n: int) -> list[tuple[Moments, GroupSeries]]:
+        """Sums and series of images 0 to n - 1 of each layer: what is there is read, else made.
 
         Raises:
             ModelError: the generator or the segmenter broke its contract.
@@ -131,10 +143,13 @@ class Parts:
         about = [f"dissecting {_range_of(span)} of {name}" for span in spans]
         pieces = [Piece(p.stem, text) for p, text in zip(paths, about, strict=True)]
         totals = [nothing(*found.levels.places.shape) for found in self.levels]
+        series: list[list[GroupSeries]] = [[series_of([], x.candidates)] for x in self.levels]
         done: set[int] = set()  # sums are whole numbers, so they may be added in any order
 
-        def add(k: int, made: Sequence[Moments]) -> None:
-            totals[:] = [total + part for total, part in zip(totals, made, strict=True)]
+        def add(k: int, made: Sequence[_Part]) -> None:
+            totals[:] = [total + part for total, (part, _) in zip(totals, made, strict=True)]
+            for own, (_, part) in zip(series, made, strict=True):
+                own.append(part)
             done.add(k)
 
         def is_done(k: int) -> bool:
@@ -146,49 +161,59 @@ class Parts:
 
         with progress_bar(f"dissect {name}", n, "images") as bar:
             for (number,) in shared(pieces, self.claims, is_done):
-                made = self._make(spans[number])
+                made = self._make(spans[number], number * PART)
                 self._write(paths[number], spans[number], made)
                 add(number, made)
                 bar.advance(sizes[number])
         self.observer.source.range.say()
         if totals and not totals[0].images:
             raise ModelError(f"{name}: none of {n} images can be used")
-        return totals
+        return [(total, joined(own)) for total, own in zip(totals, series, strict=True)]
 
-    def _make(self, groups: Groups) -> list[Moments]:
+    def _make(self, groups: Groups, first: int = 0) -> list[_Part]:
+        """Sums and series of some groups; ``first``: the number of the first of them."""
         layers = self.observer.layers
-        parts: list[list[Moments]] = [[] for _ in layers]
-        for seen in self.observer.groups(groups):
+        parts: list[list[tuple[int, Moments]]] = [[] for _ in layers]
+        for number, seen in enumerate(self.observer.groups(groups), first):
             for k, (layer, levels) in enumerate(zip(layers, self.levels, strict=True)):
                 made = group_moments(seen, layer, levels.levels, levels.columns, levels.classes)
-                parts[k].append(made)
+                parts[k].append((number, made))
         return [
-            summed(part, layer.units, levels.classes)
+            (
+                summed((sums for _, sums in part), layer.units, levels.classes),
+                series_of(part, levels.candidates),
+            )
             for part, layer, levels in zip(parts, layers, self.levels, strict=True)
         ]
 
-    def _check(self, made: Sequence[Moments], groups: Groups) -> None:
+    def _check(self, made: Sequence[_Part], groups: Groups) -> None:
         """Of a part that another run made: where images are missing and must not, say which."""
         whole = sum(len(group) for group in groups if len(group) > 1)
-        if self.observer.on_bad == "fail" and made and made[0].images < whole:
+        if self.observer.on_bad == "fail" and made and made[0][0].images < whole:
             self._make(groups)
 
-    def _write(self, path: Place, span: Groups, made: Sequence[Moments]) -> None:
+    def _write(self, path: Place, span: Groups, made: Sequence[_Part]) -> None:
         tensors = {
             f"{k}.{field.name}": torch.as_tensor(getattr(sums, field.name))
-            for k, sums in enumerate(made)
+            for k, (sums, _) in enumerate(made)
             for field in fields(Moments)
         }
+        for k, (_, series) in enumerate(made):
+            for name in ("groups", *NAMES):
+                tensors[f"{k}.series.{name}"] = torch.as_tensor(getattr(series, name))
         about = {"name": path.stem, "span": list(_ends(span)), "schema": DISSECTION_SCHEMA}
         about["made_by"] = self.observer.made_by
         write_sealed_tensors(path, tensors, KEY, about)
 
-    def _read(self, path: Place, span: Groups) -> list[Moments] | None:
-        def made_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> list[Moments]:
+    def _read(self, path: Place, span: Groups) -> list[_Part] | None:
+        def made_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> list[_Part]:
             if tuple(about["span"]) != _ends(span):
                 raise ValueError("it is of other images than its name says")
             layers = zip(self.observer.layers, self.levels, strict=True)
-            return [_moments(tensors, k, *layer) for k, layer in enumerate(layers)]
+            return [
+                (_moments(tensors, k, *layer), _series(tensors, k, layer[1]))
+                for k, layer in enumerate(layers)
+            ]
 
         return read_or_set_aside(path, KEY, made_of)
 
@@ -214,6 +239,14 @@ def _moments(tensors: dict[str, Tensor], number: int, layer: Layer, levels: Laye
     if any(values[name].shape != shape for name in ("both", "union", "excess2")):
         raise ValueError("its numbers are of other units or classes")
     return Moments(**values)
+
+
+def _series(tensors: dict[str, Tensor], number: int, levels: LayerLevels) -> GroupSeries:
+    found = {name: tensors[f"{number}.series.{name}"].numpy() for name in ("groups", *NAMES)}
+    shape = (len(found["groups"]), int(levels.candidates.sum()))
+    if any(found[name].shape != shape for name in NAMES):
+        raise ValueError("its groups are of other pairs")
+    return GroupSeries(np.argwhere(levels.candidates).astype(np.int64), **found)
 
 
 _NUMBERS = ("groups", "images", "pixels")

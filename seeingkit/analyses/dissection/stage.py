@@ -23,6 +23,7 @@ from .moments import Moments
 from .observation import Layer, Observer, layers_of
 from .parts import Parts, dissection_folder, key_of, observer_identity
 from .presets import PRESETS, published_labels
+from .series import GroupSeries
 
 LEVEL_SERIES = 1
 """Number of the series, beside that of the evaluated images, from which levels come."""
@@ -37,6 +38,7 @@ class LayerDissection:
         classes: name and kind of each column, with its plane.
         levels: of its units, from the sample of the levels.
         sums: of the evaluated images.
+        series: the same of each group of images, at the candidate pairs.
         found: agreements, intervals and claims.
         labels: (U,) the column of each unit's label, or -1.
         quality: (U, C) information quality ratios on the evaluated images.
@@ -46,6 +48,7 @@ class LayerDissection:
     classes: list[tuple[str, Label]]
     levels: LayerLevels
     sums: Moments
+    series: GroupSeries
     found: Agreements
     labels: NDArray[np.int64]
     quality: Floats
@@ -110,10 +113,10 @@ def dissect_layers(
         looking, config.level_images, rule, rule.least_iou, folder / key[:2] / f"{key}.safetensors"
     )
     watching = Observer(source, segmenter, layers, rule.side, on_bad)
-    sums = Parts(watching, levels, folder).moments(len(source))
+    counted = Parts(watching, levels, folder).counted(len(source))
     return [
-        _found(layer, level, total, segmenter, config)
-        for layer, level, total in zip(layers, levels, sums, strict=True)
+        _found(layer, level, total, series, segmenter, config)
+        for layer, level, (total, series) in zip(layers, levels, counted, strict=True)
     ]
 
 
@@ -121,6 +124,7 @@ def _found(
     layer: Layer,
     levels: LayerLevels,
     sums: Moments,
+    series: GroupSeries,
     segmenter: Segmenter,
     config: DissectionConfig,
 ) -> LayerDissection:
@@ -135,4 +139,4 @@ def _found(
         nothing = np.array([label == 0 for _, label in classes_of(levels.columns)], bool)
         labels = np.where((labels >= 0) & nothing[labels], -1, labels)
     quality = information_quality(sums.both, sums.active, sums.area, max(sums.pixels, 1))
-    return LayerDissection(layer, classes, levels, sums, found, labels, quality)
+    return LayerDissection(layer, classes, levels, sums, series, found, labels, quality)

@@ -30,6 +30,7 @@ from ..words.dissection import (
 )
 from ..words.names import titles
 from ..words.numbers import probability, share
+from .unit_contrasts import panel_section
 
 ROWS = 50
 """Rows of the table of all units that stand in the page without any script."""
@@ -72,7 +73,7 @@ def dissection_values(results: DissectionResults, run_dir: Path | None) -> dict[
         "headline": words.headline,
         "details": words.details,
         "cautions": list(words.cautions),
-        "sections": [_sure(results)],
+        "sections": [*_compared(results), _sure(results)],
         "figures": themed_figures(lambda layout: build_units_chart(results, layout)),
         "groups": groups,
         "photos": photos,
@@ -146,6 +147,13 @@ def _data_row(
 def photo_rules(photos: Mapping[int, str]) -> str:
     """Style rules by which each image stands in the page once, however many units show it."""
     return "".join(f".p{image}{{background-image:url({uri})}}\n" for image, uri in photos.items())
+
+
+def _compared(results: DissectionResults) -> list[Section]:
+    """The section on layers beside each other, of a run of several."""
+    if results.compared is None:
+        return []
+    return [panel_section(results.compared, title="Layers compared")]
 
 
 def _sure(results: DissectionResults) -> Section:

@@ -10,6 +10,7 @@ from seeingkit.results import (
     ModelRecord,
     Results,
     SourceRecord,
+    UnitContrastsResults,
 )
 
 from ..words.cautions import against
@@ -19,7 +20,12 @@ Entries = list[tuple[str, str]]
 
 
 def method_card(
-    results: Results | InversionResults | GeneratorsResults | DissectionResults, manifest: Manifest
+    results: Results
+    | InversionResults
+    | GeneratorsResults
+    | DissectionResults
+    | UnitContrastsResults,
+    manifest: Manifest,
 ) -> list[tuple[str, Entries]]:
     """Titles with their (name, value) pairs; a page escapes them."""
     finished = manifest.finished or "not recorded"
@@ -34,10 +40,14 @@ def method_card(
             groups[one.name] = [*_source(one.source, one.n), *_model(one.generator)]
     elif isinstance(results, DissectionResults):
         groups["Dissection"] = _dissection(results)
+    elif isinstance(results, UnitContrastsResults):
+        groups["Comparison"] = _unit_contrasts(results)
+        for k, one in enumerate(results.networks):
+            groups[f"Run {k + 1}"] = _model(one)
     else:
         photos = len({record.image for record in results.inversions})
         groups["Photos"] = _source(results.data, photos)
-    if not isinstance(results, GeneratorsResults):
+    if not isinstance(results, GeneratorsResults | UnitContrastsResults):
         groups["Generator"] = _model(results.generator)
     groups["Segmenter"] = _model(results.segmenter)
     groups["Statistics"] = _statistics(results) if isinstance(results, Results) else []
@@ -66,6 +76,17 @@ def _dissection(results: DissectionResults) -> Entries:
         entries += [("and more", f"{more:,} classes")] if more > 0 else []
     rate = [("false discovery rate", f"{settings.fdr:g}")] if settings.tested else []
     return [*entries, *rate]
+
+
+def _unit_contrasts(results: UnitContrastsResults) -> Entries:
+    return [
+        ("images of each run", f"{results.n:,}"),
+        ("images in a group", f"{results.group:,}"),
+        ("draws of groups", f"{results.draws:,}"),
+        ("probability of any wrong claim in a panel", f"{results.level:g}"),
+        ("rule", results.rule),
+        ("preset", results.preset),
+    ]
 
 
 def _statistics(results: Results) -> Entries:
