@@ -20,20 +20,10 @@ from tests.helpers.plugins import plugin
 from tests.helpers.toys import LevelSegmenter
 
 Command = Callable[..., tuple[int, str, str]]
-NUMBERS = [
-    "--layer",
-    "r4",
-    "--units",
-    "1",
-    "-n",
-    "24",
-    "--search",
-    "24",
-    "--dissected",
-    "160",
-    "--random",
-    "2",
-]
+NUMBERS = (
+    *("--layer", "r4", "--units", "1", "-n", "24"),
+    *("--search", "24", "--dissected", "160", "--random", "2"),
+)
 
 
 def planted_generator(weights: object, options: object) -> object:
