@@ -20,6 +20,8 @@ _MODULES = {
     "Comparison": "analyses.comparison.compare",
     "compare_generators": "analyses.comparison.generators",
     "GeneratorsComparison": "analyses.comparison.generators",
+    "artifacts": "runs.artifacts",
+    "ArtifactSearch": "runs.artifacts",
     "dissect": "runs.dissect",
     "Dissection": "runs.dissect",
     "tally": "tallies",
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from .models.loading import load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
     from .runs.analyze import Analysis, analyze
+    from .runs.artifacts import ArtifactSearch, artifacts
     from .runs.dissect import Dissection, dissect
     from .statistics import FSD
     from .tallies import Tally, tally
@@ -60,6 +63,7 @@ __all__ = [
     "FSD",
     "AddEdit",
     "Analysis",
+    "ArtifactSearch",
     "AutoStaged",
     "Comparison",
     "Dissection",
@@ -69,6 +73,7 @@ __all__ = [
     "Tally",
     "UnitEdit",
     "analyze",
+    "artifacts",
     "compare",
     "compare_generators",
     "dissect",

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from seeingkit.errors import RunError, StorageError
 from seeingkit.results import (
+    ArtifactResults,
     DissectionResults,
     GeneratorsResults,
     InversionResults,
@@ -30,6 +31,7 @@ from .pictures import PagePictures, fit_pictures
 from .pictures.gallery import FOLDER, Gallery
 from .pictures.uris import image_uri
 from .runfiles import Shown, read_run
+from .sections.artifacts import artifacts_values
 from .sections.classes import class_rows, example_rows, legends
 from .sections.classpages import class_pages, first_pair, lead
 from .sections.dissection import (
@@ -129,7 +131,7 @@ def _write_figures(folder: Path, results: Shown) -> str:
 
 
 def _inversions(results: Shown, run_dir: Path | None) -> Inversions | None:
-    if isinstance(results, GeneratorsResults | DissectionResults):
+    if isinstance(results, GeneratorsResults | DissectionResults | ArtifactResults):
         return None
     return Inversions.of(results, run_dir)
 
@@ -174,6 +176,10 @@ def render_page(
         values["sections"] = [*values["sections"], *sections]
         script += asset("dissection.js")
         style += asset("dissection.css") + photo_rules(values["photos"])
+    elif isinstance(results, ArtifactResults):
+        template, values = "artifacts.html.j2", artifacts_values(results, run_dir)
+        values["sections"] = [*values["sections"], *sections]
+        style += asset("artifacts.css")
     elif isinstance(results, InversionResults):
         template = "inversion_page.html.j2"
         values = _inversion_values(results, inversions, pictures, sections)

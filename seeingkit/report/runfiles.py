@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from seeingkit.errors import RunError, first_fault
 from seeingkit.results import (
     SCHEMA_VERSION,
+    ArtifactResults,
     DissectionResults,
     GeneratorsResults,
     InversionResults,
@@ -21,7 +22,7 @@ from seeingkit.results import (
     Results,
 )
 
-Shown = Results | InversionResults | GeneratorsResults | DissectionResults
+Shown = Results | InversionResults | GeneratorsResults | DissectionResults | ArtifactResults
 """The findings that a page can be about."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -68,6 +69,8 @@ def _read_results(path: Path) -> Shown:
         return read_record(path, InversionResults)
     if kind == "dissection":
         return read_record(path, DissectionResults)
+    if kind == "artifacts":
+        return read_record(path, ArtifactResults)
     return (
         read_record(path, GeneratorsResults) if kind == "generators" else read_record(path, Results)
     )

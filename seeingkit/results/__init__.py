@@ -12,6 +12,15 @@ Importing this never imports torch.
     omitted = [record.label for record in results.classes if record.omitted]
 """
 
+from .artifacts import (
+    ArtifactPair,
+    ArtifactResults,
+    ArtifactSettings,
+    ArtifactTest,
+    ArtifactUnit,
+    FidelityPair,
+    RandomSet,
+)
 from .comparison import (
     CompositionTest,
     ConditionResult,
@@ -64,6 +73,7 @@ from .inversion import (
     RateVerdict,
     ReferenceRate,
 )
+from .marks import Mark, Marks, read_marks
 from .paired import PairedClass, PairedImages, PairedResult
 from .ranking import (
     ClassRanking,
@@ -106,6 +116,11 @@ __all__ = [
     "SCHEMA_VERSION",
     "VANISHED",
     "AreaClaim",
+    "ArtifactPair",
+    "ArtifactResults",
+    "ArtifactSettings",
+    "ArtifactTest",
+    "ArtifactUnit",
     "CalibrationRecord",
     "CellState",
     "ClassCalibration",
@@ -126,6 +141,7 @@ __all__ = [
     "DistanceDifference",
     "Effect",
     "FSDResult",
+    "FidelityPair",
     "FidelityResult",
     "FolderClass",
     "Frame",
@@ -141,6 +157,8 @@ __all__ = [
     "KernelDistance",
     "LostClass",
     "Manifest",
+    "Mark",
+    "Marks",
     "ModelRecord",
     "PairResult",
     "PairVerdict",
@@ -149,6 +167,7 @@ __all__ = [
     "PairedResult",
     "PairsResult",
     "PowerResult",
+    "RandomSet",
     "RankedClass",
     "RankedMember",
     "RankedPair",
@@ -181,6 +200,7 @@ __all__ = [
     "images_lost",
     "is_background",
     "only_composition",
+    "read_marks",
     "share_letter",
     "table",
 ]

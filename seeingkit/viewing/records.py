@@ -19,6 +19,7 @@ from seeingkit.errors import RunError, first_fault, one_line
 from seeingkit.report.selection import is_judged
 from seeingkit.results import (
     SCHEMA_VERSION,
+    ArtifactResults,
     ClassResult,
     DissectionResults,
     FSDResult,
@@ -31,11 +32,17 @@ from seeingkit.results import (
 
 from .files import MANIFEST, RESULTS, is_inside, read_inside
 
-Findings = Results | InversionResults | GeneratorsResults | DissectionResults
+Findings = Results | InversionResults | GeneratorsResults | DissectionResults | ArtifactResults
 State = Literal["finished", "not ended", "unfinished", "unreadable"]
-_KIND = re.compile(rb'"kind"\s*:\s*"(inversion|generators|dissection)"')
+_KIND = re.compile(rb'"kind"\s*:\s*"(inversion|generators|dissection|artifacts)"')
 _Model = TypeVar(
-    "_Model", Results, InversionResults, GeneratorsResults, DissectionResults, Manifest
+    "_Model",
+    Results,
+    InversionResults,
+    GeneratorsResults,
+    DissectionResults,
+    ArtifactResults,
+    Manifest,
 )
 
 
@@ -63,8 +70,7 @@ class Run:
         title: its folder, below the folder of runs; named: the title of its report, where it was
             given one.
         kind: "analysis", "comparison", "paired comparison", "several generators", "inversion",
-            "dissection"; ""
-            where it is not known.
+            "dissection", "artifact units"; "" where it is not known.
         note: of a run that is not finished: its state in one line; of a finished one a fault that
             keeps nothing from being shown, or nothing; again: the command that goes on with it.
         started: when it began; None where no manifest tells.
@@ -156,6 +162,8 @@ def read_findings(folder: Path, root: Path) -> Findings:
         return _checked(content, RESULTS, InversionResults)
     if kind == "dissection":
         return _checked(content, RESULTS, DissectionResults)
+    if kind == "artifacts":
+        return _checked(content, RESULTS, ArtifactResults)
     if kind == "generators":
         return _checked(content, RESULTS, GeneratorsResults)
     return _checked(content, RESULTS, Results)
@@ -206,6 +214,7 @@ def _told_by(manifest: Manifest | None) -> dict[str, Any]:
         "compare": "comparison",
         "invert": "inversion",
         "dissect": "dissection",
+        "artifacts": "artifact units",
     }
     return {
         "kind": commands.get(text("command"), ""),
@@ -247,6 +256,15 @@ def _found_by(found: Findings, manifest: Manifest | None) -> dict[str, Any]:
             "units": len(found.units),
             "dissected": found.n,
         }
+    if isinstance(found, ArtifactResults):
+        return {
+            "kind": "artifact units",
+            "data": found.data.name,
+            "generator": found.generator.name,
+            "segmenter": found.segmenter.name,
+            "units": found.layer_units,
+            "dissected": found.n,
+        }
     told = {"data": found.data.name, "segmenter": found.segmenter.name}
     if isinstance(found, GeneratorsResults):
         entries = tuple(
@@ -275,7 +293,11 @@ def omitted(classes: list[ClassResult]) -> tuple[str, ...]:
 def _again(manifest: Manifest, folder: Path) -> str:
     """The command that goes on with a run."""
     command = manifest.config.get("command")
-    name = command if command in ("analyze", "compare", "invert", "dissect") else "COMMAND"
+    name = (
+        command
+        if command in ("analyze", "compare", "invert", "dissect", "artifacts")
+        else "COMMAND"
+    )
     words = ["seeingkit", name, "--config", str(folder / MANIFEST), "--out", str(folder)]
     return shlex.join(words)
 

@@ -67,9 +67,7 @@ def speckled(patch: float = 0.0, lost: float = 0.0, shift: float = 0.0) -> Stage
     return StagedAdapter(module, info, boundaries, [module.units, module.paint])
 
 
-def subject(
-    patch: float = 0.0, lost: float = 0.0, shift: float = 0.0, batch: int = 64
-) -> Subject:
+def subject(patch: float = 0.0, lost: float = 0.0, shift: float = 0.0, batch: int = 64) -> Subject:
     """The generator at its units, with dark, middle and bright as classes."""
     return Subject(speckled(patch, lost, shift), LevelSegmenter(), "r8", batch=batch)
 

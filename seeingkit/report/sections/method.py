@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seeingkit.results import (
+    ArtifactResults,
     DissectionResults,
     GeneratorsResults,
     InversionResults,
@@ -19,7 +20,8 @@ Entries = list[tuple[str, str]]
 
 
 def method_card(
-    results: Results | InversionResults | GeneratorsResults | DissectionResults, manifest: Manifest
+    results: Results | InversionResults | GeneratorsResults | DissectionResults | ArtifactResults,
+    manifest: Manifest,
 ) -> list[tuple[str, Entries]]:
     """Titles with their (name, value) pairs; a page escapes them."""
     finished = manifest.finished or "not recorded"
@@ -34,6 +36,9 @@ def method_card(
             groups[one.name] = [*_source(one.source, one.n), *_model(one.generator)]
     elif isinstance(results, DissectionResults):
         groups["Dissection"] = _dissection(results)
+    elif isinstance(results, ArtifactResults):
+        groups["Real images"] = _source(results.data, results.n_real + results.settings.search_real)
+        groups["Search and tests"] = _artifacts(results)
     else:
         photos = len({record.image for record in results.inversions})
         groups["Photos"] = _source(results.data, photos)
@@ -66,6 +71,23 @@ def _dissection(results: DissectionResults) -> Entries:
         entries += [("and more", f"{more:,} classes")] if more > 0 else []
     rate = [("false discovery rate", f"{settings.fdr:g}")] if settings.tested else []
     return [*entries, *rate]
+
+
+def _artifacts(results: ArtifactResults) -> Entries:
+    settings = results.settings
+    return [
+        ("layer", f"{results.layer}, {results.layer_units:,} units"),
+        ("images tested", f"{results.n:,}, seed {results.seed:,}"),
+        ("real images tested", f"{results.n_real:,}"),
+        ("images searched", f"{settings.search_images:,}, seed {settings.search_seed:,}"),
+        ("real images searched", f"{settings.search_real:,}"),
+        ("images made for the ranking", f"{settings.passes:,}"),
+        ("ranking", settings.ranking),
+        ("distance", settings.space),
+        ("strength", f"{settings.alpha:g}"),
+        ("error rate", f"{settings.level:g}"),
+        ("preset", settings.preset),
+    ]
 
 
 def _statistics(results: Results) -> Entries:

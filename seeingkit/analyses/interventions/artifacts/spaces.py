@@ -101,7 +101,11 @@ class FeatureSpace:
 
     def rows(self, pictures: Tensor) -> Floats:
         """(N, K) along the directions."""
-        return np.asarray((pooled(self.features, pictures) - self.mean) @ self.directions)
+        return self.along(pooled(self.features, pictures))
+
+    def along(self, values: Floats) -> Floats:
+        """Pooled features (N, D) along the directions: (N, K)."""
+        return np.asarray((values - self.mean) @ self.directions)
 
 
 def pooled(features: Features, pictures: Tensor) -> Floats:
