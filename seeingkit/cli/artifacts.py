@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 searched = partial(option, panel=ARTIFACTS)
 
 Layer = Annotated[o.Text, searched("Layer whose units are searched. Default: the usual cut.")]
-Units = Annotated[o.Text, searched("How many units are ablated together; several tests as 1,5,20. Default: 5.")]
+Units = Annotated[
+    o.Text, searched("How many units are ablated together; several tests as 1,5,20. Default: 5.")
+]
 Ranking = Annotated[
     o.Text,
     searched(
-        "By the gain of each unit alone (ablation, the default), its strongest images (images), or painted "
-        "regions (marks)."
+        "Order of the units: by the gain of each alone (ablation, the default), by its strongest "
+        "images (images), or by painted regions (marks)."
     ),
 ]
 MarksFile = Annotated[o.File, searched("File of painted regions; sets --ranking marks.")]

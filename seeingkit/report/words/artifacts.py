@@ -35,9 +35,10 @@ def headline(results: ArtifactResults) -> str:
     test = results.best
     if test.claim == "gain":
         return (
-            f"{units_words(test)} of {results.layer}: without them the distance from the "
-            f"real images falls from {number(test.before)} to {number(test.after)}, a gain of "
-            f"{number(test.gain)} ({between((test.low, test.high))})."
+            f"{units_words(test)} of {results.layer} found as artifacts: without "
+            f"{'it' if len(test.units) == 1 else 'them'} the distance from the real images falls "
+            f"from {number(test.before)} to {number(test.after)}, a gain of {number(test.gain)} "
+            f"({between((test.low, test.high))})."
         )
     many = len(test.units)
     units = "the most suspicious unit" if many == 1 else f"the {many:,} most suspicious units"
