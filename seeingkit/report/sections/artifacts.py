@@ -23,7 +23,7 @@ from ..words.numbers import area, between, change, number, probability, share
 
 STRIP = Level(1536, 85)
 """Detail of a strip of images."""
-RANKED = 20
+RANKED = 12
 """Units of the ranking that stand in the table."""
 CLASSES = 12
 """Classes of the table, besides all with a claim."""

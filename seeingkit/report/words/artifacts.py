@@ -66,8 +66,8 @@ def control_sentence(test: ArtifactTest, results: ArtifactResults) -> str:
         f"{test.as_good} of them gain as much or more" if test.as_good else "none gains as much"
     )
     return (
-        f"{random} gain {between((min(gains), max(gains)))}, {as_good}; the chosen units gain "
-        f"{number(test.against)} more than these on average "
+        f"{random} gain {between((min(gains), max(gains)))}, {as_good}; gain of the chosen units "
+        f"− mean of these: {number(test.against)} "
         f"({between((test.against_low, test.against_high))})."
     )
 
@@ -129,8 +129,9 @@ def swap_words(test: ArtifactTest) -> str:
 def artifact_cautions(results: ArtifactResults) -> list[str]:
     """The reasons to read a search with care, most important first."""
     found = [
-        *_measure(results),
+        *_near(results),
         *_small(results),
+        *_measure(results),
         *skipped_caution(results.skipped),
         *assumed([results.generator, results.segmenter]),
         *results.warnings,
@@ -143,6 +144,16 @@ def _measure(results: ArtifactResults) -> Iterator[str]:
         yield (
             "Distances are of areas of classes: an artifact that leaves the areas as they are, "
             "such as a wrong texture, is not seen; --features names another measure."
+        )
+
+
+def _near(results: ArtifactResults) -> Iterator[str]:
+    best = results.best
+    if best.before < 2 * best.before_error:
+        yield (
+            f"The distance without any ablation ({number(best.before)} ± "
+            f"{number(best.before_error)}) is hardly more than 0 in {count(results.n, 'image')}: "
+            "there is little to gain, or more images are needed."
         )
 
 
