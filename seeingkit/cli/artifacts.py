@@ -66,7 +66,7 @@ def artifact_settings(
         UsageError: numbers of units that cannot be read.
     """
     numbers = None if units is None else unit_numbers(units)
-    chosen = {"layer": layer, "units": numbers, "ranking": ranking, "marks": marks}
+    chosen: Settings = {"layer": layer, "units": numbers, "ranking": ranking, "marks": marks}
     chosen |= {"search": search, "random": random, "alpha": alpha, "features": features}
     return {"chosen": chosen}
 

@@ -201,13 +201,18 @@ def render_page(
         card=method_card(results, manifest),
         skipped_shown=SKIPPED_SHOWN,
         cautions_shown=CAUTIONS_SHOWN,
-        terms=terms(
-            comparison=isinstance(results, Results | GeneratorsResults),
-            between=isinstance(results, Results) and results.paired is None,
-            inversion=inversions is not None,
-        ),
+        terms=_terms(results, inversions is not None),
         title=str(manifest.config.get("title") or ""),
         **values,
+    )
+
+
+def _terms(results: Shown, inversion: bool) -> list[tuple[str, str]]:
+    """The words that the page explains."""
+    return terms(
+        comparison=isinstance(results, Results | GeneratorsResults),
+        between=isinstance(results, Results) and results.paired is None,
+        inversion=inversion,
     )
 
 

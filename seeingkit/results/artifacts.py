@@ -49,7 +49,7 @@ class ArtifactTest(Record):
     """The ablation of the first units of the ranking, on fresh images.
 
     Attributes:
-        units: that were ablated together.
+        name: how many units; units: that were ablated together.
         before, before_error: distance without the ablation, and its standard error; after,
             after_error: with it.
         gain, low, high: before − after and its interval; error: its standard error.
@@ -64,6 +64,9 @@ class ArtifactTest(Record):
         claim: see ``GainClaim``.
     """
 
+    NAMED_BY = ("name",)
+
+    name: str = ""
     units: list[int]
     before: float
     before_error: float

@@ -143,7 +143,7 @@ def artifacts(
         seeingkit.artifacts("progan:minichurches", layer="r8.conv1", units=[1, 5]).results.tests
     """
     numbers = [units] if isinstance(units, int) else units
-    given = {"layer": layer, "units": numbers, "ranking": ranking, "marks": marks}
+    given: dict[str, Any] = {"layer": layer, "units": numbers, "ranking": ranking, "marks": marks}
     given |= {"search": search, "random": random, "alpha": alpha, "features": features}
     config = artifacts_config(gan, data, chosen=given, n=n, segmenter=segmenter, **settings)
     return execute_artifacts(config, out=out, store=store)

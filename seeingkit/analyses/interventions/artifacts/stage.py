@@ -27,8 +27,8 @@ from seeingkit.statistics.resampling import ENOUGH
 
 from ..curves import check_fresh
 from ..differences import effect
-from ..effects import Floats, Integers, Intervention, Measured, measure, random_sets
-from ..subjects import Sample, Starts, Subject
+from ..effects import Floats, Intervention, Measured, measure, random_sets
+from ..subjects import Integers, Sample, Starts, Subject
 from .config import ArtifactsConfig
 from .marks import by_marks, marked_sample
 from .scores import Ranking, by_ablation, by_images, peaks, strongest
@@ -79,8 +79,8 @@ def split_real(images: int, search: int, seed: int) -> tuple[Integers, Integers]
     Raises:
         UsageError: too few for both.
 
-    >>> [len(part) for part in split_real(500, 200, 0)]
-    [200, 300]
+    >>> [len(part) for part in split_real(600, 200, 0)]
+    [200, 400]
     """
     many = min(search, images // 3)
     if many < ENOUGH:
@@ -169,8 +169,8 @@ def find_artifacts(
     best = min(range(len(tests)), key=lambda k: (_ORDER[tests[k].claim], -tests[k].gain))
     vocabulary = subject.segmenter.vocabulary
     found = effect(measured, vocabulary, best, seed=sample.seed, level=level)
-    units = _records(ranking, values, searched)
-    return Artifacts(ranking, units, searched, tests, best, found, measured.moved[best])
+    records = _records(ranking, values, searched)
+    return Artifacts(ranking, records, searched, tests, best, found, measured.moved[best])
 
 
 def _ranked(
@@ -230,6 +230,7 @@ def _test(
         for other, some in others.items()
     ]
     return ArtifactTest(
+        name=f"{len(units)} unit{'' if len(units) == 1 else 's'}",
         units=list(units),
         before=before.value,
         before_error=before.error,
