@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from seeingkit.analyses.comparison.checks.metrics import measure as measure_metric
 from seeingkit.analyses.comparison.conditions import labels_for
+from seeingkit.analyses.interventions.artifacts.measures import measure_ablation
 from seeingkit.analyses.interventions.artifacts.spaces import (
     AreaSpace,
     FeatureSpace,
@@ -30,18 +30,15 @@ from seeingkit.analyses.interventions.artifacts.stage import (
     find_artifacts,
     split_real,
 )
-from seeingkit.analyses.interventions.edited import EditedSampler
 from seeingkit.analyses.interventions.subjects import Sample, Subject
 from seeingkit.contracts import Features, Generator, ImageSource, Segmenter
 from seeingkit.errors import UsageError, printable
-from seeingkit.images import SamplerSource, Selection
-from seeingkit.models.edits import UnitEdit
+from seeingkit.images import Selection
 from seeingkit.models.resolved import ResolvedModel, resolve_features
 from seeingkit.report import artifacts_html, rebuild_report, with_cautions
 from seeingkit.results import (
     ArtifactResults,
     ArtifactSettings,
-    FidelityPair,
     Marks,
     SkippedItem,
     read_marks,
@@ -49,6 +46,7 @@ from seeingkit.results import (
 from seeingkit.system.cache import file_sha256
 from seeingkit.system.processes import rank
 from seeingkit.tallies import Tally
+from seeingkit.tallies.counted import CountedSource
 from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.record import model_record, source_record
 from seeingkit.tallies.vocabularies.merging import in_classes
@@ -216,7 +214,17 @@ def execute_artifacts(
         run.write_json("results.json", results.model_dump(mode="json"))  # kept, should a step fail
         if plan.metric is not None:
             with clock.time("fidelity"):
-                pair = _fidelity(plan, opened, results.pictured)
+                settings = plan.config.artifacts
+                _, tested = split_real(len(opened.real), settings.search, plan.config.seed)
+                pair = measure_ablation(
+                    plan.metric,
+                    opened.subject,
+                    opened.sample,
+                    Selection(opened.real, tested.tolist()),
+                    results.pictured,
+                    alpha=settings.alpha,
+                    device=plan.device,
+                )
                 results = results.model_copy(update={"fidelity": pair})
     with clock.time("report"):
         results = draw_artifacts(run.path, opened.subject, opened.sample, found, results)
@@ -246,6 +254,11 @@ def _open(plan: Plan, features: ResolvedModel | None, marks: Marks | None) -> _O
     network = None if features is None else cast("Features", features.load(plan.device))
     if whole is None:
         raise UsageError(f"--data {plan.real.name}: real images are pictures, not a generator")
+    if isinstance(whole, CountedSource) and (network is not None or plan.metric is not None):
+        raise UsageError(
+            f"{plan.real.name}: only areas are known of these images, and features need pictures; "
+            "leave out --features and --fidelity"
+        )
     assert plan.generated.generator is not None and plan.segmenter is not None
     generator = plan.generated.generator.load(plan.device)
     if not isinstance(generator, Generator):
@@ -319,31 +332,3 @@ def _results(
             for item, reason in (*counted.skipped, *counted.left_out)
         ],
     )
-
-
-def _fidelity(plan: Plan, opened: _Opened, units: list[int]) -> FidelityPair:
-    """FID and others of the images of the tests, without and with the ablation."""
-    subject, config = opened.subject, plan.config
-    assert plan.metric is not None
-    edit = UnitEdit(subject.layer, tuple(units), config.artifacts.alpha)
-    _, tested = split_real(len(opened.real), config.artifacts.search, config.seed)
-    real, found = Selection(opened.real, tested.tolist()), []
-    for sampler in (subject.generator, EditedSampler(subject.generator, [edit])):
-        source = SamplerSource(
-            sampler,
-            len(opened.sample),
-            config.seed,
-            opened.sample.labels or None,
-            preset=plan.preset,
-            batch=config.batch_size,
-        )
-        measured = measure_metric(
-            plan.metric,
-            real,
-            source,
-            device=plan.device,
-            batch_size=config.batch_size,
-            seed=config.seed,
-        )
-        found.append(measured)
-    return FidelityPair(units=units, before=found[0], after=found[1])

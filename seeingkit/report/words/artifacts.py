@@ -62,9 +62,7 @@ def control_sentence(test: ArtifactTest, results: ArtifactResults) -> str:
     """The chosen units beside as many random ones."""
     gains = [one.gain for one in test.random]
     random = f"{count(len(gains), 'set')} of {count(len(test.units), 'random unit')}"
-    as_good = (
-        f"{test.as_good} of them at least as much" if test.as_good else "none as much"
-    )
+    as_good = f"{test.as_good} of them at least as much" if test.as_good else "none as much"
     return (
         f"{random} gain {between((min(gains), max(gains)))}, {as_good}; gain of the chosen units "
         f"− mean of these: {number(test.against)} "

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from seeingkit.analyses.comparison.checks.metrics import resolve_metric
 from seeingkit.analyses.interventions.artifacts.config import ArtifactsConfig
+from seeingkit.analyses.interventions.artifacts.measures import measure_ablation
 from seeingkit.analyses.interventions.artifacts.scores import by_ablation, by_images, strongest
 from seeingkit.analyses.interventions.artifacts.spaces import AreaSpace, FeatureSpace
 from seeingkit.analyses.interventions.artifacts.stage import (
@@ -22,11 +24,14 @@ from seeingkit.analyses.interventions.artifacts.stage import (
 from seeingkit.analyses.interventions.edited import EditedSampler
 from seeingkit.analyses.interventions.effects import Intervention
 from seeingkit.analyses.interventions.subjects import Sample, Starts, Subject
-from seeingkit.contracts import Features, FeaturesInfo
+from seeingkit.contracts import Features, FeaturesInfo, ImageSource
 from seeingkit.errors import TallyError, UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.models.edits import UnitEdit
+from seeingkit.results import FidelityResult
+from seeingkit.specs import PRESETS, MetricSpec
 from tests.helpers.artifact_toys import ARTIFACT, UNITS, real_rows, subject
+from tests.helpers.plugins import registry_of
 
 CONFIG = ArtifactsConfig(units=(1, 3), search=100, random=3)
 
@@ -175,3 +180,40 @@ def test_an_edited_generator_gives_the_images_of_the_edit_under_another_name() -
     half = EditedSampler(chosen.generator, [UnitEdit("r8", (ARTIFACT,), torch.tensor([0.5]))])
     prints = {source.fingerprint, plain.fingerprint, SamplerSource(half, 5, seed=3).fingerprint}
     assert len(prints) == 3
+
+
+class Brightness:
+    """Difference of the mean brightness of both sides."""
+
+    def __call__(
+        self, real: ImageSource, generated: ImageSource, **settings: object
+    ) -> FidelityResult:
+        sides = [one.read(range(len(one))).mean().item() for one in (real, generated)]
+        return FidelityResult(
+            library="here",
+            features="mean",
+            n_real=len(real),
+            n_generated=len(generated),
+            values={"difference": sides[1] - sides[0]},
+        )
+
+
+def load_brightness(weights: object, options: object) -> Brightness:
+    return Brightness()
+
+
+def test_other_metrics_are_measured_without_and_with_the_ablation() -> None:
+    spec = MetricSpec(
+        name="brightness",
+        summary="toy",
+        target=f"{__name__}:load_brightness",
+        needs_weights=False,
+        default=True,
+    )
+    metric = resolve_metric(known=registry_of(spec))
+    chosen = subject(1.2)
+    real = SamplerSource(subject().generator, 60, 10**8, preset=PRESETS["native"])
+    pair = measure_ablation(metric, chosen, Sample(range(60), 7), real, [ARTIFACT])
+    before, after = (one.values["difference"] for one in (pair.before, pair.after))
+    assert pair.units == [ARTIFACT] and pair.after.n_generated == 60
+    assert before > 0.02 > abs(after)
