@@ -22,6 +22,8 @@ _MODULES = {
     "GeneratorsComparison": "analyses.comparison.generators",
     "compare_units": "runs.compare_units",
     "UnitContrasts": "runs.compare_units",
+    "artifacts": "runs.artifacts",
+    "ArtifactSearch": "runs.artifacts",
     "dissect": "runs.dissect",
     "Dissection": "runs.dissect",
     "tally": "tallies",
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from .models.loading import load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
     from .runs.analyze import Analysis, analyze
+    from .runs.artifacts import ArtifactSearch, artifacts
     from .runs.compare_units import UnitContrasts, compare_units
     from .runs.dissect import Dissection, dissect
     from .runs.trace import trace
@@ -65,6 +68,7 @@ __all__ = [
     "FSD",
     "AddEdit",
     "Analysis",
+    "ArtifactSearch",
     "AutoStaged",
     "Comparison",
     "Dissection",
@@ -75,6 +79,7 @@ __all__ = [
     "UnitContrasts",
     "UnitEdit",
     "analyze",
+    "artifacts",
     "compare",
     "compare_generators",
     "compare_units",

@@ -10,7 +10,19 @@ import typer
 from seeingkit.errors import ExitCode, UsageError
 from seeingkit.system.processes import rank
 
-from . import figure, groups, intervene, listing, stored, suite, trace, tracking, units, weights
+from . import (
+    artifacts,
+    figure,
+    groups,
+    intervene,
+    listing,
+    stored,
+    suite,
+    trace,
+    tracking,
+    units,
+    weights,
+)
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
 from .output import (
@@ -279,6 +291,7 @@ def report(
 app.command(cls=Command)(units.compare_units)
 app.command(cls=Command)(intervene.intervene)
 app.command(cls=Command)(trace.trace)
+app.command(cls=Command)(artifacts.artifacts)
 app.command(cls=Command)(figure.figure)
 app.command(cls=Command)(tracking.numbers)
 app.command(cls=Command)(tracking.export)

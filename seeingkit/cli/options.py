@@ -77,8 +77,18 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
 
 GENERATOR, IMAGES, SEGMENTATION = "Generator", "Images", "Segmenter"
 TESTS, INVERSION, RUN, TRACKING = "Tests and checks", "Inversion", "Run", "Tracking"
-DISSECTION = "Dissection"
-PANELS = (GENERATOR, IMAGES, SEGMENTATION, TESTS, INVERSION, DISSECTION, RUN, TRACKING)
+DISSECTION, ARTIFACTS = "Dissection", "Artifact units"
+PANELS = (
+    GENERATOR,
+    IMAGES,
+    SEGMENTATION,
+    TESTS,
+    INVERSION,
+    DISSECTION,
+    ARTIFACTS,
+    RUN,
+    TRACKING,
+)
 """Groups of options on a help page, in their order."""
 CONTENT, PRINT = "Content", "Print"
 FIGURE_PANELS = (CONTENT, PRINT)

@@ -96,7 +96,7 @@ def print_summary(results: schema.Results, report: Path, shown: int = 20) -> Non
     from seeingkit.report.words.conditions import matching
 
     words = summarise(results)
-    _print_sentence(words.headline)
+    print_sentence(words.headline)
     say()
     if results.paired is not None:
         _print_pairs(results, results.paired, shown)
@@ -106,11 +106,11 @@ def print_summary(results: schema.Results, report: Path, shown: int = 20) -> Non
         if lines:
             say()
         for line in lines:
-            _print_sentence(line, start)
+            print_sentence(line, start)
     if results.conditions:
         say()
         if results.real_classes is not None:
-            _print_sentence(matching(results.real_classes))
+            print_sentence(matching(results.real_classes))
         _print_conditions(results.conditions)
     if results.inversions:
         say()
@@ -118,7 +118,7 @@ def print_summary(results: schema.Results, report: Path, shown: int = 20) -> Non
     _print_end(results, report)
 
 
-def _print_sentence(text: str, start: str = "") -> None:
+def print_sentence(text: str, start: str = "") -> None:
     """Print a sentence after ``start``, wrapped in a terminal, as one line in a pipe."""
     text = start + _plain(text)
     text = printable(text)
@@ -289,7 +289,7 @@ def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
         return name, str(n), number(fsd.value), *known, ends, ", ".join(left_out) or "-"
 
     words = summarise_generators(results)
-    _print_sentence(words.headline)
+    print_sentence(words.headline)
     say()
     rows = [
         cells(one.name, one.n, one.fsd, [c.label for c in one.classes if c.omitted])
@@ -317,7 +317,7 @@ def print_generators(results: schema.GeneratorsResults, report: Path) -> None:
         if lines:
             say()
         for line in lines:
-            _print_sentence(line, start)
+            print_sentence(line, start)
     _print_end(results, report)
 
 
@@ -337,7 +337,7 @@ def print_dissection(results: schema.DissectionResults, report: Path) -> None:
     from seeingkit.report.words.dissection import by_iou_words, classes_words
 
     words = summarise_dissection(results)
-    _print_sentence(words.headline)
+    print_sentence(words.headline)
     say()
     rows = [
         (
@@ -352,11 +352,11 @@ def print_dissection(results: schema.DissectionResults, report: Path) -> None:
     print_table(rows, ("layer", "map", "units", "labelled", "units by class"), last_words=True)
     say()
     for layer in results.layers:
-        _print_sentence(by_iou_words(layer))
+        print_sentence(by_iou_words(layer))
     for line in words.details:
-        _print_sentence(line)
+        print_sentence(line)
     for line in words.cautions:
-        _print_sentence(line, "! ")
+        print_sentence(line, "! ")
     _print_skipped([f"{x.source} {x.item}: {x.reason}" for x in results.skipped], 20)
     say()
     say(f"report: {report}")
@@ -419,7 +419,7 @@ def print_tally(summary: Mapping[str, Any]) -> None:
     print_table(rows, ("class", "plane", head, "presence"))
     models = [summary[role] for role in ("generator", "segmenter") if role in summary]
     for line in assumed(map(ModelRecord.model_validate, models)):
-        _print_sentence(line, "! ")
+        print_sentence(line, "! ")
     source = summary.get("source", {})
     _print_notes(source.get("notes", []))
     skipped = [(x["item"], x["reason"]) for x in summary["skipped"]]

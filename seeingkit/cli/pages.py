@@ -102,6 +102,7 @@ _COMMANDS = {
     "units": "dissect",
     "netdissect": "dissect",
     "dissection": "dissect",
+    "artifact": "artifacts",
     "segment": "tally",
     "count": "tally",
     "download": "weights fetch",
@@ -256,13 +257,13 @@ def _resolved_default(command: str | None, option: str | None) -> str:
     from seeingkit.specs import DataSpec
     from seeingkit.system.cache import cache_folder
 
-    if command not in ("analyze", "compare", "tally", "invert", "dissect"):
+    if command not in ("analyze", "compare", "tally", "invert", "dissect", "artifacts"):
         return ""
     most = DataSpec.model_fields["n"].default
     data = registry().find("data", registry().default("data"))
     assert isinstance(data, DataSpec)
     folders = {"compare": "GENERATED-REAL"} | dict.fromkeys(
-        ("analyze", "invert", "dissect"), "GAN-DATA"
+        ("analyze", "invert", "dissect", "artifacts"), "GAN-DATA"
     )
     run = folders.get(command)
     every = "all images" if command == "tally" else "all real images"
@@ -285,6 +286,8 @@ def _resolved_default(command: str | None, option: str | None) -> str:
     }
     if command == "dissect":
         found |= {"n": "1,000", "data": "the set that the generator's weights name"}
+    if command == "artifacts":
+        found |= {"n": "300"}
     if command == "invert":
         found |= {"n": "all photos", "data": "the set that the generator's weights name"}
     return found.get(option or "", "")

@@ -15,7 +15,7 @@ from .options import EFFECT, TRACING, option
 from .output import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from seeingkit.results import TracingResult
+    from seeingkit.results import ExcessClass, MissingClass, TracingResult
 
 traced = partial(option, panel=TRACING)
 measured = partial(option, panel=EFFECT)
@@ -88,6 +88,7 @@ def print_tracing(found: TracingResult) -> None:
         say(f"{other.label} ({other.verdict}): {excess_sentence(other, found)}")
     for label, why in found.untraced:
         say(f"{label} was not traced: {why}")
+    traced_classes: list[MissingClass | ExcessClass] = [*found.missing, *found.excess]
     rows = [
         (
             one.label,
@@ -97,7 +98,7 @@ def print_tracing(found: TracingResult) -> None:
             f"{one.random.lowest:+.2g} to {one.random.highest:+.2g}",
             f"{one.q:.2g}",
         )
-        for one in (*found.missing, *found.excess)
+        for one in traced_classes
     ]
     say()
     print_table(rows, ("class", "without", "with", "95 % interval", "random units", "q"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from .cautions import page_cautions, with_cautions
 from .figures.paper import PaperFigure, write_paper_figure
 from .notebook import (
+    artifacts_html,
     comparison_chart,
     dissection_chart,
     dissection_html,
@@ -25,6 +26,7 @@ from .page import rebuild_report, write_report
 from .pictures.gallery import Gallery, GalleryClass, GalleryImage, GalleryScene
 from .selection import choose_classes, choose_scenes, pick_examples
 from .templates import Section
+from .words.artifacts import summarise_artifacts
 from .words.dissection import summarise_dissection
 from .words.findings import Summary, summarise
 from .words.generators import summarise_generators
@@ -39,6 +41,7 @@ __all__ = [
     "PaperFigure",
     "Section",
     "Summary",
+    "artifacts_html",
     "choose_classes",
     "choose_scenes",
     "comparison_chart",
@@ -51,6 +54,7 @@ __all__ = [
     "pick_examples",
     "rebuild_report",
     "summarise",
+    "summarise_artifacts",
     "summarise_dissection",
     "summarise_generators",
     "summarise_inversions",

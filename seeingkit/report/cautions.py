@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TypeVar
 
 from seeingkit.results import (
+    AnyResults,
+    ArtifactResults,
     DissectionResults,
     GeneratorsResults,
-    InversionResults,
     Results,
     UnitContrastsResults,
 )
 
+from .words.artifacts import artifact_cautions
 from .words.assumptions import assumed
 from .words.cautions import skipped_caution
 from .words.dissection import dissection_cautions
@@ -20,23 +22,10 @@ from .words.generators import summarise_generators
 from .words.inversions import InversionSummary, describe_inversions
 from .words.unit_contrasts import unit_contrasts_cautions
 
-AnyResults = TypeVar(
-    "AnyResults",
-    Results,
-    InversionResults,
-    GeneratorsResults,
-    DissectionResults,
-    UnitContrastsResults,
-)
+Kind = TypeVar("Kind", bound=AnyResults)
 
 
-def page_cautions(
-    results: Results
-    | InversionResults
-    | GeneratorsResults
-    | DissectionResults
-    | UnitContrastsResults,
-) -> list[str]:
+def page_cautions(results: AnyResults) -> list[str]:
     """The reasons to read a page with care, the most important first."""
     if isinstance(results, GeneratorsResults):
         return list(summarise_generators(results).cautions)
@@ -44,6 +33,8 @@ def page_cautions(
         return dissection_cautions(results)
     if isinstance(results, UnitContrastsResults):
         return unit_contrasts_cautions(results)
+    if isinstance(results, ArtifactResults):
+        return artifact_cautions(results)
     words = InversionSummary()
     if results.inversions or results.calibrations:
         words = describe_inversions(results.inversions, results.calibrations, results.vanishing)
@@ -55,7 +46,7 @@ def page_cautions(
     return list(dict.fromkeys(found))
 
 
-def with_cautions(results: AnyResults) -> AnyResults:
+def with_cautions(results: Kind) -> Kind:
     """The results with the cautions of their page, for those who read no page::
 
     run.write_json("results.json", with_cautions(results).model_dump(mode="json"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from seeingkit.errors import printable
 from seeingkit.results import (
+    ArtifactResults,
     ClassResult,
     DissectionResults,
     GeneratorsResults,
@@ -25,6 +26,7 @@ from .figures.generators import build_generators_chart, generator_rows
 from .figures.unit_counts import build_unit_counts_chart
 from .figures.units import build_units_chart
 from .selection import LABELS, judged
+from .words.artifacts import summarise_artifacts
 from .words.dissection import summarise_dissection
 from .words.findings import summarise, verdict_words
 from .words.generators import summarise_generators, swap_probability
@@ -117,6 +119,16 @@ def dissection_html(results: DissectionResults) -> str:
         HTML of one ``<div>``, every name escaped, without scripts.
     """
     words = summarise_dissection(results)
+    return _fragment([words.headline, *words.details, *words.cautions], [])
+
+
+def artifacts_html(results: ArtifactResults) -> str:
+    """The words about a search for artifact units.
+
+    Returns:
+        HTML of one ``<div>``, every name escaped, without scripts.
+    """
+    words = summarise_artifacts(results)
     return _fragment([words.headline, *words.details, *words.cautions], [])
 
 

@@ -13,6 +13,8 @@ from typing import Any, get_args
 
 from seeingkit.errors import RunError, StorageError
 from seeingkit.results import (
+    AnyResults,
+    ArtifactResults,
     DissectionResults,
     GeneratorsResults,
     InversionResults,
@@ -30,7 +32,8 @@ from .figures.generators import build_generators_chart, generator_rows
 from .pictures import PagePictures, fit_pictures
 from .pictures.gallery import FOLDER, Gallery
 from .pictures.uris import image_uri
-from .runfiles import Shown, read_run
+from .runfiles import read_run
+from .sections.artifacts import artifacts_values
 from .sections.classes import class_rows, example_rows, legends
 from .sections.classpages import class_pages, first_pair, lead
 from .sections.dissection import (
@@ -77,7 +80,7 @@ COLUMNS = (
 
 def write_report(
     run_dir: Path,
-    results: Shown,
+    results: AnyResults,
     manifest: Manifest,
     gallery: Gallery | None = None,
     *,
@@ -117,7 +120,7 @@ def write_report(
         raise StorageError(f"{error}; {again}", error.errno) from error
 
 
-def _write_figures(folder: Path, results: Shown) -> str:
+def _write_figures(folder: Path, results: AnyResults) -> str:
     """The figures of a comparison, as files; returns the SVG of the classes, else nothing."""
     if isinstance(results, GeneratorsResults):
         write_figure(build_generators_chart(generator_rows(results)), folder, "classes")
@@ -133,14 +136,14 @@ def _write_figures(folder: Path, results: Shown) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _inversions(results: Shown, run_dir: Path | None) -> Inversions | None:
-    if isinstance(results, GeneratorsResults | DissectionResults | UnitContrastsResults):
+def _inversions(results: AnyResults, run_dir: Path | None) -> Inversions | None:
+    if not isinstance(results, Results | InversionResults):
         return None
     return Inversions.of(results, run_dir)
 
 
 def render_page(
-    results: Shown,
+    results: AnyResults,
     manifest: Manifest,
     gallery: Gallery | None,
     *,
@@ -183,6 +186,10 @@ def render_page(
         template, values = "unit_contrasts.html.j2", unit_contrasts_values(results)
         values["sections"] = [*values["sections"], *sections]
         style += asset("dissection.css")
+    elif isinstance(results, ArtifactResults):
+        template, values = "artifacts.html.j2", artifacts_values(results, run_dir)
+        values["sections"] = [*values["sections"], *sections]
+        style += asset("artifacts.css")
     elif isinstance(results, InversionResults):
         template = "inversion_page.html.j2"
         values = _inversion_values(results, inversions, pictures, sections)
@@ -206,13 +213,18 @@ def render_page(
         card=method_card(results, manifest),
         skipped_shown=SKIPPED_SHOWN,
         cautions_shown=CAUTIONS_SHOWN,
-        terms=terms(
-            comparison=isinstance(results, Results | GeneratorsResults),
-            between=isinstance(results, Results) and results.paired is None,
-            inversion=inversions is not None,
-        ),
+        terms=_terms(results, inversions is not None),
         title=str(manifest.config.get("title") or ""),
         **values,
+    )
+
+
+def _terms(results: AnyResults, inversion: bool) -> list[tuple[str, str]]:
+    """The words that the page explains."""
+    return terms(
+        comparison=isinstance(results, Results | GeneratorsResults),
+        between=isinstance(results, Results) and results.paired is None,
+        inversion=inversion,
     )
 
 

@@ -12,22 +12,12 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from seeingkit.errors import RunError, first_fault
-from seeingkit.results import (
-    SCHEMA_VERSION,
-    DissectionResults,
-    GeneratorsResults,
-    InversionResults,
-    Manifest,
-    Results,
-    UnitContrastsResults,
-)
+from seeingkit.results import KINDS, SCHEMA_VERSION, AnyResults, Manifest, Results
 
-Shown = Results | InversionResults | GeneratorsResults | DissectionResults | UnitContrastsResults
-"""The findings that a page can be about."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def read_run(run_dir: Path) -> tuple[Shown, Manifest]:
+def read_run(run_dir: Path) -> tuple[AnyResults, Manifest]:
     """The results and the manifest of a finished run::
 
         results, manifest = read_run(Path("runs/church"))
@@ -59,21 +49,13 @@ def _no_run(folder: Path) -> str:
     )
 
 
-def _read_results(path: Path) -> Shown:
+def _read_results(path: Path) -> AnyResults:
     kind = kind_of(path)
     if kind in ("suite", "ranking"):
         raise RunError(
             f"{path}: of a suite, whose pages are in its folder site; its single runs are in cells"
         )
-    if kind == "inversion":
-        return read_record(path, InversionResults)
-    if kind == "dissection":
-        return read_record(path, DissectionResults)
-    if kind == "unit contrasts":
-        return read_record(path, UnitContrastsResults)
-    return (
-        read_record(path, GeneratorsResults) if kind == "generators" else read_record(path, Results)
-    )
+    return read_record(path, KINDS.get(kind or "", Results))
 
 
 def kind_of(path: Path) -> str | None:

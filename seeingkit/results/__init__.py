@@ -12,6 +12,15 @@ Importing this never imports torch.
     omitted = [record.label for record in results.classes if record.omitted]
 """
 
+from .artifacts import (
+    ArtifactPair,
+    ArtifactResults,
+    ArtifactSettings,
+    ArtifactTest,
+    ArtifactUnit,
+    FidelityPair,
+    RandomSet,
+)
 from .comparison import (
     CompositionTest,
     ConditionResult,
@@ -64,6 +73,8 @@ from .inversion import (
     RateVerdict,
     ReferenceRate,
 )
+from .kinds import KINDS, AnyResults
+from .marks import Mark, Marks, read_marks
 from .paired import PairedClass, PairedImages, PairedResult
 from .ranking import (
     ClassRanking,
@@ -112,10 +123,17 @@ from .unit_contrasts import (
 
 __all__ = [
     "BACKGROUND_NAMES",
+    "KINDS",
     "OMITTED_BELOW",
     "SCHEMA_VERSION",
     "VANISHED",
+    "AnyResults",
     "AreaClaim",
+    "ArtifactPair",
+    "ArtifactResults",
+    "ArtifactSettings",
+    "ArtifactTest",
+    "ArtifactUnit",
     "CalibrationRecord",
     "CellState",
     "ClassCalibration",
@@ -139,6 +157,7 @@ __all__ = [
     "Effect",
     "ExcessClass",
     "FSDResult",
+    "FidelityPair",
     "FidelityResult",
     "FolderClass",
     "Frame",
@@ -154,6 +173,8 @@ __all__ = [
     "KernelDistance",
     "LostClass",
     "Manifest",
+    "Mark",
+    "Marks",
     "MissingClass",
     "ModelRecord",
     "PairResult",
@@ -163,6 +184,7 @@ __all__ = [
     "PairedResult",
     "PairsResult",
     "PowerResult",
+    "RandomSet",
     "RankedClass",
     "RankedMember",
     "RankedPair",
@@ -201,6 +223,7 @@ __all__ = [
     "images_lost",
     "is_background",
     "only_composition",
+    "read_marks",
     "share_letter",
     "table",
 ]

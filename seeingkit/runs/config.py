@@ -12,12 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from seeingkit.analyses.comparison.defaults import PERMUTATIONS
 from seeingkit.analyses.dissection.config import DissectionConfig
+from seeingkit.analyses.interventions.artifacts.config import ArtifactsConfig
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.errors import Faults, RunError, UsageError, all_faults
 from seeingkit.results.gates import parse_gate
 
 __all__ = [
     "PERMUTATIONS",
+    "ArtifactsConfig",
     "Config",
     "DissectionConfig",
     "InversionConfig",
@@ -27,10 +29,11 @@ __all__ = [
 
 
 class Config(BaseModel):
-    """The settings of ``analyze``, ``compare``, ``invert`` and ``dissect``; in every manifest.
+    """The settings of ``analyze``, ``compare``, ``invert``, ``dissect`` and ``artifacts``.
 
-    As the user gave it a config may have gaps; ``seeingkit.runs.plan.resolve`` fills them from the
-    data set and the registry, and manifests hold it complete.
+    They are in every manifest. As the user gave it a config may have gaps;
+    ``seeingkit.runs.plan.resolve`` fills them from the data set and the registry, and manifests
+    hold it complete.
 
     Attributes:
         real: the real images: a data set's name, a path or a glob; empty: the default data set.
@@ -64,11 +67,12 @@ class Config(BaseModel):
         classes: a common vocabulary that labels are merged into: its name or TOML file.
         title: of the report; empty: made of names. It changes no number.
         dissection: layers and rule of ``dissect``; other commands do not read it.
+        artifacts: layer, ranking and numbers of units of ``artifacts``, likewise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    command: Literal["analyze", "compare", "invert", "dissect"] = "analyze"
+    command: Literal["analyze", "compare", "invert", "dissect", "artifacts"] = "analyze"
     real: str = ""
     generated: str = ""
     others: tuple[str, ...] = ()
@@ -99,6 +103,7 @@ class Config(BaseModel):
     title: str = Field(default="", max_length=200)
     inversion: InversionConfig = Field(default_factory=lambda: InversionConfig())
     dissection: DissectionConfig = Field(default_factory=lambda: DissectionConfig())
+    artifacts: ArtifactsConfig = Field(default_factory=lambda: ArtifactsConfig())
 
     @field_validator("fail_if")
     @classmethod
@@ -146,6 +151,8 @@ class Config(BaseModel):
             del settings["inversion"]["classes"]
         if self.command != "dissect":
             del settings["dissection"]
+        if self.command != "artifacts":
+            del settings["artifacts"]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -178,7 +185,8 @@ def make_config(**settings: Any) -> Config:
         faults, wrong = Faults(), set()
         for fault in all_faults(error):
             wrong.add(fault.where.partition(".")[0])
-            option = _OPTIONS.get(fault.where, fault.where.removeprefix("dissection."))
+            where = fault.where.removeprefix("dissection.").removeprefix("artifacts.")
+            option = _OPTIONS.get(fault.where, where)
             faults.add(UsageError(f"--{option.replace('_', '-')}: {fault.reason}"))
         rest = None
         with suppress(ValidationError):

@@ -33,6 +33,13 @@ def intent(plan: Plan, n: int, out: str | Path | None, *, real: int = 0) -> str:
         layers = ", ".join(config.dissection.layers) or "the usual layer"
         layers = "all layers" if layers == "all" else layers
         said = [f"dissecting {layers} of {name} in {many}", f"segmented by {segmented}"]
+    elif config.command == "artifacts":
+        layer = config.artifacts.layer or "the usual layer"
+        said = [
+            f"searching artifact units of {layer} of {name} in {config.artifacts.search:,} images"
+        ]
+        said.append(f"tests in {many} against {real:,} of {plan.real.name}")
+        said.append(f"segmented by {segmented}")
     else:
         said = [f"comparing {many} of {name} with {real:,} of {plan.real.name}"]
         said.append(f"segmented by {segmented}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from seeingkit.results import Manifest
 from seeingkit.system.processes import rank
 
-from .config import Config, DissectionConfig, InversionConfig
+from .config import ArtifactsConfig, Config, DissectionConfig, InversionConfig
 from .directory import RunDirectory
 
 _PACKAGES = ("torch", "numpy", "scipy", "pillow", "pyarrow", "safetensors", "pydantic")
@@ -88,8 +88,9 @@ def command_line(config: Config) -> str:
     "seeingkit compare 'a b' c --segmenter s --n 9 --preset paper"
     """
     words = ["seeingkit", config.command]
-    if config.command == "analyze":
+    if config.command in ("analyze", "artifacts"):
         words += ["--gan", config.generated, "--data", config.real]
+        words += _artifacts_words(config.artifacts) if config.command == "artifacts" else []
     elif config.command == "invert":
         words += [*config.photos, "--gan", config.generated]
         words += ["--data", config.real] if config.real else []
@@ -99,7 +100,16 @@ def command_line(config: Config) -> str:
         words += _dissection_words(config.dissection)
     else:
         words += [config.real, config.generated, *config.others]
-    said = {"command", "real", "generated", "others", "photos", "inversion", "dissection"}
+    said = {
+        "command",
+        "real",
+        "generated",
+        "others",
+        "photos",
+        "inversion",
+        "dissection",
+        "artifacts",
+    }
     settings = config.model_dump(mode="json", exclude_defaults=True, exclude=said)
     if config.command == "invert":
         settings.pop("preset", None)  # it has no such option: the data set's is taken
@@ -137,6 +147,16 @@ def _dissection_words(chosen: DissectionConfig) -> list[str]:
     return words
 
 
+def _artifacts_words(chosen: ArtifactsConfig) -> list[str]:
+    """Settings of a search for artifact units that are no defaults, as options of the command."""
+    usual, words = ArtifactsConfig(), list[str]()
+    for name in ArtifactsConfig.model_fields:
+        if (value := getattr(chosen, name)) != getattr(usual, name):
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += [f"--{name}", text]
+    return words
+
+
 _PICKING = ("per_class", "pick", "ids", "classes")  # settings of analyze alone
 _NAMED = {"cuts": "--cut", "classes": "--photos-of"}
 """Options whose names are not those of the settings."""
@@ -144,7 +164,7 @@ _NAMED = {"cuts": "--cut", "classes": "--photos-of"}
 
 def _inversion_words(config: Config) -> list[str]:
     """Settings that differ from the defaults of the command."""
-    if config.command in ("compare", "dissect"):
+    if config.command in ("compare", "dissect", "artifacts"):
         return []
     chosen, usual = config.inversion, InversionConfig()
     words = ["--method", ",".join(chosen.methods) or "none"]

@@ -125,12 +125,13 @@ def resolve(config: Config) -> Plan:
     if config.command == "dissect":
         return _dissection_plan(config, search)
     data = None
-    if config.command == "analyze":
+    of_a_generator = config.command in ("analyze", "artifacts")
+    if of_a_generator:
         config = config.filled(real=config.real or registry().default("data"))
     data = data_spec(config.real)
     real = search.find(lambda: _real_side(config, data))
     search.lost = real is None and not search.missing.messages
-    if config.command == "analyze" and not config.generated:
+    if of_a_generator and not config.generated:
         given = bool(config.weights)
         name = search.find(lambda: usual_generator(data, own_weights=given))
         config = config.filled(generated=name or "")
@@ -307,7 +308,9 @@ def _data_side(name: str, data: DataSpec | None, options: Mapping[str, Any]) -> 
 def _generated_side(config: Config, real: DataSpec | None, options: Mapping[str, Any]) -> Side:
     """The side that options of a generator are for; ``real`` chooses among its weights."""
     name = config.generated
-    if config.command == "analyze" or is_generator(name, given_weights=bool(config.weights)):
+    if config.command in ("analyze", "artifacts") or is_generator(
+        name, given_weights=bool(config.weights)
+    ):
         return Side(name, _model("gan", name, config, real))
     if config.labels is not None:
         raise UsageError("--labels is for a conditional generator, not for a set of images")

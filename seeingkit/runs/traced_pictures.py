@@ -65,7 +65,9 @@ class TracedPictures:
         stem = f"{FOLDER}/{label:04d}-{_slug(name)}"
         make_folder(self.run / FOLDER)
         files = f"{stem}-before.png", f"{stem}-after.png"
-        boxes = [None] * len(rows) if mask is None else [_box(subject, one) for one in mask]
+        boxes: list[Box | None] = [None] * len(rows)
+        if mask is not None:
+            boxes = [_box(subject, one) for one in mask]
         _save(self.run / files[0], plain, [None] * len(rows))
         _save(self.run / files[1], edited, boxes)
         return files

@@ -9,6 +9,7 @@ from typing import get_args
 from seeingkit.errors import RunError
 from seeingkit.report import (
     summarise,
+    summarise_artifacts,
     summarise_dissection,
     summarise_generators,
     summarise_inversions,
@@ -16,6 +17,8 @@ from seeingkit.report import (
 )
 from seeingkit.report.words.findings import Summary
 from seeingkit.results import (
+    AnyResults,
+    ArtifactResults,
     DissectionResults,
     GeneratorsResults,
     InversionResults,
@@ -27,7 +30,7 @@ from .choosing import ORDERS, Choice
 from .comparing import Caution, Column, columns
 from .files import FIGURES, REPORT, served_files
 from .library import Library, Listing
-from .records import Findings, Run, read_findings
+from .records import Run, read_findings
 from .templates import render
 
 KNOWN_CHOICES: tuple[comparing.Choice, ...] = get_args(comparing.Choice)
@@ -96,7 +99,7 @@ def run_page(library: Library, key: str, run: Run, base: str) -> str:
     )
 
 
-def _in_words(findings: Findings) -> Summary:
+def _in_words(findings: AnyResults) -> Summary:
     if isinstance(findings, InversionResults):
         lines = summarise_inversions(findings.inversions, findings.calibrations, findings.vanishing)
         first, *rest = [*lines, "No photo was inverted."]
@@ -105,6 +108,8 @@ def _in_words(findings: Findings) -> Summary:
         return summarise_dissection(findings)
     if isinstance(findings, UnitContrastsResults):
         return summarise_unit_contrasts(findings)
+    if isinstance(findings, ArtifactResults):
+        return summarise_artifacts(findings)
     if isinstance(findings, GeneratorsResults):
         return summarise_generators(findings)
     return summarise(findings)
@@ -113,6 +118,7 @@ def _in_words(findings: Findings) -> Summary:
 _WITHOUT_DISTANCE = {
     "dissection": "a dissection",
     "units compared": "a comparison of units",
+    "artifact units": "a search for artifact units",
 }
 """Kinds of runs that compare no images, in words."""
 

@@ -18,7 +18,10 @@ from pydantic_core import from_json
 from seeingkit.errors import RunError, first_fault, one_line
 from seeingkit.report.selection import is_judged
 from seeingkit.results import (
+    KINDS,
     SCHEMA_VERSION,
+    AnyResults,
+    ArtifactResults,
     ClassResult,
     DissectionResults,
     FSDResult,
@@ -32,18 +35,9 @@ from seeingkit.results import (
 
 from .files import MANIFEST, RESULTS, is_inside, read_inside
 
-Findings = Results | InversionResults | GeneratorsResults | DissectionResults | UnitContrastsResults
 State = Literal["finished", "not ended", "unfinished", "unreadable"]
-_KIND = re.compile(rb'"kind"\s*:\s*"(inversion|generators|dissection|unit contrasts)"')
-_Model = TypeVar(
-    "_Model",
-    Results,
-    InversionResults,
-    GeneratorsResults,
-    DissectionResults,
-    UnitContrastsResults,
-    Manifest,
-)
+_KIND = re.compile(rb'"kind"\s*:\s*"(' + "|".join(KINDS).encode() + rb')"')
+_Model = TypeVar("_Model", bound=AnyResults | Manifest)
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class Run:
         title: its folder, below the folder of runs; named: the title of its report, where it was
             given one.
         kind: "analysis", "comparison", "paired comparison", "several generators", "inversion",
-            "dissection", "units compared"; "" where it is not known.
+            "dissection", "units compared", "artifact units"; "" where it is not known.
         note: of a run that is not finished: its state in one line; of a finished one a fault that
             keeps nothing from being shown, or nothing; again: the command that goes on with it.
         started: when it began; None where no manifest tells.
@@ -150,7 +144,7 @@ def _manifest(folder: Path, root: Path) -> tuple[Manifest | None, str]:
         return None, str(error)
 
 
-def read_findings(folder: Path, root: Path) -> Findings:
+def read_findings(folder: Path, root: Path) -> AnyResults:
     """The results of a run, of whatever kind.
 
     Raises:
@@ -158,25 +152,17 @@ def read_findings(folder: Path, root: Path) -> Findings:
     """
     content = read_inside(folder / RESULTS, folder, root)
     kind = _kind(content)
-    if kind == "inversion":
-        return _checked(content, RESULTS, InversionResults)
-    if kind == "dissection":
-        return _checked(content, RESULTS, DissectionResults)
-    if kind == "unit contrasts":
-        return _checked(content, RESULTS, UnitContrastsResults)
-    if kind == "generators":
-        return _checked(content, RESULTS, GeneratorsResults)
-    return _checked(content, RESULTS, Results)
+    return _checked(content, RESULTS, KINDS.get(kind, Results))
 
 
-def _kind(content: bytes) -> object:
-    """The kind that results state; None of a comparison, and where reading will name a fault."""
+def _kind(content: bytes) -> str:
+    """The kind that results state; empty of a comparison, and where reading will name a fault."""
     if _KIND.search(content) is None:  # most are comparisons, and are parsed once
-        return None
+        return ""
     try:
-        return from_json(content).get("kind")
+        return str(from_json(content).get("kind"))
     except (ValueError, AttributeError):
-        return None
+        return ""
 
 
 def _checked(content: bytes, name: str, model: type[_Model]) -> _Model:
@@ -215,6 +201,7 @@ def _told_by(manifest: Manifest | None) -> dict[str, Any]:
         "invert": "inversion",
         "dissect": "dissection",
         "compare-units": "units compared",
+        "artifacts": "artifact units",
     }
     return {
         "kind": commands.get(text("command"), ""),
@@ -237,7 +224,7 @@ def _time(text: str) -> datetime.datetime | None:
         return None
 
 
-def _found_by(found: Findings, manifest: Manifest | None) -> dict[str, Any]:
+def _found_by(found: AnyResults, manifest: Manifest | None) -> dict[str, Any]:
     """What the results tell, in place of what the manifest says."""
     if isinstance(found, InversionResults):
         return {
@@ -261,6 +248,15 @@ def _found_by(found: Findings, manifest: Manifest | None) -> dict[str, Any]:
             "kind": "units compared",
             "generator": ", ".join(dict.fromkeys(one.name for one in found.networks)),
             "segmenter": found.segmenter.name,
+            "dissected": found.n,
+        }
+    if isinstance(found, ArtifactResults):
+        return {
+            "kind": "artifact units",
+            "data": found.data.name,
+            "generator": found.generator.name,
+            "segmenter": found.segmenter.name,
+            "units": found.layer_units,
             "dissected": found.n,
         }
     told = {"data": found.data.name, "segmenter": found.segmenter.name}
@@ -291,7 +287,11 @@ def omitted(classes: list[ClassResult]) -> tuple[str, ...]:
 def _again(manifest: Manifest, folder: Path) -> str:
     """The command that goes on with a run."""
     command = manifest.config.get("command")
-    name = command if command in ("analyze", "compare", "invert", "dissect") else "COMMAND"
+    name = (
+        command
+        if command in ("analyze", "compare", "invert", "dissect", "artifacts")
+        else "COMMAND"
+    )
     words = ["seeingkit", name, "--config", str(folder / MANIFEST), "--out", str(folder)]
     return shlex.join(words)
 

@@ -219,6 +219,16 @@ class Subject:
         Raises:
             ModelError: images or labels that are none.
         """
+        self.check(images, names)
+        with torch.no_grad():
+            return self.segmenter.label_maps(self.pictures(images))
+
+    def check(self, images: Tensor, names: Sequence[str] = ()) -> None:
+        """Refuse what is no image; arguments as of ``label_maps``.
+
+        Raises:
+            ModelError: another shape, NaN or Inf.
+        """
         check_images(images, self.generator.info, len(images))
         broken = ~torch.isfinite(images).flatten(1).all(1)
         if bool(broken.any()):
@@ -228,10 +238,9 @@ class Subject:
                 f"{self.generator.info.family}: {name} has NaN or Inf after the edit at "
                 f"{self.layer!r}; insert smaller values"
             )
-        with torch.no_grad():
-            return self.segmenter.label_maps(self._pictures(images))
 
-    def _pictures(self, images: Tensor) -> Tensor:
+    def pictures(self, images: Tensor) -> Tensor:
+        """Generated images as they are segmented: 8 bits, then the preset; (N, 3, H, W)."""
         if not self.eight_bits:
             return self.resized(images)
         levels = quantise(images)

@@ -129,8 +129,8 @@ def distance_change(
         seed: of halves and permutations.
     """
     scale = 100 / measured.pixels
-    before = measured.before[:, :labels] * scale
-    after = [each[:, :labels] * scale for each in measured.after]
+    before = np.asarray(measured.before[:, :labels] * scale, np.float64)
+    after = [np.asarray(each[:, :labels] * scale, np.float64) for each in measured.after]
     paired = PairedDistances(real, before, after, seed=seed)
     gain = paired.gain(0)
     t = abs(gain.value) / gain.error if gain.error else 0.0

@@ -221,8 +221,8 @@ def _excess(
     vocabulary, measured = subject.segmenter.vocabulary, found.measured
     column = column_of(vocabulary, subject.label(record.label))
     scale = 100 / measured.pixels
-    before = measured.before[:, column] * scale
-    after = measured.after[:, :, column] * scale
+    before = np.asarray(measured.before[:, column] * scale, np.float64)
+    after = np.asarray(measured.after[:, :, column] * scale, np.float64)
     about, control = _about(subject, found, record, settings)
     real_areas = real.percent(column // len(vocabulary))[:, column % len(vocabulary)]
     to_real, low, high = difference_to_real(after[0], real_areas)

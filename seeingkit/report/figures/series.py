@@ -14,6 +14,7 @@ from typing import Any
 
 from seeingkit.errors import RunError, UsageError
 from seeingkit.results import (
+    ArtifactResults,
     ClassResult,
     DissectionResults,
     FSDResult,
@@ -64,6 +65,10 @@ def compared(
         if isinstance(results, DissectionResults):
             raise RunError(
                 f"{run}: a run of dissect compares no areas; its figure is figures/units.svg"
+            )
+        if isinstance(results, ArtifactResults):
+            raise RunError(
+                f"{run}: a run of artifacts compares no areas with real ones; it has no figure"
             )
         if isinstance(results, InversionResults):
             raise RunError(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from seeingkit.results import (
+    AnyResults,
+    ArtifactResults,
     DissectionResults,
     GeneratorsResults,
-    InversionResults,
     Manifest,
     ModelRecord,
     Results,
@@ -19,14 +20,7 @@ from ..words.numbers import count, duration, number, plain_text, probability
 Entries = list[tuple[str, str]]
 
 
-def method_card(
-    results: Results
-    | InversionResults
-    | GeneratorsResults
-    | DissectionResults
-    | UnitContrastsResults,
-    manifest: Manifest,
-) -> list[tuple[str, Entries]]:
+def method_card(results: AnyResults, manifest: Manifest) -> list[tuple[str, Entries]]:
     """Titles with their (name, value) pairs; a page escapes them."""
     finished = manifest.finished or "not recorded"
     run = [("seeingkit", manifest.seeingkit), ("started", manifest.started), ("finished", finished)]
@@ -44,6 +38,9 @@ def method_card(
         groups["Comparison"] = _unit_contrasts(results)
         for k, one in enumerate(results.networks):
             groups[f"Run {k + 1}"] = _model(one)
+    elif isinstance(results, ArtifactResults):
+        groups["Real images"] = _source(results.data, results.n_real + results.settings.search_real)
+        groups["Search and tests"] = _artifacts(results)
     else:
         photos = len({record.image for record in results.inversions})
         groups["Photos"] = _source(results.data, photos)
@@ -86,6 +83,23 @@ def _unit_contrasts(results: UnitContrastsResults) -> Entries:
         ("probability of any wrong claim in a panel", f"{results.level:g}"),
         ("rule", results.rule),
         ("preset", results.preset),
+    ]
+
+
+def _artifacts(results: ArtifactResults) -> Entries:
+    settings = results.settings
+    return [
+        ("layer", f"{results.layer}, {results.layer_units:,} units"),
+        ("images tested", f"{results.n:,}, seed {results.seed:,}"),
+        ("real images tested", f"{results.n_real:,}"),
+        ("images searched", f"{settings.search_images:,}, seed {settings.search_seed:,}"),
+        ("real images searched", f"{settings.search_real:,}"),
+        ("images made for the ranking", f"{settings.passes:,}"),
+        ("ranking", settings.ranking),
+        ("distance", settings.space),
+        ("strength", f"{settings.alpha:g}"),
+        ("error rate", f"{settings.level:g}"),
+        ("preset", settings.preset),
     ]
 
 

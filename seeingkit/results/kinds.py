@@ -1,0 +1,32 @@
+"""The kinds of results that a run can have: one place for all that read a run's ``results.json``.
+
+A new command adds its record here, and its words where a kind's words are asked for.
+"""
+
+from __future__ import annotations
+
+from .artifacts import ArtifactResults
+from .comparison import Results
+from .dissection import DissectionResults
+from .generators import GeneratorsResults
+from .inversion import InversionResults
+from .unit_contrasts import UnitContrastsResults
+
+AnyResults = (
+    Results
+    | InversionResults
+    | GeneratorsResults
+    | DissectionResults
+    | UnitContrastsResults
+    | ArtifactResults
+)
+"""The findings of a run; a page can be made of each."""
+
+KINDS: dict[str, type[AnyResults]] = {
+    "inversion": InversionResults,
+    "generators": GeneratorsResults,
+    "dissection": DissectionResults,
+    "unit contrasts": UnitContrastsResults,
+    "artifacts": ArtifactResults,
+}
+"""The record of each ``kind`` that results state; those without one are ``Results``."""
