@@ -21,7 +21,7 @@ from tests.helpers.toys import LevelSegmenter
 
 Command = Callable[..., tuple[int, str, str]]
 NUMBERS = (
-    *("--layer", "r4", "--units", "1", "-n", "24"),
+    *("--layer", "r4", "--units", "1", "-n", "50"),
     *("--search", "24", "--dissected", "160", "--random", "2"),
 )
 
@@ -127,7 +127,7 @@ def test_a_tracing_is_repeated_to_the_bit_and_the_page_made_again(
         ("run --layer r5", 2, "r5"),
         ("run --layer input", 2, "'input' is the latent"),
         ("run --layer r4 --units 9", 2, "--units 9: 'r4' has 4 units; choose fewer"),
-        ("run --layer r4 --units 1 -n 2", 2, "--n 2: take 20 or more"),
+        ("run --layer r4 --units 1 -n 2", 2, "--n 2: take 50 or more"),
         ("run --layer r4 --class unicorn", 2, "--class unicorn: the comparison has no such class"),
     ],
 )

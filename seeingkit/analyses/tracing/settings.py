@@ -47,7 +47,7 @@ class TracingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"units": 1, "n": 20, "search": 20, "dissected": 160, "random": 2}
+        least = {"units": 1, "n": 50, "search": 20, "dissected": 160, "random": 2}
         least |= {"places": 1, "most": 1}
         for name, smallest in least.items():
             if getattr(self, name) < smallest:

@@ -16,13 +16,14 @@ from typing import Any
 
 from seeingkit.errors import RunError, UnknownNameError, UsageError
 from seeingkit.results import (
+    AnyResults,
     ClassResult,
     GeneratorsResults,
     InversionResults,
     Results,
 )
 
-from ..runfiles import Shown, read_run
+from ..runfiles import read_run
 from ..selection import LABELS, in_figure
 from ..words.captions import areas_caption, depth_caption, pairs_caption
 from ..words.generators import summarise_generators
@@ -78,7 +79,7 @@ class PaperFigure:
 class _Request:
     """What to draw: runs, choice of classes, names, and the size of the page."""
 
-    runs: Mapping[Path, Shown]
+    runs: Mapping[Path, AnyResults]
     size: PrintSize
     classes: tuple[str, ...]
     limit: int | None

@@ -14,6 +14,7 @@ from typing import Any
 
 from seeingkit.errors import RunError, UsageError
 from seeingkit.results import (
+    AnyResults,
     ArtifactResults,
     ClassResult,
     DissectionResults,
@@ -24,7 +25,6 @@ from seeingkit.results import (
     Results,
 )
 
-from ..runfiles import Shown
 from ..words.numbers import area, count, level, plain_text
 
 
@@ -48,7 +48,7 @@ class Compared:
 
 
 def compared(
-    runs: Mapping[Path, Shown], names: Sequence[str] = (), *, most: int
+    runs: Mapping[Path, AnyResults], names: Sequence[str] = (), *, most: int
 ) -> tuple[Compared, ...]:
     """The generators of the runs, in their order.
 
@@ -91,7 +91,7 @@ def compared(
     )
 
 
-def _of(results: Shown) -> Iterator[Compared]:
+def _of(results: AnyResults) -> Iterator[Compared]:
     if isinstance(results, GeneratorsResults):
         for one in results.generators:
             real = results.n_real, results.data.name
@@ -119,7 +119,7 @@ def _unique(found: Sequence[tuple[Path, Compared]]) -> list[str]:
     return [f"{x}, {k + 1}" if names.count(x) > 1 else x for k, x in enumerate(names)]
 
 
-def _check_same(first: Path, one: Shown, second: Path, other: Shown) -> None:
+def _check_same(first: Path, one: AnyResults, second: Path, other: AnyResults) -> None:
     assert isinstance(one, Results | GeneratorsResults)  # of others ``compared`` tells
     assert isinstance(other, Results | GeneratorsResults)
     sides = {

@@ -14,7 +14,6 @@ from torch.nn.functional import interpolate
 
 from seeingkit.analyses.dissection import parts, stage
 from seeingkit.analyses.dissection.config import DissectionConfig
-from seeingkit.analyses.dissection.moments import Moments
 from seeingkit.analyses.dissection.observation import Observer, layers_of
 from seeingkit.analyses.dissection.stage import LayerDissection, dissect_layers
 from seeingkit.contracts import Boundary, GeneratorInfo, LatentSpec, Sampler
@@ -119,9 +118,9 @@ def test_nothing_is_made_twice_and_more_images_keep_the_first(
     made: list[tuple[int, int]] = []
     make = parts.Parts._make
 
-    def counted(self: parts.Parts, groups: parts.Groups) -> list[Moments]:
+    def counted(self: parts.Parts, groups: parts.Groups, first: int = 0) -> list[Any]:
         made.append((groups[0][0], groups[-1][-1] + 1))
-        return make(self, groups)
+        return make(self, groups, first)
 
     monkeypatch.setattr(parts.Parts, "_make", counted)
     first = dissect(tmp_path, n=256)

@@ -29,7 +29,7 @@ from seeingkit.results.tracing import StrengthPoint
 from tests.helpers.planted import BRIGHT, DARK, levels, planted
 from tests.helpers.toys import LevelSegmenter
 
-SETTINGS = TracingSettings("r4", units=1, n=24, search=24, random=3)
+SETTINGS = TracingSettings("r4", units=1, n=50, search=24, random=3)
 SKY, MIDDLE, HELD = 1, 2, 3
 """Labels of the planted segmenter: dark, middle, bright."""
 
@@ -130,7 +130,7 @@ def test_places_of_an_image_depend_on_seed_and_number_alone() -> None:
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ({"n": 3}, "--n 3: take 20 or more"),
+        ({"n": 3}, "--n 3: take 50 or more"),
         ({"random": 1}, "--random 1"),
         ({"level": 2}, "--level"),
     ],
