@@ -6,7 +6,8 @@ in any picture, also in another one's label map. So the null of every claim is:
     the map of the unit and the label map of the class belong together no more than the map of one
     image and the label map of another
 
-Under it, swapping the label maps within a group of images changes nothing in distribution, and the
+(of a conditional generator: of another image of the same class, for groups are of one class). Under
+it, swapping the label maps within a group of images changes nothing in distribution, and the
 excess of a group, S I - J over S exchanges, has mean 0. Its one-sided t-test over groups gives the
 p-value; groups share no image, so they are independent. P-values of all candidates of a layer are
 corrected by Benjamini and Hochberg (1995). Candidates are the pairs whose IoU on the sample of the
