@@ -42,8 +42,8 @@ def method_card(
         groups["Dissection"] = _dissection(results)
     elif isinstance(results, UnitContrastsResults):
         groups["Comparison"] = _unit_contrasts(results)
-        for k, one in enumerate(results.networks):
-            groups[f"Run {k + 1}"] = _model(one)
+        for k, network in enumerate(results.networks):
+            groups[f"Run {k + 1}"] = _model(network)
     else:
         photos = len({record.image for record in results.inversions})
         groups["Photos"] = _source(results.data, photos)
