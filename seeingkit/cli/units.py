@@ -60,11 +60,12 @@ def print_unit_contrasts(results: UnitContrastsResults, report: Path) -> None:
         say(line)
     for panel in results.panels:
         say()
-        say(f"{panel.title}, {panel.images:,} images in {panel.groups} groups")
+        tests = f"{panel.tests:,} differences tested"
+        say(f"{panel.title}, {panel.images:,} images in {panel.groups} groups, {tests}")
         _print_panel(panel)
     if results.panels:
         say()
-        say(claim_words(results.panels[0], results.level))
+        say(claim_words(results.panels, results.level))
     for line in words.cautions:
         say(f"! {line}")
     say()

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import stats
 
 from .agreement import Floats, iou
 from .moments import SHIFTS, Moments
@@ -92,7 +92,7 @@ def agreements(
     p = np.ones(found.shape)
     low, high = np.zeros(found.shape), np.ones(found.shape)
     if groups >= LEAST_GROUPS:
-        p = upper_tail(sums.excess, sums.excess2, groups)
+        p = np.asarray(stats.t.sf(studentised(sums.excess, sums.excess2, groups), groups - 1))
         low, high = _interval(sums, found)
     q = np.ones(found.shape)
     if candidates.any():
@@ -101,23 +101,22 @@ def agreements(
     return Agreements(found, chance, low, high, p, q, claimed)
 
 
-def upper_tail(total: ArrayLike, squares: ArrayLike, groups: int) -> Floats:
-    """One-sided p-value of a mean above 0, by Student's t over groups; 1 where nothing varies.
+def studentised(total: ArrayLike, squares: ArrayLike, groups: int) -> Floats:
+    """Means over groups by their standard errors; -inf where nothing varies.
 
     Args:
         total, squares: sums over groups of the numbers and of their squares, of any shape.
         groups: how many, at least 2.
 
-    >>> float(upper_tail(0, 8, 2)), float(upper_tail(8, 40, 2).round(3))
-    (0.5, 0.148)
+    >>> float(studentised(0, 8, 2)), float(studentised(8, 40, 2))
+    (0.0, 2.0)
     """
     total, squares = np.asarray(total, np.float64), np.asarray(squares, np.float64)
     mean = total / groups
     variance = np.maximum(squares / groups - mean**2, 0) * groups / (groups - 1)
-    spread = np.sqrt(variance / groups)
-    t = np.divide(mean, spread, out=np.zeros(mean.shape), where=spread > 0)
-    found = special.stdtr(groups - 1, -t)  # Student's upper tail, many at once
-    return np.asarray(np.where(spread > 0, found, 1.0), np.float64)
+    error = np.sqrt(variance / groups)
+    found = np.divide(mean, error, out=np.full(mean.shape, -np.inf), where=error > 0)
+    return np.asarray(found, np.float64)
 
 
 def _interval(sums: Moments, ratio: Floats) -> tuple[Floats, Floats]:

@@ -36,8 +36,8 @@ def method_card(results: AnyResults, manifest: Manifest) -> list[tuple[str, Entr
         groups["Dissection"] = _dissection(results)
     elif isinstance(results, UnitContrastsResults):
         groups["Comparison"] = _unit_contrasts(results)
-        for k, one in enumerate(results.networks):
-            groups[f"Run {k + 1}"] = _model(one)
+        for k, network in enumerate(results.networks):
+            groups[f"Run {k + 1}"] = _model(network)
     elif isinstance(results, ArtifactResults):
         groups["Real images"] = _source(results.data, results.n_real + results.settings.search_real)
         groups["Search and tests"] = _artifacts(results)

@@ -48,7 +48,7 @@ def panel_section(
         words_of=number_words,
         differences=[(one, *difference_words(one, panel)) for one in sure[:SHOWN]],
         more=max(0, len(sure) - SHOWN),
-        claim=claim_words(panel, error),
+        claim=claim_words([panel], error),
     )
     answer = said[0] if said else "No difference between the layers is sure."
     return Section(id, title or panel.title, body, answer=answer, appendix=False)

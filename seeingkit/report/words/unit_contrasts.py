@@ -64,12 +64,17 @@ def difference_words(one: UnitDifference, panel: UnitPanel) -> tuple[str, str]:
 
     def text(value: float) -> str:
         shown = f"{abs(scale * value):.{digits}f}".removesuffix(".0")
-        if shown == "0" and value:
-            shown = f"{abs(scale * value):.1g}" if abs(scale * value) >= 0.001 else "0"
+        if shown == "0" and abs(scale * value) >= 0.001:
+            shown = f"{abs(scale * value):.1g}"
         lead = "" if float(shown) == 0 else MINUS if value < 0 else "+"
         return f"{lead}{shown}{sign}"
 
-    return text(one.difference), between((one.low, one.high), text)
+    low, high = one.low, one.high
+    if one.claimed and low is not None and low > 0 and text(low) == "0" + sign:
+        return text(one.difference), f"above 0 to {'unbounded' if high is None else text(high)}"
+    if one.claimed and high is not None and high < 0 and text(high) == "0" + sign:
+        return text(one.difference), f"{'unbounded' if low is None else text(low)} to below 0"
+    return text(one.difference), between((low, high), text)
 
 
 def panel_sentences(panel: UnitPanel) -> list[str]:
@@ -83,7 +88,8 @@ def panel_sentences(panel: UnitPanel) -> list[str]:
             *_parts([d for d in own if d.claimed and d.difference < 0], shares, more=False),
         ]
         if parts:
-            found.append(f"{first} has surely {listing(parts)} than {second}.")
+            said = ", and ".join(parts) + ("," if len(parts) > 1 else "")
+            found.append(f"{first} has surely {said} than {second}.")
     return found
 
 
@@ -104,18 +110,20 @@ def measure_words(panel: UnitPanel) -> str:
     return "The layers have unlike numbers of units, so shares of their units are compared."
 
 
-def claim_words(panel: UnitPanel, error: float) -> str:
-    """The null and the error rate of a panel, in sentences.
+def claim_words(panels: Sequence[UnitPanel], error: float) -> str:
+    """The null and the error rate of a panel, or of several alike, in sentences.
 
     Args:
-        panel: the layers.
-        error: probability of any wrong claim.
+        panels: of the layers.
+        error: probability of any wrong claim in a panel.
     """
-    what = "share" if measure_words(panel) else "number"
+    what = "share" if any(map(measure_words, panels)) else "number"
+    tests = [panel.tests for panel in panels]
+    among = count(tests[0], "difference") if len(tests) == 1 else "differences of a layer"
     return (
         "“Surely” rejects the null that dissections of as many other images find the same "
-        f"{what} at both layers, on average. Of all {count(panel.tests, 'difference')} that were "
-        f"tested any wrong one is claimed with a probability of at most {level(error)} (Holm). "
+        f"{what} at both layers, on average. Among all {among} that were tested the probability "
+        f"of any wrong claim is at most {level(error)} (Holm). "
         "Levels, candidates and networks are fixed: another training is another network, and "
         "nothing is said of it."
     )
