@@ -30,6 +30,7 @@ from seeingkit.analyses.interventions.artifacts.stage import (
     find_artifacts,
     split_real,
 )
+from seeingkit.analyses.interventions.artifacts.tables import ranking_table, tests_table
 from seeingkit.analyses.interventions.subjects import Sample, Subject
 from seeingkit.contracts import Features, Generator, ImageSource, Segmenter
 from seeingkit.errors import UsageError, printable
@@ -39,6 +40,7 @@ from seeingkit.report import artifacts_html, rebuild_report, with_cautions
 from seeingkit.results import (
     ArtifactResults,
     ArtifactSettings,
+    Frame,
     Marks,
     SkippedItem,
     read_marks,
@@ -78,6 +80,16 @@ class ArtifactSearch:
     def report(self) -> Path:
         """The HTML report."""
         return self.run.path / "report.html"
+
+    @property
+    def tests(self) -> Frame:
+        """A table of the tests: distances, gain with interval, random units, claim."""
+        return tests_table(self.results)
+
+    @property
+    def units(self) -> Frame:
+        """A table of the ranking, most suspicious units first."""
+        return ranking_table(self.results)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of ``results.json``."""

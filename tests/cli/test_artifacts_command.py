@@ -167,6 +167,8 @@ def test_from_python_with_painted_regions_and_another_strength(
     assert found.results.settings.ranking == "marks" and found.results.settings.alpha == 0.9
     assert found.results.tests[0].units == [ARTIFACT] and found.results.settings.marks_sha256
     assert "found as artifacts" in found._repr_html_()
+    assert list(found.tests["claim"]) == ["gain"] and list(found.tests["units"]) == ["7"]
+    assert len(found.units["unit"]) == 12 and found.units["unit"][0] == ARTIFACT
     assert "agreement of each unit" in re.sub(r"\s+", " ", found.report.read_text())
 
 

@@ -1,4 +1,4 @@
-"""FID and other metrics of other libraries, without and with an ablation; no claim rests here."""
+"""FID and other metrics without and with an ablation, by other libraries; no claim is made."""
 
 from __future__ import annotations
 
