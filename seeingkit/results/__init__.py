@@ -48,8 +48,10 @@ from .interventions import (
     ClassEffect,
     ContextMap,
     Curve,
+    EditedImage,
     Effect,
     InterventionResults,
+    SingleUnits,
     UnitChoice,
 )
 from .inversion import (
@@ -124,6 +126,7 @@ __all__ = [
     "DissectionResults",
     "DissectionSettings",
     "DistanceDifference",
+    "EditedImage",
     "Effect",
     "FSDResult",
     "FidelityResult",
@@ -164,6 +167,7 @@ __all__ = [
     "SegmenterClass",
     "SegmenterShare",
     "SideResolution",
+    "SingleUnits",
     "SkippedItem",
     "SourceRecord",
     "SuiteCell",
