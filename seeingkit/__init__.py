@@ -30,7 +30,8 @@ _MODULES = {
     "load_features": "models.loading",
     "invert": "analyses.inversion",
     "load_inverter": "analyses.inversion",
-    "intervene": "analyses.interventions.stage",
+    "intervene": "runs.interventions",
+    "Interventions": "runs.interventions",
     "Inversion": "contracts",
     "open_images": "images",
     "run": "models.edits",
@@ -43,7 +44,6 @@ _MODULES = {
 if TYPE_CHECKING:
     from .analyses.comparison.compare import Comparison, compare, fsd
     from .analyses.comparison.generators import GeneratorsComparison, compare_generators
-    from .analyses.interventions.stage import intervene
     from .analyses.inversion import invert, load_inverter
     from .contracts import Inversion
     from .images import open_images
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .models.staged import StagedAdapter
     from .runs.analyze import Analysis, analyze
     from .runs.dissect import Dissection, dissect
+    from .runs.interventions import Interventions, intervene
     from .statistics import FSD
     from .tallies import Tally, tally
 
@@ -64,6 +65,7 @@ __all__ = [
     "Comparison",
     "Dissection",
     "GeneratorsComparison",
+    "Interventions",
     "Inversion",
     "StagedAdapter",
     "Tally",

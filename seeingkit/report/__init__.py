@@ -16,6 +16,8 @@ from .notebook import (
     dissection_html,
     generators_chart,
     generators_html,
+    intervention_chart,
+    intervention_html,
     inversions_html,
     summary_html,
 )
@@ -26,6 +28,7 @@ from .templates import Section
 from .words.dissection import summarise_dissection
 from .words.findings import Summary, summarise
 from .words.generators import summarise_generators
+from .words.interventions import summarise_intervention
 from .words.inversions import summarise_inversions
 
 __all__ = [
@@ -43,6 +46,8 @@ __all__ = [
     "dissection_html",
     "generators_chart",
     "generators_html",
+    "intervention_chart",
+    "intervention_html",
     "inversions_html",
     "page_cautions",
     "pick_examples",
@@ -50,6 +55,7 @@ __all__ = [
     "summarise",
     "summarise_dissection",
     "summarise_generators",
+    "summarise_intervention",
     "summarise_inversions",
     "summary_html",
     "with_cautions",

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from seeingkit.results import DissectionResults, GeneratorsResults, InversionResults, Results
+from seeingkit.results import (
+    DissectionResults,
+    GeneratorsResults,
+    InterventionResults,
+    InversionResults,
+    Results,
+)
 
 from .words.assumptions import assumed
 from .words.cautions import skipped_caution
 from .words.dissection import dissection_cautions
 from .words.findings import summarise
 from .words.generators import summarise_generators
+from .words.interventions import intervention_cautions
 from .words.inversions import InversionSummary, describe_inversions
 
-AnyResults = TypeVar("AnyResults", Results, InversionResults, GeneratorsResults, DissectionResults)
+AnyResults = TypeVar(
+    "AnyResults",
+    Results,
+    InversionResults,
+    GeneratorsResults,
+    DissectionResults,
+    InterventionResults,
+)
 
 
 def page_cautions(
-    results: Results | InversionResults | GeneratorsResults | DissectionResults,
+    results: Results
+    | InversionResults
+    | GeneratorsResults
+    | DissectionResults
+    | InterventionResults,
 ) -> list[str]:
     """The reasons to read a page with care, the most important first."""
     if isinstance(results, GeneratorsResults):
         return list(summarise_generators(results).cautions)
     if isinstance(results, DissectionResults):
         return dissection_cautions(results)
+    if isinstance(results, InterventionResults):
+        return intervention_cautions(results)
     words = InversionSummary()
     if results.inversions or results.calibrations:
         words = describe_inversions(results.inversions, results.calibrations, results.vanishing)

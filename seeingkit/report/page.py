@@ -15,6 +15,7 @@ from seeingkit.errors import RunError, StorageError
 from seeingkit.results import (
     DissectionResults,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     Manifest,
     Results,
@@ -40,6 +41,7 @@ from .sections.dissection import (
 )
 from .sections.evidence import conditions_section, evidence_sections, fidelity_section
 from .sections.generators import generators_values
+from .sections.interventions import intervention_values, write_intervention_figures
 from .sections.inversions import Inversions
 from .sections.method import method_card
 from .selection import LABELS, judged
@@ -84,7 +86,8 @@ def write_report(
 
     Figures are ``classes`` and ``fsd-contributions`` of a comparison, ``classes`` of several
     generators, ``inversion-depth`` of inversions at several cuts, and ``units`` of a dissection,
-    each as ``.svg`` and ``.png``.
+    each as ``.svg`` and ``.png``;
+    of an intervention ``effects``, ``curve`` and ``units``.
 
     Args:
         run_dir: an existing run directory; pictures of inversions are read from it.
@@ -120,6 +123,8 @@ def _write_figures(folder: Path, results: Shown) -> str:
         write_figure(build_generators_chart(generator_rows(results)), folder, "classes")
     if isinstance(results, DissectionResults):
         write_dissection_figure(results, folder)
+    if isinstance(results, InterventionResults):
+        write_intervention_figures(results, folder)
     if not isinstance(results, Results):
         return ""
     path, _ = write_figure(build_chart(figure_rows(results)[:LABELS]), folder, "classes")
@@ -129,7 +134,7 @@ def _write_figures(folder: Path, results: Shown) -> str:
 
 
 def _inversions(results: Shown, run_dir: Path | None) -> Inversions | None:
-    if isinstance(results, GeneratorsResults | DissectionResults):
+    if isinstance(results, GeneratorsResults | DissectionResults | InterventionResults):
         return None
     return Inversions.of(results, run_dir)
 
@@ -174,6 +179,12 @@ def render_page(
         values["sections"] = [*values["sections"], *sections]
         script += asset("dissection.js")
         style += asset("dissection.css") + photo_rules(values["photos"])
+    elif isinstance(results, InterventionResults):
+        template = "intervention.html.j2"
+        values = intervention_values(results, run_dir)
+        values["sections"] = [*values["sections"], *sections]
+        script += asset("intervention.js")
+        style += asset("intervention.css")
     elif isinstance(results, InversionResults):
         template = "inversion_page.html.j2"
         values = _inversion_values(results, inversions, pictures, sections)

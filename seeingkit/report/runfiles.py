@@ -16,12 +16,13 @@ from seeingkit.results import (
     SCHEMA_VERSION,
     DissectionResults,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     Manifest,
     Results,
 )
 
-Shown = Results | InversionResults | GeneratorsResults | DissectionResults
+Shown = Results | InversionResults | GeneratorsResults | DissectionResults | InterventionResults
 """The findings that a page can be about."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -68,6 +69,8 @@ def _read_results(path: Path) -> Shown:
         return read_record(path, InversionResults)
     if kind == "dissection":
         return read_record(path, DissectionResults)
+    if kind == "intervention":
+        return read_record(path, InterventionResults)
     return (
         read_record(path, GeneratorsResults) if kind == "generators" else read_record(path, Results)
     )

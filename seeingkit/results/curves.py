@@ -158,6 +158,8 @@ class ContextMap(Record):
         label: the class that is measured; units: what was inserted.
         n: images.
         extent: height and width of the layer's map.
+        window: the part of the image that the map covers: top, left, bottom, right.
+        mean: PNG of the mean image in the run directory; empty where there is none.
         cells: effects by cell, in percent of the image.
         contexts: effects by the class that stood there, strongest first.
         matrix: the same for every class that an insertion changes, largest first; empty where it
@@ -168,6 +170,8 @@ class ContextMap(Record):
     units: list[int]
     n: int
     extent: tuple[int, int]
+    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    mean: str = ""
     level: float
     cells: list[CellEffect]
     contexts: list[ContextEffect]

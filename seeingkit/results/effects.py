@@ -162,7 +162,7 @@ class UnitEffect(Record):
 
     Attributes:
         ablated: mean difference of the class's area with the unit set to 0.
-        inserted: the same with the unit set to the class's mean of it; None where that was not done.
+        inserted: the same with the unit set to the class's mean of it; None: it was not done.
         value: average causal effect: area with insertion − with ablation; where nothing was
             inserted, area without an edit − with ablation: what the unit draws.
         low, high: interval of ``value``.

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from seeingkit.analyses.comparison.defaults import PERMUTATIONS
 from seeingkit.analyses.dissection.config import DissectionConfig
+from seeingkit.analyses.interventions.config import InterventionConfig
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.errors import Faults, RunError, UsageError, all_faults
 from seeingkit.results.gates import parse_gate
@@ -20,6 +21,7 @@ __all__ = [
     "PERMUTATIONS",
     "Config",
     "DissectionConfig",
+    "InterventionConfig",
     "InversionConfig",
     "make_config",
     "read_config",
@@ -27,7 +29,7 @@ __all__ = [
 
 
 class Config(BaseModel):
-    """The settings of ``analyze``, ``compare``, ``invert`` and ``dissect``; in every manifest.
+    """The settings of a command that makes a run; in every manifest.
 
     As the user gave it a config may have gaps; ``seeingkit.runs.plan.resolve`` fills them from the
     data set and the registry, and manifests hold it complete.
@@ -64,11 +66,12 @@ class Config(BaseModel):
         classes: a common vocabulary that labels are merged into: its name or TOML file.
         title: of the report; empty: made of names. It changes no number.
         dissection: layers and rule of ``dissect``; other commands do not read it.
+        intervention: units and measurements of ``intervene``, likewise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    command: Literal["analyze", "compare", "invert", "dissect"] = "analyze"
+    command: Literal["analyze", "compare", "invert", "dissect", "intervene"] = "analyze"
     real: str = ""
     generated: str = ""
     others: tuple[str, ...] = ()
@@ -99,6 +102,7 @@ class Config(BaseModel):
     title: str = Field(default="", max_length=200)
     inversion: InversionConfig = Field(default_factory=lambda: InversionConfig())
     dissection: DissectionConfig = Field(default_factory=lambda: DissectionConfig())
+    intervention: InterventionConfig = Field(default_factory=lambda: InterventionConfig())
 
     @field_validator("fail_if")
     @classmethod
@@ -144,13 +148,20 @@ class Config(BaseModel):
         settings = self.model_dump(mode="json", exclude=unsaid)
         if not self.inversion.classes:
             del settings["inversion"]["classes"]
-        if self.command != "dissect":
-            del settings["dissection"]
+        for name, command in (("dissection", "dissect"), ("intervention", "intervene")):
+            if self.command != command:
+                del settings[name]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
-_OPTIONS = {"dissection.preset": "rule"}
+_OPTIONS = {
+    "dissection.preset": "rule",
+    "intervention.label": "class",
+    "intervention.values": "value",
+}
 """Options whose names are not those of the settings."""
+_GROUPS = ("dissection", "intervention")
+"""Settings that are groups of settings, of which each has an option."""
 
 
 class SettingsError(UsageError):
@@ -177,8 +188,10 @@ def make_config(**settings: Any) -> Config:
     except ValidationError as error:
         faults, wrong = Faults(), set()
         for fault in all_faults(error):
-            wrong.add(fault.where.partition(".")[0])
-            option = _OPTIONS.get(fault.where, fault.where.removeprefix("dissection."))
+            group, _, name = fault.where.partition(".")
+            wrong.add(group)
+            option = name.partition(".")[0] if group in _GROUPS else fault.where
+            option = _OPTIONS.get(f"{group}.{option}", option)
             faults.add(UsageError(f"--{option.replace('_', '-')}: {fault.reason}"))
         rest = None
         with suppress(ValidationError):

@@ -11,10 +11,16 @@ from seeingkit.report import (
     summarise,
     summarise_dissection,
     summarise_generators,
+    summarise_intervention,
     summarise_inversions,
 )
 from seeingkit.report.words.findings import Summary
-from seeingkit.results import DissectionResults, GeneratorsResults, InversionResults
+from seeingkit.results import (
+    DissectionResults,
+    GeneratorsResults,
+    InterventionResults,
+    InversionResults,
+)
 
 from . import choosing, comparing
 from .choosing import ORDERS, Choice
@@ -97,6 +103,8 @@ def _in_words(findings: Findings) -> Summary:
         return Summary(first, tuple(rest[:-1]), tuple(findings.warnings))
     if isinstance(findings, DissectionResults):
         return summarise_dissection(findings)
+    if isinstance(findings, InterventionResults):
+        return summarise_intervention(findings)
     if isinstance(findings, GeneratorsResults):
         return summarise_generators(findings)
     return summarise(findings)
@@ -124,7 +132,9 @@ def compare_page(
             continue
         found += own
         if not own:
-            what = "a dissection" if run.kind == "dissection" else "a run of inversions"
+            what = {"dissection": "a dissection", "intervention": "an intervention"}.get(
+                run.kind, "a run of inversions"
+            )
             notes.append(f"{run.title}: {what} has no distance and no matrix.")
     if len(found) < 2:
         words = "Choose two or more runs that compare images, or one of several generators."

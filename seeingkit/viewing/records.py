@@ -23,6 +23,7 @@ from seeingkit.results import (
     DissectionResults,
     FSDResult,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     Manifest,
     ModelRecord,
@@ -31,11 +32,17 @@ from seeingkit.results import (
 
 from .files import MANIFEST, RESULTS, is_inside, read_inside
 
-Findings = Results | InversionResults | GeneratorsResults | DissectionResults
+Findings = Results | InversionResults | GeneratorsResults | DissectionResults | InterventionResults
 State = Literal["finished", "not ended", "unfinished", "unreadable"]
-_KIND = re.compile(rb'"kind"\s*:\s*"(inversion|generators|dissection)"')
+_KIND = re.compile(rb'"kind"\s*:\s*"(inversion|generators|dissection|intervention)"')
 _Model = TypeVar(
-    "_Model", Results, InversionResults, GeneratorsResults, DissectionResults, Manifest
+    "_Model",
+    Results,
+    InversionResults,
+    GeneratorsResults,
+    DissectionResults,
+    InterventionResults,
+    Manifest,
 )
 
 
@@ -63,7 +70,7 @@ class Run:
         title: its folder, below the folder of runs; named: the title of its report, where it was
             given one.
         kind: "analysis", "comparison", "paired comparison", "several generators", "inversion",
-            "dissection"; ""
+            "dissection", "intervention"; ""
             where it is not known.
         note: of a run that is not finished: its state in one line; of a finished one a fault that
             keeps nothing from being shown, or nothing; again: the command that goes on with it.
@@ -156,6 +163,8 @@ def read_findings(folder: Path, root: Path) -> Findings:
         return _checked(content, RESULTS, InversionResults)
     if kind == "dissection":
         return _checked(content, RESULTS, DissectionResults)
+    if kind == "intervention":
+        return _checked(content, RESULTS, InterventionResults)
     if kind == "generators":
         return _checked(content, RESULTS, GeneratorsResults)
     return _checked(content, RESULTS, Results)
@@ -206,6 +215,7 @@ def _told_by(manifest: Manifest | None) -> dict[str, Any]:
         "compare": "comparison",
         "invert": "inversion",
         "dissect": "dissection",
+        "intervene": "intervention",
     }
     return {
         "kind": commands.get(text("command"), ""),
@@ -247,6 +257,15 @@ def _found_by(found: Findings, manifest: Manifest | None) -> dict[str, Any]:
             "units": len(found.units),
             "dissected": found.n,
         }
+    if isinstance(found, InterventionResults):
+        return {
+            "kind": "intervention",
+            "data": "",
+            "generator": found.generator.name,
+            "segmenter": found.segmenter.name,
+            "units": len(found.units),
+            "dissected": found.n,
+        }
     told = {"data": found.data.name, "segmenter": found.segmenter.name}
     if isinstance(found, GeneratorsResults):
         entries = tuple(
@@ -275,7 +294,11 @@ def omitted(classes: list[ClassResult]) -> tuple[str, ...]:
 def _again(manifest: Manifest, folder: Path) -> str:
     """The command that goes on with a run."""
     command = manifest.config.get("command")
-    name = command if command in ("analyze", "compare", "invert", "dissect") else "COMMAND"
+    name = (
+        command
+        if command in ("analyze", "compare", "invert", "dissect", "intervene")
+        else "COMMAND"
+    )
     words = ["seeingkit", name, "--config", str(folder / MANIFEST), "--out", str(folder)]
     return shlex.join(words)
 

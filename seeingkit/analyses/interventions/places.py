@@ -162,6 +162,7 @@ def context_map(
         units=[int(unit) for unit in units],
         n=len(by_cell),
         extent=subject.extent,
+        window=subject.boundary.window,
         level=level,
         cells=cells,
         contexts=contexts,

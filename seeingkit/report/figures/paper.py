@@ -19,6 +19,7 @@ from seeingkit.results import (
     ClassResult,
     DissectionResults,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     Results,
 )
@@ -91,7 +92,8 @@ class _Request:
         if len(self.runs) > 1:
             raise UsageError(f"--kind {kind} shows one run, and {len(self.runs)} are named")
         ((run, results),) = self.runs.items()
-        if isinstance(results, GeneratorsResults | DissectionResults) or not results.inversions:
+        others = GeneratorsResults | DissectionResults | InterventionResults
+        if isinstance(results, others) or not results.inversions:
             raise RunError(
                 f"{run}: no photos were inverted, so there is no figure of --kind {kind}: "
                 "analyze or invert with an inversion method, and name that run"

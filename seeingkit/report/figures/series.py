@@ -18,6 +18,7 @@ from seeingkit.results import (
     DissectionResults,
     FSDResult,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     ModelRecord,
     Results,
@@ -64,6 +65,10 @@ def compared(
         if isinstance(results, DissectionResults):
             raise RunError(
                 f"{run}: a run of dissect compares no areas; its figure is figures/units.svg"
+            )
+        if isinstance(results, InterventionResults):
+            raise RunError(
+                f"{run}: a run of intervene compares no areas; it has figures in its folder"
             )
         if isinstance(results, InversionResults):
             raise RunError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seeingkit.results import (
     DissectionResults,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     Manifest,
     ModelRecord,
@@ -19,7 +20,12 @@ Entries = list[tuple[str, str]]
 
 
 def method_card(
-    results: Results | InversionResults | GeneratorsResults | DissectionResults, manifest: Manifest
+    results: Results
+    | InversionResults
+    | GeneratorsResults
+    | DissectionResults
+    | InterventionResults,
+    manifest: Manifest,
 ) -> list[tuple[str, Entries]]:
     """Titles with their (name, value) pairs; a page escapes them."""
     finished = manifest.finished or "not recorded"
@@ -34,6 +40,8 @@ def method_card(
             groups[one.name] = [*_source(one.source, one.n), *_model(one.generator)]
     elif isinstance(results, DissectionResults):
         groups["Dissection"] = _dissection(results)
+    elif isinstance(results, InterventionResults):
+        groups["Intervention"] = _intervention(results)
     else:
         photos = len({record.image for record in results.inversions})
         groups["Photos"] = _source(results.data, photos)
@@ -66,6 +74,22 @@ def _dissection(results: DissectionResults) -> Entries:
         entries += [("and more", f"{more:,} classes")] if more > 0 else []
     rate = [("false discovery rate", f"{settings.fdr:g}")] if settings.tested else []
     return [*entries, *rate]
+
+
+def _intervention(results: InterventionResults) -> Entries:
+    chosen = {"given": "named", "optimised": "causal effect", "single": "alone", "iou": "IoU"}
+    box = [] if results.box is None else [("part of the image", plain_text(list(results.box)))]
+    return [
+        ("layer", results.layer),
+        ("edit", results.edit),
+        ("units", ", ".join(str(unit) for unit in results.units)),
+        ("chosen by", chosen[results.chosen_by]),
+        ("class", results.label or "none"),
+        ("images", f"{results.n:,}, seed {results.seed:,}"),
+        *box,
+        ("preset", results.preset),
+        ("false discovery rate", f"{results.effect.level:g}"),
+    ]
 
 
 def _statistics(results: Results) -> Entries:
