@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import safetensors
 import torch
 from torch import Tensor
 
 from seeingkit.contracts.annotators import label_counts
+from seeingkit.errors import StorageError
 from seeingkit.models.code import identity_of
 from seeingkit.models.edits import Edit
 from seeingkit.system.addresses import Place, place
@@ -25,7 +27,11 @@ from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.sharing import Piece, shared
-from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
+from seeingkit.system.tensors import (
+    read_or_set_aside,
+    read_sealed_tensors,
+    write_sealed_tensors,
+)
 
 from ..dissection.parts import key_of
 from .subjects import Integers, Sample, Subject
@@ -136,6 +142,25 @@ def stored_once(
         write_sealed_tensors(path, tensors, KEY, {**about, "made_by": models})
         found[:] = [(tensors, content)]
     return found[0]
+
+
+def check_counts_file(path: Place) -> None:
+    """Read a stored file of an intervention and check its bytes and its name.
+
+    ::
+
+        check_counts_file(interventions_folder() / "0a" / "0a….safetensors")
+
+    Raises:
+        ValueError, OSError: its bytes are not those that were written.
+        StorageError: it is not named by what it holds.
+    """
+    try:
+        about = read_sealed_tensors(path, KEY)[1]
+    except safetensors.SafetensorError as error:
+        raise StorageError(f"{path}: damaged ({error})") from error
+    if about["name"] != path.stem:
+        raise StorageError(f"{path}: it is of another intervention than its name says")
 
 
 class _Work(NamedTuple):

@@ -111,7 +111,8 @@ def build_curve_chart(results: InterventionResults, layout: Layout = "wide") -> 
     names = [line.name for line in curve.lines]
     steps = sorted({point.units for line in curve.lines for point in line.points})
     place = alt.X(
-        "units:Q", axis=alt.Axis(title="units set to 0", values=steps, labelOverlap="greedy")
+        "units:Q",
+        axis=alt.Axis(title="units set to 0", values=steps, format="d", labelOverlap="greedy"),
     )
     title = f"{curve.label} left, %"
     colour = alt.Color("ranking:N", scale=colour_scale(names, LINES[: len(names)]))
