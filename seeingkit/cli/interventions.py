@@ -75,8 +75,9 @@ def _print_random(found: InterventionResults) -> None:
     if found.random is None:
         return
     say()
+    sets = f"{len(found.random.sets)} set{'' if len(found.random.sets) == 1 else 's'}"
     say(
-        f"as many random units ({len(found.random.sets)} sets): "
+        f"as many random units ({sets}): "
         f"{_percent(found.random.moved)} of the pixels change their class"
     )
     if not found.random.classes:  # no class was named, and none is claimed to change

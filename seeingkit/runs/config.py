@@ -184,7 +184,10 @@ def make_config(**settings: Any) -> Config:
     """
     given = {k: v for k, v in settings.items() if v is not None}
     try:
-        return Config.model_validate(given)
+        config = Config.model_validate(given)
+        if config.command == "intervene" and "intervention" in given:
+            _check_intervention(config, given)
+        return config
     except ValidationError as error:
         faults, wrong = Faults(), set()
         for fault in all_faults(error):
@@ -197,6 +200,21 @@ def make_config(**settings: Any) -> Config:
         with suppress(ValidationError):
             rest = Config.model_validate({k: v for k, v in given.items() if k not in wrong})
         raise SettingsError(faults, rest) from error
+
+
+def _check_intervention(config: Config, given: dict[str, Any]) -> None:
+    """Settings of an intervention go together.
+
+    Raises:
+        SettingsError: names those that do not.
+    """
+    try:
+        config.intervention.check()
+    except UsageError as error:
+        faults = Faults()
+        faults.add(error)
+        rest = {name: value for name, value in given.items() if name != "intervention"}
+        raise SettingsError(faults, Config.model_validate(rest)) from error
 
 
 def read_config(path: str | Path) -> Config:

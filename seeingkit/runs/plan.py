@@ -251,8 +251,6 @@ def _layers_plan(config: Config, search: Search) -> Plan:
         search.faults.add(
             UsageError(f"--data-option: {config.command} opens no data set; leave it out")
         )
-    if config.command == "intervene":
-        search.find(config.intervention.check)
     named = config.filled(real=real, generated=name, n=config.n or USUAL_N[config.command])
     generator = search.find(lambda: _model("gan", name, named, data))
     domains = generator.weights_spec.domains if generator and generator.weights_spec else ()

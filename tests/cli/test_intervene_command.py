@@ -87,13 +87,12 @@ MISTAKES = [
     ("--layer r8.conv1 --units 3 --by iou", "--by iou is for units that are chosen"),
     ("--layer r8.conv1 --choose 2 --class tree --by single", "--by single: give --each"),
     ("--layer r8.conv1 --choose 2 --class tree --by iou", "--by iou: give --dissection"),
-    ("--layer r8.conv1 --choose 2 --class tree --by luck", "--by: Input should be 'optimised'"),
+    ("--layer r8.conv1 --choose 2 --class tree --by luck", "--by: input should be 'optimised'"),
     ("--layer r8.conv1 --choose 200 --class tree", "200 units: 'r8.conv1' has 128"),
     ("--layer r8.conv1 --units 3 --each 1", "--each 1: an effect needs at least two images"),
     ("--layer r8.conv1 --units 3 --context-classes", "--context-classes is for a map"),
     ("--layer r8.conv1 --units 3 --class tree --context 99", "give a smaller step"),
     ("--layer r8.conv1 --units 3 --out effect.json", "give --out effect"),
-    ("--layer r8.conv1 --units 3 --class tree --curve 1 --dissection runs/no", "no such folder"),
     ("--layer w --units 3 --box 0,0,1,1", "'w'"),
     ("--layer r8.conv1 --units 3 --class tre", "no label named 'tre'; did you mean 'tree'"),
     ("--layer r8.conv1 --choose 3", "to choose units: name the class that it is for"),
@@ -105,8 +104,8 @@ MISTAKES = [
     ("--layer r8.conv1 --units 3,4,5 --insert --value 1,2", "2 values for 3 units"),
     ("--layer r8.conv1 --units 3 --box 1,2", "--box 1,2: give top,left,bottom,right"),
     ("--layer r8.conv1 --units 3 --box 0.5,0,0.2,1", "box 0.5,0,0.2,1: give top,left"),
-    ("--layer r8.conv1 --units 3 -n 1", "n = 1: an effect needs at least two images"),
-    ("--layer r8.conv1 --units 3 --level 2", "the level is between 0 and 1"),
+    ("--layer r8.conv1 --units 3 -n 1", "--n: input should be greater than or equal to 2"),
+    ("--layer r8.conv1 --units 3 --level 2", "--level: input should be less than 1"),
     ("--layer r8.conv1 --units 3 --labels 1", "leave --label and --labels out"),
     ("--layer r8.conv1 --units 3 --preset tiny", "no preset named 'tiny'"),
     ("--layer image --units 3", "'image' is the image; name a layer between"),
@@ -118,6 +117,12 @@ def test_mistakes_are_told_in_one_line(intervene: Ran, words: str, message: str)
     code, out, err = intervene("--gan", "progan:minichurches", *words.split())
     assert (code, out) == (2, "")
     assert message in err and len(err.splitlines()) == 1
+
+
+def test_a_run_that_ranks_no_units_is_named(intervene: Ran, tmp_path: Path) -> None:
+    words = ("--choose", "2", "--class", "tree", "--by", "iou", "--dissection")
+    code, _, err = intervene(*AT, *words, str(tmp_path / "none"))
+    assert code == 1 and "no such folder" in err and len(err.splitlines()) == 1
 
 
 def test_lists_of_units() -> None:

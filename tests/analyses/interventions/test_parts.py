@@ -105,9 +105,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
         yield next(made(*given))  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(parts, "_made", stopped)
+    monkeypatch.setattr(parts, "_made", stopped)
+    with pytest.raises(KeyboardInterrupt):
         measure(subject(), SAMPLE, EDITS, store=folder)
+    monkeypatch.undo()
     assert len(files(folder)) == 1
     assert same(measure(subject(), SAMPLE, EDITS, store=folder), alone)
     assert files(folder) == files(tmp_path / "alone")
