@@ -167,7 +167,7 @@ def context_map(
         cells=cells,
         contexts=contexts,
         matrix=context_matrix(
-            found.changed * (100 / found.pixels),
+            np.asarray(found.changed * (100 / found.pixels), dtype=np.float64),
             found.context,
             found.images,
             vocabulary.names,
