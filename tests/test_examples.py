@@ -42,6 +42,7 @@ RETURNED = "a result: people read it and do not make it"
 EXCEPTIONS = {
     "Analysis": RETURNED,
     "Dissection": RETURNED,
+    "Interventions": RETURNED,
     "Distance": RETURNED,
     "Floor": RETURNED,
     "Moments": RETURNED,

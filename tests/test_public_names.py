@@ -17,9 +17,10 @@ from seeingkit.testing import check_sampler
 
 PROMISED = {
     "seeingkit": """
-        AddEdit Analysis AutoStaged Comparison Dissection FSD GeneratorsComparison Inversion
-        StagedAdapter Tally UnitEdit analyze compare compare_generators dissect fsd intervene invert
-        load_features load_generator load_inverter load_segmenter open_images run tally
+        AddEdit Analysis AutoStaged Comparison Dissection FSD GeneratorsComparison Interventions
+        Inversion StagedAdapter Tally UnitEdit analyze compare compare_generators dissect fsd
+        intervene invert load_features load_generator load_inverter load_segmenter open_images run
+        tally
     """,
     "seeingkit.contracts": """
         Annotator Boundary Features FeaturesInfo Generator GeneratorInfo ImageSource Inversion

@@ -173,18 +173,12 @@ def render_page(
     if isinstance(results, GeneratorsResults):
         template = "generators.html.j2"
         values = {**generators_values(results), "sections": sections}
-    elif isinstance(results, DissectionResults):
-        template, data = "dissection.html.j2", unit_data(results)
-        values = dissection_values(results, run_dir)
+    elif isinstance(results, DissectionResults | InterventionResults):
+        name, values, data, rules = _units_values(results, run_dir)
+        template = f"{name}.html.j2"
         values["sections"] = [*values["sections"], *sections]
-        script += asset("dissection.js")
-        style += asset("dissection.css") + photo_rules(values["photos"])
-    elif isinstance(results, InterventionResults):
-        template = "intervention.html.j2"
-        values = intervention_values(results, run_dir)
-        values["sections"] = [*values["sections"], *sections]
-        script += asset("intervention.js")
-        style += asset("intervention.css")
+        script += asset(f"{name}.js")
+        style += asset(f"{name}.css") + rules
     elif isinstance(results, InversionResults):
         template = "inversion_page.html.j2"
         values = _inversion_values(results, inversions, pictures, sections)
@@ -214,6 +208,16 @@ def render_page(
         title=str(manifest.config.get("title") or ""),
         **values,
     )
+
+
+def _units_values(
+    results: DissectionResults | InterventionResults, run_dir: Path | None
+) -> tuple[str, dict[str, Any], dict[str, Any], str]:
+    """Of a page about units: the name of its files, its words and numbers, data, and styles."""
+    if isinstance(results, InterventionResults):
+        return "intervention", intervention_values(results, run_dir), {}, ""
+    values = dissection_values(results, run_dir)
+    return "dissection", values, unit_data(results), photo_rules(values["photos"])
 
 
 @functools.lru_cache(maxsize=1)
