@@ -34,8 +34,9 @@ _MODULES = {
     "load_features": "models.loading",
     "invert": "analyses.inversion",
     "load_inverter": "analyses.inversion",
-    "intervene": "analyses.interventions.stage",
     "trace": "runs.trace",
+    "intervene": "runs.interventions",
+    "Interventions": "runs.interventions",
     "Inversion": "contracts",
     "open_images": "images",
     "run": "models.edits",
@@ -48,7 +49,6 @@ _MODULES = {
 if TYPE_CHECKING:
     from .analyses.comparison.compare import Comparison, compare, fsd
     from .analyses.comparison.generators import GeneratorsComparison, compare_generators
-    from .analyses.interventions.stage import intervene
     from .analyses.inversion import invert, load_inverter
     from .contracts import Inversion
     from .images import open_images
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .runs.artifacts import ArtifactSearch, artifacts
     from .runs.compare_units import UnitContrasts, compare_units
     from .runs.dissect import Dissection, dissect
+    from .runs.interventions import Interventions, intervene
     from .runs.trace import trace
     from .statistics import FSD
     from .tallies import Tally, tally
@@ -73,6 +74,7 @@ __all__ = [
     "Comparison",
     "Dissection",
     "GeneratorsComparison",
+    "Interventions",
     "Inversion",
     "StagedAdapter",
     "Tally",

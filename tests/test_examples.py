@@ -43,6 +43,7 @@ EXCEPTIONS = {
     "Analysis": RETURNED,
     "ArtifactSearch": RETURNED,
     "Dissection": RETURNED,
+    "Interventions": RETURNED,
     "Distance": RETURNED,
     "Floor": RETURNED,
     "Moments": RETURNED,

@@ -21,6 +21,10 @@ PROMISED = {
         Inversion StagedAdapter Tally UnitEdit analyze artifacts compare compare_generators dissect
         fsd intervene invert load_features load_generator load_inverter load_segmenter open_images
         run tally
+        AddEdit Analysis AutoStaged Comparison Dissection FSD GeneratorsComparison Interventions
+        Inversion StagedAdapter Tally UnitEdit analyze compare compare_generators dissect fsd
+        intervene invert load_features load_generator load_inverter load_segmenter open_images run
+        tally
     """,
     "seeingkit.contracts": """
         Annotator Boundary Features FeaturesInfo Generator GeneratorInfo ImageSource Inversion

@@ -257,13 +257,21 @@ def _resolved_default(command: str | None, option: str | None) -> str:
     from seeingkit.specs import DataSpec
     from seeingkit.system.cache import cache_folder
 
-    if command not in ("analyze", "compare", "tally", "invert", "dissect", "artifacts"):
+    if command not in (
+        "analyze",
+        "compare",
+        "tally",
+        "invert",
+        "dissect",
+        "artifacts",
+        "intervene",
+    ):
         return ""
     most = DataSpec.model_fields["n"].default
     data = registry().find("data", registry().default("data"))
     assert isinstance(data, DataSpec)
     folders = {"compare": "GENERATED-REAL"} | dict.fromkeys(
-        ("analyze", "invert", "dissect", "artifacts"), "GAN-DATA"
+        ("analyze", "invert", *on_units), "GAN-DATA"
     )
     run = folders.get(command)
     every = "all images" if command == "tally" else "all real images"
@@ -284,8 +292,9 @@ def _resolved_default(command: str | None, option: str | None) -> str:
         "steps": "the preset's",
         "truth": "the data set's own, if it has any",
     }
-    if command == "dissect":
-        found |= {"n": "1,000", "data": "the set that the generator's weights name"}
+    if command in ("dissect", "intervene"):
+        n = "1,000" if command == "dissect" else "100"
+        found |= {"n": n, "data": "the set that the generator's weights name"}
     if command == "artifacts":
         found |= {"n": "300"}
     if command == "invert":

@@ -17,6 +17,8 @@ from .notebook import (
     dissection_html,
     generators_chart,
     generators_html,
+    intervention_chart,
+    intervention_html,
     inversions_html,
     summary_html,
     unit_contrasts_html,
@@ -30,6 +32,7 @@ from .words.artifacts import summarise_artifacts
 from .words.dissection import summarise_dissection
 from .words.findings import Summary, summarise
 from .words.generators import summarise_generators
+from .words.interventions import summarise_intervention
 from .words.inversions import summarise_inversions
 from .words.unit_contrasts import summarise_unit_contrasts
 
@@ -49,6 +52,8 @@ __all__ = [
     "dissection_html",
     "generators_chart",
     "generators_html",
+    "intervention_chart",
+    "intervention_html",
     "inversions_html",
     "page_cautions",
     "pick_examples",
@@ -57,6 +62,7 @@ __all__ = [
     "summarise_artifacts",
     "summarise_dissection",
     "summarise_generators",
+    "summarise_intervention",
     "summarise_inversions",
     "summarise_unit_contrasts",
     "summary_html",

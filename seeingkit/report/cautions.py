@@ -9,6 +9,7 @@ from seeingkit.results import (
     ArtifactResults,
     DissectionResults,
     GeneratorsResults,
+    InterventionResults,
     Results,
     UnitContrastsResults,
 )
@@ -19,6 +20,7 @@ from .words.cautions import skipped_caution
 from .words.dissection import dissection_cautions
 from .words.findings import summarise
 from .words.generators import summarise_generators
+from .words.interventions import intervention_cautions
 from .words.inversions import InversionSummary, describe_inversions
 from .words.unit_contrasts import unit_contrasts_cautions
 
@@ -35,6 +37,8 @@ def page_cautions(results: AnyResults) -> list[str]:
         return unit_contrasts_cautions(results)
     if isinstance(results, ArtifactResults):
         return artifact_cautions(results)
+    if isinstance(results, InterventionResults):
+        return intervention_cautions(results)
     words = InversionSummary()
     if results.inversions or results.calibrations:
         words = describe_inversions(results.inversions, results.calibrations, results.vanishing)

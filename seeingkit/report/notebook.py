@@ -12,6 +12,7 @@ from seeingkit.results import (
     ClassResult,
     DissectionResults,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     Results,
     UnitContrastsResults,
@@ -23,6 +24,7 @@ from seeingkit.results.tables import grid
 from .figures.charts import Layout
 from .figures.classes import build_chart, figure_rows, figure_svg
 from .figures.generators import build_generators_chart, generator_rows
+from .figures.interventions import build_effect_chart
 from .figures.unit_counts import build_unit_counts_chart
 from .figures.units import build_units_chart
 from .selection import LABELS, judged
@@ -30,6 +32,7 @@ from .words.artifacts import summarise_artifacts
 from .words.dissection import summarise_dissection
 from .words.findings import summarise, verdict_words
 from .words.generators import summarise_generators, swap_probability
+from .words.interventions import summarise_intervention
 from .words.inversions import summarise_inversions
 from .words.names import with_printable_names
 from .words.numbers import area, between, change, count, interval, number, probability, share
@@ -130,6 +133,39 @@ def artifacts_html(results: ArtifactResults) -> str:
     """
     words = summarise_artifacts(results)
     return _fragment([words.headline, *words.details, *words.cautions], [])
+
+
+def intervention_html(results: InterventionResults, rows: int = 10) -> str:
+    """The words about an intervention and the table of the classes that change most.
+
+    Args:
+        results: of the intervention.
+        rows: how many classes the table has.
+
+    Returns:
+        HTML of one ``<div>``, every name escaped, without scripts.
+    """
+    words = summarise_intervention(results)
+    heads = ("class", "before", "after", "change", "interval", "area", "images")
+    cells = [
+        [
+            one.label,
+            area(one.before),
+            area(one.after),
+            "new" if one.relative is None else change(one.relative),
+            interval(one.relative_low, one.relative_high),
+            one.area_claim,
+            one.images_claim,
+        ]
+        for one in results.effect.classes[:rows]
+    ]
+    parts = [grid([heads, *cells])]
+    return _fragment([words.headline, *words.details, *words.cautions], parts)
+
+
+def intervention_chart(results: InterventionResults, layout: Layout = "wide") -> alt.TopLevelMixin:
+    """The report's figure of the effect on every class, as an Altair chart."""
+    return build_effect_chart(results, layout)
 
 
 def dissection_chart(results: DissectionResults, layout: Layout = "wide") -> alt.TopLevelMixin:

@@ -17,6 +17,7 @@ from seeingkit.results import (
     ArtifactResults,
     DissectionResults,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     Manifest,
     Results,
@@ -44,6 +45,7 @@ from .sections.dissection import (
 )
 from .sections.evidence import conditions_section, evidence_sections, fidelity_section
 from .sections.generators import generators_values
+from .sections.interventions import intervention_values, write_intervention_figures
 from .sections.inversions import Inversions
 from .sections.method import method_card
 from .sections.tracing import tracing_section
@@ -89,8 +91,9 @@ def write_report(
     """Write ``report.html`` and ``figures/`` into a run.
 
     Figures are ``classes`` and ``fsd-contributions`` of a comparison, ``classes`` of several
-    generators, ``inversion-depth`` of inversions at several cuts, ``units`` of a dissection, and
-    ``unit-counts`` of compared layers, each as ``.svg`` and ``.png``.
+    generators, ``inversion-depth`` of inversions at several cuts, ``units`` of a dissection,
+    ``unit-counts`` of compared layers, and ``effects``, ``curve`` and ``units`` of an intervention,
+    each as ``.svg`` and ``.png``.
 
     Args:
         run_dir: an existing run directory; pictures of inversions are read from it.
@@ -128,6 +131,8 @@ def _write_figures(folder: Path, results: AnyResults) -> str:
         write_dissection_figure(results, folder)
     if isinstance(results, UnitContrastsResults):
         write_unit_counts_figures(results.panels, folder)
+    if isinstance(results, InterventionResults):
+        write_intervention_figures(results, folder)
     if not isinstance(results, Results):
         return ""
     path, _ = write_figure(build_chart(figure_rows(results)[:LABELS]), folder, "classes")
@@ -176,12 +181,12 @@ def render_page(
     if isinstance(results, GeneratorsResults):
         template = "generators.html.j2"
         values = {**generators_values(results), "sections": sections}
-    elif isinstance(results, DissectionResults):
-        template, data = "dissection.html.j2", unit_data(results)
-        values = dissection_values(results, run_dir)
+    elif isinstance(results, DissectionResults | InterventionResults):
+        name, values, data, rules = _units_values(results, run_dir)
+        template = f"{name}.html.j2"
         values["sections"] = [*values["sections"], *sections]
-        script += asset("dissection.js")
-        style += asset("dissection.css") + photo_rules(values["photos"])
+        script += asset(f"{name}.js")
+        style += asset(f"{name}.css") + rules
     elif isinstance(results, UnitContrastsResults):
         template, values = "unit_contrasts.html.j2", unit_contrasts_values(results)
         values["sections"] = [*values["sections"], *sections]
@@ -226,6 +231,16 @@ def _terms(results: AnyResults, inversion: bool) -> list[tuple[str, str]]:
         between=isinstance(results, Results) and results.paired is None,
         inversion=inversion,
     )
+
+
+def _units_values(
+    results: DissectionResults | InterventionResults, run_dir: Path | None
+) -> tuple[str, dict[str, Any], dict[str, Any], str]:
+    """Of a page about units: the name of its files, its words and numbers, data, and styles."""
+    if isinstance(results, InterventionResults):
+        return "intervention", intervention_values(results, run_dir), {}, ""
+    values = dissection_values(results, run_dir)
+    return "dissection", values, unit_data(results), photo_rules(values["photos"])
 
 
 @functools.lru_cache(maxsize=1)

@@ -57,8 +57,10 @@ from .interventions import (
     ClassEffect,
     ContextMap,
     Curve,
+    EditedImage,
     Effect,
     InterventionResults,
+    SingleUnits,
     UnitChoice,
 )
 from .inversion import (
@@ -154,6 +156,7 @@ __all__ = [
     "DissectionResults",
     "DissectionSettings",
     "DistanceDifference",
+    "EditedImage",
     "Effect",
     "ExcessClass",
     "FSDResult",
@@ -200,6 +203,7 @@ __all__ = [
     "SegmenterClass",
     "SegmenterShare",
     "SideResolution",
+    "SingleUnits",
     "SkippedItem",
     "SourceRecord",
     "SuiteCell",

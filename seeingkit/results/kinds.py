@@ -9,6 +9,7 @@ from .artifacts import ArtifactResults
 from .comparison import Results
 from .dissection import DissectionResults
 from .generators import GeneratorsResults
+from .interventions import InterventionResults
 from .inversion import InversionResults
 from .unit_contrasts import UnitContrastsResults
 
@@ -19,6 +20,7 @@ AnyResults = (
     | DissectionResults
     | UnitContrastsResults
     | ArtifactResults
+    | InterventionResults
 )
 """The findings of a run; a page can be made of each."""
 
@@ -28,5 +30,6 @@ KINDS: dict[str, type[AnyResults]] = {
     "dissection": DissectionResults,
     "unit contrasts": UnitContrastsResults,
     "artifacts": ArtifactResults,
+    "intervention": InterventionResults,
 }
 """The record of each ``kind`` that results state; those without one are ``Results``."""

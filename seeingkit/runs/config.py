@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from seeingkit.analyses.comparison.defaults import PERMUTATIONS
 from seeingkit.analyses.dissection.config import DissectionConfig
 from seeingkit.analyses.interventions.artifacts.config import ArtifactsConfig
+from seeingkit.analyses.interventions.config import InterventionConfig
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.errors import Faults, RunError, UsageError, all_faults
 from seeingkit.results.gates import parse_gate
@@ -22,14 +23,18 @@ __all__ = [
     "ArtifactsConfig",
     "Config",
     "DissectionConfig",
+    "InterventionConfig",
     "InversionConfig",
     "make_config",
     "read_config",
 ]
 
+Command = Literal["analyze", "compare", "invert", "dissect", "artifacts", "intervene"]
+"""Commands whose settings these are."""
+
 
 class Config(BaseModel):
-    """The settings of ``analyze``, ``compare``, ``invert``, ``dissect`` and ``artifacts``.
+    """The settings of a command that makes a run; in every manifest.
 
     They are in every manifest. As the user gave it a config may have gaps;
     ``seeingkit.runs.plan.resolve`` fills them from the data set and the registry, and manifests
@@ -68,11 +73,14 @@ class Config(BaseModel):
         title: of the report; empty: made of names. It changes no number.
         dissection: layers and rule of ``dissect``; other commands do not read it.
         artifacts: layer, ranking and numbers of units of ``artifacts``, likewise.
+        intervention: units and measurements of ``intervene``, likewise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    command: Literal["analyze", "compare", "invert", "dissect", "artifacts"] = "analyze"
+    command: Literal["analyze", "compare", "invert", "dissect", "artifacts", "intervene"] = (
+        "analyze"
+    )
     real: str = ""
     generated: str = ""
     others: tuple[str, ...] = ()
@@ -104,6 +112,7 @@ class Config(BaseModel):
     inversion: InversionConfig = Field(default_factory=lambda: InversionConfig())
     dissection: DissectionConfig = Field(default_factory=lambda: DissectionConfig())
     artifacts: ArtifactsConfig = Field(default_factory=lambda: ArtifactsConfig())
+    intervention: InterventionConfig = Field(default_factory=lambda: InterventionConfig())
 
     @field_validator("fail_if")
     @classmethod
@@ -149,15 +158,22 @@ class Config(BaseModel):
         settings = self.model_dump(mode="json", exclude=unsaid)
         if not self.inversion.classes:
             del settings["inversion"]["classes"]
-        if self.command != "dissect":
-            del settings["dissection"]
-        if self.command != "artifacts":
-            del settings["artifacts"]
+        of_commands = {"dissection": "dissect", "artifacts": "artifacts"}
+        of_commands["intervention"] = "intervene"
+        for name, command in of_commands.items():
+            if self.command != command:
+                del settings[name]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
-_OPTIONS = {"dissection.preset": "rule"}
+_OPTIONS = {
+    "dissection.preset": "rule",
+    "intervention.label": "class",
+    "intervention.values": "value",
+}
 """Options whose names are not those of the settings."""
+_GROUPS = ("dissection", "artifacts", "intervention")
+"""Settings that are groups of settings, of which each has an option."""
 
 
 class SettingsError(UsageError):
@@ -180,18 +196,37 @@ def make_config(**settings: Any) -> Config:
     """
     given = {k: v for k, v in settings.items() if v is not None}
     try:
-        return Config.model_validate(given)
+        config = Config.model_validate(given)
+        if config.command == "intervene" and "intervention" in given:
+            _check_intervention(config, given)
+        return config
     except ValidationError as error:
         faults, wrong = Faults(), set()
         for fault in all_faults(error):
-            wrong.add(fault.where.partition(".")[0])
-            where = fault.where.removeprefix("dissection.").removeprefix("artifacts.")
-            option = _OPTIONS.get(fault.where, where)
+            group, _, name = fault.where.partition(".")
+            wrong.add(group)
+            option = name.partition(".")[0] if group in _GROUPS else fault.where
+            option = _OPTIONS.get(f"{group}.{option}", option)
             faults.add(UsageError(f"--{option.replace('_', '-')}: {fault.reason}"))
         rest = None
         with suppress(ValidationError):
             rest = Config.model_validate({k: v for k, v in given.items() if k not in wrong})
         raise SettingsError(faults, rest) from error
+
+
+def _check_intervention(config: Config, given: dict[str, Any]) -> None:
+    """Settings of an intervention go together.
+
+    Raises:
+        SettingsError: names those that do not.
+    """
+    try:
+        config.intervention.check()
+    except UsageError as error:
+        faults = Faults()
+        faults.add(error)
+        rest = {name: value for name, value in given.items() if name != "intervention"}
+        raise SettingsError(faults, Config.model_validate(rest)) from error
 
 
 def read_config(path: str | Path) -> Config:

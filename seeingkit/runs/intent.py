@@ -40,6 +40,12 @@ def intent(plan: Plan, n: int, out: str | Path | None, *, real: int = 0) -> str:
         ]
         said.append(f"tests in {many} against {real:,} of {plan.real.name}")
         said.append(f"segmented by {segmented}")
+    elif config.command == "intervene":
+        edit = config.intervention
+        units = f"{edit.choose} units" if edit.choose else f"{len(edit.units)} units"
+        units = units.removesuffix("s") if units == "1 units" else units
+        done = "inserting" if edit.insert else "ablating"
+        said = [f"{done} {units} at {edit.layer} of {name} in {many}", f"segmented by {segmented}"]
     else:
         said = [f"comparing {many} of {name} with {real:,} of {plan.real.name}"]
         said.append(f"segmented by {segmented}")

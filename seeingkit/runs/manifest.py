@@ -16,7 +16,13 @@ from pathlib import Path
 from seeingkit.results import Manifest
 from seeingkit.system.processes import rank
 
-from .config import ArtifactsConfig, Config, DissectionConfig, InversionConfig
+from .config import (
+    ArtifactsConfig,
+    Config,
+    DissectionConfig,
+    InterventionConfig,
+    InversionConfig,
+)
 from .directory import RunDirectory
 
 _PACKAGES = ("torch", "numpy", "scipy", "pillow", "pyarrow", "safetensors", "pydantic")
@@ -94,10 +100,12 @@ def command_line(config: Config) -> str:
     elif config.command == "invert":
         words += [*config.photos, "--gan", config.generated]
         words += ["--data", config.real] if config.real else []
-    elif config.command == "dissect":
+    elif config.command in ("dissect", "intervene"):
         words += ["--gan", config.generated]
         words += ["--data", config.real] if config.real else []
-        words += _dissection_words(config.dissection)
+        dissects = config.command == "dissect"
+        words += _dissection_words(config.dissection) if dissects else []
+        words += [] if dissects else _intervention_words(config.intervention)
     else:
         words += [config.real, config.generated, *config.others]
     said = {
@@ -109,6 +117,7 @@ def command_line(config: Config) -> str:
         "inversion",
         "dissection",
         "artifacts",
+        "intervention",
     }
     settings = config.model_dump(mode="json", exclude_defaults=True, exclude=said)
     if config.command == "invert":
@@ -157,6 +166,18 @@ def _artifacts_words(chosen: ArtifactsConfig) -> list[str]:
     return words
 
 
+def _intervention_words(chosen: InterventionConfig) -> list[str]:
+    """Settings of an intervention that differ from the defaults, as options of the command."""
+    named = {"label": "class", "values": "value"}
+    words: list[str] = []
+    for name, value in chosen.model_dump(exclude_defaults=True).items():
+        option = f"--{named.get(name, name).replace('_', '-')}"
+        if isinstance(value, tuple):
+            value = ",".join(str(one) for one in value)
+        words += [option] if value is True else [option, str(value)]
+    return words
+
+
 _PICKING = ("per_class", "pick", "ids", "classes")  # settings of analyze alone
 _NAMED = {"cuts": "--cut", "classes": "--photos-of"}
 """Options whose names are not those of the settings."""
@@ -164,7 +185,7 @@ _NAMED = {"cuts": "--cut", "classes": "--photos-of"}
 
 def _inversion_words(config: Config) -> list[str]:
     """Settings that differ from the defaults of the command."""
-    if config.command in ("compare", "dissect", "artifacts"):
+    if config.command in ("compare", "dissect", "artifacts", "intervene"):
         return []
     chosen, usual = config.inversion, InversionConfig()
     words = ["--method", ",".join(chosen.methods) or "none"]

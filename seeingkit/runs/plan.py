@@ -122,8 +122,8 @@ def resolve(config: Config) -> Plan:
     inverters = search.inverters(config)
     if config.command == "invert":
         return _inversion_plan(config, inverters, search)
-    if config.command == "dissect":
-        return _dissection_plan(config, search)
+    if config.command in ("dissect", "intervene"):
+        return _layers_plan(config, search)
     data = None
     of_a_generator = config.command in ("analyze", "artifacts")
     if of_a_generator:
@@ -224,11 +224,11 @@ def _inversion_plan(
     )
 
 
-DISSECTED = 1_000
-"""Images of a dissection, unless another number is asked for."""
+USUAL_N = {"dissect": 1_000, "intervene": 100}
+"""Images of a command that looks into a generator, unless another number is asked for."""
 
 
-def _dissection_plan(config: Config, search: Search) -> Plan:
+def _layers_plan(config: Config, search: Search) -> Plan:
     """Generator and segmenter; the data set gives the segmenter and the preprocessing alone.
 
     It is the one that was named, else that of the generator's published weights; a family alone
@@ -244,13 +244,15 @@ def _dissection_plan(config: Config, search: Search) -> Plan:
     if real and data is None:
         search.faults.add(
             UsageError(
-                f"--data {real}: dissect needs no real images, only the name of a data set, for its"
-                " segmenter and preprocessing; leave it out and give --segmenter"
+                f"--data {real}: {config.command} needs no real images, only the name of a data "
+                "set, for its segmenter and preprocessing; leave it out and give --segmenter"
             )
         )
     if config.data_options:
-        search.faults.add(UsageError("--data-option: dissect opens no data set; leave it out"))
-    named = config.filled(real=real, generated=name, n=config.n or DISSECTED)
+        search.faults.add(
+            UsageError(f"--data-option: {config.command} opens no data set; leave it out")
+        )
+    named = config.filled(real=real, generated=name, n=config.n or USUAL_N[config.command])
     generator = search.find(lambda: _model("gan", name, named, data))
     domains = generator.weights_spec.domains if generator and generator.weights_spec else ()
     if not config.real and generator is not None and not domains:

@@ -22,6 +22,8 @@ import pyarrow.parquet as pq
 
 from seeingkit.analyses.dissection.files import KEYS as DISSECTION_KEYS
 from seeingkit.analyses.dissection.files import check_dissection_file, is_of_this_version
+from seeingkit.analyses.interventions.parts import INTERVENTION_SCHEMA, check_counts_file
+from seeingkit.analyses.interventions.parts import KEY as INTERVENTION_KEY
 from seeingkit.analyses.inversion.encoders.files import KEY as ENCODER_KEY
 from seeingkit.analyses.inversion.encoders.files import check_encoder_file
 from seeingkit.analyses.inversion.store import INVERSION_SCHEMA, read_inversion
@@ -49,8 +51,8 @@ class StoredFile:
     """One file of stored work.
 
     Attributes:
-        kind: ``tally``, ``inversion``, ``dissection``, ``encoder``, ``hashes``, ``weights``,
-            ``data``, ``claim``, ``leftover``; ``tally file`` for one that a user saved.
+        kind: ``tally``, ``inversion``, ``dissection``, ``intervention``, ``encoder``, ``hashes``,
+            ``weights``, ``data``, ``claim``, ``leftover``; ``tally file``: one that a user saved.
         about: what it belongs to.
         unneeded: why nothing will ever read it, or empty.
         size: in bytes.
@@ -111,8 +113,8 @@ def remove_unneeded(
 
     Args:
         folder: default: the cache.
-        older_than: days; tallies, inversions, dissections, encoders and hashes that are older
-            go as well.
+        older_than: days; tallies, inversions, dissections, interventions, encoders and hashes that
+            are older go as well.
     """
     now = time.time()
     for file in stored_files(folder):
@@ -213,6 +215,8 @@ def _tensors(path: Place) -> tuple[str, str, str]:
             header = json.loads(stream.read(min(length, 1 << 24)))["__metadata__"]
         if own := [key for key in DISSECTION_KEYS if key in header]:
             return _dissection(json.loads(header[own[0]]))
+        if INTERVENTION_KEY in header:
+            return _intervention(json.loads(header[INTERVENTION_KEY]))
         key = INVERSION_KEY if INVERSION_KEY in header else ENCODER_KEY
         about = json.loads(header[key])
         if key == ENCODER_KEY:
@@ -247,6 +251,18 @@ def _dissection(about: dict[str, Any]) -> tuple[str, str, str]:
         what = f"images {start + 1:,} to {stop:,}"
     name = f"{what} of {made.get('of', 'unknown')} by {made.get('segmenter', 'unknown')}"
     return "dissection", name, "" if current else "of an older version"
+
+
+def _intervention(about: dict[str, Any]) -> tuple[str, str, str]:
+    """Counts of edited pictures, or units and values that were searched once."""
+    made = about.get("made_by", {})
+    models: tuple[Kind, ...] = ("gan", "segmenter")
+    current = about.get("schema") == INTERVENTION_SCHEMA and all(
+        _is_current(kind, made.get(kind), made.get(f"{kind}_code")) for kind in models
+    )
+    what = about.get("what", "counts")
+    name = f"{what} of {made.get('of', 'unknown')} by {made.get('segmenter', 'unknown')}"
+    return "intervention", name, "" if current else "of an older version"
 
 
 def _is_current(kind: Kind, name: str | None, code: str | None) -> bool:
@@ -290,6 +306,7 @@ _CHECKS: dict[str, Callable[[Place], None]] = {
     "tally file": _check_tally,
     "inversion": _check_inversion,
     "dissection": check_dissection_file,
+    "intervention": check_counts_file,
     "encoder": check_encoder_file,
     "hashes": _check_hashes,
 }

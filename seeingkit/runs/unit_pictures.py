@@ -92,7 +92,7 @@ def draw_units(
     for drawn in _drawn(observer, images):
         for row, image in enumerate(drawn.images):
             name = f"{FOLDER}/images/{image:06d}.png"
-            _save_photo(run / name, drawn.photos[row])
+            save_photo(run / name, drawn.photos[row])
             pictures[str(image)] = name
         for key, unit in chosen.items():
             for image in set(unit.strongest[:IMAGES]) & set(drawn.images):
@@ -104,7 +104,7 @@ def draw_units(
         if key in chosen:
             file = f"{FOLDER}/{numbers[unit.layer]:02d}-{unit.unit:05d}.png"
             shown = unit.strongest[:IMAGES]
-            _save_masks(run / file, [masks[key][image] for image in shown])
+            save_masks(run / file, [masks[key][image] for image in shown])
             unit = unit.model_copy(update={"masks": file, "shown": shown})
         told.append(unit)
     return told, pictures
@@ -149,14 +149,15 @@ def _drawn(observer: Observer, images: Sequence[int]) -> Iterator[_Drawn]:
         yield _Drawn(good, quantise(pictures).cpu(), kept, size)
 
 
-def _save_photo(path: Path, photo: Tensor) -> None:
+def save_photo(path: Path, photo: Tensor) -> None:
+    """(H, W, 3) uint8 as PNG, at most ``SIDE`` pixels a side: ``save_photo(path, photo)``."""
     picture = Image.fromarray(photo.numpy())
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     _save(path, picture)
 
 
-def _save_masks(path: Path, masks: Sequence[Tensor]) -> None:
-    """Masks side by side, as a picture of one bit."""
+def save_masks(path: Path, masks: Sequence[Tensor]) -> None:
+    """(H, W) bool masks side by side as PNG of one bit: ``save_masks(path, [mask])``."""
     strip = np.concatenate([mask.numpy() for mask in masks], axis=1)
     _save(path, Image.fromarray(strip.astype(np.uint8) * 255).convert("1"))
 

@@ -6,6 +6,7 @@ bytes, which reading checks before anything is parsed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -80,6 +81,19 @@ def read_or_set_aside(
     except (OSError, LookupError, ValueError, TypeError, safetensors.SafetensorError) as error:
         seals.set_aside(path, error)
         return None
+
+
+def tensor_digest(tensor: Tensor | None) -> str:
+    """SHA-256 of type, shape and values; empty for None.
+
+    >>> len(tensor_digest(torch.zeros(2)))
+    64
+    """
+    if tensor is None:
+        return ""
+    data = tensor.detach().cpu().contiguous()
+    text = f"{data.dtype} {tuple(data.shape)}".encode()
+    return hashlib.sha256(text + data.numpy().tobytes()).hexdigest()
 
 
 def about_of(data: bytes, key: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from seeingkit.report import (
     summarise_artifacts,
     summarise_dissection,
     summarise_generators,
+    summarise_intervention,
     summarise_inversions,
     summarise_unit_contrasts,
 )
@@ -21,6 +22,7 @@ from seeingkit.results import (
     ArtifactResults,
     DissectionResults,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     UnitContrastsResults,
 )
@@ -110,6 +112,8 @@ def _in_words(findings: AnyResults) -> Summary:
         return summarise_unit_contrasts(findings)
     if isinstance(findings, ArtifactResults):
         return summarise_artifacts(findings)
+    if isinstance(findings, InterventionResults):
+        return summarise_intervention(findings)
     if isinstance(findings, GeneratorsResults):
         return summarise_generators(findings)
     return summarise(findings)
@@ -119,6 +123,7 @@ _WITHOUT_DISTANCE = {
     "dissection": "a dissection",
     "units compared": "a comparison of units",
     "artifact units": "a search for artifact units",
+    "intervention": "an intervention",
 }
 """Kinds of runs that compare no images, in words."""
 

@@ -26,6 +26,7 @@ from seeingkit.results import (
     DissectionResults,
     FSDResult,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     Manifest,
     ModelRecord,
@@ -64,7 +65,8 @@ class Run:
         title: its folder, below the folder of runs; named: the title of its report, where it was
             given one.
         kind: "analysis", "comparison", "paired comparison", "several generators", "inversion",
-            "dissection", "units compared", "artifact units"; "" where it is not known.
+            "dissection", "units compared", "artifact units", "intervention"; "" where it is not
+            known.
         note: of a run that is not finished: its state in one line; of a finished one a fault that
             keeps nothing from being shown, or nothing; again: the command that goes on with it.
         started: when it began; None where no manifest tells.
@@ -202,6 +204,7 @@ def _told_by(manifest: Manifest | None) -> dict[str, Any]:
         "dissect": "dissection",
         "compare-units": "units compared",
         "artifacts": "artifact units",
+        "intervene": "intervention",
     }
     return {
         "kind": commands.get(text("command"), ""),
@@ -259,6 +262,15 @@ def _found_by(found: AnyResults, manifest: Manifest | None) -> dict[str, Any]:
             "units": found.layer_units,
             "dissected": found.n,
         }
+    if isinstance(found, InterventionResults):
+        return {
+            "kind": "intervention",
+            "data": "",
+            "generator": found.generator.name,
+            "segmenter": found.segmenter.name,
+            "units": len(found.units),
+            "dissected": found.n,
+        }
     told = {"data": found.data.name, "segmenter": found.segmenter.name}
     if isinstance(found, GeneratorsResults):
         entries = tuple(
@@ -289,7 +301,7 @@ def _again(manifest: Manifest, folder: Path) -> str:
     command = manifest.config.get("command")
     name = (
         command
-        if command in ("analyze", "compare", "invert", "dissect", "artifacts")
+        if command in ("analyze", "compare", "invert", "dissect", "artifacts", "intervene")
         else "COMMAND"
     )
     words = ["seeingkit", name, "--config", str(folder / MANIFEST), "--out", str(folder)]

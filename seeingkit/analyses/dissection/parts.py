@@ -30,7 +30,7 @@ from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.sharing import Piece, shared
-from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
+from seeingkit.system.tensors import read_or_set_aside, tensor_digest, write_sealed_tensors
 
 from .candidates import LayerLevels
 from .grouping import GROUP, groups_of
@@ -62,16 +62,10 @@ def observer_identity(observer: Observer) -> dict[str, Any]:
         "source": observer.source.identity(),
         "segmenter": identity_of(observer.segmenter),
         "side": observer.side,
-        "layers": [[layer.boundary.name, _digest(layer.basis.matrix)] for layer in observer.layers],
+        "layers": [
+            [layer.boundary.name, tensor_digest(layer.basis.matrix)] for layer in observer.layers
+        ],
     }
-
-
-def _digest(tensor: Tensor | None) -> str:
-    if tensor is None:
-        return ""
-    data = tensor.detach().cpu().contiguous()
-    text = f"{data.dtype} {tuple(data.shape)}".encode()
-    return hashlib.sha256(text + data.numpy().tobytes()).hexdigest()
 
 
 def key_of(*identity: object) -> str:
@@ -115,9 +109,9 @@ class Parts:
         """Everything but the range that changes the numbers of a part."""
         levels = [
             [
-                *map(_digest, (*found.levels[:2], found.columns)),
+                *map(tensor_digest, (*found.levels[:2], found.columns)),
                 found.levels.even,
-                _digest(torch.from_numpy(found.candidates)),
+                tensor_digest(torch.from_numpy(found.candidates)),
             ]
             for found in self.levels
         ]

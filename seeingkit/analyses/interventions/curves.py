@@ -17,8 +17,9 @@ import numpy as np
 from scipy import stats
 
 from seeingkit.errors import UsageError
-from seeingkit.results.interventions import Band, Curve, CurveGap, CurveLine, CurvePoint
+from seeingkit.results.curves import Band, Curve, CurveGap, CurveLine, CurvePoint
 from seeingkit.statistics.arrays import defined
+from seeingkit.system.addresses import Place
 
 from .differences import MISS, by_image, column_of, flip_test
 from .effects import Floats, Intervention, measure, random_sets
@@ -39,6 +40,7 @@ def curve(
     chosen_with: Sequence[Sample] = (),
     seed: int = 0,
     level: float = 0.05,
+    store: Place | None = None,
 ) -> Curve:
     """Measure a class after ablating the first units of each ranking.
 
@@ -51,6 +53,7 @@ def curve(
         chosen_with: images that the rankings were found with.
         seed: of random rankings and sign flips.
         level: false discovery rate of the gaps.
+        store: folder of counts, as of ``measure``.
 
     Raises:
         UsageError: no ranking, a unit that does not exist, fewer than two images, or images that a
@@ -75,7 +78,8 @@ def curve(
     sets = [orders[name][:j] for name, j in keys]
     band = [(k, j) for j in steps if j <= subject.units for k in range(random)]
     sets += [drawn[k][:j] for k, j in band]
-    found = measure(subject, sample, [Intervention.ablation(units) for units in sets], "curve")
+    edits = [Intervention.ablation(units) for units in sets]
+    found = measure(subject, sample, edits, "curve", store=store, tables=0)
     column = column_of(subject.segmenter.vocabulary, label)
     scale = 100 / found.pixels
     before = by_image(found.before[:, column], found.images) * scale

@@ -23,7 +23,6 @@ from scipy import stats
 from seeingkit.contracts import Vocabulary
 from seeingkit.errors import UsageError
 from seeingkit.results.interventions import (
-    CausalEffect,
     Change,
     ClassEffect,
     Control,
@@ -271,35 +270,4 @@ def random_units(
         sets=[list(units) for units in sets.values()],
         moved=float(measured.moved[numbers].mean()),
         classes=found,
-    )
-
-
-def causal_effect(
-    measured: Measured,
-    vocabulary: Vocabulary,
-    label: int,
-    inserted: int,
-    ablated: int,
-    *,
-    seed: int = 0,
-) -> CausalEffect:
-    """ACE of units on a class (Bau et al. 2019, equation 5): area inserted − area ablated.
-
-    Args:
-        inserted, ablated: numbers of the two interventions, of the same units.
-    """
-    column = column_of(vocabulary, label)
-    sides = measured.after[ablated, :, [column]].T, measured.after[inserted, :, [column]].T
-    areas = Areas.of(*sides, measured)
-    before = float(measured.before[:, column].mean()) * 100 / measured.pixels
-    test = flip_test(areas.before[:, 0], areas.after[:, 0], seed)
-    low, high = test.mean_interval(MISS)
-    return CausalEffect(
-        label=vocabulary.names[label],
-        value=test.mean,
-        pixels=test.mean * measured.pixels / 100,
-        low=defined(low),
-        high=defined(high),
-        p=test.p,
-        relative=test.mean / before if before else None,
     )

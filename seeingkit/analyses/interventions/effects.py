@@ -1,8 +1,8 @@
 """Ablation and insertion of units: what every class loses and gains in the same images.
 
 Guarantees: an image with an edit is compared with the same image without it; the generator runs up
-to the layer once for each batch, and only what comes after it for each edit; memory does not grow
-with the number of images but for the counts.
+to the layer once for a group of images and ``parts.BLOCK`` edits, and only what comes after it for
+each edit; memory does not grow with the number of images but for the counts.
 
 Bau et al. (ICLR 2019, section 3.2): with r the map at the layer, U the units and P the places,
 ablation is r ← 0 and insertion r ← k at U and P; the average causal effect (ACE) of U on class c is
@@ -20,12 +20,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seeingkit.contracts import State
-from seeingkit.contracts.annotators import label_counts
 from seeingkit.errors import UsageError
 from seeingkit.models.edits import UnitEdit
-from seeingkit.system.progress import progress_bar
+from seeingkit.system.addresses import Place
+from seeingkit.system.tensors import tensor_digest
 
+from .parts import counted
 from .subjects import Integers, Sample, Subject
 
 Floats = NDArray[np.float64]
@@ -75,17 +75,35 @@ class Intervention:
             )
         return cls(tuple(numbers), k[..., numbers], 1.0, mask)
 
-    def edit(self, layer: str, rows: range) -> UnitEdit:
-        """The edit of some rows of the sample, standing at the layer."""
+    def of_rows(self, rows: range) -> Intervention:
+        """The same for some rows of the sample alone."""
         part = slice(rows.start, rows.stop)
 
-        def of_rows(given: float | Tensor) -> float | Tensor:
+        def some(given: float | Tensor) -> float | Tensor:
             return given[part] if isinstance(given, Tensor) and given.ndim == 2 else given
 
         mask = self.mask
         if mask is not None and mask.ndim == 4:
             mask = mask[part]
-        return UnitEdit(layer, self.units, of_rows(self.alpha), of_rows(self.value), mask)
+        return Intervention(self.units, some(self.value), some(self.alpha), mask)
+
+    def edit(self, layer: str, rows: range) -> UnitEdit:
+        """The edit of some rows of the sample, standing at the layer."""
+        own = self.of_rows(rows)
+        return UnitEdit(layer, own.units, own.alpha, own.value, own.mask)
+
+    def identity(self, rows: range) -> list[object]:
+        """Everything of the edit of some rows, as JSON; tensors by their digests.
+
+        >>> Intervention.ablation([3]).identity(range(2))
+        [[3], 0.0, 1.0, None]
+        """
+        own = self.of_rows(rows)
+        parts = (own.value, own.alpha, own.mask)
+        return [
+            list(own.units),
+            *(tensor_digest(one) if isinstance(one, Tensor) else one for one in parts),
+        ]
 
     def check(self, subject: Subject, sample: Sample) -> None:
         """Refuse what does not fit, before any image is drawn.
@@ -127,7 +145,7 @@ class Measured(NamedTuple):
         after: (E, n, planes · labels) the same with each intervention.
         moved: (E, n) share of the pixels whose label in the first plane is another one.
         changes: (E, labels, labels) pixels of all images by their label before (rows) and after,
-            in the first plane.
+            in the first plane; of the first interventions alone where ``tables`` says so.
         pixels: of a label map.
         images: (n,) numbers of the images; rows of one number belong together.
     """
@@ -145,8 +163,18 @@ def measure(
     sample: Sample,
     interventions: Sequence[Intervention],
     title: str = "interventions",
+    *,
+    store: Place | None = None,
+    tables: int | None = None,
 ) -> Measured:
     """Count the classes of a sample without an edit and with each intervention.
+
+    Args:
+        subject, sample: the images.
+        interventions: edits.
+        title: of the progress.
+        store: folder in which counts are kept and met again (``parts``); None: nowhere.
+        tables: so many of the first interventions have ``changes``, the others zeros; None: all.
 
     Raises:
         UsageError: an intervention that does not fit; nothing has been drawn then.
@@ -160,37 +188,24 @@ def measure(
     """
     for each in interventions:
         each.check(subject, sample)
-    n, labels = len(sample), subject.labels
+    n, labels, edits = len(sample), subject.labels, len(interventions)
+    tables = edits if tables is None else min(tables, edits)
     columns = labels * len(subject.segmenter.vocabulary.planes)
-    before = np.zeros((n, columns), np.int64)
-    after = np.zeros((len(interventions), n, columns), np.int64)
-    moved = np.zeros((len(interventions), n))
-    changes = np.zeros((len(interventions), labels, labels), np.int64)
+    all_counts = np.zeros((edits + 1, n, columns), np.int64)
+    moved = np.zeros((edits, n))
+    changes = np.zeros((tables, labels, labels), np.int64)
     pixels = 0
-    with torch.no_grad(), progress_bar(title, n, "images") as bar:
-        for rows, state in subject.states(sample):
-            maps = _maps(subject, sample, rows, state, None)
-            part = slice(rows.start, rows.stop)
-            before[part] = label_counts(maps, labels).cpu().numpy()
-            pixels = maps.shape[-2] * maps.shape[-1]
-            for e, intervention in enumerate(interventions):
-                edited = _maps(subject, sample, rows, state, intervention)
-                after[e, part] = label_counts(edited, labels).cpu().numpy()
-                first, second = maps[:, 0].flatten(1), edited[:, 0].flatten(1)
-                moved[e, part] = (first != second).double().mean(1).cpu().numpy()
-                pairs = torch.bincount((first * labels + second).flatten(), minlength=labels**2)
-                changes[e] += pairs.reshape(labels, labels).cpu().numpy()
-            bar.advance(len(rows))
+    wanted = [None, *interventions]
+    for number, rows, found in counted(subject, sample, wanted, title=title, folder=store):
+        part, pixels = slice(rows.start, rows.stop), found.pixels
+        all_counts[number, part] = found.counts
+        if number:
+            moved[number - 1, part] = found.moved / found.pixels
+        if 0 < number <= tables:
+            first, second, many = found.pairs.T
+            changes[number - 1, first, second] += many
     images = np.asarray(sample.indices, dtype=np.int64)
-    return Measured(before, after, moved, changes, pixels, images)
-
-
-def _maps(
-    subject: Subject, sample: Sample, rows: range, state: State, change: Intervention | None
-) -> Tensor:
-    """Label maps of some rows with a change, or without one."""
-    edits = () if change is None else (change.edit(subject.layer, rows),)
-    return subject.label_maps(subject.images(state, edits), [sample.named(row) for row in rows])
+    return Measured(all_counts[0], all_counts[1:], moved, changes, pixels, images)
 
 
 def random_sets(

@@ -9,21 +9,22 @@ not in the sky.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy import stats
 
 from seeingkit.errors import UsageError
-from seeingkit.results.interventions import CellEffect, ContextEffect, ContextMap
-from seeingkit.system.progress import progress_bar
+from seeingkit.results.curves import CellEffect, ClassUnder, ContextEffect, ContextMap
+from seeingkit.system.addresses import Place
 
 from .cells import OUTSIDE, cell_masks, labels_under
-from .differences import MISS, by_image, student
-from .effects import Floats, Intervention
-from .subjects import Integers, Sample, Subject, pixels_of
+from .differences import MISS, by_image, column_of, student
+from .effects import Floats, Intervention, measure
+from .parts import GROUP
+from .subjects import Integers, Sample, Subject
 
 FEWEST = 6
 """Images that a context needs for an interval: fewer cannot tell an effect from 0 at 5 %."""
@@ -34,12 +35,13 @@ class Insertions(NamedTuple):
 
     Attributes:
         cells: (C,) flat numbers.
-        gained: (C, n) change of the class's pixels, in any plane.
+        gained: (C, n) change of the class's pixels, in its own plane.
         context: (C, n) label of the first plane under the middle of the cell before; ``OUTSIDE``
             where the image does not show it.
         before: (n,) pixels of the class.
         pixels: of a label map.
         images: (n,) numbers of the images.
+        changed: (C, n, labels) the same as ``gained`` of every class.
     """
 
     cells: Integers
@@ -48,6 +50,7 @@ class Insertions(NamedTuple):
     before: Integers
     pixels: int
     images: Integers
+    changed: Integers
 
 
 def insert_at_cells(
@@ -57,6 +60,8 @@ def insert_at_cells(
     k: torch.Tensor,
     label: int,
     cells: Sequence[int] | None = None,
+    *,
+    store: Place | None = None,
 ) -> Insertions:
     """Insert units at one cell after another.
 
@@ -65,6 +70,7 @@ def insert_at_cells(
         k: value of every unit of the layer, (U,).
         label: the class that is measured.
         cells: flat numbers, such as of ``cell_grid``; default: all cells of the map.
+        store: folder of counts, as of ``measure``.
 
     Raises:
         UsageError: units or cells that the layer does not have.
@@ -81,29 +87,30 @@ def insert_at_cells(
         raise UsageError("no cell to insert at")
     masks = cell_masks(numbers, subject.extent)
     edits = [Intervention.insertion(units, k, mask=mask[0]) for mask in masks]
-    edits[0].check(subject, sample)
-    gained = np.zeros((len(numbers), len(sample)), np.int64)
-    context = np.zeros(gained.shape, np.int64)
-    before = np.zeros(len(sample), np.int64)
-    pixels = 0
-    with torch.no_grad(), progress_bar("insertions", len(sample), "images") as bar:
-        for rows, state in subject.states(sample):
-            part = slice(rows.start, rows.stop)
-            maps = subject.label_maps(subject.images(state))
-            pixels = maps.shape[-2] * maps.shape[-1]
-            before[part] = _area(maps, label)
-            under = labels_under(maps[:, 0], subject.boundary).cpu().numpy()
-            context[:, part] = under[:, numbers].T
-            for c, edit in enumerate(edits):
-                edited = subject.images(state, [edit.edit(subject.layer, rows)])
-                gained[c, part] = _area(subject.label_maps(edited), label) - before[part]
-            bar.advance(len(rows))
-    images = np.asarray(sample.indices, dtype=np.int64)
-    return Insertions(numbers.astype(np.int64), gained, context, before, pixels, images)
+    found = measure(subject, sample, edits, "insertions", store=store, tables=0)
+    vocabulary = subject.segmenter.vocabulary
+    columns = [column_of(vocabulary, one) for one in range(len(vocabulary))]
+    changed = found.after[:, :, columns] - found.before[:, columns]
+    return Insertions(
+        cells=numbers.astype(np.int64),
+        gained=changed[:, :, label],
+        context=_classes_under(subject, sample)[:, numbers].T,
+        before=found.before[:, columns[label]],
+        pixels=found.pixels,
+        images=found.images,
+        changed=changed,
+    )
 
 
-def _area(maps: torch.Tensor, label: int) -> Integers:
-    return np.asarray(pixels_of(maps, label).flatten(1).sum(1).cpu().numpy(), dtype=np.int64)
+def _classes_under(subject: Subject, sample: Sample) -> Integers:
+    """The label under the middle of each cell without an edit, (n, cells)."""
+    parts = []
+    for start in range(0, len(sample), GROUP):
+        rows = range(start, min(start + GROUP, len(sample)))
+        with torch.no_grad():
+            maps = subject.label_maps(subject.images(subject.start(sample, rows)))
+        parts.append(labels_under(maps[:, 0], subject.boundary).cpu().numpy())
+    return np.asarray(np.concatenate(parts), dtype=np.int64)
 
 
 def cell_grid(extent: tuple[int, int], step: int = 1) -> list[int]:
@@ -133,8 +140,13 @@ def context_map(
     label: int,
     *,
     level: float = 0.05,
+    matrix: bool = False,
 ) -> ContextMap:
-    """The record of insertions at cells: a map, and a table by what stood there."""
+    """The record of insertions at cells: a map, and a table by what stood there.
+
+    Args:
+        matrix: the table also for every other class that changes.
+    """
     vocabulary = subject.segmenter.vocabulary
     gained = np.asarray(found.gained * (100 / found.pixels), dtype=np.float64)
     width = subject.extent[1]
@@ -150,9 +162,19 @@ def context_map(
         units=[int(unit) for unit in units],
         n=len(by_cell),
         extent=subject.extent,
+        window=subject.boundary.window,
         level=level,
         cells=cells,
         contexts=contexts,
+        matrix=context_matrix(
+            np.asarray(found.changed * (100 / found.pixels), dtype=np.float64),
+            found.context,
+            found.images,
+            vocabulary.names,
+            level,
+        )
+        if matrix
+        else [],
     )
 
 
@@ -179,6 +201,57 @@ def context_effects(
     >>> context_effects(gained, np.array([[1, 1, 1, 0]]), np.arange(4), ["sky", "road"])[0].effect
     1.5
     """
+    rows = _contexts(gained, context, images)
+    found = [
+        ContextEffect(**row, label=_name(under, names), q=q, claimed=q is not None and q <= level)
+        for (under, row), q in zip(rows, _adjusted(row for _, row in rows), strict=True)
+    ]
+    return sorted(found, key=lambda each: -each.effect)
+
+
+def context_matrix(
+    changed: Floats, context: Integers, images: Integers, names: Sequence[str], level: float = 0.05
+) -> list[ClassUnder]:
+    """As ``context_effects`` for every class that changes anywhere, corrected over all pairs.
+
+    Args:
+        changed: (C, n, labels) areas; context: (C, n).
+        images: (n,) numbers of the images.
+        names: of the labels.
+        level: false discovery rate over all pairs of a class under the cell and one that changes.
+
+    >>> changed = np.ones((1, 6, 2)) * [1.0, 0.0]
+    >>> (row,) = context_matrix(changed, np.ones((1, 6), int), np.arange(6), ["sky", "road"])
+    >>> row.under, row.label, row.effect
+    ('road', 'sky', 1.0)
+    """
+    pairs = [
+        (label, under, row)
+        for label in range(changed.shape[2])
+        if changed[:, :, label].any()
+        for under, row in _contexts(changed[:, :, label], context, images)
+    ]
+    found = [
+        ClassUnder(
+            **row,
+            under=_name(under, names),
+            label=names[label],
+            q=q,
+            claimed=q is not None and q <= level,
+        )
+        for (label, under, row), q in zip(pairs, _adjusted(p[2] for p in pairs), strict=True)
+    ]
+    return sorted(found, key=lambda each: -abs(each.effect))
+
+
+def _name(label: int, names: Sequence[str]) -> str:
+    return "" if label == OUTSIDE else names[label]
+
+
+def _contexts(
+    gained: Floats, context: Integers, images: Integers
+) -> list[tuple[int, dict[str, Any]]]:
+    """The numbers of each label under a cell, without correction."""
     _, place = np.unique(images, return_inverse=True)
     size = int(place.max()) + 1
     rows = []
@@ -187,25 +260,18 @@ def context_effects(
         totals = (gained * here).sum(axis=0), here.sum(axis=0).astype(np.float64)
         sums, many = (np.bincount(place, each, size).astype(np.float64) for each in totals)
         sums, many = sums[many > 0], many[many > 0]
-        effect, low, high, p = _ratio(sums, many)
-        rows.append(
-            {
-                "label": "" if label == OUTSIDE else names[label],
-                "places": int(many.sum()),
-                "images": len(many),
-                "effect": effect,
-                "low": low,
-                "high": high,
-                "p": p,
-            }
-        )
-    tested = [row["p"] for row in rows if row["p"] is not None]
-    adjusted = iter(stats.false_discovery_control(tested) if tested else [])
-    found = []
-    for row in rows:
-        q = None if row["p"] is None else float(next(adjusted))
-        found.append(ContextEffect(**row, q=q, claimed=q is not None and q <= level))
-    return sorted(found, key=lambda each: -each.effect)
+        names, numbers = ("effect", "low", "high", "p"), _ratio(sums, many)
+        row: dict[str, Any] = dict(zip(names, numbers, strict=True))
+        rows.append((label, row | {"places": int(many.sum()), "images": len(many)}))
+    return rows
+
+
+def _adjusted(rows: Iterable[dict[str, Any]]) -> list[float | None]:
+    """Benjamini and Hochberg's q of the rows with a p, None for the others."""
+    every = [row["p"] for row in rows]
+    tested = [p for p in every if p is not None]
+    q = iter(stats.false_discovery_control(tested).tolist() if tested else [])
+    return [None if p is None else next(q) for p in every]
 
 
 def _ratio(sums: Floats, many: Floats) -> tuple[float, float | None, float | None, float | None]:

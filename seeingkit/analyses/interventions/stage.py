@@ -1,92 +1,61 @@
-"""One intervention from models to record: choose units if asked, measure, compare with chance.
+"""One intervention from models to record: rank units if asked, measure, compare with chance.
 
-Guarantees: units, inserted values and cells are searched on other series of latents than the effect
-is measured on (``search_seeds``); the same arguments give the same record.
+Guarantees: what does not fit the layer is refused before any image is made; units, inserted values
+and cells are searched on other series of latents than the effect is measured on (``search_seeds``),
+and so is each unit alone; images that a dissection ranked units with are refused; the same
+arguments give the same record, whoever shares the work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, Segmenter
-from seeingkit.errors import UsageError
-from seeingkit.results.interventions import (
-    ContextMap,
-    Curve,
-    Effect,
-    InterventionResults,
-    Kind,
-)
+from seeingkit.results.curves import ContextMap, Curve
+from seeingkit.results.effects import Effect, SingleUnits
+from seeingkit.results.interventions import ChosenBy, InterventionResults
 from seeingkit.specs import PRESETS, Preset
 from seeingkit.tallies.record import model_record
 
-from .candidates import present_cells
-from .cells import box_mask
-from .choice import TRAINED, choose_units
+from .causal import causal_effect, single_units
+from .choice import Choice, choose_units, class_means
+from .config import Ranking, intervention_config
 from .curves import curve as curve_of
-from .differences import causal_effect, effect, random_units
-from .effects import Intervention, measure, random_sets
+from .differences import effect, random_units
+from .effects import Intervention, Measured, measure, random_sets
 from .places import cell_grid, context_map, insert_at_cells
-from .subjects import Sample, Subject, search_seeds
+from .request import Edits, Request
+from .subjects import Sample, Subject
+
+LINES: dict[ChosenBy, str] = {
+    "given": "these units",
+    "optimised": "optimised",
+    "single": "single effects",
+    "iou": "IoU",
+}
+"""Names of rankings in a curve."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What is done and measured.
+class Intervened(NamedTuple):
+    """What an intervention showed, and what its pictures are drawn with.
 
     Attributes:
-        kind: of the edit.
-        label: the class that is asked for.
-        mask: cells where units are changed.
-        random: sets of as many random units.
-        curve: numbers of units for a curve of effects; empty: none.
-        context: every so manieth cell for a map of insertions; 0: none.
-        level: false discovery rate.
-        searched: images of each series with which units were chosen; 0: they were not.
+        results: the record, without pictures.
+        subject, sample: the images.
+        edit: what was done to them.
+        measured: counts, of which edit 0 is ``edit``.
     """
 
-    kind: Kind
-    label: int | None
-    mask: Tensor | None
-    random: int
-    curve: tuple[int, ...]
-    context: int
-    level: float
-    searched: int = 0
-
-    def check(self, choose: bool, values: bool) -> None:
-        """Refuse what needs a class where none is named, before any work.
-
-        Args:
-            choose: units shall be chosen.
-            values: what is inserted is given.
-
-        Raises:
-            UsageError: names what is missing.
-        """
-        needs = {
-            "to choose units": choose,
-            "an insertion without values": self.kind == "insertion" and not values,
-            "a curve": bool(self.curve),
-            "a map of insertions": bool(self.context),
-        }
-        asked = next((what for what, there in needs.items() if there), None)
-        if self.label is None and asked is not None:
-            raise UsageError(f"{asked}: name the class that it is for")
-        if values and (self.kind == "ablation" or choose):
-            raise UsageError("values are for an insertion of units that are named")
-        if any(number < 1 for number in self.curve):
-            raise UsageError(f"a curve is of 1 unit or more, not of {min(self.curve)}")
-        if self.random < 0 or self.context < 0 or not 0 < self.level < 1:
-            raise UsageError(
-                "random sets and cells are numbers from 0, and the level is between 0 and 1; not "
-                f"{self.random}, {self.context} and {self.level:g}"
-            )
+    results: InterventionResults
+    subject: Subject
+    sample: Sample
+    edit: Intervention
+    measured: Measured
 
 
 def intervene(
@@ -105,9 +74,11 @@ def intervene(
     random: int = 5,
     curve: Sequence[int] = (),
     context: int = 0,
+    context_classes: bool = False,
+    each: int = 0,
+    by: Ranking = "optimised",
     search: int = 200,
     preset: Preset | None = None,
-    batch_size: int = 8,
     level: float = 0.05,
 ) -> InterventionResults:
     """Ablate or insert units of a layer, and tell what every class loses and gains.
@@ -116,8 +87,7 @@ def intervene(
         generator: of tier 2 (with layers).
         segmenter: names the classes.
         layer: name or alias of a boundary.
-        units: numbers of units; or how many shall be chosen for the class ``label``, by optimising
-            their causal effect.
+        units: numbers of units; or how many shall be chosen for the class ``label``.
         insert: set the units to values instead of to 0.
         label: the class that is asked for: chosen for, compared with random units, and with
             ``insert`` given by its mean activations.
@@ -125,15 +95,18 @@ def intervene(
             class is.
         box: part of the image where units are changed: top, left, bottom, right from 0 to 1;
             default: everywhere.
-        n: images 0 to n - 1 that the effect is measured on.
-        seed: of these; two other series are searched (``search_seeds``).
+        n: images that the effect is measured on.
+        seed: of the run; measured images, searched images and those of single units are further
+            series of it (``contracts.latents.further_seed``).
         labels: classes of a conditional generator, in turn; default: all.
         random: sets of as many random units, as control.
         curve: numbers of units for a curve of the effect on ``label``.
         context: insert at every so manieth cell, for a map of where ``label`` can grow; 0: not.
+        context_classes: the table of contexts also for every other class that changes.
+        each: images on which each unit of the layer is changed alone; 0: not.
+        by: ranking by which units are chosen.
         search: images of each other series that are searched for units, values and cells.
         preset: of pictures before they are segmented; default: ``native``.
-        batch_size: images at once; no result depends on it but for rounding.
         level: false discovery rate of claims over the classes.
 
     Returns:
@@ -148,97 +121,177 @@ def intervene(
     >>> found.effect.n
     4
     """
-    subject = Subject(generator, segmenter, layer, preset or PRESETS["native"], batch_size)
-    sample = Sample(range(n), seed, tuple(labels)) if n > 1 else None
-    if sample is None:
-        raise UsageError(f"n = {n}: an effect needs at least two images")
-    wanted = Wanted(
-        kind="insertion" if insert else "ablation",
-        label=None if label is None else subject.label(label),
-        mask=None if box is None else box_mask(subject.boundary, box),
+    chosen = isinstance(units, int)
+    given = () if values is None else torch.as_tensor(values).flatten().tolist()
+    config = intervention_config(
+        layer=layer,
+        units=() if chosen else tuple(int(unit) for unit in units),  # type: ignore[union-attr]
+        choose=units if chosen else None,
+        by=by,
+        insert=insert,
+        label=label,
+        values=tuple(given),
+        box=box,
         random=random,
         curve=tuple(int(number) for number in curve),
         context=context,
-        level=level,
-        searched=search if isinstance(units, int) else 0,
+        context_classes=context_classes,
+        each=each,
+        search=search,
     )
-    wanted.check(isinstance(units, int), values is not None)
-    choice = None
-    if isinstance(units, int):
-        assert wanted.label is not None
-        choice = choose_units(
-            subject, wanted.label, units, images=search, seed=seed, labels=sample.labels
-        )
-    chosen = subject.checked(choice.units if choice else units)  # type: ignore[arg-type]
-    given = None if values is None else _values(values, chosen)
-    k = choice.k if choice else None
-    if k is None and given is None and (insert or context):
-        assert wanted.label is not None
-        searched = Sample(range(search), search_seeds(seed)[0], sample.labels)
-        k = present_cells(subject, searched, wanted.label, TRAINED).mean
-    found = _results(subject, sample, chosen, wanted, given, k)
-    record = None if choice is None else choice.record
-    return found.model_copy(update={"box": box, "choice": record})
+    subject = Subject(generator, segmenter, layer, preset or PRESETS["native"])
+    asked = Request(subject, config, n=n, seed=seed, labels=tuple(labels), level=level)
+    return execute(asked).results
 
 
-def _values(values: Sequence[float] | Tensor, units: tuple[int, ...]) -> Tensor:
-    given = torch.as_tensor(values, dtype=torch.float32).flatten()
-    if len(given) != len(units):
-        raise UsageError(f"{len(given)} values for {len(units)} units; give one for each")
-    return given
+def execute(asked: Request) -> Intervened:
+    """Do all that was asked for.
+
+    Raises:
+        UsageError: no image shows the class.
+        ModelError: the generator or the segmenter gives what it must not.
+    """
+    config, label = asked.config, asked.label
+    choice = _choice(asked)
+    k = choice.k if choice is not None else None
+    if k is None and asked.needs_means:
+        assert label is not None
+        k = class_means(asked.subject, asked.searched[0], label, store=asked.store)
+    single = _single(asked, label, k)
+    units = _units(asked, choice, single)
+    edits = Edits(units, config, asked.mask, k)
+    found = _effect(asked, edits, label)
+    record = found.results.model_copy(
+        update={
+            "choice": None if choice is None else choice.record,
+            "single": single,
+            "agreement": asked.agreement,
+            "curve": _curve(asked, units, single, choice is not None),
+            "context": _context(asked, edits, label),
+        }
+    )
+    return found._replace(results=record)
 
 
-def _results(
-    subject: Subject,
-    sample: Sample,
-    units: tuple[int, ...],
-    wanted: Wanted,
-    given: Tensor | None,
-    k: Tensor | None,
-) -> InterventionResults:
-    """Measure and describe; ``given``: values of the units, ``k``: of all units of the layer."""
+def _choice(asked: Request) -> Choice | None:
+    config, label = asked.config, asked.label
+    if config.choose is None or config.by != "optimised":
+        return None
+    assert label is not None
+    return choose_units(
+        asked.subject,
+        label,
+        config.choose,
+        images=config.search,
+        seed=asked.seed,
+        labels=asked.labels,
+        store=asked.store,
+    )
 
-    def edit(numbers: tuple[int, ...]) -> Intervention:
-        if wanted.kind == "ablation":
-            return Intervention.ablation(numbers, wanted.mask)
-        if given is not None:  # random units are set to the same values
-            return Intervention(numbers, given, 1.0, wanted.mask)
-        assert k is not None
-        return Intervention.insertion(numbers, k, wanted.mask)
 
-    vocabulary, label = subject.segmenter.vocabulary, wanted.label
-    causal = wanted.kind == "insertion" and label is not None
-    opposite = [Intervention.ablation(units, wanted.mask)] if causal else []
-    sets = random_sets(units, subject.units, wanted.random, sample.seed)
-    edits = [edit(units), *opposite, *map(edit, sets)]
-    measured = measure(subject, sample, edits)
-    found = effect(measured, vocabulary, seed=sample.seed, level=wanted.level)
+def _single(asked: Request, label: int | None, k: Tensor | None) -> SingleUnits | None:
+    if asked.singles is None:
+        return None
+    return single_units(
+        asked.subject,
+        asked.singles,
+        label,
+        k,
+        mask=asked.mask,
+        seed=asked.seed,
+        level=asked.level,
+        store=asked.store,
+    )
+
+
+def _units(asked: Request, choice: Choice | None, single: SingleUnits | None) -> tuple[int, ...]:
+    config = asked.config
+    if config.choose is None:
+        return asked.subject.checked(config.units)
+    if choice is not None:
+        return choice.units
+    known = single if config.by == "single" else asked.agreement
+    assert known is not None
+    return tuple(known.ranking[: config.choose])
+
+
+def _effect(asked: Request, edits: Edits, label: int | None) -> Intervened:
+    config, subject, sample = asked.config, asked.subject, asked.sample
+    vocabulary = subject.segmenter.vocabulary
+    causal = config.insert and label is not None
+    opposite = [Intervention.ablation(edits.units, edits.mask)] if causal else []
+    sets = random_sets(edits.units, subject.units, config.random, asked.seed)
+    wanted = [edits.of(edits.units), *opposite, *map(edits.of, sets)]
+    measured = measure(subject, sample, wanted, "effect", store=asked.store, tables=1)
+    found = effect(measured, vocabulary, seed=asked.seed, level=asked.level)
     labels = [label] if label is not None else claimed_labels(found, len(vocabulary))
     numbered = dict(enumerate(sets, 1 + len(opposite)))
-    one = edits[0].value
-    info = subject.generator.info
-    return InterventionResults(
+    values = wanted[0].value
+    given: ChosenBy = "given" if config.choose is None else config.by
+    record = InterventionResults(
         seeingkit=version("seeingkit"),
-        generator=model_record(info),
+        generator=model_record(subject.generator.info),
         segmenter=model_record(subject.segmenter.info),
         layer=subject.boundary.name,
-        units=list(units),
-        kind=wanted.kind,
-        label=None if label is None else vocabulary.names[label],
-        values=one.tolist() if isinstance(one, Tensor) else [],
+        units=list(edits.units),
+        edit="insertion" if config.insert else "ablation",
+        chosen_by=given,
+        label=config.label,
+        values=values.tolist() if isinstance(values, Tensor) else [],
         n=len(sample),
         seed=sample.seed,
         preset=subject.preset.name,
         eight_bits=subject.eight_bits,
+        box=config.box,
         effect=found,
-        random=random_units(measured, vocabulary, labels, 0, numbered, seed=sample.seed)
-        if sets
-        else None,
-        causal=causal_effect(measured, vocabulary, label, 0, 1, seed=sample.seed)
-        if causal and label is not None
-        else None,
-        curve=_curve(subject, sample, units, wanted),
-        context=_context(subject, sample, units, wanted, given, k),
+    )
+    if sets:
+        record = record.model_copy(
+            update={
+                "random": random_units(measured, vocabulary, labels, 0, numbered, seed=asked.seed)
+            }
+        )
+    if causal and label is not None:
+        ace = causal_effect(measured, vocabulary, label, 0, 1, seed=asked.seed)
+        record = record.model_copy(update={"causal": ace})
+    return Intervened(record, subject, sample, wanted[0], measured)
+
+
+def _curve(
+    asked: Request, units: tuple[int, ...], single: SingleUnits | None, searched: bool
+) -> Curve | None:
+    config, label = asked.config, asked.label
+    if not config.curve or label is None:
+        return None
+    own: ChosenBy = "given" if config.choose is None else config.by
+    most = max(config.curve)
+    rankings = {LINES[own]: units}
+    for name, known in (("single", single), ("iou", asked.agreement)):
+        if known is not None:  # the whole ranking, in place of as many as were chosen
+            rankings[LINES[name]] = tuple(known.ranking[:most])  # type: ignore[index]
+    return curve_of(
+        asked.subject,
+        asked.sample,
+        rankings,
+        label,
+        numbers=config.curve,
+        chosen_with=[*(asked.searched if searched else ()), *filter(None, [asked.singles])],
+        random=config.random,
+        seed=asked.seed,
+        level=asked.level,
+        store=asked.store,
+    )
+
+
+def _context(asked: Request, edits: Edits, label: int | None) -> ContextMap | None:
+    config, subject = asked.config, asked.subject
+    if not config.context or label is None:
+        return None
+    cells = cell_grid(subject.extent, config.context)
+    k = edits.values(subject.units)
+    found = insert_at_cells(subject, asked.sample, edits.units, k, label, cells, store=asked.store)
+    return context_map(
+        found, subject, edits.units, label, level=asked.level, matrix=config.context_classes
     )
 
 
@@ -246,41 +299,3 @@ def claimed_labels(found: Effect, labels: int) -> list[int]:
     """The numbers of the classes whose area an effect claims to change."""
     claimed = (each for each in found.classes if each.area_claim != "no evidence")
     return [each.index % labels for each in claimed]
-
-
-def _curve(
-    subject: Subject, sample: Sample, units: tuple[int, ...], wanted: Wanted
-) -> Curve | None:
-    if not wanted.curve or wanted.label is None:
-        return None
-    return curve_of(
-        subject,
-        sample,
-        {"chosen": units},
-        wanted.label,
-        numbers=wanted.curve,
-        chosen_with=[Sample(range(wanted.searched), one) for one in search_seeds(sample.seed)]
-        if wanted.searched
-        else (),
-        random=wanted.random,
-        seed=sample.seed,
-        level=wanted.level,
-    )
-
-
-def _context(
-    subject: Subject,
-    sample: Sample,
-    units: tuple[int, ...],
-    wanted: Wanted,
-    given: Tensor | None,
-    k: Tensor | None,
-) -> ContextMap | None:
-    if not wanted.context or wanted.label is None:
-        return None
-    values = torch.zeros(subject.units) if k is None else k
-    if given is not None:
-        values = values.index_put((torch.tensor(units),), given)
-    cells = cell_grid(subject.extent, wanted.context)
-    found = insert_at_cells(subject, sample, units, values, wanted.label, cells)
-    return context_map(found, subject, units, wanted.label, level=wanted.level)

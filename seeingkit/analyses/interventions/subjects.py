@@ -22,6 +22,7 @@ from seeingkit.contracts import Boundary, Generator, Segmenter, State
 from seeingkit.contracts.generators import check_images
 from seeingkit.contracts.latents import further_seed
 from seeingkit.errors import ModelError, UsageError
+from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import apply, quantise, to_tensor
 from seeingkit.models.edits import Edit, run
 from seeingkit.specs import PRESETS, Preset
@@ -31,6 +32,9 @@ Integers = NDArray[np.int64]
 
 PRESENT_SERIES, OTHER_SERIES = 2, 3
 """Numbers of the series in which cells of the class, and others, are searched."""
+EFFECT_SERIES, SINGLE_SERIES = 4, 5
+"""Those in which the effect is measured, and the effect of each unit alone. Series 0 is that of a
+dissection, and series 1 has its levels, so units that it found are measured on other images."""
 
 
 def search_seeds(seed: int) -> tuple[int, int]:
@@ -98,7 +102,7 @@ class Subject:
         segmenter: names the classes; on the same device.
         layer: name or alias of the boundary where units are changed.
         preset: what happens to a picture before it is segmented.
-        batch: images at once.
+        batch: images at once in searches; counts are made in groups of their own (``parts``).
         eight_bits: whether pictures are rounded to 8 bits before they are counted; the code of GAN
             Dissection counts unrounded images.
 
@@ -116,7 +120,7 @@ class Subject:
     segmenter: Segmenter
     layer: str
     preset: Preset = field(default_factory=lambda: PRESETS["native"])
-    batch: int = 8
+    batch: int = 16
     eight_bits: bool = True
 
     def __post_init__(self) -> None:
@@ -179,23 +183,21 @@ class Subject:
 
     # ------------------------------------------------------------------------------------ states
 
+    def source(self, sample: Sample) -> SamplerSource:
+        """The images of a sample without edits, as a source of pictures.
+
+        Raises:
+            UsageError: labels, and the generator is not conditional; or labels that it lacks.
+        """
+        most = max(sample.indices) + 1
+        labels = sample.labels or None
+        return SamplerSource(self.generator, most, sample.seed, labels, preset=self.preset)
+
     def start(self, sample: Sample, rows: Sequence[int]) -> State:
         """Some rows of a sample at the layer, without history."""
-        indices = [int(sample.indices[row]) for row in rows]
-        latent = self.generator.latents(
-            indices, seed=sample.seed, labels=self._classes(sample, indices)
-        )
+        latent = self.source(sample).latent([int(sample.indices[row]) for row in rows])
         with torch.no_grad():
             return self.generator.advance(self.generator.begin(latent), self.layer).detach()
-
-    def _classes(self, sample: Sample, indices: Sequence[int]) -> list[int] | None:
-        classes = len(self.generator.info.class_names)
-        if not classes:
-            if sample.labels:
-                raise UsageError(f"{self.generator.info.family} is not conditional: no labels")
-            return None
-        labels = sample.labels or tuple(range(classes))
-        return [labels[index % len(labels)] for index in indices]
 
     def states(self, sample: Sample) -> Iterator[tuple[range, State]]:
         """All rows at the layer, a batch at a time: (rows of the sample, their state)."""

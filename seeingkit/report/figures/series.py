@@ -20,6 +20,7 @@ from seeingkit.results import (
     DissectionResults,
     FSDResult,
     GeneratorsResults,
+    InterventionResults,
     InversionResults,
     ModelRecord,
     Results,
@@ -69,6 +70,10 @@ def compared(
         if isinstance(results, ArtifactResults):
             raise RunError(
                 f"{run}: a run of artifacts compares no areas with real ones; it has no figure"
+            )
+        if isinstance(results, InterventionResults):
+            raise RunError(
+                f"{run}: a run of intervene compares no areas; it has figures in its folder"
             )
         if isinstance(results, InversionResults):
             raise RunError(

@@ -123,6 +123,11 @@ def png_uri(image: NDArray[np.uint8]) -> str:
     return _saved_uri(Image.fromarray(image), "png", optimize=True)
 
 
+def rgba_uri(picture: Image.Image) -> str:
+    """A picture with transparency as PNG."""
+    return _saved_uri(picture, "png", optimize=True)
+
+
 def _saved_uri(picture: Image.Image, kind: str, **options: Any) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, kind.upper(), **options)

@@ -7,6 +7,7 @@ from seeingkit.results import (
     ArtifactResults,
     DissectionResults,
     GeneratorsResults,
+    InterventionResults,
     Manifest,
     ModelRecord,
     Results,
@@ -41,6 +42,8 @@ def method_card(results: AnyResults, manifest: Manifest) -> list[tuple[str, Entr
     elif isinstance(results, ArtifactResults):
         groups["Real images"] = _source(results.data, results.n_real + results.settings.search_real)
         groups["Search and tests"] = _artifacts(results)
+    elif isinstance(results, InterventionResults):
+        groups["Intervention"] = _intervention(results)
     else:
         photos = len({record.image for record in results.inversions})
         groups["Photos"] = _source(results.data, photos)
@@ -100,6 +103,22 @@ def _artifacts(results: ArtifactResults) -> Entries:
         ("strength", f"{settings.alpha:g}"),
         ("error rate", f"{settings.level:g}"),
         ("preset", settings.preset),
+    ]
+
+
+def _intervention(results: InterventionResults) -> Entries:
+    chosen = {"given": "named", "optimised": "causal effect", "single": "alone", "iou": "IoU"}
+    box = [] if results.box is None else [("part of the image", plain_text(list(results.box)))]
+    return [
+        ("layer", results.layer),
+        ("edit", results.edit),
+        ("units", ", ".join(str(unit) for unit in results.units)),
+        ("chosen by", chosen[results.chosen_by]),
+        ("class", results.label or "none"),
+        ("images", f"{results.n:,}, seed {results.seed:,}"),
+        *box,
+        ("preset", results.preset),
+        ("false discovery rate", f"{results.effect.level:g}"),
     ]
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from seeingkit.analyses.interventions.causal import causal_effect
 from seeingkit.analyses.interventions.differences import (
     Areas,
     by_image,
-    causal_effect,
     changes,
     effect,
     random_units,
@@ -125,7 +125,7 @@ def test_a_conditional_generator_takes_its_classes_in_turn() -> None:
     assert rows.carry["label"].tolist() == [0, 1, 0]
     rows = conditional.start(Sample([0, 1, 2], labels=(1,)), [2])
     assert rows.carry["label"].tolist() == [1]
-    with pytest.raises(UsageError, match="planted is not conditional: no labels"):
+    with pytest.raises(UsageError, match="planted is not conditional: give no labels"):
         subject().start(Sample([0], labels=(1,)), [0])
 
 

@@ -19,8 +19,8 @@ from seeingkit.analyses.interventions.candidates import (
     present_cells,
     unit_quantiles,
 )
+from seeingkit.analyses.interventions.causal import causal_effect
 from seeingkit.analyses.interventions.curves import curve
-from seeingkit.analyses.interventions.differences import causal_effect
 from seeingkit.analyses.interventions.effects import Intervention, measure
 from seeingkit.analyses.interventions.objective import ALPHA_PRESETS, Pairs, Places
 from seeingkit.analyses.interventions.optimise import optimise

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-import seeingkit
+from seeingkit.analyses.interventions.stage import intervene
 from seeingkit.errors import UsageError
 from seeingkit.results.interventions import InterventionResults
 from tests.helpers.planted import BRIGHT, DARK, NOTHING, levels, planted
 
 
 def test_units_chosen_for_a_class_remove_it_and_the_record_is_whole() -> None:
-    found = seeingkit.intervene(
+    found = intervene(
         planted(0.3), levels(), "units", 1, label="bright", n=20, search=20, curve=[1], context=2
     )
-    assert found.units == [BRIGHT] and found.layer == "r4" and found.kind == "ablation"
+    assert found.units == [BRIGHT] and found.layer == "r4" and found.edit == "ablation"
     assert found.choice is not None and found.choice.seeds == (2_000_000, 3_000_000)
     bright = next(c for c in found.effect.classes if c.label == "bright")
     assert bright.area_claim == "less area"
@@ -27,23 +27,20 @@ def test_units_chosen_for_a_class_remove_it_and_the_record_is_whole() -> None:
 
 def test_the_same_arguments_give_the_same_record() -> None:
     given = {"label": "bright", "n": 12, "search": 10, "insert": True, "seed": 3}
-    one, two = (
-        seeingkit.intervene(planted(0.3), levels(), "r4", [BRIGHT, DARK], batch_size=b, **given)
-        for b in (8, 5)
-    )
+    one, two = (intervene(planted(0.3), levels(), "r4", [BRIGHT, DARK], **given) for _ in range(2))
     assert one == two and one.causal is not None and one.causal.low is not None
     assert one.causal.low > 0
 
 
 def test_without_a_class_random_units_are_beside_every_claim() -> None:
-    found = seeingkit.intervene(planted(), levels(), "r4", [BRIGHT], n=20)
+    found = intervene(planted(), levels(), "r4", [BRIGHT], n=20)
     claimed = {c.label for c in found.effect.classes if c.area_claim != "no evidence"}
     assert found.random is not None and claimed == {c.label for c in found.random.classes}
     assert claimed == {"bright", "middle", "dark"}  # what unit 1 draws is no longer outshone
 
 
 def test_own_values_and_a_box() -> None:
-    found = seeingkit.intervene(
+    found = intervene(
         planted(),
         levels(),
         "r4",
@@ -58,9 +55,9 @@ def test_own_values_and_a_box() -> None:
     bright = next(c for c in found.effect.classes if c.label == "bright")
     assert bright.after >= 25
     with pytest.raises(UsageError, match="1 values for 2 units"):
-        seeingkit.intervene(planted(), levels(), "r4", [0, 1], insert=True, values=[0.5])
+        intervene(planted(), levels(), "r4", [0, 1], insert=True, values=[0.5])
 
 
 def test_an_idle_unit_claims_nothing() -> None:
-    found = seeingkit.intervene(planted(0.3), levels(), "r4", [NOTHING], n=20, random=0)
+    found = intervene(planted(0.3), levels(), "r4", [NOTHING], n=20, random=0)
     assert found.effect.moved == 0 and found.random is None and found.effect.changes == []
