@@ -19,14 +19,13 @@ from torch import Tensor, fx
 from seeingkit.contracts import Generator, Latent, State
 from seeingkit.errors import ModelError
 
-OPERATIONS = frozenset(
-    """
-    abs add addcmul addmm alias bmm cat clamp clone constant_pad_nd contiguous
-    convolution detach div exp expand flip hardtanh leaky_relu maximum mean minimum mm mul neg
-    permute pow reciprocal relu rsqrt rsub select sigmoid slice sqrt squeeze sub sum t tanh transpose
-    unsqueeze upsample_nearest2d view
-    """.split()
-)
+_NAMES = """
+    abs add addcmul addmm alias bmm cat clamp clone constant_pad_nd contiguous convolution detach
+    div exp expand flip hardtanh leaky_relu maximum mean minimum mm mul neg permute pow reciprocal
+    relu rsqrt rsub select sigmoid slice sqrt squeeze sub sum t tanh transpose unsqueeze
+    upsample_nearest2d view
+"""
+OPERATIONS = frozenset(_NAMES.split())
 """Operations of ATen that a program may have, by their names without overload."""
 _SAME = {"_unsafe_view": "view", "reshape": "view", "_reshape_copy": "view", "view_copy": "view"}
 _TOLERANCE = 1e-4
@@ -109,7 +108,7 @@ def program_of(generator: Generator, layer: str, latents: tuple[Latent, Latent])
     >>> generator = seeingkit.load_generator("progan:minichurches")
     >>> program = program_of(generator, "r32", (generator.latents([0]), generator.latents([1])))
     >>> program.inputs, program.operations[-1].name
-    ((('x', (1, 32, 32, 32)),), 'clamp')
+    ((('x', (1, 48, 32, 32)),), 'clamp')
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -129,7 +128,9 @@ def program_of(generator: Generator, layer: str, latents: tuple[Latent, Latent])
                 first.x, *first.carry.values()
             )
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        raise ModelError(_refusal(family, f"its operations depend on the image: {error}")) from error
+        raise ModelError(
+            _refusal(family, f"its operations depend on the image: {error}")
+        ) from error
     _check(traced, states[1], generator)
     shapes = [("x", first.x), *first.carry.items()]
     inputs = tuple((name, tuple(tensor.shape)) for name, tensor in shapes)

@@ -7,7 +7,6 @@ file. The record checks form and size; ``seeingkit.models.editfiles`` checks it 
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
@@ -138,7 +137,7 @@ def parse_edits(text: str, name: str = "edits") -> EditFile:
 
     >>> parse_edits("[]", "edits.json")
     Traceback (most recent call last):
-    seeingkit.errors.RunError: edits.json is no file of edits: Input should be an object
+    seeingkit.errors.RunError: edits.json is no file of edits: input should be an object
     """
     shown = printable(name)
     if len(text) > LONGEST_FILE:
@@ -161,10 +160,4 @@ def edits_json(edits: EditFile) -> str:
     >>> parse_edits(edits_json(made)) == made
     True
     """
-    if any(not math.isfinite(v) for one in edits.edits for v in _values(one)):
-        raise RunError("an edit has a value that is not finite")
     return edits.model_dump_json() + "\n"
-
-
-def _values(edit: PaintedEdit) -> list[float]:
-    return edit.value if isinstance(edit.value, list) else [edit.value]
