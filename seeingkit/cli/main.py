@@ -10,7 +10,7 @@ import typer
 from seeingkit.errors import ExitCode, UsageError
 from seeingkit.system.processes import rank
 
-from . import figure, groups, intervene, listing, stored, suite, tracking, weights
+from . import figure, groups, intervene, listing, paint, stored, suite, tracking, weights
 from . import options as o
 from .groups import Settings, image_settings, takes, tally_settings
 from .output import (
@@ -277,6 +277,7 @@ def report(
 
 
 app.command(cls=Command)(intervene.intervene)
+app.command(cls=Command)(paint.paint)
 app.command(cls=Command)(figure.figure)
 app.command(cls=Command)(tracking.numbers)
 app.command(cls=Command)(tracking.export)

@@ -99,6 +99,8 @@ _COMMANDS = {
     "ablate": "intervene",
     "insert": "intervene",
     "edit": "intervene",
+    "ganpaint": "paint",
+    "brush": "paint",
     "units": "dissect",
     "netdissect": "dissect",
     "dissection": "dissect",

@@ -139,13 +139,13 @@ function editsOf(number) {
     if (one.mode === "mark") continue;
     one.cells ??= cellsOf(one.touched);
     if (!one.cells.some((level) => level)) continue;
-    const last = found[found.length - 1], key = `${one.mode} ${one.brush} ${one.units}`;
+    const last = found[found.length - 1], key = `${one.mode} ${one.brush} ${one.units} ${one.force}`;
     if (last?.key === key) {
       last.mask = last.mask.map((level, k) => Math.max(level, one.cells[k]));
       continue;
     }
     const brush = data.brushes[one.brush], units = brush.units.slice(0, one.units);
-    const values = units.map((_, k) => (one.mode === "draw" ? brush.values[k] : 0));
+    const values = units.map((_, k) => (one.mode === "draw" ? Math.fround(brush.values[k] * one.force) : 0));
     const label = `${one.mode} ${brush.label}`;
     found.push({ key, units, values, alphas: units.map(() => 1), mask: one.cells, label });
   }
@@ -218,7 +218,8 @@ const checkedValue = (name) => document.querySelector(`input[name=${name}]:check
 function begin() {
   const brush = Number(checkedValue("brush")), mode = checkedValue("mode");
   const units = Math.min(Number(byId("units").value), data.brushes[brush].units.length);
-  stroke = { brush, mode, units, touched: new Uint8Array(size * size), cells: null, last: null };
+  const force = mode === "draw" ? Number(byId("force").value) : 0;
+  stroke = { brush, mode, units, force, touched: new Uint8Array(size * size), cells: null, last: null };
 }
 
 /** Paint a line of discs from the last place to this one; places are shares of the picture. */
@@ -302,6 +303,7 @@ function buttons() {
 
 function controls() {
   byId("units-shown").textContent = byId("units").value;
+  byId("force-shown").textContent = `${Number(byId("force").value).toFixed(1)} times`;
   byId("size-shown").textContent = `${byId("size").value} %`;
   const brush = data.brushes[Number(checkedValue("brush"))];
   byId("units").max = brush.units.length;
