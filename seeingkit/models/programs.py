@@ -218,7 +218,8 @@ class _Recorder:
         made = node.meta.get("val")
         name = str(function).removeprefix("aten.").partition(".")[0]
         name = _SAME.get(name, name)
-        if name not in OPERATIONS or not isinstance(made, Tensor) or not _is_float(made):
+        known = name in OPERATIONS and _is_plain(name, node)
+        if not known or not isinstance(made, Tensor) or not _is_float(made):
             raise ModelError(_refusal(self.family, f"operation {name}"))
         self.numbers[node] = len(self.numbers)
         args = tuple(self._encoded(argument) for argument in _in_order(node))
@@ -243,6 +244,22 @@ class _Recorder:
             self.known[node] = len(self.constants)
             self.constants.append(value)
         return self.known[node]
+
+
+def _is_plain(name: str, node: fx.Node) -> bool:
+    """Whether a call is of the form of its operation that interpreters know."""
+    args = _in_order(node)
+    if name in ("clamp", "div"):  # bounds that are tensors, and rounding
+        plain = (int, float, type(None))
+        return all(isinstance(one, plain) for one in args[1 if name == "clamp" else 2 :])
+    if name == "constant_pad_nd":
+        return len(args[1]) in (2, 4)
+    if name == "convolution":
+        return len(node.meta["val"].shape) == 4
+    if name == "upsample_nearest2d":  # others are rounded otherwise by each library
+        sides = zip(node.meta["val"].shape[2:], args[0].meta["val"].shape[2:], strict=True)
+        return all(large % small == 0 for large, small in sides)
+    return True
 
 
 def _in_order(node: fx.Node) -> list[Any]:
