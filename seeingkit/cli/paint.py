@@ -19,7 +19,7 @@ from .output import print_json, say
 from .view import Open, Port, _has_screen
 
 if TYPE_CHECKING:
-    from seeingkit.runs.paint import Wish
+    from seeingkit.runs.painting_models import Wish
 
 painted = partial(option, panel=EDIT)
 
@@ -107,7 +107,8 @@ def paint(
     json: o.Json = False,
 ) -> int:
     """Paint with units: a page to draw and erase classes in a generator's images by hand."""
-    from seeingkit.runs.paint import Wish, paint, replay_edits
+    from seeingkit.runs.paint import paint, replay_edits
+    from seeingkit.runs.painting_models import Wish
 
     wish = Wish(**settings.pop("wish"))
     if edits is not None:
@@ -157,7 +158,8 @@ def _serve(gan: str | None, wish: Wish, settings: Settings, port: int, browser: 
         raise UsageError(
             f"--serve needs a server, which is an extra ({error}): pip install 'seeingkit[view]'"
         ) from error
-    from seeingkit.runs.paint import prepare_easel
+    from seeingkit.runs.easel import prepare_easel
+    from seeingkit.runs.painting_models import open_models
     from seeingkit.viewing.painting import serve_easel
 
     def ready(address: str, once: str) -> None:
@@ -167,7 +169,7 @@ def _serve(gan: str | None, wish: Wish, settings: Settings, port: int, browser: 
         if _has_screen() if browser is None else browser:
             threading.Thread(target=webbrowser.open, args=(once,), daemon=True).start()
 
-    easel = prepare_easel(gan, wish, **settings)
+    easel = prepare_easel(open_models(gan, wish, **settings), wish)
     try:
         serve_easel(easel, port=port, ready=ready)
     except KeyboardInterrupt:  # the usual end

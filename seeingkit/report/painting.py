@@ -156,12 +156,23 @@ def render_painting(page: PaintingPage) -> str:
         most=most,
         usual=min(USUAL_UNITS, most),
     )
-    if len(text) > LARGEST_PAGE:
+    check_size(len(text))
+    return str(text)
+
+
+def check_size(characters: int) -> None:
+    """Refuse a page that would be too large.
+
+    Raises:
+        UsageError: says what to do.
+
+    >>> check_size(1000)
+    """
+    if characters > LARGEST_PAGE:
         raise UsageError(
-            f"the page would have {len(text) / 1e6:.0f} MB; paint fewer images or at a later "
+            f"the page would have {characters / 1e6:.0f} MB; paint fewer images or at a later "
             "layer, or use the local page, with --serve"
         )
-    return str(text)
 
 
 def _data(page: PaintingPage, colours: Sequence[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from seeingkit.models.editfiles import to_edits
 from seeingkit.models.edits import run
 from seeingkit.report.painting import render_painting
 from seeingkit.results.edits import MOST_EDITS, EditFile, PaintedEdit
-from seeingkit.runs.paint import Easel
+from seeingkit.runs.easel import Easel
 
 from .access import Application, Secrets, guarded
 from .server import serve_application

@@ -90,12 +90,3 @@ MISTAKES = [
 def test_mistakes_are_answered_in_one_line(paint: Ran, words: str, said: str) -> None:
     code, printed, told = paint(*AT, *words.split())
     assert code and not printed and said in told and told.count("\n") == 1
-
-
-def test_a_run_of_dissect_gives_brushes(paint: Ran, tmp_path: Path) -> None:
-    from tests.helpers.dissections import write_dissection_run
-
-    run = write_dissection_run(tmp_path / "run")
-    out = tmp_path / "painting.html"
-    code, _, told = paint(*AT, "--dissection", str(run), "--search", "4", "--out", str(out))
-    assert code == 0, told

@@ -11,25 +11,35 @@ import pytest
 import torch
 from PIL import Image
 
+from seeingkit.errors import UsageError
 from seeingkit.models.editfiles import to_edits
-from seeingkit.report.painting import LARGEST_PAGE, Brush, render_painting
-from seeingkit.runs.paint import Easel, Wish, offline_page, prepare_easel, read_edits, replay_edits
+from seeingkit.report.painting import Brush, render_painting
+from seeingkit.runs.easel import Easel, prepare_easel
+from seeingkit.runs.paint import offline_page, read_edits, replay_edits
+from seeingkit.runs.painting_models import PaintingModels, Wish, open_models
 from tests.helpers.chromium import Chromium
 
 pytestmark = pytest.mark.browser
 TREE = (13, 112, 35, 21, 68, 92, 31, 43)
 
 
-@pytest.fixture(scope="module")
-def easel() -> Easel:
-    wish = Wish(units={"tree": TREE, "sky": (50, 51)}, indices=(1, 4), search=4)
-    return prepare_easel("progan:minichurches", wish)
+WISH = Wish(units={"tree": TREE, "sky": (50, 51)}, indices=(1, 4), search=4)
 
 
 @pytest.fixture(scope="module")
-def page(easel: Easel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models() -> PaintingModels:
+    return open_models("progan:minichurches", WISH)
+
+
+@pytest.fixture(scope="module")
+def easel(models: PaintingModels) -> Easel:
+    return prepare_easel(models, WISH)
+
+
+@pytest.fixture(scope="module")
+def page(easel: Easel, models: PaintingModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("painting") / "painting.html"
-    path.write_text(offline_page(easel), encoding="utf-8")
+    path.write_text(offline_page(easel, models.program()), encoding="utf-8")
     return path
 
 
@@ -172,12 +182,15 @@ def test_names_are_text_and_nothing_else(browser: Chromium, easel: Easel, tmp_pa
 
 
 def test_a_page_that_would_be_too_large_is_refused(
-    easel: Easel, monkeypatch: pytest.MonkeyPatch
+    models: PaintingModels, easel: Easel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seeingkit.report.painting.LARGEST_PAGE", 10_000)
-    assert LARGEST_PAGE == 20_000_000
-    with pytest.raises(Exception, match="--serve"):
-        offline_page(easel)
+    program = models.program()
+    monkeypatch.setattr("seeingkit.report.painting.LARGEST_PAGE", 1_500_000)
+    with pytest.raises(UsageError, match="2 MB; paint fewer .* --serve"):
+        offline_page(easel, program)
+    monkeypatch.setattr("seeingkit.report.painting.LARGEST_PAGE", 1_000_000)
+    with pytest.raises(UsageError, match="1 MB"):
+        models.program()
 
 
 def test_values_are_the_class_s_means(easel: Easel) -> None:

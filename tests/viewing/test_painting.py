@@ -13,7 +13,7 @@ from seeingkit.images.preprocess import quantise
 from seeingkit.models.editfiles import edited_generator, mask_uri, replay
 from seeingkit.report.painting import Brush, Canvas, PaintingPage
 from seeingkit.results.edits import EditFile, LatentStart, PaintedEdit
-from seeingkit.runs.paint import Easel, png_bytes
+from seeingkit.runs.easel import Easel, png_bytes
 from seeingkit.viewing.access import Secrets
 from seeingkit.viewing.painting import LONGEST_BODY, easel_application
 from tests.helpers.painted import enlarged, toy_generator
