@@ -16,6 +16,7 @@ from . import (
     groups,
     intervene,
     listing,
+    paint,
     stored,
     suite,
     trace,
@@ -292,6 +293,7 @@ app.command(cls=Command)(units.compare_units)
 app.command(cls=Command)(intervene.intervene)
 app.command(cls=Command)(trace.trace)
 app.command(cls=Command)(artifacts.artifacts)
+app.command(cls=Command)(paint.paint)
 app.command(cls=Command)(figure.figure)
 app.command(cls=Command)(tracking.numbers)
 app.command(cls=Command)(tracking.export)

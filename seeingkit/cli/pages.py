@@ -99,6 +99,8 @@ _COMMANDS = {
     "ablate": "intervene",
     "insert": "intervene",
     "edit": "intervene",
+    "ganpaint": "paint",
+    "brush": "paint",
     "units": "dissect",
     "netdissect": "dissect",
     "dissection": "dissect",
@@ -257,15 +259,8 @@ def _resolved_default(command: str | None, option: str | None) -> str:
     from seeingkit.specs import DataSpec
     from seeingkit.system.cache import cache_folder
 
-    if command not in (
-        "analyze",
-        "compare",
-        "tally",
-        "invert",
-        "dissect",
-        "artifacts",
-        "intervene",
-    ):
+    on_units = ("dissect", "artifacts", "intervene")
+    if command not in ("analyze", "compare", "tally", "invert", *on_units):
         return ""
     most = DataSpec.model_fields["n"].default
     data = registry().find("data", registry().default("data"))

@@ -23,6 +23,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+READING = ("GET", "HEAD")
+"""Methods of requests that change nothing."""
 LONGEST_PATH = 500
 """Bytes of a path; ours are shorter."""
 
@@ -101,7 +103,11 @@ def _same(one: str, other: str) -> bool:
 
 
 def refusal(
-    method: str, path: bytes, headers: Iterable[tuple[bytes, bytes]], port: int
+    method: str,
+    path: bytes,
+    headers: Iterable[tuple[bytes, bytes]],
+    port: int,
+    methods: tuple[str, ...] = READING,
 ) -> tuple[int, str] | None:
     """Why a request is refused whatever it asks for, as status and words; None where it is not.
 
@@ -113,6 +119,7 @@ def refusal(
         path: as it was sent, percent signs and all.
         headers: names in lower case.
         port: that the server listens to.
+        methods: that the application answers.
     """
     given: dict[bytes, list[bytes]] = {}
     for name, value in headers:
@@ -122,8 +129,8 @@ def refusal(
     hosts |= set(names) if port == 80 else set()
     if len(given.get(b"host", ())) != 1 or given[b"host"][0] not in hosts:
         return 403, "this host name is not the address of the viewer"
-    if method not in ("GET", "HEAD"):
-        return 405, "the viewer only shows: GET and HEAD"
+    if method not in methods:
+        return 405, f"the viewer only shows: {' and '.join(methods)}"
     own = {b"http://" + host for host in hosts}
     if not own.issuperset(given.get(b"origin", ())) or not _is_plain(given):
         return 403, "another site may not ask for this"
@@ -153,14 +160,14 @@ def _is_odd(path: bytes) -> bool:
     )
 
 
-def guarded(application: Application, port: int) -> Application:
+def guarded(application: Application, port: int, methods: tuple[str, ...] = READING) -> Application:
     """The application behind ``refusal``, with the headers that every answer has."""
 
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError("the viewer answers plain requests alone")
         path = scope.get("raw_path") or scope["path"].encode(errors="replace")
-        refused = refusal(scope["method"], path, scope["headers"], port)
+        refused = refusal(scope["method"], path, scope["headers"], port, methods)
         if refused is None:
             await application(scope, receive, _with_headers(send))
             return
@@ -168,7 +175,7 @@ def guarded(application: Application, port: int) -> Application:
         body = (words + "\n").encode()
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
         headers += [(b"content-length", b"%d" % len(body))]
-        headers += [(b"allow", b"GET, HEAD")] if status == 405 else []
+        headers += [(b"allow", ", ".join(methods).encode())] if status == 405 else []
         own = _with_headers(send)
         await own({"type": "http.response.start", "status": status, "headers": headers})
         await own(

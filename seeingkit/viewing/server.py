@@ -151,13 +151,31 @@ def serve(root: Path, *, port: int = 0, ready: Callable[[str, str], None] | None
         UsageError: the port is not free.
         KeyboardInterrupt: as it came.
     """
+    serve_application(lambda secrets, own: application(root, secrets, own), port, ready)
+
+
+def serve_application(
+    make: Callable[[Secrets, int], Application],
+    port: int,
+    ready: Callable[[str, str], None] | None = None,
+) -> None:
+    """Serve an application on 127.0.0.1, behind a secret address.
+
+    Args:
+        make: of its secrets and the port that requests name.
+        port, ready: as ``serve``.
+
+    Raises:
+        UsageError: the port is not free.
+        KeyboardInterrupt: as it came.
+    """
     import uvicorn
 
     with bound(port) as listening:
         port = listening.getsockname()[1]
         secrets = Secrets()
         config = uvicorn.Config(
-            application(root, secrets, port),
+            make(secrets, port),
             http="h11",
             ws="none",
             lifespan="off",

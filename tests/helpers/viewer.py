@@ -39,6 +39,44 @@ class Answer:
         return self.body.decode()
 
 
+def ask_application(
+    app: Any,
+    path: str | bytes,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    host: str | None = f"127.0.0.1:{PORT}",
+    body: bytes = b"",
+) -> Answer:
+    """The answer of an ASGI application to a request, as a server passes it on."""
+    raw, _, query = (path.encode() if isinstance(path, str) else path).partition(b"?")
+    given = {**({} if host is None else {"host": host}), **(headers or {})}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote_to_bytes(raw).decode(errors="replace"),
+        "raw_path": raw,
+        "query_string": query,
+        "root_path": "",
+        "headers": [(k.lower().encode(), v.encode()) for k, v in given.items()],
+        "server": ("127.0.0.1", PORT),
+    }
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
+
+    asyncio.run(app(scope, receive, send))
+    found = {k.decode().lower(): v.decode() for k, v in sent[0]["headers"]}
+    return Answer(sent[0]["status"], found, b"".join(m.get("body", b"") for m in sent[1:]))
+
+
 @dataclass
 class Viewer:
     """An application over a folder, and requests to it as a server passes them on."""
@@ -58,32 +96,7 @@ class Viewer:
         host: str | None = f"127.0.0.1:{PORT}",
     ) -> Answer:
         """Ask for a path as it is written, nothing tidied up."""
-        raw, _, query = (path.encode() if isinstance(path, str) else path).partition(b"?")
-        given = {**({} if host is None else {"host": host}), **(headers or {})}
-        scope: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": unquote_to_bytes(raw).decode(errors="replace"),
-            "raw_path": raw,
-            "query_string": query,
-            "root_path": "",
-            "headers": [(k.lower().encode(), v.encode()) for k, v in given.items()],
-            "server": ("127.0.0.1", PORT),
-        }
-        sent: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: Any) -> None:
-            sent.append(dict(message))
-
-        asyncio.run(self.app(scope, receive, send))  # type: ignore[arg-type]
-        found = {k.decode().lower(): v.decode() for k, v in sent[0]["headers"]}
-        return Answer(sent[0]["status"], found, b"".join(m.get("body", b"") for m in sent[1:]))
+        return ask_application(self.app, path, method=method, headers=headers, host=host)
 
     def page(self, rest: str = "", **kinds: Any) -> Answer:
         """A page of ours: what stands behind the secret."""

@@ -1,0 +1,177 @@
+"""``seeingkit paint``: a page on which units are painted, and the replay of saved edits."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import webbrowser
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from seeingkit.errors import ExitCode, UsageError
+
+from . import options as o
+from .groups import Settings, names, takes
+from .intervene import unit_numbers
+from .options import EDIT, option, parse_options
+from .output import print_json, say
+from .view import Open, Port, _has_screen
+
+if TYPE_CHECKING:
+    from seeingkit.runs.painting_models import Wish
+
+painted = partial(option, panel=EDIT)
+
+Layer = Annotated[
+    str, painted("Layer (boundary) that is painted. Default: its map of about 8 x 8 cells.")
+]
+Units = Annotated[
+    o.Texts, painted("Units of a brush, strongest first, as tree=3,17,40-44; may be repeated.")
+]
+Choose = Annotated[
+    o.Text, painted("Search the units of these classes by their causal effect, as tree,door.")
+]
+Run = Annotated[o.File, painted("Take units from this run of dissect.", "--dissection")]
+Index = Annotated[str, painted("Images of the series, as 0-11.")]
+Photo = Annotated[o.File, painted("Paint on this picture of yours, inverted (a minute or two).")]
+Search = Annotated[int, painted("Images of another series that inserted values come from.")]
+Edits = Annotated[o.File, painted("Replay this file of saved edits instead, as PNG.")]
+Serve = Annotated[
+    bool, option("Serve the page on this machine, for networks too large for a page.", "--serve")
+]
+Out = Annotated[o.File, o.running("Write the page, or the picture, here.")]
+
+
+def model_settings(
+    *,
+    weights: o.Weights = None,
+    gan_option: o.GanOption = None,
+    segmenter: o.Segmenter = None,
+    segmenter_weights: o.SegmenterWeights = None,
+    segmenter_option: o.SegmenterOption = None,
+    preset: o.PresetName = None,
+    seed: o.Seed = None,
+    device: o.Device = "auto",
+) -> Settings:
+    """The models, and the machine."""
+    return {
+        "weights": weights and str(weights),
+        "gan_options": parse_options(gan_option),
+        "segmenter": segmenter,
+        "segmenter_weights": segmenter_weights and str(segmenter_weights),
+        "segmenter_options": parse_options(segmenter_option),
+        "preset": preset,
+        "seed": seed,
+        "device": device,
+    }
+
+
+def wish_settings(
+    *,
+    layer: Layer = "",
+    units: Units = None,
+    choose: Choose = None,
+    dissection: Run = None,
+    index: Index = "0-11",
+    labels: o.Labels = None,
+    photo: Photo = None,
+    inverter_option: o.InverterOption = None,
+    search: Search = 128,
+) -> Settings:
+    """What the page shows, as the setting ``wish``."""
+    wish = {
+        "layer": layer,
+        "units": brush_units(units or ()),
+        "choose": names(choose),
+        "dissection": dissection,
+        "indices": unit_numbers(index),
+        "labels": labels,
+        "photo": photo,
+        "inverter": parse_options(inverter_option),
+        "search": search,
+    }
+    return {"wish": wish}
+
+
+@takes(wish_settings, model_settings)
+def paint(
+    gan: o.Gan = None,
+    *,
+    settings: Settings,
+    edits: Edits = None,
+    serve: Serve = False,
+    port: Port = 0,
+    browser: Open = None,
+    out: Out = None,
+    json: o.Json = False,
+) -> int:
+    """Paint with units: a page to draw and erase classes in a generator's images by hand."""
+    from seeingkit.runs.paint import paint, replay_edits
+    from seeingkit.runs.painting_models import Wish
+
+    wish = Wish(**settings.pop("wish"))
+    if edits is not None:
+        if wish != Wish(**_PLAIN):
+            raise UsageError("--edits replays a file as it is; leave layer, units and images out")
+        chosen = {name: settings[name] for name in ("weights", "gan_options", "device")}
+        path = replay_edits(edits, gan, out=out or Path("painted.png"), **chosen)
+    elif serve:
+        return _serve(gan, wish, settings, port, browser)
+    else:
+        path = paint(gan, wish, out=out or Path("painting.html"), **settings)
+    if json:
+        print_json({"picture" if edits is not None else "page": str(path)})
+    else:
+        say(str(path))
+    return ExitCode.DONE
+
+
+_PLAIN: dict[str, Any] = {"units": {}, "indices": list(range(12)), "inverter": {}}
+
+
+def brush_units(texts: Any) -> dict[str, list[int]]:
+    """Units of brushes as ``CLASS=NUMBERS``.
+
+    Raises:
+        UsageError: no equals sign, a class given twice, or no numbers.
+
+    >>> brush_units(["tree=3,17", "door=5-6"])
+    {'tree': [3, 17], 'door': [5, 6]}
+    """
+    found: dict[str, list[int]] = {}
+    for text in texts:
+        name, equals, numbers = text.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"--units {text!r}: write the class and its units, as tree=3,17")
+        if name.strip() in found:
+            raise UsageError(f"--units: {name.strip()!r} is given twice")
+        found[name.strip()] = unit_numbers(numbers)
+    return found
+
+
+def _serve(gan: str | None, wish: Wish, settings: Settings, port: int, browser: bool | None) -> int:
+    try:
+        import starlette.applications  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"--serve needs a server, which is an extra ({error}): pip install 'seeingkit[view]'"
+        ) from error
+    from seeingkit.runs.easel import prepare_easel
+    from seeingkit.runs.painting_models import open_models
+    from seeingkit.viewing.painting import serve_easel
+
+    def ready(address: str, once: str) -> None:
+        say(address)
+        sys.stdout.flush()
+        say("for you alone: the address holds a secret; Ctrl-C ends it", error=True)
+        if _has_screen() if browser is None else browser:
+            threading.Thread(target=webbrowser.open, args=(once,), daemon=True).start()
+
+    easel = prepare_easel(open_models(gan, wish, **settings), wish)
+    try:
+        serve_easel(easel, port=port, ready=ready)
+    except KeyboardInterrupt:  # the usual end
+        return ExitCode.DONE
+    return ExitCode.DONE
