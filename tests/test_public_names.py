@@ -18,13 +18,9 @@ from seeingkit.testing import check_sampler
 PROMISED = {
     "seeingkit": """
         AddEdit Analysis ArtifactSearch AutoStaged Comparison Dissection FSD GeneratorsComparison
-        Inversion StagedAdapter Tally UnitEdit analyze artifacts compare compare_generators dissect
-        fsd intervene invert load_features load_generator load_inverter load_segmenter open_images
-        run tally
-        AddEdit Analysis AutoStaged Comparison Dissection FSD GeneratorsComparison Interventions
-        Inversion StagedAdapter Tally UnitEdit analyze compare compare_generators dissect fsd
-        intervene invert load_features load_generator load_inverter load_segmenter open_images run
-        tally
+        Interventions Inversion StagedAdapter Tally UnitContrasts UnitEdit analyze artifacts compare
+        compare_generators compare_units dissect fsd intervene invert load_features load_generator
+        load_inverter load_segmenter open_images run tally trace
     """,
     "seeingkit.contracts": """
         Annotator Boundary Features FeaturesInfo Generator GeneratorInfo ImageSource Inversion

@@ -14,14 +14,10 @@ from typing import Any, get_args
 from seeingkit.errors import RunError, StorageError
 from seeingkit.results import (
     AnyResults,
-    ArtifactResults,
-    DissectionResults,
     GeneratorsResults,
-    InterventionResults,
     InversionResults,
     Manifest,
     Results,
-    UnitContrastsResults,
 )
 from seeingkit.system.writing import write_text
 
@@ -34,24 +30,16 @@ from .pictures import PagePictures, fit_pictures
 from .pictures.gallery import FOLDER, Gallery
 from .pictures.uris import image_uri
 from .runfiles import read_run
-from .sections.artifacts import artifacts_values
 from .sections.classes import class_rows, example_rows, legends
 from .sections.classpages import class_pages, first_pair, lead
-from .sections.dissection import (
-    dissection_values,
-    photo_rules,
-    unit_data,
-    write_dissection_figure,
-)
 from .sections.evidence import conditions_section, evidence_sections, fidelity_section
 from .sections.generators import generators_values
-from .sections.interventions import intervention_values, write_intervention_figures
 from .sections.inversions import Inversions
 from .sections.method import method_card
 from .sections.tracing import tracing_section
-from .sections.unit_contrasts import unit_contrasts_values, write_unit_counts_figures
 from .selection import LABELS, judged
 from .templates import Section, asset, chart_library, json_data, policy, render
+from .unitpages import unit_page, write_unit_figures
 from .words.answer import answer_of
 from .words.definitions import definitions, terms
 from .words.findings import summarise
@@ -127,12 +115,7 @@ def _write_figures(folder: Path, results: AnyResults) -> str:
     """The figures of a comparison, as files; returns the SVG of the classes, else nothing."""
     if isinstance(results, GeneratorsResults):
         write_figure(build_generators_chart(generator_rows(results)), folder, "classes")
-    if isinstance(results, DissectionResults):
-        write_dissection_figure(results, folder)
-    if isinstance(results, UnitContrastsResults):
-        write_unit_counts_figures(results.panels, folder)
-    if isinstance(results, InterventionResults):
-        write_intervention_figures(results, folder)
+    write_unit_figures(results, folder)
     if not isinstance(results, Results):
         return ""
     path, _ = write_figure(build_chart(figure_rows(results)[:LABELS]), folder, "classes")
@@ -177,24 +160,14 @@ def render_page(
         script += asset("inversions.js")
         style += asset("inversions.css")
         sections = [*sections, inversions.method()]
-    vega, data = "", dict[str, Any]()
+    vega, data, units = "", dict[str, Any](), unit_page(results, run_dir)
     if isinstance(results, GeneratorsResults):
         template = "generators.html.j2"
         values = {**generators_values(results), "sections": sections}
-    elif isinstance(results, DissectionResults | InterventionResults):
-        name, values, data, rules = _units_values(results, run_dir)
-        template = f"{name}.html.j2"
+    elif units is not None:
+        template, values, data = units.template, units.values, units.data
         values["sections"] = [*values["sections"], *sections]
-        script += asset(f"{name}.js")
-        style += asset(f"{name}.css") + rules
-    elif isinstance(results, UnitContrastsResults):
-        template, values = "unit_contrasts.html.j2", unit_contrasts_values(results)
-        values["sections"] = [*values["sections"], *sections]
-        style += asset("dissection.css")
-    elif isinstance(results, ArtifactResults):
-        template, values = "artifacts.html.j2", artifacts_values(results, run_dir)
-        values["sections"] = [*values["sections"], *sections]
-        style += asset("artifacts.css")
+        script, style = script + units.script, style + units.style
     elif isinstance(results, InversionResults):
         template = "inversion_page.html.j2"
         values = _inversion_values(results, inversions, pictures, sections)
@@ -231,16 +204,6 @@ def _terms(results: AnyResults, inversion: bool) -> list[tuple[str, str]]:
         between=isinstance(results, Results) and results.paired is None,
         inversion=inversion,
     )
-
-
-def _units_values(
-    results: DissectionResults | InterventionResults, run_dir: Path | None
-) -> tuple[str, dict[str, Any], dict[str, Any], str]:
-    """Of a page about units: the name of its files, its words and numbers, data, and styles."""
-    if isinstance(results, InterventionResults):
-        return "intervention", intervention_values(results, run_dir), {}, ""
-    values = dissection_values(results, run_dir)
-    return "dissection", values, unit_data(results), photo_rules(values["photos"])
 
 
 @functools.lru_cache(maxsize=1)
