@@ -271,7 +271,7 @@ def test_directions_of_python_and_of_a_file_are_one(
     assert (
         "--basis mine.npy" in json.loads((tmp_path / "named/manifest.json").read_text())["command"]
     )
-    assert "directions of r4.conv1" in named._repr_html_()
+    assert "too few to label units of r4.conv1/mine-" in named._repr_html_()
 
 
 def test_few_images_give_no_label_and_say_so(
