@@ -17,7 +17,6 @@ from typing import Any
 from seeingkit.errors import RunError, UnknownNameError, UsageError
 from seeingkit.results import (
     ClassResult,
-    DissectionResults,
     GeneratorsResults,
     InversionResults,
     Results,
@@ -91,7 +90,7 @@ class _Request:
         if len(self.runs) > 1:
             raise UsageError(f"--kind {kind} shows one run, and {len(self.runs)} are named")
         ((run, results),) = self.runs.items()
-        if isinstance(results, GeneratorsResults | DissectionResults) or not results.inversions:
+        if not isinstance(results, Results | InversionResults) or not results.inversions:
             raise RunError(
                 f"{run}: no photos were inverted, so there is no figure of --kind {kind}: "
                 "analyze or invert with an inversion method, and name that run"

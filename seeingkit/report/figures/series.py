@@ -21,6 +21,7 @@ from seeingkit.results import (
     InversionResults,
     ModelRecord,
     Results,
+    UnitContrastsResults,
 )
 
 from ..runfiles import Shown
@@ -64,6 +65,11 @@ def compared(
         if isinstance(results, DissectionResults):
             raise RunError(
                 f"{run}: a run of dissect compares no areas; its figure is figures/units.svg"
+            )
+        if isinstance(results, UnitContrastsResults):
+            raise RunError(
+                f"{run}: a run of compare-units compares no areas; its figure is "
+                "figures/unit-counts.svg"
             )
         if isinstance(results, InversionResults):
             raise RunError(
