@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from seeingkit.results import (
     AnyResults,
@@ -55,4 +55,4 @@ def with_cautions(results: Kind) -> Kind:
 
     run.write_json("results.json", with_cautions(results).model_dump(mode="json"))
     """
-    return results.model_copy(update={"cautions": page_cautions(results)})
+    return cast("Kind", results.model_copy(update={"cautions": page_cautions(results)}))

@@ -160,24 +160,25 @@ def render_page(
         script += asset("inversions.js")
         style += asset("inversions.css")
         sections = [*sections, inversions.method()]
-    vega, data, units = "", dict[str, Any](), unit_page(results, run_dir)
+    vega, data = "", dict[str, Any]()
     if isinstance(results, GeneratorsResults):
         template = "generators.html.j2"
         values = {**generators_values(results), "sections": sections}
-    elif units is not None:
-        template, values, data = units.template, units.values, units.data
-        values["sections"] = [*values["sections"], *sections]
-        script, style = script + units.script, style + units.style
-    elif isinstance(results, InversionResults):
-        template = "inversion_page.html.j2"
-        values = _inversion_values(results, inversions, pictures, sections)
-    else:
+    elif isinstance(results, Results):
         template, vega = "comparison.html.j2", chart_library()
         traced = tracing_section(results, run_dir)
         sections = sections if traced is None else [traced, *sections]
         values = _comparison_values(results, inversions, gallery, pictures, sections)
         data = {"rows": values["rows"], "specs": _specs(), "limit": LABELS}
         data["legends"] = legends(pictures)
+    elif isinstance(results, InversionResults):
+        template = "inversion_page.html.j2"
+        values = _inversion_values(results, inversions, pictures, sections)
+    else:
+        units = unit_page(results, run_dir)
+        template, values, data = units.template, units.values, units.data
+        values["sections"] = [*values["sections"], *sections]
+        script, style = script + units.script, style + units.style
     return render(
         template,
         policy=policy(*filter(None, (vega, script))),

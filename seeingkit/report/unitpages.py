@@ -78,14 +78,13 @@ PAGES: dict[type[AnyResults], Callable[[Any, Path | None], UnitPage]] = {
 """How the body of each kind of page about units is made."""
 
 
-def unit_page(results: AnyResults, run_dir: Path | None) -> UnitPage | None:
-    """The body of a page about units; None of another kind of results.
+def unit_page(results: AnyResults, run_dir: Path | None) -> UnitPage:
+    """The body of a page about units.
 
     Raises:
         RunError: a picture that a record names cannot be used.
     """
-    made = PAGES.get(type(results))
-    return None if made is None else made(results, run_dir)
+    return PAGES[type(results)](results, run_dir)
 
 
 def write_unit_figures(results: AnyResults, folder: Path) -> None:

@@ -25,6 +25,7 @@ from seeingkit.report.words.numbers import (
 from seeingkit.report.words.numbers import level as percent
 from seeingkit.report.words.paired import relative_ends
 from seeingkit.results import (
+    AnyResults,
     ClassResult,
     FSDResult,
     GeneratorsResults,
@@ -34,7 +35,7 @@ from seeingkit.results import (
     SourceRecord,
 )
 
-from .records import Findings, generated_name, omitted
+from .records import generated_name, omitted
 
 Choice = Literal["claimed", "differ", "all"]
 """Classes with a claim in some run; those whose verdicts differ; all."""
@@ -73,7 +74,7 @@ class Column:
         return found
 
 
-def columns(findings: Findings, run: str, key: str) -> list[Column]:
+def columns(findings: AnyResults, run: str, key: str) -> list[Column]:
     """The columns of a run: one a generator; none of an inversion."""
     if isinstance(findings, Results):
         return [

@@ -11,6 +11,7 @@ import pytest
 
 import seeingkit
 from seeingkit.errors import RunError, UsageError
+from seeingkit.report.figures.series import compared
 from seeingkit.runs.compare_units import compare_units, read_all
 from seeingkit.runs.dissected import read_dissected
 from seeingkit.runs.unit_panels import panels_of
@@ -64,6 +65,8 @@ def test_runs_are_compared_at_the_layers_they_share(runs: Path) -> None:
     status, text = compare_page(library, "/T/", {}, [key])
     assert status == 404 and "a comparison of units has no distance" in text
     assert found.to_dict()["kind"] == "unit contrasts" and "differences are sure" in repr(found)
+    with pytest.raises(RunError, match="a run of compare-units compares no areas"):
+        compared({runs / "ab": found.results}, most=6)
     with pytest.raises(RunError, match="holds another run"):
         compare_units("a", "bare", out="ab")
 

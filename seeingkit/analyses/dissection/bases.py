@@ -188,7 +188,8 @@ def components(boundary: Boundary, source: SamplerSource) -> Tensor:
         raise ModelError(f"{boundary.name}: feature maps hold NaN or Inf; it has no components")
     vectors = torch.linalg.eigh(covariance).eigenvectors.flip(1).T
     signs = torch.take_along_dim(vectors, vectors.abs().argmax(1, keepdim=True), 1).sign()
-    return (vectors * signs).float().contiguous()
+    found: Tensor = (vectors * signs).float().contiguous()
+    return found
 
 
 def _stored_components(boundary: Boundary, source: SamplerSource, folder: Place) -> Tensor:

@@ -95,7 +95,8 @@ class Labelled:
             (R, U), or (U,) without weights; all -1 for fewer groups than a test needs.
         """
         if weights is None:
-            return self.labels(np.ones((1, len(self.series.groups)), np.int64))[0]
+            (once,) = self.labels(np.ones((1, len(self.series.groups)), np.int64))
+            return np.asarray(once, np.int64)
         found = np.full((len(weights), self.units), -1, np.int64)
         pairs = self.series.pairs
         if not len(pairs) or int(weights[0].sum()) < LEAST_GROUPS:

@@ -24,6 +24,7 @@ from seeingkit.results import (
     InversionResults,
     ModelRecord,
     Results,
+    UnitContrastsResults,
 )
 
 from ..words.numbers import area, count, level, plain_text
@@ -48,6 +49,16 @@ class Compared:
     paired: bool
 
 
+_WITHOUT_AREAS: dict[type[AnyResults], str] = {
+    DissectionResults: "dissect compares no areas; its figure is figures/units.svg",
+    UnitContrastsResults: "compare-units compares no areas; its figure is figures/unit-counts.svg",
+    InterventionResults: "intervene compares no areas; it has figures in its folder",
+    ArtifactResults: "artifacts compares no areas with real ones; it has no figure",
+    InversionResults: "invert compares no areas; it has figures of --kind pair and depth",
+}
+"""Kinds of results without areas, and what their runs have."""
+
+
 def compared(
     runs: Mapping[Path, AnyResults], names: Sequence[str] = (), *, most: int
 ) -> tuple[Compared, ...]:
@@ -63,22 +74,8 @@ def compared(
         UsageError: too many generators, or not as many names.
     """
     for run, results in runs.items():
-        if isinstance(results, DissectionResults):
-            raise RunError(
-                f"{run}: a run of dissect compares no areas; its figure is figures/units.svg"
-            )
-        if isinstance(results, ArtifactResults):
-            raise RunError(
-                f"{run}: a run of artifacts compares no areas with real ones; it has no figure"
-            )
-        if isinstance(results, InterventionResults):
-            raise RunError(
-                f"{run}: a run of intervene compares no areas; it has figures in its folder"
-            )
-        if isinstance(results, InversionResults):
-            raise RunError(
-                f"{run}: a run of invert compares no areas; it has figures of --kind pair and depth"
-            )
+        if (why := _WITHOUT_AREAS.get(type(results))) is not None:
+            raise RunError(f"{run}: a run of {why}")
     for first, second in pairwise(runs):
         _check_same(first, runs[first], second, runs[second])
     found = [(run, one) for run, results in runs.items() for one in _of(results)]
