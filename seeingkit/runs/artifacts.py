@@ -96,7 +96,7 @@ class ArtifactSearch:
         return self.results.model_dump(mode="json")
 
     def __repr__(self) -> str:
-        claims = ", ".join(f"{len(one.units)} units: {one.claim}" for one in self.results.tests)
+        claims = ", ".join(f"{one.name}: {one.claim}" for one in self.results.tests)
         return f"ArtifactSearch({claims}, {printable(self.report)!r})"
 
     def _repr_html_(self) -> str:

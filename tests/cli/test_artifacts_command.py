@@ -163,7 +163,7 @@ def test_from_python_with_painted_regions_and_another_strength(
         preset="native",
         out="marked",
     )
-    assert isinstance(found, ArtifactSearch) and "1 units: gain" in repr(found)
+    assert isinstance(found, ArtifactSearch) and "1 unit: gain" in repr(found)
     assert found.results.settings.ranking == "marks" and found.results.settings.alpha == 0.9
     assert found.results.tests[0].units == [ARTIFACT] and found.results.settings.marks_sha256
     assert "found as artifacts" in found._repr_html_()
