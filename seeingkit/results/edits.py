@@ -7,7 +7,7 @@ file. The record checks form and size; ``seeingkit.models.editfiles`` checks it 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -15,7 +15,7 @@ from seeingkit.errors import RunError, all_faults, printable
 
 from .records import Record
 
-EDITS_VERSION = 1
+EDITS_VERSION: Final = 1
 LONGEST_FILE = 64_000_000
 """Characters of a file of edits; a longer one is refused unread."""
 LONGEST_MASK = 2_000_000

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from seeingkit.analyses.inversion import DEFAULT_METHOD, invert
+from seeingkit.analyses.inversion import invert
+from seeingkit.analyses.inversion.catalog import DEFAULT_METHOD
 from seeingkit.contracts import Generator, Inversion, State
 from seeingkit.errors import ModelError, UsageError
 from seeingkit.models.editfiles import state_text
