@@ -84,7 +84,9 @@ class StyleGAN2(StagedAdapter):
     ) -> None:
         shape = module.config
         self.noise = resolved_noise(shape, options.noise, name)
-        resolved: dict[str, Any] = resolved_options(options, "conv_clamp", "styles") | {"noise": self.noise}
+        resolved: dict[str, Any] = resolved_options(options, "conv_clamp", "styles") | {
+            "noise": self.noise
+        }
         assumed = shape.unless_told(noise=options.noise)
         if options.truncation != 1.0 and options.cutoff != 0:
             resolved["average"] = "file"
