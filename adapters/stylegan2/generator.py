@@ -7,8 +7,8 @@ Files: ``pickles`` and ``state_dicts`` (NVIDIA, PyTorch), ``tensorflow`` (NVIDIA
 ``rosinality`` (rosinality and rewriting), and our own safetensors.
 
 Boundaries: ``input`` (z), ``w``, ``r4.conv1``, ``r8.conv0``, ``r8.conv1``, …, ``image``; with the
-option ``styles`` also ``w.channels`` and, before each layer, ``r4.conv1.style``, ``r4.torgb.style``,
-``r8.conv0.style``, …
+option ``styles`` also ``w.channels`` and, before each layer, its style: ``r4.conv1.style``,
+``r4.torgb.style``, ``r8.conv0.style``, …
 
 * x at ``w`` is the whole of ws (N, num_ws, w_dim), truncated already: the layers' inputs, one
   vector each. So truncation is behind the cut, ``W+`` can be searched directly, and adding the same

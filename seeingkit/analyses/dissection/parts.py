@@ -31,6 +31,7 @@ from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
 from .candidates import LayerLevels
 from .moments import SHIFTS, STRONGEST, Moments, group_moments, nothing, summed
 from .observation import GROUP, Layer, Observer
+from .responses import RESPONSES
 
 PART = 16 * GROUP
 """Images in one file."""
@@ -51,8 +52,15 @@ def observer_identity(observer: Observer) -> dict[str, Any]:
         "source": observer.source.identity(),
         "segmenter": identity_of(observer.segmenter),
         "side": observer.side,
-        "layers": [[layer.boundary.name, _digest(layer.basis.matrix)] for layer in observer.layers],
+        "layers": [_layer_identity(layer) for layer in observer.layers],
     }
+
+
+def _layer_identity(layer: Layer) -> list[Any]:
+    found = [layer.boundary.name, _digest(layer.basis.matrix)]
+    if (response := layer.response) is None:
+        return found
+    return [*found, RESPONSES, layer.boundary.extent, response.units, _digest(response.spread)]
 
 
 def _digest(tensor: Tensor | None) -> str:

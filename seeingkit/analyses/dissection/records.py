@@ -108,7 +108,7 @@ def _unit(found: LayerDissection, unit: int, column: int) -> UnitResult:
     others = [int(k) for k in np.argsort(-excess, kind="stable") if k != column]
     return UnitResult(
         layer=found.layer.name,
-        unit=unit,
+        unit=found.layer.numbers[unit],
         label=label.name if found.labels[unit] >= 0 else None,
         category=label.category,
         plane=plane,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from .moments import Moments
 from .observation import GROUP, Basis, Layer, Observer, layer_maps, layers_of
 from .parts import Parts, dissection_folder, key_of, observer_identity
 from .presets import PRESETS, published_labels
+from .responses import check_responses, response_of
 
 LEVEL_SERIES = 1
 """Number of the series, beside that of the evaluated images, from which levels come."""
@@ -75,8 +76,8 @@ def dissect_layers(
         store: folder or address of finished parts; default: the cache.
 
     Raises:
-        UsageError: a source that is no generator with layers, a layer without a map, or too few
-            images.
+        UsageError: a source that is no generator with layers, a layer without a map, too few
+            images, or channels whose responses take too many.
         ModelError: the generator or the segmenter broke its contract.
 
     >>> source = SamplerSource(seeingkit.load_generator("progan:minichurches"), 16)
@@ -98,8 +99,9 @@ def dissect_layers(
     )
     level_source.name, level_source.range = source.name, source.range
     boundaries = layers_of(generator, config.layers)
-    layers = [Layer(b, basis_of(config.basis, b, level_source)) for b in boundaries]
-    looking = Observer(level_source, segmenter, layers, rule.side)
+    check_responses(boundaries, config.units, config.level_images + len(source), config.basis)
+    layers = [_layer(boundary, config, level_source) for boundary in boundaries]
+    looking = Observer(level_source, segmenter, [_remembering(one) for one in layers], rule.side)
     folder = dissection_folder(store)
     key = key_of(observer_identity(looking), config.level_images, repr(rule))
     levels = stored_levels(
@@ -111,6 +113,20 @@ def dissect_layers(
         _found(layer, level, total, segmenter, config)
         for layer, level, total in zip(layers, levels, sums, strict=True)
     ]
+
+
+def _layer(boundary: Boundary, config: DissectionConfig, source: SamplerSource) -> Layer:
+    """A layer with its maps, or with the responses of its channels."""
+    if boundary.kind != "style":
+        return Layer(boundary, basis_of(config.basis, boundary, source))
+    response = response_of(source, boundary, config.units)
+    return Layer(response.grid(source.sampler.info.resolution), response=response)
+
+
+def _remembering(layer: Layer) -> Layer:
+    """A layer for images that are looked at twice."""
+    response = layer.response
+    return layer if response is None else replace(layer, response=response.remembering())
 
 
 def _found(
