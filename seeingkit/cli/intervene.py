@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from seeingkit.errors import ExitCode, UsageError
 
 from . import options as o
 from .groups import Settings, takes
-from .options import EDIT, EFFECT, option, parse_options
+from .options import EDIT, EFFECT, option, parse_options, unit_numbers
 from .output import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -128,27 +127,6 @@ def intervene(
         say()
         say(f"results: {out}")
     return ExitCode.DONE
-
-
-def unit_numbers(text: str) -> list[int]:
-    """Numbers in a list such as ``3,17,40-44``.
-
-    Raises:
-        UsageError: something that is no number and no range.
-
-    >>> unit_numbers("3, 17,40-42")
-    [3, 17, 40, 41, 42]
-    """
-    found: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
-        if match is None:
-            raise UsageError(f"{part.strip()!r} is no number; write a list as 3,17,40-44")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < first + 100_000:
-            raise UsageError(f"{part.strip()!r} is no range; write a list as 3,17,40-44")
-        found += range(first, last + 1)
-    return found
 
 
 def _floats(name: str, text: str) -> list[float]:

@@ -5,12 +5,12 @@ much the image changes where the channel alone is moved by one standard deviatio
 
     c_k = |image(s + σ_k e_k) − image(s)|, the mean over colours,
 
-in multiples of what moving any channels changes there: c_k / (c + c̄ / 10), where c is the mean change
-by ``DIRECTIONS`` random sums of all channels, Σ_j ± σ_j e_j / √C, and c̄ its mean over the image. Of
-c_k alone nearly every channel agrees with the class that has most edges, for there any change is
-large. A response goes through levels, IoU, null and labels as the map of a unit does. A finite
-difference, not a gradient (Wu et al., CVPR 2021, section 4): it takes one forward from the layer on,
-and σ_k is a change that occurs, so a channel that hardly varies is as faint as in the images.
+in multiples of what moving any channels changes there: c_k / (c + c̄ / 10), where c is the mean
+change by ``DIRECTIONS`` random sums of all channels, Σ_j ± σ_j e_j / √C, and c̄ its mean over the
+image. Of c_k alone nearly every channel agrees with the class that has most edges, for there any
+change is large. A response goes through levels, IoU, null and labels as the map of a unit does. A
+finite difference, not a gradient (Wu et al., CVPR 2021, section 4): it takes one forward from the
+layer on, and σ_k is a change that occurs, so a channel that hardly varies is faint.
 
 Guarantees: an image is drawn with one channel moved and all else equal (the same noise); rows are
 those of a group of images, so that no value depends on which process made it.
@@ -18,6 +18,7 @@ those of a group of images, so that no value depends on which process made it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +29,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from seeingkit.contracts import Boundary, Generator, State
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
+from seeingkit.system.progress import duration
 
 RESPONSES = 1
 """Version of how responses are made; part of the identity of stored sums."""
@@ -107,13 +109,13 @@ class Response:
                 changes = self._changes(generator, at, images, moves)
                 found[:, first : first + len(some)] = changes / usual.clamp(min=TINY)
         if self.kept is not None:
-            if sum(map(Tensor.numel, self.kept.values())) + found.numel() <= KEPT:
-                self.kept[key] = found
+            values = sum(map(Tensor.numel, self.kept.values())) + found.numel()
+            self.kept.update({key: found} if values <= KEPT else {})
         return found
 
     @property
     def directions(self) -> Tensor:
-        """(``DIRECTIONS``, C): random sums of all channels, as long as one channel is on average."""
+        """(``DIRECTIONS``, C): random sums of all channels, as long as one is on average."""
         draw = torch.Generator().manual_seed(0)
         signs = torch.randint(0, 2, (DIRECTIONS, len(self.spread)), generator=draw) * 2.0 - 1
         return signs * self.spread / len(self.spread) ** 0.5
@@ -200,3 +202,30 @@ def check_responses(
             f"{MOST:,}: name fewer channels with --units, take fewer images, or several runs"
         )
     return drawn
+
+
+def responses_told(source: SamplerSource, boundaries: Sequence[Boundary], drawn: int) -> str:
+    """How long responses will take, in words, by one pass from the first style on.
+
+    Args:
+        source: of the images.
+        boundaries: styles among them, of its generator.
+        drawn: images, of ``check_responses``.
+
+    ::
+
+        responses_told(source, boundaries, 53_248)
+    """
+    generator = source.sampler
+    assert isinstance(generator, Generator)
+    style = next(boundary for boundary in boundaries if boundary.kind == "style")
+    with torch.no_grad():
+        start = generator.begin(source.latent(range(min(TOGETHER, len(source)))))
+        at = generator.advance(start, style.name)
+        times = []
+        for _ in range(2):
+            began = time.monotonic()
+            generator.advance(at).x.cpu()
+            times.append(time.monotonic() - began)
+    took = duration(min(times) / len(at) * drawn)
+    return f"responses of styles draw {drawn:,} more images, about {took} here"

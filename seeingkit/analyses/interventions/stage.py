@@ -13,7 +13,7 @@ from importlib.metadata import version
 import torch
 from torch import Tensor
 
-from seeingkit.contracts import Generator, Segmenter
+from seeingkit.contracts import Boundary, Generator, Segmenter
 from seeingkit.errors import UsageError
 from seeingkit.results.interventions import (
     ContextMap,
@@ -155,7 +155,7 @@ def intervene(
     wanted = Wanted(
         kind="insertion" if insert else "ablation",
         label=None if label is None else subject.label(label),
-        mask=None if box is None else box_mask(subject.boundary, box),
+        mask=None if box is None else box_mask(subject.boundary, box),  # refuses a style
         random=random,
         curve=tuple(int(number) for number in curve),
         context=context,
@@ -163,6 +163,8 @@ def intervene(
         searched=search if isinstance(units, int) else 0,
     )
     wanted.check(isinstance(units, int), values is not None)
+    if subject.boundary.kind == "style":
+        check_style(subject.boundary, wanted, isinstance(units, int), values is not None)
     choice = None
     if isinstance(units, int):
         assert wanted.label is not None
@@ -179,6 +181,22 @@ def intervene(
     found = _results(subject, sample, chosen, wanted, given, k)
     record = None if choice is None else choice.record
     return found.model_copy(update={"box": box, "choice": record})
+
+
+def check_style(style: Boundary, wanted: Wanted, choose: bool, values: bool) -> None:
+    """Refuse what a style cannot have, for it has no map: places, and means where a class is.
+
+    Raises:
+        UsageError: names it, and what to do.
+    """
+    needs = {
+        "to choose units needs places where a class is; name --units": choose,
+        "a map of insertions needs places": bool(wanted.context),
+        "an insertion needs values; give --value": wanted.kind == "insertion" and not values,
+    }
+    asked = next((what for what, there in needs.items() if there), None)
+    if asked is not None:
+        raise UsageError(f"{style.name} is a style and has no map: {asked}")
 
 
 def _values(values: Sequence[float] | Tensor, units: tuple[int, ...]) -> Tensor:

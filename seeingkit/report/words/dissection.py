@@ -140,6 +140,17 @@ def _untested(results: DissectionResults) -> Iterator[str]:
     )
 
 
+def response_words(results: DissectionResults) -> str:
+    """How masks of styles are to be read; empty without styles among the layers."""
+    if not any(layer.responses for layer in results.layers):
+        return ""
+    return (
+        "A channel of a style has no map. Its mask is bright where moving the channel alone by one "
+        "standard deviation changes the image more than its level times as much as moving any "
+        "channels of the style does there."
+    )
+
+
 def shown_words(results: DissectionResults) -> str:
     """Which units have pictures, and what was left out."""
     labelled = sum(layer.labelled for layer in results.layers)
@@ -161,6 +172,7 @@ __all__ = [
     "layer_sentence",
     "null_sentence",
     "ratio",
+    "response_words",
     "shown_words",
     "summarise_dissection",
 ]
