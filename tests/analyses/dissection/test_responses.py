@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seeingkit.analyses.dissection import stage
 from seeingkit.analyses.dissection.config import DissectionConfig
@@ -21,55 +21,11 @@ from seeingkit.analyses.dissection.responses import (
     response_of,
 )
 from seeingkit.analyses.dissection.stage import LayerDissection, dissect_layers
-from seeingkit.contracts import Boundary, GeneratorInfo, LatentSpec
+from seeingkit.contracts import Boundary
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.models.registry import find_preset
-from seeingkit.models.staged import StagedAdapter
-from tests.helpers.colours import ColourSegmenter
-
-BLOB, LIGHT, TOP, NOTHING = 0, 1, 2, 3
-"""Channels: colour of a red blob; light of the whole image; light at the top; without effect."""
-
-
-class Styled(nn.Module):
-    """A red blob on grey, where z says; four channels, z too, change its colour and light."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.red = nn.Parameter(torch.tensor([0.8, -0.8, -0.8]))
-
-    def style(self, x: Tensor, carry: Any) -> tuple[Tensor, Any]:
-        rows = torch.arange(32).float()
-        y, across = (15.5 + 9 * torch.tanh(x[:, k : k + 1]) for k in (0, 1))
-        near = (rows[None, :, None] - y[:, :, None]) ** 2
-        near = near + (rows[None, None] - across[:, None]) ** 2
-        return 0.1 * x[:, 2:6], {**carry, "map": (near < 49).float()[:, None]}
-
-    def image(self, x: Tensor, carry: Any) -> tuple[Tensor, Any]:
-        s = x[:, :, None, None, None]
-        top = (torch.arange(32) < 8).float()[None, :, None]
-        blob = self.red[:, None, None] + s[:, BLOB]
-        light = 0.4 * s[:, LIGHT] + s[:, TOP] * top
-        shown = carry["map"] * blob + light
-        return shown.clamp(-1, 1), {}
-
-
-class Planted(StagedAdapter):
-    def __init__(self) -> None:
-        network = Styled()
-        cuts = (
-            Boundary("input", 0, (6,), "latent"),
-            Boundary("r32.style", 1, (4,), "style"),
-            Boundary("image", 2, (3, 32, 32), "image", (32, 32)),
-        )
-        info = GeneratorInfo(
-            family="styled", resolution=32, latent=(LatentSpec(name="z", shape=(6,)),)
-        )
-        super().__init__(network, info, cuts, [network.style, network.image])
-
-
-SEGMENTER = ColourSegmenter(["red", "grey"], [[0.8, -0.8, -0.8], [0.0, 0.0, 0.0]], 0.1)
+from tests.helpers.styled import BLOB, LIGHT, NOTHING, SEGMENTER, TOP, Planted
 
 
 def source(n: int = 320, seed: int = 0) -> SamplerSource:
@@ -86,9 +42,9 @@ def test_the_planted_channel_is_found_and_others_are_not(tmp_path: Path) -> None
     found = dissect(tmp_path)
     names = [label.name for _, label in found.classes]
     assert names[found.labels[BLOB]] == "red"
-    assert found.labels[[LIGHT, TOP, NOTHING]].tolist() == [names.index("grey"), -1, -1] or (
-        found.labels[[LIGHT, TOP, NOTHING]].tolist() == [-1, -1, -1]
-    )
+    # Light on everything is more than usual where other channels do nothing.
+    assert names[found.labels[LIGHT]] == "grey"
+    assert found.labels[[TOP, NOTHING]].tolist() == [-1, -1]
     column = names.index("red")
     assert found.found.iou[BLOB, column] > 0.8 > 0.4 > found.found.chance[BLOB, column]
     record = layer_record(found)
