@@ -98,8 +98,7 @@ class Response:
             return self.kept[key]
         with torch.no_grad():
             at = generator.advance(state, self.style.name)
-            usual = self._changes(generator, at, images, self.directions).mean(1, keepdim=True)
-            usual += FLOOR * usual.mean((2, 3), keepdim=True)
+            usual = self.usual(generator, at, images)
             found = torch.zeros(len(images), len(self.units), *usual.shape[2:])
             found = found.to(usual)
             for first in range(0, len(self.units), self._together(at.x)):
@@ -112,6 +111,11 @@ class Response:
             values = sum(map(Tensor.numel, self.kept.values())) + found.numel()
             self.kept.update({key: found} if values <= KEPT else {})
         return found
+
+    def usual(self, generator: Generator, at: State, images: Tensor) -> Tensor:
+        """(N, 1, side, side): what a move of any channels changes, and a tenth of its mean."""
+        change = self._changes(generator, at, images, self.directions).mean(1, keepdim=True)
+        return change + FLOOR * change.mean((2, 3), keepdim=True)
 
     @property
     def directions(self) -> Tensor:

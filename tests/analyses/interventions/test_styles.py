@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import seeingkit
+from seeingkit.analyses.inversion.samples import check_samples
 from seeingkit.errors import UsageError
 from tests.helpers.styled import BLOB, NOTHING, SEGMENTER, Planted
 
@@ -40,6 +41,5 @@ def test_what_needs_a_place_is_refused(change: dict[str, Any], message: str) -> 
 
 
 def test_nothing_is_inverted_through_styles() -> None:
-    inverter = seeingkit.load_inverter("layered+r")
     with pytest.raises(UsageError, match="loaded with styles as boundaries"):
-        inverter.prepare(Planted())
+        check_samples(Planted())
