@@ -152,10 +152,12 @@ def intervene(
     sample = Sample(range(n), seed, tuple(labels)) if n > 1 else None
     if sample is None:
         raise UsageError(f"n = {n}: an effect needs at least two images")
+    if box is not None and subject.boundary.kind == "style":
+        raise UsageError(f"{subject.boundary.name} is a style and has no map: leave the box out")
     wanted = Wanted(
         kind="insertion" if insert else "ablation",
         label=None if label is None else subject.label(label),
-        mask=None if box is None else box_mask(subject.boundary, box),  # refuses a style
+        mask=None if box is None else box_mask(subject.boundary, box),
         random=random,
         curve=tuple(int(number) for number in curve),
         context=context,

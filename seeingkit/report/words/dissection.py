@@ -53,6 +53,7 @@ def _short_sentence(layer: DissectedLayer) -> str:
 def layer_sentence(layer: DissectedLayer, results: DissectionResults) -> str:
     """``58 of 128 units of r8.conv1 agree with a class more than place and area explain: …``."""
     noun = "unit" if results.settings.basis == "units" else "direction"
+    noun = "channel" if layer.responses else noun
     what = "agrees" if layer.labelled == 1 else "agree"
     how = f"{what} with a class more than place and area explain"
     if not results.settings.tested:

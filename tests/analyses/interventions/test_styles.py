@@ -28,7 +28,7 @@ def test_channels_of_a_style_are_ablated_and_set() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"box": (0.5, 0, 1, 1)}, "'r32.style' has no map of cells"),
+        ({"box": (0.5, 0, 1, 1)}, r"r32\.style is a style and has no map: leave the box out"),
         ({"context": 2, "insert": True, "values": [1.0]}, "a map of insertions needs places"),
         ({"insert": True}, "an insertion needs values; give --value"),
         ({"units": 1}, "to choose units needs places where a class is; name --units"),
