@@ -82,7 +82,7 @@ class StyleGAN3Generator(StagedAdapter):
             options=resolved_options(options, "styles"),
             parameters=sum(p.numel() for p in module.parameters()),
         )
-        stages = [
+        stages: list[StageFunction] = [
             partial(_mapping, module, options.truncation, options.cutoff),
             _flat,
             partial(_fourier, module),
