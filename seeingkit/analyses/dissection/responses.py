@@ -115,7 +115,8 @@ class Response:
     def usual(self, generator: Generator, at: State, images: Tensor) -> Tensor:
         """(N, 1, side, side): what a move of any channels changes, and a tenth of its mean."""
         change = self._changes(generator, at, images, self.directions).mean(1, keepdim=True)
-        return change + FLOOR * change.mean((2, 3), keepdim=True)
+        found: Tensor = change + FLOOR * change.mean((2, 3), keepdim=True)
+        return found
 
     @property
     def directions(self) -> Tensor:
