@@ -18,6 +18,7 @@ those of a group of images, so that no value depends on which process made it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -115,15 +116,14 @@ class Response:
     def usual(self, generator: Generator, at: State, images: Tensor) -> Tensor:
         """(N, 1, side, side): what a move of any channels changes, and a tenth of its mean."""
         change = self._changes(generator, at, images, self.directions).mean(1, keepdim=True)
-        found: Tensor = change + FLOOR * change.mean((2, 3), keepdim=True)
-        return found
+        return change + FLOOR * change.mean((2, 3), keepdim=True)
 
     @property
     def directions(self) -> Tensor:
         """(``DIRECTIONS``, C): random sums of all channels, as long as one is on average."""
         draw = torch.Generator().manual_seed(0)
         signs = torch.randint(0, 2, (DIRECTIONS, len(self.spread)), generator=draw) * 2.0 - 1
-        return signs * self.spread / len(self.spread) ** 0.5
+        return signs * self.spread / math.sqrt(len(self.spread))
 
     def _together(self, x: Tensor) -> int:
         """Moves that are drawn at once: on a CPU one, for more are no faster there."""
