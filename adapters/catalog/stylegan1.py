@@ -46,6 +46,11 @@ class StyleGAN1Options(Options):
         description="rosinality files: weight of the last resolution's RGB, the rest is the "
         "previous one's; None: 1, no blending",
     )
+    styles: bool = Field(
+        False,
+        description="whether the styles of the layers are boundaries too, such as r8.conv1.style "
+        "(and all w as one row, w.channels); images are the same",
+    )
     classes: ClassNames = None
     key: Key = None
     latents: Latents = "seeds"

@@ -37,6 +37,11 @@ class StyleGAN2Options(Options):
         description="outputs of convolutions are clamped to ± this; not in a state dict: 256 "
         "unless told otherwise, as NVIDIA trains",
     )
+    styles: bool = Field(
+        False,
+        description="whether the styles of the layers are boundaries too, such as r8.conv1.style "
+        "(and all w as one row, w.channels); images are the same",
+    )
     key: Key = None
     latents: Latents = "seeds"
     classes: ClassNames = None

@@ -23,6 +23,11 @@ class StyleGAN3Options(Options):
     cutoff: int | None = Field(
         None, ge=0, description="how many of the first ws are truncated; None = all"
     )
+    styles: bool = Field(
+        False,
+        description="whether the styles of the layers are boundaries too, such as r36.l1.style "
+        "(and all w as one row, w.channels); images are the same",
+    )
     classes: ClassNames = None
     key: Key = None
     latents: Latents = "seeds"

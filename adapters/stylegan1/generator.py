@@ -8,6 +8,10 @@ noise and style), ``r4.conv1``, ``r8.conv0``, …, ``image``. Carried: ``ws`` (N
 noise maps still to come, one number a sample that other maps are drawn from, and the previous
 resolution's RGB where a growing network blends.
 
+With the option ``styles`` also ``w.channels`` (all w as one row: number d of layer l is channel
+l * w + d) and, before each layer's output, ``r4.conv0.style``, …: x is (N, 2 C), the factor of each
+channel of the normalised map, which is carried (``map``), then the shift of each.
+
 A latent may hold, besides z and label: ``c`` (N, classes) instead of the label; ``ws`` (N, layers,
 w), which skips mapping and truncation; ``noise_r8.conv0`` (N, 1, 8, 8), …, or ``noise_r8`` for both
 layers at 8x8 (rosinality has one map a resolution, so only the latter); ``mean_style`` (N, w), what
@@ -24,7 +28,7 @@ from torch import Tensor
 
 from seeingkit.contracts import GeneratorInfo, Latent, LatentSpec, State, sequence_latents
 from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
-from seeingkit.models.staged import StagedAdapter
+from seeingkit.models.staged import StagedAdapter, without_styles
 from seeingkit.weights import (
     Checkpoint,
     Near,
@@ -86,11 +90,12 @@ class StyleGAN1(StagedAdapter):
             class_names=class_names(config.labels, options.classes),
             weights_sha256=weights_sha256,
             licence=licence,
-            options=resolved_options(options, "classes"),  # in class_names
+            options=resolved_options(options, "classes", "styles"),  # classes: in class_names
             parameters=sum(p.numel() for p in module.parameters()),
             assumptions=assumptions,
         )
-        super().__init__(module, info, boundaries(config), stages(module, options))
+        way = boundaries(config), stages(module, options)
+        super().__init__(module, info, *(way if options.styles else without_styles(*way)))
         self.config = config.model_dump(mode="json")
         self._network = config
         self._per_sample = options.noise == "per-sample"

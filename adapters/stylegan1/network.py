@@ -109,6 +109,12 @@ def instance_norm(x: Tensor, epsilon: float) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=(2, 3), keepdim=True) + epsilon)
 
 
+def styled(x: Tensor, style: Tensor) -> Tensor:
+    """x (N, C, H, W) times the first half of the style (N, 2 C) plus the second half."""
+    scale, shift = style[:, :, None, None].chunk(2, dim=1)
+    return x * scale + shift
+
+
 def upsampled_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Nearest x2, then 3x3 convolution with padding 1, as one transposed convolution.
 
@@ -204,9 +210,13 @@ class StyledLayer(nn.Module):
             w: (N, style) of this layer.
             noise: maps (N or 1, 1, R, R), or None.
         """
+        return styled(self.plain(x, len(w), noise), self.style(w))
+
+    def plain(self, x: Tensor | None, rows: int, noise: Tensor | None) -> Tensor:
+        """The layer before its style, for so many rows."""
         early = self.bias if self.config.bias_first else None
         if self.const is not None:
-            x = self.const.expand(len(w), -1, -1, -1)
+            x = self.const.expand(rows, -1, -1, -1)
         elif self.weight is not None and x is not None:
             if self.upsample:
                 x = upsampled_convolution(x, self.weight, early)
@@ -224,9 +234,7 @@ class StyledLayer(nn.Module):
             x = pixel_norm(x)
         if self.config.instance_epsilon is not None:
             x = instance_norm(x, self.config.instance_epsilon)
-        style: Tensor = self.style(w)
-        scale, shift = style[:, :, None, None].chunk(2, dim=1)
-        return x * scale + shift
+        return x
 
 
 class StyleGAN1Network(nn.Module):

@@ -9,18 +9,18 @@ from __future__ import annotations
 from functools import partial
 from typing import cast
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from seeingkit.contracts import Boundary
 from seeingkit.models.staged import Carry, StageFunction
 
 from ..catalog.stylegan1 import StyleGAN1Options
 from ..stylegan2.noise import per_sample
-from .network import StyleGAN1Config, StyleGAN1Network
+from .network import StyledLayer, StyleGAN1Config, StyleGAN1Network, styled
 
 
 def stages(module: StyleGAN1Network, options: StyleGAN1Options) -> list[StageFunction]:
-    """From z to w, each styled layer, and the image.
+    """From z to w, to each layer before and after its style, and the image.
 
     Args:
         module: the network.
@@ -29,11 +29,12 @@ def stages(module: StyleGAN1Network, options: StyleGAN1Options) -> list[StageFun
     config, const = module.config, options.noise == "const"
     cutoff = _truncated_layers(config, options)
     first = partial(_map, module, options.truncation, cutoff)
-    layers = [
-        partial(_layer, module, layer, number, _noise_keys(config, number), const)
-        for number, layer in enumerate(module.layers.values())
-    ]
-    return [first, *layers, partial(_image, module)]
+    layers: list[StageFunction] = []
+    for number, layer in enumerate(module.layers.values()):
+        assert isinstance(layer, StyledLayer)
+        layers.append(partial(_plain, module, layer, number, _noise_keys(config, number), const))
+        layers.append(_styled)
+    return [first, _flat, *layers, partial(_image, module)]
 
 
 def _truncated_layers(config: StyleGAN1Config, options: StyleGAN1Options) -> int:
@@ -76,9 +77,14 @@ def _map(
     return module.styles(x, carry.get("c"), psi, cutoff, carry.get("mean_style")), rest
 
 
-def _layer(
+def _flat(x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    """ws (N, layers, w), one vector behind the other."""
+    return x.flatten(1), carry
+
+
+def _plain(
     module: StyleGAN1Network,
-    layer: nn.Module,
+    layer: StyledLayer,
     number: int,
     keys: tuple[str, ...],
     const: bool,
@@ -87,7 +93,7 @@ def _layer(
 ) -> tuple[Tensor, Carry]:
     carry = dict(carry)
     if number == 0:
-        carry["ws"], below = x, None
+        carry["ws"], below = x.unflatten(1, (module.config.layers, -1)), None
     else:
         below = x
     if number == len(module.layers) - 2 and below is not None:
@@ -104,7 +110,13 @@ def _layer(
     for key in keys:  # a map that serves both layers stays until the second
         if number % 2 or key.endswith(".conv0"):
             carry.pop(key, None)
-    return layer(below, carry["ws"][:, number], noise), carry
+    carry["map"] = layer.plain(below, len(x), noise)
+    return layer.style(carry["ws"][:, number]), carry
+
+
+def _styled(x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    rest = {name: value for name, value in carry.items() if name != "map"}
+    return styled(carry["map"], x), rest
 
 
 def _image(module: StyleGAN1Network, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
@@ -112,10 +124,11 @@ def _image(module: StyleGAN1Network, x: Tensor, carry: Carry) -> tuple[Tensor, C
 
 
 def boundaries(config: StyleGAN1Config) -> list[Boundary]:
-    """Names of both originals are aliases."""
+    """All of them, styles too; names of both originals are aliases."""
     cuts = [
         Boundary("input", 0, (config.latent,), "latent", aliases=("z",)),
         Boundary("w", 1, (config.layers, config.style), "latent", aliases=("ws", "dlatents_in")),
+        Boundary("w.channels", 2, (config.layers * config.style,), "style"),
     ]
     for number in range(config.layers):
         i, half = divmod(number, 2)
@@ -125,6 +138,7 @@ def boundaries(config: StyleGAN1Config) -> list[Boundary]:
         if half:
             aliases += (f"r{r}", f"generator.progression.{i}")
         shape, name = (channels, r, r), f"r{r}.conv{half}"
+        cuts.append(Boundary(f"{name}.style", len(cuts), (2 * channels,), "style"))
         cuts.append(Boundary(name, len(cuts), shape, "feature", (r, r), aliases))
     r = config.resolution
     cuts.append(Boundary("image", len(cuts), (3, r, r), "image", (r, r), ("images_out",)))

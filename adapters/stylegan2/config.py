@@ -19,6 +19,10 @@ Activation = Literal[
 Tap = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
+ORDER = ("conv0", "conv1", "torgb")
+"""Layers of a resolution that a style steers, in order; at 4x4 without the first."""
+
+
 class StyleGAN2Config(NetworkConfig):
     """All that is needed to rebuild a network besides its tensors.
 
@@ -106,6 +110,18 @@ class StyleGAN2Config(NetworkConfig):
         """Convolutions that take noise, in order: ``r4.conv1``, ``r8.conv0``, ``r8.conv1``, …"""
         names = [f"r{r}.conv{i}" for r in self.resolutions for i in (0, 1)]
         return tuple(names[1:])
+
+    @property
+    def styles(self) -> dict[str, int]:
+        """Channels of the style of each layer that has one, in order: ``r4.conv1``, ``r4.torgb``,
+        ``r8.conv0``, …; only the architecture ``skip`` has a ToRGB at each resolution."""
+        found, before = {}, self.constant_channels or self.channels[4]
+        for r in self.resolutions:
+            draws = self.architecture == "skip" or r == self.resolution
+            for layer in ORDER[int(r == 4) : 3 if draws else 2]:
+                found[f"r{r}.{layer}"] = before
+                before = self.channels[r]
+        return found
 
     def side(self, layer: str) -> int:
         """Side of a layer's output: 8 for ``r8.conv0``."""

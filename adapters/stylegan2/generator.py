@@ -6,11 +6,17 @@ an image depends on its own latent, label and noise only. Everything is float32.
 Files: ``pickles`` and ``state_dicts`` (NVIDIA, PyTorch), ``tensorflow`` (NVIDIA, TensorFlow),
 ``rosinality`` (rosinality and rewriting), and our own safetensors.
 
-Boundaries: ``input`` (z), ``w``, ``r4.conv1``, ``r8.conv0``, ``r8.conv1``, …, ``image``.
+Boundaries: ``input`` (z), ``w``, ``r4.conv1``, ``r8.conv0``, ``r8.conv1``, …, ``image``; with the
+option ``styles`` also ``w.channels`` and, before each layer, its style: ``r4.conv1.style``,
+``r4.torgb.style``, ``r8.conv0.style``, …
 
 * x at ``w`` is the whole of ws (N, num_ws, w_dim), truncated already: the layers' inputs, one
   vector each. So truncation is behind the cut, ``W+`` can be searched directly, and adding the same
   number to all vectors stays in ``W``.
+* x at ``w.channels`` is the same as one row: w of layer l, number d is channel l * w_dim + d.
+* x at ``rK.convJ.style`` and ``rK.torgb.style`` is what the layer's affine map makes of its w, one
+  factor for each input channel (N, C): the StyleSpace of Wu et al. (CVPR 2021). The layer's input
+  is carried (``map``), so an edit there changes this layer alone.
 * x at ``rK.convJ`` is the output of that convolution, before its ToRGB; in the architecture
   ``resnet`` that of ``conv1`` is the residual sum. Carried are ``ws``, the image so far (``rgb``,
   from the first ToRGB on), the residual branch inside a block (``shortcut``), and noise:
@@ -32,7 +38,7 @@ from torch import Tensor
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import MissingWeightsError, UsageError
-from seeingkit.models.staged import StagedAdapter
+from seeingkit.models.staged import StagedAdapter, without_styles
 from seeingkit.weights import fill, read_checkpoint
 
 from ..catalog.stylegan2 import StyleGAN2Options
@@ -78,7 +84,9 @@ class StyleGAN2(StagedAdapter):
     ) -> None:
         shape = module.config
         self.noise = resolved_noise(shape, options.noise, name)
-        resolved: dict[str, Any] = resolved_options(options, "conv_clamp") | {"noise": self.noise}
+        resolved: dict[str, Any] = resolved_options(options, "conv_clamp", "styles") | {
+            "noise": self.noise
+        }
         assumed = shape.unless_told(noise=options.noise)
         if options.truncation != 1.0 and options.cutoff != 0:
             resolved["average"] = "file"
@@ -99,7 +107,8 @@ class StyleGAN2(StagedAdapter):
             assumptions=assumed,
         )
         stages = Stages(module, self.noise, options.truncation, options.cutoff)
-        super().__init__(module, info, _boundaries(shape), stages.in_order())
+        way = _boundaries(shape), stages.in_order()
+        super().__init__(module, info, *(way if options.styles else without_styles(*way)))
         self.config = shape.model_dump(mode="json")
 
     def begin(self, latent: Latent) -> State:
@@ -166,25 +175,32 @@ class StyleGAN2(StagedAdapter):
 
 
 def _boundaries(shape: StyleGAN2Config) -> list[Boundary]:
-    """Canonical names; aliases are the module paths of the codes that files come from."""
+    """All of them, styles too; aliases are the module paths of the codes that files come from."""
     cuts = [
         Boundary("input", 0, (shape.z_dim,), "latent", aliases=("z",)),
         Boundary("w", 1, (shape.num_ws, shape.w_dim), "latent", aliases=("ws", "mapping")),
+        Boundary("w.channels", 2, (shape.num_ws * shape.w_dim,), "style"),
     ]
-    for number, name in enumerate(shape.layers):
-        r, second = shape.side(name), name.endswith("conv1")
-        aliases = [f"r{r}", f"synthesis.b{r}"] if second else []
-        if not second or r == 4 or shape.architecture != "resnet":  # else: the sum, no layer's own
-            tensorflow = "Conv" if r == 4 else "Conv1" if second else "Conv0_up"
-            aliases += [f"synthesis.b{r}.conv{int(second)}", f"{r}x{r}/{tensorflow}"]
-            aliases += [f"convs.{number - 1}" if number else "conv1", f"layer{number + 2}"]
-        width = shape.channels[r]
-        cuts.append(
-            Boundary(name, len(cuts), (width, r, r), "feature", (r, r), aliases=tuple(aliases))
-        )
+    for name, width in shape.styles.items():
+        affine = f"synthesis.b{name.removeprefix('r')}.affine"
+        cuts.append(Boundary(f"{name}.style", len(cuts), (width,), "style", aliases=(affine,)))
+        if not name.endswith("torgb"):
+            r = shape.side(name)
+            size = shape.channels[r], r, r
+            cuts.append(Boundary(name, len(cuts), size, "feature", (r, r), _aliases(shape, name)))
     r = shape.resolution
     cuts.append(Boundary("image", len(cuts), (3, r, r), "image", (r, r), aliases=("images_out",)))
     return cuts
+
+
+def _aliases(shape: StyleGAN2Config, name: str) -> tuple[str, ...]:
+    r, second, number = shape.side(name), name.endswith("conv1"), shape.layers.index(name)
+    aliases = [f"r{r}", f"synthesis.b{r}"] if second else []
+    if not second or r == 4 or shape.architecture != "resnet":  # else: the sum, no layer's own
+        tensorflow = "Conv" if r == 4 else "Conv1" if second else "Conv0_up"
+        aliases += [f"synthesis.b{r}.conv{int(second)}", f"{r}x{r}/{tensorflow}"]
+        aliases += [f"convs.{number - 1}" if number else "conv1", f"layer{number + 2}"]
+    return tuple(aliases)
 
 
 def _clamped(path: Path, shape: StyleGAN2Config, options: StyleGAN2Options) -> StyleGAN2Config:

@@ -149,7 +149,12 @@ class SynthesisLayer(ModulatedConvolution):
         Returns:
             (N, C_out, r, r).
         """
-        style = self.affine(w)
+        return self.steered(x, self.affine(w), noise, gain)
+
+    def steered(
+        self, x: Tensor, style: Tensor, noise: Tensor | None = None, gain: float = 1.0
+    ) -> Tensor:
+        """The layer with its style (N, C_in) given."""
         weight = self.weight * self.equaliser if self.scaled else self.weight
         energy = F.linear(style.square(), weight.square().sum(dim=(2, 3)))
         x = x * style[:, :, None, None]
@@ -172,7 +177,11 @@ class ToRGB(ModulatedConvolution):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """(N, C, r, r) and w (N, w_dim) to (N, colours, r, r)."""
-        style = self.affine(w) * self.equaliser
+        return self.steered(x, self.affine(w))
+
+    def steered(self, x: Tensor, style: Tensor) -> Tensor:
+        """The layer with its style (N, C) given, as the affine map has it."""
+        style = style * self.equaliser
         x = F.conv2d(x * style[:, :, None, None], self.weight, self.bias)
         return activate(x, "linear", clamp=self.clamp)
 

@@ -24,6 +24,7 @@ from .layers import (
     GAINS,
     LEAK,
     Dense,
+    ModulatedConvolution,
     Shortcut,
     SynthesisLayer,
     ToRGB,
@@ -124,34 +125,30 @@ class Block(nn.Module):
         self.skip = Shortcut(config, before, width) if residual else None
         self.taps = config.resample_filter
 
-    def start(self, w: Tensor, noise: Tensor | None) -> Tensor:
+    def start(self, style: Tensor, noise: Tensor | None) -> Tensor:
         """``r4.conv1``: the learned constant through the first layer."""
-        x: Tensor = self.conv1(self.const.expand(len(w), -1, -1, -1), w, noise)
-        return x
+        return self.conv1.steered(self.const.expand(len(style), -1, -1, -1), style, noise)
 
     def shortcut(self, x: Tensor) -> Tensor | None:
         """The residual that ``second`` adds, from the block's input; None without residuals."""
         return None if self.skip is None else self.skip(x)
 
-    def first(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+    def first(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
         """``conv0``: twice the resolution."""
-        y: Tensor = self.conv0(x, w, noise)
-        return y
+        return self.conv0.steered(x, style, noise)
 
-    def second(self, x: Tensor, w: Tensor, noise: Tensor | None, shortcut: Tensor | None) -> Tensor:
+    def second(
+        self, x: Tensor, style: Tensor, noise: Tensor | None, shortcut: Tensor | None
+    ) -> Tensor:
         """``conv1``, and the residual sum if there is one."""
-        y: Tensor
         if shortcut is None:
-            y = self.conv1(x, w, noise)
-            return y
-        y = self.conv1(x, w, noise, gain=math.sqrt(0.5))
-        return shortcut + y
+            return self.conv1.steered(x, style, noise)
+        return shortcut + self.conv1.steered(x, style, noise, gain=math.sqrt(0.5))
 
-    def draw(self, x: Tensor, w: Tensor, rgb: Tensor | None) -> Tensor | None:
+    def draw(self, x: Tensor, style: Tensor, rgb: Tensor | None) -> Tensor:
         """The image so far: this block's colours on the up-sampled image of the last one."""
-        if self.torgb is None:
-            return rgb
-        colours: Tensor = self.torgb(x, w)
+        assert self.torgb is not None
+        colours = self.torgb.steered(x, style)
         return colours if rgb is None else upsample(rgb, self.taps) + colours
 
 
@@ -176,6 +173,12 @@ class SynthesisNetwork(nn.Module):
         assert isinstance(found, SynthesisLayer)
         return found
 
+    def styled(self, name: str) -> ModulatedConvolution:
+        """The layer of that name, such as ``r8.conv0`` or ``r8.torgb``."""
+        found = self.get_submodule(f"b{name.removeprefix('r')}")
+        assert isinstance(found, ModulatedConvolution)
+        return found
+
     def noise(self, policy: NoisePolicy, n: int) -> dict[str, Tensor]:
         """Noise maps by layer: fresh from torch's generator, the stored ones, or none at all."""
         if policy == "none" or not self.config.use_noise:
@@ -193,17 +196,20 @@ class SynthesisNetwork(nn.Module):
     def forward(self, ws: Tensor, noise: Mapping[str, Tensor] | NoisePolicy = "random") -> Tensor:
         """The image of ws; ``noise`` is a policy, or maps (N or 1, 1, r, r) by layer name."""
         maps = self.noise(noise, len(ws)) if isinstance(noise, str) else noise
-        block, rgb = self.block(4), None
-        x = block.start(ws[:, 0], maps.get("r4.conv1"))
-        for i, r in enumerate(self.config.resolutions[1:], start=1):
-            rgb = block.draw(x, ws[:, 2 * i - 1], rgb)
+        x, rgb = ws, None
+        for i, r in enumerate(self.config.resolutions):
             block = self.block(r)
-            shortcut = block.shortcut(x)
-            x = block.first(x, ws[:, 2 * i - 1], maps.get(f"r{r}.conv0"))
-            x = block.second(x, ws[:, 2 * i], maps.get(f"r{r}.conv1"), shortcut)
-        image = block.draw(x, ws[:, -1], rgb)
-        assert image is not None
-        return image
+            if i == 0:
+                x = block.start(block.conv1.affine(ws[:, 0]), maps.get("r4.conv1"))
+            else:
+                shortcut = block.shortcut(x)
+                x = block.first(x, block.conv0.affine(ws[:, 2 * i - 1]), maps.get(f"r{r}.conv0"))
+                style = block.conv1.affine(ws[:, 2 * i])
+                x = block.second(x, style, maps.get(f"r{r}.conv1"), shortcut)
+            if block.torgb is not None:
+                rgb = block.draw(x, block.torgb.affine(ws[:, 2 * i + 1]), rgb)
+        assert rgb is not None
+        return rgb
 
 
 class StyleGAN2Network(nn.Module):

@@ -15,6 +15,7 @@ from torch import Tensor
 from seeingkit.contracts import sequence_latents
 from seeingkit.models.staged import Carry, StageFunction
 
+from .config import ORDER
 from .network import StyleGAN2Network
 from .noise import Noise, per_sample, rewriting
 
@@ -61,11 +62,21 @@ class Stages:
         self.truncated = 0 if truncation == 1.0 else count if cutoff is None else min(cutoff, count)
 
     def in_order(self) -> list[StageFunction]:
-        """One function from each boundary to the next."""
-        stages: list[StageFunction] = [self._map, self._start]
-        for place, _ in enumerate(self.module.config.resolutions[1:], start=1):
-            stages += [partial(self._first, place), partial(self._second, place)]
-        return [*stages, self._image]
+        """One function from each boundary to the next, styles among them (``config.styles``)."""
+        config = self.module.config
+        steps: list[StageFunction] = [self._map, _flat]
+        arrive: StageFunction | None = None  # finishes a ToRGB, behind which no boundary stands
+        for name in config.styles:
+            place, last = config.resolutions.index(config.side(name)), name.partition(".")[2]
+            style = partial(self._style, name, 2 * place + ORDER.index(last) - 1)
+            steps.append(style if arrive is None else partial(_both, arrive, style))
+            arrive = None
+            if last == "torgb":
+                arrive = partial(self._draw, place)
+            else:
+                steps.append(partial(self._first if last == "conv0" else self._second, place))
+        assert arrive is not None
+        return [*steps, partial(_both, arrive, self._image)]
 
     def _map(self, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         """z to ws, truncated: w_avg + psi (w - w_avg) (CVPR 2019, appendix B)."""
@@ -81,37 +92,45 @@ class Stages:
         ws = torch.stack([near] * self.truncated + [w] * (count - self.truncated), dim=1)
         return ws, _without(carry, "c")
 
-    def _start(self, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-        """ws to ``r4.conv1``."""
-        noise, rest = self._noise("r4.conv1", x, carry)
-        return self.module.synthesis.block(4).start(x[:, 0], noise), {**rest, "ws": x}
+    def _style(self, name: str, number: int, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+        """The style of a layer, from its vector w; its map is carried."""
+        if number == 0:  # x is all vectors of w, behind each other
+            ws = x.unflatten(1, (self.module.config.num_ws, -1))
+            carry = {**carry, "ws": ws}
+        else:
+            ws, carry = carry["ws"], {**carry, "map": x}
+        return self.module.synthesis.styled(name).affine(ws[:, number]), carry
 
     def _first(self, place: int, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-        """``conv1`` of one resolution to ``conv0`` of the next, and the ToRGB in between."""
+        """The style of ``conv0`` of one resolution to its output."""
         block = self.module.synthesis.block(4 << place)
-        w = carry["ws"][:, 2 * place - 1]
         noise, rest = self._noise(f"r{4 << place}.conv0", x, carry)
-        rgb = self.module.synthesis.block(2 << place).draw(x, w, carry.get("rgb"))
-        shortcut = block.shortcut(x)
-        live = {"rgb": rgb, "shortcut": shortcut}
-        found = {name: value for name, value in live.items() if value is not None}
-        return block.first(x, w, noise), {**rest, **found}
+        below, rest = rest["map"], _without(rest, "map")
+        shortcut = block.shortcut(below)
+        if shortcut is not None:
+            rest = {**rest, "shortcut": shortcut}
+        return block.first(below, x, noise), rest
 
     def _second(self, place: int, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-        """``conv0`` to ``conv1`` of one resolution."""
+        """The style of ``conv1`` of one resolution to its output."""
         block = self.module.synthesis.block(4 << place)
         noise, rest = self._noise(f"r{4 << place}.conv1", x, carry)
-        x = block.second(x, carry["ws"][:, 2 * place], noise, carry.get("shortcut"))
-        return x, _without(rest, "shortcut")
+        if place == 0:
+            return block.start(x, noise), rest
+        y = block.second(rest["map"], x, noise, rest.get("shortcut"))
+        return y, _without(rest, "map", "shortcut")
+
+    def _draw(self, place: int, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+        """The style of a ToRGB to the layer's own map, with the image so far."""
+        block = self.module.synthesis.block(4 << place)
+        rgb = block.draw(carry["map"], x, carry.get("rgb"))
+        return carry["map"], {**_without(carry, "map"), "rgb": rgb}
 
     def _image(self, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-        """The last layer to the image; grey becomes three equal channels."""
-        config = self.module.config
-        block = self.module.synthesis.block(config.resolution)
-        image = block.draw(x, carry["ws"][:, -1], carry.get("rgb"))
-        assert image is not None
-        kept = _without(carry, "rgb", "noise_seed")
-        return image.repeat(1, 3, 1, 1) if config.img_channels == 1 else image, kept
+        """The sum of all ToRGB as the image; grey becomes three equal channels."""
+        image, kept = carry["rgb"], _without(carry, "rgb", "noise_seed")
+        grey = self.module.config.img_channels == 1
+        return image.repeat(1, 3, 1, 1) if grey else image, kept
 
     def _noise(self, name: str, x: Tensor, carry: Carry) -> tuple[Tensor | None, Carry]:
         """The map of a layer, and the carried tensors without it."""
@@ -128,6 +147,17 @@ class Stages:
             case "rewriting":
                 return rewriting(layer.resolution).to(x.device), carry
         return None, carry
+
+
+def _flat(x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    """ws (N, num_ws, w_dim), one vector behind the other."""
+    return x.flatten(1), carry
+
+
+def _both(
+    first: StageFunction, second: StageFunction, x: Tensor, carry: Carry
+) -> tuple[Tensor, Carry]:
+    return second(*first(x, carry))
 
 
 def _without(carry: Carry, *names: str) -> Mapping[str, Tensor]:

@@ -11,7 +11,10 @@ Boundaries, for a network whose layers are 36, 36, 52, …, 32 pixels wide:
 * ``r36.l0``, ``r36.l1``, ``r52.l2``, …: the layers (``synthesis.L2_52_1024`` names the same cut,
   ``r36`` the last of 36 pixels; maps are larger than they show, the margin is cut off at the end);
 * ``r32.rgb``: the last layer, image channels before the output's scale;
-* ``image``.
+* ``image``;
+* with the option ``styles`` also ``w.channels``, all w as one row (number d of layer l is channel
+  l * w_dim + d), and before each layer its style, ``r36.l0.style``, …: x is the layer's affine map
+  of its w, (N, input channels), before it is normalised; the layer's input is carried (``map``).
 
 There is no noise. An explicit ``ws`` (N, num_ws, w_dim) among the latents skips the mapping
 network and truncation.
@@ -21,6 +24,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -28,7 +32,7 @@ from torch import Tensor
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import MissingWeightsError, UsageError
-from seeingkit.models.staged import Carry, StagedAdapter
+from seeingkit.models.staged import Carry, StagedAdapter, StageFunction, without_styles
 from seeingkit.weights import Checkpoint, fill, read_checkpoint
 
 from ..catalog.stylegan3 import StyleGAN3Options
@@ -37,7 +41,7 @@ from ..configs import resolved_options
 from ..labels import checked_vectors, class_vectors
 from .config import StyleGAN3Config
 from .files import FAMILY, contents, explain, layout
-from .network import StyleGAN3
+from .network import Layer, StyleGAN3
 
 __all__ = ["StyleGAN3Generator", "explain", "load", "recognise"]
 
@@ -75,16 +79,18 @@ class StyleGAN3Generator(StagedAdapter):
             class_names=class_names(config.c_dim, options.classes),
             weights_sha256=weights_sha256,
             licence=licence,
-            options=resolved_options(options),
+            options=resolved_options(options, "styles"),
             parameters=sum(p.numel() for p in module.parameters()),
         )
-        stages = [
+        stages: list[StageFunction] = [
             partial(_mapping, module, options.truncation, options.cutoff),
+            _flat,
             partial(_fourier, module),
-            *(partial(_layer, module, k) for k in range(len(config.layers))),
+            *chain.from_iterable(_layer_stages(module, k) for k in range(len(config.layers))),
             partial(_image, config.output_scale),
         ]
-        super().__init__(module, info, _boundaries(config), stages)
+        way = _boundaries(config), stages
+        super().__init__(module, info, *(way if options.styles else without_styles(*way)))
 
     @property
     def default_cut(self) -> str:
@@ -92,7 +98,7 @@ class StyleGAN3Generator(StagedAdapter):
 
         There the content of the picture is laid out and its detail is not drawn yet.
         """
-        layers = self.boundaries[3:-2]
+        layers = [b for b in self.boundaries if b.kind == "feature"][1:-1]
         coarse = [b for b in layers if b.extent == layers[0].extent]
         return layers[min(len(coarse), (len(layers) + 1) // 2) - 1].name
 
@@ -141,12 +147,28 @@ def _mapping(
     return module.broadcast(module.mapping(x, carry.get("c")), psi, cutoff), {}
 
 
+def _flat(x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    return x.flatten(1), carry
+
+
 def _fourier(module: StyleGAN3, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    return module.synthesis.input(x[:, 0]), {**carry, "ws": x}
+    ws = x.unflatten(1, (module.config.num_ws, -1))
+    return module.synthesis.input(ws[:, 0]), {**carry, "ws": ws}
 
 
-def _layer(module: StyleGAN3, number: int, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    return module.layer(number)(x, carry["ws"][:, number + 1]), carry
+def _layer_stages(module: StyleGAN3, number: int) -> tuple[StageFunction, StageFunction]:
+    """From a layer's input to its styles, and on to its output."""
+    layer = module.layer(number)
+    return partial(_style, layer, number + 1), partial(_layer, layer)
+
+
+def _style(layer: Layer, number: int, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    return layer.affine(carry["ws"][:, number]), {**carry, "map": x}
+
+
+def _layer(layer: Layer, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    rest = {name: value for name, value in carry.items() if name != "map"}
+    return layer.steered(carry["map"], x), rest
 
 
 def _image(scale: float, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
@@ -177,9 +199,10 @@ def _boundaries(config: StyleGAN3Config) -> list[Boundary]:
     cuts = [
         Boundary("input", 0, (config.z_dim,), "latent", aliases=("z",)),
         Boundary("w", 1, (config.num_ws, config.w_dim), "latent", aliases=("ws", "mapping")),
+        Boundary("w.channels", 2, (config.num_ws * config.w_dim,), "style"),
         Boundary(
             f"r{width}.fourier",
-            2,
+            3,
             (config.fourier.channels, height, width),
             "feature",
             (height, width),
@@ -199,6 +222,9 @@ def _boundaries(config: StyleGAN3Config) -> list[Boundary]:
         name = f"r{width}.{own}"
         window = _window(config, rates[k + 1], layer.out_size)
         extent = (height, width)
+        affine = f"synthesis.{layer.name}.affine"
+        style = f"{name}.style"
+        cuts.append(Boundary(style, len(cuts), (layer.in_channels,), "style", aliases=(affine,)))
         cuts.append(Boundary(name, len(cuts), shape, "feature", extent, tuple(aliases), window))
     size = (config.resolution, config.resolution)
     cuts.append(Boundary("image", len(cuts), (3, *size), "image", size, ("synthesis",)))

@@ -141,8 +141,12 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """(N, in_channels, H, W) and (N, w_dim) to (N, out_channels, H', W')."""
+        return self.steered(x, self.affine(w))
+
+    def steered(self, x: Tensor, styles: Tensor) -> Tensor:
+        """The layer with its styles (N, in_channels) given, as the affine map has them."""
         config = self.config
-        x = self._modulated(x, self.affine(w))
+        x = self._modulated(x, styles)
         return filtered_leaky_relu(
             x,
             self.bias,

@@ -12,8 +12,7 @@ from seeingkit.errors import ExitCode
 from . import groups
 from . import options as o
 from .groups import Settings, takes
-from .intervene import unit_numbers
-from .options import ARTIFACTS, option
+from .options import ARTIFACTS, option, unit_numbers
 from .output import print_json, print_sentence, print_table, say
 
 if TYPE_CHECKING:

@@ -145,6 +145,7 @@ def report_settings(*, title: o.Title = None) -> Settings:
 def dissection_settings(
     *,
     layers: o.Layers = None,
+    units: o.Channels = None,
     rule: o.Rule,
     basis: o.Basis,
     level_images: o.LevelImages,
@@ -153,6 +154,7 @@ def dissection_settings(
     """What is dissected, by which rule: settings of ``runs.dissect.dissection_run_config``."""
     return {
         "layers": names(layers),
+        "units": () if units is None else o.unit_numbers(units),
         "rule": rule,
         "basis": basis,
         "level_images": level_images,

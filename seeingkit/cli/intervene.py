@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from seeingkit.errors import ExitCode, UsageError
 from . import options as o
 from .groups import Settings, checked, repeated, report_settings, takes
 from .interventions import print_intervention
-from .options import EDIT, EFFECT, option, parse_options
+from .options import EDIT, EFFECT, option, parse_options, unit_numbers
 from .output import print_json, say
 
 edited = partial(option, panel=EDIT)
@@ -173,27 +172,6 @@ def edit_values(settings: Settings) -> Settings:
     """One value that was given for several units, for each of them."""
     values, units = settings.get("values") or (), settings.get("units") or ()
     return {"values": values * len(units)} if len(values) == 1 and units else {}
-
-
-def unit_numbers(text: str) -> list[int]:
-    """Numbers in a list such as ``3,17,40-44``.
-
-    Raises:
-        UsageError: something that is no number and no range.
-
-    >>> unit_numbers("3, 17,40-42")
-    [3, 17, 40, 41, 42]
-    """
-    found: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
-        if match is None:
-            raise UsageError(f"{part.strip()!r} is no number; write a list as 3,17,40-44")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < first + 100_000:
-            raise UsageError(f"{part.strip()!r} is no range; write a list as 3,17,40-44")
-        found += range(first, last + 1)
-    return found
 
 
 def _floats(name: str, text: str) -> list[float]:

@@ -7,6 +7,7 @@ and Python cannot differ.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,27 @@ def option(about: str, *names: str, default: str = "", panel: str | None = None)
     """
     lookup: dict[str, Any] = {"default_factory": ConfigDefault(default)} if default else {}
     return typer.Option(*names, help=about, rich_help_panel=panel, **lookup)
+
+
+def unit_numbers(text: str) -> list[int]:
+    """Numbers in a list such as ``3,17,40-44``.
+
+    Raises:
+        UsageError: something that is no number and no range.
+
+    >>> unit_numbers("3, 17,40-42")
+    [3, 17, 40, 41, 42]
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
+        if match is None:
+            raise UsageError(f"{part.strip()!r} is no number; write a list as 3,17,40-44")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not first <= last < first + 100_000:
+            raise UsageError(f"{part.strip()!r} is no range; write a list as 3,17,40-44")
+        found += range(first, last + 1)
+    return found
 
 
 def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
@@ -207,6 +229,10 @@ ImageLabel = Annotated[
 # Dissection.
 Layers = Annotated[
     Text, dissection("Layers with a feature map, as a,b; or all. Default: the usual cut.")
+]
+Channels = Annotated[
+    Text,
+    dissection("Of styles (r8.conv1.style): channels, as 3,17,40-44. Default: all.", "--units"),
 ]
 Rule = Annotated[
     str,

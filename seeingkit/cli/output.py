@@ -334,7 +334,7 @@ def print_inversions(results: schema.InversionResults, report: Path) -> None:
 def print_dissection(results: schema.DissectionResults, report: Path) -> None:
     """Print the finding, each layer with its classes, cautions, the path of the report."""
     from seeingkit.report import summarise_dissection
-    from seeingkit.report.words.dissection import by_iou_words, classes_words
+    from seeingkit.report.words.dissection import by_iou_words, classes_words, response_words
 
     words = summarise_dissection(results)
     print_sentence(words.headline)
@@ -353,7 +353,7 @@ def print_dissection(results: schema.DissectionResults, report: Path) -> None:
     say()
     for layer in results.layers:
         print_sentence(by_iou_words(layer))
-    for line in words.details:
+    for line in filter(None, (response_words(results), *words.details)):
         print_sentence(line)
     for line in words.cautions:
         print_sentence(line, "! ")

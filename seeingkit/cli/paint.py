@@ -13,8 +13,7 @@ from seeingkit.errors import ExitCode, UsageError
 
 from . import options as o
 from .groups import Settings, names, takes
-from .intervene import unit_numbers
-from .options import EDIT, option, parse_options
+from .options import EDIT, option, parse_options, unit_numbers
 from .output import print_json, say
 from .view import Open, Port, _has_screen
 

@@ -170,7 +170,7 @@ class Generator(Sampler):
         that is the paper's r, the fourth layer's 8x8 map (Bau et al. 2019, section 4.2).
         """
         most = max(4, self.info.resolution // 32)
-        inner = self.boundaries[1:-1]
+        inner = [b for b in self.boundaries[1:-1] if b.kind != "style"]
         small = [b for b in inner if b.extent and max(b.extent) <= most]
         if not inner:
             raise UsageError(f"{self.info.family} has no boundary between input and image to cut")

@@ -20,7 +20,8 @@ class Boundary:
         name: canonical name by meaning (``input``, ``w``, ``r8.conv0``, ``image``).
         index: 0 = input, then in the order of computation; the last is ``image``.
         shape: shape of one row of x there, without the batch axis.
-        kind: ``latent``, ``feature`` or ``image``.
+        kind: ``latent``, ``feature``, ``image``, or ``style``: channels (N, C) without a place,
+            that scale or shift maps which are carried.
         extent: spatial size (H, W) of a feature map, or None.
         aliases: other names accepted, such as native module paths.
         window: where the outer edges of the map lie in the image: (top, left, bottom, right), in
@@ -34,7 +35,7 @@ class Boundary:
     name: str
     index: int
     shape: tuple[int, ...]
-    kind: Literal["latent", "feature", "image"]
+    kind: Literal["latent", "feature", "image", "style"]
     extent: tuple[int, int] | None = None
     aliases: tuple[str, ...] = ()
     window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)

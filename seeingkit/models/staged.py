@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -19,6 +21,37 @@ from seeingkit.errors import ModelError, UsageError
 
 Carry = Mapping[str, Tensor]
 StageFunction = Callable[[Tensor, Carry], tuple[Tensor, Carry]]
+
+
+def without_styles(
+    boundaries: Sequence[Boundary], stages: Sequence[StageFunction]
+) -> tuple[list[Boundary], list[StageFunction]]:
+    """The same way without stops at styles: the stages around each of them run as one.
+
+    Args:
+        boundaries: n + 1, neither the first nor the last of kind ``style``.
+        stages: the n between them.
+
+    Returns:
+        the boundaries that are left, counted anew, and the stages between these.
+
+    >>> cuts = [Boundary("input", 0, (3,), "latent"), Boundary("r1.style", 1, (3,), "style")]
+    >>> cuts += [Boundary("image", 2, (3, 1, 1), "image")]
+    >>> [b.name for b in without_styles(cuts, [lambda x, carry: (x, carry)] * 2)[0]]
+    ['input', 'image']
+    """
+    kept = [k for k, boundary in enumerate(boundaries) if boundary.kind != "style"]
+    joined = [
+        stages[first] if after == first + 1 else partial(_in_turn, tuple(stages[first:after]))
+        for first, after in itertools.pairwise(kept)
+    ]
+    return [replace(boundaries[k], index=place) for place, k in enumerate(kept)], joined
+
+
+def _in_turn(stages: Sequence[StageFunction], x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    for stage in stages:
+        x, carry = stage(x, carry)
+    return x, carry
 
 
 def _rows(shape: Sequence[int]) -> str:
@@ -35,9 +68,7 @@ class _Segment(nn.Module):
     def forward(
         self, stages: Sequence[StageFunction], x: Tensor, carry: Carry
     ) -> tuple[Tensor, Carry]:
-        for stage in stages:
-            x, carry = stage(x, carry)
-        return x, carry
+        return _in_turn(stages, x, carry)
 
 
 class ModuleGenerator(Generator):

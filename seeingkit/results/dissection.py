@@ -63,6 +63,8 @@ class UnitResult(Record):
         runners_up: the next classes by excess over chance, at most three.
         strongest: numbers of the images with its greatest values, greatest first.
         peaks: those values.
+        step: of a channel of a style: its standard deviation, by which it was moved; ``level`` and
+            ``peaks`` are then multiples of the usual change. None: of a map.
         masks: PNG in the run directory with the masks of its first images side by side, white
             where the unit is above its level; None where no picture was made.
         shown: numbers of those images.
@@ -85,6 +87,7 @@ class UnitResult(Record):
     runners_up: list[UnitAgreement] = Field(default_factory=list)
     strongest: list[int] = Field(default_factory=list)
     peaks: list[float] = Field(default_factory=list)
+    step: float | None = None
     masks: str | None = None
     shown: list[int] = Field(default_factory=list)
 
@@ -105,7 +108,8 @@ class DissectedLayer(Record):
     Attributes:
         name: of the boundary; with the basis where that is not its channels.
         extent: height and width of its map in cells.
-        units: how many it has; labelled: those with a label.
+        responses: of a style: masks are where a channel changes the image; else maps of units.
+        units: how many it has (of a style: how many were taken); labelled: those with a label.
         classes: units by class, most first; categories: by category.
         distinct: how many classes have a unit.
         groups: of images that were compared; images, pixels: in them.
@@ -118,6 +122,7 @@ class DissectedLayer(Record):
 
     name: str
     extent: tuple[int, int]
+    responses: bool = False
     units: int
     labelled: int
     classes: list[UnitClass] = Field(default_factory=list)

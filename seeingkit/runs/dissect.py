@@ -18,6 +18,7 @@ from seeingkit.analyses.dissection.bases import check_basis, write_directions
 from seeingkit.analyses.dissection.grouping import check_groups
 from seeingkit.analyses.dissection.observation import layers_of
 from seeingkit.analyses.dissection.parts import dissection_folder
+from seeingkit.analyses.dissection.responses import check_responses, responses_told
 from seeingkit.analyses.dissection.stage import dissect_layers
 from seeingkit.analyses.dissection.tables import layer_table, unit_table
 from seeingkit.contracts import Generator, Segmenter
@@ -94,6 +95,7 @@ def dissect(
     data: str | None = None,
     *,
     layers: str | Sequence[str] = (),
+    units: Sequence[int] = (),
     n: int | None = None,
     rule: str | None = None,
     segmenter: str | None = None,
@@ -113,7 +115,9 @@ def dissect(
         gan: ``family`` or ``family:weights``; default: the data set's own.
         data: the data set the generator learnt from, which gives segmenter and preprocessing;
             default: the one its weights name.
-        layers: boundaries with a feature map, or ``"all"``; default: the generator's usual cut.
+        layers: boundaries with a feature map, or ``"all"``; default: the generator's usual cut. Or
+            styles, of a generator that was loaded with them (``gan_options={"styles": True}``).
+        units: channels of the styles; default: all.
         n: images; default 1,000. Fewer than 160 give no label.
         rule: ``default``, or ``paper`` or ``pnas`` for published choices.
         segmenter: default: the data set's own.
@@ -139,7 +143,7 @@ def dissect(
     chosen: Any = {"rule": rule, "level_images": level_images, "basis": basis, "fdr": fdr}
     names = [layers] if isinstance(layers, str) else layers
     config = dissection_run_config(
-        gan, data, layers=names, **chosen, n=n, segmenter=segmenter, **settings
+        gan, data, layers=names, units=units, **chosen, n=n, segmenter=segmenter, **settings
     )
     found = execute_dissection(config, out=out, store=store)
     assert found is not None  # only processes above rank 0 have no result
@@ -151,6 +155,7 @@ def dissection_run_config(
     data: str | None = None,
     *,
     layers: Sequence[str] = (),
+    units: Sequence[int] = (),
     rule: str | None = None,
     level_images: int | None = None,
     basis: str | None = None,
@@ -166,6 +171,7 @@ def dissection_run_config(
     given = {"preset": rule, "level_images": level_images, "basis": basis, "fdr": fdr}
     chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     chosen["layers"] = tuple(str(name) for name in layers if name)
+    chosen["units"] = tuple(units)
     return make_config(command="dissect", real=data, generated=gan, dissection=chosen, **settings)
 
 
@@ -235,6 +241,12 @@ def _source(plan: Plan) -> SamplerSource:
             "boundaries"
         )
     chosen = plan.config.dissection
-    check_basis(chosen.basis, layers_of(generator, chosen.layers))
+    boundaries = layers_of(generator, chosen.layers)
+    check_basis(chosen.basis, boundaries)
     check_groups(source, chosen.level_images)
+    drawn = check_responses(
+        boundaries, chosen.units, len(source) + chosen.level_images, chosen.basis
+    )
+    if drawn and not rank():
+        log.info("%s", responses_told(source, boundaries, drawn))
     return source

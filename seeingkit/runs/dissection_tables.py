@@ -63,7 +63,7 @@ def _layer(found: LayerDissection) -> pa.Table:
     return pa.table(
         {
             "layer": pa.array([found.layer.name] * size, pa.string()),
-            "unit": pa.array(np.repeat(np.arange(units), classes), pa.int32()),
+            "unit": pa.array(np.repeat(np.array(found.layer.numbers), classes), pa.int32()),
             "label": pa.array(np.tile(names, units), pa.string()),
             "category": pa.array(np.tile(categories, units), pa.string()),
             "plane": pa.array(np.tile(planes, units), pa.string()),

@@ -149,6 +149,8 @@ def _dissection_words(chosen: DissectionConfig) -> list[str]:
     usual, words = DissectionConfig(), list[str]()
     if chosen.layers:
         words += ["--layers", ",".join(chosen.layers)]
+    if chosen.units:
+        words += ["--units", ",".join(map(str, chosen.units))]
     options = {"preset": "rule", "level_images": "level-images", "basis": "basis", "fdr": "fdr"}
     for name, option in options.items():
         if (value := getattr(chosen, name)) != getattr(usual, name):

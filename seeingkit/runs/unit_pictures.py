@@ -123,7 +123,8 @@ class _Drawn:
         """(H', W') bool: where the unit is above its level, at the pixels that are counted."""
         (layer,) = (one for one in observer.layers if one.name == unit.layer)
         row, pixels = self.images.index(image), lattice(self.size, observer.side)
-        own = self.maps[unit.layer][row : row + 1, unit.unit : unit.unit + 1]
+        place = layer.numbers.index(unit.unit)
+        own = self.maps[unit.layer][row : row + 1, place : place + 1]
         values = to_image_grid(own, layer.boundary, self.size, pixels)[0, 0]
         assert unit.level is not None
         return (values > torch.tensor(unit.level).to(values)).cpu()

@@ -69,7 +69,9 @@ def boundary_shapes(generator: Generator) -> None:
             shape, extent = tuple(state.x.shape), boundary.extent
             declared = ", ".join(map(str, boundary.shape))
             require(shape == (ROWS, *boundary.shape), f"x is {shape}, declared (N, {declared})")
-            if boundary.kind != "latent" or extent is not None:
+            if boundary.kind == "style":
+                require(len(shape) == 2 and extent is None, f"a style is {shape}, not (N, C)")
+            elif boundary.kind != "latent" or extent is not None:
                 require(extent == shape[2:], f"extent is {extent}, x is {shape}")
             for name, value in state.carry.items():
                 shape = tuple(value.shape)

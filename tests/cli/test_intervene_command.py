@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from seeingkit.analyses.interventions import parts
-from seeingkit.cli.intervene import unit_numbers
+from seeingkit.cli.options import unit_numbers
 from seeingkit.errors import UsageError
 from seeingkit.report import rebuild_report
 from seeingkit.results.interventions import InterventionResults

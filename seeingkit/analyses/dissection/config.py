@@ -15,11 +15,12 @@ class DissectionConfig(BaseModel):
     """What is dissected, and by which rule.
 
     Attributes:
-        layers: boundaries with a feature map; ``all``: each of them; empty: the generator's usual
-            cut.
+        layers: boundaries with a feature map, or styles; ``all``: each feature map; empty: the
+            generator's usual cut.
         preset: of levels and labels: ``default``; ``paper``: the choices of the code published with
             Bau et al. (ICLR 2019); ``pnas``: those of Bau et al. (PNAS 2020).
         level_images: images of another series, from which levels and candidates come.
+        units: channels of the styles among the layers; empty: all.
         basis: ``units``, or directions of the feature space instead: ``pca``, a ``random``
             rotation of the channels, as a control, or a ``.npy`` or ``.safetensors`` file of a
             matrix (directions, channels).
@@ -34,6 +35,7 @@ class DissectionConfig(BaseModel):
     layers: tuple[str, ...] = ()
     preset: PresetName = "default"
     level_images: int = Field(default=320, ge=32)
+    units: tuple[int, ...] = ()
     basis: str = "units"
     fdr: float = Field(default=0.05, gt=0, lt=1)
 

@@ -24,6 +24,7 @@ from seeingkit.models.geometry import to_image_grid
 
 from .counting import lattice
 from .grouping import GROUP
+from .responses import Response
 
 MAPS = 1 << 26
 """Values of feature maps of all layers that are held at once (256 MiB): of a large network, images
@@ -54,7 +55,12 @@ class Basis:
 
 @dataclass(frozen=True)
 class Layer:
-    """What is looked at: a boundary with a map, in some basis.
+    """What is looked at: a boundary with a map, in some basis; or channels without a map.
+
+    Attributes:
+        boundary: where the maps lie; of channels without a map, their responses.
+        basis: of the maps.
+        response: of channels without a map.
 
     >>> Layer(Boundary("r8", 2, (512, 8, 8), "feature", (8, 8))).units
     512
@@ -62,6 +68,7 @@ class Layer:
 
     boundary: Boundary
     basis: Basis = Basis()
+    response: Response | None = None
 
     @property
     def name(self) -> str:
@@ -73,6 +80,11 @@ class Layer:
     def units(self) -> int:
         """How many."""
         return self.boundary.shape[0] if self.basis.matrix is None else len(self.basis.matrix)
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Numbers of the units at the boundary: all of a map, or the channels that were chosen."""
+        return range(self.units) if self.response is None else self.response.units
 
 
 class PixelMaps(Mapping[str, Tensor]):
@@ -164,7 +176,7 @@ def layers_of(generator: Generator, names: Sequence[str] = ()) -> list[Boundary]
 
     Raises:
         UnknownNameError: no such boundary.
-        UsageError: one without a feature map.
+        UsageError: one that is neither a feature map nor a style.
 
     >>> generator = seeingkit.load_generator("progan:minichurches")
     >>> [layer.name for layer in layers_of(generator, ["all"])][:2]
@@ -178,7 +190,7 @@ def layers_of(generator: Generator, names: Sequence[str] = ()) -> list[Boundary]
         return maps
     found = [generator.boundary(name) for name in chosen]
     for boundary in found:
-        if boundary.extent is None or boundary.kind != "feature":
+        if boundary.kind != "style" and (boundary.extent is None or boundary.kind != "feature"):
             known = ", ".join(b.name for b in layers_of(generator, ["all"]))
             raise UsageError(f"{boundary.name} is no feature map; take one of {known}")
     return sorted(dict.fromkeys(found), key=lambda boundary: boundary.index)
@@ -200,10 +212,17 @@ def layer_maps(
     generator = source.sampler
     if not isinstance(generator, Generator):
         raise UsageError(f"{generator.info.family} gives images only, so it has no layers")
-    names = list(dict.fromkeys(layer.boundary.name for layer in layers))
+    names = list(dict.fromkeys(one.boundary.name for one in layers if one.response is None))
+    maps: dict[str, Tensor] = {}
     with torch.no_grad():
-        end, kept = run(generator, generator.begin(source.latent(indices)), keep=names)
-        maps = {layer.name: layer.basis.of(kept[layer.boundary.name]) for layer in layers}
+        start = generator.begin(source.latent(indices))
+        end, kept = run(generator, start, keep=names)
+        for layer in layers:
+            if layer.response is None:
+                maps[layer.name] = layer.basis.of(kept[layer.boundary.name])
+            else:
+                key = source.seed, tuple(indices)
+                maps[layer.name] = layer.response.maps(generator, start, end.x, key)
     return maps, end.x
 
 

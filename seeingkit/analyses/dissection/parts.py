@@ -36,6 +36,7 @@ from .candidates import LayerLevels
 from .grouping import GROUP, groups_of
 from .moments import SHIFTS, STRONGEST, Moments, group_moments, nothing, summed
 from .observation import Layer, Observer
+from .responses import RESPONSES
 from .series import NAMES, GroupSeries, joined, series_of
 
 PART = 16
@@ -62,10 +63,16 @@ def observer_identity(observer: Observer) -> dict[str, Any]:
         "source": observer.source.identity(),
         "segmenter": identity_of(observer.segmenter),
         "side": observer.side,
-        "layers": [
-            [layer.boundary.name, tensor_digest(layer.basis.matrix)] for layer in observer.layers
-        ],
+        "layers": [_layer_identity(layer) for layer in observer.layers],
     }
+
+
+def _layer_identity(layer: Layer) -> list[Any]:
+    found = [layer.boundary.name, tensor_digest(layer.basis.matrix)]
+    if (response := layer.response) is None:
+        return found
+    spread = tensor_digest(response.spread)
+    return [*found, RESPONSES, layer.boundary.extent, response.units, spread]
 
 
 def key_of(*identity: object) -> str:

@@ -63,6 +63,7 @@ def layer_record(found: LayerDissection) -> DissectedLayer:
     return DissectedLayer(
         name=found.layer.name,
         extent=extent,
+        responses=found.layer.response is not None,
         units=found.layer.units,
         labelled=sum(numbers.values()),
         classes=classes,
@@ -103,13 +104,13 @@ def level_of(found: LayerDissection, unit: int, column: int) -> float | None:
 
 def _unit(found: LayerDissection, unit: int, column: int) -> UnitResult:
     plane, label = found.classes[column]
-    agree, sums = found.found, found.sums
+    agree, sums, response = found.found, found.sums, found.layer.response
     there = sums.strongest[unit] >= 0
     excess = agree.iou[unit] - agree.chance[unit]
     others = [int(k) for k in np.argsort(-excess, kind="stable") if k != column]
     return UnitResult(
         layer=found.layer.name,
-        unit=unit,
+        unit=found.layer.numbers[unit],
         label=label.name if found.labels[unit] >= 0 else None,
         category=label.category,
         plane=plane,
@@ -125,6 +126,7 @@ def _unit(found: LayerDissection, unit: int, column: int) -> UnitResult:
         runners_up=[_agreement(found, unit, k) for k in others[:RUNNERS_UP]],
         strongest=[int(k) for k in sums.strongest[unit][there]],
         peaks=[float(x) for x in sums.peaks[unit][there]],
+        step=None if response is None else float(response.spread[response.units[unit]]),
     )
 
 

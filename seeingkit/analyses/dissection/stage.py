@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seeingkit.contracts import Generator, Label, Segmenter
+from seeingkit.contracts import Boundary, Generator, Label, Segmenter
 from seeingkit.contracts.latents import further_seed
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
@@ -23,6 +23,7 @@ from .moments import Moments
 from .observation import Layer, Observer, layers_of
 from .parts import Parts, dissection_folder, key_of, observer_identity
 from .presets import PRESETS, published_labels
+from .responses import check_responses, response_of
 from .series import GroupSeries
 
 LEVEL_SERIES = 1
@@ -81,8 +82,9 @@ def dissect_layers(
         on_bad: ``fail``: the first image with NaN or Inf is an error; ``skip``: it is left out.
 
     Raises:
-        UsageError: a source that is no generator with layers, a layer without a map, or too few
-            images (of a class, for a conditional generator).
+        UsageError: a source that is no generator with layers, a layer without a map, too few
+            images (of a class, for a conditional generator), or channels whose responses take too
+            many.
         ModelError: the generator or the segmenter broke its contract.
 
     >>> source = SamplerSource(seeingkit.load_generator("progan:minichurches"), 16)
@@ -106,8 +108,10 @@ def dissect_layers(
     level_source.name, level_source.range = source.name, source.range
     folder, boundaries = dissection_folder(store), layers_of(generator, config.layers)
     check_basis(config.basis, boundaries)
-    layers = [Layer(b, basis_of(config.basis, b, level_source, folder)) for b in boundaries]
-    looking = Observer(level_source, segmenter, layers, rule.side, on_bad)
+    check_responses(boundaries, config.units, config.level_images + len(source), config.basis)
+    layers = [_layer(boundary, config, level_source, folder) for boundary in boundaries]
+    again = [_remembering(one) for one in layers]
+    looking = Observer(level_source, segmenter, again, rule.side, on_bad)
     key = key_of(observer_identity(looking), config.level_images, repr(rule))
     levels = stored_levels(
         looking, config.level_images, rule, rule.least_iou, folder / key[:2] / f"{key}.safetensors"
@@ -118,6 +122,22 @@ def dissect_layers(
         _found(layer, level, total, series, segmenter, config)
         for layer, level, (total, series) in zip(layers, levels, counted, strict=True)
     ]
+
+
+def _layer(
+    boundary: Boundary, config: DissectionConfig, source: SamplerSource, folder: Place
+) -> Layer:
+    """A layer with its maps, or with the responses of its channels."""
+    if boundary.kind != "style":
+        return Layer(boundary, basis_of(config.basis, boundary, source, folder))
+    response = response_of(source, boundary, config.units)
+    return Layer(response.grid(source.sampler.info.resolution), response=response)
+
+
+def _remembering(layer: Layer) -> Layer:
+    """A layer for images that are looked at twice."""
+    response = layer.response
+    return layer if response is None else replace(layer, response=response.remembering())
 
 
 def _found(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seeingkit.contracts import Boundary
 from seeingkit.contracts.latents import further_seed
 from seeingkit.errors import UsageError
 from seeingkit.results.interventions import AgreementRanking
@@ -71,6 +72,8 @@ class Request:
             raise UsageError(f"{most} units: {subject.layer!r} has {subject.units}")
         if config.label is not None:
             subject.label(config.label)
+        if subject.boundary.kind == "style":
+            check_style(subject.boundary, config)
         if config.box is not None:
             box_mask(subject.boundary, config.box)
         if config.context and not cell_grid(subject.extent, config.context):
@@ -106,39 +109,18 @@ class Request:
     def pictures(self) -> int:
         """How many pictures are generated and segmented, but for those that are stored already."""
         config, units = self.config, self.subject.units
-        optimised = config.choose is not None and config.by == "optimised"
-        found = self.n * (2 + config.random + (config.insert and self.label is not None))
-        found += config.search * PROBED if optimised else 0
-        found += config.search if self.needs_means and not optimised else 0
-        sides = 1 if config.label is None else 2
-        found += config.each * (1 + sides * units) if config.each else 0
-        lines = 1 + bool(config.each) + (self.agreement is not None)
-        if config.curve:
-            found += self.n * (1 + len(set(config.curve)) * (lines + config.random))
-        if config.context:
-            found += self.n * (2 + len(cell_grid(self.subject.extent, config.context)))
-        return found
+        means = bool(config.each) and config.label is not None
 
-    @property
-    def needs_means(self) -> bool:
-        """Whether the class's mean of each unit is inserted anywhere."""
-        config = self.config
-        return (bool(config.insert or config.context) and not config.values) or (
-            bool(config.each) and config.label is not None
-        )
-
-    @property
-    def mask(self) -> Tensor | None:
-        """The cells where units are changed, (h, w); None: all."""
-        box = self.config.box
-        return None if box is None else box_mask(self.subject.boundary, box)
-
-    @property
-    def searched(self) -> tuple[Sample, Sample]:
-        """The images in which cells of the class, and others, are searched."""
-        first, second = search_seeds(self.seed)
-        rows = range(self.config.search)
-        return Sample(rows, first, self.labels), Sample(rows, second, self.labels)
+    needs = {
+        "leave the box out": config.box is not None,
+        "to choose units needs places where a class is; name --units": config.choose is not None,
+        "a map of insertions needs places": bool(config.context),
+        "an insertion needs values; give --value": config.insert and not config.values,
+        "single units are inserted as means of a class, which needs places": means,
+    }
+    asked = next((what for what, there in needs.items() if there), None)
+    if asked is not None:
+        raise UsageError(f"{style.name} is a style and has no map: {asked}")
 
 
 @dataclass(frozen=True)

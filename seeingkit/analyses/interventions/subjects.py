@@ -127,7 +127,7 @@ class Subject:
         if self.batch < 1:
             raise UsageError(f"batch = {self.batch}: take at least one image at a time")
         found = self.boundary
-        if found.kind != "feature":
+        if found.kind not in ("feature", "style"):
             raise UsageError(f"{found.name!r} is the {found.kind}; name a layer between")
 
     @property
@@ -137,7 +137,7 @@ class Subject:
 
     @property
     def units(self) -> int:
-        """Units (channels) of the layer."""
+        """Units (channels) of the layer, or channels of the style."""
         return self.boundary.shape[0]
 
     @property

@@ -16,7 +16,7 @@ from torch import Tensor
 from seeingkit.contracts import Generator, State
 from seeingkit.contracts.generators import check_images
 from seeingkit.contracts.ranges import ENOUGH, ValueRange
-from seeingkit.errors import ModelError
+from seeingkit.errors import ModelError, UsageError
 
 TRAIN_SEED = 2**31
 """First seed of training samples, far from the small seeds that people use."""
@@ -82,7 +82,13 @@ def check_samples(generator: Generator) -> None:
 
     Raises:
         ModelError: names the fault: size, kind of number, or a range of values.
+        UsageError: the generator has styles among its boundaries, which are no maps to invert.
     """
+    if any(boundary.kind == "style" for boundary in generator.boundaries):
+        raise UsageError(
+            f"{generator.info.family} was loaded with styles as boundaries, through which nothing "
+            "is inverted; load it without them"
+        )
     seen = ValueRange(generator.info.family)
     latent = draw(generator, ENOUGH, TRAIN_SEED - 4 * _PROBES)
     with torch.no_grad():

@@ -25,6 +25,7 @@ from ..words.dissection import (
     classes_words,
     null_sentence,
     ratio,
+    response_words,
     shown_words,
     summarise_dissection,
 )
@@ -80,6 +81,7 @@ def dissection_values(results: DissectionResults, run_dir: Path | None) -> dict[
         "aspect": f"{aspect:.4f}",
         "masks": {} if run_dir is None else unit_masks(run_dir, results.units),
         "shown": shown_words(results),
+        "responses": response_words(results),
         "several": len(categories(results)) > 1,
         "categories": categories(results),
         "labels": [(group.label, group.total) for group in groups],

@@ -53,6 +53,7 @@ def _short_sentence(layer: DissectedLayer) -> str:
 def layer_sentence(layer: DissectedLayer, results: DissectionResults) -> str:
     """``58 of 128 units of r8.conv1 agree with a class more than place and area explain: …``."""
     noun = "unit" if results.settings.basis == "units" else "direction"
+    noun = "channel" if layer.responses else noun
     what = "agrees" if layer.labelled == 1 else "agree"
     how = f"{what} with a class more than place and area explain"
     if not results.settings.tested:
@@ -143,6 +144,17 @@ def _untested(results: DissectionResults) -> Iterator[str]:
     )
 
 
+def response_words(results: DissectionResults) -> str:
+    """How masks of styles are to be read; empty without styles among the layers."""
+    if not any(layer.responses for layer in results.layers):
+        return ""
+    return (
+        "A channel of a style has no map. Its mask is bright where moving the channel alone by one "
+        "standard deviation changes the image more than its level times as much as moving any "
+        "channels of the style does there."
+    )
+
+
 def shown_words(results: DissectionResults) -> str:
     """Which units have pictures, and what was left out."""
     labelled = sum(layer.labelled for layer in results.layers)
@@ -164,6 +176,7 @@ __all__ = [
     "layer_sentence",
     "null_sentence",
     "ratio",
+    "response_words",
     "shown_words",
     "summarise_dissection",
 ]

@@ -123,7 +123,8 @@ def build_network(
     """An untrained encoder network for a generator.
 
     Raises:
-        ModelError: the generator has several random inputs, of which only one can be inverted.
+        ModelError: the generator has several random inputs, of which only one can be inverted; or
+            styles among its boundaries.
     """
     info = generator.info
     if len(info.latent) != 1:
@@ -134,6 +135,8 @@ def build_network(
         options.pop("pixelnorm", None)
         return ImageEncoder(info.resolution, generator.boundaries[0].shape, normal=True, **options)
     stop = generator.boundary(cut).index
+    if any(boundary.kind == "style" for boundary in generator.boundaries[:stop]):
+        raise ModelError(f"{info.family}: load it without styles; encoders invert maps")
     return LayeredEncoder(generator.boundaries[: stop + 1], info.resolution, **options)
 
 
