@@ -109,8 +109,51 @@ class Request:
     def pictures(self) -> int:
         """How many pictures are generated and segmented, but for those that are stored already."""
         config, units = self.config, self.subject.units
-        means = bool(config.each) and config.label is not None
+        optimised = config.choose is not None and config.by == "optimised"
+        found = self.n * (2 + config.random + (config.insert and self.label is not None))
+        found += config.search * PROBED if optimised else 0
+        found += config.search if self.needs_means and not optimised else 0
+        sides = 1 if config.label is None else 2
+        found += config.each * (1 + sides * units) if config.each else 0
+        lines = 1 + bool(config.each) + (self.agreement is not None)
+        if config.curve:
+            found += self.n * (1 + len(set(config.curve)) * (lines + config.random))
+        if config.context:
+            found += self.n * (2 + len(cell_grid(self.subject.extent, config.context)))
+        return found
 
+    @property
+    def needs_means(self) -> bool:
+        """Whether the class's mean of each unit is inserted anywhere."""
+        config = self.config
+        return (bool(config.insert or config.context) and not config.values) or (
+            bool(config.each) and config.label is not None
+        )
+
+    @property
+    def mask(self) -> Tensor | None:
+        """The cells where units are changed, (h, w); None: all."""
+        box = self.config.box
+        return None if box is None else box_mask(self.subject.boundary, box)
+
+    @property
+    def searched(self) -> tuple[Sample, Sample]:
+        """The images in which cells of the class, and others, are searched."""
+        first, second = search_seeds(self.seed)
+        rows = range(self.config.search)
+        return Sample(rows, first, self.labels), Sample(rows, second, self.labels)
+
+
+def check_style(style: Boundary, config: InterventionConfig) -> None:
+    """Refuse what a style cannot have, for it has no map: places, and means where a class is.
+
+    Raises:
+        UsageError: names it, and what to do.
+
+    >>> style = Boundary("r8.conv1.style", 2, (512,), "style")
+    >>> check_style(style, InterventionConfig(layer="r8.conv1.style", units=(3,)))
+    """
+    means = bool(config.each) and config.label is not None
     needs = {
         "leave the box out": config.box is not None,
         "to choose units needs places where a class is; name --units": config.choose is not None,
