@@ -2,11 +2,13 @@
 
 ``null``: units labelled with the label maps of other images of their group (place and area kept),
 of trained networks and of random weights. ``layers``: units labelled at each layer. ``cost``: all
-layers at 32 levels against the bare generator and segmenter, in turns, in CPU seconds.
+layers at 32 levels against the bare generator and segmenter, in turns, in CPU seconds. ``classes``:
+units of a conditional generator labelled with groups of one class, and with groups of any.
 
     python -m benchmarks.dissection null --n 960
     python -m benchmarks.dissection layers --n 960
     python -m benchmarks.dissection cost
+    python -m benchmarks.dissection classes --gan biggan --weights pytorch_model.bin --n 432
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import torch
 from torch import nn
 
 import seeingkit
-from seeingkit.analyses.dissection import stage
+from seeingkit.analyses.dissection import parts, stage
 from seeingkit.analyses.dissection.candidates import LayerLevels, find_levels
 from seeingkit.analyses.dissection.config import DissectionConfig
 from seeingkit.analyses.dissection.grouping import GROUP, groups_of
@@ -115,6 +117,24 @@ def layers(n: int, chosen: Sequence[str]) -> None:
         _print(gan, _dissect(*_models(gan), n, chosen))
 
 
+def classes(gan: str, weights: str | None, n: int) -> None:
+    """Units labelled at all layers, within classes and with classes mixed."""
+    generator = cast("Generator", seeingkit.load_generator(gan, weights=weights))
+    segmenter = cast("Segmenter", seeingkit.load_segmenter("upernet:minichurches"))
+    config = DissectionConfig(layers=("all",), level_images=144)
+
+    def mixed(images: int, _: Sequence[int] = ()) -> list[list[int]]:
+        return groups_of(images)
+
+    for name, usual in (("groups of one class", groups_of), ("groups of any class", mixed)):
+        parts.groups_of = usual
+        with tempfile.TemporaryDirectory() as store:
+            found = stage.dissect_layers(_source(generator, n), segmenter, config, store=store)
+        labelled = [int((one.labels >= 0).sum()) for one in found]
+        print(f"{name}: {sum(labelled)} of {sum(one.layer.units for one in found)}, {labelled}")
+    parts.groups_of = groups_of
+
+
 def cost(images: int, turns: int = 3) -> None:
     """CPU seconds of all layers in one pass over those of the bare forward."""
     generator, segmenter = _models(GANS[0])
@@ -162,12 +182,16 @@ def _seconds(work: Callable[[], None]) -> float:
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("what", choices=["null", "layers", "cost"])
+    parser.add_argument("what", choices=["null", "layers", "cost", "classes"])
+    parser.add_argument("--gan", default="biggan")
+    parser.add_argument("--weights")
     parser.add_argument("--n", type=int, default=960)
     parser.add_argument("--layers", default="r4.conv1,r8.conv1,r16.conv0,r32.conv0")
     asked = parser.parse_args()
     if asked.what == "cost":
         cost(96)
+    elif asked.what == "classes":
+        classes(asked.gan, asked.weights, asked.n)
     else:
         {"null": null, "layers": layers}[asked.what](asked.n, asked.layers.split(","))
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 import seeingkit
 from seeingkit.analyses.dissection.observation import Layer, Observer
-from seeingkit.analyses.dissection.records import rule_of
+from seeingkit.analyses.dissection.presets import rule_of
 from seeingkit.analyses.dissection.responses import response_of
 from seeingkit.images import SamplerSource
 from seeingkit.models.registry import find_preset

@@ -132,10 +132,9 @@ def _matrix_in(path: Path, layer: str) -> Tensor:
         raise UsageError(f"{path}: no such file of directions") from error
     except (OSError, ValueError, TypeError, safetensors.SafetensorError) as error:
         raise UsageError(f"{path}: no file of directions that can be read ({error})") from error
-    if layer in tensors:
-        return tensors[layer]
-    if len(tensors) == 1:
-        return next(iter(tensors.values()))
+    if layer in tensors or len(tensors) == 1:
+        found: Tensor = tensors[layer if layer in tensors else next(iter(tensors))]
+        return found
     raise UsageError(f"{path}: holds {', '.join(sorted(tensors))}, and none is {layer}")
 
 
