@@ -145,19 +145,11 @@ def find_levels(observer: Observer, n: int, rule: Preset, least_iou: float) -> l
             maps = observer.again(indices, size)
             for k, layer in enumerate(observer.layers):
                 for some in _spans(layer.units, labels):
-<<<<<<< HEAD
-                    laid = maps.of(layer.name, some.start, some.stop)
-                    above = Ranks.of(laid, levels[k][some], even=rule.level.even > 0)
-                    counted = above.counts(labels.to(laid.device), columns, classes)
-                    both[k][some] += counted[0].cpu().numpy().astype(kind)
-                    active[k][some] += counted[1].cpu().numpy()
-=======
                     here = maps.of(layer.name, some.start, some.stop)
                     above = Ranks.of(here, levels[k][some], even=rule.level.even > 0)
                     of_class, in_all = above.counts(labels.to(here.device), columns, classes)
                     both[k][some] += of_class.cpu().numpy().astype(kind)
                     active[k][some] += in_all.cpu().numpy()
->>>>>>> engine
             bar.advance(len(indices))
     area = np.array([areas[where] for where in classes_of(columns)], np.int64)
     found = [
