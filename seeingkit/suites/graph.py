@@ -216,7 +216,10 @@ class _Builder:
     ) -> Step:
         config = plan.config.model_dump(
             mode="json",
-            exclude={"device", "batch_size", "title", "fail_if", "weights", "real", "dissection"},
+            exclude={
+                *("device", "batch_size", "title", "fail_if", "weights", "real"),
+                *("dissection", "intervention"),
+            },
         )
         models = (plan.second, plan.metric)
         others = [None if model is None else self.identities.model(model) for model in models]
