@@ -217,14 +217,8 @@ class _Builder:
         config = plan.config.model_dump(
             mode="json",
             exclude={
-                "device",
-                "batch_size",
-                "title",
-                "fail_if",
-                "weights",
-                "real",
-                "dissection",
-                "artifacts",
+                *("device", "batch_size", "title", "fail_if", "weights", "real"),
+                *("dissection", "artifacts", "intervention"),
             },
         )
         models = (plan.second, plan.metric)
