@@ -1,10 +1,12 @@
 """Painting: time of a brush, pixels of the page against torch's, trees drawn and erased.
 
 ``brush``: pictures of the offline page in Chromium: median time, and levels from torch's picture.
+``cpu``: the page's interpreter under Node: CPU time of a picture, whatever else the machine does.
 ``draw``: share of tree in a painted box by strength, with 20 and 40 units by agreement.
 ``photos``: trees of photos erased from their inversions: tree in the mask, PSNR outside of it.
 
     python -m benchmarks.painting brush
+    python -m benchmarks.painting cpu
     python -m benchmarks.painting draw
     python -m benchmarks.painting photos
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -28,6 +31,7 @@ from seeingkit.analyses.inversion import invert
 from seeingkit.contracts import Generator
 from seeingkit.images import open_images
 from seeingkit.models.edits import UnitEdit, run
+from seeingkit.report.templates import asset
 from seeingkit.runs.easel import prepare_easel
 from seeingkit.runs.paint import paint
 from seeingkit.runs.painting_models import Wish, open_models
@@ -76,6 +80,39 @@ def brush(strokes: int) -> None:
             f"({strokes} strokes; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)"
         )
     browser.close()
+
+
+NODE = """
+const file = require("fs").readFileSync(process.argv[2], "utf8");
+const data = JSON.parse(file.split('id="data">')[1].split("</script>")[0]);
+const cells = data.extent[0] * data.extent[1];
+const inputs = data.starts.map((one) => one.inputs), { program, size } = data;
+self.onmessage({ data: { kind: "begin", program, starts: inputs, cells, size } });
+for (let k = 0; k < Number(process.argv[3]) + 3; k++) {
+  const before = process.cpuUsage();
+  self.onmessage({ data: { start: 0, edits: [] } });
+  const { user, system } = process.cpuUsage(before);
+  if (k >= 3) console.log((user + system) / 1000);
+}
+"""
+
+
+def cpu(strokes: int) -> None:
+    """CPU milliseconds of a picture, after three that warm up the compiler."""
+    for name in ("progan:minichurches", "stylegan2:minichurches"):
+        with tempfile.TemporaryDirectory() as folder:
+            wish = Wish(layer=LAYER, units={"tree": TREE}, indices=(0,), search=16)
+            page = paint(name, wish, out=Path(folder) / "painting.html")
+            script = Path(folder) / "worker.js"
+            worker = asset("painting_worker.js")
+            script.write_text(f"const self = {{ postMessage() {{}} }};\n{worker}\n{NODE}")
+            command = ["node", str(script), str(page), str(strokes)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        times = [float(line) for line in done.stdout.split()]
+        print(
+            f"{name}: median {statistics.median(times):.0f} ms, {min(times):.0f} to "
+            f"{max(times):.0f} ms of CPU time"
+        )
 
 
 def draw() -> None:
@@ -140,12 +177,14 @@ def photos(rows: list[int]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("brush", "draw", "photos"))
+    parser.add_argument("what", choices=("brush", "cpu", "draw", "photos"))
     parser.add_argument("--strokes", type=int, default=15)
     parser.add_argument("--rows", type=int, nargs="+", default=[18, 24, 25, 32])
     given = parser.parse_args()
     if given.what == "brush":
         brush(given.strokes)
+    elif given.what == "cpu":
+        cpu(given.strokes)
     elif given.what == "draw":
         draw()
     else:

@@ -66,8 +66,8 @@ def prepare_easel(models: PaintingModels, wish: Wish) -> Easel:
             f"no unit of {models.subject.layer!r} has a label; name units with --units "
             "CLASS=1,2,3, search them with --choose CLASS, or name another --layer"
         )
-    given = {"images": wish.search, "seed": models.seed, "labels": models.labels}
-    brushes = brushes_of(models.subject, ranking, **given)
+    subject, seed, labels = models.subject, models.seed, models.labels
+    brushes = brushes_of(subject, ranking, images=wish.search, seed=seed, labels=labels)
     return _easel(models, brushes, _starts(models, wish))
 
 

@@ -75,11 +75,12 @@ def units_by_effect(
         UsageError: a class that no image shows.
     """
     numbers = {name: subject.label(name) for name in names}
-    given = {"images": images, "seed": seed, "labels": labels}
-    return {
-        name: list(choose_units(subject, number, min(many, subject.units), **given).units)
-        for name, number in numbers.items()
-    }
+    many = min(many, subject.units)
+    found: dict[str, list[int]] = {}
+    for name, number in numbers.items():
+        choice = choose_units(subject, number, many, images=images, seed=seed, labels=labels)
+        found[name] = list(choice.units)
+    return found
 
 
 def class_means(subject: Subject, sample: Sample, labels: Sequence[int]) -> tuple[Tensor, Tensor]:
