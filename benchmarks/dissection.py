@@ -154,14 +154,21 @@ def cost(images: int, turns: int = 3) -> None:
     def whole() -> None:
         _count(observer, chosen, levels, images)
 
-    times: dict[str, list[float]] = {"bare": [], "dissection": []}
+    def search() -> None:
+        find_levels(observer, images, PRESETS["default"], 0.04)
+
+    works = {"bare": bare, "dissection": whole, "levels": search}
+    times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(turns):
-        for name, work in (("bare", bare), ("dissection", whole)):
+        for name, work in works.items():
             times[name].append(_seconds(work))
     best = {name: min(found) for name, found in times.items()}
     units = sum(layer.units for layer in chosen)
     print(f"{len(chosen)} layers, {units} units, {images} images: {times}")
-    print(f"dissection / bare: {best['dissection'] / best['bare']:.2f}")
+    once, levelled = best["dissection"] / best["bare"], best["levels"] / best["bare"]
+    print(f"dissection / bare: {once:.2f}; search of levels / bare, an image: {levelled:.2f}")
+    both = (1000 * once + 320 * levelled) / 1320
+    print(f"1,000 images and 320 for the levels, over the bare forward of 1,320: {both:.2f}")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
