@@ -18,7 +18,8 @@ from seeingkit.testing import check_sampler
 PROMISED = {
     "seeingkit": """
         AddEdit Analysis AutoStaged Comparison Dissection FSD GeneratorsComparison Inversion
-        StagedAdapter Tally UnitEdit analyze compare compare_generators dissect fsd intervene invert
+        StagedAdapter Tally UnitContrasts UnitEdit analyze compare compare_generators compare_units
+        dissect fsd intervene invert
         load_features load_generator load_inverter load_segmenter open_images run tally
     """,
     "seeingkit.contracts": """

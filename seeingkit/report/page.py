@@ -168,9 +168,8 @@ def render_page(
         script += asset("inversions.js")
         style += asset("inversions.css")
         sections = [*sections, inversions.method()]
-    vega, data = "", dict[str, Any]()
+    vega, data, template = "", dict[str, Any](), "generators.html.j2"
     if isinstance(results, GeneratorsResults):
-        template = "generators.html.j2"
         values = {**generators_values(results), "sections": sections}
     elif isinstance(results, DissectionResults):
         template, data = "dissection.html.j2", unit_data(results)
@@ -179,9 +178,7 @@ def render_page(
         script += asset("dissection.js")
         style += asset("dissection.css") + photo_rules(values["photos"])
     elif isinstance(results, UnitContrastsResults):
-        template, values = "unit_contrasts.html.j2", unit_contrasts_values(results)
-        values["sections"] = [*values["sections"], *sections]
-        style += asset("dissection.css")
+        template, values = "unit_contrasts.html.j2", unit_contrasts_values(results, sections)
     elif isinstance(results, InversionResults):
         template = "inversion_page.html.j2"
         values = _inversion_values(results, inversions, pictures, sections)

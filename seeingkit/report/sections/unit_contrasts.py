@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,10 @@ def write_unit_counts_figures(panels: list[UnitPanel], folder: Path) -> None:
         write_figure(build_unit_counts_chart(panel), folder, name)
 
 
-def unit_contrasts_values(results: UnitContrastsResults) -> dict[str, Any]:
-    """The words, numbers and sections of the page of ``compare-units``."""
+def unit_contrasts_values(
+    results: UnitContrastsResults, further: Sequence[Section] = ()
+) -> dict[str, Any]:
+    """The words, numbers and sections of the page of ``compare-units``, and further sections."""
     words = summarise_unit_contrasts(results)
     panels = results.panels
     return {
@@ -74,6 +77,7 @@ def unit_contrasts_values(results: UnitContrastsResults) -> dict[str, Any]:
         "tests": sum(panel.tests for panel in panels),
         "sure": sum(one.claimed for panel in panels for one in panel.differences),
         "sections": [
-            panel_section(panel, results.level, id=f"panel-{k}") for k, panel in enumerate(panels)
+            *(panel_section(one, results.level, id=f"panel-{k}") for k, one in enumerate(panels)),
+            *further,
         ],
     }
