@@ -43,6 +43,7 @@ EXCEPTIONS = {
     "Analysis": RETURNED,
     "Dissection": RETURNED,
     "Distance": RETURNED,
+    "UnitContrasts": RETURNED,
     "Floor": RETURNED,
     "Moments": RETURNED,
     "Checkpoint": RETURNED,
