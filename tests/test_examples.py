@@ -45,6 +45,7 @@ EXCEPTIONS = {
     "Dissection": RETURNED,
     "Interventions": RETURNED,
     "Distance": RETURNED,
+    "UnitContrasts": RETURNED,
     "Floor": RETURNED,
     "Moments": RETURNED,
     "Checkpoint": RETURNED,

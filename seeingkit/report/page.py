@@ -160,9 +160,8 @@ def render_page(
         script += asset("inversions.js")
         style += asset("inversions.css")
         sections = [*sections, inversions.method()]
-    vega, data = "", dict[str, Any]()
+    vega, data, template = "", dict[str, Any](), "generators.html.j2"
     if isinstance(results, GeneratorsResults):
-        template = "generators.html.j2"
         values = {**generators_values(results), "sections": sections}
     elif isinstance(results, Results):
         template, vega = "comparison.html.j2", chart_library()

@@ -116,10 +116,10 @@ def compare_units(
         RunError: a run is not there, not a dissection, or its files do not fit together.
         UsageError: runs whose labels do not mean the same, or nothing to compare.
 
-    ::
-
-        found = seeingkit.compare_units("runs/progan", "runs/stylegan2", layers="r8.conv1")
-        found.differences
+    >>> compare_units("runs/progan", "runs/stylegan2").differences  # doctest: +SKIP
+    >>> compare_units("photos")
+    Traceback (most recent call last):
+    seeingkit.errors.RunError: photos: not a run, for it holds no results.json; ...
     """
     names = [layers] if isinstance(layers, str) else list(layers)
     if not runs:

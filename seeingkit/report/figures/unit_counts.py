@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PANELS = 12
 """Classes and categories that are drawn, of most units first."""
-_ROW, _LABELS = 18, 120
+_ROW, _LABELS = 18, 220
 _PLAIN = "generated"
 """Colour of numbers that are of no class."""
 Row = dict[str, Any]
@@ -87,13 +87,15 @@ def _panel(
 ) -> alt.LayerChart:
     import altair as alt
 
+    longest = max((len(layer.name) for layer in panel.layers), default=0)
+    extent = min(_LABELS, 12 + 6 * longest)
     axis = alt.Axis(
         title=None,
         ticks=False,
         domain=False,
         labels=labels,
         labelLimit=_LABELS,
-        minExtent=_LABELS if labels else 0,
+        minExtent=extent if labels else 0,
         labelPadding=6,
     )
     layer = alt.Y("layer:N", sort=[one.name for one in panel.layers], axis=axis)

@@ -74,6 +74,6 @@ def unit_contrasts_values(results: UnitContrastsResults) -> dict[str, Any]:
         "tests": sum(panel.tests for panel in panels),
         "sure": sum(one.claimed for panel in panels for one in panel.differences),
         "sections": [
-            panel_section(panel, results.level, id=f"panel-{k}") for k, panel in enumerate(panels)
+            *(panel_section(one, results.level, id=f"panel-{k}") for k, one in enumerate(panels)),
         ],
     }
