@@ -116,27 +116,34 @@ def cpu(strokes: int) -> None:
 
 
 def draw() -> None:
-    """Share of tree in a box of 3 x 3 cells of images 0 to 7, by units and strength."""
+    """Share of tree in boxes of 3 x 3 cells of images 0 to 7, by units and strength.
+
+    One box is near the ground, the other at the top right, where most of these have sky.
+    """
     wish = Wish(layer=LAYER, indices=(0,))
     easel = prepare_easel(open_models("progan:minichurches", wish), wish)
     tree = next(one for one in easel.page.brushes if one.label == "tree")
     subject = subject_of()
-    mask = torch.zeros(8, 8)
-    mask[4:7, 1:4] = 1
     start = subject.generator.begin(subject.generator.latents(range(8)))
 
-    def share(edits: list[UnitEdit]) -> float:
+    def share(top: int, left: int, edits: list[UnitEdit]) -> str:
         with torch.no_grad():
             maps = subject.label_maps(subject.images(start, edits))
-        found = pixels_of(maps, subject.label("tree"))[:, 32:56, 8:32]
-        return float(found.float().mean())
+        box = slice(8 * top, 8 * top + 24), slice(8 * left, 8 * left + 24)
+        return f"{float(pixels_of(maps, subject.label('tree'))[:, *box].float().mean()):.1%}"
 
-    print(f"before: {share([]):.1%}")
+    places = {"ground": (4, 1), "sky": (0, 5)}
+    print("before:", *(f"{name} {share(*place, [])}" for name, place in places.items()))
     for many in (20, 40):
         for strength in (1.0, 1.5, 2.0, 3.0):
             values = strength * torch.tensor(tree.values[:many])
-            edit = UnitEdit(LAYER, tree.units[:many], value=values, mask=mask)
-            print(f"{many} units, strength {strength}: {share([edit]):.1%}")
+            said = [f"{many} units, strength {strength}:"]
+            for name, (top, left) in places.items():
+                mask = torch.zeros(8, 8)
+                mask[top : top + 3, left : left + 3] = 1
+                edit = UnitEdit(LAYER, tree.units[:many], value=values, mask=mask)
+                said.append(f"{name} {share(top, left, [edit])}")
+            print(*said)
 
 
 def photos(rows: list[int]) -> None:

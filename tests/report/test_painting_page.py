@@ -14,6 +14,7 @@ from PIL import Image
 from seeingkit.errors import UsageError
 from seeingkit.models.editfiles import to_edits
 from seeingkit.report.painting import Brush, render_painting
+from seeingkit.results import ModelRecord
 from seeingkit.runs.easel import Easel, prepare_easel
 from seeingkit.runs.paint import offline_page, read_edits, replay_edits
 from seeingkit.runs.painting_models import PaintingModels, Wish, open_models
@@ -135,7 +136,7 @@ def test_marks_are_kept_by_image_and_change_nothing(
     assert browser.evaluate("editsOf(0).length") == 0 and opened.is_disabled("#save-edits")
     found = json.loads(saved(browser, "save-marks", tmp_path / "marks.json").read_text())
     assert (found["kind"], found["seed"]) == ("marks", 0)
-    assert found["generator"]["family"] == "progan"
+    assert ModelRecord.model_validate(found["generator"]).family == "progan"
     (one,) = found["images"]
     data = base64.b64decode(one["mask"].removeprefix("data:image/png;base64,"))
     mask = np.asarray(Image.open(io.BytesIO(data)))

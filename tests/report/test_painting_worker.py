@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import seeingkit
+from seeingkit.contracts import Generator
 from seeingkit.models.programs import OPERATIONS, Program, program_of
 from seeingkit.report.painting import program_data
 from seeingkit.report.templates import asset
@@ -117,6 +119,31 @@ def test_the_toys_have_nearly_every_operation() -> None:
         found |= {one.name for one in program.operations}
     same = {"alias", "clone", "contiguous", "detach", "squeeze"}
     assert OPERATIONS - found <= same | {"tanh", "t", "mm"}
+
+
+NETWORKS = {
+    "stylegan2": (lambda shared: {"name": "stylegan2:minichurches"}, "r16.conv1"),
+    "dcgan": (
+        lambda shared: {
+            "name": "dcgan",
+            "weights": shared / "real/weights/dcgan-digiface64/weights.tar",
+        },
+        "r16.act0",
+    ),
+}
+
+
+@pytest.mark.parametrize("family", NETWORKS)
+def test_trained_networks_draw_the_same_picture(bench: Chromium, shared: Path, family: str) -> None:
+    given, layer = NETWORKS[family]
+    generator = seeingkit.load_generator(**given(shared))
+    assert isinstance(generator, Generator)
+    program = program_of(generator, layer, (generator.latents([0]), generator.latents([1])))
+    with torch.no_grad():
+        state = generator.advance(generator.begin(generator.latents([2])), layer)
+        wanted = generator.advance(state).x.flatten().numpy()
+    found = in_page(bench, program, [state.x, *state.carry.values()])
+    assert np.abs(found.clip(-1, 1) - wanted.clip(-1, 1)).max() < 1 / 127.5
 
 
 def test_a_program_of_unknown_operations_is_refused_in_the_page(bench: Chromium) -> None:
