@@ -10,7 +10,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -169,7 +169,7 @@ def _kind(content: bytes) -> str:
 
 def _checked(content: bytes, name: str, model: type[_Model]) -> _Model:
     try:
-        record = model.model_validate_json(content)
+        record = cast("_Model", model.model_validate_json(content))
     except ValidationError as error:
         fault = first_fault(error)
         if fault.kind == "extra_forbidden":
