@@ -119,8 +119,6 @@ def intervention_values(results: InterventionResults, run_dir: Path | None) -> d
         "probability": probability,
         "share": share,
         "left": left_words,
-        "units_words": ", ".join(str(unit) for unit in results.units[:40])
-        + (" …" if len(results.units) > 40 else ""),
     }
 
 
