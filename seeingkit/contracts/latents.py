@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -32,6 +33,31 @@ Distribution = Literal["normal", "uniform", "discrete", "image"]
 SERIES = 1_000_000
 """Distance of the seeds of two series of images. Image i of seed s has the latent of s + i in the
 usual convention, so seeds that are near to each other have nearly the same images."""
+
+
+class Series(IntEnum):
+    """Series of latents beside that of a run (0), each for one purpose: nothing that is chosen in
+    one is measured in it. Number 7 is left out: seeds of patched samples lie there.
+
+    Attributes:
+        LEVELS: levels and candidates of a dissection.
+        PRESENT, OTHER: images in which units and inserted values are searched.
+        EFFECT: effects of interventions; SINGLE: of single units.
+        STRENGTH, TRACED: strengths, and effects, of a tracing.
+        ARTIFACTS: rankings of artifact units.
+
+    >>> further_seed(7, Series.PRESENT)
+    2000007
+    """
+
+    LEVELS = 1
+    PRESENT = 2
+    OTHER = 3
+    EFFECT = 4
+    SINGLE = 5
+    STRENGTH = 6
+    ARTIFACTS = 8
+    TRACED = 9
 
 
 def further_seed(seed: int, number: int) -> int:

@@ -16,9 +16,9 @@ from seeingkit.analyses.dissection.records import (
     layer_record,
     unit_records,
 )
-from seeingkit.analyses.dissection.stage import LEVEL_SERIES, LayerDissection
+from seeingkit.analyses.dissection.stage import LayerDissection
 from seeingkit.contracts import Segmenter
-from seeingkit.contracts.latents import further_seed
+from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.images import SamplerSource
 from seeingkit.results import DissectionResults, DissectionSettings, SkippedItem
 from seeingkit.tallies.record import model_record
@@ -91,7 +91,7 @@ def _settings(
         null=(NULL_OF_CLASSES if source.labels else NULL) if rule.tested else "",
         basis=Path(chosen.basis).name,
         level_images=chosen.level_images,
-        level_seed=further_seed(source.seed, LEVEL_SERIES),
+        level_seed=further_seed(source.seed, Series.LEVELS),
         fdr=chosen.fdr,
         least_iou=rule.least_iou,
         side=rule.side,

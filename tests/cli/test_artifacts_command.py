@@ -106,7 +106,7 @@ def test_the_planted_unit_is_found_and_printed(run: Path, place: Path) -> None:
     results, out = results_of(run), (place / "out.txt").read_text()
     assert results.units[0].unit == ARTIFACT and results.tests[0].claim == "gain"
     assert (results.n, results.n_real, results.layer_units) == (100, 134, 12)
-    assert results.settings.search_seed == 4_000_000 and results.settings.search_real == 66
+    assert results.settings.search_seed == 8_000_000 and results.settings.search_real == 66
     assert out.startswith("Unit 7 of r8 found as artifacts: without it") or "Units 7, " in out
     assert "report: run/report.html" in out and "gain of the chosen units" in out
     assert "Distances are of areas of classes" in out

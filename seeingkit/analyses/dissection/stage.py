@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seeingkit.contracts import Boundary, Generator, Label, Segmenter
-from seeingkit.contracts.latents import further_seed
+from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.system.addresses import Place
@@ -25,9 +25,6 @@ from .parts import Parts, dissection_folder, key_of, observer_identity
 from .presets import PRESETS, published_labels
 from .responses import check_responses, response_of
 from .series import GroupSeries
-
-LEVEL_SERIES = 1
-"""Number of the series, beside that of the evaluated images, from which levels come."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +98,7 @@ def dissect_layers(
     level_source = SamplerSource(
         generator,
         config.level_images,
-        further_seed(source.seed, LEVEL_SERIES),
+        further_seed(source.seed, Series.LEVELS),
         source.labels or None,
         preset=source.preset,
     )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Boundary
-from seeingkit.contracts.latents import further_seed
+from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
 from seeingkit.results.interventions import AgreementRanking
 from seeingkit.system.addresses import Place
@@ -22,7 +22,7 @@ from .config import InterventionConfig
 from .curves import check_fresh
 from .effects import Intervention
 from .places import cell_grid
-from .subjects import EFFECT_SERIES, SINGLE_SERIES, Sample, Subject, search_seeds
+from .subjects import Sample, Subject, search_seeds
 
 PROBED = 7
 """Pictures of an image that is searched: of the class, without an edit, and five probes."""
@@ -92,13 +92,13 @@ class Request:
     @property
     def sample(self) -> Sample:
         """The images that the effect is measured on."""
-        return Sample(range(self.n), further_seed(self.seed, EFFECT_SERIES), self.labels)
+        return Sample(range(self.n), further_seed(self.seed, Series.EFFECT), self.labels)
 
     @property
     def singles(self) -> Sample | None:
         """The images on which each unit is changed alone."""
         each = self.config.each
-        seed = further_seed(self.seed, SINGLE_SERIES)
+        seed = further_seed(self.seed, Series.SINGLE)
         return Sample(range(each), seed, self.labels) if each else None
 
     @property

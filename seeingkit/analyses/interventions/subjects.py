@@ -20,7 +20,7 @@ from torch.nn.functional import interpolate
 
 from seeingkit.contracts import Boundary, Generator, Segmenter, State
 from seeingkit.contracts.generators import check_images
-from seeingkit.contracts.latents import further_seed
+from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import ModelError, UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import apply, quantise, to_tensor
@@ -30,20 +30,13 @@ from seeingkit.specs import PRESETS, Preset
 Integers = NDArray[np.int64]
 
 
-PRESENT_SERIES, OTHER_SERIES = 2, 3
-"""Numbers of the series in which cells of the class, and others, are searched."""
-EFFECT_SERIES, SINGLE_SERIES = 4, 5
-"""Those in which the effect is measured, and the effect of each unit alone. Series 0 is that of a
-dissection, and series 1 has its levels, so units that it found are measured on other images."""
-
-
 def search_seeds(seed: int) -> tuple[int, int]:
     """The seeds of both series.
 
     >>> search_seeds(7)
     (2000007, 3000007)
     """
-    return further_seed(seed, PRESENT_SERIES), further_seed(seed, OTHER_SERIES)
+    return further_seed(seed, Series.PRESENT), further_seed(seed, Series.OTHER)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seeingkit.contracts.latents import further_seed
+from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
-
-STRENGTH_SERIES, EFFECT_SERIES = 6, 7
-"""Numbers of the series in which strengths are searched, and on which effects are measured: beside
-those of the comparison (0), of levels (1) and of the search of units (2, 3)."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +55,9 @@ class TracingSettings:
     @property
     def effect_seed(self) -> int:
         """Of the images that effects are measured on."""
-        return further_seed(self.seed, EFFECT_SERIES)
+        return further_seed(self.seed, Series.TRACED)
 
     @property
     def strength_seed(self) -> int:
         """Of the images in which a strength is searched."""
-        return further_seed(self.seed, STRENGTH_SERIES)
+        return further_seed(self.seed, Series.STRENGTH)

@@ -1,6 +1,6 @@
 """A search for artifact units: rank, test on fresh images, and tell what else the ablation does.
 
-Guarantees: units are ranked on images and real images that no test sees (``SEARCH_SERIES``,
+Guarantees: units are ranked on images and real images that no test sees (``Series.ARTIFACTS``,
 ``split_real``); all tests rest on the same images, without and with each ablation; the error rate
 of all tests together is that of ``level`` (Bonferroni over the numbers of units); the same
 arguments give the same records, whatever the batch size but for rounding in the networks.
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seeingkit.contracts.latents import further_seed
+from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
 from seeingkit.results.artifacts import ArtifactTest, ArtifactUnit, GainClaim, RandomSet
 from seeingkit.results.interventions import Effect
@@ -34,8 +34,6 @@ from .marks import by_marks, marked_sample
 from .scores import Ranking, by_ablation, by_images, peaks, strongest
 from .spaces import AreaSpace, Space, sample_rows
 
-SEARCH_SERIES = 4
-"""Number of the series of latents that units are ranked on."""
 SHOWN = 8
 """Strongest images of a unit that its record names."""
 _ORDER: dict[GainClaim, int] = {"gain": 0, "gain of any units": 1, "no evidence": 2, "loss": 3}
@@ -116,9 +114,9 @@ def search_sample(sample: Sample, config: ArtifactsConfig) -> Sample:
     """The images that units are ranked on: of a series of their own.
 
     >>> search_sample(Sample(range(300)), ArtifactsConfig(search=100)).seed
-    4000000
+    8000000
     """
-    seed = further_seed(sample.seed, SEARCH_SERIES)
+    seed = further_seed(sample.seed, Series.ARTIFACTS)
     return Sample(range(config.search), seed, sample.labels)
 
 
