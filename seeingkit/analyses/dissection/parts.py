@@ -28,7 +28,7 @@ from seeingkit.system.addresses import Place, place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
-from seeingkit.system.progress import progress_bar
+from seeingkit.system.progress import Bar, progress_bar
 from seeingkit.system.sharing import Piece, shared
 from seeingkit.system.tensors import read_or_set_aside, tensor_digest, write_sealed_tensors
 
@@ -162,16 +162,15 @@ class Parts:
 
         with progress_bar(f"dissect {name}", n, "images") as bar:
             for (number,) in shared(pieces, self.claims, is_done):
-                made = self._make(spans[number], number * PART)
+                made = self._make(spans[number], number * PART, bar)
                 self._write(paths[number], spans[number], made)
                 add(number, made)
-                bar.advance(sizes[number])
         self.observer.source.range.say()
         if totals and not totals[0].images:
             raise ModelError(f"{name}: none of {n} images can be used")
         return [(total, joined(own)) for total, own in zip(totals, series, strict=True)]
 
-    def _make(self, groups: Groups, first: int = 0) -> list[_Part]:
+    def _make(self, groups: Groups, first: int = 0, bar: Bar | None = None) -> list[_Part]:
         """Sums and series of some groups; ``first``: the number of the first of them."""
         layers = self.observer.layers
         parts: list[list[tuple[int, Moments]]] = [[] for _ in layers]
@@ -179,6 +178,8 @@ class Parts:
             for k, (layer, levels) in enumerate(zip(layers, self.levels, strict=True)):
                 made = group_moments(seen, layer, levels.levels, levels.columns, levels.classes)
                 parts[k].append((number, made))
+            if bar is not None:
+                bar.advance(len(groups[number - first]))
         return [
             (
                 summed((sums for _, sums in part), layer.units, levels.classes),

@@ -118,9 +118,9 @@ def test_nothing_is_made_twice_and_more_images_keep_the_first(
     made: list[tuple[int, int]] = []
     make = parts.Parts._make
 
-    def counted(self: parts.Parts, groups: parts.Groups, first: int = 0) -> list[Any]:
+    def counted(self: parts.Parts, groups: parts.Groups, *rest: Any) -> list[Any]:
         made.append((groups[0][0], groups[-1][-1] + 1))
-        return make(self, groups, first)
+        return make(self, groups, *rest)
 
     monkeypatch.setattr(parts.Parts, "_make", counted)
     first = dissect(tmp_path, n=256)
