@@ -32,7 +32,7 @@ Choose = Annotated[
     o.Text, painted("Search the units of these classes by their causal effect, as tree,door.")
 ]
 Run = Annotated[o.File, painted("Take units from this run of dissect.", "--dissection")]
-Index = Annotated[str, painted("Images of the series, as 0-11.")]
+Index = Annotated[o.Text, painted("Images of the series. Default: 0-11.")]
 Photo = Annotated[o.File, painted("Paint on this picture of yours, inverted (a minute or two).")]
 Search = Annotated[int, painted("Images of another series that inserted values come from.")]
 Edits = Annotated[o.File, painted("Replay this file of saved edits instead, as PNG.")]
@@ -40,6 +40,10 @@ Serve = Annotated[
     bool, option("Serve the page on this machine, for networks too large for a page.", "--serve")
 ]
 Out = Annotated[o.File, o.running("Write the page, or the picture, here.")]
+
+
+FIRST = "0-11"
+"""Images of a page, unless others are named."""
 
 
 def model_settings(
@@ -72,19 +76,25 @@ def wish_settings(
     units: Units = None,
     choose: Choose = None,
     dissection: Run = None,
-    index: Index = "0-11",
+    index: Index = None,
     labels: o.Labels = None,
     photo: Photo = None,
     inverter_option: o.InverterOption = None,
     search: Search = 128,
 ) -> Settings:
-    """What the page shows, as the setting ``wish``."""
+    """What the page shows, as the setting ``wish``.
+
+    Raises:
+        UsageError: numbers of images beside a photo.
+    """
+    if photo is not None and index is not None:
+        raise UsageError("--photo is painted on alone: leave --index out")
     wish = {
         "layer": layer,
         "units": brush_units(units or ()),
         "choose": names(choose),
         "dissection": dissection,
-        "indices": unit_numbers(index),
+        "indices": unit_numbers(index or FIRST),
         "labels": labels,
         "photo": photo,
         "inverter": parse_options(inverter_option),
@@ -113,9 +123,12 @@ def paint(
     if edits is not None:
         if wish != Wish(**_PLAIN):
             raise UsageError("--edits replays a file as it is; leave layer, units and images out")
+        _refuse(settings, serve=serve, port=port)
         chosen = {name: settings[name] for name in ("weights", "gan_options", "device")}
         path = replay_edits(edits, gan, out=out or Path("painted.png"), **chosen)
     elif serve:
+        if out is not None or json:
+            raise UsageError("--serve writes no file: leave --out and --json out")
         return _serve(gan, wish, settings, port, browser)
     else:
         path = paint(gan, wish, out=out or Path("painting.html"), **settings)
@@ -124,6 +137,18 @@ def paint(
     else:
         say(str(path))
     return ExitCode.DONE
+
+
+def _refuse(settings: Settings, *, serve: bool, port: int) -> None:
+    """Settings that say nothing where a file of edits is replayed."""
+    given = [
+        name for name in ("segmenter", "segmenter_weights", "preset", "seed") if settings[name]
+    ]
+    given += ["segmenter_option"] if settings["segmenter_options"] else []
+    given += [name for name, value in (("serve", serve), ("port", port)) if value]
+    if given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise UsageError(f"--edits replays a file as it is; leave {option} out")
 
 
 _PLAIN: dict[str, Any] = {"units": {}, "indices": list(range(12)), "inverter": {}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seeingkit.errors import ExitCode
+from seeingkit.errors import ExitCode, UsageError
 
 from . import options as o
 from .options import EFFECT, TRACING, option
@@ -25,7 +25,7 @@ Layer = Annotated[o.Text, traced("Layer with a feature map. Default: the usual c
 Classes = Annotated[
     o.Texts, traced("This class; may be repeated. Default: all that are claimed.", "--class")
 ]
-Most = Annotated[int, traced("Classes of each kind, largest difference first.")]
+Most = Annotated[o.Number, traced("Classes of each kind, largest difference first. Default: 6.")]
 Units = Annotated[int, traced("Units chosen for each class.")]
 Search = Annotated[int, traced("Images of each other series searched for units and strengths.")]
 Dissected = Annotated[int, traced("Images in which units are compared with classes.")]
@@ -38,7 +38,7 @@ def trace(
     run: Run,
     layer: Layer = None,
     name: Classes = None,
-    most: Most = 6,
+    most: Most = None,
     units: Units = 20,
     search: Search = 100,
     dissected: Dissected = 480,
@@ -52,11 +52,13 @@ def trace(
     """Trace the missing and excess classes of a run to units. Adds a section to its report."""
     from seeingkit.runs.trace import trace as traced_run
 
+    if name and most is not None:
+        raise UsageError("--class names the classes: leave --most out")
     found = traced_run(
         run,
         layer,
         classes=name or (),
-        most=most,
+        most=6 if most is None else most,
         units=units,
         search=search,
         dissected=dissected,

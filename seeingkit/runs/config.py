@@ -34,7 +34,7 @@ Command = Literal["analyze", "compare", "invert", "dissect", "artifacts", "inter
 
 
 class Config(BaseModel):
-    """The settings of a command that makes a run; in every manifest.
+    """The settings of a command that makes a run.
 
     They are in every manifest. As the user gave it a config may have gaps;
     ``seeingkit.runs.plan.resolve`` fills them from the data set and the registry, and manifests
@@ -78,9 +78,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    command: Literal["analyze", "compare", "invert", "dissect", "artifacts", "intervene"] = (
-        "analyze"
-    )
+    command: Command = "analyze"
     real: str = ""
     generated: str = ""
     others: tuple[str, ...] = ()

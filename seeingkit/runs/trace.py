@@ -24,6 +24,7 @@ from seeingkit.report.runfiles import read_run
 from seeingkit.results import Results, TracingResult
 from seeingkit.system.processes import rank
 from seeingkit.system.writing import json_text, write_text
+from seeingkit.tallies.record import model_record
 from seeingkit.tallies.vocabularies import read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes
 
@@ -120,6 +121,25 @@ def _analysis(path: Path) -> Results:
     return results
 
 
+def _check_same(path: Path, sides: Sides, results: Results) -> None:
+    """Refuse models or images that are no longer those of the run, before anything is counted."""
+    segmenter, before = model_record(sides.segmenter.info), results.segmenter
+    known = {
+        "real images": (results.data.fingerprint, sides.real.fingerprint),
+        "generator": (results.generated.fingerprint, sides.generated.fingerprint),
+        "segmenter": (
+            (before.family, before.weights_sha256, before.options),
+            (segmenter.family, segmenter.weights_sha256, segmenter.options),
+        ),
+    }
+    changed = [name for name, (then, now) in known.items() if then != now]
+    if changed:
+        raise RunError(
+            f"{path}: {' and '.join(changed)} are no longer those of the run; analyze again into "
+            "another folder"
+        )
+
+
 def _traced(
     path: Path,
     plan: Plan,
@@ -139,15 +159,15 @@ def _traced(
     if settings.units > subject.units:
         last = f"{settings.layer!r} has {subject.units} units"
         raise UsageError(f"--units {settings.units}: {last}; choose fewer")
+    _check_same(path, sides, results)
+    for record in (*chosen.missing, *chosen.excess):
+        subject.label(record.label)
     config: Config = plan.config
     real = tally_side(sides.real, sides.segmenter, plan, store, "real images")
     generated = tally_side(sides.generated, sides.segmenter, plan, store, "generated images")
     real, _, _ = equally_many(real, generated, plan)
     if config.classes:
         real = apply_classes(real, read_classes(config.classes))
-    known = (results.data.fingerprint, results.generated.fingerprint)
-    if known != (sides.real.fingerprint, source.fingerprint):
-        raise RunError(f"{path}: the images or the generator are no longer those of the run")
     dissected = SamplerSource(
         generator,
         settings.dissected,

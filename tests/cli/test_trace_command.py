@@ -137,3 +137,22 @@ def test_mistakes_are_told_before_any_work(
     got, out, err = seeingkit("trace", *words.split())
     assert got == code and not out, err
     assert len(err.strip().splitlines()) == 1 and said in err
+
+
+def test_another_segmenter_than_that_of_the_run_is_refused(
+    run: Path, seeingkit: Command, place: Path
+) -> None:
+    results = json.loads((run / "results.json").read_text())
+    results["segmenter"]["weights_sha256"] = "0" * 64
+    other = place / "other"
+    other.mkdir()
+    (other / "results.json").write_text(json.dumps(results))
+    (other / "manifest.json").write_bytes((run / "manifest.json").read_bytes())
+    code, out, err = seeingkit("trace", other, *NUMBERS)
+    assert code == 1 and not out
+    assert "segmenter are no longer those of the run; analyze again into another folder" in err
+
+
+def test_classes_that_are_named_are_all_there_is(run: Path, seeingkit: Command) -> None:
+    code, _, err = seeingkit("trace", run, *NUMBERS, "--class", "bright", "--most", "2")
+    assert code == 2 and "--class names the classes: leave --most out" in err

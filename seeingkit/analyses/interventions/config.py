@@ -91,6 +91,8 @@ class InterventionConfig(BaseModel):
             yield "--dissection is for --by iou or for --curve; give one of them"
         if self.each == 1:
             yield "--each 1: an effect needs at least two images"
+        if self.context and self.box is not None:
+            yield "--context inserts at every cell, so --box says nothing there; leave one out"
         if self.context_classes and not self.context:
             yield "--context-classes is for a map; give --context"
         if self.curve and max(self.curve) > self.longest:

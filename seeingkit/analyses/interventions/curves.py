@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import stats
+from torch import Tensor
 
 from seeingkit.errors import UsageError
 from seeingkit.results.curves import Band, Curve, CurveGap, CurveLine, CurvePoint
@@ -40,6 +41,7 @@ def curve(
     chosen_with: Sequence[Sample] = (),
     seed: int = 0,
     level: float = 0.05,
+    mask: Tensor | None = None,
     store: Place | None = None,
 ) -> Curve:
     """Measure a class after ablating the first units of each ranking.
@@ -53,6 +55,7 @@ def curve(
         chosen_with: images that the rankings were found with.
         seed: of random rankings and sign flips.
         level: false discovery rate of the gaps.
+        mask: cells where units are ablated, (h, w); None: everywhere.
         store: folder of counts, as of ``measure``.
 
     Raises:
@@ -78,7 +81,7 @@ def curve(
     sets = [orders[name][:j] for name, j in keys]
     band = [(k, j) for j in steps if j <= subject.units for k in range(random)]
     sets += [drawn[k][:j] for k, j in band]
-    edits = [Intervention.ablation(units) for units in sets]
+    edits = [Intervention.ablation(units, mask) for units in sets]
     found = measure(subject, sample, edits, "curve", store=store, tables=0)
     column = column_of(subject.segmenter.vocabulary, label)
     scale = 100 / found.pixels

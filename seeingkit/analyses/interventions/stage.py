@@ -279,6 +279,7 @@ def _curve(
         random=config.random,
         seed=asked.seed,
         level=asked.level,
+        mask=asked.mask,
         store=asked.store,
     )
 

@@ -16,14 +16,14 @@ from scipy import sparse, special
 
 from seeingkit.analyses.interventions.choice import choose_units
 from seeingkit.analyses.interventions.differences import column_of
-from seeingkit.analyses.interventions.effects import Intervention, Measured, measure, random_sets
+from seeingkit.analyses.interventions.effects import Intervention, Measured, measure
 from seeingkit.analyses.interventions.subjects import Sample, Subject
 from seeingkit.results.tracing import DistanceChange, StrengthPoint
 from seeingkit.statistics.arrays import Floats
 from seeingkit.statistics.frechet import fsd_of_rows
 from seeingkit.statistics.gains import PairedDistances
 
-from .missing import drawing_p
+from .missing import drawing_p, other_units
 from .settings import TracingSettings
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
@@ -83,7 +83,7 @@ def scale_excess(
     ]
     strength = meeting(points, real_area)
     sample = Sample(range(settings.n), settings.effect_seed, labels)
-    sets = random_sets(choice.units, subject.units, settings.random, settings.effect_seed)
+    sets = other_units(choice.units, subject.units, settings.random, settings.effect_seed)
     edits = [Intervention.ablation(units, alpha=strength) for units in (choice.units, *sets)]
     measured = measure(subject, sample, edits, "scaled units")
     return Scaled(choice.units, strength, points, sample, measured, sets)

@@ -12,6 +12,7 @@ unit, as GANPaint inserts; of both the one that adds more in the searched images
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from seeingkit.analyses.interventions.candidates import (
 )
 from seeingkit.analyses.interventions.choice import TRAINED
 from seeingkit.analyses.interventions.differences import by_image, column_of, flip_test
-from seeingkit.analyses.interventions.effects import Intervention, Measured, measure, random_sets
+from seeingkit.analyses.interventions.effects import Intervention, Measured, measure
 from seeingkit.analyses.interventions.objective import AlphaSettings, Places
 from seeingkit.analyses.interventions.optimise import optimise
 from seeingkit.analyses.interventions.subjects import Integers, Sample, Subject, search_seeds
@@ -101,6 +102,20 @@ def patch_masks(cells: Integers, extent: tuple[int, int]) -> Tensor:
     return (down[:, :, None] & across[:, None, :]).float()[:, None]
 
 
+def other_units(
+    units: Sequence[int], available: int, sets: int, seed: int
+) -> list[tuple[int, ...]]:
+    """Random sets of as many units beside these; of all units where too few are left.
+
+    >>> sorted(other_units([0, 2], 4, 1, 0)[0])
+    [1, 3]
+    """
+    rest = np.setdiff1d(np.arange(available), units)
+    rest = rest if len(rest) >= len(units) else np.arange(available)
+    draws = (np.random.default_rng([seed, j, 43]) for j in range(sets))
+    return [tuple(int(u) for u in draw.permutation(rest)[: len(units)]) for draw in draws]
+
+
 def draw_missing(
     subject: Subject, label: int, settings: TracingSettings, labels: tuple[int, ...] = ()
 ) -> Drawn:
@@ -127,7 +142,7 @@ def draw_missing(
     column = column_of(subject.segmenter.vocabulary, label)
     best = found[int(tried.after[:, :, column].sum(1).argmax())]
     sample, mask = _places(subject, settings, labels, settings.effect_seed, settings.n)
-    sets = random_sets(best.units, subject.units, settings.random, settings.effect_seed)
+    sets = other_units(best.units, subject.units, settings.random, settings.effect_seed)
     edits = [Intervention.insertion(units, best.k, mask) for units in (best.units, *sets)]
     measured = measure(subject, sample, edits, "insertions")
     return Drawn(best.units, best.values, best.k, best.seen, sample, mask, measured, sets)

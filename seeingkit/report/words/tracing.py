@@ -33,8 +33,8 @@ def excess_sentence(one: ExcessClass, found: TracingResult) -> str:
     text = f"{_agreement(one.label, one)} "
     if not one.lowers:
         text += (
-            f"Scaling {many} of {found.layer} by {number(1 - one.strength)} does not lower it more "
-            f"than random units do: {moved}."
+            f"Scaling {many} of {found.layer} by {number(1 - one.strength)} is not shown to lower "
+            f"it more than random units do: {moved}."
         )
     elif one.met:
         text += (

@@ -61,3 +61,16 @@ def test_own_values_and_a_box() -> None:
 def test_an_idle_unit_claims_nothing() -> None:
     found = intervene(planted(0.3), levels(), "r4", [NOTHING], n=20, random=0)
     assert found.effect.moved == 0 and found.random is None and found.effect.changes == []
+
+
+def test_a_curve_is_of_the_same_part_of_the_image() -> None:
+    def left(box: tuple[float, float, float, float] | None) -> float | None:
+        found = intervene(
+            planted(), levels(), "r4", [BRIGHT], label="bright", n=12, curve=[1], box=box
+        )
+        assert found.curve is not None
+        return found.curve.lines[0].points[0].remaining
+
+    assert left(None) == 0 and left((0, 0, 0.5, 1)) == 1  # the upper half is never bright
+    with pytest.raises(UsageError, match="--box says nothing there; leave one out"):
+        intervene(planted(), levels(), "r4", [BRIGHT], label="bright", context=2, box=(0, 0, 1, 1))
