@@ -230,6 +230,9 @@ def test_names_of_the_document_are_there() -> None:
         "Analysis",
         "Inversion",
         "Dissection",
+        "Interventions",
+        "UnitContrasts",
+        "ArtifactSearch",
         "Tally",
     ]
     for kind, names in listed:

@@ -191,8 +191,11 @@ def test_without_candidates_only_the_ablation_counts() -> None:
     alone = whole._replace(candidates=Cells(none, none, np.zeros(0)))
     found = optimise(subject(), BRIGHT_LABEL, alone, AlphaSettings(budget=1, updates=30))
     assert found.ranking[0] == BRIGHT
-    with pytest.raises(UsageError, match="no cell where the class is"):
-        optimise(subject(), BRIGHT_LABEL, whole._replace(present=alone.candidates))
+    inserted = whole._replace(present=alone.candidates)
+    found = optimise(subject(), BRIGHT_LABEL, inserted, AlphaSettings(budget=1, updates=30))
+    assert found.ranking[0] == BRIGHT  # and without a cell of the class only the insertion
+    with pytest.raises(UsageError, match="no cell where the class is or could grow"):
+        optimise(subject(), BRIGHT_LABEL, alone._replace(present=alone.candidates))
 
 
 def test_more_of_the_unit_that_draws_lowers_the_loss() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import seeingkit
+from seeingkit.analyses.interventions.stage import intervene
 from seeingkit.analyses.inversion.samples import check_samples
 from seeingkit.errors import UsageError
 from tests.helpers.styled import BLOB, NOTHING, SEGMENTER, Planted
@@ -14,10 +14,10 @@ from tests.helpers.styled import BLOB, NOTHING, SEGMENTER, Planted
 
 def test_channels_of_a_style_are_ablated_and_set() -> None:
     given: dict[str, Any] = {"label": "red", "n": 24, "random": 2}
-    still = seeingkit.intervene(Planted(), SEGMENTER, "r32.style", [NOTHING], **given)
-    assert still.layer == "r32.style" and still.kind == "ablation"
+    still = intervene(Planted(), SEGMENTER, "r32.style", [NOTHING], **given)
+    assert still.layer == "r32.style" and still.edit == "ablation"
     assert all(c.difference == 0 for c in still.effect.classes) and still.effect.moved == 0
-    grey = seeingkit.intervene(
+    grey = intervene(
         Planted(), SEGMENTER, "r32.style", [BLOB], insert=True, values=[0.9], curve=[1], **given
     )
     red = next(c for c in grey.effect.classes if c.label == "red")
@@ -37,7 +37,7 @@ def test_channels_of_a_style_are_ablated_and_set() -> None:
 def test_what_needs_a_place_is_refused(change: dict[str, Any], message: str) -> None:
     given = {"units": [BLOB], "label": "red", "n": 4, **change}
     with pytest.raises(UsageError, match=message):
-        seeingkit.intervene(Planted(), SEGMENTER, "r32.style", **given)
+        intervene(Planted(), SEGMENTER, "r32.style", **given)
 
 
 def test_nothing_is_inverted_through_styles() -> None:

@@ -12,7 +12,7 @@ from seeingkit.analyses.interventions.request import Request
 from seeingkit.analyses.interventions.subjects import Subject
 from seeingkit.errors import RunError, UnknownNameError, UsageError
 from seeingkit.results import DissectionResults
-from seeingkit.runs.dissected import agreement_ranking
+from seeingkit.runs.unit_rankings import agreement_ranking
 from seeingkit.tallies.record import model_record
 from tests.helpers.dissections import write_dissection
 from tests.helpers.interventions import asked
