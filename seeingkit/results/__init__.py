@@ -112,7 +112,15 @@ from .records import (
 )
 from .suites import CellState, SuiteCell, SuiteGenerator, SuiteRanking, SuiteResults
 from .tables import Column, Frame, Table, table
-from .tracing import ExcessClass, MissingClass, TracingResult
+from .tracing import (
+    ClassUnits,
+    DistanceChange,
+    ExcessClass,
+    MissingClass,
+    RandomControl,
+    StrengthPoint,
+    TracingResult,
+)
 from .unit_contrasts import (
     ComparedLayer,
     CountKind,
@@ -144,6 +152,7 @@ __all__ = [
     "ClassQuestion",
     "ClassRanking",
     "ClassResult",
+    "ClassUnits",
     "ClassVanishing",
     "Column",
     "ComparedLayer",
@@ -155,6 +164,7 @@ __all__ = [
     "DissectedLayer",
     "DissectionResults",
     "DissectionSettings",
+    "DistanceChange",
     "DistanceDifference",
     "EditedImage",
     "Effect",
@@ -187,6 +197,7 @@ __all__ = [
     "PairedResult",
     "PairsResult",
     "PowerResult",
+    "RandomControl",
     "RandomSet",
     "RankedClass",
     "RankedMember",
@@ -206,6 +217,7 @@ __all__ = [
     "SingleUnits",
     "SkippedItem",
     "SourceRecord",
+    "StrengthPoint",
     "SuiteCell",
     "SuiteGenerator",
     "SuiteRanking",

@@ -78,8 +78,9 @@ def trace(
         RunError: no finished run of ``analyze`` with a generator.
         UsageError: a layer, a class or a number that does not fit.
 
-    >>> trace("runs/progan-minichurches-1a2b3c4d", "r8.conv1", most=1).excess[0].lowers
-    True
+    ::
+
+        trace("runs/progan-minichurches-1a2b3c4d", "r8.conv1", most=1).excess[0].lowers
     """
     if rank():
         raise UsageError("trace is for one process")

@@ -115,9 +115,10 @@ def trace_classes(
     Raises:
         UsageError: a layer without a map, or more units than it has.
 
-    >>> chosen = claimed_classes(results.classes, 6)
-    >>> trace_classes(subject, real, chosen, settings, source).missing[0].draws
-    False
+    ::
+
+        chosen = claimed_classes(results.classes, 6)
+        trace_classes(subject, real, chosen, settings, source).missing[0].draws
     """
     labels = tuple(source.labels)
     config = DissectionConfig(layers=(settings.layer,))
