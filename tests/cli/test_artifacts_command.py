@@ -43,6 +43,7 @@ from tests.helpers.plugins import plugin, registry_of
 from tests.helpers.toys import FlatSampler, LevelSegmenter
 
 BLANK = uri(np.zeros((16, 16), np.uint8))
+WHITE = uri(np.full((16, 16), 255, np.uint8))
 Call = Callable[..., tuple[int, str, str]]
 WORDS = "--gan speckled --segmenter thirds --data real --preset native --layer r8"
 MODELS = WORDS.split(" ")
@@ -223,6 +224,7 @@ BAD_MARKS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda marks: [one.update(label=1) for one in marks["images"]], "conditional generator"),
     (lambda marks: [one.update(mask=BLANK) for one in marks["images"]], "nothing is painted"),
     (lambda marks: marks["images"][0].update(mask=BLANK[:-40]), "cannot be read"),
+    (lambda marks: [one.update(mask=WHITE) for one in marks["images"]], "are the same"),
     (lambda marks: marks.update(seed=40), "were used to choose"),
     (lambda marks: marks["generator"].update(identity="0" * 64), "with other options"),
 ]

@@ -20,6 +20,7 @@ from seeingkit.results import read_marks
 from seeingkit.runs.easel import Easel, prepare_easel
 from seeingkit.runs.paint import offline_page, read_edits, replay_edits
 from seeingkit.runs.painting_models import PaintingModels, Wish, open_models
+from tests.analyses.artifacts.test_marks import uri
 from tests.helpers.chromium import Chromium
 
 pytestmark = pytest.mark.browser
@@ -143,7 +144,8 @@ def test_marks_are_kept_by_image_and_change_nothing(
     subject = Subject(easel.generator, models.subject.segmenter, easel.layer)
     with pytest.raises(UsageError, match="two or more"):  # all else of one image's marks is right
         check_marks(subject, Sample(range(300)), marks)
-    two = [*marks.images, marks.images[0].model_copy(update={"index": 4})]
+    blank = uri(np.zeros((64, 64), np.uint8))
+    two = [*marks.images, marks.images[0].model_copy(update={"index": 4, "mask": blank})]
     check_marks(subject, Sample(range(300)), marks.model_copy(update={"images": two}))
     (one,) = found["images"]
     data = base64.b64decode(one["mask"].removeprefix("data:image/png;base64,"))

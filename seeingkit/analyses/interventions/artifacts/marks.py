@@ -107,6 +107,11 @@ def painted_masks(subject: Subject, marks: Marks) -> NDArray[np.bool_]:
     masks = np.stack([mask_of(mark) for mark in marks.images])
     if not masks.any():
         raise UsageError("nothing is painted in the marks: their masks have no white")
+    if (masks == masks[0]).all():
+        raise UsageError(
+            "all masks of the marks are the same, which does not tell a unit from its place; paint "
+            "images whose faults lie elsewhere"
+        )
     return masks
 
 
@@ -118,7 +123,8 @@ def by_marks(subject: Subject, marks: Marks) -> Ranking:
 
     Raises:
         UsageError: marks of another generator or of other options, of fewer than two images, of a
-            conditional generator, that cannot be read or are all empty; a layer without a map.
+            conditional generator, masks that cannot be read, are all empty or all the same; a
+            layer without a map.
 
     ::
 
