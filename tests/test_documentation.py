@@ -82,6 +82,8 @@ def test_readme_names_real_commands_options_and_files() -> None:
         for command in (
             ["analyze"],
             ["dissect"],
+            ["intervene"],
+            ["trace"],
             ["figure"],
             ["suite", "run"],
             ["suite", "table"],

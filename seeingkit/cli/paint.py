@@ -32,7 +32,7 @@ Choose = Annotated[
     o.Text, painted("Search the units of these classes by their causal effect, as tree,door.")
 ]
 Run = Annotated[o.File, painted("Take units from this run of dissect.", "--dissection")]
-Index = Annotated[o.Text, painted("Images of the series. Default: 0-11.")]
+Index = Annotated[o.Text, painted("Images of a series of their own. Default: 0-11.")]
 Photo = Annotated[o.File, painted("Paint on this picture of yours, inverted (a minute or two).")]
 Search = Annotated[int, painted("Images of another series that inserted values come from.")]
 Edits = Annotated[o.File, painted("Replay this file of saved edits instead, as PNG.")]

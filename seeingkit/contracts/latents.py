@@ -45,6 +45,7 @@ class Series(IntEnum):
         EFFECT: effects of interventions; SINGLE: of single units.
         STRENGTH, TRACED: strengths, and effects, of a tracing.
         ARTIFACTS: rankings of artifact units.
+        PAINTING: images that a person paints on.
 
     >>> further_seed(7, Series.PRESENT)
     2000007
@@ -58,6 +59,7 @@ class Series(IntEnum):
     STRENGTH = 6
     ARTIFACTS = 8
     TRACED = 9
+    PAINTING = 10
 
 
 def further_seed(seed: int, number: int) -> int:

@@ -60,10 +60,15 @@ def edited_generator(generator: Generator, name: str = "") -> EditedGenerator:
     )
 
 
-def check_generator(wanted: EditedGenerator, generator: Generator) -> None:
+def check_generator(wanted: EditedGenerator, generator: Generator, content: str = "edits") -> None:
     """Refuse a generator that a file is not of::
 
         check_generator(file.generator, generator)
+
+    Args:
+        wanted: that the file names.
+        generator: that is there.
+        content: of the file, a plural noun for the message.
 
     Raises:
         UsageError: names both.
@@ -76,7 +81,7 @@ def check_generator(wanted: EditedGenerator, generator: Generator) -> None:
     else:
         reason = f"of family {printable(wanted.family)}, weights {_short(wanted.weights_sha256)}"
     raise UsageError(
-        f"these are edits of {printable(wanted.name)}, {reason}; this is {own.family}, weights "
+        f"these are {content} of {printable(wanted.name)}, {reason}; this is {own.family}, weights "
         f"{_short(own.weights_sha256)}: name the generator with --gan and its options"
     )
 

@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError, field_validator
 
 from seeingkit.errors import UsageError, first_fault
 
-from .records import SCHEMA_VERSION, ModelRecord, Record
+from .edits import EditedGenerator
+from .records import SCHEMA_VERSION, Record
 
 PREFIX = "data:image/png;base64,"
 """How a mask begins."""
@@ -62,7 +63,7 @@ class Marks(Record):
     """A file of painted regions.
 
     Attributes:
-        generator: whose images were painted on.
+        generator: whose images were painted on, as ``models.editfiles`` names and checks it.
         seed: of their latents.
         note: of the person who painted.
         images: one entry an image; no number twice.
@@ -70,7 +71,7 @@ class Marks(Record):
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["marks"] = "marks"
-    generator: ModelRecord
+    generator: EditedGenerator
     seed: int = Field(ge=0, lt=2**32)
     note: str = Field(default="", max_length=2000)
     images: list[Mark] = Field(min_length=1, max_length=MOST_MARKS)
@@ -85,22 +86,6 @@ class Marks(Record):
         if len({mark.size for mark in images}) > 1:
             raise ValueError("masks are of several sizes; paint all images at one size")
         return images
-
-    def check_generator(self, family: str, weights_sha256: str | None) -> None:
-        """Refuse marks of another generator's images.
-
-        Args:
-            family, weights_sha256: of the generator that shall be searched.
-
-        Raises:
-            UsageError: the marks are of other weights or another family.
-        """
-        own = self.generator
-        if own.family != family or own.weights_sha256 != weights_sha256:
-            raise UsageError(
-                f"the marks were painted on images of {own.name or own.family}, not of this "
-                f"generator ({family}); give the file that belongs to these weights"
-            )
 
 
 def png_size(uri: str) -> tuple[int, int]:

@@ -13,47 +13,31 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
-from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.analyses.interventions.artifacts.measures import measure_ablation
-from seeingkit.analyses.interventions.artifacts.spaces import (
-    AreaSpace,
-    FeatureSpace,
-    Space,
-    real_features,
-)
-from seeingkit.analyses.interventions.artifacts.stage import (
-    Artifacts,
-    RealRows,
-    check_search,
-    find_artifacts,
-    split_real,
-)
+from seeingkit.analyses.interventions.artifacts.real import RealRows
+from seeingkit.analyses.interventions.artifacts.spaces import Space
+from seeingkit.analyses.interventions.artifacts.stage import Artifacts, find_artifacts
 from seeingkit.analyses.interventions.artifacts.tables import ranking_table, tests_table
-from seeingkit.analyses.interventions.subjects import Sample, Subject
-from seeingkit.contracts import Features, Generator, ImageSource, Segmenter
 from seeingkit.errors import UsageError, printable
 from seeingkit.images import Selection
-from seeingkit.models.resolved import ResolvedModel, resolve_features
+from seeingkit.models.resolved import resolve_features
 from seeingkit.report import artifacts_html, rebuild_report, with_cautions
 from seeingkit.results import (
     ArtifactResults,
     ArtifactSettings,
     Frame,
-    Marks,
     SkippedItem,
     read_marks,
 )
 from seeingkit.system.cache import file_sha256
 from seeingkit.system.processes import rank
 from seeingkit.tallies import Tally
-from seeingkit.tallies.counted import CountedSource
-from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.record import model_record, source_record
-from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .analyze import tally_side
+from .artifact_models import OpenedSearch, open_search, real_rows
 from .artifact_pictures import draw_artifacts
 from .config import Config, make_config
 from .directory import RunDirectory
@@ -61,7 +45,6 @@ from .intent import intent
 from .inversions import Store
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
-from .sides import located, open_whole
 
 log = logging.getLogger(__name__)
 
@@ -178,16 +161,6 @@ def artifacts_config(
     return make_config(command="artifacts", real=data, generated=gan, artifacts=given, **settings)
 
 
-class _Opened(NamedTuple):
-    """The models and images of a search."""
-
-    real: ImageSource
-    subject: Subject
-    sample: Sample
-    features: Features | None
-    marks: Marks | None
-
-
 def execute_artifacts(
     config: Config, *, out: str | Path | None = None, store: Store = None
 ) -> ArtifactSearch:
@@ -204,14 +177,14 @@ def execute_artifacts(
     plan, clock = resolve(config), Clock()
     RunDirectory.check(plan.config, out)
     with clock.time("load"):
-        opened = _open(plan, features, marks)
+        opened = open_search(plan, features, marks)
     with closing(opened.real):
         log.info("%s", intent(plan, len(opened.sample), out, real=len(opened.real)))
         run = begin_run(plan.config, out)
         assert run is not None  # this is process 0
         with clock.time("tally real images"):
             counted = tally_side(opened.real, opened.subject.segmenter, plan, store, "real images")
-            space, real = _real_rows(opened, counted, plan.config)
+            space, real, parts = real_rows(opened, counted, plan.config.batch_size)
         with clock.time("search and tests"):
             found = find_artifacts(
                 opened.subject,
@@ -226,15 +199,13 @@ def execute_artifacts(
         run.write_json("results.json", results.model_dump(mode="json"))  # kept, should a step fail
         if plan.metric is not None:
             with clock.time("fidelity"):
-                settings = plan.config.artifacts
-                _, tested = split_real(len(opened.real), settings.search, plan.config.seed)
                 pair = measure_ablation(
                     plan.metric,
                     opened.subject,
                     opened.sample,
-                    Selection(opened.real, tested.tolist()),
+                    Selection(opened.real, parts.test.tolist()),
                     results.pictured,
-                    alpha=settings.alpha,
+                    alpha=plan.config.artifacts.alpha,
                     device=plan.device,
                 )
                 results = results.model_copy(update={"fidelity": pair})
@@ -254,60 +225,13 @@ def execute_artifacts(
 # -------------------------------------------------------------------------------------- the steps
 
 
-def _open(plan: Plan, features: ResolvedModel | None, marks: Marks | None) -> _Opened:
-    """Images and models; everything that can be refused is refused here.
-
-    Raises:
-        UsageError: settings that do not fit the generator.
-    """
-    config, waits = plan.config, plan.real.generator is not None or plan.real.missing
-    whole = None if waits else open_whole(plan.real, plan.preset)  # before any download
-    plan = located(plan)
-    network = None if features is None else cast("Features", features.load(plan.device))
-    if whole is None:
-        raise UsageError(f"--data {plan.real.name}: real images are pictures, not a generator")
-    if isinstance(whole, CountedSource) and (network is not None or plan.metric is not None):
-        raise UsageError(
-            f"{plan.real.name}: only areas are known of these images, and features need pictures; "
-            "leave out --features and --fidelity"
-        )
-    assert plan.generated.generator is not None and plan.segmenter is not None
-    generator = plan.generated.generator.load(plan.device)
-    if not isinstance(generator, Generator):
-        raise UsageError(
-            f"{plan.generated.name} gives images only (a Sampler); artifact units need a Generator "
-            "with layers"
-        )
-    segmenter = in_classes(cast("Segmenter", plan.segmenter.load(plan.device)), config.classes)
-    layer = config.artifacts.layer or generator.default_cut
-    subject = Subject(generator, segmenter, layer, plan.preset, config.batch_size)
-    assert config.n is not None
-    labels = labels_for(config.labels, generator) or ()
-    sample = Sample(range(config.n), config.seed, tuple(labels))
-    check_search(subject, sample, config.artifacts)
-    if marks is not None:
-        marks.check_generator(generator.info.family, generator.info.weights_sha256)
-    most = config.n + config.artifacts.search
-    real = narrowed(whole, min(len(whole), most), config.seed)
-    split_real(len(real), config.artifacts.search, config.seed)
-    return _Opened(real, subject, sample, network, marks)
-
-
-def _real_rows(opened: _Opened, counted: Tally, config: Config) -> tuple[Space, RealRows]:
-    """The space of distances, and the rows of the real images of search and tests."""
-    search = config.artifacts.search
-    if opened.features is None:
-        rows = counted.percent()
-        first, second = split_real(len(rows), search, config.seed)
-        return AreaSpace(opened.subject.segmenter), RealRows(rows[first], rows[second])
-    raw = real_features(opened.features, opened.real, config.batch_size)
-    first, second = split_real(len(raw), search, config.seed)
-    space = FeatureSpace.of(opened.features, raw[first])
-    return space, RealRows(space.along(raw[first]), space.along(raw[second]))
-
-
 def _results(
-    plan: Plan, opened: _Opened, counted: Tally, space: Space, real: RealRows, found: Artifacts
+    plan: Plan,
+    opened: OpenedSearch,
+    counted: Tally,
+    space: Space,
+    real: RealRows,
+    found: Artifacts,
 ) -> ArtifactResults:
     """The content of ``results.json``, but for pictures, other metrics and cautions."""
     config, subject = plan.config, opened.subject

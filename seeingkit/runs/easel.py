@@ -86,7 +86,7 @@ def _ranking(models: PaintingModels, wish: Wish) -> Mapping[str, Sequence[int]]:
 
 
 def _starts(models: PaintingModels, wish: Wish) -> list[LatentStart | PhotoStart]:
-    labels, seed = models.labels, models.seed
+    labels, seed = models.labels, models.images_seed
     if wish.photo is None or models.photo is None:
         return [
             LatentStart(seed=seed, index=k, label=labels[k % len(labels)] if labels else None)
@@ -122,7 +122,7 @@ def _easel(
         extent=models.subject.extent,
         span=layer.window,
         size=generator.info.resolution,
-        seed=models.seed,
+        seed=models.images_seed,
         brushes=brushes,
         canvases=tuple(canvases),
     )

@@ -16,6 +16,7 @@ from torch import Tensor
 from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.analyses.interventions.subjects import Subject
 from seeingkit.contracts import Generator, Segmenter
+from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import SourceError, UsageError
 from seeingkit.images import open_images
 from seeingkit.models.programs import Program, program_of
@@ -42,7 +43,7 @@ class Wish:
         units: of each class, strongest first.
         choose: classes whose units are searched by their causal effect.
         dissection: run directory of a dissection of that layer, which gives units.
-        indices: images of the series; labels: classes of a conditional generator.
+        indices: images of the series ``PAINTING``; labels: classes of a conditional generator.
         photo: a picture of the user's, painted on in place of the series.
         search: images of other series that values come from.
         inverter: options of the inversion of the photo, and ``method``.
@@ -82,7 +83,7 @@ class PaintingModels:
     Attributes:
         subject: generator, layer and segmenter.
         name: of the generator, as it was asked for.
-        seed: of the images; labels: classes of a conditional generator, in turn.
+        seed: of the run; labels: classes of a conditional generator, in turn.
         photo: (1, 3, R, R) in [-1, 1], or None.
     """
 
@@ -91,6 +92,13 @@ class PaintingModels:
     seed: int
     labels: tuple[int, ...]
     photo: Tensor | None
+
+    @property
+    def images_seed(self) -> int:
+        """The seed of the images that are painted on: a series of their own, which no test of what
+        was painted rests on.
+        """
+        return further_seed(self.seed, Series.PAINTING)
 
     @property
     def generator(self) -> Generator:

@@ -20,6 +20,7 @@ rows and seed; an edit that changes nothing has a gain of exactly 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -33,7 +34,19 @@ from .contrasts import SharedPool
 from .frechet import Moments, Rows, distance_value, moments
 
 SWAPS = 499
-"""Exchanges within pairs behind a swap test."""
+"""Exchanges within pairs behind a swap test, at least."""
+
+
+def enough_swaps(confidence: float) -> int:
+    """Exchanges behind a swap test whose p is held against 1 - confidence.
+
+    The least p of k exchanges is 1 / (1 + k): there are so many that it is at most a fifth of the
+    level, and never fewer than ``SWAPS``.
+
+    >>> enough_swaps(0.95), enough_swaps(1 - 0.05 / 50)
+    (499, 5000)
+    """
+    return max(SWAPS, math.ceil(round(5 / (1 - confidence), 6)))
 
 
 class Estimate(NamedTuple):
@@ -109,19 +122,19 @@ class PairedDistances:
         """The distance from the real images with an edit; None: without any."""
         return self._combined(self._weights({} if edit is None else {edit: 1.0}, edit is None))
 
-    def gain(self, edit: int, *, confidence: float = 0.95, swaps: int = SWAPS) -> Gain:
+    def gain(self, edit: int, *, confidence: float = 0.95, swaps: int | None = None) -> Gain:
         """The gain of an edit, with interval and swap test.
 
         Args:
             edit: its place among the edits.
             confidence: of the interval, in (0, 1).
-            swaps: exchanges of the swap test.
+            swaps: exchanges of the swap test; default: ``enough_swaps``.
         """
         found = self._combined(self._weights({edit: -1.0}))
         reach = float(special.ndtri((1 + confidence) / 2)) * found.error
         low, high, p = found.value - reach, found.value + reach, None
         if low > 0 or high < 0:
-            p = self.swap_test(edit, swaps)
+            p = self.swap_test(edit, enough_swaps(confidence) if swaps is None else swaps)
             if p > 1 - confidence:
                 low, high = min(low, 0.0), max(high, 0.0)
         return Gain(found.value, low, high, found.error, confidence, p)

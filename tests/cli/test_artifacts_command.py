@@ -5,34 +5,45 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import seeingkit
+from seeingkit.analyses.comparison.checks.metrics import resolve_metric
+from seeingkit.analyses.interventions.artifacts.real import RealRows
+from seeingkit.analyses.interventions.artifacts.stage import Artifacts, find_artifacts
 from seeingkit.analyses.interventions.subjects import Sample
-from seeingkit.errors import RunError, UsageError
+from seeingkit.contracts import ImageSource
+from seeingkit.errors import ExitCode, RunError, UsageError
+from seeingkit.images import Selection
 from seeingkit.images.preprocess import quantise
 from seeingkit.models.registry import PluginRecord, registry
 from seeingkit.models.staged import StagedAdapter
 from seeingkit.report import rebuild_report, summarise_artifacts
-from seeingkit.results import ArtifactResults
+from seeingkit.results import ArtifactResults, FidelityResult
 from seeingkit.runs.artifacts import ArtifactSearch
 from seeingkit.runs.config import make_config, read_config
 from seeingkit.runs.manifest import command_line
-from seeingkit.specs import GanSpec, SegmenterSpec
+from seeingkit.specs import GanSpec, MetricSpec, SegmenterSpec
+from seeingkit.tallies.counting import tally
 from seeingkit.viewing.access import Secrets
 from seeingkit.viewing.library import Library
 from seeingkit.viewing.pages import compare_page, run_page, runs_page
+from tests.analyses.artifacts.test_marks import painted, uri
 from tests.helpers.artifact_toys import ARTIFACT, speckled, subject
 from tests.helpers.chromium import Chromium
 from tests.helpers.commands import command
-from tests.helpers.plugins import plugin
+from tests.helpers.plugins import plugin, registry_of
 from tests.helpers.toys import FlatSampler, LevelSegmenter
 
+BLANK = uri(np.zeros((16, 16), np.uint8))
+WHITE = uri(np.full((16, 16), 255, np.uint8))
 Call = Callable[..., tuple[int, str, str]]
 WORDS = "--gan speckled --segmenter thirds --data real --preset native --layer r8"
 MODELS = WORDS.split(" ")
@@ -144,8 +155,6 @@ def test_the_run_repeats_from_its_command_and_its_manifest(
 def test_from_python_with_painted_regions_and_another_strength(
     place: Path, monkeypatch: pytest.MonkeyPatch, run: Path
 ) -> None:
-    from tests.analyses.artifacts.test_marks import painted
-
     monkeypatch.chdir(place)
     monkeypatch.setenv("SEEINGKIT_CACHE", str(place / "cache"))
     (place / "marks.json").write_text(json.dumps(painted()))
@@ -209,6 +218,79 @@ def test_few_real_images_are_refused_before_any_work(call: Call, place: Path) ->
     assert code == 1 and "no such path: nowhere" in err and not (place / "no").exists()
 
 
+BAD_MARKS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
+    (lambda marks: marks["images"].pop() and marks["images"].pop(), "paint two or more"),
+    (lambda marks: marks["images"][0].update(label=1), "and some do not"),
+    (lambda marks: [one.update(label=1) for one in marks["images"]], "conditional generator"),
+    (lambda marks: [one.update(mask=BLANK) for one in marks["images"]], "nothing is painted"),
+    (lambda marks: marks["images"][0].update(mask=BLANK[:-40]), "cannot be read"),
+    (lambda marks: [one.update(mask=WHITE) for one in marks["images"]], "are the same"),
+    (lambda marks: marks.update(seed=40), "were used to choose"),
+    (lambda marks: marks["generator"].update(identity="0" * 64), "with other options"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "said"), BAD_MARKS)
+def test_bad_marks_are_refused_before_any_work(
+    call: Call,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[dict[str, Any]], Any],
+    said: str,
+) -> None:
+    marks = painted(3)
+    spoil(marks)
+    (place / "bad.json").write_text(json.dumps(marks))
+    monkeypatch.delattr("seeingkit.runs.artifacts.tally_side")
+    code, _, err = call("artifacts", *MODELS, *SMALL, "--marks", "bad.json", "--out", "no")
+    assert code == 2 and said in err and len(err.strip().splitlines()) == 1, err
+    assert not (place / "no").exists()
+
+
+class Recorder:
+    """Another library's metric that remembers the real images it was given."""
+
+    given: tuple[str, ...] = ()
+
+    def __call__(self, real: ImageSource, generated: ImageSource, **_: object) -> FidelityResult:
+        Recorder.given = tuple(map(str, real.ids))
+        many = {"n_real": len(real), "n_generated": len(generated)}
+        return FidelityResult(library="here", features="none", values={"zero": 0.0}, **many)
+
+
+def load_recorder(weights: object, options: object) -> Recorder:
+    return Recorder()
+
+
+def test_other_metrics_see_no_image_that_units_were_chosen_with(
+    call: Call, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Image 5 cannot be read, and no other image changes its part for that."""
+    here = "tests.cli.test_artifacts_command:load_recorder"
+    spec = MetricSpec(name="recorder", summary="toy", target=here, needs_weights=False)
+    resolved = resolve_metric("recorder", known=registry_of(spec))
+    monkeypatch.setattr("seeingkit.runs.plan.resolve_metric", lambda **_: resolved)
+    shutil.copytree(place / "real", place / "spoilt")
+    (place / "spoilt/005.png").write_bytes(b"no picture")
+    seen: list[RealRows] = []
+
+    def find(*args: Any, **given: Any) -> Artifacts:
+        seen.append(args[3])
+        return find_artifacts(*args, **given)
+
+    monkeypatch.setattr("seeingkit.runs.artifacts.find_artifacts", find)
+    words = [*MODELS, *SMALL, "--ranking", "images", "--units", "1", "--data", "spoilt"]
+    code, _, err = call("artifacts", *words, "--fidelity", "--out", "spoilt-run")
+    assert code == ExitCode.SKIPPED, err
+    results = results_of(place / "spoilt-run")
+    assert results.fidelity is not None and [one.item for one in results.skipped] == ["005.png"]
+    assert len(Recorder.given) == results.n_real and "005.png" not in Recorder.given
+    source = seeingkit.open_images(str(place / "spoilt"), preset="native")
+    numbers = [source.ids.index(item) for item in Recorder.given]
+    wanted = tally(Selection(source, numbers), LevelSegmenter("thirds"), store=place / "again")
+    assert np.array_equal(seen[0].test, wanted.percent())
+
+
 def test_it_is_for_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -224,7 +306,7 @@ def test_words_of_every_claim(run: Path) -> None:
     test = results.tests[0]
     for claim, said in (
         ("gain", "found as artifacts"),
-        ("gain of any units", "and so do random units"),
+        ("gain of any units", "but it is not shown that random units do less"),
         ("no evidence", "does not surely change"),
         ("loss", "farther away"),
     ):

@@ -45,6 +45,7 @@ def test_it_writes_one_page(paint: Ran, tmp_path: Path) -> None:
     data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
     assert [brush["units"] for brush in data["brushes"]] == [[13, 112]]
     assert [one["start"]["index"] for one in data["starts"]] == [0, 1]
+    assert {one["start"]["seed"] for one in data["starts"]} == {data["seed"]} == {10_000_000}
     assert "http" not in text.replace("http-equiv", "").partition("<script")[0]
 
 

@@ -11,13 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
+from seeingkit.analyses.interventions.artifacts.marks import check_marks
+from seeingkit.analyses.interventions.subjects import Sample, Subject
 from seeingkit.errors import UsageError
 from seeingkit.models.editfiles import to_edits
 from seeingkit.report.painting import Brush, render_painting
-from seeingkit.results import ModelRecord
+from seeingkit.results import read_marks
 from seeingkit.runs.easel import Easel, prepare_easel
 from seeingkit.runs.paint import offline_page, read_edits, replay_edits
 from seeingkit.runs.painting_models import PaintingModels, Wish, open_models
+from tests.analyses.artifacts.test_marks import uri
 from tests.helpers.chromium import Chromium
 
 pytestmark = pytest.mark.browser
@@ -124,7 +127,7 @@ def test_undo_reset_original_and_keys(browser: Chromium, page: Path) -> None:
 
 
 def test_marks_are_kept_by_image_and_change_nothing(
-    browser: Chromium, page: Path, tmp_path: Path
+    browser: Chromium, page: Path, easel: Easel, models: PaintingModels, tmp_path: Path
 ) -> None:
     import base64
     import io
@@ -135,8 +138,15 @@ def test_marks_are_kept_by_image_and_change_nothing(
     stroke(browser, (0.25, 0.25), (0.5, 0.25))
     assert browser.evaluate("editsOf(0).length") == 0 and opened.is_disabled("#save-edits")
     found = json.loads(saved(browser, "save-marks", tmp_path / "marks.json").read_text())
-    assert (found["kind"], found["seed"]) == ("marks", 0)
-    assert ModelRecord.model_validate(found["generator"]).family == "progan"
+    assert (found["kind"], found["seed"]) == ("marks", 10_000_000)
+    assert found["generator"] == easel.page.generator.model_dump(mode="json")
+    marks = read_marks(tmp_path / "marks.json")
+    subject = Subject(easel.generator, models.subject.segmenter, easel.layer)
+    with pytest.raises(UsageError, match="two or more"):  # all else of one image's marks is right
+        check_marks(subject, Sample(range(300)), marks)
+    blank = uri(np.zeros((64, 64), np.uint8))
+    two = [*marks.images, marks.images[0].model_copy(update={"index": 4, "mask": blank})]
+    check_marks(subject, Sample(range(300)), marks.model_copy(update={"images": two}))
     (one,) = found["images"]
     data = base64.b64decode(one["mask"].removeprefix("data:image/png;base64,"))
     mask = np.asarray(Image.open(io.BytesIO(data)))

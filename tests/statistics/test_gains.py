@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seeingkit.errors import TallyError
 from seeingkit.statistics.frechet import fsd_of_rows, moments
-from seeingkit.statistics.gains import Gain, PairedDistances, swapped
+from seeingkit.statistics.gains import Gain, PairedDistances, enough_swaps, swapped
 
 Rng = np.random.Generator
 SHAPES = (3, 2, 1.5, 1, 0.5, 0.3, 0.2, 0.1)
@@ -71,6 +71,16 @@ def test_others_that_differ_widen_the_interval_of_the_gain_over_them() -> None:
     assert found.against(0, range(1, 5)).error > 5 * alike.against(0, range(1, 5)).error
     with pytest.raises(TallyError, match="two"):
         found.against(0, [1])
+
+
+def test_a_gain_can_be_claimed_at_every_level() -> None:
+    """499 exchanges give no p below 0.002, and one of 50 tests is held against 0.001."""
+    rng = np.random.default_rng(4)
+    real, own = areas(rng, 60), areas(rng, 60)
+    shifted = own + np.array([100.0, *[0.0] * 7])
+    gain = PairedDistances(real, shifted, [own]).gain(0, confidence=1 - 0.05 / 50)
+    assert gain.sure and gain.p_swap == pytest.approx(1 / 5001)
+    assert [enough_swaps(1 - level) for level in (0.05, 0.01, 0.002)] == [499, 500, 2500]
 
 
 @given(st.integers(0, 10**6))

@@ -355,8 +355,7 @@ byId("save-picture").addEventListener("click", () => {
   save(fileName(".png"), pngOf(colours, size, size, 3), "image/png");
 });
 byId("save-marks").addEventListener("click", () => {
-  const { name, family, weights_sha256 } = data.generator, generator = { name, family, weights_sha256 };
-  const content = { kind: "marks", generator, seed: data.seed, images: markedImages() };
+  const content = { kind: "marks", generator: data.generator, seed: data.seed, images: markedImages() };
   save(`${data.file}-marks.json`, JSON.stringify(content), "application/json");
 });
 for (const input of document.querySelectorAll(".tools input")) input.addEventListener("input", controls);

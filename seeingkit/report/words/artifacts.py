@@ -48,7 +48,10 @@ def headline(results: ArtifactResults) -> str:
     if test.claim == "loss":
         return f"{found}takes the images farther away, {distances} ({gain})."
     if test.claim == "gain of any units":
-        return f"{found}brings the images nearer, {distances} ({gain}), and so do random units."
+        return (
+            f"{found}brings the images nearer, {distances} ({gain}), but it is not shown that "
+            "random units do less."
+        )
     return f"{found}does not surely change the distance from the real images, {distances} ({gain})."
 
 

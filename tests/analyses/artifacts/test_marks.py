@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from PIL import Image
 
 from seeingkit.analyses.interventions.artifacts.config import ArtifactsConfig
-from seeingkit.analyses.interventions.artifacts.marks import by_marks, mask_of
+from seeingkit.analyses.interventions.artifacts.marks import by_marks, check_marks, mask_of
+from seeingkit.analyses.interventions.artifacts.real import RealRows
 from seeingkit.analyses.interventions.artifacts.spaces import AreaSpace
-from seeingkit.analyses.interventions.artifacts.stage import RealRows, find_artifacts
-from seeingkit.analyses.interventions.subjects import Sample, Starts
+from seeingkit.analyses.interventions.artifacts.stage import find_artifacts
+from seeingkit.analyses.interventions.subjects import Sample, Starts, Subject
 from seeingkit.errors import UsageError
+from seeingkit.models.editfiles import edited_generator
 from seeingkit.results.marks import PREFIX, Mark, Marks, read_marks
 from tests.helpers.artifact_toys import ARTIFACT, real_rows, subject
 
@@ -37,7 +40,7 @@ def painted(n: int = 24) -> dict[str, Any]:
     masks = np.kron(x, np.ones((1, 2, 2)))
     masks = masks * (np.random.default_rng(0).random(masks.shape) < 0.9)
     images = [{"index": k, "mask": uri((255 * m).astype(np.uint8))} for k, m in enumerate(masks)]
-    generator = {"name": "speckled", "family": "speckled"}
+    generator = edited_generator(chosen.generator, "speckled").model_dump(mode="json")
     return {"kind": "marks", "generator": generator, "seed": SEED, "images": images}
 
 
@@ -65,8 +68,9 @@ def test_its_ablation_is_tested_on_images_that_were_not_painted(marks: Marks) ->
 
 
 def test_marks_of_other_images_are_refused(marks: Marks) -> None:
-    other = marks.generator.model_copy(update={"weights_sha256": "0" * 64})
-    with pytest.raises(UsageError, match="not of this generator"):
+    wrong = {"weights_sha256": "0" * 64, "identity": "0" * 64}
+    other = marks.generator.model_copy(update=wrong)
+    with pytest.raises(UsageError, match="marks of speckled, of family speckled, weights 000"):
         by_marks(subject(), marks.model_copy(update={"generator": other}))
     with pytest.raises(UsageError, match="two or more"):
         by_marks(subject(), marks.model_copy(update={"images": marks.images[:1]}))
@@ -77,6 +81,35 @@ def test_marks_of_other_images_are_refused(marks: Marks) -> None:
     some = [empty, empty.model_copy(update={"index": 1, "label": 3})]
     with pytest.raises(UsageError, match="some do not"):
         by_marks(subject(), marks.model_copy(update={"images": some}))
+
+
+def test_marks_on_images_of_other_options_are_refused(marks: Marks) -> None:
+    """With another truncation, image 3 of a seed is another image."""
+    other = subject(1.2)
+    options = {"options": {"truncation": 0.5}}
+    other.generator.info = other.generator.info.model_copy(update=options)
+    with pytest.raises(UsageError, match="loaded with other options"):
+        by_marks(other, marks)
+
+
+def test_a_layer_without_a_map_has_no_place_to_agree_with(marks: Marks) -> None:
+    chosen = subject(1.2)
+    parts = chosen.generator.boundaries
+    style = replace(parts[1], kind="style", shape=(12,), extent=None)
+    chosen.generator.boundaries = (parts[0], style, parts[2])
+    with pytest.raises(UsageError, match="'r8' has no map"):
+        check_marks(chosen, Sample(range(60)), marks)
+
+
+def test_marks_are_checked_without_any_image(marks: Marks, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = subject(1.2)
+    monkeypatch.delattr(Subject, "start")
+    check_marks(chosen, Sample(range(60)), marks)
+    with pytest.raises(UsageError, match="were used to choose"):
+        check_marks(chosen, Sample(range(60), SEED), marks)
+    cut = [marks.images[0], Mark(index=1, mask=CUT)]
+    with pytest.raises(UsageError, match="image 1 cannot be read"):
+        check_marks(chosen, Sample(range(60)), marks.model_copy(update={"images": cut}))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "1"])
@@ -109,6 +142,7 @@ CUT = uri(np.zeros((8, 8), np.uint8))[:-40]
     [
         ({"images": []}, "at least 1"),
         ({"seed": -1}, "seed"),
+        ({"generator": {"name": "speckled", "family": "speckled"}}, "generator.identity"),
         ({"more": 1}, "more"),
         ({"kind": "edits"}, "kind"),
         ({"images": [{"index": 0, "mask": "data:text/html,<b>"}]}, "a mask is a PNG"),

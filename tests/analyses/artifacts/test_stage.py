@@ -11,15 +11,19 @@ import torch
 from seeingkit.analyses.comparison.checks.metrics import resolve_metric
 from seeingkit.analyses.interventions.artifacts.config import ArtifactsConfig
 from seeingkit.analyses.interventions.artifacts.measures import measure_ablation
+from seeingkit.analyses.interventions.artifacts.real import (
+    RealRows,
+    parted_rows,
+    readable_parts,
+    split_real,
+)
 from seeingkit.analyses.interventions.artifacts.scores import by_ablation, by_images, strongest
 from seeingkit.analyses.interventions.artifacts.spaces import AreaSpace, FeatureSpace
 from seeingkit.analyses.interventions.artifacts.stage import (
     Artifacts,
-    RealRows,
     check_search,
     find_artifacts,
     search_sample,
-    split_real,
 )
 from seeingkit.analyses.interventions.edited import EditedSampler
 from seeingkit.analyses.interventions.effects import Intervention
@@ -120,6 +124,20 @@ def test_what_cannot_be_searched_is_refused_first(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         check_search(subject(), Sample(range(n)), CONFIG.model_copy(update=update))
+
+
+def test_an_image_that_cannot_be_read_moves_no_other() -> None:
+    parts = split_real(160, 200, 3)
+    lost = int(parts.test[0])
+    read = [number for number in range(160) if number != lost]
+    found = readable_parts(parts, read)
+    assert np.array_equal(found.search, parts.search)
+    assert np.array_equal(found.test, parts.test[1:])
+    rows = parted_rows(np.array(read, float)[:, None], read, found)
+    assert np.array_equal(rows.search[:, 0], found.search)
+    assert np.array_equal(rows.test[:, 0], found.test)
+    with pytest.raises(UsageError, match="49 of the search, which needs 50"):
+        readable_parts(parts, [k for k in range(160) if k not in parts.search[:4]])
 
 
 def test_the_second_round_is_of_the_best_units_on_all_images() -> None:

@@ -1,7 +1,8 @@
 """Units whose maps agree with regions that a person painted.
 
 Guarantees: masks and maps meet on one grid (``models.geometry``); what place alone gives is taken
-off, by the masks of the other images; masks are decoded within the sizes of ``results.marks``.
+off, by the masks of the other images; masks are decoded within the sizes of ``results.marks``;
+marks that do not fit are refused before any image is made.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seeingkit.errors import UsageError
+from seeingkit.models.editfiles import check_generator
 from seeingkit.models.geometry import to_image_grid
 from seeingkit.results.marks import Mark, Marks
 
+from ..curves import check_fresh
 from ..subjects import Sample, Starts, Subject
 from .scores import Ranking
 
@@ -67,6 +70,51 @@ def mask_of(mark: Mark, side: int = SIDE) -> NDArray[np.bool_]:
     return np.asarray(small) >= 128
 
 
+def check_marks(subject: Subject, sample: Sample, marks: Marks) -> None:
+    """Refuse marks by which units cannot be ranked, or not for a test on some images.
+
+    Args:
+        subject: generator and layer.
+        sample: images of the test.
+        marks: painted regions.
+
+    Raises:
+        UsageError: as of ``by_marks``, or marks on images of the test.
+
+    ::
+
+        check_marks(subject, Sample(range(300)), read_marks("marks.json"))
+    """
+    painted_masks(subject, marks)
+    check_fresh(subject, sample, [marked_sample(marks)])
+
+
+def painted_masks(subject: Subject, marks: Marks) -> NDArray[np.bool_]:
+    """The masks of marks that fit a generator and its layer, (N, H, W) bool::
+
+        painted_masks(subject, read_marks("marks.json")).shape
+
+    Raises:
+        UsageError: as of ``by_marks``.
+    """
+    check_generator(marks.generator, subject.generator, "marks")
+    marked_sample(marks)
+    if subject.boundary.extent is None:
+        raise UsageError(
+            f"{subject.layer!r} has no map, so its units have no place that could agree with "
+            "painted regions; name a layer with a map"
+        )
+    masks = np.stack([mask_of(mark) for mark in marks.images])
+    if not masks.any():
+        raise UsageError("nothing is painted in the marks: their masks have no white")
+    if (masks == masks[0]).all():
+        raise UsageError(
+            "all masks of the marks are the same, which does not tell a unit from its place; paint "
+            "images whose faults lie elsewhere"
+        )
+    return masks
+
+
 def by_marks(subject: Subject, marks: Marks) -> Ranking:
     """Rank units by the IoU of their maps with the painted regions, over what place alone gives.
 
@@ -74,18 +122,16 @@ def by_marks(subject: Subject, marks: Marks) -> Ranking:
     difference is greatest.
 
     Raises:
-        UsageError: marks of another generator, of fewer than two images, or all empty.
+        UsageError: marks of another generator or of other options, of fewer than two images, of a
+            conditional generator, masks that cannot be read, are all empty or all the same; a
+            layer without a map.
 
     ::
 
         by_marks(subject, read_marks("marks.json")).order[:5]
     """
-    info = subject.generator.info
-    marks.check_generator(info.family, info.weights_sha256)
+    masks = painted_masks(subject, marks)
     sample = marked_sample(marks)
-    masks = np.stack([mask_of(mark) for mark in marks.images])
-    if not masks.any():
-        raise UsageError("nothing is painted in the marks: their masks have no white")
     size = (int(masks.shape[1]), int(masks.shape[2]))
     starts = Starts(subject, sample)
     x = starts[range(len(sample))].x.float()

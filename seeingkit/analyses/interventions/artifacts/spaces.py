@@ -120,23 +120,26 @@ def pooled(features: Features, pictures: Tensor) -> Floats:
     return torch.cat(parts, 1).double().cpu().numpy()
 
 
-def real_features(features: Features, source: ImageSource, batch: int = 16) -> Floats:
-    """Pooled features (N, D) of all real images that can be read, in their order.
+def real_features(
+    features: Features, source: ImageSource, batch: int = 16
+) -> tuple[list[int], Floats]:
+    """Numbers of all real images that can be read, increasing, and their pooled features (N, D).
 
     Raises:
         TallyError: none can be read.
     """
-    rows = []
+    rows, read = [], []
     with progress_bar(f"features of {source.name}", len(source), "images") as bar:
         for start in range(0, len(source), batch):
             part = range(start, min(start + batch, len(source)))
-            pictures, _, _ = source.load(part)
+            pictures, good, _ = source.load(part)
             if pictures is not None:
                 rows.append(pooled(features, pictures.to(features.device)))
+                read += good
             bar.advance(len(part))
     if not rows:
         raise TallyError(f"{source.name}: none of {len(source)} images can be used")
-    return np.concatenate(rows)
+    return read, np.concatenate(rows)
 
 
 def edited_rows(

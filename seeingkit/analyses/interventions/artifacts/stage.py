@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
 from seeingkit.results.artifacts import ArtifactTest, ArtifactUnit, GainClaim, RandomSet
@@ -28,22 +26,16 @@ from seeingkit.statistics.resampling import ENOUGH
 from ..curves import check_fresh
 from ..differences import effect
 from ..effects import Floats, Intervention, Measured, measure, random_sets
-from ..subjects import Integers, Sample, Starts, Subject
+from ..subjects import Sample, Starts, Subject
 from .config import ArtifactsConfig
 from .marks import by_marks, marked_sample
+from .real import RealRows
 from .scores import Ranking, by_ablation, by_images, peaks, strongest
 from .spaces import AreaSpace, Space, sample_rows
 
 SHOWN = 8
 """Strongest images of a unit that its record names."""
 _ORDER: dict[GainClaim, int] = {"gain": 0, "gain of any units": 1, "no evidence": 2, "loss": 3}
-
-
-class RealRows(NamedTuple):
-    """Rows of real images, (N, D): of the search, and of the tests."""
-
-    search: Floats
-    test: Floats
 
 
 class Artifacts(NamedTuple):
@@ -65,29 +57,6 @@ class Artifacts(NamedTuple):
     best: int
     effect: Effect
     moved: Floats
-
-
-def split_real(images: int, search: int, seed: int) -> tuple[Integers, Integers]:
-    """Which real images are for the search and which for the tests: numbers, increasing.
-
-    Args:
-        images: how many there are.
-        search: how many the search wants; where there are few, it gets a third.
-
-    Raises:
-        UsageError: too few for both.
-
-    >>> [len(part) for part in split_real(600, 200, 0)]
-    [200, 400]
-    """
-    many = min(search, images // 3)
-    if many < ENOUGH:
-        raise UsageError(
-            f"{images:,} real images are too few: the search needs {ENOUGH} of them and the tests "
-            f"{2 * ENOUGH} others; give at least {3 * ENOUGH}"
-        )
-    order = np.random.default_rng([seed, 37]).permutation(images)
-    return np.sort(order[:many]), np.sort(order[many:])
 
 
 def check_search(subject: Subject, sample: Sample, config: ArtifactsConfig) -> None:
@@ -150,8 +119,6 @@ def find_artifacts(
     """
     check_search(subject, sample, config)
     searched, ranking, values = _ranked(subject, sample, space, real, config, marks)
-    if marks is not None:
-        check_fresh(subject, sample, [searched])
     chosen = [ranking.order[:many] for many in config.units]
     sets = [random_sets(units, subject.units, config.random, sample.seed) for units in chosen]
     edits = [*chosen, *(units for some in sets for units in some)]
