@@ -244,8 +244,9 @@ def _source(plan: Plan) -> SamplerSource:
     boundaries = layers_of(generator, chosen.layers)
     check_basis(chosen.basis, boundaries)
     check_groups(source, chosen.level_images)
+    seen = len(source), chosen.level_images
     drawn = check_responses(
-        boundaries, chosen.units, len(source) + chosen.level_images, chosen.basis
+        boundaries, chosen.units, *seen, generator.info.resolution, chosen.basis
     )
     if drawn and not rank():
         log.info("%s", responses_told(source, boundaries, drawn))
