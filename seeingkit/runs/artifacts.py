@@ -32,7 +32,7 @@ from seeingkit.analyses.interventions.artifacts.stage import (
 )
 from seeingkit.analyses.interventions.artifacts.tables import ranking_table, tests_table
 from seeingkit.analyses.interventions.subjects import Sample, Subject
-from seeingkit.contracts import Features, Generator, ImageSource, Segmenter
+from seeingkit.contracts import Features, Generator, ImageSource
 from seeingkit.errors import UsageError, printable
 from seeingkit.images import Selection
 from seeingkit.models.resolved import ResolvedModel, resolve_features
@@ -51,7 +51,6 @@ from seeingkit.tallies import Tally
 from seeingkit.tallies.counted import CountedSource
 from seeingkit.tallies.counting import narrowed
 from seeingkit.tallies.record import model_record, source_record
-from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .analyze import tally_side
 from .artifact_pictures import draw_artifacts
@@ -61,7 +60,7 @@ from .intent import intent
 from .inversions import Store
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
-from .sides import located, open_whole
+from .sides import located, open_whole, shown_segmenter
 
 log = logging.getLogger(__name__)
 
@@ -278,7 +277,7 @@ def _open(plan: Plan, features: ResolvedModel | None, marks: Marks | None) -> _O
             f"{plan.generated.name} gives images only (a Sampler); artifact units need a Generator "
             "with layers"
         )
-    segmenter = in_classes(cast("Segmenter", plan.segmenter.load(plan.device)), config.classes)
+    segmenter = shown_segmenter(plan)
     layer = config.artifacts.layer or generator.default_cut
     subject = Subject(generator, segmenter, layer, plan.preset, config.batch_size)
     assert config.n is not None

@@ -19,7 +19,8 @@ from seeingkit.analyses.comparison.conditions import labels_for, source_classes
 from seeingkit.analyses.comparison.dependence import groups_of
 from seeingkit.analyses.comparison.pairing import pair_up
 from seeingkit.analyses.inversion.picking import check_classes, check_listed
-from seeingkit.contracts import ImageSource, Sampler, Segmenter
+from seeingkit.contracts import Annotator, ImageSource, Sampler, Segmenter
+from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.opening import open_data_set
 from seeingkit.models.resolved import ResolvedModel
@@ -102,6 +103,40 @@ def open_sides(plan: Plan) -> Sides:
             _say_classes(real, generated)
         opened.pop_all()
     return Sides(real, generated, segmenter, shown, plan.second, plan.metric)
+
+
+def masks_of(model: Annotator, name: str) -> Segmenter:
+    """The model, if it gives masks.
+
+    Args:
+        model: as it was loaded.
+        name: as it was asked for.
+
+    Raises:
+        UsageError: it counts without masks.
+
+    >>> segmenter = seeingkit.load_segmenter("upernet:minichurches")
+    >>> masks_of(segmenter, "upernet:minichurches") is segmenter
+    True
+    """
+    if not isinstance(model, Segmenter):
+        raise UsageError(f"{name} gives counts without masks; this command needs a segmenter")
+    return model
+
+
+def shown_segmenter(plan: Plan) -> Segmenter:
+    """The segmenter of a plan, loaded, with its labels merged by the class list.
+
+    Raises:
+        UsageError: it counts without masks.
+
+    ::
+
+        shown_segmenter(located(plan)).label_maps(images)
+    """
+    assert plan.segmenter is not None
+    found = masks_of(plan.segmenter.load(plan.device), plan.segmenter.name)
+    return in_classes(found, plan.config.classes)
 
 
 def check_names(plan: Plan, sides: Sides) -> None:
