@@ -31,7 +31,7 @@ from .analyze import tally_side
 from .config import Config, read_config
 from .inversions import Store, beside_tallies
 from .plan import Plan, resolve
-from .sides import Sides, equally_many, open_sides
+from .sides import Sides, equally_many, masks_of, open_sides
 from .traced_pictures import TracedPictures
 
 BATCH = 16
@@ -133,12 +133,17 @@ def _traced(
     generator = source.sampler
     if not isinstance(generator, Generator):
         raise RunError(f"{path}: its generator gives images only, so it has no units")
+    assert plan.segmenter is not None
+    masks_of(sides.segmenter, plan.segmenter.name)
     settings = replace(settings, layer=settings.layer or generator.default_cut)
     subject = Subject(generator, sides.shown, settings.layer, plan.preset, BATCH)
     _ = subject.extent
     if settings.units > subject.units:
         last = f"{settings.layer!r} has {subject.units} units"
         raise UsageError(f"--units {settings.units}: {last}; choose fewer")
+    subject.check_classes(
+        source.labels, n=settings.n, search=settings.search, dissected=settings.dissected
+    )
     config: Config = plan.config
     real = tally_side(sides.real, sides.segmenter, plan, store, "real images")
     generated = tally_side(sides.generated, sides.segmenter, plan, store, "generated images")
