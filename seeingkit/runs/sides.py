@@ -79,6 +79,7 @@ def open_sides(plan: Plan) -> Sides:
     Raises:
         MissingWeightsError: names every file that is not here.
         SourceError: images that cannot be used.
+        UsageError: an annotator that gives no masks.
         WeightsError: a file that cannot be read.
     """
     missing = MissingFiles(plan.missing)
@@ -92,7 +93,7 @@ def open_sides(plan: Plan) -> Sides:
         plan = located(plan, missing)
         real, generated = found
         assert real is not None and plan.segmenter is not None
-        segmenter = cast("Segmenter", plan.segmenter.load(plan.device))
+        segmenter = masks_of(plan.segmenter.load(plan.device), plan.segmenter.name)
         shown = in_classes(segmenter, plan.config.classes)
         if plan.second is not None and plan.second.weights_spec is None:
             plan.second.build()  # the user's own file, which may not be what it should

@@ -31,7 +31,7 @@ from .analyze import tally_side
 from .config import Config, read_config
 from .inversions import Store, beside_tallies
 from .plan import Plan, resolve
-from .sides import Sides, equally_many, masks_of, open_sides
+from .sides import Sides, equally_many, open_sides
 from .traced_pictures import TracedPictures
 
 BATCH = 16
@@ -133,8 +133,6 @@ def _traced(
     generator = source.sampler
     if not isinstance(generator, Generator):
         raise RunError(f"{path}: its generator gives images only, so it has no units")
-    assert plan.segmenter is not None
-    masks_of(sides.segmenter, plan.segmenter.name)
     settings = replace(settings, layer=settings.layer or generator.default_cut)
     subject = Subject(generator, sides.shown, settings.layer, plan.preset, BATCH)
     _ = subject.extent

@@ -18,7 +18,7 @@ from tests.helpers.plugins import plugin
 from tests.helpers.toys import Digits, LevelSegmenter
 
 Command = Callable[..., tuple[int, str, str]]
-CLASSES = 340
+CLASSES = 330
 
 
 def plain(weights: object, options: object) -> object:
@@ -81,6 +81,7 @@ ANALYZE = (
         "intervene --layer r4 --units 0",
         "artifacts --data real --layer r4 --units 1",
         "paint --layer r4 --units bright=0 --out no",
+        "analyze --data real -n 60",
     ],
 )
 def test_numbers_without_masks_are_refused(seeingkit: Command, words: str) -> None:
@@ -88,31 +89,24 @@ def test_numbers_without_masks_are_refused(seeingkit: Command, words: str) -> No
     refused(found, "likely gives counts without masks; this command needs a segmenter")
 
 
-def test_a_run_without_masks_is_not_traced(seeingkit: Command) -> None:
-    code, _, err = seeingkit(f"{ANALYZE} --gan noclasses --segmenter likely -n 60")
-    assert code == 0, err
-    found = seeingkit("trace run --layer r4 --units 1 --class dark")
-    refused(found, "likely gives counts without masks; this command needs a segmenter")
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("intervene --layer r4 --units 0 -n 100", "--n 100: so many images have 100 of 340 cl"),
-        ("intervene --layer r4 --units 0 -n 340 --each 50", "--each 50: so many images have 50 of"),
+        ("intervene --layer r4 --units 0 -n 100", "--n 100: so many images have 100 of 330 cl"),
+        ("intervene --layer r4 --units 0 -n 330 --each 50", "--each 50: so many images have 50 of"),
         (
-            "intervene --layer r4 --choose 1 --class bright -n 340 --search 100",
-            "--search 100: so many images have 100 of 340 classes; take 340 or more, or fewer "
+            "intervene --layer r4 --choose 1 --class bright -n 330 --search 100",
+            "--search 100: so many images have 100 of 330 classes; take 330 or more, or fewer "
             "classes with --labels",
         ),
         ("artifacts --data real --layer r4 --units 1 -n 100", "--n 100: so many images have 100"),
         (
-            "artifacts --data real --layer r4 --units 1 -n 340 --search 100",
-            "--search 100: so many images have 100 of 340 classes",
+            "artifacts --data real --layer r4 --units 1 -n 330 --search 100",
+            "--search 100: so many images have 100 of 330 classes",
         ),
         ("paint --layer r4 --units bright=0 --out no", "--search 128: so many images have 128 of"),
-        ("dissect --layers r4 -n 200", "200 images are one of each of 200 of 340 classes"),
-        ("dissect --layers r4 -n 680", "320 images for the levels have 320 of 340 classes: take"),
+        ("dissect --layers r4 -n 200", "200 images are one of each of 200 of 330 classes"),
+        ("dissect --layers r4 -n 660", "320 images for the levels have 320 of 330 classes: take"),
     ],
 )
 def test_samples_that_leave_out_classes_are_refused(
@@ -128,15 +122,15 @@ def test_few_classes_need_few_images(seeingkit: Command) -> None:
 
 
 def test_a_tracing_sees_every_class_and_so_do_its_levels(seeingkit: Command) -> None:
-    """340 classes are more than the 320 images of the levels that are usual."""
+    """330 classes are more than the 320 images of the levels that are usual."""
     code, _, err = seeingkit(f"{ANALYZE} --gan manyclasses --segmenter shades -n 60")
     assert code == 0, err
-    words = "trace run --layer r4 --units 1 --class bright --random 2"
-    refused(seeingkit(f"{words} -n 50"), "--n 50: so many images have 50 of 340 classes")
-    refused(seeingkit(f"{words} -n 340"), "--search 100: so many images have 100 of 340")
-    numbers = "-n 340 --search 340"
+    words = "trace run --layer r4 --units 1 --class middle --random 2"
+    refused(seeingkit(f"{words} -n 50"), "--n 50: so many images have 50 of 330 classes")
+    refused(seeingkit(f"{words} -n 330"), "--search 100: so many images have 100 of 330")
+    numbers = "-n 330 --search 330"
     found = seeingkit(f"{words} {numbers} --dissected 200")
-    refused(found, "--dissected 200: so many images have 200 of 340 classes")
-    code, _, err = seeingkit(f"{words} {numbers} --dissected 680")
+    refused(found, "--dissected 200: so many images have 200 of 330 classes")
+    code, _, err = seeingkit(f"{words} {numbers} --dissected 660")
     assert code == 0, err
-    assert json.loads(Path("run/results.json").read_text())["tracing"]["dissected"] == 680
+    assert json.loads(Path("run/results.json").read_text())["tracing"]["dissected"] == 660
