@@ -117,6 +117,11 @@ class SamplerSource(PreparedImages):
         """The class of image ``index``, or None for an unconditional generator."""
         return self.labels[index % len(self.labels)] if self.labels else None
 
+    @property
+    def every_class(self) -> int:
+        """Fewest images, from the first on, that have every class; 1 without classes."""
+        return 1 + max((self.labels.index(label) for label in set(self.labels)), default=0)
+
     # ------------------------------------------------------------------------------------ images
 
     def latent(self, indices: Sequence[int]) -> Latent:

@@ -151,6 +151,7 @@ class DissectionSettings(Record):
         side: pixels of a label map that are counted, a side at most; None: all.
         group: images generated at once, within which label maps are exchanged.
         of_class: the images of a group are of one class of a conditional generator.
+        drawn: names of those classes; image k is of class k modulo their number.
         preset: preprocessing of the images.
         classes: the classes that took part.
     """
@@ -167,6 +168,7 @@ class DissectionSettings(Record):
     side: int | None = None
     group: int
     of_class: bool = False
+    drawn: list[str] = Field(default_factory=list)
     preset: str
     classes: list[str] = Field(default_factory=list)
 

@@ -26,17 +26,16 @@ from seeingkit.analyses.interventions.artifacts.spaces import (
 )
 from seeingkit.analyses.interventions.artifacts.stage import check_search
 from seeingkit.analyses.interventions.subjects import Sample, Subject
-from seeingkit.contracts import Features, Generator, ImageSource, Segmenter
+from seeingkit.contracts import Features, Generator, ImageSource
 from seeingkit.errors import UsageError
 from seeingkit.models.resolved import ResolvedModel
 from seeingkit.results import Marks
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counted import CountedSource
 from seeingkit.tallies.counting import narrowed
-from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .plan import Plan
-from .sides import located, open_whole
+from .sides import located, open_whole, shown_segmenter
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def open_search(plan: Plan, features: ResolvedModel | None, marks: Marks | None)
             f"{plan.generated.name} gives images only (a Sampler); artifact units need a Generator "
             "with layers"
         )
-    segmenter = in_classes(cast("Segmenter", plan.segmenter.load(plan.device)), config.classes)
+    segmenter = shown_segmenter(plan)
     layer = config.artifacts.layer or generator.default_cut
     subject = Subject(generator, segmenter, layer, plan.preset, config.batch_size)
     assert config.n is not None

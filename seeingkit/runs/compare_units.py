@@ -7,6 +7,7 @@ numbers; faults are one error, before anything is computed; nothing but the runs
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import shlex
@@ -202,6 +203,13 @@ def check_alike(found: Sequence[Dissected]) -> None:
                     "rule default"
                 )
             )
+        if one.results.settings.of_class and not one.results.settings.drawn and len(found) > 1:
+            again = f"seeingkit dissect --config {one.path / 'manifest.json'} --out NEW"
+            faults.add(
+                UsageError(
+                    f"{one.path}: does not say which classes it drew; make it again: {again}"
+                )
+            )
     for one in found[1:]:
         for what, own, other, hint in _settings(first, one):
             if own != other:
@@ -228,9 +236,19 @@ def _settings(first: Dissected, second: Dissected) -> list[tuple[str, Any, Any, 
         found.append(("the segmenter's weights", *(w[:12] for w in weights), "--segmenter"))  # type: ignore[arg-type]
     options = [json.dumps(model.options, sort_keys=True) for model in models]
     found.append(("the segmenter's options", *options, "--segmenter-option"))  # type: ignore[arg-type]
+    drawn = [_told(one.results.settings.drawn) for one in sides]
+    found.append(("classes drawn", *drawn, "--labels"))  # type: ignore[arg-type]
     classes = [str(one.classes or "none") for one in sides]
     found.append(("merged classes", *classes, "--classes"))  # type: ignore[arg-type]
     return found
+
+
+def _told(classes: Sequence[str], most: int = 8) -> str:
+    """The classes of a generator, in turn; of many the first ones and a name of them all."""
+    if len(classes) <= most:
+        return ", ".join(classes) or "none"
+    digest = hashlib.sha256(json.dumps(list(classes)).encode()).hexdigest()[:6]
+    return f"{', '.join(classes[:2])} … ({len(classes):,} classes, list {digest})"
 
 
 def _folder(found: Sequence[Dissected], out: str | Path | None, asked: dict[str, Any]) -> Path:

@@ -21,13 +21,12 @@ from seeingkit.analyses.dissection.parts import dissection_folder
 from seeingkit.analyses.dissection.responses import check_responses, responses_told
 from seeingkit.analyses.dissection.stage import dissect_layers
 from seeingkit.analyses.dissection.tables import layer_table, unit_table
-from seeingkit.contracts import Generator, Segmenter
+from seeingkit.contracts import Generator
 from seeingkit.errors import UsageError, printable
 from seeingkit.images import SamplerSource
 from seeingkit.report import dissection_chart, dissection_html, rebuild_report, with_cautions
 from seeingkit.results import DissectionResults, Frame
 from seeingkit.system.processes import rank
-from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .config import Config, make_config
 from .directory import RunDirectory
@@ -37,7 +36,7 @@ from .intent import intent
 from .inversions import Store, beside_tallies
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
-from .sides import located, open_side
+from .sides import located, open_side, shown_segmenter
 from .unit_groups import FILE, labelled_layers, write_groups
 from .unit_panels import own_panel
 from .unit_pictures import draw_units
@@ -193,9 +192,7 @@ def execute_dissection(
     with clock.time("load"):
         plan = located(plan)
         source = _source(plan)
-        assert plan.segmenter is not None
-        segmenter = cast("Segmenter", plan.segmenter.load(plan.device))
-        segmenter = in_classes(segmenter, plan.config.classes)
+        segmenter = shown_segmenter(plan)
     if not rank():
         log.info("%s", intent(plan, len(source), out))
     run, folder = begin_run(plan.config, out), beside_tallies(store, "dissections")
@@ -244,8 +241,9 @@ def _source(plan: Plan) -> SamplerSource:
     boundaries = layers_of(generator, chosen.layers)
     check_basis(chosen.basis, boundaries)
     check_groups(source, chosen.level_images)
+    seen = len(source), chosen.level_images
     drawn = check_responses(
-        boundaries, chosen.units, len(source) + chosen.level_images, chosen.basis
+        boundaries, chosen.units, *seen, generator.info.resolution, chosen.basis
     )
     if drawn and not rank():
         log.info("%s", responses_told(source, boundaries, drawn))

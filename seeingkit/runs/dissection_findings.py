@@ -97,6 +97,7 @@ def _settings(
         side=rule.side,
         group=GROUP,
         of_class=bool(source.labels),
+        drawn=[source.sampler.info.class_names[label] for label in source.labels],
         preset=config.preset,
         classes=classes_tested(found),
     )

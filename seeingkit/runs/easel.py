@@ -27,6 +27,9 @@ from seeingkit.results.edits import LatentStart, PhotoStart
 from .painted_units import units_of_run
 from .painting_models import DISSECTED, PaintingModels, Wish
 
+SEARCHED = 200
+"""Images of each of two series, in which units are searched; of more classes as many as these."""
+
 
 @dataclass(frozen=True)
 class Easel:
@@ -77,11 +80,14 @@ def _ranking(models: PaintingModels, wish: Wish) -> Mapping[str, Sequence[int]]:
         return wish.units
     if wish.dissection is not None:
         return units_of_run(wish.dissection, subject.generator, subject.boundary.name)
-    if wish.choose:
-        return units_by_effect(subject, wish.choose, seed=seed, labels=labels)
     drawn = list(labels) or None
-    source = SamplerSource(subject.generator, DISSECTED, seed, drawn, preset=subject.preset)
-    chosen = DissectionConfig(layers=(subject.layer,), level_images=DISSECTED)
+    every = SamplerSource(subject.generator, 1, seed, drawn, preset=subject.preset).every_class
+    if wish.choose:
+        many = max(SEARCHED, every)
+        return units_by_effect(subject, wish.choose, images=many, seed=seed, labels=labels)
+    many = max(DISSECTED, 2 * every)  # two of each class, to be exchanged with each other
+    source = SamplerSource(subject.generator, many, seed, drawn, preset=subject.preset)
+    chosen = DissectionConfig(layers=(subject.layer,), level_images=max(DISSECTED, every))
     return units_by_agreement(dissect_layers(source, subject.segmenter, chosen)[0])
 
 

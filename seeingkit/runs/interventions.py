@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.analyses.interventions.config import Ranking
@@ -29,7 +29,6 @@ from seeingkit.results import Frame, InterventionResults
 from seeingkit.specs import Preset
 from seeingkit.system.processes import rank
 from seeingkit.tallies.record import model_record
-from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .config import Config, make_config
 from .directory import RunDirectory
@@ -39,7 +38,7 @@ from .intervention_tables import write_intervention_tables
 from .inversions import Store, beside_tallies
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
-from .sides import located
+from .sides import located, shown_segmenter
 from .unit_rankings import agreement_ranking
 
 if TYPE_CHECKING:
@@ -263,7 +262,7 @@ def _request(plan: Plan, store: Store) -> Request:
             f"{plan.generated.name} gives images only (a Sampler); intervene needs a Generator "
             "with layers"
         )
-    segmenter = in_classes(cast("Segmenter", plan.segmenter.load(plan.device)), config.classes)
+    segmenter = shown_segmenter(plan)
     subject = Subject(generator, segmenter, chosen.layer, plan.preset)
     agreement = None
     if chosen.dissection is not None and chosen.label is not None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from seeingkit.analyses.painting.brushes import MOST_BRUSHES, MOST_UNITS
 from seeingkit.contracts import Generator
 from seeingkit.errors import RunError, UsageError
 from seeingkit.report.runfiles import read_run
 from seeingkit.results import DissectionResults
 
-COLUMNS = ("layer", "unit", "label", "iou", "chance")
+from .unit_rankings import AGREEMENTS, agreement_rows
 
 
 def units_of_run(folder: Path, generator: Generator, layer: str) -> dict[str, list[int]]:
@@ -44,14 +41,11 @@ def units_of_run(folder: Path, generator: Generator, layer: str) -> dict[str, li
     counted = next(one for one in results.layers if one.name == layer).classes[:MOST_BRUSHES]
     wanted = [one.label for one in counted]
     excess: dict[str, list[tuple[float, int]]] = {name: [] for name in wanted}
-    try:
-        table = pq.read_table(folder / "agreements.parquet", columns=list(COLUMNS))
-        rows = table.to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{folder}: agreements.parquet cannot be read: {error}") from error
-    for row in rows:
-        if row["layer"] == layer and row["label"] in excess and row["iou"] > row["chance"]:
-            excess[row["label"]].append((row["chance"] - row["iou"], row["unit"]))
+    path, available = folder / AGREEMENTS, generator.boundary(layer).shape[0]
+    numbers, labels, (ious, chances) = agreement_rows(path, layer, available, ("iou", "chance"))
+    for unit, label, iou, chance in zip(numbers, labels, ious, chances, strict=True):
+        if label in excess and iou > chance:
+            excess[label].append((float(chance - iou), int(unit)))
     return {
         name: [unit for _, unit in sorted(found)[:MOST_UNITS]] for name, found in excess.items()
     }

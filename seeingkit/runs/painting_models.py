@@ -9,24 +9,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
 from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.analyses.interventions.subjects import Subject
-from seeingkit.contracts import Generator, Segmenter
+from seeingkit.contracts import Generator
 from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import SourceError, UsageError
 from seeingkit.images import open_images
 from seeingkit.models.programs import Program, program_of
 from seeingkit.report.painting import check_size
-from seeingkit.tallies.vocabularies.merging import in_classes
 
 from .dissect import dissection_run_config
 from .inversions import generator_preset
 from .plan import resolve
-from .sides import located
+from .sides import located, shown_segmenter
 
 DISSECTED = 160
 """Images of each of two series, from which brushes come unasked."""
@@ -156,9 +155,8 @@ def open_models(
             f"{layer.name!r} has no map of cells to paint in; name a layer with --layer"
         )
     labels = tuple(labels_for(wish.labels, generator) or ())
-    segmenter = cast("Segmenter", plan.segmenter.load(plan.device))
-    segmenter = in_classes(segmenter, plan.config.classes)
-    subject = Subject(generator, segmenter, layer.name, plan.preset)
+    subject = Subject(generator, shown_segmenter(plan), layer.name, plan.preset)
+    subject.check_classes(labels, search=wish.search)
     for name, units in (wish.units or {}).items():
         subject.label(name)
         subject.checked(units)

@@ -19,7 +19,8 @@ from seeingkit.analyses.comparison.conditions import labels_for, source_classes
 from seeingkit.analyses.comparison.dependence import groups_of
 from seeingkit.analyses.comparison.pairing import pair_up
 from seeingkit.analyses.inversion.picking import check_classes, check_listed
-from seeingkit.contracts import ImageSource, Sampler, Segmenter
+from seeingkit.contracts import Annotator, ImageSource, Sampler, Segmenter
+from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource, open_images
 from seeingkit.images.opening import open_data_set
 from seeingkit.models.resolved import ResolvedModel
@@ -78,6 +79,7 @@ def open_sides(plan: Plan) -> Sides:
     Raises:
         MissingWeightsError: names every file that is not here.
         SourceError: images that cannot be used.
+        UsageError: an annotator that gives no masks.
         WeightsError: a file that cannot be read.
     """
     missing = MissingFiles(plan.missing)
@@ -91,7 +93,7 @@ def open_sides(plan: Plan) -> Sides:
         plan = located(plan, missing)
         real, generated = found
         assert real is not None and plan.segmenter is not None
-        segmenter = cast("Segmenter", plan.segmenter.load(plan.device))
+        segmenter = masks_of(plan.segmenter.load(plan.device), plan.segmenter.name)
         shown = in_classes(segmenter, plan.config.classes)
         if plan.second is not None and plan.second.weights_spec is None:
             plan.second.build()  # the user's own file, which may not be what it should
@@ -102,6 +104,40 @@ def open_sides(plan: Plan) -> Sides:
             _say_classes(real, generated)
         opened.pop_all()
     return Sides(real, generated, segmenter, shown, plan.second, plan.metric)
+
+
+def masks_of(model: Annotator, name: str) -> Segmenter:
+    """The model, if it gives masks.
+
+    Args:
+        model: as it was loaded.
+        name: as it was asked for.
+
+    Raises:
+        UsageError: it counts without masks.
+
+    >>> segmenter = seeingkit.load_segmenter("upernet:minichurches")
+    >>> masks_of(segmenter, "upernet:minichurches") is segmenter
+    True
+    """
+    if not isinstance(model, Segmenter):
+        raise UsageError(f"{name} gives counts without masks; this command needs a segmenter")
+    return model
+
+
+def shown_segmenter(plan: Plan) -> Segmenter:
+    """The segmenter of a plan, loaded, with its labels merged by the class list.
+
+    Raises:
+        UsageError: it counts without masks.
+
+    ::
+
+        shown_segmenter(located(plan)).label_maps(images)
+    """
+    assert plan.segmenter is not None
+    found = masks_of(plan.segmenter.load(plan.device), plan.segmenter.name)
+    return in_classes(found, plan.config.classes)
 
 
 def check_names(plan: Plan, sides: Sides) -> None:

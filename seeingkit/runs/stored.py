@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from seeingkit.analyses.dissection.bases import GIVEN
 from seeingkit.analyses.dissection.files import KEYS as DISSECTION_KEYS
 from seeingkit.analyses.dissection.files import check_dissection_file, is_of_this_version
 from seeingkit.analyses.interventions.parts import INTERVENTION_SCHEMA, check_counts_file
@@ -42,6 +43,7 @@ from seeingkit.tallies.identity import TALLY_SCHEMA
 from seeingkit.tallies.reading import read_tally_file
 
 _NAMED = re.compile(r"[0-9a-f]{32}")  # files that are named by the hash of their identity
+_GIVEN = re.compile(r"given-[0-9a-f]{16}")  # directions of Python, by the hash of their numbers
 _CODE = re.compile(r"-(\d+-[0-9a-f]{12})-")  # version of the generator's code in an encoder's name
 _DAY = 86_400
 
@@ -51,8 +53,9 @@ class StoredFile:
     """One file of stored work.
 
     Attributes:
-        kind: ``tally``, ``inversion``, ``dissection``, ``intervention``, ``encoder``, ``hashes``,
-            ``weights``, ``data``, ``claim``, ``leftover``; ``tally file``: one that a user saved.
+        kind: ``tally``, ``inversion``, ``dissection``, ``directions`` (given from Python),
+            ``intervention``, ``encoder``, ``hashes``, ``weights``, ``data``, ``claim``,
+            ``leftover``; ``tally file``: one that a user saved.
         about: what it belongs to.
         unneeded: why nothing will ever read it, or empty.
         size: in bytes.
@@ -119,7 +122,7 @@ def remove_unneeded(
     now = time.time()
     for file in stored_files(folder):
         old = older_than is not None and now - file.modified > older_than * _DAY
-        kept = file.kind in ("weights", "data", "claim", "leftover", "tally file")
+        kept = file.kind in ("weights", "data", "claim", "leftover", "tally file", "directions")
         reason = file.unneeded or ("" if kept or not old else f"older than {older_than:g} days")
         if not reason:
             continue
@@ -152,6 +155,8 @@ def _described(path: Place, folder: Place, modified: float) -> tuple[str, str, s
             place = str(json.loads(path.read_bytes())["place"])
         return "hashes", place or "unknown", "" if place else "of an older version"
     if _is_stored(path, home.name):
+        if home.name == GIVEN:
+            return "directions", _directions(path), ""  # no run can make them again
         if path.suffix == ".seconds":
             alone = not path.with_suffix(".safetensors").exists()
             return "inversion", "times", "of an inversion that is gone" if alone else ""
@@ -177,6 +182,8 @@ def _is_stored(path: Place, home: str) -> bool:
         return path.suffix == ".safetensors"
     if home == "digests":
         return path.suffix == ".json" and len(path.stem) == 64
+    if home == GIVEN:
+        return path.suffix == ".safetensors" and _GIVEN.fullmatch(path.stem) is not None
     known = path.suffix in (".parquet", ".safetensors", ".seconds")
     return known and _NAMED.fullmatch(path.stem) is not None and path.stem[:2] == home
 
@@ -210,9 +217,7 @@ def _opened(path: Place) -> BinaryIO:
 def _tensors(path: Place) -> tuple[str, str, str]:
     """An inversion, a part or the levels of a dissection, or an encoder."""
     try:
-        with _opened(path) as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(min(length, 1 << 24)))["__metadata__"]
+        header = _header(path)["__metadata__"]
         if own := [key for key in DISSECTION_KEYS if key in header]:
             return _dissection(json.loads(header[own[0]]))
         if INTERVENTION_KEY in header:
@@ -237,6 +242,23 @@ def _tensors(path: Place) -> tuple[str, str, str]:
         return ("inversion" if _NAMED.fullmatch(path.stem) else "encoder"), "unknown", ""
 
 
+def _header(path: Place) -> dict[str, Any]:
+    """The header of a file of tensors."""
+    with _opened(path) as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        found: dict[str, Any] = json.loads(stream.read(min(length, 1 << 24)))
+    return found
+
+
+def _directions(path: Place) -> str:
+    """Directions that somebody gave in Python, in words."""
+    try:
+        rows, channels = _header(path)["directions"]["shape"]
+    except (OSError, LookupError, ValueError, TypeError):
+        return "unknown"
+    return f"{rows:,} of {channels:,} channels, {path.stem}"
+
+
 def _dissection(about: dict[str, Any]) -> tuple[str, str, str]:
     """Parts, which know images, or levels and components, which every part of their run needs."""
     made = about.get("made_by", {})
@@ -245,11 +267,13 @@ def _dissection(about: dict[str, Any]) -> tuple[str, str, str]:
     current = known and all(
         _is_current(kind, made.get(kind), made.get(f"{kind}_code")) for kind in models
     )
-    what = f"components of {about['layer']}" if "layer" in about else "levels"
+    what = "levels"
     if "span" in about:
         start, stop = about["span"]
         what = f"images {start + 1:,} to {stop:,}"
     name = f"{what} of {made.get('of', 'unknown')} by {made.get('segmenter', 'unknown')}"
+    if "layer" in about:  # components of its maps, for which nothing is segmented
+        name = f"components of {about['layer']} of {made.get('of', 'unknown')}"
     return "dissection", name, "" if current else "of an older version"
 
 
@@ -306,6 +330,7 @@ _CHECKS: dict[str, Callable[[Place], None]] = {
     "tally file": _check_tally,
     "inversion": _check_inversion,
     "dissection": check_dissection_file,
+    "directions": check_dissection_file,
     "intervention": check_counts_file,
     "encoder": check_encoder_file,
     "hashes": _check_hashes,

@@ -160,6 +160,9 @@ def _traced(
     if settings.units > subject.units:
         last = f"{settings.layer!r} has {subject.units} units"
         raise UsageError(f"--units {settings.units}: {last}; choose fewer")
+    subject.check_classes(
+        source.labels, n=settings.n, search=settings.search, dissected=settings.dissected
+    )
     _check_same(path, sides, results)
     for record in (*chosen.missing, *chosen.excess):
         subject.label(record.label)

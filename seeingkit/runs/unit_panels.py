@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from seeingkit.analyses.dissection.contrasts import LEVEL, contrasts
 from seeingkit.analyses.dissection.counts import Labelled
+from seeingkit.analyses.dissection.grouping import groups_of
 from seeingkit.analyses.dissection.panels import panel_of
 from seeingkit.errors import UsageError
 from seeingkit.results import ComparedLayer, DissectionResults, UnitPanel
@@ -152,22 +153,40 @@ def _by_step(members: Sequence[Member]) -> list[Member]:
 
 def _common(runs: Sequence[Dissected]) -> tuple[NDArray[np.int64], int, list[str]]:
     """Numbers of the groups that all layers have, the images in them, and what was left out."""
-    size = runs[0].results.settings.group
     least = min(run.results.n for run in runs)
+    classes = runs[0].results.settings.drawn
+    sizes = np.array([len(group) for group in groups_of(least, range(len(classes)))])
     groups = [layer.series.groups for run in runs for layer in run.layers]
     shared = groups[0]
     for own in groups[1:]:
         shared = np.intersect1d(shared, own)
     warnings = []
     if any(run.results.n != least for run in runs):
-        shared = shared[shared < least // size]  # whole groups alone
+        shared = shared[shared < _whole(runs, least)]
         warnings.append(
             f"The runs have unlike numbers of images; compared are the first "
-            f"{len(shared) * size:,} of each, so counts may differ from those of the runs."
+            f"{sizes[shared].sum():,} of each, so counts may differ from those of the runs."
         )
     elif any(len(own) > len(shared) for own in groups):
         warnings.append("Groups of images that some run could not use were left out of all.")
-    return shared, min(least, len(shared) * size), warnings
+    return shared, int(sizes[shared].sum()), warnings
+
+
+def _whole(runs: Sequence[Dissected], least: int) -> int:
+    """Groups that are the same images in all runs, the smallest of which has ``least``.
+
+    Raises:
+        UsageError: there are none.
+    """
+    size, classes = runs[0].results.settings.group, len(runs[0].results.settings.drawn) or 1
+    if least < size * classes:
+        fewest = min(runs, key=lambda run: run.results.n)
+        of = f" of each of {classes:,} classes" if classes > 1 else ""
+        raise UsageError(
+            f"{fewest.path}: {least:,} images are fewer than {size}{of}, so none of its groups are "
+            f"those of the other runs; dissect {size * classes:,} or more, or as many in all runs"
+        )
+    return least // (size * classes) * classes
 
 
 def _record(member: Member) -> ComparedLayer:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from seeingkit.contracts import Generator
 from seeingkit.errors import RunError, UnknownNameError
@@ -49,11 +51,12 @@ def agreement_ranking(
         raise RunError(
             f"{folder}: a dissection of directions ({results.settings.basis}), not units"
         )
-    name = generator.boundary(layer).name
+    boundary = generator.boundary(layer)
+    name = boundary.name
     known = [one.name for one in results.layers]
     if name not in known:
         raise UnknownNameError("dissected layer", name, known)
-    ious = _ious(folder / AGREEMENTS, name, label)
+    ious = _ious(folder / AGREEMENTS, name, label, boundary.shape[0])
     order = np.argsort(-ious, kind="stable")
     return AgreementRanking(
         label=label,
@@ -66,18 +69,49 @@ def agreement_ranking(
     )
 
 
-def _ious(path: Path, layer: str, label: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """(U,) IoU of each unit with the class."""
-    columns = ["layer", "unit", "label", "iou"]
+def agreement_rows(
+    path: Path, layer: str, units: int, names: Sequence[str] = ("iou",)
+) -> tuple[NDArray[np.int64], list[str], list[NDArray[np.float64]]]:
+    """The rows of a layer in ``agreements.parquet``: unit, class, and numbers.
+
+    Args:
+        path: of the file.
+        layer: canonical name.
+        units: that the layer has.
+        names: of the columns of numbers, each from 0 to 1.
+
+    Raises:
+        RunError: the file cannot be read, or a row is of no unit, of no class, or no number.
+
+    ::
+
+        agreement_rows(Path("runs/church/agreements.parquet"), "r8.conv1", 128)
+    """
+    columns, filters = ["layer", "unit", "label", *names], [("layer", "=", layer)]
     try:
-        table = pq.read_table(path, columns=columns, filters=[("layer", "=", layer)])
-    except (OSError, pa.ArrowException) as error:
+        table = pq.read_table(path, columns=columns, filters=filters)
+        empty = next((name for name in columns if table[name].null_count), None)
+        if empty is not None:
+            raise ValueError(f"a row without {empty}")
+        unit = table["unit"].cast(pa.int64()).to_numpy()
+        labels = table["label"].cast(pa.string()).to_pylist()
+        numbers = [table[name].cast(pa.float64()).to_numpy() for name in names]
+        if np.any((unit < 0) | (unit >= units)):
+            raise ValueError(f"a unit that {layer} does not have; its units are 0 to {units - 1}")
+        for name, found in zip(names, numbers, strict=True):
+            if not np.all((found >= 0) & (found <= 1)):
+                raise ValueError(f"{name} that is not between 0 and 1")
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         raise RunError(f"{path}: cannot be read ({error})") from error
-    labels = np.array(table["label"].to_pylist(), object)
-    here = labels == label
+    return unit, labels, numbers
+
+
+def _ious(path: Path, layer: str, label: str, units: int) -> NDArray[np.float64]:
+    """(U,) IoU of each unit with the class."""
+    unit, labels, (iou,) = agreement_rows(path, layer, units)
+    here = np.array([one == label for one in labels], bool)
     if not here.any():
-        raise UnknownNameError("dissected class", label, list(dict.fromkeys(labels.tolist())))
-    units = table["unit"].to_numpy()[here]
-    found = np.zeros(int(units.max()) + 1)
-    np.maximum.at(found, units, table["iou"].to_numpy()[here])
+        raise UnknownNameError("dissected class", label, list(dict.fromkeys(labels)))
+    found = np.zeros(units)
+    np.maximum.at(found, unit[here], iou[here])
     return found

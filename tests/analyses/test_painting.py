@@ -87,5 +87,5 @@ def test_a_run_of_dissect_gives_units_by_iou_over_chance(subject: Subject, tmp_p
     with pytest.raises(UsageError, match="another generator"):
         units_of_run(run_folder, other, "r4.conv1")
     (run_folder / "agreements.parquet").write_bytes(b"nothing")
-    with pytest.raises(SeeingkitError, match=r"agreements.parquet cannot be read"):
+    with pytest.raises(SeeingkitError, match=r"agreements.parquet: cannot be read"):
         units_of_run(run_folder, subject.generator, "r4.conv1")

@@ -9,16 +9,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seeingkit import Tally, tally
+from seeingkit.analyses.dissection.bases import basis_of, write_directions
+from seeingkit.analyses.dissection.parts import dissection_folder
 from seeingkit.analyses.inversion.store import note_seconds
 from seeingkit.errors import RunError
+from seeingkit.images import SamplerSource
+from seeingkit.models.registry import find_preset
 from seeingkit.runs.config import make_config
 from seeingkit.runs.directory import RunDirectory
 from seeingkit.runs.stored import remove_unneeded, stored_files
 from seeingkit.system.claims import Claims
 from tests.helpers.commands import command, pictures
+from tests.helpers.planted import planted
 from tests.helpers.toys import LevelSegmenter, Noise
 
 Run = Callable[..., tuple[int, str, str]]
@@ -57,6 +63,26 @@ def test_what_is_stored_is_listed(run: Run) -> None:
     listed = json.loads(run("store", "ls", "--json")[1])
     assert {record["of"] for record in listed} == {"a by levels", "b by levels"}
     assert all(record["bytes"] > 1000 and not record["state"] for record in listed)
+
+
+def test_directions_of_python_are_listed_checked_and_kept(run: Run, tmp_path: Path) -> None:
+    folder = dissection_folder()
+    assert isinstance(folder, Path)
+    path = Path(write_directions(np.eye(5)[:2], folder))
+    source = SamplerSource(planted(), 2, preset=find_preset("native"))
+    basis_of("pca", planted().boundary("r4"), source, folder)
+    listed = {record["of"]: record for record in json.loads(run("store", "ls", "--json")[1])}
+    assert set(listed) == {f"2 of 5 channels, {path.stem}", "components of r4 of planted"}
+    assert listed[f"2 of 5 channels, {path.stem}"]["kind"] == "directions"
+    assert run("store", "verify")[:2] == (0, "2 files checked, 0 damaged\n")
+    run("store", "gc", "--older-than", "0")
+    assert [file.name for file in tmp_path.rglob("*.safetensors")] == [path.name]
+    other = Path(write_directions(np.eye(5)[:3], folder))
+    path.write_bytes(other.read_bytes())
+    code, _, err = run("store", "verify")
+    assert code == 1 and "its directions are not those that its name says" in err
+    path.write_bytes(b"nothing")
+    assert run("store", "verify")[0] == 1 and run("store", "ls")[0] == 0
 
 
 def test_damaged_and_exchanged_work_is_named(run: Run, chunks: list[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from seeingkit.specs import GanSpec, SegmenterSpec
 from tests.helpers.commands import command
 from tests.helpers.planted import BRIGHT, DARK, levels, planted
 from tests.helpers.plugins import plugin
-from tests.helpers.toys import LevelSegmenter
+from tests.helpers.toys import Digits, LevelSegmenter
 
 Command = Callable[..., tuple[int, str, str]]
 NUMBERS = (
@@ -34,6 +35,10 @@ def level_segmenter(weights: object, options: object) -> LevelSegmenter:
     return levels()
 
 
+def digits(weights: object, options: object) -> Digits:
+    return Digits()
+
+
 SPECS = (
     GanSpec(
         name="plantedgan",
@@ -45,6 +50,12 @@ SPECS = (
         name="thirds",
         summary="dark, middle, bright",
         target=f"{__name__}:level_segmenter",
+        needs_weights=False,
+    ),
+    SegmenterSpec(
+        name="numbers",
+        summary="how dark and how bright, without masks",
+        target=f"{__name__}:digits",
         needs_weights=False,
     ),
 )
@@ -156,3 +167,14 @@ def test_another_segmenter_than_that_of_the_run_is_refused(
 def test_classes_that_are_named_are_all_there_is(run: Path, seeingkit: Command) -> None:
     code, _, err = seeingkit("trace", run, *NUMBERS, "--class", "bright", "--most", "2")
     assert code == 2 and "--class names the classes: leave --most out" in err
+
+
+def test_nothing_is_traced_without_masks(run: Path, seeingkit: Command, tmp_path: Path) -> None:
+    record = (run / "manifest.json").read_text()
+    assert record.count('"segmenter": "thirds"') == 1
+    shutil.copytree(run, tmp_path / "copy")
+    other = record.replace('"segmenter": "thirds"', '"segmenter": "numbers"')
+    (tmp_path / "copy/manifest.json").write_text(other)
+    code, out, err = seeingkit("trace", tmp_path / "copy", *NUMBERS)
+    assert (code, out) == (2, "")
+    assert "numbers gives counts without masks; this command needs a segmenter" in err

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from seeingkit.analyses.comparison.compare import Comparison, compare
 from seeingkit.contracts import (
+    Annotator,
+    AnnotatorInfo,
     GeneratorInfo,
     ImageSource,
     Label,
@@ -48,6 +50,19 @@ class LevelSegmenter(Segmenter):
     def score(self, images: Tensor, label: int) -> Tensor:
         centre = (-2 / 3, 0.0, 2 / 3)[label - 1]
         return torch.exp(-((images[:, 0] - centre) ** 2))
+
+
+class Digits(Annotator):
+    """How likely an image is dark and bright: numbers without masks."""
+
+    def __init__(self) -> None:
+        labels = (Label("dark"), Label("bright"))
+        self.vocabulary = Vocabulary(labels, has_background=False, unit="probability")
+        self.info = AnnotatorInfo(family="digits")
+
+    def statistics(self, images: Tensor) -> Tensor:
+        bright = torch.sigmoid(images.mean((1, 2, 3)))
+        return torch.stack([1 - bright, bright], 1)
 
 
 class Noise(ImageSource):

@@ -129,6 +129,36 @@ def test_unlike_numbers_of_images_are_cut_to_the_first_that_all_have(runs: Path)
     assert panel.groups == 11  # the last group of 184 images is no whole one
 
 
+def test_runs_of_unlike_lengths_share_the_whole_spans_of_their_classes(runs: Path) -> None:
+    """200 images of 9 classes are 9 whole groups and 9 shorter ones; 600 are 45 groups."""
+    nine = {"of_class": True, "drawn": [f"class {k}" for k in range(9)]}
+    write_run(runs / "few", layers(0, groups=18), generator="toy:few", n=200, **nine)
+    write_run(runs / "many", layers(1, groups=45), generator="toy:many", n=600, **nine)
+    (panel,), n, warnings = panels_of(read_all(["few", "many"]), [])
+    assert (n, panel.groups) == (144, 9)
+    assert "compared are the first 144 of each" in warnings[0]
+    write_run(runs / "alike", layers(1, groups=18), generator="toy:alike", n=200, **nine)
+    (panel,), n, warnings = panels_of(read_all(["few", "alike"]), [])
+    assert (n, panel.groups, warnings) == (200, 18, [])
+    write_run(runs / "least", layers(1, groups=9), generator="toy:least", n=100, **nine)
+    with pytest.raises(
+        UsageError, match="least: 100 images are fewer than 16 of each of 9 classes"
+    ):
+        compare_units("few", "least")
+
+
+def test_groups_of_unlike_classes_are_not_laid_beside_each_other(runs: Path) -> None:
+    write_run(runs / "two", layers(1), generator="toy:two", of_class=True, drawn=["cat", "dog"])
+    write_run(runs / "cats", layers(1), generator="toy:cats", of_class=True, drawn=["cat", "cat"])
+    write_run(runs / "old", layers(1), generator="toy:old", of_class=True)
+    with pytest.raises(UsageError, match=r"classes drawn: cat, dog and cat, cat; .*--labels"):
+        compare_units("two", "cats")
+    with pytest.raises(UsageError, match="classes drawn: none and cat, dog"):
+        compare_units("a", "two")
+    with pytest.raises(UsageError, match="old: does not say which classes it drew; make it again"):
+        compare_units("old", "two")
+
+
 def test_labels_that_mean_something_else_are_refused_in_one_error(runs: Path) -> None:
     write_run(runs / "other", layers(3), preset="paper", level_images=64, classes="map.toml")
     with pytest.raises(UsageError) as error:

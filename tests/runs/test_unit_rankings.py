@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ from seeingkit.analyses.interventions.request import Request
 from seeingkit.analyses.interventions.subjects import Subject
 from seeingkit.errors import RunError, UnknownNameError, UsageError
 from seeingkit.results import DissectionResults
+from seeingkit.runs.painted_units import units_of_run
 from seeingkit.runs.unit_rankings import agreement_ranking
 from seeingkit.tallies.record import model_record
 from tests.helpers.dissections import write_dissection
@@ -64,6 +66,29 @@ def test_runs_that_do_not_fit_are_named(tmp_path: Path) -> None:
     run = dissection(tmp_path / "c", layers=[layer])
     with pytest.raises(UnknownNameError, match="no dissected layer named 'r4'"):
         agreement_ranking(run, planted(), "r4", "bright")
+
+
+@pytest.mark.parametrize(
+    ("units", "ious", "fault"),
+    [
+        ([0, None], [0.1, 0.2], "a row without unit"),
+        (["0", "third"], [0.1, 0.2], "cannot be read"),
+        ([0, 2**40], [0.1, 0.2], "a unit that r4 does not have; its units are 0 to 3"),
+        ([0, -1], [0.1, 0.2], "a unit that r4 does not have"),
+        ([0, 1], [0.1, float("nan")], "iou that is not between 0 and 1"),
+        ([0, 1], ["much", "little"], "cannot be read"),
+    ],
+)
+def test_tables_that_hold_no_units_or_no_numbers_are_refused(
+    tmp_path: Path, units: list[Any], ious: list[Any], fault: str
+) -> None:
+    run = dissection(tmp_path)
+    columns = {"layer": ["r4"] * 2, "unit": units, "label": ["bright"] * 2, "iou": ious}
+    pq.write_table(pa.table({**columns, "chance": [0.0, 0.0]}), run / TABLE)
+    with pytest.raises(RunError, match=fault):
+        agreement_ranking(run, planted(), "r4", "bright")
+    with pytest.raises(RunError, match=fault):
+        units_of_run(run, planted(), "r4")
 
 
 def test_images_that_units_were_ranked_on_are_refused() -> None:

@@ -18,11 +18,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from seeingkit.contracts import Boundary
-from seeingkit.errors import ModelError, UsageError
+from seeingkit.errors import ModelError, StorageError, UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.system.addresses import Place
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
+from seeingkit.system.seals import read_whole
 from seeingkit.system.sharing import Piece, shared
 from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors, write_tensors
 
@@ -35,6 +36,9 @@ KEY = "seeingkit_basis"
 PCA_IMAGES = 64
 """Images of which principal components are taken."""
 PCA_VERSION = 1
+GIVEN = "bases"
+"""Folder of a store in which directions of Python lie."""
+_UNREADABLE = (OSError, EOFError, MemoryError, ValueError, TypeError, safetensors.SafetensorError)
 
 
 def basis_of(
@@ -126,16 +130,26 @@ def read_directions(path: str | Path, boundary: Boundary) -> Tensor:
 def _matrix_in(path: Path, layer: str) -> Tensor:
     try:
         if path.suffix == ".npy":
-            return torch.from_numpy(np.load(path, allow_pickle=False))
+            return _array_in(path)
         tensors = safetensors.torch.load_file(path)
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file of directions") from error
-    except (OSError, ValueError, TypeError, safetensors.SafetensorError) as error:
-        raise UsageError(f"{path}: no file of directions that can be read ({error})") from error
+    except _UNREADABLE as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"{path}: no file of directions that can be read ({why})") from error
     if layer in tensors or len(tensors) == 1:
         found: Tensor = tensors[layer if layer in tensors else next(iter(tensors))]
         return found
     raise UsageError(f"{path}: holds {', '.join(sorted(tensors))}, and none is {layer}")
+
+
+def _array_in(path: Path) -> Tensor:
+    """The array of a ``.npy`` file, whose header may promise more than the file holds."""
+    found = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(found, np.ndarray):
+        found.close()
+        raise ValueError("it holds several arrays")
+    return torch.from_numpy(np.array(found))
 
 
 def write_directions(matrix: ArrayLike | Tensor, folder: Place) -> str:
@@ -146,24 +160,53 @@ def write_directions(matrix: ArrayLike | Tensor, folder: Place) -> str:
         folder: the store.
 
     Raises:
-        UsageError: it is no matrix.
+        UsageError: it is no matrix of real numbers.
 
     ::
 
         write_directions(torch.eye(128)[:4], dissection_folder())
     """
-    given = matrix if isinstance(matrix, Tensor) else torch.as_tensor(np.asarray(matrix))
+    try:
+        given = matrix if isinstance(matrix, Tensor) else torch.as_tensor(np.asarray(matrix))
+    except (ValueError, TypeError) as error:
+        raise UsageError("directions are no matrix of numbers; give (directions, channels)") from (
+            error
+        )
+    if given.is_complex() or given.dtype == torch.bool:
+        raise UsageError(f"directions are {given.dtype}; give real numbers")
     found = given.detach().cpu().float().contiguous()
     if found.ndim != 2:
         raise UsageError(f"directions of shape {tuple(found.shape)}; give (directions, channels)")
     if not isinstance(folder, Path):
         raise UsageError("directions of Python are kept in a folder of this machine; name a file")
-    data = f"{tuple(found.shape)}".encode() + found.numpy().tobytes()
-    path = folder / "bases" / f"given-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    path = folder / GIVEN / f"{_given_name(found)}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_tensors(path, {"directions": found}, {})
     return str(path)
+
+
+def check_given(path: Place) -> None:
+    """Check that directions of Python in a store are those that their name says.
+
+    Raises:
+        StorageError: damaged, or others.
+
+    ::
+
+        check_given(Path(write_directions(torch.eye(128)[:4], dissection_folder())))
+    """
+    try:
+        found = safetensors.torch.load(read_whole(path))["directions"]
+    except (ValueError, LookupError, safetensors.SafetensorError) as error:
+        raise StorageError(f"{path}: damaged ({error})") from error
+    if _given_name(found) != path.stem:
+        raise StorageError(f"{path}: its directions are not those that its name says")
+
+
+def _given_name(matrix: Tensor) -> str:
+    data = f"{tuple(matrix.shape)}".encode() + matrix.numpy().tobytes()
+    return f"given-{hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def components(boundary: Boundary, source: SamplerSource) -> Tensor:

@@ -10,6 +10,7 @@ from seeingkit.errors import StorageError
 from seeingkit.system.addresses import Place
 from seeingkit.system.tensors import read_sealed_tensors
 
+from .bases import GIVEN, check_given
 from .bases import KEY as BASES_KEY
 from .candidates import KEY as LEVELS_KEY
 from .parts import DISSECTION_SCHEMA
@@ -20,7 +21,7 @@ KEYS = (PARTS_KEY, LEVELS_KEY, BASES_KEY)
 
 
 def check_dissection_file(path: Place) -> None:
-    """Read a file of parts, levels or components and check its bytes and its name.
+    """Read a file of parts, levels, components or directions; check its bytes and its name.
 
     ::
 
@@ -30,6 +31,9 @@ def check_dissection_file(path: Place) -> None:
         ValueError, OSError: its bytes are not those that were written.
         StorageError: it is not named by what it holds.
     """
+    if path.parent.name == GIVEN:
+        check_given(path)
+        return
     try:
         _, about = _read(path)
     except safetensors.SafetensorError as error:

@@ -56,23 +56,28 @@ def check_groups(source: SamplerSource, level_images: int) -> None:
         level_images: images from which levels come.
 
     Raises:
-        UsageError: no class has two images, or a class has none in the sample of the levels.
+        UsageError: no class has two images, or a class has none in one of both samples.
 
     ::
 
         check_groups(source, 320)
     """
-    n, classes = len(source), len(set(source.labels))
+    n, drawn = len(source), source.labels
+    covered, classes = len(set(drawn[:n])), len(set(drawn))
     if not classes:
         return
-    if all(len(group) == 1 for group in groups_of(n, source.labels)):
+    of = f"{covered:,} classes" if covered == classes else f"{covered:,} of {classes:,} classes"
+    fewer = "or fewer classes with --labels"
+    if all(len(group) == 1 for group in groups_of(n, drawn)):
         raise UsageError(
-            f"{n:,} images of {classes:,} classes leave one image of each, and maps are compared "
-            f"with label maps of other images of the same class: take {GROUP * classes:,} images "
-            f"({2 * classes:,} at least), or fewer classes with labels"
+            f"{n:,} images are one of each of {of}, and maps are compared with label maps of other "
+            f"images of the same class: take {GROUP * len(drawn):,} images "
+            f"({2 * len(drawn):,} at least), {fewer}"
         )
-    if len(set(source.labels[:level_images])) < classes:
+    if covered < classes:
+        raise UsageError(f"{n:,} images have {of}: take {source.every_class:,} or more, {fewer}")
+    if level_images < source.every_class:
         raise UsageError(
-            f"{level_images:,} images for the levels are fewer than the {classes:,} classes: take "
-            f"as many (level_images), or fewer classes with labels"
+            f"{level_images:,} images for the levels have {len(set(drawn[:level_images])):,} of "
+            f"{classes:,} classes: take {source.every_class:,} or more with --level-images, {fewer}"
         )

@@ -137,7 +137,7 @@ def group_moments(
         seen: the group.
         layer: one of its layers.
         levels: of its units.
-        columns: (planes, labels) the column of each label, as of ``joint_counts``.
+        columns: (planes, labels) the column of each label, as of ``counting.Ranks.pairs``.
         classes: C, how many columns there are.
     """
     count, units = len(seen.indices), layer.units

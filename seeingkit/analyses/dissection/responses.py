@@ -32,6 +32,8 @@ from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.system.progress import duration
 
+from .grouping import GROUP
+
 RESPONSES = 1
 """Version of how responses are made; part of the identity of stored sums."""
 SIDE = 32
@@ -43,7 +45,7 @@ TINY = 1e-12
 TOGETHER = 16
 """Images of which channels are measured at once."""
 MOST = 1_000_000
-"""Images that may be drawn for responses, channels times images."""
+"""Images that may be drawn for responses, of ``check_responses``."""
 DIRECTIONS, FLOOR = 8, 0.1
 """Random sums of all channels that say what is usual; share of their mean added to it."""
 KEPT = 1 << 26
@@ -166,14 +168,21 @@ def response_of(source: SamplerSource, style: Boundary, units: Sequence[int] = (
 
 
 def check_responses(
-    boundaries: Sequence[Boundary], units: Sequence[int], images: int, basis: str = "units"
+    boundaries: Sequence[Boundary],
+    units: Sequence[int],
+    images: int,
+    level_images: int,
+    resolution: int,
+    basis: str = "units",
 ) -> int:
     """How many images responses will take, and whether that can be done.
 
     Args:
         boundaries: that are to be dissected, styles among them.
         units: channels of each style; empty: all.
-        images: of which responses are needed.
+        images: that are evaluated.
+        level_images: that levels come from, which are drawn again where ``KEPT`` is too small.
+        resolution: pixels of an image a side.
         basis: of the dissection.
 
     Returns:
@@ -183,8 +192,8 @@ def check_responses(
         UsageError: channels that a style does not have, or without any style; another basis; more
             than ``MOST`` images.
 
-    >>> check_responses([Boundary("r8.style", 2, (512,), "style")], (3, 5), 1000)
-    2000
+    >>> check_responses([Boundary("r8.style", 2, (512,), "style")], (3, 5), 1000, 320, 64)
+    13200
     """
     styles = [boundary for boundary in boundaries if boundary.kind == "style"]
     if not styles:
@@ -200,13 +209,30 @@ def check_responses(
             raise UsageError(f"no channel {wrong} at {style.name}; there are 0 to {last}")
     if len(set(units)) < len(units):
         raise UsageError("a channel is given twice")
-    drawn = images * sum(len(units) or style.shape[0] for style in styles)
+    drawn = 0
+    for style in styles:
+        channels = len(units) or style.shape[0]
+        again = _drawn_again(level_images, channels * min(SIDE, resolution) ** 2)
+        drawn += (images + level_images + again) * (channels + DIRECTIONS)
     if drawn > MOST:
         raise UsageError(
-            f"responses would take {drawn:,} images (each image once more for each channel), above "
-            f"{MOST:,}: name fewer channels with --units, take fewer images, or several runs"
+            f"responses would take {drawn:,} images (of each image one a channel, and {DIRECTIONS} "
+            f"more), above {MOST:,}: name fewer channels with --units, take fewer "
+            "images, or several runs"
         )
     return drawn
+
+
+def _drawn_again(images: int, values: int) -> int:
+    """Of some images of so many values each, those that do not fit ``KEPT``, a batch at a time."""
+    batches = [min(GROUP, images - start) for start in range(0, images, GROUP)]
+    room, again = KEPT, 0
+    for count in batches:
+        if count * values <= room:
+            room -= count * values
+        else:
+            again += count
+    return again
 
 
 def responses_told(source: SamplerSource, boundaries: Sequence[Boundary], drawn: int) -> str:

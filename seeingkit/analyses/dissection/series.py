@@ -28,7 +28,7 @@ class GroupSeries:
 
     Attributes:
         pairs: (P, 2) int64: unit and column of each candidate.
-        groups: (G,) int64: numbers of the groups, ascending; image k is in group k // ``GROUP``.
+        groups: (G,) int64: numbers of the groups, ascending; their images: ``grouping``.
         both, union, excess: (G, P) int32: I, V and S I - J of ``moments``.
     """
 

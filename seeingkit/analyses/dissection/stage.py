@@ -105,7 +105,8 @@ def dissect_layers(
     level_source.name, level_source.range = source.name, source.range
     folder, boundaries = dissection_folder(store), layers_of(generator, config.layers)
     check_basis(config.basis, boundaries)
-    check_responses(boundaries, config.units, config.level_images + len(source), config.basis)
+    seen = len(source), config.level_images
+    check_responses(boundaries, config.units, *seen, generator.info.resolution, config.basis)
     layers = [_layer(boundary, config, level_source, folder) for boundary in boundaries]
     again = [_remembering(one) for one in layers]
     looking = Observer(level_source, segmenter, again, rule.side, on_bad)

@@ -101,7 +101,7 @@ def single_units(
     scale = 100 / found.pixels
     before = by_image(found.before[:, columns], found.images) * scale
     after = np.stack([by_image(each[:, columns], found.images) * scale for each in found.after])
-    effects = unit_effects(
+    effects, tested = _effects(
         before,
         after[: len(units)],
         after[len(units) :] if len(after) > len(units) else None,
@@ -116,7 +116,7 @@ def single_units(
         seed=sample.seed,
         level=level,
         units=len(units),
-        tested=sum(one.q < 1 or one.p < 1 for one in effects),
+        tested=tested,
         effects=ranked if label is not None else [one for one in ranked if one.claimed],
         ranking=[] if label is None else [one.unit for one in ranked],
     )
@@ -149,10 +149,23 @@ def unit_effects(
     >>> found.value, found.claimed
     (20.0, True)
     """
+    return _effects(before, ablated, inserted, names, seed=seed, level=level)[0]
+
+
+def _effects(
+    before: Floats,
+    ablated: Floats,
+    inserted: Floats | None,
+    names: Sequence[str],
+    *,
+    seed: int,
+    level: float,
+) -> tuple[list[UnitEffect], int]:
+    """``unit_effects``, and how many pairs of a unit and a class were tested."""
     live = [c for c in range(before.shape[1]) if before[:, c].any() or ablated[:, :, c].any()]
     pairs = [(unit, c) for unit in range(len(ablated)) for c in live]
     if not pairs:
-        return []
+        return [], 0
     first = np.stack([ablated[unit, :, c] for unit, c in pairs], axis=1)
     upper = [before[:, c] if inserted is None else inserted[unit, :, c] for unit, c in pairs]
     second = np.stack(upper, axis=1)
@@ -178,7 +191,7 @@ def unit_effects(
                 claimed=bool(q[place] <= level),
             )
         )
-    return found
+    return found, int(testable.sum())
 
 
 def _flip_tests(first: Floats, second: Floats, seed: int, flips: int) -> list[FlipTest]:

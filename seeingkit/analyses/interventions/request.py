@@ -81,6 +81,7 @@ class Request:
                 f"context = {config.context}: the map of {subject.layer!r} is "
                 f"{' x '.join(map(str, subject.extent))} cells; give a smaller step"
             )
+        subject.check_classes(self.labels, **self.numbers)
         if (known := self.agreement) is not None:
             subject.checked(known.ranking)
             used = ((known.seed, known.images), (known.level_seed, known.level_images))
@@ -105,6 +106,14 @@ class Request:
     def label(self) -> int | None:
         """The number of the class."""
         return None if self.config.label is None else self.subject.label(self.config.label)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The numbers of images of the samples, by option."""
+        config, found = self.config, {"n": self.n}
+        optimised = config.choose is not None and config.by == "optimised"
+        found |= {"search": config.search} if optimised or self.needs_means else {}
+        return found | ({"each": config.each} if config.each else {})
 
     def pictures(self) -> int:
         """How many pictures are generated and segmented, but for those that are stored already."""

@@ -186,6 +186,25 @@ class Subject:
         labels = sample.labels or None
         return SamplerSource(self.generator, most, sample.seed, labels, preset=self.preset)
 
+    def check_classes(self, labels: Sequence[int], **numbers: int) -> None:
+        """Refuse samples that would leave out classes of a conditional generator.
+
+        Args:
+            labels: of the samples; empty: all.
+            numbers: of images, from the first on, by the name of the option.
+
+        Raises:
+            UsageError: names the option, and what to do.
+        """
+        source = self.source(Sample(range(1), labels=tuple(labels)))
+        for name, images in numbers.items():
+            if images < source.every_class:
+                raise UsageError(
+                    f"--{name} {images}: so many images have {len(set(source.labels[:images])):,} "
+                    f"of {len(set(source.labels)):,} classes; take {source.every_class:,} or more, "
+                    "or fewer classes with --labels"
+                )
+
     def start(self, sample: Sample, rows: Sequence[int]) -> State:
         """Some rows of a sample at the layer, without history."""
         latent = self.source(sample).latent([int(sample.indices[row]) for row in rows])

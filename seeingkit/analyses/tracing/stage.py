@@ -121,7 +121,8 @@ def trace_classes(
         trace_classes(subject, real, chosen, settings, source).missing[0].draws
     """
     labels = tuple(source.labels)
-    config = DissectionConfig(layers=(settings.layer,))
+    level_images = max(DissectionConfig().level_images, source.every_class)
+    config = DissectionConfig(layers=(settings.layer,), level_images=level_images)
     (dissected,) = dissect_layers(source, subject.segmenter, config, store=store)
     untraced: list[tuple[str, str]] = []
     missing, excess = list[MissingClass](), list[ExcessClass]()

@@ -93,6 +93,16 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"\x80\x04 no directions")
         with pytest.raises(UsageError, match="no file of directions that can be read"):
             check_basis(str(tmp_path / name), [R8])
+    (tmp_path / "empty.npy").write_bytes(b"")
+    with (tmp_path / "huge.npy").open("wb") as stream:  # promises 51 TB, and holds nothing
+        about = {"descr": "<f4", "fortran_order": False, "shape": (10**11, 128)}
+        np.lib.format.write_array_header_1_0(stream, about)
+    np.savez(tmp_path / "several.npz", np.eye(3), np.eye(3))
+    (tmp_path / "several.npz").rename(tmp_path / "several.npy")
+    for name in ("empty", "huge", "several"):
+        with pytest.raises(UsageError, match="no file of directions that can be read") as raised:
+            check_basis(str(tmp_path / f"{name}.npy"), [R8])
+        assert "\n" not in str(raised.value)
     with pytest.raises(ValueError, match="a basis is units, pca, random, or a .npy"):
         DissectionConfig(basis="principal")
 
@@ -104,6 +114,24 @@ def test_directions_of_python_are_kept_by_their_content(tmp_path: Path) -> None:
     assert write_directions(np.eye(3), tmp_path) != path
     with pytest.raises(UsageError, match=r"directions of shape \(3,\)"):
         write_directions([1, 0, 0], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "fault"),
+    [
+        (np.eye(3) * 1j, "directions are torch.complex128; give real numbers"),
+        (torch.eye(3) > 0, "directions are torch.bool"),
+        ([["a", "b", "c"]], "no matrix of numbers"),
+        ([[1, 2, 3], [1, 2]], "no matrix of numbers"),
+        ([[None, 1, 2]], "no matrix of numbers"),
+    ],
+)
+def test_directions_of_python_that_are_none_are_refused(
+    tmp_path: Path, matrix: Any, fault: str
+) -> None:
+    with pytest.raises(UsageError, match=fault):
+        write_directions(matrix, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_components_are_computed_once_for_all(

@@ -95,6 +95,28 @@ def test_what_was_drawn_is_kept_and_changes_nothing(
     assert np.array_equal(kept.sums.excess2, again.sums.excess2)
 
 
+@pytest.mark.parametrize("room", [1 << 26, 3 * 16 * 2 * 1024, 0])
+def test_the_cost_that_is_told_is_what_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """Of two channels and 64 + 70 images, kept whole, in part, and not at all."""
+    drawn = []
+    whole = Response._changes
+
+    def counted(self: Response, generator: Any, at: Any, images: Tensor, moves: Tensor) -> Tensor:
+        drawn.append(len(images) * len(moves))
+        return whole(self, generator, at, images, moves)
+
+    monkeypatch.setattr("seeingkit.analyses.dissection.responses.KEPT", room)
+    monkeypatch.setattr(Response, "_changes", counted)
+    config = DissectionConfig(layers=("r32.style",), level_images=70, units=(BLOB, TOP))
+    dissect_layers(source(64), SEGMENTER, config, store=tmp_path)
+    style = Planted().boundary("r32.style")
+    told = check_responses([style], (BLOB, TOP), 64, 70, 32)
+    assert told == sum(drawn)
+    assert told == (134 + {0: 70, 1 << 26: 0}.get(room, 22)) * (2 + 8)
+
+
 class Shuffled(Observer):
     """The null: label maps of other images, all else as it is."""
 
@@ -132,19 +154,18 @@ def test_claims_of_null_channels_are_rare(tmp_path: Path, monkeypatch: pytest.Mo
 def test_costs_and_channels_are_checked_before_any_work(tmp_path: Path) -> None:
     style = Boundary("r8.style", 1, (512,), "style")
     feature = Boundary("r8", 2, (8, 8, 8), "feature", (8, 8))
-    assert check_responses([feature], (), 10_000) == 0
-    assert check_responses([style, feature], (), 1_000) == 512_000
-    assert check_responses([style, style], (1, 2), 1_000) == 4_000
-    with pytest.raises(UsageError, match="2,560,000 images .* name fewer channels with --units"):
-        check_responses([style], (), 5_000)
+    assert check_responses([feature], (), 10_000, 320, 64) == 0
+    assert check_responses([style, style], (1, 2), 1_000, 320, 64) == 2 * 1_320 * 10
+    with pytest.raises(UsageError, match="2,766,400 images .* name fewer channels with --units"):
+        check_responses([style], (), 5_000, 320, 8)
     with pytest.raises(UsageError, match=r"no channel 512 at r8\.style; there are 0 to 511"):
-        check_responses([style], (3, 512), 10)
+        check_responses([style], (3, 512), 10, 10, 64)
     with pytest.raises(UsageError, match="no style is among the layers"):
-        check_responses([feature], (3,), 10)
+        check_responses([feature], (3,), 10, 10, 64)
     with pytest.raises(UsageError, match="a channel is given twice"):
-        check_responses([style], (3, 3), 10)
+        check_responses([style], (3, 3), 10, 10, 64)
     with pytest.raises(UsageError, match=r"--basis pca is for maps; r8\.style is a style"):
-        check_responses([style], (), 10, "pca")
+        check_responses([style], (), 10, 10, 64, "pca")
     with pytest.raises(UsageError, match=r"no channel 9 at r32\.style"):
         dissect(tmp_path, units=(9,))
     assert not list(tmp_path.iterdir())

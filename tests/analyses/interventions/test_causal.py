@@ -51,6 +51,15 @@ def test_classes_that_are_nowhere_are_left_out() -> None:
     assert adjusted_in(np.array([0.2]), np.array([False])).tolist() == [1.0]
 
 
+def test_pairs_are_counted_as_tested_where_a_sign_flip_could_claim_them() -> None:
+    """Of 4 images no test can claim anything at 0.05, whatever its p."""
+    subject = Subject(planted(), levels(), "r4")
+    found = single_units(subject, Sample(range(24)), BRIGHT_LABEL, K)
+    assert found.tested == sum(one.value != 0 for one in found.effects) == 1
+    few = single_units(subject, Sample(range(4)), BRIGHT_LABEL, K)
+    assert few.tested == 0 and any(one.p < 1 for one in few.effects)
+
+
 def claims(runs: int, n: int, units: int, rng: np.random.Generator) -> int:
     """Runs of null units in which anything is claimed: skewed, unequal, and alike within images."""
     false = 0

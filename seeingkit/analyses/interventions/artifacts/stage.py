@@ -77,6 +77,8 @@ def check_search(subject: Subject, sample: Sample, config: ArtifactsConfig) -> N
             "a ranking by marks needs the file of painted regions, and only it: give both "
             "ranking marks and marks FILE"
         )
+    searched = {} if config.ranking == "marks" else {"search": config.search}
+    subject.check_classes(sample.labels, n=len(sample), **searched)
 
 
 def search_sample(sample: Sample, config: ArtifactsConfig) -> Sample:
