@@ -78,6 +78,7 @@ def psnr(faces: AutoStaged, images: Tensor) -> float:
     return float(found.psnr.mean())
 
 
+@pytest.mark.slow
 def test_own_images_come_back_and_unrelated_photos_do_not(
     faces: AutoStaged, own: Tensor, churches: Tensor
 ) -> None:

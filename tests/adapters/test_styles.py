@@ -66,11 +66,12 @@ def test_styles_are_stops_on_the_same_way(shared: Path, name: str) -> None:
     assert {f"{b.name}.style" for b in layers} < {b.name for b in own}
 
 
-@pytest.mark.parametrize("name", ["1-nvidia", "2-resnet"])
+@pytest.mark.parametrize("name", [pytest.param("1-nvidia", marks=pytest.mark.slow), "2-resnet"])
 def test_conformance(shared: Path, name: str) -> None:
     check_generator(opened(shared, name, styles=True))
 
 
+@pytest.mark.slow
 def test_conformance_of_small_networks(tmp_path: Path) -> None:
     check_generator(StyleGAN2(random_network(config()), StyleGAN2Options(styles=True)))
     network = design(num_layers=2, num_critical=1, margin_size=2)

@@ -173,6 +173,7 @@ def test_recipes_without_rates_of_their_own_keep_their_key() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_papers_preset_takes_its_own_recipe_before_a_shipped_encoder() -> None:
     generator = load_generator("progan:minichurches")
     assert isinstance(generator, Generator)
