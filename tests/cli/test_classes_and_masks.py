@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seeingkit.models.registry import PluginRecord, registry
 from seeingkit.specs import GanSpec, SegmenterSpec
 from tests.helpers.commands import command
 from tests.helpers.planted import levels, planted
-from tests.helpers.plugins import plugin
+from tests.helpers.plugins import register_here
 from tests.helpers.toys import Digits, LevelSegmenter
 
 Command = Callable[..., tuple[int, str, str]]
@@ -42,15 +41,14 @@ def seeingkit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """The command in this process, beside a folder of pictures: exit code, stdout, stderr."""
-    if registry().find("gan", "manyclasses") is None:
-        common = {"summary": "a toy", "needs_weights": False}
-        specs = [
-            GanSpec(name="noclasses", target=f"{__name__}:plain", **common),
-            GanSpec(name="manyclasses", target=f"{__name__}:classes", **common),
-            SegmenterSpec(name="likely", target=f"{__name__}:digits", **common),
-            SegmenterSpec(name="shades", target=f"{__name__}:shades", **common),
-        ]
-        registry().add(plugin(*specs), PluginRecord("many", "tests", "0", __name__))
+    common = {"summary": "a toy", "needs_weights": False}
+    specs = [
+        GanSpec(name="noclasses", target=f"{__name__}:plain", **common),
+        GanSpec(name="manyclasses", target=f"{__name__}:classes", **common),
+        SegmenterSpec(name="likely", target=f"{__name__}:digits", **common),
+        SegmenterSpec(name="shades", target=f"{__name__}:shades", **common),
+    ]
+    register_here(monkeypatch, *specs)
     rng = np.random.default_rng(0)
     (tmp_path / "real").mkdir()
     for k in range(120):

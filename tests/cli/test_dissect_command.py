@@ -21,7 +21,7 @@ from seeingkit.analyses.dissection.observation import Layer, Observer
 from seeingkit.analyses.dissection.presets import rule_of
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
-from seeingkit.models.registry import find_preset, registry
+from seeingkit.models.registry import find_preset
 from seeingkit.report.numbers import read_numbers
 from seeingkit.results import DissectionResults
 from seeingkit.runs.config import make_config
@@ -32,7 +32,7 @@ from seeingkit.runs.stored import check_stored, remove_unneeded, stored_files
 from seeingkit.specs import GanSpec
 from seeingkit.viewing.records import read_run
 from tests.helpers.commands import command
-from tests.helpers.plugins import plugin
+from tests.helpers.plugins import register_here
 from tests.helpers.toys import FlatSampler
 
 WORDS = ("dissect", "--gan", "progan", "--layers", "r16.conv0,r8.conv1", "--level-images", "64")
@@ -331,11 +331,7 @@ def test_mistakes_are_one_line(
         target="tests.cli.test_dissect_command:flat",
         needs_weights=False,
     )
-    known = registry()
-    if known.find("gan", "flat") is None:
-        from seeingkit.models.registry import PluginRecord
-
-        known.add(plugin(spec), PluginRecord("flat", "tests", "0", __name__))
+    register_here(monkeypatch, spec)
     code, out, err = dissect("dissect", *words.split(), "--n", "32", "--out", "no")
     assert code == 2 and not out, err
     assert len(err.strip().splitlines()) == 1 and said in err

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seeingkit.models.registry import PluginRecord, registry
 from seeingkit.report import rebuild_report
 from seeingkit.results import Results
 from seeingkit.specs import GanSpec, SegmenterSpec
 from tests.helpers.commands import command
 from tests.helpers.planted import BRIGHT, DARK, levels, planted
-from tests.helpers.plugins import plugin
+from tests.helpers.plugins import register_here
 from tests.helpers.toys import Digits, LevelSegmenter
 
 Command = Callable[..., tuple[int, str, str]]
@@ -79,9 +78,7 @@ def seeingkit(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """The command in this process: exit code, stdout, stderr."""
-    known = registry()
-    if known.find("gan", "plantedgan") is None:
-        known.add(plugin(*SPECS), PluginRecord("planted", "tests", "0", __name__))
+    register_here(monkeypatch, *SPECS)
     monkeypatch.chdir(place)
     monkeypatch.setenv("SEEINGKIT_CACHE", str(place / "cache"))
     return lambda *words: command(*map(str, words), capsys=capsys, monkeypatch=monkeypatch)
