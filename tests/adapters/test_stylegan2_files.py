@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -54,11 +55,16 @@ def same(generator: StyleGAN2, made: StyleGAN2Network) -> None:
     c = torch.eye(shape.c_dim)[:1].expand(2, -1) if shape.c_dim else None
     noise = "const" if shape.stored_noise else "none"
     expected = made(entries["z"], c, noise)
+    exact = copy.deepcopy(made).double()(
+        entries["z"].double(), None if c is None else c.double(), noise
+    )
+    # Where a style is near 0, demodulation makes rounding grow: allow ten times what it is here.
+    rounding = float((exact - expected).abs().max())
     torch.testing.assert_close(
         generator(entries),
         expected.expand(-1, 3, -1, -1),
         rtol=0,
-        atol=1e-4 * max(1.0, float(expected.abs().max())),
+        atol=max(1e-4 * max(1.0, float(expected.abs().max())), 10 * rounding),
     )
 
 

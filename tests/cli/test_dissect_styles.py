@@ -18,6 +18,8 @@ from seeingkit.results import Manifest
 from seeingkit.runs.dissect import Dissection
 from tests.helpers.commands import command
 
+pytestmark = pytest.mark.slow
+
 STYLE, UNITS, N = "r32.conv1.style", (5, 40), 32
 
 
