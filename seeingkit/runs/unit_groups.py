@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from seeingkit.analyses.dissection.counts import Labelled
 from seeingkit.analyses.dissection.series import NAMES, GroupSeries
@@ -23,7 +22,7 @@ from seeingkit.analyses.dissection.stage import LayerDissection
 from seeingkit.errors import RunError
 from seeingkit.results import DissectedLayer, DissectionResults
 from seeingkit.system import seals
-from seeingkit.tallies.chunks import write_table
+from seeingkit.tallies.chunks import read_table, write_table
 
 FILE = "groups.parquet"
 SCHEMA = 1
@@ -109,7 +108,7 @@ def read_groups(run: Path, results: DissectionResults) -> list[Labelled]:
     try:
         data = seals.read_whole(path)
         seals.check_seal(data)
-        table = pq.read_table(pa.BufferReader(data))
+        table = read_table(data)
         about = json.loads(table.schema.metadata[b"seeingkit"])
         if about["schema"] != SCHEMA:
             raise ValueError(f"it has schema {about['schema']}, this version reads {SCHEMA}")

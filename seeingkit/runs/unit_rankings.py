@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from seeingkit.contracts import Generator
@@ -15,6 +15,7 @@ from seeingkit.errors import RunError, UnknownNameError
 from seeingkit.report.runfiles import read_run
 from seeingkit.results import DissectionResults
 from seeingkit.results.interventions import AgreementRanking
+from seeingkit.tallies.chunks import read_table
 from seeingkit.tallies.record import model_record
 
 AGREEMENTS = "agreements.parquet"
@@ -87,9 +88,10 @@ def agreement_rows(
 
         agreement_rows(Path("runs/church/agreements.parquet"), "r8.conv1", 128)
     """
-    columns, filters = ["layer", "unit", "label", *names], [("layer", "=", layer)]
+    columns = ["layer", "unit", "label", *names]
     try:
-        table = pq.read_table(path, columns=columns, filters=filters)
+        table = read_table(path.read_bytes(), columns)
+        table = table.filter(pc.equal(table["layer"], layer))
         empty = next((name for name in columns if table[name].null_count), None)
         if empty is not None:
             raise ValueError(f"a row without {empty}")

@@ -13,6 +13,7 @@ File metadata: vocabulary, identity, record and range as JSON, and the seal (``s
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -154,6 +155,22 @@ def write_table(path: Place, table: pa.Table) -> None:
     data = seals.seal(buffer.getvalue().to_pybytes())
     with atomic_write(path) as stream:
         stream.write(data)
+
+
+def read_table(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table of a Parquet file, read in this thread.
+
+    Arrow's own threads abort a process that ends soon after reading.
+
+    Args:
+        data: of the whole file.
+        columns: those that are wanted; None: all.
+
+    Raises:
+        pa.ArrowException: it is no Parquet.
+    """
+    with pq.ParquetFile(pa.BufferReader(data), pre_buffer=False) as parquet:
+        return parquet.read(columns=columns, use_threads=False)
 
 
 def write_chunk(

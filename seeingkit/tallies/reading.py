@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy import sparse
@@ -25,7 +24,7 @@ from seeingkit.errors import TallyError, one_line
 from seeingkit.system.addresses import Place
 from seeingkit.system.seals import check_seal, read_whole
 
-from .chunks import Chunk, Span
+from .chunks import Chunk, Span, read_table
 from .identity import TallyIdentity
 from .record import TallyRecord
 
@@ -81,8 +80,7 @@ def read_tally_file(path: Place) -> StoredRows:
         if not data.startswith(b"PAR1"):
             raise ValueError("not a Parquet file")
         check_seal(data)
-        # In this thread: Arrow's own threads abort a process that ends soon after reading.
-        table = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
+        table = read_table(data)
         found = _rows(table, json.loads((table.schema.metadata or {})[b"seeingkit"]))
         _check_numbers(found)
     except (OSError, pa.ArrowException, LookupError, ValueError, TypeError) as error:

@@ -20,8 +20,8 @@ from seeingkit.analyses.interventions.effects import Intervention, Measured, mea
 from seeingkit.analyses.interventions.subjects import Sample, Subject
 from seeingkit.results.tracing import DistanceChange, StrengthPoint
 from seeingkit.statistics.arrays import Floats
-from seeingkit.statistics.frechet import fsd_of_rows
-from seeingkit.statistics.gains import PairedDistances
+from seeingkit.statistics.frechet import frechet, moments
+from seeingkit.statistics.gains import SWAPS, PairedDistances
 
 from .missing import drawing_p, other_units
 from .settings import TracingSettings
@@ -118,7 +118,7 @@ def lowering_p(before: Floats, after: Floats, seed: int) -> float:
 
 
 def distance_change(
-    real: sparse.csr_array, measured: Measured, labels: int, seed: int
+    real: sparse.csr_array, measured: Measured, labels: int, seed: int, swaps: int = SWAPS
 ) -> DistanceChange:
     """FSD from the real images before and after, without a claim yet.
 
@@ -127,23 +127,24 @@ def distance_change(
         measured: the chosen units first, then the random sets.
         labels: L.
         seed: of halves and permutations.
+        swaps: of the swap test.
     """
     scale = 100 / measured.pixels
     before = np.asarray(measured.before[:, :labels] * scale, np.float64)
     after = [np.asarray(each[:, :labels] * scale, np.float64) for each in measured.after]
-    paired = PairedDistances(real, before, after, seed=seed)
-    gain = paired.gain(0)
+    gain = PairedDistances(real, before, after[:1], seed=seed).gain(0, swaps=swaps)
     t = abs(gain.value) / gain.error if gain.error else 0.0
     p = max(float(2 * special.ndtr(-t)), gain.p_swap or 0.0)
-    dense = real.toarray()
+    own = moments(real)
+    first, second, *others = (frechet(own, moments(rows)).value for rows in (before, *after))
     return DistanceChange(
-        before=float(fsd_of_rows(dense, before)),
-        after=float(fsd_of_rows(dense, after[0])),
+        before=first,
+        after=second,
         difference=0.0 - gain.value,
         low=0.0 - gain.high,
         high=0.0 - gain.low,
         p=p,
-        random=[float(fsd_of_rows(dense, each)) for each in after[1:]],
+        random=others,
     )
 
 

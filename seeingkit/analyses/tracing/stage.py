@@ -11,6 +11,7 @@ still moves the distance, which is claimed in its direction, nearer or farther.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from seeingkit.analyses.interventions.subjects import Subject, search_seeds
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.results import ClassResult, is_background
+from seeingkit.results.effects import Effect
 from seeingkit.results.tracing import (
     ClassUnits,
     ExcessClass,
@@ -31,6 +33,7 @@ from seeingkit.results.tracing import (
     RandomControl,
     TracingResult,
 )
+from seeingkit.statistics.gains import SWAPS
 from seeingkit.system.addresses import Place
 from seeingkit.tallies import Tally
 
@@ -124,6 +127,9 @@ def trace_classes(
     level_images = max(DissectionConfig().level_images, source.every_class)
     config = DissectionConfig(layers=(settings.layer,), level_images=level_images)
     (dissected,) = dissect_layers(source, subject.segmenter, config, store=store)
+    # The smallest p of a swap test must pass the correction even if it alone does.
+    tests = len(chosen.missing) + 2 * len(chosen.excess)
+    swaps = max(SWAPS, math.ceil(2 * tests / settings.level))
     untraced: list[tuple[str, str]] = []
     missing, excess = list[MissingClass](), list[ExcessClass]()
     for record in chosen.missing:
@@ -141,7 +147,7 @@ def trace_classes(
             continue
         pictures = None if draw is None else draw(subject, scaled, label)
         agreement = agreement_of(dissected, record.label)
-        excess.append(_excess(subject, record, agreement, scaled, settings, real, pictures))
+        excess.append(_excess(subject, record, agreement, scaled, settings, real, swaps, pictures))
     return _corrected(
         TracingResult(
             layer=subject.boundary.name,
@@ -193,7 +199,7 @@ def _missing(
     before, after = areas_of(
         found, column_of(subject.segmenter.vocabulary, subject.label(record.label))
     )
-    about, control = _about(subject, found, record, settings)
+    about, control = _about(subject, found, record, settings, _effect(subject, found, settings))
     return MissingClass(
         label=record.label,
         verdict=record.verdict,
@@ -218,6 +224,7 @@ def _excess(
     found: Scaled,
     settings: TracingSettings,
     real: Tally,
+    swaps: int,
     pictures: tuple[str, str] | None,
 ) -> ExcessClass:
     vocabulary, measured = subject.segmenter.vocabulary, found.measured
@@ -225,11 +232,11 @@ def _excess(
     scale = 100 / measured.pixels
     before = np.asarray(measured.before[:, column] * scale, np.float64)
     after = np.asarray(measured.after[:, :, column] * scale, np.float64)
-    about, control = _about(subject, found, record, settings)
+    everything = _effect(subject, found, settings)
+    about, control = _about(subject, found, record, settings, everything)
     real_areas = real.percent(column // len(vocabulary))[:, column % len(vocabulary)]
     to_real, low, high = difference_to_real(after[0], real_areas)
     seed = settings.effect_seed
-    everything = effect(measured, vocabulary, 0, seed=seed, level=settings.level)
     return ExcessClass(
         label=record.label,
         verdict=record.verdict,
@@ -245,15 +252,25 @@ def _excess(
         to_real_high=high,
         p=lowering_p(before, after, seed),
         random=control,
-        distance=distance_change(real.sparse_percent(), measured, len(vocabulary), seed),
+        distance=distance_change(real.sparse_percent(), measured, len(vocabulary), seed, swaps),
         classes=everything.classes,
         moved=everything.moved,
         pictures=pictures,
     )
 
 
+def _effect(subject: Subject, found: Drawn | Scaled, settings: TracingSettings) -> Effect:
+    """The effect of the chosen units on all classes."""
+    vocabulary, seed = subject.segmenter.vocabulary, settings.effect_seed
+    return effect(found.measured, vocabulary, 0, seed=seed, level=settings.level)
+
+
 def _about(
-    subject: Subject, found: Drawn | Scaled, record: ClassResult, settings: TracingSettings
+    subject: Subject,
+    found: Drawn | Scaled,
+    record: ClassResult,
+    settings: TracingSettings,
+    everything: Effect,
 ) -> tuple[dict[str, Any], RandomControl]:
     """Area without and with the edit, and random units beside it."""
     vocabulary, label = subject.segmenter.vocabulary, subject.label(record.label)
@@ -261,7 +278,6 @@ def _about(
     seed = settings.effect_seed
     beside = random_units(found.measured, vocabulary, [label], 0, numbered, seed=seed)
     control = beside.classes[0]
-    everything = effect(found.measured, vocabulary, 0, seed=seed, level=settings.level)
     own = [one for one in everything.classes if one.label == record.label]
     area: dict[str, Any] = dict.fromkeys(("before", "after", "difference", "low", "high"), 0.0)
     if own:  # else no image shows it, with or without
