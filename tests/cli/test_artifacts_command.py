@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from seeingkit.contracts import ImageSource
 from seeingkit.errors import ExitCode, RunError, UsageError
 from seeingkit.images import Selection
 from seeingkit.images.preprocess import quantise
-from seeingkit.models.registry import PluginRecord, registry
 from seeingkit.models.staged import StagedAdapter
 from seeingkit.report import rebuild_report, summarise_artifacts
 from seeingkit.results import ArtifactResults, FidelityResult
@@ -39,7 +38,7 @@ from tests.analyses.artifacts.test_marks import painted, uri
 from tests.helpers.artifact_toys import ARTIFACT, speckled, subject
 from tests.helpers.chromium import Chromium
 from tests.helpers.commands import command
-from tests.helpers.plugins import plugin, registry_of
+from tests.helpers.plugins import register_here, registry_of
 from tests.helpers.toys import FlatSampler, LevelSegmenter
 
 BLANK = uri(np.zeros((16, 16), np.uint8))
@@ -63,9 +62,7 @@ def load_thirds(weights: object, options: object) -> LevelSegmenter:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def toys() -> None:
-    if registry().find("gan", "speckled") is not None:
-        return
+def toys() -> Iterator[None]:
     here = "tests.cli.test_artifacts_command"
     common = {"summary": "a toy", "needs_weights": False}
     specs = [
@@ -73,7 +70,9 @@ def toys() -> None:
         GanSpec(name="evenly", target=f"{here}:load_flat", **common),
         SegmenterSpec(name="thirds", target=f"{here}:load_thirds", **common),
     ]
-    registry().add(plugin(*specs), PluginRecord("speckled", "tests", "0", __name__))
+    with pytest.MonkeyPatch.context() as patch:
+        register_here(patch, *specs)
+        yield
 
 
 @pytest.fixture(scope="module")
