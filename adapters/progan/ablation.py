@@ -17,6 +17,7 @@ simple         none         none                  batch norm  ReLU
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -25,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seeingkit.errors import StateMismatchError, UsageError
+from seeingkit.models.sites import LinearMap
 
 from .network import (
     LEAK,
@@ -74,7 +76,8 @@ class AblationLayer(nn.Module):
         rgb = number is None
         biased = variant == "minibatch_disc" or (rgb and variant == "simple")
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, bias=biased)
-        self.padding = 0 if rgb else 3 if number == 1 else 1
+        padding = 0 if rgb else 3 if number == 1 else 1
+        self.convolution = LinearMap(partial(F.conv2d, padding=padding), "conv.weight")
         self.upsample = number is not None and upsamples(number)
         self.rgb = rgb
         self.normalised = {
@@ -95,10 +98,10 @@ class AblationLayer(nn.Module):
             x = pixel_norm(x)
         if self.upsample:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        weight, bias = self.conv.weight, self.conv.bias
-        if self.wscale is not None:
-            weight, bias = weight * self.wscale.scale, self.wscale.b
-        x = F.conv2d(x, weight, bias, padding=self.padding)
+        if self.wscale is None:
+            x = self.convolution(x, self.conv.weight, self.conv.bias)
+        else:
+            x = self.convolution(x, self.conv.weight, self.wscale.b, gain=self.wscale.scale)
         if self.norm is not None:
             return F.relu(self.norm(x))
         return x if self.rgb else F.leaky_relu(x, LEAK)

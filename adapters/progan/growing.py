@@ -25,7 +25,7 @@ class GrowingLayer(Layer):
             x = x * (x.square().mean(dim=1, keepdim=True) + self.epsilon).rsqrt()
         if self.upsample:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = F.conv2d(x, self.conv.weight * self.scale, self.wscale.b, padding=self.padding)
+        x = self.convolution(x, self.conv.weight, self.wscale.b, gain=self.scale)
         return x if self.rgb else F.leaky_relu(x, self.leak)
 
 

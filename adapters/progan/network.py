@@ -9,10 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from seeingkit.models.sites import LinearMap
 
 from ..initial import normal
 
@@ -62,7 +65,7 @@ class Layer(nn.Module):
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=False)
         self.wscale = ChannelBias(channels_out)
         self.conv.weight = nn.Parameter(normal(channels_out, channels_in, kernel, kernel))
-        self.padding = padding
+        self.convolution = LinearMap(partial(F.conv2d, padding=padding), "conv.weight", 1.0)
         self.upsample = upsample
         self.rgb = rgb
         self.scale = equalised_scale(channels_in, kernel, rgb=rgb)
@@ -72,7 +75,7 @@ class Layer(nn.Module):
         x = pixel_norm(x)
         if self.upsample:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = F.conv2d(x, self.conv.weight * self.scale, self.wscale.b, padding=self.padding)
+        x = self.convolution(x, self.conv.weight, self.wscale.b, gain=self.scale)
         return x if self.rgb else F.leaky_relu(x, LEAK)
 
 

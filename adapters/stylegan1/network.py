@@ -10,12 +10,15 @@ strength a channel, bias, leaky ReLU, instance norm, then x * scale + shift from
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+
+from seeingkit.models.sites import LinearMap
 
 from ..configs import Colours, NetworkConfig
 from ..resampling import fir
@@ -139,6 +142,16 @@ def _blurred(x: Tensor, taps: tuple[float, ...]) -> Tensor:
     return fir(x, taps[::-1], (before, len(taps) - 1 - before))
 
 
+def _convolved(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *, up: bool, blur: tuple[float, ...] | None
+) -> Tensor:
+    """The layer's convolution; where it doubles the map, with the blur behind it."""
+    if not up:
+        return F.conv2d(x, weight, bias, padding=1)
+    x = upsampled_convolution(x, weight, bias)
+    return _blurred(x, blur) if blur else x
+
+
 def enlarged(x: Tensor, factor: int) -> Tensor:
     """Each pixel repeated ``factor`` times down and across."""
     return F.interpolate(x, scale_factor=float(factor), mode="nearest") if factor > 1 else x
@@ -194,6 +207,8 @@ class StyledLayer(nn.Module):
         else:
             inputs = config.channels[(number - 1) // 2]
             self.weight = nn.Parameter(torch.empty(channels, inputs, 3, 3))
+            blur = config.blur if self.upsample else None
+            self.convolution = LinearMap(partial(_convolved, up=self.upsample, blur=blur))
         if number > 0 or not config.bias_first:
             self.bias = nn.Parameter(torch.empty(channels))
         if config.noise != "none":
@@ -218,11 +233,7 @@ class StyledLayer(nn.Module):
         if self.const is not None:
             x = self.const.expand(rows, -1, -1, -1)
         elif self.weight is not None and x is not None:
-            if self.upsample:
-                x = upsampled_convolution(x, self.weight, early)
-                x = _blurred(x, self.config.blur) if self.config.blur else x
-            else:
-                x = F.conv2d(x, self.weight, early, padding=1)
+            x = self.convolution(x, self.weight, early)
         else:
             raise ValueError("a layer after the constant needs a map")
         if noise is not None and self.noise_strength is not None:

@@ -7,17 +7,24 @@ constants of the equalised learning rate are applied in the forward pass.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seeingkit.models.sites import LinearMap
+
 from ..initial import normal
-from ..resampling import convolve_up, upsample
+from ..resampling import Taps, convolve_up, upsample
 from .config import StyleGAN2Config
 
 EPSILON = 1e-8  # of every division by a root mean square, as in the published networks
 LEAK = 0.2
+
+NoiseMap = Tensor | Callable[[Tensor], Tensor] | None
+"""Noise of a layer: a map (N or 1, 1, r, r), or one made for the features it is added to, or none."""
 
 GAINS: dict[str, float] = {"relu": math.sqrt(2), "lrelu": math.sqrt(2), "swish": math.sqrt(2)}
 """Factor after an activation where it is not 1, as in the published networks."""
@@ -128,16 +135,16 @@ class SynthesisLayer(ModulatedConvolution):
         super().__init__(config, width_in, width_out, 3)
         self.resolution = resolution
         self.activation = config.activation
-        self.taps = config.resample_filter if up else None
+        self.convolution = LinearMap(
+            partial(_convolved, taps=config.resample_filter if up else None), unit=1.0
+        )
         self.scaled = config.scale_weights
         if config.use_noise:
             self.noise_strength = nn.Parameter(torch.zeros(()))
             if config.stored_noise:
                 self.register_buffer("noise_const", normal(resolution, resolution))
 
-    def forward(
-        self, x: Tensor, w: Tensor, noise: Tensor | None = None, gain: float = 1.0
-    ) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, noise: NoiseMap = None, gain: float = 1.0) -> Tensor:
         """One layer.
 
         Args:
@@ -152,21 +159,23 @@ class SynthesisLayer(ModulatedConvolution):
         return self.steered(x, self.affine(w), noise, gain)
 
     def steered(
-        self, x: Tensor, style: Tensor, noise: Tensor | None = None, gain: float = 1.0
+        self, x: Tensor, style: Tensor, noise: NoiseMap = None, gain: float = 1.0
     ) -> Tensor:
         """The layer with its style (N, C_in) given."""
-        weight = self.weight * self.equaliser if self.scaled else self.weight
-        energy = F.linear(style.square(), weight.square().sum(dim=(2, 3)))
-        x = x * style[:, :, None, None]
-        if self.taps is None:
-            x = F.conv2d(x, weight, padding=1)
-        else:
-            x = convolve_up(x, weight, self.taps)
+        scale = self.equaliser if self.scaled else 1.0
+        energy = F.linear(style.square(), (self.weight * scale).square().sum(dim=(2, 3)))
+        x = self.convolution(x * style[:, :, None, None], self.weight, gain=scale)
         offset = self.bias[:, None, None]
         if noise is not None:
+            noise = noise(x) if callable(noise) else noise
             offset = offset + noise * self.noise_strength
         x = torch.addcmul(offset, x, torch.rsqrt(energy + EPSILON)[:, :, None, None])
         return activate(x, self.activation, gain, self.clamp)
+
+
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, taps: Taps | None) -> Tensor:
+    """The 3x3 convolution, which doubles the map where there is a filter."""
+    return F.conv2d(x, weight, bias, padding=1) if taps is None else convolve_up(x, weight, taps)
 
 
 class ToRGB(ModulatedConvolution):

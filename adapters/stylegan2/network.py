@@ -25,6 +25,7 @@ from .layers import (
     LEAK,
     Dense,
     ModulatedConvolution,
+    NoiseMap,
     Shortcut,
     SynthesisLayer,
     ToRGB,
@@ -125,7 +126,7 @@ class Block(nn.Module):
         self.skip = Shortcut(config, before, width) if residual else None
         self.taps = config.resample_filter
 
-    def start(self, style: Tensor, noise: Tensor | None) -> Tensor:
+    def start(self, style: Tensor, noise: NoiseMap) -> Tensor:
         """``r4.conv1``: the learned constant through the first layer."""
         return self.conv1.steered(self.const.expand(len(style), -1, -1, -1), style, noise)
 
@@ -133,13 +134,11 @@ class Block(nn.Module):
         """The residual that ``second`` adds, from the block's input; None without residuals."""
         return None if self.skip is None else self.skip(x)
 
-    def first(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
+    def first(self, x: Tensor, style: Tensor, noise: NoiseMap) -> Tensor:
         """``conv0``: twice the resolution."""
         return self.conv0.steered(x, style, noise)
 
-    def second(
-        self, x: Tensor, style: Tensor, noise: Tensor | None, shortcut: Tensor | None
-    ) -> Tensor:
+    def second(self, x: Tensor, style: Tensor, noise: NoiseMap, shortcut: Tensor | None) -> Tensor:
         """``conv1``, and the residual sum if there is one."""
         if shortcut is None:
             return self.conv1.steered(x, style, noise)

@@ -77,8 +77,8 @@ def per_sample(seeds: Tensor, layer: int, side: int) -> Tensor:
 
 
 @functools.lru_cache(maxsize=32)
-def _first_row(side: int) -> np.ndarray:
-    return np.random.RandomState(0).randn(1, side * side).astype(np.float32)
+def _first_row(height: int, width: int) -> np.ndarray:
+    return np.random.RandomState(0).randn(1, height * width).astype(np.float32)
 
 
 def rewriting(side: int, row: int = 0) -> Tensor:
@@ -97,5 +97,16 @@ def rewriting(side: int, row: int = 0) -> Tensor:
     if row:
         values = np.random.RandomState(0).randn(row + 1, side * side)[row].astype(np.float32)
     else:
-        values = _first_row(side).copy()
+        values = _first_row(side, side).copy()
     return torch.from_numpy(values).reshape(1, 1, side, side)
+
+
+def rewriting_like(x: Tensor) -> Tensor:
+    """The map of ``rewriting`` for features (N, C, h, w): (1, 1, h, w) on their device.
+
+    The original draws as many numbers as the features at hand have places: a cut-out of features
+    gets other noise than the same place of the whole, which its goals have.
+    """
+    height, width = x.shape[2:]
+    values = torch.from_numpy(_first_row(height, width).copy())
+    return values.reshape(1, 1, height, width).to(x.device)

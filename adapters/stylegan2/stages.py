@@ -16,8 +16,9 @@ from seeingkit.contracts import sequence_latents
 from seeingkit.models.staged import Carry, StageFunction
 
 from .config import ORDER
+from .layers import NoiseMap
 from .network import StyleGAN2Network
-from .noise import Noise, per_sample, rewriting
+from .noise import Noise, per_sample, rewriting_like
 
 NOISE_ENTRY = "noise_"
 """Prefix of a layer's name in a latent and in the carried tensors."""
@@ -104,7 +105,7 @@ class Stages:
     def _first(self, place: int, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         """The style of ``conv0`` of one resolution to its output."""
         block = self.module.synthesis.block(4 << place)
-        noise, rest = self._noise(f"r{4 << place}.conv0", x, carry)
+        noise, rest = self._noise(f"r{4 << place}.conv0", carry)
         below, rest = rest["map"], _without(rest, "map")
         shortcut = block.shortcut(below)
         if shortcut is not None:
@@ -114,7 +115,7 @@ class Stages:
     def _second(self, place: int, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         """The style of ``conv1`` of one resolution to its output."""
         block = self.module.synthesis.block(4 << place)
-        noise, rest = self._noise(f"r{4 << place}.conv1", x, carry)
+        noise, rest = self._noise(f"r{4 << place}.conv1", carry)
         if place == 0:
             return block.start(x, noise), rest
         y = block.second(rest["map"], x, noise, rest.get("shortcut"))
@@ -132,7 +133,7 @@ class Stages:
         grey = self.module.config.img_channels == 1
         return image.repeat(1, 3, 1, 1) if grey else image, kept
 
-    def _noise(self, name: str, x: Tensor, carry: Carry) -> tuple[Tensor | None, Carry]:
+    def _noise(self, name: str, carry: Carry) -> tuple[NoiseMap, Carry]:
         """The map of a layer, and the carried tensors without it."""
         entry = NOISE_ENTRY + name
         if entry in carry:
@@ -145,7 +146,7 @@ class Stages:
                 number = self.module.config.layers.index(name)
                 return per_sample(carry["noise_seed"], number, layer.resolution), carry
             case "rewriting":
-                return rewriting(layer.resolution).to(x.device), carry
+                return rewriting_like, carry
         return None, carry
 
 

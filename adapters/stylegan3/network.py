@@ -10,10 +10,13 @@ each other.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from seeingkit.models.sites import LinearMap
 
 from .config import DenseConfig, FourierConfig, LayerConfig, StyleGAN3Config
 from .filters import filtered_leaky_relu
@@ -29,8 +32,13 @@ def second_moment_normalised(x: Tensor) -> Tensor:
 
 def _unit_power(x: Tensor, dims: tuple[int, ...]) -> Tensor:
     """x over its root mean square along some axes; zeros stay zeros."""
+    return x * _over_power(x, dims)
+
+
+def _over_power(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """1 over the root mean square of x along some axes, which are kept with length 1."""
     power = x.square().mean(dim=dims, keepdim=True)
-    return x * power.clamp_min(torch.finfo(x.dtype).tiny).rsqrt()
+    return power.clamp_min(torch.finfo(x.dtype).tiny).rsqrt()
 
 
 class Dense(nn.Module):
@@ -135,6 +143,7 @@ class Layer(nn.Module):
         self.affine = Dense(config.affine)
         self.weight = nn.Parameter(torch.zeros(config.out_channels, config.in_channels, *kernel))
         self.bias = nn.Parameter(torch.zeros(config.out_channels))
+        self.convolution = LinearMap(partial(F.conv2d, padding=config.kernel - 1))
         self.register_buffer("magnitude_ema", torch.ones(()))
         for name, shape in (("up_filter", config.up_filter), ("down_filter", config.down_filter)):
             self.register_buffer(name, None if shape is None else torch.zeros(shape))
@@ -169,16 +178,17 @@ class Layer(nn.Module):
         for that row alone. The RGB layer is neither normalised nor demodulated.
         """
         config, gain = self.config, self.magnitude_ema.rsqrt()
-        padding = config.kernel - 1
         if config.rgb:
             styles = styles / math.sqrt(config.in_channels * config.kernel**2)
             x = x * (styles * gain)[:, :, None, None]
-            return F.conv2d(x, self.weight, padding=padding)
-        weight, styles = _unit_power(self.weight, (1, 2, 3)), _unit_power(styles, (1,))
+            values: Tensor = self.convolution(x, self.weight)
+            return values
+        factors, styles = _over_power(self.weight, (1, 2, 3)), _unit_power(styles, (1,))
+        weight = self.weight * factors
         power = F.linear(styles.square(), weight.square().sum(dim=(2, 3)))
         # styles scale the input and demodulation the output: one kernel serves all rows
-        x = F.conv2d(x * (styles * gain)[:, :, None, None], weight, padding=padding)
-        return x * (power + EPSILON).rsqrt()[:, :, None, None]
+        x = self.convolution(x * (styles * gain)[:, :, None, None], self.weight)
+        return x * ((power + EPSILON).rsqrt() * factors.flatten())[:, :, None, None]
 
 
 class Synthesis(nn.Module):

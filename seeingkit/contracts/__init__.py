@@ -1,8 +1,8 @@
 """Contracts of generators, annotators, encoders, features, image sources and inverters.
 
 Every analysis runs on any implementation of these contracts. One module each: ``generators`` (with
-``states`` and ``latents``), ``annotators`` (segmenters), ``features``, ``encoders``, ``images``,
-``inverters``.
+``states``, ``sites`` and ``latents``), ``annotators`` (segmenters), ``features``, ``encoders``,
+``images``, ``inverters``.
 
 Guarantees that hold for every implementation (``seeingkit.testing`` checks them):
 
@@ -24,6 +24,7 @@ from .generators import Generator, GeneratorInfo, Sampler
 from .images import ImageSource, Skipped, Unread
 from .inverters import Inversion, Inverter, Prepared
 from .latents import Latent, LatentSpec, draw_latents, seeds_latents, sequence_latents
+from .sites import RewritableGenerator, Site
 from .states import Boundary, State
 
 __all__ = [
@@ -44,9 +45,11 @@ __all__ = [
     "ModelInfo",
     "OnDevice",
     "Prepared",
+    "RewritableGenerator",
     "Sampler",
     "Segmenter",
     "SegmenterInfo",
+    "Site",
     "Skipped",
     "State",
     "Unit",

@@ -46,6 +46,8 @@ class Series(IntEnum):
         STRENGTH, TRACED: strengths, and effects, of a tracing.
         ARTIFACTS: rankings of artifact units.
         PAINTING: images that a person paints on.
+        KEYS: images whose keys an edit of a weight leaves as they are.
+        REWRITTEN: effects of such edits.
 
     >>> further_seed(7, Series.PRESENT)
     2000007
@@ -60,6 +62,8 @@ class Series(IntEnum):
     ARTIFACTS = 8
     TRACED = 9
     PAINTING = 10
+    KEYS = 11
+    REWRITTEN = 12
 
 
 def further_seed(seed: int, number: int) -> int:

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from seeingkit.contracts import Latent
-from seeingkit.errors import ModelError, UnknownNameError
+from seeingkit.errors import ModelError
 
 from .calltree import Call, Leaf, intercepted
+from .sites import check_params
 
 _POISONS = (0.0, float("nan"), 1e6)  # a value is dead if none of these in its place shows
 
@@ -163,9 +164,7 @@ class Passes:
             return cast("Tensor", self.root(latent))
         network = self.root.get_submodule("network")
         owned = dict(network.named_parameters()) | dict(network.named_buffers())
-        for name in params:
-            if name not in owned:
-                raise UnknownNameError("parameter", name, owned)
+        check_params(self.family, params, owned)
         swapped = {f"network.{name}": value for name, value in params.items()}
         return cast("Tensor", torch.func.functional_call(self.root, swapped, (latent,)))
 

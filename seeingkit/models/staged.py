@@ -16,8 +16,17 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from seeingkit.contracts import Boundary, Generator, GeneratorInfo, Latent, State
+from seeingkit.contracts import (
+    Boundary,
+    GeneratorInfo,
+    Latent,
+    RewritableGenerator,
+    Site,
+    State,
+)
 from seeingkit.errors import ModelError, UsageError
+
+from .sites import ModuleSites, check_params
 
 Carry = Mapping[str, Tensor]
 StageFunction = Callable[[Tensor, Carry], tuple[Tensor, Carry]]
@@ -71,10 +80,11 @@ class _Segment(nn.Module):
         return _in_turn(stages, x, carry)
 
 
-class ModuleGenerator(Generator):
+class ModuleGenerator(RewritableGenerator):
     """A generator that computes with one module; base of ``StagedAdapter`` and ``AutoStaged``."""
 
     module: nn.Module
+    _sites: ModuleSites | None = None
 
     def way(self, state: State, to: str) -> tuple[Boundary, Boundary]:
         """The boundaries that a state is at and is to reach.
@@ -98,6 +108,39 @@ class ModuleGenerator(Generator):
         """Move the network; returns itself."""
         self.module.to(device)
         return self
+
+    # ------------------------------------------------------------------------------------- sites
+
+    def sites(self) -> tuple[Site, ...]:
+        """See ``RewritableGenerator.sites``; found by a few passes, once."""
+        return self._known().all()
+
+    def weight(self, site: Site) -> Tensor:
+        """See ``RewritableGenerator.weight``."""
+        return self._known().weight(site)
+
+    def keys(self, state: State, site: Site) -> Tensor:
+        """See ``RewritableGenerator.keys``."""
+        return self._known().keys(state, site)
+
+    def linear(self, keys: Tensor, site: Site, weight: Tensor) -> Tensor:
+        """See ``RewritableGenerator.linear``."""
+        return self._known().linear(keys, site, weight)
+
+    def finish(
+        self, state: State, site: Site, linear: Tensor, weight: Tensor | None = None
+    ) -> State:
+        """See ``RewritableGenerator.finish``."""
+        return self._known().finish(state, site, linear, weight)
+
+    def unfinish(self, state: State, site: Site, value: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``RewritableGenerator.unfinish``."""
+        return self._known().unfinish(state, site, value)
+
+    def _known(self) -> ModuleSites:
+        if self._sites is None:
+            self._sites = ModuleSites(self, self.module)
+        return self._sites
 
 
 class StagedAdapter(ModuleGenerator):
@@ -163,9 +206,7 @@ class StagedAdapter(ModuleGenerator):
         stages = self.stages[start.index : stop.index]
         if params:
             known = dict(self.module.named_parameters()) | dict(self.module.named_buffers())
-            for name in params:
-                if name not in known:
-                    raise UsageError(f"{self.info.family} has no parameter {name!r}")
+            check_params(self.info.family, params, known)
             swapped = {f"network.{name}": value for name, value in params.items()}
             given = stages, state.x, state.carry
             x, carry = torch.func.functional_call(self._segment, swapped, given)

@@ -1,0 +1,104 @@
+"""A generator at one site: keys, linear values and values of its images, each made alone.
+
+Guarantees: an image is one row of its own batch, so that nothing depends on which others are asked
+for; nothing of the generator is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from seeingkit.contracts import RewritableGenerator, Sampler, Site, State
+from seeingkit.errors import UsageError
+from seeingkit.models.edits import Edit
+
+
+def rewritable(generator: Sampler) -> RewritableGenerator:
+    """The generator, if it has sites.
+
+    Raises:
+        UsageError: it has none.
+
+    >>> rewritable(seeingkit.load_generator("progan:minichurches")).site("r16.conv1").rank
+    96
+    """
+    if not isinstance(generator, RewritableGenerator) or not generator.sites():
+        raise UsageError(
+            f"{generator.info.family} has no sites: no linear layer of it can be rewritten"
+        )
+    return generator
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A generator at a site.
+
+    Args:
+        generator: of tier 3.
+        site: one of its sites.
+        seed: of the latents.
+        labels: of a conditional generator: image i is of class labels[i % len(labels)].
+        latents: further entries of the latent, (1, …) each, such as maps of noise.
+
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> Bench(generator, generator.site("r16.conv1")).keys(3).shape
+    torch.Size([1, 96, 16, 16])
+    """
+
+    generator: RewritableGenerator
+    site: Site
+    seed: int = 0
+    labels: tuple[int, ...] = ()
+    latents: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> Tensor:
+        """The network's own weight, as stored."""
+        return self.generator.weight(self.site)
+
+    @property
+    def kernel(self) -> Tensor:
+        """The weight as (C_out, C_in, kh, kw), in canonical numbers (``Site.unit``)."""
+        return self.site.kernel(self.weight) / self.site.unit
+
+    def stored(self, kernel: Tensor) -> Tensor:
+        """The inverse of ``kernel``, for ``params=``."""
+        return self.site.stored(kernel * self.site.unit)
+
+    @torch.no_grad()
+    def state(self, index: int) -> State:
+        """An image at ``site.before``, without history."""
+        labels = [self.labels[index % len(self.labels)]] if self.labels else None
+        latent = self.generator.latents([index], seed=self.seed, labels=labels)
+        begin = self.generator.begin({**latent, **self.latents})
+        return self.generator.advance(begin, self.site.before).detach()
+
+    @torch.no_grad()
+    def keys(self, index: int) -> Tensor:
+        """Keys of an image, (1, C_in, h, w)."""
+        return self.generator.keys(self.state(index), self.site)
+
+    def values(self, state: State, kernel: Tensor | None = None) -> Tensor:
+        """x at ``site.after`` of a state, with a kernel in canonical numbers; differentiable."""
+        if kernel is None:
+            return self.generator.advance(state, self.site.after).x
+        params = {self.site.weight: self.stored(kernel)}
+        return self.generator.advance(state, self.site.after, params=params).x
+
+    def linear(self, keys: Tensor, kernel: Tensor | None = None) -> Tensor:
+        """Linear values of keys, in stored numbers; differentiable."""
+        weight = self.weight if kernel is None else self.stored(kernel)
+        return self.generator.linear(keys, self.site, weight)
+
+    @torch.no_grad()
+    def image(self, index: int, kernel: Tensor | None = None, edits: Sequence[Edit] = ()) -> Tensor:
+        """The image of a number, (1, 3, R, R), with another kernel where one is given."""
+        state = self.state(index)
+        params = None if kernel is None else {self.site.weight: self.stored(kernel)}
+        for edit in edits:
+            state = state.with_x(edit(state.x))
+        return self.generator.advance(state, params=params).x

@@ -1,0 +1,165 @@
+"""Plans an edit: from a request to a ``WeightEdit``.
+
+Guarantees: the same request gives the same edit; contexts of earlier requests that are named are
+protected; nothing of the generator is changed.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+
+from seeingkit.contracts import RewritableGenerator, Site
+from seeingkit.contracts.latents import Series, further_seed
+from seeingkit.errors import UsageError
+from seeingkit.models.weightedits import WeightEdit, edit_of
+from seeingkit.results.edits import PNG_URI
+from seeingkit.system.addresses import Place
+
+from ..interventions.subjects import Sample
+from .bench import Bench
+from .closed import KEEP, least_squares, polished
+from .directions import context_keys, directions
+from .goals import pasted
+from .moments import KeyMoments, key_moments
+from .published import PublishedSettings, paste_goal, projected, solve
+from .regions import Region, Request
+
+Solver = Literal["closed", "published"]
+
+MOMENT_IMAGES = 400
+"""Images whose keys an edit leaves as they are, unless told otherwise."""
+
+POLISH = 200
+"""Steps of Adam after the least squares, where the weight also changes how values are finished."""
+
+
+def plan(
+    generator: RewritableGenerator,
+    request: Request,
+    site: str,
+    *,
+    rank: int = 1,
+    solver: Solver = "closed",
+    keep: float = KEEP,
+    polish: int | None = None,
+    published: PublishedSettings | None = None,
+    moments: KeyMoments | None = None,
+    protect: Sequence[Request] = (),
+    folder: Place | None = None,
+) -> WeightEdit:
+    """Plan an edit.
+
+    Args:
+        generator: of tier 3; one with edits, for a further one.
+        request: regions of its images.
+        site: name of the site.
+        rank: directions of the keys that it may use.
+        solver: ``closed``: least squares on all contexts; ``published``: Adam as in the original.
+        keep: of ``closed``: how much the change of other places counts.
+        polish: of ``closed``: steps of Adam afterwards; None: ``POLISH`` for a site that is
+            ``nonlinear``, else none.
+        published: settings of that solver.
+        moments: of the keys; None: of ``MOMENT_IMAGES`` images of a series of their own.
+        protect: earlier requests whose contexts are to keep their values.
+        folder: where moments are stored.
+
+    Raises:
+        UsageError: a region that is too small, a rank above what the context has, …
+        UnknownNameError: no such site.
+
+    ``plan(generator, request, "r16.conv1").save("dome2tree.safetensors")``
+    """
+    place = generator.site(site)
+    bench = Bench(generator, place, seed=request.seed)
+    if moments is None:
+        moments = usual_moments(generator, place, request.seed, folder=folder)
+    moments = protected(moments, bench, protect)
+    kernel = (place.shape[2], place.shape[3]) if moments.patch > 1 else (1, 1)
+    keys, weights = context_keys(bench, request.contexts, kernel)
+    along = directions(moments, keys, weights, rank)
+    about: dict[str, Any] = {"solver": solver, "rank": rank, "keys": moments.count}
+    if solver == "published":
+        if moments.patch > 1:
+            raise UsageError("the published solver takes moments of places, not of patches")
+        settings = published or PublishedSettings()
+        kernels = solve(bench, paste_goal(bench, request.copy, request.paste), along, settings)
+        change = projected(kernels.kernel - bench.kernel, along.to(bench.kernel))
+        factors = torch.einsum("oiyx,di->odyx", change, along.to(change)).flatten(1)
+        about |= {"steps": settings.steps, "rate": settings.rate}
+    else:
+        if moments.patch > 1:
+            along = along.reshape(rank, place.shape[1], *kernel)
+        wanted = pasted(bench, request.copy, request.contexts)
+        factors = least_squares(bench, wanted, moments, along, keep)
+        steps = (POLISH if place.nonlinear else 0) if polish is None else polish
+        if steps and bool(wanted.change.any()):
+            more = {"keep": keep, "steps": steps}
+            factors = polished(bench, wanted, moments, along, factors, **more)  # type: ignore[arg-type]
+        about |= {"keep": keep, "polish": steps}
+    return edit_of(generator, place, factors, along, request=request_record(request), about=about)
+
+
+def usual_moments(
+    generator: RewritableGenerator,
+    site: Site,
+    seed: int = 0,
+    *,
+    images: int = MOMENT_IMAGES,
+    patch: bool = False,
+    folder: Place | None = None,
+) -> KeyMoments:
+    """Moments of the keys of images that no effect is measured on.
+
+    ``usual_moments(generator, generator.site("r16.conv1")).effective_rank``
+    """
+    sample = Sample(range(images), further_seed(seed, Series.KEYS))
+    if generator.info.class_names:
+        labels = tuple(range(len(generator.info.class_names)))
+        sample = Sample(range(images), sample.seed, labels)
+    return key_moments(generator, site, sample, patch=patch, folder=folder)
+
+
+PROTECTION = 10.0
+"""How much more the keys of protected contexts count, all together, than those of all images."""
+
+
+def protected(moments: KeyMoments, bench: Bench, requests: Sequence[Request]) -> KeyMoments:
+    """Moments in which the contexts of earlier edits count ``PROTECTION`` times as much as all
+    other keys together, so that a further edit leaves their values as they are.
+
+    ``protected(moments, bench, [earlier]).count``
+    """
+    kernel = (bench.site.shape[2], bench.site.shape[3]) if moments.patch > 1 else (1, 1)
+    for request in requests:
+        own = Bench(bench.generator, bench.site, seed=request.seed)
+        keys, weights = context_keys(own, request.contexts, kernel)
+        second = (keys * weights[:, None]).T @ keys / weights.sum()
+        count = moments.count
+        whole = moments.covariance + PROTECTION / len(requests) * second
+        moments = KeyMoments(count, whole * count, moments.channels)
+    return moments
+
+
+def request_record(request: Request) -> dict[str, Any]:
+    """A request as JSON, in the form of the original's notebook, with the seed.
+
+    ``request_record(request)["paste"]``
+    """
+    return {
+        "seed": request.seed,
+        "object": _pair(request.copy),
+        "paste": _pair(request.paste),
+        "key": [_pair(region) for region in request.contexts],
+    }
+
+
+def _pair(region: Region) -> list[Any]:
+    stream = io.BytesIO()
+    Image.fromarray(region.mask).save(stream, "PNG")
+    return [region.index, PNG_URI + base64.b64encode(stream.getvalue()).decode()]

@@ -1,0 +1,179 @@
+"""Regions of images, and the request of an edit: copy this, paste it there, in contexts like these.
+
+Guarantees: a mask is 8-bit grey of any size, never empty; files of the original's notebook are read
+as that code reads them (red channel, bilinear with antialiasing), and others are refused by name.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from seeingkit.errors import RunError, UsageError, printable
+
+MOST_PIXELS = 1 << 26
+"""Pixels of a mask that is read."""
+
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right; the last two are the first row and column outside."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A part of one image of a generator.
+
+    Attributes:
+        index: number of the image.
+        mask: (H, W) uint8, 255 where the region is; of any size, the whole image.
+
+    Raises:
+        UsageError: a mask that is empty, or no such array.
+
+    >>> mask = np.zeros((64, 64), np.uint8)
+    >>> mask[10:20, 30:40] = 255
+    >>> Region(3, mask).area((16, 16)).shape
+    torch.Size([16, 16])
+    """
+
+    index: int
+    mask: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.index < 0:
+            raise UsageError(f"image {self.index}: numbers of images begin at 0")
+        if self.mask.ndim != 2 or self.mask.dtype != np.uint8 or not self.mask.size:
+            shape = f"{tuple(self.mask.shape)} of {self.mask.dtype}"
+            raise UsageError(f"a mask is (H, W) of uint8; that of image {self.index} is {shape}")
+        if not self.mask.any():
+            raise UsageError(f"the mask of image {self.index} is empty: paint the region white")
+
+    def area(self, size: tuple[int, int]) -> Tensor:
+        """The share of each cell of a map that the region covers, (height, width) in [0, 1].
+
+        Bilinear with antialiasing and 8 bits, as the original resizes its masks.
+
+        Raises:
+            UsageError: nothing is left at that size.
+        """
+        small = Image.fromarray(self.mask).resize(size[::-1], Image.Resampling.BILINEAR)
+        found = torch.from_numpy(np.asarray(small).astype(np.float32)) / 255
+        if not bool((found > 0).any()):
+            raise UsageError(
+                f"the region of image {self.index} is too small for a map of {size[0]} x {size[1]} "
+                "cells: paint a larger one, or take a later layer"
+            )
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What an edit is to do: where the context is, what was copied is to appear.
+
+    Attributes:
+        copy: the object.
+        paste: where it is shown to belong; its centre is where the object is put.
+        context: examples of the places that are to change; the region of ``paste`` where empty.
+        seed: of the latents.
+
+    >>> box = np.full((8, 8), 255, np.uint8)
+    >>> len(Request(Region(3, box), Region(7, box)).contexts)
+    1
+    """
+
+    copy: Region
+    paste: Region
+    context: tuple[Region, ...] = ()
+    seed: int = 0
+
+    @property
+    def contexts(self) -> tuple[Region, ...]:
+        """The examples of the context."""
+        return self.context or (self.paste,)
+
+
+def read_request(path: Path, seed: int = 1) -> Request:
+    """Read an edit of the original's notebook: ``{"object": [NUMBER, PNG], "paste": …, "key": …}``.
+
+    Args:
+        path: JSON; pictures are PNG in data URIs, white strokes on nothing.
+        seed: of the latents; the original's is 1, drawn as ``latents=sequence``.
+
+    Raises:
+        RunError: the file cannot be read, or is something else.
+        UsageError: an empty mask.
+
+    ``read_request(Path("dome2tree.json")).contexts``
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        given = {name: _pair(content[name]) for name in ("object", "paste")}
+        keys = [_pair(each) for each in content.get("key", [])]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = printable(error)
+        raise RunError(f"{path}: no edit as the rewriting notebook saves it ({reason})") from error
+    try:
+        return Request(given["object"], given["paste"], tuple(keys), seed)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _pair(given: Any) -> Region:
+    number, uri = given
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise ValueError(f"{number!r} is no number of an image")
+    return Region(number, mask_of(uri))
+
+
+def mask_of(uri: str) -> NDArray[np.uint8]:
+    """The red channel of a PNG in a data URI, (H, W); transparent pixels are as they are stored.
+
+    Raises:
+        ValueError: it is none.
+    """
+    head, comma, text = uri.partition(",")
+    if not comma or not head.startswith("data:image/"):
+        raise ValueError("a mask is no data URI of an image")
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as png:
+            if png.width * png.height > MOST_PIXELS:
+                raise ValueError(f"a mask of {png.width} x {png.height} pixels")
+            return np.ascontiguousarray(np.asarray(png.convert("RGB"))[:, :, 0])
+    except (OSError, SyntaxError, EOFError, binascii.Error) as error:
+        raise ValueError(f"a mask is no PNG ({printable(error)})") from error
+
+
+def bounding_box(area: Tensor) -> Box:
+    """The smallest box around all cells above 0 of an area (H, W).
+
+    >>> bounding_box(torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.2, 1.0]]))
+    (1, 1, 2, 3)
+    """
+    rows, columns = ((area > 0).any(axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+
+
+def put_at(size: Sequence[int], clip: Sequence[int], area: Tensor) -> Box:
+    """Where a clip (height, width) lies whose middle is that of an area's box, inside of the map.
+
+    >>> put_at((8, 8), (2, 4), torch.ones(8, 8))
+    (3, 2, 5, 6)
+    """
+    top, left, bottom, right = bounding_box(area)
+    middle = (top + bottom) // 2, (left + right) // 2
+    y, x = (
+        max(0, min(whole - part, centre - part // 2))
+        for whole, part, centre in zip(size, clip, middle, strict=True)
+    )
+    return y, x, y + clip[0], x + clip[1]
