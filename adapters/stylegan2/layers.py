@@ -24,7 +24,7 @@ EPSILON = 1e-8  # of every division by a root mean square, as in the published n
 LEAK = 0.2
 
 NoiseMap = Tensor | Callable[[Tensor], Tensor] | None
-"""Noise of a layer: a map (N or 1, 1, r, r), or one made for the features it is added to, or none."""
+"""Noise of a layer: a map (N or 1, 1, r, r), one made for the features it is added to, or none."""
 
 GAINS: dict[str, float] = {"relu": math.sqrt(2), "lrelu": math.sqrt(2), "swish": math.sqrt(2)}
 """Factor after an activation where it is not 1, as in the published networks."""

@@ -17,7 +17,7 @@ import typer
 from seeingkit.errors import Faults, UsageError, all_faults
 
 from . import options as o
-from .options import parse_options
+from .options import generator_options, parse_options
 
 if TYPE_CHECKING:
     from seeingkit.analyses.inversion.config import InversionConfig
@@ -75,6 +75,7 @@ def image_settings(
     batch_size: o.BatchSize,
     on_bad: o.OnBad,
     gan_option: o.GanOption = None,
+    edit: o.Edit = None,
     segmenter_option: o.SegmenterOption = None,
     data_option: o.DataOption = None,
 ) -> Settings:
@@ -88,7 +89,7 @@ def image_settings(
         "device": device,
         "batch_size": batch_size,
         "on_bad": on_bad,
-        "gan_options": parse_options(gan_option),
+        "gan_options": generator_options(gan_option, edit),
         "segmenter_options": parse_options(segmenter_option),
         "data_options": parse_options(data_option),
     }

@@ -12,7 +12,7 @@ from seeingkit.errors import ExitCode, UsageError
 from . import options as o
 from .groups import Settings, checked, repeated, report_settings, takes
 from .interventions import print_intervention
-from .options import EDIT, EFFECT, option, parse_options, unit_numbers
+from .options import EDIT, EFFECT, generator_options, option, parse_options, unit_numbers
 from .output import print_json, say
 
 edited = partial(option, panel=EDIT)
@@ -115,6 +115,7 @@ def model_settings(
     device: o.Device = "auto",
     batch_size: o.BatchSize,
     gan_option: o.GanOption = None,
+    edit: o.Edit = None,
     segmenter_option: o.SegmenterOption = None,
     preset: o.PresetName = None,
     labels: o.Labels = None,
@@ -128,7 +129,7 @@ def model_settings(
         "seed": seed,
         "device": device,
         "batch_size": batch_size,
-        "gan_options": parse_options(gan_option),
+        "gan_options": generator_options(gan_option, edit),
         "segmenter_options": parse_options(segmenter_option),
         "preset": preset,
         "labels": labels,

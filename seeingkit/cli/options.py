@@ -97,6 +97,23 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
     return found
 
 
+def generator_options(
+    pairs: Sequence[str] | None, edits: Sequence[Path] | None = None
+) -> dict[str, Any]:
+    """The options of a generator, with files of edits among them.
+
+    >>> generator_options(["truncation=0.7"], [Path("dome2tree.safetensors")])
+    {'truncation': 0.7, 'edits': ['dome2tree.safetensors']}
+
+    Raises:
+        UsageError: as ``parse_options``, or edits given both ways.
+    """
+    found = parse_options(pairs)
+    if edits and "edits" in found:
+        raise UsageError("edits are given with --edit and with --gan-option; take one of them")
+    return {**found, "edits": [str(path) for path in edits]} if edits else found
+
+
 GENERATOR, IMAGES, SEGMENTATION = "Generator", "Images", "Segmenter"
 TESTS, INVERSION, RUN, TRACKING = "Tests and checks", "Inversion", "Run", "Tracking"
 DISSECTION, ARTIFACTS = "Dissection", "Artifact units"
@@ -135,6 +152,9 @@ Texts = list[str] | None
 Gan = Annotated[Text, generator("Generator: family, family:weights, or auto with --weights.")]
 Weights = Annotated[File, generator("Weights file of the generator.")]
 GanOption = Annotated[Texts, generator("key=value for the generator; may be repeated.")]
+Edit = Annotated[
+    list[Path] | None, generator("File of an edit of its weights; may be repeated, in order.")
+]
 Segmenter = Annotated[Text, segmentation("Segmenter: family or family:weights.")]
 SegmenterOrNone = Annotated[Text, segmentation("Segmenter: family or family:weights, or none.")]
 SegmenterWeights = Annotated[File, segmentation("Weights file or folder of the segmenter.")]

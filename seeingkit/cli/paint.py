@@ -13,7 +13,7 @@ from seeingkit.errors import ExitCode, UsageError
 
 from . import options as o
 from .groups import Settings, names, takes
-from .options import EDIT, option, parse_options, unit_numbers
+from .options import EDIT, generator_options, option, parse_options, unit_numbers
 from .output import print_json, say
 from .view import Open, Port, _has_screen
 
@@ -50,6 +50,7 @@ def model_settings(
     *,
     weights: o.Weights = None,
     gan_option: o.GanOption = None,
+    edit: o.Edit = None,
     segmenter: o.Segmenter = None,
     segmenter_weights: o.SegmenterWeights = None,
     segmenter_option: o.SegmenterOption = None,
@@ -60,7 +61,7 @@ def model_settings(
     """The models, and the machine."""
     return {
         "weights": weights and str(weights),
-        "gan_options": parse_options(gan_option),
+        "gan_options": generator_options(gan_option, edit),
         "segmenter": segmenter,
         "segmenter_weights": segmenter_weights and str(segmenter_weights),
         "segmenter_options": parse_options(segmenter_option),

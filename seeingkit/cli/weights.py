@@ -13,7 +13,7 @@ import typer
 
 from seeingkit.errors import ExitCode, SeeingkitError, UnknownNameError, UsageError, printable
 
-from .options import GanOption, Json, option, parse_options
+from .options import Edit, GanOption, Json, generator_options, option
 from .output import print_json, print_listing, print_table, say
 from .pages import CONTEXT, Command, Commands
 
@@ -175,13 +175,16 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     gan: Annotated[str, option("Generator family; auto: by the content.")] = "auto",
     gan_option: GanOption = None,
+    edit: Edit = None,
     force: Annotated[bool, option("Replace OUT if it exists.", "--force")] = False,
     json: Json = False,
 ) -> int:
     """Convert a generator to safetensors. Checks that both files draw the same image."""
     from seeingkit.models.conversion import convert_file
 
-    done = convert_file(source, target, gan=gan, options=parse_options(gan_option), force=force)
+    done = convert_file(
+        source, target, gan=gan, options=generator_options(gan_option, edit), force=force
+    )
     if json:
         print_json(done)
     else:

@@ -42,7 +42,8 @@ def convert_file(
         source: a file of any layout, or a folder where the family takes one.
         target: the file to write.
         gan: the family, or ``auto``.
-        options: of the family; those that the file does not determine are kept in its config.
+        options: of the family; those that the file does not determine are kept in its config;
+            ``edits``: files of edits, which are baked in.
         force: whether an existing target is replaced.
 
     Returns:
@@ -75,7 +76,8 @@ def convert_file(
             message = str(error).replace(str(part), str(target))
             raise StorageError(message, error.errno) from error
         # as its user will load it: without the options that its config holds
-        wanted = {name: value for name, value in options.items() if name not in config}
+        baked = {*config, "edits"}
+        wanted = {name: value for name, value in options.items() if name not in baked}
         _check_same(generator, load_generator(family, weights=part, **wanted), target)
     return {
         "source": str(source),

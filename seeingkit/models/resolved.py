@@ -65,6 +65,7 @@ class ResolvedModel:
     options: BaseModel  # validated; as given, and as implied by the weights
     weights: Path | None = None  # None for models without weights, and until ``located``
     weights_spec: WeightsSpec | None = None  # None for a user's own file
+    edits: tuple[Path, ...] = ()  # files of edits of a generator's weights, in order
 
     def located(self, *, fetch: bool = True) -> ResolvedModel:
         """The same with the place of its weights on this machine; errors as ``hub.weights_path``.
@@ -129,7 +130,12 @@ class ResolvedModel:
             raise PluginError(f"{self.spec.target} returned a {kind}, not a model")
         if isinstance(model.info, ModelInfo):
             put_info(model, model.info.model_copy(update={"code": code_of(self.spec)}))
-        return model.to(resolved)
+        model = model.to(resolved)
+        if not self.edits:
+            return model
+        from .weightedits import RewrittenGenerator, WeightEdit, rewritable
+
+        return RewrittenGenerator(rewritable(model), [WeightEdit.load(p) for p in self.edits])
 
 
 def resolve(
@@ -146,7 +152,8 @@ def resolve(
     """Decide family, weights and options of a model.
 
     Args:
-        kind, name, weights, domain, options: as of ``seeingkit.models.loading.load_generator``.
+        kind, name, weights, domain, options: as of ``seeingkit.models.loading.load_generator``;
+            ``edits`` among the options of any generator are files of edits.
         known: default: the registry of this process.
         fetch: whether published weights that are not on this machine are downloaded.
         locate: whether the files must be here; else ``ResolvedModel.located`` finds them later.
@@ -164,6 +171,7 @@ def resolve(
         raise MissingWeightsError(missing)
     if kind == "gan":
         name = _single_family(name, weights, domain, known)
+    edits = _edits(given.pop("edits", None)) if kind == "gan" else ()
     family, _, tag = name.partition(":")
     spec = cast("ModelSpec", known.resolve(kind, family))
     if isinstance(spec, MetricSpec):
@@ -178,8 +186,21 @@ def resolve(
         raise UsageError(f"{name} already names weights; give {spec.name} with {_FLAGS[kind]} FILE")
     if chosen is not None:
         given, shown = {**chosen.options, **given}, chosen.full_name
-    found = ResolvedModel(shown, spec, check_options(spec, given), own, chosen)
+    found = ResolvedModel(shown, spec, check_options(spec, given), own, chosen, edits)
     return found.located(fetch=fetch) if locate else found
+
+
+def _edits(given: object) -> tuple[Path, ...]:
+    """Files of edits: one, or several in order.
+
+    Raises:
+        UsageError: something else, or a file that is not there.
+    """
+    names = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    for name in names:
+        if not isinstance(name, (str, Path)) or not Path(name).is_file():
+            raise UsageError(f"{name}: no such file of an edit; check --edit")
+    return tuple(Path(name) for name in names)
 
 
 def resolve_features(

@@ -18,12 +18,12 @@ import safetensors
 import torch
 from torch import Tensor
 
-from seeingkit.contracts import GeneratorInfo, Latent, RewritableGenerator, Site, State
+from seeingkit.contracts import Latent, RewritableGenerator, Sampler, Site, State
 from seeingkit.errors import RunError, UsageError, printable
 from seeingkit.results.edits import EditedGenerator
 from seeingkit.system.tensors import read_sealed_tensors, tensor_digest, write_sealed_tensors
 
-from .editfiles import check_generator, edited_generator
+from .editfiles import edited_generator
 
 KEY = "seeingkit_weight_edit"
 VERSION = 1
@@ -185,6 +185,8 @@ class RewrittenGenerator(RewritableGenerator):
             site.weight: site.stored(kernel * site.unit) for site, kernel in kernels.values()
         }
         self.boundaries, self.inverted_with = base.boundaries, base.inverted_with
+        options = {**base.info.options, "edits": [edit.digest() for edit in self.edits]}
+        self.info = base.info.model_copy(update={"options": options} if self.edits else {})
 
     def _check(self, edit: WeightEdit, before: Sequence[str]) -> None:
         planned = list(edit.about.get("after", []))
@@ -193,15 +195,16 @@ class RewrittenGenerator(RewritableGenerator):
                 f"the edit of {edit.site!r} was planned after {len(planned)} others, which are not "
                 "given before it in that order"
             )
-        check_generator(edit.model, self.base, "edits")
-
-    @property
-    def info(self) -> GeneratorInfo:  # type: ignore[override]
-        """That of the base, with the digest of each edit among the options."""
-        if not self.edits:
-            return self.base.info
-        options = {**self.base.info.options, "edits": [edit.digest() for edit in self.edits]}
-        return self.base.info.model_copy(update={"options": options})
+        own = edited_generator(self.base)
+        same = (own.family, own.weights_sha256) == (edit.model.family, edit.model.weights_sha256)
+        if not same or (own.weights_sha256 is None and own.identity != edit.model.identity):
+            hashes = [
+                (h or "unknown")[:12] for h in (edit.model.weights_sha256, own.weights_sha256)
+            ]
+            raise UsageError(
+                f"an edit of {printable(edit.model.name)}, weights {hashes[0]}; this is "
+                f"{own.family}, weights {hashes[1]}: an edit fits the weights it was planned for"
+            )
 
     @property
     def default_cut(self) -> str:
@@ -267,9 +270,16 @@ class RewrittenGenerator(RewritableGenerator):
     def keys(self, state: State, site: Site) -> Tensor:
         """See ``RewritableGenerator.keys``.
 
-        Edits of layers in front of the site that lie behind ``site.before`` would be missed, so
-        such sites are refused.
+        Raises:
+            UsageError: another layer between the same boundaries is edited, which may change them.
         """
+        beside = [s.name for s in self.sites() if s.before == site.before and s.name != site.name]
+        for edit in self.edits:
+            if edit.site in beside:
+                raise UsageError(
+                    f"keys of {site.name!r} with an edit of {edit.site!r}, which lies between the "
+                    "same boundaries: bake the edit in first (seeingkit weights convert)"
+                )
         return self.base.keys(state, site)
 
     def linear(self, keys: Tensor, site: Site, weight: Tensor) -> Tensor:
@@ -286,6 +296,22 @@ class RewrittenGenerator(RewritableGenerator):
     def unfinish(self, state: State, site: Site, value: Tensor) -> tuple[Tensor, Tensor]:
         """See ``RewritableGenerator.unfinish``."""
         return self.base.unfinish(state, site, value)
+
+
+def rewritable(generator: Sampler) -> RewritableGenerator:
+    """The generator, if it has sites.
+
+    Raises:
+        UsageError: it has none.
+
+    >>> rewritable(seeingkit.load_generator("progan:minichurches")).site("r16.conv1").rank
+    96
+    """
+    if not isinstance(generator, RewritableGenerator) or not generator.sites():
+        raise UsageError(
+            f"{generator.info.family} has no sites: no linear layer of it can be rewritten"
+        )
+    return generator
 
 
 def edit_of(

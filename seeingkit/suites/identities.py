@@ -43,6 +43,8 @@ class SideIdentities:
             about["weights"] = [f.model_dump(include=hashes) for f in model.weights_spec.files]
         elif model.weights is not None:
             about["weights"] = self.files(model.weights)
+        if model.edits:
+            about["edits"] = [self.files(edit) for edit in model.edits]
         if isinstance(model.spec, GanSpec) and model.spec.takes_reference:
             key = json.dumps(about, sort_keys=True, default=str)
             if key not in self._known:

@@ -12,25 +12,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from seeingkit.contracts import RewritableGenerator, Sampler, Site, State
-from seeingkit.errors import UsageError
+from seeingkit.contracts import RewritableGenerator, Site, State
 from seeingkit.models.edits import Edit
-
-
-def rewritable(generator: Sampler) -> RewritableGenerator:
-    """The generator, if it has sites.
-
-    Raises:
-        UsageError: it has none.
-
-    >>> rewritable(seeingkit.load_generator("progan:minichurches")).site("r16.conv1").rank
-    96
-    """
-    if not isinstance(generator, RewritableGenerator) or not generator.sites():
-        raise UsageError(
-            f"{generator.info.family} has no sites: no linear layer of it can be rewritten"
-        )
-    return generator
 
 
 @dataclass(frozen=True, eq=False)

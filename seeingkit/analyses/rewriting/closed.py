@@ -24,7 +24,7 @@ from .bench import Bench
 from .goals import Wanted
 from .moments import KeyMoments
 
-KEEP = 5.0
+KEEP, POLISH_KEEP = 5.0, 0.3
 """Default weight of what other places move."""
 
 
@@ -127,9 +127,9 @@ def polished(
     directions: Tensor,
     factors: Tensor,
     *,
-    keep: float = KEEP,
-    steps: int = 200,
-    rate: float = 0.01,
+    keep: float = POLISH_KEEP,
+    steps: int = 100,
+    rate: float = 0.05,
 ) -> Tensor:
     """Λ after some steps of Adam on the values themselves: L1 at the wanted places, and ``keep``
     times the root mean square that other places move.

@@ -32,10 +32,13 @@ from .regions import Region, Request
 
 Solver = Literal["closed", "published"]
 
+RANK = 6
+"""Directions of a least-squares edit: one alone reaches less at equal side effects."""
+
 MOMENT_IMAGES = 400
 """Images whose keys an edit leaves as they are, unless told otherwise."""
 
-POLISH = 200
+POLISH = 100
 """Steps of Adam after the least squares, where the weight also changes how values are finished."""
 
 
@@ -44,7 +47,7 @@ def plan(
     request: Request,
     site: str,
     *,
-    rank: int = 1,
+    rank: int = RANK,
     solver: Solver = "closed",
     keep: float = KEEP,
     polish: int | None = None,
@@ -99,8 +102,7 @@ def plan(
         factors = least_squares(bench, wanted, moments, along, keep)
         steps = (POLISH if place.nonlinear else 0) if polish is None else polish
         if steps and bool(wanted.change.any()):
-            more = {"keep": keep, "steps": steps}
-            factors = polished(bench, wanted, moments, along, factors, **more)  # type: ignore[arg-type]
+            factors = polished(bench, wanted, moments, along, factors, steps=steps)
         about |= {"keep": keep, "polish": steps}
     return edit_of(generator, place, factors, along, request=request_record(request), about=about)
 
