@@ -159,18 +159,19 @@ class ModuleSites:
         with torch.no_grad():
             linear = self.linear(self._keys(state, place), site, self.owned[site.weight])
         near = CLOSE * float(value.abs().max()) + torch.finfo(value.dtype).tiny
-        spread = _spread(linear)
-        for step in range(STEPS):
+        start, side = linear, _spread(linear)
+        for _ in range(STEPS):
             found, slope = self._slope(state, place, linear)
             gap = value - found
             if float(gap.abs().max()) <= near:
-                break
+                return linear, slope
             flat = slope == 0
             moved = torch.where(flat, 0, gap / torch.where(flat, 1, slope))
-            if step < 2:  # no slope here: look at either side, once each
-                side = spread if step == 0 else -2 * spread
-                moved = torch.where(flat & (gap.abs() > near), side, moved)
-            linear = linear + moved
+            linear = linear + torch.where(flat & (gap.abs() > near), side, moved)
+            side = -2 * side  # where there is no slope: look ever further at either side
+        lost = (slope == 0) & (gap.abs() > near)  # nowhere: what is there is the nearest
+        linear = torch.where(lost, start, linear)
+        found, slope = self._slope(state, place, linear)
         return linear, slope
 
     # ------------------------------------------------------------------------------------- passes

@@ -28,6 +28,7 @@ from seeingkit.contracts import (
     Generator,
     ImageSource,
     Inverter,
+    RewritableGenerator,
     Sampler,
     Segmenter,
 )
@@ -40,6 +41,7 @@ from .generators import generator_checks
 from .inverters import inverter_checks
 from .samplers import sampler_checks
 from .segmenters import segmenter_checks
+from .sites import site_checks
 from .sources import source_checks
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "check_inverter",
     "check_sampler",
     "check_segmenter",
+    "check_sites",
     "check_source",
     "checks_for",
     "failures",
@@ -60,6 +63,7 @@ __all__ = [
     "parametrize_with_checks",
     "sampler_checks",
     "segmenter_checks",
+    "site_checks",
     "source_checks",
 ]
 
@@ -98,6 +102,15 @@ def check_generator(generator: Generator) -> None:
     >>> check_generator(seeingkit.AutoStaged(network, {"r4": "1"}, latent=(4, 1, 1)))
     """
     _run(generator, generator_checks())
+
+
+def check_sites(generator: RewritableGenerator) -> None:
+    """Run all checks of tier 3 (linear layers that can be rewritten); errors as ``check_sampler``.
+
+    >>> network = nn.Sequential(nn.ConvTranspose2d(4, 8, 4), nn.ReLU(), nn.ConvTranspose2d(8, 3, 5))
+    >>> check_sites(seeingkit.AutoStaged(network, {"r4": "1"}, latent=(4, 1, 1)))
+    """
+    _run(generator, site_checks())
 
 
 def check_segmenter(segmenter: Segmenter, images: Tensor | None = None) -> None:

@@ -86,6 +86,26 @@ def least_squares(
         ) from error
 
 
+def constrained(weight: Tensor, inverse: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Λ of the least change W0 + Λ (C⁻¹ K)ᵀ that gives all keys exactly their values.
+
+    Λ = (V − W0 K)(Kᵀ C⁻¹ K)⁻¹ (ECCV 2020, equations 6 to 9, for several keys at once).
+
+    Args:
+        weight: (O, D), W0.
+        inverse: (D, D), C⁻¹.
+        keys: (D, J), K.
+        values: (O, J), V.
+
+    >>> eye = torch.eye(2)
+    >>> constrained(torch.zeros(1, 2), eye, eye[:, :1], torch.ones(1, 1)).tolist()
+    [[1.0]]
+    """
+    metric = keys.T @ inverse @ keys
+    found: Tensor = torch.linalg.solve(metric, (values - weight @ keys).T).T
+    return found
+
+
 def energy(moments: KeyMoments, directions: Tensor, kernel: tuple[int, int]) -> Tensor:
     """E[a aᵀ], (J, J) float64, a being the responses of the basis kernels at a place of the sample.
 
