@@ -35,6 +35,9 @@ _MODULES = {
     "invert": "analyses.inversion",
     "load_inverter": "analyses.inversion",
     "trace": "runs.trace",
+    "rewrite": "runs.rewrite",
+    "WeightEdit": "models.weightedits",
+    "RewrittenGenerator": "models.weightedits",
     "intervene": "runs.interventions",
     "Interventions": "runs.interventions",
     "Inversion": "contracts",
@@ -56,11 +59,13 @@ if TYPE_CHECKING:
     from .models.edits import AddEdit, UnitEdit, run
     from .models.loading import load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
+    from .models.weightedits import RewrittenGenerator, WeightEdit
     from .runs.analyze import Analysis, analyze
     from .runs.artifacts import ArtifactSearch, artifacts
     from .runs.compare_units import UnitContrasts, compare_units
     from .runs.dissect import Dissection, dissect
     from .runs.interventions import Interventions, intervene
+    from .runs.rewrite import rewrite
     from .runs.trace import trace
     from .statistics import FSD
     from .tallies import Tally, tally
@@ -76,10 +81,12 @@ __all__ = [
     "GeneratorsComparison",
     "Interventions",
     "Inversion",
+    "RewrittenGenerator",
     "StagedAdapter",
     "Tally",
     "UnitContrasts",
     "UnitEdit",
+    "WeightEdit",
     "analyze",
     "artifacts",
     "compare",
@@ -94,6 +101,7 @@ __all__ = [
     "load_inverter",
     "load_segmenter",
     "open_images",
+    "rewrite",
     "run",
     "tally",
     "trace",

@@ -18,14 +18,15 @@ from seeingkit.testing import check_sampler
 PROMISED = {
     "seeingkit": """
         AddEdit Analysis ArtifactSearch AutoStaged Comparison Dissection FSD GeneratorsComparison
-        Interventions Inversion StagedAdapter Tally UnitContrasts UnitEdit analyze artifacts compare
-        compare_generators compare_units dissect fsd intervene invert load_features load_generator
-        load_inverter load_segmenter open_images run tally trace
+        Interventions Inversion RewrittenGenerator StagedAdapter Tally UnitContrasts UnitEdit
+        WeightEdit analyze artifacts compare compare_generators compare_units dissect fsd intervene
+        invert load_features load_generator load_inverter load_segmenter open_images rewrite run
+        tally trace
     """,
     "seeingkit.contracts": """
         Annotator Boundary Features FeaturesInfo Generator GeneratorInfo ImageSource Inversion
-        Inverter Label Latent LatentSpec Sampler Segmenter SegmenterInfo Skipped State Vocabulary
-        seeds_latents sequence_latents
+        Inverter Label Latent LatentSpec RewritableGenerator Sampler Segmenter SegmenterInfo Site
+        Skipped State Vocabulary seeds_latents sequence_latents
     """,
     "seeingkit.specs": """
         PRESETS PROJECT DataSpec FeaturesSpec GanGroupSpec GanSpec Hooks InverterSpec Kind
@@ -44,9 +45,9 @@ PROMISED = {
         write_portable
     """,
     "seeingkit.testing": """
-        Check check_features check_generator check_sampler check_segmenter check_source checks_for
-        failures features_checks generator_checks parametrize_with_checks sampler_checks
-        segmenter_checks source_checks
+        Check check_features check_generator check_sampler check_segmenter check_sites check_source
+        checks_for failures features_checks generator_checks parametrize_with_checks
+        sampler_checks segmenter_checks site_checks source_checks
     """,
     "seeingkit.images": """
         DECODE PRESETS SUFFIXES ArrayImages FileImages Limits LmdbImages ParquetImages SamplerSource

@@ -116,7 +116,7 @@ def generator_options(
 
 GENERATOR, IMAGES, SEGMENTATION = "Generator", "Images", "Segmenter"
 TESTS, INVERSION, RUN, TRACKING = "Tests and checks", "Inversion", "Run", "Tracking"
-DISSECTION, ARTIFACTS = "Dissection", "Artifact units"
+DISSECTION, ARTIFACTS, REWRITING = "Dissection", "Artifact units", "Rewriting"
 PANELS = (
     GENERATOR,
     IMAGES,
@@ -125,6 +125,7 @@ PANELS = (
     INVERSION,
     DISSECTION,
     ARTIFACTS,
+    REWRITING,
     RUN,
     TRACKING,
 )

@@ -98,7 +98,7 @@ _COMMANDS = {
     "project": "invert",
     "ablate": "intervene",
     "insert": "intervene",
-    "edit": "intervene",
+    "edit": "rewrite",
     "ganpaint": "paint",
     "brush": "paint",
     "units": "dissect",

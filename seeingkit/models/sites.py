@@ -26,12 +26,13 @@ from seeingkit.errors import ModelError, UnknownNameError, UsageError
 
 from .calltree import intercepted
 from .probe import labels_in_turn
+from .roots import Root, root_of
 
 TOLERANCE = 1e-4
 """Of the largest number: by how much a layer may differ from its linear map plus bias."""
 
-STEPS, CLOSE = 24, 1e-6
-"""Newton steps of ``unfinish``, and how near to the value (times its largest number) is enough."""
+CLOSE = 1e-6
+"""How near to a value (times the largest number of all) ``unfinish`` has to come."""
 
 Operation = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 Layout = Literal["convolution", "transposed", "dense"]
@@ -159,20 +160,13 @@ class ModuleSites:
         with torch.no_grad():
             linear = self.linear(self._keys(state, place), site, self.owned[site.weight])
         near = CLOSE * float(value.abs().max()) + torch.finfo(value.dtype).tiny
-        start, side = linear, _spread(linear)
-        for _ in range(STEPS):
-            found, slope = self._slope(state, place, linear)
-            gap = value - found
-            if float(gap.abs().max()) <= near:
-                return linear, slope
-            flat = slope == 0
-            moved = torch.where(flat, 0, gap / torch.where(flat, 1, slope))
-            linear = linear + torch.where(flat & (gap.abs() > near), side, moved)
-            side = -2 * side  # where there is no slope: look ever further at either side
-        lost = (slope == 0) & (gap.abs() > near)  # nowhere: what is there is the nearest
-        linear = torch.where(lost, start, linear)
-        found, slope = self._slope(state, place, linear)
-        return linear, slope
+
+        def tried(there: Tensor) -> Root:
+            found, slope = self._slope(state, place, there)
+            return Root(there, value - found, slope)
+
+        best = root_of(tried, linear, _spread(linear), near)
+        return best.x, best.slope
 
     # ------------------------------------------------------------------------------------- passes
 

@@ -43,6 +43,12 @@ class WeightEdit:
         strength: 1: as planned; 0: nothing.
         request: what it was planned for, as JSON; None: unknown.
         about: how it was planned (solver, rank, keep, moments), as JSON.
+
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> site = generator.site("r16.conv1")
+    >>> edit = edit_of(generator, site, torch.ones(96, 9), torch.ones(1, 96))
+    >>> edit.change().shape, edit.at(0.5).strength
+    (torch.Size([96, 96, 3, 3]), 0.5)
     """
 
     site: str
@@ -164,7 +170,12 @@ class RewrittenGenerator(RewritableGenerator):
         UsageError: an edit of another generator, or of a site of another shape.
         UnknownNameError: an edit of a site that the generator lacks.
 
-    ``RewrittenGenerator(generator, [WeightEdit.load("dome2tree.safetensors")])(latent)``
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> site = generator.site("r16.conv1")
+    >>> edit = edit_of(generator, site, torch.ones(96, 9), torch.ones(1, 96))
+    >>> latent = generator.latents([0])
+    >>> torch.equal(RewrittenGenerator(generator, [edit])(latent), generator(latent))
+    False
     """
 
     def __init__(self, base: RewritableGenerator, edits: Sequence[WeightEdit]) -> None:

@@ -20,12 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seeingkit.contracts import State
 from seeingkit.errors import UsageError
 from seeingkit.models.edits import UnitEdit
 from seeingkit.system.addresses import Place
 from seeingkit.system.tensors import tensor_digest
 
-from .parts import counted
+from .parts import Change, counted
 from .subjects import Integers, Sample, Subject
 
 Floats = NDArray[np.float64]
@@ -91,6 +92,10 @@ class Intervention:
         """The edit of some rows of the sample, standing at the layer."""
         own = self.of_rows(rows)
         return UnitEdit(layer, own.units, own.alpha, own.value, own.mask)
+
+    def images(self, subject: Subject, state: State, rows: range) -> Tensor:
+        """The edited images of some rows, whose state at the layer is given."""
+        return subject.images(state, [self.edit(subject.layer, rows)])
 
     def identity(self, rows: range) -> list[object]:
         """Everything of the edit of some rows, as JSON; tensors by their digests.
@@ -161,7 +166,7 @@ class Measured(NamedTuple):
 def measure(
     subject: Subject,
     sample: Sample,
-    interventions: Sequence[Intervention],
+    interventions: Sequence[Change],
     title: str = "interventions",
     *,
     store: Place | None = None,
@@ -171,7 +176,7 @@ def measure(
 
     Args:
         subject, sample: the images.
-        interventions: edits.
+        interventions: edits of units, or other changes.
         title: of the progress.
         store: folder in which counts are kept and met again (``parts``); None: nowhere.
         tables: so many of the first interventions have ``changes``, the others zeros; None: all.

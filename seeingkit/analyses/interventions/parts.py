@@ -17,10 +17,10 @@ import safetensors
 import torch
 from torch import Tensor
 
+from seeingkit.contracts import State
 from seeingkit.contracts.annotators import label_counts
 from seeingkit.errors import StorageError
 from seeingkit.models.code import identity_of
-from seeingkit.models.edits import Edit
 from seeingkit.system.addresses import Place, place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.claims import FOLDER as CLAIMS
@@ -46,10 +46,13 @@ KEY = "seeingkit_intervention"
 
 
 class Change(Protocol):
-    """An edit of the images of a sample, such as ``effects.Intervention``."""
+    """A change of the images of a sample, such as ``effects.Intervention``."""
 
-    def edit(self, layer: str, rows: range) -> Edit:
-        """The edit of some rows, standing at the layer."""
+    def images(self, subject: Subject, state: State, rows: range) -> Tensor:
+        """The changed images of some rows, whose state at the layer is given."""
+
+    def check(self, subject: Subject, sample: Sample) -> None:
+        """Refuse what does not fit, before any image is drawn."""
 
     def identity(self, rows: range) -> list[object]:
         """Everything of it that changes these rows, as JSON."""
@@ -246,8 +249,7 @@ def _made(
         with torch.no_grad():
             maps = plain
             if change is not None:
-                edit = change.edit(subject.layer, rows)
-                maps = subject.label_maps(subject.images(state, [edit]), names)
+                maps = subject.label_maps(change.images(subject, state, rows), names)
             counts = label_counts(maps, labels).cpu().numpy().astype(np.int64)
             second = maps[:, 0].flatten(1)
             moved = (first != second).sum(1).cpu().numpy().astype(np.int64)

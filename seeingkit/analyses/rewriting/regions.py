@@ -120,13 +120,12 @@ def read_request(path: Path, seed: int = 1) -> Request:
         content = json.loads(path.read_text(encoding="utf-8"))
         given = {name: _pair(content[name]) for name in ("object", "paste")}
         keys = [_pair(each) for each in content.get("key", [])]
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = printable(error)
         raise RunError(f"{path}: no edit as the rewriting notebook saves it ({reason})") from error
-    try:
-        return Request(given["object"], given["paste"], tuple(keys), seed)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+    return Request(given["object"], given["paste"], tuple(keys), seed)
 
 
 def _pair(given: Any) -> Region:

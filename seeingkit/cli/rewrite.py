@@ -1,0 +1,129 @@
+"""``seeingkit rewrite``: plan an edit of a generator's weight, as a file."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from seeingkit.errors import ExitCode
+
+from . import options as o
+from .groups import Settings, takes
+from .options import REWRITING, generator_options, option, parse_options
+from .output import print_json, say
+
+planned = partial(option, panel=REWRITING)
+
+RequestFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="REQUEST",
+        help="JSON with object, paste and key: [NUMBER, PNG mask] each, as the notebook of the "
+        "original saves it.",
+    ),
+]
+Site = Annotated[str, planned("Layer that is edited, as r16.conv1.")]
+Rank = Annotated[o.Number, planned("Directions of the keys. Default: 6; published: 1.")]
+Keep = Annotated[float | None, planned("How much the change of other places counts. Default: 5.")]
+SolverName = Annotated[
+    Literal["closed", "published"], planned("Least squares, or Adam as in the original.")
+]
+Steps = Annotated[o.Number, planned("Steps of Adam; closed: after the least squares.")]
+Protect = Annotated[
+    list[Path] | None, planned("Request of an earlier edit to leave as it is; may be repeated.")
+]
+KeyImages = Annotated[int, planned("Images whose keys are left as they are.")]
+ImageSeed = Annotated[int, planned("Seed of the latents that the request numbers.")]
+Images = Annotated[int, option("Images that the effect is measured on; 0: none.", "-n")]
+Out = Annotated[Path, o.running("Write the edit here.")]
+
+
+def model_settings(
+    *,
+    weights: o.Weights = None,
+    gan_option: o.GanOption = None,
+    edit: o.Edit = None,
+    segmenter: o.Segmenter = None,
+    segmenter_weights: o.SegmenterWeights = None,
+    segmenter_option: o.SegmenterOption = None,
+    preset: o.PresetName = None,
+    labels: o.Labels = None,
+    seed: o.Seed = None,
+    device: o.Device = "auto",
+) -> Settings:
+    """The models, and the machine."""
+    return {
+        "weights": weights and str(weights),
+        "gan_options": generator_options(gan_option, edit),
+        "segmenter": segmenter,
+        "segmenter_weights": segmenter_weights and str(segmenter_weights),
+        "segmenter_options": parse_options(segmenter_option),
+        "preset": preset,
+        "labels": labels,
+        "seed": seed,
+        "device": device,
+    }
+
+
+@takes(model_settings)
+def rewrite(
+    request: RequestFile,
+    gan: o.Gan = None,
+    *,
+    settings: Settings,
+    site: Site,
+    rank: Rank = None,
+    keep: Keep = None,
+    solver: SolverName = "closed",
+    steps: Steps = None,
+    protect: Protect = None,
+    key_images: KeyImages = 400,
+    image_seed: ImageSeed = 0,
+    n: Images = 100,
+    out: Out = Path("edit.safetensors"),
+    json: o.Json = False,
+) -> int:
+    """Plan an edit of a generator: a rule of one layer, by copy, paste and context."""
+    from seeingkit.report.words.rewriting import edit_sentence
+    from seeingkit.runs.rewrite import rewrite
+
+    done = rewrite(
+        gan,
+        request,
+        site,
+        out=out,
+        rank=rank,
+        keep=keep,
+        solver=solver,
+        steps=steps,
+        protect=protect or (),
+        key_images=key_images,
+        n=n,
+        image_seed=image_seed,
+        **settings,
+    )
+    if json:
+        effect = None if done.effect is None else done.effect.model_dump(mode="json")
+        print_json(
+            {
+                "edit": str(done.path),
+                "site": done.edit.site,
+                "rank": done.edit.rank,
+                "effective_rank": done.effective_rank,
+                "about": dict(done.edit.about),
+                "effect": effect,
+            }
+        )
+        return ExitCode.DONE
+    say(
+        f"{done.path}: an edit of {done.edit.site} along {done.edit.rank} of "
+        f"{done.edit.shape[1]} directions (the keys have an effective rank of "
+        f"{done.effective_rank:.3g})"
+    )
+    if done.effect is not None:
+        say(edit_sentence(done.effect))
+    say(f"Use it with --edit {done.path} wherever a generator is named.")
+    return ExitCode.DONE

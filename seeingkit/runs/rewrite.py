@@ -1,0 +1,136 @@
+"""The command ``rewrite``: from a request to a file of an edit, and what the edit does.
+
+Guarantees: what does not fit is refused before any image is made; the file appears whole or not at
+all, and before the effect is measured, so that a fault there loses nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seeingkit.analyses.comparison.conditions import labels_for
+from seeingkit.analyses.rewriting.effects import edit_effect
+from seeingkit.analyses.rewriting.plan import Solver, plan, usual_moments
+from seeingkit.analyses.rewriting.published import PublishedSettings
+from seeingkit.analyses.rewriting.regions import read_request
+from seeingkit.errors import UsageError
+from seeingkit.models.weightedits import WeightEdit, rewritable
+from seeingkit.results.effects import Effect
+from seeingkit.system.addresses import place
+from seeingkit.system.cache import cache_folder
+from seeingkit.system.writing import refuse_special
+
+from .dissect import dissection_run_config
+from .plan import resolve
+from .sides import located, shown_segmenter
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """An edit that was planned.
+
+    Attributes:
+        edit: it.
+        path: its file.
+        effective_rank: of the second moment of the keys.
+        effect: what it does to every class in fresh images; None where none were asked for.
+    """
+
+    edit: WeightEdit
+    path: Path
+    effective_rank: float
+    effect: Effect | None
+
+
+def rewrite(
+    gan: str | None,
+    request: str | Path,
+    site: str,
+    *,
+    out: str | Path,
+    rank: int | None = None,
+    keep: float | None = None,
+    solver: Solver = "closed",
+    steps: int | None = None,
+    protect: Sequence[str | Path] = (),
+    key_images: int = 400,
+    n: int = 100,
+    image_seed: int = 0,
+    **settings: Any,
+) -> Rewritten:
+    """Plan an edit of a generator's weight, write it, and measure it on fresh images.
+
+    Args:
+        gan: ``family`` or ``family:weights``; default: the usual generator.
+        request: what to copy, where to paste it, and contexts: a file as the notebook of "Rewriting
+            a deep generative model" saves it.
+        site: the layer, such as ``r16.conv1``.
+        out: the file of the edit (safetensors).
+        rank: directions of the keys; default: 6, of the published solver 1.
+        keep: of the closed solver: how much the change of other places counts.
+        solver: ``closed`` or ``published``.
+        steps: of Adam; of the closed solver afterwards.
+        protect: requests of earlier edits, whose contexts are to keep their values.
+        key_images: images whose keys are left as they are.
+        n: images that the effect is measured on; 0: none.
+        image_seed: of the latents that the request numbers.
+        settings: fields of ``seeingkit.runs.config.Config`` (weights, gan_options, segmenter, …).
+
+    Raises:
+        RunError: a request that cannot be read.
+        UsageError: a generator without sites, a region that is too small, …
+        UnknownNameError: no such site.
+
+    ::
+
+        seeingkit.rewrite("progan:minichurches", "tree.json", "r16.conv1", out="tree.safetensors")
+    """
+    path = Path(out)
+    refuse_special(path)
+    wanted = read_request(Path(request), image_seed)
+    earlier = [read_request(Path(each), image_seed) for each in protect]
+    if n == 1 or n < 0:
+        raise UsageError("an effect needs at least two images, or 0 for none: see -n")
+    config = dissection_run_config(gan, layers=[], **settings)
+    models = located(resolve(config))
+    if models.generated.generator is None:
+        raise UsageError(f"{models.generated.name} is no generator")
+    generator = rewritable(models.generated.generator.load(models.device))
+    chosen = generator.site(site)
+    folder = place(cache_folder() / "rewriting")
+    seed = models.config.seed
+    moments = usual_moments(generator, chosen, seed, images=key_images, folder=folder)
+    published = PublishedSettings() if steps is None else PublishedSettings(steps=steps)
+    given: Mapping[str, Any] = {"rank": rank, "keep": keep}
+    edit = plan(
+        generator,
+        wanted,
+        chosen.name,
+        solver=solver,
+        polish=steps,
+        published=published,
+        moments=moments,
+        protect=earlier,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    edit.save(path)
+    found = None
+    if n:
+        labels = tuple(labels_for(models.config.labels, generator) or ())
+        found = edit_effect(
+            generator,
+            [edit],
+            shown_segmenter(models),
+            n=n,
+            seed=seed,
+            labels=labels,
+            preset=models.preset,
+            store=folder,
+        )
+    return Rewritten(edit, path, moments.effective_rank, found)

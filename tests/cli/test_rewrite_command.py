@@ -1,0 +1,85 @@
+"""The command ``rewrite``, and ``--edit`` in other commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seeingkit import WeightEdit
+from seeingkit.analyses.rewriting.plan import request_record
+from seeingkit.analyses.rewriting.regions import Region, Request
+from tests.helpers.commands import command
+from tests.helpers.rewriting import box
+
+Call = Callable[..., tuple[int, str, str]]
+GAN = ("--gan", "progan:minichurches")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rewrite")
+    contexts = (Region(2, box(8, 24, 24, 40)), Region(3, box(32, 16, 48, 32)))
+    wanted = Request(Region(1, box(20, 20, 40, 36)), contexts[0], contexts)
+    (folder / "request.json").write_text(json.dumps(request_record(wanted)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def call(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("SEEINGKIT_CACHE", str(place / "cache"))
+    return lambda *words: command(*map(str, words), capsys=capsys, monkeypatch=monkeypatch)
+
+
+def test_an_edit_is_planned_measured_and_used(place: Path, call: Call) -> None:
+    words = ("request.json", *GAN, "--site", "layer6", "--segmenter", "upernet:minichurches")
+    more = ("--key-images", "20", "-n", "12", "--out", "tree.safetensors")
+    code, out, err = call("rewrite", *words, *more)
+    assert code == 0, err
+    first, *rest = out.splitlines()
+    assert first.startswith("tree.safetensors: an edit of r16.conv1 along 6 of 96 directions (the")
+    assert rest[0].startswith("In 12 images that it was not planned with, the class of ")
+    assert rest[-1] == "Use it with --edit tree.safetensors wherever a generator is named."
+    edit = WeightEdit.load(place / "tree.safetensors")
+    assert (edit.site, edit.rank, edit.about["solver"]) == ("r16.conv1", 6, "closed")
+    code, out, err = call("rewrite", *words, *more, "--json")
+    assert code == 0 and json.loads(out)["effect"]["n"] == 12
+    code, _, err = call(
+        *("tally", "progan:minichurches", "--edit", "tree.safetensors", "-n", "8"),
+        *("--segmenter", "upernet:minichurches", "--json"),
+    )
+    assert code == 0, err
+    again = ("--edit", "tree.safetensors", "--site", "r32.conv0", "--rank", "1", "-n", "0")
+    code, out, err = call(
+        "rewrite", "request.json", *GAN, *again, "--key-images", "8", "--out", "second.safetensors",
+        "--protect", "request.json", "--segmenter", "upernet:minichurches",
+    )  # fmt: skip
+    assert code == 0, err
+    assert WeightEdit.load(place / "second.safetensors").about["after"] == [edit.digest()]
+    code, out, err = call(
+        "dissect", *GAN, "--edit", "second.safetensors", "--segmenter", "upernet:minichurches"
+    )
+    assert code == 2 and "was planned after 1 others" in err
+
+
+MISTAKES = [
+    (("nothing.json", "--site", "r16.conv1"), "nothing.json: no edit as the rewriting notebook"),
+    (("request.json", "--site", "r99"), "no site named 'r99'"),
+    (("request.json", "--site", "r16.conv1", "-n", "1"), "at least two images, or 0 for none"),
+    (("request.json", "--site", "r16.conv1", "--rank", "500"), "rank 500: the context has"),
+    (("request.json", "--site", "r16.conv1", "--edit", "no.file"), "no.file: no such file of an"),
+    (("request.json",), "--site"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES)
+def test_mistakes_are_answered_by_one_line(
+    call: Call, words: tuple[str, ...], message: str
+) -> None:
+    more = ("--key-images", "8", "--segmenter", "upernet:minichurches")
+    code, out, err = call("rewrite", *words, *GAN, *more)
+    assert code in (1, 2), err
+    assert message in err.splitlines()[-1] and not out
