@@ -197,10 +197,13 @@ def _edits(given: object) -> tuple[Path, ...]:
         UsageError: something else, or a file that is not there.
     """
     names = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    paths = []
     for name in names:
-        if not isinstance(name, (str, Path)) or not Path(name).is_file():
+        path = Path(name) if isinstance(name, (str, Path)) else None
+        if path is None or not path.is_file():
             raise UsageError(f"{name}: no such file of an edit; check --edit")
-    return tuple(Path(name) for name in names)
+        paths.append(path)
+    return tuple(paths)
 
 
 def resolve_features(

@@ -204,7 +204,8 @@ class ModuleSites:
             bias = given[2] if len(given) > 2 else None
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 bias = module.bias
-            return linear * gain if bias is None else linear * gain + bias[:, None, None]
+            scaled: Tensor = linear * gain
+            return scaled if bias is None else scaled + bias[:, None, None]
 
         site = place.site
         params = None if weight is None else {site.weight: weight}

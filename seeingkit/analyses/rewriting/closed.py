@@ -78,12 +78,13 @@ def least_squares(
     cost = energy(moments, directions, (height, width)) * bench.site.unit**2
     normal = normal + keep * weight.sum(0)[:, None, None] * cost
     try:
-        return torch.linalg.solve(normal, right)
-    except torch.linalg.LinAlgError as error:
+        found: Tensor = torch.linalg.solve(normal, right)
+    except RuntimeError as error:  # torch's own class for singular matrices
         raise UsageError(
             f"site {bench.site.name!r}: the places do not determine an edit of {len(kernels)} "
             "numbers a channel; take keep above 0, or a lower rank"
         ) from error
+    return found
 
 
 def constrained(weight: Tensor, inverse: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def query_direction(moments: KeyMoments, key: Tensor, floor: float | None = FLOO
     >>> query_direction(moments, torch.tensor([4.0, 0.0]).double()).tolist()
     [1.0, 0.0]
     """
-    found = moments.power(-1, floor) @ key
+    found: Tensor = moments.power(-1, floor) @ key
     return found / found.norm().clamp_min(torch.finfo(found.dtype).tiny)
 
 
@@ -96,18 +96,15 @@ def directions(
         whiten = moments.power(-0.5, floor)
         whitened = weights[:, None] * (keys @ whiten)
         _, _, main = torch.linalg.svd(whitened, full_matrices=False)
-        found, _ = torch.linalg.qr((main[:rank] @ whiten).T)
+        found: Tensor = torch.linalg.qr((main[:rank] @ whiten).T)[0]
         signs = torch.sign(found.T @ whitened.sum(0))
         return found.T * torch.where(signs == 0, 1.0, signs)[:, None]
     adjusted = (weights[:, None] * keys) @ moments.power(-1, floor)
-    average = adjusted.mean(0)
+    average: Tensor = adjusted.mean(0)
     if method == "mean":
         return (average / average.norm())[None]
-    _, _, main = torch.linalg.svd(adjusted, full_matrices=False)
-    main = main[:rank]
-    if float(main[0] @ average) < 0:
-        main = torch.cat([-main[:1], main[1:]])
-    return main
+    found = torch.linalg.svd(adjusted, full_matrices=False)[2][:rank]
+    return torch.cat([-found[:1], found[1:]]) if float(found[0] @ average) < 0 else found
 
 
 def strongest_units(moments: KeyMoments, keys: Tensor, weights: Tensor, count: int) -> list[int]:

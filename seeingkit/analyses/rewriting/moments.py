@@ -105,7 +105,8 @@ class KeyMoments:
         else:
             kept = values > floor * values[-1]
             powers = torch.where(kept, values.clamp_min(1e-300).pow(exponent), 0)
-        return (vectors * powers) @ vectors.T
+        found: Tensor = (vectors * powers) @ vectors.T
+        return found
 
 
 def patch_of(site: Site) -> tuple[int, int]:
