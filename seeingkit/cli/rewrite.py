@@ -32,6 +32,7 @@ SolverName = Annotated[
     Literal["closed", "published"], planned("Least squares, or Adam as in the original.")
 ]
 Steps = Annotated[o.Number, planned("Steps of Adam; closed: after the least squares.")]
+Erase = Annotated[int, planned("Erase: leave out so many units of the context; published.")]
 Protect = Annotated[
     list[Path] | None, planned("Request of an earlier edit to leave as it is; may be repeated.")
 ]
@@ -79,6 +80,7 @@ def rewrite(
     keep: Keep = None,
     solver: SolverName = "closed",
     steps: Steps = None,
+    erase: Erase = 0,
     protect: Protect = None,
     key_images: KeyImages = 400,
     image_seed: ImageSeed = 0,
@@ -99,6 +101,7 @@ def rewrite(
         keep=keep,
         solver=solver,
         steps=steps,
+        erase=erase,
         protect=protect or (),
         key_images=key_images,
         n=n,

@@ -58,6 +58,7 @@ def rewrite(
     keep: float | None = None,
     solver: Solver = "closed",
     steps: int | None = None,
+    erase: int = 0,
     protect: Sequence[str | Path] = (),
     key_images: int = 400,
     n: int = 100,
@@ -76,6 +77,7 @@ def rewrite(
         keep: of the closed solver: how much the change of other places counts.
         solver: ``closed`` or ``published``.
         steps: of Adam; of the closed solver afterwards.
+        erase: in place of what was copied, leave so many units of the context out (published).
         protect: requests of earlier edits, whose contexts are to keep their values.
         key_images: images whose keys are left as they are.
         n: images that the effect is measured on; 0: none.
@@ -114,6 +116,7 @@ def rewrite(
         chosen.name,
         solver=solver,
         polish=steps,
+        erase=erase,
         published=published,
         moments=moments,
         protect=earlier,

@@ -24,10 +24,10 @@ from seeingkit.system.addresses import Place
 from ..interventions.subjects import Sample
 from .bench import Bench
 from .closed import KEEP, least_squares, polished
-from .directions import context_keys, directions
+from .directions import context_keys, directions, strongest_units
 from .goals import pasted
 from .moments import KeyMoments, key_moments
-from .published import PublishedSettings, paste_goal, projected, solve
+from .published import PublishedSettings, erase_goal, paste_goal, projected, solve
 from .regions import Region, Request
 
 Solver = Literal["closed", "published"]
@@ -51,6 +51,7 @@ def plan(
     solver: Solver = "closed",
     keep: float = KEEP,
     polish: int | None = None,
+    erase: int = 0,
     published: PublishedSettings | None = None,
     moments: KeyMoments | None = None,
     protect: Sequence[Request] = (),
@@ -67,6 +68,8 @@ def plan(
         keep: of ``closed``: how much the change of other places counts.
         polish: of ``closed``: steps of Adam afterwards; None: ``POLISH`` for a site that is
             ``nonlinear``, else none.
+        erase: in place of what was copied, the same images without so many units of the keys, those
+            that stand out most in the context; ``published`` alone.
         published: settings of that solver.
         moments: of the keys; None: of ``MOMENT_IMAGES`` images of a series of their own.
         protect: earlier requests whose contexts are to keep their values.
@@ -86,15 +89,22 @@ def plan(
     kernel = (place.shape[2], place.shape[3]) if moments.patch > 1 else (1, 1)
     keys, weights = context_keys(bench, request.contexts, kernel)
     along = directions(moments, keys, weights, rank)
+    if erase and solver != "published":
+        raise UsageError("units are erased by the published solver: take solver published")
     about: dict[str, Any] = {"solver": solver, "rank": rank, "keys": moments.count}
     if solver == "published":
         if moments.patch > 1:
             raise UsageError("the published solver takes moments of places, not of patches")
         settings = published or PublishedSettings()
-        kernels = solve(bench, paste_goal(bench, request.copy, request.paste), along, settings)
+        if erase:
+            units = strongest_units(moments, keys, weights, erase)
+            goal = erase_goal(bench, request.paste, units, tight=settings.tight)
+        else:
+            goal = paste_goal(bench, request.copy, request.paste, tight=settings.tight)
+        kernels = solve(bench, goal, along, settings)
         change = projected(kernels.kernel - bench.kernel, along.to(bench.kernel))
         factors = torch.einsum("oiyx,di->odyx", change, along.to(change)).flatten(1)
-        about |= {"steps": settings.steps, "rate": settings.rate}
+        about |= {"steps": settings.steps, "rate": settings.rate, "erased": erase}
     else:
         if moments.patch > 1:
             along = along.reshape(rank, place.shape[1], *kernel)

@@ -33,6 +33,7 @@ from seeingkit.analyses.rewriting.published import (
     solve,
     zeroed,
 )
+from seeingkit.analyses.rewriting.query import matches
 from seeingkit.analyses.rewriting.regions import Request, bounding_box, read_request
 from seeingkit.contracts import RewritableGenerator
 from seeingkit_adapters.stylegan2.noise import rewriting
@@ -244,3 +245,16 @@ def test_the_closed_form_in_float64(shared: Path, name: str) -> None:
         factors = constrained(rows, inverse, keys[:, :pairs], values[:, :pairs])
         close(factors, case[f"formula.{label}.lambda"], 1e-9)
         close(inverse @ keys, case["formula.directions"], 1e-9)
+
+
+@every_case
+def test_images_that_match_a_key(shared: Path, name: str) -> None:
+    case = opened(shared, name)
+    recorded = case["out.query.max_per_image"]
+    indices = range(min(40, len(recorded)))
+    found = matches(case.bench, case.moments(), case.request.contexts[0], indices)
+    by_index = {match.index: match.score for match in found}
+    close(torch.tensor([by_index[k] for k in indices]), recorded[: len(indices)])
+    assert [match.index for match in found] == recorded[: len(indices)].argsort(
+        descending=True, stable=True
+    ).tolist()

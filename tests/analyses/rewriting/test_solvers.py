@@ -21,11 +21,12 @@ from seeingkit.analyses.rewriting.directions import (
     directions,
     mean_key,
     query_direction,
+    strongest_units,
 )
 from seeingkit.analyses.rewriting.goals import Wanted, pasted
 from seeingkit.analyses.rewriting.moments import KeyMoments, key_moments, patch_of
 from seeingkit.analyses.rewriting.plan import plan, protected, usual_moments
-from seeingkit.analyses.rewriting.published import projected
+from seeingkit.analyses.rewriting.published import PublishedSettings, projected
 from seeingkit.analyses.rewriting.regions import Region, Request
 from seeingkit.contracts import RewritableGenerator
 from seeingkit.errors import UsageError
@@ -245,3 +246,23 @@ def test_protected_contexts_move_less() -> None:
         moved[name] = float(response.square().mean())
     assert moved["kept"] < 0.7 * moved["free"]
     assert protected(moments, bench, ()).count == moments.count
+
+
+def test_units_are_erased_by_the_published_solver() -> None:
+    generator = small()
+    moments = usual_moments(generator, generator.site("r8"), images=40)
+    settings = PublishedSettings(steps=60, tight=False)
+    given = {"moments": moments, "rank": 2, "erase": 3, "published": settings}
+    edit = plan(generator, request(), "r8", solver="published", **given)
+    assert edit.about["erased"] == 3 and bool(edit.change().any())
+    bench = Bench(generator, generator.site("r8"))
+    keys = bench.keys(2)
+    without = keys.clone()
+    context = context_keys(bench, request().contexts)
+    without[:, strongest_units(moments, *context, 3)] = 0
+    goal = bench.linear(without)
+    before = float((bench.linear(keys) - goal).abs().mean())
+    after = float((bench.linear(keys, bench.kernel + edit.change()) - goal).abs().mean())
+    assert after < 0.9 * before
+    with pytest.raises(UsageError, match="take solver published"):
+        plan(generator, request(), "r8", moments=moments, erase=3)
