@@ -84,6 +84,7 @@ def test_readme_names_real_commands_options_and_files() -> None:
             ["dissect"],
             ["intervene"],
             ["trace"],
+            ["rewrite"],
             ["figure"],
             ["suite", "run"],
             ["suite", "table"],

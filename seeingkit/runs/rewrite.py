@@ -108,20 +108,12 @@ def rewrite(
     folder = place(cache_folder() / "rewriting")
     seed = models.config.seed
     moments = usual_moments(generator, chosen, seed, images=key_images, folder=folder)
-    published = PublishedSettings() if steps is None else PublishedSettings(steps=steps)
-    given: Mapping[str, Any] = {"rank": rank, "keep": keep}
-    edit = plan(
-        generator,
-        wanted,
-        chosen.name,
-        solver=solver,
-        polish=steps,
-        erase=erase,
-        published=published,
-        moments=moments,
-        protect=earlier,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    given: Mapping[str, Any] = {"rank": rank, "keep": keep, "polish": steps, "erase": erase}
+    settled = {name: value for name, value in given.items() if value is not None}
+    if steps is not None:
+        settled["published"] = PublishedSettings(steps=steps)
+    more = {"solver": solver, "moments": moments, "protect": earlier}
+    edit = plan(generator, wanted, chosen.name, **more, **settled)
     edit.save(path)
     found = None
     if n:
