@@ -21,8 +21,10 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 demo: $(STAMP)
 	$(BIN)/seeingkit analyze --gan progan --data minichurches --out runs/demo
 
-# A process a core, each with one thread: several teams of threads would wait for each other.
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+# A process a core, each with one thread: several teams of threads would wait for each other. Tests of
+# a file stay together, so that what they share is made once; and the many processes that tests
+# start find compiled code, even where the environment keeps Python from writing it.
+TESTS := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 
 suite: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/seeingkit suite benchmarks/suites/minichurches.toml --processes 2

@@ -411,7 +411,12 @@ def test_bigbigan_is_one_class_and_has_its_own_epsilons(shared: Path, tmp_path: 
     ) and again.info == generator.info.model_copy(
         update={"weights_sha256": again.info.weights_sha256, "licence": again.info.licence}
     )
-    check_generator(generator)
+
+
+@pytest.mark.slow
+def test_bigbigan_passes_the_kit(shared: Path) -> None:
+    """Of its full size; the fast tests take smaller networks of the family."""
+    check_generator(opened(golden(shared, "bigbigan_x1", "r128").file("BigBiGAN_x1.pth")))
 
 
 def test_epsilons_are_assumed_unless_told(shared: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,7 @@ CLASS = {"label", "category", "p_value", "q_value", "omitted"} | AREAS
 CLASS |= {"real_presence", "generated_presence"}
 
 
-def seeingkit(*words: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "seeingkit", *map(str, words)],
-        cwd=cwd,
-        env={**os.environ, "SEEINGKIT_CACHE": str(cwd / "cache"), **env},
-        capture_output=True,
-        text=True,
-    )
+Seeingkit = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +29,35 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("command-line")
 
 
-def test_analyze_the_embedded_default(place: Path) -> None:
+@pytest.fixture
+def seeingkit(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Seeingkit:
+    """``seeingkit`` in this process, as if it were one of its own."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("SEEINGKIT_CACHE", str(place / "cache"))
+
+    def run(*words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as now:
+            for name, value in env.items():
+                now.setenv(name, value)
+            code, out, err = command(*map(str, words), capsys=capsys, monkeypatch=now)
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    return run
+
+
+def test_analyze_the_embedded_default(place: Path, seeingkit: Seeingkit) -> None:
     words = ["analyze", "--gan", "progan", "--data", "minichurches", "--n", "40", "--json"]
     words += ["--steps", "8", "--own", "4", "--patched", "4", "--per-class", "1"]
     words += ["--permutations", "9"]
-    done = seeingkit(*words, "--out", "run", cwd=place)
+    done = subprocess.run(
+        [sys.executable, "-m", "seeingkit", *words, "--out", "run"],
+        cwd=place,
+        env={**os.environ, "SEEINGKIT_CACHE": str(place / "cache")},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert all(" of " in line for line in done.stderr.splitlines())  # progress, on a slow machine
     found = json.loads(done.stdout)
@@ -57,53 +75,53 @@ def test_analyze_the_embedded_default(place: Path) -> None:
         assert (place / "run" / name).stat().st_size > 0
     assert (place / "run/figures/classes.svg").exists()
     # The same settings in the same place, from chunks: the same numbers. The manifest repeats it.
-    again = seeingkit(
-        "analyze", "--config", "run/manifest.json", "--out", "two", "--json", cwd=place
-    )
+    again = seeingkit("analyze", "--config", "run/manifest.json", "--out", "two", "--json")
     assert json.loads(again.stdout) == found
-    rewritten = seeingkit("report", "run", cwd=place)
+    rewritten = seeingkit("report", "run")
     assert rewritten.stdout.strip() == "run/report.html"
-    other = seeingkit(*words, "--seed", "5", "--out", "run", cwd=place)
+    other = seeingkit(*words, "--seed", "5", "--out", "run")
     assert other.returncode == 1
     assert "holds a run with other settings" in other.stderr
 
 
-def test_words_name_the_report(place: Path) -> None:
+def test_words_name_the_report(place: Path, seeingkit: Seeingkit) -> None:
     words = ["compare", "minichurches", "progan:minichurches", "--n", "12", "--permutations", "0"]
-    done = seeingkit(*words, cwd=place)
+    done = seeingkit(*words)
     assert done.returncode == 0, done.stderr
     assert "12 images per side" in done.stdout
     report = done.stdout.strip().splitlines()[-1].removeprefix("report: ")
     assert (place / report).is_file()
 
 
-def test_folders_of_different_sizes_are_narrowed_unless_forced_and_it_is_said(place: Path) -> None:
+def test_folders_of_different_sizes_are_narrowed_unless_forced_and_it_is_said(
+    place: Path, seeingkit: Seeingkit
+) -> None:
     pictures(place / "many", 5, 1)
     pictures(place / "few", 3, 2)
     words = ["compare", "many", "few", "--segmenter", "upernet:minichurches"]
-    done = seeingkit(*words, "--permutations", "0", "--out", "sizes", "--json", cwd=place)
+    done = seeingkit(*words, "--permutations", "0", "--out", "sizes", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["n_real"], found["n_generated"]) == (3, 3)
     assert any("3 of the 5 real images were drawn" in warning for warning in found["warnings"])
-    done = seeingkit(*words, "--force", "--permutations", "0", "--json", cwd=place)
+    done = seeingkit(*words, "--force", "--permutations", "0", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["n_real"], found["n_generated"]) == (5, 3)
     assert any("5 real, 3 generated" in warning for warning in found["warnings"])
 
 
-def test_tally_names_what_it_skipped_and_exits_with_3(place: Path) -> None:
+def test_tally_names_what_it_skipped_and_exits_with_3(place: Path, seeingkit: Seeingkit) -> None:
     pictures(place / "photos", 3, 0)
     (place / "photos" / "bad.png").write_text("not a picture")
     words = ["tally", "photos", "--segmenter", "upernet:minichurches", "--json"]
-    done = seeingkit(*words, "--out", "t.parquet", cwd=place)
+    done = seeingkit(*words, "--out", "t.parquet")
     assert done.returncode == 3, done.stderr
     found = json.loads(done.stdout)
     assert found["n"] == 3
     assert [s["item"] for s in found["skipped"]] == ["bad.png"]
     assert (place / "t.parquet").exists()
-    fatal = seeingkit(*words, "--on-bad", "fail", cwd=place)
+    fatal = seeingkit(*words, "--on-bad", "fail")
     assert fatal.returncode == 1
     assert fatal.stderr.startswith("seeingkit: bad.png: ")
     assert len(fatal.stderr.strip().splitlines()) == 1
@@ -183,10 +201,10 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert err == "seeingkit: interrupted; the same command continues where this stopped\n"
 
 
-def test_processes_share_a_tally(place: Path) -> None:
+def test_processes_share_a_tally(place: Path, seeingkit: Seeingkit) -> None:
     words = ["tally", "minichurches", "--n", "8", "--json"]
-    helper = seeingkit(*words, cwd=place, RANK="0", WORLD_SIZE="1")
-    done = seeingkit(*words, cwd=place, RANK="1", WORLD_SIZE="2")
+    helper = seeingkit(*words, RANK="0", WORLD_SIZE="1")
+    done = seeingkit(*words, RANK="1", WORLD_SIZE="2")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert json.loads(helper.stdout)["n"] == 8
 

@@ -36,10 +36,10 @@ from tests.analyses.inversion.test_vanishing import comparison
 from tests.helpers.commands import command
 from tests.helpers.toys import FlatSampler, LevelSegmenter, Noise
 
-FAST = ("--steps", "5", "--own", "4", "--encoder", "none", "--perceptual", "none")
+FAST = ("--steps", "5", "--own", "4", "--patched", "4", "--encoder", "none", "--perceptual", "none")
 QUICK = ("--cut", "default", *FAST)
 TINY = ("--gan", "progan", "--weights", "tiny.pth", "--segmenter", "none", *QUICK)
-LONG = (*TINY[:-8], "--steps", "150", "--own", "2", *TINY[-4:], "--batch-size", "2")
+LONG = (*TINY[:-10], "--steps", "80", "--own", "2", *TINY[-4:], "--batch-size", "2")
 
 KEYS = {"schema_version", "kind", "generator", "segmenter", "data", "inversion"}
 KEYS |= {"calibrations", "inversions", "vanishing", "skipped", "warnings", "cautions"}

@@ -107,22 +107,21 @@ def test_learning_rate_rises_and_falls() -> None:
 
 
 def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
-    plan = recipe.Plan(images=8, batch=2)
+    plan = recipe.Plan(images=4, batch=2)
     unbroken = recipe.Run(plan, tmp_path / "a", "unbroken")
     unbroken.train(every=2)
     stopped = recipe.Run(plan, tmp_path / "b", "stopped")
-    for _ in range(2):
-        stopped.network.train()
-        stopped._one_step()
-        stopped.step += 1
+    stopped.network.train()
+    stopped._one_step()
+    stopped.step += 1
     stopped.save()
     resumed = recipe.Run(plan, tmp_path / "b", "resumed")
-    assert resumed.step == 2
+    assert resumed.step == 1
     resumed.train(every=2)
     for key, value in unbroken.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[key], value, rtol=1e-4, atol=1e-5)
     with pytest.raises(SystemExit, match="another seed"):
-        recipe.Run(recipe.Plan(images=8, batch=2, seed=1), tmp_path / "b", "other")
+        recipe.Run(recipe.Plan(images=4, batch=2, seed=1), tmp_path / "b", "other")
 
 
 def test_shipped_file_reads_scenes_it_has_not_seen() -> None:

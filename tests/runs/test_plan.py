@@ -34,10 +34,11 @@ from seeingkit.runs.invert import inversion_run_config
 from seeingkit.runs.plan import resolve, resolve_source
 from seeingkit.runs.sides import open_sides
 from seeingkit.weights import checkpoints
+from tests.helpers.commands import command
 
 PROGAN = Path("plugins/minichurches/weights/progan-minichurches-64.safetensors")
 QUICK = InversionConfig(
-    methods=("layered+r",), own=2, per_class=1, options={"encoder": "found", "steps": 2}
+    methods=("layered+r",), own=2, patched=2, per_class=1, options={"encoder": "found", "steps": 2}
 )
 
 
@@ -216,9 +217,11 @@ def test_a_tally_needs_no_second_side() -> None:
     assert generated.generated.generator is not None
 
 
-def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
+def test_two_processes_find_what_one_finds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rank 1 takes the same steps and writes no run; rank 0's results are those of one process."""
-    words = ["analyze", "--n", "24", "--permutations", "20", "--own", "2", "--per-class", "1"]
+    words = ["analyze", "--n", "16", "--permutations", "20", "--own", "2", "--per-class", "1"]
     words += ["--steps", "2", "--patched", "2", "--json"]
 
     def start(folder: str, **ranks: str) -> subprocess.Popen[str]:
@@ -234,12 +237,16 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
             text=True,
         )
 
-    alone = start("alone").communicate(timeout=300)
     both = [start("both", RANK=str(rank), WORLD_SIZE="2") for rank in (1, 0)]
     other, first = (process.communicate(timeout=300) for process in both)
     assert [process.returncode for process in both] == [0, 0], (other, first)
     assert other[0] == ""
-    expected, found = json.loads(alone[0]), json.loads(first[0])
+    (tmp_path / "alone").mkdir()
+    monkeypatch.chdir(tmp_path / "alone")
+    monkeypatch.setenv("SEEINGKIT_CACHE", str(tmp_path / "alone" / "cache"))
+    code, alone, said = command(*words, capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 0, said
+    expected, found = json.loads(alone), json.loads(first[0])
     for record in (*expected["calibrations"], *found["calibrations"]):
         record.pop("seconds", None)
     assert found == expected

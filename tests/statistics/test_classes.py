@@ -18,6 +18,7 @@ from seeingkit.results import ClassResult
 from seeingkit.statistics import Pool, compare_classes, measure_distance, resampling
 from seeingkit.tallies.table import TallyIdentity
 from tests.helpers.area_rows import PIXEL, RELATIONS, hard_case, hard_pair, scenes
+from tests.helpers.simulations import repeats
 
 NAMES = Vocabulary((Label("-"), Label("wall"), Label("person")))
 
@@ -231,16 +232,17 @@ def classes_alone(real: np.ndarray, generated: np.ndarray, seed: int) -> dict[in
 
 
 @pytest.mark.usefixtures("no_halves")
-def test_p_values_under_the_null_are_uniform_and_verdicts_rare() -> None:
+@repeats(75, 150)
+def test_p_values_under_the_null_are_uniform_and_verdicts_rare(times: int) -> None:
     share = np.array([0.9, 0.4, 0.15])
-    p = np.empty((150, 3))
+    p = np.empty((times, 3))
     named = 0
-    for k in range(150):
+    for k in range(times):
         found = classes_alone(scenes(200, share, 2 * k), scenes(150, share, 2 * k + 1), seed=k)
         p[k] = [found[label].p_value for label in (2, 3, 4)]
         named += any(r.verdict != "no evidence" for r in found.values())
-    assert (p <= 0.05).mean() <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 450)
-    assert named / 150 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+    assert (p <= 0.05).mean() <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / p.size)
+    assert named / times <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / times)
 
 
 @pytest.mark.usefixtures("no_halves")
@@ -336,7 +338,7 @@ def check_record(record: ClassResult) -> None:
     assert not record.composition or record.p_rest is not None
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(cases)
 def test_properties(case: tuple[int, int, int, int, int, int, str, int]) -> None:
     seed, n, m, labels, first, second, relation, permutations = case

@@ -17,6 +17,7 @@ from seeingkit.statistics.frechet import distance_value
 from seeingkit.statistics.interval import distance_interval
 from seeingkit.statistics.resampling import permute
 from tests.helpers.area_rows import RELATIONS, gaussian, hard_case, hard_pair, long_tailed
+from tests.helpers.simulations import fewest, repeats
 
 
 def dirichlet(n: int, seed: int, tilt: float = 0.0) -> np.ndarray:
@@ -57,41 +58,46 @@ def test_floor_of_few_images() -> None:
 # bias
 
 
-def test_null_mean_of_bias_reduced_is_zero() -> None:
-    found = [measured(dirichlet(200, 2 * k), dirichlet(200, 2 * k + 1), 99, k) for k in range(60)]
+@repeats(30, 60)
+def test_null_mean_of_bias_reduced_is_zero(times: int) -> None:
+    found = [
+        measured(dirichlet(200, 2 * k), dirichlet(200, 2 * k + 1), 99, k) for k in range(times)
+    ]
     reduced = np.array([f.bias_reduced for f in found])
     error = reduced.std(ddof=1) / np.sqrt(len(reduced))
     assert abs(reduced.mean()) < 2 * error
     assert np.mean([f.value for f in found]) > 5 * error  # the plug-in is far from 0
 
 
-def test_bias_reduced_is_close_to_a_known_distance() -> None:
+@repeats(25, 40)
+def test_bias_reduced_is_close_to_a_known_distance(times: int) -> None:
     truth = fsd_of_rows(dirichlet(400_000, 1), dirichlet(400_000, 2, tilt=0.4)).value
     found = [
         measured(dirichlet(150, 2 * k), dirichlet(150, 2 * k + 1, tilt=0.4), 99, k)
-        for k in range(40)
+        for k in range(times)
     ]
     reduced = np.array([f.bias_reduced for f in found])
     error = reduced.std(ddof=1) / np.sqrt(len(reduced))
     assert abs(reduced.mean() - truth) < 2.5 * error
     assert abs(reduced.mean() - truth) < 0.1 * truth
     held = [f.ci_low <= truth <= f.ci_high for f in found if f.ci_low is not None and f.ci_high]
-    assert len(held) == 40
-    assert sum(held) >= 34  # fewer of 40 at 95 % have probability 1 %
+    assert len(held) == times
+    assert sum(held) >= fewest(times, 0.95, 0.01)
 
 
-def test_interval_covers_a_known_distance_of_normal_areas() -> None:
+@repeats(35, 70)
+def test_interval_covers_a_known_distance_of_normal_areas(times: int) -> None:
     mean, sd = np.array([30.0, 20, 10]), np.array([4.0, 3, 2])
     other, wider = mean + np.array([1.5, 0, 0]), sd * np.array([1, 1.4, 1])
     truth = 1.5**2 + (0.4 * 3) ** 2
     held = 0
-    for k in range(70):
+    for k in range(times):
         found = measured(
             gaussian(200, mean, sd, 2 * k), gaussian(150, other, wider, 2 * k + 1), 99, k
         )
         assert found.ci_low is not None and found.ci_high is not None
         held += found.ci_low <= truth <= found.ci_high
-    assert held >= 62  # fewer than 62 of 70 at 95 % has probability 1 %
+    assert held >= fewest(times, 0.95, 0.01)
 
 
 def test_few_images_or_permutations_leave_numbers_out() -> None:
@@ -142,14 +148,15 @@ def test_p_is_that_of_all_divisions(kind: int) -> None:
     assert p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 999) + 2e-3)
 
 
-def test_p_is_valid_under_the_null_and_small_otherwise() -> None:
+@repeats(80, 150)
+def test_p_is_valid_under_the_null_and_small_otherwise(times: int) -> None:
     null = []
-    for k in range(150):
+    for k in range(times):
         pool = Pool(long_tailed(40, 5, 2 * k), long_tailed(30, 5, 2 * k + 1))
         null.append(measure_distance(pool, permutations=39, seed=k).result.p_value)
     for level in (0.05, 0.1, 0.25, 0.5):
         share = np.mean(np.array(null) <= level + 1e-9)
-        assert share == pytest.approx(level, abs=3 * np.sqrt(level * (1 - level) / 150))
+        assert share == pytest.approx(level, abs=3 * np.sqrt(level * (1 - level) / times))
     a, b = long_tailed(200, 6, 8), long_tailed(200, 6, 9)
     b[:, 2] = 0
     assert measured(a, b).p_value == 0.01
@@ -235,7 +242,7 @@ cases = st.tuples(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(cases)
 @example((3, 61, 2, 5, 3, 5, "sampled"))  # divisions that tie
 def test_properties(case: tuple[int, int, int, int, int, int, str]) -> None:

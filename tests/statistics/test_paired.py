@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -14,6 +14,7 @@ from seeingkit.results import PairedClass
 from seeingkit.statistics import FSD, Pool, fsd_of_rows
 from seeingkit.statistics.paired import adjusted, compare_paired, count_pairs, sign_test
 from seeingkit.statistics.swaps import all_swaps, swap_test
+from tests.helpers.simulations import repeats
 
 LABELS = [(f"class {k}", "object") for k in range(60)]
 SIDES = arrays(np.float64, (2, 6, 3), elements=st.integers(0, 5).map(float))
@@ -114,10 +115,11 @@ def test_one_pair_claims_nothing() -> None:
 
 
 @pytest.mark.parametrize("n", [13, 60])
-def test_interchangeable_sides_are_seldom_told_apart(n: int) -> None:
-    """At a level of 40 %: 20 % for each question, of 200 draws, with three standard errors."""
-    claims = np.zeros((200, 2), bool)
-    for k in range(200):
+@repeats(100, 200)
+def test_interchangeable_sides_are_seldom_told_apart(n: int, times: int) -> None:
+    """At a level of 40 %: 20 % for each question, with three standard errors."""
+    claims = np.zeros((times, 2), bool)
+    for k in range(times):
         rng = np.random.default_rng([n, k])
         scene = np.exp(rng.normal(size=(n, 8))) * (rng.random((n, 8)) < 0.8)
         x, y = (scene * np.exp(rng.normal(size=(n, 8))) for _ in range(2))
@@ -128,11 +130,12 @@ def test_interchangeable_sides_are_seldom_told_apart(n: int) -> None:
             any(c.images_claim != "no evidence" for c in found),
         ]
     area, images = claims.mean(axis=0)
-    assert area <= 0.2 + 3 * math.sqrt(0.2 * 0.8 / 200)
-    assert images <= 0.2 + 3 * math.sqrt(0.2 * 0.8 / 200)
+    assert area <= 0.2 + 3 * math.sqrt(0.2 * 0.8 / times)
+    assert images <= 0.2 + 3 * math.sqrt(0.2 * 0.8 / times)
     assert area > 0.05  # else the test would pass for a comparison that never claims anything
 
 
+@settings(max_examples=40)
 @given(SIDES)
 def test_swaps_are_all_choices_of_sides(sides: np.ndarray) -> None:
     x, y = sides

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Sequence
@@ -117,6 +118,7 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
     return F.conv2d(x, kernel[:, None, :, None], groups=n * channels).reshape(images.shape)
 
 
+@functools.cache
 def class_weights(balance: float, count: int = 500) -> tuple[Tensor, Tensor]:
     """Loss weights of objects and parts, from the pixel shares in ``count`` training scenes.
 

@@ -98,15 +98,12 @@ def finish(
     import altair as alt
 
     values = {**PRINT_COLOURS, **(numbers or {})}
-    return (
-        chart.add_params(*(alt.param(name=name, value=value) for name, value in values.items()))
-        .properties(
-            padding=padding,
-            datasets={name: [dict(row) for row in rows] for name, rows in data.items()},
-            description=description,
-        )
-        .configure(**chart_config())
-    )
+    made = chart.properties(padding=padding, description=description).configure(**chart_config())
+    # ``add_params`` copies every layer several times for each parameter; these are of the top.
+    known = [] if made.params is alt.Undefined else list(made.params)
+    made.params = known + [alt.param(name=name, value=v).param for name, v in values.items()]
+    made.datasets = {name: [dict(row) for row in rows] for name, rows in data.items()}
+    return made
 
 
 def chart_config() -> dict[str, Any]:
