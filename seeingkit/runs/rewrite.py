@@ -109,11 +109,11 @@ def rewrite(
     seed = models.config.seed
     moments = usual_moments(generator, chosen, seed, images=key_images, folder=folder)
     given: Mapping[str, Any] = {"rank": rank, "keep": keep, "polish": steps, "erase": erase}
-    settled = {name: value for name, value in given.items() if value is not None}
+    settled: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if steps is not None:
         settled["published"] = PublishedSettings(steps=steps)
-    more = {"solver": solver, "moments": moments, "protect": earlier}
-    edit = plan(generator, wanted, chosen.name, **more, **settled)
+    settled |= {"solver": solver, "moments": moments, "protect": earlier}
+    edit = plan(generator, wanted, chosen.name, **settled)
     edit.save(path)
     found = None
     if n:

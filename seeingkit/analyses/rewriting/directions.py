@@ -59,7 +59,8 @@ def query_direction(moments: KeyMoments, key: Tensor, floor: float | None = FLOO
     [1.0, 0.0]
     """
     found: Tensor = moments.power(-1, floor) @ key
-    return found / found.norm().clamp_min(torch.finfo(found.dtype).tiny)
+    unit: Tensor = found / found.norm().clamp_min(torch.finfo(found.dtype).tiny)
+    return unit
 
 
 def directions(
@@ -98,7 +99,8 @@ def directions(
         _, _, main = torch.linalg.svd(whitened, full_matrices=False)
         found: Tensor = torch.linalg.qr((main[:rank] @ whiten).T)[0]
         signs = torch.sign(found.T @ whitened.sum(0))
-        return found.T * torch.where(signs == 0, 1.0, signs)[:, None]
+        oriented: Tensor = found.T * torch.where(signs == 0, 1.0, signs)[:, None]
+        return oriented
     adjusted = (weights[:, None] * keys) @ moments.power(-1, floor)
     average: Tensor = adjusted.mean(0)
     if method == "mean":

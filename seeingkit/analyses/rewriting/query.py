@@ -7,7 +7,7 @@ The score of a place is (C⁻¹ k) · k', k being the mean key of a region and k
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ from .moments import FLOOR, KeyMoments
 from .regions import Region
 
 
-class Match(NamedTuple):
+@dataclass(frozen=True)
+class Match:
     """The best place of an image.
 
     Attributes:
