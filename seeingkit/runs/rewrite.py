@@ -107,17 +107,19 @@ def rewrite(
     chosen = generator.site(site)
     folder = place(cache_folder() / "rewriting")
     seed = models.config.seed
-    moments = usual_moments(generator, chosen, seed, images=key_images, folder=folder)
+    labels = tuple(labels_for(models.config.labels, generator) or ())
+    moments = usual_moments(
+        generator, chosen, seed, images=key_images, labels=labels, folder=folder
+    )
     given: Mapping[str, Any] = {"rank": rank, "keep": keep, "polish": steps, "erase": erase}
     settled: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if steps is not None:
         settled["published"] = PublishedSettings(steps=steps)
-    settled |= {"solver": solver, "moments": moments, "protect": earlier}
+    settled |= {"solver": solver, "moments": moments, "protect": earlier, "labels": labels}
     edit = plan(generator, wanted, chosen.name, **settled)
     edit.save(path)
     found = None
     if n:
-        labels = tuple(labels_for(models.config.labels, generator) or ())
         found = edit_effect(
             generator,
             [edit],

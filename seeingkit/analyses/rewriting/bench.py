@@ -24,7 +24,8 @@ class Bench:
         generator: of tier 3.
         site: one of its sites.
         seed: of the latents.
-        labels: of a conditional generator: image i is of class labels[i % len(labels)].
+        labels: of a conditional generator: image i is of class labels[i % len(labels)]; default: all
+            classes in turn.
         latents: further entries of the latent, (1, …) each, such as maps of noise.
 
     >>> generator = seeingkit.load_generator("progan:minichurches")
@@ -55,7 +56,8 @@ class Bench:
     @torch.no_grad()
     def state(self, index: int) -> State:
         """An image at ``site.before``, without history."""
-        labels = [self.labels[index % len(self.labels)]] if self.labels else None
+        turn = self.labels or range(len(self.generator.info.class_names))
+        labels = [turn[index % len(turn)]] if turn else None
         latent = self.generator.latents([index], seed=self.seed, labels=labels)
         begin = self.generator.begin({**latent, **self.latents})
         return self.generator.advance(begin, self.site.before).detach()

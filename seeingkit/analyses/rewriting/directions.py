@@ -104,7 +104,8 @@ def directions(
     adjusted = (weights[:, None] * keys) @ moments.power(-1, floor)
     average: Tensor = adjusted.mean(0)
     if method == "mean":
-        return (average / average.norm())[None]
+        single: Tensor = average / average.norm()
+        return single[None]
     found = torch.linalg.svd(adjusted, full_matrices=False)[2][:rank]
     return torch.cat([-found[:1], found[1:]]) if float(found[0] @ average) < 0 else found
 

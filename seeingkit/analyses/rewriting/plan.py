@@ -55,6 +55,7 @@ def plan(
     published: PublishedSettings | None = None,
     moments: KeyMoments | None = None,
     protect: Sequence[Request] = (),
+    labels: tuple[int, ...] = (),
     folder: Place | None = None,
 ) -> WeightEdit:
     """Plan an edit.
@@ -73,6 +74,8 @@ def plan(
         published: settings of that solver.
         moments: of the keys; None: of ``MOMENT_IMAGES`` images of a series of their own.
         protect: earlier requests whose contexts are to keep their values.
+        labels: of a conditional generator: image i is of class labels[i % len(labels)]; default: all
+            classes in turn.
         folder: where moments are stored.
 
     Raises:
@@ -82,9 +85,9 @@ def plan(
     ``plan(generator, request, "r16.conv1").save("dome2tree.safetensors")``
     """
     place = generator.site(site)
-    bench = Bench(generator, place, seed=request.seed)
+    bench = Bench(generator, place, seed=request.seed, labels=labels)
     if moments is None:
-        moments = usual_moments(generator, place, request.seed, folder=folder)
+        moments = usual_moments(generator, place, request.seed, labels=labels, folder=folder)
     moments = protected(moments, bench, protect)
     kernel = (place.shape[2], place.shape[3]) if moments.patch > 1 else (1, 1)
     keys, weights = context_keys(bench, request.contexts, kernel)
@@ -114,7 +117,9 @@ def plan(
         if steps and bool(wanted.change.any()):
             factors = polished(bench, wanted, moments, along, factors, steps=steps)
         about |= {"keep": keep, "polish": steps}
-    return edit_of(generator, place, factors, along, request=request_record(request), about=about)
+    return edit_of(
+        generator, place, factors, along, request=request_record(request, labels), about=about
+    )
 
 
 def usual_moments(
@@ -124,16 +129,14 @@ def usual_moments(
     *,
     images: int = MOMENT_IMAGES,
     patch: bool = False,
+    labels: tuple[int, ...] = (),
     folder: Place | None = None,
 ) -> KeyMoments:
     """Moments of the keys of images that no effect is measured on.
 
     ``usual_moments(generator, generator.site("r16.conv1")).effective_rank``
     """
-    sample = Sample(range(images), further_seed(seed, Series.KEYS))
-    if generator.info.class_names:
-        labels = tuple(range(len(generator.info.class_names)))
-        sample = Sample(range(images), sample.seed, labels)
+    sample = Sample(range(images), further_seed(seed, Series.KEYS), labels)
     return key_moments(generator, site, sample, patch=patch, folder=folder)
 
 
@@ -149,7 +152,7 @@ def protected(moments: KeyMoments, bench: Bench, requests: Sequence[Request]) ->
     """
     kernel = (bench.site.shape[2], bench.site.shape[3]) if moments.patch > 1 else (1, 1)
     for request in requests:
-        own = Bench(bench.generator, bench.site, seed=request.seed)
+        own = Bench(bench.generator, bench.site, request.seed, bench.labels)
         keys, weights = context_keys(own, request.contexts, kernel)
         second = (keys * weights[:, None]).T @ keys / weights.sum()
         count = moments.count
@@ -158,13 +161,14 @@ def protected(moments: KeyMoments, bench: Bench, requests: Sequence[Request]) ->
     return moments
 
 
-def request_record(request: Request) -> dict[str, Any]:
-    """A request as JSON, in the form of the original's notebook, with the seed.
+def request_record(request: Request, labels: Sequence[int] = ()) -> dict[str, Any]:
+    """A request as JSON, in the form of the original's notebook, with the seed and the classes.
 
     ``request_record(request)["paste"]``
     """
     return {
         "seed": request.seed,
+        "labels": list(labels),
         "object": _pair(request.copy),
         "paste": _pair(request.paste),
         "key": [_pair(region) for region in request.contexts],

@@ -266,3 +266,15 @@ def test_units_are_erased_by_the_published_solver() -> None:
     assert after < 0.9 * before
     with pytest.raises(UsageError, match="take solver published"):
         plan(generator, request(), "r8", moments=moments, erase=3)
+
+
+def test_a_conditional_generator_has_its_classes_in_turn(shared: Path) -> None:
+    file = shared / "golden/biggan_ajbrock/hier-shared-r64/G_ema.pth"
+    biggan = cast("RewritableGenerator", load_generator("biggan", weights=file))
+    site, classes = biggan.site("r16.b0.conv2"), len(biggan.info.class_names)
+    own = Bench(biggan, site, labels=(2,)).keys(1)
+    assert torch.equal(Bench(biggan, site).keys(1), Bench(biggan, site, labels=(0, 1)).keys(1))
+    assert not torch.allclose(Bench(biggan, site).keys(1), own) and classes > 2
+    edit = plan(biggan, request(), site.name, rank=1, labels=(2,), moments=None)
+    assert bool(edit.change().any()) and edit.about["keys"] == 400 * 16 * 16
+    assert edit.request is not None and edit.request["labels"] == [2]
