@@ -24,8 +24,8 @@ class Bench:
         generator: of tier 3.
         site: one of its sites.
         seed: of the latents.
-        labels: of a conditional generator: image i is of class labels[i % len(labels)]; default: all
-            classes in turn.
+        labels: of a conditional generator: image i is of class labels[i % len(labels)];
+            default: all classes in turn.
         latents: further entries of the latent, (1, …) each, such as maps of noise.
 
     >>> generator = seeingkit.load_generator("progan:minichurches")

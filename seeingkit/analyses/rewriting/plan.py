@@ -74,8 +74,8 @@ def plan(
         published: settings of that solver.
         moments: of the keys; None: of ``MOMENT_IMAGES`` images of a series of their own.
         protect: earlier requests whose contexts are to keep their values.
-        labels: of a conditional generator: image i is of class labels[i % len(labels)]; default: all
-            classes in turn.
+        labels: of a conditional generator: image i is of class labels[i % len(labels)];
+            default: all classes in turn.
         folder: where moments are stored.
 
     Raises:
