@@ -41,6 +41,7 @@ def small(suite: Path, entry_point: None, monkeypatch: pytest.MonkeyPatch) -> Pa
     return suite
 
 
+@pytest.mark.slow
 def test_two_processes_and_one_find_the_same_to_the_bit(small: Path) -> None:
     one, two = small.parent / "one", small.parent / "two"
     assert run_suite(small, out=one, store=small.parent / "one store") is not None
