@@ -78,7 +78,7 @@ def _print_random(found: InterventionResults) -> None:
     sets = f"{len(found.random.sets)} set{'' if len(found.random.sets) == 1 else 's'}"
     say(
         f"as many random units ({sets}): "
-        f"{_percent(found.random.moved)} of the pixels change their class"
+        f"{_percent(found.random.moved)} of the pixels change their class; below, % of the image"
     )
     if not found.random.classes:  # no class was named, and none is claimed to change
         return
