@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from seeingkit import AutoStaged, dissect
+from seeingkit.errors import UsageError
 from seeingkit.results import DissectionResults
 from seeingkit.results.interventions import InterventionResults
 from seeingkit.specs import SegmenterSpec
@@ -114,6 +117,28 @@ def test_units_of_a_module_get_labels_and_remove_what_they_draw(
     bright = next(one for one in edited.effect.classes if one.label == "bright")
     assert edited.units == [0] and bright.before > 5 and bright.after == 0
     assert (tmp_path / "i/report.html").stat().st_size > 10_000
+
+
+def test_a_module_that_is_loaded_gives_the_same_results_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEINGKIT_CACHE", str(tmp_path / "cache"))
+    names: dict[str, Any] = {}
+    exec(CODE, names)  # as a notebook has it
+    generator = AutoStaged(names["Generator"](), stages={"units": "units"}, latent=(32,))
+    found = dissect(generator, segmenter=LevelSegmenter(), layers="units", n=160, level_images=64)
+    assert [unit.label for unit in found.results.units] == ["bright", "dark", None]
+    assert found.report is None and repr(found) == "Dissection(2 of 3 units have a label)"
+    assert list(found.units["label"])[:2] == ["bright", "dark"] and "<" in found._repr_html_()
+    assert not list(tmp_path.rglob("*.safetensors"))
+    with pytest.raises(UsageError, match="give a loaded segmenter"):
+        dissect(generator, segmenter="thirds")
+    with pytest.raises(UsageError, match="out and store are for a generator by its name"):
+        dissect(generator, segmenter=LevelSegmenter(), out=tmp_path)
+    with pytest.raises(UsageError, match="weights: only for a generator by its name"):
+        dissect(generator, segmenter=LevelSegmenter(), weights="mine.pth")
+    with pytest.raises(UsageError, match="names of a segmenter"):
+        dissect("progan:minichurches", segmenter=LevelSegmenter())
 
 
 def test_a_module_with_classes_is_dissected_class_by_class(
