@@ -151,9 +151,8 @@ def _print_curve(found: InterventionResults) -> None:
         if gap.claimed:
             less = gap.first if gap.difference < 0 else gap.second
             more = gap.second if gap.difference < 0 else gap.first
-            units = "1 unit" if gap.units == 1 else f"{gap.units} units"
-            leave = "leaves" if gap.units == 1 else "leave"
-            say(f"{units} by {less} {leave} less than by {more} (q {gap.q:.2g})")
+            verb = "unit by {} leaves" if gap.units == 1 else "units by {} leave"
+            say(f"{gap.units} {verb.format(less)} less than by {more} (q {gap.q:.2g})")
 
 
 def _print_contexts(found: InterventionResults) -> None:
