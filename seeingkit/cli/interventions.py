@@ -76,10 +76,9 @@ def _print_random(found: InterventionResults) -> None:
         return
     say()
     sets = f"{len(found.random.sets)} set{'' if len(found.random.sets) == 1 else 's'}"
-    say(
-        f"as many random units ({sets}): "
-        f"{_percent(found.random.moved)} of the pixels change their class"
-    )
+    below = "; below, % of the image" if found.random.classes else ""
+    moved = _percent(found.random.moved)
+    say(f"as many random units ({sets}): {moved} of the pixels change their class{below}")
     if not found.random.classes:  # no class was named, and none is claimed to change
         return
     before = {c.label: c for c in found.effect.classes}
@@ -152,7 +151,8 @@ def _print_curve(found: InterventionResults) -> None:
         if gap.claimed:
             less = gap.first if gap.difference < 0 else gap.second
             more = gap.second if gap.difference < 0 else gap.first
-            say(f"{gap.units} units by {less} leave less than by {more} (q {gap.q:.2g})")
+            verb = "unit by {} leaves" if gap.units == 1 else "units by {} leave"
+            say(f"{gap.units} {verb.format(less)} less than by {more} (q {gap.q:.2g})")
 
 
 def _print_contexts(found: InterventionResults) -> None:

@@ -263,12 +263,12 @@ def dissect(
     else:
         run = groups.checked(lambda: dissection_run_config(gan, data, **settings))
     done = execute_dissection(run, out=out, store=store)
-    if done is None:
+    if done is None or done.run is None:
         return ExitCode.DONE
     if json:
         print_json(done.to_dict())
     else:
-        print_dissection(done.results, done.report)
+        print_dissection(done.results, done.run.path / "report.html")
     ended = ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
     return tracking.track(done.run.path, tracker, ended)
 

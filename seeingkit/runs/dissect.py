@@ -12,8 +12,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
+from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.analyses.dissection.bases import check_basis, write_directions
 from seeingkit.analyses.dissection.grouping import check_groups
 from seeingkit.analyses.dissection.observation import layers_of
@@ -21,24 +23,25 @@ from seeingkit.analyses.dissection.parts import dissection_folder
 from seeingkit.analyses.dissection.responses import check_responses, responses_told
 from seeingkit.analyses.dissection.stage import dissect_layers
 from seeingkit.analyses.dissection.tables import layer_table, unit_table
-from seeingkit.contracts import Generator
+from seeingkit.contracts import Generator, Segmenter
 from seeingkit.errors import UsageError, printable
 from seeingkit.images import SamplerSource
-from seeingkit.report import dissection_chart, dissection_html, rebuild_report, with_cautions
+from seeingkit.report import dissection_chart, dissection_html, rebuild_report
 from seeingkit.results import DissectionResults, Frame
+from seeingkit.specs import PRESETS, Preset
 from seeingkit.system.processes import rank
+from seeingkit.tallies.record import model_record
 
 from .config import Config, make_config
 from .directory import RunDirectory
-from .dissection_findings import dissection_results, skipped_images
+from .dissection_findings import dissection_results
 from .dissection_tables import write_agreements, write_units
 from .intent import intent
 from .inversions import Store, beside_tallies
 from .manifest import Clock, begin_run, end_run
-from .plan import Plan, resolve
+from .plan import USUAL_N, Plan, resolve
 from .sides import located, open_side, shown_segmenter
 from .unit_groups import FILE, labelled_layers, write_groups
-from .unit_panels import own_panel
 from .unit_pictures import draw_units
 
 if TYPE_CHECKING:
@@ -50,15 +53,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dissection:
-    """A finished run of ``dissect``; a notebook shows which units agree with which class."""
+    """What a dissection found; a notebook shows which units agree with which class.
 
-    run: RunDirectory
+    Attributes:
+        run: its directory; None where models were given that are no names.
+        results: the record.
+    """
+
+    run: RunDirectory | None
     results: DissectionResults
 
     @property
-    def report(self) -> Path:
-        """The HTML report."""
-        return self.run.path / "report.html"
+    def report(self) -> Path | None:
+        """The HTML report, of a run with a directory."""
+        return None if self.run is None else self.run.path / "report.html"
 
     @property
     def units(self) -> Frame:
@@ -81,23 +89,24 @@ class Dissection:
     def __repr__(self) -> str:
         labelled = sum(layer.labelled for layer in self.results.layers)
         units = sum(layer.units for layer in self.results.layers)
-        where = printable(self.report)
-        return f"Dissection({labelled:,} of {units:,} units have a label, {where!r})"
+        where = "" if self.report is None else f", {printable(self.report)!r}"
+        return f"Dissection({labelled:,} of {units:,} units have a label{where})"
 
     def _repr_html_(self) -> str:
-        where = html.escape(printable(self.report))
-        return f"{dissection_html(self.results)}<p>report: {where}</p>"
+        where = "" if self.report is None else html.escape(printable(self.report))
+        told = f"<p>report: {where}</p>" if where else ""
+        return f"{dissection_html(self.results)}{told}"
 
 
 def dissect(
-    gan: str | None = None,
+    gan: str | Generator | None = None,
     data: str | None = None,
     *,
     layers: str | Sequence[str] = (),
     units: Sequence[int] = (),
     n: int | None = None,
     rule: str | None = None,
-    segmenter: str | None = None,
+    segmenter: str | Segmenter | None = None,
     out: str | Path | None = None,
     store: Store = None,
     level_images: int | None = None,
@@ -111,7 +120,8 @@ def dissect(
     label (``seeingkit.analyses.dissection.claims``).
 
     Args:
-        gan: ``family`` or ``family:weights``; default: the data set's own.
+        gan: ``family`` or ``family:weights``; default: the data set's own. Or a loaded generator
+            (such as ``AutoStaged`` of your own module), for results in memory.
         data: the data set the generator learnt from, which gives segmenter and preprocessing;
             default: the one its weights name.
         layers: boundaries with a feature map, or ``"all"``; default: the generator's usual cut. Or
@@ -119,13 +129,14 @@ def dissect(
         units: channels of the styles; default: all.
         n: images; default 1,000. Fewer than 160 give no label.
         rule: ``default``, or ``paper`` or ``pnas`` for published choices.
-        segmenter: default: the data set's own.
+        segmenter: default: the data set's own. Of a loaded generator a loaded segmenter.
         out: the run directory; default ``runs/<gan>-<data>-<key>``.
         store: where finished parts are kept; default: the cache.
         basis: ``units``, ``pca``, ``random``, a file of directions, or a matrix (directions,
             channels), which is kept in the cache.
         level_images, fdr: of ``seeingkit.analyses.dissection.config.DissectionConfig``.
-        settings: the other fields of ``seeingkit.runs.config.Config`` (seed, weights, preset, …).
+        settings: the other fields of ``seeingkit.runs.config.Config`` (seed, weights, preset, …);
+            of a loaded generator seed, labels, on_bad, and a ``Preset`` (default: ``native``).
 
     Raises:
         UsageError: a generator without layers, or a setting that cannot be right.
@@ -140,13 +151,44 @@ def dissect(
     if basis is not None and not isinstance(basis, str):
         basis = write_directions(basis, dissection_folder())
     chosen: Any = {"rule": rule, "level_images": level_images, "basis": basis, "fdr": fdr}
-    names = [layers] if isinstance(layers, str) else layers
-    config = dissection_run_config(
-        gan, data, layers=names, units=units, **chosen, n=n, segmenter=segmenter, **settings
-    )
+    chosen |= {"layers": [layers] if isinstance(layers, str) else layers, "units": units}
+    if isinstance(gan, Generator):
+        if data is not None or out is not None or store is not None:
+            raise UsageError("data, out and store are for a generator by its name")
+        return _dissect_models(gan, segmenter, n=n, **chosen, **settings)
+    if isinstance(segmenter, Segmenter) or isinstance(settings.get("preset"), Preset):
+        raise UsageError("with the name of a generator give the names of a segmenter and a preset")
+    config = dissection_run_config(gan, data, **chosen, n=n, segmenter=segmenter, **settings)
     found = execute_dissection(config, out=out, store=store)
     assert found is not None  # only processes above rank 0 have no result
     return found
+
+
+def _dissect_models(
+    generator: Generator,
+    segmenter: str | Segmenter | None,
+    *,
+    n: int | None,
+    preset: str | Preset | None = None,
+    **settings: Any,
+) -> Dissection:
+    """Dissect loaded models; finished parts are not kept, for nothing names their code."""
+    if not isinstance(segmenter, Segmenter) or isinstance(preset, str):
+        raise UsageError("with a loaded generator give a loaded segmenter, and a Preset if any")
+    own = {"layers", "units", "rule", "level_images", "basis", "fdr", "seed", "labels", "on_bad"}
+    if others := sorted(set(settings) - own):
+        raise UsageError(f"{', '.join(others)}: only for a generator by its name")
+    preset = preset or PRESETS["native"]
+    config = dissection_run_config(n=n or USUAL_N["dissect"], preset=preset.name, **settings)
+    assert config.n is not None
+    labels = labels_for(config.labels, generator)
+    source = SamplerSource(generator, config.n, config.seed, labels, preset=preset)
+    with TemporaryDirectory() as folder:
+        found = dissect_layers(
+            source, segmenter, config.dissection, store=folder, on_bad=config.on_bad
+        )
+        models = model_record(generator.info), model_record(segmenter.info)
+        return Dissection(None, dissection_results(config, models, source, found))
 
 
 def dissection_run_config(
@@ -202,10 +244,12 @@ def execute_dissection(
         )
     if run is None:
         return None
-    skipped = skipped_images(source, found)
-    results = with_cautions(dissection_results(plan, source, segmenter, found, skipped))
-    compared = own_panel(labelled_layers(found, results), results)
-    results = results.model_copy(update={"compared": compared})
+    assert plan.generated.generator is not None and plan.segmenter is not None
+    models = (
+        plan.generated.generator.named(model_record(source.sampler.info)),
+        plan.segmenter.named(model_record(segmenter.info)),
+    )
+    results = dissection_results(plan.config, models, source, found)
     run.write_json("results.json", results.model_dump(mode="json"))  # kept, should a step fail
     with clock.time("report"):
         write_units(run.path / "units.parquet", results.units)

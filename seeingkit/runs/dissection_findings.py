@@ -17,14 +17,17 @@ from seeingkit.analyses.dissection.records import (
     unit_records,
 )
 from seeingkit.analyses.dissection.stage import LayerDissection
-from seeingkit.contracts import Segmenter
 from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.images import SamplerSource
-from seeingkit.results import DissectionResults, DissectionSettings, SkippedItem
-from seeingkit.tallies.record import model_record
+from seeingkit.report import with_cautions
+from seeingkit.results import DissectionResults, DissectionSettings, ModelRecord, SkippedItem
 
 from .config import Config
-from .plan import Plan
+from .unit_groups import labelled_layers
+from .unit_panels import own_panel
+
+Models = tuple[ModelRecord, ModelRecord]
+"""The records of a generator and a segmenter."""
 
 
 def skipped_images(source: SamplerSource, found: Sequence[LayerDissection]) -> list[SkippedItem]:
@@ -44,20 +47,21 @@ def skipped_images(source: SamplerSource, found: Sequence[LayerDissection]) -> l
 
 
 def dissection_results(
-    plan: Plan,
+    config: Config,
+    models: Models,
     source: SamplerSource,
-    segmenter: Segmenter,
     found: Sequence[LayerDissection],
-    skipped: list[SkippedItem],
 ) -> DissectionResults:
-    """The content of ``results.json``, but for pictures and cautions.
+    """The content of ``results.json``, but for pictures.
+
+    Args:
+        models: the records of generator and segmenter.
 
     ::
 
-        dissection_results(plan, source, segmenter, found, []).layers[0].labelled
+        dissection_results(config, models, source, found).layers[0].labelled
     """
-    config = plan.config
-    assert plan.generated.generator is not None and plan.segmenter is not None
+    skipped = skipped_images(source, found)
     bad = sum(one.source == "generated" for one in skipped)
     unused = len(source) - found[0].sums.images - bad
     warnings = [text for text in [source.range.doubt()] if text is not None]
@@ -66,9 +70,9 @@ def dissection_results(
             f"{unused:,} of {len(source):,} images {'was' if unused == 1 else 'were'} alone in a "
             f"group and not counted; take a multiple of {GROUP * max(1, len(source.labels))}."
         )
-    return DissectionResults(
-        generator=plan.generated.generator.named(model_record(source.sampler.info)),
-        segmenter=plan.segmenter.named(model_record(segmenter.info)),
+    told = DissectionResults(
+        generator=models[0],
+        segmenter=models[1],
         n=len(source),
         seed=config.seed,
         settings=_settings(config, found, source),
@@ -77,6 +81,9 @@ def dissection_results(
         skipped=skipped,
         warnings=warnings,
     )
+    results = with_cautions(told)
+    compared = own_panel(labelled_layers(found, results), results)
+    return results.model_copy(update={"compared": compared})
 
 
 def _settings(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from seeingkit.analyses.dissection.contrasts import contrasts
+from seeingkit.analyses.dissection.panels import panel_of
+from seeingkit.report.figures.charts import chart_svg
 from seeingkit.report.figures.unit_counts import PANELS, build_unit_counts_chart, count_rows
 from seeingkit.report.words.unit_contrasts import (
     claim_words,
@@ -18,6 +22,7 @@ from seeingkit.results import (
     UnitPanel,
     UnitQuantity,
 )
+from tests.helpers.unit_series import layer_of
 
 
 def difference(
@@ -111,3 +116,15 @@ def test_the_figure_has_a_panel_a_class_and_a_row_a_layer() -> None:
     }  # fmt: skip
     chart = build_unit_counts_chart(panel()).to_dict()
     assert len(chart["concat"]) == PANELS and chart["columns"] == 4
+
+
+def test_layers_without_any_label_have_a_figure_of_zeros() -> None:
+    rng = np.random.default_rng(0)
+    idle = [layer_of(np.zeros((12, 3)), rng, name=name, noise=0.0) for name in ("a", "b")]
+    layers = [ComparedLayer(name=n, generator="toy", layer="r8", units=12) for n in ("a", "b")]
+    made = panel_of(contrasts(idle), layers, "r8", 480)
+    assert [(one.kind, [n.count for n in one.numbers]) for one in made.quantities] == [
+        ("labelled", [0, 0])
+    ]
+    assert chart_svg(build_unit_counts_chart(made)).startswith("<svg")
+    assert not panel_sentences(made)

@@ -27,7 +27,7 @@ from scipy import stats
 
 from .agreement import Floats
 from .claims import LEAST_GROUPS
-from .counts import Counted, Labelled, Quantity, count_units, quantities, spread
+from .counts import AT_BOUND, Counted, Labelled, Quantity, count_units, quantities, spread
 
 LEVEL = 0.05
 """Probability of any wrong claim in a comparison, at most."""
@@ -141,12 +141,18 @@ def _difference(
     counted: Sequence[Counted],
     pair: tuple[int, int],
 ) -> tuple[Floats, Floats, Floats]:
-    """Value, standard error and half a unit of a pair, each (Q,)."""
+    """Value, standard error and half a unit of a pair, each (Q,).
+
+    Where all draws find the same, the error is that of one more draw that is a unit off: so many
+    draws cannot tell a smaller one.
+    """
     scales = [unit_of(asked, members[k].units) for k in pair]
     sides = [counted[k].observed * scale for k, scale in zip(pair, scales, strict=True)]
     drawn = [counted[k].drawn * scale for k, scale in zip(pair, scales, strict=True)]
-    error = spread(drawn[0] - drawn[1])
-    return sides[0] - sides[1], error, np.maximum(*scales) / 2
+    unit = np.maximum(*scales)
+    least = unit * np.sqrt(AT_BOUND / len(drawn[0]))
+    error = np.maximum(spread(drawn[0] - drawn[1]), least)
+    return sides[0] - sides[1], error, unit / 2
 
 
 def _intervals(

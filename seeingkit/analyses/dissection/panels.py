@@ -59,8 +59,8 @@ def panel_of(
 ) -> UnitPanel:
     """The record of layers that are compared with each other.
 
-    Classes of most units come first; numbers that are 0 in all layers are left out, and count among
-    ``tests``.
+    Classes of most units come first; numbers that are 0 in all layers are left out but for units
+    with a label, and count among ``tests``.
 
     Args:
         found: the comparison.
@@ -73,7 +73,7 @@ def panel_of(
         panel_of(contrasts(members), layers, "r8.conv1", 480).differences
     """
     totals = np.sum([one.observed for one in found.counted], axis=0)
-    shown = [k for k in range(len(found.asked)) if totals[k] > 0]
+    shown = [k for k, one in enumerate(found.asked) if totals[k] > 0 or one.kind == "labelled"]
     shown.sort(key=lambda k: (KINDS.index(found.asked[k].kind), -totals[k], k))
     names = [layer.name for layer in layers]
     return UnitPanel(

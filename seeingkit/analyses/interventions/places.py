@@ -183,6 +183,8 @@ def context_effects(
 ) -> list[ContextEffect]:
     """Mean effect by the class under the cell, with the places of an image as one cluster.
 
+    The largest effect stands first, and classes of too few images last.
+
     Of a class, with s_i the sum of the effects in image i, m_i its places there and R = Σs / Σm:
     variance K / (K − 1) Σ ((s_i − R m_i) / (1 − m_i / Σm))² / (Σm)² over the K images that have
     any, Student's with K − 1 degrees of freedom: the ratio estimator (Cochran 1977, section 11.5)
@@ -206,7 +208,7 @@ def context_effects(
         ContextEffect(**row, label=_name(under, names), q=q, claimed=q is not None and q <= level)
         for (under, row), q in zip(rows, _adjusted(row for _, row in rows), strict=True)
     ]
-    return sorted(found, key=lambda each: -each.effect)
+    return sorted(found, key=lambda each: (each.q is None, -each.effect))
 
 
 def context_matrix(

@@ -195,3 +195,15 @@ def test_too_few_groups_claim_nothing() -> None:
     found = contrasts(members)
     assert claims_of(found) == set() and np.isinf(found.differences[0].high).all()
     assert (found.low == 0).all() and found.high[0, 0] == 40
+
+
+def test_a_thousand_draws_that_agree_give_no_p_beyond_them() -> None:
+    rng = np.random.default_rng(2)
+    sure = np.zeros((12, 3))
+    sure[0, 1] = 0.5
+    one, none = (layer_of(x, rng, noise=0.0) for x in (sure, np.zeros((12, 3))))
+    (difference,) = (found := contrasts([one, none])).differences
+    column = [q.label for q in found.asked].index("tree")
+    assert difference.value[column] == pytest.approx(1 / 12)
+    assert difference.claimed[column] and 1e-12 < difference.p[column] < 1e-6
+    assert 0 < difference.low[column] < 1 / 12 < difference.high[column]

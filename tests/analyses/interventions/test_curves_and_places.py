@@ -122,6 +122,9 @@ def test_few_images_claim_nothing() -> None:
     gained = np.full((4, 6), 3.0)
     (row,) = context_effects(gained, np.ones((4, 6), np.int64), np.arange(6), ("-", "road"))
     assert (row.effect, row.low, row.p) == (3.0, 3.0, 2.0**-5)
+    under = np.array([[0, 0, 0, 0, 0, 0], [1, 2, 2, 2, 2, 2]])
+    rows = context_effects(under + 1.0, under, np.arange(6), ("-", "road", "sky"))
+    assert [row.label for row in rows] == ["-", "sky", "road"]  # those with an interval first
 
 
 def test_a_context_without_an_effect_is_claimed_in_at_most_5_percent() -> None:
