@@ -37,7 +37,9 @@ Protect = Annotated[
     list[Path] | None, planned("Request of an earlier edit to leave as it is; may be repeated.")
 ]
 KeyImages = Annotated[int, planned("Images whose keys are left as they are.")]
-ImageSeed = Annotated[int, planned("Seed of the latents that the request numbers.")]
+ImageSeed = Annotated[
+    o.Number, planned("Seed of the images that the request numbers. Default: its own, else 1.")
+]
 Images = Annotated[int, option("Images that the effect is measured on; 0: none.", "-n")]
 Out = Annotated[Path, o.running("Write the edit here.")]
 
@@ -83,7 +85,7 @@ def rewrite(
     erase: Erase = 0,
     protect: Protect = None,
     key_images: KeyImages = 400,
-    image_seed: ImageSeed = 0,
+    image_seed: ImageSeed = None,
     n: Images = 100,
     out: Out = Path("edit.safetensors"),
     json: o.Json = False,

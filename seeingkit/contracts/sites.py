@@ -14,6 +14,7 @@ stores pairs of keys k and values v ≈ W k, one pair at each place of its map.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,8 +122,16 @@ class RewritableGenerator(Generator):
         """The generator's own weight at a site, as stored; without history."""
 
     @abstractmethod
-    def keys(self, state: State, site: Site) -> Tensor:
-        """The layer's input (N, C_in, h, w), differentiable, of a state at ``site.before``."""
+    def keys(
+        self, state: State, site: Site, *, params: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """The layer's input (N, C_in, h, w), differentiable, of a state at ``site.before``.
+
+        Args:
+            state: there.
+            site: of this generator.
+            params: replacements for some of the network's tensors, as of ``advance``.
+        """
 
     @abstractmethod
     def linear(self, keys: Tensor, site: Site, weight: Tensor) -> Tensor:
@@ -136,7 +145,13 @@ class RewritableGenerator(Generator):
 
     @abstractmethod
     def finish(
-        self, state: State, site: Site, linear: Tensor, weight: Tensor | None = None
+        self,
+        state: State,
+        site: Site,
+        linear: Tensor,
+        weight: Tensor | None = None,
+        *,
+        params: Mapping[str, Tensor] | None = None,
     ) -> State:
         """The state at ``site.after`` for given linear values.
 
@@ -145,10 +160,18 @@ class RewritableGenerator(Generator):
             site: of this generator.
             linear: (N, C_out, H, W).
             weight: as stored; matters where the site is ``nonlinear``. None: the network's own.
+            params: replacements for other tensors of the network.
         """
 
     @abstractmethod
-    def unfinish(self, state: State, site: Site, value: Tensor) -> tuple[Tensor, Tensor]:
+    def unfinish(
+        self,
+        state: State,
+        site: Site,
+        value: Tensor,
+        *,
+        params: Mapping[str, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """The linear values behind an x at ``site.after``, and the slope there.
 
         Where a value cannot be reached (below 0 after a ReLU), the nearest one that can is taken.
@@ -157,6 +180,7 @@ class RewritableGenerator(Generator):
             state: at ``site.before``; the noise, styles and so on of the same image.
             site: ``elementwise``.
             value: x at ``site.after``.
+            params: replacements for some of the network's tensors.
 
         Returns:
             linear values (N, C_out, H, W), and d value / d linear of the same shape.

@@ -61,6 +61,8 @@ def identity_of(model: _Described) -> dict[str, Any]:
         return info.identity()
     while isinstance(inner, WrappedSegmenter):
         inner = inner.segmenter
+    if hasattr(inner, "edits"):  # an edited generator is its network's code
+        inner = getattr(inner, "base", inner)
     return {**info.identity(), "code": class_code(type(inner))}
 
 

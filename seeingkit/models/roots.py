@@ -45,7 +45,7 @@ def root_of(tried: Callable[[Tensor], Root], start: Tensor, spread: Tensor, near
     best = tried(start)
     first, other = best, best  # two places between which the root lies, where their gaps differ
     apart = torch.zeros_like(start, dtype=torch.bool)
-    for doubling in range(DOUBLINGS):
+    for doubling in range(DOUBLINGS + 1):
         for side in (1, -1):
             if bool((apart | (best.gap.abs() <= near)).all()):
                 break

@@ -34,6 +34,7 @@ TOLERANCE = 1e-4
 CLOSE = 1e-6
 """How near to a value (times the largest number of all) ``unfinish`` has to come."""
 
+Params = Mapping[str, Tensor] | None
 Operation = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 Layout = Literal["convolution", "transposed", "dense"]
 
@@ -105,8 +106,15 @@ class ModuleSites:
 
     def __init__(self, generator: Generator, module: nn.Module) -> None:
         self.generator, self.module = generator, module
-        self.owned = dict(module.named_parameters()) | dict(module.named_buffers())
+        self.places: dict[str, Place] = {}
         self.places = self._found()
+
+    @property
+    def owned(self) -> dict[str, Tensor]:
+        """Weights by name as they are now, but for those that several modules share."""
+        every = list(self.module.named_parameters(remove_duplicate=False))
+        times = Counter(id(value) for _, value in every)
+        return {name: value for name, value in every if times[id(value)] == 1}
 
     def all(self) -> tuple[Site, ...]:
         """In the order of computation."""
@@ -126,11 +134,11 @@ class ModuleSites:
 
     def weight(self, site: Site) -> Tensor:
         """See ``RewritableGenerator.weight``."""
-        return self.owned[self.place(site).site.weight].detach()
+        return self.module.get_parameter(self.place(site).site.weight).detach()
 
-    def keys(self, state: State, site: Site) -> Tensor:
+    def keys(self, state: State, site: Site, params: Params = None) -> Tensor:
         """See ``RewritableGenerator.keys``."""
-        return self._keys(state, self.place(site))
+        return self._keys(state, self.place(site), params)
 
     def linear(self, keys: Tensor, site: Site, weight: Tensor) -> Tensor:
         """See ``RewritableGenerator.linear``."""
@@ -142,13 +150,13 @@ class ModuleSites:
             return operation(keys[:, :, 0, 0], weight, None)[:, :, None, None]
         return operation(keys, weight, None)
 
-    def finish(
-        self, state: State, site: Site, linear: Tensor, weight: Tensor | None = None
-    ) -> State:
+    def finish(self, state: State, site: Site, linear: Tensor, params: Params = None) -> State:
         """See ``RewritableGenerator.finish``."""
-        return self._finished(state, self.place(site), linear, weight)
+        return self._finished(state, self.place(site), linear, params)
 
-    def unfinish(self, state: State, site: Site, value: Tensor) -> tuple[Tensor, Tensor]:
+    def unfinish(
+        self, state: State, site: Site, value: Tensor, params: Params = None
+    ) -> tuple[Tensor, Tensor]:
         """See ``RewritableGenerator.unfinish``: Newton's method for each number by itself."""
         place = self.place(site)
         if not place.site.elementwise:
@@ -158,11 +166,12 @@ class ModuleSites:
             )
         state, value = self._checked(state, site).detach(), value.detach()
         with torch.no_grad():
-            linear = self.linear(self._keys(state, place), site, self.owned[site.weight])
+            weight = (params or {}).get(site.weight, self.weight(site))
+            linear = self.linear(self._keys(state, place, params), site, weight)
         near = CLOSE * float(value.abs().max()) + torch.finfo(value.dtype).tiny
 
         def tried(there: Tensor) -> Root:
-            found, slope = self._slope(state, place, there)
+            found, slope = self._slope(state, place, there, params)
             return Root(there, value - found, slope)
 
         best = root_of(tried, linear, _spread(linear), near)
@@ -182,40 +191,46 @@ class ModuleSites:
             raise UsageError(f"site {site.name!r} begins at {site.before!r}, not at {state.at!r}")
         return state
 
-    def _keys(self, state: State, place: Place) -> Tensor:
-        def handler(module: nn.Module, forward: Callable[..., Any], *given: Any, **_: Any) -> Any:
-            raise _Captured(given[0])
+    def _keys(self, state: State, place: Place, params: Params = None) -> Tensor:
+        def handler(
+            module: nn.Module, forward: Callable[..., Any], *given: Any, **more: Any
+        ) -> Any:
+            raise _Captured(given[0] if given else more["input"])
 
+        state, after = self._checked(state, place.site), place.site.after
         try:
             with intercepted([self._layer(place)], handler):
-                self.generator.advance(self._checked(state, place.site), place.site.after)
+                self.generator.advance(state, after, params=params or None)
         except _Captured as captured:
             keys: Tensor = captured.args[0]
             return keys if keys.ndim == 4 else keys[:, :, None, None]
         raise ModelError(f"{self._family}: the pass never reached {place.path!r}")
 
-    def _finished(self, state: State, place: Place, linear: Tensor, weight: Tensor | None) -> State:
+    def _finished(self, state: State, place: Place, linear: Tensor, params: Params) -> State:
         def handler(
-            module: nn.Module, forward: Callable[..., Any], *given: Any, gain: Any = 1.0
+            module: nn.Module, forward: Callable[..., Any], *given: Any, gain: Any = 1.0, **_: Any
         ) -> Tensor:
             if isinstance(module, nn.Linear):
                 rows = linear[:, :, 0, 0]
                 return rows if module.bias is None else rows + module.bias
-            bias = given[2] if len(given) > 2 else None
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                bias = module.bias
             scaled: Tensor = linear * gain
-            return scaled if bias is None else scaled + bias[:, None, None]
+            if isinstance(module, LinearMap):
+                offset = _offset(module, linear, *given)
+            else:
+                bias: Any = module.bias
+                offset = None if bias is None else bias[:, None, None]
+            return scaled if offset is None else scaled + offset
 
-        site = place.site
-        params = None if weight is None else {site.weight: weight}
+        state, after = self._checked(state, place.site), place.site.after
         with intercepted([self._layer(place)], handler):
-            return self.generator.advance(self._checked(state, site), site.after, params=params)
+            return self.generator.advance(state, after, params=params or None)
 
-    def _slope(self, state: State, place: Place, linear: Tensor) -> tuple[Tensor, Tensor]:
+    def _slope(
+        self, state: State, place: Place, linear: Tensor, params: Params
+    ) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             given = linear.detach().requires_grad_()
-            value = self._finished(state, place, given, None).x
+            value = self._finished(state, place, given, params).x
             (slope,) = torch.autograd.grad(value.sum(), given)
         return value.detach(), slope
 
@@ -255,7 +270,11 @@ class ModuleSites:
             module: nn.Module, forward: Callable[..., Any], *given: Any, **more: Any
         ) -> Any:
             output = forward(*given, **more)
-            calls.append(_Call(paths[module], given, output))
+            keys = given or (more.get("input"),)
+            known = more.keys() <= ({"gain"} if isinstance(module, LinearMap) else {"input"})
+            if known and isinstance(output, Tensor) and isinstance(keys[0], Tensor):
+                kept = (keys[0].clone(), *keys[1:])  # what comes next may well be in place
+                calls.append(_Call(paths[module], kept, output.clone()))
             return output
 
         with intercepted(paths, handler):
@@ -265,11 +284,13 @@ class ModuleSites:
     def _shown(self, call: _Call) -> dict[str, Any] | None:
         """The attributes of a site that one call shows; None where it is none."""
         layer = self.module.get_submodule(call.path)
-        keys, output = call.given[0], call.output
+        keys, output, owned = call.given[0], call.output, self.owned
         layout: Layout = "convolution"
         if isinstance(layer, LinearMap):
             name = ".".join([*call.path.split(".")[:-1], layer.owned])
-            if self.owned.get(name) is not call.given[1]:
+            if name not in owned:
+                return None  # several modules compute with it
+            if owned[name] is not call.given[1]:
                 raise ModelError(f"{call.path!r} computes with another weight than {name!r}")
             unit = layer.unit
         else:
@@ -279,14 +300,14 @@ class ModuleSites:
             elif isinstance(layer, nn.ConvTranspose2d):
                 layout = "transposed"
             operation = _operation(layer)
-            if name not in self.owned or keys.ndim != (2 if layout == "dense" else 4):
+            if name not in owned or keys.ndim != (2 if layout == "dense" else 4):
                 return None  # a weight that is computed, or a layer on rows of vectors
             assert operation is not None
             bias: Any = layer.bias
-            plain = operation(keys, self.owned[name], bias)
+            plain = operation(keys, owned[name], bias)
             if plain.shape != output.shape or not _near(plain, output):
                 return None  # a class of its own, with another forward
-        weight = self.owned[name]
+        weight = owned[name]
         shape = weight.transpose(0, 1).shape if layout == "transposed" else weight.shape
         return {
             "weight": name,
@@ -300,12 +321,13 @@ class ModuleSites:
     def _measured(self, state: State, place: Place) -> Place:
         """With ``nonlinear`` and ``elementwise`` as passes show them."""
         site = place.site
-        weight = self.owned[site.weight]
+        weight = self.weight(site)
         linear = self.linear(self._keys(state, place), site, weight)
         plain = self._finished(state, place, linear, None).x
         factors = torch.linspace(0.5, 2.0, site.shape[1], device=weight.device)
         scaled = site.stored(site.kernel(weight) * factors[:, None, None])
-        nonlinear = not torch.equal(self._finished(state, place, linear, scaled).x, plain)
+        other = self._finished(state, place, linear, {site.weight: scaled}).x
+        nonlinear = not torch.equal(other, plain)
         elementwise = plain.shape == linear.shape
         if elementwise:
             moved, kept = linear.clone(), torch.ones_like(linear, dtype=torch.bool)
@@ -346,6 +368,16 @@ def _transposed(
 ) -> Tensor:
     sizes: Any = (layer.stride, layer.padding, layer.output_padding, 1, layer.dilation)
     return F.conv_transpose2d(x, weight, bias, *sizes)
+
+
+def _offset(
+    layer: LinearMap, linear: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor | None:
+    """What a bias adds to values: the same at all places, unless a filter comes behind it."""
+    if bias is None:
+        return None
+    added = layer.operation(torch.zeros_like(x[:1]), weight, bias)
+    return added if added.shape[2:] == linear.shape[2:] else bias[:, None, None]
 
 
 def _near(a: Tensor, b: Tensor) -> bool:

@@ -119,23 +119,39 @@ class ModuleGenerator(RewritableGenerator):
         """See ``RewritableGenerator.weight``."""
         return self._known().weight(site)
 
-    def keys(self, state: State, site: Site) -> Tensor:
+    def keys(
+        self, state: State, site: Site, *, params: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
         """See ``RewritableGenerator.keys``."""
-        return self._known().keys(state, site)
+        return self._known().keys(state, site, params)
 
     def linear(self, keys: Tensor, site: Site, weight: Tensor) -> Tensor:
         """See ``RewritableGenerator.linear``."""
         return self._known().linear(keys, site, weight)
 
     def finish(
-        self, state: State, site: Site, linear: Tensor, weight: Tensor | None = None
+        self,
+        state: State,
+        site: Site,
+        linear: Tensor,
+        weight: Tensor | None = None,
+        *,
+        params: Mapping[str, Tensor] | None = None,
     ) -> State:
         """See ``RewritableGenerator.finish``."""
-        return self._known().finish(state, site, linear, weight)
+        own = {} if weight is None else {site.weight: weight}
+        return self._known().finish(state, site, linear, {**(params or {}), **own})
 
-    def unfinish(self, state: State, site: Site, value: Tensor) -> tuple[Tensor, Tensor]:
+    def unfinish(
+        self,
+        state: State,
+        site: Site,
+        value: Tensor,
+        *,
+        params: Mapping[str, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """See ``RewritableGenerator.unfinish``."""
-        return self._known().unfinish(state, site, value)
+        return self._known().unfinish(state, site, value, params)
 
     def _known(self) -> ModuleSites:
         if self._sites is None:

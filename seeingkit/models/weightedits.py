@@ -1,8 +1,9 @@
 """Edits of a weight as files, and generators with edits.
 
-Guarantees: a file holds a digest of its bytes and names the generator that it is of, by everything
-that changes its images; another one is refused. An edited generator shares the network's tensors
-and leaves them as they are; its identity holds that of each edit, so that no tally is shared.
+Guarantees: a file holds a digest of its bytes and names the weights that it is of; a generator of
+others is refused, while options that change no weight (truncation, noise) may differ. An edited
+generator shares the network's tensors and leaves them as they are; its identity holds that of each
+edit, so that no tally is shared.
 """
 
 from __future__ import annotations
@@ -135,6 +136,9 @@ class WeightEdit:
             if about["version"] != VERSION:
                 raise ValueError(f"its version is {about['version']}, known is {VERSION}")
             outputs, inputs, height, width = (int(side) for side in about["shape"])
+            known = about["about"]
+            if not isinstance(known, dict) or not isinstance(known.get("after", []), list):
+                raise ValueError("it does not say how it was planned")
             return WeightEdit(
                 site=str(about["site"]),
                 factors=tensors["factors"].float(),
@@ -143,7 +147,7 @@ class WeightEdit:
                 model=EditedGenerator.model_validate(about["model"]),
                 strength=float(about["strength"]),
                 request=about["request"],
-                about=about["about"],
+                about=known,
             )
         except FileNotFoundError as error:
             raise RunError(f"{path}: there is no such file; check --edit") from error
@@ -162,7 +166,8 @@ class RewrittenGenerator(RewritableGenerator):
     """A generator with edits of its weights; a generator like any other.
 
     Args:
-        base: the generator, whose tensors are shared and stay as they are.
+        base: the generator, whose tensors are shared and stay as they are; edits that it has come
+            first.
         edits: of it, each planned for the generator without edits or with those before it; several
             of one site add up.
 
@@ -179,8 +184,12 @@ class RewrittenGenerator(RewritableGenerator):
     """
 
     def __init__(self, base: RewritableGenerator, edits: Sequence[WeightEdit]) -> None:
-        self.base, self.edits = base, tuple(edits)
-        kernels: dict[str, tuple[Site, Tensor]] = {}
+        earlier: tuple[WeightEdit, ...] = ()
+        if isinstance(base, RewrittenGenerator):
+            earlier, base = base.edits, base.base
+        self.base: RewritableGenerator = base
+        self.edits: tuple[WeightEdit, ...] = (*earlier, *edits)
+        self.weights: dict[str, Tensor] = {}
         for number, edit in enumerate(self.edits):
             before = [each.digest() for each in self.edits[:number]]
             self._check(edit, before)
@@ -190,11 +199,8 @@ class RewrittenGenerator(RewritableGenerator):
                     f"an edit of {edit.site!r} is of a kernel {edit.shape}; this one is "
                     f"{site.shape}"
                 )
-            _, kernel = kernels.get(site.name, (site, site.kernel(base.weight(site)) / site.unit))
-            kernels[site.name] = (site, kernel + edit.change().to(kernel))
-        self.weights = {
-            site.weight: site.stored(kernel * site.unit) for site, kernel in kernels.values()
-        }
+            weight = self.weights.get(site.weight, base.weight(site))
+            self.weights[site.weight] = weight + site.stored(edit.change() * site.unit).to(weight)
         self.boundaries, self.inverted_with = base.boundaries, base.inverted_with
         options = {**base.info.options, "edits": [edit.digest() for edit in self.edits]}
         self.info = base.info.model_copy(update={"options": options} if self.edits else {})
@@ -251,7 +257,11 @@ class RewrittenGenerator(RewritableGenerator):
         self, state: State, to: str = "image", *, params: Mapping[str, Tensor] | None = None
     ) -> State:
         """See ``Generator.advance``; replacements of edited weights stand in for these."""
-        return self.base.advance(state, to, params={**self.weights, **(params or {})})
+        return self.base.advance(state, to, params=self._params(state, params))
+
+    def _params(self, state: State, params: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+        whole = {**self.weights, **(params or {})}  # the base may have been moved by another
+        return {name: weight.to(state.x.device) for name, weight in whole.items()}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The network with the edits baked in, in the family's own form.
@@ -278,35 +288,39 @@ class RewrittenGenerator(RewritableGenerator):
         """See ``RewritableGenerator.weight``; with the edits."""
         return self.weights.get(site.weight, self.base.weight(site))
 
-    def keys(self, state: State, site: Site) -> Tensor:
-        """See ``RewritableGenerator.keys``.
-
-        Raises:
-            UsageError: another layer between the same boundaries is edited, which may change them.
-        """
-        beside = [s.name for s in self.sites() if s.before == site.before and s.name != site.name]
-        for edit in self.edits:
-            if edit.site in beside:
-                raise UsageError(
-                    f"keys of {site.name!r} with an edit of {edit.site!r}, which lies between the "
-                    "same boundaries: bake the edit in first (seeingkit weights convert)"
-                )
-        return self.base.keys(state, site)
+    def keys(
+        self, state: State, site: Site, *, params: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """See ``RewritableGenerator.keys``."""
+        return self.base.keys(state, site, params=self._params(state, params))
 
     def linear(self, keys: Tensor, site: Site, weight: Tensor) -> Tensor:
         """See ``RewritableGenerator.linear``."""
         return self.base.linear(keys, site, weight)
 
     def finish(
-        self, state: State, site: Site, linear: Tensor, weight: Tensor | None = None
+        self,
+        state: State,
+        site: Site,
+        linear: Tensor,
+        weight: Tensor | None = None,
+        *,
+        params: Mapping[str, Tensor] | None = None,
     ) -> State:
         """See ``RewritableGenerator.finish``."""
-        own = self.weight(site) if weight is None else weight
-        return self.base.finish(state, site, linear, own)
+        given = self._params(state, params)
+        return self.base.finish(state, site, linear, weight, params=given)
 
-    def unfinish(self, state: State, site: Site, value: Tensor) -> tuple[Tensor, Tensor]:
+    def unfinish(
+        self,
+        state: State,
+        site: Site,
+        value: Tensor,
+        *,
+        params: Mapping[str, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """See ``RewritableGenerator.unfinish``."""
-        return self.base.unfinish(state, site, value)
+        return self.base.unfinish(state, site, value, params=self._params(state, params))
 
 
 def rewritable(generator: Sampler) -> RewritableGenerator:

@@ -316,6 +316,8 @@ def _generated_side(config: Config, real: DataSpec | None, options: Mapping[str,
         return Side(name, _model("gan", name, config, real))
     if config.labels is not None:
         raise UsageError("--labels is for a conditional generator, not for a set of images")
+    if config.gan_options.get("edits"):
+        raise UsageError(f"--edit is for a generator; {name} is a set of images")
     return _data_side(name, data_spec(name), options)
 
 

@@ -14,10 +14,13 @@ from typing import Any
 
 from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.analyses.rewriting.effects import edit_effect
-from seeingkit.analyses.rewriting.plan import Solver, plan, usual_moments
+from seeingkit.analyses.rewriting.plan import Solver, bench_of, check_plan, plan, usual_moments
 from seeingkit.analyses.rewriting.published import PublishedSettings
 from seeingkit.analyses.rewriting.regions import read_request
+from seeingkit.contracts import RewritableGenerator
 from seeingkit.errors import UsageError
+from seeingkit.models.loading import usual_generator
+from seeingkit.models.resolved import resolve as resolve_model
 from seeingkit.models.weightedits import WeightEdit, rewritable
 from seeingkit.results.effects import Effect
 from seeingkit.system.addresses import place
@@ -25,7 +28,7 @@ from seeingkit.system.cache import cache_folder
 from seeingkit.system.writing import refuse_special
 
 from .dissect import dissection_run_config
-from .plan import resolve
+from .plan import Plan, resolve
 from .sides import located, shown_segmenter
 
 log = logging.getLogger(__name__)
@@ -62,7 +65,7 @@ def rewrite(
     protect: Sequence[str | Path] = (),
     key_images: int = 400,
     n: int = 100,
-    image_seed: int = 0,
+    image_seed: int | None = None,
     **settings: Any,
 ) -> Rewritten:
     """Plan an edit of a generator's weight, write it, and measure it on fresh images.
@@ -81,7 +84,7 @@ def rewrite(
         protect: requests of earlier edits, whose contexts are to keep their values.
         key_images: images whose keys are left as they are.
         n: images that the effect is measured on; 0: none.
-        image_seed: of the latents that the request numbers.
+        image_seed: of the latents that the request numbers; default: that of the file, else 1.
         settings: fields of ``seeingkit.runs.config.Config`` (weights, gan_options, segmenter, …).
 
     Raises:
@@ -95,39 +98,52 @@ def rewrite(
     """
     path = Path(out)
     refuse_special(path)
-    wanted = read_request(Path(request), image_seed)
-    earlier = [read_request(Path(each), image_seed) for each in protect]
+    if path.exists():
+        WeightEdit.load(path)  # nothing else is replaced
     if n == 1 or n < 0:
         raise UsageError("an effect needs at least two images, or 0 for none: see -n")
-    config = dissection_run_config(gan, layers=[], **settings)
-    models = located(resolve(config))
-    if models.generated.generator is None:
-        raise UsageError(f"{models.generated.name} is no generator")
-    generator = rewritable(models.generated.generator.load(models.device))
+    generator, models = _models(gan, n, settings)
+    labels = tuple(labels_for(settings.get("labels"), generator) or ())
+    asked = labels if settings.get("labels") is not None else None
+    wanted = read_request(Path(request), image_seed, asked)
+    earlier = [read_request(Path(each), image_seed, asked) for each in protect]
     chosen = generator.site(site)
-    folder = place(cache_folder() / "rewriting")
-    seed = models.config.seed
-    labels = tuple(labels_for(models.config.labels, generator) or ())
-    moments = usual_moments(
-        generator, chosen, seed, images=key_images, labels=labels, folder=folder
+    published = PublishedSettings() if steps is None else PublishedSettings(steps=steps)
+    checked = (solver, rank, keep, erase, published)
+    check_plan(bench_of(generator, chosen, wanted), wanted, *checked)
+    folder, seed = place(cache_folder() / "rewriting"), int(settings.get("seed") or 0)
+    moments = usual_moments(generator, chosen, seed, images=key_images, folder=folder)
+    edit = plan(
+        generator,
+        wanted,
+        chosen.name,
+        rank=rank,
+        solver=solver,
+        keep=keep,
+        polish=steps,
+        erase=erase,
+        published=published,
+        moments=moments,
+        protect=earlier,
     )
-    given: Mapping[str, Any] = {"rank": rank, "keep": keep, "polish": steps, "erase": erase}
-    settled: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if steps is not None:
-        settled["published"] = PublishedSettings(steps=steps)
-    settled |= {"solver": solver, "moments": moments, "protect": earlier, "labels": labels}
-    edit = plan(generator, wanted, chosen.name, **settled)
     edit.save(path)
     found = None
-    if n:
-        found = edit_effect(
-            generator,
-            [edit],
-            shown_segmenter(models),
-            n=n,
-            seed=seed,
-            labels=labels,
-            preset=models.preset,
-            store=folder,
-        )
+    if models is not None:
+        given: dict[str, Any] = {"n": n, "seed": seed, "preset": models.preset, "store": folder}
+        found = edit_effect(generator, [edit], shown_segmenter(models), **given)
     return Rewritten(edit, path, moments.effective_rank, found)
+
+
+def _models(
+    gan: str | None, n: int, settings: Mapping[str, Any]
+) -> tuple[RewritableGenerator, Plan | None]:
+    """The generator, and the plan with the segmenter where an effect is to be measured."""
+    if n:
+        models = located(resolve(dissection_run_config(gan, layers=[], **settings)))
+        if models.generated.generator is None:
+            raise UsageError(f"{models.generated.name} is no generator")
+        return rewritable(models.generated.generator.load(models.device)), models
+    weights, options = settings.get("weights"), settings.get("gan_options")
+    name = gan or usual_generator(None, own_weights=weights is not None)
+    found = resolve_model("gan", name, weights=weights, options=options)
+    return rewritable(found.load(settings.get("device") or "cpu")), None

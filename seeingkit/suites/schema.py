@@ -267,7 +267,11 @@ def control_name(number: int) -> str:
 
 def _members(table: GeneratorTable, folder: Path) -> Iterator[SuiteGenerator]:
     """The generator of a table, or those of its pattern, by training step and name."""
-    settings = {"options": table.options, "labels": table.labels}
+    options = dict(table.options)
+    if edits := options.get("edits"):
+        listed = edits if isinstance(edits, list) else [edits]
+        options["edits"] = [in_folder(str(edit), folder) for edit in listed]
+    settings = {"options": options, "labels": table.labels}
     weights = in_folder(table.weights, folder) if table.weights else ""
     source = table.source
     if not weights or not glob.has_magic(weights) or Path(weights).exists():

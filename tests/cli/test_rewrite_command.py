@@ -55,7 +55,7 @@ def test_an_edit_is_planned_measured_and_used(place: Path, call: Call) -> None:
     again = ("--edit", "tree.safetensors", "--site", "r32.conv0", "--rank", "1", "-n", "0")
     code, out, err = call(
         "rewrite", "request.json", *GAN, *again, "--key-images", "8", "--out", "second.safetensors",
-        "--protect", "request.json", "--segmenter", "upernet:minichurches",
+        "--protect", "request.json",
     )  # fmt: skip
     assert code == 0, err
     assert WeightEdit.load(place / "second.safetensors").about["after"] == [edit.digest()]
@@ -63,13 +63,19 @@ def test_an_edit_is_planned_measured_and_used(place: Path, call: Call) -> None:
         "dissect", *GAN, "--edit", "second.safetensors", "--segmenter", "upernet:minichurches"
     )
     assert code == 2 and "was planned after 1 others" in err
+    code, out, err = call("tally", "minichurches", "--edit", "tree.safetensors", "-n", "8")
+    assert code == 2 and "--edit is for a generator; minichurches is a set of images" in err
+    (place / "own.safetensors").write_bytes(b"mine")
+    code, out, err = call("rewrite", *words, "--out", "own.safetensors")
+    assert code == 1 and "own.safetensors: no edit of a weight" in err
+    assert (place / "own.safetensors").read_bytes() == b"mine"
 
 
 MISTAKES = [
     (("nothing.json", "--site", "r16.conv1"), "nothing.json: no edit as the rewriting notebook"),
     (("request.json", "--site", "r99"), "no site named 'r99'"),
     (("request.json", "--site", "r16.conv1", "-n", "1"), "at least two images, or 0 for none"),
-    (("request.json", "--site", "r16.conv1", "--rank", "500"), "rank 500: the context has"),
+    (("request.json", "--site", "r16.conv1", "--rank", "500"), "rank 500: keys of"),
     (("request.json", "--site", "r16.conv1", "--edit", "no.file"), "no.file: no such file of an"),
     (("request.json",), "--site"),
 ]

@@ -21,6 +21,7 @@ from tests.testing.test_conformance import Toy, unconditional
 SHIPPED = ["progan:minichurches", "stylegan2:minichurches"]
 FILES = [
     ("stylegan1", "stylegan_tf_pkl/fused-labels-r128/network.pkl", 16),
+    ("stylegan1", "stylegan1_rosinality/training-step5-fused/checkpoint.model", 17),
     ("stylegan3", "stylegan3_pkl/t-r32/network.pkl", 15),
     ("biggan", "biggan_ajbrock/hier-shared-r64/G_ema.pth", 18),
     ("dcgan", "dcgan/examples-r64/netG.pth", 5),
@@ -39,9 +40,9 @@ def test_shipped_generators_pass(name: str) -> None:
 
 @pytest.mark.parametrize(("family", "file", "count"), FILES, ids=lambda x: str(x).partition("/")[0])
 def test_files_of_every_family_pass(shared: Path, family: str, file: str, count: int) -> None:
-    generator = cast(
-        "RewritableGenerator", load_generator(family, weights=shared / "golden" / file)
-    )
+    options = {"step": 5} if "rosinality" in file else {}
+    loaded = load_generator(family, weights=shared / "golden" / file, **options)
+    generator = cast("RewritableGenerator", loaded)
     assert len(generator.sites()) == count
     check_sites(generator)
 
@@ -100,6 +101,35 @@ def test_layers_that_do_other_things_are_no_sites() -> None:
         ("r4", (128, 4, 1, 1), "dense"),
         ("image", (3, 8, 1, 1), "convolution"),
     ]
+
+
+class Shared(nn.Module):
+    """Layers in place, called by name, and with a weight of another's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lift = nn.ConvTranspose2d(4, 8, 4)
+        self.named = nn.Conv2d(8, 8, 3, padding=1)
+        self.one = nn.Conv2d(8, 8, 1)
+        self.other = nn.Conv2d(8, 8, 1)
+        self.other.weight = self.one.weight
+        self.sized = nn.ConvTranspose2d(8, 3, 2, 2)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = F.relu_(self.lift(z))
+        x = F.leaky_relu_(self.named(input=x))
+        x = self.other(self.one(x))
+        return torch.tanh(self.sized(x, output_size=[8, 8]))
+
+
+def test_layers_in_place_by_name_and_with_shared_weights() -> None:
+    torch.manual_seed(0)
+    generator = AutoStaged(Shared(), {"r4": "lift", "r4.other": "other"}, latent=(4, 1, 1))
+    check_sites(generator)
+    assert [site.name for site in generator.sites()] == ["r4", "r4.other"]
+    with torch.no_grad():
+        generator.module.named.weight.mul_(3)
+    check_sites(generator)
 
 
 def test_a_value_that_cannot_be_reached_gives_the_nearest() -> None:

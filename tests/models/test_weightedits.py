@@ -164,14 +164,39 @@ def test_an_edit_is_baked_in(tmp_path: Path, progan: RewritableGenerator) -> Non
         changed.export()
 
 
-def test_keys_behind_an_edit_between_the_same_boundaries_are_refused(shared: Path) -> None:
+def test_layers_between_the_same_boundaries_see_each_others_edits(shared: Path) -> None:
     file = shared / "golden/biggan_ajbrock/hier-shared-r64/G_ema.pth"
     biggan = cast("RewritableGenerator", load_generator("biggan", weights=file))
-    edited = RewrittenGenerator(biggan, [edit(biggan, "r8.b0.conv1")])
-    state = edited.begin(edited.latents([0], labels=[0]))
-    state = edited.advance(state, "r4.linear")
-    with pytest.raises(UsageError, match="which lies between the same boundaries"):
-        edited.keys(state, edited.site("r8.b0.conv2"))
+    for name in ("r8.b0.conv1", "r8.b0.conv2"):
+        edited = RewrittenGenerator(biggan, [edit(biggan, name, size=0.5)])
+        check_sites(edited)
+        state = edited.advance(edited.begin(edited.latents([0, 1], labels=[0, 1])), "r4.linear")
+        whole = edited.advance(state, "r8.b0").x
+        for other in ("r8.b0.conv1", "r8.b0.conv2"):
+            site = edited.site(other)
+            linear = edited.linear(edited.keys(state, site), site, edited.weight(site))
+            assert torch.allclose(edited.finish(state, site, linear).x, whole, atol=1e-4)
+
+
+def test_edits_of_demodulated_layers_and_of_edited_generators() -> None:
+    stylegan2 = cast("RewritableGenerator", load_generator("stylegan2:minichurches"))
+    one, two = edit(stylegan2), edit(stylegan2, seed=1)
+    check_sites(RewrittenGenerator(stylegan2, [one]))
+    flat = RewrittenGenerator(stylegan2, [one, two])
+    nested = RewrittenGenerator(RewrittenGenerator(stylegan2, [one]), [two])
+    latent = stylegan2.latents([0])
+    assert torch.equal(flat(latent), nested(latent)) and flat.info == nested.info
+    assert nested.base is stylegan2 and len(nested.edits) == 2
+
+
+def test_strength_0_is_nothing_whatever_the_unit(shared: Path) -> None:
+    file = shared / "golden/dcgan/examples-r64/netG.pth"
+    dcgan = cast("RewritableGenerator", load_generator("dcgan", weights=file))
+    latent = dcgan.latents([0, 1])
+    for site in dcgan.sites():
+        none = edit(dcgan, site.name).at(0)
+        same = RewrittenGenerator(dcgan, [none])(latent)
+        assert site.unit != 1 and torch.equal(same, dcgan(latent))
 
 
 # ------------------------------------------------------------------------------- what an edit does

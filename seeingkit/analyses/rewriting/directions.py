@@ -116,6 +116,7 @@ def strongest_units(moments: KeyMoments, keys: Tensor, weights: Tensor, count: i
     The weighted mean of k² over E[k²], unit by unit: what the original erases.
     """
     mean_square = moments.covariance.diagonal()
-    score = weights @ (keys.square() / mean_square) / weights.sum()
+    ratio = (keys.square() / mean_square).nan_to_num(0.0)  # a unit that is 0 everywhere
+    score = weights @ ratio / weights.sum()
     found: list[int] = score.sort(descending=True, stable=True).indices[:count].tolist()
     return found

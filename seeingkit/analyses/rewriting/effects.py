@@ -89,10 +89,7 @@ def edit_effect(
     """
     if not edits:
         raise UsageError("no edit to measure")
-    base, earlier = generator, []
-    if isinstance(generator, RewrittenGenerator):
-        base, earlier = generator.base, list(generator.edits)
-    rewritten = RewrittenGenerator(base, [*earlier, *edits])
+    rewritten = RewrittenGenerator(generator, edits)
     starts = [generator.boundary(generator.site(edit.site).before) for edit in edits]
     first = min(starts, key=lambda boundary: boundary.index).name
     subject = WholeSubject(generator, segmenter, first, preset or PRESETS["native"])

@@ -12,7 +12,7 @@ change (ECCV 2020, equations 6 to 8) also where the kernel is larger than 1 x 1.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -52,6 +52,7 @@ class KeyMoments:
         count: keys in the sum.
         second: (D, D) float64; D = C_in, or C_in kh kw of patches (as ``torch.nn.Unfold``).
         channels: C_in.
+        made_of: digest of the generator and the site; empty: unknown.
 
     >>> moments = KeyMoments.of(torch.randn(2, 3, 8, 8))
     >>> moments.count, tuple((moments + moments).covariance.shape)
@@ -61,6 +62,7 @@ class KeyMoments:
     count: int
     second: Tensor
     channels: int
+    made_of: str = ""
 
     @staticmethod
     def of(keys: Tensor, kernel: tuple[int, int] = (1, 1)) -> KeyMoments:
@@ -71,7 +73,23 @@ class KeyMoments:
         return KeyMoments(rows.shape[1], (rows @ rows.T).cpu(), keys.shape[1])
 
     def __add__(self, other: KeyMoments) -> KeyMoments:
-        return KeyMoments(self.count + other.count, self.second + other.second, self.channels)
+        if (self.made_of, self.second.shape) != (other.made_of, other.second.shape):
+            raise UsageError("moments of other keys cannot be added")
+        summed = self.second + other.second
+        return KeyMoments(self.count + other.count, summed, self.channels, self.made_of)
+
+    def check(self, generator: RewritableGenerator, site: Site) -> None:
+        """Refuse moments of other keys.
+
+        Raises:
+            UsageError: of another generator (other edits, too), site or size.
+        """
+        known = not self.made_of or self.made_of == keys_identity(generator, site)
+        if self.channels != site.rank or not known:
+            raise UsageError(
+                f"these are moments of other keys than those of {site.name!r} of this generator; "
+                "make them anew"
+            )
 
     @property
     def covariance(self) -> Tensor:
@@ -107,6 +125,16 @@ class KeyMoments:
             powers = torch.where(kept, values.clamp_min(1e-300).pow(exponent), 0)
         found: Tensor = (vectors * powers) @ vectors.T
         return found
+
+
+def keys_identity(generator: RewritableGenerator, site: Site) -> str:
+    """Digest of all that changes the keys of given latents at a site.
+
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> len(keys_identity(generator, generator.site("r16.conv1")))
+    64
+    """
+    return key_of(MOMENT_SCHEMA, identity_of(generator), site.name)
 
 
 def patch_of(site: Site) -> tuple[int, int]:
@@ -177,7 +205,7 @@ def key_moments(
                 bar.advance(len(part))
         else:
             found = _stored(folder, identity, parts, site.shape[1], made, bar.advance)
-    return reduce(KeyMoments.__add__, found)
+    return replace(reduce(KeyMoments.__add__, found), made_of=keys_identity(generator, site))
 
 
 def _stored(

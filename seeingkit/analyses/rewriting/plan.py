@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, Literal, get_args
 
 import torch
 from PIL import Image
@@ -47,15 +48,14 @@ def plan(
     request: Request,
     site: str,
     *,
-    rank: int = RANK,
+    rank: int | None = None,
     solver: Solver = "closed",
-    keep: float = KEEP,
+    keep: float | None = None,
     polish: int | None = None,
     erase: int = 0,
     published: PublishedSettings | None = None,
     moments: KeyMoments | None = None,
     protect: Sequence[Request] = (),
-    labels: tuple[int, ...] = (),
     folder: Place | None = None,
 ) -> WeightEdit:
     """Plan an edit.
@@ -74,8 +74,6 @@ def plan(
         published: settings of that solver.
         moments: of the keys; None: of ``MOMENT_IMAGES`` images of a series of their own.
         protect: earlier requests whose contexts are to keep their values.
-        labels: of a conditional generator: image i is of class labels[i % len(labels)];
-            default: all classes in turn.
         folder: where moments are stored.
 
     Raises:
@@ -85,20 +83,21 @@ def plan(
     ``plan(generator, request, "r16.conv1").save("dome2tree.safetensors")``
     """
     place = generator.site(site)
-    bench = Bench(generator, place, seed=request.seed, labels=labels)
+    bench = bench_of(generator, place, request)
+    settings = published or PublishedSettings()
+    check_plan(bench, request, solver, rank, keep, erase, settings)
+    rank = rank or (RANK if solver == "closed" else 1)
     if moments is None:
-        moments = usual_moments(generator, place, request.seed, labels=labels, folder=folder)
+        moments = usual_moments(generator, place, request.seed, folder=folder)
+    moments.check(generator, place)
     moments = protected(moments, bench, protect)
     kernel = (place.shape[2], place.shape[3]) if moments.patch > 1 else (1, 1)
     keys, weights = context_keys(bench, request.contexts, kernel)
     along = directions(moments, keys, weights, rank)
-    if erase and solver != "published":
-        raise UsageError("units are erased by the published solver: take solver published")
     about: dict[str, Any] = {"solver": solver, "rank": rank, "keys": moments.count}
     if solver == "published":
         if moments.patch > 1:
             raise UsageError("the published solver takes moments of places, not of patches")
-        settings = published or PublishedSettings()
         if erase:
             units = strongest_units(moments, keys, weights, erase)
             goal = erase_goal(bench, request.paste, units, tight=settings.tight)
@@ -111,15 +110,61 @@ def plan(
     else:
         if moments.patch > 1:
             along = along.reshape(rank, place.shape[1], *kernel)
+        keep = KEEP if keep is None else keep
         wanted = pasted(bench, request.copy, request.contexts)
         factors = least_squares(bench, wanted, moments, along, keep)
         steps = (POLISH if place.nonlinear else 0) if polish is None else polish
         if steps and bool(wanted.change.any()):
             factors = polished(bench, wanted, moments, along, factors, steps=steps)
         about |= {"keep": keep, "polish": steps}
-    return edit_of(
-        generator, place, factors, along, request=request_record(request, labels), about=about
-    )
+    return edit_of(generator, place, factors, along, request=request_record(request), about=about)
+
+
+def bench_of(generator: RewritableGenerator, site: Site, request: Request) -> Bench:
+    """The generator at a site, with the images that a request numbers.
+
+    ``bench_of(generator, generator.site("r16.conv1"), request).keys(3)``
+    """
+    return Bench(generator, site, request.seed, request.labels)
+
+
+def check_plan(
+    bench: Bench,
+    request: Request,
+    solver: str,
+    rank: int | None,
+    keep: float | None,
+    erase: int,
+    published: PublishedSettings,
+) -> None:
+    """Refuse what cannot be right, before any image is made; arguments as of ``plan``.
+
+    Raises:
+        UsageError: names it.
+
+    ``check_plan(bench, request, "closed", 500, None, 0, PublishedSettings())`` is refused.
+    """
+    site = bench.site
+    if solver not in get_args(Solver):
+        raise UsageError(f"no solver named {solver!r}; there are: closed, published")
+    if rank is not None and not 1 <= rank <= site.rank:
+        raise UsageError(f"rank {rank}: keys of {site.name!r} have {site.rank} numbers")
+    if not 0 <= erase <= site.rank:
+        raise UsageError(f"erase {erase}: keys of {site.name!r} have {site.rank} units")
+    if erase and solver != "published":
+        raise UsageError("units are erased by the published solver: take solver published")
+    if keep is not None and solver == "published":
+        raise UsageError(f"keep {keep}: the published solver has none")
+    if keep is not None and not keep >= 0:
+        raise UsageError(f"keep {keep}: at least 0 is needed")
+    if solver == "published" and published.steps < 1:
+        raise UsageError(f"{published.steps} steps: the published solver takes at least one")
+    if site.keys[0] > site.values[0] or site.keys[1] > site.values[1]:
+        raise UsageError(f"site {site.name!r} makes its map smaller; take another one")
+    for region in (request.copy, request.paste):
+        region.area(site.values)
+    for region in request.contexts:
+        region.area(site.keys)
 
 
 def usual_moments(
@@ -152,23 +197,23 @@ def protected(moments: KeyMoments, bench: Bench, requests: Sequence[Request]) ->
     """
     kernel = (bench.site.shape[2], bench.site.shape[3]) if moments.patch > 1 else (1, 1)
     for request in requests:
-        own = Bench(bench.generator, bench.site, request.seed, bench.labels)
+        own = bench_of(bench.generator, bench.site, request)
         keys, weights = context_keys(own, request.contexts, kernel)
         second = (keys * weights[:, None]).T @ keys / weights.sum()
         count = moments.count
         whole = moments.covariance + PROTECTION / len(requests) * second
-        moments = KeyMoments(count, whole * count, moments.channels)
+        moments = replace(moments, second=whole * count)
     return moments
 
 
-def request_record(request: Request, labels: Sequence[int] = ()) -> dict[str, Any]:
+def request_record(request: Request) -> dict[str, Any]:
     """A request as JSON, in the form of the original's notebook, with the seed and the classes.
 
     ``request_record(request)["paste"]``
     """
     return {
         "seed": request.seed,
-        "labels": list(labels),
+        "labels": list(request.labels),
         "object": _pair(request.copy),
         "paste": _pair(request.paste),
         "key": [_pair(region) for region in request.contexts],

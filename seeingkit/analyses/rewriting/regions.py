@@ -83,9 +83,12 @@ class Request:
 
     Attributes:
         copy: the object.
-        paste: where it is shown to belong; its centre is where the object is put.
-        context: examples of the places that are to change; the region of ``paste`` where empty.
+        paste: where it is shown to belong: the published solver puts the object at its middle.
+        context: examples of the places that are to change; the region of ``paste`` where empty. The
+            closed solver puts the object at the middle of each.
         seed: of the latents.
+        labels: of a conditional generator: image i is of class labels[i % len(labels)]; empty: all
+            classes in turn.
 
     >>> box = np.full((8, 8), 255, np.uint8)
     >>> len(Request(Region(3, box), Region(7, box)).contexts)
@@ -96,6 +99,7 @@ class Request:
     paste: Region
     context: tuple[Region, ...] = ()
     seed: int = 0
+    labels: tuple[int, ...] = ()
 
     @property
     def contexts(self) -> tuple[Region, ...]:
@@ -103,16 +107,24 @@ class Request:
         return self.context or (self.paste,)
 
 
-def read_request(path: Path, seed: int = 1) -> Request:
+PUBLISHED_SEED = 1
+"""Seed of the images that the original's files number."""
+
+
+def read_request(
+    path: Path, seed: int | None = None, labels: tuple[int, ...] | None = None
+) -> Request:
     """Read an edit of the original's notebook: ``{"object": [NUMBER, PNG], "paste": …, "key": …}``.
 
     Args:
         path: JSON; pictures are PNG in data URIs, white strokes on nothing.
-        seed: of the latents; the original's is 1, drawn as ``latents=sequence``.
+        seed: of the latents; default: that of the file, else ``PUBLISHED_SEED`` (the original draws
+            as ``latents=sequence``).
+        labels: of a conditional generator; default: those of the file, else all.
 
     Raises:
         RunError: the file cannot be read, or is something else.
-        UsageError: an empty mask.
+        UsageError: an empty mask, or another seed or other labels than the file's own.
 
     ``read_request(Path("dome2tree.json")).contexts``
     """
@@ -120,12 +132,21 @@ def read_request(path: Path, seed: int = 1) -> Request:
         content = json.loads(path.read_text(encoding="utf-8"))
         given = {name: _pair(content[name]) for name in ("object", "paste")}
         keys = [_pair(each) for each in content.get("key", [])]
+        own = content.get("seed"), content.get("labels")
+        if own[0] is not None and not isinstance(own[0], int):
+            raise ValueError(f"{own[0]!r} is no seed")
+        named = None if own[1] is None else tuple(int(label) for label in own[1])
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = printable(error)
         raise RunError(f"{path}: no edit as the rewriting notebook saves it ({reason})") from error
-    return Request(given["object"], given["paste"], tuple(keys), seed)
+    told = (("seed", own[0], seed), ("labels", named or None, labels or None))
+    for name, inside, asked in told:
+        if inside is not None and asked is not None and inside != asked:
+            raise UsageError(f"{path}: its {name} is {inside}, asked for is {asked}")
+    numbered = next((s for s in (own[0], seed) if s is not None), PUBLISHED_SEED)
+    return Request(given["object"], given["paste"], tuple(keys), numbered, named or labels or ())
 
 
 def _pair(given: Any) -> Region:

@@ -38,7 +38,15 @@ def test_a_request_is_written_and_read_back(tmp_path: Path) -> None:
     request = Request(Region(3, box(4, 4, 20, 12)), Region(7, box(30, 8, 40, 50)), (), seed=5)
     path = tmp_path / "request.json"
     path.write_text(json.dumps(request_record(request)), encoding="utf-8")
-    found = read_request(path, seed=5)
+    found = read_request(path)
+    assert (found.seed, found.labels) == (5, ())
+    with pytest.raises(UsageError, match="its seed is 5, asked for is 3"):
+        read_request(path, seed=3)
+    labelled = Request(request.copy, request.paste, (), 5, (2, 4))
+    path.write_text(json.dumps(request_record(labelled)), encoding="utf-8")
+    assert read_request(path).labels == (2, 4) == read_request(path, 5, (2, 4)).labels
+    with pytest.raises(UsageError, match=r"its labels is \(2, 4\), asked for is \(1,\)"):
+        read_request(path, labels=(1,))
     for own, read in (
         (request.copy, found.copy),
         (request.paste, found.paste),

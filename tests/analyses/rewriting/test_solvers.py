@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seeingkit import load_generator
+from seeingkit import RewrittenGenerator, load_generator
 from seeingkit.analyses.interventions.subjects import Sample
 from seeingkit.analyses.rewriting.bench import Bench
 from seeingkit.analyses.rewriting.closed import basis, constrained, energy, least_squares
@@ -220,8 +221,9 @@ def test_a_plan_is_repeatable_reaches_its_contexts_and_keeps_the_rest() -> None:
         return float((weight * (wanted.change - found).square()).sum())
 
     assert missed(change) < 0.8 * missed(0.0)
-    published = plan(generator, request(), "r8", rank=1, solver="published", moments=moments)
+    published = plan(generator, request(), "r8", solver="published", moments=moments)
     assert published.about["steps"] == 2001 and published.rank == 1
+    assert plan(generator, request(), "r8", moments=moments).rank == 6
 
 
 def test_patch_directions_give_an_edit_of_whole_kernels() -> None:
@@ -230,7 +232,35 @@ def test_patch_directions_give_an_edit_of_whole_kernels() -> None:
     edit = plan(generator, request(), "r8", rank=3, moments=moments)
     assert edit.directions.shape == (3, 8, 3, 3) and edit.factors.shape == (6, 3)
     with pytest.raises(UsageError, match="takes moments of places"):
-        plan(generator, request(), "r8", rank=1, solver="published", moments=moments)
+        plan(generator, request(), "r8", solver="published", moments=moments)
+
+
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"solver": "paper"}, "no solver named 'paper'; there are: closed, published"),
+    ({"rank": 9}, "rank 9: keys of 'r8' have 8 numbers"),
+    ({"rank": 0}, "rank 0: keys"),
+    ({"solver": "published", "erase": 9}, "erase 9: keys of 'r8' have 8 units"),
+    ({"solver": "published", "erase": -1}, "erase -1"),
+    ({"erase": 1}, "take solver published"),
+    ({"solver": "published", "keep": 1.0}, "keep 1.0: the published solver has none"),
+    ({"keep": float("nan")}, "keep nan: at least 0 is needed"),
+    ({"solver": "published", "published": PublishedSettings(steps=0)}, "0 steps"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_plans_that_cannot_be_right_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan(small(), request(), "r8", **options)
+
+
+def test_moments_of_other_keys_are_refused() -> None:
+    generator = small()
+    moments = usual_moments(generator, generator.site("r8"), images=40)
+    edit = plan(generator, request(), "r8", rank=1, moments=moments)
+    for other, site in ((generator, "r8.up"), (RewrittenGenerator(generator, [edit]), "r8")):
+        with pytest.raises(UsageError, match="moments of other keys"):
+            plan(other, request(), site, rank=1, moments=moments)
 
 
 def test_protected_contexts_move_less() -> None:
@@ -264,8 +294,11 @@ def test_units_are_erased_by_the_published_solver() -> None:
     before = float((bench.linear(keys) - goal).abs().mean())
     after = float((bench.linear(keys, bench.kernel + edit.change()) - goal).abs().mean())
     assert after < 0.9 * before
-    with pytest.raises(UsageError, match="take solver published"):
-        plan(generator, request(), "r8", moments=moments, erase=3)
+    dead = KeyMoments(1, torch.diag(torch.tensor([1.0, 0.0])).double(), 2)
+    assert (
+        strongest_units(dead, torch.tensor([[1.0, 0.0]]).double(), torch.ones(1).double(), 2)[0]
+        == 0
+    )
 
 
 def test_a_conditional_generator_has_its_classes_in_turn(shared: Path) -> None:
@@ -275,6 +308,7 @@ def test_a_conditional_generator_has_its_classes_in_turn(shared: Path) -> None:
     own = Bench(biggan, site, labels=(2,)).keys(1)
     assert torch.equal(Bench(biggan, site).keys(1), Bench(biggan, site, labels=(0, 1)).keys(1))
     assert not torch.allclose(Bench(biggan, site).keys(1), own) and classes > 2
-    edit = plan(biggan, request(), site.name, rank=1, labels=(2,), moments=None)
+    wanted = replace(request(), labels=(2,))
+    edit = plan(biggan, wanted, site.name, rank=1)
     assert bool(edit.change().any()) and edit.about["keys"] == 400 * 16 * 16
     assert edit.request is not None and edit.request["labels"] == [2]
