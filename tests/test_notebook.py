@@ -59,6 +59,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return read(target)
 
 
+@pytest.mark.slow
 def test_every_cell_runs_and_gives_what_the_document_shows(executed: dict[str, Any]) -> None:
     shown, now = code_cells(read(NOTEBOOK)), code_cells(executed)
     assert [cell["source"] for cell in shown] == [cell["source"] for cell in now]

@@ -89,6 +89,7 @@ def timeless(results: dict[str, Any]) -> dict[str, Any]:
 # -------------------------------------------------------------------------------------- the results
 
 
+@pytest.mark.slow
 def test_photos_by_the_embedded_default(place: Path, invert: Invert) -> None:
     words = ["invert", "photos", *FAST, "--json"]
     found = done(invert(*words, "--out", "run"))

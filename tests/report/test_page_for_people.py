@@ -44,7 +44,9 @@ def test_the_findings_are_six_screens_long_at_most(
     assert box(browser, "#appendix")["y"] <= 6 * 800
 
 
-@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
+@pytest.mark.parametrize(
+    ("width", "dark"), [(390, True), pytest.param(1280, False, marks=pytest.mark.slow)]
+)
 def test_axe_finds_nothing(
     browser: Chromium,
     compared: Path,  # noqa: F811

@@ -68,7 +68,7 @@ def test_a_picture_that_is_gone_or_outside_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow)])
 def test_it_asks_nothing_fits_and_is_accessible(run: Path, browser: Chromium, width: int) -> None:
     browser.open(run / "report.html", width=width)
     assert browser.problems == [] and len(browser.requests) == 1

@@ -132,7 +132,7 @@ def keys_identity(generator: RewritableGenerator, site: Site) -> str:
 
     >>> generator = seeingkit.load_generator("progan:minichurches")
     >>> len(keys_identity(generator, generator.site("r16.conv1")))
-    64
+    32
     """
     return key_of(MOMENT_SCHEMA, identity_of(generator), site.name)
 
