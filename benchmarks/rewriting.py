@@ -6,6 +6,10 @@ pixels that were tower before, the share that is tree afterwards. Outside: all o
 
     python -m benchmarks.rewriting
     python -m benchmarks.rewriting --gan stylegan2:minichurches --n 100 --seeds 1
+    python -m benchmarks.rewriting --further 10 --n 200
+
+With ``--further`` that many other edits follow the first one, each of another part of other images,
+planned without and with the first one's context protected: does the first still stand?
 """
 
 from __future__ import annotations
@@ -105,17 +109,64 @@ def measured(
     }
 
 
+def random_request(seed: int) -> Request:
+    """A part of one image pasted onto a part of three others."""
+    source = np.random.default_rng([seed, 7])
+
+    def region() -> Region:
+        mask = np.zeros((64, 64), np.uint8)
+        top, left = source.integers(0, 48, 2)
+        mask[top : top + 16, left : left + 16] = 255
+        return Region(int(source.integers(0, LOOKED_AT)), mask)
+
+    contexts = tuple(region() for _ in range(3))
+    return Request(region(), contexts[0], contexts, 10_000_000 + seed)
+
+
+def followed(
+    generator: RewritableGenerator, segmenter: Segmenter, site: str, further: int, n: int
+) -> None:
+    """Print the success of a first edit after others."""
+    request = request_of(generator, segmenter, 0)
+    first = plan(generator, request, site, rank=1)
+    chains: dict[str, list[WeightEdit]] = {"first alone": [first]}
+    for name, protect in (("unprotected", ()), ("protected", (request,))):
+        edits = [first]
+        for number in range(further):
+            edited = RewrittenGenerator(generator, edits)
+            other = random_request(number)
+            edits.append(plan(edited, other, site, rank=1, protect=protect))
+        chains[name] = edits
+    tree, tower = (segmenter.vocabulary.index(label) for label in (TO, FROM))
+    sums = {name: np.zeros(4) for name in chains}
+    series = further_seed(0, Series.REWRITTEN)
+    for start in range(0, n, BATCH):
+        rows = range(start, min(start + BATCH, n))
+        before, labels = drawn(generator, segmenter, rows, series)
+        there = labels == tower
+        for name, edits in chains.items():
+            images, after = drawn(RewrittenGenerator(generator, edits), segmenter, rows, series)
+            hit, moved = (after[there] == tree).sum(), (images - before).abs().mean(1)[~there]
+            sums[name] += [float(hit), float(there.sum()), float(moved.sum()), moved.numel()]
+    for name, s in sums.items():
+        print(f"{name:12} success of the first {s[0] / s[1]:.3f}, outside {s[2] / s[3]:.3f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gan", default="progan:minichurches")
     parser.add_argument("--site", default="r16.conv1")
     parser.add_argument("--n", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--further", type=int, default=0, help="edits that follow the first")
     parser.add_argument("--out", type=Path, help="write the numbers as JSON")
     given = parser.parse_args()
     options = {"noise": "rewriting"} if given.gan.startswith("stylegan2") else {}
     generator = cast("RewritableGenerator", load_generator(given.gan, **options))
     segmenter = load_segmenter("upernet:minichurches")
+    if given.further:
+        followed(generator, segmenter, given.site, given.further, given.n)
+        return
     moments = usual_moments(generator, generator.site(given.site))
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
     for seed in range(given.seeds):
