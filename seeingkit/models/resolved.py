@@ -23,6 +23,7 @@ from seeingkit.errors import (
     UnknownNameError,
     UsageError,
     WeightsError,
+    printable,
 )
 from seeingkit.results import ModelRecord
 from seeingkit.specs import (
@@ -77,9 +78,14 @@ class ResolvedModel:
         return replace(self, weights=weights_path(self.weights_spec, fetch=fetch))
 
     def named(self, record: ModelRecord) -> ModelRecord:
-        """A record of the loaded model with this name, and the licence of registered weights."""
+        """A record of the loaded model with this name, and the licence of registered weights.
+
+        Edits are named behind it by their files: pages must not take an edited generator for its
+        original.
+        """
         licence = record.licence if self.weights_spec is None else self.weights_spec.licence
-        return record.model_copy(update={"name": self.name, "licence": licence})
+        name = " + ".join([self.name, *(printable(edit.stem) for edit in self.edits)])
+        return record.model_copy(update={"name": name, "licence": licence})
 
     def build(self) -> Any:
         """Call the family's target with weights and options; the result is on the CPU.

@@ -213,6 +213,13 @@ def _specs() -> dict[str, Any]:
     return {name: build_chart([], layout=name, legends=False).to_dict() for name in layouts}
 
 
+def _generated_name(results: Results) -> str:
+    """The generated side as it was named, with the edits of its generator."""
+    generator, name = results.generator, results.generated.name
+    edited = generator is not None and generator.name.startswith(f"{name} + ")
+    return generator.name if generator is not None and edited else name
+
+
 def _comparison_values(
     results: Results,
     inversions: Inversions | None,
@@ -232,7 +239,7 @@ def _comparison_values(
     surely = inversions.more_often if inversions else []
     shown = lead(cards, [*(record.label for record in answer.classes), *surely])
     return {
-        "names": titles([results.data.name, results.generated.name]),
+        "names": titles([results.data.name, _generated_name(results)]),
         "answer": answer,
         "lead": shown,
         "lead_number": cards.index(shown.card) if shown else 0,
