@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,8 +12,12 @@ from seeingkit.errors import ExitCode
 
 from . import options as o
 from .groups import Settings, takes
-from .options import REWRITING, generator_options, option, parse_options
+from .options import REWRITING, option
 from .output import print_json, say
+from .paint import model_settings
+
+if TYPE_CHECKING:
+    from seeingkit.runs.rewrite import Rewritten
 
 planned = partial(option, panel=REWRITING)
 
@@ -44,33 +48,6 @@ Images = Annotated[int, option("Images that the effect is measured on; 0: none."
 Out = Annotated[Path, o.running("Write the edit here.")]
 
 
-def model_settings(
-    *,
-    weights: o.Weights = None,
-    gan_option: o.GanOption = None,
-    edit: o.Edit = None,
-    segmenter: o.Segmenter = None,
-    segmenter_weights: o.SegmenterWeights = None,
-    segmenter_option: o.SegmenterOption = None,
-    preset: o.PresetName = None,
-    labels: o.Labels = None,
-    seed: o.Seed = None,
-    device: o.Device = "auto",
-) -> Settings:
-    """The models, and the machine."""
-    return {
-        "weights": weights and str(weights),
-        "gan_options": generator_options(gan_option, edit),
-        "segmenter": segmenter,
-        "segmenter_weights": segmenter_weights and str(segmenter_weights),
-        "segmenter_options": parse_options(segmenter_option),
-        "preset": preset,
-        "labels": labels,
-        "seed": seed,
-        "device": device,
-    }
-
-
 @takes(model_settings)
 def rewrite(
     request: RequestFile,
@@ -86,12 +63,12 @@ def rewrite(
     protect: Protect = None,
     key_images: KeyImages = 400,
     image_seed: ImageSeed = None,
+    labels: o.Labels = None,
     n: Images = 100,
     out: Out = Path("edit.safetensors"),
     json: o.Json = False,
 ) -> int:
     """Plan an edit of a generator: a rule of one layer, by copy, paste and context."""
-    from seeingkit.report.words.rewriting import edit_sentence
     from seeingkit.runs.rewrite import rewrite
 
     done = rewrite(
@@ -108,8 +85,17 @@ def rewrite(
         key_images=key_images,
         n=n,
         image_seed=image_seed,
+        labels=labels,
         **settings,
     )
+    _told(done, json=json)
+    return ExitCode.DONE
+
+
+def _told(done: Rewritten, *, json: bool) -> None:
+    """Say what was planned, and what it does."""
+    from seeingkit.report.words.rewriting import edit_sentence
+
     if json:
         effect = None if done.effect is None else done.effect.model_dump(mode="json")
         print_json(
@@ -122,7 +108,7 @@ def rewrite(
                 "effect": effect,
             }
         )
-        return ExitCode.DONE
+        return
     say(
         f"{done.path}: an edit of {done.edit.site} along {done.edit.rank} of "
         f"{done.edit.shape[1]} directions (the keys have an effective rank of "
@@ -131,4 +117,3 @@ def rewrite(
     if done.effect is not None:
         say(edit_sentence(done.effect))
     say(f"Use it with --edit {done.path} wherever a generator is named.")
-    return ExitCode.DONE

@@ -23,6 +23,7 @@ from typing import Any, Protocol, cast
 from seeingkit.contracts.base import ModelInfo
 from seeingkit.specs import _Loadable
 
+from .weightedits import RewrittenGenerator
 from .wrapped import WrappedSegmenter
 
 
@@ -61,8 +62,8 @@ def identity_of(model: _Described) -> dict[str, Any]:
         return info.identity()
     while isinstance(inner, WrappedSegmenter):
         inner = inner.segmenter
-    if hasattr(inner, "edits"):  # an edited generator is its network's code
-        inner = getattr(inner, "base", inner)
+    if isinstance(inner, RewrittenGenerator):
+        inner = inner.base
     return {**info.identity(), "code": class_code(type(inner))}
 
 

@@ -6,14 +6,12 @@ for; nothing of the generator is changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from seeingkit.contracts import RewritableGenerator, Site, State
-from seeingkit.models.edits import Edit
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +24,6 @@ class Bench:
         seed: of the latents.
         labels: of a conditional generator: image i is of class labels[i % len(labels)];
             default: all classes in turn.
-        latents: further entries of the latent, (1, …) each, such as maps of noise.
 
     >>> generator = seeingkit.load_generator("progan:minichurches")
     >>> Bench(generator, generator.site("r16.conv1")).keys(3).shape
@@ -37,7 +34,6 @@ class Bench:
     site: Site
     seed: int = 0
     labels: tuple[int, ...] = ()
-    latents: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def weight(self) -> Tensor:
@@ -59,7 +55,7 @@ class Bench:
         turn = self.labels or range(len(self.generator.info.class_names))
         labels = [turn[index % len(turn)]] if turn else None
         latent = self.generator.latents([index], seed=self.seed, labels=labels)
-        begin = self.generator.begin({**latent, **self.latents})
+        begin = self.generator.begin(latent)
         return self.generator.advance(begin, self.site.before).detach()
 
     @torch.no_grad()
@@ -80,10 +76,7 @@ class Bench:
         return self.generator.linear(keys, self.site, weight)
 
     @torch.no_grad()
-    def image(self, index: int, kernel: Tensor | None = None, edits: Sequence[Edit] = ()) -> Tensor:
+    def image(self, index: int, kernel: Tensor | None = None) -> Tensor:
         """The image of a number, (1, 3, R, R), with another kernel where one is given."""
-        state = self.state(index)
         params = None if kernel is None else {self.site.weight: self.stored(kernel)}
-        for edit in edits:
-            state = state.with_x(edit(state.x))
-        return self.generator.advance(state, params=params).x
+        return self.generator.advance(self.state(index), params=params).x
