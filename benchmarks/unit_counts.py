@@ -52,10 +52,12 @@ def dissected(gan: str, n: int, layers: list[str], store: str | None) -> list[La
 def measure(layer: Labelled, groups: int, comparisons: int) -> None:
     """Print wrong claims, coverage, and errors beside the spread that there is."""
     rng, asked = np.random.default_rng(0), quantities([layer])
-    total = len(layer.series.groups)
+    series = layer.series
+    of_group, bins = series.groups // series.span, series.bins
+    total = len(bins)
 
     def drawn(places: NDArray[np.int64]) -> Labelled:
-        return replace(layer, series=layer.series.at(layer.series.groups[np.sort(places)]))
+        return replace(layer, series=series.at(series.groups[np.isin(of_group, bins[places])]))
 
     sets = [drawn(rng.permutation(total)[:groups]) for _ in range(SETS)]
     counts = np.array([one.counts(one.labels()[None], asked)[0] for one in sets])

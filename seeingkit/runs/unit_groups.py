@@ -1,8 +1,10 @@
 """``groups.parquet`` of a run of ``dissect``: numbers from which its labels can be claimed again.
 
-A row is a candidate, a pair of unit and class, of a layer; ``both``, ``union`` and ``excess`` are
-lists of whole numbers, one a group of images (``analyses.dissection.series``). Numbers of groups,
-and all classes of each layer, stand in the metadata ``seeingkit``, as JSON.
+A row is a candidate, a pair of unit and class, of a layer; ``both``, ``union``, ``excess`` and
+``excess2`` are lists of whole numbers, one a bin of groups of images
+(``analyses.dissection.series``). Numbers of groups, how many of them make a bin, and all classes of
+each layer stand in the metadata ``seeingkit``, as JSON. A file of schema 1 has a bin for each group
+and no ``excess2``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seeingkit.analyses.dissection.counts import Labelled
-from seeingkit.analyses.dissection.series import NAMES, GroupSeries
+from seeingkit.analyses.dissection.series import NAMES, SUMS, GroupSeries
 from seeingkit.analyses.dissection.stage import LayerDissection
 from seeingkit.errors import RunError
 from seeingkit.results import DissectedLayer, DissectionResults
@@ -25,8 +27,8 @@ from seeingkit.system import seals
 from seeingkit.tallies.chunks import read_table, write_table
 
 FILE = "groups.parquet"
-SCHEMA = 1
-"""Version of the file."""
+SCHEMA = 2
+"""Version of the file; 1 is read too."""
 
 
 def labelled_layers(found: Sequence[LayerDissection], results: DissectionResults) -> list[Labelled]:
@@ -64,7 +66,7 @@ def write_groups(path: Path, layers: Sequence[Labelled]) -> None:
         rows["unit"] = pa.array(series.pairs[:, 0], pa.int32())
         rows["label"] = pa.array([one.classes[k][1] for k in series.pairs[:, 1]], pa.string())
         rows["column"] = pa.array(series.pairs[:, 1], pa.int32())
-        for name in NAMES:
+        for name in SUMS:
             rows[name] = _lists(getattr(series, name).T)
         tables.append(pa.table(rows))
         about.append(
@@ -73,15 +75,16 @@ def write_groups(path: Path, layers: Sequence[Labelled]) -> None:
                 "units": one.units,
                 "classes": [list(names) for names in one.classes],
                 "groups": series.groups.tolist(),
+                "span": series.span,
             }
         )
     stated = json.dumps({"schema": SCHEMA, "layers": about})
     write_table(path, pa.concat_tables(tables).replace_schema_metadata({"seeingkit": stated}))
 
 
-def _lists(rows: np.ndarray[Any, np.dtype[np.int32]]) -> pa.Array:
+def _lists(rows: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
     ends = pa.array(np.arange(len(rows) + 1) * rows.shape[1], pa.int32())
-    return pa.ListArray.from_arrays(ends, pa.array(rows.ravel(), pa.int32()))
+    return pa.ListArray.from_arrays(ends, pa.array(rows.ravel(), pa.int64()))
 
 
 def read_groups(run: Path, results: DissectionResults) -> list[Labelled]:
@@ -110,7 +113,7 @@ def read_groups(run: Path, results: DissectionResults) -> list[Labelled]:
         seals.check_seal(data)
         table = read_table(data)
         about = json.loads(table.schema.metadata[b"seeingkit"])
-        if about["schema"] != SCHEMA:
+        if about["schema"] not in (1, SCHEMA):
             raise ValueError(f"it has schema {about['schema']}, this version reads {SCHEMA}")
         found = [_layer(table, one, results) for one in about["layers"]]
     except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
@@ -129,15 +132,17 @@ def _layer(table: pa.Table, about: dict[str, Any], results: DissectionResults) -
     own = table.filter(pc.equal(table["layer"], about["name"]))
     groups = np.array(about["groups"], np.int64)
     pairs = np.stack([own["unit"].to_numpy(), own["column"].to_numpy()], 1).astype(np.int64)
-    numbers = {}
-    for name in NAMES:
-        flat = own[name].combine_chunks().flatten().to_numpy()
-        numbers[name] = np.ascontiguousarray(flat.reshape(len(pairs), len(groups)).T)
+    span = int(about.get("span", 1))
+    bins, numbers = len(np.unique(groups // span)), {}
+    for name in SUMS if "excess2" in own.column_names else NAMES:
+        flat = own[name].combine_chunks().flatten().to_numpy().astype(np.int64)
+        numbers[name] = np.ascontiguousarray(flat.reshape(len(pairs), bins).T)
+    numbers.setdefault("excess2", numbers["excess"] ** 2)
     classes = [(str(plane), str(label), str(kind)) for plane, label, kind in about["classes"]]
     units, rule = int(about["units"]), results.settings
     if pairs.size and (pairs.min() < 0 or (pairs.max(0) >= [units, len(classes)]).any()):
         raise ValueError("a pair of no unit or no class")
-    series = GroupSeries(pairs, groups, **numbers)
+    series = GroupSeries(pairs, groups, span, **numbers)
     return Labelled(str(about["name"]), units, classes, series, rule.fdr, rule.least_iou)
 
 

@@ -12,6 +12,7 @@ from seeingkit.analyses.dissection.contrasts import LEVEL, contrasts
 from seeingkit.analyses.dissection.counts import Labelled
 from seeingkit.analyses.dissection.grouping import groups_of
 from seeingkit.analyses.dissection.panels import panel_of
+from seeingkit.analyses.dissection.series import shared_groups
 from seeingkit.errors import UsageError
 from seeingkit.results import ComparedLayer, DissectionResults, UnitPanel
 
@@ -52,11 +53,11 @@ def panels_of(
     called = names_of(runs) if len(runs) > 1 else [""]
     chosen = [_chosen(run, names, name) for run, name in zip(runs, called, strict=True)]
     groups = _groups(chosen)
-    numbers, n, warnings = _common(runs)
+    numbers, span, n, warnings = _common(runs)
     panels = []
     for title, members in groups.items():
         ordered = members if len(runs) == 1 else _by_step(members)
-        cut = [replace(one.layer, series=one.layer.series.at(numbers)) for one in ordered]
+        cut = [_cut(one.layer, span, numbers) for one in ordered]
         layers = [_record(member) for member in ordered]
         panels.append(panel_of(contrasts(cut, level=level), layers, title, n))
     compared = {id(member) for members in groups.values() for member in members}
@@ -151,42 +152,53 @@ def _by_step(members: Sequence[Member]) -> list[Member]:
     return [members[k] for k in order]
 
 
-def _common(runs: Sequence[Dissected]) -> tuple[NDArray[np.int64], int, list[str]]:
-    """Numbers of the groups that all layers have, the images in them, and what was left out."""
+def _common(runs: Sequence[Dissected]) -> tuple[NDArray[np.int64], int, int, list[str]]:
+    """Numbers of the groups that all layers have, groups of a bin, the images in them, and what was
+    left out."""
     least = min(run.results.n for run in runs)
     classes = runs[0].results.settings.drawn
     sizes = np.array([len(group) for group in groups_of(least, range(len(classes)))])
-    groups = [layer.series.groups for run in runs for layer in run.layers]
-    shared = groups[0]
-    for own in groups[1:]:
-        shared = np.intersect1d(shared, own)
-    warnings = []
+    every = [layer.series for run in runs for layer in run.layers]
+    span = max(own.span for own in every)
+    coarse = [own.coarser(span) for own in every]
     if any(run.results.n != least for run in runs):
-        shared = shared[shared < _whole(runs, least)]
-        warnings.append(
+        end = _whole(runs, least, span)
+        coarse = [own.at(own.groups[own.groups < end]) for own in coarse]
+        shared = shared_groups(coarse)
+        warnings = [
             f"The runs have unlike numbers of images; compared are the first "
             f"{sizes[shared].sum():,} of each, so counts may differ from those of the runs."
-        )
-    elif any(len(own) > len(shared) for own in groups):
-        warnings.append("Groups of images that some run could not use were left out of all.")
-    return shared, int(sizes[shared].sum()), warnings
+        ]
+    else:
+        shared, warnings = shared_groups(coarse), []
+        if any(len(own.groups) > len(shared) for own in coarse):
+            warnings.append("Groups of images that some run could not use were left out of all.")
+    return shared, span, int(sizes[shared].sum()), warnings
 
 
-def _whole(runs: Sequence[Dissected], least: int) -> int:
-    """Groups that are the same images in all runs, the smallest of which has ``least``.
+def _cut(layer: Labelled, span: int, numbers: NDArray[np.int64]) -> Labelled:
+    return replace(layer, series=layer.series.coarser(span).at(numbers))
+
+
+def _whole(runs: Sequence[Dissected], least: int, span: int) -> int:
+    """Groups of the whole bins of ``span`` groups that are the same images in all runs, the
+    smallest of which has ``least``.
 
     Raises:
         UsageError: there are none.
     """
     size, classes = runs[0].results.settings.group, len(runs[0].results.settings.drawn) or 1
-    if least < size * classes:
+    whole = least // (size * classes) * classes // span * span
+    if not whole:
         fewest = min(runs, key=lambda run: run.results.n)
         of = f" of each of {classes:,} classes" if classes > 1 else ""
+        enough = -(-span // classes) * size * classes
         raise UsageError(
-            f"{fewest.path}: {least:,} images are fewer than {size}{of}, so none of its groups are "
-            f"those of the other runs; dissect {size * classes:,} or more, or as many in all runs"
+            f"{fewest.path}: {least:,} images are fewer than {enough // classes}{of}, so none of "
+            f"its groups are those of the other runs; dissect {enough:,} or more, or as many in "
+            "all runs"
         )
-    return least // (size * classes) * classes
+    return whole
 
 
 def _record(member: Member) -> ComparedLayer:

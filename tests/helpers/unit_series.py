@@ -55,8 +55,9 @@ def layer_of(
     excess = np.rint(union * (truth / 1.2 + noise * mood)).astype(np.int64)
     both = (chance + excess).clip(0, union)
     pairs = np.argwhere(np.ones((units, 3), bool)).astype(np.int64)
-    flat = [x.reshape(groups, -1).astype(np.int32) for x in (both, union, 2 * (both - chance))]
-    series = GroupSeries(pairs, np.arange(groups), *flat)
+    excess = 2 * (both - chance)
+    flat = [x.reshape(groups, -1).astype(np.int64) for x in (both, union, excess, excess**2)]
+    series = GroupSeries(pairs, np.arange(groups), 1, *flat)
     return Labelled(name, units, CLASSES, series)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import seeingkit
+from seeingkit.analyses.dissection.series import SUMS
 from seeingkit.errors import RunError, UsageError
 from seeingkit.report.figures.series import compared
 from seeingkit.runs.compare_units import compare_units, read_all
 from seeingkit.runs.dissected import read_dissected
+from seeingkit.runs.unit_groups import FILE
 from seeingkit.runs.unit_panels import panels_of
+from seeingkit.tallies.chunks import read_table, write_table
 from seeingkit.viewing.access import Secrets
 from seeingkit.viewing.library import Library
 from seeingkit.viewing.pages import compare_page, run_page
@@ -145,6 +150,36 @@ def test_runs_of_unlike_lengths_share_the_whole_spans_of_their_classes(runs: Pat
         UsageError, match="least: 100 images are fewer than 16 of each of 9 classes"
     ):
         compare_units("few", "least")
+
+
+def test_bins_of_many_groups_are_compared_with_those_of_fewer(runs: Path) -> None:
+    """The longer run has bins of four groups, so whole bins of the shorter one are compared."""
+    long = [replace(one, series=one.series.coarser(4)) for one in layers(5, groups=40)]
+    write_run(runs / "long", long, generator="toy:long", n=640)
+    write_run(runs / "short", layers(6, groups=18), generator="toy:short", n=288)
+    (panel,), n, warnings = panels_of(read_all(["long", "short"]), [])
+    assert (n, panel.groups) == (256, 16) and "compared are the first 256" in warnings[0]
+    write_run(runs / "tiny", layers(6, groups=3), generator="toy:tiny", n=48)
+    with pytest.raises(UsageError, match="tiny: 48 images are fewer than 64, .* dissect 64 or"):
+        compare_units("long", "tiny")
+
+
+def test_files_of_an_earlier_version_are_read(runs: Path) -> None:
+    """They have a bin for each group, and no sums of squares."""
+    path = runs / "a" / FILE
+    data = path.read_bytes()
+    table = read_table(data)
+    about = json.loads(table.schema.metadata[b"seeingkit"])
+    for one in about["layers"]:
+        assert one.pop("span") == 1
+    stated = json.dumps(about | {"schema": 1})
+    write_table(path, table.drop(["excess2"]).replace_schema_metadata({"seeingkit": stated}))
+    (old,) = read_all(["a"])
+    path.write_bytes(data)
+    (new,) = read_all(["a"])
+    for before, after in zip(old.layers, new.layers, strict=True):
+        for name in ("groups", *SUMS):
+            np.testing.assert_array_equal(getattr(before.series, name), getattr(after.series, name))
 
 
 def test_groups_of_unlike_classes_are_not_laid_beside_each_other(runs: Path) -> None:

@@ -101,17 +101,18 @@ def agreements(
     return Agreements(found, chance, low, high, p, q, claimed)
 
 
-def studentised(total: ArrayLike, squares: ArrayLike, groups: int) -> Floats:
+def studentised(total: ArrayLike, squares: ArrayLike, groups: ArrayLike) -> Floats:
     """Means over groups by their standard errors; -inf where nothing varies.
 
     Args:
         total, squares: sums over groups of the numbers and of their squares, of any shape.
-        groups: how many, at least 2.
+        groups: how many, at least 2; of a shape that goes with the sums.
 
     >>> float(studentised(0, 8, 2)), float(studentised(8, 40, 2))
     (0.0, 2.0)
     """
     total, squares = np.asarray(total, np.float64), np.asarray(squares, np.float64)
+    groups = np.asarray(groups, np.float64)
     mean = total / groups
     variance = np.maximum(squares / groups - mean**2, 0) * groups / (groups - 1)
     error = np.sqrt(variance / groups)

@@ -7,7 +7,7 @@ The error rate is that of the whole comparison: of all its differences, any wron
 at most 5 % of comparisons (Holm 1979, over pairs of layers, classes, categories and totals).
 A difference is divided by its standard error over draws of groups of images (``counts``), less half
 a unit, for counts are whole numbers and the variance of a few units is not known well; p-values are
-Student's, of as many degrees of freedom as groups less one.
+Student's, of as many degrees of freedom as groups less one (bins of groups, where there are many).
 
 The networks are what is compared: another training of either is another network, and nothing is
 said of it. Units are no sample, so none are drawn.
@@ -18,7 +18,7 @@ Measured in ``docs/dissection.md`` on one network dissected on disjoint series o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -93,7 +93,7 @@ def contrasts(members: Sequence[Labelled], *, level: float = LEVEL, seed: int = 
     """Compare layers in all that their units may be labelled with.
 
     Args:
-        members: with the numbers of the same groups of images.
+        members: with the numbers of the same groups of images, in bins of any size.
         level: probability of any wrong claim, at most.
         seed: of the draws.
 
@@ -101,10 +101,13 @@ def contrasts(members: Sequence[Labelled], *, level: float = LEVEL, seed: int = 
 
         contrasts(members).differences[0].claimed
     """
+    span = max((one.series.span for one in members), default=1)
+    members = [replace(one, series=one.series.coarser(span)) for one in members]
     asked = quantities(members)
     counted = count_units(members, asked, seed=seed)
     groups = len(members[0].series.groups) if members else 0
-    low, high = _intervals(members, asked, counted, groups)
+    drawn = len(members[0].series.both) if members else 0
+    low, high = _intervals(members, asked, counted, drawn)
     pairs = list(combinations(range(len(members)), 2))
     found = [_difference(members, asked, counted, pair) for pair in pairs]
     value, error, half = (
@@ -113,8 +116,8 @@ def contrasts(members: Sequence[Labelled], *, level: float = LEVEL, seed: int = 
     if groups < LEAST_GROUPS:
         p, t = np.ones(value.shape), np.inf
     else:
-        p = _p_values(value, error, half, groups)
-        t = float(stats.t.isf(level / (2 * max(p.size, 1)), groups - 1))
+        p = _p_values(value, error, half, drawn)
+        t = float(stats.t.isf(level / (2 * max(p.size, 1)), drawn - 1))
     adjusted = _holm(p)
     claimed = adjusted <= level
     ends = _ends(value, error, half, t, claimed)

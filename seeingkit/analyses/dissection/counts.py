@@ -1,10 +1,11 @@
 """How many units have each label, and how much these numbers vary with the images.
 
 The networks, the levels and the candidates are fixed; the images are a sample. So groups of images
-are drawn anew with replacement, and of each draw the whole claim is made again: the t-test over
-groups, Benjamini and Hochberg over the candidates, the least excess, the choice of the label
-(Efron's bootstrap, over independent groups). Layers, bases and networks are drawn together, by the
-numbers of the groups: where images or latents are shared, counts vary together.
+(bins of neighbouring groups, where there are many: ``series``) are drawn anew with replacement, and
+of each draw the whole claim is made again: the t-test over groups, Benjamini and Hochberg over the
+candidates, the least excess, the choice of the label (Efron's bootstrap, over independent groups).
+Layers, bases and networks are drawn together, by the numbers of the bins: where images or latents
+are shared, counts vary together.
 
 A count of claims is not centred on itself under this bootstrap, for a unit near a bound is claimed
 more or less often in draws than in the sample. So only the spread of the draws is used. Of a unit
@@ -89,17 +90,17 @@ class Labelled:
         """The column of each unit's label, or -1.
 
         Args:
-            weights: (R, G) how often each group counts; None: each once.
+            weights: (R, B) how often each bin of groups counts; None: each once.
 
         Returns:
             (R, U), or (U,) without weights; all -1 for fewer groups than a test needs.
         """
         if weights is None:
-            (once,) = self.labels(np.ones((1, len(self.series.groups)), np.int64))
+            (once,) = self.labels(np.ones((1, len(self.series.both)), np.int64))
             return np.asarray(once, np.int64)
         found = np.full((len(weights), self.units), -1, np.int64)
         pairs = self.series.pairs
-        if not len(pairs) or int(weights[0].sum()) < LEAST_GROUPS:
+        if not len(pairs) or len(self.series.groups) < LEAST_GROUPS:
             return found
         excess, claimed = self._claims(weights)
         starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
@@ -117,16 +118,16 @@ class Labelled:
         Sums of whole numbers in float64 are exact below 2⁵³.
         """
         drawn, series = weights.astype(np.float64), self.series
-        wide = series.excess.astype(np.float64)
         both, union = drawn @ series.both, drawn @ series.union
         exchanged = drawn @ series.chance
-        groups = int(weights[0].sum())
-        t = studentised(drawn @ wide, drawn @ wide**2, groups)
+        groups = drawn @ series.sizes[:, None]  # bins may be of unlike size
+        t = studentised(drawn @ series.excess, drawn @ series.excess2, groups)
         whole = union + both - exchanged
         iou = np.divide(both, union, out=np.zeros(both.shape), where=union > 0)
         chance = np.divide(exchanged, whole, out=np.zeros(both.shape), where=whole > 0)
         excess = iou - chance
-        return excess, _discovered(t, groups, self.fdr) & (excess >= self.least_iou)
+        found = _discovered(t, len(series.groups), self.fdr)
+        return excess, found & (excess >= self.least_iou)
 
     def counts(self, labels: NDArray[np.int64], asked: Sequence[Quantity]) -> NDArray[np.int64]:
         """(R, Q) the numbers of labellings (R, U)."""
@@ -209,7 +210,7 @@ def count_units(
     """The numbers of layers, and how they vary together.
 
     Args:
-        members: with the numbers of the same groups of images (``GroupSeries.at``).
+        members: with the numbers of the same bins (``GroupSeries.coarser``, ``at``).
         asked: the numbers.
         seed: of the draws.
 
@@ -217,7 +218,7 @@ def count_units(
 
         count_units(members, quantities(members))[0].errors
     """
-    size = len(members[0].series.groups) if members else 0
+    size = len(members[0].series.both) if members else 0
     draw = np.random.default_rng([seed, size])
     weights = draw.multinomial(size, np.full(size, 1 / size), DRAWS) if size else None
     found = []

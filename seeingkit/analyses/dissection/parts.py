@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,10 +33,10 @@ from seeingkit.system.tensors import read_or_set_aside, tensor_digest, write_sea
 
 from .candidates import LayerLevels
 from .grouping import GROUP, groups_of
-from .moments import SHIFTS, STRONGEST, Moments, group_moments, nothing, summed
+from .moments import SHIFTS, STRONGEST, Moments, group_moments, nothing
 from .observation import Layer, Observer
 from .responses import RESPONSES
-from .series import NAMES, GroupSeries, joined, series_of
+from .series import GroupRows, GroupSeries, SeriesSums, rows_of, stacked
 
 PART = 16
 """Groups of images in one file."""
@@ -49,7 +48,7 @@ DISSECTION_SCHEMA = 3
 
 KEY = "seeingkit_dissection"
 
-_Part = tuple[Moments, GroupSeries]
+_Part = tuple[Moments, GroupRows]
 """The numbers of a layer in a part."""
 
 
@@ -144,13 +143,13 @@ class Parts:
         about = [f"dissecting {_range_of(span)} of {name}" for span in spans]
         pieces = [Piece(p.stem, text) for p, text in zip(paths, about, strict=True)]
         totals = [nothing(*found.levels.places.shape) for found in self.levels]
-        series: list[list[GroupSeries]] = [[series_of([], x.candidates)] for x in self.levels]
+        series = [SeriesSums(found.candidates, len(groups)) for found in self.levels]
         done: set[int] = set()  # sums are whole numbers, so they may be added in any order
 
         def add(k: int, made: Sequence[_Part]) -> None:
             totals[:] = [total + part for total, (part, _) in zip(totals, made, strict=True)]
-            for own, (_, part) in zip(series, made, strict=True):
-                own.append(part)
+            for own, (_, rows) in zip(series, made, strict=True):
+                own.add(rows)
             done.add(k)
 
         def is_done(k: int) -> bool:
@@ -168,25 +167,21 @@ class Parts:
         self.observer.source.range.say()
         if totals and not totals[0].images:
             raise ModelError(f"{name}: none of {n} images can be used")
-        return [(total, joined(own)) for total, own in zip(totals, series, strict=True)]
+        return [(total, own.series()) for total, own in zip(totals, series, strict=True)]
 
     def _make(self, groups: Groups, first: int = 0, bar: Bar | None = None) -> list[_Part]:
-        """Sums and series of some groups; ``first``: the number of the first of them."""
-        layers = self.observer.layers
-        parts: list[list[tuple[int, Moments]]] = [[] for _ in layers]
+        """Sums and rows of some groups; ``first``: the number of the first of them."""
+        layers = list(zip(self.observer.layers, self.levels, strict=True))
+        totals = [nothing(layer.units, levels.classes) for layer, levels in layers]
+        rows: list[list[GroupRows]] = [[rows_of([], levels.candidates)] for _, levels in layers]
         for number, seen in enumerate(self.observer.groups(groups), first):
-            for k, (layer, levels) in enumerate(zip(layers, self.levels, strict=True)):
+            for k, (layer, levels) in enumerate(layers):
                 made = group_moments(seen, layer, levels.levels, levels.columns, levels.classes)
-                parts[k].append((number, made))
+                totals[k] = totals[k] + made
+                rows[k].append(rows_of([(number, made)], levels.candidates))
             if bar is not None:
                 bar.advance(len(groups[number - first]))
-        return [
-            (
-                summed((sums for _, sums in part), layer.units, levels.classes),
-                series_of(part, levels.candidates),
-            )
-            for part, layer, levels in zip(parts, layers, self.levels, strict=True)
-        ]
+        return [(total, stacked(own)) for total, own in zip(totals, rows, strict=True)]
 
     def _check(self, made: Sequence[_Part], groups: Groups) -> None:
         """Of a part that another run made: where images are missing and must not, say which."""
@@ -200,9 +195,9 @@ class Parts:
             for k, (sums, _) in enumerate(made)
             for field in fields(Moments)
         }
-        for k, (_, series) in enumerate(made):
-            for name in ("groups", *NAMES):
-                tensors[f"{k}.series.{name}"] = torch.as_tensor(getattr(series, name))
+        for k, (_, rows) in enumerate(made):
+            for name, values in rows._asdict().items():
+                tensors[f"{k}.series.{name}"] = torch.as_tensor(values)
         about = {"name": path.stem, "span": list(_ends(span)), "schema": DISSECTION_SCHEMA}
         about["made_by"] = self.observer.made_by
         write_sealed_tensors(path, tensors, KEY, about)
@@ -213,7 +208,7 @@ class Parts:
                 raise ValueError("it is of other images than its name says")
             layers = zip(self.observer.layers, self.levels, strict=True)
             return [
-                (_moments(tensors, k, *layer), _series(tensors, k, layer[1]))
+                (_moments(tensors, k, *layer), _rows(tensors, k, layer[1]))
                 for k, layer in enumerate(layers)
             ]
 
@@ -243,12 +238,12 @@ def _moments(tensors: dict[str, Tensor], number: int, layer: Layer, levels: Laye
     return Moments(**values)
 
 
-def _series(tensors: dict[str, Tensor], number: int, levels: LayerLevels) -> GroupSeries:
-    found = {name: tensors[f"{number}.series.{name}"].numpy() for name in ("groups", *NAMES)}
-    shape = (len(found["groups"]), int(levels.candidates.sum()))
-    if any(found[name].shape != shape for name in NAMES):
+def _rows(tensors: dict[str, Tensor], number: int, levels: LayerLevels) -> GroupRows:
+    found = GroupRows(*(tensors[f"{number}.series.{name}"].numpy() for name in GroupRows._fields))
+    shape = (len(found.groups), int(levels.candidates.sum()))
+    if any(values.shape != shape for values in found[1:]):
         raise ValueError("its groups are of other pairs")
-    return GroupSeries(np.argwhere(levels.candidates).astype(np.int64), **found)
+    return found
 
 
 _NUMBERS = ("groups", "images", "pixels")

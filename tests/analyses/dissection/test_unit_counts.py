@@ -21,7 +21,14 @@ from seeingkit.analyses.dissection.counts import (
 )
 from seeingkit.analyses.dissection.moments import Levels, Moments, group_moments, summed
 from seeingkit.analyses.dissection.observation import GROUP, Layer, Observation
-from seeingkit.analyses.dissection.series import GroupSeries, joined, series_of
+from seeingkit.analyses.dissection.series import (
+    SUMS,
+    GroupSeries,
+    SeriesSums,
+    rows_of,
+    shared_groups,
+    span_of,
+)
 from seeingkit.errors import UsageError
 from tests.analyses.dissection.test_claims import R8, maps_of, scene
 from tests.helpers.unit_series import layer_of, strengths
@@ -29,10 +36,28 @@ from tests.helpers.unit_series import layer_of, strengths
 TREE = ("object", "tree", "object")
 
 
+def added(
+    parts: list[tuple[int, Moments]],
+    candidates: np.ndarray[tuple[int, int], np.dtype[np.bool_]],
+    groups: int | None = None,
+) -> GroupSeries:
+    """The series of groups, which were made one by one in any order."""
+    sums = SeriesSums(candidates, len(parts) if groups is None else groups)
+    for part in parts:
+        sums.add(rows_of([part], candidates))
+    return sums.series()
+
+
 def dissected(
     seed: int, groups: int, candidates: np.ndarray[tuple[int, int], np.dtype[np.bool_]]
 ) -> tuple[Moments, GroupSeries]:
     """Sums and series of the same groups of scenes, in which some units draw a class."""
+    parts = made_groups(seed, groups)
+    return summed((sums for _, sums in parts), 12, 3), added(parts, candidates)
+
+
+def made_groups(seed: int, groups: int) -> list[tuple[int, Moments]]:
+    """Groups of scenes, with their numbers."""
     draw = torch.Generator().manual_seed(seed)
     levels = Levels(torch.full((12, 1), 0.9), torch.zeros(12, 3, dtype=torch.int64))
     parts = []
@@ -41,7 +66,7 @@ def dissected(
         seen = Observation(list(range(GROUP)), {"r8": maps_of(labels, draw)}, labels, [])
         columns = torch.tensor([[-1, 0, 1, 2]])
         parts.append((number, group_moments(seen, Layer(R8), levels, columns, 3)))
-    return summed((sums for _, sums in parts), 12, 3), series_of(parts, candidates)
+    return parts
 
 
 def claims_of(found: Contrasts) -> set[tuple[str, str]]:
@@ -81,9 +106,8 @@ def test_a_group_that_counts_twice_is_as_if_it_were_there_twice(seed: int) -> No
         series=GroupSeries(
             series.pairs,
             np.arange(12),
-            series.both[places],
-            series.union[places],
-            series.excess[places],
+            1,
+            *(getattr(series, name)[places] for name in SUMS),
         ),
     )
     assert layer.labels(weights[None])[0].tolist() == repeated.labels().tolist()
@@ -102,21 +126,82 @@ def test_numbers_by_class_category_and_in_all() -> None:
 
 
 def test_a_layer_without_candidates_has_no_units() -> None:
-    empty = Labelled("r4", 5, [TREE], series_of([], np.zeros((5, 1), bool)))
+    empty = Labelled("r4", 5, [TREE], added([], np.zeros((5, 1), bool)))
     assert empty.labels().tolist() == [-1] * 5
     found = contrasts([empty, replace(empty, name="r8")])
     assert claims_of(found) == set() and found.differences[0].value.tolist() == [0.0, 0.0]
 
 
-def test_parts_are_joined_in_the_order_of_their_groups() -> None:
-    rng = np.random.default_rng(0)
-    whole = layer_of(strengths(rng, 4), rng, 12).series
-    parts = [whole.at(np.arange(6, 12)), whole.at(np.arange(6))]
-    again = joined(parts)
-    for name in ("groups", "both", "union", "excess"):
+def test_groups_are_added_in_any_order() -> None:
+    every = np.ones((12, 3), bool)
+    _, whole = dissected(3, 12, every)
+    parts = made_groups(3, 12)
+    again = added(parts[::-1], every)
+    for name in ("groups", *SUMS):
         np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
     with pytest.raises(UsageError, match="were not counted"):
-        parts[1].at(np.array([3, 7]))
+        whole.at(np.array([3, 12]))
+
+
+def binned(layer: Labelled, span: int) -> Labelled:
+    """A layer with bins of more groups."""
+    return replace(layer, series=layer.series.coarser(span))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 99), st.integers(1, 600), st.integers(1, 100_000))
+def test_bins_are_few_and_never_too_few(seed: int, groups: int, pairs: int) -> None:
+    span = span_of(groups, pairs)
+    bins = -(-groups // span)
+    assert span & (span - 1) == 0 and bins <= 256
+    assert bins == groups or bins > 32
+    assert bins * pairs <= max(1 << 22, 64 * pairs)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 99), st.sampled_from([1, 2, 4, 8]))
+def test_labels_do_not_depend_on_the_bins(seed: int, span: int) -> None:
+    """The test is over groups, whatever bins their numbers lie in."""
+    rng = np.random.default_rng(seed)
+    layer = layer_of(strengths(rng, 9), rng, 27)
+    found = binned(layer, span)
+    assert found.labels().tolist() == layer.labels().tolist()
+    assert found.series.sizes.sum() == 27 and len(found.series.bins) == -(-27 // span)
+    twice = binned(binned(layer, span), 8).series
+    for name in SUMS:
+        np.testing.assert_array_equal(getattr(twice, name), getattr(binned(layer, 8).series, name))
+
+
+def test_sums_of_many_groups_are_bins(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = np.ones((12, 3), bool)
+    parts = made_groups(1, 20)
+    _, single = dissected(1, 20, every)
+    monkeypatch.setattr("seeingkit.analyses.dissection.series.MOST_BINS", 6)
+    monkeypatch.setattr("seeingkit.analyses.dissection.series.FEWEST_BINS", 6)
+    found = added(parts[5:] + parts[:5], every)
+    assert found.span == 4 and found.sizes.tolist() == [4] * 5
+    for name in ("groups", *SUMS):
+        np.testing.assert_array_equal(getattr(found, name), getattr(single.coarser(4), name))
+    with pytest.raises(UsageError, match="cannot be brought"):
+        found.coarser(2)
+    with pytest.raises(UsageError, match="not all of their bin"):
+        found.at(np.arange(4, 10))
+    lacking = added(parts[:6] + parts[7:], every, groups=20)
+    assert shared_groups([found, lacking]).tolist() == [*range(4), *range(8, 20)]
+    assert shared_groups([found, found]).tolist() == list(range(20))
+
+
+def test_errors_of_bins_are_those_of_groups() -> None:
+    """Groups are independent, so their bins vary as they do: over 30 layers the mean standard
+    error of bins of four is within a tenth of that of single groups."""
+    rng = np.random.default_rng(5)
+    ratios = []
+    for _ in range(30):
+        layer = layer_of(strengths(rng, 60), rng, 256)
+        asked = quantities([layer])
+        single, four = (count_units([one], asked)[0] for one in (layer, binned(layer, 4)))
+        ratios.append(four.errors[0] / single.errors[0])
+    assert 0.9 < np.mean(ratios) < 1.1
 
 
 # ------------------------------------------------------------------------------------ the claims
