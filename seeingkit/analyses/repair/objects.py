@@ -1,0 +1,138 @@
+"""Objects of a class: connected parts of real size that two views of an image agree on.
+
+The area of a class by one segmenter is no proof that it is drawn: specks are called persons. So an
+image *shows* a class here only where a connected part of it is as large as those that hold most of
+its area in real images (``size_level``), and a second view (another segmenter, or the same at
+another scale) calls at least half of that part the same.
+
+Guarantees: a function of label maps; parts touch at edges, not at corners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from seeingkit.contracts import Segmenter
+from seeingkit.errors import UsageError
+
+from ..comparison.checks.views import View, matched
+from ..interventions.subjects import pixels_of
+
+Mask = NDArray[np.bool_]
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right; the last two are the first row and column outside."""
+
+HOLDING = 0.9
+"""Share of a class's real area that parts of real size hold."""
+AGREED = 0.5
+"""Share of a part that the second view calls the same."""
+
+
+def size_level(masks: Iterable[Mask]) -> int:
+    """Pixels from which on a part is of real size: parts of at least as many hold ``HOLDING`` of
+    the class's area.
+
+    >>> mask = np.zeros((8, 8), bool)
+    >>> mask[:3, :3], mask[5, 5] = True, True
+    >>> size_level([mask])
+    9
+    """
+    sizes = [part.pixels for mask in masks for part in parts_of(mask)]
+    if not sizes:
+        return 1
+    ordered = np.sort(np.array(sizes))[::-1]
+    reached = int(np.searchsorted(ordered.cumsum(), HOLDING * ordered.sum()))
+    return int(ordered[min(reached, len(ordered) - 1)])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A connected part of a class in an image: how many pixels, and its box."""
+
+    pixels: int
+    box: Box
+
+
+def parts_of(mask: Mask, agreed: Mask | None = None, size: int = 1) -> list[Part]:
+    """The connected parts of a mask, largest first.
+
+    Args:
+        mask: (H, W).
+        agreed: (H, W) of a second view; parts of which it has less than ``AGREED`` are left out.
+        size: pixels from which on a part counts.
+
+    >>> mask = np.zeros((8, 8), bool)
+    >>> mask[:3, :3], mask[5, 5] = True, True
+    >>> [part.pixels for part in parts_of(mask)], parts_of(mask, ~mask)
+    ([9, 1], [])
+    """
+    numbers, many = ndimage.label(mask)
+    if not many:
+        return []
+    sizes = np.bincount(numbers.ravel(), minlength=many + 1)[1:]
+    shared = sizes
+    if agreed is not None:
+        shared = np.bincount(numbers[agreed].ravel(), minlength=many + 1)[1:]
+    boxes = ndimage.find_objects(numbers)
+    found = [
+        Part(int(sizes[k]), (rows.start, columns.start, rows.stop, columns.stop))
+        for k, (rows, columns) in enumerate(boxes)
+        if sizes[k] >= size and shared[k] >= AGREED * sizes[k]
+    ]
+    return sorted(found, key=lambda part: -part.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectFinder:
+    """Finds objects of a class in pictures.
+
+    Attributes:
+        segmenter: the first view.
+        view: the second one.
+        label: of the class, in the first view; second: in the second.
+        size: pixels from which on a part counts.
+    """
+
+    segmenter: Segmenter
+    view: View
+    label: int
+    second: int
+    size: int = 1
+
+    @classmethod
+    def of(cls, segmenter: Segmenter, view: View, label: int) -> ObjectFinder:
+        """A finder of parts of any size.
+
+        Raises:
+            UsageError: the second segmenter has no such class.
+        """
+        numbers = matched(segmenter.vocabulary, view.segmenter.vocabulary)
+        if label not in numbers:
+            name = segmenter.vocabulary.names[label]
+            raise UsageError(f"the second view ({view.words}) has no class {name!r}; name another")
+        return cls(segmenter, view, label, numbers[label])
+
+    def masks(self, pictures: Tensor) -> tuple[list[Mask], list[Mask]]:
+        """Where both views see the class in pictures (N, 3, H, W)."""
+        first = pixels_of(self.segmenter.label_maps(pictures), self.label)
+        second = pixels_of(self.view.segmenter.label_maps(pictures), self.second)
+        if first.shape != second.shape:
+            raise UsageError(
+                f"the second view ({self.view.words}) gives maps of {tuple(second.shape[1:])} "
+                f"pixels, the first of {tuple(first.shape[1:])}; name another"
+            )
+        return list(first.cpu().numpy()), list(second.cpu().numpy())
+
+    def objects(self, pictures: Tensor) -> list[list[Part]]:
+        """The objects of each picture, largest first."""
+        firsts, seconds = self.masks(pictures)
+        return [
+            parts_of(first, second, self.size)
+            for first, second in zip(firsts, seconds, strict=True)
+        ]
