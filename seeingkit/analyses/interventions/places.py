@@ -18,16 +18,14 @@ from scipy import stats
 
 from seeingkit.errors import UsageError
 from seeingkit.results.curves import CellEffect, ClassUnder, ContextEffect, ContextMap
+from seeingkit.statistics.ratios import ratio_of_sums
 from seeingkit.system.addresses import Place
 
 from .cells import OUTSIDE, cell_masks, labels_under
-from .differences import MISS, by_image, column_of, student
+from .differences import by_image, column_of, student
 from .effects import Floats, Intervention, measure
 from .parts import GROUP
 from .subjects import Integers, Sample, Subject
-
-FEWEST = 6
-"""Images that a context needs for an interval: fewer cannot tell an effect from 0 at 5 %."""
 
 
 class Insertions(NamedTuple):
@@ -185,13 +183,8 @@ def context_effects(
 
     The largest effect stands first, and classes of too few images last.
 
-    Of a class, with s_i the sum of the effects in image i, m_i its places there and R = Σs / Σm:
-    variance K / (K − 1) Σ ((s_i − R m_i) / (1 − m_i / Σm))² / (Σm)² over the K images that have
-    any, Student's with K − 1 degrees of freedom: the ratio estimator (Cochran 1977, section 11.5)
-    with the residuals of the jackknife, which does not trust few large clusters; and the same with
-    its skewness taken out (Hall 1992, section 3): the larger p, and the interval that holds both.
-    p is at least 2^(1 − K), the smallest that flipping the signs of K clusters can give; below
-    ``FEWEST`` images there is neither p nor interval.
+    Of a class: the sum of the effects in an image over its places there, as a ratio of sums over
+    images (``statistics.ratios``); below ``FEWEST`` images there is neither p nor interval.
 
     Args:
         gained, context: (C, n).
@@ -262,8 +255,9 @@ def _contexts(
         totals = (gained * here).sum(axis=0), here.sum(axis=0).astype(np.float64)
         sums, many = (np.bincount(place, each, size).astype(np.float64) for each in totals)
         sums, many = sums[many > 0], many[many > 0]
-        names, numbers = ("effect", "low", "high", "p"), _ratio(sums, many)
-        row: dict[str, Any] = dict(zip(names, numbers, strict=True))
+        found = ratio_of_sums(sums, many)
+        row: dict[str, Any] = {"effect": found.value, "low": found.low, "high": found.high}
+        row["p"] = found.p
         rows.append((label, row | {"places": int(many.sum()), "images": len(many)}))
     return rows
 
@@ -274,33 +268,3 @@ def _adjusted(rows: Iterable[dict[str, Any]]) -> list[float | None]:
     tested = [p for p in every if p is not None]
     q = iter(stats.false_discovery_control(tested).tolist() if tested else [])
     return [None if p is None else next(q) for p in every]
-
-
-def _ratio(sums: Floats, many: Floats) -> tuple[float, float | None, float | None, float | None]:
-    """Ratio of sums, its interval, and p of "it is 0"; None below ``FEWEST`` clusters.
-
-    With a the skewness of the ratio, t + a (t² / 3 + 1 / 6) + a² t³ / 27 is nearly Student's.
-    """
-    whole, clusters = float(many.sum()), len(many)
-    ratio = float(sums.sum() / whole)
-    if clusters < FEWEST:
-        return ratio, None, None, None
-    plain = sums - ratio * many
-    residuals = plain / (1 - many / whole)
-    error = float(np.sqrt(clusters / (clusters - 1) * (residuals**2).sum()) / whole)
-    least = 2.0 ** (1 - clusters)
-    if error <= 1e-12 * abs(ratio):
-        return ratio, ratio, ratio, least if ratio else 1.0
-    t, a = ratio / error, float((plain**3).sum()) / (whole * error) ** 3
-    moved = t + a * (t**2 / 3 + 1 / 6) + a**2 * t**3 / 27 if t else 0.0
-    p = max(float(2 * stats.t.sf(abs(each), clusters - 1)) for each in (t, moved))
-    reach = float(stats.t.isf(MISS / 2, clusters - 1))
-    ends = [ratio - each * error for each in (*_unmoved(reach, a), reach, -reach)]
-    return ratio, min(ends), max(ends), max(p, least)
-
-
-def _unmoved(reach: float, a: float) -> list[float]:
-    """The t of which the transformation gives reach and −reach."""
-    if abs(a) < 1e-6:
-        return [reach, -reach]
-    return [float(3 / a * (np.cbrt(1 + a * (end - a / 6)) - 1)) for end in (reach, -reach)]

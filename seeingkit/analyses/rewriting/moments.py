@@ -103,6 +103,17 @@ class KeyMoments:
         """Places of a patch: kh kw, or 1."""
         return len(self.second) // self.channels
 
+    def of_places(self) -> KeyMoments:
+        """The moments of single places: of patches those of their middle, else the same.
+
+        >>> KeyMoments.of(torch.randn(2, 3, 8, 8), (3, 3)).of_places().second.shape
+        torch.Size([3, 3])
+        """
+        if self.patch == 1:
+            return self
+        middle = slice(self.patch // 2, None, self.patch)
+        return replace(self, second=self.second[middle, middle])
+
     @property
     def effective_rank(self) -> float:
         """exp of the entropy of the eigenvalues as shares (Roy and Vetterli, EUSIPCO 2007)."""
