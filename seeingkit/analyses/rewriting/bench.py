@@ -80,3 +80,24 @@ class Bench:
         """The image of a number, (1, 3, R, R), with another kernel where one is given."""
         params = None if kernel is None else {self.site.weight: self.stored(kernel)}
         return self.generator.advance(self.state(index), params=params).x
+
+    @torch.no_grad()
+    def responses(self, keys: Tensor, kernels: Tensor, marked: Tensor) -> Tensor:
+        """Linear values of kernels at some places, (P, J) float64.
+
+        An output channel depends on its own kernel alone, so the layer computes as many at once as
+        it has outputs, whatever it does with keys beside (growing, blurring).
+
+        Args:
+            keys: (N, C_in, h, w).
+            kernels: (J, C_in, kh, kw), in canonical numbers.
+            marked: (N, H, W) bool, the places.
+        """
+        outputs, found = self.site.shape[0], []
+        for start in range(0, len(kernels), outputs):
+            some = kernels[start : start + outputs]
+            filled = torch.zeros_like(self.kernel)
+            filled[: len(some)] = some
+            linear = self.linear(keys, filled)[:, : len(some)]
+            found.append(linear.movedim(1, -1)[marked].double().cpu())
+        return torch.cat(found, 1)

@@ -3,22 +3,28 @@
 With directions d_1 … d_r of the keys and free numbers Λ, an edit is ΔW = Σ_j Λ_j B_j, B_j being the
 basis kernels that the directions span. Minimised is
 
-    Σ_places share · slope² · (ΔW k − change)² / Σ_places share  +  keep · slope² · E[(ΔW k)²]
+    Σ_places share · slope² · (ΔW k − change)² / Σ_places share
+    + keep · slope² · Σ_taps E[(ΔW_t k)²]
 
 for every output channel by itself: how far the wanted places are from their values, in units of
-the values (the slope of what comes behind the layer), and how much all other places move on
-average: the constraint of ECCV 2020, equation 6, as a penalty. E[(ΔW k)²] is exact for moments of
-patches of a plain convolution. With moments of places the taps of a kernel are taken as
-uncorrelated, and it is too small (measured: a third; of a layer that grows, a fifth).
+the values (the slope of what comes behind the layer), and how much each tap of the kernel moves
+other places on average: the constraint of ECCV 2020, equation 6, as a penalty. It bounds the whole
+kernel: E[(ΔW k)²] ≤ taps · Σ_taps E[(ΔW_t k)²]. With moments of patches E[(ΔW k)²] itself stands in
+its place. Of places that itself could be measured (``kept``), and at equal side effects such edits
+reach less (``docs/rewriting.md``): it spares kernels whose taps cancel, which fit the examples and
+nothing else.
 
 Guarantees: no chance and no order of images in it; where no change is wanted the edit is exactly 0.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from seeingkit.contracts import Site
 from seeingkit.errors import UsageError
 
 from .bench import Bench
@@ -27,6 +33,9 @@ from .moments import KeyMoments
 
 KEEP, POLISH_KEEP = 5.0, 0.3
 """Default weight of what other places move."""
+
+CHANNELS = 32
+"""Output channels whose equations are made at once."""
 
 
 def basis(directions: Tensor, kernel: tuple[int, int]) -> Tensor:
@@ -47,45 +56,70 @@ def basis(directions: Tensor, kernel: tuple[int, int]) -> Tensor:
     return torch.einsum("ri,tyx->rtiyx", directions, eye).flatten(0, 1)
 
 
-def least_squares(
-    bench: Bench, wanted: Wanted, moments: KeyMoments, directions: Tensor, keep: float = KEEP
-) -> Tensor:
-    """The numbers Λ (C_out, J) float64, for ``basis(directions)`` in canonical numbers.
+@dataclass(frozen=True, eq=False)
+class Equations:
+    """The least squares of an edit, for all weights of what other places move, and all ranks.
 
-    Args:
-        bench: the generator at the site.
-        wanted: of ``goals.pasted``.
-        moments: of its keys, by places or by patches.
-        directions: (r, C_in), or (r, C_in, kh, kw).
-        keep: how much the change of other places counts.
+    Attributes:
+        normal: (C_out, J, J) float64.
+        right: (C_out, J) float64.
+        slope: (C_out,) float64: mean square of the slope at the wanted places.
+        cost: (J, J) float64, the penalty.
+        site: its name.
+        taps: basis kernels of one direction.
 
-    Raises:
-        UsageError: ``keep`` below 0, or 0 where the places do not determine Λ.
+    ``Equations.of(bench, wanted, along, cost).solution(keep=2.0, rank=3)``
     """
-    if not keep >= 0:
-        raise UsageError(f"keep = {keep}: give a number of at least 0")
-    height, width = bench.site.shape[2:]
-    kernels = basis(directions, (height, width)).to(bench.kernel)
-    marked = wanted.share[:, 0] > 0
-    share = wanted.share[:, 0][marked].double().cpu()
-    share = share / share.sum()
-    reached = _responses(bench, wanted.keys, kernels, marked)
-    change, slope = (
-        each.movedim(1, -1)[marked].double().cpu() for each in (wanted.change, wanted.slope)
-    )
-    weight = share[:, None] * slope.square()
-    normal = torch.einsum("po,pj,pl->ojl", weight, reached, reached)
-    right = torch.einsum("po,po,pj->oj", weight, change, reached)
-    cost = energy(moments, directions, (height, width)) * bench.site.unit**2
-    normal = normal + keep * weight.sum(0)[:, None, None] * cost
-    try:
-        found: Tensor = torch.linalg.solve(normal, right)
-    except RuntimeError as error:  # torch's own class for singular matrices
-        raise UsageError(
-            f"site {bench.site.name!r}: the places do not determine an edit of {len(kernels)} "
-            "numbers a channel; take keep above 0, or a lower rank"
-        ) from error
-    return found
+
+    normal: Tensor
+    right: Tensor
+    slope: Tensor
+    cost: Tensor
+    site: str
+    taps: int
+
+    @staticmethod
+    def of(bench: Bench, wanted: Wanted, directions: Tensor, cost: Tensor) -> Equations:
+        """The equations of directions, (r, C_in) or (r, C_in, kh, kw), with a penalty."""
+        kernels = basis(directions, (bench.site.shape[2], bench.site.shape[3])).to(bench.kernel)
+        marked = wanted.share[:, 0] > 0
+        share = wanted.share[:, 0][marked].double().cpu()
+        share = share / share.sum()
+        reached = bench.responses(wanted.keys, kernels, marked)
+        change, slope = (
+            each.movedim(1, -1)[marked].double().cpu() for each in (wanted.change, wanted.slope)
+        )
+        weight = share[:, None] * slope.square()
+        parts = weight.split(CHANNELS, 1)
+        normal = torch.cat([torch.einsum("po,pj,pl->ojl", o, reached, reached) for o in parts])
+        right = torch.einsum("po,po,pj->oj", weight, change, reached)
+        taps = len(kernels) // len(directions)
+        return Equations(normal, right, weight.sum(0), cost, bench.site.name, taps)
+
+    def solution(self, keep: float = KEEP, rank: int | None = None) -> Tensor:
+        """The numbers Λ (C_out, J) float64, for the basis of the first ``rank`` directions.
+
+        Args:
+            keep: how much the change of other places counts.
+            rank: default: all directions.
+
+        Raises:
+            UsageError: ``keep`` below 0, or 0 where the places do not determine Λ.
+        """
+        if not keep >= 0:
+            raise UsageError(f"keep = {keep}: give a number of at least 0")
+        many = len(self.cost) if rank is None else rank * self.taps
+        cost = self.slope[:, None, None] * self.cost[:many, :many]
+        try:
+            found: Tensor = torch.linalg.solve(
+                self.normal[:, :many, :many] + keep * cost, self.right[:, :many]
+            )
+        except RuntimeError as error:  # torch's own class for singular matrices
+            raise UsageError(
+                f"site {self.site!r}: the places do not determine an edit of {many} numbers a "
+                "channel; take keep above 0, or a lower rank"
+            ) from error
+        return found
 
 
 def constrained(weight: Tensor, inverse: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -108,44 +142,37 @@ def constrained(weight: Tensor, inverse: Tensor, keys: Tensor, values: Tensor) -
     return found
 
 
-def energy(moments: KeyMoments, directions: Tensor, kernel: tuple[int, int]) -> Tensor:
-    """E[a aᵀ], (J, J) float64, a being the responses of the basis kernels at a place of the sample.
+def tapwise(moments: KeyMoments, directions: Tensor, site: Site) -> Tensor:
+    """The penalty, (J, J) float64: E[a aᵀ] of moments of patches, else that of each tap by itself.
 
-    With moments of single places only, the taps of a kernel are taken as uncorrelated.
+    Args:
+        moments: of the keys, by places or by patches.
+        directions: (r, C_in), or (r, C_in, kh, kw).
+        site: of them; the penalty is of its stored numbers.
 
     Raises:
         UsageError: directions of patches with moments of places.
+
+    >>> site = Site("a", "b", "a", "w", (4, 2, 3, 3))
+    >>> tapwise(KeyMoments(1, torch.eye(2).double(), 2), torch.ones(1, 2), site).diagonal()[:2]
+    tensor([2., 2.], dtype=torch.float64)
     """
+    kernel = (site.shape[2], site.shape[3])
     if moments.patch > 1:
         flat = basis(directions.double(), kernel).flatten(1)
-        return flat @ moments.covariance @ flat.T
-    if directions.ndim == 4:
+        found: Tensor = flat @ moments.covariance @ flat.T
+    elif directions.ndim == 4:
         raise UsageError("directions of patches need the moments of patches")
-    single = directions.double() @ moments.covariance @ directions.double().T
-    return torch.kron(single, torch.eye(kernel[0] * kernel[1], dtype=single.dtype))
-
-
-@torch.no_grad()
-def _responses(bench: Bench, keys: Tensor, kernels: Tensor, marked: Tensor) -> Tensor:
-    """Linear values (P, J) float64 of the basis kernels at the marked places.
-
-    An output channel depends on its own kernel alone, so the layer computes as many at once as it
-    has outputs, whatever it does with keys beside (growing, blurring).
-    """
-    outputs, found = bench.site.shape[0], []
-    for start in range(0, len(kernels), outputs):
-        some = kernels[start : start + outputs]
-        filled = torch.zeros_like(bench.kernel)
-        filled[: len(some)] = some
-        linear = bench.linear(keys, filled)[:, : len(some)]
-        found.append(linear.movedim(1, -1)[marked].double().cpu())
-    return torch.cat(found, 1)
+    else:
+        single = directions.double() @ moments.covariance @ directions.double().T
+        found = torch.kron(single, torch.eye(kernel[0] * kernel[1], dtype=single.dtype))
+    return found * site.unit**2
 
 
 def polished(
     bench: Bench,
     wanted: Wanted,
-    moments: KeyMoments,
+    cost: Tensor,
     directions: Tensor,
     factors: Tensor,
     *,
@@ -157,11 +184,20 @@ def polished(
     times the root mean square that other places move.
 
     For sites whose weight also changes how values are finished (demodulation), which the least
-    squares do not see. Arguments as of ``least_squares``, and Λ (C_out, J) to start from.
+    squares do not see.
+
+    Args:
+        bench: the generator at the site.
+        wanted: of ``goals.pasted``.
+        cost: of ``tapwise``.
+        directions: (r, C_in), or (r, C_in, kh, kw).
+        factors: Λ (C_out, J) to start from.
+        keep: how much the change of other places counts.
+        steps, rate: of Adam.
     """
     kernel = (bench.site.shape[2], bench.site.shape[3])
     start, kernels = bench.kernel, basis(directions, kernel).to(bench.kernel)
-    cost = (energy(moments, directions, kernel) * bench.site.unit**2).to(start)
+    cost = cost.to(start)
     share = wanted.share / wanted.share.sum()
     slope = (share * wanted.slope.abs()).sum((0, 2, 3))
     found = factors.to(start).clone().requires_grad_()

@@ -53,6 +53,7 @@ class KeyMoments:
         second: (D, D) float64; D = C_in, or C_in kh kw of patches (as ``torch.nn.Unfold``).
         channels: C_in.
         made_of: digest of the generator and the site; empty: unknown.
+        sample: the images; None: unknown.
 
     >>> moments = KeyMoments.of(torch.randn(2, 3, 8, 8))
     >>> moments.count, tuple((moments + moments).covariance.shape)
@@ -63,6 +64,7 @@ class KeyMoments:
     second: Tensor
     channels: int
     made_of: str = ""
+    sample: Sample | None = None
 
     @staticmethod
     def of(keys: Tensor, kernel: tuple[int, int] = (1, 1)) -> KeyMoments:
@@ -216,7 +218,8 @@ def key_moments(
                 bar.advance(len(part))
         else:
             found = _stored(folder, identity, parts, site.shape[1], made, bar.advance)
-    return replace(reduce(KeyMoments.__add__, found), made_of=keys_identity(generator, site))
+    whole = reduce(KeyMoments.__add__, found)
+    return replace(whole, made_of=keys_identity(generator, site), sample=sample)
 
 
 def _stored(

@@ -24,7 +24,7 @@ from seeingkit.system.addresses import Place
 
 from ..interventions.subjects import Sample
 from .bench import Bench
-from .closed import KEEP, least_squares, polished
+from .closed import KEEP, Equations, polished, tapwise
 from .directions import context_keys, directions, strongest_units
 from .goals import pasted
 from .moments import KeyMoments, key_moments
@@ -112,10 +112,11 @@ def plan(
             along = along.reshape(rank, place.shape[1], *kernel)
         keep = KEEP if keep is None else keep
         wanted = pasted(bench, request.copy, request.contexts)
-        factors = least_squares(bench, wanted, moments, along, keep)
+        cost = tapwise(moments, along, place)
+        factors = Equations.of(bench, wanted, along, cost).solution(keep)
         steps = (POLISH if place.nonlinear else 0) if polish is None else polish
         if steps and bool(wanted.change.any()):
-            factors = polished(bench, wanted, moments, along, factors, steps=steps)
+            factors = polished(bench, wanted, cost, along, factors, steps=steps)
         about |= {"keep": keep, "polish": steps}
     return edit_of(generator, place, factors, along, request=request_record(request), about=about)
 
@@ -167,6 +168,17 @@ def check_plan(
         region.area(site.keys)
 
 
+def usual_sample(
+    seed: int = 0, images: int = MOMENT_IMAGES, labels: tuple[int, ...] = ()
+) -> Sample:
+    """Images that no effect is measured on.
+
+    >>> usual_sample(seed=1).seed
+    11000001
+    """
+    return Sample(range(images), further_seed(seed, Series.KEYS), labels)
+
+
 def usual_moments(
     generator: RewritableGenerator,
     site: Site,
@@ -181,7 +193,7 @@ def usual_moments(
 
     ``usual_moments(generator, generator.site("r16.conv1")).effective_rank``
     """
-    sample = Sample(range(images), further_seed(seed, Series.KEYS), labels)
+    sample = usual_sample(seed, images, labels)
     return key_moments(generator, site, sample, patch=patch, folder=folder)
 
 

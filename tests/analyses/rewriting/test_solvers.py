@@ -16,7 +16,7 @@ from torch import Tensor
 from seeingkit import RewrittenGenerator, load_generator
 from seeingkit.analyses.interventions.subjects import Sample
 from seeingkit.analyses.rewriting.bench import Bench
-from seeingkit.analyses.rewriting.closed import basis, constrained, energy, least_squares
+from seeingkit.analyses.rewriting.closed import Equations, basis, constrained, tapwise
 from seeingkit.analyses.rewriting.directions import (
     context_keys,
     directions,
@@ -25,6 +25,7 @@ from seeingkit.analyses.rewriting.directions import (
     strongest_units,
 )
 from seeingkit.analyses.rewriting.goals import Wanted, pasted
+from seeingkit.analyses.rewriting.kept import KeptPlaces
 from seeingkit.analyses.rewriting.moments import KeyMoments, key_moments, patch_of
 from seeingkit.analyses.rewriting.plan import plan, protected, usual_moments
 from seeingkit.analyses.rewriting.published import PublishedSettings, projected
@@ -150,15 +151,53 @@ def test_directions_are_orthonormal_and_ranks_are_checked(
         directions(single, keys, weights, 2, method="mean")
 
 
-def test_energy_is_the_mean_square_of_the_responses(bench: Bench, moments: KeyMoments) -> None:
-    kernels = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
-    sample = [bench.keys(index) for index in range(6)]
-    own = KeyMoments.of(torch.cat(sample), patch_of(bench.site))
-    responses = F.conv2d(torch.cat(sample), basis(kernels, (3, 3)), padding=1)
+def test_the_penalty_is_the_mean_square_of_the_responses(bench: Bench) -> None:
+    along = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    sample = torch.cat([bench.keys(index) for index in range(6)])
+    own = KeyMoments.of(sample, patch_of(bench.site))
+    kernels = basis(along, (3, 3))
+    responses = F.conv2d(sample, kernels * bench.site.unit, padding=1)
     rows = responses.movedim(1, -1).flatten(0, 2).double()
-    assert torch.allclose(energy(own, kernels, (3, 3)), rows.T @ rows / len(rows), atol=1e-4)
+    expected = rows.T @ rows / len(rows)
+    assert torch.allclose(tapwise(own, along, bench.site), expected, atol=1e-4)
+    measured = KeptPlaces(bench, Sample(range(6))).energy(kernels)
+    assert torch.allclose(measured, expected, atol=1e-4)
+    single = KeyMoments.of(sample)
     with pytest.raises(UsageError, match="directions of patches need the moments of patches"):
-        energy(KeyMoments.of(sample[0]), torch.ones(1, 8, 3, 3), (3, 3))
+        tapwise(single, torch.ones(1, 8, 3, 3), bench.site)
+    # of places: the taps by themselves, which bound the whole kernel
+    bound = 9 * tapwise(single, along, bench.site) - measured
+    assert float(torch.linalg.eigvalsh(bound).min()) > -1e-9
+
+
+@pytest.mark.parametrize("name", ["r8.up", "r8"])
+def test_kept_places_are_those_of_the_sample(name: str) -> None:
+    generator = small()
+    bench = Bench(generator, generator.site(name))
+    kernels = torch.randn(4, *bench.site.shape[1:], generator=torch.Generator().manual_seed(2))
+    kept = KeptPlaces(bench, Sample(range(20), 7))
+    assert kept.indices == list(range(20))
+    own = replace(bench, seed=7)
+    everywhere = torch.ones(1, *bench.site.values, dtype=torch.bool)
+    rows = torch.cat([own.responses(own.keys(k), kernels, everywhere) for k in range(20)])
+    assert torch.allclose(kept.energy(kernels), rows.T @ rows / len(rows), rtol=1e-4, atol=1e-6)
+    assert torch.equal(kept.energy(kernels), kept.energy(kernels))
+    edited = bench.kernel + kernels.sum(0)  # the same change of every channel
+    moved = torch.cat(
+        [bench.linear(own.keys(k), edited) - bench.linear(own.keys(k)) for k in range(20)]
+    )
+    mean = float(kept.energy(kernels).sum())
+    assert float(moved[:, 0].square().mean()) == pytest.approx(mean, rel=1e-3)
+
+
+def test_places_of_large_maps_are_of_all_phases() -> None:
+    generator = cast("RewritableGenerator", load_generator("progan:minichurches"))
+    kept = KeptPlaces(Bench(generator, generator.site("r64.conv1")), Sample(range(400)))
+    assert len(kept.indices) == 64 and len(set(kept.indices)) == 64
+    rows, columns = kept._marked()[0].nonzero().T
+    assert 800 < len(rows) <= 1024
+    for part in (rows, columns):
+        assert 0.4 < float((part % 2).float().mean()) < 0.6
 
 
 # --------------------------------------------------------------------------------- least squares
@@ -183,11 +222,14 @@ def test_a_planted_edit_is_found(name: str) -> None:
     own = key_moments(generator, bench.site, Sample(range(30), 9))
     along = directions(own, *context_keys(bench, request().contexts), 2)
     wanted, factors = planted(bench, along)
-    found = least_squares(bench, wanted, own, along, keep=1e-9)
+    equations = Equations.of(bench, wanted, along, tapwise(own, along, bench.site))
+    found = equations.solution(1e-9)
     assert torch.allclose(found.float(), factors, atol=2e-2 * float(factors.abs().max()))
-    assert float(least_squares(bench, wanted, own, along, keep=1e9).abs().max()) < 1e-4
+    assert float(equations.solution(1e9).abs().max()) < 1e-4
+    first = Equations.of(bench, wanted, along[:1], tapwise(own, along[:1], bench.site))
+    assert torch.allclose(equations.solution(2.0, rank=1), first.solution(2.0), atol=1e-9)
     with pytest.raises(UsageError, match="keep = -1"):
-        least_squares(bench, wanted, own, along, keep=-1)
+        equations.solution(-1)
 
 
 @pytest.mark.parametrize("name", ["progan:minichurches", "stylegan2:minichurches", "small"])
