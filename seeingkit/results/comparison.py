@@ -20,6 +20,7 @@ from .records import (
     SkippedItem,
     SourceRecord,
 )
+from .repairs import RepairResult
 from .tracing import TracingResult
 
 
@@ -289,6 +290,7 @@ class Results(Record):
         paired: of a paired comparison; then the verdicts of ``classes`` and the p-value of ``fsd``
             are those of the tests within pairs.
         tracing: units behind the missing and the excess classes, after ``seeingkit trace``.
+        repair: whether edits bring missing classes back, after ``seeingkit repair``.
         warnings: of the run; cautions: all reasons to read the results with care, as the page has
             them, the warnings among them.
     """
@@ -319,6 +321,7 @@ class Results(Record):
     inversions: list[InversionRecord] = Field(default_factory=list)
     vanishing: list[ClassVanishing] = Field(default_factory=list)
     tracing: TracingResult | None = None
+    repair: RepairResult | None = None
     skipped: list[SkippedItem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     cautions: list[str] = Field(default_factory=list)

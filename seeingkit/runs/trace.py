@@ -20,16 +20,15 @@ from seeingkit.contracts import Generator
 from seeingkit.errors import RunError, UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.report import rebuild_report
-from seeingkit.report.runfiles import read_run
 from seeingkit.results import Results, TracingResult
 from seeingkit.system.processes import rank
 from seeingkit.system.writing import json_text, write_text
-from seeingkit.tallies.record import model_record
 from seeingkit.tallies.vocabularies import read_classes
 from seeingkit.tallies.vocabularies.merging import apply_classes
 
 from .analyze import tally_side
 from .config import Config, read_config
+from .finished import check_same, finished_analysis
 from .inversions import Store, beside_tallies
 from .plan import Plan, resolve
 from .sides import Sides, equally_many, open_sides
@@ -85,7 +84,7 @@ def trace(
     if rank():
         raise UsageError("trace is for one process")
     path = Path(run)
-    results = _analysis(path)
+    results = finished_analysis(path, "trace")
     config = read_config(path)
     if device is not None:
         config = config.filled(device=device)
@@ -113,34 +112,6 @@ def trace(
     return found
 
 
-def _analysis(path: Path) -> Results:
-    results, _ = read_run(path)
-    if not isinstance(results, Results) or results.generator is None:
-        raise RunError(
-            f"{path}: trace needs a run of analyze, for only a generator has units to trace to"
-        )
-    return results
-
-
-def _check_same(path: Path, sides: Sides, results: Results) -> None:
-    """Refuse models or images that are no longer those of the run, before anything is counted."""
-    segmenter, before = model_record(sides.segmenter.info), results.segmenter
-    known = {
-        "real images": (results.data.fingerprint, sides.real.fingerprint),
-        "generator": (results.generated.fingerprint, sides.generated.fingerprint),
-        "segmenter": (
-            (before.family, before.weights_sha256, before.options),
-            (segmenter.family, segmenter.weights_sha256, segmenter.options),
-        ),
-    }
-    changed = [name for name, (then, now) in known.items() if then != now]
-    if changed:
-        raise RunError(
-            f"{path}: {' and '.join(changed)} are no longer those of the run; analyze again into "
-            "another folder"
-        )
-
-
 def _traced(
     path: Path,
     plan: Plan,
@@ -163,7 +134,7 @@ def _traced(
     subject.check_classes(
         source.labels, n=settings.n, search=settings.search, dissected=settings.dissected
     )
-    _check_same(path, sides, results)
+    check_same(path, sides, results)
     for record in (*chosen.missing, *chosen.excess):
         subject.label(record.label)
     config: Config = plan.config

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from seeingkit.analyses.interventions.differences import column_of
@@ -17,13 +16,13 @@ from seeingkit.analyses.tracing.excess import Scaled
 from seeingkit.analyses.tracing.missing import Drawn
 from seeingkit.images.preprocess import quantise
 from seeingkit.models.geometry import cell_size
-from seeingkit.system.writing import atomic_write, make_folder
+from seeingkit.system.writing import make_folder
+
+from .strips import Box, save_strip, slug
 
 FOLDER = "tracing"
 IMAGES = 6
 """Pictures of a class."""
-SIDE = 192
-"""Longest side in pixels of one picture."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,14 @@ class TracedPictures:
             edit = change.edit(subject.layer, range(len(rows)))
             edited = quantise(subject.images(state, [edit]))
         name = subject.segmenter.vocabulary.names[label]
-        stem = f"{FOLDER}/{label:04d}-{_slug(name)}"
+        stem = f"{FOLDER}/{label:04d}-{slug(name)}"
         make_folder(self.run / FOLDER)
         files = f"{stem}-before.png", f"{stem}-after.png"
         boxes: list[Box | None] = [None] * len(rows)
         if mask is not None:
             boxes = [_box(subject, one) for one in mask]
-        _save(self.run / files[0], plain, [None] * len(rows))
-        _save(self.run / files[1], edited, boxes)
+        save_strip(self.run / files[0], plain, [None] * len(rows))
+        save_strip(self.run / files[1], edited, boxes)
         return files
 
 
@@ -84,14 +83,6 @@ def _first_of_images(order: np.ndarray, images: np.ndarray) -> list[int]:
     return rows
 
 
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in text.lower())[:40]
-
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in widths and heights of the image."""
-
-
 def _box(subject: Subject, mask: Tensor) -> Box:
     """Where a patch lies."""
     rows, columns = mask[0].nonzero().T
@@ -103,24 +94,3 @@ def _box(subject: Subject, mask: Tensor) -> Box:
         left + width * ends[2],
         top + height * ends[3],
     )
-
-
-def _save(path: Path, pictures: Tensor, boxes: list[Box | None]) -> None:
-    """Pictures (N, H, W, 3) side by side as one PNG."""
-    made = []
-    for each, box in zip(pictures.cpu().numpy(), boxes, strict=True):
-        picture = Image.fromarray(each)
-        if max(picture.size) > SIDE:
-            picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        if max(picture.size) < SIDE:
-            scale = SIDE // max(picture.size)
-            size = picture.width * scale, picture.height * scale
-            picture = picture.resize(size, Image.Resampling.NEAREST)
-        if box is not None:
-            sides = (picture.width, picture.height) * 2
-            corners = [int(np.clip(e * s, 0, s - 1)) for e, s in zip(box, sides, strict=True)]
-            ImageDraw.Draw(picture).rectangle(corners, outline=(255, 255, 255), width=1)
-        made.append(np.asarray(picture))
-    strip = np.concatenate(made, axis=1)
-    with atomic_write(path) as stream:
-        Image.fromarray(strip).save(stream, "PNG")

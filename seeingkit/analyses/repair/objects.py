@@ -118,21 +118,20 @@ class ObjectFinder:
             raise UsageError(f"the second view ({view.words}) has no class {name!r}; name another")
         return cls(segmenter, view, label, numbers[label])
 
-    def masks(self, pictures: Tensor) -> tuple[list[Mask], list[Mask]]:
-        """Where both views see the class in pictures (N, 3, H, W)."""
-        first = pixels_of(self.segmenter.label_maps(pictures), self.label)
+    def seen(self, pictures: Tensor) -> tuple[Tensor, list[list[Part]]]:
+        """Labels of pictures (N, 3, H, W) by the first view, (N, planes, H, W), and the objects of
+        each picture, largest first.
+
+        Raises:
+            UsageError: the views give maps of unlike size.
+        """
+        maps = self.segmenter.label_maps(pictures)
+        first = pixels_of(maps, self.label)
         second = pixels_of(self.view.segmenter.label_maps(pictures), self.second)
         if first.shape != second.shape:
             raise UsageError(
                 f"the second view ({self.view.words}) gives maps of {tuple(second.shape[1:])} "
                 f"pixels, the first of {tuple(first.shape[1:])}; name another"
             )
-        return list(first.cpu().numpy()), list(second.cpu().numpy())
-
-    def objects(self, pictures: Tensor) -> list[list[Part]]:
-        """The objects of each picture, largest first."""
-        firsts, seconds = self.masks(pictures)
-        return [
-            parts_of(first, second, self.size)
-            for first, second in zip(firsts, seconds, strict=True)
-        ]
+        pairs = zip(first.cpu().numpy(), second.cpu().numpy(), strict=True)
+        return maps, [parts_of(own, other, self.size) for own, other in pairs]

@@ -150,19 +150,15 @@ def site_reach(
     with torch.no_grad():
         drawn = [bench.keys(k)[0].flatten(1).T.cpu() for k in range(SAMPLES)]
     most = len(keys_within(wanted, bench.site.keys)[0]) // 2  # a photo is left out
-    values: dict[tuple[int, float], tuple[ValueReach, ValueReach | None]] = {}
-    for rank in settings.ranks:
-        if rank > min(bench.site.rank, most):
-            continue
-        for keep in settings.keeps:
-            own = value_reach(bench, wanted, moments, rank, keep)
-            beside = None if control is None else value_reach(bench, control, moments, rank, keep)
-            values[rank, keep] = own, beside
-    if not values:
+    ranks = [rank for rank in settings.ranks if rank <= min(bench.site.rank, most)]
+    if not ranks:
         raise UsageError(
             f"site {bench.site.name!r}: the photos show the class at {2 * most} places, too few "
             f"for an edit of rank {min(settings.ranks)}; take more photos or a later site"
         )
+    own = value_reach(bench, wanted, moments, ranks, settings.keeps)
+    beside = {} if control is None else value_reach(bench, control, moments, ranks, settings.keeps)
+    values = {each: (found, beside.get(each)) for each, found in own.items()}
     made, reached = errors.mean(0).tolist()
     keys = key_reach(bench, wanted, moments, torch.cat(drawn))
     return SiteReach(bench, moments, wanted, control, made, reached, keys, values)

@@ -23,7 +23,7 @@ from scipy import stats
 from torch import Tensor
 
 from .bench import Bench
-from .closed import basis, least_squares
+from .closed import Equations, basis, tapwise
 from .directions import directions, mean_key, query_direction
 from .goals import Wanted
 from .moments import KeyMoments
@@ -59,45 +59,79 @@ class ValueReach:
 
 
 def value_reach(
-    bench: Bench, wanted: Wanted, moments: KeyMoments, rank: int, keep: float
-) -> ValueReach:
-    """How much of the wanted change an edit of a rank can give.
+    bench: Bench,
+    wanted: Wanted,
+    moments: KeyMoments,
+    ranks: Sequence[int],
+    keeps: Sequence[float],
+) -> dict[tuple[int, float], ValueReach]:
+    """How much of the wanted change edits can give, by rank and weight.
 
     Args:
         bench: the generator at the site.
         wanted: one row a photo, two at least.
         moments: of its keys.
-        rank: directions of the keys.
-        keep: how much the change of other places counts.
+        ranks: directions of the keys.
+        keeps: how much the change of other places counts.
 
     Raises:
         UsageError: a rank above the number of keys of the places.
 
-    ``value_reach(bench, wanted, moments, 6, 1.0).apart``
+    ``value_reach(bench, wanted, moments, [6], [1.0])[6, 1.0].apart``
     """
     rows = range(len(wanted.keys))
-    own = _missed(bench, wanted, planned(bench, wanted, moments, rank, keep))
-    left = whole = 0.0
+    every = [(rank, keep) for rank in ranks for keep in keeps]
+    left, whole = dict.fromkeys(every, 0.0), 0.0
     for row in rows:
-        others = rows_of(wanted, [k for k in rows if k != row])
-        change = planned(bench, others, moments, rank, keep)
-        missed, there = _missed(bench, rows_of(wanted, [row]), change)
-        left, whole = left + missed, whole + there
-    return ValueReach(1 - left / whole, 1 - own[0] / own[1])
+        plan = Planned.of(bench, rows_of(wanted, [k for k in rows if k != row]), moments, ranks)
+        alone = rows_of(wanted, [row])
+        for rank, keep in every:
+            left[rank, keep] += plan.missed(alone, rank, keep)
+        whole += _size(alone, alone.change.double())
+    plan = Planned.of(bench, wanted, moments, ranks)
+    everything = _size(wanted, wanted.change.double())
+    return {
+        each: ValueReach(1 - left[each] / whole, 1 - plan.missed(wanted, *each) / everything)
+        for each in every
+    }
 
 
-def planned(
-    bench: Bench, wanted: Wanted, moments: KeyMoments, rank: int, keep: float
-) -> tuple[Tensor, Tensor]:
-    """Numbers Λ (C_out, J) and directions (rank, C_in) of the edit for some places.
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """The edits of all ranks and weights for some places.
 
-    Arguments and errors as of ``value_reach``.
-
-    ``planned(bench, wanted, moments, 6, 1.0)[0].shape``
+    Attributes:
+        bench: the generator at the site.
+        along: (r, C_in) directions of the greatest rank; the first ones are those of lesser ranks.
+        equations: of them.
     """
-    keys, weights = keys_within(wanted, bench.site.keys)
-    along = directions(moments, keys, weights, rank)
-    return least_squares(bench, wanted, moments, along, keep), along
+
+    bench: Bench
+    along: Tensor
+    equations: Equations
+
+    @classmethod
+    def of(cls, bench: Bench, wanted: Wanted, moments: KeyMoments, ranks: Sequence[int]) -> Planned:
+        """Plan them.
+
+        Raises:
+            UsageError: a rank above the number of keys of the places.
+        """
+        along = directions(moments, *keys_within(wanted, bench.site.keys), max(ranks))
+        cost = tapwise(moments, along, bench.site)
+        return cls(bench, along, Equations.of(bench, wanted, along, cost))
+
+    def factors(self, rank: int, keep: float) -> Tensor:
+        """Λ (C_out, J) of an edit."""
+        return self.equations.solution(keep, rank)
+
+    @torch.no_grad()
+    def missed(self, wanted: Wanted, rank: int, keep: float) -> float:
+        """Sum over wanted places of the square of the change that an edit misses."""
+        kernels = basis(self.along[:rank], (self.bench.site.shape[2], self.bench.site.shape[3]))
+        delta = torch.einsum("oj,jiyx->oiyx", self.factors(rank, keep), kernels)
+        reached = self.bench.linear(wanted.keys, delta.to(self.bench.kernel))
+        return _size(wanted, reached.double() - wanted.change.double())
 
 
 def rows_of(wanted: Wanted, rows: Sequence[int]) -> Wanted:
@@ -109,16 +143,10 @@ def rows_of(wanted: Wanted, rows: Sequence[int]) -> Wanted:
     return Wanted(wanted.state[chosen], *(part[chosen] for part in wanted[1:]))
 
 
-@torch.no_grad()
-def _missed(bench: Bench, wanted: Wanted, edit: tuple[Tensor, Tensor]) -> tuple[float, float]:
-    """Sums over the wanted places: of the square of the change that is missed, and of all of it."""
-    factors, along = edit
-    kernels = basis(along, (bench.site.shape[2], bench.site.shape[3]))
-    delta = torch.einsum("oj,jiyx->oiyx", factors, kernels).to(bench.kernel)
-    reached = bench.linear(wanted.keys, delta).double()
+def _size(wanted: Wanted, change: Tensor) -> float:
+    """Sum of squares of a change over the wanted places, in units of the values."""
     weight = wanted.share.double() * wanted.slope.double().square()
-    missed = (weight * (reached - wanted.change.double()).square()).sum()
-    return float(missed), float((weight * wanted.change.double().square()).sum())
+    return float((weight * change.square()).sum())
 
 
 def key_reach(bench: Bench, wanted: Wanted, moments: KeyMoments, samples: Tensor) -> KeyReach:
