@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,9 @@ MOST_BINS, FEWEST_BINS = 256, 64
 """Bins of a series: at most, and at least half as many as this where there are as many groups; a
 standard error over the fewest is known to 13 %."""
 MOST_NUMBERS = 1 << 22
-"""Bins times pairs of a series (128 MiB), as far as ``FEWEST_BINS`` allows."""
+"""Bins times pairs of a series (80 MiB), as far as ``FEWEST_BINS`` allows."""
+_SMALL = 1 << 31
+"""Whole numbers below this one fit into int32."""
 
 
 class GroupRows(NamedTuple):
@@ -58,16 +60,17 @@ class GroupSeries:
         pairs: (P, 2) int64: unit and column of each candidate.
         groups: (G,) int64: numbers of the groups, ascending; their images: ``grouping``.
         span: groups of a bin: group g is in bin g // span.
-        both, union, excess: (B, P) int64: sums of I, V and S I - J of ``moments``.
+        both, union, excess: (B, P) int32, or int64 where that is needed: sums of I, V and S I - J
+            of ``moments``.
         excess2: (B, P) int64: sum of the squares of the groups' excess.
     """
 
     pairs: Whole
     groups: Whole
     span: int
-    both: Whole
-    union: Whole
-    excess: Whole
+    both: Small | Whole
+    union: Small | Whole
+    excess: Small | Whole
     excess2: Whole
 
     @property
@@ -96,7 +99,7 @@ class GroupSeries:
         if span == self.span:
             return self
         starts = np.flatnonzero(np.diff(self.bins * self.span // span, prepend=-1))
-        sums = {name: np.add.reduceat(getattr(self, name), starts) for name in SUMS}
+        sums = {name: np.add.reduceat(getattr(self, name), starts, dtype=np.int64) for name in SUMS}
         return GroupSeries(self.pairs, self.groups, span, **sums)
 
     def at(self, numbers: Whole) -> GroupSeries:
@@ -160,13 +163,16 @@ class SeriesSums:
         self.pairs = np.argwhere(candidates).astype(np.int64)
         self.span = span_of(groups, len(self.pairs))
         shape = (-(-groups // self.span), len(self.pairs))
-        self._sums = {name: np.zeros(shape, np.int64) for name in SUMS}
+        self._sums: dict[str, NDArray[Any]] = {name: np.zeros(shape, np.int32) for name in NAMES}
+        self._sums["excess2"] = np.zeros(shape, np.int64)
         self._groups = list[int]()
 
     def add(self, rows: GroupRows) -> None:
         """Add groups that were not added yet."""
         for number, *values in zip(rows.groups.tolist(), *rows[1:], strict=True):
             for name, row in zip(NAMES, values, strict=True):
+                if np.abs(row, dtype=np.int64).max(initial=0) * self.span >= _SMALL:
+                    self._sums[name] = self._sums[name].astype(np.int64, copy=False)
                 self._sums[name][number // self.span] += row
             self._sums["excess2"][number // self.span] += values[2].astype(np.int64) ** 2
         self._groups += rows.groups.tolist()

@@ -23,6 +23,7 @@ from seeingkit.analyses.dissection.moments import Levels, Moments, group_moments
 from seeingkit.analyses.dissection.observation import GROUP, Layer, Observation
 from seeingkit.analyses.dissection.series import (
     SUMS,
+    GroupRows,
     GroupSeries,
     SeriesSums,
     rows_of,
@@ -189,6 +190,17 @@ def test_sums_of_many_groups_are_bins(monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = added(parts[:6] + parts[7:], every, groups=20)
     assert shared_groups([found, lacking]).tolist() == [*range(4), *range(8, 20)]
     assert shared_groups([found, found]).tolist() == list(range(20))
+
+
+def test_sums_do_not_overflow() -> None:
+    """Sixteen groups of 2²⁸ pixels are more than 32 bits hold."""
+    rows = GroupRows(np.arange(16), *(np.full((16, 1), 1 << 28, np.int32) for _ in range(3)))
+    sums = SeriesSums(np.ones((1, 1), bool), 16)
+    sums.span = 16
+    sums.add(rows)
+    found = sums.series()
+    assert found.both.tolist() == found.excess.tolist() == [[1 << 32]]
+    assert found.excess2.tolist() == [[16 << 56]]
 
 
 def test_errors_of_bins_are_those_of_groups() -> None:
