@@ -36,6 +36,7 @@ _MODULES = {
     "load_inverter": "analyses.inversion",
     "trace": "runs.trace",
     "rewrite": "runs.rewrite",
+    "repair": "runs.repair",
     "WeightEdit": "models.weightedits",
     "RewrittenGenerator": "models.weightedits",
     "intervene": "runs.interventions",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from .runs.compare_units import UnitContrasts, compare_units
     from .runs.dissect import Dissection, dissect
     from .runs.interventions import Interventions, intervene
+    from .runs.repair import repair
     from .runs.rewrite import rewrite
     from .runs.trace import trace
     from .statistics import FSD
@@ -101,6 +103,7 @@ __all__ = [
     "load_inverter",
     "load_segmenter",
     "open_images",
+    "repair",
     "rewrite",
     "run",
     "tally",

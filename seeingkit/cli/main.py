@@ -17,6 +17,7 @@ from . import (
     intervene,
     listing,
     paint,
+    repair,
     rewrite,
     stored,
     suite,
@@ -296,6 +297,7 @@ app.command(cls=Command)(trace.trace)
 app.command(cls=Command)(artifacts.artifacts)
 app.command(cls=Command)(paint.paint)
 app.command(cls=Command)(rewrite.rewrite)
+app.command(cls=Command)(repair.repair)
 app.command(cls=Command)(figure.figure)
 app.command(cls=Command)(tracking.numbers)
 app.command(cls=Command)(tracking.export)

@@ -78,7 +78,7 @@ class RepairPictures:
         for name, (pictures, marked) in strips.items():
             if len(pictures):
                 files.append(f"{stem}-{name}.png")
-                save_strip(self.run / files[-1], pictures, marked)
+                save_strip(self.run / files[-1], pictures, marked, IMAGES)
         return files
 
     def _images(self, generator: RewritableGenerator, sample: Sample, rows: list[int]) -> Tensor:

@@ -27,13 +27,16 @@ def slug(text: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in text.lower())[:40]
 
 
-def save_strip(path: Path, pictures: Tensor, boxes: Sequence[Box | None] = ()) -> None:
+def save_strip(
+    path: Path, pictures: Tensor, boxes: Sequence[Box | None] = (), least: int = 0
+) -> None:
     """Write pictures (N, H, W, 3) uint8 side by side as one PNG, whole or not at all.
 
     Args:
         path: of the file.
         pictures: small ones are enlarged, large ones reduced, to ``SIDE``.
         boxes: outlined in each of them; none: nowhere.
+        least: pictures for which there is room, grey where there are fewer.
     """
     made = []
     for each, box in zip(pictures.cpu().numpy(), boxes or [None] * len(pictures), strict=True):
@@ -49,6 +52,7 @@ def save_strip(path: Path, pictures: Tensor, boxes: Sequence[Box | None] = ()) -
             corners = [int(np.clip(e * s, 0, s - 1)) for e, s in zip(box, sides, strict=True)]
             ImageDraw.Draw(picture).rectangle(corners, outline=(255, 255, 255), width=1)
         made.append(np.asarray(picture))
+    made += [np.full_like(made[0], 128)] * (least - len(made))
     strip = np.concatenate(made, axis=1)
     with atomic_write(path) as stream:
         Image.fromarray(strip).save(stream, "PNG")
