@@ -121,6 +121,7 @@ def print_repair(found: RepairResult) -> None:
         (
             one.label,
             share(one.sites[0].best.apart),
+            share(one.sites[0].best.net),
             share(one.objects.before),
             share(one.objects.after),
             "–" if one.objects.beside is None else share(one.objects.beside),
@@ -131,4 +132,4 @@ def print_repair(found: RepairResult) -> None:
         for one in found.classes
     ]
     say()
-    print_table(rows, ("class", "reach", "without", "with", "beside", "real", "q", "edit"))
+    print_table(rows, ("class", "reach", "net", "without", "with", "beside", "real", "q", "edit"))

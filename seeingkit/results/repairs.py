@@ -22,15 +22,17 @@ class ReachRecord(Record):
 
     Attributes:
         site: the layer; rank, keep: of the edit.
-        apart: share of the wanted change that it gives in photos it was not planned with; own: in
-            those that it was planned with; control: as ``apart``, of places beside the class;
-            None: no photo has any.
+        apart: share of the wanted change that it gives in photos it was not planned with; net: the
+            same less what it changes at all other places there, below 0 where that is more; own:
+            as ``apart``, in the photos it was planned with; control: as ``apart``, of places
+            beside the class, None: there are none, or none that needs a change.
     """
 
     site: str
     rank: int
     keep: float
     apart: float
+    net: float
     own: float
     control: float | None
 
@@ -81,7 +83,7 @@ class ObjectShare(Record):
     """Share of images that show an object of the class: a part of real size in both views.
 
     Attributes:
-        size: pixels of a part, at least.
+        size, largest: pixels of a part, at least and at most; None: no bound.
         before, after: of generated images without and with the edit; beside: with the edit that
             was planned from places beside the class, None: there is none; real: of real images.
         difference, low, high: after − before, and its 95 % interval within pairs of latents.
@@ -93,6 +95,7 @@ class ObjectShare(Record):
     """
 
     size: int
+    largest: int | None
     before: float
     after: float
     beside: float | None

@@ -2,8 +2,8 @@
 
 The area of a class by one segmenter is no proof that it is drawn: specks are called persons. So an
 image *shows* a class here only where a connected part of it is as large as those that hold most of
-its area in real images (``size_level``), and a second view (another segmenter, or the same at
-another scale) calls at least half of that part the same.
+its area in real images (``real_sizes``) and no larger than the largest, and a second view (another
+segmenter, or the same at another scale) calls at least half of that part the same.
 
 Guarantees: a function of label maps; parts touch at edges, not at corners.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,21 +35,28 @@ AGREED = 0.5
 """Share of a part that the second view calls the same."""
 
 
-def size_level(masks: Iterable[Mask]) -> int:
-    """Pixels from which on a part is of real size: parts of at least as many hold ``HOLDING`` of
-    the class's area.
+class Sizes(NamedTuple):
+    """Pixels of parts of real size: at least, and at most."""
+
+    least: int = 1
+    most: int | None = None
+
+
+def real_sizes(masks: Iterable[Mask]) -> Sizes:
+    """Sizes of a class's parts in real images: from the one from which on they hold ``HOLDING`` of
+    its area, to the largest.
 
     >>> mask = np.zeros((8, 8), bool)
     >>> mask[:3, :3], mask[5, 5] = True, True
-    >>> size_level([mask])
-    9
+    >>> real_sizes([mask])
+    Sizes(least=9, most=9)
     """
     sizes = [part.pixels for mask in masks for part in parts_of(mask)]
     if not sizes:
-        return 1
+        return Sizes()
     ordered = np.sort(np.array(sizes))[::-1]
     reached = int(np.searchsorted(ordered.cumsum(), HOLDING * ordered.sum()))
-    return int(ordered[min(reached, len(ordered) - 1)])
+    return Sizes(int(ordered[min(reached, len(ordered) - 1)]), int(ordered[0]))
 
 
 @dataclass(frozen=True)
@@ -59,13 +67,13 @@ class Part:
     box: Box
 
 
-def parts_of(mask: Mask, agreed: Mask | None = None, size: int = 1) -> list[Part]:
+def parts_of(mask: Mask, agreed: Mask | None = None, sizes: Sizes | None = None) -> list[Part]:
     """The connected parts of a mask, largest first.
 
     Args:
         mask: (H, W).
         agreed: (H, W) of a second view; parts of which it has less than ``AGREED`` are left out.
-        size: pixels from which on a part counts.
+        sizes: pixels of parts that count; None: all.
 
     >>> mask = np.zeros((8, 8), bool)
     >>> mask[:3, :3], mask[5, 5] = True, True
@@ -75,15 +83,15 @@ def parts_of(mask: Mask, agreed: Mask | None = None, size: int = 1) -> list[Part
     numbers, many = ndimage.label(mask)
     if not many:
         return []
-    sizes = np.bincount(numbers.ravel(), minlength=many + 1)[1:]
-    shared = sizes
+    pixels = np.bincount(numbers.ravel(), minlength=many + 1)[1:]
+    shared, (least, most) = pixels, sizes or Sizes()
     if agreed is not None:
         shared = np.bincount(numbers[agreed].ravel(), minlength=many + 1)[1:]
     boxes = ndimage.find_objects(numbers)
     found = [
-        Part(int(sizes[k]), (rows.start, columns.start, rows.stop, columns.stop))
+        Part(int(pixels[k]), (rows.start, columns.start, rows.stop, columns.stop))
         for k, (rows, columns) in enumerate(boxes)
-        if sizes[k] >= size and shared[k] >= AGREED * sizes[k]
+        if least <= pixels[k] <= (most or pixels[k]) and shared[k] >= AGREED * pixels[k]
     ]
     return sorted(found, key=lambda part: -part.pixels)
 
@@ -96,14 +104,14 @@ class ObjectFinder:
         segmenter: the first view.
         view: the second one.
         label: of the class, in the first view; second: in the second.
-        size: pixels from which on a part counts.
+        sizes: of parts that count; None: all.
     """
 
     segmenter: Segmenter
     view: View
     label: int
     second: int
-    size: int = 1
+    sizes: Sizes | None = None
 
     @classmethod
     def of(cls, segmenter: Segmenter, view: View, label: int) -> ObjectFinder:
@@ -134,4 +142,4 @@ class ObjectFinder:
                 f"pixels, the first of {tuple(first.shape[1:])}; name another"
             )
         pairs = zip(first.cpu().numpy(), second.cpu().numpy(), strict=True)
-        return maps, [parts_of(own, other, self.size) for own, other in pairs]
+        return maps, [parts_of(own, other, self.sizes) for own, other in pairs]

@@ -21,7 +21,7 @@ from ..rewriting.bench import Bench
 from ..rewriting.goals import Wanted
 from ..rewriting.moments import KeyMoments
 from ..rewriting.photos import PhotoAtSite, keys_within, photo_at_site, wanted_of_photos
-from ..rewriting.reach import KeyReach, ValueReach, key_reach, value_reach
+from ..rewriting.reach import KeyReach, ValueReach, key_reach, needed, value_reach
 from .settings import RepairSettings
 
 Masks = list[NDArray[np.uint8]]
@@ -74,7 +74,8 @@ class SiteReach:
         made, reached: mean absolute error (range 2) in the class's places, of the inversions and of
             the optimised values.
         keys: of the class's places among others.
-        values: of each edit, by rank and weight (keep): of the class, and of the control.
+        values: of each edit, by rank and weight (keep): of the class, and of the control; None:
+            the places beside need no other values.
     """
 
     bench: Bench
@@ -88,8 +89,8 @@ class SiteReach:
 
     @property
     def best(self) -> tuple[int, float]:
-        """The edit that reaches most in photos that were left out."""
-        return max(self.values, key=lambda each: self.values[each][0].apart)
+        """The edit that brings photos that were left out nearest to their values."""
+        return max(self.values, key=lambda each: self.values[each][0].net)
 
 
 def usable_sites(generator: RewritableGenerator, cut: str, names: Sequence[str] = ()) -> list[Site]:
@@ -157,7 +158,9 @@ def site_reach(
             f"for an edit of rank {min(settings.ranks)}; take more photos or a later site"
         )
     own = value_reach(bench, wanted, moments, ranks, settings.keeps)
-    beside = {} if control is None else value_reach(bench, control, moments, ranks, settings.keeps)
+    beside: dict[tuple[int, float], ValueReach] = {}
+    if control is not None and needed(control):
+        beside = value_reach(bench, control, moments, ranks, settings.keeps)
     values = {each: (found, beside.get(each)) for each, found in own.items()}
     made, reached = errors.mean(0).tolist()
     keys = key_reach(bench, wanted, moments, torch.cat(drawn))

@@ -19,7 +19,7 @@ from seeingkit.errors import SourceError
 from seeingkit.system.progress import progress_bar
 
 from ..interventions.subjects import pixels_of
-from .objects import AGREED, Mask, ObjectFinder, Part, parts_of, size_level
+from .objects import AGREED, Mask, ObjectFinder, Part, parts_of, real_sizes
 
 BATCH = 16
 
@@ -41,7 +41,7 @@ class RealObjects:
     """Objects of a class in real images.
 
     Attributes:
-        finder: with the size of the class's objects.
+        finder: with the sizes of the class's objects.
         images: how many were looked at.
         shown: share of them that show an object.
         precise: share of the objects of which at least half is truly of the class; None: no true
@@ -86,8 +86,8 @@ def real_objects(
     if not seen:
         raise SourceError(f"{source.name}: none of {len(rows)} images can be read")
     known = [one.first if one.true is None else one.true for one in seen]
-    sized = replace(finder, size=size_level(known))
-    found = [parts_of(one.first, one.second, sized.size) for one in seen]
+    sized = replace(finder, sizes=real_sizes(known))
+    found = [parts_of(one.first, one.second, sized.sizes) for one in seen]
     largest = [(one.row, parts[0]) for one, parts in zip(seen, found, strict=True) if parts]
     return RealObjects(
         sized,

@@ -45,6 +45,7 @@ from ..rewriting.bench import Bench
 from ..rewriting.effects import WeightChange
 from ..rewriting.plan import usual_moments
 from ..tracing.excess import distance_change
+from .objects import Sizes
 from .reachable import ClassPhotos, SiteReach, site_reach, usable_sites
 from .real import RealObjects
 from .settings import RepairSettings
@@ -112,7 +113,7 @@ def reaches_of(
         log.info("%s at %s: %s", name, site.name, reach_words(record))
     if not found:
         raise UsageError(f"{name}: no site can be used ({'; '.join(faults)})")
-    return sorted(found, key=lambda one: -one.values[one.best][0].apart)
+    return sorted(found, key=lambda one: -one.values[one.best][0].net)
 
 
 def reach_words(record: SiteRecord) -> str:
@@ -121,10 +122,11 @@ def reach_words(record: SiteRecord) -> str:
     ``reach_words(site_record(found))``
     """
     best = record.best
-    beside = "" if best.control is None else f" (places beside it: {best.control:.0%})"
+    beside = "" if best.control is None else f", of places beside it {best.control:.0%}"
     return (
         f"an edit of rank {best.rank} gives {best.apart:.0%} of the wanted values in photos left "
-        f"out{beside}; {record.keys_in_samples:.1%} of the places of samples have such keys"
+        f"out (net of the change elsewhere {best.net:.0%}{beside}); {record.keys_in_samples:.1%} "
+        "of the places of samples have such keys"
     )
 
 
@@ -153,6 +155,7 @@ def _reach_record(one: Candidate) -> ReachRecord:
         rank=one.rank,
         keep=one.keep,
         apart=one.reach.apart,
+        net=one.reach.net,
         own=one.reach.own,
         control=None if one.control is None else one.control.apart,
     )
@@ -252,10 +255,12 @@ def object_share(looks: Sequence[Looked], real: RealObjects) -> ObjectShare:
 
     >>> from types import SimpleNamespace as Made
     >>> looks = [Made(shown=np.array([False] * 9 + [True] * k)) for k in (0, 0)]
-    >>> object_share(looks, Made(finder=Made(size=4), shown=0.5, precise=None)).p
+    >>> finder = Made(sizes=Made(least=4, most=9))
+    >>> object_share(looks, Made(finder=finder, shown=0.5, precise=None)).p
     1.0
     """
     before, after = looks[0].shown, looks[1].shown
+    sizes = real.finder.sizes or Sizes()
     difference, low, high = student(_gain(before, after))
     p = more_often(before, after)
     against = against_low = against_high = beside = None
@@ -265,7 +270,8 @@ def object_share(looks: Sequence[Looked], real: RealObjects) -> ObjectShare:
         against, against_low, against_high = student(_gain(other, after))
         p = max(p, more_often(other, after))
     return ObjectShare(
-        size=real.finder.size,
+        size=sizes.least,
+        largest=sizes.most,
         before=float(before.mean()),
         after=float(after.mean()),
         beside=beside,

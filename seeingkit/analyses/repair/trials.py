@@ -66,7 +66,7 @@ def _edit(generator: RewritableGenerator, one: Candidate, wanted: Wanted) -> Wei
 
 
 def candidates_of(reaches: Sequence[SiteReach], settings: RepairSettings) -> list[Candidate]:
-    """The edits that reach most in photos that were left out: one of each rank of a site.
+    """The edits that bring left-out photos nearest to their values: one of each rank of a site.
 
     ``candidates_of([site_reach(bench, moments, photos, settings)], settings)[0].rank``
     """
@@ -76,7 +76,7 @@ def candidates_of(reaches: Sequence[SiteReach], settings: RepairSettings) -> lis
         for (rank, keep), (own, beside) in site.values.items()
     ]
     best: dict[tuple[str, int], Candidate] = {}
-    for one in sorted(every, key=lambda each: -each.reach.apart):
+    for one in sorted(every, key=lambda each: -each.reach.net):
         best.setdefault((one.site.bench.site.name, one.rank), one)
     return list(best.values())[: settings.trials]
 

@@ -27,7 +27,7 @@ from .goals import Wanted
 from .regions import Region
 
 STEPS, RATE = 150, 0.05
-"""Of Adam, on values in units of their own spread."""
+"""Of Adam, on values in units of their root mean square."""
 PULL = 0.003
 """Weight of the squared distance from the generator's own values, beside the error of the image."""
 
@@ -80,7 +80,7 @@ def photo_at_site(
         state: of its inversion, at ``site.before`` or in front of it, one row.
         steps, rate: of Adam.
         pull: weight of the mean squared distance from the generator's own values, in units of their
-            spread over the map.
+            root mean square over the map.
 
     Raises:
         UsageError: a state behind the site, or not of one photo.
@@ -100,7 +100,7 @@ def photo_at_site(
         start = generator.advance(state, site.before).detach()
         keys = generator.keys(start, site)
         own = bench.linear(keys)
-        scale = own.std((0, 2, 3), keepdim=True).clamp_min(torch.finfo(own.dtype).tiny)
+        scale = own.square().mean().sqrt().clamp_min(torch.finfo(own.dtype).tiny)
         made = _image(bench, start, own)
     moved = torch.zeros_like(own).requires_grad_()
     adam = torch.optim.Adam([moved], lr=rate)

@@ -1,8 +1,10 @@
-"""Can an edit of a site give what is wanted? Two numbers that need no image of an edit.
+"""Can an edit of a site give what is wanted? Numbers that need no image of an edit.
 
 *Value*: of the change that the wanted places need, the share that the edit gives in photos that it
 was not planned with: 1 − Σ share·slope²·(ΔW k − change)² / Σ share·slope²·change². 1: all of it; 0:
-none; below 0: it makes things worse. Each photo is left out in turn.
+none; below 0: it makes things worse. *Net*: the same less what the edit changes at places that are
+to stay, Σ slope²·(ΔW k)² over them: above 0 only where the edit brings the values of a whole photo
+nearer to the wanted ones. Each photo is left out in turn.
 
 *Keys*: does the generator draw such keys at all? With d = C⁻¹ k̄ of the wanted places of all other
 photos, how often a wanted place of the photo that is left out has a greater d · k than another
@@ -21,6 +23,8 @@ from typing import NamedTuple
 import torch
 from scipy import stats
 from torch import Tensor
+
+from seeingkit.errors import UsageError
 
 from .bench import Bench
 from .closed import Equations, basis, tapwise
@@ -51,10 +55,12 @@ class ValueReach:
     """The share of the wanted change that an edit gives.
 
     Attributes:
-        apart: in photos that were left out; own: in those that it was planned with.
+        apart: in photos that were left out; net: there, less what other places change.
+        own: in the photos that it was planned with.
     """
 
     apart: float
+    net: float
     own: float
 
 
@@ -75,25 +81,40 @@ def value_reach(
         keeps: how much the change of other places counts.
 
     Raises:
-        UsageError: a rank above the number of keys of the places.
+        UsageError: a rank above the number of keys of the places, or places that have their values
+            already.
 
     ``value_reach(bench, wanted, moments, [6], [1.0])[6, 1.0].apart``
     """
+    if not needed(wanted):
+        raise UsageError(f"site {bench.site.name!r}: all wanted places have their values already")
     rows = range(len(wanted.keys))
     every = [(rank, keep) for rank in ranks for keep in keeps]
-    left, whole = dict.fromkeys(every, 0.0), 0.0
+    left = dict.fromkeys(every, (0.0, 0.0))
+    whole = _size(wanted, wanted.change.double())
     for row in rows:
         plan = Planned.of(bench, rows_of(wanted, [k for k in rows if k != row]), moments, ranks)
         alone = rows_of(wanted, [row])
-        for rank, keep in every:
-            left[rank, keep] += plan.missed(alone, rank, keep)
-        whole += _size(alone, alone.change.double())
+        for each in every:
+            missed, beside = plan.missed(alone, *each)
+            left[each] = left[each][0] + missed, left[each][1] + beside
     plan = Planned.of(bench, wanted, moments, ranks)
-    everything = _size(wanted, wanted.change.double())
     return {
-        each: ValueReach(1 - left[each] / whole, 1 - plan.missed(wanted, *each) / everything)
+        each: ValueReach(
+            1 - left[each][0] / whole,
+            1 - sum(left[each]) / whole,
+            1 - plan.missed(wanted, *each)[0] / whole,
+        )
         for each in every
     }
+
+
+def needed(wanted: Wanted) -> bool:
+    """Whether any wanted place needs another value than it has.
+
+    ``needed(wanted_of_photos(bench, photos, masks))``
+    """
+    return _size(wanted, wanted.change.double()) > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +147,14 @@ class Planned:
         return self.equations.solution(keep, rank)
 
     @torch.no_grad()
-    def missed(self, wanted: Wanted, rank: int, keep: float) -> float:
-        """Sum over wanted places of the square of the change that an edit misses."""
+    def missed(self, wanted: Wanted, rank: int, keep: float) -> tuple[float, float]:
+        """Sums of squares: of the change that an edit misses at wanted places, and of the change
+        that it makes at all others."""
         kernels = basis(self.along[:rank], (self.bench.site.shape[2], self.bench.site.shape[3]))
         delta = torch.einsum("oj,jiyx->oiyx", self.factors(rank, keep), kernels)
-        reached = self.bench.linear(wanted.keys, delta.to(self.bench.kernel))
-        return _size(wanted, reached.double() - wanted.change.double())
+        reached = self.bench.linear(wanted.keys, delta.to(self.bench.kernel)).double()
+        others = wanted._replace(share=(wanted.share == 0).to(wanted.share))
+        return _size(wanted, reached - wanted.change.double()), _size(others, reached)
 
 
 def rows_of(wanted: Wanted, rows: Sequence[int]) -> Wanted:
