@@ -59,6 +59,7 @@ EXCEPTIONS = {
     "artifacts": "a run of minutes; docs/artifacts.md shows it",
     "rewrite": "needs a file of painted masks; docs/rewriting.md shows it",
     "trace": "a run of minutes; docs/tracing.md shows it",
+    "repair": "a run of minutes; docs/repair.md shows it",
 }
 """Public functions and classes without an example, and why."""
 

@@ -128,6 +128,19 @@ def repair(
         update={"methods": (DEFAULT_METHOD,), "cuts": (cut or "default",), "options": {}}
     )
     plan = resolve(config.filled(inversion=inversion))
+    return _tried(path, plan, results, wanted, settings, second, store)
+
+
+def _tried(
+    path: Path,
+    plan: Plan,
+    results: Results,
+    wanted: Sequence[ClassResult],
+    settings: RepairSettings,
+    second: str,
+    store: Store,
+) -> RepairResult:
+    """Try the classes one after another; each stands in the run as soon as it is finished."""
     with closing(open_sides(plan)) as sides:
         work = _Work.of(path, plan, sides, results, settings, second, store)
         found = RepairResult(

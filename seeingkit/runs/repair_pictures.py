@@ -56,7 +56,7 @@ class RepairPictures:
         best, photos = found.sites[0], found.photos
         some = range(min(IMAGES, len(photos.images)))
         at = [photo_at_site(best.bench, photos.images[[k]], photos.state[[k]]) for k in some]
-        boxes = [_around(mask > 0) for mask in photos.masks[: len(some)]]
+        boxes: list[Box | None] = [_around(mask > 0) for mask in photos.masks[: len(some)]]
         strips["photos"] = quantise(photos.images[: len(some)]), boxes
         strips["made"] = quantise(torch.cat([one.made for one in at])), []
         strips["values"] = quantise(torch.cat([one.reached for one in at])), []

@@ -121,7 +121,7 @@ def span_of(groups: int, pairs: int) -> int:
     """Groups of a bin: as few as leave at most ``MOST_BINS``, or ``MOST_NUMBERS`` in all.
 
     >>> [span_of(groups, 50) for groups in (20, 256, 257, 10_000)], span_of(625, 300_000)
-    ([1, 1, 2, 64], 8)
+    ([1, 1, 2, 64], 16)
     """
     most = max(FEWEST_BINS, min(MOST_BINS, MOST_NUMBERS // max(1, pairs)))
     return 1 << max(0, -(-groups // most) - 1).bit_length()

@@ -198,16 +198,6 @@ def repair_class(
     searched = Sample(range(settings.search), settings.search_seed, labels)
     looks = look(generator, edits, finder, preset, searched, f"edits for {name}")
     which = chosen(looks, settings.moved)
-    trials = [
-        TrialRecord(
-            reach=_reach_record(one),
-            shown=float(seen.shown.mean()),
-            area=seen.area,
-            moved=float(seen.moved.mean()),
-            chosen=k == which,
-        )
-        for k, (one, seen) in enumerate(zip(candidates, looks[1:], strict=True))
-    ]
     edit, beside = edits[which], candidates[which].edit(generator, beside=True)
     sample = Sample(range(settings.n), settings.effect_seed, labels)
     both = [edit] if beside is None else [edit, beside]
@@ -218,10 +208,7 @@ def repair_class(
     everything = effect(
         measured, finder.segmenter.vocabulary, seed=settings.effect_seed, level=settings.level
     )
-    own = [one for one in everything.classes if one.label == name]
-    area: dict[str, float | None] = dict.fromkeys(("difference", "low", "high"), 0.0)
-    if own:  # else no image shows it, without or with the edit
-        area = {key: getattr(own[0], key) for key in area}
+    own = next((one for one in everything.classes if one.label == name), None)
     made = RepairedClass(
         label=name,
         verdict_before=record.verdict,
@@ -231,16 +218,34 @@ def repair_class(
         by_truth=photos.by_truth,
         cut=photos.state.at,
         sites=[site_record(one) for one in sites],
-        trials=trials,
+        trials=_trials(candidates, looks, which),
         objects=object_share(fresh, real),
         before=fresh[0].area,
         after=fresh[1].area,
-        **area,  # type: ignore[arg-type]
+        difference=0.0 if own is None else own.difference,  # no image shows it
+        low=None if own is None else own.low,
+        high=None if own is None else own.high,
         distance=_distance(tally, measured, settings),
         classes=everything.classes,
         moved=everything.moved,
     )
     return Repaired(made, photos, sites, edit, fresh[:2], sample, real)
+
+
+def _trials(
+    candidates: Sequence[Candidate], looks: Sequence[Looked], which: int
+) -> list[TrialRecord]:
+    """The records of edits in the searched images, of which ``looks`` has those without first."""
+    return [
+        TrialRecord(
+            reach=_reach_record(one),
+            shown=float(seen.shown.mean()),
+            area=seen.area,
+            moved=float(seen.moved.mean()),
+            chosen=k == which,
+        )
+        for k, (one, seen) in enumerate(zip(candidates, looks[1:], strict=True))
+    ]
 
 
 def _distance(tally: Tally, measured: Measured, settings: RepairSettings) -> DistanceChange:

@@ -154,11 +154,8 @@ def wanted_of_photos(
             values = bench.generator.finish(found.state, bench.site, found.linear).x
             slope = bench.generator.unfinish(found.state, bench.site, values)[1]
         rows.append((found.state, found.keys, found.linear - own, share, slope, values))
-    states, keys, change, shares, slope, values = zip(*rows, strict=True)
-    return Wanted(
-        State.cat(states),
-        *(torch.cat(parts) for parts in (keys, change, shares, slope, values)),
-    )
+    states, *parts = zip(*rows, strict=True)
+    return Wanted(State.cat(states), *map(torch.cat, parts))
 
 
 def keys_within(wanted: Wanted, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
