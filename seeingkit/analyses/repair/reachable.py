@@ -121,7 +121,10 @@ def usable_sites(generator: RewritableGenerator, cut: str, names: Sequence[str] 
         if site.keys[0] > site.values[0] or site.keys[1] > site.values[1]:
             raise UsageError(f"site {site.name!r} makes its map smaller; name another")
     if not chosen:
-        raise UsageError(f"{generator.info.family} has no site behind {cut!r}")
+        raise UsageError(
+            f"{generator.info.family} has no site behind {cut!r}, where photos are inverted: take "
+            "an earlier boundary with --cut"
+        )
     return chosen
 
 
