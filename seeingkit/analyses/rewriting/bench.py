@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seeingkit.contracts import RewritableGenerator, Site, State
+from seeingkit.contracts import Generator, Latent, RewritableGenerator, Site, State
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,7 @@ class Bench:
     @torch.no_grad()
     def state(self, index: int) -> State:
         """An image at ``site.before``, without history."""
-        turn = self.labels or range(len(self.generator.info.class_names))
-        labels = [turn[index % len(turn)]] if turn else None
-        latent = self.generator.latents([index], seed=self.seed, labels=labels)
+        latent = latent_of(self.generator, index, self.seed, self.labels)
         begin = self.generator.begin(latent)
         return self.generator.advance(begin, self.site.before).detach()
 
@@ -80,3 +78,16 @@ class Bench:
         """The image of a number, (1, 3, R, R), with another kernel where one is given."""
         params = None if kernel is None else {self.site.weight: self.stored(kernel)}
         return self.generator.advance(self.state(index), params=params).x
+
+
+def latent_of(
+    generator: Generator, index: int, seed: int = 0, labels: tuple[int, ...] = ()
+) -> Latent:
+    """The latent of one image; seed and labels as of ``Bench``.
+
+    >>> latent_of(seeingkit.load_generator("progan:minichurches"), 3)["z"].shape
+    torch.Size([1, 128])
+    """
+    turn = labels or range(len(generator.info.class_names))
+    chosen = [turn[index % len(turn)]] if turn else None
+    return generator.latents([index], seed=seed, labels=chosen)
