@@ -1,0 +1,96 @@
+// Pictures by number, masks as PNG, and drawings of regions on top of pictures.
+
+import { pngOf, pngUri } from "./png.js";
+
+export const data = JSON.parse(document.getElementById("data").textContent);
+export const size = data.size;
+export const byId = (id) => document.getElementById(id);
+export const colourOf = (kind) =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${kind === "units" ? "link" : kind}`).trim();
+
+let version = "";
+export const setVersion = (found) => { version = found; };
+
+/** Address of an image: "after" with the edits of now, "before" without any. */
+export const pictureOf = (index, which = "after") => `image/${which}/${index}?v=${encodeURIComponent(version)}`;
+
+const loaded = new Map();
+
+/** An image that is decoded; kept, for regions are drawn again and again. */
+export function imageOf(address) {
+  if (!loaded.has(address)) {
+    if (loaded.size > 400) loaded.delete(loaded.keys().next().value);
+    const image = new Image();
+    image.src = address;
+    loaded.set(address, image.decode().then(() => image, () => {
+      loaded.delete(address);
+      return null;
+    }));
+  }
+  return loaded.get(address);
+}
+
+export const emptyMask = () => new Uint8Array(size * size);
+export const isEmpty = (mask) => !mask.some((level) => level);
+export const uriOf = (mask) => pngUri(pngOf(mask, size, size, 1));
+
+/** The pixels of a mask in a data URI, 255 where it is white by more than half. */
+export async function maskOf(uri) {
+  const image = await imageOf(uri), canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [size, size];
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  if (!image) return emptyMask();
+  context.drawImage(image, 0, 0, size, size);
+  const pixels = context.getImageData(0, 0, size, size).data;
+  return Uint8Array.from({ length: size * size }, (_, k) => (pixels[4 * k] > 127 ? 255 : 0));
+}
+
+/** Fill and outline the cells of a grid where levels are above 0. */
+export function drawCells(context, levels, rows, columns, colour) {
+  const { width, height } = context.canvas, on = (y, x) => y >= 0 && x >= 0 && y < rows && x < columns && levels[y * columns + x];
+  context.fillStyle = context.strokeStyle = colour;
+  context.lineWidth = Math.max(2, width / 170);
+  context.globalAlpha = 0.3;
+  const edge = (k, many, length) => Math.round((k / many) * length);
+  context.beginPath();
+  for (let y = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++) {
+      if (!on(y, x)) continue;
+      const [l, r, t, b] = [edge(x, columns, width), edge(x + 1, columns, width), edge(y, rows, height), edge(y + 1, rows, height)];
+      context.fillRect(l, t, r - l, b - t);
+      for (const [dy, dx, line] of [[-1, 0, [l, t, r, t]], [1, 0, [l, b, r, b]], [0, -1, [l, t, l, b]], [0, 1, [r, t, r, b]]]) {
+        if (on(y + dy, x + dx)) continue;
+        context.moveTo(line[0], line[1]);
+        context.lineTo(line[2], line[3]);
+      }
+    }
+  }
+  context.globalAlpha = 1;
+  context.stroke();
+}
+
+/** A small picture with a region on it. */
+export async function drawThumb(canvas, index, levels, rows, columns, colour) {
+  const image = await imageOf(pictureOf(index)), context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  if (image) context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  drawCells(context, levels, rows, columns, colour);
+}
+
+/** An element with attributes and content. */
+export function made(name, attributes = {}, ...content) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key === "onclick") element.addEventListener("click", value);
+    else if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...content);
+  return element;
+}
+
+export function saveText(name, content) {
+  const link = made("a", { href: URL.createObjectURL(new Blob([content], { type: "application/json" })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
