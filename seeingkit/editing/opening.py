@@ -60,8 +60,8 @@ def open_desk(
 
     ``open_desk("progan:minichurches", site="r16.conv1").site``
     """
-    if out is not None:
-        _make(out)
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: it is a file; name a folder")
     name = gan or usual_generator(None, own_weights=weights is not None)
     found = resolve("gan", name, weights=weights, options=gan_options)
     generator = rewritable(found.load(resolve_device(device)))
@@ -74,7 +74,14 @@ def open_desk(
         folder=place(cache_folder() / "rewriting"),
     )
     units = {} if dissection is None else dissected_units(dissection, session.base)
-    return Desk(session, found.name, site=site, folder=out, units=units)
+    desk = Desk(session, found.name, site=site, folder=out, units=units)
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = printable(error.strerror or error)
+            raise UsageError(f"--out {out}: {reason}; name a folder for the files") from error
+    return desk
 
 
 def dissected_units(run: Path, generator: RewritableGenerator) -> dict[str, dict[str, list[int]]]:
@@ -91,11 +98,3 @@ def dissected_units(run: Path, generator: RewritableGenerator) -> dict[str, dict
         raise RunError(f"{run}: a run of another command; name a run of seeingkit dissect")
     layers = [layer.name for layer in results.layers]
     return {layer: units_of_run(run, generator, layer) for layer in layers}
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "it is a file" if folder.is_file() else printable(error.strerror or error)
-        raise UsageError(f"--out {folder}: {reason}; name a folder for the files") from error

@@ -186,7 +186,7 @@ def _answered(answer: Callable[[], Response]) -> Response:
     except SeeingkitError as error:
         return _said(str(error), 400)
     except (OSError, RuntimeError, MemoryError) as error:  # the machine's: memory, disk, torch
-        reason = printable(error).strip().partition("\n")[0] or type(error).__name__
+        reason = printable(str(error).strip().partition("\n")[0]) or type(error).__name__
         return _said(f"this failed on the machine: {reason}", 500)
 
 

@@ -6,7 +6,8 @@ import { byId, colourOf, drawCells, emptyMask, imageOf, size } from "./pictures.
 const frame = byId("frame"), picture = byId("picture").getContext("2d"), overlay = byId("overlay").getContext("2d");
 const checkedValue = (name) => document.querySelector(`input[name=${name}]:checked`).value;
 
-export const easel = { mask: emptyMask(), kind: "copy", others: [], painted: () => {}, allowed: () => true };
+export const easel = { mask: emptyMask(), kind: "copy", others: [], ready: true, painted: () => {}, allowed: () => true };
+const allowed = () => easel.ready && easel.allowed();
 let cursor = null, last = null;
 
 export async function showPicture(address) {
@@ -52,7 +53,7 @@ const placeOf = (event) => {
 };
 
 frame.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0 || !easel.allowed()) return;
+  if (event.button !== 0 || !allowed()) return;
   frame.setPointerCapture(event.pointerId);
   stroke((cursor = placeOf(event)));
   draw();
@@ -78,7 +79,7 @@ frame.addEventListener("keydown", (event) => {
     const [dx, dy] = moves[event.key], [x, y] = cursor ?? [0.5, 0.5];
     cursor = [held(x + dx / 32), held(y + dy / 32)];
     draw();
-  } else if (event.key === " " && easel.allowed()) {
+  } else if (event.key === " " && allowed()) {
     stroke((cursor ??= [0.5, 0.5]));
     finish();
   } else return;

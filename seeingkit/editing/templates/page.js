@@ -2,7 +2,7 @@
 
 import { easel, showPicture } from "./easel.js";
 import { byId, colourOf, data, drawThumb, emptyMask, made, pictureOf, setVersion, size, uriOf } from "./pictures.js";
-import { currentRegion, listRegions, now, paintedAction, regionsOf, showRegion } from "./regions.js";
+import { currentRegion, listRegions, next, now, paintedAction, regionsOf, showRegion, WORDS } from "./regions.js";
 import { ask, inTurn, say } from "./server.js";
 import { showUnits, units, unitsPainted } from "./units.js";
 
@@ -11,31 +11,41 @@ let state = null, from = 0, tab = "rule", found = null, sliding = false, wanted 
 
 // ------------------------------------------------------------------------------------------ state
 
-/** An action, and the page as it is afterwards. */
+/** An action, and the page as it is afterwards; also where it is refused, as by another window's work. */
 const act = (action, words = "", said = "") => inTurn(async () => {
-  const answer = await (await ask("act", action)).json();
-  await become(answer);
+  let answer;
+  try {
+    answer = await (await ask("act", action)).json();
+  } catch (error) {
+    const there = await ask("state").catch(() => null);
+    if (there) await become(await there.json());
+    throw error;
+  }
+  await become(answer, action.action === "paint");
   say(answer.said || said);
   return answer;
 }, words);
 
-async function become(next) {
+/** Show a state; ``painting``: the mask on the picture is newer than that of the state. */
+async function become(next, painting = false) {
   const before = state?.version;
   state = next;
   setVersion(state.version);
   document.documentElement.dataset.version = state.version;
   if (before !== state.version) {
     byId("matches").classList.toggle("stale", Boolean(found));
+    if (before && found) byId("match-words").textContent = "These matches are of the generator as it was before: search again.";
     units.shown = [];
     samples();
     await showPicture(pictureOf(now.index));
   }
-  await Promise.all([showRegion(state, units.mask), regions()]);
+  await Promise.all([showRegion(state, units.mask, painting), regions()]);
   edits();
   pairs();
 }
 
-const regions = () => listRegions(state, (one) => {
+const regions = () => listRegions(state, async (one) => {
+  await sent;
   choose(one.kind);
   [now.number, now.fresh] = [one.kind === "context" ? one.number : null, false];
   select(one.index);
@@ -61,6 +71,7 @@ function samples() {
 }
 
 async function select(index) {
+  await sent;
   if (index !== now.index) [now.number, now.fresh, units.mask] = [now.kind === "context" ? now.number : null, false, emptyMask()];
   now.index = index;
   for (const button of document.querySelectorAll("#samples button")) {
@@ -80,7 +91,10 @@ function turnTo(number) {
 /** Images that are shown before and after, with a word about each. */
 function shownImages() {
   const words = new Map([[now.index, ""]]), note = (index, word) => words.set(index, words.get(index) || word);
-  for (const { kind, index } of regionsOf(state)) note(index, { copy: "copied", paste: "pasted to", context: "context" }[kind]);
+  for (const { kind, index } of regionsOf(state)) {
+    const before = words.get(index), word = WORDS[kind];
+    words.set(index, before && !before.includes(word) ? `${before}, ${word}` : word);
+  }
   for (const edit of state.edits) edit.images.forEach((index) => note(index, "of an edit"));
   found?.matches.slice(0, 6).forEach(({ index }) => note(index, "match"));
   for (let k = 0; k < SAMPLES; k++) note(from + k, "");
@@ -113,6 +127,7 @@ function edits() {
   byId("save-request").setAttribute("aria-disabled", String(!whole));
   byId("save-request").tabIndex = whole ? 0 : -1;
   byId("clear").disabled = !regionsOf(state).length;
+  byId("use").hidden = !last;
   if (byId("save")) byId("save").disabled = !last;
   byId("edits").replaceChildren(...state.edits.map(({ site, rank, strength }, k) => made("li", {},
     `${site}, rank ${rank}, strength ${Number(strength.toFixed(3))} `,
@@ -168,22 +183,38 @@ function enlarged(levels, rows, columns) {
 
 // --------------------------------------------------------------------------------------- controls
 
+// Strokes are sent one after the other; those that come meanwhile wait, and go together.
+let sent = Promise.resolve(), sending = false, unsent = false;
+
+async function send() {
+  sending = true;
+  while (unsent) {
+    unsent = false;
+    const action = paintedAction(state);
+    if (!action) break;
+    const fresh = action.action === "paint" && action.kind === "context" && action.number === null;
+    if (fresh) [now.number, now.fresh] = [state.contexts.length, false];
+    const done = await act(action);
+    if (done) say(next(done));
+  }
+  sending = false;
+}
+
 easel.painted = () => {
   if (now.kind === "units") return unitsPainted();
-  const action = paintedAction(state);
-  if (!action) return undefined;
-  const fresh = action.action === "paint" && action.kind === "context" && action.number === null;
-  if (fresh) [now.number, now.fresh] = [state.contexts.length, false];
-  return act(action);
+  unsent = true;
+  if (!sending) sent = send();
+  return undefined;
 };
-easel.allowed = () => state !== null && document.documentElement.dataset.busy !== "true";
+easel.allowed = () => state !== null && (sending || document.documentElement.dataset.busy !== "true");
 
-function show(next) {
-  tab = next;
-  for (const name of ["rule", "units"]) {
-    byId(name).hidden = name !== tab;
-    byId(`tab-${name}`).setAttribute("aria-selected", String(name === tab));
-    byId(`tab-${name}`).tabIndex = name === tab ? 0 : -1;
+async function show(name) {
+  await sent;
+  tab = name;
+  for (const each of ["rule", "units"]) {
+    byId(each).hidden = each !== tab;
+    byId(`tab-${each}`).setAttribute("aria-selected", String(each === tab));
+    byId(`tab-${each}`).tabIndex = each === tab ? 0 : -1;
   }
   byId("kinds").hidden = byId("edit-tools").hidden = tab === "units";
   choose(tab === "units" ? "units" : document.querySelector("input[name=kind]:checked").value);
@@ -195,7 +226,8 @@ const on = (id, work, event = "click") => byId(id).addEventListener(event, work)
 on("earlier", () => turnTo(from - SAMPLES));
 on("further", () => turnTo(from + SAMPLES));
 on("from", () => turnTo(Math.floor(Number(byId("from").value)) || 0), "change");
-on("wipe", () => {
+on("wipe", async () => {
+  await sent;
   easel.mask.fill(0);
   if (now.kind === "units") units.mask = emptyMask();
   const action = now.kind === "units" ? null : paintedAction(state);
@@ -227,7 +259,8 @@ on("strength", slide, "input");
 if (byId("save")) on("save", () => act({ action: "save", name: byId("name").value }));
 on("show-units", () => showUnits([...new Set([now.index, ...Array.from({ length: SAMPLES }, (_, k) => from + k)])]));
 for (const radio of document.querySelectorAll("input[name=kind]")) {
-  radio.addEventListener("change", () => {
+  radio.addEventListener("change", async () => {
+    await sent;
     choose(radio.value);
     const there = regionsOf(state).find(({ kind }) => kind === radio.value);
     if (there && radio.value !== "context" && !currentRegion(state)) say(`A stroke here takes the place of the region on image ${there.index}.`);

@@ -45,11 +45,10 @@ export async function maskOf(uri) {
   return Uint8Array.from({ length: size * size }, (_, k) => (pixels[4 * k] > 127 ? 255 : 0));
 }
 
-/** Fill and outline the cells of a grid where levels are above 0. */
+/** Fill and outline the cells of a grid where levels are above 0; white on both sides of the line. */
 export function drawCells(context, levels, rows, columns, colour) {
   const { width, height } = context.canvas, on = (y, x) => y >= 0 && x >= 0 && y < rows && x < columns && levels[y * columns + x];
-  context.fillStyle = context.strokeStyle = colour;
-  context.lineWidth = Math.max(2, width / 170);
+  context.fillStyle = colour;
   context.globalAlpha = 0.3;
   const edge = (k, many, length) => Math.round((k / many) * length);
   context.beginPath();
@@ -66,7 +65,12 @@ export function drawCells(context, levels, rows, columns, colour) {
     }
   }
   context.globalAlpha = 1;
-  context.stroke();
+  const thick = Math.max(2, width / 150);
+  for (const [each, line] of [["#fff", 2 * thick + 1], [colour, thick]]) {
+    context.strokeStyle = each;
+    context.lineWidth = line;
+    context.stroke();
+  }
 }
 
 /** A small picture with a region on it. */

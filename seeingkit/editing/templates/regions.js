@@ -3,13 +3,20 @@
 import { draw, easel } from "./easel.js";
 import { byId, colourOf, drawThumb, emptyMask, isEmpty, made, maskOf, size, uriOf } from "./pictures.js";
 
-const WORDS = { copy: "copied", paste: "pasted to", context: "context" };
+export const WORDS = { copy: "copied", paste: "pasted to", context: "context" };
 const HINTS = {
   copy: "Paint over the thing that should appear elsewhere, such as a tree.",
   paste: "Paint a place where it should appear, such as the top of a tower.",
   context: "Paint further places of the same kind, in other images: the rule is learned from all of them.",
   units: "Paint the place where units are to change.",
 };
+
+/** The step that comes after a stroke. */
+export function next(state) {
+  if (!state.copy) return "Now choose an image, and paint the thing that is copied.";
+  if (!state.paste && !state.contexts.length) return "Now choose “pasted to” and an image, and paint the place where it should appear.";
+  return "Ready to execute; further context, in other images, makes the rule clearer.";
+}
 
 export const now = { index: 0, kind: "copy", number: null, fresh: false };
 
@@ -26,16 +33,22 @@ export function currentRegion(state) {
   return now.fresh ? null : own.find(({ number }) => number === now.number) ?? own[0] ?? null;
 }
 
-/** Put the region of now, and the others of this image, on the picture. */
-export async function showRegion(state, unitsMask) {
-  const current = now.kind === "units" ? null : currentRegion(state);
+let turn = 0;
+
+/** Put the region of now, and the others of this image, on the picture; ``kept``: with the mask as it is. */
+export async function showRegion(state, unitsMask, kept = false) {
+  const current = now.kind === "units" ? null : currentRegion(state), own = ++turn;
   now.number = current?.kind === "context" ? current.number : null;
   const others = now.kind === "units" ? [] : regionsOf(state).filter(
     (one) => one.index === now.index && !(one.kind === current?.kind && one.number === current?.number));
+  if (!kept) easel.ready = false; // no stroke is lost on a mask that is about to go
   const masks = await Promise.all(others.map(({ mask }) => maskOf(mask)));
+  const mask = now.kind === "units" ? unitsMask : current ? await maskOf(current.mask) : emptyMask();
+  if (own !== turn) return; // another region was chosen meanwhile
   easel.kind = now.kind;
   easel.others = others.map(({ kind }, k) => ({ kind, mask: masks[k] }));
-  easel.mask = now.kind === "units" ? unitsMask : current ? await maskOf(current.mask) : emptyMask();
+  if (!kept) easel.mask = mask;
+  easel.ready = true;
   byId("hint").textContent = HINTS[now.kind];
   byId("another").hidden = now.kind !== "context" || !current;
   draw();
