@@ -65,7 +65,7 @@ def edit(
         site=site,
         out=out,
         dissection=dissection,
-        weights=weights and str(weights),
+        weights=None if weights is None else str(weights),
         gan_options=generator_options(gan_option, edit),
         labels=labels,
         seed=seed or 0,

@@ -99,6 +99,7 @@ class Desk:
         return {
             "version": self.version,
             "seed": one.seed,
+            "labels": list(one.labels),
             "copy": _record(one.copied),
             "paste": _record(one.pasted),
             "pasteCounts": one.paste_counts,
@@ -300,15 +301,15 @@ class Desk:
 
 
 def usual_site(sites: Sequence[Site], size: int) -> str:
-    """The last site that does not make its map smaller and has a place for 4 pixels at least.
+    """The last site that keeps the size of its map and has a place for 4 pixels at least.
 
     >>> generator = seeingkit.load_generator("progan:minichurches")
     >>> usual_site(generator.sites(), 64)
     'r16.conv1'
     """
-    whole = [site for site in sites if site.keys[0] <= site.values[0]] or list(sites)
-    found = [site for site in whole if max(site.keys) <= max(size // PIXELS, 4)]
-    return (found or whole[:1])[-1].name
+    kept = [site for site in sites if site.keys == site.values] or list(sites)
+    found = [site for site in kept if max(site.keys) <= max(size // PIXELS, 4)]
+    return (found or kept[:1])[-1].name
 
 
 _WORDS = {

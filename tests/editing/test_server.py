@@ -396,4 +396,4 @@ def test_files_are_saved_in_the_folder_alone(tmp_path: Path) -> None:
 
 
 def test_the_first_site_has_places_of_some_pixels() -> None:
-    assert usual_site(small().sites(), SIZE) == "r8.up"
+    assert usual_site(small().sites(), SIZE) == "r8"

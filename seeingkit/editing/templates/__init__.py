@@ -62,6 +62,7 @@ def page(desk: Desk) -> str:
     """The page of a desk, without the state that changes."""
     data: dict[str, Any] = {
         "size": desk.size,
+        "classes": list(desk.session.base.info.class_names),
         "sites": [desk.site_record(site) for site in desk.sites],
         "site": desk.site,
         "units": {layer: dict(found) for layer, found in desk.units.items()},

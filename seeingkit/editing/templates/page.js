@@ -60,11 +60,17 @@ function choose(kind) {
 
 // ----------------------------------------------------------------------------------------- images
 
+/** The number of an image, and the class that a conditional generator draws. */
+function nameOf(index) {
+  const many = data.classes.length, { labels } = state;
+  return many ? `${index} ${data.classes[labels.length ? labels[index % labels.length] : index % many]}` : String(index);
+}
+
 function samples() {
   const numbers = Array.from({ length: SAMPLES }, (_, k) => from + k);
   byId("samples").replaceChildren(...numbers.map((index) => made("button",
     { type: "button", "data-index": index, "aria-pressed": String(index === now.index), onclick: () => select(index) },
-    made("img", { src: pictureOf(index), alt: `image ${index}`, width: 76, height: 76 }), String(index))));
+    made("img", { src: pictureOf(index), alt: `image ${index}`, width: 76, height: 76 }), nameOf(index))));
   byId("from").value = from;
   byId("earlier").disabled = from === 0;
   byId("seed").textContent = state.seed;

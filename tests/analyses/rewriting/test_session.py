@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from seeingkit import UnitEdit, load_generator
+from seeingkit import AutoStaged, UnitEdit, load_generator
 from seeingkit.analyses.rewriting.draft import Draft
 from seeingkit.analyses.rewriting.plan import plan, request_record, usual_moments
 from seeingkit.analyses.rewriting.regions import Region, read_request
@@ -18,6 +18,7 @@ from seeingkit.analyses.rewriting.session import Session
 from seeingkit.errors import RunError, SeeingkitError, UsageError
 from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit
 from tests.helpers.rewriting import box, request, small
+from tests.models.test_autostaged import Style
 
 SITE = "r8"
 
@@ -203,6 +204,24 @@ def test_units_are_changed_beside_the_edits() -> None:
     for units, layer, words in (([6], SITE, "0 to 5"), ([0], "input", "no map|0 to")):
         with pytest.raises(UsageError, match=words):
             one.unit_means(layer, units, one.copied)
+
+
+def test_images_of_a_conditional_generator_take_their_classes_in_turn() -> None:
+    torch.manual_seed(3)
+    layers = {"r4": "b4.conv", "r8": "b8.conv"}
+    network = AutoStaged(Style(3), layers, latent=5, class_names=("a", "b", "c"))
+    one = Session(network, key_images=4, labels=(2, 1))
+    latent = network.latents([3], labels=[1])
+    assert torch.equal(one.image(3), network(latent))
+    size = network.info.resolution
+    one.copy(Region(0, box(0, 0, size // 2, size // 2, size)))
+    one.context(Region(3, box(0, 0, size // 2, size, size)))
+    edit = one.execute("r8", 1)
+    assert edit.request is not None and edit.request["labels"] == [2, 1]
+    assert torch.equal(one.image(3), one.generator(latent))
+    assert [one.generator.info.class_names, one.request.paste.index] == [("a", "b", "c"), 3]
+    with pytest.raises(UsageError, match="classes"):
+        Session(network, labels=(3,))
 
 
 @pytest.mark.slow
