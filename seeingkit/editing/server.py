@@ -14,6 +14,7 @@ from seeingkit.viewing.access import Application, Secrets, guarded, read_body
 from seeingkit.viewing.server import serve_application
 
 from .desk import BusyError, Desk
+from .files import edit_bytes, plain_name, request_text
 from .requests import LONGEST_BODY
 from .templates import ASSETS, asset, page
 from .units import changed_pictures, unit_file
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Of the page: nothing inline, nothing from elsewhere; pictures of units come as data."""
+"""Of the page: nothing inline, nothing from elsewhere; it keeps pictures that it has fetched."""
 
 WHICH = {"before": False, "after": True}
 
@@ -117,16 +118,20 @@ class _Site:
 
     async def request_file(self, request: Request) -> Response:
         """The request as a file."""
-        name = f"{self.desk.file_name}-request.json"
-        return await self._read(
-            request, lambda: _file(self.desk.request_text().encode(), name, "application/json")
-        )
+
+        def made() -> Response:
+            name = f"{plain_name(self.desk.name)}-request.json"
+            return _file(request_text(self.desk.session).encode(), name, "application/json")
+
+        return await self._read(request, made)
 
     async def edit_file(self, request: Request) -> Response:
         """An edit as a file."""
+        number = request.path_params["number"]
 
         def made() -> Response:
-            name, data = self.desk.edit_file(request.path_params["number"])
+            site, data = edit_bytes(self.desk.session, number)
+            name = f"{plain_name(self.desk.name, str(number), site)}.safetensors"
             return _file(data, name, "application/octet-stream")
 
         return await self._read(request, made)

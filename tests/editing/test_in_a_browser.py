@@ -62,13 +62,16 @@ def stroke(browser: Chromium, *places: tuple[float, float]) -> None:
 
 
 def after(browser: Chromium, index: int) -> str:
-    """The bytes of an image as the page shows it now, in base64."""
-    script = """(async () => {
-      const found = [...document.querySelectorAll("#samples button")].find((b) => b.dataset.index === "%d");
-      const bytes = new Uint8Array(await (await fetch(found.querySelector("img").src)).arrayBuffer());
-      return btoa(String.fromCharCode(...bytes));
-    })()"""  # noqa: E501
-    return str(browser.evaluate(script % index))
+    """The pixels of an image as the page shows it now, as a PNG in base64."""
+    found = f"document.querySelector(`#samples button[data-index='{index}'] img`)"
+    browser.wait(f"{found}.complete && {found}.naturalWidth > 0")
+    script = """((image) => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+      canvas.getContext("2d").drawImage(image, 0, 0);
+      return canvas.toDataURL();
+    })"""
+    return str(browser.evaluate(f"{script}({found})"))
 
 
 def saved(browser: Chromium, link: str, path: Path) -> Path:

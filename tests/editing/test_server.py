@@ -18,7 +18,8 @@ from PIL import Image
 from seeingkit.analyses.rewriting.plan import region_pair, request_record
 from seeingkit.analyses.rewriting.regions import Region
 from seeingkit.analyses.rewriting.session import Session
-from seeingkit.editing.desk import Desk, usual_site
+from seeingkit.editing.desk import Desk
+from seeingkit.editing.records import usual_site
 from seeingkit.editing.requests import LONGEST_BODY
 from seeingkit.editing.server import editing_application
 from seeingkit.models.editfiles import replay
@@ -156,7 +157,7 @@ def test_files_are_those_of_the_commands(painted: Asked, tmp_path: Path) -> None
     loaded = other.state({"action": "load", "text": text})
     assert [loaded["copy"]["index"], loaded["paste"]["index"]] == [1, 2]
     assert other.get("request.json").text == text
-    assert other.state({**EXECUTE})["version"] == painted.desk.version
+    assert other.state({**EXECUTE})["version"] == painted.desk.state()["version"]
 
 
 def test_a_request_of_the_notebook_is_of_other_images(asked: Asked) -> None:
@@ -259,9 +260,9 @@ def test_bad_regions(asked: Asked, change: dict[str, Any], words: str) -> None:
 def test_requests_that_cannot_be_right(
     painted: Asked, body: object, status: int, words: str
 ) -> None:
-    before = painted.desk.version
+    before = painted.desk.state()["version"]
     assert words in painted.fault(body, status=status)
-    assert painted.desk.version == before
+    assert painted.desk.state()["version"] == before
 
 
 def test_masks_of_loaded_requests_are_not_too_large(asked: Asked) -> None:
@@ -287,8 +288,15 @@ def test_two_actions_at_once(painted: Asked, monkeypatch: pytest.MonkeyPatch) ->
     assert "still busy (planning the edit)" in painted.fault(EXECUTE, status=409)
     assert "still busy" in painted.fault({"action": "undo"}, status=409)
     assert painted.get("state").status == 200  # seen while it works
+    drawn: list[bytes] = []
+    picture = threading.Thread(target=lambda: drawn.append(painted.get("image/after/2").body))
+    picture.start()
+    picture.join(0.1)
+    assert drawn == []  # waits for the action
     end.set()
     first.join(30)
+    picture.join(30)
+    assert drawn == [painted.get("image/after/2").body]
     assert found[0].status == 200 and len(painted.desk.session.edits) == 1
     assert painted.get("doing").text == "\n"
 

@@ -15,6 +15,9 @@ from seeingkit.report.templates import asset as report_asset
 from seeingkit.report.templates import json_data, new_environment
 from seeingkit.viewing.templates import asset as viewer_asset
 
+from ..files import plain_name
+from ..records import site_record
+
 if TYPE_CHECKING:
     import jinja2
 
@@ -63,11 +66,10 @@ def page(desk: Desk) -> str:
     data: dict[str, Any] = {
         "size": desk.size,
         "classes": list(desk.session.base.info.class_names),
-        "sites": [desk.site_record(site) for site in desk.sites],
+        "sites": [site_record(desk.session.base, site) for site in desk.sites],
         "site": desk.site,
         "units": {layer: dict(found) for layer, found in desk.units.items()},
-        "folder": desk.folder is not None,
-        "file": desk.file_name,
+        "file": plain_name(desk.name),
     }
     text = environment().get_template("edit.html.j2")
     return text.render(desk=desk, sites=desk.sites, data=Markup(json_data(data)))

@@ -1,7 +1,7 @@
 // The page: steps, and the state that seeingkit answers with after each of them.
 
 import { easel, showPicture } from "./easel.js";
-import { byId, colourOf, data, drawThumb, emptyMask, made, pictureOf, setVersion, size, uriOf } from "./pictures.js";
+import { byId, colourOf, data, drawThumb, emptyMask, made, pictureOf, setVersion, shown, size, uriOf } from "./pictures.js";
 import { currentRegion, listRegions, next, now, paintedAction, regionsOf, showRegion, WORDS } from "./regions.js";
 import { ask, inTurn, say } from "./server.js";
 import { showUnits, units, unitsPainted } from "./units.js";
@@ -30,7 +30,7 @@ const act = (action, words = "", said = "") => inTurn(async () => {
 async function become(next, painting = false) {
   const before = state?.version;
   state = next;
-  setVersion(state.version);
+  setVersion(state.version, state.series);
   document.documentElement.dataset.version = state.version;
   if (before !== state.version) {
     byId("matches").classList.toggle("stale", Boolean(found));
@@ -70,7 +70,7 @@ function samples() {
   const numbers = Array.from({ length: SAMPLES }, (_, k) => from + k);
   byId("samples").replaceChildren(...numbers.map((index) => made("button",
     { type: "button", "data-index": index, "aria-pressed": String(index === now.index), onclick: () => select(index) },
-    made("img", { src: pictureOf(index), alt: `image ${index}`, width: 76, height: 76 }), nameOf(index))));
+    shown(pictureOf(index), `image ${index}`, { width: 76, height: 76 }), nameOf(index))));
   byId("from").value = from;
   byId("earlier").disabled = from === 0;
   byId("seed").textContent = state.seed;
@@ -115,8 +115,8 @@ function pairs() {
   const images = rule ? (many ? shownImages() : []) : units.shown.map(({ index }) => [index, ""]);
   byId("pairs").replaceChildren(...images.map(([index, word], k) => made("figure", { "data-index": index },
     made("div", {},
-      made("img", { src: pictureOf(index, rule ? "before" : "after"), alt: `image ${index} before`, loading: "lazy" }),
-      made("img", { src: rule ? pictureOf(index) : units.shown[k].picture, alt: `image ${index} after`, loading: "lazy" })),
+      shown(pictureOf(index, rule ? "before" : "after"), `image ${index} before`),
+      shown(rule ? pictureOf(index) : units.shown[k].picture, `image ${index} after`)),
     made("figcaption", {}, word ? `image ${index}: ${word}` : `image ${index}`))));
 }
 

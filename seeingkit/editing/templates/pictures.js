@@ -1,6 +1,7 @@
 // Pictures by number, masks as PNG, and drawings of regions on top of pictures.
 
 import { pngOf, pngUri } from "./png.js";
+import { ask, say } from "./server.js";
 
 export const data = JSON.parse(document.getElementById("data").textContent);
 export const size = data.size;
@@ -8,26 +9,75 @@ export const byId = (id) => document.getElementById(id);
 export const colourOf = (kind) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${kind === "units" ? "link" : kind}`).trim();
 
-let version = "";
-export const setVersion = (found) => { version = found; };
+let version = "", series = "";
+export const setVersion = (found, images) => { [version, series] = [found, images]; };
 
 /** Address of an image: "after" with the edits of now, "before" without any. */
-export const pictureOf = (index, which = "after") => `image/${which}/${index}?v=${encodeURIComponent(version)}`;
+export const pictureOf = (index, which = "after") =>
+  `image/${which}/${index}?v=${encodeURIComponent(which === "after" ? version : series)}`;
 
-const loaded = new Map();
+// Few at a time: a browser keeps six connections, and actions need some of them.
+const AT_ONCE = 3, KEPT = 600, fetched = new Map(), waiting = [];
+let loading = 0;
 
-/** An image that is decoded; kept, for regions are drawn again and again. */
-export function imageOf(address) {
-  if (!loaded.has(address)) {
-    if (loaded.size > 400) loaded.delete(loaded.keys().next().value);
-    const image = new Image();
-    image.src = address;
-    loaded.set(address, image.decode().then(() => image, () => {
-      loaded.delete(address);
-      return null;
-    }));
+async function inSlot(work) {
+  if (loading >= AT_ONCE) await new Promise((done) => waiting.push(done));
+  loading += 1;
+  try {
+    return await work();
+  } finally {
+    loading -= 1;
+    waiting.shift()?.();
   }
-  return loaded.get(address);
+}
+
+/** Where a browser finds a picture that was fetched once; empty if it is not to be had. */
+function urlOf(address) {
+  if (address.startsWith("data:")) return Promise.resolve(address);
+  if (fetched.has(address)) return fetched.get(address);
+  if (fetched.size >= KEPT) {
+    const [oldest, url] = fetched.entries().next().value;
+    fetched.delete(oldest);
+    url.then((found) => URL.revokeObjectURL(found));
+  }
+  const found = inSlot(async () => {
+    const past = !address.endsWith(encodeURIComponent(version)) && address.includes("/after/");
+    const answer = past ? null : await ask(address);
+    return answer ? URL.createObjectURL(await answer.blob()) : "";
+  }).catch((error) => {
+    say(error.message, true);
+    return "";
+  });
+  found.then((url) => { if (!url) fetched.delete(address); });
+  fetched.set(address, found);
+  return found;
+}
+
+/** An element that shows a picture as soon as it is there. */
+export function shown(address, alt, more = {}) {
+  const image = made("img", { alt, ...more });
+  urlOf(address).then((url) => { if (url) image.src = url; });
+  return image;
+}
+
+const decoded = new Map();
+
+/** A picture that is decoded; kept, for regions are drawn again and again. */
+export function imageOf(address) {
+  if (!decoded.has(address)) {
+    if (decoded.size >= 200) decoded.delete(decoded.keys().next().value);
+    const image = new Image();
+    const found = urlOf(address).then(async (url) => {
+      image.src = url;
+      await image.decode();
+      return image;
+    }).catch(() => {
+      decoded.delete(address);
+      return null;
+    });
+    decoded.set(address, found);
+  }
+  return decoded.get(address);
 }
 
 export const emptyMask = () => new Uint8Array(size * size);
