@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seeingkit import AutoStaged, UnitEdit, load_generator
 from seeingkit.analyses.rewriting.draft import Draft
@@ -16,7 +18,7 @@ from seeingkit.analyses.rewriting.plan import plan, request_record, usual_moment
 from seeingkit.analyses.rewriting.regions import Region, read_request
 from seeingkit.analyses.rewriting.session import Session
 from seeingkit.errors import RunError, SeeingkitError, UsageError
-from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit
+from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit, edit_of
 from tests.helpers.rewriting import box, request, small
 from tests.models.test_autostaged import Style
 
@@ -89,8 +91,36 @@ def test_edits_stand_on_each_other() -> None:
     assert other.digest() != plain.digest()
 
 
+STEPS = st.sampled_from(["undo", "redo", 0.0, 0.5, 1.0])
+
+
+@settings(max_examples=12, deadline=None)
+@given(steps=st.lists(STEPS, max_size=8))
+def test_any_steps_give_the_images_of_their_edits(steps: list[str | float]) -> None:
+    generator = small()
+    place = generator.site(SITE)
+    torch.manual_seed(0)
+    planned = [edit_of(generator, place, torch.randn(6, 9), torch.randn(1, 8)) for _ in range(2)]
+    one, done, undone = Session(RewrittenGenerator(generator, planned)), planned[:], []
+    for step in steps:
+        source, target = (undone, done) if step == "redo" else (done, undone)
+        if not source:
+            with pytest.raises(UsageError):
+                one.strength(step) if isinstance(step, float) else getattr(one, step)()
+        elif isinstance(step, float):
+            one.strength(step)
+            done[-1] = done[-1].at(step)
+        else:
+            getattr(one, step)()
+            target.append(source.pop())
+    wanted = RewrittenGenerator(generator, done) if done else generator
+    assert torch.equal(one.image(1), wanted(generator.latents([1])))
+    assert [edit.digest() for edit in one.edits] == [edit.digest() for edit in done]
+    assert len(one.undone) == len(undone)
+
+
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("asked", "words"),
     [
         ((SITE, 9), "rank 9"),
         ((SITE, 0), "rank 0"),
@@ -98,13 +128,13 @@ def test_edits_stand_on_each_other() -> None:
         (("nowhere",), "nowhere"),
     ],
 )
-def test_a_failing_edit_changes_nothing(given: tuple[Any, ...], words: str) -> None:
+def test_a_failing_edit_changes_nothing(asked: tuple[Any, ...], words: str) -> None:
     one = session()
     one.execute(SITE, 2)
     one.undo()
     before, undone, regions = images(one), one.undone, request_record(one.request)
     with pytest.raises(SeeingkitError, match=words):
-        one.execute(*given)
+        one.execute(*asked)
     assert one.undone == undone and one.edits == () and same(images(one), before)
     assert request_record(one.request) == regions
 
