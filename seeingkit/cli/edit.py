@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from functools import partial
 from typing import Annotated
 
@@ -80,8 +81,8 @@ def edit(
         if _has_screen() if browser is None else browser:
             threading.Thread(target=webbrowser.open, args=(once,), daemon=True).start()
 
-    try:
+    with suppress(KeyboardInterrupt):  # the usual end
         serve_desk(desk, port=port, ready=ready)
-    except KeyboardInterrupt:  # the usual end
-        return ExitCode.DONE
+    if desk.unsaved:
+        say(f"{desk.unsaved} of the edits were saved in no file", error=True)
     return ExitCode.DONE

@@ -25,7 +25,7 @@ from seeingkit.runs.easel import png_bytes
 from seeingkit.system.progress import progress_told
 
 from . import requests as r
-from .files import save_files
+from .files import edit_bytes, plain_name, save_files
 from .records import Answer, state_record, usual_site
 
 KEPT_BYTES = 128_000_000
@@ -73,6 +73,7 @@ class Desk:
         self._quiet.set()
         self._doing, self._stopped = "", False
         self._kept: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+        self._saved = {edit.digest() for edit in session.edits}
 
     # -------------------------------------------------------------------------------------- state
 
@@ -84,6 +85,18 @@ class Desk:
     def state(self) -> Answer:
         """Everything that the page shows, but for pictures."""
         return state_record(self.session)
+
+    @property
+    def unsaved(self) -> int:
+        """How many of the edits are in no file yet."""
+        return sum(edit.digest() not in self._saved for edit in self.session.edits)
+
+    def edit_file(self, number: int) -> tuple[str, bytes]:
+        """Name and content of the file of an edit, which counts as saved; see ``edit_bytes``."""
+        edits = self.session.edits
+        site, data = edit_bytes(self.session, number)
+        self._saved.add(edits[number - 1].digest())
+        return f"{plain_name(self.name, str(number), site)}.safetensors", data
 
     # ------------------------------------------------------------------------------------ actions
 
@@ -142,7 +155,9 @@ class Desk:
         elif isinstance(asked, r.Load):
             one.load_request(asked.text, "the request", most=LARGEST_MASK)
         elif isinstance(asked, r.Save):
-            return save_files(one, self.folder, asked.name)
+            said = save_files(one, self.folder, asked.name)
+            self._saved |= {edit.digest() for edit in one.edits}
+            return said
         else:
             {"undo": one.undo, "redo": one.redo, "clear": one.clear}[asked.action]()
         return ""

@@ -14,7 +14,7 @@ from seeingkit.viewing.access import Application, Secrets, guarded, read_body
 from seeingkit.viewing.server import serve_application
 
 from .desk import BusyError, Desk
-from .files import edit_bytes, plain_name, request_text
+from .files import plain_name, request_text
 from .requests import LONGEST_BODY
 from .templates import ASSETS, asset, page
 from .units import changed_pictures, unit_file
@@ -130,8 +130,7 @@ class _Site:
         number = request.path_params["number"]
 
         def made() -> Response:
-            site, data = edit_bytes(self.desk.session, number)
-            name = f"{plain_name(self.desk.name, str(number), site)}.safetensors"
+            name, data = self.desk.edit_file(number)
             return _file(data, name, "application/octet-stream")
 
         return await self._read(request, made)

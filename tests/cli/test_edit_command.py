@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import seeingkit
+from seeingkit.analyses.rewriting.regions import Region
 from seeingkit.editing.desk import Desk
 from seeingkit.models.weightedits import edit_of, rewritable
 from tests.helpers.commands import command
@@ -51,7 +53,7 @@ def test_it_serves_a_desk_with_the_edits_of_files(
     given = (*AT, "--edit", str(path), "--site", "r8.conv1", "--out", str(out), "--seed", "3")
     code, printed, said = edit(*given, "--port", "8124", "--no-open")
     assert (code, printed) == (0, "http://127.0.0.1:8124/secret/\n")
-    assert "the address holds a secret" in said
+    assert "the address holds a secret" in said and "saved in no file" not in said
     (desk,) = served
     assert (desk.site, desk.folder, out.is_dir()) == ("r8.conv1", out, True)
     assert (desk.session.seed, desk.session.key_seed) == (10_000_003, 3)
@@ -60,6 +62,21 @@ def test_it_serves_a_desk_with_the_edits_of_files(
     assert torch.equal(desk.session.image(2), generator(generator.latents([2], seed=10_000_003)))
     data = json.dumps(desk.state())
     assert "r16.conv1" not in data
+
+
+def test_edits_that_are_in_no_file_are_told(edit: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    def serve(desk: Desk, **_: object) -> None:
+        mask = np.full((64, 64), 255, np.uint8)
+        desk.session.copy(Region(1, mask))
+        desk.session.paste(Region(2, mask))
+        desk.session.execute("r8.conv1", 1)
+        desk.session.execute("r8.conv1", 1)
+        assert desk.unsaved == 2
+        desk.edit_file(1)
+
+    monkeypatch.setattr("seeingkit.editing.server.serve_desk", serve)
+    code, _, said = edit(*AT, "--key-images", "8")
+    assert code == 0 and said.endswith("1 of the edits were saved in no file\n")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import seeingkit
@@ -101,6 +102,11 @@ def test_a_rule_is_rewritten_undone_and_saved(
     for key in ("ArrowDown", "ArrowLeft", " "):
         browser.page.keyboard.press(key)
     idle(browser)
+    painted = desk.session.contexts[0].mask
+    stroke(browser, (0.8, 0.8), (0.9, 0.9))
+    browser.page.click("#unstroke")
+    idle(browser)
+    assert np.array_equal(desk.session.contexts[0].mask, painted)
     before, first = after(browser, TOWER), desk.picture(TOWER)
     assert len(desk.session.contexts) == 1 and desk.session.contexts[0].index == OTHER
 

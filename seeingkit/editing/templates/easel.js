@@ -8,7 +8,8 @@ const checkedValue = (name) => document.querySelector(`input[name=${name}]:check
 
 export const easel = { mask: emptyMask(), kind: "copy", others: [], ready: true, painted: () => {}, allowed: () => true };
 const allowed = () => easel.ready && easel.allowed();
-let cursor = null, last = null;
+const MOST = 50;
+let cursor = null, last = null, masks = [];
 
 export async function showPicture(address) {
   const image = await imageOf(address);
@@ -34,7 +35,18 @@ export function draw() {
   }
 }
 
+/** Take the last stroke back; nothing where there is none since the region was chosen. */
+export function undoStroke() {
+  if (last || !masks.length || !allowed()) return;
+  easel.mask = masks.pop();
+  draw();
+  easel.painted();
+}
+
+export const forgetStrokes = () => { masks = []; };
+
 function stroke(place) {
+  if (!last) masks = [...masks.slice(1 - MOST), easel.mask.slice()];
   const radius = Math.max((Number(byId("size").value) / 200) * size, 0.71);
   brushLine(easel.mask, size, last ?? place, place, radius, checkedValue("mode") === "draw" ? 255 : 0);
   last = place;
@@ -82,6 +94,8 @@ frame.addEventListener("keydown", (event) => {
   } else if (event.key === " " && allowed()) {
     stroke((cursor ??= [0.5, 0.5]));
     finish();
+  } else if (event.key === "z" && (event.ctrlKey || event.metaKey)) {
+    undoStroke();
   } else return;
   event.preventDefault();
 });

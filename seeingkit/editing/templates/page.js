@@ -1,6 +1,6 @@
 // The page: steps, and the state that seeingkit answers with after each of them.
 
-import { easel, showPicture } from "./easel.js";
+import { easel, showPicture, undoStroke } from "./easel.js";
 import { byId, colourOf, data, drawThumb, emptyMask, made, pictureOf, setVersion, shown, size, uriOf } from "./pictures.js";
 import { currentRegion, listRegions, next, now, paintedAction, regionsOf, showRegion, WORDS } from "./regions.js";
 import { ask, inTurn, say } from "./server.js";
@@ -21,7 +21,7 @@ const act = (action, words = "", said = "") => inTurn(async () => {
     if (there) await become(await there.json());
     throw error;
   }
-  await become(answer, action.action === "paint");
+  await become(answer, ["paint", "remove"].includes(action.action) && sending);
   say(answer.said || said);
   return answer;
 }, words);
@@ -240,6 +240,7 @@ on("wipe", async () => {
   if (action) act(action);
   else showRegion(state, units.mask);
 });
+on("unstroke", undoStroke);
 on("another", () => {
   now.fresh = true;
   showRegion(state, units.mask);

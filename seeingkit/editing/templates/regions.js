@@ -1,6 +1,6 @@
 // The regions of the request: lists, small pictures, and the mask that is being painted.
 
-import { draw, easel } from "./easel.js";
+import { draw, easel, forgetStrokes } from "./easel.js";
 import { byId, colourOf, drawThumb, emptyMask, isEmpty, made, maskOf, size, uriOf } from "./pictures.js";
 
 export const WORDS = { copy: "copied", paste: "pasted to", context: "context" };
@@ -47,7 +47,10 @@ export async function showRegion(state, unitsMask, kept = false) {
   if (own !== turn) return; // another region was chosen meanwhile
   easel.kind = now.kind;
   easel.others = others.map(({ kind }, k) => ({ kind, mask: masks[k] }));
-  if (!kept) easel.mask = mask;
+  if (!kept) {
+    easel.mask = mask;
+    forgetStrokes();
+  }
   easel.ready = true;
   byId("hint").textContent = HINTS[now.kind];
   byId("another").hidden = now.kind !== "context" || !current;
