@@ -28,7 +28,7 @@ from seeingkit.system.progress import progress_bar
 from .bench import Bench, latent_of
 from .directions import context_keys, mean_key, query_direction
 from .draft import Draft, Kind
-from .moments import KeyMoments
+from .moments import KeyMoments, keys_identity
 from .plan import MOMENT_IMAGES, bench_of, check_plan, plan, usual_moments
 from .published import PublishedSettings
 from .query import Match, ranked, scores
@@ -36,6 +36,8 @@ from .regions import Region, Request, parse_request
 
 SEARCHED = 200
 """Images in which matches are searched."""
+REMEMBERED = 8
+"""Second moments of edited generators that are kept."""
 BEST_PLACES = 0.01
 """Of all places that were searched, the share that counts as matching."""
 
@@ -103,6 +105,7 @@ class Session(Draft):
         self.generator = self._with(self.edits)
         self.key_seed = seed if key_seed is None else key_seed
         self.key_images, self.folder = key_images, folder
+        self._moments: dict[str, KeyMoments] = {}
 
     # ------------------------------------------------------------------------------------- images
 
@@ -145,9 +148,17 @@ class Session(Draft):
     # -------------------------------------------------------------------------------------- edits
 
     def moments(self, site: Site) -> KeyMoments:
-        """Second moment of the keys of a site, with the edits that there are."""
-        given: dict[str, Any] = {"images": self.key_images, "folder": self.folder}
-        return usual_moments(self.generator, site, self.key_seed, **given)
+        """Second moment of the keys of a site, with the edits that there are.
+
+        Those without edits are stored in the folder, a few others are remembered.
+        """
+        known = keys_identity(self.generator, site)
+        if known not in self._moments:
+            folder = None if self.edits else self.folder
+            given: dict[str, Any] = {"images": self.key_images, "folder": folder}
+            found = usual_moments(self.generator, site, self.key_seed, **given)
+            self._moments = {**dict(list(self._moments.items())[1 - REMEMBERED :]), known: found}
+        return self._moments[known]
 
     def matches(
         self, site: str, many: int = 12, *, images: int = SEARCHED, kind: Kind = "context"

@@ -209,6 +209,21 @@ def test_a_request_whose_paste_is_no_example_stays_as_it_is() -> None:
     assert [region.index for region in draft.examples] == [2, 3]
 
 
+def test_moments_of_edited_generators_are_not_stored(tmp_path: Path) -> None:
+    one = session(folder=tmp_path)
+    one.execute(SITE, 2)
+    files = sorted(tmp_path.rglob("*.safetensors"))
+    assert len(files) == 1
+    found = one.moments(one.generator.site(SITE))
+    assert one.moments(one.generator.site(SITE)) is found
+    assert sorted(tmp_path.rglob("*.safetensors")) == files
+    one.undo()
+    assert one.moments(one.generator.site(SITE)).made_of != found.made_of
+    for _ in range(9):
+        one.execute("r8.up", 1)
+    assert len(one._moments) == 8
+
+
 def test_matches_find_the_region_itself() -> None:
     one = Session(small(), key_images=8)
     one.copy(Region(4, box(24, 24, 36, 36)))
