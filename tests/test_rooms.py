@@ -34,6 +34,7 @@ ORDER = (
     "runs",
     "suites",
     "viewing",
+    "editing",
     "cli",
 )
 """The rooms of ``seeingkit/``: each imports only from those before it."""
@@ -41,7 +42,7 @@ TESTING = "testing"  # beside images, and for plugins: no other room imports it
 RANKS = {room: rank for rank, room in enumerate(ORDER)} | {TESTING: ORDER.index("images")}
 DOORS = ("", "__main__")  # `seeingkit` itself and the command line: they open every room
 FILES = {"__init__.py", "__main__.py", "py.typed", "errors.py", "hooks.py", "specs.py"}
-CLOSED_TO_PLUGINS = ("runs", "suites", "viewing", "cli")
+CLOSED_TO_PLUGINS = ("runs", "suites", "viewing", "editing", "cli")
 FAMILY_SPECS = ("GanSpec", "GanGroupSpec", "SegmenterSpec", "FeaturesSpec", "MetricSpec")
 PLAIN_WORDS = ("module", "fidelity", "transformers", "ade20k")
 """Names of families that mean something else in the engine: a module, fidelity metrics, an extra,

@@ -98,7 +98,6 @@ _COMMANDS = {
     "project": "invert",
     "ablate": "intervene",
     "insert": "intervene",
-    "edit": "rewrite",
     "ganpaint": "paint",
     "brush": "paint",
     "units": "dissect",

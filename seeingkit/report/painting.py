@@ -138,7 +138,7 @@ def render_painting(page: PaintingPage) -> str:
     if not page.brushes or not page.canvases:
         raise UsageError("a page to paint on needs at least one brush and one image")
     served = page.program is None
-    script = asset("painting_png.js") + asset("painting.js")
+    script = "".join(map(asset, ("painting_png.js", "painting_brush.js", "painting.js")))
     colours = ["#{:02x}{:02x}{:02x}".format(*class_colour(brush.label)) for brush in page.brushes]
     further = "connect-src 'self'" if served else "worker-src blob:"
     most = len(page.brushes[0].units)

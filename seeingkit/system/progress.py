@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from seeingkit.errors import printable
@@ -115,6 +116,41 @@ def hidden_progress(hidden: bool = True) -> Iterator[None]:
         _hidden = before
 
 
+Told = Callable[[str], None]
+_listener: ContextVar[Told | None] = ContextVar("listener", default=None)
+
+
+class _ToldBar(Lines):
+    """The progress of a task, told step by step."""
+
+    def __init__(self, title: str, total: int, unit: str, told: Told) -> None:
+        super().__init__(title, total, unit)
+        self._told = told
+        told(self.line())
+
+    def advance(self, steps: int, *, resumed: bool = False) -> None:
+        super().advance(steps, resumed=resumed)
+        self._told(self.line())
+
+
+@contextmanager
+def progress_told(listener: Told) -> Iterator[None]:
+    """Progress inside is told to a listener, a line at each step, in place of stderr; for the
+    tasks of this thread.
+
+    >>> lines = []
+    >>> with progress_told(lines.append), progress_bar("keys", 2, "images") as bar:
+    ...     bar.advance(1)
+    >>> lines[0]
+    'keys: 0 of 2 images (0 %), 0:00 so far'
+    """
+    before = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(before)
+
+
 @contextmanager
 def progress_bar(title: str, total: int, unit: str) -> Iterator[Bar]:
     """A bar with count, rate and time left; a line of it every ``PERIOD`` where stderr is a file::
@@ -129,6 +165,9 @@ def progress_bar(title: str, total: int, unit: str) -> Iterator[Bar]:
     """
     if rank() or _hidden:
         yield Bar()
+        return
+    if (listener := _listener.get()) is not None:
+        yield _ToldBar(title, total, unit, listener)
         return
     if not sys.stderr.isatty():
         with _printed(Lines(title, total, unit)) as lines:

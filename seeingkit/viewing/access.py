@@ -15,7 +15,10 @@ import os
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -183,6 +186,20 @@ def guarded(application: Application, port: int, methods: tuple[str, ...] = READ
         )
 
     return guard
+
+
+async def read_body(request: Request, most: int) -> bytes | None:
+    """The body of a request, read no further than ``most`` bytes; None where it is longer.
+
+    ``body = await read_body(request, 1_000_000)``
+    """
+    parts, length = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        length += len(part)
+        if length > most:
+            return None
+    return b"".join(parts)
 
 
 def _with_headers(send: Send) -> Send:

@@ -23,7 +23,7 @@ from seeingkit.report.painting import render_painting
 from seeingkit.results.edits import MOST_EDITS, EditFile, PaintedEdit
 from seeingkit.runs.easel import Easel
 
-from .access import Application, Secrets, guarded
+from .access import Application, Secrets, guarded, read_body
 from .server import serve_application
 
 if TYPE_CHECKING:
@@ -101,14 +101,11 @@ class _Site:
             return _refused()
         if not request.headers.get("content-type", "").startswith("application/json"):
             return PlainTextResponse("send JSON\n", 415)
-        parts, length = [], 0
-        async for part in request.stream():
-            parts.append(part)
-            length += len(part)
-            if length > LONGEST_BODY:
-                return PlainTextResponse("too many edits\n", 413)
+        body = await read_body(request, LONGEST_BODY)
+        if body is None:
+            return PlainTextResponse("too many edits\n", 413)
         try:
-            colours = await run_in_threadpool(self.draw, b"".join(parts))
+            colours = await run_in_threadpool(self.draw, body)
         except SeeingkitError as error:
             return PlainTextResponse(f"{error}\n", 400)
         return Response(colours, media_type="application/octet-stream")

@@ -6,8 +6,8 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -121,8 +121,15 @@ def add_run(
     return folder
 
 
+def serving(root: Path) -> AbstractContextManager[tuple[str, str]]:
+    """A server of the pages over a folder of runs, in a thread."""
+    return in_thread(lambda ready: serve(root, ready=ready))
+
+
 @contextmanager
-def serving(root: Path) -> Iterator[tuple[str, str]]:
+def in_thread(
+    start: Callable[[Callable[[str, str], None]], None],
+) -> Iterator[tuple[str, str]]:
     """A server in a thread: its address, and one that leads there once."""
     made: list[uvicorn.Server] = []
     told: list[str] = []
@@ -137,7 +144,7 @@ def serving(root: Path) -> Iterator[tuple[str, str]]:
     def ready(*addresses: str) -> None:
         told.extend(addresses)
 
-    work = threading.Thread(target=serve, args=(root,), kwargs={"ready": ready})
+    work = threading.Thread(target=start, args=(ready,))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvicorn, "Server", Kept)
         work.start()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seeingkit.contracts import RewritableGenerator, Site, State
+from seeingkit.contracts import Generator, Latent, RewritableGenerator, Site, State
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,7 @@ class Bench:
     @torch.no_grad()
     def state(self, index: int) -> State:
         """An image at ``site.before``, without history."""
-        turn = self.labels or range(len(self.generator.info.class_names))
-        labels = [turn[index % len(turn)]] if turn else None
-        latent = self.generator.latents([index], seed=self.seed, labels=labels)
+        latent = latent_of(self.generator, index, self.seed, self.labels)
         begin = self.generator.begin(latent)
         return self.generator.advance(begin, self.site.before).detach()
 
@@ -101,3 +99,16 @@ class Bench:
             linear = self.linear(keys, filled)[:, : len(some)]
             found.append(linear.movedim(1, -1)[marked].double().cpu())
         return torch.cat(found, 1)
+
+
+def latent_of(
+    generator: Generator, index: int, seed: int = 0, labels: tuple[int, ...] = ()
+) -> Latent:
+    """The latent of one image; seed and labels as of ``Bench``.
+
+    >>> latent_of(seeingkit.load_generator("progan:minichurches"), 3)["z"].shape
+    torch.Size([1, 128])
+    """
+    turn = labels or range(len(generator.info.class_names))
+    chosen = [turn[index % len(turn)]] if turn else None
+    return generator.latents([index], seed=seed, labels=chosen)

@@ -226,13 +226,18 @@ def request_record(request: Request) -> dict[str, Any]:
     return {
         "seed": request.seed,
         "labels": list(request.labels),
-        "object": _pair(request.copy),
-        "paste": _pair(request.paste),
-        "key": [_pair(region) for region in request.contexts],
+        "object": region_pair(request.copy),
+        "paste": region_pair(request.paste),
+        "key": [region_pair(region) for region in request.contexts],
     }
 
 
-def _pair(region: Region) -> list[Any]:
+def region_pair(region: Region) -> list[Any]:
+    """A region as JSON: the number of the image, and the mask as PNG in a data URI.
+
+    >>> region_pair(Region(3, np.full((8, 8), 255, np.uint8)))[0]
+    3
+    """
     stream = io.BytesIO()
     Image.fromarray(region.mask).save(stream, "PNG")
     return [region.index, PNG_URI + base64.b64encode(stream.getvalue()).decode()]

@@ -67,8 +67,17 @@ def matches(
     ``matches(bench, moments, Region(3, mask), range(200))[0].index``
     """
     direction = query_direction(moments, mean_key(*context_keys(bench, (region,))), floor)
+    return ranked(indices, scores(bench, direction, indices))
+
+
+def ranked(indices: Sequence[int], maps: Sequence[Tensor]) -> list[Match]:
+    """Images by the best place of their maps of scores (h, w), best first.
+
+    >>> ranked([3, 7], [torch.zeros(2, 2), torch.eye(2)])[0]
+    Match(index=7, score=1.0, place=(0, 0))
+    """
     found = []
-    for index, scored in zip(indices, scores(bench, direction, indices), strict=True):
+    for index, scored in zip(indices, maps, strict=True):
         row, column = divmod(int(scored.argmax()), scored.shape[1])
         found.append(Match(int(index), float(scored.max()), (row, column)))
     return sorted(found, key=lambda match: (-match.score, match.index))

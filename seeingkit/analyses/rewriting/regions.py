@@ -10,6 +10,7 @@ import base64
 import binascii
 import io
 import json
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,16 +130,42 @@ def read_request(
     ``read_request(Path("dome2tree.json")).contexts``
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        given = {name: _pair(content[name]) for name in ("object", "paste")}
-        keys = [_pair(each) for each in content.get("key", [])]
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = printable(error)
+        raise RunError(f"{path}: no edit as the rewriting notebook saves it ({reason})") from error
+    return parse_request(text, str(path), seed, labels)
+
+
+def parse_request(
+    text: str,
+    path: str = "request",
+    seed: int | None = None,
+    labels: tuple[int, ...] | None = None,
+    *,
+    most: int = MOST_PIXELS,
+) -> Request:
+    """A request from the text of its file; arguments and errors as of ``read_request``.
+
+    Args:
+        text: JSON.
+        path: name of the file, for messages.
+        seed, labels: see ``read_request``.
+        most: pixels of a mask.
+
+    ``parse_request(json.dumps(request_record(request))).contexts``
+    """
+    try:
+        content = json.loads(text)
+        given = {name: _pair(content[name], most) for name in ("object", "paste")}
+        keys = [_pair(each, most) for each in content.get("key", [])]
         own = content.get("seed"), content.get("labels")
         if own[0] is not None and not isinstance(own[0], int):
             raise ValueError(f"{own[0]!r} is no seed")
         named = None if own[1] is None else tuple(int(label) for label in own[1])
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = printable(error)
         raise RunError(f"{path}: no edit as the rewriting notebook saves it ({reason})") from error
     told = (("seed", own[0], seed), ("labels", named or None, labels or None))
@@ -149,15 +176,19 @@ def read_request(
     return Request(given["object"], given["paste"], tuple(keys), numbered, named or labels or ())
 
 
-def _pair(given: Any) -> Region:
+def _pair(given: Any, most: int) -> Region:
     number, uri = given
     if not isinstance(number, int) or isinstance(number, bool):
         raise ValueError(f"{number!r} is no number of an image")
-    return Region(number, mask_of(uri))
+    return Region(number, mask_of(uri, most))
 
 
-def mask_of(uri: str) -> NDArray[np.uint8]:
+def mask_of(uri: str, most: int = MOST_PIXELS) -> NDArray[np.uint8]:
     """The red channel of a PNG in a data URI, (H, W); transparent pixels are as they are stored.
+
+    Args:
+        uri: with the PNG in base64.
+        most: pixels of a mask that is read; a larger one is refused by its header.
 
     Raises:
         ValueError: it is none.
@@ -166,11 +197,13 @@ def mask_of(uri: str) -> NDArray[np.uint8]:
     if not comma or not head.startswith("data:image/"):
         raise ValueError("a mask is no data URI of an image")
     try:
-        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as png:
-            if png.width * png.height > MOST_PIXELS:
-                raise ValueError(f"a mask of {png.width} x {png.height} pixels")
+        data = base64.b64decode(text, validate=True)
+        width, height = struct.unpack(">II", data[16:24])  # before anything is unpacked
+        if width * height > most:
+            raise ValueError(f"a mask of {width} x {height} pixels")
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as png:
             return np.ascontiguousarray(np.asarray(png.convert("RGB"))[:, :, 0])
-    except (OSError, SyntaxError, EOFError, binascii.Error) as error:
+    except (OSError, SyntaxError, EOFError, binascii.Error, struct.error) as error:
         raise ValueError(f"a mask is no PNG ({printable(error)})") from error
 
 

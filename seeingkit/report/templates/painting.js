@@ -225,17 +225,7 @@ function begin() {
 /** Paint a line of discs from the last place to this one; places are shares of the picture. */
 function paint(place) {
   const radius = Math.max((Number(byId("size").value) / 200) * size, 0.71);
-  const [fromX, fromY] = stroke.last ?? place, steps = Math.ceil(
-    Math.hypot(place[0] - fromX, place[1] - fromY) * size / Math.max(radius / 2, 0.5)) || 1;
-  for (let s = 1; s <= steps; s++) {
-    const x = (fromX + ((place[0] - fromX) * s) / steps) * size - 0.5;
-    const y = (fromY + ((place[1] - fromY) * s) / steps) * size - 0.5;
-    for (let i = Math.max(0, Math.ceil(y - radius)); i <= Math.min(size - 1, y + radius); i++) {
-      for (let j = Math.max(0, Math.ceil(x - radius)); j <= Math.min(size - 1, x + radius); j++) {
-        if ((i - y) ** 2 + (j - x) ** 2 <= radius ** 2) stroke.touched[i * size + j] = 1;
-      }
-    }
-  }
+  brushLine(stroke.touched, size, stroke.last ?? place, place, radius);
   stroke.last = place;
   stroke.cells = null;
 }
