@@ -203,12 +203,12 @@ def _write(path: Place, part: Part, count: Counting, rows: range) -> None:
 
 def _read(path: Place, rows: int) -> Part | None:
     def made_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> Part:
-        numbers = [
-            tensors[name].numpy().astype(np.int64) for name in ("rows", "before", "after", "pairs")
-        ]
-        wide = numbers[0].shape == (rows, len(OutcomeRows._fields))
-        if not wide or len(numbers[1]) != rows or numbers[1].shape != numbers[2].shape:
+        names = ("rows", "before", "after", "pairs")
+        own, before, after, pairs = (tensors[name].numpy().astype(np.int64) for name in names)
+        wide = own.shape == (rows, len(OutcomeRows._fields))
+        if not wide or len(before) != rows or before.shape != after.shape:
             raise ValueError("its numbers are of other images than its name says")
-        return Part(*numbers, int(about["pixels"]), int(about["picture_pixels"]))
+        sizes = int(about["pixels"]), int(about["picture_pixels"])
+        return Part(own, before, after, pairs, *sizes)
 
     return read_or_set_aside(path, KEY, made_of)
