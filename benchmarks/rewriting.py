@@ -130,8 +130,8 @@ def compared(
         found = dict(zip(edits, every, strict=True))
         wanted, own = every[0].wanted, every[0].success
         print(
-            f"request {seed}: {', '.join(wanted)} at places that {matcher.context_share:.2f} of the "
-            f"context's area and {matcher.usual_share:.4f} of usual places match, in "
+            f"request {seed}: {', '.join(wanted)} at places that {matcher.context_share:.2f} of "
+            f"the context's area and {matcher.usual_share:.4f} of usual places match, in "
             f"{own.clusters} of {given.n} images; an object pasted onto itself changes "
             f"{float(change.abs().max()):g}",
             flush=True,

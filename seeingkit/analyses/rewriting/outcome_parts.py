@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seeingkit.contracts import State
 from seeingkit.contracts.annotators import label_counts
 from seeingkit.images.preprocess import quantise
 from seeingkit.system.addresses import Place
@@ -79,7 +80,7 @@ class Counting:
     subject: WholeSubject
     sample: Sample
     changes: list[WeightChange]
-    matcher: Matcher
+    matcher: Matcher | None
     labels: tuple[int, ...]
     wanted: tuple[str, ...]
 
@@ -92,7 +93,14 @@ class Counting:
         """Everything but the edit and the numbers of images that changes counts."""
         about = subject_identity(self.subject, self.sample)
         del about["layer"]  # where images begin to differ changes nothing
-        return [OUTCOME_SCHEMA, about, self.matcher.identity(), sorted(self.labels)]
+        matching = None if self.matcher is None else self.matcher.identity()
+        return [OUTCOME_SCHEMA, about, matching, sorted(self.labels)]
+
+    def places(self, state: State) -> Tensor:
+        """Matching places (N, h, w) bool of images; none without a matcher."""
+        if self.matcher is None:
+            return torch.zeros(len(state.x), 1, 1, dtype=torch.bool, device=state.x.device)
+        return self.matcher.places(state)
 
 
 def counted(count: Counting, title: str, folder: Place | None) -> Iterator[tuple[int, int, Part]]:
@@ -138,10 +146,10 @@ def _made(count: Counting, rows: range, numbers: Sequence[int]) -> Iterator[tupl
     state = subject.start(count.sample, rows)
     images = subject.images(state)
     plain, levels = subject.label_maps(images, names), quantise(images).int()
-    places = count.matcher.places(state)
+    places = count.places(state)
     there = grown(places, (int(plain.shape[-2]), int(plain.shape[-1])))
     picture = grown(places, (int(images.shape[-2]), int(images.shape[-1])))
-    wanted = torch.tensor(count.labels, device=plain.device)
+    wanted = torch.tensor(count.labels, dtype=plain.dtype, device=plain.device)
     had = torch.isin(plain, wanted).any(1)
     for number in numbers:
         changed = count.changes[number].images(subject, state, rows)

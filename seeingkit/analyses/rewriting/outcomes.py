@@ -172,7 +172,7 @@ def contrast(first: Outcome, second: Outcome, name: Name) -> Ratio:
 def outcome(
     generator: RewritableGenerator,
     edits: Sequence[WeightEdit],
-    matcher: Matcher,
+    matcher: Matcher | None,
     segmenter: Segmenter,
     sample: Sample,
     *,
@@ -186,6 +186,7 @@ def outcome(
         generator: without them; other edits that it has count as its own.
         edits: of it, together.
         matcher: of the generator, see ``matching``; its site may be another one than the edits'.
+            None: nothing matches, all is outside.
         segmenter: names the classes.
         sample: images that neither edit nor matcher was made with.
         wanted: names of the classes that are to appear at matching places.
@@ -206,7 +207,7 @@ def outcome(
 def outcomes(
     generator: RewritableGenerator,
     candidates: Sequence[Sequence[WeightEdit]],
-    matcher: Matcher,
+    matcher: Matcher | None,
     segmenter: Segmenter,
     sample: Sample,
     *,
@@ -273,7 +274,7 @@ def _subject(
 def _counting(
     generator: RewritableGenerator,
     candidates: Sequence[Sequence[WeightEdit]],
-    matcher: Matcher,
+    matcher: Matcher | None,
     segmenter: Segmenter,
     sample: Sample,
     wanted: Sequence[str],
@@ -281,13 +282,13 @@ def _counting(
 ) -> Counting:
     if not candidates or not all(candidates):
         raise UsageError("no edit to measure")
-    if not wanted:
+    if not wanted and matcher is not None:
         raise UsageError("no wanted class: name the class that is to appear at matching places")
     if len(set(sample.indices)) < len(sample):
         raise UsageError("a sample has an image twice; each counts once")
     labels = tuple(segmenter.vocabulary.index(name) for name in dict.fromkeys(wanted))
     every = [RewrittenGenerator(generator, edits) for edits in candidates]
-    sites: list[Site] = [matcher.site]
+    sites: list[Site] = [] if matcher is None else [matcher.site]
     sites += [generator.site(edit.site) for edits in candidates for edit in edits]
     starts = [generator.boundary(site.before) for site in sites]
     first = min(starts, key=lambda boundary: boundary.index).name
@@ -313,7 +314,8 @@ def _joined(count: Counting, parts: Sequence[Part]) -> Outcome:
         pixels=pixels,
         images=np.asarray(count.sample.indices, dtype=np.int64),
     )
-    matching = tuple(str(part) for part in count.matcher.identity())
+    known = [] if count.matcher is None else count.matcher.identity()
+    matching = tuple(str(part) for part in known)
     return Outcome(
         columns, measured, pixels, parts[0].picture_pixels, count.wanted, count.sample, matching
     )

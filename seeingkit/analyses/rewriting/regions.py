@@ -130,21 +130,43 @@ def read_request(
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        given = {name: _pair(content[name]) for name in ("object", "paste")}
+    except (OSError, ValueError) as error:
+        reason = printable(error)
+        raise RunError(f"{path}: no edit as the rewriting notebook saves it ({reason})") from error
+    return parse_request(content, str(path), seed, labels)
+
+
+def parse_request(
+    content: Any, name: str, seed: int | None = None, labels: tuple[int, ...] | None = None
+) -> Request:
+    """A request from the JSON of ``read_request``, such as ``WeightEdit.request``.
+
+    Args:
+        content: parsed.
+        name: of its file, for messages.
+        seed, labels: as of ``read_request``.
+
+    Raises:
+        RunError, UsageError: as of ``read_request``.
+
+    ``parse_request(edit.request, "tower2tree.safetensors").contexts``
+    """
+    try:
+        given = {part: _pair(content[part]) for part in ("object", "paste")}
         keys = [_pair(each) for each in content.get("key", [])]
         own = content.get("seed"), content.get("labels")
         if own[0] is not None and not isinstance(own[0], int):
             raise ValueError(f"{own[0]!r} is no seed")
         named = None if own[1] is None else tuple(int(label) for label in own[1])
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UsageError(f"{name}: {error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         reason = printable(error)
-        raise RunError(f"{path}: no edit as the rewriting notebook saves it ({reason})") from error
+        raise RunError(f"{name}: no edit as the rewriting notebook saves it ({reason})") from error
     told = (("seed", own[0], seed), ("labels", named or None, labels or None))
-    for name, inside, asked in told:
+    for setting, inside, asked in told:
         if inside is not None and asked is not None and inside != asked:
-            raise UsageError(f"{path}: its {name} is {inside}, asked for is {asked}")
+            raise UsageError(f"{name}: its {setting} is {inside}, asked for is {asked}")
     numbered = next((s for s in (own[0], seed) if s is not None), PUBLISHED_SEED)
     return Request(given["object"], given["paste"], tuple(keys), numbered, named or labels or ())
 
