@@ -12,6 +12,7 @@ from seeingkit.system.processes import rank
 
 from . import (
     artifacts,
+    assess,
     figure,
     groups,
     intervene,
@@ -296,6 +297,7 @@ app.command(cls=Command)(trace.trace)
 app.command(cls=Command)(artifacts.artifacts)
 app.command(cls=Command)(paint.paint)
 app.command(cls=Command)(rewrite.rewrite)
+app.command(cls=Command)(assess.assess)
 app.command(cls=Command)(figure.figure)
 app.command(cls=Command)(tracking.numbers)
 app.command(cls=Command)(tracking.export)

@@ -94,7 +94,7 @@ class AssessedEdit(Record):
     request: list[RequestPicture] = Field(default_factory=list)
 
 
-class DistanceChange(Record):
+class EditedDistance(Record):
     """Distance from the real images (FSD, percent², bias-reduced) without and with the edits.
 
     Attributes:
@@ -172,7 +172,7 @@ class AssessmentResults(Record):
     touched: Share
     touched_share: float
     effect: Effect
-    distance: DistanceChange
+    distance: EditedDistance
     pictures: list[AssessedImage] = Field(default_factory=list)
     skipped: list[SkippedItem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)

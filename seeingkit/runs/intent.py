@@ -40,6 +40,10 @@ def intent(plan: Plan, n: int, out: str | Path | None, *, real: int = 0) -> str:
         ]
         said.append(f"tests in {many} against {real:,} of {plan.real.name}")
         said.append(f"segmented by {segmented}")
+    elif config.command == "assess":
+        said = [f"assessing {name}: {many} without and with its edits"]
+        said.append(f"against {real:,} of {plan.real.name}")
+        said.append(f"segmented by {segmented}")
     elif config.command == "intervene":
         edit = config.intervention
         units = f"{edit.choose} units" if edit.choose else f"{len(edit.units)} units"

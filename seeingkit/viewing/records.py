@@ -22,6 +22,7 @@ from seeingkit.results import (
     SCHEMA_VERSION,
     AnyResults,
     ArtifactResults,
+    AssessmentResults,
     ClassResult,
     DissectionResults,
     FSDResult,
@@ -205,6 +206,7 @@ def _told_by(manifest: Manifest | None) -> dict[str, Any]:
         "compare-units": "units compared",
         "artifacts": "artifact units",
         "intervene": "intervention",
+        "assess": "assessment",
     }
     return {
         "kind": commands.get(text("command"), ""),
@@ -262,6 +264,14 @@ def _found_by(found: AnyResults, manifest: Manifest | None) -> dict[str, Any]:
             "units": found.layer_units,
             "dissected": found.n,
         }
+    if isinstance(found, AssessmentResults):
+        return {
+            "kind": "assessment",
+            "data": found.data.name,
+            "generator": found.generator.name,
+            "segmenter": found.segmenter.name,
+            "dissected": found.n,
+        }
     if isinstance(found, InterventionResults):
         return {
             "kind": "intervention",
@@ -299,11 +309,8 @@ def omitted(classes: list[ClassResult]) -> tuple[str, ...]:
 def _again(manifest: Manifest, folder: Path) -> str:
     """The command that goes on with a run."""
     command = manifest.config.get("command")
-    name = (
-        command
-        if command in ("analyze", "compare", "invert", "dissect", "artifacts", "intervene")
-        else "COMMAND"
-    )
+    known = ("analyze", "compare", "invert", "dissect", "artifacts", "intervene", "assess")
+    name = command if command in known else "COMMAND"
     words = ["seeingkit", name, "--config", str(folder / MANIFEST), "--out", str(folder)]
     return shlex.join(words)
 
