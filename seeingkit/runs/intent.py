@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seeingkit.errors import printable
 from seeingkit.models.resolved import ResolvedModel
 
 from .directory import RunDirectory
@@ -41,7 +42,9 @@ def intent(plan: Plan, n: int, out: str | Path | None, *, real: int = 0) -> str:
         said.append(f"tests in {many} against {real:,} of {plan.real.name}")
         said.append(f"segmented by {segmented}")
     elif config.command == "assess":
-        said = [f"assessing {name}: {many} without and with its edits"]
+        model = plan.generated.generator
+        edits = " + ".join(path.stem for path in model.edits) if model else "edits"
+        said = [f"assessing {printable(edits)} of {name}: {many} without and with"]
         said.append(f"against {real:,} of {plan.real.name}")
         said.append(f"segmented by {segmented}")
     elif config.command == "intervene":
