@@ -157,6 +157,20 @@ def test_python_goes_on_from_stored_counts_and_finds_the_same(
         seeingkit.assess("third", "real", edits=[])
 
 
+def test_stored_work_is_listed_and_checked(run: Path, folder: Path, call: Call) -> None:
+    code, out, err = call("store", "ls", folder / "cache/rewriting")
+    assert code == 0, err
+    assert "edits of custom, r8.up by thirds" in out or "edits of " in out
+    assert "moments of keys" in out and "not needed" not in out
+    code, _, err = call("store", "verify", folder / "cache/rewriting")
+    assert code == 0, err
+    path = next((folder / "cache/rewriting").glob("??/*.safetensors"))
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert call("store", "verify", folder / "cache/rewriting")[0] == 1
+    path.write_bytes(data)
+
+
 def test_edits_that_do_nothing_have_no_verdict(folder: Path, call: Call) -> None:
     """One at strength 0, and one that does not say what it was planned for."""
     words = ("--edit", "nothing.safetensors", "--edit", "mute.safetensors", "--wanted", "bright")

@@ -9,6 +9,7 @@ images without the edit, which are made once for all candidates that are not sto
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,23 +19,28 @@ from torch import Tensor
 
 from seeingkit.contracts import State
 from seeingkit.contracts.annotators import label_counts
+from seeingkit.errors import StorageError
 from seeingkit.images.preprocess import quantise
 from seeingkit.system.addresses import Place
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.sharing import Piece, shared
-from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
+from seeingkit.system.tensors import read_or_set_aside, read_sealed_tensors, write_sealed_tensors
 
 from ..dissection.parts import key_of
 from ..interventions.parts import GROUP, made_by, subject_identity
 from ..interventions.subjects import Integers, Sample
 from .effects import WeightChange, WholeSubject
 from .matching import Matcher, grown
+from .moments import KEY as MOMENT_KEY
+from .moments import MOMENT_SCHEMA
 
 OUTCOME_SCHEMA = 1
 """Version of the files and of the rules of counting."""
 KEY = "seeingkit_outcome"
+REWRITING_SCHEMAS = {KEY: OUTCOME_SCHEMA, MOMENT_KEY: MOMENT_SCHEMA}
+"""Versions of stored files by the key of their metadata: outcomes, and moments of keys."""
 
 
 class OutcomeRows(NamedTuple):
@@ -207,6 +213,25 @@ def _write(path: Place, part: Part, count: Counting, rows: range) -> None:
     about |= {"picture_pixels": part.picture_pixels, "span": [rows.start, rows.stop]}
     about |= {"what": "outcome of an edit", "made_by": made_by(count.subject)}
     write_sealed_tensors(path, tensors, KEY, about)
+
+
+def check_rewriting_file(path: Place) -> None:
+    """Read a stored file of a rewriting and check its bytes and its name.
+
+    ::
+
+        check_rewriting_file(cache_folder() / "rewriting" / "0a" / "0a….safetensors")
+
+    Raises:
+        ValueError, LookupError, OSError: its bytes are not those that were written.
+        StorageError: it is not named by what it holds.
+    """
+    about: dict[str, Any] = {}
+    for key in REWRITING_SCHEMAS:
+        with suppress(LookupError):
+            about = read_sealed_tensors(path, key)[1]
+    if about.get("name") != path.stem:
+        raise StorageError(f"{path}: it is of another edit than its name says")
 
 
 def _read(path: Place, rows: int) -> Part | None:

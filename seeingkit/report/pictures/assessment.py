@@ -119,4 +119,4 @@ def _resized(
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(shape, mask.shape, strict=True)
     )
-    return mask[np.ix_(rows, columns)]
+    return np.asarray(mask[np.ix_(rows, columns)], dtype=np.bool_)
