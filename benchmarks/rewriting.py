@@ -58,6 +58,13 @@ SOLVERS: dict[str, Callable[..., WeightEdit]] = {
     ),
 }
 
+PAIRS = (
+    ("closed", "closed, rank 1"),
+    ("closed", "published, 2001 steps"),
+    ("closed, rank 1", "published, 2001 steps"),
+)
+"""Solvers whose numbers are compared image by image."""
+
 
 @torch.no_grad()
 def drawn(
@@ -142,11 +149,11 @@ def compared(
             table[name]["seconds"].append(seconds[name])
             told = ", ".join(f"{number} {shown(each.ratio(number))}" for number in NUMBERS)
             print(f"  {name:22} {told}, seconds {np.median(seconds[name]):.2f}", flush=True)
-        for other in list(found)[1:]:
-            gaps = {number: contrast(found["closed"], found[other], number) for number in NUMBERS}
+        for own, other in PAIRS:
+            gaps = {number: contrast(found[own], found[other], number) for number in NUMBERS[1:]}
             told = ", ".join(f"{number} {shown(gap)}" for number, gap in gaps.items())
-            print(f"  closed - {other}: {told}", flush=True)
-            table[f"closed - {other}"]["requests"].append(
+            print(f"  {own} - {other}: {told}", flush=True)
+            table[f"{own} - {other}"]["requests"].append(
                 {number: gap[:3] for number, gap in gaps.items()}
             )
     return table, found
