@@ -24,7 +24,7 @@ from seeingkit.contracts import RewritableGenerator, Segmenter, Site
 from seeingkit.errors import UsageError
 from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit
 from seeingkit.specs import PRESETS, Preset
-from seeingkit.statistics.ratios import FEWEST, MISS, Ratio, ratio_of_sums
+from seeingkit.statistics.ratios import FEWEST, MISS, Ratio, flip_checked, ratio_of_sums
 from seeingkit.system.addresses import Place
 
 from ..interventions.effects import Floats, Measured
@@ -129,14 +129,17 @@ class Outcome:
 
     def ratio(self, name: Name) -> Ratio:
         """A number with its 95 % interval over images: of a ratio of sums (``statistics.ratios``),
-        of ``touched`` that of Clopper and Pearson, without p.
+        of ``touched`` that of Clopper and Pearson, without p. p of ``success`` is at least that of
+        sign flips, which is exact where images with and without the edit can change places.
         """
         above, below = self.parts(name)
         if name != "touched":
             least, most = (
                 (-1.0, 1.0) if name == "success" else (0.0, 2.0 if name == "outside" else 1.0)
             )
-            return _within(ratio_of_sums(above, below), least, most)
+            found = ratio_of_sums(above, below)
+            found = flip_checked(found, above) if name == "success" else found
+            return _within(found, least, most)
         n, many = len(above), int(above.sum())
         if n < FEWEST:
             return Ratio(many / n, None, None, None, n)
@@ -166,7 +169,8 @@ def contrast(first: Outcome, second: Outcome, name: Name) -> Ratio:
             f"{name}: both outcomes have to be of the same images, the same matching places and "
             "the same wanted classes"
         )
-    return ratio_of_sums(own[0] - other[0], own[1])
+    difference = own[0] - other[0]
+    return flip_checked(ratio_of_sums(difference, own[1]), difference)
 
 
 def outcome(
