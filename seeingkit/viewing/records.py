@@ -239,15 +239,6 @@ def _found_by(found: AnyResults, manifest: Manifest | None) -> dict[str, Any]:
             "segmenter": found.segmenter.name if found.segmenter else "",
             "photos": len({record.image for record in found.inversions}),
         }
-    if isinstance(found, DissectionResults):
-        return {
-            "kind": "dissection",
-            "data": "",
-            "generator": found.generator.name,
-            "segmenter": found.segmenter.name,
-            "units": len(found.units),
-            "dissected": found.n,
-        }
     if isinstance(found, UnitContrastsResults):
         return {
             "kind": "units compared",
@@ -255,32 +246,15 @@ def _found_by(found: AnyResults, manifest: Manifest | None) -> dict[str, Any]:
             "segmenter": found.segmenter.name,
             "dissected": found.n,
         }
+    if isinstance(found, DissectionResults):
+        return {**_of_a_generator(found, "dissection"), "units": len(found.units)}
     if isinstance(found, ArtifactResults):
-        return {
-            "kind": "artifact units",
-            "data": found.data.name,
-            "generator": found.generator.name,
-            "segmenter": found.segmenter.name,
-            "units": found.layer_units,
-            "dissected": found.n,
-        }
+        told = _of_a_generator(found, "artifact units", found.data.name)
+        return {**told, "units": found.layer_units}
     if isinstance(found, AssessmentResults):
-        return {
-            "kind": "assessment",
-            "data": found.data.name,
-            "generator": found.generator.name,
-            "segmenter": found.segmenter.name,
-            "dissected": found.n,
-        }
+        return _of_a_generator(found, "assessment", found.data.name)
     if isinstance(found, InterventionResults):
-        return {
-            "kind": "intervention",
-            "data": "",
-            "generator": found.generator.name,
-            "segmenter": found.segmenter.name,
-            "units": len(found.units),
-            "dissected": found.n,
-        }
+        return {**_of_a_generator(found, "intervention"), "units": len(found.units)}
     told = {"data": found.data.name, "segmenter": found.segmenter.name}
     if isinstance(found, GeneratorsResults):
         entries = tuple(
@@ -294,6 +268,21 @@ def _found_by(found: AnyResults, manifest: Manifest | None) -> dict[str, Any]:
     kind = "analysis" if asked == "analyze" else "comparison"
     kind = "paired comparison" if found.paired is not None else kind
     return {**told, "kind": kind, "generator": name, "entries": (entry,)}
+
+
+def _of_a_generator(
+    found: DissectionResults | ArtifactResults | AssessmentResults | InterventionResults,
+    kind: str,
+    data: str = "",
+) -> dict[str, Any]:
+    """What results of the images of one generator tell."""
+    return {
+        "kind": kind,
+        "data": data,
+        "generator": found.generator.name,
+        "segmenter": found.segmenter.name,
+        "dissected": found.n,
+    }
 
 
 def generated_name(generator: ModelRecord | None, source: str) -> str:
