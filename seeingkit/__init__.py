@@ -24,6 +24,8 @@ _MODULES = {
     "UnitContrasts": "runs.compare_units",
     "artifacts": "runs.artifacts",
     "ArtifactSearch": "runs.artifacts",
+    "assess": "runs.assess",
+    "Assessment": "runs.assess",
     "dissect": "runs.dissect",
     "Dissection": "runs.dissect",
     "tally": "tallies",
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from .models.weightedits import RewrittenGenerator, WeightEdit
     from .runs.analyze import Analysis, analyze
     from .runs.artifacts import ArtifactSearch, artifacts
+    from .runs.assess import Assessment, assess
     from .runs.compare_units import UnitContrasts, compare_units
     from .runs.dissect import Dissection, dissect
     from .runs.interventions import Interventions, intervene
@@ -77,6 +80,7 @@ __all__ = [
     "AddEdit",
     "Analysis",
     "ArtifactSearch",
+    "Assessment",
     "AutoStaged",
     "Comparison",
     "Dissection",
@@ -91,6 +95,7 @@ __all__ = [
     "WeightEdit",
     "analyze",
     "artifacts",
+    "assess",
     "compare",
     "compare_generators",
     "compare_units",

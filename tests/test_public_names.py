@@ -17,11 +17,12 @@ from seeingkit.testing import check_sampler
 
 PROMISED = {
     "seeingkit": """
-        AddEdit Analysis ArtifactSearch AutoStaged Comparison Dissection FSD GeneratorsComparison
-        Interventions Inversion RewrittenGenerator StagedAdapter Tally UnitContrasts UnitEdit
-        WeightEdit analyze artifacts compare compare_generators compare_units dissect fsd intervene
-        invert load_features load_generator load_inverter load_segmenter open_images rewrite run
-        tally trace repair
+        AddEdit Analysis ArtifactSearch Assessment AutoStaged Comparison Dissection FSD
+        GeneratorsComparison Interventions Inversion RewrittenGenerator StagedAdapter Tally
+        UnitContrasts UnitEdit WeightEdit analyze artifacts assess compare compare_generators
+        compare_units dissect fsd intervene invert load_features load_generator load_inverter
+        load_segmenter open_images repair rewrite run
+        tally trace
     """,
     "seeingkit.contracts": """
         Annotator Boundary Features FeaturesInfo Generator GeneratorInfo ImageSource Inversion

@@ -12,6 +12,7 @@ from seeingkit.system.processes import rank
 
 from . import (
     artifacts,
+    assess,
     edit,
     figure,
     groups,
@@ -298,6 +299,7 @@ app.command(cls=Command)(trace.trace)
 app.command(cls=Command)(artifacts.artifacts)
 app.command(cls=Command)(paint.paint)
 app.command(cls=Command)(rewrite.rewrite)
+app.command(cls=Command)(assess.assess)
 app.command(cls=Command)(repair.repair)
 app.command(cls=Command)(edit.edit)
 app.command(cls=Command)(figure.figure)

@@ -98,6 +98,9 @@ _COMMANDS = {
     "project": "invert",
     "ablate": "intervene",
     "insert": "intervene",
+    "edited": "assess",
+    "measure": "assess",
+    "effect": "assess",
     "ganpaint": "paint",
     "brush": "paint",
     "units": "dissect",
@@ -258,7 +261,7 @@ def _resolved_default(command: str | None, option: str | None) -> str:
     from seeingkit.specs import DataSpec
     from seeingkit.system.cache import cache_folder
 
-    on_units = ("dissect", "artifacts", "intervene")
+    on_units = ("dissect", "artifacts", "intervene", "assess")
     if command not in ("analyze", "compare", "tally", "invert", *on_units):
         return ""
     most = DataSpec.model_fields["n"].default
@@ -289,7 +292,7 @@ def _resolved_default(command: str | None, option: str | None) -> str:
     if command in ("dissect", "intervene"):
         n = "1,000" if command == "dissect" else "100"
         found |= {"n": n, "data": "the set that the generator's weights name"}
-    if command == "artifacts":
+    if command in ("artifacts", "assess"):
         found |= {"n": "300"}
     if command == "invert":
         found |= {"n": "all photos", "data": "the set that the generator's weights name"}

@@ -12,6 +12,7 @@ from .cautions import page_cautions, with_cautions
 from .figures.paper import PaperFigure, write_paper_figure
 from .notebook import (
     artifacts_html,
+    assessment_html,
     comparison_chart,
     dissection_chart,
     dissection_html,
@@ -34,6 +35,7 @@ from .words.findings import Summary, summarise
 from .words.generators import summarise_generators
 from .words.interventions import summarise_intervention
 from .words.inversions import summarise_inversions
+from .words.rewriting import summarise_assessment
 from .words.unit_contrasts import summarise_unit_contrasts
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Section",
     "Summary",
     "artifacts_html",
+    "assessment_html",
     "choose_classes",
     "choose_scenes",
     "comparison_chart",
@@ -60,6 +63,7 @@ __all__ = [
     "rebuild_report",
     "summarise",
     "summarise_artifacts",
+    "summarise_assessment",
     "summarise_dissection",
     "summarise_generators",
     "summarise_intervention",

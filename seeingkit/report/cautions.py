@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 from seeingkit.results import (
     AnyResults,
     ArtifactResults,
+    AssessmentResults,
     DissectionResults,
     GeneratorsResults,
     InterventionResults,
@@ -22,6 +23,7 @@ from .words.findings import summarise
 from .words.generators import summarise_generators
 from .words.interventions import intervention_cautions
 from .words.inversions import InversionSummary, describe_inversions
+from .words.rewriting import assessment_cautions
 from .words.unit_contrasts import unit_contrasts_cautions
 
 Kind = TypeVar("Kind", bound=AnyResults)
@@ -37,6 +39,8 @@ def page_cautions(results: AnyResults) -> list[str]:
         return unit_contrasts_cautions(results)
     if isinstance(results, ArtifactResults):
         return artifact_cautions(results)
+    if isinstance(results, AssessmentResults):
+        return assessment_cautions(results)
     if isinstance(results, InterventionResults):
         return intervention_cautions(results)
     words = InversionSummary()

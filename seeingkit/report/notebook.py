@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from seeingkit.errors import printable
 from seeingkit.results import (
     ArtifactResults,
+    AssessmentResults,
     ClassResult,
     DissectionResults,
     GeneratorsResults,
@@ -36,6 +37,7 @@ from .words.interventions import summarise_intervention
 from .words.inversions import summarise_inversions
 from .words.names import with_printable_names
 from .words.numbers import area, between, change, count, interval, number, probability, share
+from .words.rewriting import summarise_assessment
 from .words.unit_contrasts import summarise_unit_contrasts
 
 if TYPE_CHECKING:
@@ -132,6 +134,16 @@ def artifacts_html(results: ArtifactResults) -> str:
         HTML of one ``<div>``, every name escaped, without scripts.
     """
     words = summarise_artifacts(results)
+    return _fragment([words.headline, *words.details, *words.cautions], [])
+
+
+def assessment_html(results: AssessmentResults) -> str:
+    """The words about an assessment of edits.
+
+    Returns:
+        HTML of one ``<div>``, every name escaped, without scripts.
+    """
+    words = summarise_assessment(results)
     return _fragment([words.headline, *words.details, *words.cautions], [])
 
 

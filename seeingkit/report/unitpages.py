@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 from seeingkit.results import (
     AnyResults,
     ArtifactResults,
+    AssessmentResults,
     DissectionResults,
     InterventionResults,
     UnitContrastsResults,
 )
 
 from .sections.artifacts import artifacts_values
+from .sections.assessment import assessment_values, write_assessment_figures
 from .sections.dissection import (
     dissection_values,
     photo_rules,
@@ -69,11 +71,18 @@ def _artifacts(results: Any, run_dir: Path | None) -> UnitPage:
     return UnitPage("artifacts.html.j2", values, {}, "", style)
 
 
+def _assessment(results: Any, run_dir: Path | None) -> UnitPage:
+    values, script = assessment_values(results, run_dir), asset("intervention.js")
+    style = asset("intervention.css") + asset("assessment.css")
+    return UnitPage("assessment.html.j2", values, {}, script, style)
+
+
 PAGES: dict[type[AnyResults], Callable[[Any, Path | None], UnitPage]] = {
     DissectionResults: _dissection,
     InterventionResults: _intervention,
     UnitContrastsResults: _unit_contrasts,
     ArtifactResults: _artifacts,
+    AssessmentResults: _assessment,
 }
 """How the body of each kind of page about units is made."""
 
@@ -95,3 +104,5 @@ def write_unit_figures(results: AnyResults, folder: Path) -> None:
         write_unit_counts_figures(results.panels, folder)
     if isinstance(results, InterventionResults):
         write_intervention_figures(results, folder)
+    if isinstance(results, AssessmentResults):
+        write_assessment_figures(results, folder)

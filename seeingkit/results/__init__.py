@@ -21,6 +21,7 @@ from .artifacts import (
     FidelityPair,
     RandomSet,
 )
+from .assessment import AssessedEdit, AssessedImage, AssessmentResults, EditedDistance
 from .comparison import (
     CompositionTest,
     ConditionResult,
@@ -144,6 +145,9 @@ __all__ = [
     "ArtifactSettings",
     "ArtifactTest",
     "ArtifactUnit",
+    "AssessedEdit",
+    "AssessedImage",
+    "AssessmentResults",
     "CalibrationRecord",
     "CellState",
     "ClassCalibration",
@@ -166,6 +170,7 @@ __all__ = [
     "DissectionSettings",
     "DistanceChange",
     "DistanceDifference",
+    "EditedDistance",
     "EditedImage",
     "Effect",
     "ExcessClass",

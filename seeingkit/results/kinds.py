@@ -6,6 +6,7 @@ A new command adds its record here, and its words where a kind's words are asked
 from __future__ import annotations
 
 from .artifacts import ArtifactResults
+from .assessment import AssessmentResults
 from .comparison import Results
 from .dissection import DissectionResults
 from .generators import GeneratorsResults
@@ -21,6 +22,7 @@ AnyResults = (
     | UnitContrastsResults
     | ArtifactResults
     | InterventionResults
+    | AssessmentResults
 )
 """The findings of a run; a page can be made of each."""
 
@@ -31,5 +33,6 @@ KINDS: dict[str, type[AnyResults]] = {
     "unit contrasts": UnitContrastsResults,
     "artifacts": ArtifactResults,
     "intervention": InterventionResults,
+    "assessment": AssessmentResults,
 }
 """The record of each ``kind`` that results state; those without one are ``Results``."""

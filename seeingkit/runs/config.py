@@ -15,12 +15,14 @@ from seeingkit.analyses.dissection.config import DissectionConfig
 from seeingkit.analyses.interventions.artifacts.config import ArtifactsConfig
 from seeingkit.analyses.interventions.config import InterventionConfig
 from seeingkit.analyses.inversion.config import InversionConfig
+from seeingkit.analyses.rewriting.config import AssessmentConfig
 from seeingkit.errors import Faults, RunError, UsageError, all_faults
 from seeingkit.results.gates import parse_gate
 
 __all__ = [
     "PERMUTATIONS",
     "ArtifactsConfig",
+    "AssessmentConfig",
     "Config",
     "DissectionConfig",
     "InterventionConfig",
@@ -29,7 +31,7 @@ __all__ = [
     "read_config",
 ]
 
-Command = Literal["analyze", "compare", "invert", "dissect", "artifacts", "intervene"]
+Command = Literal["analyze", "compare", "invert", "dissect", "artifacts", "intervene", "assess"]
 """Commands whose settings these are."""
 
 
@@ -74,6 +76,7 @@ class Config(BaseModel):
         dissection: layers and rule of ``dissect``; other commands do not read it.
         artifacts: layer, ranking and numbers of units of ``artifacts``, likewise.
         intervention: units and measurements of ``intervene``, likewise.
+        assessment: classes that edits are to bring, of ``assess``, likewise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -111,6 +114,7 @@ class Config(BaseModel):
     dissection: DissectionConfig = Field(default_factory=lambda: DissectionConfig())
     artifacts: ArtifactsConfig = Field(default_factory=lambda: ArtifactsConfig())
     intervention: InterventionConfig = Field(default_factory=lambda: InterventionConfig())
+    assessment: AssessmentConfig = Field(default_factory=lambda: AssessmentConfig())
 
     @field_validator("fail_if")
     @classmethod
@@ -157,7 +161,7 @@ class Config(BaseModel):
         if not self.inversion.classes:
             del settings["inversion"]["classes"]
         of_commands = {"dissection": "dissect", "artifacts": "artifacts"}
-        of_commands["intervention"] = "intervene"
+        of_commands |= {"intervention": "intervene", "assessment": "assess"}
         for name, command in of_commands.items():
             if self.command != command:
                 del settings[name]
@@ -170,7 +174,7 @@ _OPTIONS = {
     "intervention.values": "value",
 }
 """Options whose names are not those of the settings."""
-_GROUPS = ("dissection", "artifacts", "intervention")
+_GROUPS = ("dissection", "artifacts", "intervention", "assessment")
 """Settings that are groups of settings, of which each has an option."""
 
 

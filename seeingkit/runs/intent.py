@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seeingkit.errors import printable
 from seeingkit.models.resolved import ResolvedModel
 
 from .directory import RunDirectory
@@ -39,6 +40,12 @@ def intent(plan: Plan, n: int, out: str | Path | None, *, real: int = 0) -> str:
             f"searching artifact units of {layer} of {name} in {config.artifacts.search:,} images"
         ]
         said.append(f"tests in {many} against {real:,} of {plan.real.name}")
+        said.append(f"segmented by {segmented}")
+    elif config.command == "assess":
+        model = plan.generated.generator
+        edits = " + ".join(path.stem for path in model.edits) if model else "edits"
+        said = [f"assessing {printable(edits)} of {name}: {many} without and with"]
+        said.append(f"against {real:,} of {plan.real.name}")
         said.append(f"segmented by {segmented}")
     elif config.command == "intervene":
         edit = config.intervention

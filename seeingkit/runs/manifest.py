@@ -94,9 +94,10 @@ def command_line(config: Config) -> str:
     "seeingkit compare 'a b' c --segmenter s --n 9 --preset paper"
     """
     words = ["seeingkit", config.command]
-    if config.command in ("analyze", "artifacts"):
+    if config.command in ("analyze", "artifacts", "assess"):
         words += ["--gan", config.generated, "--data", config.real]
         words += _artifacts_words(config.artifacts) if config.command == "artifacts" else []
+        words += [word for name in config.assessment.wanted for word in ("--wanted", name)]
     elif config.command == "invert":
         words += [*config.photos, "--gan", config.generated]
         words += ["--data", config.real] if config.real else []
@@ -118,6 +119,7 @@ def command_line(config: Config) -> str:
         "dissection",
         "artifacts",
         "intervention",
+        "assessment",
     }
     settings = config.model_dump(mode="json", exclude_defaults=True, exclude=said)
     if config.command == "invert":
@@ -187,7 +189,7 @@ _NAMED = {"cuts": "--cut", "classes": "--photos-of"}
 
 def _inversion_words(config: Config) -> list[str]:
     """Settings that differ from the defaults of the command."""
-    if config.command in ("compare", "dissect", "artifacts", "intervene"):
+    if config.command in ("compare", "dissect", "artifacts", "intervene", "assess"):
         return []
     chosen, usual = config.inversion, InversionConfig()
     words = ["--method", ",".join(chosen.methods) or "none"]

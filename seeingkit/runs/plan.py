@@ -125,7 +125,7 @@ def resolve(config: Config) -> Plan:
     if config.command in ("dissect", "intervene"):
         return _layers_plan(config, search)
     data = None
-    of_a_generator = config.command in ("analyze", "artifacts")
+    of_a_generator = config.command in ("analyze", "artifacts", "assess")
     if of_a_generator:
         config = config.filled(real=config.real or registry().default("data"))
     data = data_spec(config.real)
@@ -310,7 +310,7 @@ def _data_side(name: str, data: DataSpec | None, options: Mapping[str, Any]) -> 
 def _generated_side(config: Config, real: DataSpec | None, options: Mapping[str, Any]) -> Side:
     """The side that options of a generator are for; ``real`` chooses among its weights."""
     name = config.generated
-    if config.command in ("analyze", "artifacts") or is_generator(
+    if config.command in ("analyze", "artifacts", "assess") or is_generator(
         name, given_weights=bool(config.weights)
     ):
         return Side(name, _model("gan", name, config, real))

@@ -29,6 +29,7 @@ from seeingkit.analyses.inversion.encoders.files import KEY as ENCODER_KEY
 from seeingkit.analyses.inversion.encoders.files import check_encoder_file
 from seeingkit.analyses.inversion.store import INVERSION_SCHEMA, read_inversion
 from seeingkit.analyses.inversion.store import KEY as INVERSION_KEY
+from seeingkit.analyses.rewriting.outcome_parts import REWRITING_SCHEMAS, check_rewriting_file
 from seeingkit.errors import SeeingkitError, TallyError
 from seeingkit.models.code import code_of
 from seeingkit.models.hub import is_here, verify_weights, weights_folder
@@ -222,6 +223,8 @@ def _tensors(path: Place) -> tuple[str, str, str]:
             return _dissection(json.loads(header[own[0]]))
         if INTERVENTION_KEY in header:
             return _intervention(json.loads(header[INTERVENTION_KEY]))
+        if own := [key for key in REWRITING_SCHEMAS if key in header]:
+            return _rewriting(json.loads(header[own[0]]), REWRITING_SCHEMAS[own[0]])
         key = INVERSION_KEY if INVERSION_KEY in header else ENCODER_KEY
         about = json.loads(header[key])
         if key == ENCODER_KEY:
@@ -289,6 +292,19 @@ def _intervention(about: dict[str, Any]) -> tuple[str, str, str]:
     return "intervention", name, "" if current else "of an older version"
 
 
+def _rewriting(about: dict[str, Any], schema: int) -> tuple[str, str, str]:
+    """Counts of images with an edit of a weight, or moments of keys."""
+    made = about.get("made_by", {})
+    models: tuple[Kind, ...] = ("gan", "segmenter")
+    current = about.get("schema") == schema and all(
+        _is_current(kind, made.get(kind), made.get(f"{kind}_code")) for kind in models
+    )
+    name = "moments of keys"
+    if "span" in about:
+        name = f"edits of {made.get('of', 'unknown')} by {made.get('segmenter', 'unknown')}"
+    return "rewriting", name, "" if current else "of an older version"
+
+
 def _is_current(kind: Kind, name: str | None, code: str | None) -> bool:
     """Whether the code of a registered model is the one there is now; true where nobody knows."""
     now = _current_code(kind, name or "")
@@ -332,6 +348,7 @@ _CHECKS: dict[str, Callable[[Place], None]] = {
     "dissection": check_dissection_file,
     "directions": check_dissection_file,
     "intervention": check_counts_file,
+    "rewriting": check_rewriting_file,
     "encoder": check_encoder_file,
     "hashes": _check_hashes,
 }

@@ -25,6 +25,7 @@ from scipy import stats
 from seeingkit.errors import TallyError
 
 from .arrays import Floats
+from .signflips import sign_flip_tests
 
 MISS = 0.05
 """1 − confidence of every interval."""
@@ -84,6 +85,32 @@ def ratio_of_sums(above: Floats, below: Floats, miss: float = MISS) -> Ratio:
     reach = float(stats.t.isf(miss / 2, clusters - 1))
     ends = [ratio - each * error for each in (*_unmoved(reach, a), reach, -reach)]
     return Ratio(ratio, min(ends), max(ends), max(p, least), clusters)
+
+
+def flip_checked(found: Ratio, above: Floats, miss: float = MISS) -> Ratio:
+    """A ratio of differences whose p is at least that of flipping their signs, image by image.
+
+    Where both sides of a difference can change places the ratio estimator alone rejects too often,
+    if few images hold most of the sum and all of it changes together; sign flips are exact there.
+
+    Args:
+        found: of ``ratio_of_sums``.
+        above: (n,) differences of each image.
+        miss: 1 − confidence of the interval, which is extended to 0 where p is above it.
+
+    >>> differences = np.array([5.0, -4.0, 1.0, 2.0, -1.0, 1.0, 3.0])
+    >>> found = ratio_of_sums(differences, np.ones(7))
+    >>> flip_checked(found, differences).p >= found.p
+    True
+    """
+    if found.p is None or found.low is None or found.high is None:
+        return found
+    both = np.maximum(-above, 0.0)[:, None], np.maximum(above, 0.0)[:, None]
+    (test,) = sign_flip_tests(*both, most_cut=miss)
+    p = max(found.p, test.p)
+    if p <= miss:
+        return found._replace(p=p)
+    return found._replace(p=p, low=min(found.low, 0.0), high=max(found.high, 0.0))
 
 
 def _unmoved(reach: float, a: float) -> list[float]:

@@ -218,7 +218,7 @@ class _Builder:
             mode="json",
             exclude={
                 *("device", "batch_size", "title", "fail_if", "weights", "real"),
-                *("dissection", "artifacts", "intervention"),
+                *("dissection", "artifacts", "intervention", "assessment"),
             },
         )
         models = (plan.second, plan.metric)

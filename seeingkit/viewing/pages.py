@@ -10,6 +10,7 @@ from seeingkit.errors import RunError
 from seeingkit.report import (
     summarise,
     summarise_artifacts,
+    summarise_assessment,
     summarise_dissection,
     summarise_generators,
     summarise_intervention,
@@ -20,6 +21,7 @@ from seeingkit.report.words.findings import Summary
 from seeingkit.results import (
     AnyResults,
     ArtifactResults,
+    AssessmentResults,
     DissectionResults,
     GeneratorsResults,
     InterventionResults,
@@ -112,6 +114,8 @@ def _in_words(findings: AnyResults) -> Summary:
         return summarise_unit_contrasts(findings)
     if isinstance(findings, ArtifactResults):
         return summarise_artifacts(findings)
+    if isinstance(findings, AssessmentResults):
+        return summarise_assessment(findings)
     if isinstance(findings, InterventionResults):
         return summarise_intervention(findings)
     if isinstance(findings, GeneratorsResults):
@@ -124,6 +128,7 @@ _WITHOUT_DISTANCE = {
     "units compared": "a comparison of units",
     "artifact units": "a search for artifact units",
     "intervention": "an intervention",
+    "assessment": "an assessment of edits",
 }
 """Kinds of runs that compare no images, in words."""
 

@@ -22,6 +22,7 @@ from seeingkit.results import (
     SCHEMA_VERSION,
     AnyResults,
     ArtifactResults,
+    AssessmentResults,
     ClassResult,
     DissectionResults,
     FSDResult,
@@ -205,6 +206,7 @@ def _told_by(manifest: Manifest | None) -> dict[str, Any]:
         "compare-units": "units compared",
         "artifacts": "artifact units",
         "intervene": "intervention",
+        "assess": "assessment",
     }
     return {
         "kind": commands.get(text("command"), ""),
@@ -237,15 +239,6 @@ def _found_by(found: AnyResults, manifest: Manifest | None) -> dict[str, Any]:
             "segmenter": found.segmenter.name if found.segmenter else "",
             "photos": len({record.image for record in found.inversions}),
         }
-    if isinstance(found, DissectionResults):
-        return {
-            "kind": "dissection",
-            "data": "",
-            "generator": found.generator.name,
-            "segmenter": found.segmenter.name,
-            "units": len(found.units),
-            "dissected": found.n,
-        }
     if isinstance(found, UnitContrastsResults):
         return {
             "kind": "units compared",
@@ -253,24 +246,15 @@ def _found_by(found: AnyResults, manifest: Manifest | None) -> dict[str, Any]:
             "segmenter": found.segmenter.name,
             "dissected": found.n,
         }
+    if isinstance(found, DissectionResults):
+        return {**_of_a_generator(found, "dissection"), "units": len(found.units)}
     if isinstance(found, ArtifactResults):
-        return {
-            "kind": "artifact units",
-            "data": found.data.name,
-            "generator": found.generator.name,
-            "segmenter": found.segmenter.name,
-            "units": found.layer_units,
-            "dissected": found.n,
-        }
+        told = _of_a_generator(found, "artifact units", found.data.name)
+        return {**told, "units": found.layer_units}
+    if isinstance(found, AssessmentResults):
+        return _of_a_generator(found, "assessment", found.data.name)
     if isinstance(found, InterventionResults):
-        return {
-            "kind": "intervention",
-            "data": "",
-            "generator": found.generator.name,
-            "segmenter": found.segmenter.name,
-            "units": len(found.units),
-            "dissected": found.n,
-        }
+        return {**_of_a_generator(found, "intervention"), "units": len(found.units)}
     told = {"data": found.data.name, "segmenter": found.segmenter.name}
     if isinstance(found, GeneratorsResults):
         entries = tuple(
@@ -286,6 +270,21 @@ def _found_by(found: AnyResults, manifest: Manifest | None) -> dict[str, Any]:
     return {**told, "kind": kind, "generator": name, "entries": (entry,)}
 
 
+def _of_a_generator(
+    found: DissectionResults | ArtifactResults | AssessmentResults | InterventionResults,
+    kind: str,
+    data: str = "",
+) -> dict[str, Any]:
+    """What results of the images of one generator tell."""
+    return {
+        "kind": kind,
+        "data": data,
+        "generator": found.generator.name,
+        "segmenter": found.segmenter.name,
+        "dissected": found.n,
+    }
+
+
 def generated_name(generator: ModelRecord | None, source: str) -> str:
     """The name of a generator, or of the set of images that stands for one."""
     return generator.name if generator is not None else source
@@ -299,11 +298,8 @@ def omitted(classes: list[ClassResult]) -> tuple[str, ...]:
 def _again(manifest: Manifest, folder: Path) -> str:
     """The command that goes on with a run."""
     command = manifest.config.get("command")
-    name = (
-        command
-        if command in ("analyze", "compare", "invert", "dissect", "artifacts", "intervene")
-        else "COMMAND"
-    )
+    known = ("analyze", "compare", "invert", "dissect", "artifacts", "intervene", "assess")
+    name = command if command in known else "COMMAND"
     words = ["seeingkit", name, "--config", str(folder / MANIFEST), "--out", str(folder)]
     return shlex.join(words)
 

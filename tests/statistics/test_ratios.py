@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from seeingkit.errors import TallyError
-from seeingkit.statistics.ratios import FEWEST, ratio_of_sums
+from seeingkit.statistics.ratios import FEWEST, flip_checked, ratio_of_sums
 
 
 def test_with_ones_below_it_is_students_mean() -> None:
@@ -70,3 +70,18 @@ def test_intervals_cover() -> None:
 @pytest.mark.parametrize("images", [50, 100, 500])
 def test_intervals_cover_at_full_length(images: int) -> None:
     assert covered(images, 4000, images) >= 0.93
+
+
+def test_flips_only_make_it_harder() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        many = np.floor(rng.gamma(0.5, 60, 25)) + 1
+        above = np.round(rng.normal(0.2, 1, 25) * many)
+        plain = ratio_of_sums(above, many)
+        found = flip_checked(plain, above)
+        assert found.p is not None and plain.p is not None and found.p >= plain.p
+        assert found.low is not None and found.high is not None
+        assert (found.low > 0 or found.high < 0) <= (found.p <= 0.05)
+        assert found.value == plain.value
+    few = ratio_of_sums(np.ones(3), np.ones(3))
+    assert flip_checked(few, np.ones(3)) == few

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seeingkit.results import Column, Frame, InterventionResults, table
+from seeingkit.results import AssessmentResults, Column, Frame, InterventionResults, table
 
 EFFECTS = {
     "label": Column(str, "the class"),
@@ -46,7 +46,7 @@ CURVE = {
 """Columns of the table of the curve."""
 
 
-def effect_table(results: InterventionResults) -> Frame:
+def effect_table(results: InterventionResults | AssessmentResults) -> Frame:
     """The effect on every class that occurs, largest change first: ``effect_table(results)``."""
     return table((one.model_dump(include=set(EFFECTS)) for one in results.effect.classes), EFFECTS)
 

@@ -9,6 +9,7 @@ images without the edit, which are made once for all candidates that are not sto
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,24 +17,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seeingkit.contracts import State
 from seeingkit.contracts.annotators import label_counts
+from seeingkit.errors import StorageError
 from seeingkit.images.preprocess import quantise
 from seeingkit.system.addresses import Place
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.sharing import Piece, shared
-from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
+from seeingkit.system.tensors import read_or_set_aside, read_sealed_tensors, write_sealed_tensors
 
 from ..dissection.parts import key_of
 from ..interventions.parts import GROUP, made_by, subject_identity
 from ..interventions.subjects import Integers, Sample
 from .effects import WeightChange, WholeSubject
 from .matching import Matcher, grown
+from .moments import KEY as MOMENT_KEY
+from .moments import MOMENT_SCHEMA
 
 OUTCOME_SCHEMA = 1
 """Version of the files and of the rules of counting."""
 KEY = "seeingkit_outcome"
+REWRITING_SCHEMAS = {KEY: OUTCOME_SCHEMA, MOMENT_KEY: MOMENT_SCHEMA}
+"""Versions of stored files by the key of their metadata: outcomes, and moments of keys."""
 
 
 class OutcomeRows(NamedTuple):
@@ -79,7 +86,7 @@ class Counting:
     subject: WholeSubject
     sample: Sample
     changes: list[WeightChange]
-    matcher: Matcher
+    matcher: Matcher | None
     labels: tuple[int, ...]
     wanted: tuple[str, ...]
 
@@ -92,7 +99,14 @@ class Counting:
         """Everything but the edit and the numbers of images that changes counts."""
         about = subject_identity(self.subject, self.sample)
         del about["layer"]  # where images begin to differ changes nothing
-        return [OUTCOME_SCHEMA, about, self.matcher.identity(), sorted(self.labels)]
+        matching = None if self.matcher is None else self.matcher.identity()
+        return [OUTCOME_SCHEMA, about, matching, sorted(self.labels)]
+
+    def places(self, state: State) -> Tensor:
+        """Matching places (N, h, w) bool of images; none without a matcher."""
+        if self.matcher is None:
+            return torch.zeros(len(state.x), 1, 1, dtype=torch.bool, device=state.x.device)
+        return self.matcher.places(state)
 
 
 def counted(count: Counting, title: str, folder: Place | None) -> Iterator[tuple[int, int, Part]]:
@@ -138,10 +152,10 @@ def _made(count: Counting, rows: range, numbers: Sequence[int]) -> Iterator[tupl
     state = subject.start(count.sample, rows)
     images = subject.images(state)
     plain, levels = subject.label_maps(images, names), quantise(images).int()
-    places = count.matcher.places(state)
+    places = count.places(state)
     there = grown(places, (int(plain.shape[-2]), int(plain.shape[-1])))
     picture = grown(places, (int(images.shape[-2]), int(images.shape[-1])))
-    wanted = torch.tensor(count.labels, device=plain.device)
+    wanted = torch.tensor(count.labels, dtype=plain.dtype, device=plain.device)
     had = torch.isin(plain, wanted).any(1)
     for number in numbers:
         changed = count.changes[number].images(subject, state, rows)
@@ -201,14 +215,33 @@ def _write(path: Place, part: Part, count: Counting, rows: range) -> None:
     write_sealed_tensors(path, tensors, KEY, about)
 
 
+def check_rewriting_file(path: Place) -> None:
+    """Read a stored file of a rewriting and check its bytes and its name.
+
+    ::
+
+        check_rewriting_file(cache_folder() / "rewriting" / "0a" / "0a….safetensors")
+
+    Raises:
+        ValueError, LookupError, OSError: its bytes are not those that were written.
+        StorageError: it is not named by what it holds.
+    """
+    about: dict[str, Any] = {}
+    for key in REWRITING_SCHEMAS:
+        with suppress(LookupError):
+            about = read_sealed_tensors(path, key)[1]
+    if about.get("name") != path.stem:
+        raise StorageError(f"{path}: it is of another edit than its name says")
+
+
 def _read(path: Place, rows: int) -> Part | None:
     def made_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> Part:
-        numbers = [
-            tensors[name].numpy().astype(np.int64) for name in ("rows", "before", "after", "pairs")
-        ]
-        wide = numbers[0].shape == (rows, len(OutcomeRows._fields))
-        if not wide or len(numbers[1]) != rows or numbers[1].shape != numbers[2].shape:
+        names = ("rows", "before", "after", "pairs")
+        own, before, after, pairs = (tensors[name].numpy().astype(np.int64) for name in names)
+        wide = own.shape == (rows, len(OutcomeRows._fields))
+        if not wide or len(before) != rows or before.shape != after.shape:
             raise ValueError("its numbers are of other images than its name says")
-        return Part(*numbers, int(about["pixels"]), int(about["picture_pixels"]))
+        sizes = int(about["pixels"]), int(about["picture_pixels"])
+        return Part(own, before, after, pairs, *sizes)
 
     return read_or_set_aside(path, KEY, made_of)

@@ -24,7 +24,7 @@ from seeingkit.contracts import RewritableGenerator, Segmenter, Site
 from seeingkit.errors import UsageError
 from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit
 from seeingkit.specs import PRESETS, Preset
-from seeingkit.statistics.ratios import FEWEST, MISS, Ratio, ratio_of_sums
+from seeingkit.statistics.ratios import FEWEST, MISS, Ratio, flip_checked, ratio_of_sums
 from seeingkit.system.addresses import Place
 
 from ..interventions.effects import Floats, Measured
@@ -129,14 +129,17 @@ class Outcome:
 
     def ratio(self, name: Name) -> Ratio:
         """A number with its 95 % interval over images: of a ratio of sums (``statistics.ratios``),
-        of ``touched`` that of Clopper and Pearson, without p.
+        of ``touched`` that of Clopper and Pearson, without p. p of ``success`` is at least that of
+        sign flips, which is exact where images with and without the edit can change places.
         """
         above, below = self.parts(name)
         if name != "touched":
             least, most = (
                 (-1.0, 1.0) if name == "success" else (0.0, 2.0 if name == "outside" else 1.0)
             )
-            return _within(ratio_of_sums(above, below), least, most)
+            found = ratio_of_sums(above, below)
+            found = flip_checked(found, above) if name == "success" else found
+            return _within(found, least, most)
         n, many = len(above), int(above.sum())
         if n < FEWEST:
             return Ratio(many / n, None, None, None, n)
@@ -166,13 +169,14 @@ def contrast(first: Outcome, second: Outcome, name: Name) -> Ratio:
             f"{name}: both outcomes have to be of the same images, the same matching places and "
             "the same wanted classes"
         )
-    return ratio_of_sums(own[0] - other[0], own[1])
+    difference = own[0] - other[0]
+    return flip_checked(ratio_of_sums(difference, own[1]), difference)
 
 
 def outcome(
     generator: RewritableGenerator,
     edits: Sequence[WeightEdit],
-    matcher: Matcher,
+    matcher: Matcher | None,
     segmenter: Segmenter,
     sample: Sample,
     *,
@@ -186,6 +190,7 @@ def outcome(
         generator: without them; other edits that it has count as its own.
         edits: of it, together.
         matcher: of the generator, see ``matching``; its site may be another one than the edits'.
+            None: nothing matches, all is outside.
         segmenter: names the classes.
         sample: images that neither edit nor matcher was made with.
         wanted: names of the classes that are to appear at matching places.
@@ -206,7 +211,7 @@ def outcome(
 def outcomes(
     generator: RewritableGenerator,
     candidates: Sequence[Sequence[WeightEdit]],
-    matcher: Matcher,
+    matcher: Matcher | None,
     segmenter: Segmenter,
     sample: Sample,
     *,
@@ -273,7 +278,7 @@ def _subject(
 def _counting(
     generator: RewritableGenerator,
     candidates: Sequence[Sequence[WeightEdit]],
-    matcher: Matcher,
+    matcher: Matcher | None,
     segmenter: Segmenter,
     sample: Sample,
     wanted: Sequence[str],
@@ -281,13 +286,13 @@ def _counting(
 ) -> Counting:
     if not candidates or not all(candidates):
         raise UsageError("no edit to measure")
-    if not wanted:
+    if not wanted and matcher is not None:
         raise UsageError("no wanted class: name the class that is to appear at matching places")
     if len(set(sample.indices)) < len(sample):
         raise UsageError("a sample has an image twice; each counts once")
     labels = tuple(segmenter.vocabulary.index(name) for name in dict.fromkeys(wanted))
     every = [RewrittenGenerator(generator, edits) for edits in candidates]
-    sites: list[Site] = [matcher.site]
+    sites: list[Site] = [] if matcher is None else [matcher.site]
     sites += [generator.site(edit.site) for edits in candidates for edit in edits]
     starts = [generator.boundary(site.before) for site in sites]
     first = min(starts, key=lambda boundary: boundary.index).name
@@ -313,7 +318,8 @@ def _joined(count: Counting, parts: Sequence[Part]) -> Outcome:
         pixels=pixels,
         images=np.asarray(count.sample.indices, dtype=np.int64),
     )
-    matching = tuple(str(part) for part in count.matcher.identity())
+    known = [] if count.matcher is None else count.matcher.identity()
+    matching = tuple(str(part) for part in known)
     return Outcome(
         columns, measured, pixels, parts[0].picture_pixels, count.wanted, count.sample, matching
     )

@@ -139,7 +139,7 @@ def read_request(
 
 def parse_request(
     text: str,
-    path: str = "request",
+    name: str = "request",
     seed: int | None = None,
     labels: tuple[int, ...] | None = None,
     *,
@@ -149,7 +149,7 @@ def parse_request(
 
     Args:
         text: JSON.
-        path: name of the file, for messages.
+        name: of the file, for messages.
         seed, labels: see ``read_request``.
         most: pixels of a mask.
 
@@ -157,21 +157,49 @@ def parse_request(
     """
     try:
         content = json.loads(text)
-        given = {name: _pair(content[name], most) for name in ("object", "paste")}
+    except (ValueError, RecursionError) as error:
+        reason = printable(error)
+        raise RunError(f"{name}: no edit as the rewriting notebook saves it ({reason})") from error
+    return request_of(content, name, seed, labels, most=most)
+
+
+def request_of(
+    content: Any,
+    name: str,
+    seed: int | None = None,
+    labels: tuple[int, ...] | None = None,
+    *,
+    most: int = MOST_PIXELS,
+) -> Request:
+    """A request from the JSON of ``read_request``, such as ``WeightEdit.request``.
+
+    Args:
+        content: parsed.
+        name: of its file, for messages.
+        seed, labels: as of ``read_request``.
+        most: pixels of a mask.
+
+    Raises:
+        RunError, UsageError: as of ``read_request``.
+
+    ``request_of(edit.request, "tower2tree.safetensors").contexts``
+    """
+    try:
+        given = {part: _pair(content[part], most) for part in ("object", "paste")}
         keys = [_pair(each, most) for each in content.get("key", [])]
         own = content.get("seed"), content.get("labels")
         if own[0] is not None and not isinstance(own[0], int):
             raise ValueError(f"{own[0]!r} is no seed")
         named = None if own[1] is None else tuple(int(label) for label in own[1])
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{name}: {error}") from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = printable(error)
-        raise RunError(f"{path}: no edit as the rewriting notebook saves it ({reason})") from error
+        raise RunError(f"{name}: no edit as the rewriting notebook saves it ({reason})") from error
     told = (("seed", own[0], seed), ("labels", named or None, labels or None))
-    for name, inside, asked in told:
+    for setting, inside, asked in told:
         if inside is not None and asked is not None and inside != asked:
-            raise UsageError(f"{path}: its {name} is {inside}, asked for is {asked}")
+            raise UsageError(f"{name}: its {setting} is {inside}, asked for is {asked}")
     numbered = next((s for s in (own[0], seed) if s is not None), PUBLISHED_SEED)
     return Request(given["object"], given["paste"], tuple(keys), numbered, named or labels or ())
 

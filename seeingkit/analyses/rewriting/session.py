@@ -7,7 +7,6 @@ that it depends on no other.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ from .moments import KeyMoments, keys_identity
 from .plan import MOMENT_IMAGES, bench_of, check_plan, plan, usual_moments
 from .published import PublishedSettings
 from .query import Match, ranked, scores
-from .regions import Region, Request, parse_request
+from .regions import Region, Request, request_of
 
 SEARCHED = 200
 """Images in which matches are searched."""
@@ -293,4 +292,4 @@ class Session(Draft):
 
 def _request_of(edit: WeightEdit) -> Request | None:
     """The request that an edit was planned for; None where its file has none."""
-    return None if edit.request is None else parse_request(json.dumps(dict(edit.request)))
+    return None if edit.request is None else request_of(dict(edit.request), "the edit's request")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from seeingkit.results import InterventionResults
+from seeingkit.results import AssessmentResults, InterventionResults
+from seeingkit.results.effects import RandomUnits
 
 from .charts import NARROW_LABEL, Layout, class_axis, colour_scale, finish
 
@@ -21,14 +22,29 @@ LINES = ("generated", "omitted", "excess", "muted")
 """Colours of the rankings of a curve."""
 
 
-def effect_rows(results: InterventionResults) -> list[dict[str, Any]]:
+Effects = InterventionResults | AssessmentResults
+"""Results with an effect on every class."""
+
+
+def asked_of(results: Effects) -> tuple[RandomUnits | None, str | None]:
+    """Random units, and the class that was asked for, of results that have them.
+
+    ``asked_of(results)[1]``.
+    """
+    if isinstance(results, AssessmentResults):
+        return None, None
+    return results.random, results.label
+
+
+def effect_rows(results: Effects) -> list[dict[str, Any]]:
     """Rows of the figure of classes: the largest changes, and the class that was asked for.
 
     ``effect_rows(results)[0]["difference"]``.
     """
-    random = {} if results.random is None else {one.label: one for one in results.random.classes}
+    units, label = asked_of(results)
+    random = {} if units is None else {one.label: one for one in units.classes}
     classes = results.effect.classes
-    shown = [c for k, c in enumerate(classes) if k < CLASSES or c.label == results.label]
+    shown = [c for k, c in enumerate(classes) if k < CLASSES or c.label == label]
     rows = []
     for one in shown:
         control = random.get(one.label)
@@ -46,11 +62,11 @@ def effect_rows(results: InterventionResults) -> list[dict[str, Any]]:
     return rows
 
 
-def build_effect_chart(results: InterventionResults, layout: Layout = "wide") -> alt.LayerChart:
+def build_effect_chart(results: Effects, layout: Layout = "wide") -> alt.LayerChart:
     """The change of each class's area, with its interval and the range of random units.
 
     Args:
-        results: of the intervention.
+        results: of an intervention or an assessment.
         layout: ``wide``, or ``narrow`` for a phone.
     """
     import altair as alt

@@ -16,6 +16,7 @@ from seeingkit.errors import RunError, UsageError
 from seeingkit.results import (
     AnyResults,
     ArtifactResults,
+    AssessmentResults,
     ClassResult,
     DissectionResults,
     FSDResult,
@@ -54,6 +55,7 @@ _WITHOUT_AREAS: dict[type[AnyResults], str] = {
     UnitContrastsResults: "compare-units compares no areas; its figure is figures/unit-counts.svg",
     InterventionResults: "intervene compares no areas; it has figures in its folder",
     ArtifactResults: "artifacts compares no areas with real ones; it has no figure",
+    AssessmentResults: "assess compares no areas with real ones; it has figures in its folder",
     InversionResults: "invert compares no areas; it has figures of --kind pair and depth",
 }
 """Kinds of results without areas, and what their runs have."""

@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seeingkit.errors import RunError
-from seeingkit.results import InterventionResults
+from seeingkit.results import AssessmentResults, InterventionResults
 from seeingkit.results.interventions import ClassEffect, Control
 
 from ..figures.charts import Layout, themed_figures, write_figure
-from ..figures.interventions import build_curve_chart, build_effect_chart, build_single_chart
+from ..figures.interventions import (
+    asked_of,
+    build_curve_chart,
+    build_effect_chart,
+    build_single_chart,
+)
 from ..pictures.interventions import heat_map, pair_pictures
 from ..templates import Section, render
 from ..words.interventions import images_words, left_words, summarise_intervention
@@ -108,6 +113,8 @@ def intervention_values(results: InterventionResults, run_dir: Path | None) -> d
             )
         ],
         "aspect": f"{aspect:.4f}",
+        "random": results.random,
+        "asked": results.label,
         "first_rows": rows[:ROWS],
         "more_rows": rows[ROWS:],
         "single_rows": [] if single is None else single.effects[:UNITS],
@@ -122,16 +129,15 @@ def intervention_values(results: InterventionResults, run_dir: Path | None) -> d
     }
 
 
-def effect_rows(results: InterventionResults) -> list[EffectRow]:
+def effect_rows(results: InterventionResults | AssessmentResults) -> list[EffectRow]:
     """The classes: the one that was asked for, those with a claim, then by their change.
 
     ``effect_rows(results)[0].claims``.
     """
-    controls = {} if results.random is None else {one.label: one for one in results.random.classes}
+    random, label = asked_of(results)
+    controls = {} if random is None else {one.label: one for one in random.classes}
     rows = [EffectRow(one, controls.get(one.label)) for one in results.effect.classes]
-    return sorted(
-        rows, key=lambda row: (row.record.label != results.label, row.claims == "no evidence")
-    )
+    return sorted(rows, key=lambda row: (row.record.label != label, row.claims == "no evidence"))
 
 
 def _sure(results: InterventionResults) -> Section:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seeingkit.results import (
     AnyResults,
     ArtifactResults,
+    AssessmentResults,
     DissectionResults,
     GeneratorsResults,
     InterventionResults,
@@ -42,6 +43,9 @@ def method_card(results: AnyResults, manifest: Manifest) -> list[tuple[str, Entr
     elif isinstance(results, ArtifactResults):
         groups["Real images"] = _source(results.data, results.n_real + results.settings.search_real)
         groups["Search and tests"] = _artifacts(results)
+    elif isinstance(results, AssessmentResults):
+        groups["Real images"] = _source(results.data, results.n_real)
+        groups["Assessment"] = _assessment(results)
     elif isinstance(results, InterventionResults):
         groups["Intervention"] = _intervention(results)
     else:
@@ -119,6 +123,23 @@ def _intervention(results: InterventionResults) -> Entries:
         *box,
         ("preset", results.preset),
         ("false discovery rate", f"{results.effect.level:g}"),
+    ]
+
+
+def _assessment(results: AssessmentResults) -> Entries:
+    edits = [
+        (
+            f"edit {edit.name}",
+            f"{edit.site}, {count(edit.rank, 'direction')}, strength {edit.strength:g}, "
+            f"{edit.digest[:12]}",
+        )
+        for edit in results.edits
+    ]
+    return [
+        *edits,
+        ("images", f"{results.n:,}, seed {results.seed:,}"),
+        ("preset", results.preset),
+        ("error rate of each question", f"{results.level:g}"),
     ]
 
 

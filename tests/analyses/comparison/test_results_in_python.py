@@ -233,6 +233,7 @@ def test_names_of_the_document_are_there() -> None:
         "Interventions",
         "UnitContrasts",
         "ArtifactSearch",
+        "Assessment",
         "Tally",
     ]
     for kind, names in listed:

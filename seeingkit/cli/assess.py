@@ -1,0 +1,110 @@
+"""``seeingkit assess``: what edits of a generator's weights did, on fresh images."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seeingkit.errors import ExitCode
+
+from . import groups
+from . import options as o
+from .groups import Settings, takes
+from .options import REWRITING, option
+from .output import print_json, print_sentence, print_table, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seeingkit.results import AssessmentResults
+
+assessed = partial(option, panel=REWRITING)
+
+Wanted = Annotated[
+    list[str] | None,
+    assessed(
+        "Class that is to appear at matching places; may be repeated. Default: those of the region "
+        "that was copied.",
+        "--wanted",
+    ),
+]
+Images = Annotated[o.Number, o.images("Images of each side.", "-n", "--n")]
+
+
+def wanted_settings(*, wanted: Wanted = None, level: o.Level) -> Settings:
+    """The classes that are asked for, and the error rate."""
+    return {"wanted": tuple(wanted or ()), "level": level}
+
+
+@takes(
+    wanted_settings,
+    groups.image_settings,
+    groups.tally_settings,
+    groups.report_settings,
+    n=Images,
+)
+def assess(
+    context: typer.Context,
+    gan: o.Gan = None,
+    data: o.RealImages = None,
+    *,
+    settings: Settings,
+    config: o.Repeat = None,
+    out: o.Out = None,
+    store: o.Store = None,
+    json: o.Json = False,
+) -> int:
+    """Tell what edits (--edit FILE) did: where they were meant to act, elsewhere, each class."""
+    from seeingkit.runs.assess import assessment_config, execute_assessment
+
+    if config is not None:
+        run = groups.repeated(config, settings, context, only="assess")
+    else:
+        run = groups.checked(lambda: assessment_config(gan, data, **settings))
+    done = execute_assessment(run, out=out, store=store)
+    if done is None:
+        return ExitCode.DONE
+    if json:
+        print_json(done.to_dict())
+    else:
+        print_assessment(done.results, done.report)
+    return ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
+
+
+def print_assessment(results: AssessmentResults, report: Path) -> None:
+    """Print the finding, the edits, cautions, and the path of the report."""
+    from seeingkit.report import summarise_assessment
+    from seeingkit.report.words.numbers import number, share
+    from seeingkit.report.words.rewriting import ends_of, points
+
+    def shown(value: float | None) -> str:
+        return "-" if value is None else share(value)
+
+    words = summarise_assessment(results)
+    print_sentence(words.headline)
+    say()
+    rows = [
+        (
+            edit.name,
+            edit.site,
+            ", ".join(edit.wanted) or "-",
+            shown(edit.before.value),
+            shown(edit.after.value),
+            points(edit.success.value),
+            ends_of(edit.success) if edit.success.low is not None else "-",
+            "-" if edit.outside.value is None else number(edit.outside.value),
+            shown(edit.labels_outside.value),
+        )
+        for edit in results.edits
+    ]
+    header = ("edit", "site", "wanted", "before", "after", "success", "95 % interval")
+    print_table(rows, (*header, "change elsewhere", "labels elsewhere"))
+    say()
+    for line in words.details:
+        print_sentence(line)
+    for line in words.cautions:
+        print_sentence(line, "! ")
+    say()
+    say(f"report: {report}")
