@@ -125,7 +125,11 @@ def repair(
         seed=config.seed,
     )
     inversion = config.inversion.model_copy(
-        update={"methods": (DEFAULT_METHOD,), "cuts": (cut or "default",), "options": {}}
+        update={
+            "methods": (DEFAULT_METHOD,),
+            "cuts": (cut or "default",),
+            "options": {"encoder": "found"},
+        }
     )
     plan = resolve(config.filled(inversion=inversion))
     return _tried(path, plan, results, wanted, settings, second, store)
