@@ -36,7 +36,7 @@ Ranks = Annotated[
 ]
 Keeps = Annotated[
     list[float] | None,
-    planned("How much other places count; may be repeated. Default: 0.1, 1, 5.", "--keep"),
+    planned("How much other places count; may be repeated. Default: 1, 5, 25.", "--keep"),
 ]
 Trials = Annotated[int, planned("Edits of a class of which images are made.")]
 Search = Annotated[int, planned("Images in which edits are compared.")]

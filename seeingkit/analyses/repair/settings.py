@@ -8,7 +8,7 @@ from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
 
 RANKS = (1, 6, 20)
-KEEPS = (0.1, 1.0, 5.0)
+KEEPS = (1.0, 5.0, 25.0)
 """Directions, and weights of what other places move, that are tried at each site."""
 
 
