@@ -42,16 +42,16 @@ def reach_sentence(one: RepairedClass) -> str:
     reach = best.best
     control = ""
     if reach.control is not None:
-        control = f"; of those of places beside it, {share(max(0.0, reach.control))}"
+        control = f" (of places beside it: {share(max(0.0, reach.control))})"
     net = (
-        "and changes more than that at places that are to stay"
+        ", and changes more than that at places that are to stay"
         if reach.net <= 0
-        else f"or {share(reach.net)} with the change at places that are to stay taken off"
+        else f"; {share(reach.net)} once the change at places that are to stay is taken off"
     )
     return (
         f"Before any image was made: an edit of rank {reach.rank} at {best.site} gives "
         f"{share(max(0.0, reach.apart))} of the values that {one.label} needs, in photos that it "
-        f"was not planned with{control}, {net}. {keys_sentence(one, best)}"
+        f"was not planned with{control}{net}. {keys_sentence(one, best)}"
     )
 
 
