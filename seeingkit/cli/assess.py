@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seeingkit.errors import ExitCode
+from seeingkit.errors import ExitCode, UsageError
 
 from . import groups
 from . import options as o
@@ -16,12 +17,14 @@ from .options import REWRITING, option
 from .output import print_json, print_sentence, print_table, say
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from seeingkit.results import AssessmentResults
 
 assessed = partial(option, panel=REWRITING)
 
+EditFiles = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="EDIT", help="Files of edits, in order; the same as --edit."),
+]
 Wanted = Annotated[
     list[str] | None,
     assessed(
@@ -47,6 +50,7 @@ def wanted_settings(*, wanted: Wanted = None, level: o.Level) -> Settings:
 )
 def assess(
     context: typer.Context,
+    edits: EditFiles = None,
     gan: o.Gan = None,
     data: o.RealImages = None,
     *,
@@ -56,9 +60,14 @@ def assess(
     store: o.Store = None,
     json: o.Json = False,
 ) -> int:
-    """Tell what edits (--edit FILE) did: where they were meant to act, elsewhere, each class."""
+    """Tell what edits of a generator did: where they were meant to act, elsewhere, each class."""
     from seeingkit.runs.assess import assessment_config, execute_assessment
 
+    if edits:
+        options = settings["gan_options"]
+        if "edits" in options:
+            raise UsageError("edits are given as arguments and with --edit; take one of them")
+        settings["gan_options"] = {**options, "edits": [str(path) for path in edits]}
     if config is not None:
         run = groups.repeated(config, settings, context, only="assess")
     else:

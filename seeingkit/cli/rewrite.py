@@ -116,5 +116,5 @@ def _told(done: Rewritten, *, json: bool) -> None:
     )
     if done.effect is not None:
         say(edit_sentence(done.effect))
-    say(f"All that it does: seeingkit assess --edit {done.path}, with the same --gan and options.")
+    say(f"All that it does: seeingkit assess {done.path}, with the same --gan and options.")
     say(f"Use it with --edit {done.path} wherever a generator is named.")

@@ -56,6 +56,7 @@ log = logging.getLogger(__name__)
 
 ASSESSED = 300
 """Images of each side, unless another number is asked for."""
+NO_EDIT = "no edit to assess: name its file, such as seeingkit assess edit.safetensors"
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,9 @@ def execute_assessment(
         UsageError: no edit, a generator without sites, or too few real images.
     """
     if not config.gan_options.get("edits"):
-        raise UsageError("no edit to assess: name its file with --edit")
+        raise UsageError(
+            "no edit to assess: name its file, such as seeingkit assess edit.safetensors"
+        )
     config = config.filled(n=config.n or ASSESSED)
     plan, clock = resolve(config), Clock()
     if not rank():
@@ -200,7 +203,9 @@ def _opened(plan: Plan, store: Store) -> tuple[ImageSource, Plan, Assessing]:
     assert model is not None and config.n is not None
     generator = model.load(plan.device)
     if not isinstance(generator, RewrittenGenerator):
-        raise UsageError("no edit to assess: name its file with --edit")
+        raise UsageError(
+            "no edit to assess: name its file, such as seeingkit assess edit.safetensors"
+        )
     segmenter = shown_segmenter(plan)
     for name in config.assessment.wanted:
         segmenter.vocabulary.index(name)

@@ -173,7 +173,7 @@ def test_stored_work_is_listed_and_checked(run: Path, folder: Path, call: Call) 
 
 def test_edits_that_do_nothing_have_no_verdict(folder: Path, call: Call) -> None:
     """One at strength 0, and one that does not say what it was planned for."""
-    words = ("--edit", "nothing.safetensors", "--edit", "mute.safetensors", "--wanted", "bright")
+    words = ("nothing.safetensors", "mute.safetensors", "--wanted", "bright")
     code, out, err = call("assess", *MODELS, *words, "--out", "none")
     assert code == 0, err
     results = results_of(folder / "none")
@@ -193,7 +193,8 @@ def test_edits_that_do_nothing_have_no_verdict(folder: Path, call: Call) -> None
 
 def test_what_cannot_be_right_is_refused_before_any_image(folder: Path, call: Call) -> None:
     for words, told in (
-        ([], "no edit to assess: name its file with --edit"),
+        ([], "no edit to assess: name its file, such as"),
+        (["tower2tree.safetensors", "--edit", "mute.safetensors"], "take one of them"),
         (["--edit", "nowhere.safetensors"], "nowhere.safetensors"),
         (["--edit", "tower2tree.safetensors", "--wanted", "castle"], "castle"),
         (["--edit", "tower2tree.safetensors", "--data", "nowhere"], "nowhere"),

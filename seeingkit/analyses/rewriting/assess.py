@@ -133,7 +133,7 @@ def targets_of(generator: RewrittenGenerator, names: Sequence[str]) -> tuple[Tar
     ``targets_of(seeingkit.load_generator("progan", edits=["a.safetensors"]), ["a"])[0].name``
     """
     if not generator.edits:
-        raise UsageError("no edit to assess: name its file with --edit")
+        raise UsageError("no edit to assess: name its file")
     found = []
     for number, (name, edit) in enumerate(zip(names, generator.edits, strict=True)):
         before = RewrittenGenerator(generator.base, generator.edits[:number])
