@@ -48,6 +48,7 @@ class Series(IntEnum):
         PAINTING: images that a person paints on.
         KEYS: images whose keys an edit of a weight leaves as they are.
         REWRITTEN: effects of such edits.
+        SWEPT: images on which site, rank and strength of an edit are chosen.
 
     >>> further_seed(7, Series.PRESENT)
     2000007
@@ -64,6 +65,7 @@ class Series(IntEnum):
     PAINTING = 10
     KEYS = 11
     REWRITTEN = 12
+    SWEPT = 13
 
 
 def further_seed(seed: int, number: int) -> int:

@@ -1,0 +1,62 @@
+"""Gain against price: which of many choices no other one beats, and the one at the knee.
+
+Choosing nothing is always a choice, of gain 0 and price 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seeingkit.errors import UsageError
+
+
+def frontier(gains: Sequence[float], prices: Sequence[float]) -> list[int]:
+    """Numbers of the choices that no other one, nor choosing nothing, beats; cheapest first.
+
+    One choice beats another where it gains at least as much, costs no more, and is better in one of
+    both; of equal ones the first counts.
+
+    Args:
+        gains, prices: of each choice; prices are at least 0.
+
+    Raises:
+        UsageError: as many of both are needed, and no NaN.
+
+    >>> frontier([0.3, 0.2, 0.1, -0.1], [0.2, 0.1, 0.15, 0.0])
+    [1, 0]
+    """
+    if len(gains) != len(prices) or any(one != one for one in (*gains, *prices)):
+        raise UsageError("each choice needs a gain and a price")
+    order = sorted(range(len(gains)), key=lambda k: (prices[k], -gains[k], k))
+    found, best = [], 0.0
+    for k in order:
+        if gains[k] > best:
+            found.append(k)
+            best = gains[k]
+    return found
+
+
+def knee(gains: Sequence[float], prices: Sequence[float], most: float | None = None) -> int | None:
+    """The choice at the knee of the frontier; None where nothing gains anything.
+
+    The one whose gain is farthest above the chord from nothing to the greatest gain: what it gains
+    beyond the same price spent by taking the most costly choice in a part of all cases. As gain and
+    price are divided by their greatest, units do not matter. Where the frontier nowhere rises above
+    the chord it is the greatest gain. A costly choice that gains little more moves the knee up.
+
+    Args:
+        gains, prices: of each choice.
+        most: in place of the knee, the greatest gain at a price up to this.
+
+    >>> prices = [k / 100 for k in range(101)]
+    >>> knee([price**0.5 for price in prices], prices)  # the slope of the root is 1 at 1/4
+    25
+    """
+    able = [k for k in frontier(gains, prices) if most is None or prices[k] <= most]
+    if not able:
+        return None
+    last = able[-1]
+    if most is not None:
+        return last
+    whole = prices[last] or 1.0
+    return max(able, key=lambda k: (gains[k] / gains[last] - prices[k] / whole, -prices[k]))
