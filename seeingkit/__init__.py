@@ -36,6 +36,7 @@ _MODULES = {
     "load_inverter": "analyses.inversion",
     "trace": "runs.trace",
     "rewrite": "runs.rewrite",
+    "sweep": "runs.sweep",
     "WeightEdit": "models.weightedits",
     "RewrittenGenerator": "models.weightedits",
     "intervene": "runs.interventions",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from .runs.dissect import Dissection, dissect
     from .runs.interventions import Interventions, intervene
     from .runs.rewrite import rewrite
+    from .runs.sweep import sweep
     from .runs.trace import trace
     from .statistics import FSD
     from .tallies import Tally, tally
@@ -103,6 +105,7 @@ __all__ = [
     "open_images",
     "rewrite",
     "run",
+    "sweep",
     "tally",
     "trace",
 ]

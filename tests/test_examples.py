@@ -57,6 +57,7 @@ EXCEPTIONS = {
     "OnDevice": "a base without fields",
     "analyze": "a run of many seconds; README and `make demo` show it",
     "artifacts": "a run of minutes; docs/artifacts.md shows it",
+    "sweep": "a run of minutes; docs/rewriting.md shows it",
     "rewrite": "needs a file of painted masks; docs/rewriting.md shows it",
     "trace": "a run of minutes; docs/tracing.md shows it",
 }

@@ -21,7 +21,7 @@ PROMISED = {
         Interventions Inversion RewrittenGenerator StagedAdapter Tally UnitContrasts UnitEdit
         WeightEdit analyze artifacts compare compare_generators compare_units dissect fsd intervene
         invert load_features load_generator load_inverter load_segmenter open_images rewrite run
-        tally trace
+        sweep tally trace
     """,
     "seeingkit.contracts": """
         Annotator Boundary Features FeaturesInfo Generator GeneratorInfo ImageSource Inversion

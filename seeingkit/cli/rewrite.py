@@ -11,15 +11,17 @@ import typer
 from seeingkit.errors import ExitCode
 
 from . import options as o
-from .groups import Settings, takes
-from .options import REWRITING, option
+from .groups import Settings, names, takes
+from .options import REWRITING, SWEEPING, option
 from .output import print_json, say
 from .paint import model_settings
+from .sweep import run_sweep
 
 if TYPE_CHECKING:
     from seeingkit.runs.rewrite import Rewritten
 
 planned = partial(option, panel=REWRITING)
+swept = partial(option, panel=SWEEPING)
 
 RequestFile = Annotated[
     Path,
@@ -29,7 +31,10 @@ RequestFile = Annotated[
         "original saves it.",
     ),
 ]
-Site = Annotated[str, planned("Layer that is edited, as r16.conv1.")]
+Site = Annotated[
+    o.Text,
+    planned("Layer that is edited, as r16.conv1. With --sweep: some, as a,b; default: all."),
+]
 Rank = Annotated[o.Number, planned("Directions of the keys. Default: 6; published: 1.")]
 Keep = Annotated[float | None, planned("How much the change of other places counts. Default: 5.")]
 SolverName = Annotated[
@@ -44,7 +49,24 @@ KeyImages = Annotated[int, planned("Images whose keys are left as they are.")]
 ImageSeed = Annotated[
     o.Number, planned("Seed of the images that the request numbers. Default: its own, else 1.")
 ]
-Images = Annotated[int, option("Images that the effect is measured on; 0: none.", "-n")]
+Images = Annotated[
+    o.Number,
+    option("Images that the effect is measured on; 0: none. Default: 100; --sweep: 200.", "-n"),
+]
+Sweep = Annotated[bool, swept("Choose layer, rank and keep by trying many (minutes).", "--sweep")]
+Ranks = Annotated[o.Text, swept("Ranks that are tried. Default: 1,3,6,10.")]
+Keeps = Annotated[o.Text, swept("Weights of other places that are tried. Default: 20,5,1.25.")]
+SweepImages = Annotated[o.Number, swept("Images that they are compared on. Default: 60.")]
+Budget = Annotated[
+    float | None,
+    swept("Most labels of other places that may change, as 0.1. Default: choose the knee."),
+]
+Matching = Annotated[
+    o.Text, swept("Layer whose keys say which places match. Default: the one that tells best.")
+]
+WantedClasses = Annotated[
+    o.Text, swept("Classes that are to appear, as tree,door. Default: those that are copied.")
+]
 Out = Annotated[Path, o.running("Write the edit here.")]
 
 
@@ -54,7 +76,7 @@ def rewrite(
     gan: o.Gan = None,
     *,
     settings: Settings,
-    site: Site,
+    site: Site = None,
     rank: Rank = None,
     keep: Keep = None,
     solver: SolverName = "closed",
@@ -64,13 +86,33 @@ def rewrite(
     key_images: KeyImages = 400,
     image_seed: ImageSeed = None,
     labels: o.Labels = None,
-    n: Images = 100,
+    n: Images = None,
+    sweep: Sweep = False,
+    ranks: Ranks = None,
+    keeps: Keeps = None,
+    sweep_images: SweepImages = None,
+    budget: Budget = None,
+    matching: Matching = None,
+    wanted: WantedClasses = None,
     out: Out = Path("edit.safetensors"),
     json: o.Json = False,
 ) -> int:
     """Plan an edit of a generator: a rule of one layer, by copy, paste and context."""
     from seeingkit.runs.rewrite import rewrite
+    from seeingkit.runs.sweep import check_options
 
+    published = "published" if solver != "closed" else None
+    single = {"rank": rank, "keep": keep, "steps": steps, "erase": erase, "protect": protect}
+    of_sweep = {"ranks": ranks, "keeps": keeps, "sweep-images": sweep_images, "budget": budget}
+    of_sweep |= {"matching": matching, "wanted": wanted}
+    check_options(sweep, site, {**single, "solver": published}, of_sweep)
+    if sweep:
+        chosen = {"sites": site, "ranks": ranks, "keeps": keeps, "images": sweep_images}
+        chosen |= {"budget": budget, "matching": matching, "key_images": key_images}
+        more = {"wanted": names(wanted), "n": n, "image_seed": image_seed, "labels": labels}
+        run_sweep(gan, request, out, chosen, {**more, **settings}, json=json)
+        return ExitCode.DONE
+    assert site is not None  # refused above
     done = rewrite(
         gan,
         request,
@@ -83,7 +125,7 @@ def rewrite(
         erase=erase,
         protect=protect or (),
         key_images=key_images,
-        n=n,
+        n=100 if n is None else n,
         image_seed=image_seed,
         labels=labels,
         **settings,

@@ -85,11 +85,11 @@ def blocks() -> AutoStaged:
 
 
 def blocks_request(seed: int = 0, *, dark: bool = True, contexts: int = 6) -> Request:
-    """Copy a bright block; contexts: blocks where |a| > 1.6, a > 0 in every second; dark, or any.
+    """Copy a bright block; contexts: blocks where |a| > 2, a > 0 in every second; dark, or any.
 
     Each is of an image of its own.
     """
-    a, b = blocks().latents(range(400), seed=seed)["z"][:, :2].flatten(2).unbind(1)
+    a, b = blocks().latents(range(600), seed=seed)["z"][:, :2].flatten(2).unbind(1)
 
     def region(index: int, block: int) -> Region:
         top, left = (4 * each for each in divmod(block, 4))
@@ -99,6 +99,6 @@ def blocks_request(seed: int = 0, *, dark: bool = True, contexts: int = 6) -> Re
     found: list[Region] = []
     for number in range(contexts):
         sign, rows = (-1) ** number, slice(1 + 60 * number, 61 + 60 * number)
-        index, block = (((b < 0) | (not dark)) & (sign * a > 1.6))[rows].nonzero()[0].tolist()
+        index, block = (((b < 0) | (not dark)) & (sign * a > 2))[rows].nonzero()[0].tolist()
         found.append(region(rows.start + index, block))
     return Request(region(*copied), found[0], tuple(found), seed)

@@ -1,0 +1,107 @@
+"""A sweep of edits as sentences and as a table."""
+
+from __future__ import annotations
+
+from seeingkit.results.sweeps import Estimate, SweepResults, SweptEdit
+
+from .numbers import listing, share
+
+
+def sweep_sentence(found: SweepResults) -> str:
+    """Which edit is chosen and what it does, or that no layer does this.
+
+    ``sweep_sentence(sweep(generator, request, segmenter).results)``
+    """
+    wanted = listing(found.wanted)
+    sites = len({edit.site for edit in found.edits})
+    tried = f"{len(found.edits)} edits of {sites} {'layer' if sites == 1 else 'layers'}"
+    best, chosen = next((one for one in found.edits if one.chosen), None), found.chosen
+    if best is None or chosen is None:
+        within = "" if found.budget is None else " within the budget"
+        return (
+            f"No layer does this: none of {tried} brings {wanted} to places that match the "
+            f"context{within}."
+        )
+    shown = (
+        f"{wanted} goes from {_share(chosen.before)} to {_share(chosen.after)} of the matching "
+        f"places: {_points(chosen.beyond)} more than with an edit of the same size elsewhere"
+    )
+    named = f"{best.site}, rank {best.rank}, keep {best.keep:g}"
+    price = f"{_share(chosen.labels_outside)} of the labels of other places change"
+    where = f"in {chosen.images:,} images that nothing was chosen with"
+    if found.found:
+        return f"Of {tried}, {named} does this best for its price: {shown}, {where}; {price}."
+    return (
+        f"No layer does this: with the best of {tried} ({named}) {shown}, {where}; surely more "
+        f"than {_plain(found.least)} would be needed. {_capital(price)}."
+    )
+
+
+def compared_sentence(found: SweepResults) -> str:
+    """On which examples and places edits were compared.
+
+    ``compared_sentence(sweep(generator, request, segmenter).results)``
+    """
+    kept = (
+        "no context was kept apart"
+        if not found.held_out
+        else f"{found.held_out} of {found.contexts} contexts were kept apart from planning"
+    )
+    return (
+        f"Compared on {found.images} images; {kept}. Places match by the keys of "
+        f"{found.matching_site} ({share(found.matching_share)} of all places), which tell the "
+        f"contexts from the rest of their images in {share(found.separation)} of pairs."
+    )
+
+
+HEADER = ("layer", "rank", "keep", "success", "95 %", "outside", "labels", "kept apart", "")
+
+
+def sweep_rows(found: SweepResults) -> list[list[str]]:
+    """A row for each edit, under ``HEADER``; those that no other one beats are marked.
+
+    ``sweep_rows(results)[0]``
+    """
+    return [_row(edit) for edit in found.edits]
+
+
+def _row(edit: SweptEdit) -> list[str]:
+    success = edit.success
+    ends = (
+        "" if success.low is None or success.high is None
+        else f"{success.low:.2f} to {success.high:.2f}"
+    )  # fmt: skip
+    return [
+        edit.site,
+        str(edit.rank),
+        f"{edit.keep:g}",
+        _number(success.value),
+        ends,
+        _number(edit.outside.value),
+        _number(edit.labels_outside.value),
+        _number(edit.held_out),
+        "chosen" if edit.chosen else "unbeaten" if edit.unbeaten else "",
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _share(found: Estimate) -> str:
+    return "no share" if found.value is None else share(found.value)
+
+
+def _plain(value: float) -> str:
+    return f"{100 * value:g} points"
+
+
+def _points(found: Estimate) -> str:
+    if found.value is None or found.low is None or found.high is None:
+        return "an unknown part"
+    low, high = 100 * found.low, 100 * found.high
+    return f"{100 * found.value:.0f} points ({low:.0f} to {high:.0f})"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
