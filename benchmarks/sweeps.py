@@ -21,7 +21,7 @@ from benchmarks.rewriting import request_of
 from seeingkit import load_generator, load_segmenter
 from seeingkit.analyses.interventions.subjects import Sample
 from seeingkit.analyses.rewriting.candidates import candidates
-from seeingkit.analyses.rewriting.matching import matcher_of
+from seeingkit.analyses.rewriting.consensus import consensus
 from seeingkit.analyses.rewriting.outcomes import Outcome, contrast, outcomes
 from seeingkit.analyses.rewriting.plan import request_record, usual_moments
 from seeingkit.analyses.rewriting.regions import Request
@@ -55,12 +55,10 @@ def grid(
     assert found.edit is not None
     folder = place(cache_folder() / "rewriting")
     names = list(dict.fromkeys(row.site for row in found.results.edits))
-    matching = found.results.matching_site
     moments = {
-        name: usual_moments(generator, generator.site(name), seed, folder=folder)
-        for name in dict.fromkeys((*names, matching))
+        name: usual_moments(generator, generator.site(name), seed, folder=folder) for name in names
     }
-    matcher = matcher_of(generator, matching, request, moments[matching])
+    matcher = consensus(generator, request, moments)
     sample = Sample(range(settings.fresh), FURTHER + seed)
     every: list[tuple[str, Outcome]] = []
     for name in names:

@@ -62,7 +62,7 @@ Budget = Annotated[
     swept("Most labels of other places that may change, as 0.1. Default: choose the knee."),
 ]
 Matching = Annotated[
-    o.Text, swept("Layer whose keys say which places match. Default: the one that tells best.")
+    o.Text, swept("Layer whose keys say which places match. Default: all that are swept.")
 ]
 WantedClasses = Annotated[
     o.Text, swept("Classes that are to appear, as tree,door. Default: those that are copied.")

@@ -78,8 +78,8 @@ class SweepResults(Record):
 
     Attributes:
         wanted: classes that are to appear at matching places.
-        matching_site: whose keys say which places match, for all edits alike; separation: how well
-            they tell contexts from the rest of the same images (area under the ROC curve).
+        matching: sites whose keys say which places match, for all edits alike, and how well they
+            tell contexts from the rest of the same images (area under the ROC curve).
         matching_share: share of all places of usual images that match.
         images: that candidates are compared on.
         contexts, held_out: contexts of the request, and how many of them candidates were not
@@ -92,8 +92,7 @@ class SweepResults(Record):
     """
 
     wanted: list[str]
-    matching_site: str
-    separation: float
+    matching: dict[str, float]
     matching_share: float
     images: int
     contexts: int

@@ -37,12 +37,12 @@ def frontier(gains: Sequence[float], prices: Sequence[float]) -> list[int]:
 
 
 def knee(gains: Sequence[float], prices: Sequence[float], most: float | None = None) -> int | None:
-    """The choice at the knee of the frontier; None where nothing gains anything.
+    """The choice with the greatest gain − price; None where nothing gains anything.
 
-    The one whose gain is farthest above the chord from nothing to the greatest gain: what it gains
-    beyond the same price spent by taking the most costly choice in a part of all cases. As gain and
-    price are divided by their greatest, units do not matter. Where the frontier nowhere rises above
-    the chord it is the greatest gain. A costly choice that gains little more moves the knee up.
+    Gain and price are shares in [0, 1] of what is to change and of what is not, so this is Youden's
+    J (Cancer 1950): of the curve of gain against price the point farthest above the chord from
+    changing nothing, (0, 0), to changing all, (1, 1). No choice moves by what others are there, as
+    it would with a chord to the most costly one.
 
     Args:
         gains, prices: of each choice.
@@ -55,8 +55,6 @@ def knee(gains: Sequence[float], prices: Sequence[float], most: float | None = N
     able = [k for k in frontier(gains, prices) if most is None or prices[k] <= most]
     if not able:
         return None
-    last = able[-1]
     if most is not None:
-        return last
-    whole = prices[last] or 1.0
-    return max(able, key=lambda k: (gains[k] / gains[last] - prices[k] / whole, -prices[k]))
+        return able[-1]
+    return max(able, key=lambda k: (gains[k] - prices[k], -prices[k]))

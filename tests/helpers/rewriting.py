@@ -47,7 +47,7 @@ class Blocks(nn.Module):
     """Sixteen blocks of 2 x 2 cells an image, each with numbers a, b, c of its own.
 
     A block is bright by b alone. The layer ``mark`` makes |a| from relu(a) and relu(-a) and throws
-    it away, so its keys alone tell where |a| is great, along two directions: in front of it the two
+    it away, so its keys alone tell where |a| is great: in front of it the two
     signs cancel, behind it nothing is left of a.
     """
 
@@ -84,7 +84,7 @@ def blocks() -> AutoStaged:
     return AutoStaged(Blocks(), {"signs": "first", "mark": "second"}, latent=(3, 4, 4))
 
 
-def blocks_request(seed: int = 0, *, dark: bool = True, contexts: int = 6) -> Request:
+def blocks_request(seed: int = 0, *, dark: bool = False, contexts: int = 6) -> Request:
     """Copy a bright block; contexts: blocks where |a| > 2, a > 0 in every second; dark, or any.
 
     Each is of an image of its own.

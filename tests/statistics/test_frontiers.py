@@ -29,18 +29,26 @@ def test_the_frontier_is_that_of_brute_force(choices: list[tuple[float, float]])
 
 
 @pytest.mark.parametrize("power", [0.5, 0.25, 0.75])
-@pytest.mark.parametrize("units", [(1.0, 1.0), (0.3, 0.02)])
-def test_the_knee_of_a_power_is_where_its_slope_is_that_of_the_chord(
-    power: float, units: tuple[float, float]
-) -> None:
+def test_the_knee_of_a_power_is_where_its_slope_is_one(power: float) -> None:
     prices = np.linspace(0, 1, 2001)
-    chosen = knee((units[0] * prices**power).tolist(), (units[1] * prices).tolist())
+    chosen = knee((prices**power).tolist(), prices.tolist())
     assert chosen is not None
     assert prices[chosen] == pytest.approx(power ** (1 / (1 - power)), abs=6e-4)
 
 
+@given(CHOICES, NUMBERS, NUMBERS.map(abs))
+def test_a_further_choice_is_taken_or_changes_nothing(
+    choices: list[tuple[float, float]], gain: float, price: float
+) -> None:
+    gains, prices = [c[0] for c in choices], [c[1] for c in choices]
+    before, after = knee(gains, prices), knee([*gains, gain], [*prices, price])
+    assert after in (before, len(choices)) or after is None or before is None or (
+        gains[after] - prices[after] == gains[before] - prices[before]
+    )  # fmt: skip
+
+
 def test_the_ends() -> None:
-    assert knee([0.1, 0.4, 1.0], [0.3, 0.6, 1.0]) == 2  # below the chord: the greatest gain
+    assert knee([0.1, 0.4, 1.0], [0.3, 0.6, 1.0]) == 2  # nowhere above the chord
     assert knee([0.2], [0.7]) == 0
     assert knee([0.2, 0.3], [0.0, 0.0]) == 1
     assert knee([-0.2, 0.0], [0.1, 0.1]) is None

@@ -1,9 +1,9 @@
 """Which layer, how many directions and how strong: a sweep of edits of one request.
 
 1. Candidates are planned on a part of the contexts (``candidates``).
-2. Each is measured on images of the series ``SWEPT``, at the same matching places: those of the
-   site whose keys tell the contexts from the rest of their images best.
-3. The one at the knee of gain against price is chosen (``statistics.frontiers``): gain is the
+2. Each is measured on images of the series ``SWEPT``, at the same matching places, which favour no
+   site (``consensus``).
+3. The one with the greatest gain − price is chosen (``statistics.frontiers.knee``): gain is the
    success at matching places, price the share of the other pixels whose label changes.
 4. It is planned anew on all contexts, and measured on images of the series ``REWRITTEN``, beside
    ``controls`` of the same size.
@@ -35,6 +35,7 @@ from seeingkit.system.addresses import Place
 
 from ..interventions.subjects import Sample
 from .candidates import Candidate, candidates, fitting_sites
+from .consensus import Consensus, consensus
 from .contexts import HeldOut, separation, split, with_contexts
 from .controls import beyond, controls
 from .matching import Matcher, matcher_of
@@ -102,14 +103,14 @@ def sweep(
     }
     work = _Work(generator, request, segmenter, settings, moments, seed, preset, folder)
     work = work.wanting(wanted or work.copied())
-    matcher, separation = work.matcher([site.name for site in matching or sites])
+    matcher = work.matcher(matching[0].name if matching else None)
     tried: list[Candidate] = []
     found: list[Outcome] = []
     held: list[float | None] = []
     for site in sites:
         some, shown, gains = work.tried(site.name, matcher)
         tried, found, held = tried + some, found + shown, held + gains
-    return work.chosen(tried, found, held, matcher, separation)
+    return work.chosen(tried, found, held, matcher)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,15 +137,19 @@ class _Work:
         bench = bench_of(self.generator, site, self.request)
         return copied_classes(bench, self.request.copy, self.segmenter, preset=self.preset)
 
-    def matcher(self, names: Sequence[str]) -> tuple[Matcher, float]:
-        """The matcher of the site that tells contexts from the rest of their images best."""
-        told = {}
-        for name in names:
-            bench = bench_of(self.generator, self.generator.site(name), self.request)
-            told[name] = separation(bench, self.request.contexts, self.moments[name])
-        best = max(told, key=lambda name: told[name])
-        found = matcher_of(self.generator, best, self.request, self.moments[best])
-        return found, told[best]
+    def matcher(self, name: str | None) -> Matcher:
+        """Of a named site, else of all that are swept."""
+        if name is None:
+            return consensus(self.generator, self.request, self.moments)
+        return matcher_of(self.generator, name, self.request, self.moments[name])
+
+    def told(self, matcher: Matcher) -> dict[str, float]:
+        """How well the keys that say which places match tell the contexts, by site."""
+        if isinstance(matcher, Consensus):
+            return {part.site.name: matcher.told[part.site.name] for part in matcher.parts}
+        name, contexts = matcher.site.name, self.request.contexts
+        bench = bench_of(self.generator, matcher.site, self.request)
+        return {name: separation(bench, contexts, self.moments[name])}
 
     def sample(self, images: int, series: Series) -> Sample:
         return Sample(range(images), further_seed(self.seed, series), self.request.labels)
@@ -179,7 +184,6 @@ class _Work:
         found: Sequence[Outcome],
         held: Sequence[float | None],
         matcher: Matcher,
-        told: float,
     ) -> Sweep:
         """Choose, plan on all contexts, measure."""
         if not tried:
@@ -199,8 +203,7 @@ class _Work:
         parts = split(self.request.contexts)
         results = SweepResults(
             wanted=list(self.wanted),
-            matching_site=matcher.site.name,
-            separation=told,
+            matching=self.told(matcher),
             matching_share=matcher.usual_share,
             images=self.settings.images,
             contexts=len(self.request.contexts),

@@ -25,7 +25,7 @@ class SweepSettings:
         images: that candidates are compared on.
         fresh: images that the chosen one is measured on.
         budget: choose the most successful edit at a price up to this; None: the knee.
-        matching: site whose keys say which places match; None: the one that tells contexts best.
+        matching: site whose keys say which places match; None: all that are swept (``consensus``).
         controls: edits that the chosen one is compared with.
         least: see ``LEAST``.
         key_images: images of the moments.

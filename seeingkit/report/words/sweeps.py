@@ -47,10 +47,14 @@ def compared_sentence(found: SweepResults) -> str:
         if not found.held_out
         else f"{found.held_out} of {found.contexts} contexts were kept apart from planning"
     )
+    told = sorted(found.matching, key=lambda name: -found.matching[name])
+    best = share(found.matching[told[0]])
+    whose = told[0] if len(told) == 1 else f"{len(told)} layers"
+    which = "which tell" if len(told) == 1 else f"of which {told[0]} tells"
     return (
-        f"Compared on {found.images} images; {kept}. Places match by the keys of "
-        f"{found.matching_site} ({share(found.matching_share)} of all places), which tell the "
-        f"contexts from the rest of their images in {share(found.separation)} of pairs."
+        f"Compared on {found.images} images; {kept}. Places match by the keys of {whose} "
+        f"({share(found.matching_share)} of all places), {which} contexts from the rest of their "
+        f"images in {best} of pairs."
     )
 
 

@@ -1,4 +1,4 @@
-"""Sweeps: a generator where one layer and rank is right, and requests that none can do."""
+"""Sweeps: a generator where one layer is right, and requests that none can do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SETTINGS = SweepSettings(
 )  # fmt: skip
 
 
-def swept(seed: int = 0, *, dark: bool = True, **more: object) -> Sweep:
+def swept(seed: int = 0, *, dark: bool = False, **more: object) -> Sweep:
     given = replace(SETTINGS, **more)  # type: ignore[arg-type]
     wanted = blocks_request(seed, dark=dark)
     return sweep(blocks(), wanted, LevelSegmenter("thirds"), given, wanted=["bright"], seed=seed)
@@ -42,10 +42,11 @@ def found() -> Sweep:
     return swept()
 
 
-def test_the_one_right_layer_and_rank_is_found(found: Sweep) -> None:
+def test_the_one_right_layer_is_found(found: Sweep) -> None:
     assert found.edit is not None and found.results.found
-    assert (found.edit.site, found.edit.rank) == ("mark", 1)
-    assert found.results.matching_site == "mark" and found.results.separation > 0.9
+    assert found.edit.site == "mark"
+    told = found.results.matching
+    assert max(told, key=lambda name: told[name]) == "mark" and told["mark"] > 0.9
     chosen = found.results.chosen
     assert chosen is not None and chosen.beyond.low is not None
     assert chosen.success.value is not None and chosen.success.value > 0.5
@@ -87,7 +88,7 @@ def test_the_chosen_edit_is_planned_on_all_contexts_and_measured_apart(found: Sw
 
 def test_no_layer_does_what_none_can() -> None:
     # what is copied is dark, so nothing becomes bright
-    wanted = replace(blocks_request(), copy=blocks_request().contexts[0])
+    wanted = replace(blocks_request(), copy=blocks_request(dark=True).contexts[0])
     given = replace(SETTINGS, sites=("mark",), keeps=(5.0,), images=20, fresh=20)
     segmenter = LevelSegmenter("thirds")
     nothing = sweep(blocks(), wanted, segmenter, given, wanted=["bright"])
@@ -96,8 +97,8 @@ def test_no_layer_does_what_none_can() -> None:
         "No layer does this: none of 2 edits of 1 layer brings bright to places that match"
     )
     # where |a| is not among the keys, matching places gain no more than with edits elsewhere
-    blind = swept(1000, dark=False, sites=("signs", "image"), matching="mark", keeps=(0.1,))
-    assert not blind.results.found and blind.results.matching_site == "mark"
+    blind = swept(1000, sites=("signs", "image"), matching="mark", keeps=(0.1,))
+    assert not blind.results.found and list(blind.results.matching) == ["mark"]
     assert sweep_sentence(blind.results).startswith("No layer does this: with the best of 4 edits")
 
 
@@ -112,11 +113,10 @@ def test_the_sentence_and_the_table_of_a_sweep(found: Sweep) -> None:
 
 
 def test_a_budget_takes_the_most_within_it(found: Sweep) -> None:
-    cheap = swept(budget=0.3, sites=("mark",), fresh=20)
+    cheap = swept(budget=0.3, fresh=20)
     (row,) = (row for row in cheap.results.edits if row.chosen)
     assert row.labels_outside.value is not None and row.labels_outside.value <= 0.3
-    others = [each.success for each in found.results.edits if each.site == "mark"]
-    assert [each.success for each in cheap.results.edits] == others
+    assert [e.success for e in cheap.results.edits] == [e.success for e in found.results.edits]
 
 
 def test_contexts_are_split_and_shuffled() -> None:
@@ -150,7 +150,7 @@ def test_controls_have_the_size_of_the_edit() -> None:
 
 
 def test_keys_tell_contexts_where_they_hold_what_makes_them() -> None:
-    generator, own = blocks(), blocks_request(dark=False)
+    generator, own = blocks(), blocks_request()
     told = {}
     for name in ("signs", "mark", "image"):
         site = generator.site(name)
@@ -214,7 +214,7 @@ def test_error_rate_where_the_gain_is_just_not_enough(found: Sweep, n: int) -> N
 @pytest.mark.slow
 def test_error_rate_of_sweeps_where_no_layer_tells_the_places() -> None:
     """Every site that is swept is blind to |a|; places, contexts and choice are as ever."""
-    given = {"dark": False, "sites": ("signs", "image"), "matching": "mark"}
+    given = {"sites": ("signs", "image"), "matching": "mark"}
     sure = [swept(1000 * seed, **given).results.found for seed in range(40)]
     assert sum(sure) <= 4
 
@@ -222,5 +222,5 @@ def test_error_rate_of_sweeps_where_no_layer_tells_the_places() -> None:
 @pytest.mark.slow
 def test_power_of_sweeps_where_one_layer_does() -> None:
     found = [swept(1000 * seed, fresh=200) for seed in range(10)]
-    assert all(each.edit is not None and each.edit.site == "mark" for each in found)
+    assert sum(each.edit is not None and each.edit.site == "mark" for each in found) >= 9
     assert sum(each.results.found for each in found) >= 6
