@@ -49,17 +49,17 @@ def grid(
     request: Request,
     settings: SweepSettings,
     found: Sweep,
-    seed: int,
+    sample: Sample,
 ) -> None:
     """Measure the grid on all contexts, and say how many of its edits beat the chosen one."""
     assert found.edit is not None
     folder = place(cache_folder() / "rewriting")
     names = list(dict.fromkeys(row.site for row in found.results.edits))
     moments = {
-        name: usual_moments(generator, generator.site(name), seed, folder=folder) for name in names
+        name: usual_moments(generator, generator.site(name), sample.seed - FURTHER, folder=folder)
+        for name in names
     }
     matcher = consensus(generator, request, moments)
-    sample = Sample(range(settings.fresh), FURTHER + seed)
     every: list[tuple[str, Outcome]] = []
     for name in names:
         site = generator.site(name)
@@ -84,8 +84,9 @@ def grid(
             beaten.append(name)
             sure += (gain.low or 0) > 0 and (price.high or 0) < 0
     print(
-        f"on {settings.fresh} further images {len(beaten)} of {len(every)} edits of the grid beat "
-        f"the chosen one ({', '.join(beaten) or 'none'}), {sure} of them surely",
+        f"on {len(sample)} further images {len(beaten)} of {len(every)} edits of the grid beat "
+        f"the chosen one ({', '.join(beaten) or 'none'}), {sure} of them surely; the chosen one: "
+        f"success {own.success.value:.3f}, labels outside {own.labels_outside.value:.3f}",
         flush=True,
     )
 
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--fresh", type=int, default=200)
-    parser.add_argument("--no-grid", action="store_true", help="sweep alone")
+    parser.add_argument("--grid", type=int, default=60, help="images of the grid; 0: no grid")
     parser.add_argument("--request", type=Path, help="write the request of seed 0 here and end")
     given = parser.parse_args()
     options = {"noise": "rewriting"} if given.gan.startswith("stylegan2") else {}
@@ -114,8 +115,15 @@ def main() -> None:
         folder = place(cache_folder() / "rewriting")
         found = sweep(generator, request, segmenter, settings, seed=seed, folder=folder)
         told(found)
-        if found.edit is not None and not given.no_grid:
-            grid(generator, segmenter, request, settings, found, seed)
+        if found.edit is not None and given.grid:
+            grid(
+                generator,
+                segmenter,
+                request,
+                settings,
+                found,
+                Sample(range(given.grid), FURTHER + seed),
+            )
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ Keeps = Annotated[o.Text, swept("Weights of other places that are tried. Default
 SweepImages = Annotated[o.Number, swept("Images that they are compared on. Default: 60.")]
 Budget = Annotated[
     float | None,
-    swept("Most labels of other places that may change, as 0.1. Default: choose the knee."),
+    swept("Share of the labels of other places that may change. Default: 0.1."),
 ]
 Matching = Annotated[
     o.Text, swept("Layer whose keys say which places match. Default: all that are swept.")
@@ -102,12 +102,13 @@ def rewrite(
     from seeingkit.runs.sweep import check_options
 
     published = "published" if solver != "closed" else None
-    single = {"rank": rank, "keep": keep, "steps": steps, "erase": erase, "protect": protect}
-    of_sweep = {"ranks": ranks, "keeps": keeps, "sweep-images": sweep_images, "budget": budget}
-    of_sweep |= {"matching": matching, "wanted": wanted}
-    check_options(sweep, site, {**single, "solver": published}, of_sweep)
+    single: Settings = {"rank": rank, "keep": keep, "steps": steps, "erase": erase}
+    single |= {"protect": protect, "solver": published}
+    several: Settings = {"ranks": ranks, "keeps": keeps, "sweep-images": sweep_images}
+    several |= {"budget": budget, "matching": matching, "wanted": wanted}
+    check_options(sweep, site, single, several)
     if sweep:
-        chosen = {"sites": site, "ranks": ranks, "keeps": keeps, "images": sweep_images}
+        chosen: Settings = {"sites": site, "ranks": ranks, "keeps": keeps, "images": sweep_images}
         chosen |= {"budget": budget, "matching": matching, "key_images": key_images}
         more = {"wanted": names(wanted), "n": n, "image_seed": image_seed, "labels": labels}
         run_sweep(gan, request, out, chosen, {**more, **settings}, json=json)

@@ -29,7 +29,7 @@ class SweptEdit(Record):
         held_out: gain of wanted classes in the regions of contexts that no candidate was planned
             on; None without one.
         unbeaten: no other one gains as much at a price as low.
-        chosen: at the knee of these, or the best within the budget.
+        chosen: that of them with the greatest gain − price within the budget.
     """
 
     NAMED_BY = ("site",)
@@ -84,9 +84,9 @@ class SweepResults(Record):
         images: that candidates are compared on.
         contexts, held_out: contexts of the request, and how many of them candidates were not
             planned on.
-        budget: the highest price that was allowed; None: the knee was chosen.
+        budget: the highest price that was allowed.
         edits: all candidates.
-        chosen: None where no candidate gains anything.
+        chosen: None where no candidate within the budget gains anything.
         least: gain that counts, beyond every control.
         found: whether the gain beyond every control lies above it with its whole interval.
     """
@@ -97,7 +97,7 @@ class SweepResults(Record):
     images: int
     contexts: int
     held_out: int
-    budget: float | None
+    budget: float
     edits: list[SweptEdit]
     chosen: ChosenEdit | None
     least: float

@@ -36,7 +36,7 @@ def frontier(gains: Sequence[float], prices: Sequence[float]) -> list[int]:
     return found
 
 
-def knee(gains: Sequence[float], prices: Sequence[float], most: float | None = None) -> int | None:
+def knee(gains: Sequence[float], prices: Sequence[float], most: float = 1.0) -> int | None:
     """The choice with the greatest gain − price; None where nothing gains anything.
 
     Gain and price are shares in [0, 1] of what is to change and of what is not, so this is Youden's
@@ -46,15 +46,11 @@ def knee(gains: Sequence[float], prices: Sequence[float], most: float | None = N
 
     Args:
         gains, prices: of each choice.
-        most: in place of the knee, the greatest gain at a price up to this.
+        most: the highest price that is allowed.
 
     >>> prices = [k / 100 for k in range(101)]
     >>> knee([price**0.5 for price in prices], prices)  # the slope of the root is 1 at 1/4
     25
     """
-    able = [k for k in frontier(gains, prices) if most is None or prices[k] <= most]
-    if not able:
-        return None
-    if most is not None:
-        return able[-1]
-    return max(able, key=lambda k: (gains[k] - prices[k], -prices[k]))
+    able = [k for k in frontier(gains, prices) if prices[k] <= most]
+    return max(able, key=lambda k: (gains[k] - prices[k], -prices[k])) if able else None

@@ -53,7 +53,7 @@ def test_the_ends() -> None:
     assert knee([0.2, 0.3], [0.0, 0.0]) == 1
     assert knee([-0.2, 0.0], [0.1, 0.1]) is None
     assert knee([0.5, 0.6], [0.1, 0.9], most=0.5) == 0
-    assert knee([0.5, 0.6], [0.1, 0.9], most=0.9) == 1
+    assert knee([0.5, 0.7], [0.1, 0.2], most=0.2) == 1
     assert knee([0.5], [0.1], most=0.05) is None
     for wrong in ([0.1], [float("nan"), 0.1]):
         with pytest.raises(UsageError, match="each choice needs a gain and a price"):

@@ -25,11 +25,13 @@ from seeingkit.system.tensors import tensor_digest
 from ..interventions.subjects import Sample
 from .contexts import separation
 from .directions import context_keys, mean_key, query_direction
-from .matching import CONTEXT_SHARE, MOST_PLACES, Matcher, level_above, level_of, usual_sample
+from .matching import MOST_PLACES, Matcher, level_above, level_of, usual_sample
 from .moments import BATCH, KeyMoments
 from .plan import bench_of
 from .regions import Request
 
+SHARE = 0.75
+"""Share of the context's area that is to match."""
 LEVELS = 1000
 """Quantiles of a site's scores at usual places that are kept."""
 
@@ -129,7 +131,7 @@ def consensus(
         own.append(found[area > 0])
         shares.append(area[area > 0])
     scores, areas = torch.cat(own), torch.cat(shares)
-    level = max(level_of(scores, areas, CONTEXT_SHARE), level_above(every, MOST_PLACES))
+    level = max(level_of(scores, areas, SHARE), level_above(every, MOST_PLACES))
     shown = float(areas[scores >= level].sum() / areas.sum())
     usually = float((every >= level).double().mean())
     return Consensus(generator, able[0].site, torch.zeros(0), level, shown, usually, *given)

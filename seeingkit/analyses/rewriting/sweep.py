@@ -3,8 +3,8 @@
 1. Candidates are planned on a part of the contexts (``candidates``).
 2. Each is measured on images of the series ``SWEPT``, at the same matching places, which favour no
    site (``consensus``).
-3. The one with the greatest gain − price is chosen (``statistics.frontiers.knee``): gain is the
-   success at matching places, price the share of the other pixels whose label changes.
+3. The one with the greatest gain − price within a budget is chosen (``frontiers.knee``): gain is
+   the success at matching places, price the share of the other pixels whose label changes.
 4. It is planned anew on all contexts, and measured on images of the series ``REWRITTEN``, beside
    ``controls`` of the same size.
 
@@ -220,8 +220,9 @@ class _Work:
 
     def _measured(self, results: SweepResults, best: Candidate, matcher: Matcher) -> Sweep:
         """The chosen candidate on all contexts, beside its controls, on fresh images."""
-        moments, given = self.moments[best.site], {"rank": best.rank, "keep": best.keep}
-        edit = plan(self.generator, self.request, best.site, moments=moments, **given)
+        moments, rank = self.moments[best.site], best.rank
+        given = self.generator, self.request, best.site
+        edit = plan(*given, rank=rank, keep=best.keep, moments=moments)
         others = controls(self.generator, self.request, edit, moments, self.settings.controls)
         sample = self.sample(self.settings.fresh, Series.REWRITTEN)
         own, *rest = self.outcomes([edit, *others], matcher, sample, "the chosen edit, controls")

@@ -11,6 +11,8 @@ from seeingkit.statistics.ratios import FEWEST
 
 from .plan import MOMENT_IMAGES
 
+BUDGET = 0.1
+"""Share of the labels of other places that an edit may change unless told otherwise."""
 LEAST = 0.05
 """Gain at matching places, beyond that of the controls, that counts as doing what was asked."""
 
@@ -24,7 +26,7 @@ class SweepSettings:
         ranks, keeps: numbers of directions, and weights of what other places move.
         images: that candidates are compared on.
         fresh: images that the chosen one is measured on.
-        budget: choose the most successful edit at a price up to this; None: the knee.
+        budget: share of the labels of other places that may change.
         matching: site whose keys say which places match; None: all that are swept (``consensus``).
         controls: edits that the chosen one is compared with.
         least: see ``LEAST``.
@@ -42,7 +44,7 @@ class SweepSettings:
     keeps: Sequence[float] = (20.0, 5.0, 1.25)
     images: int = 60
     fresh: int = 200
-    budget: float | None = None
+    budget: float = BUDGET
     matching: str | None = None
     controls: int = 3
     least: float = LEAST
@@ -59,5 +61,5 @@ class SweepSettings:
             raise UsageError(f"keeps {list(self.keeps)}: numbers above 0 are needed")
         if min(self.images, self.fresh) < FEWEST or self.controls < 1:
             raise UsageError(f"a sweep needs at least {FEWEST} images of each kind, and a control")
-        if self.budget is not None and not self.budget > 0:
-            raise UsageError(f"budget {self.budget}: a share of labels above 0 is needed")
+        if not 0 < self.budget <= 1:
+            raise UsageError(f"budget {self.budget}: a share of labels in (0, 1] is needed")

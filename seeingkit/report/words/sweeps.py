@@ -17,10 +17,9 @@ def sweep_sentence(found: SweepResults) -> str:
     tried = f"{len(found.edits)} edits of {sites} {'layer' if sites == 1 else 'layers'}"
     best, chosen = next((one for one in found.edits if one.chosen), None), found.chosen
     if best is None or chosen is None:
-        within = "" if found.budget is None else " within the budget"
         return (
-            f"No layer does this: none of {tried} brings {wanted} to places that match the "
-            f"context{within}."
+            f"No layer does this: none of {tried} that changes at most {share(found.budget)} of "
+            f"the labels of other places brings {wanted} to places that match the context."
         )
     shown = (
         f"{wanted} goes from {_share(chosen.before)} to {_share(chosen.after)} of the matching "
