@@ -142,9 +142,16 @@ def beyond(own: Outcome, others: Sequence[Outcome], least: float) -> Beyond:
     differences, sure = [], True
     for other in others:
         gained = above - other.parts("success")[0]
-        differences.append(ratio_of_sums(gained, below))
+        differences.append(_within(ratio_of_sums(gained, below)))
         tested = ratio_of_sums(gained - least * below, below)
         higher = tested.low is not None and tested.low > 0
         sure = sure and higher and tested.p is not None and tested.p <= MISS
     nearest = min(range(len(others)), key=lambda k: (differences[k].value or 0.0, k))
     return Beyond(nearest, differences[nearest], sure)
+
+
+def _within(found: Ratio) -> Ratio:
+    """The interval cut to where a difference of two gains from the same start can lie."""
+    low = None if found.low is None else max(-1.0, found.low)
+    high = None if found.high is None else min(1.0, found.high)
+    return found._replace(low=low, high=high)

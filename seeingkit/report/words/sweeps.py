@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seeingkit.results.sweeps import Estimate, SweepResults, SweptEdit
 
-from .numbers import listing, share
+from .numbers import MINUS, listing, share
 
 
 def sweep_sentence(found: SweepResults) -> str:
@@ -21,18 +21,18 @@ def sweep_sentence(found: SweepResults) -> str:
             f"No layer does this: none of {tried} that changes at most {share(found.budget)} of "
             f"the labels of other places brings {wanted} to places that match the context."
         )
-    shown = (
-        f"{wanted} goes from {_share(chosen.before)} to {_share(chosen.after)} of the matching "
-        f"places: {_points(chosen.beyond)} more than with an edit of the same size elsewhere"
-    )
     named = f"{best.site}, rank {best.rank}, keep {best.keep:g}"
+    shown = (
+        f"in {chosen.images:,} images that nothing was chosen with, {wanted} goes from "
+        f"{_share(chosen.before)} to {_share(chosen.after)} of the matching places, "
+        f"{_points(chosen.beyond)} than with an edit of the same size elsewhere"
+    )
     price = f"{_share(chosen.labels_outside)} of the labels of other places change"
-    where = f"in {chosen.images:,} images that nothing was chosen with"
     if found.found:
-        return f"Of {tried}, {named} does this best for its price: {shown}, {where}; {price}."
+        return f"Chosen of {tried}: {named}. {_capital(shown)}; {price}."
     return (
-        f"No layer does this: with the best of {tried} ({named}) {shown}, {where}; surely more "
-        f"than {_plain(found.least)} would be needed. {_capital(price)}."
+        f"No layer does this. With the best of {tried} ({named}), {shown}: not surely more than "
+        f"{_plain(found.least)}. {_capital(price)}."
     )
 
 
@@ -100,10 +100,13 @@ def _plain(value: float) -> str:
 
 
 def _points(found: Estimate) -> str:
+    """A difference of shares, as ``20 points (11 to 35) more``."""
     if found.value is None or found.low is None or found.high is None:
-        return "an unknown part"
-    low, high = 100 * found.low, 100 * found.high
-    return f"{100 * found.value:.0f} points ({low:.0f} to {high:.0f})"
+        return "nobody can say how many points more"
+    sign, word = (1, "more") if found.value >= 0 else (-1, "fewer")
+    ends = sorted(100 * sign * end for end in (found.low, found.high))
+    low, high = (f"{end:.0f}".replace("-", MINUS) for end in ends)
+    return f"{100 * sign * found.value:.0f} points ({low} to {high}) {word}"
 
 
 def _capital(text: str) -> str:

@@ -99,13 +99,15 @@ def test_no_layer_does_what_none_can() -> None:
     # where |a| is not among the keys, matching places gain no more than with edits elsewhere
     blind = swept(1000, sites=("signs", "image"), matching="mark", keeps=(0.1,))
     assert not blind.results.found and list(blind.results.matching) == ["mark"]
-    assert sweep_sentence(blind.results).startswith("No layer does this: with the best of 4 edits")
+    assert sweep_sentence(blind.results).startswith("No layer does this. With the best of 4 edits")
 
 
 def test_the_sentence_and_the_table_of_a_sweep(found: Sweep) -> None:
     text = sweep_sentence(found.results)
-    assert text.startswith("Of 12 edits of 3 layers, mark, rank 1, keep 0.1 does this best for its")
-    assert "bright goes from " in text and "in 60 images that nothing was chosen with; " in text
+    assert text.startswith(
+        "Chosen of 12 edits of 3 layers: mark, rank 1, keep 0.1. In 60 images that"
+    )
+    assert "bright goes from " in text and " more than with an edit of the same size" in text
     assert "2 of 6 contexts were kept apart" in compared_sentence(found.results)
     rows = sweep_rows(found.results)
     assert len(rows) == 12 and {len(row) for row in rows} == {len(HEADER)}
