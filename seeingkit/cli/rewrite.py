@@ -59,7 +59,7 @@ Keeps = Annotated[o.Text, swept("Weights of other places that are tried. Default
 SweepImages = Annotated[o.Number, swept("Images that they are compared on. Default: 60.")]
 Budget = Annotated[
     float | None,
-    swept("Share of the labels of other places that may change. Default: 0.1."),
+    swept("Share of the labels of other places that may change. Default: 0.15."),
 ]
 Matching = Annotated[
     o.Text, swept("Layer whose keys say which places match. Default: all that are swept.")
