@@ -22,6 +22,7 @@ from seeingkit.statistics.ratios import MISS, Ratio, ratio_of_sums
 
 from .closed import basis
 from .contexts import with_contexts
+from .directions import context_keys
 from .kept import KeptPlaces
 from .moments import KeyMoments
 from .outcomes import Outcome
@@ -86,11 +87,13 @@ def controls(
     kept = KeptPlaces(bench_of(generator, site, request), sample)
     own, found = size(kept, edit), []
     for number in range(count):
+        elsewhere = shuffled(request, number)
+        keys, _ = context_keys(kept.bench, elsewhere.contexts)
         other = plan(
             generator,
-            shuffled(request, number),
+            elsewhere,
             site.name,
-            rank=int(edit.about["rank"]),
+            rank=min(int(edit.about["rank"]), *keys.shape),
             keep=float(edit.about["keep"]),
             polish=int(edit.about["polish"]),
             moments=moments,
