@@ -11,17 +11,16 @@ import typer
 from seeingkit.errors import ExitCode
 
 from . import options as o
-from .groups import Settings, names, takes
-from .options import REWRITING, SWEEPING, option
+from .groups import Settings, takes
+from .options import REWRITING, option
 from .output import print_json, say
 from .paint import model_settings
-from .sweep import run_sweep
+from .sweep import check_options, run_sweep, sweep_options
 
 if TYPE_CHECKING:
     from seeingkit.runs.rewrite import Rewritten
 
 planned = partial(option, panel=REWRITING)
-swept = partial(option, panel=SWEEPING)
 
 RequestFile = Annotated[
     Path,
@@ -53,24 +52,10 @@ Images = Annotated[
     o.Number,
     option("Images that the effect is measured on; 0: none. Default: 100; --sweep: 200.", "-n"),
 ]
-Sweep = Annotated[bool, swept("Choose layer, rank and keep by trying many (minutes).", "--sweep")]
-Ranks = Annotated[o.Text, swept("Ranks that are tried. Default: 1,3,6,10.")]
-Keeps = Annotated[o.Text, swept("Weights of other places that are tried. Default: 20,5,1.25.")]
-SweepImages = Annotated[o.Number, swept("Images that they are compared on. Default: 60.")]
-Budget = Annotated[
-    float | None,
-    swept("Share of the labels of other places that may change. Default: 0.15."),
-]
-Matching = Annotated[
-    o.Text, swept("Layer whose keys say which places match. Default: all that are swept.")
-]
-WantedClasses = Annotated[
-    o.Text, swept("Classes that are to appear, as tree,door. Default: those that are copied.")
-]
 Out = Annotated[Path, o.running("Write the edit here.")]
 
 
-@takes(model_settings)
+@takes(model_settings, sweep_options)
 def rewrite(
     request: RequestFile,
     gan: o.Gan = None,
@@ -87,31 +72,18 @@ def rewrite(
     image_seed: ImageSeed = None,
     labels: o.Labels = None,
     n: Images = None,
-    sweep: Sweep = False,
-    ranks: Ranks = None,
-    keeps: Keeps = None,
-    sweep_images: SweepImages = None,
-    budget: Budget = None,
-    matching: Matching = None,
-    wanted: WantedClasses = None,
     out: Out = Path("edit.safetensors"),
     json: o.Json = False,
 ) -> int:
     """Plan an edit of a generator: a rule of one layer, by copy, paste and context."""
     from seeingkit.runs.rewrite import rewrite
-    from seeingkit.runs.sweep import check_options
 
-    published = "published" if solver != "closed" else None
-    single: Settings = {"rank": rank, "keep": keep, "steps": steps, "erase": erase}
-    single |= {"protect": protect, "solver": published}
-    several: Settings = {"ranks": ranks, "keeps": keeps, "sweep-images": sweep_images}
-    several |= {"budget": budget, "matching": matching, "wanted": wanted}
-    check_options(sweep, site, single, several)
-    if sweep:
-        chosen: Settings = {"sites": site, "ranks": ranks, "keeps": keeps, "images": sweep_images}
-        chosen |= {"budget": budget, "matching": matching, "key_images": key_images}
-        more = {"wanted": names(wanted), "n": n, "image_seed": image_seed, "labels": labels}
-        run_sweep(gan, request, out, chosen, {**more, **settings}, json=json)
+    swept = settings.pop("swept")
+    single: Settings = {"rank": rank, "keep": keep, "steps": steps, "erase": erase or None}
+    single |= {"protect": protect, "solver": None if solver == "closed" else solver}
+    if check_options(swept, site, single):
+        more: Settings = {"n": n, "image_seed": image_seed, "labels": labels, **settings}
+        run_sweep(gan, request, out, {**swept, "site": site, "key_images": key_images}, more, json)
         return ExitCode.DONE
     assert site is not None  # refused above
     done = rewrite(

@@ -18,7 +18,6 @@ from seeingkit.analyses.rewriting.candidates import fitting_sites
 from seeingkit.analyses.rewriting.regions import read_request
 from seeingkit.analyses.rewriting.sweep import sweep as swept_edits
 from seeingkit.analyses.rewriting.sweep_settings import SweepSettings
-from seeingkit.errors import UsageError
 from seeingkit.models.weightedits import WeightEdit
 from seeingkit.results.effects import Effect
 from seeingkit.results.sweeps import SweepResults
@@ -101,33 +100,3 @@ def sweep(
     written = found.edit.save(path) if found.results.found else None
     did = effect(found.outcome.measured, segmenter.vocabulary, seed=seed)
     return Swept(found.results, found.edit, written, did)
-
-
-def check_options(
-    sweep: bool, site: str | None, single: Mapping[str, Any], several: Mapping[str, Any]
-) -> None:
-    """Refuse options that contradict each other.
-
-    Args:
-        sweep: whether there is one.
-        site: the layer, or layers of a sweep.
-        single: options of a single edit that were given, by name.
-        several: options of a sweep that were given, by name.
-
-    Raises:
-        UsageError: names the option.
-
-    >>> check_options(True, None, {"rank": 3}, {})
-    Traceback (most recent call last):
-    seeingkit.errors.UsageError: --rank is of a single edit; a sweep tries several: leave out one
-    """
-    if sweep:
-        wrong = next((name for name, value in single.items() if value), None)
-        if wrong:
-            raise UsageError(f"--{wrong} is of a single edit; a sweep tries several: leave out one")
-        return
-    wrong = next((name for name, value in several.items() if value), None)
-    if wrong:
-        raise UsageError(f"--{wrong} is of a sweep: add --sweep")
-    if site is None:
-        raise UsageError("name the layer with --site, or let --sweep choose it")

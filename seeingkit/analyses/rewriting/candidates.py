@@ -43,11 +43,7 @@ def fitting_sites(
         UsageError: a named site that does not fit, or none that does.
         UnknownNameError: no such site.
 
-    >>> generator = seeingkit.load_generator("progan:minichurches")
-    >>> box = np.full((8, 8), 255, np.uint8)
-    >>> wanted = Request(Region(3, box), Region(7, box))
-    >>> [site.name for site in fitting_sites(generator, wanted, "all")][:2]
-    ['r8.conv0', 'r8.conv1']
+    ``fitting_sites(generator, request, ["r16.conv1", "r32.conv0"])``
     """
     named = sites != "all"
     chosen = [generator.site(name) for name in dict.fromkeys(sites)] if named else generator.sites()
