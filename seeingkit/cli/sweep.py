@@ -61,7 +61,7 @@ def check_options(swept: Settings, site: str | None, single: Settings) -> bool:
     Raises:
         UsageError: options that contradict each other.
 
-    >>> check_options(sweep_options(sweep=True), None, {"rank": 3})
+    >>> check_options(sweep_options(sweep=True)["swept"], None, {"rank": 3})
     Traceback (most recent call last):
     seeingkit.errors.UsageError: --rank is of a single edit; a sweep tries several: leave out one
     """
