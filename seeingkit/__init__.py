@@ -39,6 +39,7 @@ _MODULES = {
     "trace": "runs.trace",
     "rewrite": "runs.rewrite",
     "repair": "runs.repair",
+    "sweep": "runs.sweep",
     "WeightEdit": "models.weightedits",
     "RewrittenGenerator": "models.weightedits",
     "intervene": "runs.interventions",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from .runs.interventions import Interventions, intervene
     from .runs.repair import repair
     from .runs.rewrite import rewrite
+    from .runs.sweep import sweep
     from .runs.trace import trace
     from .statistics import FSD
     from .tallies import Tally, tally
@@ -111,6 +113,7 @@ __all__ = [
     "repair",
     "rewrite",
     "run",
+    "sweep",
     "tally",
     "trace",
 ]

@@ -59,6 +59,7 @@ EXCEPTIONS = {
     "analyze": "a run of many seconds; README and `make demo` show it",
     "artifacts": "a run of minutes; docs/artifacts.md shows it",
     "assess": "needs a file of an edit; docs/rewriting.md shows it",
+    "sweep": "a run of minutes; docs/rewriting.md shows it",
     "rewrite": "needs a file of painted masks; docs/rewriting.md shows it",
     "trace": "a run of minutes; docs/tracing.md shows it",
     "repair": "a run of minutes; docs/repair.md shows it",

@@ -21,8 +21,7 @@ PROMISED = {
         GeneratorsComparison Interventions Inversion RewrittenGenerator StagedAdapter Tally
         UnitContrasts UnitEdit WeightEdit analyze artifacts assess compare compare_generators
         compare_units dissect fsd intervene invert load_features load_generator load_inverter
-        load_segmenter open_images repair rewrite run
-        tally trace
+        load_segmenter open_images repair rewrite run sweep tally trace
     """,
     "seeingkit.contracts": """
         Annotator Boundary Features FeaturesInfo Generator GeneratorInfo ImageSource Inversion

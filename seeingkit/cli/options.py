@@ -117,6 +117,7 @@ def generator_options(
 GENERATOR, IMAGES, SEGMENTATION = "Generator", "Images", "Segmenter"
 TESTS, INVERSION, RUN, TRACKING = "Tests and checks", "Inversion", "Run", "Tracking"
 DISSECTION, ARTIFACTS, REWRITING = "Dissection", "Artifact units", "Rewriting"
+SWEEPING = "Choosing the layer"
 PANELS = (
     GENERATOR,
     IMAGES,
@@ -126,6 +127,7 @@ PANELS = (
     DISSECTION,
     ARTIFACTS,
     REWRITING,
+    SWEEPING,
     RUN,
     TRACKING,
 )

@@ -15,6 +15,7 @@ from .groups import Settings, takes
 from .options import REWRITING, option
 from .output import print_json, say
 from .paint import model_settings
+from .sweep import check_options, run_sweep, sweep_options
 
 if TYPE_CHECKING:
     from seeingkit.runs.rewrite import Rewritten
@@ -29,7 +30,10 @@ RequestFile = Annotated[
         "original saves it.",
     ),
 ]
-Site = Annotated[str, planned("Layer that is edited, as r16.conv1.")]
+Site = Annotated[
+    o.Text,
+    planned("Layer that is edited, as r16.conv1. With --sweep: some, as a,b; default: all."),
+]
 Rank = Annotated[o.Number, planned("Directions of the keys. Default: 6; published: 1.")]
 Keep = Annotated[float | None, planned("How much the change of other places counts. Default: 5.")]
 SolverName = Annotated[
@@ -44,17 +48,20 @@ KeyImages = Annotated[int, planned("Images whose keys are left as they are.")]
 ImageSeed = Annotated[
     o.Number, planned("Seed of the images that the request numbers. Default: its own, else 1.")
 ]
-Images = Annotated[int, option("Images that the effect is measured on; 0: none.", "-n")]
+Images = Annotated[
+    o.Number,
+    option("Images that the effect is measured on; 0: none. Default: 100; --sweep: 200.", "-n"),
+]
 Out = Annotated[Path, o.running("Write the edit here.")]
 
 
-@takes(model_settings)
+@takes(model_settings, sweep_options)
 def rewrite(
     request: RequestFile,
     gan: o.Gan = None,
     *,
     settings: Settings,
-    site: Site,
+    site: Site = None,
     rank: Rank = None,
     keep: Keep = None,
     solver: SolverName = "closed",
@@ -64,13 +71,21 @@ def rewrite(
     key_images: KeyImages = 400,
     image_seed: ImageSeed = None,
     labels: o.Labels = None,
-    n: Images = 100,
+    n: Images = None,
     out: Out = Path("edit.safetensors"),
     json: o.Json = False,
 ) -> int:
     """Plan an edit of a generator: a rule of one layer, by copy, paste and context."""
     from seeingkit.runs.rewrite import rewrite
 
+    swept = settings.pop("swept")
+    single: Settings = {"rank": rank, "keep": keep, "steps": steps, "erase": erase or None}
+    single |= {"protect": protect, "solver": None if solver == "closed" else solver}
+    if check_options(swept, site, single):
+        more: Settings = {"n": n, "image_seed": image_seed, "labels": labels, **settings}
+        run_sweep(gan, request, out, {**swept, "site": site, "key_images": key_images}, more, json)
+        return ExitCode.DONE
+    assert site is not None  # refused above
     done = rewrite(
         gan,
         request,
@@ -83,7 +98,7 @@ def rewrite(
         erase=erase,
         protect=protect or (),
         key_images=key_images,
-        n=n,
+        n=100 if n is None else n,
         image_seed=image_seed,
         labels=labels,
         **settings,

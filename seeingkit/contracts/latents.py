@@ -49,6 +49,7 @@ class Series(IntEnum):
         KEYS: images whose keys an edit of a weight leaves as they are.
         REWRITTEN: effects of such edits.
         REPAIR, REPAIRED: images in which edits of a repair are compared, and its effects.
+        SWEPT: images on which site, rank and strength of an edit are chosen.
 
     >>> further_seed(7, Series.PRESENT)
     2000007
@@ -65,6 +66,7 @@ class Series(IntEnum):
     PAINTING = 10
     KEYS = 11
     REWRITTEN = 12
+    SWEPT = 13
     REPAIR = 14
     REPAIRED = 15
 

@@ -71,13 +71,37 @@ def test_an_edit_is_planned_measured_and_used(place: Path, call: Call) -> None:
     assert (place / "own.safetensors").read_bytes() == b"mine"
 
 
+def test_a_sweep_prints_a_table_and_says_whether_a_layer_does_it(place: Path, call: Call) -> None:
+    words = ("request.json", *GAN, "--sweep", "--site", "r16.conv1,r32.conv0", "--ranks", "1")
+    more = ("--keeps", "20,2", "--sweep-images", "8", "-n", "8", "--key-images", "40")
+    given = (*words, *more, "--segmenter", "upernet:minichurches", "--out", "swept.safetensors")
+    code, out, err = call("rewrite", *given)
+    assert code == 0, err
+    header, *rows = out.splitlines()
+    assert header.split()[:4] == ["layer", "rank", "keep", "success"]
+    assert [row.split()[0] for row in rows[:4]] == 2 * ["r16.conv1"] + 2 * ["r32.conv0"]
+    assert any(line.startswith("Compared on 8 images; 1 of 2 contexts") for line in rows)
+    code, out, err = call("rewrite", *given, "--json")
+    found = json.loads(out)
+    assert code == 0 and len(found["sweep"]["edits"]) == 4 and found["sweep"]["held_out"] == 1
+    written = (place / "swept.safetensors").exists()
+    assert written == found["sweep"]["found"] == (found["edit"] is not None)
+
+
 MISTAKES = [
     (("nothing.json", "--site", "r16.conv1"), "nothing.json: no edit as the rewriting notebook"),
     (("request.json", "--site", "r99"), "no site named 'r99'"),
     (("request.json", "--site", "r16.conv1", "-n", "1"), "at least two images, or 0 for none"),
     (("request.json", "--site", "r16.conv1", "--rank", "500"), "rank 500: keys of"),
     (("request.json", "--site", "r16.conv1", "--edit", "no.file"), "no.file: no such file of an"),
-    (("request.json",), "--site"),
+    (("request.json",), "name the layer with --site, or let --sweep choose it"),
+    (("request.json", "--sweep", "--rank", "3"), "--rank is of a single edit"),
+    (("request.json", "--sweep", "--solver", "published"), "--solver is of a single edit"),
+    (("request.json", "--site", "r16.conv1", "--ranks", "3"), "--ranks is of a sweep"),
+    (("request.json", "--sweep", "--ranks", "three"), "--ranks three: give numbers"),
+    (("request.json", "--sweep", "--site", "r99"), "no site named 'r99'"),
+    (("request.json", "--sweep", "--wanted", "dragon"), "no label named 'dragon'"),
+    (("request.json", "--sweep", "-n", "2"), "at least 6 images of each kind"),
 ]
 
 

@@ -24,9 +24,9 @@ from seeingkit.system.addresses import Place
 
 from ..interventions.subjects import Sample
 from .bench import Bench
-from .closed import KEEP, Equations, polished, tapwise
 from .directions import context_keys, directions, strongest_units
-from .goals import pasted
+from .groundwork import POLISH as POLISH
+from .groundwork import Groundwork
 from .moments import KeyMoments, key_moments
 from .published import PublishedSettings, erase_goal, paste_goal, projected, solve
 from .regions import Region, Request
@@ -38,9 +38,6 @@ RANK = 6
 
 MOMENT_IMAGES = 400
 """Images whose keys an edit leaves as they are, unless told otherwise."""
-
-POLISH = 100
-"""Steps of Adam after the least squares, where the weight also changes how values are finished."""
 
 
 def plan(
@@ -67,7 +64,7 @@ def plan(
         rank: directions of the keys that it may use.
         solver: ``closed``: least squares on all contexts; ``published``: Adam as in the original.
         keep: of ``closed``: how much the change of other places counts.
-        polish: of ``closed``: steps of Adam afterwards; None: ``POLISH`` for a site that is
+        polish: of ``closed``: steps of Adam afterwards; None: 100 for a site that is
             ``nonlinear``, else none.
         erase: in place of what was copied, the same images without so many units of the keys, those
             that stand out most in the context; ``published`` alone.
@@ -91,34 +88,25 @@ def plan(
         moments = usual_moments(generator, place, request.seed, folder=folder)
     moments.check(generator, place)
     moments = protected(moments, bench, protect)
-    kernel = (place.shape[2], place.shape[3]) if moments.patch > 1 else (1, 1)
-    keys, weights = context_keys(bench, request.contexts, kernel)
+    record = request_record(request)
+    if solver == "closed":
+        ground = Groundwork.of(bench, request.copy, request.contexts, moments, rank)
+        return ground.edit(rank, keep, polish, request=record)
+    if moments.patch > 1:
+        raise UsageError("the published solver takes moments of places, not of patches")
+    keys, weights = context_keys(bench, request.contexts)
     along = directions(moments, keys, weights, rank)
-    about: dict[str, Any] = {"solver": solver, "rank": rank, "keys": moments.count}
-    if solver == "published":
-        if moments.patch > 1:
-            raise UsageError("the published solver takes moments of places, not of patches")
-        if erase:
-            units = strongest_units(moments, keys, weights, erase)
-            goal = erase_goal(bench, request.paste, units, tight=settings.tight)
-        else:
-            goal = paste_goal(bench, request.copy, request.paste, tight=settings.tight)
-        kernels = solve(bench, goal, along, settings)
-        change = projected(kernels.kernel - bench.kernel, along.to(bench.kernel))
-        factors = torch.einsum("oiyx,di->odyx", change, along.to(change)).flatten(1)
-        about |= {"steps": settings.steps, "rate": settings.rate, "erased": erase}
+    if erase:
+        units = strongest_units(moments, keys, weights, erase)
+        goal = erase_goal(bench, request.paste, units, tight=settings.tight)
     else:
-        if moments.patch > 1:
-            along = along.reshape(rank, place.shape[1], *kernel)
-        keep = KEEP if keep is None else keep
-        wanted = pasted(bench, request.copy, request.contexts)
-        cost = tapwise(moments, along, place)
-        factors = Equations.of(bench, wanted, along, cost).solution(keep)
-        steps = (POLISH if place.nonlinear else 0) if polish is None else polish
-        if steps and bool(wanted.change.any()):
-            factors = polished(bench, wanted, cost, along, factors, steps=steps)
-        about |= {"keep": keep, "polish": steps}
-    return edit_of(generator, place, factors, along, request=request_record(request), about=about)
+        goal = paste_goal(bench, request.copy, request.paste, tight=settings.tight)
+    kernels = solve(bench, goal, along, settings)
+    change = projected(kernels.kernel - bench.kernel, along.to(bench.kernel))
+    factors = torch.einsum("oiyx,di->odyx", change, along.to(change)).flatten(1)
+    about: dict[str, Any] = {"solver": solver, "rank": rank, "keys": moments.count}
+    about |= {"steps": settings.steps, "rate": settings.rate, "erased": erase}
+    return edit_of(generator, place, factors, along, request=record, about=about)
 
 
 def bench_of(generator: RewritableGenerator, site: Site, request: Request) -> Bench:
