@@ -19,7 +19,7 @@ from seeingkit.analyses.inversion.picking import pick_rows
 from seeingkit.analyses.inversion.store import InversionStore
 from seeingkit.analyses.repair.objects import Mask
 from seeingkit.analyses.repair.reachable import ClassPhotos
-from seeingkit.analyses.repair.real import Truth
+from seeingkit.analyses.repair.real import Truth, resized
 from seeingkit.contracts import Generator, ImageSource, Inversion, Segmenter
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
@@ -155,8 +155,4 @@ class PhotoFinder:
 
 def _white(mask: Mask, images: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """A mask of any size as 0 and 255, of the images' size (nearest)."""
-    found = torch.from_numpy(mask)[None, None].float()
-    size = (images.shape[2], images.shape[3])
-    if tuple(found.shape[2:]) != size:
-        found = torch.nn.functional.interpolate(found, size, mode="nearest-exact")
-    return (found[0, 0].numpy() > 0.5).astype(np.uint8) * 255
+    return resized(mask, images.shape[2:]).astype(np.uint8) * 255

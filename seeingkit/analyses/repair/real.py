@@ -103,8 +103,25 @@ def _seen(
 ) -> list[Seen]:
     first = pixels_of(finder.segmenter.label_maps(pictures), finder.label).cpu().numpy()
     second = pixels_of(finder.view.segmenter.label_maps(pictures), finder.second).cpu().numpy()
-    true: Sequence[Mask | None] = [None] * len(rows) if truth is None else truth(rows)
+    true: Sequence[Mask | None] = [None] * len(rows)
+    if truth is not None:
+        true = [resized(mask, first.shape[1:]) for mask in truth(rows)]
     return [Seen(*each) for each in zip(rows, first, second, true, strict=True)]
+
+
+def resized(mask: Mask, size: Sequence[int]) -> Mask:
+    """A mask (H, W) at another size, each pixel the nearest one.
+
+    >>> resized(np.array([[True, False]]), (2, 2)).tolist()
+    [[True, False], [True, False]]
+    """
+    if tuple(mask.shape) == tuple(size):
+        return mask
+    rows, columns = (
+        ((np.arange(side) + 0.5) * whole / side).astype(np.int64)
+        for side, whole in zip(size, mask.shape, strict=True)
+    )
+    return np.asarray(mask[np.ix_(rows, columns)], np.bool_)
 
 
 def _precise(seen: Sequence[Seen], found: Sequence[list[Part]]) -> float | None:

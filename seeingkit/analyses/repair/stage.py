@@ -86,6 +86,7 @@ def reaches_of(
     name: str,
     settings: RepairSettings,
     folder: Place | None = None,
+    labels: tuple[int, ...] = (),
 ) -> list[SiteReach]:
     """What each site can give, the one that reaches most first; said as it is found.
 
@@ -95,6 +96,7 @@ def reaches_of(
         name: of the class.
         settings: sites, ranks, weights.
         folder: where moments are stored; None: nowhere.
+        labels: classes of a conditional generator, in turn; default: all.
 
     Raises:
         UsageError: no site can be used.
@@ -102,8 +104,8 @@ def reaches_of(
     found: list[SiteReach] = []
     faults: list[str] = []
     for site in usable_sites(generator, photos.state.at, settings.sites):
-        bench = Bench(generator, site, settings.seed)
-        moments = usual_moments(generator, site, settings.seed, folder=folder)
+        bench = Bench(generator, site, settings.seed, labels)
+        moments = usual_moments(generator, site, settings.seed, labels=labels, folder=folder)
         try:
             found.append(site_reach(bench, moments, photos, settings))
         except UsageError as error:  # too few places, or a region below one cell of this map
@@ -192,7 +194,7 @@ def repair_class(
     ``repair_class(generator, record, photos, real, tally, settings, preset).record.objects``
     """
     name, finder = record.label, real.finder
-    sites = reaches_of(generator, photos, name, settings, folder)
+    sites = reaches_of(generator, photos, name, settings, folder, labels)
     candidates = candidates_of(sites, settings)
     edits = [edit for one in candidates if (edit := one.edit(generator)) is not None]
     searched = Sample(range(settings.search), settings.search_seed, labels)

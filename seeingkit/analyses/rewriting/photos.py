@@ -12,7 +12,7 @@ generator is changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -97,6 +97,7 @@ def photo_at_site(
             "further in front (--cut), or take a later site"
         )
     with torch.no_grad():
+        state, photo = _moved(state, bench.weight.device), photo.to(bench.weight.device)
         start = generator.advance(state, site.before).detach()
         keys = generator.keys(start, site)
         own = bench.linear(keys)
@@ -117,6 +118,11 @@ def photo_at_site(
     if not bool(torch.isfinite(reached).all()):
         raise ModelError(f"site {site.name!r}: the values of a photo became NaN")
     return PhotoAtSite(photo, start, keys, linear, made, reached)
+
+
+def _moved(state: State, device: torch.device) -> State:
+    carry = {name: value.to(device) for name, value in state.carry.items()}
+    return replace(state, x=state.x.to(device), carry=carry)
 
 
 def _image(bench: Bench, state: State, linear: Tensor) -> Tensor:
