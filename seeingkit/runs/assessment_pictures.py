@@ -18,7 +18,7 @@ from seeingkit.analyses.interventions.subjects import Integers
 from seeingkit.analyses.rewriting.assess import Assessed, Assessing, Target
 from seeingkit.analyses.rewriting.matching import grown
 from seeingkit.analyses.rewriting.outcomes import LEVELS
-from seeingkit.analyses.rewriting.regions import Region
+from seeingkit.analyses.rewriting.regions import PhotoRegion, Region
 from seeingkit.images.preprocess import quantise
 from seeingkit.results import AssessmentResults
 from seeingkit.results.assessment import AssessedImage, Group, RequestPicture, Role
@@ -122,6 +122,8 @@ def _request(run: Path, edit: int, target: Target) -> list[RequestPicture]:
     if (request := target.request) is None:
         return []
     regions: list[tuple[Role, Region]] = [("copy", request.copy), ("paste", request.paste)]
+    if isinstance(request.copy, PhotoRegion):
+        regions = regions[1:]  # the photo is not in the edit
     regions += [("context", region) for region in request.contexts[:CONTEXTS]]
     found = []
     for k, (role, region) in enumerate(regions):

@@ -29,6 +29,7 @@ from seeingkit.system.writing import refuse_special
 
 from .dissect import dissection_run_config
 from .plan import Plan, resolve
+from .request_photos import with_photo
 from .sides import located, shown_segmenter
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ def rewrite(
     Args:
         gan: ``family`` or ``family:weights``; default: the usual generator.
         request: what to copy, where to paste it, and contexts: a file as the notebook of "Rewriting
-            a deep generative model" saves it.
+            a deep generative model" saves it; the object may be of a photo: its file in place of
+            the number.
         site: the layer, such as ``r16.conv1``.
         out: the file of the edit (safetensors).
         rank: directions of the keys; default: 6, of the published solver 1.
@@ -112,6 +114,7 @@ def rewrite(
     checked = (solver, rank, keep, erase, published)
     check_plan(bench_of(generator, chosen, wanted), wanted, *checked)
     folder, seed = place(cache_folder() / "rewriting"), int(settings.get("seed") or 0)
+    wanted = with_photo(wanted, Path(request).parent, generator, chosen.name)
     moments = usual_moments(generator, chosen, seed, images=key_images, folder=folder)
     edit = plan(
         generator,

@@ -25,6 +25,7 @@ from seeingkit.system.addresses import place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.writing import refuse_special
 
+from .request_photos import with_photo
 from .rewrite import _models
 from .sides import shown_segmenter
 
@@ -89,6 +90,7 @@ def sweep(
     labels = tuple(labels_for(asked, generator) or ()) if asked is not None else None
     task = read_request(Path(request), image_seed, labels)
     fitting_sites(generator, task, given.sites)
+    task = with_photo(task, Path(request).parent, generator)
     segmenter, seed = shown_segmenter(models), int(settings.get("seed") or 0)
     for name in wanted:
         segmenter.vocabulary.index(name)

@@ -189,13 +189,13 @@ def _matching(asked: Assessing, target: Target) -> tuple[Matcher | None, tuple[s
     if request is None:
         return None, ()
     labels = request.labels
+    wanted = asked.wanted or copied_classes(
+        bench, request.copy, asked.segmenter, preset=asked.preset
+    )
     moments = usual_moments(
         bench.generator, bench.site, asked.seed, labels=labels, folder=asked.store
     )
     matcher = matcher_of(bench.generator, bench.site.name, request, moments)
-    wanted = asked.wanted or copied_classes(
-        bench, request.copy, asked.segmenter, preset=asked.preset
-    )
     return matcher, wanted
 
 

@@ -15,7 +15,7 @@ from seeingkit.errors import UsageError
 from seeingkit.system.writing import json_text, write_text
 
 from .plan import request_record
-from .regions import Region, Request, parse_request
+from .regions import PhotoRegion, Region, Request, parse_request
 
 Kind = Literal["copy", "paste", "context"]
 """The parts that a region can have in a request."""
@@ -102,6 +102,8 @@ class Draft:
         return number
 
     def _checked(self, region: Region) -> Region:
+        if isinstance(region, PhotoRegion):
+            raise UsageError("objects of photos are for seeingkit rewrite; copy from a sample")
         if region.index > LAST_IMAGE:
             raise UsageError(f"image {region.index}: numbers of images end at {LAST_IMAGE}")
         return region

@@ -43,18 +43,23 @@ class Wanted(NamedTuple):
 
 
 @torch.no_grad()
-def pasted(bench: Bench, copy: Region, contexts: tuple[Region, ...]) -> Wanted:
+def pasted(
+    bench: Bench, copy: Region, contexts: tuple[Region, ...], source: Tensor | None = None
+) -> Wanted:
     """What was copied, pasted at the middle of every region of the context.
 
     Args:
         bench: the generator at the site.
         copy: of one image.
         contexts: of other images.
+        source: (1, C_out, H, W) values of the whole image that is copied from; None: those of the
+            image that ``copy`` numbers.
 
     Returns:
         one row a region.
     """
-    source = _values(bench, bench.state(copy.index), bench.keys(copy.index))
+    if source is None:
+        source = _values(bench, bench.state(copy.index), bench.keys(copy.index))
     size = (source.shape[2], source.shape[3])
     area = copy.area(size).to(source.device)
     top, left, bottom, right = bounding_box(area)

@@ -15,7 +15,8 @@ from .closed import KEEP, POLISH_KEEP, Equations, polished, tapwise
 from .directions import context_keys, directions
 from .goals import Wanted, pasted
 from .moments import KeyMoments
-from .regions import Region
+from .photos import photo_values
+from .regions import PhotoRegion, Region
 
 POLISH = 100
 """Steps of Adam after the least squares, where the weight also changes how values are finished."""
@@ -62,7 +63,8 @@ class Groundwork:
         along = directions(moments, keys, weights, rank)
         if moments.patch > 1:
             along = along.reshape(rank, site.shape[1], *kernel)
-        cost, wanted = tapwise(moments, along, site), pasted(bench, copy, contexts)
+        source = photo_values(bench, copy) if isinstance(copy, PhotoRegion) else None
+        cost, wanted = tapwise(moments, along, site), pasted(bench, copy, contexts, source)
         equations = Equations.of(bench, wanted, along, cost)
         return Groundwork(bench, wanted, along, cost, equations, moments.count)
 

@@ -33,7 +33,7 @@ from .bench import Bench
 from .effects import WeightChange, WholeSubject
 from .matching import Matcher
 from .outcome_parts import Counting, OutcomeRows, Part, counted
-from .regions import Region
+from .regions import PhotoRegion, Region
 
 TOUCHED = 0.05
 """An image is touched where more than this share of its labels change."""
@@ -259,7 +259,10 @@ def copied_classes(
     ``copied_classes(bench, request.copy, segmenter)``
     """
     subject = _subject(bench.generator, segmenter, bench.site.before, preset)
-    maps = subject.label_maps(bench.image(copy.index), [f"image {copy.index}"])[0]
+    of_photo = isinstance(copy, PhotoRegion)
+    image = copy.found.image if isinstance(copy, PhotoRegion) else bench.image(copy.index)
+    name = "the photo" if of_photo else f"image {copy.index}"
+    maps = subject.label_maps(image.to(bench.weight.device), [name])[0]
     weights = copy.area((int(maps.shape[-2]), int(maps.shape[-1]))).to(maps.device).double()
     vocabulary = segmenter.vocabulary
     named = range(1 if vocabulary.has_background else 0, len(vocabulary))

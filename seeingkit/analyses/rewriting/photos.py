@@ -24,7 +24,7 @@ from seeingkit.errors import ModelError, UsageError
 
 from .bench import Bench
 from .goals import Wanted
-from .regions import Region
+from .regions import PhotoRegion, Region
 
 STEPS, RATE = 150, 0.05
 """Of Adam, on values in units of their root mean square."""
@@ -162,6 +162,21 @@ def wanted_of_photos(
         rows.append((found.state, found.keys, found.linear - own, share, slope, values))
     states, *parts = zip(*rows, strict=True)
     return Wanted(State.cat(states), *map(torch.cat, parts))
+
+
+def photo_values(bench: Bench, copy: PhotoRegion) -> Tensor:
+    """Values (1, C_out, H, W) of the site that show the photo of a region.
+
+    Raises:
+        UsageError: the photo is not inverted, or behind the site.
+
+    ``pasted(bench, copy, contexts, photo_values(bench, copy))``
+    """
+    at = photo_at_site(bench, copy.found.image, copy.found.state)
+    if not bench.site.elementwise:
+        return at.linear
+    with torch.no_grad():
+        return bench.generator.finish(at.state, bench.site, at.linear).x
 
 
 def keys_within(wanted: Wanted, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ from .groundwork import POLISH as POLISH
 from .groundwork import Groundwork
 from .moments import KeyMoments, key_moments
 from .published import PublishedSettings, erase_goal, paste_goal, projected, solve
-from .regions import Region, Request
+from .regions import PhotoRegion, Region, Request
 
 Solver = Literal["closed", "published"]
 
@@ -140,6 +140,8 @@ def check_plan(
         raise UsageError(f"rank {rank}: keys of {site.name!r} have {site.rank} numbers")
     if not 0 <= erase <= site.rank:
         raise UsageError(f"erase {erase}: keys of {site.name!r} have {site.rank} units")
+    if solver == "published" and isinstance(request.copy, PhotoRegion):
+        raise UsageError("the published solver copies from samples: take solver closed for photos")
     if erase and solver != "published":
         raise UsageError("units are erased by the published solver: take solver published")
     if keep is not None and solver == "published":
@@ -221,11 +223,13 @@ def request_record(request: Request) -> dict[str, Any]:
 
 
 def region_pair(region: Region) -> list[Any]:
-    """A region as JSON: the number of the image, and the mask as PNG in a data URI.
+    """A region as JSON: the number of the image, or the name of the photo, and the mask as PNG in a
+    data URI.
 
     >>> region_pair(Region(3, np.full((8, 8), 255, np.uint8)))[0]
     3
     """
     stream = io.BytesIO()
     Image.fromarray(region.mask).save(stream, "PNG")
-    return [region.index, PNG_URI + base64.b64encode(stream.getvalue()).decode()]
+    which = region.photo if isinstance(region, PhotoRegion) else region.index
+    return [which, PNG_URI + base64.b64encode(stream.getvalue()).decode()]

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from seeingkit.contracts import State
 from seeingkit.errors import RunError, UsageError, printable
 
 MOST_PIXELS = 1 << 26
@@ -78,6 +79,40 @@ class Region:
         return found
 
 
+class InvertedPhoto(NamedTuple):
+    """A photo (1, 3, R, R) in [-1, 1], and the state of its inversion, one row."""
+
+    image: Tensor
+    state: State
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoRegion(Region):
+    """A part of a photo, in place of one of a generator's image; ``index`` is 0.
+
+    Attributes:
+        photo: file of the photo.
+        inverted: the photo, as the generator makes it; None: not yet (``runs.request_photos``).
+    """
+
+    photo: str = ""
+    inverted: InvertedPhoto | None = None
+
+    @property
+    def found(self) -> InvertedPhoto:
+        """The inverted photo.
+
+        Raises:
+            UsageError: it is not inverted.
+        """
+        if self.inverted is None:
+            raise UsageError(
+                f"the object is copied from the photo {self.photo}, which an edit does not hold; "
+                "name its classes with --wanted"
+            )
+        return self.inverted
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """What an edit is to do: where the context is, what was copied is to appear.
@@ -116,6 +151,8 @@ def read_request(
     path: Path, seed: int | None = None, labels: tuple[int, ...] | None = None
 ) -> Request:
     """Read an edit of the original's notebook: ``{"object": [NUMBER, PNG], "paste": …, "key": …}``.
+
+    The object may be of a photo: ``"object": ["photo.png", PNG]``, the mask being of the photo.
 
     Args:
         path: JSON; pictures are PNG in data URIs, white strokes on nothing.
@@ -185,7 +222,7 @@ def request_of(
     ``request_of(edit.request, "tower2tree.safetensors").contexts``
     """
     try:
-        given = {part: _pair(content[part], most) for part in ("object", "paste")}
+        given = {"object": _object(content["object"], most), "paste": _pair(content["paste"], most)}
         keys = [_pair(each, most) for each in content.get("key", [])]
         own = content.get("seed"), content.get("labels")
         if own[0] is not None and not isinstance(own[0], int):
@@ -202,6 +239,13 @@ def request_of(
             raise UsageError(f"{name}: its {setting} is {inside}, asked for is {asked}")
     numbered = next((s for s in (own[0], seed) if s is not None), PUBLISHED_SEED)
     return Request(given["object"], given["paste"], tuple(keys), numbered, named or labels or ())
+
+
+def _object(given: Any, most: int) -> Region:
+    name, uri = given
+    if isinstance(name, str) and name:
+        return PhotoRegion(0, mask_of(uri, most), name)
+    return _pair(given, most)
 
 
 def _pair(given: Any, most: int) -> Region:
