@@ -18,8 +18,7 @@ from seeingkit.contracts import ImageSource
 from seeingkit.errors import SourceError
 from seeingkit.system.progress import progress_bar
 
-from ..interventions.subjects import pixels_of
-from .objects import AGREED, Mask, ObjectFinder, Part, parts_of, real_sizes
+from .objects import AGREED, Mask, ObjectFinder, Part, Shape, parts_of, real_sizes
 
 BATCH = 16
 
@@ -41,7 +40,7 @@ class RealObjects:
     """Objects of a class in real images.
 
     Attributes:
-        finder: with the sizes of the class's objects.
+        finder: with sizes and shape of the class's objects.
         images: how many were looked at.
         shown: share of them that show an object.
         precise: share of the objects of which at least half is truly of the class; None: no true
@@ -87,7 +86,12 @@ def real_objects(
         raise SourceError(f"{source.name}: none of {len(rows)} images can be read")
     known = [one.first if one.true is None else one.true for one in seen]
     sized = replace(finder, sizes=real_sizes(known))
-    found = [parts_of(one.first, one.second, sized.sizes) for one in seen]
+    parts = [parts_of(one.first, one.second, sized.sizes) for one in seen]
+    found = _scored(source, sized, seen, parts)
+    shape = Shape.of([part for each in found for part in each])
+    if shape is not None:
+        found = [[part for part in each if shape.has(part)] for each in found]
+        sized = replace(sized, shape=shape)
     largest = [(one.row, parts[0]) for one, parts in zip(seen, found, strict=True) if parts]
     return RealObjects(
         sized,
@@ -98,11 +102,30 @@ def real_objects(
     )
 
 
+def _scored(
+    source: ImageSource, finder: ObjectFinder, seen: Sequence[Seen], parts: Sequence[list[Part]]
+) -> list[list[Part]]:
+    """The parts with how surely they are of the class."""
+    found = list(parts)
+    shown = [k for k, each in enumerate(parts) if each]
+    with torch.no_grad():
+        for start in range(0, len(shown), BATCH):
+            some = shown[start : start + BATCH]
+            pictures, good, _ = source.load([seen[k].row for k in some])
+            if pictures is None:
+                continue
+            places = {seen[k].row: k for k in some}
+            scores = finder.scores(pictures, seen[some[0]].first.shape)
+            for row, own in zip(good, scores, strict=True):
+                one = seen[places[row]]
+                found[places[row]] = parts_of(one.first, one.second, finder.sizes, own)
+    return found
+
+
 def _seen(
     finder: ObjectFinder, pictures: Tensor, rows: Sequence[int], truth: Truth | None
 ) -> list[Seen]:
-    first = pixels_of(finder.segmenter.label_maps(pictures), finder.label).cpu().numpy()
-    second = pixels_of(finder.view.segmenter.label_maps(pictures), finder.second).cpu().numpy()
+    _, first, second = finder.views(pictures)
     true: Sequence[Mask | None] = [None] * len(rows)
     if truth is not None:
         true = [resized(mask, first.shape[1:]) for mask in truth(rows)]

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from seeingkit import AutoStaged
 from seeingkit.analyses.comparison.checks.views import View
-from seeingkit.analyses.repair.objects import ObjectFinder, Sizes, parts_of, real_sizes
+from seeingkit.analyses.repair.objects import (
+    ObjectFinder,
+    Part,
+    Shape,
+    Sizes,
+    parts_of,
+    real_sizes,
+)
 from seeingkit.analyses.repair.reachable import ClassPhotos, moved_aside, usable_sites
 from seeingkit.analyses.repair.real import real_objects
 from seeingkit.analyses.repair.settings import RepairSettings
@@ -172,6 +179,23 @@ def test_specks_are_no_objects() -> None:
     assert sizes == Sizes(36, 36)
     assert parts_of(specks, None, sizes) == [] and len(parts_of(large, large, sizes)) == 1
     assert parts_of(np.ones((16, 16), bool), None, sizes) == []  # nor is a whole red image
+
+
+def test_smears_have_another_shape() -> None:
+    """As many pixels as a real part, but long and flat; hollow; or hardly of the class."""
+    shape = Shape.of([Part(36, (0, 0, 6, 6), 0.9), Part(42, (0, 0, 6, 7), 0.8)])
+    assert shape is not None and shape.has(Part(36, (3, 3, 9, 9), 0.85))
+    assert not shape.has(Part(36, (0, 0, 2, 18), 0.9))
+    assert not shape.has(Part(30, (0, 0, 6, 6), 0.9))
+    assert not shape.has(Part(36, (0, 0, 6, 6), 0.5))
+    assert Shape.of([]) is None
+
+
+def test_scores_are_means_over_parts() -> None:
+    mask, scores = np.zeros((4, 4), bool), np.zeros((4, 4), np.float32)
+    mask[0, :2], mask[3, 3] = True, True
+    scores[0, 0], scores[3, 3] = 1.0, 0.25
+    assert [part.sure for part in parts_of(mask, scores=scores)] == [0.5, 0.25]
 
 
 def test_a_second_view_without_the_class_is_refused() -> None:
