@@ -48,6 +48,7 @@ class SiteRecord(Record):
             its photo; keys_in_samples: share of the places of generated images whose key is as
             strong as that of half of the class's places; keys_in_photos: of the photos' other
             places. Means over photos that were left out.
+            None: no photo has a place outside of the class.
         best: the edit that reaches most.
     """
 
@@ -56,9 +57,9 @@ class SiteRecord(Record):
     site: str
     made: float
     reached: float
-    keys_apart: float
-    keys_in_samples: float
-    keys_in_photos: float
+    keys_apart: float | None
+    keys_in_samples: float | None
+    keys_in_photos: float | None
     best: ReachRecord
 
 
@@ -88,8 +89,9 @@ class ObjectShare(Record):
             was planned from places beside the class, None: there is none; real: of real images.
         difference, low, high: after − before, and its 95 % interval within pairs of latents.
         against, against_low, against_high: after − beside.
-        p: of "the edit shows no more of it, or no more than the one from places beside it does";
-            q: Benjamini-Hochberg over the classes.
+        p: of "the edit shows no more of it, or no more than an equally large one from places beside
+            does", 1 without places beside; q: Benjamini-Hochberg over classes and distances.
+        shaped: real images show enough objects for a shape to be asked for.
         precise: share of the objects found in real images that lie on true labels of the class;
             None: the data has no true labels.
     """
@@ -108,6 +110,7 @@ class ObjectShare(Record):
     against_high: float | None
     p: float
     q: float = 1.0
+    shaped: bool = False
     precise: float | None
 
 

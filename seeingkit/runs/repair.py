@@ -21,6 +21,7 @@ from seeingkit.analyses.repair.reachable import usable_sites
 from seeingkit.analyses.repair.real import real_objects
 from seeingkit.analyses.repair.settings import KEEPS, RANKS, RepairSettings
 from seeingkit.analyses.repair.stage import Repaired, concluded, repair_class
+from seeingkit.analyses.rewriting.effects import WholeSubject
 from seeingkit.analyses.tracing.stage import claimed_classes, named_classes
 from seeingkit.contracts import RewritableGenerator
 from seeingkit.errors import RunError, SeeingkitError, UsageError
@@ -48,6 +49,8 @@ from .sides import Sides, equally_many, open_sides
 
 log = logging.getLogger(__name__)
 
+REAL_IMAGES = 1000
+"""Real images in which objects are looked for, where there are as many."""
 FOLDER = "repair"
 """Of pictures and edits, in the run directory."""
 
@@ -167,12 +170,48 @@ def _tried(
                 found = found.model_copy(update={"untried": untried})
             else:
                 found = found.model_copy(update={"classes": [*found.classes, made]})
-            found = concluded(found)
-            written = results.model_copy(update={"repair": found})
-            text = json_text(written.model_dump(mode="json"), indent=2)
-            write_text(path / "results.json", text + "\n")
+            _write(path, concluded(with_earlier(path, found)))
+    found = _written(path)
     rebuild_report(path)
     return found
+
+
+def _written(path: Path) -> RepairResult:
+    found = finished_analysis(path, "repair").repair
+    assert found is not None
+    return found
+
+
+def _write(path: Path, found: RepairResult) -> None:
+    """Put the repair into the results as they are now: another command may have added to them."""
+    written = finished_analysis(path, "repair").model_copy(update={"repair": found})
+    text = json_text(written.model_dump(mode="json"), indent=2)
+    write_text(path / "results.json", text + "\n")
+
+
+def with_earlier(path: Path, found: RepairResult) -> RepairResult:
+    """The repair with other classes that the run has from an earlier one of the same settings.
+
+    Those of other settings are said and left out: their claims cannot be corrected together.
+
+    ::
+
+        with_earlier(path, found).classes
+    """
+    earlier = finished_analysis(path, "repair").repair
+    if earlier is None:
+        return found
+    own = {one.label for one in found.classes} | {label for label, _ in found.untried}
+    alike = {"n", "seed", "searched", "search_seed", "view", "level", "moved"}
+    rest = [one for one in earlier.classes if one.label not in own]
+    if earlier.model_dump(include=alike) != found.model_dump(include=alike):
+        if rest:
+            names = ", ".join(one.label for one in rest)
+            log.warning("%s: repaired with other settings, and left out of the run now", names)
+        return found
+    untried = [each for each in earlier.untried if each[0] not in own]
+    update = {"classes": [*rest, *found.classes], "untried": [*untried, *found.untried]}
+    return found.model_copy(update=update)
 
 
 def missing_classes(
@@ -236,9 +275,14 @@ class _Work:
         cut = plan.config.inversion.cuts[0]
         at = generator.default_cut if cut == "default" else cut
         usable_sites(generator, at, settings.sites)
+        subject = WholeSubject(generator, sides.shown, at, plan.preset)
+        subject.check_classes(source.labels, n=settings.n, search=settings.search)
         check_same(path, sides, results)
         view = second_view(second, sides.shown)
-        finder = PhotoFinder.of(plan, sides, generator, store)
+        share, asked = results.segmenter_share, plan.config.truth
+        held = share is not None and share.kind == "labels"  # their numbers were checked
+        truth = None if asked is None else str(asked)
+        finder = PhotoFinder.of(plan, sides, generator, store, truth if held else "none")
         config = plan.config
         real = tally_side(sides.real, sides.segmenter, plan, store, "real images")
         generated = tally_side(sides.generated, sides.segmenter, plan, store, "generated images")
@@ -253,8 +297,9 @@ class _Work:
         label = vocabulary.names.index(record.label)
         objects = ObjectFinder.of(self.sides.shown, self.view, label)
         photos = self.finder.photos(self.real, label, settings.photos)
-        truth = true_places(self.sides.real, self.sides.shown, label)
-        real = real_objects(self.sides.real, objects, settings.n, settings.seed, truth)
+        truth = true_places(self.sides.real, self.sides.shown, label, self.finder.truth)
+        many = max(settings.n, REAL_IMAGES)
+        real = real_objects(self.sides.real, objects, many, settings.seed, truth)
         labels = tuple(cast("SamplerSource", self.sides.generated).labels)
         found = repair_class(
             self.generator,

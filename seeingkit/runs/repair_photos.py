@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seeingkit.analyses.comparison.checks.ground_truth import own_labels
-from seeingkit.analyses.comparison.checks.label_numbers import numbering
+from seeingkit.analyses.comparison.checks.ground_truth import find_labels
+from seeingkit.analyses.comparison.checks.label_numbers import check_range, numbering
 from seeingkit.analyses.comparison.conditions import photo_classes
 from seeingkit.analyses.interventions.subjects import pixels_of
 from seeingkit.analyses.inversion.cuts import PreparedMethod
@@ -30,24 +30,46 @@ from .plan import Plan
 from .sides import Sides, open_side
 
 
-def true_places(source: ImageSource, segmenter: Segmenter, label: int) -> Truth | None:
-    """True places of a class in images of a source; None: it has no true labels of it.
+def true_places(
+    source: ImageSource, segmenter: Segmenter, label: int, truth: str | None = None
+) -> Truth | None:
+    """True places of a class in images of a source; None: there are none of it.
+
+    Args:
+        source: the images.
+        segmenter: names the class.
+        label: its number.
+        truth: as ``--truth`` of the analysis.
+
+    Raises:
+        SourceError: label maps that are missing or do not fit, when they are read.
+        UsageError: a truth that was asked for and is not there.
 
     ::
 
         true_places(sides.real, sides.shown, 3)([0, 1])[0].mean()
     """
-    known = own_labels(source)
-    if known is None:
+    if truth == "none":
         return None
-    numbers, _ = numbering(known.names, segmenter)
+    try:
+        known = find_labels(source, segmenter, truth or "data")
+        numbers, _ = numbering(known.names, segmenter)
+    except UsageError:
+        if truth is None:
+            return None
+        raise
     own = [number for number, named in enumerate(numbers) if named == label]
     if not own:
         return None
+    there = set(known.indices)
 
-    def read(rows: Sequence[int]) -> list[Mask]:
-        maps = known.read(rows)
-        return list(torch.isin(maps, torch.tensor(own)).numpy())
+    def read(rows: Sequence[int]) -> list[Mask | None]:
+        chosen = [row for row in rows if row in there]
+        maps = known.read(chosen)
+        ids = [str(source.ids[row]) for row in chosen]
+        check_range(maps, known.names, known.beyond, ids, known.against)
+        found = dict(zip(chosen, torch.isin(maps, torch.tensor(own)).numpy(), strict=True))
+        return [found.get(row) for row in rows]
 
     return read
 
@@ -63,6 +85,7 @@ class PhotoFinder:
         segmenter: names the classes.
         method: prepared at the cut.
         store: of the run.
+        truth: as ``--truth`` of the analysis, where it held.
     """
 
     plan: Plan
@@ -71,15 +94,23 @@ class PhotoFinder:
     segmenter: Segmenter
     method: PreparedMethod
     store: Store
+    truth: str | None = None
 
     @classmethod
-    def of(cls, plan: Plan, sides: Sides, generator: Generator, store: Store) -> PhotoFinder:
+    def of(
+        cls,
+        plan: Plan,
+        sides: Sides,
+        generator: Generator,
+        store: Store,
+        truth: str | None = None,
+    ) -> PhotoFinder:
         """Prepare the inverter; errors come before any long work."""
         size = generator_preset(generator)
         samples = SamplerSource(generator, 1, plan.config.seed, preset=size)
         (method,) = prepare_inverters(plan, samples).values()
         source = open_side(plan.real, replace(plan, preset=size))
-        return cls(plan, generator, source, sides.shown, method, store)
+        return cls(plan, generator, source, sides.shown, method, store, truth)
 
     def photos(self, real: Tally, label: int, count: int) -> ClassPhotos:
         """The photos with most of a class, inverted.
@@ -100,8 +131,10 @@ class PhotoFinder:
         images, good, _ = self.source.load(rows)
         if images is None:
             raise UsageError(f"no real image with {name} can be read")
-        truth = true_places(self.source, self.segmenter, label)
-        masks = self._seen(images, label) if truth is None else truth(list(good))
+        truth = true_places(self.source, self.segmenter, label, self.truth)
+        told = [] if truth is None else [mask for mask in truth(list(good)) if mask is not None]
+        by_truth = truth is not None and len(told) == len(good)
+        masks = told if by_truth else self._seen(images, label)
         shown = [k for k, mask in enumerate(masks) if mask.any()][:count]
         if len(shown) < 3:
             raise UsageError(f"{len(shown)} real images show {name}; a repair needs 3 photos")
@@ -127,7 +160,7 @@ class PhotoFinder:
             found.images,
             [_white(masks[own[row]], images) for row in found.rows],
             Inversion.join(found.inversions).state,
-            truth is not None,
+            by_truth,
         )
 
     def _seen(self, images: Tensor, label: int) -> list[Mask]:

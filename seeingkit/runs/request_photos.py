@@ -40,6 +40,12 @@ def with_photo(
     copy = request.copy
     if not isinstance(copy, PhotoRegion):
         return request
+    height, width = copy.mask.shape
+    if height != width:
+        raise UsageError(
+            f"the mask of {copy.photo} has {width} x {height} pixels: paint it on the centre "
+            "square of the photo, which is what is inverted"
+        )
     cut = generator.boundary(generator.default_cut)
     if site and generator.boundary(generator.site(site).before).index < cut.index:
         raise UsageError(

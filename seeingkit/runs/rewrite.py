@@ -115,7 +115,8 @@ def rewrite(
     check_plan(bench_of(generator, chosen, wanted), wanted, *checked)
     folder, seed = place(cache_folder() / "rewriting"), int(settings.get("seed") or 0)
     wanted = with_photo(wanted, Path(request).parent, generator, chosen.name)
-    moments = usual_moments(generator, chosen, seed, images=key_images, folder=folder)
+    keys: dict[str, Any] = {"images": key_images, "labels": wanted.labels, "folder": folder}
+    moments = usual_moments(generator, chosen, seed, **keys)
     edit = plan(
         generator,
         wanted,
@@ -133,6 +134,7 @@ def rewrite(
     found = None
     if models is not None:
         given: dict[str, Any] = {"n": n, "seed": seed, "preset": models.preset, "store": folder}
+        given["labels"] = wanted.labels
         found = edit_effect(generator, [edit], shown_segmenter(models), **given)
     return Rewritten(edit, path, moments.effective_rank, found)
 

@@ -91,6 +91,7 @@ def sweep(
     task = read_request(Path(request), image_seed, labels)
     fitting_sites(generator, task, given.sites)
     task = with_photo(task, Path(request).parent, generator)
+    fitting_sites(generator, task, given.sites)  # those behind the cut of a photo
     segmenter, seed = shown_segmenter(models), int(settings.get("seed") or 0)
     for name in wanted:
         segmenter.vocabulary.index(name)

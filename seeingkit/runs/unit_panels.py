@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from seeingkit.analyses.dissection.claims import LEAST_GROUPS
 from seeingkit.analyses.dissection.contrasts import LEVEL, contrasts
 from seeingkit.analyses.dissection.counts import Labelled
 from seeingkit.analyses.dissection.grouping import groups_of
@@ -189,10 +190,11 @@ def _whole(runs: Sequence[Dissected], least: int, span: int) -> int:
     """
     size, classes = runs[0].results.settings.group, len(runs[0].results.settings.drawn) or 1
     whole = least // (size * classes) * classes // span * span
-    if not whole:
+    if whole < (1 if span == 1 else LEAST_GROUPS * span):
         fewest = min(runs, key=lambda run: run.results.n)
         of = f" of each of {classes:,} classes" if classes > 1 else ""
-        enough = -(-span // classes) * size * classes
+        groups = 1 if span == 1 else LEAST_GROUPS * span
+        enough = -(-groups // classes) * size * classes
         raise UsageError(
             f"{fewest.path}: {least:,} images are fewer than {enough // classes}{of}, so none of "
             f"its groups are those of the other runs; dissect {enough:,} or more, or as many in "

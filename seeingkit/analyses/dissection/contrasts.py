@@ -113,7 +113,7 @@ def contrasts(members: Sequence[Labelled], *, level: float = LEVEL, seed: int = 
     value, error, half = (
         np.array([one[k] for one in found]).reshape(len(pairs), len(asked)) for k in range(3)
     )
-    if groups < LEAST_GROUPS:
+    if drawn < LEAST_GROUPS:
         p, t = np.ones(value.shape), np.inf
     else:
         p = _p_values(value, error, half, drawn)

@@ -21,7 +21,7 @@ from ..rewriting.bench import Bench
 from ..rewriting.goals import Wanted
 from ..rewriting.moments import KeyMoments
 from ..rewriting.photos import PhotoAtSite, keys_within, photo_at_site, wanted_of_photos
-from ..rewriting.reach import KeyReach, ValueReach, key_reach, needed, value_reach
+from ..rewriting.reach import KeyReach, ValueReach, key_reach, needed, rows_of, value_reach
 from .settings import RepairSettings
 
 Masks = list[NDArray[np.uint8]]
@@ -153,26 +153,42 @@ def site_reach(
     control = _control(bench, at, photos.masks)
     with torch.no_grad():
         drawn = [bench.keys(k)[0].flatten(1).T.cpu() for k in range(SAMPLES)]
-    most = len(keys_within(wanted, bench.site.keys)[0]) // 2  # a photo is left out
-    ranks = [rank for rank in settings.ranks if rank <= min(bench.site.rank, most)]
+    ranks = _ranks(bench, wanted, settings)
     if not ranks:
         raise UsageError(
-            f"site {bench.site.name!r}: the photos show the class at {2 * most} places, too few "
-            f"for an edit of rank {min(settings.ranks)}; take more photos or a later site"
+            f"site {bench.site.name!r}: the photos show the class at too few places for an edit of "
+            f"rank {min(settings.ranks)}; take more photos or a later site"
         )
     own = value_reach(bench, wanted, moments, ranks, settings.keeps)
     beside: dict[tuple[int, float], ValueReach] = {}
     if control is not None and needed(control):
-        beside = value_reach(bench, control, moments, ranks, settings.keeps)
+        able = [rank for rank in _ranks(bench, control, settings) if rank in ranks]
+        if able:
+            beside = value_reach(bench, control, moments, able, settings.keeps)
     values = {each: (found, beside.get(each)) for each, found in own.items()}
     made, reached = errors.mean(0).tolist()
     keys = key_reach(bench, wanted, moments, torch.cat(drawn))
     return SiteReach(bench, moments, wanted, control, made, reached, keys, values)
 
 
+def _ranks(bench: Bench, wanted: Wanted, settings: RepairSettings) -> list[int]:
+    """The ranks for which there are keys enough, whichever photo is left out."""
+    rows = range(len(wanted.keys))
+    each = [len(keys_within(rows_of(wanted, [row]), bench.site.keys)[0]) for row in rows]
+    most = min(bench.site.rank, sum(each) - max(each))
+    return [rank for rank in settings.ranks if rank <= most]
+
+
 def _control(bench: Bench, at: Sequence[PhotoAtSite], masks: Masks) -> Wanted | None:
-    aside = [moved_aside(mask) for mask in masks]
-    rows = [k for k, mask in enumerate(aside) if mask is not None]
-    if len(rows) < 3:
+    found = []
+    for one, mask in zip(at, masks, strict=True):
+        aside = moved_aside(mask)
+        try:
+            if aside is not None:
+                found.append(wanted_of_photos(bench, [one], [aside]))
+        except UsageError:  # less than a cell of the map is left of it
+            continue
+    if len(found) < 3:
         return None
-    return wanted_of_photos(bench, [at[k] for k in rows], [m for m in aside if m is not None])
+    states, *parts = zip(*found, strict=True)
+    return Wanted(State.cat(states), *map(torch.cat, parts))

@@ -15,15 +15,19 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import ImageSource
-from seeingkit.errors import SourceError
+from seeingkit.errors import SourceError, UsageError
 from seeingkit.system.progress import progress_bar
 
 from .objects import AGREED, Mask, ObjectFinder, Part, Shape, parts_of, real_sizes
 
 BATCH = 16
 
-Truth = Callable[[Sequence[int]], list[Mask]]
-"""True places of the class in some images of a source, at the size of their label maps."""
+LEAST_PARTS = 20
+"""Real parts from which on a shape is asked for: that of fewer would refuse most others."""
+
+Truth = Callable[[Sequence[int]], Sequence[Mask | None]]
+"""True places of the class in some images of a source, at the size of their label maps; None of an
+image without true labels."""
 
 
 class Seen(NamedTuple):
@@ -40,12 +44,14 @@ class RealObjects:
     """Objects of a class in real images.
 
     Attributes:
-        finder: with sizes and shape of the class's objects.
-        images: how many were looked at.
+        finder: with sizes and shape of the class's objects, from every other image; without a
+            shape where these show fewer than ``LEAST_PARTS`` parts.
+        images: the other images, in which objects are counted.
         shown: share of them that show an object.
-        precise: share of the objects of which at least half is truly of the class; None: no true
+        precise: share of their objects of which at least half is truly of the class; None: no true
             labels, or no object.
         largest: rows of the images with the largest objects, and those objects.
+        pixels: of a label map.
     """
 
     finder: ObjectFinder
@@ -53,6 +59,7 @@ class RealObjects:
     shown: float
     precise: float | None
     largest: list[tuple[int, Part]]
+    pixels: int
 
 
 def real_objects(
@@ -69,6 +76,7 @@ def real_objects(
 
     Raises:
         SourceError: no image can be read.
+        UsageError: none shows an object, so that nothing can be said of generated ones.
 
     ``real_objects(source, finder, 500, 0).shown``
     """
@@ -84,21 +92,28 @@ def real_objects(
                 seen += _seen(finder, pictures, list(good), truth)
     if not seen:
         raise SourceError(f"{source.name}: none of {len(rows)} images can be read")
-    known = [one.first if one.true is None else one.true for one in seen]
+    known = [one.first if one.true is None else one.true for one in seen[::2]]
     sized = replace(finder, sizes=real_sizes(known))
     parts = [parts_of(one.first, one.second, sized.sizes) for one in seen]
     found = _scored(source, sized, seen, parts)
-    shape = Shape.of([part for each in found for part in each])
+    fitted = [part for each in found[::2] for part in each]
+    shape = Shape.of(fitted) if len(fitted) >= LEAST_PARTS else None
     if shape is not None:
         found = [[part for part in each if shape.has(part)] for each in found]
         sized = replace(sized, shape=shape)
+    if not any(found[1::2]):
+        raise UsageError(
+            f"none of {len(found[1::2]):,} real images shows an object of {label} that both views "
+            "agree on, so it cannot be told whether generated ones do: take more real images"
+        )
     largest = [(one.row, parts[0]) for one, parts in zip(seen, found, strict=True) if parts]
     return RealObjects(
         sized,
-        len(seen),
-        sum(map(bool, found)) / len(seen),
-        _precise(seen, found),
+        len(seen[1::2]),
+        sum(map(bool, found[1::2])) / len(seen[1::2]),
+        _precise(seen[1::2], found[1::2]),
         sorted(largest, key=lambda each: (-each[1].pixels, each[0])),
+        seen[0].first.size,
     )
 
 
@@ -128,7 +143,8 @@ def _seen(
     _, first, second = finder.views(pictures)
     true: Sequence[Mask | None] = [None] * len(rows)
     if truth is not None:
-        true = [resized(mask, first.shape[1:]) for mask in truth(rows)]
+        size = first.shape[1:]
+        true = [None if mask is None else resized(mask, size) for mask in truth(rows)]
     return [Seen(*each) for each in zip(rows, first, second, true, strict=True)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from seeingkit.contracts.latents import Series, further_seed
@@ -50,7 +51,8 @@ class RepairSettings:
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise UsageError(f"{name} {getattr(self, name)}: take at least {value}")
-        if not self.ranks or min(self.ranks) < 1 or not self.keeps or not min(self.keeps) > 0:
+        keeps = [keep for keep in self.keeps if 0 < keep < math.inf]
+        if not self.ranks or min(self.ranks) < 1 or not keeps or len(keeps) < len(self.keeps):
             raise UsageError("ranks of at least 1 and weights (keep) above 0 are needed")
         if not 0 < self.moved <= 1 or not 0 < self.level < 1:
             raise UsageError("the share of moved labels lies in (0, 1], the level in (0, 1)")

@@ -5,9 +5,9 @@ chosen edit is measured in images that nothing was chosen with, beside the edit 
 the same way from places beside the class.
 
 Null of the claim of a class: *no more images show an object of it with the edit than without, or
-than with the edit from places beside it*. Both are exact tests of pairs of images of the same
-latent (McNemar 1947), the greater p counts (Berger 1982), and Benjamini and Hochberg correct over
-classes.
+than with an equally large edit from places beside it*. Both are exact tests of pairs of images of
+the same latent (McNemar 1947), the greater p counts (Berger 1982), and Benjamini and Hochberg
+correct over classes and distances. Without places beside there is no claim.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from seeingkit.results.repairs import (
 )
 from seeingkit.results.tracing import DistanceChange
 from seeingkit.specs import Preset
+from seeingkit.statistics.arrays import defined
 from seeingkit.statistics.gains import enough_swaps
 from seeingkit.system.addresses import Place
 from seeingkit.tallies import Tally
@@ -42,8 +43,10 @@ from ..interventions.differences import effect, student
 from ..interventions.effects import Floats, Measured, measure
 from ..interventions.subjects import Sample
 from ..rewriting.bench import Bench
+from ..rewriting.controls import size
 from ..rewriting.effects import WeightChange
-from ..rewriting.plan import usual_moments
+from ..rewriting.kept import KeptPlaces
+from ..rewriting.plan import usual_moments, usual_sample
 from ..tracing.excess import distance_change
 from .objects import Sizes
 from .reachable import ClassPhotos, SiteReach, site_reach, usable_sites
@@ -125,10 +128,12 @@ def reach_words(record: SiteRecord) -> str:
     """
     best = record.best
     beside = "" if best.control is None else f", of places beside it {best.control:.0%}"
+    keys = ""
+    if record.keys_in_samples is not None:
+        keys = f"; {record.keys_in_samples:.1%} of the places of samples have such keys"
     return (
         f"an edit of rank {best.rank} gives {best.apart:.0%} of the wanted values in photos left "
-        f"out (net of the change elsewhere {best.net:.0%}{beside}); {record.keys_in_samples:.1%} "
-        "of the places of samples have such keys"
+        f"out (net of the change elsewhere {best.net:.0%}{beside}){keys}"
     )
 
 
@@ -144,9 +149,9 @@ def site_record(found: SiteReach) -> SiteRecord:
         site=found.bench.site.name,
         made=found.made,
         reached=found.reached,
-        keys_apart=found.keys.apart,
-        keys_in_samples=found.keys.in_samples,
-        keys_in_photos=found.keys.in_photos,
+        keys_apart=defined(found.keys.apart),
+        keys_in_samples=defined(found.keys.in_samples),
+        keys_in_photos=defined(found.keys.in_photos),
         best=_reach_record(best),
     )
 
@@ -200,7 +205,9 @@ def repair_class(
     searched = Sample(range(settings.search), settings.search_seed, labels)
     looks = look(generator, edits, finder, preset, searched, f"edits for {name}")
     which = chosen(looks, settings.moved)
-    edit, beside = edits[which], candidates[which].edit(generator, beside=True)
+    _check_maps(real, looks[0], name)
+    edit = edits[which]
+    beside = equally_large(generator, candidates[which], edit, settings, labels)
     sample = Sample(range(settings.n), settings.effect_seed, labels)
     both = [edit] if beside is None else [edit, beside]
     fresh = look(generator, both, finder, preset, sample, f"{name}, fresh images")
@@ -234,6 +241,41 @@ def repair_class(
     return Repaired(made, photos, sites, edit, fresh[:2], sample, real)
 
 
+def equally_large(
+    generator: RewritableGenerator,
+    one: Candidate,
+    edit: WeightEdit,
+    settings: RepairSettings,
+    labels: tuple[int, ...] = (),
+) -> WeightEdit | None:
+    """The edit of places beside the class that moves linear values as much as the class's edit.
+
+    Places beside are fitted better than the class, so that their own edit would be smaller; one of
+    exactly 0, where they need no change, stays it. None: the photos have no places beside, or too
+    few for the rank.
+
+    ``equally_large(generator, candidate, candidate.edit(generator), settings)``
+    """
+    try:
+        beside = one.edit(generator, beside=True)
+    except UsageError:  # fewer keys than the rank
+        return None
+    if beside is None:
+        return None
+    kept = KeptPlaces(one.site.bench, usual_sample(settings.seed, labels=labels))
+    own, other = size(kept, edit), size(kept, beside)
+    return beside if other == 0 else beside.at(own / other)
+
+
+def _check_maps(real: RealObjects, generated: Looked, name: str) -> None:
+    """Refuse label maps of unlike size: sizes of objects are pixels of them."""
+    if real.pixels != generated.total:
+        raise UsageError(
+            f"{name}: label maps of real images have {real.pixels:,} pixels, those of generated "
+            f"ones {generated.total:,}; analyze with a --preset that gives both one size"
+        )
+
+
 def _trials(
     candidates: Sequence[Candidate], looks: Sequence[Looked], which: int
 ) -> list[TrialRecord]:
@@ -261,8 +303,8 @@ def object_share(looks: Sequence[Looked], real: RealObjects) -> ObjectShare:
     """How often an object is shown without the edit, with it, and with the one from places beside.
 
     >>> from types import SimpleNamespace as Made
-    >>> looks = [Made(shown=np.array([False] * 9 + [True] * k)) for k in (0, 0)]
-    >>> finder = Made(sizes=Made(least=4, most=9))
+    >>> looks = [Made(shown=np.array([False] * 9)) for k in range(3)]
+    >>> finder = Made(sizes=Made(least=4, most=9), shape=None)
     >>> object_share(looks, Made(finder=finder, shown=0.5, precise=None)).p
     1.0
     """
@@ -271,7 +313,9 @@ def object_share(looks: Sequence[Looked], real: RealObjects) -> ObjectShare:
     difference, low, high = student(_gain(before, after))
     p = more_often(before, after)
     against = against_low = against_high = beside = None
-    if len(looks) > 2:
+    if len(looks) < 3:
+        p = 1.0
+    else:
         other = looks[2].shown
         beside = float(other.mean())
         against, against_low, against_high = student(_gain(other, after))
@@ -290,6 +334,7 @@ def object_share(looks: Sequence[Looked], real: RealObjects) -> ObjectShare:
         against_low=against_low,
         against_high=against_high,
         p=p,
+        shaped=real.finder.shape is not None,
         precise=real.precise,
     )
 
@@ -326,7 +371,7 @@ def concluded(found: RepairResult) -> RepairResult:
             direction = "nearer" if one.distance.difference < 0 else "farther"
         verdict = "no"
         if sure <= found.level:
-            enough = one.objects.after >= HALF * one.objects.real and direction != "farther"
+            enough = one.objects.after >= HALF * one.objects.real > 0 and direction != "farther"
             verdict = "back" if enough else "partly"
         update = {
             "objects": one.objects.model_copy(update={"q": sure}),

@@ -85,7 +85,8 @@ def plan(
     check_plan(bench, request, solver, rank, keep, erase, settings)
     rank = rank or (RANK if solver == "closed" else 1)
     if moments is None:
-        moments = usual_moments(generator, place, request.seed, folder=folder)
+        labels = request.labels
+        moments = usual_moments(generator, place, request.seed, labels=labels, folder=folder)
     moments.check(generator, place)
     moments = protected(moments, bench, protect)
     record = request_record(request)

@@ -154,7 +154,8 @@ class Session(Draft):
         known = keys_identity(self.generator, site)
         if known not in self._moments:
             folder = None if self.edits else self.folder
-            given: dict[str, Any] = {"images": self.key_images, "folder": folder}
+            labels = self.labels
+            given: dict[str, Any] = {"images": self.key_images, "folder": folder, "labels": labels}
             found = usual_moments(self.generator, site, self.key_seed, **given)
             self._moments = {**dict(list(self._moments.items())[1 - REMEMBERED :]), known: found}
         return self._moments[known]

@@ -97,8 +97,9 @@ def sweep(
     matching = fitting_sites(generator, request, [settings.matching]) if settings.matching else []
     for name in wanted:
         segmenter.vocabulary.index(name)
+    given: dict[str, Any] = {"images": settings.key_images, "folder": folder}
     moments = {
-        site.name: usual_moments(generator, site, seed, images=settings.key_images, folder=folder)
+        site.name: usual_moments(generator, site, seed, labels=request.labels, **given)
         for site in dict.fromkeys((*sites, *matching))
     }
     work = _Work(generator, request, segmenter, settings, moments, seed, preset, folder)

@@ -60,6 +60,8 @@ def keys_sentence(one: RepairedClass, site: SiteRecord) -> str:
 
     ``keys_sentence(one, one.sites[0])``
     """
+    if site.keys_in_samples is None:
+        return "The photos have no places outside of it to compare keys with."
     drawn = f"{share(site.keys_in_samples)} of the places of generated images have keys like its"
     covers = f"{one.label} covers {area(one.real_area)} of real images"
     times = 100 * site.keys_in_samples / max(one.real_area, 1e-9)

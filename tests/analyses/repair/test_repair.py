@@ -61,10 +61,11 @@ def photos_of(keys: Keys, count: int = 6) -> ClassPhotos:
 
 
 def repaired(keys: Keys) -> Repaired:
-    source = SamplerSource(spotted(drawn=True), 80, seed=3, preset=PRESETS["native"])
+    source = SamplerSource(spotted(drawn=True), 120, seed=3, preset=PRESETS["native"])
     finder = ObjectFinder.of(Reds(), View("segmenter", Reds(0.4), "by another"), 2)
-    real = real_objects(source, finder, 80, 0)
-    pictures, _, _ = source.load(range(80))
+    real = real_objects(source, finder, 120, 0)
+    assert real.images == 60 and (real.finder.shape is not None) and real.pixels == 256
+    pictures, _, _ = source.load(range(120))
     assert pictures is not None
     maps = Reds().segment(pictures)[:, 0]
     shares = torch.stack([(maps == k).double().mean((1, 2)) for k in range(3)], 1)
