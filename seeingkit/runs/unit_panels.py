@@ -196,8 +196,8 @@ def _whole(runs: Sequence[Dissected], least: int, span: int) -> int:
         groups = 1 if span == 1 else LEAST_GROUPS * span
         enough = -(-groups // classes) * size * classes
         raise UsageError(
-            f"{fewest.path}: {least:,} images are fewer than {enough // classes}{of}, so none of "
-            f"its groups are those of the other runs; dissect {enough:,} or more, or as many in "
+            f"{fewest.path}: {least:,} images are fewer than {enough // classes}{of}, so too few "
+            f"of its groups are those of the other runs; dissect {enough:,} or more, or as many in "
             "all runs"
         )
     return whole

@@ -154,13 +154,13 @@ def test_runs_of_unlike_lengths_share_the_whole_spans_of_their_classes(runs: Pat
 
 def test_bins_of_many_groups_are_compared_with_those_of_fewer(runs: Path) -> None:
     """The longer run has bins of four groups, so whole bins of the shorter one are compared."""
-    long = [replace(one, series=one.series.coarser(4)) for one in layers(5, groups=40)]
-    write_run(runs / "long", long, generator="toy:long", n=640)
-    write_run(runs / "short", layers(6, groups=18), generator="toy:short", n=288)
+    long = [replace(one, series=one.series.coarser(4)) for one in layers(5, groups=60)]
+    write_run(runs / "long", long, generator="toy:long", n=960)
+    write_run(runs / "short", layers(6, groups=50), generator="toy:short", n=800)
     (panel,), n, warnings = panels_of(read_all(["long", "short"]), [])
-    assert (n, panel.groups) == (256, 16) and "compared are the first 256" in warnings[0]
-    write_run(runs / "tiny", layers(6, groups=3), generator="toy:tiny", n=48)
-    with pytest.raises(UsageError, match="tiny: 48 images are fewer than 64, .* dissect 64 or"):
+    assert (n, panel.groups) == (768, 48) and "compared are the first 768" in warnings[0]
+    write_run(runs / "tiny", layers(6, groups=30), generator="toy:tiny", n=480)
+    with pytest.raises(UsageError, match="tiny: 480 images are fewer than 640, .* dissect 640 or"):
         compare_units("long", "tiny")
 
 
