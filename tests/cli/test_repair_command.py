@@ -14,6 +14,7 @@ from seeingkit.images import SamplerSource
 from seeingkit.images.preprocess import quantise
 from seeingkit.models.weightedits import WeightEdit
 from seeingkit.results import Results
+from seeingkit.runs.repair import with_earlier
 from seeingkit.specs import PRESETS, GanSpec, SegmenterSpec
 from tests.helpers.commands import command
 from tests.helpers.plugins import register_here
@@ -102,6 +103,11 @@ def test_a_repair_stands_in_the_report(run: Path, seeingkit: Command) -> None:
     page = (run / "report.html").read_text()
     assert "Can an edit bring these classes back?" in page
     assert "Photos of it; outlined: it." in page
+    other = one.model_copy(update={"label": "boat"})
+    fresh = results.repair.model_copy(update={"classes": [other]})
+    assert [each.label for each in with_earlier(run, fresh).classes] == ["spot", "boat"]
+    unlike = fresh.model_copy(update={"n": 25})
+    assert [each.label for each in with_earlier(run, unlike).classes] == ["boat"]
     again = json.loads(seeingkit("repair", str(run), *NUMBERS, "--json")[1])
     assert again == results.repair.model_dump(mode="json")
     code, _, err = seeingkit(

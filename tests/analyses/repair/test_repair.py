@@ -244,8 +244,35 @@ def test_the_choice_is_bounded_by_its_price() -> None:
     assert chosen([plain, seen(1, 0.4), seen(3, 0.3)], 0.1) == 1
 
 
+def test_a_class_without_real_objects_cannot_be_judged() -> None:
+    """Without them every speck would count, and half of nothing would be enough."""
+    source = SamplerSource(spotted(), 40, seed=3, preset=PRESETS["native"])
+    finder = ObjectFinder.of(Reds(), View("segmenter", Reds(0.4), "by another"), 2)
+    with pytest.raises(UsageError, match="none of 20 real images shows an object of spot"):
+        real_objects(source, finder, 40, 0)
+
+
+def test_a_shape_is_of_other_images_than_the_rate_beside_it() -> None:
+    """Parts of one law pass a shape of others as often as they pass their own, or nearly."""
+    rng = np.random.default_rng(0)
+
+    def parts(count: int) -> list[Part]:
+        ends = rng.integers(4, 12, (count, 2))
+        return [Part(int(h * w), (0, 0, int(h), int(w)), rng.uniform(0.6, 1)) for h, w in ends]
+
+    shape = Shape.of(parts(400))
+    assert shape is not None
+    assert np.mean([shape.has(part) for part in parts(4000)]) > 0.7
+
+
+def test_weights_are_finite() -> None:
+    for wrong in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(UsageError, match="above 0"):
+            RepairSettings(keeps=(1.0, wrong))
+
+
 def test_settings_that_cannot_be_right() -> None:
-    for wrong in ({"photos": 2}, {"ranks": ()}, {"keeps": (0.0,)}, {"moved": 0.0}, {"n": 5}):
+    for wrong in ({"photos": 2}, {"ranks": ()}, {"keeps": (0.0,)}, {"n": 5}):
         with pytest.raises(UsageError):
             RepairSettings(**wrong)  # type: ignore[arg-type]
 
