@@ -111,6 +111,14 @@ from .records import (
     is_background,
     only_composition,
 )
+from .repairs import (
+    ObjectShare,
+    ReachRecord,
+    RepairedClass,
+    RepairResult,
+    SiteRecord,
+    TrialRecord,
+)
 from .suites import CellState, SuiteCell, SuiteGenerator, SuiteRanking, SuiteResults
 from .tables import Column, Frame, Table, table
 from .tracing import (
@@ -195,6 +203,7 @@ __all__ = [
     "Marks",
     "MissingClass",
     "ModelRecord",
+    "ObjectShare",
     "PairResult",
     "PairVerdict",
     "PairedClass",
@@ -209,10 +218,13 @@ __all__ = [
     "RankedPair",
     "RankingResults",
     "RateVerdict",
+    "ReachRecord",
     "RealClasses",
     "RealControl",
     "Record",
     "ReferenceRate",
+    "RepairResult",
+    "RepairedClass",
     "ResolutionResult",
     "Results",
     "ScenesResult",
@@ -220,6 +232,7 @@ __all__ = [
     "SegmenterShare",
     "SideResolution",
     "SingleUnits",
+    "SiteRecord",
     "SkippedItem",
     "SourceRecord",
     "StrengthPoint",
@@ -229,6 +242,7 @@ __all__ = [
     "SuiteResults",
     "Table",
     "TracingResult",
+    "TrialRecord",
     "UncoveredImage",
     "UnitAgreement",
     "UnitChoice",

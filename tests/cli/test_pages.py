@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from seeingkit.cli import app
 from seeingkit.cli.messages import messages_on_stderr
-from seeingkit.cli.options import ARTIFACTS, DISSECTION, PANELS, REWRITING
+from seeingkit.cli.options import ARTIFACTS, DISSECTION, PANELS, REWRITING, SWEEPING
 from seeingkit.cli.pages import did_you_mean
 from tests.helpers.commands import command
 
@@ -35,7 +35,7 @@ def test_options_stand_in_groups_with_their_defaults(
     monkeypatch.setenv("COLUMNS", str(columns))
     told = page("analyze", "-h", capsys=capsys, monkeypatch=monkeypatch)
     assert told == page("analyze", "--help", capsys=capsys, monkeypatch=monkeypatch)
-    own = [panel for panel in PANELS if panel not in (ARTIFACTS, DISSECTION, REWRITING)]
+    own = [panel for panel in PANELS if panel not in (ARTIFACTS, DISSECTION, REWRITING, SWEEPING)]
     places = [told.index(f"\n{panel}:\n") for panel in own]
     assert places == sorted(places)
     assert max(map(len, told.splitlines())) <= min(columns, 100)
