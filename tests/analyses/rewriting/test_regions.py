@@ -67,7 +67,7 @@ WRONG = [
     ('{"object": [1, "data:image/png;base64,AAAA"], "paste": [1, "x"]}', "a mask is no PNG"),
     ('{"object": [true, "x"], "paste": [1, "x"]}', "True is no number of an image"),
     ('{"object": [1, "x"], "paste": [1, "x"]}', "a mask is no data URI"),
-    ('{"object": ["a", "x"], "paste": [1, "x"]}', "'a' is no number of an image"),
+    ('{"object": [null, "x"], "paste": [1, "x"]}', "None is no number of an image"),
 ]
 
 
