@@ -19,7 +19,7 @@ def repair_sentence(one: RepairedClass) -> str:
     site = tried.reach.site
     beside = ""
     if shown.beside is not None:
-        beside = f", {share(shown.beside)} with the same edit of places beside it"
+        beside = f", {share(shown.beside)} with an equally large edit of places beside"
     seen = (
         f"{share(shown.after)} of the images show an object of it with the edit, "
         f"{share(shown.before)} without{beside}; of real images {share(shown.real)} do."
