@@ -21,9 +21,9 @@ from seeingkit.system.progress import progress_bar
 from ..interventions.effects import Floats
 from ..interventions.subjects import Sample, pixels_of
 from ..rewriting.closed import polished, tapwise
-from ..rewriting.effects import WeightChange, WholeSubject
+from ..rewriting.effects import WeightChange, WholeSubject, in_front
 from ..rewriting.goals import Wanted
-from ..rewriting.plan import POLISH
+from ..rewriting.groundwork import POLISH
 from ..rewriting.reach import Planned, ValueReach
 from .objects import ObjectFinder, Part
 from .reachable import SiteReach
@@ -169,8 +169,7 @@ def whole_subject(
     preset: Preset,
 ) -> WholeSubject:
     """The generator at the first boundary that lies in front of all edits."""
-    starts = [generator.boundary(generator.site(edit.site).before) for edit in edits]
-    first = min(starts, key=lambda boundary: boundary.index).name
+    first = in_front(generator, [generator.site(edit.site) for edit in edits])
     return WholeSubject(generator, finder.segmenter, first, preset)
 
 

@@ -29,7 +29,7 @@ from ..interventions.differences import effect
 from ..interventions.effects import Floats, Measured
 from ..interventions.subjects import Sample
 from .bench import Bench
-from .effects import WholeSubject
+from .effects import WholeSubject, in_front
 from .matching import Matcher, matcher_of
 from .outcomes import Outcome, copied_classes, outcome
 from .plan import bench_of, usual_moments
@@ -86,8 +86,7 @@ class Assessing:
     def subject(self) -> WholeSubject:
         """The generator without the edits in front of all of their sites."""
         base = self.generator.base
-        starts = [base.boundary(target.bench.site.before) for target in self.targets]
-        first = min(starts, key=lambda boundary: boundary.index).name
+        first = in_front(base, [target.bench.site for target in self.targets])
         return WholeSubject(base, self.segmenter, first, self.preset)
 
 

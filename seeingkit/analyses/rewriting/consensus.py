@@ -26,9 +26,9 @@ from seeingkit.system.tensors import tensor_digest
 from ..interventions.subjects import Sample
 from .contexts import separation
 from .directions import context_keys, mean_key, query_direction
-from .matching import MOST_PLACES, Matcher, level_above, level_of, usual_sample
+from .matching import MOST_PLACES, USUAL_IMAGES, Matcher, level_above, level_of
 from .moments import BATCH, KeyMoments
-from .plan import bench_of
+from .plan import bench_of, usual_sample
 from .regions import Request
 
 SHARE = 0.75
@@ -112,7 +112,7 @@ def consensus(
         )
     whole = sum(told[part.site.name] - 0.5 for part in able)
     weights = tuple((told[part.site.name] - 0.5) / whole for part in able)
-    sample = usual or usual_sample(request.seed, request.labels)
+    sample = usual or usual_sample(request.seed, USUAL_IMAGES, request.labels)
     states = list(_states(generator, able[0].site.before, sample))
     steps = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
     quantiles = tuple(

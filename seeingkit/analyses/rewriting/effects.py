@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from seeingkit.contracts import RewritableGenerator, Segmenter, State
+from seeingkit.contracts import RewritableGenerator, Segmenter, Site, State
 from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
 from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit
@@ -57,6 +57,15 @@ class WeightChange:
         return ["weights", {name: tensor_digest(w) for name, w in sorted(self.params.items())}]
 
 
+def in_front(generator: RewritableGenerator, sites: Sequence[Site]) -> str:
+    """Name of the boundary in front of all sites.
+
+    ``in_front(generator, [generator.site("r32.conv0"), generator.site("r16.conv1")])``
+    """
+    starts = [generator.boundary(site.before) for site in sites]
+    return min(starts, key=lambda boundary: boundary.index).name
+
+
 def edit_effect(
     generator: RewritableGenerator,
     edits: Sequence[WeightEdit],
@@ -90,8 +99,7 @@ def edit_effect(
     if not edits:
         raise UsageError("no edit to measure")
     rewritten = RewrittenGenerator(generator, edits)
-    starts = [generator.boundary(generator.site(edit.site).before) for edit in edits]
-    first = min(starts, key=lambda boundary: boundary.index).name
+    first = in_front(generator, [generator.site(edit.site) for edit in edits])
     subject = WholeSubject(generator, segmenter, first, preset or PRESETS["native"])
     sample = Sample(range(n), further_seed(seed, Series.REWRITTEN), tuple(labels))
     change = WeightChange(rewritten.weights)

@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.contracts import RewritableGenerator, Site, State
-from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.system.tensors import tensor_digest
@@ -28,7 +27,7 @@ from seeingkit.system.tensors import tensor_digest
 from ..interventions.subjects import Sample
 from .directions import context_keys, mean_key, query_direction
 from .moments import BATCH, KeyMoments, keys_identity
-from .plan import bench_of
+from .plan import bench_of, usual_sample
 from .regions import Request
 
 MATCH_SCHEMA = 1
@@ -98,15 +97,6 @@ def grown(places: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(places[:, None].float(), size, mode="nearest-exact")[:, 0] > 0.5
 
 
-def usual_sample(seed: int = 0, labels: tuple[int, ...] = (), images: int = USUAL_IMAGES) -> Sample:
-    """Images of the series of moments, none of which an effect is measured on.
-
-    >>> usual_sample(7).seed
-    11000007
-    """
-    return Sample(range(images), further_seed(seed, Series.KEYS), labels)
-
-
 def matcher_of(
     generator: RewritableGenerator,
     site: str,
@@ -127,7 +117,7 @@ def matcher_of(
         share: of the context's area that is to match, in (0, 1].
         most: share of the places of usual images that match at most, in (0, 1]; where it holds the
             level up, less of the context matches (``Matcher.context_share`` says how much).
-        usual: images that ``most`` is about; default: ``usual_sample`` of the request's seed.
+        usual: images that ``most`` is about; default: ``plan.usual_sample`` of the request's seed.
 
     Raises:
         UsageError: a share outside of (0, 1], a region that is too small for the map, or moments of
@@ -145,7 +135,7 @@ def matcher_of(
     keys, weights = context_keys(bench, request.contexts)
     direction = query_direction(moments.of_places(), mean_key(keys, weights))
     own = keys.float() @ direction.float()
-    sample = usual or usual_sample(request.seed, request.labels)
+    sample = usual or usual_sample(request.seed, USUAL_IMAGES, request.labels)
     loose = Matcher(generator, place, direction, float("-inf"), 1.0, 1.0)
     every = torch.cat([loose.scores(state).flatten().cpu() for state in _states(loose, sample)])
     level = max(level_of(own, weights, share), level_above(every, most))

@@ -30,7 +30,7 @@ from seeingkit.system.addresses import Place
 from ..interventions.effects import Floats, Measured
 from ..interventions.subjects import Sample
 from .bench import Bench
-from .effects import WeightChange, WholeSubject
+from .effects import WeightChange, WholeSubject, in_front
 from .matching import Matcher
 from .outcome_parts import Counting, OutcomeRows, Part, counted
 from .regions import PhotoRegion, Region
@@ -297,9 +297,7 @@ def _counting(
     every = [RewrittenGenerator(generator, edits) for edits in candidates]
     sites: list[Site] = [] if matcher is None else [matcher.site]
     sites += [generator.site(edit.site) for edits in candidates for edit in edits]
-    starts = [generator.boundary(site.before) for site in sites]
-    first = min(starts, key=lambda boundary: boundary.index).name
-    subject = _subject(generator, segmenter, first, preset)
+    subject = _subject(generator, segmenter, in_front(generator, sites), preset)
     changes = [WeightChange(one.weights) for one in every]
     names = tuple(segmenter.vocabulary.names[label] for label in labels)
     return Counting(subject, sample, changes, matcher, labels, names)

@@ -155,9 +155,8 @@ def wanted_of_photos(
     for found, mask in zip(photos, masks, strict=True):
         own = bench.linear(found.keys)
         share = Region(0, mask).area((own.shape[2], own.shape[3])).to(own)[None, None]
-        values, slope = found.linear, torch.ones_like(own)
+        values, slope = _values(bench, found), torch.ones_like(own)
         if bench.site.elementwise:
-            values = bench.generator.finish(found.state, bench.site, found.linear).x
             slope = bench.generator.unfinish(found.state, bench.site, values)[1]
         rows.append((found.state, found.keys, found.linear - own, share, slope, values))
     states, *parts = zip(*rows, strict=True)
@@ -172,11 +171,15 @@ def photo_values(bench: Bench, copy: PhotoRegion) -> Tensor:
 
     ``pasted(bench, copy, contexts, photo_values(bench, copy))``
     """
-    at = photo_at_site(bench, copy.found.image, copy.found.state)
+    return _values(bench, photo_at_site(bench, copy.found.image, copy.found.state))
+
+
+@torch.no_grad()
+def _values(bench: Bench, at: PhotoAtSite) -> Tensor:
+    """Values that show a photo: linear ones of a site that is not ``elementwise``."""
     if not bench.site.elementwise:
         return at.linear
-    with torch.no_grad():
-        return bench.generator.finish(at.state, bench.site, at.linear).x
+    return bench.generator.finish(at.state, bench.site, at.linear).x
 
 
 def keys_within(wanted: Wanted, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

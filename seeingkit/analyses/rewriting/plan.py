@@ -25,7 +25,6 @@ from seeingkit.system.addresses import Place
 from ..interventions.subjects import Sample
 from .bench import Bench
 from .directions import context_keys, directions, strongest_units
-from .groundwork import POLISH as POLISH
 from .groundwork import Groundwork
 from .moments import KeyMoments, key_moments
 from .published import PublishedSettings, erase_goal, paste_goal, projected, solve

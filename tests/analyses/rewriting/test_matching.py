@@ -17,10 +17,9 @@ from seeingkit.analyses.rewriting.matching import (
     level_above,
     level_of,
     matcher_of,
-    usual_sample,
 )
 from seeingkit.analyses.rewriting.moments import KeyMoments, key_moments
-from seeingkit.analyses.rewriting.plan import bench_of
+from seeingkit.analyses.rewriting.plan import bench_of, usual_sample
 from seeingkit.analyses.rewriting.query import scores
 from seeingkit.contracts import RewritableGenerator
 from seeingkit.errors import UsageError
