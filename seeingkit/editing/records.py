@@ -50,7 +50,7 @@ def _region(region: Region | None) -> Answer | None:
 def _edit(edit: WeightEdit, seed: int) -> Answer:
     given = edit.request or {}
     pairs = [given.get("object"), given.get("paste"), *(given.get("key") or [])]
-    used = [pair[0] for pair in pairs if pair]
+    used = [pair[0] for pair in pairs if pair and isinstance(pair[0], int)]  # photos have names
     return {
         "site": edit.site,
         "rank": edit.rank,

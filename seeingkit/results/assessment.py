@@ -40,12 +40,13 @@ class RequestPicture(Record):
 
     Attributes:
         role: of the region.
-        image: its number.
+        image: its number; photo: file of the photo that stands in its place; empty: none.
         file, mask: PNG of the image, and of the region, white.
     """
 
     role: Role
     image: int
+    photo: str = ""
     file: str
     mask: str
 

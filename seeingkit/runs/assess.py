@@ -50,6 +50,7 @@ from .intent import intent
 from .inversions import Store, beside_tallies
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
+from .request_photos import photo_hashes, target_with_photos
 from .sides import located, open_whole, shown_segmenter
 
 log = logging.getLogger(__name__)
@@ -186,6 +187,7 @@ def execute_assessment(
         "generator weights": results.generator.weights_sha256,
         "segmenter weights": results.segmenter.weights_sha256,
         **{f"edit {one.name}": one.digest for one in results.edits},
+        **{f"photo {name}": sha256 for name, sha256 in photo_hashes(asked.targets).items()},
     }
     end_run(run, clock, {name: value for name, value in hashes.items() if value})
     rebuild_report(run.path)
@@ -209,9 +211,14 @@ def _opened(plan: Plan, store: Store) -> tuple[ImageSource, Plan, Assessing]:
     segmenter = shown_segmenter(plan)
     for name in config.assessment.wanted:
         segmenter.vocabulary.index(name)
+    targets = targets_of(generator, [path.stem for path in model.edits])
+    named = bool(config.assessment.wanted)
     asked = Assessing(
         generator=generator,
-        targets=targets_of(generator, [path.stem for path in model.edits]),
+        targets=tuple(
+            target_with_photos(target, path.parent, store, wanted=named)
+            for target, path in zip(targets, model.edits, strict=True)
+        ),
         segmenter=segmenter,
         sample=sample_of(config.n, config.seed, labels_for(config.labels, generator) or ()),
         preset=plan.preset,

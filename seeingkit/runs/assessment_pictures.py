@@ -122,19 +122,22 @@ def _request(run: Path, edit: int, target: Target) -> list[RequestPicture]:
     if (request := target.request) is None:
         return []
     regions: list[tuple[Role, Region]] = [("copy", request.copy), ("paste", request.paste)]
-    if isinstance(request.copy, PhotoRegion):
-        regions = regions[1:]  # the photo is not in the edit
     regions += [("context", region) for region in request.contexts[:CONTEXTS]]
     found = []
     for k, (role, region) in enumerate(regions):
-        stem = f"{FOLDER}/request-{edit}-{k}"
-        image = target.bench.image(region.index)
+        stem, photo = f"{FOLDER}/request-{edit}-{k}", ""
+        if isinstance(region, PhotoRegion):
+            if region.inverted is None:
+                continue  # an object whose classes are named: an edit holds no photo
+            image, photo = region.found.image, region.photo
+        else:
+            image = target.bench.image(region)
         save_photo(run / f"{stem}.png", quantise(image)[0].cpu())
         area: Tensor = region.area((int(image.shape[-2]), int(image.shape[-1])))
         half = area >= 0.5
         save_masks(run / f"{stem}-mask.png", [half if bool(half.any()) else area > 0])
         files = {"file": f"{stem}.png", "mask": f"{stem}-mask.png"}
-        found.append(RequestPicture(role=role, image=region.index, **files))
+        found.append(RequestPicture(role=role, image=region.index, photo=photo, **files))
     return found
 
 

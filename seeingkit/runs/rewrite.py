@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from seeingkit.system.writing import refuse_special
 
 from .dissect import dissection_run_config
 from .plan import Plan, resolve
-from .request_photos import with_photo
+from .request_photos import told_nearness, with_photos
 from .sides import located, shown_segmenter
 
 log = logging.getLogger(__name__)
@@ -44,12 +44,15 @@ class Rewritten:
         path: its file.
         effective_rank: of the second moment of the keys.
         effect: what it does to every class in fresh images; None where none were asked for.
+        photos: mean absolute difference (range 2) of each photo of the request from its inversion,
+            in its region.
     """
 
     edit: WeightEdit
     path: Path
     effective_rank: float
     effect: Effect | None
+    photos: Mapping[str, float] = field(default_factory=dict)
 
 
 def rewrite(
@@ -74,8 +77,8 @@ def rewrite(
     Args:
         gan: ``family`` or ``family:weights``; default: the usual generator.
         request: what to copy, where to paste it, and contexts: a file as the notebook of "Rewriting
-            a deep generative model" saves it; the object may be of a photo: its file in place of
-            the number.
+            a deep generative model" saves it; regions may be of photos: their files, beside the
+            request, in place of numbers.
         site: the layer, such as ``r16.conv1``.
         out: the file of the edit (safetensors).
         rank: directions of the keys; default: 6, of the published solver 1.
@@ -114,7 +117,12 @@ def rewrite(
     checked = (solver, rank, keep, erase, published)
     check_plan(bench_of(generator, chosen, wanted), wanted, *checked)
     folder, seed = place(cache_folder() / "rewriting"), int(settings.get("seed") or 0)
-    wanted = with_photo(wanted, Path(request).parent, generator, chosen.name)
+    wanted = with_photos(wanted, [Path(request).parent], generator, [chosen.name])
+    earlier = [
+        with_photos(each, [Path(file).parent], generator, [chosen.name])
+        for each, file in zip(earlier, protect, strict=True)
+    ]
+    photos = told_nearness(generator, wanted)
     keys: dict[str, Any] = {"images": key_images, "labels": wanted.labels, "folder": folder}
     moments = usual_moments(generator, chosen, seed, **keys)
     edit = plan(
@@ -130,13 +138,15 @@ def rewrite(
         moments=moments,
         protect=earlier,
     )
+    if photos:
+        edit = replace(edit, about={**edit.about, "photos": photos})
     edit.save(path)
     found = None
     if models is not None:
         given: dict[str, Any] = {"n": n, "seed": seed, "preset": models.preset, "store": folder}
         given["labels"] = wanted.labels
         found = edit_effect(generator, [edit], shown_segmenter(models), **given)
-    return Rewritten(edit, path, moments.effective_rank, found)
+    return Rewritten(edit, path, moments.effective_rank, found, photos)
 
 
 def _models(

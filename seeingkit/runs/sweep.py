@@ -8,7 +8,7 @@ a run that was killed goes on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from seeingkit.system.addresses import place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.writing import refuse_special
 
-from .request_photos import with_photo
+from .request_photos import told_nearness, with_photos
 from .rewrite import _models
 from .sides import shown_segmenter
 
@@ -90,8 +90,10 @@ def sweep(
     labels = tuple(labels_for(asked, generator) or ()) if asked is not None else None
     task = read_request(Path(request), image_seed, labels)
     fitting_sites(generator, task, given.sites)
-    task = with_photo(task, Path(request).parent, generator)
-    fitting_sites(generator, task, given.sites)  # those behind the cut of a photo
+    named = () if given.sites == "all" else tuple(given.sites)
+    task = with_photos(task, [Path(request).parent], generator, named)
+    fitting_sites(generator, task, given.sites)  # those behind the cut of photos
+    photos = told_nearness(generator, task)
     segmenter, seed = shown_segmenter(models), int(settings.get("seed") or 0)
     for name in wanted:
         segmenter.vocabulary.index(name)
@@ -100,6 +102,7 @@ def sweep(
     found = swept_edits(generator, task, segmenter, given, preset=models.preset, **more)
     if found.edit is None or found.outcome is None:
         return Swept(found.results, None, None, None)
-    written = found.edit.save(path) if found.results.found else None
+    edit = replace(found.edit, about={**found.edit.about, **({"photos": photos} if photos else {})})
+    written = edit.save(path) if found.results.found else None
     did = effect(found.outcome.measured, segmenter.vocabulary, seed=seed)
-    return Swept(found.results, found.edit, written, did)
+    return Swept(found.results, edit, written, did)

@@ -17,7 +17,7 @@ from torch import Tensor
 from seeingkit.contracts import RewritableGenerator, Site, State
 from seeingkit.errors import UsageError
 
-from ..rewriting.bench import Bench
+from ..rewriting.bench import Bench, check_behind, is_behind
 from ..rewriting.goals import Wanted
 from ..rewriting.moments import KeyMoments
 from ..rewriting.photos import PhotoAtSite, keys_within, photo_at_site, wanted_of_photos
@@ -102,22 +102,16 @@ def usable_sites(generator: RewritableGenerator, cut: str, names: Sequence[str] 
 
     ``usable_sites(generator, "r4.conv1")[0].name``
     """
-    first = generator.boundary(cut).index
     if names:
         chosen = [generator.site(name) for name in dict.fromkeys(names)]
     else:
         chosen = [
             site
             for site in generator.sites()
-            if generator.boundary(site.before).index >= first
-            and generator.boundary(site.after).kind == "feature"
+            if is_behind(generator, site, cut) and generator.boundary(site.after).kind == "feature"
         ]
     for site in chosen:
-        if generator.boundary(site.before).index < first:
-            raise UsageError(
-                f"site {site.name!r} lies in front of {cut!r}, where photos are inverted: name a "
-                "later one"
-            )
+        check_behind(generator, site, cut)
         if site.keys[0] > site.values[0] or site.keys[1] > site.values[1]:
             raise UsageError(f"site {site.name!r} makes its map smaller; name another")
     if not chosen:

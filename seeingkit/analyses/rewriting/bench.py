@@ -1,4 +1,5 @@
-"""A generator at one site: keys, linear values and values of its images, each made alone.
+"""A generator at one site: keys, linear values and values of its images, each made alone, and of
+photos that were inverted.
 
 Guarantees: an image is one row of its own batch, so that nothing depends on which others are asked
 for; nothing of the generator is changed.
@@ -6,12 +7,15 @@ for; nothing of the generator is changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, Latent, RewritableGenerator, Site, State
+from seeingkit.errors import UsageError
+
+from .regions import PhotoRegion, Region
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +54,28 @@ class Bench:
         return self.site.stored(kernel * self.site.unit)
 
     @torch.no_grad()
-    def state(self, index: int) -> State:
-        """An image at ``site.before``, without history."""
-        latent = latent_of(self.generator, index, self.seed, self.labels)
-        begin = self.generator.begin(latent)
+    def state(self, which: int | Region) -> State:
+        """An image at ``site.before``, without history.
+
+        Args:
+            which: its number, or a region of it: of a photo its inversion.
+
+        Raises:
+            UsageError: a photo that is not inverted, or behind the site.
+        """
+        if isinstance(which, PhotoRegion):
+            begin = state_on(which.found.state, self.weight.device)
+            check_behind(self.generator, self.site, begin.at)
+        else:
+            index = which.index if isinstance(which, Region) else which
+            latent = latent_of(self.generator, index, self.seed, self.labels)
+            begin = self.generator.begin(latent)
         return self.generator.advance(begin, self.site.before).detach()
 
     @torch.no_grad()
-    def keys(self, index: int) -> Tensor:
-        """Keys of an image, (1, C_in, h, w)."""
-        return self.generator.keys(self.state(index), self.site)
+    def keys(self, which: int | Region) -> Tensor:
+        """Keys of an image, (1, C_in, h, w); argument as of ``state``."""
+        return self.generator.keys(self.state(which), self.site)
 
     def values(self, state: State, kernel: Tensor | None = None) -> Tensor:
         """x at ``site.after`` of a state, with a kernel in canonical numbers; differentiable."""
@@ -74,10 +90,11 @@ class Bench:
         return self.generator.linear(keys, self.site, weight)
 
     @torch.no_grad()
-    def image(self, index: int, kernel: Tensor | None = None) -> Tensor:
-        """The image of a number, (1, 3, R, R), with another kernel where one is given."""
+    def image(self, which: int | Region, kernel: Tensor | None = None) -> Tensor:
+        """An image, (1, 3, R, R), with another kernel where one is given; of a photo that of its
+        inversion."""
         params = None if kernel is None else {self.site.weight: self.stored(kernel)}
-        return self.generator.advance(self.state(index), params=params).x
+        return self.generator.advance(self.state(which), params=params).x
 
     @torch.no_grad()
     def responses(self, keys: Tensor, kernels: Tensor, marked: Tensor) -> Tensor:
@@ -99,6 +116,41 @@ class Bench:
             linear = self.linear(keys, filled)[:, : len(some)]
             found.append(linear.movedim(1, -1)[marked].double().cpu())
         return torch.cat(found, 1)
+
+
+def state_on(state: State, device: torch.device) -> State:
+    """A state with its tensors on a device.
+
+    >>> state_on(State("r8", torch.zeros(1, 4, 8, 8)), torch.device("cpu")).at
+    'r8'
+    """
+    carry = {name: value.to(device) for name, value in state.carry.items()}
+    return replace(state, x=state.x.to(device), carry=carry)
+
+
+def is_behind(generator: Generator, site: Site, cut: str) -> bool:
+    """Whether a site lies at a boundary or behind it, so that states there can be taken to it.
+
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> is_behind(generator, generator.site("r16.conv1"), "r8.conv1")
+    True
+    """
+    return generator.boundary(site.before).index >= generator.boundary(cut).index
+
+
+def check_behind(generator: Generator, site: Site, cut: str) -> None:
+    """Refuse a site in front of the boundary at which photos are inverted.
+
+    Raises:
+        UsageError: names both.
+
+    ``check_behind(generator, generator.site("r16.conv1"), "r8.conv1")``
+    """
+    if not is_behind(generator, site, cut):
+        raise UsageError(
+            f"site {site.name!r} begins at {site.before!r}, in front of "
+            f"{generator.boundary(cut).name!r}, where photos are inverted: name a later site"
+        )
 
 
 def latent_of(

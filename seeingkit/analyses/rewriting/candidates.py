@@ -20,21 +20,12 @@ from .groundwork import Groundwork
 from .moments import KeyMoments
 from .plan import bench_of, check_plan
 from .published import PublishedSettings
-from .regions import PhotoRegion, Request
+from .regions import Request
 
 log = logging.getLogger(__name__)
 
 SMALLEST_MAP = 8
 """Rows and columns of a map of values from which on a site is swept unless it is named."""
-
-
-def _in_front_of_photo(generator: RewritableGenerator, request: Request, site: Site) -> bool:
-    """Whether a site lies in front of the boundary where the request's photo was inverted."""
-    copy = request.copy
-    if not isinstance(copy, PhotoRegion) or copy.inverted is None:
-        return False
-    cut = generator.boundary(copy.inverted.state.at).index
-    return generator.boundary(site.before).index < cut
 
 
 def fitting_sites(
@@ -60,8 +51,6 @@ def fitting_sites(
     for site in chosen:
         kind = generator.boundary(site.after).kind
         if not named and (min(site.values) < SMALLEST_MAP or kind == "image"):
-            continue
-        if not named and _in_front_of_photo(generator, request, site):
             continue
         try:
             bench = bench_of(generator, site, request)

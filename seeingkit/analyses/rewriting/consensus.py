@@ -124,7 +124,7 @@ def consensus(
     every = torch.cat([loose.scores(state).flatten().cpu() for state in states])
     bench, own, shares = bench_of(generator, able[0].site, request), [], []
     for region in request.contexts:
-        found = loose.scores(bench.state(region.index))[0].cpu()
+        found = loose.scores(bench.state(region))[0].cpu()
         area = region.area((found.shape[0], found.shape[1]))
         own.append(found[area > 0])
         shares.append(area[area > 0])

@@ -81,8 +81,8 @@ class HeldOut:
             kernel = self.bench.kernel + edit.change().to(self.bench.kernel)
         shown = whole = 0.0
         for region in self.regions:
-            images = self.bench.image(region.index, kernel)
-            maps = self.subject.label_maps(images, [f"image {region.index}"])[0]
+            images = self.bench.image(region, kernel)
+            maps = self.subject.label_maps(images, [region.name])[0]
             area = region.area((int(maps.shape[-2]), int(maps.shape[-1]))).to(maps.device)
             there = torch.isin(maps, torch.tensor(self.labels, device=maps.device)).any(0)
             shown += float(area[there].double().sum())
@@ -114,7 +114,7 @@ def separation(bench: Bench, regions: Sequence[Region], moments: KeyMoments) -> 
     inverse = moments.of_places().power(-1)
     sums, maps, areas = [], [], []
     for region in regions:
-        keys = bench.keys(region.index)[0].double().cpu()
+        keys = bench.keys(region)[0].double().cpu()
         area = region.area((keys.shape[1], keys.shape[2])).double()
         maps.append(keys)
         areas.append(area)

@@ -27,7 +27,7 @@ from .kept import KeptPlaces
 from .moments import KeyMoments
 from .outcomes import Outcome
 from .plan import bench_of, plan, usual_sample
-from .regions import Region, Request
+from .regions import PhotoRegion, Region, Request
 
 MOST_IMAGES = 10_000
 """Images among which those of shuffled contexts are drawn."""
@@ -45,7 +45,7 @@ def shuffled(request: Request, number: int) -> Request:
     (8, 8)
     """
     source = np.random.default_rng([request.seed, number, 31])
-    used = {region.index for region in request.contexts}
+    used = {one.index for one in request.contexts if not isinstance(one, PhotoRegion)}
     found = []
     for region in request.contexts:
         index = int(source.integers(MOST_IMAGES))

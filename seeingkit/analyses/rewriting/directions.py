@@ -38,7 +38,7 @@ def context_keys(
     keys, weights = [], []
     padding = (kernel[0] // 2, kernel[1] // 2)
     for region in regions:
-        found = bench.keys(region.index)
+        found = bench.keys(region)
         rows = F.unfold(found.double(), kernel, padding=padding)[0].T
         area = region.area((found.shape[2], found.shape[3])).flatten().double().to(rows.device)
         keys.append(rows[area > 0])

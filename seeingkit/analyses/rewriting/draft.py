@@ -103,7 +103,7 @@ class Draft:
 
     def _checked(self, region: Region) -> Region:
         if isinstance(region, PhotoRegion):
-            raise UsageError("objects of photos are for seeingkit rewrite; copy from a sample")
+            raise UsageError("regions of photos are for seeingkit rewrite; paint on samples here")
         if region.index > LAST_IMAGE:
             raise UsageError(f"image {region.index}: numbers of images end at {LAST_IMAGE}")
         return region

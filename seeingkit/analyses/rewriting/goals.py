@@ -17,7 +17,7 @@ from torch import Tensor
 from seeingkit.contracts import State
 
 from .bench import Bench
-from .regions import Region, bounding_box, put_at
+from .regions import PhotoRegion, Region, bounding_box, put_at
 
 
 class Wanted(NamedTuple):
@@ -48,10 +48,13 @@ def pasted(
 ) -> Wanted:
     """What was copied, pasted at the middle of every region of the context.
 
+    A context of the photo that is copied from has the values that show the photo, not those that
+    the generator gives it: so an object of a photo pasted onto itself asks for no change, too.
+
     Args:
         bench: the generator at the site.
         copy: of one image.
-        contexts: of other images.
+        contexts: of other images, or of photos.
         source: (1, C_out, H, W) values of the whole image that is copied from; None: those of the
             image that ``copy`` numbers.
 
@@ -59,12 +62,15 @@ def pasted(
         one row a region.
     """
     if source is None:
-        source = _values(bench, bench.state(copy.index), bench.keys(copy.index))
+        source = _values(bench, bench.state(copy), bench.keys(copy))
     size = (source.shape[2], source.shape[3])
     area = copy.area(size).to(source.device)
     top, left, bottom, right = bounding_box(area)
     clip, alpha = source[:, :, top:bottom, left:right], area[top:bottom, left:right]
-    rows = [_row(bench, region, clip, alpha) for region in contexts]
+    rows = [
+        _row(bench, region, clip, alpha, source if _same_photo(copy, region) else None)
+        for region in contexts
+    ]
     states, keys, change, share, slope, values = zip(*rows, strict=True)
     return Wanted(
         State.cat(states),
@@ -76,18 +82,27 @@ def _values(bench: Bench, state: State, keys: Tensor) -> Tensor:
     return bench.values(state) if bench.site.elementwise else bench.linear(keys)
 
 
-def _row(bench: Bench, region: Region, clip: Tensor, alpha: Tensor) -> Wanted:
-    state, keys = bench.state(region.index), bench.keys(region.index)
-    before = _values(bench, state, keys)
+def _same_photo(one: Region, other: Region) -> bool:
+    photos = isinstance(one, PhotoRegion) and isinstance(other, PhotoRegion)
+    return photos and one.name == other.name
+
+
+def _row(
+    bench: Bench, region: Region, clip: Tensor, alpha: Tensor, before: Tensor | None
+) -> Wanted:
+    """The values of one region; ``before``: of its whole image, None: those that it has."""
+    state, keys = bench.state(region), bench.keys(region)
+    before = _values(bench, state, keys) if before is None else before
+    own = bench.linear(keys)
     size = (before.shape[2], before.shape[3])
     top, left, bottom, right = put_at(size, alpha.shape, region.area(size))
     after, share = before.clone(), before.new_zeros(1, 1, *size)
     there = before[:, :, top:bottom, left:right]
     after[:, :, top:bottom, left:right] = there + alpha * (clip - there)
     share[:, :, top:bottom, left:right] = alpha
-    if not bench.site.elementwise:
-        return Wanted(state, keys, after - before, share, torch.ones_like(before), after)
-    wanted, slope = bench.generator.unfinish(state, bench.site, after)
+    wanted, slope = after, torch.ones_like(before)
+    if bench.site.elementwise:
+        wanted, slope = bench.generator.unfinish(state, bench.site, after)
     # exactly nothing where the value stays: going back through an activation rounds
-    change = torch.where(after == before, 0, wanted - bench.linear(keys))
+    change = torch.where(after == before, 0, wanted - own)
     return Wanted(state, keys, change, share, slope, after)

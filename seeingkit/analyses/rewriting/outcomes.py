@@ -259,10 +259,8 @@ def copied_classes(
     ``copied_classes(bench, request.copy, segmenter)``
     """
     subject = _subject(bench.generator, segmenter, bench.site.before, preset)
-    of_photo = isinstance(copy, PhotoRegion)
-    image = copy.found.image if isinstance(copy, PhotoRegion) else bench.image(copy.index)
-    name = "the photo" if of_photo else f"image {copy.index}"
-    maps = subject.label_maps(image.to(bench.weight.device), [name])[0]
+    image = copy.found.image if isinstance(copy, PhotoRegion) else bench.image(copy)
+    maps = subject.label_maps(image.to(bench.weight.device), [copy.name])[0]
     weights = copy.area((int(maps.shape[-2]), int(maps.shape[-1]))).to(maps.device).double()
     vocabulary = segmenter.vocabulary
     named = range(1 if vocabulary.has_background else 0, len(vocabulary))

@@ -12,22 +12,28 @@ generator is changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seeingkit.contracts import State
+from seeingkit.contracts import RewritableGenerator, State
+from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import ModelError, UsageError
 
-from .bench import Bench
+from .bench import Bench, check_behind, latent_of, state_on
 from .goals import Wanted
 from .regions import PhotoRegion, Region
 
 STEPS, RATE = 150, 0.05
 """Of Adam, on values in units of their root mean square."""
+OTHERS, FAR = 20, 0.5
+"""Other images that the inversion of a photo is compared with, and the share of their distance from
+it beyond which it is said to be far from the photo."""
 PULL = 0.003
 """Weight of the squared distance from the generator's own values, beside the error of the image."""
 
@@ -83,7 +89,7 @@ def photo_at_site(
             root mean square over the map.
 
     Raises:
-        UsageError: a state behind the site, or not of one photo.
+        UsageError: a site in front of the state, or more than one photo.
         ModelError: the optimisation gave NaN.
 
     ``photo_at_site(bench, photo, inversion.state)``
@@ -91,13 +97,9 @@ def photo_at_site(
     generator, site = bench.generator, bench.site
     if len(state) != 1 or photo.shape[0] != 1:
         raise UsageError("one photo at a time, please: give one row of its inversion")
-    if generator.boundary(state.at).index > generator.boundary(site.before).index:
-        raise UsageError(
-            f"the photo was inverted at {state.at!r}, behind the site {site.name!r}: invert it "
-            "further in front (--cut), or take a later site"
-        )
+    check_behind(generator, site, state.at)
     with torch.no_grad():
-        state, photo = _moved(state, bench.weight.device), photo.to(bench.weight.device)
+        state, photo = state_on(state, bench.weight.device), photo.to(bench.weight.device)
         start = generator.advance(state, site.before).detach()
         keys = generator.keys(start, site)
         own = bench.linear(keys)
@@ -118,11 +120,6 @@ def photo_at_site(
     if not bool(torch.isfinite(reached).all()):
         raise ModelError(f"site {site.name!r}: the values of a photo became NaN")
     return PhotoAtSite(photo, start, keys, linear, made, reached)
-
-
-def _moved(state: State, device: torch.device) -> State:
-    carry = {name: value.to(device) for name, value in state.carry.items()}
-    return replace(state, x=state.x.to(device), carry=carry)
 
 
 def _image(bench: Bench, state: State, linear: Tensor) -> Tensor:
@@ -180,6 +177,49 @@ def _values(bench: Bench, at: PhotoAtSite) -> Tensor:
     if not bench.site.elementwise:
         return at.linear
     return bench.generator.finish(at.state, bench.site, at.linear).x
+
+
+class Nearness(NamedTuple):
+    """How near the inversion of a photo is to it, in a region.
+
+    Attributes:
+        error: mean absolute difference, of a range of 2.
+        other: the same of the generator's other images, median.
+    """
+
+    error: float
+    other: float
+
+
+@torch.no_grad()
+def nearness(
+    generator: RewritableGenerator,
+    region: PhotoRegion,
+    seed: int = 0,
+    labels: tuple[int, ...] = (),
+) -> Nearness:
+    """Compare the inversion of a photo, and other images, with the photo where a region is.
+
+    Args:
+        generator: that inverted it.
+        region: of the photo.
+        seed, labels: of the series of images, as of ``Bench``.
+
+    ``nearness(generator, request.copy).error``
+    """
+    photo = region.found.image.to(generator.device)
+    area = region.area((photo.shape[2], photo.shape[3])).to(photo)
+    share = area / area.sum()
+
+    def error(image: Tensor) -> float:
+        return float(((image - photo).abs().mean(1) * share).sum())
+
+    made = generator.advance(state_on(region.found.state, generator.device)).x
+    series = further_seed(seed, Series.KEYS)
+    others = [
+        error(generator(latent_of(generator, index, series, labels))) for index in range(OTHERS)
+    ]
+    return Nearness(error(made), median(others))
 
 
 def keys_within(wanted: Wanted, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from seeingkit.results.edits import PNG_URI
 from seeingkit.system.addresses import Place
 
 from ..interventions.subjects import Sample
-from .bench import Bench
+from .bench import Bench, check_behind
 from .directions import context_keys, directions, strongest_units
 from .groundwork import Groundwork
 from .moments import KeyMoments, key_moments
@@ -156,6 +156,9 @@ def check_plan(
         region.area(site.values)
     for region in request.contexts:
         region.area(site.keys)
+    for photo in request.photos:
+        if photo.inverted is not None:
+            check_behind(bench.generator, site, photo.inverted.state.at)
 
 
 def usual_sample(
@@ -209,11 +212,14 @@ def protected(moments: KeyMoments, bench: Bench, requests: Sequence[Request]) ->
 
 
 def request_record(request: Request) -> dict[str, Any]:
-    """A request as JSON, in the form of the original's notebook, with the seed and the classes.
+    """A request as JSON, in the form of the original's notebook, with the seed and the classes, and
+    the SHA-256 of the files of photos.
 
     ``request_record(request)["paste"]``
     """
+    photos = {region.photo: region.sha256 for region in request.photos if region.sha256}
     return {
+        **({"photos": photos} if photos else {}),
         "seed": request.seed,
         "labels": list(request.labels),
         "object": region_pair(request.copy),

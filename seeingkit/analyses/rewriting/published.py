@@ -111,9 +111,9 @@ def paste_goal(
         tight: cut keys and values to the box of what was pasted, grown to whole keys.
         alpha: blend by the share of each cell that the copied region covers.
     """
-    source_state, state = bench.state(copy.index), bench.state(paste.index)
-    source = computed(bench, source_state, bench.keys(copy.index))
-    keys = bench.keys(paste.index)
+    source_state, state = bench.state(copy), bench.state(paste)
+    source = computed(bench, source_state, bench.keys(copy))
+    keys = bench.keys(paste)
     values = computed(bench, state, keys).clone()
     size = (values.shape[2], values.shape[3])
     area = copy.area(size).to(values.device)
@@ -138,7 +138,7 @@ def erase_goal(bench: Bench, paste: Region, units: Sequence[int], *, tight: bool
         UsageError: the box of the region has other sizes on both maps, as it may where the layer
             enlarges; the original stops there too.
     """
-    state, keys = bench.state(paste.index), bench.keys(paste.index)
+    state, keys = bench.state(paste), bench.keys(paste)
     without = keys.clone()
     without[:, list(units)] = 0
     values = computed(bench, state, without)

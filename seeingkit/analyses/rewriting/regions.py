@@ -10,8 +10,9 @@ import base64
 import binascii
 import io
 import json
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,9 +58,14 @@ class Region:
             raise UsageError(f"image {self.index}: numbers of images begin at 0")
         if self.mask.ndim != 2 or self.mask.dtype != np.uint8 or not self.mask.size:
             shape = f"{tuple(self.mask.shape)} of {self.mask.dtype}"
-            raise UsageError(f"a mask is (H, W) of uint8; that of image {self.index} is {shape}")
+            raise UsageError(f"a mask is (H, W) of uint8; that of {self.name} is {shape}")
         if not self.mask.any():
-            raise UsageError(f"the mask of image {self.index} is empty: paint the region white")
+            raise UsageError(f"the mask of {self.name} is empty: paint the region white")
+
+    @property
+    def name(self) -> str:
+        """What the region is of, in words: ``image 3``."""
+        return f"image {self.index}"
 
     def area(self, size: tuple[int, int]) -> Tensor:
         """The share of each cell of a map that the region covers, (height, width) in [0, 1].
@@ -73,8 +79,8 @@ class Region:
         found = torch.from_numpy(np.asarray(small).astype(np.float32)) / 255
         if not bool((found > 0).any()):
             raise UsageError(
-                f"the region of image {self.index} is too small for a map of {size[0]} x {size[1]} "
-                "cells: paint a larger one, or take a later layer"
+                f"the region of {self.name} is too small for a map of {size[0]} x {size[1]} cells: "
+                "paint a larger one, or take a later layer"
             )
         return found
 
@@ -93,10 +99,21 @@ class PhotoRegion(Region):
     Attributes:
         photo: file of the photo.
         inverted: the photo, as the generator makes it; None: not yet (``runs.request_photos``).
+        sha256: of the file; empty: not known yet.
+
+    >>> mask = np.full((8, 8), 255, np.uint8)
+    >>> PhotoRegion(0, mask, "photo.png").name
+    'photo.png'
     """
 
     photo: str = ""
     inverted: InvertedPhoto | None = None
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file of the photo."""
+        return self.photo
 
     @property
     def found(self) -> InvertedPhoto:
@@ -107,8 +124,8 @@ class PhotoRegion(Region):
         """
         if self.inverted is None:
             raise UsageError(
-                f"the object is copied from the photo {self.photo}, which an edit does not hold; "
-                "name its classes with --wanted"
+                f"the photo {self.photo} is needed, which an edit does not hold: put it beside the "
+                "edit, or of an object alone name its classes with --wanted"
             )
         return self.inverted
 
@@ -142,6 +159,12 @@ class Request:
         """The examples of the context."""
         return self.context or (self.paste,)
 
+    @property
+    def photos(self) -> tuple[PhotoRegion, ...]:
+        """The regions that are of photos: object, place and contexts, in this order."""
+        every = (self.copy, self.paste, *self.context)
+        return tuple(region for region in every if isinstance(region, PhotoRegion))
+
 
 PUBLISHED_SEED = 1
 """Seed of the images that the original's files number."""
@@ -152,7 +175,8 @@ def read_request(
 ) -> Request:
     """Read an edit of the original's notebook: ``{"object": [NUMBER, PNG], "paste": …, "key": …}``.
 
-    The object may be of a photo: ``"object": ["photo.png", PNG]``, the mask being of the photo.
+    Each region may be of a photo: ``["photo.png", PNG]``, the mask being of the photo;
+    ``"photos": {"photo.png": SHA256}`` says which file that was.
 
     Args:
         path: JSON; pictures are PNG in data URIs, white strokes on nothing.
@@ -222,8 +246,9 @@ def request_of(
     ``request_of(edit.request, "tower2tree.safetensors").contexts``
     """
     try:
-        given = {"object": _object(content["object"], most), "paste": _pair(content["paste"], most)}
-        keys = [_pair(each, most) for each in content.get("key", [])]
+        hashes = _hashes(content.get("photos"))
+        given = {name: _region(content[name], most, hashes) for name in ("object", "paste")}
+        keys = [_region(each, most, hashes) for each in content.get("key", [])]
         own = content.get("seed"), content.get("labels")
         if own[0] is not None and not isinstance(own[0], int):
             raise ValueError(f"{own[0]!r} is no seed")
@@ -241,18 +266,22 @@ def request_of(
     return Request(given["object"], given["paste"], tuple(keys), numbered, named or labels or ())
 
 
-def _object(given: Any, most: int) -> Region:
-    name, uri = given
-    if isinstance(name, str) and name:
-        return PhotoRegion(0, mask_of(uri, most), name)
-    return _pair(given, most)
+def _hashes(given: Any) -> dict[str, str]:
+    """SHA-256 of the files of photos, by their names."""
+    known = dict(given or {})
+    for name, found in known.items():
+        if not isinstance(found, str) or not re.fullmatch("[0-9a-f]{64}", found):
+            raise ValueError(f"{found!r} is no SHA-256 of the photo {name!r}")
+    return known
 
 
-def _pair(given: Any, most: int) -> Region:
-    number, uri = given
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise ValueError(f"{number!r} is no number of an image")
-    return Region(number, mask_of(uri, most))
+def _region(given: Any, most: int, hashes: Mapping[str, str]) -> Region:
+    which, uri = given
+    if isinstance(which, str) and which:
+        return PhotoRegion(0, mask_of(uri, most), which, None, hashes.get(which, ""))
+    if not isinstance(which, int) or isinstance(which, bool):
+        raise ValueError(f"{which!r} is no number of an image")
+    return Region(which, mask_of(uri, most))
 
 
 def mask_of(uri: str, most: int = MOST_PIXELS) -> NDArray[np.uint8]:

@@ -31,7 +31,7 @@ from .moments import KeyMoments, keys_identity
 from .plan import MOMENT_IMAGES, bench_of, check_plan, plan, usual_moments
 from .published import PublishedSettings
 from .query import Match, ranked, scores
-from .regions import Region, Request, request_of
+from .regions import PhotoRegion, Region, Request, request_of
 
 SEARCHED = 200
 """Images in which matches are searched."""
@@ -210,6 +210,12 @@ class Session(Draft):
         """
         request = self.request
         earlier = [one for one in map(_request_of, self.edits) if one] if protect else []
+        contexts = [region for one in earlier for region in one.contexts]
+        if any(isinstance(region, PhotoRegion) for region in contexts):
+            raise UsageError(
+                "an earlier edit has contexts of photos, which its file does not hold: execute "
+                "without protecting earlier edits"
+            )
         place = self.generator.site(site)
         given: dict[str, Any] = {"rank": rank, "keep": keep, "protect": earlier}
         bench = bench_of(self.generator, place, request)

@@ -141,9 +141,9 @@ def test_a_photo_inverted_behind_the_site_is_refused() -> None:
     photos, generator = photos_of("clear"), spotted()
     state = generator.advance(photos.state[[0]], "r16")
     bench = Bench(generator, generator.site("r16"))
-    with pytest.raises(UsageError, match="behind the site"):
+    with pytest.raises(UsageError, match="in front of 'r16', where photos"):
         photo_at_site(bench, photos.images[[0]], state)
-    with pytest.raises(UsageError, match="lies in front of"):
+    with pytest.raises(UsageError, match="in front of 'r16', where photos"):
         usable_sites(generator, "r16", ["r16"])
     with pytest.raises(UsageError, match="no site behind"):
         usable_sites(generator, "r16")
