@@ -11,7 +11,7 @@ the mean area of c with insertion less that with ablation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -26,7 +26,7 @@ from seeingkit.models.edits import UnitEdit
 from seeingkit.system.addresses import Place
 from seeingkit.system.tensors import tensor_digest
 
-from .parts import Change, counted
+from .parts import Change, EditCounts, counted
 from .subjects import Integers, Sample, Subject
 
 Floats = NDArray[np.float64]
@@ -193,15 +193,36 @@ def measure(
     """
     for each in interventions:
         each.check(subject, sample)
-    n, labels, edits = len(sample), subject.labels, len(interventions)
-    tables = edits if tables is None else min(tables, edits)
+    edits = len(interventions)
+    found = counted(subject, sample, [None, *interventions], title=title, folder=store)
+    return gathered(subject, sample, edits, found, tables=edits if tables is None else tables)
+
+
+def gathered(
+    subject: Subject,
+    sample: Sample,
+    edits: int,
+    parts: Iterable[tuple[int, range, EditCounts]],
+    *,
+    tables: int,
+) -> Measured:
+    """The counts of a sample from those of its parts.
+
+    Args:
+        subject, sample: the images.
+        edits: number of edits.
+        parts: as of ``parts.counted``; edit 0 is none.
+        tables: so many of the first edits have ``changes``.
+
+    ``gathered(subject, sample, 1, counted(subject, sample, [None, edit], title="edit"), tables=1)``
+    """
+    n, labels, tables = len(sample), subject.labels, min(tables, edits)
     columns = labels * len(subject.segmenter.vocabulary.planes)
     all_counts = np.zeros((edits + 1, n, columns), np.int64)
     moved = np.zeros((edits, n))
     changes = np.zeros((tables, labels, labels), np.int64)
     pixels = 0
-    wanted = [None, *interventions]
-    for number, rows, found in counted(subject, sample, wanted, title=title, folder=store):
+    for number, rows, found in parts:
         part, pixels = slice(rows.start, rows.stop), found.pixels
         all_counts[number, part] = found.counts
         if number:

@@ -243,21 +243,34 @@ def _made(
     with torch.no_grad():
         state = subject.start(sample, rows)
         plain = subject.label_maps(subject.images(state), names)
-    first = plain[:, 0].flatten(1)
     for number in numbers:
         change = edits[number]
         with torch.no_grad():
             maps = plain
             if change is not None:
                 maps = subject.label_maps(change.images(subject, state, rows), names)
-            counts = label_counts(maps, labels).cpu().numpy().astype(np.int64)
-            second = maps[:, 0].flatten(1)
-            moved = (first != second).sum(1).cpu().numpy().astype(np.int64)
-            table = torch.bincount((first * labels + second).flatten(), minlength=labels**2)
-            there = table.nonzero()[:, 0]
-            pairs = torch.stack([there // labels, there % labels, table[there]], 1)
-        found = np.asarray(pairs.cpu().numpy(), dtype=np.int64)
-        yield number, EditCounts(counts, moved, found, int(maps.shape[-2] * maps.shape[-1]))
+        yield number, counts_of(plain, maps, labels)
+
+
+@torch.no_grad()
+def counts_of(plain: Tensor, maps: Tensor, labels: int) -> EditCounts:
+    """The counts of label maps of some images with an edit.
+
+    Args:
+        plain, maps: (N, planes, H, W) int64, without and with it.
+        labels: how many the vocabulary has.
+
+    >>> counts_of(torch.zeros(1, 1, 2, 2).long(), torch.ones(1, 1, 2, 2).long(), 2).counts.tolist()
+    [[0, 4]]
+    """
+    counts = label_counts(maps, labels).cpu().numpy().astype(np.int64)
+    first, second = plain[:, 0].flatten(1), maps[:, 0].flatten(1)
+    moved = (first != second).sum(1).cpu().numpy().astype(np.int64)
+    table = torch.bincount((first * labels + second).flatten(), minlength=labels**2)
+    there = table.nonzero()[:, 0]
+    pairs = torch.stack([there // labels, there % labels, table[there]], 1)
+    found = np.asarray(pairs.cpu().numpy(), dtype=np.int64)
+    return EditCounts(counts, moved, found, int(maps.shape[-2] * maps.shape[-1]))
 
 
 def _work(

@@ -22,7 +22,7 @@ from scipy import stats
 
 from seeingkit.contracts import RewritableGenerator
 from seeingkit.errors import UsageError
-from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit
+from seeingkit.models.weightedits import WeightEdit
 from seeingkit.results import ClassResult
 from seeingkit.results.repairs import (
     ObjectShare,
@@ -40,11 +40,10 @@ from seeingkit.system.addresses import Place
 from seeingkit.tallies import Tally
 
 from ..interventions.differences import effect, student
-from ..interventions.effects import Floats, Measured, measure
+from ..interventions.effects import Floats, Measured
 from ..interventions.subjects import Sample
 from ..rewriting.bench import Bench
 from ..rewriting.controls import size
-from ..rewriting.effects import WeightChange
 from ..rewriting.kept import KeptPlaces
 from ..rewriting.plan import usual_moments, usual_sample
 from ..tracing.excess import distance_change
@@ -52,7 +51,7 @@ from .objects import Sizes
 from .reachable import ClassPhotos, SiteReach, site_reach, usable_sites
 from .real import RealObjects
 from .settings import RepairSettings
-from .trials import Candidate, Looked, candidates_of, chosen, look, whole_subject
+from .trials import Candidate, Looked, candidates_of, chosen, look
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +190,7 @@ def repair_class(
         settings: numbers of edits and images.
         preset: of pictures before they are segmented.
         labels: classes of a conditional generator, in turn.
-        folder: where moments and counts are stored; None: nowhere.
+        folder: where moments are stored; None: nowhere.
 
     Raises:
         UsageError: no site can be used.
@@ -201,19 +200,16 @@ def repair_class(
     name, finder = record.label, real.finder
     sites = reaches_of(generator, photos, name, settings, folder, labels)
     candidates = candidates_of(sites, settings)
-    edits = [edit for one in candidates if (edit := one.edit(generator)) is not None]
+    edits = [one.edit for one in candidates]
     searched = Sample(range(settings.search), settings.search_seed, labels)
-    looks = look(generator, edits, finder, preset, searched, f"edits for {name}")
+    looks = look(generator, edits, finder, preset, searched, f"edits for {name}").seen
     which = chosen(looks, settings.moved)
     _check_maps(real, looks[0], name)
     edit = edits[which]
-    beside = equally_large(generator, candidates[which], edit, settings, labels)
+    beside = equally_large(candidates[which], edit, settings, labels)
     sample = Sample(range(settings.n), settings.effect_seed, labels)
     both = [edit] if beside is None else [edit, beside]
-    fresh = look(generator, both, finder, preset, sample, f"{name}, fresh images")
-    subject = whole_subject(generator, both, finder, preset)
-    changes = [WeightChange(RewrittenGenerator(generator, [one]).weights) for one in both]
-    measured = measure(subject, sample, changes, f"classes with {name} edited", store=folder)
+    fresh, measured = look(generator, both, finder, preset, sample, f"{name}, fresh images")
     everything = effect(
         measured, finder.segmenter.vocabulary, seed=settings.effect_seed, level=settings.level
     )
@@ -242,7 +238,6 @@ def repair_class(
 
 
 def equally_large(
-    generator: RewritableGenerator,
     one: Candidate,
     edit: WeightEdit,
     settings: RepairSettings,
@@ -254,10 +249,10 @@ def equally_large(
     exactly 0, where they need no change, stays it. None: the photos have no places beside, or too
     few for the rank.
 
-    ``equally_large(generator, candidate, candidate.edit(generator), settings)``
+    ``equally_large(candidate, candidate.edit, settings)``
     """
     try:
-        beside = one.edit(generator, beside=True)
+        beside = one.beside
     except UsageError:  # fewer keys than the rank
         return None
     if beside is None:

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from seeingkit.contracts import RewritableGenerator
-from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit, edit_of
+from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit
 from seeingkit.specs import Preset
 from seeingkit.system.progress import progress_bar
 
-from ..interventions.effects import Floats
+from ..interventions.effects import Floats, Measured, gathered
+from ..interventions.parts import EditCounts, counts_of
 from ..interventions.subjects import Sample, pixels_of
-from ..rewriting.closed import polished, tapwise
 from ..rewriting.effects import WeightChange, WholeSubject, in_front
 from ..rewriting.goals import Wanted
-from ..rewriting.groundwork import POLISH
-from ..rewriting.reach import Planned, ValueReach
+from ..rewriting.groundwork import Groundwork
+from ..rewriting.reach import ValueReach
 from .objects import ObjectFinder, Part
 from .reachable import SiteReach
 from .settings import RepairSettings
@@ -46,23 +47,23 @@ class Candidate:
     reach: ValueReach
     control: ValueReach | None
 
-    def edit(self, generator: RewritableGenerator, *, beside: bool = False) -> WeightEdit | None:
-        """The edit; ``beside``: that of the places beside the class, None where there are none."""
-        wanted = self.site.control if beside else self.site.wanted
-        if wanted is None:
-            return None
-        return _edit(generator, self, wanted)
+    @property
+    def edit(self) -> WeightEdit:
+        """The edit: as of ``seeingkit rewrite``, but for where keys and values come from."""
+        return self._edit(self.site.wanted)
 
+    @property
+    def beside(self) -> WeightEdit | None:
+        """The edit of the places beside the class; None where there are none.
 
-def _edit(generator: RewritableGenerator, one: Candidate, wanted: Wanted) -> WeightEdit:
-    bench, moments = one.site.bench, one.site.moments
-    plan = Planned.of(bench, wanted, moments, [one.rank])
-    factors, steps = plan.factors(one.rank, one.keep), 0
-    if bench.site.nonlinear:
-        cost, steps = tapwise(moments, plan.along, bench.site), POLISH
-        factors = polished(bench, wanted, cost, plan.along, factors, steps=steps)
-    about = {"solver": "closed", "rank": one.rank, "keep": one.keep, "polish": steps}
-    return edit_of(generator, bench.site, factors, plan.along, about=about)
+        Raises:
+            UsageError: the places have fewer keys than the rank.
+        """
+        return None if self.site.control is None else self._edit(self.site.control)
+
+    def _edit(self, wanted: Wanted) -> WeightEdit:
+        bench, moments = self.site.bench, self.site.moments
+        return Groundwork.of_values(bench, wanted, moments, self.rank).edit(self.rank, self.keep)
 
 
 def candidates_of(reaches: Sequence[SiteReach], settings: RepairSettings) -> list[Candidate]:
@@ -108,6 +109,18 @@ class Looked:
         return float(100 * self.pixels.mean() / self.total)
 
 
+class Looks(NamedTuple):
+    """What was seen in the images of a sample, and their counts.
+
+    Attributes:
+        seen: without an edit first.
+        measured: of every class.
+    """
+
+    seen: list[Looked]
+    measured: Measured
+
+
 def look(
     generator: RewritableGenerator,
     edits: Sequence[WeightEdit],
@@ -115,8 +128,9 @@ def look(
     preset: Preset,
     sample: Sample,
     title: str,
-) -> list[Looked]:
-    """Look for a class in images without an edit, and with each of some edits by itself.
+) -> Looks:
+    """Look for a class in images without an edit, and with each of some edits by itself; every
+    image is made once, whatever is counted in it.
 
     Args:
         generator: without the edits.
@@ -126,15 +140,12 @@ def look(
         sample: the images.
         title: of the progress.
 
-    Returns:
-        without an edit first.
-
-    ``look(generator, [edit], finder, preset, Sample(range(100)), "search")[1].area``
+    ``look(generator, [edit], finder, preset, Sample(range(100)), "search").seen[1].area``
     """
     subject = whole_subject(generator, edits, finder, preset)
     changes = [WeightChange(RewrittenGenerator(generator, [edit]).weights) for edit in edits]
     found: list[list[tuple[list[Part], int, float]]] = [[] for _ in (None, *edits)]
-    total = 0
+    parts: list[tuple[int, range, EditCounts]] = []
     with progress_bar(title, len(sample), "images") as bar, torch.no_grad():
         for rows, state in subject.states(sample):
             before = None
@@ -146,20 +157,23 @@ def look(
                 subject.check(images)
                 maps, objects = finder.seen(subject.pictures(images))
                 before = maps if before is None else before
+                counts = counts_of(before, maps, subject.labels)
                 pixels = pixels_of(maps, finder.label).flatten(1).sum(1).tolist()
-                moved = (maps[:, 0] != before[:, 0]).flatten(1).double().mean(1).tolist()
+                moved = (counts.moved / counts.pixels).tolist()
                 found[k] += zip(objects, pixels, moved, strict=True)
-                total = maps[0, 0].numel()
+                parts.append((k, rows, counts))
             bar.advance(len(rows))
-    return [
+    measured = gathered(subject, sample, len(edits), parts, tables=len(edits))
+    seen = [
         Looked(
             [objects for objects, _, _ in each],
             np.array([pixels for _, pixels, _ in each], np.int64),
             np.array([moved for _, _, moved in each], np.float64),
-            total,
+            measured.pixels,
         )
         for each in found
     ]
+    return Looks(seen, measured)
 
 
 def whole_subject(

@@ -1,4 +1,4 @@
-"""All that the least squares of a site need, made once for all ranks and weights of a sweep."""
+"""All that the least squares of a site need, made once for all ranks and weights of keeping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .closed import KEEP, POLISH_KEEP, Equations, polished, tapwise
 from .directions import context_keys, directions
 from .goals import Wanted, pasted
 from .moments import KeyMoments
-from .photos import photo_values
+from .photos import keys_within, photo_values
 from .regions import PhotoRegion, Region
 
 POLISH = 100
@@ -24,7 +24,7 @@ POLISH = 100
 
 @dataclass(frozen=True, eq=False)
 class Groundwork:
-    """The equations of a request at a site.
+    """The equations of a request, or of other wanted values, at a site.
 
     Attributes:
         bench: the generator at the site.
@@ -59,12 +59,27 @@ class Groundwork:
         """
         site = bench.site
         kernel = (site.shape[2], site.shape[3]) if moments.patch > 1 else (1, 1)
-        keys, weights = context_keys(bench, contexts, kernel)
-        along = directions(moments, keys, weights, rank)
+        keys = context_keys(bench, contexts, kernel)
+        along = directions(moments, *keys, rank)
         if moments.patch > 1:
             along = along.reshape(rank, site.shape[1], *kernel)
         source = photo_values(bench, copy) if isinstance(copy, PhotoRegion) else None
-        cost, wanted = tapwise(moments, along, site), pasted(bench, copy, contexts, source)
+        return Groundwork._along(bench, pasted(bench, copy, contexts, source), moments, along)
+
+    @staticmethod
+    def of_values(bench: Bench, wanted: Wanted, moments: KeyMoments, rank: int) -> Groundwork:
+        """The groundwork of edits that give values of their own to places: the keys of these places
+        are the context.
+
+        Raises:
+            UsageError: a rank above the number of keys of the places.
+        """
+        along = directions(moments, *keys_within(wanted, bench.site.keys), rank)
+        return Groundwork._along(bench, wanted, moments, along)
+
+    @staticmethod
+    def _along(bench: Bench, wanted: Wanted, moments: KeyMoments, along: Tensor) -> Groundwork:
+        cost = tapwise(moments, along, bench.site)
         equations = Equations.of(bench, wanted, along, cost)
         return Groundwork(bench, wanted, along, cost, equations, moments.count)
 

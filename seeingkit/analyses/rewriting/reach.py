@@ -27,9 +27,10 @@ from torch import Tensor
 from seeingkit.errors import UsageError
 
 from .bench import Bench
-from .closed import Equations, basis, tapwise
-from .directions import directions, mean_key, query_direction
+from .closed import basis
+from .directions import mean_key, query_direction
 from .goals import Wanted
+from .groundwork import Groundwork
 from .moments import KeyMoments
 from .photos import keys_within
 
@@ -93,17 +94,18 @@ def value_reach(
     left = dict.fromkeys(every, (0.0, 0.0))
     whole = _size(wanted, wanted.change.double())
     for row in rows:
-        plan = Planned.of(bench, rows_of(wanted, [k for k in rows if k != row]), moments, ranks)
+        others = rows_of(wanted, [k for k in rows if k != row])
+        ground = Groundwork.of_values(bench, others, moments, max(ranks))
         alone = rows_of(wanted, [row])
         for each in every:
-            missed, beside = plan.missed(alone, *each)
+            missed, beside = _missed(ground, alone, *each)
             left[each] = left[each][0] + missed, left[each][1] + beside
-    plan = Planned.of(bench, wanted, moments, ranks)
+    ground = Groundwork.of_values(bench, wanted, moments, max(ranks))
     return {
         each: ValueReach(
             1 - left[each][0] / whole,
             1 - sum(left[each]) / whole,
-            1 - plan.missed(wanted, *each)[0] / whole,
+            1 - _missed(ground, wanted, *each)[0] / whole,
         )
         for each in every
     }
@@ -117,44 +119,16 @@ def needed(wanted: Wanted) -> bool:
     return _size(wanted, wanted.change.double()) > 0
 
 
-@dataclass(frozen=True, eq=False)
-class Planned:
-    """The edits of all ranks and weights for some places.
-
-    Attributes:
-        bench: the generator at the site.
-        along: (r, C_in) directions of the greatest rank; the first ones are those of lesser ranks.
-        equations: of them.
-    """
-
-    bench: Bench
-    along: Tensor
-    equations: Equations
-
-    @classmethod
-    def of(cls, bench: Bench, wanted: Wanted, moments: KeyMoments, ranks: Sequence[int]) -> Planned:
-        """Plan them.
-
-        Raises:
-            UsageError: a rank above the number of keys of the places.
-        """
-        along = directions(moments, *keys_within(wanted, bench.site.keys), max(ranks))
-        cost = tapwise(moments, along, bench.site)
-        return cls(bench, along, Equations.of(bench, wanted, along, cost))
-
-    def factors(self, rank: int, keep: float) -> Tensor:
-        """Λ (C_out, J) of an edit."""
-        return self.equations.solution(keep, rank)
-
-    @torch.no_grad()
-    def missed(self, wanted: Wanted, rank: int, keep: float) -> tuple[float, float]:
-        """Sums of squares: of the change that an edit misses at wanted places, and of the change
-        that it makes at all others."""
-        kernels = basis(self.along[:rank], (self.bench.site.shape[2], self.bench.site.shape[3]))
-        delta = torch.einsum("oj,jiyx->oiyx", self.factors(rank, keep), kernels)
-        reached = self.bench.linear(wanted.keys, delta.to(self.bench.kernel)).double()
-        others = wanted._replace(share=(wanted.share == 0).to(wanted.share))
-        return _size(wanted, reached - wanted.change.double()), _size(others, reached)
+@torch.no_grad()
+def _missed(ground: Groundwork, wanted: Wanted, rank: int, keep: float) -> tuple[float, float]:
+    """Sums of squares: of the change that an edit misses at wanted places, and of the change that
+    it makes at all others. Of the least squares alone, whatever steps follow them."""
+    bench = ground.bench
+    kernels = basis(ground.along[:rank], (bench.site.shape[2], bench.site.shape[3]))
+    delta = torch.einsum("oj,jiyx->oiyx", ground.equations.solution(keep, rank), kernels)
+    reached = bench.linear(wanted.keys, delta.to(bench.kernel)).double()
+    others = wanted._replace(share=(wanted.share == 0).to(wanted.share))
+    return _size(wanted, reached - wanted.change.double()), _size(others, reached)
 
 
 def rows_of(wanted: Wanted, rows: Sequence[int]) -> Wanted:
