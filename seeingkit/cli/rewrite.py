@@ -27,7 +27,7 @@ RequestFile = Annotated[
     typer.Argument(
         metavar="REQUEST",
         help="JSON with object, paste and key: [NUMBER, PNG mask] each, as the notebook of the "
-        "original saves it.",
+        "original saves it; the file of a photo may stand for the number.",
     ),
 ]
 Site = Annotated[
