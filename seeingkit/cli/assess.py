@@ -14,7 +14,7 @@ from . import groups
 from . import options as o
 from .groups import Settings, takes
 from .options import REWRITING, option
-from .output import print_json, print_sentence, print_table, say
+from .output import print_failed_gates, print_json, print_sentence, print_table, say
 
 if TYPE_CHECKING:
     from seeingkit.results import AssessmentResults
@@ -33,12 +33,19 @@ Wanted = Annotated[
         "--wanted",
     ),
 ]
+FailIf = Annotated[
+    o.Texts,
+    assessed(
+        "Exit with code 4 if this holds: 'edits[NAME].success.low < 0.1', 'distance.high < 0', "
+        "'effect.class[boat].difference < 0'; may be repeated."
+    ),
+]
 Images = Annotated[o.Number, o.images("Images of each side.", "-n", "--n")]
 
 
-def wanted_settings(*, wanted: Wanted = None, level: o.Level) -> Settings:
-    """The classes that are asked for, and the error rate."""
-    return {"wanted": tuple(wanted or ()), "level": level}
+def wanted_settings(*, wanted: Wanted = None, level: o.Level, fail_if: FailIf = None) -> Settings:
+    """The classes that are asked for, the error rate, and conditions under which it fails."""
+    return {"wanted": tuple(wanted or ()), "level": level, "fail_if": tuple(fail_if or ())}
 
 
 @takes(
@@ -79,6 +86,8 @@ def assess(
         print_json(done.to_dict())
     else:
         print_assessment(done.results, done.report)
+    if print_failed_gates(run.fail_if, done.results, done.labels):
+        return ExitCode.GATE
     return ExitCode.SKIPPED if done.results.skipped else ExitCode.DONE
 
 

@@ -224,7 +224,11 @@ def _verdict(record: schema.ClassResult) -> str:
 
 
 def print_failed_gates(
-    gates: Sequence[str], results: schema.Results, labels: Sequence[str], *, of: str = ""
+    gates: Sequence[str],
+    results: schema.Results | schema.AssessmentResults,
+    labels: Sequence[str],
+    *,
+    of: str = "",
 ) -> bool:
     """Print every gate that fails, one line each on stderr.
 

@@ -15,7 +15,8 @@ are ``[0]`` and ``[1]``, and a verdict counts its classes (``omitted > 3``). ``V
 reduced, excess, fewer (in fewer images) or more (in more images); ``*``, or the word alone, is any
 class. An omitted class is also reduced and fewer. A difference in area that is shown to be only a
 matter of the other classes (``only_composition``) is neither reduced nor excess to a gate.
-Importing this never imports torch.
+What edits did (``assess``) has numbers alone: ``edits[tower2tree].success.low < 0.1``,
+``effect.class[boat].difference < 0``, ``distance.high < 0``. Importing this never imports torch.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from dataclasses import dataclass
 
 from seeingkit.errors import UnknownNameError, UsageError, one_line
 
+from .assessment import AssessmentResults
 from .comparison import Results
-from .paths import checked_path, value_at
+from .effects import ClassEffect
+from .paths import GatedResults, checked_path, value_at
 from .records import ClassResult, images_lost, is_background, only_composition
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -52,6 +55,11 @@ VERDICTS: dict[str, tuple[str, ...]] = {
 
 _ABSENT = ("real_area", "generated_area", "real_presence", "generated_presence")
 """Numbers of a class that are 0, not unknown, where no image shows it."""
+_ABSENT_EFFECTS = (
+    *("before", "after", "difference", "differing"),
+    *("shown_before", "shown_after", "only_before", "only_after"),
+)
+"""The same of what edits do to a class."""
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _COMPARES = re.compile(
@@ -73,7 +81,7 @@ class Gate(ABC):
     text: str
 
     @abstractmethod
-    def failure(self, results: Results, labels: Sequence[str] | None = None) -> str | None:
+    def failure(self, results: GatedResults, labels: Sequence[str] | None = None) -> str | None:
         """Why the gate fails, in one line; None: it is passed (see ``check_gates``)."""
 
     @abstractmethod
@@ -104,7 +112,7 @@ class NumberGate(Gate):
     def names(self, labels: Sequence[str]) -> list[str]:
         return [] if self.label is None else [_find(self.label, labels)]
 
-    def failure(self, results: Results, labels: Sequence[str] | None = None) -> str | None:
+    def failure(self, results: GatedResults, labels: Sequence[str] | None = None) -> str | None:
         self.names(_all_labels(results, labels))
         for value, why in self._values(results):
             if value is None:
@@ -120,19 +128,24 @@ class NumberGate(Gate):
         short = f"{value:.6g}"
         return short if OPERATORS[self.op](float(short), self.limit) else repr(value)
 
-    def _values(self, results: Results) -> Iterator[tuple[float | None, str]]:
+    def _values(self, results: GatedResults) -> Iterator[tuple[float | None, str]]:
         """The number, or None and why; several where classes of two categories share a name."""
-        if self.path[0] in VERDICTS:
+        if isinstance(results, Results) and self.path[0] in VERDICTS:
             yield float(len(_with_verdict(results, self.path[0]))), ""
-        elif self.path[0] != "classes" or self.label is None:
+            return
+        before: tuple[str, ...] = ("classes",)
+        absent: tuple[str, ...] = _ABSENT
+        if not isinstance(results, Results):
+            before, absent = ("effect", "classes"), _ABSENT_EFFECTS
+        if self.path[: len(before)] != before or self.label is None:
             yield value_at(results, results, self.path)
-        else:
-            rest = self.path[2:]
-            records = [record for record in results.classes if record.label == self.label]
-            for record in records:
-                yield value_at(results, record, rest)
-            if not records:
-                yield 0.0 if rest[0] in _ABSENT else None, f"no image shows {self.label}"
+            return
+        rest = self.path[len(before) + 1 :]
+        records = [record for record in _classes(results) if record.label == self.label]
+        for record in records:
+            yield value_at(results, record, rest)
+        if not records:
+            yield 0.0 if rest[0] in absent else None, f"no image shows {self.label}"
 
 
 @dataclass(frozen=True)
@@ -150,7 +163,8 @@ class VerdictGate(Gate):
     def names(self, labels: Sequence[str]) -> list[str]:
         return [] if self.wanted == "*" else _split(self.wanted, labels)
 
-    def failure(self, results: Results, labels: Sequence[str] | None = None) -> str | None:
+    def failure(self, results: GatedResults, labels: Sequence[str] | None = None) -> str | None:
+        assert isinstance(results, Results)  # parse_gate has no other gate of a verdict
         chosen = set(self.names(_all_labels(results, labels)))
         found = _with_verdict(results, self.verdict, everything=bool(chosen))
         if chosen:
@@ -162,8 +176,12 @@ class VerdictGate(Gate):
         return f"{self.text}: {'; '.join(said[:5])}{more}"
 
 
-def parse_gate(text: str) -> Gate:
+def parse_gate(text: str, of: type[GatedResults] = Results) -> Gate:
     """The gate that a text describes, checked against the shape of the results.
+
+    Args:
+        text: see this module.
+        of: the kind of results.
 
     Raises:
         UsageError: it cannot be read, or names no number of the results.
@@ -174,11 +192,16 @@ def parse_gate(text: str) -> Gate:
     """
     line = " ".join(text.split())
     word, colon, names = (part.strip() for part in line.partition(":"))
+    if word in VERDICTS and of is not Results:
+        raise UsageError(
+            f"gate {line!r}: {word} is a verdict of a comparison; of edits ask for numbers, as "
+            "'edits[NAME].success.low < 0.1'"
+        )
     if word in VERDICTS:
         if colon and not names.replace(",", "").strip():
             raise UsageError(f"gate {line!r} names no class; for any class write '{word}: *'")
         return VerdictGate(line, word, names or "*")
-    if colon and word.replace(" ", "").isalpha():
+    if colon and word.replace(" ", "").isalpha() and of is Results:
         raise UnknownNameError("verdict", word, VERDICTS, hint=f"(gate {line!r})")
     match = _COMPARES.fullmatch(line)
     if match is None:
@@ -187,19 +210,19 @@ def parse_gate(text: str) -> Gate:
         raise UsageError(f"gate {line!r}: the limit {match['limit']} is too large")
     path = tuple(key or name for key, name in _STEP.findall(match["path"]))
     label = None
-    if len(path) > 1 or path[0] not in VERDICTS:
-        path, label = checked_path(path, line)
+    if of is not Results or len(path) > 1 or path[0] not in VERDICTS:
+        path, label = checked_path(path, line, of)
     return NumberGate(line, path, match["op"], float(match["limit"]), label)
 
 
 def check_gates(
-    gates: Iterable[Gate | str], results: Results, labels: Sequence[str] | None = None
+    gates: Iterable[Gate | str], results: GatedResults, labels: Sequence[str] | None = None
 ) -> list[str]:
     """Why each gate that fails does so.
 
     Args:
         gates: parsed, or as text.
-        results: of a finished comparison.
+        results: of a finished comparison, or of what edits did.
         labels: the names that the segmenter knows (``Comparison.real.vocabulary.names``). A class
             among them that no image shows has no verdict: it passes; its areas are 0. Without
             them only the classes that occur are known.
@@ -214,19 +237,35 @@ def check_gates(
 
         failures = check_gates(["omitted: person", "fsd.bias_reduced > 5"], results)
     """
-    parsed = [parse_gate(gate) if isinstance(gate, str) else gate for gate in gates]
+    parsed = [parse_gate(one, type(results)) if isinstance(one, str) else one for one in gates]
     failures = (gate.failure(results, labels) for gate in parsed)
     return [one_line(reason) for reason in failures if reason is not None]
 
 
-def check_gate_names(gates: Iterable[Gate | str], labels: Sequence[str]) -> None:
+def check_gate_names(
+    gates: Iterable[Gate | str],
+    labels: Sequence[str],
+    of: type[GatedResults] = Results,
+    edits: Sequence[str] = (),
+) -> None:
     """Every class that the gates name is one of the labels: as soon as these are known.
+
+    Args:
+        gates: parsed, or as text.
+        labels: names of the classes.
+        of: the kind of results.
+        edits: names of the edits, of ``AssessmentResults``.
 
     Raises:
         UnknownNameError: names the first that is not.
     """
     for gate in gates:
-        (parse_gate(gate) if isinstance(gate, str) else gate).names(labels)
+        parsed = parse_gate(gate, of) if isinstance(gate, str) else gate
+        parsed.names(labels)
+        if of is AssessmentResults and isinstance(parsed, NumberGate) and len(parsed.path) > 1:
+            where, name = parsed.path[:2]
+            if where == "edits" and name not in edits:
+                raise UnknownNameError("edit", name, set(edits), hint="(a gate names it)")
 
 
 def _with_verdict(results: Results, verdict: str, *, everything: bool = False) -> list[ClassResult]:
@@ -253,8 +292,12 @@ def _verdict_words(record: ClassResult) -> str:
     return f"{record.label} is {verdict}, {shares} ({q})"
 
 
-def _all_labels(results: Results, labels: Sequence[str] | None) -> list[str]:
-    return [*(labels or ()), *(record.label for record in results.classes)]
+def _all_labels(results: GatedResults, labels: Sequence[str] | None) -> list[str]:
+    return [*(labels or ()), *(record.label for record in _classes(results))]
+
+
+def _classes(results: GatedResults) -> Sequence[ClassResult | ClassEffect]:
+    return results.classes if isinstance(results, Results) else results.effect.classes
 
 
 def _find(name: str, labels: Sequence[str]) -> str:

@@ -16,14 +16,21 @@ from typing import Any, Union, get_args, get_origin
 
 from seeingkit.errors import UnknownNameError, UsageError
 
+from .assessment import AssessmentResults
 from .comparison import PairResult, Results, UncoveredImage
+from .effects import ClassEffect
 from .paired import PairedClass, PairedImages
 from .records import ClassResult, Record, SegmenterClass
 
 Number = float | int | bool
+GatedResults = Results | AssessmentResults
+"""The results that gates are asked of."""
 
 _EXCERPTS = (PairResult, UncoveredImage, PairedImages)
 """Records of lists that hold some of many: that one is not there says nothing, so no gate asks."""
+
+_OF_CLASSES = (ClassResult, SegmenterClass, PairedClass, ClassEffect)
+"""Records that are named by a class."""
 
 _PLAIN_STEP = re.compile(r"[\w-]+")
 
@@ -96,22 +103,25 @@ def _numbers(
             yield from _numbers(one, inner[0], (*before, step))
 
 
-def checked_path(path: Sequence[str], gate: str) -> tuple[tuple[str, ...], str | None]:
+def checked_path(
+    path: Sequence[str], gate: str, of: type[GatedResults] = Results
+) -> tuple[tuple[str, ...], str | None]:
     """A path by the results' own keys, and the class that it names.
 
     Args:
         path: keys as they were written; ``class`` stands for ``classes``.
         gate: text of the gate, for messages.
+        of: the kind of results.
 
     Raises:
         UsageError: it leads nowhere, or not to a number.
     """
     found: list[str] = []
-    shape: Any = Results
+    shape: Any = of
     label: str | None = None
     for step in path:
         shape, key = _inside(shape, step, found, gate)
-        label = key if shape in (ClassResult, SegmenterClass, PairedClass) else label
+        label = key if shape in _OF_CLASSES else label
         found.append(key)
     if _is_number(shape):
         return tuple(found), label
@@ -164,7 +174,7 @@ def _without_none(annotation: Any) -> Any:
     return annotation
 
 
-def value_at(results: Results, found: Any, path: Sequence[str]) -> tuple[float | None, str]:
+def value_at(results: GatedResults, found: Any, path: Sequence[str]) -> tuple[float | None, str]:
     """The number that a checked path leads to; None with the reason where it ends early.
 
     Args:
@@ -195,8 +205,12 @@ def value_at(results: Results, found: Any, path: Sequence[str]) -> tuple[float |
     return float(len(found)) if isinstance(found, list) else float(found), ""
 
 
-def _undefined(results: Results, path: Sequence[str]) -> str:
+def _undefined(results: GatedResults, path: Sequence[str]) -> str:
     """Why a number may be missing, as far as the results show it."""
+    if isinstance(results, AssessmentResults):
+        if path[-1] == "relative":
+            return "no image without the edits shows the class"
+        return f"{results.n:,} images"
     if path[-1] == "p_value" and results.fsd.permutations == 0:
         return "without permutations"
     if path[-1] == "paired":

@@ -35,6 +35,7 @@ from seeingkit.errors import UsageError, printable
 from seeingkit.models.weightedits import RewrittenGenerator
 from seeingkit.report import assessment_html, rebuild_report, with_cautions
 from seeingkit.results import AssessmentResults, Frame, SkippedItem
+from seeingkit.results.gates import check_gate_names
 from seeingkit.system.addresses import Place, place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.processes import rank
@@ -66,6 +67,8 @@ class Assessment:
 
     run: RunDirectory
     results: AssessmentResults
+    labels: tuple[str, ...] = ()
+    """Names of the classes that the segmenter knows."""
 
     @property
     def report(self) -> Path:
@@ -191,7 +194,7 @@ def execute_assessment(
     }
     end_run(run, clock, {name: value for name, value in hashes.items() if value})
     rebuild_report(run.path)
-    return Assessment(run, results)
+    return Assessment(run, results, asked.segmenter.vocabulary.names)
 
 
 def _opened(plan: Plan, store: Store) -> tuple[ImageSource, Plan, Assessing]:
@@ -211,7 +214,10 @@ def _opened(plan: Plan, store: Store) -> tuple[ImageSource, Plan, Assessing]:
     segmenter = shown_segmenter(plan)
     for name in config.assessment.wanted:
         segmenter.vocabulary.index(name)
-    targets = targets_of(generator, [path.stem for path in model.edits])
+    names = [path.stem for path in model.edits]
+    labels = segmenter.vocabulary.names
+    check_gate_names(config.fail_if, labels, AssessmentResults, names)
+    targets = targets_of(generator, names)
     named = bool(config.assessment.wanted)
     asked = Assessing(
         generator=generator,

@@ -17,6 +17,7 @@ from seeingkit.analyses.interventions.config import InterventionConfig
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.analyses.rewriting.config import AssessmentConfig
 from seeingkit.errors import Faults, RunError, UsageError, all_faults
+from seeingkit.results import AssessmentResults, Results
 from seeingkit.results.gates import parse_gate
 
 __all__ = [
@@ -118,8 +119,9 @@ class Config(BaseModel):
 
     @field_validator("fail_if")
     @classmethod
-    def _gates_can_be_read(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(parse_gate(text).text for text in texts))
+    def _gates_can_be_read(cls, texts: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        of = AssessmentResults if info.data.get("command") == "assess" else Results
+        return tuple(dict.fromkeys(parse_gate(text, of).text for text in texts))
 
     @field_validator("paired")
     @classmethod

@@ -17,11 +17,13 @@ from seeingkit import AutoStaged
 from seeingkit.analyses.interventions.subjects import Sample
 from seeingkit.analyses.rewriting.moments import key_moments
 from seeingkit.analyses.rewriting.plan import plan
-from seeingkit.errors import RunError, UsageError
+from seeingkit.errors import RunError, UnknownNameError, UsageError
 from seeingkit.images.preprocess import quantise
 from seeingkit.report import rebuild_report, summarise_assessment
 from seeingkit.report.words.rewriting import points
 from seeingkit.results import AssessmentResults
+from seeingkit.results.gates import NumberGate, check_gates, parse_gate
+from seeingkit.results.paths import numbers_of, value_at
 from seeingkit.runs.assess import Assessment
 from seeingkit.runs.config import read_config
 from seeingkit.runs.manifest import command_line
@@ -118,6 +120,46 @@ def test_the_finding_is_written_and_printed(run: Path, folder: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["finished"] and manifest["hashes"]["edit tower2tree"] == edit.digest
     assert results.cautions == list(summary.cautions)
+
+
+def test_gates_are_asked_of_every_number(run: Path) -> None:
+    results = results_of(run)
+    checked = 0
+    for path, value in numbers_of(results).items():
+        gate = parse_gate(f"{path} > 0", AssessmentResults)
+        assert isinstance(gate, NumberGate)
+        found, why = value_at(results, results, gate.path)
+        assert found == value if value is not None else (found is None and why), path
+        checked += 1
+    assert checked > 60
+    gates = ["edits > 1", "effect.class[bright].before < 0", "touched.value <= 1", "edits == 1"]
+    failures = check_gates(gates, results, ["bright", "never"])
+    assert [line.partition(":")[0] for line in failures] == ["touched.value <= 1", "edits == 1"]
+    assert not check_gates(["effect.class[never].after > 0"], results, ["bright", "never"])
+    (failure,) = check_gates(["effect.class[never].q_area < 1"], results, ["bright", "never"])
+    assert failure.endswith("(no image shows never), so the gate cannot be passed")
+    with pytest.raises(UnknownNameError, match="no class named 'never'"):
+        check_gates(["effect.class[never].after > 0"], results)
+
+
+def test_a_gate_that_fails_ends_with_its_exit_code(run: Path, call: Call) -> None:
+    again = ("assess", "--config", "run", "--out", "run")
+    code, _, err = call(*again, "--fail-if", "edits[tower2tree].success.value <= 1")
+    assert code == 4 and "gate failed: edits[tower2tree].success.value <= 1: it is " in err
+    assert read_config(run).fail_if == ("edits[tower2tree].success.value <= 1",)
+    code, _, err = call(*again, "--fail-if", "edits[tower2tree].success.value > 1")
+    assert code == 4, "the earlier gate stays"
+    for gate, message in [
+        ("omitted: bright", "omitted is a verdict of a comparison; of edits ask for numbers"),
+        ("edits[other].success.value > 0", "no edit named 'other'"),
+        ("effect.class[dragon].after > 0", "no class named 'dragon'"),
+        ("fsd.value > 0", "no number named 'fsd'"),
+        ("distance > 0", "distance is not a number; name one of its numbers: before, "),
+    ]:
+        code, out, err = call(
+            "assess", *MODELS, "--edit", "tower2tree.safetensors", "--fail-if", gate
+        )
+        assert code == 2 and message in err and not out, err
 
 
 def test_pictures_are_of_the_groups_and_of_the_request(run: Path) -> None:
