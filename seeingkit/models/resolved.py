@@ -9,6 +9,7 @@ group, takes the family that recognises the file given. Nothing here imports tor
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,8 @@ from .hub import weights_path
 from .hub.consent import readable_size
 from .recognition import claims_of, other_reader, recognise, weights_file
 from .registry import Registry, check_options, import_target, registry
+
+log = logging.getLogger(__name__)
 
 AUTO = "auto"
 """As the name of a generator: the family that recognises the file given as ``weights``."""
@@ -141,7 +144,11 @@ class ResolvedModel:
             return model
         from .weightedits import RewrittenGenerator, WeightEdit, rewritable
 
-        return RewrittenGenerator(rewritable(model), [WeightEdit.load(p) for p in self.edits])
+        edits = [WeightEdit.load(path) for path in self.edits]
+        edited = RewrittenGenerator(rewritable(model), edits)
+        for words in edited.info.assumptions[len(model.info.assumptions) :]:
+            log.warning("it is assumed that %s", words)
+        return edited
 
 
 def resolve(

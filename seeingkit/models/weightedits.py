@@ -1,9 +1,9 @@
 """Edits of a weight as files, and generators with edits.
 
 Guarantees: a file holds a digest of its bytes and names the weights that it is of; a generator of
-others is refused, while options that change no weight (truncation, noise) may differ. An edited
-generator shares the network's tensors and leaves them as they are; its identity holds that of each
-edit, so that no tally is shared.
+others is refused, while options that change no weight (truncation, noise) may differ, which is said
+among what a loader assumes. An edited generator shares the network's tensors and leaves them as
+they are; its identity holds that of each edit, so that no tally is shared.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class WeightEdit:
         model: the generator that it is of.
         strength: 1: as planned; 0: nothing.
         request: what it was planned for, as JSON; None: unknown.
-        about: how it was planned (solver, rank, keep, moments), as JSON.
+        about: how it was planned (solver, rank, keep, moments, options of the generator), as JSON.
 
     >>> generator = seeingkit.load_generator("progan:minichurches")
     >>> site = generator.site("r16.conv1")
@@ -203,7 +203,10 @@ class RewrittenGenerator(RewritableGenerator):
             self.weights[site.weight] = weight + site.stored(edit.change() * site.unit).to(weight)
         self.boundaries, self.inverted_with = base.boundaries, base.inverted_with
         options = {**base.info.options, "edits": [edit.digest() for edit in self.edits]}
-        self.info = base.info.model_copy(update={"options": options} if self.edits else {})
+        others = (other_options(edit, base) for edit in self.edits)
+        taken = dict.fromkeys((*base.info.assumptions, *(other for other in others if other)))
+        update = {"options": options, "assumptions": tuple(taken)}
+        self.info = base.info.model_copy(update=update if self.edits else {})
 
     def _check(self, edit: WeightEdit, before: Sequence[str]) -> None:
         planned = list(edit.about.get("after", []))
@@ -323,6 +326,41 @@ class RewrittenGenerator(RewritableGenerator):
         return self.base.unfinish(state, site, value, params=self._params(state, params))
 
 
+def other_options(edit: WeightEdit, generator: RewritableGenerator) -> str:
+    """What is assumed of an edit that was planned with other options of its generator (truncation,
+    noise, …); empty: they are the same.
+
+    Args:
+        edit: of these weights.
+        generator: without edits.
+
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> site = generator.site("r16.conv1")
+    >>> other_options(edit_of(generator, site, torch.ones(96, 9), torch.ones(1, 96)), generator)
+    ''
+    """
+    planned = edit.about.get("options")
+    if not isinstance(planned, dict):  # of a file that does not say
+        same = edited_generator(generator).identity == edit.model.identity
+        then, now = ("", "") if same else ("other options", "these")
+    else:
+        own = _options(generator)
+        differ = [name for name in sorted(planned) if name in own and planned[name] != own[name]]
+        then, now = (
+            ", ".join(f"{name}={printable(known[name])}" for name in differ)
+            for known in (planned, own)
+        )
+    if not then:
+        return ""
+    return f"an edit of {edit.site} that was planned with {then} serves {now} as well"
+
+
+def _options(generator: RewritableGenerator) -> dict[str, Any]:
+    """The options of a generator as JSON."""
+    found: dict[str, Any] = generator.info.identity()["options"]
+    return found
+
+
 def rewritable(generator: Sampler) -> RewritableGenerator:
     """The generator, if it has sites.
 
@@ -365,6 +403,7 @@ def edit_of(
     if isinstance(generator, RewrittenGenerator):
         base = generator.base
         known["after"] = [edit.digest() for edit in generator.edits]
+    known["options"] = _options(base)
     return WeightEdit(
         site=site.name,
         factors=factors.detach().float().cpu(),

@@ -10,16 +10,21 @@ import pytest
 import torch
 
 from seeingkit import RewrittenGenerator, WeightEdit, load_generator
+from seeingkit.analyses.rewriting.assess import targets_of
 from seeingkit.analyses.rewriting.effects import edit_effect
+from seeingkit.analyses.rewriting.plan import request_record
+from seeingkit.analyses.rewriting.regions import PhotoRegion, Request
 from seeingkit.contracts import RewritableGenerator, Segmenter
 from seeingkit.errors import RunError, UnknownNameError, UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.models.conversion import convert_file
-from seeingkit.models.weightedits import edit_of, rewritable
+from seeingkit.models.weightedits import edit_of, other_options, rewritable
+from seeingkit.report.words.assumptions import assumed
 from seeingkit.report.words.rewriting import edit_sentence
 from seeingkit.specs import PRESETS
+from seeingkit.tallies.record import model_record
 from seeingkit.testing import check_generator, check_sites
-from tests.helpers.rewriting import small
+from tests.helpers.rewriting import request, small
 from tests.helpers.toys import FlatSampler, LevelSegmenter
 
 NATIVE = PRESETS["native"]
@@ -254,3 +259,41 @@ def test_effects_are_those_of_the_edited_generator(
     assert further.n == 4
     with pytest.raises(UsageError, match="no edit to measure"):
         edit_effect(progan, [], segmenter)
+
+
+def test_other_options_than_those_of_the_plan_are_said_everywhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    style = cast("RewritableGenerator", load_generator("stylegan2:minichurches"))
+    path = edit(style).save(tmp_path / "edit.safetensors")
+    same = load_generator("stylegan2:minichurches", edits=[path])
+    assert same.info.assumptions == style.info.assumptions and not caplog.records
+    words = (
+        "an edit of r16.conv1 that was planned with truncation=1.0 serves truncation=0.5 as well"
+    )
+    other = load_generator("stylegan2:minichurches", edits=[path], truncation=0.5)
+    assert other.info.assumptions == (*style.info.assumptions, words)
+    assert [record.getMessage() for record in caplog.records] == [f"it is assumed that {words}"]
+    assert assumed([model_record(other.info)])[0].endswith(f"it is assumed: {words}.")
+    assert other.info.identity()["options"]["truncation"] == 0.5
+    found = WeightEdit.load(path)
+    about = {name: value for name, value in found.about.items() if name != "options"}
+    bare = cast("RewritableGenerator", load_generator("stylegan2:minichurches", truncation=0.5))
+    assert "planned with other options serves these" in other_options(
+        replace(found, about=about), bare
+    )
+    newer = {**found.about["options"], "later": True}
+    assert other_options(replace(found, about={"options": newer}), style) == ""
+
+
+def test_an_assessment_refuses_other_options_where_images_are_numbered() -> None:
+    style = cast("RewritableGenerator", load_generator("stylegan2:minichurches"))
+    bare = cast("RewritableGenerator", load_generator("stylegan2:minichurches", truncation=0.5))
+    found = replace(edit(style), request=request_record(request()))
+    assert targets_of(RewrittenGenerator(style, [found]), ["edit"])[0].request is not None
+    with pytest.raises(UsageError, match="its request numbers are others then"):
+        targets_of(RewrittenGenerator(bare, [found]), ["edit"])
+    mask = request().copy.mask
+    photo = PhotoRegion(0, mask, "photo.png")
+    photos = replace(found, request=request_record(Request(photo, photo, (photo,))))
+    assert targets_of(RewrittenGenerator(bare, [photos]), ["edit"])[0].request is not None

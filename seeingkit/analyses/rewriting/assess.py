@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seeingkit.contracts import Segmenter
+from seeingkit.contracts import RewritableGenerator, Segmenter
 from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
-from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit
+from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit, other_options
 from seeingkit.results.assessment import AssessedEdit, DistanceClaim, EditedDistance, Share
 from seeingkit.results.effects import Effect
 from seeingkit.specs import Preset
@@ -139,12 +139,28 @@ def targets_of(generator: RewrittenGenerator, names: Sequence[str]) -> tuple[Tar
         site, request = before.site(edit.site), None
         if edit.request is not None and "object" in edit.request:
             request = request_of(dict(edit.request), name)
+            _check_options(name, edit, generator.base, request)
             request.copy.area(site.values)
             for region in request.contexts:
                 region.area(site.keys)
         bench = Bench(before, site) if request is None else bench_of(before, site, request)
         found.append(Target(name, edit, bench, request))
     return tuple(found)
+
+
+def _check_options(
+    name: str, edit: WeightEdit, base: RewritableGenerator, request: Request
+) -> None:
+    """Refuse a request whose images, by their numbers, are others with these options."""
+    every = (request.copy, request.paste, *request.context)
+    if len(request.photos) == len(every) or "options" not in edit.about:
+        return
+    if words := other_options(edit, base):
+        raise UsageError(
+            f"{name}: {words}; but the images that its request numbers are others then, so its "
+            "context is not where the masks say: assess it with the options that it was planned "
+            "with (--gan-option)"
+        )
 
 
 def assess(asked: Assessing) -> Assessed:
