@@ -73,7 +73,7 @@ def open_desk(
         key_images=key_images,
         folder=place(cache_folder() / "rewriting"),
     )
-    units = {} if dissection is None else dissected_units(dissection, session.base)
+    units = {} if dissection is None else dissected_units(dissection, session.generator)
     desk = Desk(session, found.name, site=site, folder=out, units=units)
     if out is not None:
         try:

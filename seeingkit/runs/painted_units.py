@@ -20,7 +20,7 @@ def units_of_run(folder: Path, generator: Generator, layer: str) -> dict[str, li
 
     Args:
         folder: a run directory of ``dissect``.
-        generator: the same as there.
+        generator: the same as there; it may have edits that the run knew nothing of.
         layer: canonical name of one of its layers.
 
     Raises:
@@ -35,6 +35,9 @@ def units_of_run(folder: Path, generator: Generator, layer: str) -> dict[str, li
     own = (generator.info.family, generator.info.weights_sha256)
     if (results.generator.family, results.generator.weights_sha256) != own:
         raise UsageError(f"{folder}: a dissection of {results.generator.name}, another generator")
+    edits = results.generator.options.get("edits")
+    if edits and edits != generator.info.options.get("edits"):
+        raise UsageError(f"{folder}: a dissection of a generator with edits that this one lacks")
     names = [one.name for one in results.layers]
     if layer not in names:
         raise UsageError(f"{folder}: {layer!r} was not dissected, only {', '.join(names)}")

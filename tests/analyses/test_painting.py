@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,10 +16,11 @@ from seeingkit.analyses.interventions.candidates import present_cells
 from seeingkit.analyses.interventions.subjects import Sample, Subject, search_seeds
 from seeingkit.analyses.painting.brushes import brushes_of, class_means
 from seeingkit.analyses.painting.photo import invert_for, photo_start
-from seeingkit.contracts import Generator
+from seeingkit.contracts import Generator, RewritableGenerator
 from seeingkit.errors import SeeingkitError, UsageError
 from seeingkit.models.editfiles import edit_file, replay
 from seeingkit.models.edits import UnitEdit, run
+from seeingkit.models.weightedits import RewrittenGenerator, edit_of
 from seeingkit.runs.painted_units import units_of_run
 from tests.helpers.dissections import write_dissection
 
@@ -86,6 +88,16 @@ def test_a_run_of_dissect_gives_units_by_iou_over_chance(subject: Subject, tmp_p
     assert isinstance(other, Generator)
     with pytest.raises(UsageError, match="another generator"):
         units_of_run(run_folder, other, "r4.conv1")
+    own = cast("RewritableGenerator", subject.generator)
+    edit = edit_of(own, own.site("r16.conv1"), torch.ones(96, 9), torch.ones(1, 96))
+    edited = RewrittenGenerator(own, [edit])
+    assert units_of_run(run_folder, edited, "r4.conv1") == found
+    content = json.loads((run_folder / "results.json").read_text())
+    content["generator"]["options"] = dict(edited.info.options)
+    (run_folder / "results.json").write_text(json.dumps(content))
+    assert units_of_run(run_folder, edited, "r4.conv1") == found
+    with pytest.raises(UsageError, match="with edits that this one lacks"):
+        units_of_run(run_folder, subject.generator, "r4.conv1")
     (run_folder / "agreements.parquet").write_bytes(b"nothing")
     with pytest.raises(SeeingkitError, match=r"agreements.parquet: cannot be read"):
-        units_of_run(run_folder, subject.generator, "r4.conv1")
+        units_of_run(run_folder, edited, "r4.conv1")

@@ -6,6 +6,7 @@ import { now } from "./regions.js";
 import { ask, inTurn, say } from "./server.js";
 
 const checkedValue = (name) => document.querySelector(`input[name=${name}]:checked`).value;
+const STRONGEST = 20; // of a class, that are named at once
 export const units = { mask: emptyMask(), shown: [], show: () => {} };
 
 /** Numbers in a list such as 3,17,40-44. */
@@ -46,7 +47,7 @@ export function showUnits(indices) {
 function listKnown() {
   const found = data.units[byId("layer").value] ?? {}, names = Object.keys(found);
   byId("known-label").hidden = !names.length;
-  byId("known").replaceChildren(new Option("…", ""), ...names.map((name) => new Option(`${name} (${found[name].length})`, name)));
+  byId("known").replaceChildren(new Option("…", ""), ...names.map((name) => new Option(`${name}: strongest ${Math.min(found[name].length, STRONGEST)}`, name)));
 }
 
 const layers = new Map(data.sites.filter(({ units: many }) => many).map(({ layer, units: many }) => [layer, many]));
@@ -59,7 +60,7 @@ listKnown();
 byId("layer").addEventListener("change", listKnown);
 byId("known").addEventListener("change", () => {
   const found = data.units[byId("layer").value]?.[byId("known").value];
-  if (found) byId("numbers").value = found.slice(0, 20).join(",");
+  if (found) byId("numbers").value = found.slice(0, STRONGEST).join(",");
 });
 const blend = () => { byId("blend-shown").textContent = Number(byId("blend").value).toFixed(2); };
 byId("blend").addEventListener("input", blend);
