@@ -110,10 +110,8 @@ def _file(name: str, folders: Sequence[Path]) -> Path:
     for place in places:
         if place.is_file():
             return place
-    raise SourceError(
-        f"{name}: there is no such photo ({' or '.join(dict.fromkeys(map(str, places)))}); name a "
-        "file, and an object alone can have its classes named with --wanted"
-    )
+    tried = " and ".join(dict.fromkeys(map(str, places)))
+    raise SourceError(f"{name}: there is no such photo; looked for {tried}")
 
 
 def _inverted(
@@ -178,16 +176,20 @@ def target_with_photos(
     given: RewritableGenerator = edited
     if isinstance(edited, RewrittenGenerator) and not edited.edits:
         given = edited.base  # whose encoder and finished inversions are found
-    if not all(region.sha256 for region in request.photos):  # any file of that name would do
-        if wanted and request.photos == (request.copy,):
-            return target
-        request.photos[0].found  # noqa: B018
+    object_alone = request.photos == (request.copy,)
     try:
+        if not all(region.sha256 for region in request.photos):
+            raise UsageError(
+                f"{target.name}: its file does not say which photos it was planned for (their "
+                "SHA-256); plan it anew"
+            )
         found = with_photos(request, [folder, Path()], given, [target.bench.site.name], store)
-    except (SourceError, UsageError):
-        if wanted and request.photos == (request.copy,):
-            return target
-        raise
+    except (SourceError, UsageError) as error:
+        if not object_alone:
+            raise
+        if not wanted:
+            raise type(error)(f"{error}; or name the object's classes with --wanted") from error
+        return target
     return replace(target, request=found)
 
 
