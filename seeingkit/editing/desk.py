@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.analyses.rewriting.draft import LAST_IMAGE
-from seeingkit.analyses.rewriting.regions import MOST_PIXELS
+from seeingkit.analyses.rewriting.requestfiles import MOST_PIXELS
 from seeingkit.analyses.rewriting.session import Session
 from seeingkit.contracts.generators import check_images
 from seeingkit.errors import UsageError

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from seeingkit.analyses.rewriting.draft import LAST_IMAGE, Kind
-from seeingkit.analyses.rewriting.regions import Region, mask_of
+from seeingkit.analyses.rewriting.regions import Region
+from seeingkit.analyses.rewriting.requestfiles import mask_of
 from seeingkit.errors import RunError, UsageError, first_fault
 
 LONGEST_BODY = 16_000_000

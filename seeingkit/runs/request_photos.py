@@ -8,7 +8,7 @@ a request names by its SHA-256 is refused.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from seeingkit.contracts import ImageSource, RewritableGenerator
 from seeingkit.errors import SourceError, UsageError
 from seeingkit.images import open_images
 from seeingkit.images.several import SeveralSources
-from seeingkit.models.weightedits import RewrittenGenerator
+from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit
 from seeingkit.system.cache import file_sha256
 
 from .inversions import Store, beside_tallies, generator_preset
@@ -203,6 +203,20 @@ def photo_hashes(targets: Sequence[Target]) -> dict[str, str]:
     requests = [target.request for target in targets if target.request is not None]
     photos = [region for request in requests for region in request.photos]
     return {region.photo: region.sha256 for region in photos if region.inverted is not None}
+
+
+def noting(edit: WeightEdit, errors: Mapping[str, float]) -> WeightEdit:
+    """An edit that holds how far the inversions of its photos are from them.
+
+    Args:
+        edit: of a request.
+        errors: of ``told_nearness``; empty: it has no photos.
+
+    ::
+
+        noting(edit, told_nearness(generator, request)).save("edit.safetensors")
+    """
+    return replace(edit, about={**edit.about, "photos": dict(errors)}) if errors else edit
 
 
 def told_nearness(generator: RewritableGenerator, request: Request) -> dict[str, float]:

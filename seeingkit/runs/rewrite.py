@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.analyses.rewriting.effects import edit_effect
 from seeingkit.analyses.rewriting.plan import Solver, bench_of, check_plan, plan, usual_moments
 from seeingkit.analyses.rewriting.published import PublishedSettings
-from seeingkit.analyses.rewriting.regions import read_request
+from seeingkit.analyses.rewriting.requestfiles import read_request
 from seeingkit.contracts import RewritableGenerator
 from seeingkit.errors import UsageError
 from seeingkit.models.loading import usual_generator
@@ -29,7 +29,7 @@ from seeingkit.system.writing import refuse_special
 
 from .dissect import dissection_run_config
 from .plan import Plan, resolve
-from .request_photos import told_nearness, with_photos
+from .request_photos import noting, told_nearness, with_photos
 from .sides import located, shown_segmenter
 
 log = logging.getLogger(__name__)
@@ -110,17 +110,16 @@ def rewrite(
     generator, models = _models(gan, n, settings)
     labels = tuple(labels_for(settings.get("labels"), generator) or ())
     asked = labels if settings.get("labels") is not None else None
-    wanted = read_request(Path(request), image_seed, asked)
-    earlier = [read_request(Path(each), image_seed, asked) for each in protect]
+    files = (request, *protect)
+    requests = [read_request(Path(file), image_seed, asked) for file in files]
     chosen = generator.site(site)
     published = PublishedSettings() if steps is None else PublishedSettings(steps=steps)
     checked = (solver, rank, keep, erase, published)
-    check_plan(bench_of(generator, chosen, wanted), wanted, *checked)
+    check_plan(bench_of(generator, chosen, requests[0]), requests[0], *checked)
     folder, seed = place(cache_folder() / "rewriting"), int(settings.get("seed") or 0)
-    wanted = with_photos(wanted, [Path(request).parent], generator, [chosen.name])
-    earlier = [
+    wanted, *earlier = [
         with_photos(each, [Path(file).parent], generator, [chosen.name])
-        for each, file in zip(earlier, protect, strict=True)
+        for each, file in zip(requests, files, strict=True)
     ]
     photos = told_nearness(generator, wanted)
     keys: dict[str, Any] = {"images": key_images, "labels": wanted.labels, "folder": folder}
@@ -138,13 +137,11 @@ def rewrite(
         moments=moments,
         protect=earlier,
     )
-    if photos:
-        edit = replace(edit, about={**edit.about, "photos": photos})
-    edit.save(path)
+    (edit := noting(edit, photos)).save(path)
+    given: dict[str, Any] = {"n": n, "seed": seed, "labels": wanted.labels, "store": folder}
     found = None
     if models is not None:
-        given: dict[str, Any] = {"n": n, "seed": seed, "preset": models.preset, "store": folder}
-        given["labels"] = wanted.labels
+        given["preset"] = models.preset
         found = edit_effect(generator, [edit], shown_segmenter(models), **given)
     return Rewritten(edit, path, moments.effective_rank, found, photos)
 

@@ -8,14 +8,14 @@ a run that was killed goes on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seeingkit.analyses.comparison.conditions import labels_for
 from seeingkit.analyses.interventions.differences import effect
 from seeingkit.analyses.rewriting.candidates import fitting_sites
-from seeingkit.analyses.rewriting.regions import read_request
+from seeingkit.analyses.rewriting.requestfiles import read_request
 from seeingkit.analyses.rewriting.sweep import sweep as swept_edits
 from seeingkit.analyses.rewriting.sweep_settings import SweepSettings
 from seeingkit.models.weightedits import WeightEdit
@@ -25,7 +25,7 @@ from seeingkit.system.addresses import place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.writing import refuse_special
 
-from .request_photos import told_nearness, with_photos
+from .request_photos import noting, told_nearness, with_photos
 from .rewrite import _models
 from .sides import shown_segmenter
 
@@ -102,7 +102,7 @@ def sweep(
     found = swept_edits(generator, task, segmenter, given, preset=models.preset, **more)
     if found.edit is None or found.outcome is None:
         return Swept(found.results, None, None, None)
-    edit = replace(found.edit, about={**found.edit.about, **({"photos": photos} if photos else {})})
+    edit = noting(found.edit, photos)
     written = edit.save(path) if found.results.found else None
     did = effect(found.outcome.measured, segmenter.vocabulary, seed=seed)
     return Swept(found.results, edit, written, did)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import seeingkit
-from seeingkit.analyses.rewriting.regions import read_request
+from seeingkit.analyses.rewriting.requestfiles import read_request
 from seeingkit.analyses.rewriting.session import Session
 from seeingkit.editing.desk import Desk
 from seeingkit.editing.server import serve_desk

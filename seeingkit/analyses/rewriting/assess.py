@@ -33,7 +33,8 @@ from .effects import WholeSubject, in_front
 from .matching import Matcher, matcher_of
 from .outcomes import Outcome, copied_classes, outcome
 from .plan import bench_of, usual_moments
-from .regions import Request, request_of
+from .regions import Request
+from .requestfiles import request_of
 
 
 @dataclass(frozen=True, eq=False)

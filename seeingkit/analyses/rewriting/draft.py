@@ -15,7 +15,8 @@ from seeingkit.errors import UsageError
 from seeingkit.system.writing import json_text, write_text
 
 from .plan import request_record
-from .regions import PhotoRegion, Region, Request, parse_request
+from .regions import PhotoRegion, Region, Request
+from .requestfiles import parse_request
 
 Kind = Literal["copy", "paste", "context"]
 """The parts that a region can have in a request."""
@@ -141,7 +142,7 @@ class Draft:
         Args:
             text: of its file.
             name: of the file, for messages.
-            limits: of ``regions.parse_request``.
+            limits: of ``requestfiles.parse_request``.
 
         Raises:
             RunError, UsageError: something else, or classes that the generator lacks.

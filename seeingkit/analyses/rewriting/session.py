@@ -31,7 +31,8 @@ from .moments import KeyMoments, keys_identity
 from .plan import MOMENT_IMAGES, bench_of, check_plan, plan, usual_moments
 from .published import PublishedSettings
 from .query import Match, ranked, scores
-from .regions import PhotoRegion, Region, Request, request_of
+from .regions import PhotoRegion, Region, Request
+from .requestfiles import request_of
 
 SEARCHED = 200
 """Images in which matches are searched."""

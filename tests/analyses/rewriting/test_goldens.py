@@ -34,7 +34,8 @@ from seeingkit.analyses.rewriting.published import (
     zeroed,
 )
 from seeingkit.analyses.rewriting.query import matches
-from seeingkit.analyses.rewriting.regions import Request, bounding_box, read_request
+from seeingkit.analyses.rewriting.regions import Request, bounding_box
+from seeingkit.analyses.rewriting.requestfiles import read_request
 from seeingkit.contracts import RewritableGenerator
 from seeingkit_adapters.stylegan2.noise import rewriting
 from tests.helpers.goldens import Golden, golden

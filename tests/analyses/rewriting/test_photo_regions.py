@@ -35,13 +35,8 @@ from seeingkit.analyses.rewriting.plan import (
     usual_moments,
 )
 from seeingkit.analyses.rewriting.published import PublishedSettings
-from seeingkit.analyses.rewriting.regions import (
-    InvertedPhoto,
-    PhotoRegion,
-    Region,
-    Request,
-    request_of,
-)
+from seeingkit.analyses.rewriting.regions import InvertedPhoto, PhotoRegion, Region, Request
+from seeingkit.analyses.rewriting.requestfiles import request_of
 from seeingkit.analyses.rewriting.session import Session
 from seeingkit.errors import SeeingkitError, SourceError, UsageError
 from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit, edit_of

@@ -16,14 +16,8 @@ from PIL import Image
 
 from seeingkit.analyses.rewriting.plan import request_record
 from seeingkit.analyses.rewriting.published import whole_keys
-from seeingkit.analyses.rewriting.regions import (
-    Region,
-    Request,
-    bounding_box,
-    mask_of,
-    put_at,
-    read_request,
-)
+from seeingkit.analyses.rewriting.regions import Region, Request, bounding_box, put_at
+from seeingkit.analyses.rewriting.requestfiles import mask_of, read_request
 from seeingkit.errors import RunError, UsageError
 from tests.helpers.rewriting import box
 

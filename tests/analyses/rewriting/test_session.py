@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from seeingkit import AutoStaged, UnitEdit, load_generator
 from seeingkit.analyses.rewriting.draft import Draft
 from seeingkit.analyses.rewriting.plan import plan, request_record, usual_moments
-from seeingkit.analyses.rewriting.regions import Region, read_request
+from seeingkit.analyses.rewriting.regions import Region
+from seeingkit.analyses.rewriting.requestfiles import read_request
 from seeingkit.analyses.rewriting.session import Session
 from seeingkit.errors import RunError, SeeingkitError, UsageError
 from seeingkit.models.weightedits import RewrittenGenerator, WeightEdit, edit_of
