@@ -83,8 +83,9 @@ def _values(bench: Bench, state: State, keys: Tensor) -> Tensor:
 
 
 def _same_photo(one: Region, other: Region) -> bool:
-    photos = isinstance(one, PhotoRegion) and isinstance(other, PhotoRegion)
-    return photos and one.name == other.name
+    if not isinstance(one, PhotoRegion) or not isinstance(other, PhotoRegion):
+        return False
+    return one.photo == other.photo or "" != one.sha256 == other.sha256
 
 
 def _row(

@@ -194,7 +194,10 @@ def test_an_edit_of_a_photo_pasted_onto_itself_is_nothing(site: str) -> None:
     moments = key_moments(generator, generator.site(site), Sample(range(30), 9))
     edit = plan(generator, Request(same, same), site, rank=1, moments=moments)
     assert not bool(edit.factors.any())
-    other = replace(same, photo="other.png")
+    again = replace(same, photo="./own.png", sha256=64 * "a")
+    request = Request(replace(same, sha256=64 * "a"), again)
+    assert not bool(plan(generator, request, site, rank=1, moments=moments).factors.any())
+    other = replace(same, photo="other.png", sha256=64 * "b")
     edit = plan(generator, Request(same, other), site, rank=1, moments=moments)
     assert bool(edit.factors.any())
 
