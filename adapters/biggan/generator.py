@@ -44,7 +44,6 @@ from seeingkit.models.staged import Carry, StageFunction
 from seeingkit.weights import (
     Checkpoint,
     Near,
-    check_finite,
     fill,
     find_network,
     nearest,
@@ -58,6 +57,7 @@ from ..catalog.biggan import BigGANOptions
 from ..class_names import class_names
 from ..configs import resolved_options
 from ..labels import checked_labels, checked_vectors
+from ..spectral import divide
 from ..truncation import CutOffAdapter
 from .config import BigGANConfig
 from .files import LAYOUT as AJBROCK
@@ -243,9 +243,7 @@ def load(weights: Path | None, options: BigGANOptions) -> BigGAN:
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
         network = BigGANNetwork(parsed.config, options.truncation)
     fill(network, parsed.tensors, checkpoint.path)
-    with torch.no_grad():
-        for key, norm in parsed.divisors.items():
-            check_finite(checkpoint.path, key, network.get_parameter(key).div_(norm))
+    divide(network, parsed.divisors, checkpoint.path)
     return BigGAN(
         network,
         parsed.options,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +50,3 @@ def shape_of(path: Path, tensors: Mapping[str, Tensor], key: str, axes: int) -> 
     if len(shape) != axes or 0 in shape:
         raise StateMismatchError(f"{path}: {key} has shape {shape}, expected {axes} axes")
     return shape
-
-
-def divisor(path: Path, name: str, norm: Tensor) -> Tensor:
-    """A spectral norm that a weight can be divided by.
-
-    Raises:
-        StateMismatchError: it is 0 or not finite, so that the weight would not be.
-    """
-    if not math.isfinite(float(norm)) or float(norm) == 0.0:
-        raise StateMismatchError(f"{path}: {name} has spectral norm {float(norm):g}")
-    return norm
