@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seeingkit.contracts import Latent
 from seeingkit.errors import UsageError
 
 
@@ -43,6 +44,23 @@ def class_vectors(
         return F.one_hot(checked_labels(family, label, classes, rows), classes).float()
     assert c is not None
     return checked_vectors(family, "c", c, (rows, classes))
+
+
+def checked_class(family: str, classes: int, latent: Latent, rows: int) -> Tensor:
+    """The class of each row of a latent: ``label``, or the class vectors ``c``.
+
+    Returns:
+        (N,) int64, or (N, classes) float32.
+
+    Raises:
+        UsageError: neither or both are given, or one is not as in ``class_vectors``.
+
+    >>> checked_class("resnet-gan", 3, {"label": torch.tensor([2, 0])}, 2).tolist()
+    [2, 0]
+    """
+    label, c = latent.get("label"), latent.get("c")
+    vectors = class_vectors(family, classes, rows, label=label, c=c)
+    return vectors if label is None else checked_labels(family, label, classes, rows)
 
 
 def checked_labels(family: str, label: Tensor, classes: int, rows: int) -> Tensor:

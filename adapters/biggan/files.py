@@ -26,10 +26,11 @@ from seeingkit.weights import Checkpoint, Layout, check_finite, check_state
 
 from ..catalog.biggan import BigGANOptions
 from ..configs import check_colours
+from ..shapes import shape_of
 from ..spectral import iterated_norm
 from .config import BigGANConfig
 from .network import BigGANNetwork
-from .parsing import ParsedFile, one_row, shape_of
+from .parsing import ParsedFile, one_row
 from .structure import structure
 from .training_state import BN_EPSILON, epsilons
 

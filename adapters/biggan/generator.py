@@ -53,6 +53,7 @@ from seeingkit.weights import (
     state_dict,
 )
 
+from ..attention import Attention
 from ..catalog.biggan import BigGANOptions
 from ..class_names import class_names
 from ..configs import resolved_options
@@ -64,7 +65,7 @@ from .files import LAYOUT as AJBROCK
 from .files import read_ajbrock
 from .huggingface import LAYOUT as HUGGING_FACE
 from .huggingface import WEIGHTS_NAME, read_huggingface
-from .network import Attention, BigGANNetwork
+from .network import BigGANNetwork
 from .parsing import ParsedFile, one_row
 
 CLASS_KEYS = ("label", "c", "embedding")
