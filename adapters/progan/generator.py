@@ -15,7 +15,7 @@ Layouts read (torch zip, legacy torch or safetensors, bare or in any ``weights.w
 Boundaries: ``input``, ``r4.conv0``, ``r4.conv1``, ``r8.conv0``, …, ``image``. ``r8`` is the last
 layer at 8x8, the paper's r for n = 4 (Bau et al., ICCV 2019, section 3.2); ``layer4`` and
 ``features.3`` name the same cut. Carried: the class vector ``c`` before the first layer, and the
-previous resolution's RGB where a growing network blends.
+last map of the previous resolution where a growing network blends.
 """
 
 from __future__ import annotations
@@ -95,9 +95,9 @@ class ProGAN(CutOffAdapter):
         previous = layers.pop("previous", None)
         stages = [partial(_stage, layer) for layer in layers.values()]
         stages[0] = partial(_first_stage, module[0])
-        if previous is not None:  # the last resolution's first layer sees its input blended
-            stages[-3] = partial(_blended_stage, module[len(stages) - 3], previous)
-        stages[-1] = partial(_image_stage, module[len(stages) - 1], config, clamp)
+        if previous is not None:
+            stages[-3] = partial(_parting_stage, module[len(stages) - 3])
+        stages[-1] = partial(_image_stage, module[len(stages) - 1], previous, config, clamp)
         super().__init__(module, info, _boundaries(config), stages)
         self.config = config.model_dump(mode="json")
         self._attributes = config.attributes or ((config.labels,) if config.labels else ())
@@ -155,20 +155,24 @@ def _first_stage(layer: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Car
     return layer(x[:, :, None, None]), {}
 
 
-def _blended_stage(
-    layer: nn.Module, previous: nn.Module, x: Tensor, carry: Carry
-) -> tuple[Tensor, Carry]:
-    rgb = F.interpolate(previous(x), scale_factor=2.0, mode="nearest")
-    return layer(x), {**carry, "rgb": rgb}
+def _parting_stage(layer: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    """The last resolution's first layer, which keeps the map that the previous one's RGB reads."""
+    return layer(x), {**carry, "previous": x}
 
 
 def _image_stage(
-    layer: nn.Module, config: ProGANConfig, clamp: bool, x: Tensor, carry: Carry
+    layer: nn.Module,
+    previous: nn.Module | None,
+    config: ProGANConfig,
+    clamp: bool,
+    x: Tensor,
+    carry: Carry,
 ) -> tuple[Tensor, Carry]:
     """RGB; hard tanh as in ganseeing and rewriting, which others leave out."""
     image = layer(x)
-    if "rgb" in carry:
-        image = (1 - config.alpha) * carry["rgb"] + config.alpha * image
+    if previous is not None:
+        rgb = F.interpolate(previous(carry["previous"]), scale_factor=2.0, mode="nearest")
+        image = (1 - config.alpha) * rgb + config.alpha * image
     if config.upscale > 1:
         image = F.interpolate(image, scale_factor=float(config.upscale), mode="nearest")
     if config.final == "tanh":
