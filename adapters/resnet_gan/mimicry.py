@@ -26,7 +26,7 @@ from .parsing import Naming
 
 LAYOUT = Layout(
     "mimicry",
-    ("l1.bias", "block2.c1.bias", "block2.c2.bias", "block3.c1.bias"),
+    ("l1.bias", "block2.c1.bias", "block2.c2.bias"),
     r"(l1|block\d+\.(c1|c2|c_sc|b1|b2)|attn_block|[bc]\d+)(\.\w+)+",
 )
 _BLOCK = re.compile(r"block(\d+)\.c1\.")

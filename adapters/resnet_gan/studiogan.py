@@ -1,6 +1,7 @@
 """Files of POSTECH-CVLab/PyTorch-StudioGAN (``model=G*-weights-step=*.pth``): its two ResNets.
 
-Guarantees that a file whose keys fit both ResNets is not taken for either without ``condition``.
+Guarantees that a file whose keys fit both ResNets is taken for the one whose sizes are usual, which
+is said, or not without ``condition``.
 
 Keys: ``linear0``, ``blocks.I.0.{bn1,bn2,conv2d0,conv2d1,conv2d2}`` (``conv2d0`` the shortcut),
 attention as an entry of its own, ``bn4``, ``conv2d5``. Conditional norms have linear maps ``gain``
@@ -53,6 +54,8 @@ NAMING = Naming(
     },
     tables={"gain.weight": "gain.weight", "offset.weight": "bias.weight"},
 )
+_WHOLE_Z = 64
+"""A piece of z is shorter than this, a whole z is not (StudioGAN's configs: 20, 80 to 140)."""
 _BLOCK = re.compile(r"blocks\.(\d+)\.0\.")
 _GAIN = "blocks.0.0.bn1.gain.weight"
 
@@ -132,12 +135,15 @@ def _condition(
     if width != first:
         _check_asked(path, asked, "class")
         return by_class
-    if asked is None:
+    if asked is None and first >= _WHOLE_Z:
         raise UsageError(
             f"{path}: linear0 and the norms take {first} numbers each: either there are {first} "
             f"classes (condition=class), or z has {first * pieces} numbers that are cut into "
             f"{pieces} pieces (condition=chunks); the file does not say which"
         )
+    if asked is None:
+        said = f"condition=chunks, z of {first * pieces} numbers is cut into {pieces} pieces "
+        return {**in_pieces, "assumed": [f"{said}(not {first} classes and as many numbers in z)"]}
     return by_class if asked == "class" else in_pieces
 
 
