@@ -26,6 +26,8 @@ from .plan import LayerPlan
 
 Found = Literal["linear", "up", "conv", "open"]
 _MOST_LAYERS = 100
+_SHORTCUT = re.compile(r"(?i)shortcut|(^|[._])c_sc($|\.)|(^|[._])skip")
+_TO_RGB = re.compile(r"(?i)(^|[._])to_?rgb")
 _FIRST = re.compile(r"(?i)format|first|initial")  # how an unnumbered first layer may be called
 
 
@@ -118,6 +120,7 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
     modules = modules_of(tensors)
     if len(modules) > 3 * _MOST_LAYERS:
         raise UnfitError(f"it has {len(modules)} modules")
+    _check_names(modules)
     tables = [module for module in modules if is_table(module, modules)]
     modules = [module for module in modules if module not in tables]
     if not modules:
@@ -133,6 +136,16 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
         _read_numbers(found)
         return found
     raise reasons[0]
+
+
+def _check_names(modules: Sequence[Module]) -> None:
+    """Refuse modules that by their names stand beside others and not between them."""
+    shortcut = next((m.path for m in modules if _SHORTCUT.search(m.path)), None)
+    if shortcut is not None:
+        raise UnfitError(f"{shortcut} is a shortcut by its name, so its output is added to another")
+    images = [module.path for module in modules if _TO_RGB.search(module.path)]
+    if len(images) > 1:
+        raise UnfitError(f"{images[0]} and {images[1]} both give colours by their names")
 
 
 # ----------------------------------------------------------------------------------- their order

@@ -63,6 +63,7 @@ def test_images_and_activations_are_the_originals(shared: Path, family: str, nam
     assert len(generator.info.class_names) == classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "name"),
     [("mimicry", "sagan-r32-cond"), ("studiogan", "big_resnet-cbn-sn-attn-r32")],
