@@ -28,6 +28,7 @@ Found = Literal["linear", "up", "conv", "open"]
 _MOST_LAYERS = 100
 _SHORTCUT = re.compile(r"(?i)shortcut|(^|[._])c_sc($|\.)|(^|[._])skip")
 _TO_RGB = re.compile(r"(?i)(^|[._])to_?rgb")
+_RGB_LAYERS = re.compile(r"(?i)(^|[._])to_?rgb_?layers\.")
 _FIRST = re.compile(r"(?i)format|first|initial")  # how an unnumbered first layer may be called
 
 
@@ -144,8 +145,8 @@ def _check_names(modules: Sequence[Module]) -> None:
     if shortcut is not None:
         raise UnfitError(f"{shortcut} is a shortcut by its name, so its output is added to another")
     images = [module.path for module in modules if _TO_RGB.search(module.path)]
-    if len(images) > 1:
-        raise UnfitError(f"{images[0]} and {images[1]} both give colours by their names")
+    if len(images) > 1 or any(_RGB_LAYERS.search(path) for path in images):
+        raise UnfitError(f"{images[0]} is one of several layers that give colours, by its name")
 
 
 # ----------------------------------------------------------------------------------- their order
