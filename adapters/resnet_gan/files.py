@@ -123,7 +123,7 @@ def _unsaid(values: Mapping[str, Any]) -> list[str]:
     whose = values["layout"]
     said = [
         "activation=relu between the layers",
-        "final=tanh after the last"
+        "final=tanh after the last layer"
         + (
             " (mimicry's DCGAN for CIFAR has sigmoid, and the same keys)"
             if whose == "mimicry"
