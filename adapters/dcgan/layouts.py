@@ -166,6 +166,7 @@ def _of_pytorch_gan(path: Path, layers: Sequence[FoundLayer], options: Options) 
 _LINEAR = "the linear generator of PyTorch-GAN (gan, wgan, …)"
 _CONVOLUTIONS = "the convolutional generator of PyTorch-GAN (dcgan, lsgan, …)"
 _TABLE = "label_emb"
+_NOT_INFOGAN = "all it takes is noise (infogan has the same keys, and takes a class and codes too)"
 
 
 def _conditioned(
@@ -173,7 +174,7 @@ def _conditioned(
 ) -> Layout | None:
     """The layout with its table of classes, if it has one; None where that is no such table."""
     if not layers[0].tables:
-        return plain
+        return plain if plain.name == _LINEAR else replace(plain, notes=(_NOT_INFOGAN,))
     (table,) = layers[0].tables
     classes, width = table.shape
     inputs, linear = layers[0].inputs, plain.name == _LINEAR

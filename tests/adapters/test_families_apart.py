@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given as given_by
+from hypothesis import settings
+from hypothesis import strategies as st
 from torch import nn
 
 from seeingkit.errors import SeeingkitError, StateMismatchError, WeightsError
@@ -15,6 +18,7 @@ from seeingkit.models.loading import load_generator
 from seeingkit.models.recognition import claims_of, recognisers
 from seeingkit.models.registry import registry
 from seeingkit.weights import read_checkpoint
+from tests.adapters.test_sagan import small as sagan
 from tests.adapters.test_wrappers import CRITIC, prefixed
 from tests.helpers import gan_zoo_files, resnet_gans_by_hand
 
@@ -150,6 +154,42 @@ def test_generators_beside_critic_and_optimiser_are_found_and_described(
     assert [claim["family"] for claim in found["families"]] == [family]
     assert found["network"] == "netG"
     assert found["assumptions"]
+
+
+WIDTHS = st.lists(st.integers(1, 4), min_size=3, max_size=5).map(tuple)
+
+
+@settings(max_examples=15)
+@given_by(
+    widths=WIDTHS,
+    bottom=st.integers(1, 4),
+    classes=st.integers(0, 4),
+    layout=st.sampled_from(["mimicry", "StudioGAN", "WGAN-GP", "PGAN", "SAGAN", "DCGAN"]),
+)
+def test_networks_of_any_size_have_one_family(
+    widths: tuple[int, ...],
+    bottom: int,
+    classes: int,
+    layout: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "g.pth"
+    family = {"PGAN": "progan", "SAGAN": "sagan", "DCGAN": "dcgan"}.get(layout, "resnet-gan")
+    if layout == "PGAN":
+        state = gan_zoo_files.pgan_state(widths)
+    elif layout == "SAGAN":
+        state = sagan(z=bottom, width=8)
+    elif layout == "DCGAN":
+        state = gan_zoo_files.dcgan_state(bottom, widths[0], len(widths))
+    else:
+        given = 0 if layout == "WGAN-GP" else classes
+        kind: Any = layout
+        recipe = resnet_gans_by_hand.Recipe(kind, widths, bottom, classes=given)
+        state = resnet_gans_by_hand.state(recipe)
+    for order in (list(state), sorted(state)):  # safetensors sort the names
+        torch.save({key: state[key] for key in order}, path)
+        claims = claims_of(read_checkpoint(path), recognisers(registry()))
+        assert [claim.spec.name for claim in claims] == [family]
 
 
 def test_the_critic_of_pytorch_gan_zoo_is_not_claimed(tmp_path: Path) -> None:
