@@ -21,14 +21,11 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from .modules import Module, UnfitError, is_table, modules_of
+from .modules import Module, UnfitError, check_names, is_table, modules_of
 from .plan import LayerPlan
 
 Found = Literal["linear", "up", "conv", "open"]
 _MOST_LAYERS = 100
-_SHORTCUT = re.compile(r"(?i)shortcut|(^|[._])c_sc($|\.)|(^|[._])skip")
-_TO_RGB = re.compile(r"(?i)(^|[._])to_?rgb")
-_RGB_LAYERS = re.compile(r"(?i)(^|[._])to_?rgb_?layers\.")
 _FIRST = re.compile(r"(?i)format|first|initial")  # how an unnumbered first layer may be called
 
 
@@ -121,7 +118,7 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
     modules = modules_of(tensors)
     if len(modules) > 3 * _MOST_LAYERS:
         raise UnfitError(f"it has {len(modules)} modules")
-    _check_names(modules)
+    check_names(modules)
     tables = [module for module in modules if is_table(module, modules)]
     modules = [module for module in modules if module not in tables]
     if not modules:
@@ -137,16 +134,6 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
         _read_numbers(found)
         return found
     raise reasons[0]
-
-
-def _check_names(modules: Sequence[Module]) -> None:
-    """Refuse modules that by their names stand beside others and not between them."""
-    shortcut = next((m.path for m in modules if _SHORTCUT.search(m.path)), None)
-    if shortcut is not None:
-        raise UnfitError(f"{shortcut} is a shortcut by its name, so its output is added to another")
-    images = [module.path for module in modules if _TO_RGB.search(module.path)]
-    if len(images) > 1 or any(_RGB_LAYERS.search(path) for path in images):
-        raise UnfitError(f"{images[0]} is one of several layers that give colours, by its name")
 
 
 # ----------------------------------------------------------------------------------- their order

@@ -68,17 +68,22 @@ def fits(layers: list[FoundLayer]) -> None:
         raise UnfitError(f"{maps[-1].main.path} gives {maps[-1].channels} channels, not 1 or 3")
 
 
+_IMAGE_KERNEL = 5
+"""Networks from image to image begin with a kernel of 7x7 or 9x9; a latent's is smaller."""
+
+
 def _check_input(layers: list[FoundLayer]) -> None:
     """Refuse a stack whose first convolution may be one of an image.
 
     Transposed or not has one shape where a layer gives as many channels as it takes, and networks
-    from image to image begin and end with an ordinary convolution of the same odd kernel.
+    from image to image begin and end with an ordinary convolution of the same large odd kernel.
     """
     first, last = layers[0], layers[-1]
     if first.kind == "linear" or last.kind == "up":
         return
     kernel, channels = first.main.shape[2], first.main.shape[:2]
-    if kernel % 2 and kernel > 1 and channels[0] == channels[1] and kernel == last.main.shape[2]:
+    odd = kernel % 2 and kernel >= _IMAGE_KERNEL and kernel == last.main.shape[2]
+    if odd and channels[0] == channels[1]:
         raise UnfitError(
             f"{first.main.path} may be a convolution of an image of {channels[1]} channels, as in "
             "networks from image to image, which are not of this family"
