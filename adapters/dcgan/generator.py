@@ -69,7 +69,7 @@ def fits(layers: list[FoundLayer]) -> None:
 
 
 _IMAGE_KERNEL = 5
-"""Networks from image to image begin with a kernel of 7x7 or 9x9; a latent's is smaller."""
+"""Least kernel of a first convolution of an image that is looked for (usual: 7x7, 9x9)."""
 
 
 def _check_input(layers: list[FoundLayer]) -> None:
