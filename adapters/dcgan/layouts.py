@@ -98,6 +98,8 @@ def _of_gan_zoo(
     final, condition, notes = options.final, None, list[str]()
     if record is not None:
         final = final_of(path, record)
+        if options.final not in (None, final):
+            raise UsageError(f"{path}: final={options.final}, but the file's config says {final}")
         _check_record(path, layers, record)
         found = attributes_of(path, record, layers[0].inputs)
         if found.sizes:

@@ -68,7 +68,7 @@ class ResNetGANConfig(NetworkConfig):
 
     KIND: ClassVar[str] = "a residual generator that fits together"
 
-    layout: Literal["mimicry", "StudioGAN", "WGAN-GP"]
+    layout: Literal["mimicry", "StudioGAN", "WGAN-GP ResNet"]
     z_dim: Size
     classes: Annotated[int, Field(ge=0, le=1 << 20)] = 0
     embedding_dim: Annotated[int, Field(ge=0, le=1 << 20)] = 0

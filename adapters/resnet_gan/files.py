@@ -90,17 +90,10 @@ def _parsed(
     found = unfolded(path, tensors)
     own = reader.structure(path, found.tensors, options)
     _check_options(path, reader.layout.name, options)
-    values = {"layout": _LAYOUT_NAMES[reader.layout.name], **own}
+    values = {"layout": reader.layout.name, **own}
     values["assumed"] = [*_unsaid(values), *own.get("assumed", ())]
     config = with_options(ResNetGANConfig.validated(path, values), options)
     return parsed(path, config, found, reader.naming(found.tensors))
-
-
-_LAYOUT_NAMES = {
-    mimicry.LAYOUT.name: "mimicry",
-    studiogan.LAYOUT.name: "StudioGAN",
-    wgan_gp.LAYOUT.name: "WGAN-GP",
-}
 
 
 def _check_options(path: Path, layout: str, options: ResNetGANOptions) -> None:
@@ -118,17 +111,15 @@ def _check_settled(path: Path, options: ResNetGANOptions) -> None:
             )
 
 
+_SIGMOID = " (mimicry's DCGAN for CIFAR has sigmoid, and the same keys)"
+
+
 def _unsaid(values: Mapping[str, Any]) -> list[str]:
     """What no file says, in words that begin with the option that can."""
     whose = values["layout"]
     said = [
         "activation=relu between the layers",
-        "final=tanh after the last layer"
-        + (
-            " (mimicry's DCGAN for CIFAR has sigmoid, and the same keys)"
-            if whose == "mimicry"
-            else ""
-        ),
+        f"final=tanh after the last layer{_SIGMOID if whose == mimicry.LAYOUT.name else ''}",
         f"eps={values.get('epsilon', 1e-5):g} in the batch norms, {whose}'s",
         f"upsampling={values.get('upsampling', 'nearest')} in the blocks, {whose}'s",
     ]

@@ -47,7 +47,7 @@ from .network import ResNetGANNetwork
 _HEADS = {
     "mimicry": ("l1", "b{last}"),
     "StudioGAN": ("linear0", "bn4"),
-    "WGAN-GP": ("ln1", "bn"),
+    "WGAN-GP ResNet": ("ln1", "bn"),
 }
 """Of each layout the modules of the first map and of the last norm, as aliases."""
 
@@ -73,8 +73,12 @@ class ResNetGAN(StagedAdapter):
         licence: str = "unknown",
     ) -> None:
         config = network.config
-        settled = {"activation": config.activation, "final": config.final, "eps": config.epsilon}
-        settled["upsampling"] = config.upsampling
+        settled = {
+            "activation": config.activation,
+            "final": config.final,
+            "eps": config.epsilon,
+            "upsampling": config.upsampling,
+        }
         info = GeneratorInfo(
             family=FAMILY,
             resolution=config.resolution,

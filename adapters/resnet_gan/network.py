@@ -10,6 +10,7 @@ statistics, so that an image never depends on its batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -22,7 +23,7 @@ from .config import Activation, Block, ResNetGANConfig, Upsampling
 
 LEAKY_SLOPE = 0.1  # of StudioGAN's Leaky_ReLU
 
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "leaky": partial(F.leaky_relu, negative_slope=LEAKY_SLOPE),
     "elu": F.elu,

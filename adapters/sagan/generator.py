@@ -130,8 +130,8 @@ def _way(network: SAGANNetwork) -> tuple[list[Boundary], list[StageFunction]]:
         stages += [partial(_linear, network.layers[k - 1])]
         stages += [partial(_finished, network.norms[k - 1])]
         found.append((f"r{size}.conv0", width, size, (f"l{k}.0",)))
-        aliases = (f"l{k}",) if attends else (f"l{k}", f"r{size}")
-        found.append((f"r{size}.act0", width, size, aliases))
+        last = () if attends else (f"r{size}",)
+        found.append((f"r{size}.act0", width, size, (f"l{k}", *last)))
         if attends:
             stages.append(partial(_attended, attentions[k]))
             found.append((f"r{size}.attention", width, size, (ATTENTIONS[k], f"r{size}")))

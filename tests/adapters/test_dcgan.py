@@ -19,7 +19,8 @@ from seeingkit.testing import generator_checks
 from seeingkit.weights import read_checkpoint, write_portable
 from seeingkit_adapters import mlp_gan
 from seeingkit_adapters.catalog.dcgan import DCGANOptions
-from seeingkit_adapters.dcgan.generator import StackGenerator, load, recognise
+from seeingkit_adapters.dcgan.generator import load, recognise
+from seeingkit_adapters.dcgan.stages import StackGenerator
 from tests.helpers.goldens import NOT_YET_READ, agree, golden
 
 CASES = ("examples-r64", "csinva-mnist-r28")

@@ -261,6 +261,8 @@ def test_options_against_the_record_are_refused(tmp_path: Path) -> None:
     path = files.save(tmp_path / "d.pth", dcgan, netG=files.dcgan_state(4, 2, 2))
     with pytest.raises(StateMismatchError, match="depth is 5, but the tensors have 2"):
         opened(path)
+    with pytest.raises(UsageError, match="final=none, but the file's config says tanh"):
+        opened(path, final="none")
 
 
 @pytest.mark.parametrize(
