@@ -66,6 +66,19 @@ def final_of(path: Path, record: Mapping[str, Any]) -> Literal["tanh", "none"]:
     return FINALS[loss]
 
 
+def check_record(path: Path, record: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Refuse a record whose sizes are not those of the tensors.
+
+    Raises:
+        StateMismatchError: names the first that differs; one that the record lacks does not.
+    """
+    for name, size in found.items():
+        if (value := record.get(name, size)) != size:
+            raise StateMismatchError(
+                f"{path}: config: {name} is {shown(value)}, but the tensors have {size}"
+            )
+
+
 def number(path: Path, record: Mapping[str, Any], name: str, least: float, most: float) -> float:
     """A number of the record between two others.
 

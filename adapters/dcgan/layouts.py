@@ -19,11 +19,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from seeingkit.errors import StateMismatchError, UsageError
-from seeingkit.weights import Network, shown
+from seeingkit.errors import UsageError
+from seeingkit.weights import Network
 
 from ..catalog.dcgan import DCGANOptions, MLPGANOptions
-from ..gan_zoo import attributes_of, final_of, record_of
+from ..gan_zoo import attributes_of, check_record, final_of, record_of
 from .chain import FoundLayer
 from .plan import EPS, Condition
 
@@ -100,7 +100,9 @@ def _of_gan_zoo(
         final = final_of(path, record)
         if options.final not in (None, final):
             raise UsageError(f"{path}: final={options.final}, but the file's config says {final}")
-        _check_record(path, layers, record)
+        said = {"latentVectorDim": layers[0].inputs, "dimG": layers[-1].inputs}
+        said |= {"depth": len(layers) - 2, "dimOutput": layers[-1].outputs}
+        check_record(path, record, said)
         found = attributes_of(path, record, layers[0].inputs)
         if found.sizes:
             condition = Condition(kind="attributes", sizes=found.sizes, names=found.names)
@@ -120,20 +122,6 @@ def _of_gan_zoo(
         condition,
         tuple(notes),
     )
-
-
-def _check_record(path: Path, layers: Sequence[FoundLayer], record: Mapping[str, Any]) -> None:
-    said = {
-        "latentVectorDim": layers[0].inputs,
-        "dimG": layers[-1].inputs,
-        "depth": len(layers) - 2,
-        "dimOutput": layers[-1].outputs,
-    }
-    for name, found in said.items():
-        if (value := record.get(name, found)) != found:
-            raise StateMismatchError(
-                f"{path}: config: {name} is {shown(value)}, but the tensors have {found}"
-            )
 
 
 # ------------------------------------------------------------------------------------- PyTorch-GAN

@@ -34,7 +34,7 @@ from seeingkit.weights import (
 )
 
 from ..catalog.progan import ProGANOptions
-from ..gan_zoo import Attributes, attributes_of, final_of, number, record_of
+from ..gan_zoo import Attributes, attributes_of, check_record, final_of, number, record_of
 from ..shapes import shape_of
 from ..tensorflow_networks import Converted
 from .config import ProGANConfig
@@ -57,6 +57,13 @@ LAYOUTS = (
         rf"{_NAMES}\.(weight|bias)",
     ),
 )
+_DEFAULTS: Mapping[str, Any] = {
+    "alpha": 0,
+    "leakyReluLeak": 0.2,
+    "perChannelNormalization": True,
+    "equalizedlR": True,
+}
+"""Of the original's class, which a config overrides where it has a value."""
 _SCALE = re.compile(r"scaleLayers\.(\d+)\.")
 Recipes = dict[str, Callable[[], Tensor]]
 
@@ -180,18 +187,19 @@ def _recorded(
         "depthOtherScales": list(sizes[2:]),
         "dimOutput": colours,
     }
-    for name, found in said.items():
-        value = record.get(name, found)
-        if value != found:
-            raise StateMismatchError(
-                f"{path}: config: {name} is {shown(value)}, but the tensors have {found}"
-            )
-    if record.get("perChannelNormalization", True) is not True:
+    check_record(path, record, said)
+    assumed = [
+        f"{name}={value}, the code's default (the file's config does not say it)"
+        for name, value in _DEFAULTS.items()
+        if name not in record
+    ]
+    record = {**_DEFAULTS, **record}
+    if record["perChannelNormalization"] is not True:
         raise StateMismatchError(
             f"{path}: config: perChannelNormalization is off, which the original's own code cannot "
             "run"
         )
-    equalised = record.get("equalizedlR", True)
+    equalised = record["equalizedlR"]
     if type(equalised) is not bool:
         raise StateMismatchError(f"{path}: config: equalizedlR is {shown(equalised)}, not a bool")
     alpha = number(path, record, "alpha", 0, 1) if sizes[2:] else 0.0
@@ -205,7 +213,7 @@ def _recorded(
         **_blended(alpha, final, found),
         "leak": number(path, record, "leakyReluLeak", 0, 1),
         "equalised": equalised,
-        "assumed": (),
+        "assumed": assumed,
     }
 
 

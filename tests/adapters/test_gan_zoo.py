@@ -251,6 +251,17 @@ def test_records_that_contradict_are_refused(
     assert str(refused.value).startswith(str(path))
 
 
+def test_what_a_record_lacks_has_the_codes_default(tmp_path: Path) -> None:
+    config = files.pgan_config(SIZES)
+    whole = opened(files.save(tmp_path / "g.pth", config, netG=files.pgan_state(SIZES)))
+    short = {key: config[key] for key in ("lossCriterion", "depthScale0")}
+    part = opened(files.save(tmp_path / "g.pth", short, netG=files.pgan_state(SIZES)))
+    latent = whole.latents([0])
+    assert torch.equal(part(latent), whole(latent))
+    said = [text for text in part.info.assumptions if "does not say it" in text]
+    assert len(said) == 4 and said[1].startswith("leakyReluLeak=0.2")
+
+
 def test_options_against_the_record_are_refused(tmp_path: Path) -> None:
     config = files.pgan_config(SIZES)
     path = files.save(tmp_path / "g.pth", config, netG=files.pgan_state(SIZES))
