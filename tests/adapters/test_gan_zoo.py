@@ -76,10 +76,10 @@ def test_images_of_dcgan_are_the_originals(shared: Path) -> None:
 
 @pytest.mark.slow
 def test_conformance(shared: Path) -> None:
-    generator = opened(golden(shared, "pgan_gan_zoo", "celeba-r32").file())
-    check_generator(generator)
-    check_sites(generator)
-    check_sites(opened(golden(shared, "pgan_gan_zoo", "alpha-r16").file()))
+    for name in ("celeba-r32", "alpha-r16"):
+        generator = opened(golden(shared, "pgan_gan_zoo", name).file())
+        check_generator(generator)
+        check_sites(generator)
 
 
 # -------------------------------------------------------------------------- other networks, by hand
