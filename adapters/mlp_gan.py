@@ -22,8 +22,9 @@ from seeingkit.weights import Checkpoint, Near
 
 from .catalog.dcgan import MLPGANOptions
 from .dcgan.chain import FoundLayer
-from .dcgan.generator import StackGenerator, explain_stack, load_stack, recognise_stack
+from .dcgan.generator import explain_stack, load_stack, recognise_stack
 from .dcgan.modules import UnfitError
+from .dcgan.stages import StackGenerator
 
 _SMALLEST = 8  # pixels a side; fewer outputs are features, not pictures
 

@@ -9,8 +9,6 @@ original saves beside it (``state_dict.pth`` for ``G_ema.pth``, ``state_dict_bes
 ``G_ema_best0.pth``; read like any weights file), else from the published run: batch-norm epsilon
 1e-5 and spectral-norm epsilon 1e-6; or, where all rows of the class table are equal, as in the
 published BigBiGAN, 1e-4 both. The last norm has 1e-5 whatever ``--BN_eps`` was.
-
-Spectral norm: Miyato et al., ICLR 2018, section 2.1 and appendix A.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.errors import StateMismatchError, UsageError
@@ -29,9 +26,11 @@ from seeingkit.weights import Checkpoint, Layout, check_finite, check_state
 
 from ..catalog.biggan import BigGANOptions
 from ..configs import check_colours
+from ..shapes import shape_of
+from ..spectral import iterated_norm
 from .config import BigGANConfig
 from .network import BigGANNetwork
-from .parsing import ParsedFile, divisor, one_row, shape_of
+from .parsing import ParsedFile, one_row
 from .structure import structure
 from .training_state import BN_EPSILON, epsilons
 
@@ -101,7 +100,7 @@ def read_ajbrock(
     names = _names(config, state, statistics)
     normed = _normed(config, state) if spectral else []
     check_state(path, found, _expected(names, normed, state))
-    divisors = {key: _spectral_norm(path, names[key], found, sn_eps) for key in normed}
+    divisors = {key: _divisor(path, names[key], found, sn_eps) for key in normed}
     own = {key: _own(path, key, name, found, options.standing) for key, name in names.items()}
     options = options.model_copy(update={"bn_eps": bn_eps, "sn_eps": config.spectral_epsilon})
     return ParsedFile(config, own, divisors, options, checkpoint.sha256)
@@ -212,11 +211,6 @@ def _own(
     return tensor[None]
 
 
-def _spectral_norm(path: Path, name: str, tensors: Mapping[str, Tensor], epsilon: float) -> Tensor:
-    """The largest singular value as estimated by one power iteration from u0, a scalar."""
-    # copies: sums over mapped memory round by where in the file the tensor lies
-    matrix = tensors[name].to(torch.float32, copy=True).flatten(1)
-    start = tensors[f"{name.removesuffix('weight')}u0"].to(torch.float32, copy=True)
-    right = F.normalize(start @ matrix, eps=epsilon)
-    left = F.normalize(right @ matrix.T, eps=epsilon)
-    return divisor(path, name, (right @ matrix.T @ left.T).squeeze())
+def _divisor(path: Path, name: str, tensors: Mapping[str, Tensor], epsilon: float) -> Tensor:
+    start = tensors[f"{name.removesuffix('weight')}u0"]
+    return iterated_norm(path, name, tensors[name], start, epsilon)

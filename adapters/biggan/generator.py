@@ -44,7 +44,6 @@ from seeingkit.models.staged import Carry, StageFunction
 from seeingkit.weights import (
     Checkpoint,
     Near,
-    check_finite,
     fill,
     find_network,
     nearest,
@@ -54,17 +53,19 @@ from seeingkit.weights import (
     state_dict,
 )
 
+from ..attention import Attention
 from ..catalog.biggan import BigGANOptions
 from ..class_names import class_names
 from ..configs import resolved_options
 from ..labels import checked_labels, checked_vectors
+from ..spectral import divide
 from ..truncation import CutOffAdapter
 from .config import BigGANConfig
 from .files import LAYOUT as AJBROCK
 from .files import read_ajbrock
 from .huggingface import LAYOUT as HUGGING_FACE
 from .huggingface import WEIGHTS_NAME, read_huggingface
-from .network import Attention, BigGANNetwork
+from .network import BigGANNetwork
 from .parsing import ParsedFile, one_row
 
 CLASS_KEYS = ("label", "c", "embedding")
@@ -243,9 +244,7 @@ def load(weights: Path | None, options: BigGANOptions) -> BigGAN:
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
         network = BigGANNetwork(parsed.config, options.truncation)
     fill(network, parsed.tensors, checkpoint.path)
-    with torch.no_grad():
-        for key, norm in parsed.divisors.items():
-            check_finite(checkpoint.path, key, network.get_parameter(key).div_(norm))
+    divide(network, parsed.divisors, checkpoint.path)
     return BigGAN(
         network,
         parsed.options,

@@ -26,9 +26,10 @@ from seeingkit.errors import CorruptFileError, MissingWeightsError, StateMismatc
 from seeingkit.weights import Checkpoint, Layout, check_finite, check_state, shown
 
 from ..catalog.biggan import BigGANOptions
+from ..spectral import stored_norm
 from .config import BigGANConfig
 from .network import BigGANNetwork
-from .parsing import ParsedFile, divisor
+from .parsing import ParsedFile
 
 WEIGHTS_NAME = "pytorch_model.bin"
 CONFIG_NAME = "config.json"
@@ -126,7 +127,9 @@ def read_huggingface(
     divisors: dict[str, Tensor] = {}
     for key, name in names.items():
         if name.endswith("weight_orig"):
-            divisors[key] = _spectral_norm(path, name, tensors)
+            stem = name.removesuffix("orig")
+            left, right = tensors[f"{stem}u"], tensors[f"{stem}v"]
+            divisors[key] = stored_norm(path, name, tensors[name], left, right)
         own[key] = _own(key, tensors[name])
         if key.endswith(".variance") and bool((own[key] < 0).any()):
             raise StateMismatchError(f"{path}: {name} holds negative variances")
@@ -276,11 +279,3 @@ def _own(key: str, tensor: Tensor) -> Tensor:
         first: Tensor = tensor.unflatten(0, (FIRST_SIZE, FIRST_SIZE, -1))
         return first.movedim(2, 0).flatten(0, 2)
     return tensor
-
-
-def _spectral_norm(path: Path, name: str, tensors: Mapping[str, Tensor]) -> Tensor:
-    # copies: sums over mapped memory round by where in the file the tensor lies
-    matrix = tensors[name].to(torch.float32, copy=True).flatten(1)
-    left = tensors[f"{name.removesuffix('orig')}u"].to(torch.float32, copy=True)
-    right = tensors[f"{name.removesuffix('orig')}v"].to(torch.float32, copy=True)
-    return divisor(path, name, torch.dot(left, matrix @ right))

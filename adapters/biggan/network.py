@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..attention import Attention
+from ..class_tables import look_up, untrained_embedding
 from .config import BOTTLENECK, BigGANConfig, Block
 
 Rows = tuple[int, int, float]
@@ -116,20 +118,6 @@ class ConditionalNorm(Norm):
         return self.normalise(x, 1 + look_up(self.gain, y), look_up(self.offset, y))
 
 
-def untrained_embedding(classes: int, width: int) -> nn.Embedding:
-    """A table that is filled from a file; its first values are nothing."""
-    table: nn.Embedding = nn.Embedding.from_pretrained(torch.empty(classes, width), freeze=False)
-    return table
-
-
-def look_up(table: nn.Linear | nn.Embedding, y: Tensor) -> Tensor:
-    """(N, C) of a condition; a soft class mixes the rows of an embedding."""
-    if isinstance(table, nn.Embedding) and y.is_floating_point():
-        return y @ table.weight
-    found: Tensor = table(y)
-    return found
-
-
 def _grown(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
@@ -187,28 +175,6 @@ class Bottleneck(nn.Module):
         return total
 
 
-class Attention(nn.Module):
-    """Self-attention of SAGAN (Zhang et al., ICML 2019, section 3) with pooled keys and values."""
-
-    def __init__(self, block: Block) -> None:
-        super().__init__()
-        channels = block.channels_in
-        self.theta = nn.Conv2d(channels, channels // 8, 1, bias=False)
-        self.phi = nn.Conv2d(channels, channels // 8, 1, bias=False)
-        self.g = nn.Conv2d(channels, channels // 2, 1, bias=False)
-        self.o = nn.Conv2d(channels // 2, channels, 1, bias=False)
-        self.gamma = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) with even h and w to the same."""
-        query = self.theta(x).flatten(2)
-        key = F.max_pool2d(self.phi(x), 2).flatten(2)
-        value = F.max_pool2d(self.g(x), 2).flatten(2)
-        weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)
-        seen = (value @ weights.transpose(1, 2)).unflatten(2, x.shape[2:])
-        return torch.addcmul(x, self.gamma, self.o(seen))
-
-
 class BigGANNetwork(nn.Module):
     """The whole generator, as pieces that ``seeingkit_adapters.biggan`` runs in turn.
 
@@ -227,7 +193,7 @@ class BigGANNetwork(nn.Module):
         self.linear = nn.Linear(config.first_dim, channels * config.bottom**2)
         kinds = {"residual": Residual, "bottleneck": Bottleneck}
         self.blocks = nn.ModuleList(
-            Attention(block)
+            Attention(block.channels_in)
             if block.kind == "attention"
             else kinds[block.kind](block, config, chosen)
             for block in config.blocks

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
-
-from seeingkit.errors import StateMismatchError
 
 from ..catalog.biggan import BigGANOptions
 from .config import BigGANConfig
@@ -37,28 +32,3 @@ class ParsedFile:
 def one_row(table: Tensor) -> bool:
     """Whether all of several rows are the same, so that all classes are one."""
     return len(table) > 1 and bool((table == table[:1]).all())
-
-
-def shape_of(path: Path, tensors: Mapping[str, Tensor], key: str, axes: int) -> tuple[int, ...]:
-    """Shape of a tensor with the given number of axes, none of them empty.
-
-    Raises:
-        StateMismatchError: there is no such key, or it has another number of axes.
-    """
-    if key not in tensors:
-        raise StateMismatchError(f"{path}: missing key {key}")
-    shape = tuple(tensors[key].shape)
-    if len(shape) != axes or 0 in shape:
-        raise StateMismatchError(f"{path}: {key} has shape {shape}, expected {axes} axes")
-    return shape
-
-
-def divisor(path: Path, name: str, norm: Tensor) -> Tensor:
-    """A spectral norm that a weight can be divided by.
-
-    Raises:
-        StateMismatchError: it is 0 or not finite, so that the weight would not be.
-    """
-    if not math.isfinite(float(norm)) or float(norm) == 0.0:
-        raise StateMismatchError(f"{path}: {name} has spectral norm {float(norm):g}")
-    return norm

@@ -6,7 +6,6 @@ blocks that are no whole number of stages are refused by key.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from seeingkit.errors import StateMismatchError
 
-from .parsing import shape_of
+from ..shapes import shape_of, side_of
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.")
 
@@ -30,12 +29,7 @@ def structure(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     rows, first_dim = shape_of(path, tensors, "linear.weight", 2)
     gain_key = "blocks.0.0.bn1.gain.weight"
     gain = shape_of(path, tensors, gain_key, 2)
-    bottom = math.isqrt(rows // blocks[0]["channels_in"])
-    if blocks[0]["channels_in"] * bottom**2 != rows:
-        raise StateMismatchError(
-            f"{path}: linear.weight gives {rows} values, no square map of "
-            f"{blocks[0]['channels_in']} channels"
-        )
+    bottom = side_of(path, "linear.weight", rows, blocks[0]["channels_in"])
     common = {"blocks": blocks, "bottom": bottom}
     if "shared.weight" not in tensors:
         if deep:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from seeingkit.specs import GanSpec, Options, Register
 
-from .common import Key, Latents
+from .common import ClassNames, Key, Latents
 
 
 def _listed(value: object) -> object:
@@ -69,6 +69,12 @@ class DCGANOptions(Options):
     )
     plain: bool = _PLAIN
     eps: float | None = _EPS
+    condition: Literal["product", "none"] | None = Field(
+        None,
+        description="what the class table of a PyTorch-GAN file is for: product with z (acgan) "
+        "unless told otherwise; none (sgan, which does not use it)",
+    )
+    classes: ClassNames = None
     key: Key = None
     latents: Latents = "seeds"
 
@@ -86,6 +92,12 @@ class MLPGANOptions(Options):
     )
     plain: bool = _PLAIN
     eps: float | None = _EPS
+    condition: Literal["before"] | None = Field(
+        None,
+        description="what the class table of a PyTorch-GAN file is for: the class's row stands "
+        "before z (cgan)",
+    )
+    classes: ClassNames = None
     key: Key = None
     latents: Latents = "seeds"
 

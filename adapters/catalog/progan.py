@@ -32,6 +32,18 @@ class ProGANOptions(Options):
         description="1: none; below: z is drawn from the normal cut off at this value. The network "
         "takes the direction of z alone, so the effect is small",
     )
+    final: Literal["none", "tanh"] | None = Field(
+        None,
+        description="after the last layer of a pytorch_GAN_zoo network whose config is not in the "
+        "file: none for losses WGANGP and Logistic, tanh for DCGAN and MSE",
+    )
+    alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="weight of the previous resolution's RGB in such a network; 0 unless told "
+        "otherwise",
+    )
     classes: ClassNames = None
     key: Key = None
     latents: Latents = "seeds"
@@ -43,7 +55,7 @@ def register(register: Register) -> None:
         GanSpec(
             name="progan",
             summary="Progressive GAN (Karras et al. 2018), ganseeing and gandissect .pth files, "
-            "TensorFlow .pkl",
+            "TensorFlow .pkl, torch.hub's PGAN (pytorch_GAN_zoo)",
             licence="own code, MIT",
             target="seeingkit_adapters.progan:load",
             recognise="seeingkit_adapters.progan:recognise",

@@ -21,11 +21,12 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from .modules import Module, UnfitError, is_table, modules_of
-from .network import LayerPlan
+from .modules import Module, UnfitError, check_names, is_table, modules_of
+from .plan import LayerPlan
 
 Found = Literal["linear", "up", "conv", "open"]
 _MOST_LAYERS = 100
+_FIRST = re.compile(r"(?i)format|first|initial")  # how an unnumbered first layer may be called
 
 
 @dataclass
@@ -117,6 +118,7 @@ def stack(tensors: Mapping[str, Tensor]) -> list[FoundLayer]:
     modules = modules_of(tensors)
     if len(modules) > 3 * _MOST_LAYERS:
         raise UnfitError(f"it has {len(modules)} modules")
+    check_names(modules)
     tables = [module for module in modules if is_table(module, modules)]
     modules = [module for module in modules if module not in tables]
     if not modules:
@@ -148,7 +150,8 @@ def _orders(modules: list[Module]) -> Iterator[list[Module]]:
     def number(module: Module) -> tuple[bool, int, int]:
         numbers = re.findall(r"\d+", module.path)
         linear = module.kind == "linear"
-        return not linear, int(numbers[-1]) if numbers else 10**6, rank[module.kind]
+        unnumbered = -1 if _FIRST.search(module.path) else 10**6
+        return not linear, int(numbers[-1]) if numbers else unnumbered, rank[module.kind]
 
     seen: list[list[str]] = []
     for order in (modules, sorted(modules, key=natural), sorted(modules, key=number)):

@@ -22,7 +22,7 @@ from seeingkit.weights import Checkpoint, Network, choose_network, networks, par
 from ..catalog.dcgan import DCGANOptions, MLPGANOptions
 from .chain import FoundLayer, stack
 from .modules import UnfitError
-from .network import Plan
+from .plan import Condition, Plan
 
 _GENERATOR = re.compile(r"(?i)^(.*[._])?(net_?g|g|gen|generator|g_?ema|ema_?g|.*generator)$")
 
@@ -32,14 +32,27 @@ class Candidate:
     """One network of a file that is a plain stack.
 
     Attributes:
-        where, averaged, named: see ``seeingkit.weights.Network``.
+        network: where it is, and what lies beside it.
         layers: first to last.
     """
 
-    where: str
+    network: Network
     layers: list[FoundLayer]
-    averaged: bool = False
-    named: bool = True
+
+    @property
+    def where(self) -> str:
+        """Its place, see ``seeingkit.weights.Network``."""
+        return self.network.where
+
+    @property
+    def averaged(self) -> bool:
+        """Whether it is a running average."""
+        return self.network.averaged
+
+    @property
+    def named(self) -> bool:
+        """True: every stack that fits may be read."""
+        return True
 
 
 def candidates(
@@ -80,7 +93,7 @@ def _tried(
     except UnfitError as why:
         reasons[network.where] = str(why)
         return False
-    found.append(Candidate(network.where, layers, network.averaged))
+    found.append(Candidate(network, layers))
     return True
 
 
@@ -161,6 +174,10 @@ def whole_plan(
         raise refusal(f"{path}: {first_fault(error)}") from error
 
 
-def renamed(found: Sequence[FoundLayer]) -> dict[str, Tensor]:
-    """The tensors of all layers under the names of ``network.Stack``."""
-    return {key: value for i, layer in enumerate(found) for key, value in layer.tensors(i)}
+def renamed(found: Sequence[FoundLayer], condition: Condition | None) -> dict[str, Tensor]:
+    """The tensors of all layers, and the table of classes, by the names of ``network.Stack``."""
+    tensors = {key: value for i, layer in enumerate(found) for key, value in layer.tensors(i)}
+    if condition is not None and condition.width:
+        (table,) = found[0].tables
+        tensors |= {f"table.{leaf}": tensor for leaf, tensor in table.tensors.items()}
+    return tensors

@@ -10,7 +10,8 @@ Layouts read (torch zip, legacy torch, plain pickle or safetensors), bare or ins
 * ``main.{0,3,6,9,12}`` and ``main.{1,4,7,10}`` of pytorch/examples, with or without ``module.``;
 * csinva's MNIST and CIFAR networks, which end in a 1x1 kernel;
 * ``main.pyramid.512-256.convt`` and its kind with extra 3x3 layers (WassersteinGAN);
-* the convolutional generators of PyTorch-GAN, which enlarge by upsampling: see ``layouts``;
+* the convolutional generators of PyTorch-GAN, which enlarge by upsampling, its ACGAN with a table
+  of classes, and torch.hub's DCGAN of pytorch_GAN_zoo with its config: see ``layouts``;
 * any other naming of linear layers, then convolutions, with batch norms, PReLUs and biases.
 
 A network pickled whole (``torch.save(netG)``) is code, and refused. Training scripts show samples
@@ -24,18 +25,13 @@ file) and what follows it (``r8.act0``, alias ``r8``: the last at 8x8); ``image`
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
-from seeingkit.contracts import Boundary, GeneratorInfo, LatentSpec
 from seeingkit.errors import MissingWeightsError, UsageError
-from seeingkit.models.staged import Carry, StagedAdapter, StageFunction
 from seeingkit.weights import (
     Checkpoint,
     Near,
@@ -51,124 +47,9 @@ from .chain import FoundLayer
 from .files import candidates, choose, likeliest, renamed, whole_plan
 from .geometry import read_stack
 from .modules import UnfitError
-from .network import Layer, Plan, Stack
-
-
-class StackGenerator(StagedAdapter):
-    """A generator that is a plain stack of layers.
-
-    Args:
-        family: ``dcgan`` or ``mlp-gan``.
-        module: the network.
-        plan: of the network; becomes ``config``.
-        options: as given; ``info.options`` holds them as resolved, with ``strides`` and so on.
-        weights_sha256: hash of the file.
-        licence: licence of the weights.
-    """
-
-    def __init__(
-        self,
-        family: Literal["dcgan", "mlp-gan"],
-        module: Stack,
-        plan: Plan,
-        options: DCGANOptions | MLPGANOptions,
-        *,
-        weights_sha256: str | None = None,
-        licence: str = "unknown",
-    ) -> None:
-        channels, resolution, _ = plan.image_shape
-        info = GeneratorInfo(
-            family=family,
-            resolution=resolution,
-            channels=channels,
-            latent=(LatentSpec(name="z", shape=(plan.layers[0].inputs,)),),
-            weights_sha256=weights_sha256,
-            licence=licence,
-            options={
-                **options.model_dump(mode="json", exclude={"plain"}),
-                **_resolved(plan, options),
-            },
-            parameters=sum(p.numel() for p in module.parameters()),
-            assumptions=plan.assumptions,
-        )
-        stages: list[StageFunction] = []
-        for layer in module.layers:
-            assert isinstance(layer, Layer)
-            stages += [partial(_linear, layer), partial(_finish, layer)]
-        super().__init__(module, info, _boundaries(plan), stages)
-        self.config = plan.model_dump(mode="json")
-
-
-def _linear(layer: Layer, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    return layer.linear(x), carry
-
-
-def _finish(layer: Layer, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    return layer.finish(x), carry
-
-
-def _resolved(plan: Plan, options: DCGANOptions | MLPGANOptions) -> dict[str, Any]:
-    """The options as resolved."""
-    found: dict[str, Any] = {
-        "activation": plan.activation,
-        "slope": plan.slope if plan.activation == "leaky" else None,
-        "final": plan.final,
-        "eps": plan.eps,
-    }
-    maps = [layer for layer in plan.layers if layer.kind != "linear"]
-    if isinstance(options, MLPGANOptions):
-        found["shape"] = list(plan.shape or ())
-    else:
-        found["strides"] = [layer.stride for layer in maps]
-        found["paddings"] = [layer.padding for layer in maps]
-        found["output_paddings"] = [layer.output_padding for layer in maps]
-        found["kinds"] = [layer.kind for layer in maps]
-        found["upsample"] = [layer.upsample for layer in maps]
-    return found
-
-
-def _boundaries(plan: Plan) -> list[Boundary]:
-    """Two cuts a layer; the second of the last layer is the image."""
-    cuts = [Boundary("input", 0, (plan.layers[0].inputs,), "latent", aliases=("z",))]
-    taken: Counter[str] = Counter()
-    last_at: dict[int, int] = {}
-    for k, (layer, size) in enumerate(zip(plan.layers, plan.sizes, strict=True)):
-        linear = layer.kind == "linear"
-        stem = "fc" if linear else f"r{size}.conv"
-        name = f"{stem}{taken[stem]}"
-        taken[stem] += 1
-        shape = (layer.outputs,) if linear else (layer.outputs, size, size)
-        cuts.append(_cut(len(cuts), name, shape, layer.name))
-        if k == len(plan.layers) - 1:
-            break
-        after = f"{name}.act" if linear else name.replace("conv", "act")
-        last_at[size] = len(cuts)
-        shape = (layer.channels, size, size) if size else (layer.outputs,)
-        cuts.append(_cut(len(cuts), after, shape, layer.native))
-    for size in plan.sizes:
-        if size and size not in last_at:
-            last_at[size] = len(cuts) - 1  # only the last layer's convolution has this size
-    own = {cut.name for cut in cuts} | {"image", "z"}
-    named: list[Boundary] = []
-    for cut in cuts:
-        aliases = [*cut.aliases, *(f"r{s}" for s, at in last_at.items() if s and at == cut.index)]
-        fresh = tuple(dict.fromkeys(a for a in aliases if a not in own))
-        own.update(fresh)
-        named.append(cut if not cut.index else _with_aliases(cut, fresh))
-    _, r, _ = plan.image_shape
-    named.append(Boundary("image", len(named), (3, r, r), "image", (r, r)))
-    return named
-
-
-def _cut(index: int, name: str, shape: tuple[int, ...], alias: str | None) -> Boundary:
-    kind: Literal["feature", "latent"] = "feature" if len(shape) == 3 else "latent"
-    extent = (shape[1], shape[2]) if len(shape) == 3 else None
-    return Boundary(name, index, shape, kind, extent, (alias,) if alias else ())
-
-
-def _with_aliases(cut: Boundary, aliases: tuple[str, ...]) -> Boundary:
-    return Boundary(cut.name, cut.index, cut.shape, cut.kind, cut.extent, aliases)
-
+from .network import Stack
+from .plan import Plan
+from .stages import StackGenerator, resolved
 
 # ------------------------------------------------------------------------------- recognise and load
 
@@ -182,8 +63,31 @@ def fits(layers: list[FoundLayer]) -> None:
     maps = [layer for layer in layers if layer.kind != "linear"]
     if len(maps) < 2:
         raise UnfitError("it has fewer than two convolutions")
+    _check_input(layers)
     if maps[-1].channels not in (1, 3):
         raise UnfitError(f"{maps[-1].main.path} gives {maps[-1].channels} channels, not 1 or 3")
+
+
+_IMAGE_KERNEL = 5
+"""Least kernel of a first convolution of an image that is looked for (usual: 7x7, 9x9)."""
+
+
+def _check_input(layers: list[FoundLayer]) -> None:
+    """Refuse a stack whose first convolution may be one of an image.
+
+    Transposed or not has one shape where a layer gives as many channels as it takes, and networks
+    from image to image begin and end with an ordinary convolution of the same large odd kernel.
+    """
+    first, last = layers[0], layers[-1]
+    if first.kind == "linear" or last.kind == "up":
+        return
+    kernel, channels = first.main.shape[2], first.main.shape[:2]
+    odd = kernel % 2 and kernel >= _IMAGE_KERNEL and kernel == last.main.shape[2]
+    if odd and channels[0] == channels[1]:
+        raise UnfitError(
+            f"{first.main.path} may be a convolution of an image of {channels[1]} channels, as in "
+            "networks from image to image, which are not of this family"
+        )
 
 
 def recognise(checkpoint: Checkpoint) -> str | None:
@@ -289,10 +193,12 @@ def load_stack(
     stored = portable_config(checkpoint, family)
     if stored is None:
         chosen = choose(checkpoint, fits, what, options.key)
-        stored = read_stack(weights, chosen.layers, options) | {"shape": shape(chosen.layers)}
-        tensors, key = renamed(chosen.layers), chosen.where or None
+        stored = read_stack(weights, chosen.layers, options, chosen.network)
+        stored |= {"shape": shape(chosen.layers)}
+        tensors, key = renamed(chosen.layers, stored.get("condition")), chosen.where or None
     else:
         tensors, key = checkpoint.content, None
+        _check_condition(weights, stored, options)
     whole = whole_plan(weights, stored, options)
     if isinstance(options, DCGANOptions):
         _agree(weights, whole, options)
@@ -309,9 +215,19 @@ def load_stack(
     )
 
 
+def _check_condition(
+    path: Path, stored: Mapping[str, Any], options: DCGANOptions | MLPGANOptions
+) -> None:
+    """Refuse a condition that differs from that of a file of ours."""
+    found = stored.get("condition") or {}
+    kind = found.get("kind", "none") if isinstance(found, Mapping) else "none"
+    if options.condition not in (None, kind):
+        raise UsageError(f"{path}: condition={options.condition}, but the file says {kind}")
+
+
 def _agree(path: Path, plan: Plan, options: DCGANOptions) -> None:
     """Refuse geometry that differs from that of a file of ours."""
-    said = _resolved(plan, options)
+    said = resolved(plan, options)
     for name in ("strides", "paddings", "output_paddings", "kinds", "upsample"):
         given = getattr(options, name)
         if given is not None and list(given) != said[name]:

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from seeingkit.errors import StateMismatchError, UsageError
+from seeingkit.weights import Network
 
 from ..catalog.dcgan import DCGANOptions, MLPGANOptions
 from .chain import FoundLayer
 from .hidden import mark_hidden
 from .layouts import known_layout
-from .network import LayerPlan
+from .plan import LayerPlan
 
 _USUAL = {2: (2, 0), 4: (2, 1)}  # stride and padding of later transposed kernels: they double
 _TRANSPOSED = re.compile(r"(?i)conv_?t|convtrans|deconv|t_?conv|transp|dcv")
@@ -29,9 +30,12 @@ _LISTS = ("strides", "paddings", "output_paddings", "kinds", "upsample")
 
 
 def read_stack(
-    path: Path, found: Sequence[FoundLayer], options: DCGANOptions | MLPGANOptions
+    path: Path,
+    found: Sequence[FoundLayer],
+    options: DCGANOptions | MLPGANOptions,
+    network: Network,
 ) -> dict[str, Any]:
-    """The values of a ``Plan`` for the layers found in a file.
+    """The values of a ``Plan`` for the layers found in a network of a file.
 
     Raises:
         StateMismatchError: the keys leave room for parts that have no tensors, and no option says
@@ -39,18 +43,24 @@ def read_stack(
         UsageError: names the layer whose stride, padding or kind the file leaves open, or an
             option of the wrong length.
     """
+    known = known_layout(path, found, network, options)
+    if known is not None:
+        plans = [
+            layer.plan(**(known.layers[k] if known.layers else {})) for k, layer in enumerate(found)
+        ]
+        return {
+            "layers": plans,
+            **known.settings,
+            "layout": known.name,
+            "condition": known.condition,
+            "notes": known.notes,
+        }
     if tables := found[0].tables:
         raise StateMismatchError(
             f"{path}: {tables[0].path}.weight of shape {tables[0].shape} looks like a table of "
             "classes (an embedding), and how it meets z is not in the file; a class-conditional "
             f"generator of this kind: {OWN_CODE}"
         )
-    known = known_layout(found)
-    if known is not None:
-        plans = [
-            layer.plan(**(known.layers[k] if known.layers else {})) for k, layer in enumerate(found)
-        ]
-        return {"layers": plans, **known.settings, "layout": known.name}
     mark_hidden(found)
     if isinstance(options, DCGANOptions):
         plans = convolutions(path, found, options)

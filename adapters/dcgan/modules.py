@@ -17,6 +17,9 @@ _STATISTICS = {"running_mean", "running_var"}
 _LEAVES = {"weight", "bias", "num_batches_tracked", *_STATISTICS}
 _TABLE = re.compile(r"(?i)emb|label|(?<![a-z])(class|cond|lookup|token|vocab|attr|onehot)")
 _SLOPES = re.compile(r"(?i)relu|act|nonlin|slope|(^|\.)\d+$")  # how a PReLU may be called
+_SHORTCUT = re.compile(r"(?i)shortcut|(^|[._])c_sc($|\.)")
+_TO_RGB = re.compile(r"(?i)(^|[._])to_?rgb")
+_RGB_LAYERS = re.compile(r"(?i)(^|[._])to_?rgb_?layers\.")
 _FOLDED = re.compile(r".*(\.weight_(orig|u|v|g|bar)|\.parametrizations\..*)")
 
 
@@ -115,3 +118,17 @@ def is_table(module: Module, modules: Sequence[Module]) -> bool:
     others = [m for m in modules if m.kind == "linear" and m is not module]
     normed = any(m.kind == "norm" and m.shape[0] == rows for m in modules)
     return not normed and (rows == columns or any("bias" in m.tensors for m in others))
+
+
+def check_names(modules: Sequence[Module]) -> None:
+    """Refuse modules that by their names stand beside others and not between them.
+
+    Raises:
+        UnfitError: names one.
+    """
+    shortcut = next((m.path for m in modules if _SHORTCUT.search(m.path)), None)
+    if shortcut is not None:
+        raise UnfitError(f"{shortcut} is a shortcut by its name, so its output is added to another")
+    images = [module.path for module in modules if _TO_RGB.search(module.path)]
+    if len(images) > 1 or any(_RGB_LAYERS.search(path) for path in images):
+        raise UnfitError(f"{images[0]} is one of several layers that give colours, by its name")

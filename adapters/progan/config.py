@@ -5,6 +5,7 @@ Guarantees that a config's odd values are refused by name, whichever file they c
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -32,6 +33,11 @@ class ProGANConfig(NetworkConfig):
         leak: slope of the activation below 0.
         alpha: weight of the last resolution's RGB, the rest being the previous one's, upsampled.
         upscale: whole number by which the finished image is enlarged (nearest).
+        first_bias: of the first layer: a number for each ``channel``, or a whole ``map`` of each.
+        final: after the blended RGB.
+        attributes: numbers of values of each attribute of a class vector that joins several;
+            empty: the class vector is one.
+        names: of the classes, where the file has them.
     """
 
     KIND: ClassVar[str] = "a ProGAN generator"
@@ -48,6 +54,10 @@ class ProGANConfig(NetworkConfig):
     leak: Annotated[float, Field(ge=0, le=1)] = 0.2
     alpha: Annotated[float, Field(ge=0, le=1)] = 1.0
     upscale: Annotated[int, Field(ge=1, le=1024)] = 1
+    first_bias: Literal["channel", "map"] = "channel"
+    final: Literal["none", "tanh"] = "none"
+    attributes: tuple[Size, ...] = ()
+    names: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> ProGANConfig:
@@ -55,12 +65,21 @@ class ProGANConfig(NetworkConfig):
             raise ValueError("no numbers left for z beside the labels")
         if self.alpha < 1 and len(self.sizes) == 2:
             raise ValueError("alpha below 1 needs a resolution to blend with")
+        if self.attributes and sum(self.attributes) != self.labels:
+            raise ValueError(f"attributes of {self.attributes} values, {self.labels} labels")
+        if self.names and len(self.names) != self.classes:
+            raise ValueError(f"{len(self.names)} names of {self.classes} classes")
         return self
 
     @property
     def latent(self) -> int:
         """Numbers in z."""
         return self.sizes[0] - self.labels
+
+    @property
+    def classes(self) -> int:
+        """Number of classes: all combinations of the attributes' values."""
+        return math.prod(self.attributes) if self.attributes else self.labels
 
     @property
     def resolution(self) -> int:

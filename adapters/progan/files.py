@@ -29,8 +29,9 @@ from seeingkit.weights import (
     state_dict,
 )
 
+from ..catalog.progan import ProGANOptions
 from ..configs import check_colours
-from . import ablation, tensorflow
+from . import ablation, gan_zoo, tensorflow
 from .ablation import Variant, ablation_network
 from .config import ProGANConfig
 from .growing import growing_network
@@ -62,12 +63,15 @@ def recognise(checkpoint: Checkpoint) -> str | None:
         return LAYOUTS[0].name
     if any(all(k.startswith(("features.", "output.")) for k in n.tree) for n in old):
         return LAYOUTS[1].name
+    for layout in gan_zoo.LAYOUTS:
+        if networks_with(checkpoint, layout.marks):
+            return layout.name
     return tensorflow.layout(checkpoint)
 
 
 def explain(checkpoint: Checkpoint) -> Near | None:
     """How near a file of another kind comes to this family, and why it is not of it."""
-    return nearest(checkpoint, LAYOUTS)
+    return nearest(checkpoint, (*LAYOUTS, *gan_zoo.LAYOUTS))
 
 
 def _network(checkpoint: Checkpoint, key: str | None) -> Network | None:
@@ -89,17 +93,18 @@ def build(config: ProGANConfig) -> nn.Sequential:
 
 
 def contents(
-    checkpoint: Checkpoint, variant: Variant | None, key: str | None = None
+    checkpoint: Checkpoint, options: ProGANOptions
 ) -> tuple[ProGANConfig, Mapping[str, Tensor], str]:
     """The config of a file's network, its tensors under that network's names, and its place.
 
     Args:
         checkpoint: the file.
-        variant: which ablation, or None to detect it.
-        key: place of the network in the file; None: the only one, or the average.
+        options: ``variant``, which ablation, or None to detect it; ``final`` and ``alpha``, of
+            files of pytorch_GAN_zoo; ``key``, the place of the network in the file.
 
     Raises:
-        UsageError: ``variant`` contradicts the keys, or ``key`` does not choose one network.
+        UsageError: an option contradicts the file, or is needed; or ``key`` does not choose one
+            network.
         StateMismatchError: the file does not fit (names the key).
     """
     values = portable_config(checkpoint, FAMILY)
@@ -107,7 +112,10 @@ def contents(
         return ProGANConfig.validated(checkpoint.path, values), checkpoint.content, ""
     if tensorflow.layout(checkpoint) is not None:
         return *tensorflow.read_tensorflow(checkpoint), ""
-    network = _network(checkpoint, key)
+    if (of_zoo := gan_zoo.find(checkpoint, options.key)) is not None:
+        return *gan_zoo.read_gan_zoo(checkpoint, of_zoo, options), of_zoo.where
+    variant = options.variant
+    network = _network(checkpoint, options.key)
     if network is None:
         raise StateMismatchError(
             f"{checkpoint.path}: not a ProGAN generator: neither layer1.conv.weight nor {_OLD} "

@@ -9,18 +9,21 @@ Layouts read (torch zip, legacy torch or safetensors, bare or in any ``weights.w
 * the old numbering ``features.0 …``, ``output``, whose stored ``wscale.scale`` is dropped, as the
   original does (the scale is recomputed);
 * the ablation networks of ganseeing, see ``ablation``;
+* torch.hub's PGAN of pytorch_GAN_zoo, see ``gan_zoo``;
 * pickles of the TensorFlow and Theano code, see ``tensorflow``.
 
 Boundaries: ``input``, ``r4.conv0``, ``r4.conv1``, ``r8.conv0``, …, ``image``. ``r8`` is the last
 layer at 8x8, the paper's r for n = 4 (Bau et al., ICCV 2019, section 3.2); ``layer4`` and
 ``features.3`` name the same cut. Carried: the class vector ``c`` before the first layer, and the
-previous resolution's RGB where a growing network blends.
+last map of the previous resolution where a growing network blends.
 """
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +37,7 @@ from seeingkit.weights import fill, read_checkpoint
 from ..catalog.progan import ProGANOptions
 from ..class_names import class_names
 from ..configs import resolved_options
-from ..labels import class_vectors
+from ..labels import attribute_vectors
 from ..truncation import CutOffAdapter
 from .config import ProGANConfig
 from .files import FAMILY, build, contents, explain, recognise
@@ -74,13 +77,17 @@ class ProGAN(CutOffAdapter):
             resolution=config.resolution,
             channels=config.image_channels,
             latent=(LatentSpec(name="z", shape=(config.latent,)),),
-            class_names=class_names(config.labels, options.classes),
+            class_names=(options.classes is None and config.names)
+            or class_names(config.classes, options.classes),
             weights_sha256=weights_sha256,
             licence=licence,
             # Classes are in class_names; what was stored before there was a truncation stays good.
             options=resolved_options(
-                resolved, "classes", *(["truncation"] if options.truncation == 1 else [])
-            ),
+                resolved,
+                *("classes", "final", "alpha"),
+                *(["truncation"] if options.truncation == 1 else []),
+            )
+            | _settled(config),
             parameters=sum(p.numel() for p in module.parameters()),
             assumptions=config.unless_told(clamp=options.clamp),
         )
@@ -88,12 +95,12 @@ class ProGAN(CutOffAdapter):
         previous = layers.pop("previous", None)
         stages = [partial(_stage, layer) for layer in layers.values()]
         stages[0] = partial(_first_stage, module[0])
-        if previous is not None:  # the last resolution's first layer sees its input blended
-            stages[-3] = partial(_blended_stage, module[len(stages) - 3], previous)
-        stages[-1] = partial(_image_stage, module[len(stages) - 1], config, clamp)
+        if previous is not None:
+            stages[-3] = partial(_parting_stage, module[len(stages) - 3])
+        stages[-1] = partial(_image_stage, module[len(stages) - 1], previous, config, clamp)
         super().__init__(module, info, _boundaries(config), stages)
         self.config = config.model_dump(mode="json")
-        self._labels = config.labels
+        self._attributes = config.attributes or ((config.labels,) if config.labels else ())
         self.z_bound = options.truncation if options.truncation < 1 else None
 
     def begin(self, latent: Latent) -> State:
@@ -109,12 +116,33 @@ class ProGAN(CutOffAdapter):
         if z is None or z.ndim != 2 or z.shape[1] != dim:
             shown = f"has shape {tuple(z.shape)}" if z is not None else "is missing"
             raise UsageError(f"{FAMILY}: z {shown}, expected (N, {dim})")
-        if not self._labels:
+        if not self._attributes:
             return super().begin({"z": z})
         c = latent.get("c")
         label = latent.get("label") if c is None else None  # c stands in for the label beside it
-        vectors = class_vectors(FAMILY, self._labels, len(z), label=label, c=c)
+        vectors = attribute_vectors(FAMILY, self._attributes, len(z), label=label, c=c)
         return super().begin({"z": z, "c": vectors})
+
+
+def _settled(config: ProGANConfig) -> dict[str, Any]:
+    """What pytorch_GAN_zoo's files and options say, which makes other pictures; alpha is theirs."""
+    if config.first_bias == "channel":
+        return {}
+    return {"final": config.final, "alpha": 1 - config.alpha}
+
+
+def _check_final(path: Path, config: ProGANConfig, options: ProGANOptions) -> None:
+    """Refuse settings of pytorch_GAN_zoo that differ from a network's own, or are of no use."""
+    zoo = config.first_bias == "map"
+    alpha = options.alpha is None or (zoo and math.isclose(options.alpha, 1 - config.alpha))
+    final = options.final is None or (zoo and options.final == config.final)
+    for name, agrees in (("final", final), ("alpha", alpha)):
+        if not agrees:
+            asked = getattr(options, name)
+            raise UsageError(
+                f"{path}: {name}={asked} is for files of pytorch_GAN_zoo without their config, "
+                "which this is not"
+            )
 
 
 def _stage(layer: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
@@ -127,22 +155,28 @@ def _first_stage(layer: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Car
     return layer(x[:, :, None, None]), {}
 
 
-def _blended_stage(
-    layer: nn.Module, previous: nn.Module, x: Tensor, carry: Carry
-) -> tuple[Tensor, Carry]:
-    rgb = F.interpolate(previous(x), scale_factor=2.0, mode="nearest")
-    return layer(x), {**carry, "rgb": rgb}
+def _parting_stage(layer: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    """The last resolution's first layer, which keeps the map that the previous one's RGB reads."""
+    return layer(x), {**carry, "previous": x}
 
 
 def _image_stage(
-    layer: nn.Module, config: ProGANConfig, clamp: bool, x: Tensor, carry: Carry
+    layer: nn.Module,
+    previous: nn.Module | None,
+    config: ProGANConfig,
+    clamp: bool,
+    x: Tensor,
+    carry: Carry,
 ) -> tuple[Tensor, Carry]:
     """RGB; hard tanh as in ganseeing and rewriting, which others leave out."""
     image = layer(x)
-    if "rgb" in carry:
-        image = (1 - config.alpha) * carry["rgb"] + config.alpha * image
+    if previous is not None:
+        rgb = F.interpolate(previous(carry["previous"]), scale_factor=2.0, mode="nearest")
+        image = (1 - config.alpha) * rgb + config.alpha * image
     if config.upscale > 1:
         image = F.interpolate(image, scale_factor=float(config.upscale), mode="nearest")
+    if config.final == "tanh":
+        image = image.tanh()
     return (image.clamp(-1.0, 1.0) if clamp else image), {}
 
 
@@ -175,7 +209,8 @@ def load(weights: Path | None, options: ProGANOptions) -> ProGAN:
     if weights is None:
         raise MissingWeightsError("progan needs weights: give --weights FILE or progan:NAME")
     checkpoint = read_checkpoint(weights)
-    config, tensors, where = contents(checkpoint, options.variant, options.key)
+    config, tensors, where = contents(checkpoint, options)
+    _check_final(checkpoint.path, config, options)
     if options.variant not in (None, config.variant):
         raise UsageError(
             f"{checkpoint.path}: variant={options.variant} does not fit its keys, which are those "

@@ -1,11 +1,13 @@
 """The ProGAN network as its TensorFlow code can build and save it (``networks.py``, G_paper).
 
 Guarantees ``network``'s names and arithmetic, with what that code leaves open: no norm of
-the latent or at all, another epsilon, ReLU, and a last resolution still being blended in.
+the latent or at all, another epsilon, ReLU, and a last resolution still being blended in. The first
+layer may have a bias for each place, as that of pytorch_GAN_zoo.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,6 +31,21 @@ class GrowingLayer(Layer):
         return x if self.rgb else F.leaky_relu(x, self.leak)
 
 
+class FirstMapLayer(GrowingLayer):
+    """The first layer where each place of its map has its own bias, as a linear layer has it."""
+
+    def __init__(self, latent: int, channels: int) -> None:
+        super().__init__(latent, channels, 4, padding=3)
+        self.wscale.b = nn.Parameter(torch.zeros(channels, 4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, D, 1, 1) to (N, C, 4, 4)."""
+        if self.epsilon is not None:
+            x = x * (x.square().mean(dim=1, keepdim=True) + self.epsilon).rsqrt()
+        x = self.convolution(x, self.conv.weight, gain=self.scale) + self.wscale.b
+        return F.leaky_relu(x, self.leak)
+
+
 def growing_network(config: ProGANConfig) -> nn.Sequential:
     """The network of a config under the names of ``network.network``.
 
@@ -36,6 +53,9 @@ def growing_network(config: ProGANConfig) -> nn.Sequential:
     """
     layers = nn.Sequential()
     for k, (channels_in, channels_out, kernel) in enumerate(layer_shapes(config.sizes), start=1):
+        if k == 1 and config.first_bias == "map":
+            layers.add_module("layer1", FirstMapLayer(channels_in, channels_out))
+            continue
         layer = GrowingLayer(
             channels_in,
             channels_out,

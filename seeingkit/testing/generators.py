@@ -39,7 +39,8 @@ networks: 0.4 cells; random weights: 0.5 cells, and over 14 layers 0.05 of the i
 SCALE = (0.1, 1.6)
 """How far apart two cells may stand, as a share of what the window says. What a cell of a small map
 changes is cut off by the edges, so that it seems nearer to the middle (random weights, 4 cells:
-0.2); a window without the margin that the map has makes it more than 1.6."""
+0.2); a window without the margin that the map has makes it more than 1.6. Neighbours may be off by
+``OFF_CELLS`` all the same, as their middles may (random weights, 4 cells: 0.45 to 1.73)."""
 
 
 def _begin(generator: Generator) -> State:
@@ -221,9 +222,11 @@ def maps_lie_in_their_window(generator: Generator) -> None:
                 off = (near + far - sum(ends)) / 2
                 message = f"a change stands {off / size:+.2f} cells further {direction} than its"
                 require(abs(off) <= max(OFF_CELLS * size, OFF_IMAGE), f"{message} window says")
-                scale = (far - near) / (ends[1] - ends[0])
+                apart = ends[1] - ends[0]
+                scale = (far - near) / apart
                 message = f"cells lie {scale:.2f} times as far apart {direction} as its window"
-                require(SCALE[0] <= scale <= SCALE[1], f"{message} says")
+                close = abs(far - near - apart) <= OFF_CELLS * size
+                require(close or SCALE[0] <= scale <= SCALE[1], f"{message} says")
 
 
 def _middle_of_change(

@@ -101,6 +101,7 @@ def _persistent(meta: Any) -> Opaque:
 _ACTIVATIONS = ("ReLU", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Tanh", "Sigmoid")
 _FOREIGN = """
     argparse.Namespace dnnlib.tflib.network.Network network.Network tfutil.Network numpy.ndarray
+    models.utils.config.BaseConfig
     pathlib.PosixPath pathlib.WindowsPath torch.device torch.serialization._get_layout
     types.SimpleNamespace
 """

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seeingkit.errors import UsageError
 from seeingkit_adapters import labels
-from seeingkit_adapters.labels import class_vectors
+from seeingkit_adapters.labels import attribute_vectors, checked_class, class_vectors
 
 
 def test_labels_become_one_hot_vectors_and_class_vectors_stay() -> None:
@@ -24,6 +24,27 @@ def test_labels_become_one_hot_vectors_and_class_vectors_stay() -> None:
     assert torch.equal(whole, torch.tensor([[0.0, 1.0, 0.0]]))
     none = class_vectors("family", 3, 0, label=torch.empty(0, dtype=torch.int64), c=None)
     assert none.shape == (0, 3)
+
+
+def test_classes_are_all_combinations_of_attributes() -> None:
+    sizes = (2, 3, 2)
+    vectors = attribute_vectors("family", sizes, 12, label=torch.arange(12), c=None)
+    assert vectors.shape == (12, 7) and len(vectors.unique(dim=0)) == 12
+    parts = vectors.split(sizes, dim=1)
+    assert all(bool((part.sum(1) == 1).all()) for part in parts)
+    first, second, third = (part.argmax(1) for part in parts)
+    assert torch.equal(first * 6 + second * 2 + third, torch.arange(12))
+    with pytest.raises(UsageError, match=r"from 0 to 11 or c \(N, 7\)$"):
+        attribute_vectors("family", sizes, 1, label=None, c=None)
+
+
+def test_the_class_of_a_latent_is_one_of_label_and_c() -> None:
+    label = torch.tensor([1, 0], dtype=torch.int32)
+    assert checked_class("family", 2, {"label": label}, 2).dtype == torch.int64
+    soft = torch.tensor([[0.5, 0.5]])
+    assert torch.equal(checked_class("family", 2, {"c": soft}, 1), soft)
+    with pytest.raises(UsageError, match="not both"):
+        checked_class("family", 2, {"c": soft, "label": label[:1]}, 1)
 
 
 def test_the_example_of_the_docstring() -> None:

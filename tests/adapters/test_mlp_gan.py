@@ -17,7 +17,7 @@ from seeingkit.errors import StateMismatchError, UsageError
 from seeingkit.testing import generator_checks
 from seeingkit.weights import read_checkpoint, write_portable
 from seeingkit_adapters.catalog.dcgan import MLPGANOptions
-from seeingkit_adapters.dcgan.generator import StackGenerator
+from seeingkit_adapters.dcgan.stages import StackGenerator
 from seeingkit_adapters.mlp_gan import image_shape, load, recognise
 from tests.helpers.goldens import agree, golden
 

@@ -29,8 +29,11 @@ from seeingkit_adapters.espnet.v2_network import ESPNetV2
 from tests.adapters.test_dcgan import examples, randomised
 from tests.adapters.test_espnet import SMALL_V1, SMALL_V2
 from tests.adapters.test_progan import old_names, seeded
+from tests.adapters.test_sagan import small as sagan
 from tests.adapters.test_stylegan1 import rosinality
 from tests.helpers import biggan_by_hand as biggan
+from tests.helpers import gan_zoo_files
+from tests.helpers import resnet_gans_by_hand as residual
 from tests.helpers.stylegan2_layouts import (
     config,
     kernel,
@@ -76,6 +79,15 @@ MADE: dict[str, tuple[str, Callable[[], State], dict[str, Any]]] = {
     ),
     "nvidia": ("stylegan2", nvidia_state, {}),
     "dcgan": ("dcgan", lambda: prefixed(examples(6, (8, 4), 3).state_dict(), "main."), {}),
+    "resnet-gan": (
+        "resnet-gan",
+        lambda: residual.state(
+            residual.Recipe("StudioGAN", (4, 3), 4, classes=2, chunk=3, shared=2, spectral="stored")
+        ),
+        {},
+    ),
+    "sagan": ("sagan", lambda: sagan(width=8), {}),
+    "PGAN": ("progan", lambda: gan_zoo_files.pgan_state((4, 3, 2)), {"final": "none"}),
     "mlp-gan": ("mlp-gan", lambda: _stack(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 64)), {}),
 }
 """(family, the tensors of a small network under the layout's own names, options) of each layout."""
@@ -271,7 +283,11 @@ def test_wrapped_files_are_inspected_and_converted(layout: str, tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    "asked", ["progan", "biggan", "stylegan1", "stylegan2", "stylegan3", "dcgan", "mlp-gan"]
+    "asked",
+    [
+        *("progan", "biggan", "stylegan1", "stylegan2", "stylegan3", "dcgan", "mlp-gan"),
+        *("resnet-gan", "sagan"),
+    ],
 )
 @pytest.mark.parametrize("layout", MADE)
 def test_a_file_of_another_family_says_which_reads_it(
@@ -348,6 +364,9 @@ def test_segmenters_unwrap_and_are_named(wrapper: str, tmp_path: Path) -> None:
             "synthesis.b4.const",
             r"is stylegan2: .*but synthesis\.b4\.const is",
         ),
+        ("resnet-gan", "conv2d5.bias", r"is resnet-gan: .* in StudioGAN, but conv2d5\.bias is"),
+        ("sagan", "last.0.weight", r"nearest is sagan: .* but last\.0\.weight is missing"),
+        ("PGAN", "formatLayer.module.weight", r"nearest is progan: .* but formatLayer\.mod"),
         ("dcgan", "main.1.running_mean", "nearest is dcgan: .*main.1 is no whole batch norm"),
     ],
 )
