@@ -14,7 +14,6 @@ from seeingkit.errors import StateMismatchError
 from ..catalog.biggan import BigGANOptions
 from .config import BigGANConfig
 
-
 ROUNDING = 1e-6
 """Of the largest number of a table: by how much rows may differ that are one row stored often. A
 trained table's rows differ by about the numbers themselves."""

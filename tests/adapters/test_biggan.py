@@ -443,9 +443,10 @@ def test_rows_that_are_equal_but_for_rounding_are_one_class(
     assert (f"all {classes} rows" in said) == one
     assert ("bn_eps=0.0001, BigBiGAN's" in said) == one
     assert ("bn_eps=1e-05, the published run's" in said) == (not one)
+    z = generator.latents([0], labels=None if one else [0])["z"]
+    beyond = torch.tensor([1 if one else classes])
     with pytest.raises(UsageError, match="labels"):
-        z = generator.latents([0], labels=[0] if not one else None)["z"]
-        generator({"z": z, "label": torch.tensor([1 if one else classes])})
+        generator({"z": z, "label": beyond})
 
 
 @pytest.mark.slow
