@@ -68,7 +68,7 @@ def load_encoder(
         kind = type(found).__name__
         raise PluginError(f"{resolved.spec.name}: its target gave a {kind}, no ModelEncoder")
     if generator is not None:
-        _check_belongs(found, generator, resolved.weights)
+        check_belongs(found, generator, resolved.weights)
     return found
 
 
@@ -131,8 +131,21 @@ def _recognised(path: Path | None, known: Registry) -> EncoderSpec:
     return cast("EncoderSpec", claims[0].spec)
 
 
-def _check_belongs(encoder: ModelEncoder, generator: Generator, path: Path | None) -> None:
+def check_belongs(encoder: ModelEncoder, generator: Generator, path: Path | None = None) -> None:
     """Refuse an encoder of another generator; one that may be of another says so.
+
+    What no file says becomes one of the encoder's assumptions.
+
+    Args:
+        path: of the encoder's file, for messages.
+
+    >>> class Middle(ModelEncoder):
+    ...     info = EncoderInfo(family="middle", size=1, latent=LatentSpec(shape=(3,)))
+    ...     def posterior(self, inputs):
+    ...         return Posterior(inputs.mean((2, 3)))
+    >>> check_belongs(Middle(), seeingkit.load_generator("progan:minichurches"))
+    Traceback (most recent call last):
+    seeingkit.errors.StateMismatchError: the encoder gives a latent of shape (3,), and ...
 
     Raises:
         StateMismatchError: of another family, for another latent or other images, or trained
