@@ -20,16 +20,16 @@ PROMISED = {
         AddEdit Analysis ArtifactSearch Assessment AutoStaged Comparison Dissection FSD
         GeneratorsComparison Interventions Inversion RewrittenGenerator StagedAdapter Tally
         UnitContrasts UnitEdit WeightEdit analyze artifacts assess compare compare_generators
-        compare_units dissect fsd intervene invert load_features load_generator load_inverter
-        load_segmenter open_images repair rewrite run sweep tally trace
+        compare_units dissect fsd intervene invert load_encoder load_features load_generator
+        load_inverter load_segmenter open_images repair rewrite run sweep tally trace
     """,
     "seeingkit.contracts": """
-        Annotator Boundary Features FeaturesInfo Generator GeneratorInfo ImageSource Inversion
-        Inverter Label Latent LatentSpec RewritableGenerator Sampler Segmenter SegmenterInfo Site
+        Annotator Boundary Encoder EncoderInfo Features FeaturesInfo Generator GeneratorInfo ImageSource Inversion
+        Inverter Label Latent LatentSpec ModelEncoder Posterior RewritableGenerator Sampler Segmenter SegmenterInfo Site
         Skipped State Vocabulary seeds_latents sequence_latents
     """,
     "seeingkit.specs": """
-        PRESETS PROJECT DataSpec FeaturesSpec GanGroupSpec GanSpec Hooks InverterSpec Kind
+        PRESETS PROJECT DataSpec EncoderOptions EncoderSpec FeaturesSpec GanGroupSpec GanSpec Hooks InverterSpec Kind
         MetricSpec Options Preset Register SegmenterSpec Spec TrackerSpec WeightFile WeightsSpec
         hookimpl hookspec
     """,
@@ -45,8 +45,8 @@ PROMISED = {
         write_portable
     """,
     "seeingkit.testing": """
-        Check check_features check_generator check_sampler check_segmenter check_sites check_source
-        checks_for failures features_checks generator_checks parametrize_with_checks
+        Check check_encoder check_features check_generator check_sampler check_segmenter check_sites check_source
+        checks_for encoder_checks failures features_checks generator_checks parametrize_with_checks
         sampler_checks segmenter_checks site_checks source_checks
     """,
     "seeingkit.images": """

@@ -6,6 +6,7 @@ other, z can be cut into equal pieces, and sizes are possible.
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -103,6 +104,9 @@ class BigBiGANEncoderConfig(NetworkConfig):
             raise ValueError(
                 f"its blocks work on halves of the channels, and there are {self.width}"
             )
+        for k, pair in enumerate(itertools.pairwise(self.blocks)):
+            if pair == (False, False):
+                raise ValueError(f"neither rev_blocks.{k} nor rev_blocks.{k + 1} has tensors")
         if self.features > 1 << 20:
             raise ValueError(f"{self.features} features")
         return self
