@@ -220,10 +220,12 @@ class EncoderSpec(_Loadable):
 
     Attributes:
         recognise: as of ``GanSpec``.
+        generators: families of generators that it may belong to; empty: the encoder says it.
     """
 
     needs_weights: bool = True
     recognise: str | None = None
+    generators: tuple[str, ...] = ()
 
 
 class EncoderOptions(Options):

@@ -60,7 +60,7 @@ def read_generator(
         },
     )
     inputs = (config.latent, *widths[:-1])
-    expected = {
+    expected: dict[str, tuple[int, ...]] = {
         f"{place}.weight": (before, width, kernel, kernel)
         for place, before, width, kernel in zip(_PLACES, inputs, widths, KERNELS, strict=True)
     }

@@ -49,6 +49,7 @@ def register(register: Register) -> None:
             licence="own code, MIT",
             target="seeingkit_adapters.ali:load_encoder",
             recognise="seeingkit_adapters.ali:recognise_encoder",
+            generators=("ali",),
             options=ALIEncoderOptions,
         )
     )

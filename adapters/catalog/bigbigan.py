@@ -63,6 +63,7 @@ def register(register: Register) -> None:
             licence="own code, MIT",
             target="seeingkit_adapters.bigbigan:load_encoder",
             recognise="seeingkit_adapters.bigbigan:recognise_encoder",
+            generators=("bigbigan",),
             options=BigBiGANEncoderOptions,
         )
     )

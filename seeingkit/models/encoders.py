@@ -8,7 +8,7 @@ among the assumptions.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,8 @@ from .probe import put_info
 from .recognition import claims_of, encoder_recognisers, weights_file
 from .registry import Registry, check_options, registry
 from .resolved import AUTO, ResolvedModel
+
+_USE = "use the one that came with it"
 
 
 def load_encoder(
@@ -102,6 +104,8 @@ def _resolve(
     spec = cast("EncoderSpec", spec)
     if path is None and spec.needs_weights:
         raise MissingWeightsError(f"encoder {spec.name} needs weights: give its file")
+    if generator is not None:
+        _check_family(spec.generators, generator, path)
     given = dict(options)
     if generator is not None and "latent" in spec.options.model_fields:
         given.setdefault("latent", math.prod(generator.info.latent[0].shape))
@@ -152,23 +156,19 @@ def check_belongs(encoder: ModelEncoder, generator: Generator, path: Path | None
             together with another generator.
     """
     info, theirs = encoder.info, generator.info
-    place, use = f"{path}: " if path is not None else "", "use the one that came with it"
-    if info.generators and theirs.family not in info.generators:
-        families = " or ".join(info.generators)
-        raise StateMismatchError(
-            f"{place}an encoder of {families}, and the generator is {theirs.family}; {use}"
-        )
+    _check_family(info.generators, generator, path)
+    place = f"{path}: " if path is not None else ""
     shapes = [tuple(part.shape) for part in theirs.latent]
     if shapes != [tuple(info.latent.shape)]:
         raise StateMismatchError(
             f"{place}the encoder gives a latent of shape {tuple(info.latent.shape)}, and "
-            f"{theirs.family} takes {' and '.join(map(str, shapes))}; {use}"
+            f"{theirs.family} takes {' and '.join(map(str, shapes))}; {_USE}"
         )
     belongs = encoder.belongs_to(generator)
     if belongs is False:
         raise StateMismatchError(
             f"{place}the encoder was trained together with another generator than this "
-            f"{theirs.family} ({_short(theirs.weights_sha256)}); {use}"
+            f"{theirs.family} ({_short(theirs.weights_sha256)}); {_USE}"
         )
     said: tuple[str, ...] = ()
     if belongs is None:
@@ -176,6 +176,15 @@ def check_belongs(encoder: ModelEncoder, generator: Generator, path: Path | None
     if info.size != theirs.resolution:
         said += (f"images of {theirs.resolution} pixels are resized to its {info.size}",)
     put_info(encoder, info.model_copy(update={"assumptions": (*info.assumptions, *said)}))
+
+
+def _check_family(families: Sequence[str], generator: Generator, path: Path | None) -> None:
+    if families and generator.info.family not in families:
+        place = f"{path}: " if path is not None else ""
+        raise StateMismatchError(
+            f"{place}an encoder of {' or '.join(families)}, and the generator is "
+            f"{generator.info.family}; {_USE}"
+        )
 
 
 def _short(sha256: Any) -> str:

@@ -180,7 +180,7 @@ class LayerInverter(Inverter):
     def _of_file(self, generator: Generator, wanted: str, kind: Kind) -> Encoder:
         """The encoder of a file: one that came with a generator, or one that was trained here."""
         came = encoder_in(wanted, generator, self.options.encoder_options)
-        given = came
+        given: Encoder | None = came
         if given is None:
             self._refuse_encoder_options()
             given = read_encoder(wanted, generator)
