@@ -63,7 +63,7 @@ def test_the_encoder_beside_the_generator_is_used(run: Run) -> None:
 def test_a_named_encoder_is_used_and_a_stranger_is_refused(run: Run) -> None:
     words = ("invert", "photo.png", "--method", "encoder", *QUICK)
     ali = (*words, "--weights", "netG.pth")
-    option = ("--inverter-option", 'encoder_options={"draw": "sample", "seed": 3}')
+    option = ("--encoder-option", "draw=sample", "--encoder-option", "seed=3")
     found = results(run(*ali, "--encoder", "netE_epoch_9.pth", *option, "--json", "--out", "b"))
     (encoder,) = found["inversion"]["encoders"]
     assert (encoder["family"], encoder["draw"], encoder["seed"]) == ("ali", "sample", 3)

@@ -57,8 +57,7 @@ class InverterOptions(Options):
     )
     encoder_options: dict[str, Any] = Field(
         {},
-        description="options of an encoder that came with the generator, as JSON: "
-        '{"draw": "sample", "seed": 3}',
+        description="options of an encoder that came with the generator (--encoder-option)",
     )
     encoder_steps: int | None = Field(None, ge=1, description="training steps of e_f and of E")
     encoder_loss: Literal["l1", "cosine", "both"] | None = Field(
