@@ -37,8 +37,9 @@ ENCODER = Layout(
 _COUNTER = ".num_batches_tracked"
 _UNUSED = re.compile(r"rev_blocks\.\d+\.res_block\.skip_conv\.layer\.(weight|bias)")
 """The original has it in every block, and uses it where channels or size change: nowhere."""
-_BLOCK = re.compile(r"(pre|post)_up_blocks\.(\d+)\.")
-_REVERSIBLE = re.compile(r"rev_blocks\.(\d+)\.")
+_BLOCK = re.compile(r"(pre|post)_up_blocks\.(\d{1,3})\.")
+_REVERSIBLE = re.compile(r"rev_blocks\.(\d{1,3})\.")
+"""Of longer numbers there are no blocks: such keys are unexpected."""
 
 
 def read_generator(

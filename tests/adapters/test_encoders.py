@@ -327,6 +327,11 @@ FAULTS: list[tuple[str, Callable[[State], State], str]] = [
         lambda s: {**s, "generator.pre_up_blocks.5.extra": torch.ones(2)},
         "missing key pre_up_blocks.2",
     ),
+    (
+        "bigbigan",
+        lambda s: {**s, "generator.pre_up_blocks.999999999.extra": torch.ones(2)},
+        "unexpected keys pre_up_blocks.999999999.extra",
+    ),
 ]
 
 
@@ -341,6 +346,10 @@ def test_files_that_do_not_fit_are_refused_by_key(
 
 
 ENCODER_FAULTS: list[tuple[Callable[[State], State], str]] = [
+    (
+        lambda s: {**s, "encoder.rev_blocks.999999999.x": torch.ones(1)},
+        "unexpected keys rev_blocks.999999999.x",
+    ),
     (_without("encoder.res_lin2.linear1.layer.bias"), "missing keys res_lin2.linear1.layer.bias"),
     (_with("encoder.linear_dist_params.weight", lambda w: w[:7]), "7 outputs are no means"),
     (_with("encoder.conv.weight", lambda w: w[:3]), "there are 3"),
