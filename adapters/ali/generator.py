@@ -125,7 +125,12 @@ def recognise(checkpoint: Checkpoint) -> str | None:
 
 
 def explain(checkpoint: Checkpoint) -> Near | None:
-    """How near a file of another kind comes to this family, and why it is not of it."""
+    """How near a file of another kind comes to this family, and why it is not of it.
+
+    Any plain stack has its layers in ``main``; only the learned bias of the image is ALI's own.
+    """
+    if not networks_with(checkpoint, ("output_bias",)):
+        return None
     return nearest(checkpoint, (GENERATOR,))
 
 

@@ -20,6 +20,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -230,9 +231,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=Plan.rate)
     for name in ("pre", "post", "critic"):
         parser.add_argument(f"--{name}", type=int, nargs="+", default=getattr(Plan(), name))
-    given = vars(parser.parse_args(argv))
+    given: dict[str, Any] = vars(parser.parse_args(argv))
     out, minutes = given.pop("out"), given.pop("minutes")
-    plan = Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    plan = Plan(**fields)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "plan.json", json.dumps(asdict(plan) | {"minutes": minutes}, indent=1))
     size = plan.resolution

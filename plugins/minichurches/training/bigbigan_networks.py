@@ -94,7 +94,8 @@ class Attention(nn.Module):
         query, key = self.query_conv(x).flatten(2), self.key_conv(x).flatten(2)
         shares = torch.softmax(query.transpose(1, 2) @ key, dim=-1)
         seen = self.value_conv(x).flatten(2) @ shares.transpose(1, 2)
-        return self.gamma * seen.unflatten(2, x.shape[2:]) + x
+        total: Tensor = self.gamma * seen.unflatten(2, x.shape[2:]) + x
+        return total
 
 
 class TrainedGenerator(nn.Module):
@@ -232,7 +233,8 @@ class DownBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, h, w) to (N, C_out, h/2, w/2)."""
         h = self.conv2(F.relu(self.conv1(F.relu(x))))
-        return F.avg_pool2d(h, 2) + self.skip(F.avg_pool2d(x, 2))
+        total: Tensor = F.avg_pool2d(h, 2) + self.skip(F.avg_pool2d(x, 2))
+        return total
 
 
 class JointCritic(nn.Module):
