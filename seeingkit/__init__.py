@@ -34,6 +34,7 @@ _MODULES = {
     "load_generator": "models.loading",
     "load_segmenter": "models.loading",
     "load_features": "models.loading",
+    "load_encoder": "models.encoders",
     "invert": "analyses.inversion",
     "load_inverter": "analyses.inversion",
     "trace": "runs.trace",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from .images import open_images
     from .models.autostaged import AutoStaged
     from .models.edits import AddEdit, UnitEdit, run
+    from .models.encoders import load_encoder
     from .models.loading import load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
     from .models.weightedits import RewrittenGenerator, WeightEdit
@@ -105,6 +107,7 @@ __all__ = [
     "fsd",
     "intervene",
     "invert",
+    "load_encoder",
     "load_features",
     "load_generator",
     "load_inverter",

@@ -17,6 +17,7 @@ spec            the target is called as
 GanSpec         ``target(weights: Path | None, options: BaseModel) -> Sampler``
 SegmenterSpec   ``target(weights: Path | None, options: BaseModel) -> Segmenter``
 FeaturesSpec    ``target(weights: Path | None, options: BaseModel) -> Features``
+EncoderSpec     ``target(weights: Path | None, options: BaseModel) -> ModelEncoder``
 DataSpec        ``target(options: BaseModel, preset: Preset) -> ImageSource``
 InverterSpec    ``target(options: BaseModel) -> Inverter``
 MetricSpec      ``target(weights: Path | None, options: BaseModel) -> Metric``
@@ -48,6 +49,7 @@ Kind = Literal[
     "gan",
     "segmenter",
     "features",
+    "encoder",
     "data",
     "inverter",
     "metric",
@@ -207,6 +209,37 @@ class FeaturesSpec(_Loadable):
             if name in ("none", "auto"):
                 raise ValueError(f"{name!r} is a reserved word of this kind, not a name")
         return value
+
+
+class EncoderSpec(_Loadable):
+    """An encoder that comes with a generator: images to latents, such as that of a BigBiGAN.
+
+    Options that every encoder should have: ``draw`` and ``seed`` (``EncoderOptions``). Options
+    ``latent`` and ``size`` are for encoders whose files do not say them: where the generator is
+    known they are filled in, with the length of its random input and the pixels of its images.
+
+    Attributes:
+        recognise: as of ``GanSpec``.
+        generators: families of generators that it may belong to; empty: the encoder says it.
+    """
+
+    needs_weights: bool = True
+    recognise: str | None = None
+    generators: tuple[str, ...] = ()
+
+
+class EncoderOptions(Options):
+    """Options of an encoder that comes with a generator; base of a family's own.
+
+    >>> EncoderOptions(draw="sample", seed=3).draw
+    'sample'
+    """
+
+    draw: Literal["mean", "sample"] = Field(
+        "mean",
+        description="of a stochastic encoder: the mean, or a draw that follows from image and seed",
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="of drawing")
 
 
 class DataSpec(_Loadable):

@@ -22,13 +22,14 @@ def blocks(document: str, language: str) -> list[str]:
 
 
 def test_a_third_party_package_as_documented(tmp_path: Path) -> None:
-    catalog, model, images = blocks("docs/adding-a-model.md", "python")
+    catalog, model, encoder, images = blocks("docs/adding-a-model.md", "python")
     (toml,) = blocks("docs/adding-a-model.md", "toml")
     package = tmp_path / "mypackage"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "catalog.py").write_text(catalog)
     (package / "model.py").write_text(model)
+    (package / "encoder.py").write_text(encoder)
     (package / "images.py").write_text(images)
     info = tmp_path / "mypackage-1.0.dist-info"
     info.mkdir()
@@ -40,6 +41,10 @@ def test_a_third_party_package_as_documented(tmp_path: Path) -> None:
         nn.ConvTranspose2d(16, 8, 4), nn.ReLU(), nn.ConvTranspose2d(8, 3, 4, 2, 1), nn.Tanh()
     )
     torch.save(network.state_dict(), tmp_path / "g.pth")
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 4, 2, 1), nn.ReLU(), nn.Flatten(), nn.Identity(), nn.Linear(64, 32)
+    )
+    torch.save(network.state_dict(), tmp_path / "e.pth")
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "SEEINGKIT_STRICT": "1"}
     listed = subprocess.run(
         [sys.executable, "-m", "seeingkit", "plugins", "--json"],
@@ -56,6 +61,16 @@ def test_a_third_party_package_as_documented(tmp_path: Path) -> None:
         "assert [b.name for b in generator.boundaries] == ['input', 'r4', 'image']\n"
         "assert generator.info.options == {'truncation': 0.5}\n"
         "assert generator.info.images_sha256\n"
+        "from mypackage.encoder import SPEC\n"
+        "from seeingkit.models.registry import PluginRecord, registry\n"
+        "from seeingkit.testing import check_encoder\n"
+        "import seeingkit.specs as specs, types\n"
+        "plugin = types.ModuleType('more')\n"
+        "plugin.seeingkit_register = specs.hookimpl(lambda register: register(SPEC))\n"
+        "registry().add(plugin, PluginRecord('more', 'mypackage', '1.0', 'more'))\n"
+        "encoder = seeingkit.load_encoder(weights='e.pth', generator=generator)\n"
+        "check_encoder(encoder)\n"
+        "assert encoder.estimate(generator(generator.latents([0])))[0].shape == (1, 16, 1, 1)\n"
     )
     subprocess.run([sys.executable, "-c", check], env=env, cwd=tmp_path, check=True)
     check = (

@@ -20,18 +20,19 @@ PROMISED = {
         AddEdit Analysis ArtifactSearch Assessment AutoStaged Comparison Dissection FSD
         GeneratorsComparison Interventions Inversion RewrittenGenerator StagedAdapter Tally
         UnitContrasts UnitEdit WeightEdit analyze artifacts assess compare compare_generators
-        compare_units dissect fsd intervene invert load_features load_generator load_inverter
-        load_segmenter open_images repair rewrite run sweep tally trace
+        compare_units dissect fsd intervene invert load_encoder load_features load_generator
+        load_inverter load_segmenter open_images repair rewrite run sweep tally trace
     """,
     "seeingkit.contracts": """
-        Annotator Boundary Features FeaturesInfo Generator GeneratorInfo ImageSource Inversion
-        Inverter Label Latent LatentSpec RewritableGenerator Sampler Segmenter SegmenterInfo Site
-        Skipped State Vocabulary seeds_latents sequence_latents
+        Annotator Boundary Encoder EncoderInfo Features FeaturesInfo Generator GeneratorInfo
+        ImageSource Inversion Inverter Label Latent LatentSpec ModelEncoder OwnEncoder Posterior
+        RewritableGenerator Sampler Segmenter SegmenterInfo Site Skipped State Vocabulary
+        seeds_latents sequence_latents
     """,
     "seeingkit.specs": """
-        PRESETS PROJECT DataSpec FeaturesSpec GanGroupSpec GanSpec Hooks InverterSpec Kind
-        MetricSpec Options Preset Register SegmenterSpec Spec TrackerSpec WeightFile WeightsSpec
-        hookimpl hookspec
+        PRESETS PROJECT DataSpec EncoderOptions EncoderSpec FeaturesSpec GanGroupSpec GanSpec Hooks
+        InverterSpec Kind MetricSpec Options Preset Register SegmenterSpec Spec TrackerSpec
+        WeightFile WeightsSpec hookimpl hookspec
     """,
     "seeingkit.hooks": "PROJECT Hooks Register hookimpl hookspec",
     "seeingkit.errors": """
@@ -45,9 +46,9 @@ PROMISED = {
         write_portable
     """,
     "seeingkit.testing": """
-        Check check_features check_generator check_sampler check_segmenter check_sites check_source
-        checks_for failures features_checks generator_checks parametrize_with_checks
-        sampler_checks segmenter_checks site_checks source_checks
+        Check check_encoder check_features check_generator check_sampler check_segmenter check_sites
+        check_source checks_for encoder_checks failures features_checks generator_checks
+        parametrize_with_checks sampler_checks segmenter_checks site_checks source_checks
     """,
     "seeingkit.images": """
         DECODE PRESETS SUFFIXES ArrayImages FileImages Limits LmdbImages ParquetImages SamplerSource

@@ -8,6 +8,8 @@ from __future__ import annotations
 from seeingkit.specs import Register, hookimpl
 
 from . import (
+    ali,
+    bigbigan,
     biggan,
     dcgan,
     features,
@@ -32,6 +34,8 @@ FAMILIES = (
     stylegan2,
     stylegan3,
     biggan,
+    bigbigan,
+    ali,
     dcgan,
     resnet_gan,
     sagan,

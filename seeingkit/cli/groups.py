@@ -172,6 +172,7 @@ def inversion_settings(
     patched: o.Patched,
     inversion_preset: o.InversionPreset = None,
     encoder: o.Encoder = None,
+    encoder_option: o.EncoderOption = None,
     perceptual: o.Perceptual = None,
     perceptual_weights: o.PerceptualWeights = None,
     steps: o.Steps = None,
@@ -186,6 +187,7 @@ def inversion_settings(
     named = {
         "preset": inversion_preset,
         "encoder": encoder,
+        "encoder_options": parse_options(encoder_option) or None,
         "perceptual": perceptual,
         "perceptual_weights": perceptual_weights and str(perceptual_weights),
         "steps": steps,

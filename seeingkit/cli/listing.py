@@ -19,6 +19,7 @@ _KINDS = {
     "gans": "gan",
     "segmenters": "segmenter",
     "features": "features",
+    "encoders": "encoder",
     "data": "data",
     "inverters": "inverter",
     "metrics": "metric",
@@ -39,7 +40,7 @@ _GROUPS = {
     "dataset": "data",
     "checkpoints": "weights",
     "methods": "inverters",
-    "encoders": "inverters",
+    "encoder": "encoders",
 }
 """Other words for them."""
 
@@ -47,7 +48,7 @@ Group = Annotated[str, typer.Argument(metavar="GROUP", help=f"One of {', '.join(
 
 
 def ls(kind: Group = "", json: Json = False) -> int:
-    """List registered models, data sets, methods, metrics, executors, trackers or weights."""
+    """List registered models, encoders, data sets, methods, metrics, trackers and weights."""
     from seeingkit.models.registry import registry
 
     if not kind:

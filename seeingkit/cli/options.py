@@ -241,6 +241,9 @@ PlainInversionPreset = Annotated[Text, inversion(_INVERSION_PRESETS, "--preset")
 Encoder = Annotated[
     Text, inversion("Encoder: auto, found, train, none, or an encoder file of this generator.")
 ]
+EncoderOption = Annotated[
+    Texts, inversion("key=value for an encoder that came with the generator; may be repeated.")
+]
 Perceptual = Annotated[Text, inversion("Perceptual features: a name, auto or none (pixels only).")]
 PerceptualWeights = Annotated[File, inversion("Weights file of the perceptual features.")]
 Steps = Annotated[Number, inversion("Largest number of optimisation steps.")]

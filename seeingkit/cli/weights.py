@@ -145,6 +145,7 @@ def inspect(
         ("container", found["container"]),
         *((f"read by {f['family']}", f["layout"]) for f in found["families"]),
         *([] if found["families"] else [("read by", "no registered generator family")]),
+        *((f"encoder read by {f['family']}", f["layout"]) for f in found["encoders"]),
         ("loads", found["loads"]),
         *([("network", found["network"])] if found["network"] else []),
         *(("assumes", text) for text in found["assumptions"]),

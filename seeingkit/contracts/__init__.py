@@ -18,9 +18,9 @@ named cut, ``State.x`` is r there, and ``advance(state, "image")`` is G_f.
 
 from .annotators import Annotator, AnnotatorInfo, Label, Segmenter, SegmenterInfo, Unit, Vocabulary
 from .base import ModelInfo, OnDevice
-from .encoders import Encoder
+from .encoders import Encoder, EncoderInfo, ModelEncoder, Posterior
 from .features import Features, FeaturesInfo
-from .generators import Generator, GeneratorInfo, Sampler
+from .generators import Generator, GeneratorInfo, OwnEncoder, Sampler
 from .images import ImageSource, Skipped, Unread
 from .inverters import Inversion, Inverter, Prepared
 from .latents import Latent, LatentSpec, draw_latents, seeds_latents, sequence_latents
@@ -32,6 +32,7 @@ __all__ = [
     "AnnotatorInfo",
     "Boundary",
     "Encoder",
+    "EncoderInfo",
     "Features",
     "FeaturesInfo",
     "Generator",
@@ -42,8 +43,11 @@ __all__ = [
     "Label",
     "Latent",
     "LatentSpec",
+    "ModelEncoder",
     "ModelInfo",
     "OnDevice",
+    "OwnEncoder",
+    "Posterior",
     "Prepared",
     "RewritableGenerator",
     "Sampler",

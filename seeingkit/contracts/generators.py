@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import field_validator
@@ -57,6 +58,23 @@ class GeneratorInfo(ModelInfo):
         if self.images_sha256 is None:
             del found["images_sha256"]
         return found
+
+
+class OwnEncoder(NamedTuple):
+    """Where the encoder lies that was trained together with a generator and came with it.
+
+    Attributes:
+        name: of a registered encoder.
+        weights: its file, which may be the generator's own.
+        options: of that encoder.
+
+    >>> OwnEncoder("mygan", Path("netE.pth")).options
+    {}
+    """
+
+    name: str
+    weights: Path
+    options: Mapping[str, Any] = {}
 
 
 def check_images(images: object, info: GeneratorInfo, rows: int) -> None:
@@ -146,10 +164,12 @@ class Generator(Sampler):
         boundaries: in the order of computation.
         inverted_with: carried tensors that belong to r: where x alone does not determine the image
             (styles, a skip image), layer inversion optimises them too, wherever they are carried.
+        own_encoder: where the encoder lies that came with it, or None.
     """
 
     boundaries: tuple[Boundary, ...]
     inverted_with: tuple[str, ...] = ()
+    own_encoder: OwnEncoder | None = None
 
     def boundary(self, name: str) -> Boundary:
         """The boundary of that name or alias.

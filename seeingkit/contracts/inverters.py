@@ -260,6 +260,7 @@ class Prepared:
         encoder: the encoder that gives the initial guess, or None.
         start: the initial guess: by the ``encoder``, a ``random`` latent, or the ``average``
             state, where an encoder would serve and none is used.
+        warnings: sentences for people about these parts, such as what was assumed of them.
 
     >>> Prepared(cut="r8", settings={"steps": 100}, start="average").start
     'average'
@@ -270,6 +271,7 @@ class Prepared:
     features: Features | None = None
     encoder: Encoder | None = None
     start: Literal["encoder", "random", "average"] = "random"
+    warnings: tuple[str, ...] = ()
 
 
 class Inverter(ABC):

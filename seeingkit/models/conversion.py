@@ -6,6 +6,7 @@ the bit; it carries family, config, the source's hash and layout, and the licenc
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seeingkit.contracts import Sampler
+from seeingkit.contracts import Generator, Sampler
 from seeingkit.errors import MissingWeightsError, ModelError, StorageError, UsageError
 from seeingkit.specs import WeightsSpec
 from seeingkit.system.cache import file_sha256
@@ -25,6 +26,7 @@ from .inspection import source_layout
 from .loading import load_generator
 from .registry import registry
 
+log = logging.getLogger(__name__)
 SUFFIX = ".safetensors"
 
 
@@ -61,6 +63,12 @@ def convert_file(
     generator = load_generator(gan, weights=source, **options)
     family = generator.info.family
     tensors, config = generator.export()
+    if isinstance(generator, Generator) and generator.own_encoder is not None:
+        log.warning(
+            "%s: the encoder that came with the generator is not in it; give it with --encoder %s",
+            target,
+            generator.own_encoder.weights,
+        )
     layout = source_layout(source, family)
     known = {
         "seeingkit.source_layout": layout,

@@ -20,7 +20,7 @@ from seeingkit.errors import SeeingkitError, StateMismatchError
 from seeingkit.specs import GanSpec
 from seeingkit.weights import Checkpoint, Opaque, read_checkpoint
 
-from .recognition import claims_of, recognisers, weights_file
+from .recognition import claims_of, encoder_recognisers, recognisers, weights_file
 from .registry import registry
 
 _DEEPEST = 32  # levels of nesting followed; no real file has more than about ten
@@ -33,9 +33,10 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
 
     Returns:
         file, bytes, sha256, container, metadata; families (family and layout of each that
-        recognises it); loads ("yes", or the reason why not) and, where it loads, network (its place
-        in the file, None if it is the whole), config, resolution, parameters and assumptions (what
-        the file does not hold and the loader takes to be so); tensors (name, shape, dtype of each)
+        recognises it) and encoders (the same of encoders that come with a generator); loads ("yes",
+        or the reason why not) and, where it loads, network (its place in the file, None if it is
+        the whole), config, resolution, parameters and assumptions (what the file does not hold
+        and the loader takes to be so); tensors (name, shape, dtype of each)
         and values, their total number.
 
     Raises:
@@ -46,8 +47,9 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
     checkpoint = read_checkpoint(file)
     try:
         claims = claims_of(checkpoint, recognisers(registry()))
+        encoders = claims_of(checkpoint, encoder_recognisers(registry()))
     except StateMismatchError:  # absurd, which is why it does not load
-        claims = []
+        claims, encoders = [], []
     tensors = list(itertools.islice(tensors_in(checkpoint.content), _MOST))
     return {
         "file": str(file),
@@ -56,6 +58,7 @@ def inspect_file(path: str | Path) -> dict[str, Any]:
         "container": checkpoint.container,
         "metadata": checkpoint.metadata,
         "families": [{"family": c.spec.name, "layout": c.layout} for c in claims],
+        "encoders": [{"family": c.spec.name, "layout": c.layout} for c in encoders],
         **_as_loaded(path, [c.spec.name for c in claims]),
         "tensors": [
             {"name": name, "shape": list(tensor.shape), "dtype": _dtype(tensor)}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from seeingkit.errors import MissingWeightsError, StateMismatchError
-from seeingkit.specs import GanSpec, SegmenterSpec
+from seeingkit.specs import EncoderSpec, GanSpec, SegmenterSpec
 
 from .registry import Registry, import_named
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FOLDER_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".pkl", ".model", ".ckpt", ".tar")
 
 
-ModelFamily = GanSpec | SegmenterSpec
+ModelFamily = GanSpec | SegmenterSpec | EncoderSpec
 
 
 class Recognised(NamedTuple):
@@ -85,18 +85,30 @@ def nearest_family(checkpoint: Checkpoint, asked: Iterable[GanSpec]) -> str | No
 def other_reader(checkpoint: Checkpoint, known: Registry, but: Iterable[ModelFamily]) -> str | None:
     """In words: the families that read a file and are not among ``but``; None if there is none."""
     mine = {(type(spec), spec.name) for spec in but}
-    every: list[ModelFamily] = [*recognisers(known), *_segmenters(known)]
+    every: list[ModelFamily] = [
+        *recognisers(known),
+        *_segmenters(known),
+        *encoder_recognisers(known),
+    ]
     claims = claims_of(checkpoint, [s for s in every if (type(s), s.name) not in mine])
     if not claims:
         return None
-    kinds = {SegmenterSpec: "the segmenter ", GanSpec: ""}
+    kinds = {SegmenterSpec: "the segmenter ", EncoderSpec: "the encoder ", GanSpec: ""}
     listed = " or ".join(f"{kinds[type(claim.spec)]}{claim.spec.name}" for claim in claims)
-    return f"this file is read by {listed} ({claims[0].layout})"
+    found = f"this file is read by {listed} ({claims[0].layout})"
+    if all(isinstance(claim.spec, EncoderSpec) for claim in claims):
+        return f"{found}; give it with --encoder, beside the file of its generator"
+    return found
 
 
 def recognisers(known: Registry) -> list[GanSpec]:
     """The generator families that can recognise a file."""
     return [s for s in known.specs("gan") if isinstance(s, GanSpec) and s.recognise]
+
+
+def encoder_recognisers(known: Registry) -> list[EncoderSpec]:
+    """The families of encoders that can recognise a file."""
+    return [s for s in known.specs("encoder") if isinstance(s, EncoderSpec) and s.recognise]
 
 
 def _segmenters(known: Registry) -> list[SegmenterSpec]:
@@ -109,8 +121,9 @@ def claims_of(checkpoint: Checkpoint, specs: Iterable[ModelFamily]) -> list[Reco
 
     specs = list(specs)
     ours = portable_family(checkpoint)
-    if ours is not None:
-        return [Recognised(spec, "seeingkit safetensors") for spec in specs if spec.name == ours]
+    if ours is not None:  # which holds a network, and no encoder that came with one
+        mine = [s for s in specs if s.name == ours and not isinstance(s, EncoderSpec)]
+        return [Recognised(spec, "seeingkit safetensors") for spec in mine]
     layouts = [(s, import_named(s, cast("str", s.recognise))(checkpoint)) for s in specs]
     return [Recognised(spec, layout) for spec, layout in layouts if layout is not None]
 

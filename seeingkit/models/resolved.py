@@ -28,6 +28,7 @@ from seeingkit.errors import (
 )
 from seeingkit.results import ModelRecord
 from seeingkit.specs import (
+    EncoderSpec,
     ExecutorSpec,
     FeaturesSpec,
     GanGroupSpec,
@@ -50,7 +51,7 @@ AUTO = "auto"
 """As the name of a generator: the family that recognises the file given as ``weights``."""
 
 ModelKind = Literal["gan", "segmenter", "features", "metric"]
-ModelSpec = GanSpec | SegmenterSpec | FeaturesSpec | MetricSpec
+ModelSpec = GanSpec | SegmenterSpec | FeaturesSpec | EncoderSpec | MetricSpec
 
 _FLAGS = {
     "gan": "--weights",
@@ -110,7 +111,7 @@ class ResolvedModel:
         """In words: the family that reads the file instead; None if this one does, or none."""
         from seeingkit.weights import read_checkpoint
 
-        if not isinstance(self.spec, (GanSpec, SegmenterSpec)):
+        if not isinstance(self.spec, (GanSpec, SegmenterSpec, EncoderSpec)):
             return None
         try:
             checkpoint = read_checkpoint(weights_file(weights))

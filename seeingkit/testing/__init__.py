@@ -28,6 +28,7 @@ from seeingkit.contracts import (
     Generator,
     ImageSource,
     Inverter,
+    ModelEncoder,
     RewritableGenerator,
     Sampler,
     Segmenter,
@@ -36,6 +37,7 @@ from seeingkit.errors import UsageError
 
 from .annotators import annotator_checks
 from .checks import Check
+from .encoders import encoder_checks
 from .features import features_checks
 from .generators import generator_checks
 from .inverters import inverter_checks
@@ -48,6 +50,7 @@ __all__ = [
     "Check",
     "annotator_checks",
     "check_annotator",
+    "check_encoder",
     "check_features",
     "check_generator",
     "check_inverter",
@@ -56,6 +59,7 @@ __all__ = [
     "check_sites",
     "check_source",
     "checks_for",
+    "encoder_checks",
     "failures",
     "features_checks",
     "generator_checks",
@@ -74,6 +78,7 @@ _CHECKS: dict[type, Callable[[], Sequence[tuple[str, Check[Any]]]]] = {
     Segmenter: segmenter_checks,
     Annotator: annotator_checks,
     Features: features_checks,
+    ModelEncoder: encoder_checks,
     ImageSource: source_checks,
 }
 """The checks of each contract; of two that fit, the first is the narrower one."""
@@ -143,6 +148,19 @@ def check_features(features: Features, images: Tensor | None = None) -> None:
     _run(features, features_checks(images))
 
 
+def check_encoder(encoder: ModelEncoder, images: Tensor | None = None) -> None:
+    """As ``check_segmenter``, for an encoder that comes with a generator; the noise has 64 x 64
+    pixels, and images are square.
+
+    >>> class Middle(ModelEncoder):
+    ...     info = EncoderInfo(family="middle", size=8, latent=LatentSpec(shape=(3,)))
+    ...     def posterior(self, inputs):
+    ...         return Posterior(inputs.mean((2, 3)))
+    >>> check_encoder(Middle())
+    """
+    _run(encoder, encoder_checks(images))
+
+
 def check_source(source: ImageSource) -> None:
     """Run all checks of an image source; errors as ``check_sampler``.
 
@@ -161,7 +179,7 @@ def check_inverter(inverter: Inverter, generator: Generator) -> None:
 
 
 def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
-    """The checks that apply to a generator, sampler, segmenter, features or image source.
+    """The checks that apply to a generator, sampler, segmenter, encoder, features or image source.
 
     Raises:
         UsageError: it is none of these.
@@ -172,7 +190,7 @@ def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
     for contract, checks in _CHECKS.items():
         if isinstance(subject, contract):
             return checks()
-    kinds = "Sampler, Generator, Annotator, Segmenter, Features or ImageSource"
+    kinds = "Sampler, Generator, Annotator, Segmenter, ModelEncoder, Features or ImageSource"
     raise UsageError(f"a {type(subject).__name__} is no {kinds}")
 
 
@@ -197,8 +215,8 @@ def parametrize_with_checks(
     """Decorator for a pytest function with the arguments ``subject`` and ``check``.
 
     Args:
-        subjects: generators, samplers, segmenters, features or image sources, by the name to show
-            or in a sequence (then the class names show).
+        subjects: generators, samplers, segmenters, encoders, features or image sources, by the name
+            to show or in a sequence (then the class names show).
 
     >>> @parametrize_with_checks({"churches": seeingkit.open_images("minichurches", n=4)})
     ... def test_source(subject, check):

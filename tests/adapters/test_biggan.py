@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -28,6 +28,7 @@ from seeingkit_adapters.biggan.generator import BigGAN, load, recognise
 from seeingkit_adapters.biggan.network import statistics_rows
 from seeingkit_adapters.catalog.biggan import BigGANOptions
 from seeingkit_adapters.truncation import cut_off
+from tests.helpers import biggan_by_hand as by_hand
 from tests.helpers.goldens import NOT_YET_READ, Golden, agree, golden
 
 AJBROCK = ("hier-shared-r64", "unshared-r32")
@@ -187,6 +188,7 @@ def test_recognised_by_content_only(shared: Path, tmp_path: Path) -> None:
     assert found == {
         "biggan_ajbrock/hier-shared-r64/G_ema.pth": "ajbrock BigGAN",
         "biggan_ajbrock/unshared-r32/G_ema.pth": "ajbrock BigGAN",
+        "bigbigan_x1/r128/BigBiGAN_x1.pth": "ajbrock BigGAN",
         "biggan_hf/deep-r32/pytorch_model.bin": "Hugging Face BigGAN-deep",
     }
     torch.save({1: torch.ones(1), "state_dict": [3]}, tmp_path / "odd.pth")
@@ -411,6 +413,40 @@ def test_bigbigan_is_one_class_and_has_its_own_epsilons(shared: Path, tmp_path: 
     ) and again.info == generator.info.model_copy(
         update={"weights_sha256": again.info.weights_sha256, "licence": again.info.licence}
     )
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    classes=st.integers(2, 5),
+    apart=st.sampled_from([0.0, 1e-8, 1e-7, 1e-5, 1e-3, 1.0]),
+    half=st.booleans(),
+    seed=st.integers(0, 9),
+)
+def test_rows_that_are_equal_but_for_rounding_are_one_class(
+    tmp_path_factory: pytest.TempPathFactory, classes: int, apart: float, half: bool, seed: int
+) -> None:
+    """Rows that differ by more are classes, and the file keeps the epsilons of its layout."""
+    state = by_hand.state(by_hand.Recipe(32, 2, classes=classes), seed)
+    noise = torch.Generator().manual_seed(seed)
+    row = state["shared.weight"][:1].half().float()
+    spread = (2 * torch.rand(classes, row.shape[1], generator=noise) - 1) * apart
+    spread[0], spread[-1, 0] = 0.0, apart  # so that it is as large as it says
+    state["shared.weight"] = row.repeat(classes, 1) + float(row.abs().max()) * spread
+    if half and not apart:
+        state["shared.weight"] = state["shared.weight"].half()
+    path = tmp_path_factory.mktemp("rows") / "G_ema.pth"
+    torch.save(state, path)
+    generator = opened(path)
+    one = apart <= 1e-7
+    assert len(generator.info.class_names) == (0 if one else classes)
+    said = "; ".join(generator.info.assumptions)
+    assert (f"all {classes} rows" in said) == one
+    assert ("bn_eps=0.0001, BigBiGAN's" in said) == one
+    assert ("bn_eps=1e-05, the published run's" in said) == (not one)
+    z = generator.latents([0], labels=None if one else [0])["z"]
+    beyond = torch.tensor([1 if one else classes])
+    with pytest.raises(UsageError, match="labels"):
+        generator({"z": z, "label": beyond})
 
 
 @pytest.mark.slow

@@ -25,6 +25,9 @@ from seeingkit.weights import Checkpoint, Opaque, outline, read_checkpoint, writ
 from tests.helpers.plugins import registry_of
 
 FAMILIES = {
+    "ali_9310gaurav": "ali",
+    "bigbigan_small": "bigbigan",
+    "bigbigan_x1": "biggan",
     "biggan_ajbrock": "biggan",
     "biggan_hf": "biggan",
     "dcgan": "dcgan",
@@ -41,7 +44,7 @@ FAMILIES = {
     "stylegan2ada_tf_pkl": "stylegan2",
     "stylegan3_pkl": "stylegan3",
 }
-NO_GENERATOR = ("state_dict.pth", "D--300.ckpt")
+NO_GENERATOR = ("state_dict.pth", "D--300.ckpt", "netE_epoch_90.pth")
 
 
 def weights_files(folder: Path) -> list[Path]:

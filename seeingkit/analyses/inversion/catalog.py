@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -51,8 +51,13 @@ class InverterOptions(Options):
     )
     encoder: str = Field(
         "auto",
-        description="auto: shipped, cached or trained now; found: shipped or cached, else none; "
-        "train: anew; none: start from the average image; or a file",
+        description="auto: the one that came with the generator, shipped, cached or trained now; "
+        "found: such a one, else none; train: anew; none: start from the average image; or a file, "
+        "ours or of a registered encoder (seeingkit ls encoders)",
+    )
+    encoder_options: dict[str, Any] = Field(
+        {},
+        description="options of an encoder that came with the generator (--encoder-option)",
     )
     encoder_steps: int | None = Field(None, ge=1, description="training steps of e_f and of E")
     encoder_loss: Literal["l1", "cosine", "both"] | None = Field(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from seeingkit.contracts import Prepared
+from seeingkit.contracts import ModelEncoder, Prepared
 
 from .encoders.recipes import PAPER
 from .prepared import LayerPrepared
@@ -69,6 +69,13 @@ def _start(prepared: LayerPrepared) -> Iterator[str]:
                 "there is no encoder, so inversion starts from the average r with one residual, at "
                 "the cut; --encoder train trains one by the paper's recipe"
             )
+        return
+    if isinstance(encoder, ModelEncoder):
+        yield (
+            "inversion starts from the encoder that came with the generator, which learnt from "
+            "photos along with it, not from its samples; --encoder train trains one by the paper's "
+            "recipe"
+        )
         return
     record = encoder.about().get("record", {})
     recipe = record.get("recipe", {})

@@ -26,6 +26,7 @@ from seeingkit.contracts import (
     Inversion,
     Inverter,
     Latent,
+    ModelEncoder,
     Prepared,
     State,
 )
@@ -33,7 +34,8 @@ from seeingkit.errors import UsageError
 from seeingkit.models.loading import load_features
 
 from .catalog import InverterOptions
-from .encoders.files import read_encoder
+from .encoders.files import Kind, read_encoder
+from .encoders.given import cautions_of, encoder_in
 from .encoders.training import available_encoder
 from .job import Job
 from .prepared import Inputs, LayerPrepared
@@ -43,6 +45,8 @@ from .samples import average_states, check_samples, measured_scales
 log = logging.getLogger(__name__)
 _SHARED: WeakValueDictionary[tuple[str, str | None, str], Features] = WeakValueDictionary()
 """Features in use, by name, file and device."""
+_ENCODER_OPTIONS = ("encoder", "encoder_steps", "encoder_loss", "encoder_options")
+"""What they bring about is the identity of the encoder."""
 Guess = Literal["random", "direct", "layered"]
 Target = Literal["none", "z", "r"]
 
@@ -100,6 +104,7 @@ class LayerInverter(Inverter):
             options=self.options,
             scales=measured_scales(generator, cut.name),
             averages=average_states(generator, cut.name),
+            warnings=cautions_of(encoder, generator) if isinstance(encoder, ModelEncoder) else (),
         )
 
     def _settings(
@@ -113,7 +118,7 @@ class LayerInverter(Inverter):
         """The identity of an inversion, beside generator, image, label and seed."""
         named = self.options.model_dump(
             mode="json",
-            exclude={"encoder", "encoder_steps", "encoder_loss", "perceptual_weights", "frames"},
+            exclude={*_ENCODER_OPTIONS, "perceptual_weights", "frames"},
         )
         fields, carry = asdict(preset), self.options.carry
         schedules = {name: fields.pop(name) for name in ("latent", "residual", "recipe")}
@@ -126,7 +131,7 @@ class LayerInverter(Inverter):
             "cut": cut,
             "carry": list(generator.inverted_with if carry is None else carry),
             "perceptual": features.info.identity() if features else None,
-            "encoder": encoder.sha256 if encoder else None,
+            "encoder": encoder.identity() if encoder else None,
         }
 
     def _encoder(self, generator: Generator, cut: str) -> Encoder | None:
@@ -139,12 +144,7 @@ class LayerInverter(Inverter):
                 return None
             raise UsageError(f"method {self.name} is an encoder; --encoder none leaves nothing")
         if wanted not in ("auto", "found", "train"):
-            given = read_encoder(wanted, generator)
-            if given.kind != kind:
-                raise UsageError(
-                    f"{given.path}: a {given.kind} encoder, method {self.name} needs a {kind} one"
-                )
-            return given.to(generator.device)
+            return self._of_file(generator, wanted, kind)
         # z0 serves any cut, so a sweep of cuts needs only the encoder of the default one.
         home = cut if self.target == "none" else generator.boundary(generator.default_cut).name
         # A shipped encoder serves both presets, but not somebody who asks for another training.
@@ -153,6 +153,12 @@ class LayerInverter(Inverter):
         found = None
         if self.options.preset == "paper" and wanted != "train":  # its own recipe before any other
             found = available_encoder(generator, kind, home, recipe, "found", shipped=False)
+        if found is None and shipped and wanted != "train" and self._takes_direct:
+            came = encoder_in("found", generator, self.options.encoder_options)
+            if came is not None:
+                return came
+        if generator.own_encoder is None:
+            self._refuse_encoder_options()
         if found is None:
             found = available_encoder(generator, kind, home, recipe, wanted, shipped=shipped)
         if found is not None:
@@ -165,6 +171,33 @@ class LayerInverter(Inverter):
             whose,
         )
         return None
+
+    @property
+    def _takes_direct(self) -> bool:
+        """Whether an encoder that gives z alone serves: r is optimised from z0 = E(x)."""
+        return self.guess == "direct" or self.target == "r"
+
+    def _of_file(self, generator: Generator, wanted: str, kind: Kind) -> Encoder:
+        """The encoder of a file: one that came with a generator, or one that was trained here."""
+        came = encoder_in(wanted, generator, self.options.encoder_options)
+        given: Encoder | None = came
+        if given is None:
+            self._refuse_encoder_options()
+            given = read_encoder(wanted, generator)
+        if given.kind != kind and not (came is not None and self._takes_direct):
+            raise UsageError(
+                f"{wanted}: a {given.kind} encoder, method {self.name} needs a {kind} one"
+            )
+        return given.to(generator.device)
+
+    def _refuse_encoder_options(self) -> None:
+        """Refuse options of an encoder that came with the generator where there is none."""
+        if self.options.encoder_options:
+            given = ", ".join(self.options.encoder_options)
+            raise UsageError(
+                f"method {self.name}: encoder_options ({given}) are for an encoder that came with "
+                "the generator, and there is none"
+            )
 
     def invert(
         self,

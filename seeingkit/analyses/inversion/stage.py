@@ -172,6 +172,7 @@ class _Stage:
         perceptual: name of the perceptual features that were used last.
         encoders: records of the encoders that were used, by hash.
         unaided: methods and cuts that started from the average image for lack of an encoder.
+        said: warnings of the prepared methods, each once.
         drawn: labels of the classes that the generator draws, as far as verdicts needed them.
     """
 
@@ -189,6 +190,7 @@ class _Stage:
     skipped: dict[tuple[str, str], SkippedItem] = field(default_factory=dict)
     encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
     unaided: list[str] = field(default_factory=list)
+    said: dict[str, None] = field(default_factory=dict)
     perceptual: str = "none"
 
     def invert(self, method: PreparedMethod) -> None:
@@ -201,6 +203,7 @@ class _Stage:
             self.encoders[key] = prepared.encoder.about()
         elif prepared.start == "average":
             self.unaided.append(f"{method.inverter.name} at {prepared.cut}")
+        self.said |= dict.fromkeys(prepared.warnings)
         self.perceptual = "none" if prepared.features is None else prepared.features.name
         if self.album is not None:
             records = self.album.records(found)
@@ -302,8 +305,8 @@ class _Stage:
         )
 
     def warnings(self) -> list[str]:
-        """Encoders and features that are missing on this machine, for people."""
-        found = []
+        """What methods say of their parts, and parts that are missing here, for people."""
+        found = list(self.said)
         if self.unaided and self.config.options.get("encoder") != "none":
             found.append(
                 f"{', '.join(self.unaided)}: no encoder of this generator is available, so "

@@ -1,0 +1,269 @@
+"""Networks of the minichurches BigBiGAN, as they are trained: generator, encoder and joint critic.
+
+Guarantees that generator and encoder have the tensors, by name and by use, that the family
+``bigbigan`` reads (without classes), so that a run's ``state_dict`` is its published file.
+
+The critic is that of Donahue and Simonyan 2019, figure 1: F sees the image, H the latent, J both
+features; each has a score of its own (s_x, s_z, s_xz). Norms have batch statistics here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import spectral_norm
+
+SLOPE = 0.3  # of the encoder's leaky ReLU below zero
+
+
+class Scores(NamedTuple):
+    """What the critic says of pairs of image and latent, (N,) each."""
+
+    x: Tensor
+    z: Tensor
+    xz: Tensor
+
+
+class Wrapped(nn.Module):
+    """A layer under the name ``layer``, with or without spectral norm."""
+
+    def __init__(self, layer: nn.Module, *, spectral: bool = True) -> None:
+        super().__init__()
+        self.layer = spectral_norm(layer) if spectral else layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the layer's own."""
+        found: Tensor = self.layer(x)
+        return found
+
+
+class ConditionalNorm(nn.Module):
+    """Batch norm whose gain and offset are linear in a piece of z."""
+
+    def __init__(self, channels: int, piece: int) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(channels, affine=False)
+        self.linear = nn.Linear(piece, 2 * channels)
+        nn.init.normal_(self.linear.weight, std=0.02)
+        with torch.no_grad():
+            self.linear.bias.copy_(torch.cat((torch.ones(channels), torch.zeros(channels))))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(N, C, h, w) and (N, piece) to (N, C, h, w)."""
+        gain, offset = self.linear(y)[:, :, None, None].chunk(2, dim=1)
+        found: Tensor = gain * self.bn(x) + offset
+        return found
+
+
+class UpBlock(nn.Module):
+    """A residual block that doubles the map."""
+
+    def __init__(self, before: int, after: int, piece: int) -> None:
+        super().__init__()
+        self.skip_conv = Wrapped(nn.Conv2d(before, after, 1, bias=False))
+        self.bn1 = ConditionalNorm(before, piece)
+        self.conv1 = Wrapped(nn.Conv2d(before, after, 3, padding=1, bias=False))
+        self.bn2 = ConditionalNorm(after, piece)
+        self.conv2 = Wrapped(nn.Conv2d(after, after, 3, padding=1, bias=False))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(N, C_in, h, w) and (N, piece) to (N, C_out, 2h, 2w)."""
+        h = self.conv1(F.interpolate(F.relu(self.bn1(x, y)), scale_factor=2.0))
+        h = self.conv2(F.relu(self.bn2(h, y)))
+        total: Tensor = h + F.interpolate(self.skip_conv(x), scale_factor=2.0)
+        return total
+
+
+class Attention(nn.Module):
+    """Self-attention that begins as the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query_conv = Wrapped(nn.Conv2d(channels, channels // 8, 1))
+        self.key_conv = Wrapped(nn.Conv2d(channels, channels // 8, 1))
+        self.value_conv = Wrapped(nn.Conv2d(channels, channels, 1))
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) to the same."""
+        query, key = self.query_conv(x).flatten(2), self.key_conv(x).flatten(2)
+        shares = torch.softmax(query.transpose(1, 2) @ key, dim=-1)
+        seen = self.value_conv(x).flatten(2) @ shares.transpose(1, 2)
+        total: Tensor = self.gamma * seen.unflatten(2, x.shape[2:]) + x
+        return total
+
+
+class TrainedGenerator(nn.Module):
+    """z (N, D) to images (N, 3, R, R) in [-1, 1].
+
+    Args:
+        pre, post: channels after each block, before and after attention; each doubles the map.
+        piece: numbers of z for the first layer and for each block.
+    """
+
+    def __init__(self, pre: Sequence[int], post: Sequence[int], piece: int) -> None:
+        super().__init__()
+        self.piece = piece
+        self.linear = Wrapped(nn.Linear(piece, 16 * pre[0]))
+        widths = (pre[0], *pre, *post)
+        blocks = [UpBlock(before, after, piece) for before, after in itertools.pairwise(widths)]
+        self.pre_up_blocks = nn.ModuleList(blocks[: len(pre)])
+        self.non_loc = Attention(pre[-1])
+        self.post_up_blocks = nn.ModuleList(blocks[len(pre) :])
+        self.bn = nn.BatchNorm2d(post[-1])
+        self.conv = Wrapped(nn.ConvTranspose2d(post[-1], 3, 3, padding=1, bias=False))
+
+    @property
+    def z_dim(self) -> int:
+        """Length of z."""
+        return self.piece * (1 + len(self.pre_up_blocks) + len(self.post_up_blocks))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """See the class."""
+        first, *pieces = z.split(self.piece, dim=1)
+        before = len(self.pre_up_blocks)
+        x = self.linear(first).unflatten(1, (-1, 4, 4))
+        for block, piece in zip(self.pre_up_blocks, pieces[:before], strict=True):
+            x = block(x, piece)
+        x = self.non_loc(x)
+        for block, piece in zip(self.post_up_blocks, pieces[before:], strict=True):
+            x = block(x, piece)
+        return 2 * torch.sigmoid(self.conv(F.relu(self.bn(x)))) - 1
+
+
+class ResidualConvolutions(nn.Module):
+    """f of a reversible block, on half of the channels; its shortcut is the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.skip_conv = Wrapped(nn.Conv2d(channels, channels, 1), spectral=False)  # in the layout
+        for number in (1, 2):
+            layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+            self.add_module(f"conv{number}", Wrapped(layer, spectral=False))
+            self.add_module(f"bn{number}", nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) to the same."""
+        h = F.relu(self.get_submodule("bn1")(self.get_submodule("conv1")(x)))
+        h = F.relu(self.get_submodule("bn2")(self.get_submodule("conv2")(h)))
+        return h + x
+
+
+class Reversible(nn.Module):
+    """(x1, x2) to (x1 + f(x2), x2)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.res_block = ResidualConvolutions(channels // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) to the same."""
+        first, second = x.chunk(2, dim=1)
+        return torch.cat((first + self.res_block(second), second), 1)
+
+
+class Padding(nn.Module):
+    """Halves the map and doubles the channels, the new ones being 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) to (N, 2C, h/2, w/2)."""
+        x = F.avg_pool2d(x, 3, stride=2, padding=1)
+        side = x.shape[1] // 2
+        return F.pad(x, (0, 0, 0, 0, side, side))
+
+
+class ResidualLinear(nn.Module):
+    """Two linear layers and one beside them, with leaky ReLU."""
+
+    def __init__(self, before: int, after: int, *, spectral: bool = False) -> None:
+        super().__init__()
+        self.linear1 = Wrapped(nn.Linear(before, after), spectral=spectral)
+        self.linear2 = Wrapped(nn.Linear(after, after), spectral=spectral)
+        self.skip_linear = Wrapped(nn.Linear(before, after), spectral=spectral)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, before) to (N, after)."""
+        h = F.leaky_relu(self.linear2(F.leaky_relu(self.linear1(x), SLOPE)), SLOPE)
+        return h + F.leaky_relu(self.skip_linear(x), SLOPE)
+
+
+class TrainedEncoder(nn.Module):
+    """Images (N, 3, R, R) in [-1, 1] to mean and standard deviation of z, (N, D) each.
+
+    Args:
+        width: channels of the first map; two blocks follow, then ``stages`` - 1 halvings with two
+            blocks each.
+    """
+
+    def __init__(self, width: int, stages: int, hidden: int, z_dim: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 7, stride=2, padding=3)
+        blocks: list[nn.Module] = []
+        for stage in range(stages):
+            blocks += [] if not stage else [Padding()]
+            blocks += [Reversible(width << stage), Reversible(width << stage)]
+        self.rev_blocks = nn.Sequential(*blocks)
+        self.res_lin1 = ResidualLinear(width << (stages - 1), hidden)
+        self.res_lin2 = ResidualLinear(hidden, hidden)
+        self.linear_dist_params = nn.Linear(hidden, 2 * z_dim)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        x = self.conv(F.interpolate(images, scale_factor=2.0))
+        x = self.rev_blocks(F.max_pool2d(x, 3, stride=2, padding=1))
+        x = self.res_lin2(self.res_lin1(x.mean((2, 3))))
+        mean, spread = self.linear_dist_params(x).chunk(2, dim=1)
+        return mean, F.softplus(spread)
+
+
+class DownBlock(nn.Module):
+    """A residual block that halves the map."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.skip = Wrapped(nn.Conv2d(before, after, 1))
+        self.conv1 = Wrapped(nn.Conv2d(before, after, 3, padding=1))
+        self.conv2 = Wrapped(nn.Conv2d(after, after, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C_in, h, w) to (N, C_out, h/2, w/2)."""
+        h = self.conv2(F.relu(self.conv1(F.relu(x))))
+        total: Tensor = F.avg_pool2d(h, 2) + self.skip(F.avg_pool2d(x, 2))
+        return total
+
+
+class JointCritic(nn.Module):
+    """Scores of pairs of image and latent.
+
+    Args:
+        widths: channels after each halving of F.
+        hidden: length of the features of H and J.
+    """
+
+    def __init__(self, widths: Sequence[int], hidden: int, z_dim: int) -> None:
+        super().__init__()
+        channels = (3, *widths)
+        self.image = nn.Sequential(*(DownBlock(a, b) for a, b in itertools.pairwise(channels)))
+        self.latent = nn.Sequential(
+            ResidualLinear(z_dim, hidden, spectral=True),
+            ResidualLinear(hidden, hidden, spectral=True),
+        )
+        self.joint = nn.Sequential(
+            ResidualLinear(widths[-1] + hidden, hidden, spectral=True),
+            ResidualLinear(hidden, hidden, spectral=True),
+        )
+        self.score_x, self.score_z, self.score_xz = (
+            Wrapped(nn.Linear(length, 1)) for length in (widths[-1], hidden, hidden)
+        )
+
+    def forward(self, images: Tensor, z: Tensor) -> Scores:
+        """Images (N, 3, R, R) in [-1, 1] and latents (N, D)."""
+        seen = F.relu(self.image(images)).sum((2, 3))
+        told = self.latent(z)
+        both = self.joint(torch.cat((seen, told), 1))
+        return Scores(self.score_x(seen)[:, 0], self.score_z(told)[:, 0], self.score_xz(both)[:, 0])
