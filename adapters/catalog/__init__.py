@@ -20,6 +20,7 @@ from . import (
     stylegan2,
     stylegan3,
     transformers,
+    translation,
     zoo,
 )
 
@@ -32,6 +33,7 @@ FAMILIES = (
     biggan,
     dcgan,
     module,
+    translation,
     segmenters,
     semseg,
     transformers,
