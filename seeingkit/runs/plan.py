@@ -10,7 +10,7 @@ plan holds nothing open: it is the unit of work of a run, of each process of it,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -35,7 +35,7 @@ from seeingkit.models.loading import (
 from seeingkit.models.registry import check_options, registry
 from seeingkit.models.resolved import ResolvedModel, which_segmenter
 from seeingkit.models.resolved import resolve as resolve_model
-from seeingkit.specs import DataSpec, Preset
+from seeingkit.specs import DataSpec, Preset, SourceOptions
 
 from .config import Config
 from .search import Search
@@ -54,6 +54,7 @@ class Side:
         data_options: validated options of the data set.
         path_options: options of an image source by path (``seeingkit.images.Limits``).
         missing: its weights are missing, so that nothing else is known of it.
+        given: not these images as they are, but as the generator of the other side is given them.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Side:
     data_options: BaseModel | None = None
     path_options: Mapping[str, Any] = field(default_factory=dict)
     missing: bool = False
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def resolve(config: Config) -> Plan:
         return _layers_plan(config, search)
     data = None
     of_a_generator = config.command in ("analyze", "artifacts", "assess")
+    config, generated = _translated(config, search)
     if of_a_generator:
         config = config.filled(real=config.real or registry().default("data"))
     data = data_spec(config.real)
@@ -138,8 +141,7 @@ def resolve(config: Config) -> Plan:
     usual = data or (data_spec(config.generated) if config.command == "compare" else None)
     config = _with_defaults(config, usual)
     search.find(lambda: _check_truth_folder(config.truth))
-    generated = None
-    if config.generated:
+    if config.generated and generated is None:
         generated = search.find(lambda: _generated_side(config, data, {}))
     segmenter = search.find(lambda: _segmenter(config, data))
     if (groups := config.groups) is not None:
@@ -155,9 +157,42 @@ def resolve(config: Config) -> Plan:
         second=second[0],
         second_name=second[1],
         metric=metric,
-        inverters=inverters,
+        inverters=() if config.command == "analyze" and config.paired else inverters,
         missing=tuple(search.missing.messages),
     )
+
+
+def _translated(config: Config, search: Search) -> tuple[Config, Side | None]:
+    """An analysis without real images of a generator that translates: against what it translates.
+
+    Returns:
+        the config with these images as the real ones, paired, and the generator's side; both as
+        they were for any other run.
+
+    Raises:
+        UsageError: pairs of a generator that does not translate, or with other images.
+    """
+    source = config.gan_options.get("source")
+    if config.command != "analyze" or (config.real and not config.paired):
+        return config, None
+    if source is None and not config.paired:
+        return config, None
+    own = config.filled(generated=config.generated or usual_generator(None, own_weights=True))
+    side = search.find(lambda: _generated_side(own, None, {}))
+    model = None if side is None else side.generator
+    if model is not None and not issubclass(model.spec.options, SourceOptions):
+        if config.paired:
+            raise UsageError(
+                f"--paired: {model.name} translates no images; pairs are for compare, or for a "
+                "generator with --gan-option source=PATH"
+            )
+        return config, side
+    if config.paired and config.real and config.real != source:
+        raise UsageError(
+            f"--paired: {model.name if model else 'the generator'} translates {source}; leave out "
+            f"--data {config.real}, or compare these with compare REAL GENERATED --paired"
+        )
+    return own.filled(real=str(source), paired=True), side
 
 
 def resolve_source(config: Config) -> Plan:
@@ -293,6 +328,8 @@ def is_generator(name: str, *, given_weights: bool = False) -> bool:
 
 
 def _real_side(config: Config, data: DataSpec | None) -> Side:
+    if config.command == "analyze" and config.paired:
+        return replace(_data_side(config.real, data, config.data_options), given=True)
     if is_generator(config.real):
         return Side(config.real, resolve_model("gan", config.real, locate=False))
     return _data_side(config.real, data, config.data_options)
