@@ -134,6 +134,8 @@ class LayerInverter(Inverter):
         if self.guess == "random":
             return None
         wanted, kind = self.options.encoder, self.guess
+        if generator.translates:
+            return self._without_encoder(generator)
         if wanted == "none":
             if self.target == "r":
                 return None
@@ -165,6 +167,19 @@ class LayerInverter(Inverter):
             whose,
         )
         return None
+
+    def _without_encoder(self, generator: Generator) -> None:
+        """None: of a generator whose latent is an image, which encoders here do not estimate.
+
+        They give latents that are N(0, 1), and are trained on samples without end.
+        """
+        family, wanted = generator.info.family, self.options.encoder
+        if self.target == "r" and wanted in ("auto", "found", "none"):
+            return
+        raise UsageError(
+            f"{family} translates images, and no encoder here estimates an image that was "
+            "translated; take method z, or layered+r with --encoder none"
+        )
 
     def invert(
         self,
