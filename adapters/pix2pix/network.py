@@ -73,9 +73,8 @@ class UNet(nn.Module):
         norm = partial(Norm, tracked=config.tracked, statistics=statistics)
         down, up, depth = config.down, config.up, config.depth
         inputs = (config.colours_in, *down)
-        half = {"kernel_size": 4, "stride": 2, "padding": 1}
         self.down = nn.ModuleList(
-            nn.Conv2d(inputs[k], down[k], bias=config.bias if k else config.first_bias, **half)
+            nn.Conv2d(inputs[k], down[k], 4, 2, 1, bias=config.bias if k else config.first_bias)
             for k in range(depth)
         )
         # neither the outermost layer down nor the innermost has a norm
@@ -83,17 +82,17 @@ class UNet(nn.Module):
         joined = [down[-1], *(up[k] + down[depth - 2 - k] for k in range(depth - 1))]
         outputs = (*up, config.colours_out)
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(joined[k], outputs[k], bias=config.bias or k == depth - 1, **half)
+            nn.ConvTranspose2d(joined[k], outputs[k], 4, 2, 1, bias=config.bias or k == depth - 1)
             for k in range(depth)
         )
         self.up_norm = nn.ModuleList(norm(channels, config.norm) for channels in up)
 
-    def halve(self, k: int, x: Tensor) -> Tensor:
+    def go_down(self, k: int, x: Tensor) -> Tensor:
         """Layer k down, of the map before it was activated."""
         x = self.down[k](F.leaky_relu(x, _SLOPE) if k else x)
         return self.down_norm[k - 1](x) if 0 < k < self.config.depth - 1 else x
 
-    def double(self, k: int, x: Tensor, skip: Tensor | None, seeds: Tensor | None) -> Tensor:
+    def go_up(self, k: int, x: Tensor, skip: Tensor | None, seeds: Tensor | None) -> Tensor:
         """Layer k up, of the map beside the one that came down at its size."""
         if skip is not None:
             # activated twice, once on the way down: ReLU of leaky ReLU is ReLU
@@ -108,13 +107,13 @@ class UNet(nn.Module):
 
 def _halve(network: UNet, k: int, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
     kept = {**carry, f"skip{k - 1}": x} if k else dict(carry)
-    return network.halve(k, x), kept
+    return network.go_down(k, x), kept
 
 
 def _double(network: UNet, k: int, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
     place = f"skip{network.config.depth - 1 - k}"
     left = {name: value for name, value in carry.items() if name != place}
-    return network.double(k, x, carry.get(place), carry.get("dropout")), left
+    return network.go_up(k, x, carry.get(place), carry.get("dropout")), left
 
 
 def unet_stages(network: UNet) -> list[StageFunction]:

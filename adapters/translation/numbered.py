@@ -237,7 +237,8 @@ def renamed(
             places[number, inner] = f"blocks.{k}.conv{i}"
             places[number, inner + 1] = f"blocks.{k}.norm{i}"
     tensors: dict[str, Tensor] = {}
-    every = {(k, None): leaves for k, leaves in found.modules.items()}
+    every: dict[tuple[int, int | None], Mapping[str, Tensor]] = {}
+    every |= {(k, None): leaves for k, leaves in found.modules.items()}
     every |= {(k, i): v for k, block in found.blocks.items() for i, v in block.items()}
     for (number, within), leaves in every.items():
         if (number, within) not in places:

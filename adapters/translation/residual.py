@@ -65,13 +65,14 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the next map."""
-        return torch.relu(self.norm(self.conv(x)))
+        y: Tensor = torch.relu(self.norm(self.conv(x)))
+        return y
 
 
 class Block(nn.Module):
     """x + norm(conv(dropout(relu(norm(conv(x))))))."""
 
-    def __init__(self, convs: list[nn.Module], norms: list[Norm]) -> None:
+    def __init__(self, convs: list[nn.Conv2d], norms: list[Norm]) -> None:
         super().__init__()
         self.conv0, self.conv1 = convs
         self.norm0, self.norm1 = norms
@@ -97,43 +98,38 @@ class ResidualNetwork(nn.Module):
         norm: Callable[[int], Norm] = partial(
             Norm, kind=config.norm, tracked=config.tracked, statistics=statistics
         )
-        edges = {"padding": 3, "padding_mode": config.edges}
         first = config.colours_in + config.conditions
-        layers = [
-            Layer(_conv(first, config.down[0], 7, config.bias, **edges), norm(config.down[0]))
-        ]
-        stride = {"stride": 2, "padding": 1}
+        conv: nn.Module = _same(first, config.down[0], 7, config.bias, config.edges)
+        layers = [Layer(conv, norm(config.down[0]))]
         for before, after in zip(config.down, config.down[1:], strict=False):
-            conv = nn.Conv2d(before, after, config.kernel, bias=config.bias, **stride)
+            conv = nn.Conv2d(before, after, config.kernel, 2, 1, bias=config.bias)
             layers.append(Layer(conv, norm(after)))
         self.down = nn.ModuleList(layers)
         width = config.down[-1]
-        inner = {"padding": 1, "padding_mode": config.padding}
         self.blocks = nn.ModuleList(
             Block(
-                [_conv(width, width, 3, config.bias, **inner) for _ in range(2)],
+                [_same(width, width, 3, config.bias, config.padding) for _ in range(2)],
                 [norm(width) for _ in range(2)],
             )
             for _ in range(config.blocks)
         )
-        more = {"output_padding": 1} if config.kernel == 3 else {}
+        more = 1 if config.kernel == 3 else 0
         ups = []
         for after in config.up:
-            conv = nn.ConvTranspose2d(
-                width, after, config.kernel, bias=config.bias, **stride, **more
-            )
+            conv = nn.ConvTranspose2d(width, after, config.kernel, 2, 1, more, bias=config.bias)
             ups.append(Layer(conv, norm(after)))
             width = after
         self.up = nn.ModuleList(ups)
-        self.last = _conv(width, config.colours_out, 7, config.last_bias, **edges)
+        self.last = _same(width, config.colours_out, 7, config.last_bias, config.edges)
 
     def image(self, x: Tensor) -> Tensor:
         """The last layer: (N, 3, H, W) in [-1, 1]."""
         return torch.tanh(self.last(x)).expand(-1, 3, -1, -1)
 
 
-def _conv(inputs: int, outputs: int, kernel: int, bias: bool, **more: object) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, bias=bias, **more)  # type: ignore[arg-type]
+def _same(inputs: int, outputs: int, kernel: int, bias: bool, padding: Padding) -> nn.Conv2d:
+    """A convolution that keeps the size."""
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias, padding_mode=padding)
 
 
 # ------------------------------------------------------------------------------ stages, boundaries

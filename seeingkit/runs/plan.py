@@ -20,10 +20,8 @@ from pydantic import BaseModel
 from seeingkit.analyses.comparison.checks.metrics import resolve_metric
 from seeingkit.analyses.comparison.dependence import read_rule
 from seeingkit.analyses.inversion import ResolvedInverter
-from seeingkit.errors import (
-    MissingWeightsError,
-    UsageError,
-)
+from seeingkit.contracts.latents import SERIES
+from seeingkit.errors import MissingWeightsError, UsageError
 from seeingkit.images.opening import check_there
 from seeingkit.models.loading import (
     data_spec,
@@ -187,10 +185,13 @@ def _translated(config: Config, search: Search) -> tuple[Config, Side | None]:
                 "generator with --gan-option source=PATH"
             )
         return config, side
+    name = model.name if model else "the generator"
+    if source is None:
+        raise UsageError(f"--paired: say which images {name} translates with --gan-option source=")
     if config.paired and config.real and config.real != source:
         raise UsageError(
-            f"--paired: {model.name if model else 'the generator'} translates {source}; leave out "
-            f"--data {config.real}, or compare these with compare REAL GENERATED --paired"
+            f"--paired: {name} translates {source}; leave out --data {config.real}, or compare "
+            "these with compare REAL GENERATED --paired"
         )
     return own.filled(real=str(source), paired=True), side
 
@@ -362,7 +363,7 @@ def _model(
     kind: Literal["gan", "segmenter"], name: str, config: Config, data: DataSpec | None
 ) -> ResolvedModel:
     gan = kind == "gan"
-    return resolve_model(
+    found = resolve_model(
         kind,
         name,
         weights=config.weights if gan else config.segmenter_weights,
@@ -370,6 +371,12 @@ def _model(
         options=config.gan_options if gan else config.segmenter_options,
         locate=False,
     )
+    if gan and issubclass(found.spec.options, SourceOptions) and config.seed >= SERIES:
+        raise UsageError(
+            f"--seed {config.seed}: of a generator that translates images take one below "
+            f"{SERIES:,}; from there on seeds tell apart what is chosen and what is measured"
+        )
+    return found
 
 
 def _segmenter(config: Config, data: DataSpec | None) -> ResolvedModel:

@@ -104,7 +104,7 @@ def open_sides(plan: Plan) -> Sides:
             real = given_images(generated)
         elif plan.config.paired:
             real = _partners(real, generated)
-        if not rank():
+        if not rank() and not plan.config.paired:
             _say_classes(real, generated)
         opened.pop_all()
     return Sides(real, generated, segmenter, shown, plan.second, plan.metric)

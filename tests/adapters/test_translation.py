@@ -22,7 +22,7 @@ from seeingkit.models.probe import on_trial
 from seeingkit.models.recognition import claims_of, recognise, recognisers
 from seeingkit.models.registry import registry
 from seeingkit.specs import PRESETS
-from seeingkit.testing import generator_checks
+from seeingkit.testing import check_source, generator_checks
 from seeingkit.weights import read_checkpoint
 from seeingkit_adapters.dcgan import recognise as dcgan_recognises
 from tests.helpers.goldens import agree, golden
@@ -296,6 +296,8 @@ def test_images_are_translations_of_the_source_by_name(folder: Path, tmp_path: P
     assert before.ids == source.ids and before.generator is None
     assert generator.given is not None
     assert torch.equal(before.read([3, 8]), generator.given.read([3, 8]))
+    for one in (source, before):
+        check_source(one)
     drawn = generator({"image": generator.given.read([8])})
     assert float((source.read([8]) - drawn).abs().max()) <= 1 / 255 + 1e-5
     with pytest.raises(UsageError, match=r"10 images asked for, 9 can be translated"):
@@ -369,7 +371,11 @@ def test_boundaries_are_named_by_meaning(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", MADE)
 def test_conformance(family: str, tmp_path: Path) -> None:
     made = {"cyclegan": cyclegan(blocks=1), "pix2pix": unet(depth=6), "stargan": stargan(blocks=1)}
-    options = {"dropout": "drawn", "resolution": 64} if family == "pix2pix" else {"resolution": 16}
-    generator = load_generator(weights=saved(made[family], tmp_path), **options)
+    options = {
+        "cyclegan": {"resolution": 32},
+        "pix2pix": {"resolution": 64, "dropout": "drawn"},
+        "stargan": {"resolution": 16},
+    }
+    generator = load_generator(weights=saved(made[family], tmp_path), **options[family])
     for _, check in generator_checks():
         check(generator)

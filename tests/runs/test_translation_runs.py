@@ -84,6 +84,13 @@ def test_pairs_of_compare_are_the_translated_images_alone() -> None:
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(UsageError, match="leave out --data zebras"):
         resolve(analysis_config(None, "zebras", paired=True, **settings()))
+    with pytest.raises(UsageError, match="say which images cyclegan translates"):
+        resolve(analysis_config(None, None, paired=True, **settings(gan_options={})))
+    with pytest.raises(UsageError, match="take one below 1,000,000"):
+        resolve(analysis_config(None, "zebras", seed=1_000_000, **settings()))
+    with pytest.raises(UsageError, match="no/such") as caught:
+        resolve(analysis_config("cyclegan", None, **settings(classes="no/such")))
+    assert str(caught.value).count("no/such") == 1
     with pytest.raises(UsageError, match="translates no images"):
         resolve(analysis_config("progan:minichurches", None, paired=True))
     with pytest.raises(UsageError, match="say which with source=PATH"):

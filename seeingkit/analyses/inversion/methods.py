@@ -135,7 +135,8 @@ class LayerInverter(Inverter):
             return None
         wanted, kind = self.options.encoder, self.guess
         if generator.translates:
-            return self._without_encoder(generator)
+            self._check_without_encoder(generator)
+            return None
         if wanted == "none":
             if self.target == "r":
                 return None
@@ -168,8 +169,8 @@ class LayerInverter(Inverter):
         )
         return None
 
-    def _without_encoder(self, generator: Generator) -> None:
-        """None: of a generator whose latent is an image, which encoders here do not estimate.
+    def _check_without_encoder(self, generator: Generator) -> None:
+        """No encoder is asked for: none here estimates a latent that is an image.
 
         They give latents that are N(0, 1), and are trained on samples without end.
         """
