@@ -65,6 +65,31 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class SourceOptions(Options):
+    """Base of the options of families that translate images: which images, and how large.
+
+    Attributes:
+        source: a data set's name, a path or a pattern; None: the family is loaded without images,
+            and only translates what it is given by hand.
+        resolution: height and width of the images in pixels.
+
+    >>> SourceOptions(source="photos", resolution=128).resolution
+    128
+    """
+
+    source: str | None = Field(
+        None,
+        min_length=1,
+        description="the images to translate: a folder, another path or pattern, or a data set",
+    )
+    resolution: int = Field(
+        256,
+        ge=4,
+        le=4096,
+        description="height and width that the images are brought to; no file holds it",
+    )
+
+
 class Preset(BaseModel):
     """A named way to turn any picture into the network's input; part of every result's identity.
 

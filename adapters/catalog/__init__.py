@@ -24,6 +24,7 @@ from . import (
     stylegan2,
     stylegan3,
     transformers,
+    translation,
     zoo,
 )
 
@@ -40,6 +41,7 @@ FAMILIES = (
     resnet_gan,
     sagan,
     module,
+    translation,
     segmenters,
     semseg,
     transformers,

@@ -46,6 +46,7 @@ from ..catalog.dcgan import DCGANOptions, MLPGANOptions
 from .chain import FoundLayer
 from .files import candidates, choose, likeliest, renamed, whole_plan
 from .geometry import read_stack
+from .hidden import keeping_blocks
 from .modules import UnfitError
 from .network import Stack
 from .plan import Plan
@@ -66,6 +67,13 @@ def fits(layers: list[FoundLayer]) -> None:
     _check_input(layers)
     if maps[-1].channels not in (1, 3):
         raise UnfitError(f"{maps[-1].main.path} gives {maps[-1].channels} channels, not 1 or 3")
+    widths = [layer.channels for layer in maps[:3]]
+    grows = len(maps) == len(layers) and widths == sorted(set(widths)) and len(widths) == 3
+    if grows and any(keeping_blocks(layers)):
+        raise UnfitError(
+            f"its channels grow at first ({', '.join(map(str, widths))}) and blocks follow that "
+            "keep them, as in a network from image to image"
+        )
 
 
 _IMAGE_KERNEL = 5

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from .chain import FoundLayer
 from .modules import Module
@@ -104,6 +104,15 @@ def _alike(paths: Sequence[Sequence[str]]) -> int:
 
 def _mark_sums(layers: Sequence[FoundLayer]) -> None:
     """Doubts about blocks that keep channels and size, to which their input may be added."""
+    for path, first in keeping_blocks(layers):
+        first.doubts.append(
+            f"the block {path} gives as many channels as it takes; a sum with its input "
+            "(a residual block) would leave no tensor"
+        )
+
+
+def keeping_blocks(layers: Sequence[FoundLayer]) -> Iterator[tuple[str, FoundLayer]]:
+    """Path and first layer of the blocks of a stack that keep channels and size."""
     parents = [layer.main.path.split(".")[:-1] for layer in layers]
     whole = _alike(parents)
     blocks: dict[str, list[FoundLayer]] = {}
@@ -115,7 +124,4 @@ def _mark_sums(layers: Sequence[FoundLayer]) -> None:
         keeps = inside[0].inputs == inside[-1].channels and all(x.kind != "up" for x in inside)
         even = any(x.kind == "open" and x.main.shape[2] % 2 == 0 for x in inside)
         if enough and keeps and not even and inside[0] is not layers[0]:
-            inside[0].doubts.append(
-                f"the block {path} gives as many channels as it takes; a sum with its input "
-                "(a residual block) would leave no tensor"
-            )
+            yield path, inside[0]

@@ -96,6 +96,8 @@ def print_summary(results: schema.Results, report: Path, shown: int = 20) -> Non
     from seeingkit.report.words.conditions import matching
 
     words = summarise(results)
+    if words.question:
+        print_sentence(words.question)
     print_sentence(words.headline)
     say()
     if results.paired is not None:

@@ -1,8 +1,8 @@
 """Contracts of generators, annotators, encoders, features, image sources and inverters.
 
 Every analysis runs on any implementation of these contracts. One module each: ``generators`` (with
-``states``, ``sites`` and ``latents``), ``annotators`` (segmenters), ``features``, ``encoders``,
-``images``, ``inverters``.
+``states``, ``sites``, ``latents`` and ``given``), ``annotators`` (segmenters), ``features``,
+``encoders``, ``images``, ``inverters``.
 
 Guarantees that hold for every implementation (``seeingkit.testing`` checks them):
 
@@ -21,6 +21,7 @@ from .base import ModelInfo, OnDevice
 from .encoders import Encoder, EncoderInfo, ModelEncoder, Posterior
 from .features import Features, FeaturesInfo
 from .generators import Generator, GeneratorInfo, OwnEncoder, Sampler
+from .given import GivenImages
 from .images import ImageSource, Skipped, Unread
 from .inverters import Inversion, Inverter, Prepared
 from .latents import Latent, LatentSpec, draw_latents, seeds_latents, sequence_latents
@@ -37,6 +38,7 @@ __all__ = [
     "FeaturesInfo",
     "Generator",
     "GeneratorInfo",
+    "GivenImages",
     "ImageSource",
     "Inversion",
     "Inverter",

@@ -17,6 +17,7 @@ from torch import Tensor
 from seeingkit.errors import ModelError, UnknownNameError, UsageError, one_line
 
 from .base import ModelInfo, OnDevice
+from .given import GivenImages, given_numbers, read_given, series_length
 from .latents import Latent, LatentSpec, draw_latents
 from .states import Boundary, State
 
@@ -107,9 +108,18 @@ def check_images(images: object, info: GeneratorInfo, rows: int) -> None:
 
 
 class Sampler(OnDevice, ABC):
-    """Tier 1: latents in, images out. Enough for class statistics and FSD."""
+    """Tier 1: latents in, images out. Enough for class statistics and FSD.
+
+    Attributes:
+        given: the images that a model translates (``LatentSpec.distribution``: ``image``); None
+            where none were named, and of a model that draws its latents.
+        weighted: whether the model takes ``c`` (N, classes) in place of ``label``: one weight a
+            class, as of attributes of which several may hold at once.
+    """
 
     info: GeneratorInfo
+    given: GivenImages | None = None
+    weighted: bool = False
 
     def latents(
         self,
@@ -120,27 +130,64 @@ class Sampler(OnDevice, ABC):
     ) -> Latent:
         """Latents of the given image numbers; row k depends on (seed, indices[k]) only.
 
+        Args:
+            indices: image numbers, not negative.
+            seed: of the series.
+            labels: one class an image; of a model that is ``weighted`` also (N, classes) weights.
+
         Returns:
             each of ``info.latent`` by name, such as ``{"z": (N, D) float32}``, on the CPU, and
-            ``label`` (N,) int64 if conditional.
+            ``label`` (N,) int64, or ``c`` (N, classes) float32, if conditional.
 
         Raises:
-            UsageError: labels missing, too few or out of range; an input that cannot be drawn.
+            UsageError: labels missing, too few or out of range; images to translate that were not
+                given.
+            ImageError: an image to translate that cannot be read.
         """
         convention = str(self.info.options.get("latents", "seeds"))
-        latent = draw_latents(self.info.latent, indices, seed=seed, convention=convention)
+        drawn = [part for part in self.info.latent if part.distribution != "image"]
+        latent = draw_latents(drawn, indices, seed=seed, convention=convention)
+        for part in self.info.latent:
+            if part.distribution == "image":
+                latent[part.name] = read_given(part, self.given, indices, seed)
         if self.info.class_names:
-            if labels is None:
-                raise UsageError(f"{self.info.family} is conditional: give labels")
-            given = torch.as_tensor(labels, dtype=torch.int64).flatten()
-            classes = len(self.info.class_names)
-            if len(given) != len(indices) or not bool(((given >= 0) & (given < classes)).all()):
-                raise UsageError(
-                    f"{self.info.family}: give one label from 0 to {classes - 1} for each of the "
-                    f"{len(indices)} images"
-                )
-            latent["label"] = given
+            latent |= self._conditions(labels, len(indices))
         return latent
+
+    def _conditions(self, labels: Sequence[int] | Tensor | None, rows: int) -> dict[str, Tensor]:
+        """``label`` or ``c`` of a conditional model."""
+        family, classes = self.info.family, len(self.info.class_names)
+        if labels is None:
+            raise UsageError(f"{family} is conditional: give labels")
+        if isinstance(labels, Tensor) and labels.ndim == 2:
+            if not self.weighted:
+                raise UsageError(f"{family} takes one class an image, no weights of classes")
+            if tuple(labels.shape) != (rows, classes) or not bool(torch.isfinite(labels).all()):
+                raise UsageError(f"{family}: weights of classes are ({rows}, {classes}), finite")
+            return {"c": labels.to("cpu", torch.float32)}
+        given = torch.as_tensor(labels, dtype=torch.int64).flatten()
+        if len(given) != rows or not bool(((given >= 0) & (given < classes)).all()):
+            raise UsageError(
+                f"{family}: give one label from 0 to {classes - 1} for each of the {rows} images"
+            )
+        return {"label": given}
+
+    @property
+    def translates(self) -> bool:
+        """Whether one of its inputs is an image, given and not drawn."""
+        return any(part.distribution == "image" for part in self.info.latent)
+
+    def images_at_most(self, seed: int = 0) -> int | None:
+        """How many different images the series of a seed has; None: as many as are asked for."""
+        if not self.translates:
+            return None
+        return 0 if self.given is None else series_length(len(self.given), seed)
+
+    def given_ids(self, indices: Sequence[int], seed: int = 0) -> list[str] | None:
+        """Names of the images that image numbers are translations of; None where none are given."""
+        if not self.translates or self.given is None:
+            return None
+        return [self.given.ids[k] for k in given_numbers(len(self.given), indices, seed)]
 
     @abstractmethod
     def __call__(self, latent: Latent) -> Tensor:

@@ -25,7 +25,9 @@ from torch import Tensor
 from seeingkit.errors import UsageError
 
 Latent = Mapping[str, Tensor]
-"""Batch-first: ``{"z": (N, D)}``, plus ``{"label": (N,)}`` int64 if the model is conditional."""
+"""Batch-first: ``{"z": (N, D)}``, or ``{"image": (N, C, H, W)}`` in [-1, 1] of a model that
+translates images; plus, if the model is conditional, ``{"label": (N,)}`` int64, or for some
+``{"c": (N, classes)}`` float32, one weight a class."""
 
 Distribution = Literal["normal", "uniform", "discrete", "image"]
 

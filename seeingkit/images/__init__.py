@@ -12,6 +12,8 @@ from .arrays import ArrayImages
 from .decode import DECODE, Limits, decode
 from .files import FileImages, open_file, open_folder, open_glob, open_list
 from .formats import SUFFIXES
+from .given import open_given
+from .inputs import InputImages
 from .lmdb import LmdbImages
 from .opening import open_images
 from .parquet import ParquetImages
@@ -28,6 +30,7 @@ __all__ = [
     "SUFFIXES",
     "ArrayImages",
     "FileImages",
+    "InputImages",
     "Limits",
     "LmdbImages",
     "ParquetImages",
@@ -42,6 +45,7 @@ __all__ = [
     "find_preset",
     "open_file",
     "open_folder",
+    "open_given",
     "open_glob",
     "open_images",
     "open_list",

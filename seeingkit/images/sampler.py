@@ -3,7 +3,8 @@
 Guarantees: picture k is what would be read back had image k been saved as PNG, to the bit
 (quantised to 8 bits, then the same preset as a file); it depends on (seed, k, label) only, so a
 larger n keeps the first pictures and the fingerprint; an image with NaN or Inf in it is refused by
-name.
+name. Of a model that translates images, picture k has the name of the image it was made of, no
+image is translated twice, and one that cannot be read is skipped.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from seeingkit.errors import ImageError, UsageError
 from seeingkit.models.code import identity_of
 from seeingkit.specs import PRESETS, Preset
 
+from .given import check_enough
 from .preprocess import apply, quantise
 from .stored import Loaded, PreparedImages, collected, in_threads
 
@@ -75,7 +77,8 @@ class SamplerSource(PreparedImages):
         batch: images generated at once.
 
     Raises:
-        UsageError: n or batch below 1, or a label that the model does not have.
+        UsageError: n or batch below 1, a label that the model does not have, or more images than a
+            model that translates images was given.
 
     >>> generator = seeingkit.load_generator("progan:minichurches")
     >>> SamplerSource(generator, 4, preset=find_preset("native")).read([3]).shape
@@ -101,13 +104,15 @@ class SamplerSource(PreparedImages):
         self.sampler, self.batch, self.seed = sampler, batch, int(seed)
         self.preset = preset or PRESETS["paper"]
         self.name, self.generator = sampler.info.family, sampler.info
-        self.ids: Sequence[str] = SeedIds(self.seed, range(n))
+        check_enough(sampler, n, self.seed)
+        given = sampler.given_ids(range(n), self.seed)
+        self.ids: Sequence[str] = SeedIds(self.seed, range(n)) if given is None else given
         self.labels = _labels(sampler, labels)
         self.range = ValueRange(sampler.info.family)
 
     def first(self, n: int) -> SamplerSource:
         """Images 0 to n - 1 of the same generator, with the same seed, labels and preset."""
-        found = SamplerSource(
+        found = type(self)(
             self.sampler, n, self.seed, self.labels or None, preset=self.preset, batch=self.batch
         )
         found.name, found.range = self.name, self.range
@@ -163,7 +168,21 @@ class SamplerSource(PreparedImages):
         """
         for start in range(0, len(indices), self.batch):
             chosen = [int(i) for i in indices[start : start + self.batch]]
-            yield from self._levels(self.generate(chosen), chosen)
+            try:
+                images = self.generate(chosen)
+            except ImageError:  # an image to translate that cannot be read
+                yield from self._one_by_one(chosen)
+            else:
+                yield from self._levels(images, chosen)
+
+    def _one_by_one(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8] | ImageError]:
+        for index in indices:
+            try:
+                images = self.generate([index])
+            except ImageError as error:
+                yield error
+            else:
+                yield from self._levels(images, [index])
 
     def _levels(
         self, images: Tensor, indices: Sequence[int]
@@ -216,6 +235,12 @@ class SamplerSource(PreparedImages):
     def stored_side(self, index: int) -> int:
         """The generator's resolution."""
         return self.sampler.info.resolution
+
+    def describe(self) -> dict[str, Any]:
+        """See ``ImageSource.describe``; with the images that were translated, if any were."""
+        given = self.sampler.given
+        translated = {} if given is None else {"translates": given.name}
+        return {**super().describe(), **translated}
 
     # ------------------------------------------------------------------------------- fingerprint
 

@@ -24,6 +24,7 @@ from seeingkit.weights import write_portable
 from .hub.places import weights_folder
 from .inspection import source_layout
 from .loading import load_generator
+from .probe import trial_latents
 from .registry import registry
 
 log = logging.getLogger(__name__)
@@ -133,10 +134,9 @@ def _check_same(first: Sampler, second: Sampler, target: Path) -> None:
 
 
 def _image(generator: Sampler) -> Tensor:
-    labels = [0] if generator.info.class_names else None
     try:
         with torch.inference_mode():
-            return generator(generator.latents([0], seed=0, labels=labels))
+            return generator(trial_latents(generator, [0]))
     except RuntimeError as error:
         reason = f"cannot draw an image ({str(error).splitlines()[0]})"
         raise ModelError(f"{generator.info.family}: {reason}") from error

@@ -11,6 +11,7 @@ images change from call to call is refused.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
@@ -19,7 +20,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from seeingkit.contracts import ModelInfo, Sampler
+from seeingkit.contracts import Latent, ModelInfo, Sampler
+from seeingkit.contracts.given import SmoothImages
 from seeingkit.errors import ModelError
 
 ROWS = 4
@@ -44,7 +46,7 @@ def images_sha256(sampler: Sampler) -> str:
     Raises:
         ModelError: the images change from call to call.
     """
-    latent = sampler.latents(range(ROWS), labels=labels_in_turn(sampler, range(ROWS)))
+    latent = trial_latents(sampler, range(ROWS))
     with torch.no_grad():
         first, again = (
             sampler({name: value.to(sampler.device) for name, value in latent.items()}).cpu()
@@ -64,6 +66,32 @@ def labels_in_turn(sampler: Sampler, indices: Sequence[int]) -> list[int] | None
     """A label for each index, so that a row keeps its label in any batch."""
     classes = len(sampler.info.class_names)
     return [i % classes for i in indices] if classes else None
+
+
+def trial_latents(sampler: Sampler, indices: Sequence[int], seed: int = 0) -> Latent:
+    """Latents to try a sampler on, labels in turn; made pictures where it was given none.
+
+    >>> sampler = seeingkit.load_generator("progan:minichurches")
+    >>> trial_latents(sampler, [0, 1])["z"].shape
+    torch.Size([2, 128])
+    """
+    latent = on_trial(sampler).latents(indices, seed=seed, labels=labels_in_turn(sampler, indices))
+    return dict(latent)
+
+
+def on_trial(sampler: S) -> S:
+    """The sampler, or one like it with made pictures where it translates images and has none.
+
+    >>> sampler = seeingkit.load_generator("progan:minichurches")
+    >>> on_trial(sampler) is sampler
+    True
+    """
+    if not sampler.translates or sampler.given is not None:
+        return sampler
+    part = next(part for part in sampler.info.latent if part.distribution == "image")
+    tried = copy.copy(sampler)
+    tried.given = SmoothImages((part.shape[1], part.shape[2]))
+    return tried
 
 
 def identify(sampler: S) -> S:

@@ -25,7 +25,7 @@ from seeingkit.contracts import Boundary, Generator, Site, State
 from seeingkit.errors import ModelError, UnknownNameError, UsageError
 
 from .calltree import intercepted
-from .probe import labels_in_turn
+from .probe import trial_latents
 from .roots import Root, root_of
 
 TOLERANCE = 1e-4
@@ -242,8 +242,7 @@ class ModuleSites:
         generator = self.generator
         paths = {layer: path for path, layer in self.module.named_modules() if _operation(layer)}
         found: dict[str, Place] = {}
-        latent = generator.latents([0], labels=labels_in_turn(generator, range(1)))
-        state = generator.begin(latent)
+        state = generator.begin(trial_latents(generator, [0]))
         times = Counter(call.path for call in self._calls(paths, state, "image"))
         for boundary in generator.boundaries[1:]:
             moved = state.with_x(state.x + 0.5 * _spread(state.x))

@@ -8,6 +8,7 @@ they are; its identity holds that of each edit, so that no tally is shared.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -202,6 +203,7 @@ class RewrittenGenerator(RewritableGenerator):
             weight = self.weights.get(site.weight, base.weight(site))
             self.weights[site.weight] = weight + site.stored(edit.change() * site.unit).to(weight)
         self.boundaries, self.inverted_with = base.boundaries, base.inverted_with
+        self.given, self.weighted = base.given, base.weighted
         options = {**base.info.options, "edits": [edit.digest() for edit in self.edits]}
         others = (other_options(edit, base) for edit in self.edits)
         taken = dict.fromkeys((*base.info.assumptions, *(other for other in others if other)))
@@ -250,7 +252,11 @@ class RewrittenGenerator(RewritableGenerator):
         labels: Sequence[int] | Tensor | None = None,
     ) -> Latent:
         """See ``Sampler.latents``."""
-        return self.base.latents(indices, seed=seed, labels=labels)
+        base = self.base
+        if self.given is not base.given:  # tried on other images than the base was given
+            base = copy.copy(base)
+            base.given = self.given
+        return base.latents(indices, seed=seed, labels=labels)
 
     def begin(self, latent: Latent) -> State:
         """See ``Generator.begin``."""

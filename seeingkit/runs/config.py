@@ -56,7 +56,8 @@ class Config(BaseModel):
         preset: preprocessing by name.
         level: false discovery rate of the verdicts.
         permutations: behind the p-value; 0: none.
-        paired: image k of one side belongs to image k of the other (``compare`` alone).
+        paired: image k of one side belongs to image k of the other (``compare``; ``analyze`` of a
+            generator that translates images, against those images).
         force: compare although number policy, segmenter or preset differ.
         truth: true labels of the real images: a folder of label maps; ``data``: the data set's
             own; ``none``: not used; None: the data set's own if it has any.
@@ -126,7 +127,7 @@ class Config(BaseModel):
     @field_validator("paired")
     @classmethod
     def _only_two_sets_have_pairs(cls, paired: bool, info: ValidationInfo) -> bool:
-        if paired and info.data.get("command") != "compare":
+        if paired and info.data.get("command") not in ("compare", "analyze"):
             raise ValueError(
                 "it is for the command compare, of two sets of images that belong together"
             )

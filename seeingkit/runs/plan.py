@@ -10,7 +10,7 @@ plan holds nothing open: it is the unit of work of a run, of each process of it,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,10 +20,8 @@ from pydantic import BaseModel
 from seeingkit.analyses.comparison.checks.metrics import resolve_metric
 from seeingkit.analyses.comparison.dependence import read_rule
 from seeingkit.analyses.inversion import ResolvedInverter
-from seeingkit.errors import (
-    MissingWeightsError,
-    UsageError,
-)
+from seeingkit.contracts.latents import SERIES
+from seeingkit.errors import MissingWeightsError, UsageError
 from seeingkit.images.opening import check_there
 from seeingkit.models.loading import (
     data_spec,
@@ -35,7 +33,7 @@ from seeingkit.models.loading import (
 from seeingkit.models.registry import check_options, registry
 from seeingkit.models.resolved import ResolvedModel, which_segmenter
 from seeingkit.models.resolved import resolve as resolve_model
-from seeingkit.specs import DataSpec, Preset
+from seeingkit.specs import DataSpec, Preset, SourceOptions
 
 from .config import Config
 from .search import Search
@@ -54,6 +52,7 @@ class Side:
         data_options: validated options of the data set.
         path_options: options of an image source by path (``seeingkit.images.Limits``).
         missing: its weights are missing, so that nothing else is known of it.
+        given: not these images as they are, but as the generator of the other side is given them.
     """
 
     name: str
@@ -62,6 +61,7 @@ class Side:
     data_options: BaseModel | None = None
     path_options: Mapping[str, Any] = field(default_factory=dict)
     missing: bool = False
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,7 @@ def resolve(config: Config) -> Plan:
         return _layers_plan(config, search)
     data = None
     of_a_generator = config.command in ("analyze", "artifacts", "assess")
+    config, generated = _translated(config, search)
     if of_a_generator:
         config = config.filled(real=config.real or registry().default("data"))
     data = data_spec(config.real)
@@ -138,8 +139,7 @@ def resolve(config: Config) -> Plan:
     usual = data or (data_spec(config.generated) if config.command == "compare" else None)
     config = _with_defaults(config, usual)
     search.find(lambda: _check_truth_folder(config.truth))
-    generated = None
-    if config.generated:
+    if config.generated and generated is None:
         generated = search.find(lambda: _generated_side(config, data, {}))
     segmenter = search.find(lambda: _segmenter(config, data))
     if (groups := config.groups) is not None:
@@ -155,9 +155,45 @@ def resolve(config: Config) -> Plan:
         second=second[0],
         second_name=second[1],
         metric=metric,
-        inverters=inverters,
+        inverters=() if config.command == "analyze" and config.paired else inverters,
         missing=tuple(search.missing.messages),
     )
+
+
+def _translated(config: Config, search: Search) -> tuple[Config, Side | None]:
+    """An analysis without real images of a generator that translates: against what it translates.
+
+    Returns:
+        the config with these images as the real ones, paired, and the generator's side; both as
+        they were for any other run.
+
+    Raises:
+        UsageError: pairs of a generator that does not translate, or with other images.
+    """
+    source = config.gan_options.get("source")
+    if config.command != "analyze" or (config.real and not config.paired):
+        return config, None
+    if source is None and not config.paired:
+        return config, None
+    own = config.filled(generated=config.generated or usual_generator(None, own_weights=True))
+    side = search.find(lambda: _generated_side(own, None, {}))
+    model = None if side is None else side.generator
+    if model is not None and not issubclass(model.spec.options, SourceOptions):
+        if config.paired:
+            raise UsageError(
+                f"--paired: {model.name} translates no images; pairs are for compare, or for a "
+                "generator with --gan-option source=PATH"
+            )
+        return config, side
+    name = model.name if model else "the generator"
+    if source is None:
+        raise UsageError(f"--paired: say which images {name} translates with --gan-option source=")
+    if config.paired and config.real and config.real != source:
+        raise UsageError(
+            f"--paired: {name} translates {source}; leave out --data {config.real}, or compare "
+            "these with compare REAL GENERATED --paired"
+        )
+    return own.filled(real=str(source), paired=True), side
 
 
 def resolve_source(config: Config) -> Plan:
@@ -293,6 +329,8 @@ def is_generator(name: str, *, given_weights: bool = False) -> bool:
 
 
 def _real_side(config: Config, data: DataSpec | None) -> Side:
+    if config.command == "analyze" and config.paired:
+        return replace(_data_side(config.real, data, config.data_options), given=True)
     if is_generator(config.real):
         return Side(config.real, resolve_model("gan", config.real, locate=False))
     return _data_side(config.real, data, config.data_options)
@@ -325,7 +363,7 @@ def _model(
     kind: Literal["gan", "segmenter"], name: str, config: Config, data: DataSpec | None
 ) -> ResolvedModel:
     gan = kind == "gan"
-    return resolve_model(
+    found = resolve_model(
         kind,
         name,
         weights=config.weights if gan else config.segmenter_weights,
@@ -333,6 +371,12 @@ def _model(
         options=config.gan_options if gan else config.segmenter_options,
         locate=False,
     )
+    if gan and issubclass(found.spec.options, SourceOptions) and config.seed >= SERIES:
+        raise UsageError(
+            f"--seed {config.seed}: of a generator that translates images take one below "
+            f"{SERIES:,}; from there on seeds tell apart what is chosen and what is measured"
+        )
+    return found
 
 
 def _segmenter(config: Config, data: DataSpec | None) -> ResolvedModel:

@@ -21,7 +21,7 @@ from seeingkit.analyses.comparison.pairing import pair_up
 from seeingkit.analyses.inversion.picking import check_classes, check_listed
 from seeingkit.contracts import Annotator, ImageSource, Sampler, Segmenter
 from seeingkit.errors import UsageError
-from seeingkit.images import SamplerSource, open_images
+from seeingkit.images import InputImages, SamplerSource, Selection, open_images
 from seeingkit.images.opening import open_data_set
 from seeingkit.models.resolved import ResolvedModel
 from seeingkit.report.words.conditions import matching
@@ -86,13 +86,13 @@ def open_sides(plan: Plan) -> Sides:
     with ExitStack() as opened:
         found: list[ImageSource | None] = []
         for side in (plan.real, plan.generated):  # images that are here come before any download
-            waits = side.generator is not None and side is plan.generated
+            waits = side.given or (side.generator is not None and side is plan.generated)
             opener = None if side.missing or waits else partial(open_side, side, plan)
             source = None if opener is None else missing.find(opener)
             found.append(None if source is None else opened.enter_context(closing(source)))
         plan = located(plan, missing)
         real, generated = found
-        assert real is not None and plan.segmenter is not None
+        assert plan.segmenter is not None
         segmenter = masks_of(plan.segmenter.load(plan.device), plan.segmenter.name)
         shown = in_classes(segmenter, plan.config.classes)
         if plan.second is not None and plan.second.weights_spec is None:
@@ -100,10 +100,39 @@ def open_sides(plan: Plan) -> Sides:
         labels = plan.config.labels
         if generated is None:
             generated = open_side(plan.generated, plan, other=real, labels=labels)
-        if not rank():
+        if real is None:
+            real = given_images(generated)
+        elif plan.config.paired:
+            real = _partners(real, generated)
+        if not rank() and not plan.config.paired:
             _say_classes(real, generated)
         opened.pop_all()
     return Sides(real, generated, segmenter, shown, plan.second, plan.metric)
+
+
+def given_images(translations: ImageSource) -> InputImages:
+    """The images that translations were made of, as the generator was given them.
+
+    Raises:
+        UsageError: they are no translations.
+
+    ::
+
+        given_images(SamplerSource(generator, 100)).read([0])
+    """
+    if not isinstance(translations, SamplerSource) or translations.sampler.given is None:
+        raise UsageError(f"{translations.name} are no translations of images that were given")
+    made = translations
+    return InputImages(made.sampler, len(made), made.seed, preset=made.preset, batch=made.batch)
+
+
+def _partners(real: ImageSource, generated: ImageSource) -> ImageSource:
+    """The real images that were translated, where a generator did not translate all of them."""
+    if not isinstance(generated, SamplerSource) or generated.sampler.given is None:
+        return real
+    wanted = set(generated.ids)
+    kept = [k for k, item in enumerate(real.ids) if item in wanted]
+    return Selection(real, kept) if len(kept) == len(wanted) < len(real) else real
 
 
 def masks_of(model: Annotator, name: str) -> Segmenter:
@@ -225,15 +254,24 @@ def open_side(
     config = plan.config
     if side.generator is not None:
         sampler = cast("Sampler", side.generator.load(plan.device))
-        n = config.n or (DEFAULT_N if other is None else len(other))
+        n = config.n or _usual_n(sampler, config.seed, other)
         drawn = labels_for(labels, sampler, other)
         source = SamplerSource(sampler, n, config.seed, drawn, preset=plan.preset)
         source.name = side.generator.name
         source.examine()  # at once: the other side may take hours
         return source
     whole = open_whole(side, plan.preset)
+    if config.paired and plan.generated.generator is not None:
+        return whole  # the generator says which of them it translates
     most = DEFAULT_N if side.data is None else side.data.n
     return narrowed(whole, config.n or min(len(whole), most), config.seed)
+
+
+def _usual_n(sampler: Sampler, seed: int, other: ImageSource | None) -> int:
+    """As many images as on the other side, or as there are to translate, if these are fewer."""
+    n = DEFAULT_N if other is None else len(other)
+    most = sampler.images_at_most(seed)
+    return n if most is None else min(n, max(most, 1))
 
 
 def open_whole(side: Side, preset: Preset) -> ImageSource:

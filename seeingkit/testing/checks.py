@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from seeingkit.contracts import Latent, Sampler
 from seeingkit.errors import one_line
-from seeingkit.models.probe import labels_in_turn
+from seeingkit.models.probe import trial_latents
 
 T = TypeVar("T")
 Check = Callable[[T], None]
@@ -36,8 +36,11 @@ ROWS = 3
 
 
 def draw(sampler: Sampler, indices: Sequence[int] = range(ROWS), seed: int = 0) -> Latent:
-    """Latents of some indices, with labels where the model needs them."""
-    return sampler.latents(indices, seed=seed, labels=labels_in_turn(sampler, indices))
+    """Latents of some indices, with labels where the model needs them.
+
+    A model that translates images gets made pictures, where it was given no others.
+    """
+    return trial_latents(sampler, indices, seed)
 
 
 def network(sampler: Sampler) -> nn.Module | None:

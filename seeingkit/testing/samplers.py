@@ -12,7 +12,7 @@ from torch import Tensor
 from seeingkit.contracts import LatentSpec, Sampler
 from seeingkit.contracts.ranges import ENOUGH, ValueRange
 from seeingkit.errors import ModelError, UsageError
-from seeingkit.models.probe import labels_in_turn
+from seeingkit.models.probe import labels_in_turn, on_trial
 
 from .checks import (
     BATCH_TOLERANCE,
@@ -79,6 +79,7 @@ def _require_bounds(part: LatentSpec, value: Tensor) -> None:
 
 def label_policy(sampler: Sampler) -> None:
     """Labels given are used; without any, a conditional model refuses or draws them by index."""
+    sampler = on_trial(sampler)
     classes, indices = len(sampler.info.class_names), range(ROWS)
     if not classes:
         require("label" not in sampler.latents(indices), "draws labels but declares no classes")
@@ -99,6 +100,46 @@ def label_policy(sampler: Sampler) -> None:
         first = {**draw(sampler), "label": torch.zeros(ROWS, dtype=torch.int64)}
         second = {**first, "label": torch.ones(ROWS, dtype=torch.int64)}
         require(not torch.equal(sampler(first), sampler(second)), "images ignore the label")
+
+
+def class_weights(sampler: Sampler) -> None:
+    """Weights of classes are taken where that is said: those of one class are that class."""
+    classes, rows = len(sampler.info.class_names), range(ROWS)
+    labels = labels_in_turn(sampler, rows)
+    if not classes or labels is None:
+        require(not sampler.weighted, "takes weights of classes but declares no classes")
+        return
+    weights = torch.eye(classes)[labels]
+    if not sampler.weighted:
+        return
+    drawn = on_trial(sampler).latents(rows, labels=weights)
+    require("c" in drawn and torch.equal(drawn["c"], weights), "weights given are not drawn as c")
+    require_same(sampler(drawn), sampler(draw(sampler)), "images of weights", BATCH_TOLERANCE)
+    several = {**drawn, "c": torch.ones_like(weights)}
+    if classes > 1:
+        require(not torch.equal(sampler(several), sampler(drawn)), "images ignore weights")
+
+
+def given_images(sampler: Sampler) -> None:
+    """A model that translates images translates those it was given, in their order, all of them."""
+    parts = [part for part in sampler.info.latent if part.distribution == "image"]
+    if not parts:
+        require(sampler.given is None, "is given images but declares no input for them")
+        return
+    tried = on_trial(sampler)
+    given = tried.given
+    assert given is not None
+    first = range(min(ROWS, len(given)))
+    ids = tried.given_ids(first)
+    require(ids == [given.ids[k] for k in first], f"rows 0, 1, … are named {ids}")
+    latent = draw(tried, first)
+    for part in parts:
+        image = latent[part.name]
+        require(float(image.abs().max()) <= 1 + 1e-5, f"latent {part.name!r} is beyond [-1, 1]")
+        if image.shape[1] == 3:
+            require_same(image, given.read(first), f"latent {part.name!r}")
+        other = {**latent, part.name: image.flip(-1) * 0.5}
+        require(not torch.equal(tried(other), tried(latent)), f"images ignore {part.name!r}")
 
 
 def image_format(sampler: Sampler) -> None:

@@ -30,6 +30,7 @@ from seeingkit.contracts import (
     State,
     Vocabulary,
 )
+from seeingkit.contracts.given import SmoothImages
 from seeingkit.errors import UsageError
 from seeingkit.models.autostaged import AutoStaged
 from seeingkit.models.staged import StagedAdapter
@@ -156,6 +157,55 @@ class OtherLabels(Toy):
     def latents(self, indices: Sequence[int], **options: Any) -> Latent:
         drawn = super().latents(indices, **options)
         return {**drawn, "label": drawn["label"].int()}
+
+
+PICTURES = GeneratorInfo(
+    family="toy",
+    resolution=8,
+    latent=(LatentSpec(name="image", shape=(3, 8, 8), distribution="image"),),
+    class_names=("day", "night"),
+)
+
+
+class Tint(StagedAdapter):
+    """Translates images, told by weights of two classes how much red and green to add."""
+
+    weighted = True
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        network = nn.Conv2d(3, 3, 3, padding=1)
+        cuts = (
+            Boundary("input", 0, (3, 8, 8), "image", (8, 8)),
+            Boundary("image", 1, (3, 8, 8), "image", (8, 8)),
+        )
+
+        def stage(x: Tensor, carry: Mapping[str, Tensor]) -> tuple[Tensor, Mapping[str, Tensor]]:
+            return torch.tanh(network(x) + F.pad(carry["c"], (0, 1))[:, :, None, None]), {}
+
+        super().__init__(network, PICTURES, cuts, [stage])
+
+    def begin(self, latent: Latent) -> State:
+        state = super().begin(latent)
+        c = latent["c"] if "c" in latent else F.one_hot(latent["label"], 2).float()
+        return State(state.at, state.x, {"c": c})
+
+
+class IgnoresPicture(Tint):
+    def begin(self, latent: Latent) -> State:
+        return super().begin({**latent, "image": torch.zeros_like(latent["image"])})
+
+
+class OtherPictures(Tint):
+    def given_ids(self, indices: Sequence[int], seed: int = 0) -> list[str] | None:
+        return super().given_ids([k + 1 for k in indices], seed)
+
+
+class HardWeights(Tint):
+    def begin(self, latent: Latent) -> State:
+        if "c" in latent:
+            latent = {"image": latent["image"], "label": latent["c"].argmin(1)}
+        return super().begin(latent)
 
 
 class DoubleImages(Toy):
@@ -370,6 +420,9 @@ BROKEN: list[tuple[str, type[Generator], str]] = [
     ("latents_by_index", LatentsWithoutSeed, "'z' ignores the seed"),
     ("label_policy", IgnoresLabel, "images ignore the label"),
     ("label_policy", OtherLabels, "became torch.int32"),
+    ("class_weights", HardWeights, "images of weights: differs by"),
+    ("given_images", IgnoresPicture, "images ignore 'image'"),
+    ("given_images", OtherPictures, "rows 0, 1, … are named ['smooth001'"),
     ("image_format", DoubleImages, "images are torch.float64"),
     ("image_format", Training, "extra is in training mode"),
     ("image_format", WithHistory, "images carry a gradient"),
@@ -855,3 +908,10 @@ def test_unexpected_errors_name_check_and_boundary() -> None:
 def test_the_kit_is_imported_without_pytest() -> None:
     code = "import sys, seeingkit.testing as t; assert 'pytest' not in sys.modules; t.check_source"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_a_translator_passes_on_made_pictures_and_on_its_own() -> None:
+    check_generator(Tint())
+    given = Tint()
+    given.given = SmoothImages((8, 8), count=7)
+    check_generator(given)

@@ -11,6 +11,7 @@ from seeingkit.contracts import Boundary, Generator, Label, Segmenter
 from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
+from seeingkit.images.given import check_enough
 from seeingkit.system.addresses import Place
 
 from .agreement import Floats, information_quality
@@ -94,6 +95,7 @@ def dissect_layers(
     if not isinstance(generator, Generator):
         raise UsageError(f"{generator.info.family} gives images only, so it has no layers")
     check_groups(source, config.level_images)
+    check_enough(generator, len(source), apart=True)
     rule = PRESETS[config.preset]
     level_source = SamplerSource(
         generator,

@@ -37,11 +37,22 @@ class EditedSampler(Sampler):
         ]
         options = {**generator.info.options, "edits": told}
         self.info = generator.info.model_copy(update={"options": options})
+        self.given, self.weighted = generator.given, generator.weighted
 
     @property
     def device(self) -> torch.device:
         """The generator's."""
         return self.generator.device
+
+    def latents(
+        self,
+        indices: Sequence[int],
+        *,
+        seed: int = 0,
+        labels: Sequence[int] | Tensor | None = None,
+    ) -> Latent:
+        """See ``Sampler.latents``; the generator's own, which may be cut off."""
+        return self.generator.latents(indices, seed=seed, labels=labels)
 
     def __call__(self, latent: Latent) -> Tensor:
         """See ``Sampler``.

@@ -139,6 +139,9 @@ class LayerInverter(Inverter):
         if self.guess == "random":
             return None
         wanted, kind = self.options.encoder, self.guess
+        if generator.translates:
+            self._check_without_encoder(generator)
+            return None
         if wanted == "none":
             if self.target == "r":
                 return None
@@ -198,6 +201,19 @@ class LayerInverter(Inverter):
                 f"method {self.name}: encoder_options ({given}) are for an encoder that came with "
                 "the generator, and there is none"
             )
+
+    def _check_without_encoder(self, generator: Generator) -> None:
+        """No encoder is asked for: none here estimates a latent that is an image.
+
+        They give latents that are N(0, 1), and are trained on samples without end.
+        """
+        family, wanted = generator.info.family, self.options.encoder
+        if self.target == "r" and wanted in ("auto", "found", "none"):
+            return
+        raise UsageError(
+            f"{family} translates images, and no encoder here estimates an image that was "
+            "translated; take method z, or layered+r with --encoder none"
+        )
 
     def invert(
         self,

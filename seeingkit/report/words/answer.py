@@ -7,7 +7,7 @@ images: at most half as many show it, by the claim about them; "room" rests on t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seeingkit.results import OMITTED_BELOW, ClassResult, Results, images_lost
 
@@ -15,6 +15,7 @@ from ..selection import judged
 from .cautions import FEW_IMAGES, power_sentence, segmenter_checks
 from .nouns import is_substance, plural
 from .numbers import count, level, listing
+from .translation import question_of
 
 NEARLY_ALL = -0.75
 """Relative difference from which on a loss, of images or of area, reads "almost no"."""
@@ -38,11 +39,13 @@ class Answer:
         words: the answer, piece by piece.
         sure: on how many images it rests, and its error rate.
         classes: those that are named, in order.
+        question: what is asked, where the images are translations.
     """
 
     words: tuple[Word, ...]
     sure: str
     classes: tuple[ClassResult, ...] = ()
+    question: str = ""
 
     @property
     def text(self) -> str:
@@ -52,6 +55,10 @@ class Answer:
 
 def answer_of(results: Results) -> Answer:
     """The answer that the results give."""
+    return replace(_answer(results), question=question_of(results))
+
+
+def _answer(results: Results) -> Answer:
     shown = [record for record in judged(results) if record.real_area > 0]
     lost = sorted((r for r in shown if r.omitted), key=_loss)
     if not shown:

@@ -31,6 +31,7 @@ from .numbers import (
     some_of,
 )
 from .paired import paired_details, paired_headline
+from .translation import question_of
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,19 @@ class Summary:
         headline: one sentence on the missing classes.
         details: further findings, one sentence or two each.
         cautions: reasons to read the numbers with care, the run's own warnings last.
+        question: what is asked, where the generated images are translations.
     """
 
     headline: str
     details: tuple[str, ...]
     cautions: tuple[str, ...]
+    question: str = ""
 
     @property
     def text(self) -> str:
         """All of it, one paragraph a line."""
-        return "\n".join([self.headline, *self.details, *self.cautions])
+        asked = [self.question] if self.question else []
+        return "\n".join([*asked, self.headline, *self.details, *self.cautions])
 
 
 def summarise(results: Results) -> Summary:
@@ -67,6 +71,7 @@ def summarise(results: Results) -> Summary:
         headline=headline,
         details=details,
         cautions=tuple(dict.fromkeys([*cautions(results, classes), *said, *results.warnings])),
+        question=question_of(results),
     )
 
 

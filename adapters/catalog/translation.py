@@ -1,0 +1,95 @@
+"""Options and specs of ``cyclegan``, ``pix2pix`` and ``stargan``.
+
+Importing this imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from seeingkit.specs import GanSpec, Register, SourceOptions
+
+from .common import ClassNames, Key
+
+Statistics = Annotated[
+    Literal["image", "stored"],
+    Field(
+        description="what norms subtract and divide by: image, the image's own mean and variance, "
+        "as the published test scripts draw, which never call eval(); stored, those of the file"
+    ),
+]
+Dropout = Annotated[
+    Literal["off", "drawn"],
+    Field(
+        description="dropout at test time: off, or drawn anew for each image from its seed, as the "
+        "published test scripts draw"
+    ),
+]
+
+
+class CycleGANOptions(SourceOptions):
+    """Options of ``cyclegan``."""
+
+    statistics: Statistics = "image"
+    dropout: Dropout = "off"
+    padding: Literal["reflect", "replicate"] | None = Field(
+        None, description="in the residual blocks, where the file leaves it open; None: reflect"
+    )
+    key: Key = None
+
+
+class Pix2PixOptions(SourceOptions):
+    """Options of ``pix2pix``."""
+
+    statistics: Statistics = "image"
+    dropout: Dropout = "off"
+    key: Key = None
+
+
+class StarGANOptions(SourceOptions):
+    """Options of ``stargan``."""
+
+    statistics: Statistics = "image"
+    classes: ClassNames = None
+    domains: Annotated[str, BeforeValidator(str)] | None = Field(
+        None,
+        min_length=1,
+        description="the classes to draw, each some attributes joined by +, such as "
+        "Blond_Hair+Young,Black_Hair; none: no attribute. None: each attribute alone",
+    )
+    key: Key = None
+
+
+def register(register: Register) -> None:
+    """Register the families."""
+    families = (
+        (
+            "cyclegan",
+            "CycleGAN (Zhu et al. 2017) and other residual translators of its repository",
+            CycleGANOptions,
+        ),
+        (
+            "pix2pix",
+            "pix2pix (Isola et al. 2017): U-Net translators of its repository",
+            Pix2PixOptions,
+        ),
+        (
+            "stargan",
+            "StarGAN (Choi et al. 2018): translators to domains given by attributes",
+            StarGANOptions,
+        ),
+    )
+    for name, summary, options in families:
+        register(
+            GanSpec(
+                name=name,
+                summary=summary,
+                licence="own code, MIT",
+                target=f"seeingkit_adapters.{name}:load",
+                recognise=f"seeingkit_adapters.{name}:recognise",
+                explain=f"seeingkit_adapters.{name}:explain",
+                options=options,
+            )
+        )

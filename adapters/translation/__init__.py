@@ -1,0 +1,1 @@
+"""What the families that translate images have in common: adapter, norms, dropout, networks."""
