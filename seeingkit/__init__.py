@@ -33,6 +33,7 @@ _MODULES = {
     "FSD": "statistics",
     "load_generator": "models.loading",
     "load_segmenter": "models.loading",
+    "load_annotator": "models.loading",
     "load_features": "models.loading",
     "invert": "analyses.inversion",
     "load_inverter": "analyses.inversion",
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from .images import open_images
     from .models.autostaged import AutoStaged
     from .models.edits import AddEdit, UnitEdit, run
-    from .models.loading import load_features, load_generator, load_segmenter
+    from .models.loading import load_annotator, load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
     from .models.weightedits import RewrittenGenerator, WeightEdit
     from .runs.analyze import Analysis, analyze
@@ -105,6 +106,7 @@ __all__ = [
     "fsd",
     "intervene",
     "invert",
+    "load_annotator",
     "load_features",
     "load_generator",
     "load_inverter",

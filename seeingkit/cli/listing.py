@@ -18,6 +18,7 @@ from .pages import one_of
 _KINDS = {
     "gans": "gan",
     "segmenters": "segmenter",
+    "annotators": "annotator",
     "features": "features",
     "data": "data",
     "inverters": "inverter",
@@ -40,6 +41,7 @@ _GROUPS = {
     "checkpoints": "weights",
     "methods": "inverters",
     "encoders": "inverters",
+    "classifiers": "annotators",
 }
 """Other words for them."""
 

@@ -1,8 +1,8 @@
 """Contracts of generators, annotators, encoders, features, image sources and inverters.
 
 Every analysis runs on any implementation of these contracts. One module each: ``generators`` (with
-``states``, ``sites`` and ``latents``), ``annotators`` (segmenters), ``features``, ``encoders``,
-``images``, ``inverters``.
+``states``, ``sites`` and ``latents``), ``annotators`` (segmenters, classifiers), ``features``,
+``encoders``, ``images``, ``inverters``.
 
 Guarantees that hold for every implementation (``seeingkit.testing`` checks them):
 
@@ -16,7 +16,17 @@ The split follows Bau et al., ICCV 2019, section 3.2: G = G_f ∘ g_n ∘ … �
 named cut, ``State.x`` is r there, and ``advance(state, "image")`` is G_f.
 """
 
-from .annotators import Annotator, AnnotatorInfo, Label, Segmenter, SegmenterInfo, Unit, Vocabulary
+from .annotators import (
+    Annotator,
+    AnnotatorInfo,
+    Classifier,
+    ClassifierInfo,
+    Label,
+    Segmenter,
+    SegmenterInfo,
+    Unit,
+    Vocabulary,
+)
 from .base import ModelInfo, OnDevice
 from .encoders import Encoder
 from .features import Features, FeaturesInfo
@@ -31,6 +41,8 @@ __all__ = [
     "Annotator",
     "AnnotatorInfo",
     "Boundary",
+    "Classifier",
+    "ClassifierInfo",
     "Encoder",
     "Features",
     "FeaturesInfo",

@@ -27,6 +27,7 @@ from seeingkit.errors import (
 )
 from seeingkit.results import ModelRecord
 from seeingkit.specs import (
+    AnnotatorSpec,
     ExecutorSpec,
     FeaturesSpec,
     GanGroupSpec,
@@ -46,12 +47,14 @@ from .registry import Registry, check_options, import_target, registry
 AUTO = "auto"
 """As the name of a generator: the family that recognises the file given as ``weights``."""
 
-ModelKind = Literal["gan", "segmenter", "features", "metric"]
-ModelSpec = GanSpec | SegmenterSpec | FeaturesSpec | MetricSpec
+ModelKind = Literal["gan", "segmenter", "annotator", "features", "metric"]
+"""``annotator``: a segmenter, or an annotator without masks."""
+ModelSpec = GanSpec | SegmenterSpec | AnnotatorSpec | FeaturesSpec | MetricSpec
 
 _FLAGS = {
     "gan": "--weights",
     "segmenter": "--segmenter-weights",
+    "annotator": "--segmenter-weights",
     "features": "--perceptual-weights",
     "metric": "weights",  # in Python only
 }
@@ -179,7 +182,8 @@ def resolve(
         name = _single_family(name, weights, domain, known)
     edits = _edits(given.pop("edits", None)) if kind == "gan" else ()
     family, _, tag = name.partition(":")
-    spec = cast("ModelSpec", known.resolve(kind, family))
+    found_spec = known.annotator(family) if kind == "annotator" else known.resolve(kind, family)
+    spec = cast("ModelSpec", found_spec)
     if isinstance(spec, MetricSpec):
         check_options(spec, given)  # before the library: a wrong option needs no installation
         _check_installed(spec)
@@ -281,7 +285,10 @@ def _candidates(
     """
     found = known.weights_for(family, domain) if domain else []
     every = known.weights_for(family)
-    if kind == "segmenter":  # one that was made for a drawn data set is never a guess
+    if kind in (
+        "segmenter",
+        "annotator",
+    ):  # one that was made for a drawn data set is never a guess
         every = [weights for weights in every if not _for_its_data_alone(weights)]
     if not found and kind != "gan":
         found = [weights for weights in every if not weights.domains]
