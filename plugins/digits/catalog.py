@@ -71,7 +71,6 @@ def seeingkit_register(register: Register) -> None:
             options=StackedOptions,
             preset="native",
             segmenter="digit-reader:stacked-digits",
-            gan="dcgan:stacked-digits",
             n=26_000,
         )
     )
