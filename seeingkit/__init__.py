@@ -33,6 +33,7 @@ _MODULES = {
     "FSD": "statistics",
     "load_generator": "models.loading",
     "load_segmenter": "models.loading",
+    "load_annotator": "models.loading",
     "load_features": "models.loading",
     "load_encoder": "models.encoders",
     "invert": "analyses.inversion",
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from .models.autostaged import AutoStaged
     from .models.edits import AddEdit, UnitEdit, run
     from .models.encoders import load_encoder
-    from .models.loading import load_features, load_generator, load_segmenter
+    from .models.loading import load_annotator, load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
     from .models.weightedits import RewrittenGenerator, WeightEdit
     from .runs.analyze import Analysis, analyze
@@ -107,6 +108,7 @@ __all__ = [
     "fsd",
     "intervene",
     "invert",
+    "load_annotator",
     "load_encoder",
     "load_features",
     "load_generator",

@@ -16,6 +16,7 @@ spec            the target is called as
 =============== ==================================================================================
 GanSpec         ``target(weights: Path | None, options: BaseModel) -> Sampler``
 SegmenterSpec   ``target(weights: Path | None, options: BaseModel) -> Segmenter``
+AnnotatorSpec   ``target(weights: Path | None, options: BaseModel) -> Annotator``
 FeaturesSpec    ``target(weights: Path | None, options: BaseModel) -> Features``
 EncoderSpec     ``target(weights: Path | None, options: BaseModel) -> ModelEncoder``
 DataSpec        ``target(options: BaseModel, preset: Preset) -> ImageSource``
@@ -48,6 +49,7 @@ PROJECT = "seeingkit"
 Kind = Literal[
     "gan",
     "segmenter",
+    "annotator",
     "features",
     "encoder",
     "data",
@@ -216,6 +218,19 @@ class SegmenterSpec(_Loadable):
     recognise: str | None = None
 
 
+class AnnotatorSpec(_Loadable):
+    """A family of annotators without masks, such as classifiers and detectors.
+
+    It is named where a segmenter is (``--segmenter NAME``), so no segmenter may have its name;
+    commands that need masks refuse it.
+
+    >>> AnnotatorSpec(name="reader", summary="reads digits", target="mine.reader:load").name
+    'reader'
+    """
+
+    needs_weights: bool = True
+
+
 class FeaturesSpec(_Loadable):
     """Perceptual features of a fixed network, such as ``vgg16``.
 
@@ -272,7 +287,7 @@ class DataSpec(_Loadable):
 
     Attributes:
         preset: the preset used when the user names none.
-        segmenter: the segmenter (``family:weights``) used when the user names none.
+        segmenter: the segmenter or annotator (``family:weights``) used when the user names none.
         gan: the generator family used when the user names none.
         n: images per side when the user gives no number (the paper's 10,000 unless stated).
         takes_reference: the text after the first colon of the name goes into the option
@@ -348,7 +363,7 @@ class WeightsSpec(Spec):
     """Trained weights of a family: ``family:name`` on the command line.
 
     Attributes:
-        family: the GAN, segmenter, features or metric family whose target reads them.
+        family: the GAN, segmenter, annotator, features or metric family whose target reads them.
         kind: of that family.
         domains: data sets they were trained on; ``--data`` finds them by this.
         files: one or more files; with several, the target gets their folder.
@@ -356,7 +371,7 @@ class WeightsSpec(Spec):
     """
 
     family: str
-    kind: Literal["gan", "segmenter", "features", "inverter", "metric"]
+    kind: Literal["gan", "segmenter", "annotator", "features", "inverter", "metric"]
     domains: tuple[str, ...] = ()
     files: tuple[WeightFile, ...]
     options: dict[str, object] = Field(default_factory=dict)

@@ -18,6 +18,7 @@ from .pages import one_of
 _KINDS = {
     "gans": "gan",
     "segmenters": "segmenter",
+    "annotators": "annotator",
     "features": "features",
     "encoders": "encoder",
     "data": "data",
@@ -41,6 +42,7 @@ _GROUPS = {
     "checkpoints": "weights",
     "methods": "inverters",
     "encoder": "encoders",
+    "classifiers": "annotators",
 }
 """Other words for them."""
 

@@ -212,7 +212,7 @@ def _of_family(family: str) -> list[WeightsSpec]:
     from seeingkit.specs import GanGroupSpec
 
     families = {family}
-    for kind in ("gan", "segmenter", "features", "metric"):
+    for kind in ("gan", "segmenter", "annotator", "features", "metric"):
         with suppress(UsageError):
             spec = registry().resolve(kind, family)
             families |= set(spec.families) if isinstance(spec, GanGroupSpec) else {spec.name}

@@ -1,7 +1,7 @@
 """Contracts of generators, annotators, encoders, features, image sources and inverters.
 
 Every analysis runs on any implementation of these contracts. One module each: ``generators`` (with
-``states``, ``sites``, ``latents`` and ``given``), ``annotators`` (segmenters), ``features``,
+``states``, ``sites``, ``latents``, ``given``), ``annotators`` (segmenters, classifiers), ``features``,
 ``encoders``, ``images``, ``inverters``.
 
 Guarantees that hold for every implementation (``seeingkit.testing`` checks them):
@@ -16,7 +16,17 @@ The split follows Bau et al., ICCV 2019, section 3.2: G = G_f ∘ g_n ∘ … �
 named cut, ``State.x`` is r there, and ``advance(state, "image")`` is G_f.
 """
 
-from .annotators import Annotator, AnnotatorInfo, Label, Segmenter, SegmenterInfo, Unit, Vocabulary
+from .annotators import (
+    Annotator,
+    AnnotatorInfo,
+    Classifier,
+    ClassifierInfo,
+    Label,
+    Segmenter,
+    SegmenterInfo,
+    Unit,
+    Vocabulary,
+)
 from .base import ModelInfo, OnDevice
 from .encoders import Encoder, EncoderInfo, ModelEncoder, Posterior
 from .features import Features, FeaturesInfo
@@ -32,6 +42,8 @@ __all__ = [
     "Annotator",
     "AnnotatorInfo",
     "Boundary",
+    "Classifier",
+    "ClassifierInfo",
     "Encoder",
     "EncoderInfo",
     "Features",

@@ -1,7 +1,7 @@
 """Contract of annotators, such as segmenters: an image becomes a row of numbers.
 
-A tally holds those rows. A segmenter counts pixels; a classifier gives probabilities, a detector
-counts things: ``Vocabulary.unit`` says which.
+A tally holds those rows. A segmenter counts pixels; a classifier names the class of the image, a
+detector counts things: ``Vocabulary.unit`` says which.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from seeingkit.errors import ModelError, UnknownNameError, UsageError, one_line
+from seeingkit.results import ConfusionTable
 
 from .base import ModelInfo, OnDevice
 
-Unit = Literal["pixels", "probability", "count"]
+Unit = Literal["pixels", "probability", "count", "class"]
 """Unit of an annotator's numbers."""
 
 
@@ -44,7 +45,8 @@ class Vocabulary:
         has_background: whether number 0 is "no object" and is left out of figures and verdicts.
         unit: of the numbers of an image: ``pixels`` of each label (they sum to the pixels of
             the label map), ``probability`` of each label (0 to 1, such as a classifier's), or
-            ``count`` of things (not negative, such as a detector's).
+            ``count`` of things (not negative, such as a detector's), or ``class``: 1 for the one
+            class of the image and 0 for all others (``Classifier``).
 
     >>> Vocabulary((Label("-"), Label("tree"), Label("sky"))).index("sky")
     2
@@ -91,6 +93,24 @@ class AnnotatorInfo(ModelInfo):
     """
 
 
+class ClassifierInfo(AnnotatorInfo):
+    """Description of a loaded classifier.
+
+    Attributes:
+        confusion: how it reads labelled images that it never saw; it changes no reading, and is no
+            part of the identity.
+
+    >>> ClassifierInfo(family="mine", confusion=ConfusionTable(counts=((9, 1), (0, 9)))).family
+    'mine'
+    """
+
+    confusion: ConfusionTable | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """As of any model, without the table of confusion."""
+        return {name: value for name, value in super().identity().items() if name != "confusion"}
+
+
 class SegmenterInfo(AnnotatorInfo):
     """Description of a loaded segmenter.
 
@@ -121,6 +141,29 @@ class Annotator(OnDevice, ABC):
             (N, planes x labels), plane-major: int64 where the unit is ``pixels``, else floating
             point or whole numbers, finite and not negative; row k depends on image k only.
         """
+
+
+class Classifier(Annotator):
+    """Gives every image one class. Its vocabulary has the unit ``class``."""
+
+    info: ClassifierInfo
+
+    @abstractmethod
+    def classify(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to (N,) int64, the number of each image's class, there."""
+
+    def statistics(self, images: Tensor) -> Tensor:
+        """(N, labels) int64: 1 for the class of each image, else 0.
+
+        Raises:
+            ModelError: other axes, kind or device than promised, or a class that is not in the
+                vocabulary.
+        """
+        found, labels = self.classify(images), len(self.vocabulary)
+        fault = _fault_of_classes(found, images, labels)
+        if fault is not None:
+            raise ModelError(f"{self.info.family}: {fault}")
+        return torch.nn.functional.one_hot(found, labels)
 
 
 class Segmenter(Annotator):
@@ -188,6 +231,25 @@ def label_counts(maps: Tensor, labels: int) -> Tensor:
     offsets = torch.arange(n * planes, device=maps.device).reshape(n, planes, 1, 1) * labels
     flat = torch.bincount((maps + offsets).flatten(), minlength=n * planes * labels)
     return flat.reshape(n, planes * labels)
+
+
+def _fault_of_classes(found: object, images: Tensor, labels: int) -> str | None:
+    """What is wrong with the classes of these images, or None."""
+    if not isinstance(found, Tensor):
+        return f"classify gave a {type(found).__name__}, not a tensor"
+    if found.dtype != torch.int64 or tuple(found.shape) != (len(images),):
+        return (
+            f"classes of {len(images)} images are {found.dtype} of shape {tuple(found.shape)}, "
+            f"expected torch.int64 of shape ({len(images)},)"
+        )
+    if found.device != images.device:
+        return f"classes are on {found.device}, the images on {images.device}"
+    wrong = found[(found < 0) | (found >= labels)]
+    if len(wrong):
+        return (
+            f"class {int(wrong[0])} is not in its vocabulary, whose {labels} are 0 to {labels - 1}"
+        )
+    return None
 
 
 def _fault_of_maps(maps: object, images: Tensor, vocabulary: Vocabulary) -> str | None:

@@ -16,7 +16,7 @@ from .registry import registry
 from .resolved import AUTO, ResolvedModel, resolve, resolve_features
 
 if TYPE_CHECKING:
-    from seeingkit.contracts import Features, Sampler, Segmenter
+    from seeingkit.contracts import Annotator, Features, Sampler, Segmenter
 
 
 def load_generator(
@@ -60,6 +60,23 @@ def load_segmenter(
     """
     found = resolve("segmenter", name, weights=weights, domain=domain, options=options)
     return cast("Segmenter", found.load(device))
+
+
+def load_annotator(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    domain: str | None = None,
+    **options: object,
+) -> Annotator:
+    """Load a segmenter, classifier or another annotator, with arguments as ``load_segmenter``.
+
+    >>> load_annotator("digit-reader:digits").vocabulary.unit
+    'class'
+    """
+    found = resolve("annotator", name, weights=weights, domain=domain, options=options)
+    return cast("Annotator", found.load(device))
 
 
 def load_features(

@@ -32,6 +32,7 @@ from seeingkit.errors import (
 from seeingkit.specs import (
     PRESETS,
     PROJECT,
+    AnnotatorSpec,
     DataSpec,
     EncoderSpec,
     ExecutorSpec,
@@ -54,6 +55,7 @@ _KINDS: dict[type[Spec], Kind] = {
     GanSpec: "gan",
     GanGroupSpec: "gan",
     SegmenterSpec: "segmenter",
+    AnnotatorSpec: "annotator",
     FeaturesSpec: "features",
     EncoderSpec: "encoder",
     DataSpec: "data",
@@ -63,6 +65,11 @@ _KINDS: dict[type[Spec], Kind] = {
     TrackerSpec: "tracker",
     WeightsSpec: "weights",
 }
+
+_SHARING: dict[Kind, tuple[Kind, ...]] = dict.fromkeys(
+    ("segmenter", "annotator"), ("segmenter", "annotator")
+)
+"""Kinds that are named in the same place, so that a name must mean one of them."""
 
 
 @dataclass
@@ -134,7 +141,8 @@ class Registry:
             family = f"{spec.family}:" if isinstance(spec, WeightsSpec) else ""
             for name in (spec.name, *spec.aliases):
                 name = family + name
-                self._refuse_twice(kind, name, where, {n for k, n in fresh if k == kind})
+                for other in _SHARING.get(kind, (kind,)):
+                    self._refuse_twice(other, name, where, {n for k, n in fresh if k == other})
                 fresh[kind, name] = spec
             record.registers.append(f"{kind} {family}{spec.name}")
 
@@ -188,6 +196,15 @@ class Registry:
             hint = f"(failed plugins: {', '.join(failed)}; see 'seeingkit plugins')"
             what = "data set" if kind == "data" else kind
             raise UnknownNameError(what, name, known, hint if failed else "") from None
+
+    def annotator(self, name: str) -> Spec:
+        """The segmenter or the annotator without masks of that name or alias.
+
+        Raises:
+            UnknownNameError: as ``resolve`` for segmenters, with the annotators among the names.
+        """
+        found = self.find("annotator", name)
+        return self.resolve("segmenter", name) if found is None else found
 
     def default(self, kind: Kind) -> str:
         """The name used when nobody gives one.

@@ -28,6 +28,7 @@ from seeingkit.errors import (
 )
 from seeingkit.results import ModelRecord
 from seeingkit.specs import (
+    AnnotatorSpec,
     EncoderSpec,
     ExecutorSpec,
     FeaturesSpec,
@@ -50,12 +51,14 @@ log = logging.getLogger(__name__)
 AUTO = "auto"
 """As the name of a generator: the family that recognises the file given as ``weights``."""
 
-ModelKind = Literal["gan", "segmenter", "features", "metric"]
-ModelSpec = GanSpec | SegmenterSpec | FeaturesSpec | EncoderSpec | MetricSpec
+ModelKind = Literal["gan", "segmenter", "annotator", "features", "metric"]
+"""``annotator``: a segmenter, or an annotator without masks."""
+ModelSpec = GanSpec | SegmenterSpec | AnnotatorSpec | FeaturesSpec | EncoderSpec | MetricSpec
 
 _FLAGS = {
     "gan": "--weights",
     "segmenter": "--segmenter-weights",
+    "annotator": "--segmenter-weights",
     "features": "--perceptual-weights",
     "metric": "weights",  # in Python only
 }
@@ -187,7 +190,8 @@ def resolve(
         name = _single_family(name, weights, domain, known)
     edits = _edits(given.pop("edits", None)) if kind == "gan" else ()
     family, _, tag = name.partition(":")
-    spec = cast("ModelSpec", known.resolve(kind, family))
+    found_spec = known.annotator(family) if kind == "annotator" else known.resolve(kind, family)
+    spec = cast("ModelSpec", found_spec)
     if isinstance(spec, MetricSpec):
         check_options(spec, given)  # before the library: a wrong option needs no installation
         _check_installed(spec)
@@ -289,7 +293,10 @@ def _candidates(
     """
     found = known.weights_for(family, domain) if domain else []
     every = known.weights_for(family)
-    if kind == "segmenter":  # one that was made for a drawn data set is never a guess
+    if kind in (
+        "segmenter",
+        "annotator",
+    ):  # one that was made for a drawn data set is never a guess
         every = [weights for weights in every if not _for_its_data_alone(weights)]
     if not found and kind != "gan":
         found = [weights for weights in every if not weights.domains]

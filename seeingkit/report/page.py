@@ -36,6 +36,7 @@ from .sections.evidence import conditions_section, evidence_sections, fidelity_s
 from .sections.generators import generators_values
 from .sections.inversions import Inversions
 from .sections.method import method_card
+from .sections.modes import modes_section, sample_sheets
 from .sections.repair import repair_section
 from .sections.tracing import tracing_section
 from .selection import LABELS, judged
@@ -166,9 +167,14 @@ def render_page(
         values = {**generators_values(results), "sections": sections}
     elif isinstance(results, Results):
         template, vega = "comparison.html.j2", chart_library()
-        further = tracing_section(results, run_dir), repair_section(results, run_dir)
+        further = (
+            modes_section(results, run_dir),
+            tracing_section(results, run_dir),
+            repair_section(results, run_dir),
+        )
         sections = [*(each for each in further if each is not None), *sections]
         values = _comparison_values(results, inversions, gallery, pictures, sections)
+        values["sheets"] = sample_sheets(results, run_dir)
         data = {"rows": values["rows"], "specs": _specs(), "limit": LABELS}
         data["legends"] = legends(pictures)
     elif isinstance(results, InversionResults):

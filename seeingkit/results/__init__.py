@@ -78,6 +78,7 @@ from .inversion import (
 )
 from .kinds import KINDS, AnyResults
 from .marks import Mark, Marks, read_marks
+from .modes import AskedClass, ConfusionTable, ModeResult, ModesResult
 from .paired import PairedClass, PairedImages, PairedResult
 from .ranking import (
     ClassRanking,
@@ -153,6 +154,7 @@ __all__ = [
     "ArtifactSettings",
     "ArtifactTest",
     "ArtifactUnit",
+    "AskedClass",
     "AssessedEdit",
     "AssessedImage",
     "AssessmentResults",
@@ -170,6 +172,7 @@ __all__ = [
     "ComparedLayer",
     "CompositionTest",
     "ConditionResult",
+    "ConfusionTable",
     "ContextMap",
     "CountKind",
     "Curve",
@@ -202,7 +205,9 @@ __all__ = [
     "Mark",
     "Marks",
     "MissingClass",
+    "ModeResult",
     "ModelRecord",
+    "ModesResult",
     "ObjectShare",
     "PairResult",
     "PairVerdict",

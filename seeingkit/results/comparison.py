@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .inversion import CalibrationRecord, ClassVanishing, InversionRecord, InversionSettings
+from .modes import ModesResult
 from .paired import PairedResult
 from .records import (
     SCHEMA_VERSION,
@@ -289,6 +290,7 @@ class Results(Record):
     Attributes:
         paired: of a paired comparison; then the verdicts of ``classes`` and the p-value of ``fsd``
             are those of the tests within pairs.
+        modes: of a classifier: which classes are drawn at all.
         tracing: units behind the missing and the excess classes, after ``seeingkit trace``.
         repair: whether edits bring missing classes back, after ``seeingkit repair``.
         warnings: of the run; cautions: all reasons to read the results with care, as the page has
@@ -316,6 +318,7 @@ class Results(Record):
     fidelity: FidelityResult | None = None
     conditions: list[ConditionResult] = Field(default_factory=list)
     real_classes: RealClasses | None = None
+    modes: ModesResult | None = None
     inversion: InversionSettings | None = None
     calibrations: list[CalibrationRecord] = Field(default_factory=list)
     inversions: list[InversionRecord] = Field(default_factory=list)

@@ -151,6 +151,8 @@ class ClassResult(Record):
             generated_seen: share of images that show the label above it; images_change: relative
             difference of these, images_ci: its interval at ``images_confidence``, which leaves out
             0 exactly where there is an ``images_claim``.
+        one_class: every image has one class and nothing else (a classifier's), so areas are shares
+            of images in percent, and both claims are one.
         fsd_mean_term, fsd_cov_term: contributions of this label to the two terms of FSD
             (percent²); over all labels they sum to the terms.
     """
@@ -201,6 +203,7 @@ class ClassResult(Record):
     real_seen: float | None = None
     generated_seen: float | None = None
     p_seen: float | None = None
+    one_class: bool = False
     fsd_mean_term: float | None = None
     fsd_cov_term: float | None = None
 
@@ -220,6 +223,8 @@ def claims_of(record: ClassResult) -> tuple[str, ...]:
     area_words: str = record.area_claim or "no evidence"
     if record.composition:
         area_words += ", but no change shown in the rest"
+    if record.one_class:  # the same claim in other words
+        area_words = "no evidence"
     claims = (area_words, record.images_claim or "no evidence")
     return tuple(claim for claim in claims if claim != "no evidence")
 
@@ -248,6 +253,8 @@ def images_lost(record: ClassResult) -> tuple[float, float, str]:
     """
     if record.real_seen is None or record.generated_seen is None:
         return record.real_presence, record.generated_presence, "in"
+    if record.one_class:
+        return record.real_seen, record.generated_seen, "in"
     return record.real_seen, record.generated_seen, "above the area threshold in"
 
 

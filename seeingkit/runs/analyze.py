@@ -19,7 +19,7 @@ from seeingkit.analyses.comparison.checks.ground_truth import probe_labels
 from seeingkit.analyses.comparison.compare import Comparison, compare
 from seeingkit.analyses.comparison.generators import GeneratorsComparison
 from seeingkit.analyses.inversion.config import InversionConfig
-from seeingkit.contracts import ImageSource, Segmenter
+from seeingkit.contracts import Annotator, ImageSource
 from seeingkit.errors import UsageError, printable
 from seeingkit.models.registry import registry
 from seeingkit.report import rebuild_report, with_cautions
@@ -40,6 +40,7 @@ from .inversions import Store, invert_omitted, prepare_inverters, with_inversion
 from .manifest import Clock, begin_run, end_run
 from .photographs import InvertedPhotos
 from .plan import Plan, resolve, resolve_source
+from .samples import write_samples
 from .sides import Sides, check_names, equally_many, located, open_side, open_sides
 from .tables import write_classes, write_conditions, write_images
 
@@ -242,7 +243,7 @@ def tally_source(config: Config, *, store: Store = None) -> Tally:
 
 
 def tally_side(
-    source: ImageSource, segmenter: Segmenter, plan: Plan, store: Store, title: str
+    source: ImageSource, segmenter: Annotator, plan: Plan, store: Store, title: str
 ) -> Tally:
     size, on_bad = plan.config.batch_size, plan.config.on_bad
     return tally(source, segmenter, store=store, batch_size=size, on_bad=on_bad, title=title)
@@ -282,6 +283,8 @@ def compare_sides(
 
 def write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan: Plan) -> None:
     write_findings(run, comparison)
+    if comparison.results.modes is not None:
+        write_samples(run.path, sides)
     batch_size = plan.config.batch_size
     fill_gallery(comparison, sides, seed=plan.config.seed, batch_size=batch_size).save(run.path)
 

@@ -15,7 +15,8 @@ from seeingkit.analyses.comparison.checks.metrics import measure
 from seeingkit.analyses.comparison.checks.resolution import compare_resolution
 from seeingkit.analyses.comparison.checks.sensitivity import check_sensitivity
 from seeingkit.analyses.comparison.compare import Comparison
-from seeingkit.errors import SeeingkitError
+from seeingkit.contracts import Segmenter
+from seeingkit.errors import SeeingkitError, UsageError
 from seeingkit.tallies.counted import CountedSource
 
 from .inversions import Store
@@ -91,6 +92,12 @@ def _segmenter_share(
     """
     config = plan.config
     auto = config.sensitivity == "auto"
+    if not isinstance(sides.segmenter, Segmenter):  # a classifier brings its own table of confusion
+        if auto or config.sensitivity == "off":
+            return None
+        raise UsageError(
+            "a second view is of a segmenter; leave --sensitivity out for a classifier"
+        )
     mismatch = resolution is not None and resolution.mismatch
     if config.truth is not None or (auto and not mismatch):
         share = share_by_labels(

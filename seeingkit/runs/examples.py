@@ -59,6 +59,7 @@ def fill_gallery(
         batch_size: images segmented at once.
     """
     vocabulary = opened.shown.vocabulary
+    located = isinstance(opened.segmenter, Segmenter)  # a classifier says nothing of places
     numbers = {record.label: record.index for record in comparison.results.classes}
     chosen = {label: numbers[label] for label in choose_classes(comparison.results)}
     beside = choose_beside(comparison.results)
@@ -82,7 +83,7 @@ def fill_gallery(
                 index,
                 real=real.pictures(index),
                 generated=generated.pictures(index),
-                places={s.side: s.maps[index] for s in (real, generated) if s.shown},
+                places={s.side: s.maps[index] for s in (real, generated) if s.shown and located},
             )
             for label, index in chosen.items()
         ),

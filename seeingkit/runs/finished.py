@@ -9,7 +9,7 @@ from seeingkit.report.runfiles import read_run
 from seeingkit.results import Results
 from seeingkit.tallies.record import model_record
 
-from .sides import Sides
+from .sides import Sides, masks_of
 
 
 def finished_analysis(path: Path, command: str) -> Results:
@@ -37,11 +37,13 @@ def check_same(path: Path, sides: Sides, results: Results) -> None:
 
     Raises:
         RunError: names them.
+        UsageError: the run counted classes of images, without masks.
 
     ::
 
         check_same(path, open_sides(plan), results)
     """
+    masks_of(sides.segmenter, results.segmenter.name)
     segmenter, before = model_record(sides.segmenter.info), results.segmenter
     known = {
         "real images": (results.data.fingerprint, sides.real.fingerprint),

@@ -360,7 +360,7 @@ def _generated_side(config: Config, real: DataSpec | None, options: Mapping[str,
 
 
 def _model(
-    kind: Literal["gan", "segmenter"], name: str, config: Config, data: DataSpec | None
+    kind: Literal["gan", "annotator"], name: str, config: Config, data: DataSpec | None
 ) -> ResolvedModel:
     gan = kind == "gan"
     found = resolve_model(
@@ -387,7 +387,7 @@ def _segmenter(config: Config, data: DataSpec | None) -> ResolvedModel:
     """
     if not config.segmenter:
         raise UsageError(which_segmenter())
-    return _model("segmenter", config.segmenter, config, data)
+    return _model("annotator", config.segmenter, config, data)
 
 
 def _second_segmenter(sensitivity: str) -> tuple[ResolvedModel | None, str]:

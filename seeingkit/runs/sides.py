@@ -19,11 +19,12 @@ from seeingkit.analyses.comparison.conditions import labels_for, source_classes
 from seeingkit.analyses.comparison.dependence import groups_of
 from seeingkit.analyses.comparison.pairing import pair_up
 from seeingkit.analyses.inversion.picking import check_classes, check_listed
-from seeingkit.contracts import Annotator, ImageSource, Sampler, Segmenter
+from seeingkit.contracts import Annotator, Classifier, ImageSource, Sampler, Segmenter
 from seeingkit.errors import UsageError
 from seeingkit.images import InputImages, SamplerSource, Selection, open_images
 from seeingkit.images.opening import open_data_set
 from seeingkit.models.resolved import ResolvedModel
+from seeingkit.models.wholeimages import WholeImages
 from seeingkit.report.words.conditions import matching
 from seeingkit.specs import Preset
 from seeingkit.system.processes import rank
@@ -47,7 +48,7 @@ class Sides:
 
     Attributes:
         real, generated: the images.
-        segmenter: counts them, with its own labels.
+        segmenter: counts them, with its own labels; an annotator that gives masks, or a classifier.
         shown: the same with the labels merged by the class list, as results and pictures show it.
         second: the second segmenter, if one was asked for; its files are here.
         metric: the metrics of another library; their file is here.
@@ -55,7 +56,7 @@ class Sides:
 
     real: ImageSource
     generated: ImageSource
-    segmenter: Segmenter
+    segmenter: Annotator
     shown: Segmenter
     second: ResolvedModel | None = None
     metric: ResolvedModel | None = None
@@ -93,8 +94,8 @@ def open_sides(plan: Plan) -> Sides:
         plan = located(plan, missing)
         real, generated = found
         assert plan.segmenter is not None
-        segmenter = masks_of(plan.segmenter.load(plan.device), plan.segmenter.name)
-        shown = in_classes(segmenter, plan.config.classes)
+        segmenter = plan.segmenter.load(plan.device)
+        shown = in_classes(pictured_by(segmenter, plan.segmenter.name), plan.config.classes)
         if plan.second is not None and plan.second.weights_spec is None:
             plan.second.build()  # the user's own file, which may not be what it should
         labels = plan.config.labels
@@ -152,6 +153,19 @@ def masks_of(model: Annotator, name: str) -> Segmenter:
     if not isinstance(model, Segmenter):
         raise UsageError(f"{name} gives counts without masks; this command needs a segmenter")
     return model
+
+
+def pictured_by(model: Annotator, name: str) -> Segmenter:
+    """The model as pictures show its labels: itself, or a classifier's classes as whole images.
+
+    Raises:
+        UsageError: it gives neither masks nor classes of images.
+
+    >>> segmenter = seeingkit.load_segmenter("upernet:minichurches")
+    >>> pictured_by(segmenter, "upernet:minichurches") is segmenter
+    True
+    """
+    return WholeImages(model) if isinstance(model, Classifier) else masks_of(model, name)
 
 
 def shown_segmenter(plan: Plan) -> Segmenter:

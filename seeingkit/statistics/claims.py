@@ -16,6 +16,9 @@ confidence 1 − cut therefore never contradicts it.
   threshold (``Pool.area_threshold``). Fisher's exact test. Groups of images count as if all images
   of a group were one: as n² / Σ sizes² images with the same share, which is cautious.
 
+Where every image has one class (``class_tests(..., one_class=True)``), its area is whether it is
+that class: both questions are one, answered by the exact test at the whole level.
+
 Half of the images with twice the area in each is a change of the second kind and none of the first.
 """
 
@@ -62,21 +65,25 @@ class Tests(NamedTuple):
     given: Floats
 
 
-def class_tests(first: Side, second: Side, permuted: Permuted | None) -> Tests:
+def class_tests(
+    first: Side, second: Side, permuted: Permuted | None, *, one_class: bool = False
+) -> Tests:
     """Tests of all labels: real images first.
 
     Args:
         first, second: sums (d,) of the sides.
         permuted: calibrates the tests; without it Student's distribution is taken, which does not
             depend on a seed.
+        one_class: every image has one class and nothing else.
     """
+    images = presence_p_values(*seen_counts(first), *seen_counts(second))
     few = np.minimum(first.shown, second.shown) < FEW
     grouped = first.groups != first.n or second.groups != second.n
     nothing = np.full(len(few), np.nan)
     given = p_values(studentised(area_given(first), area_given(second)), None)
     return Tests(
-        area=_area(first, second, permuted),
-        images=presence_p_values(*seen_counts(first), *seen_counts(second)),
+        area=images if one_class else _area(first, second, permuted),
+        images=images,
         presence=nothing if grouped else _presence(first, second),
         given=nothing if grouped else np.where(few, np.nan, given),
     )
@@ -131,24 +138,25 @@ class Adjusted(NamedTuple):
     cut_images: float
 
 
-def adjust(tests: Sequence[Tests], level: float) -> list[Adjusted]:
+def adjust(tests: Sequence[Tests], level: float, *, questions: int = QUESTIONS) -> list[Adjusted]:
     """Correct the tests of one or several comparisons together.
 
-    q is ``QUESTIONS`` times Benjamini and Hochberg's adjusted p, at most 1. Where R of M labels are
-    claimed, these are the ones with p ≤ level · R / (M ``QUESTIONS``); with R = 0, no p is at most
-    level / (M ``QUESTIONS``). Intervals at that confidence cover, of the labels claimed, all but
+    q is ``questions`` times Benjamini and Hochberg's adjusted p, at most 1. Where R of M labels are
+    claimed, these are the ones with p ≤ level · R / (M ``questions``); with R = 0, no p is at most
+    level / (M ``questions``). Intervals at that confidence cover, of the labels claimed, all but
     half the level on average (Benjamini and Yekutieli 2005).
 
     Args:
         tests: of each comparison, over its own labels.
         level: false discovery rate of both questions together.
+        questions: tests of each class that the level is shared by; 1 where both are the same.
     """
     sizes = np.cumsum([len(each.area) for each in tests])[:-1]
     columns, cuts = [], []
     for p in (
         np.concatenate([getattr(each, name) for each in tests]) for name in ("area", "images")
     ):
-        q = np.minimum(1.0, QUESTIONS * stats.false_discovery_control(p)) if len(p) else p
-        cuts.append(level / QUESTIONS * max(1, int((q <= level).sum())) / max(1, len(p)))
+        q = np.minimum(1.0, questions * stats.false_discovery_control(p)) if len(p) else p
+        cuts.append(level / questions * max(1, int((q <= level).sum())) / max(1, len(p)))
         columns.append(np.split(q, sizes))
     return [Adjusted(area, images, *cuts) for area, images in zip(*columns, strict=True)]

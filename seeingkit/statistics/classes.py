@@ -52,6 +52,7 @@ def compare_classes(
     confidence: float = 0.95,
     tests: Tests | None = None,
     adjusted: Adjusted | None = None,
+    questions: int = QUESTIONS,
 ) -> list[ClassResult]:
     """One record per label that occurs on either side, by real area, largest first.
 
@@ -64,6 +65,7 @@ def compare_classes(
         level: false discovery rate at which claims are made.
         confidence: of the intervals that no claim rests on.
         tests: of this pool, where they were made before (``class_tests``).
+        questions: 1 where every image has one class, whose area and images are the same question.
         adjusted: their correction together with other comparisons (``adjust``).
 
     >>> pool = Pool(np.array([[70.0, 30.0]] * 9), np.array([[100.0, 0.0]] * 9))
@@ -72,25 +74,31 @@ def compare_classes(
     """
     mask = pool.real_mask()
     sides = pool.side(mask), pool.side(1 - mask)
-    tests = tests or class_tests(*sides, permuted)
-    adjusted = adjusted or adjust([tests], level)[0]
+    tests = tests or class_tests(*sides, permuted, one_class=questions == 1)
+    adjusted = adjusted or adjust([tests], level, questions=questions)[0]
     real, generated = (side_areas(side, confidence) for side in sides)
     numbers = _numbers(*sides, real, generated, tests)
+    numbers["p_value"] = np.minimum(1.0, questions * np.minimum(tests.area, tests.images))
     numbers |= {"q_area": adjusted.q_area, "q_images": adjusted.q_images}
     numbers["q_value"] = np.minimum(adjusted.q_area, adjusted.q_images)
     numbers["speck_area"] = pool.area_threshold
     if transport is not None:
         numbers |= {"fsd_mean_term": transport.mean_terms, "fsd_cov_term": transport.cov_terms}
     changes, images = _claim_intervals(pool, sides, tests, adjusted)
+    if questions == 1:
+        changes = images
     intervals: dict[str, Ends] = {"images_ci": images}
     if not pool.grouped:
         intervals |= _describing(pool, sides, real, generated, tests, confidence)
     claims = [_claims(numbers, k, level) for k in range(len(pool.live))]
     changes_of = zip(numbers["relative_difference"], numbers["images_change"], strict=True)
     verdicts = [sum_up(*two, *map(float, by)) for two, by in zip(claims, changes_of, strict=True)]
-    rest = _composition(pool, numbers, verdicts, level, adjusted.cut_area)
-    numbers |= {"rest_change": rest.change, "p_rest": rest.p}
-    intervals["rest_ci"] = rest.low, rest.high
+    marked = np.zeros(len(pool.live), bool)
+    if questions > 1:  # the rest of an image of one class is nothing
+        rest = _composition(pool, numbers, verdicts, level, adjusted.cut_area)
+        numbers |= {"rest_change": rest.change, "p_rest": rest.p}
+        intervals["rest_ci"] = rest.low, rest.high
+        marked = rest.marked
     records = []
     for k, index in enumerate(pool.live.tolist()):
         ends = _interval(changes, k) or (None, None)
@@ -109,7 +117,8 @@ def compare_classes(
                 because=because,
                 area_claim=claims[k][0],
                 images_claim=claims[k][1],
-                composition=bool(rest.marked[k]),
+                composition=bool(marked[k]),
+                one_class=questions == 1,
                 **{name: defined(column[k]) for name, column in numbers.items()},
                 **{name: _interval(each, k) for name, each in intervals.items()},
             )
@@ -135,7 +144,6 @@ def _numbers(
         "real_seen": seen[0],
         "generated_seen": seen[1],
         "images_change": _change(*seen),
-        "p_value": np.minimum(1.0, QUESTIONS * np.minimum(tests.area, tests.images)),
         "p_presence": tests.presence,
         "p_given": tests.given,
         "p_area": tests.area,

@@ -302,6 +302,11 @@ class _Counter:
         found = found.cpu()
         if unit == "pixels":
             return _checked_pixels(found, vocabulary, name)
+        if unit == "class" and not _one_class(found):
+            raise ModelError(
+                f"{name}: each image has one class, 1 for it and 0 for the others; it gave "
+                f"{found[0].tolist()[:4]} … (other numbers: Vocabulary.unit)"
+            )
         found = found.to(torch.float64)
         most = 1.0 if unit == "probability" else torch.inf
         # ~(in range) also catches NaN
@@ -312,6 +317,11 @@ class _Counter:
                 f"not negative{' and at most 1' if unit == 'probability' else ''}"
             )
         return found
+
+
+def _one_class(found: Tensor) -> bool:
+    """Whether each row is 1 at one place and 0 elsewhere."""
+    return bool(((found == 0) | (found == 1)).all()) and bool((found.sum(1) == 1).all())
 
 
 def check_pictures(images: object, rows: int, name: str) -> None:

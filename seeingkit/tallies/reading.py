@@ -160,6 +160,10 @@ def _check_numbers(rows: StoredRows) -> None:
         raise ValueError("a number that is negative or not finite")
     if (rows.pixels <= 0).any():
         raise ValueError("an image without pixels")
+    if rows.vocabulary.unit == "class" and not (
+        (rows.counts == 1).all() and (rows.lengths <= 1).all()
+    ):  # labels may have been left out since: then an image has none
+        raise ValueError("an image of two classes, or of a part of one")
     if rows.vocabulary.unit != "pixels" or not len(rows.ids):
         return
     ends = np.cumsum(rows.lengths)

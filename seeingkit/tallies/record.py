@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from seeingkit.contracts import Annotator, ImageSource, ModelInfo
-from seeingkit.results import ModelRecord, SourceRecord
+from seeingkit.contracts import Annotator, ClassifierInfo, ImageSource, ModelInfo
+from seeingkit.results import ConfusionTable, ModelRecord, SourceRecord
 from seeingkit.specs import Preset
 
 
@@ -22,6 +22,7 @@ class TallyRecord(BaseModel):
         segmenter: the model that counted.
         preset: the preprocessing, or None where it is unknown.
         counted: the areas were counted elsewhere, and no picture was seen here.
+        confusion: of a classifier that counted, on labelled images.
         class_list: the class list that labels were merged by, if any.
     """
 
@@ -34,18 +35,21 @@ class TallyRecord(BaseModel):
     segmenter: ModelRecord | None = None
     preset: Preset | None = None
     counted: bool = False
+    confusion: ConfusionTable | None = None
     class_list: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, source: ImageSource, annotator: Annotator | None = None) -> TallyRecord:
         """The record of a source and the annotator that counts it."""
         made_by = source.generator
+        info = None if annotator is None else annotator.info
         return cls(
             source=source_record(source),
             generator=None if made_by is None else model_record(made_by, source.name),
             generator_code="" if made_by is None else made_by.code,
             class_names=() if made_by is None else made_by.class_names,
-            segmenter=None if annotator is None else model_record(annotator.info),
+            segmenter=None if info is None else model_record(info),
+            confusion=info.confusion if isinstance(info, ClassifierInfo) else None,
             preset=source.preset,
         )
 

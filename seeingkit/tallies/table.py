@@ -33,6 +33,7 @@ MEANS = {
     "pixels": ("mean area", " %"),
     "probability": ("mean probability", " %"),
     "count": ("mean count", ""),
+    "class": ("share of images", " %"),
 }
 """How the mean of a column is called, and the sign behind it, by unit."""
 

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from seeingkit.contracts import (
     Annotator,
+    Classifier,
     Features,
     Generator,
     ImageSource,
@@ -37,6 +38,7 @@ from seeingkit.errors import UsageError
 
 from .annotators import annotator_checks
 from .checks import Check
+from .classifiers import classifier_checks
 from .encoders import encoder_checks
 from .features import features_checks
 from .generators import generator_checks
@@ -50,6 +52,7 @@ __all__ = [
     "Check",
     "annotator_checks",
     "check_annotator",
+    "check_classifier",
     "check_encoder",
     "check_features",
     "check_generator",
@@ -59,6 +62,7 @@ __all__ = [
     "check_sites",
     "check_source",
     "checks_for",
+    "classifier_checks",
     "encoder_checks",
     "failures",
     "features_checks",
@@ -76,6 +80,7 @@ _CHECKS: dict[type, Callable[[], Sequence[tuple[str, Check[Any]]]]] = {
     Generator: generator_checks,
     Sampler: sampler_checks,
     Segmenter: segmenter_checks,
+    Classifier: classifier_checks,
     Annotator: annotator_checks,
     Features: features_checks,
     ModelEncoder: encoder_checks,
@@ -139,6 +144,14 @@ def check_annotator(annotator: Annotator, images: Tensor | None = None) -> None:
     _run(annotator, annotator_checks(images))
 
 
+def check_classifier(classifier: Classifier, images: Tensor | None = None) -> None:
+    """As ``check_segmenter``, for a classifier, which gives each image one class.
+
+    >>> check_classifier(seeingkit.load_annotator("digit-reader:digits"), torch.zeros(2, 3, 32, 32))
+    """
+    _run(classifier, classifier_checks(images))
+
+
 def check_features(features: Features, images: Tensor | None = None) -> None:
     """As ``check_segmenter``, for perceptual features; the noise has 64 x 64 pixels.
 
@@ -190,7 +203,10 @@ def checks_for(subject: object) -> Sequence[tuple[str, Check[Any]]]:
     for contract, checks in _CHECKS.items():
         if isinstance(subject, contract):
             return checks()
-    kinds = "Sampler, Generator, Annotator, Segmenter, ModelEncoder, Features or ImageSource"
+    kinds = (
+        "Sampler, Generator, Annotator, Segmenter, Classifier, ModelEncoder, Features or "
+        "ImageSource"
+    )
     raise UsageError(f"a {type(subject).__name__} is no {kinds}")
 
 

@@ -54,6 +54,9 @@ def statistics_fit_the_unit(annotator: Annotator, images: Tensor) -> None:
     require(bool(torch.isfinite(found.double()).all()), "statistics hold NaN or Inf")
     low, high = float(found.min()), float(found.max())
     require(low >= 0, f"statistics go down to {low:g}; a {vocabulary.unit} is not negative")
+    if vocabulary.unit == "class":
+        one = bool(((found == 0) | (found == 1)).all()) and bool((found.sum(1) == 1).all())
+        require(one, "an image of a classifier has one class: 1 for it, 0 for all others")
     if vocabulary.unit == "probability":
         require(high <= 1, f"statistics go up to {high:g}; a probability is at most 1")
 

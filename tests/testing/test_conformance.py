@@ -17,6 +17,8 @@ from seeingkit.contracts import (
     Annotator,
     AnnotatorInfo,
     Boundary,
+    Classifier,
+    ClassifierInfo,
     Generator,
     GeneratorInfo,
     ImageSource,
@@ -34,6 +36,7 @@ from seeingkit.contracts.given import SmoothImages
 from seeingkit.errors import UsageError
 from seeingkit.models.autostaged import AutoStaged
 from seeingkit.models.staged import StagedAdapter
+from seeingkit.results import ConfusionTable
 from seeingkit.testing import (
     annotator_checks,
     check_generator,
@@ -41,6 +44,7 @@ from seeingkit.testing import (
     check_segmenter,
     check_source,
     checks_for,
+    classifier_checks,
     failures,
     generator_checks,
     parametrize_with_checks,
@@ -817,6 +821,107 @@ def test_every_check_of_an_annotator_has_a_broken_variant() -> None:
     assert {name for name, _ in annotator_checks()} == {name for name, _, _ in BROKEN_ANNOTATORS}
 
 
+# ---------------------------------------------------------------------------------- classifiers
+
+
+class ToyReader(Classifier):
+    """Whether an image is dark or bright."""
+
+    vocabulary = Vocabulary((Label("dark"), Label("bright")), has_background=False, unit="class")
+    info = ClassifierInfo(family="reader", confusion=ConfusionTable(counts=((9, 1), (0, 9))))
+
+    def classify(self, images: Tensor) -> Tensor:
+        return (images.mean((1, 2, 3)) > 0).long()
+
+
+class SetReaderInfo(ClassifierInfo):
+    def identity(self) -> dict[str, Any]:
+        return {"which": {1, 2}}
+
+
+class SetReader(ToyReader):
+    info = SetReaderInfo(family="reader")
+
+
+class TwinReader(ToyReader):
+    vocabulary = replace(ToyReader.vocabulary, labels=(Label("dark"), Label("dark")))
+
+
+class BothReader(ToyReader):
+    def statistics(self, images: Tensor) -> Tensor:
+        return torch.ones(len(images), 2, dtype=torch.int64)
+
+
+class DriftingReader(ToyReader):
+    calls = 0
+
+    def classify(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return super().classify(images) * 0 + self.calls // 2
+
+
+class RankReader(ToyReader):
+    def classify(self, images: Tensor) -> Tensor:
+        return torch.arange(len(images)) % 2
+
+
+class FloatReader(ToyReader):
+    def classify(self, images: Tensor) -> Tensor:
+        return super().classify(images).float()
+
+
+class ColumnReader(ToyReader):
+    def classify(self, images: Tensor) -> Tensor:
+        return super().classify(images)[:, None]
+
+
+class UnknownReader(ToyReader):
+    def classify(self, images: Tensor) -> Tensor:
+        return super().classify(images) + 2
+
+
+class PixelReader(ToyReader):
+    vocabulary = replace(ToyReader.vocabulary, unit="pixels")
+
+
+class ContraryReader(ToyReader):
+    def statistics(self, images: Tensor) -> Tensor:
+        return 1 - super().statistics(images)
+
+
+class OtherTable(ToyReader):
+    info = ClassifierInfo(family="reader", confusion=ConfusionTable(counts=((1,),)))
+
+
+BROKEN_CLASSIFIERS: list[tuple[str, type[Classifier], str]] = [
+    ("identity_is_json", SetReader, "info.identity() cannot be written as JSON"),
+    ("vocabulary_unique", TwinReader, "object 'dark' twice"),
+    ("statistics_fit_the_unit", BothReader, "an image of a classifier has one class"),
+    ("statistics_repeat", DriftingReader, "statistics of the same images: differs"),
+    ("statistics_by_image", RankReader, "image 1 alone: differs"),
+    ("classes_are_numbers", FloatReader, "classes are torch.float32, not int64"),
+    ("classes_are_numbers", ColumnReader, "classes are (3, 1), expected (3,)"),
+    ("classes_are_numbers", UnknownReader, "classes go from 2 to 3, there are 2"),
+    ("classes_are_numbers", PixelReader, "its vocabulary says pixels"),
+    ("statistics_are_the_classes", ContraryReader, "other classes than classify"),
+    ("confusion_fits", OtherTable, "a confusion of 1 labels, of 2"),
+]
+
+
+@pytest.mark.parametrize(("name", "broken", "message"), BROKEN_CLASSIFIERS)
+def test_each_check_of_a_classifier_can_fail(
+    name: str, broken: type[Classifier], message: str
+) -> None:
+    with pytest.raises(AssertionError) as caught:
+        dict(classifier_checks())[name](broken())
+    text = str(caught.value)
+    assert text.startswith(f"{name}: reader: ") and message in text and "\n" not in text
+
+
+def test_every_check_of_a_classifier_has_a_broken_variant() -> None:
+    assert {n for n, _ in classifier_checks()} == {name for name, _, _ in BROKEN_CLASSIFIERS}
+
+
 # ------------------------------------------------------------------------------ other latents
 
 
@@ -869,6 +974,7 @@ def test_latents_of_other_distributions_are_checked() -> None:
         "images": OnlyImages(),
         "segmenter": ToySegmenter(),
         "annotator": ToyClassifier(),
+        "classifier": ToyReader(),
         "source": ToySource(),
     }
 )

@@ -31,6 +31,7 @@ from seeingkit.tallies.vocabularies.merging import apply_classes, shared_classes
 from .conditions import compare_conditions
 from .defaults import PERMUTATIONS
 from .dependence import groups_of
+from .modes import compare_modes
 from .notes import comparison_warnings, named_sides
 from .pairing import pair_up
 from .tables import class_table, pair_table
@@ -216,11 +217,19 @@ def compare(
             pool, permutations=permutations, seed=seed, progress=lambda _: bar.advance(1)
         )
     labels = [(label.name, label.category) for label in real.vocabulary]
+    one_class = real.vocabulary.unit == "class"
+    questions = 1 if one_class else QUESTIONS
     classes_found = compare_classes(
-        pool, labels, permuted=distance.permuted, transport=distance.transport, level=level
+        pool,
+        labels,
+        permuted=distance.permuted,
+        transport=distance.transport,
+        level=level,
+        questions=questions,
     )
     sizes, tested = (len(real), len(generated)), len(classes_found)
-    around = neighbourhoods(real, generated, seed=seed) if evidence and not grouped else None
+    together = evidence and not grouped and not one_class  # several classes in one image
+    around = neighbourhoods(real, generated, seed=seed) if together else None
     conditions, matched, few = (
         ([], None, []) if grouped else compare_conditions(real, generated, seed=seed, level=level)
     )
@@ -232,13 +241,14 @@ def compare(
         fsd=distance.result,
         groups=grouped,
         classes=classes_found,
-        pairs=compare_pairs(real, generated, level=level) if evidence and not grouped else None,
-        power=power(*sizes, classes_tested=tested, level=level, tests=QUESTIONS)
+        pairs=compare_pairs(real, generated, level=level) if together else None,
+        power=power(*sizes, classes_tested=tested, level=level, tests=questions)
         if evidence and tested and not grouped
         else None,
         scenes=scenes(real, generated, seed=seed, around=around) if around else None,
         conditions=conditions,
         real_classes=matched,
+        modes=compare_modes(real, generated, seed=seed, level=level),
     )
     return Comparison(real, generated, results, around)
 

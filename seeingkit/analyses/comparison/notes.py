@@ -61,6 +61,7 @@ def comparison_warnings(real: Tally, generated: Tally, grouped: bool, seed: int)
         what = {
             "probability": "mean probabilities in percent",
             "count": "mean counts for each image",
+            "class": "shares of the images that are read as a class, in percent",
         }[real.vocabulary.unit]
         found.append(f"Where areas are named, the numbers are {what}, not areas of pixels.")
     if known and real.identity == generated.identity:

@@ -41,6 +41,7 @@ class Section:
         answer: the section in one sentence, shown also when it is folded; plain text.
         folded: whether it is folded at first; None = it cannot be folded.
         appendix: whether it stands in the appendix.
+        first: whether it stands before the findings.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Section:
     answer: str = ""
     folded: bool | None = None
     appendix: bool = True
+    first: bool = False
 
 
 _FILTERS = ("area", "at_least", "change", "level", "listing", "number", "ordinal", "probability")

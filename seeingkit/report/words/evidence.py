@@ -25,7 +25,8 @@ def evidence(
     if paired is not None:
         found = next((pair for pair in paired.classes if pair.index == record.index), None)
         return [] if found is None else list(_within_pairs(found))
-    return [_area(record), *_images(record, real, generated)]
+    areas = [] if record.one_class else [_area(record)]
+    return [*areas, *_images(record, real, generated)]
 
 
 def _area(record: ClassResult) -> str:
@@ -55,7 +56,7 @@ def _images(record: ClassResult, real: int, generated: int) -> Iterable[str]:
         f"{round(record.real_seen * real):,} of {real:,} real images ({share(record.real_seen)}) "
         f"and {round(record.generated_seen * generated):,} of {generated:,} generated ones "
         f"({share(record.generated_seen)}) "
-        "show more than a speck of it"
+        f"{'are read as it' if record.one_class else 'show more than a speck of it'}"
     )
     if record.images_claim is None or record.q_images is None:
         yield f"{text}."

@@ -17,6 +17,7 @@ from seeingkit.results import (
 from ..selection import judged
 from .assumptions import assumed
 from .cautions import FEW_IMAGES, cautions, power_sentence, sides
+from .modes import mode_sentences
 from .numbers import (
     area,
     between,
@@ -65,7 +66,8 @@ def summarise(results: Results) -> Summary:
         details = tuple(paired_details(results, paired, classes))
     else:
         headline = _headline(results, classes)
-        details = (*_other_changes(classes), _distance(results), *_power(results))
+        modes = mode_sentences(results.modes)
+        details = (*_other_changes(classes), *modes, _distance(results), *_power(results))
     said = assumed([results.generator, results.segmenter])
     return Summary(
         headline=headline,
@@ -80,7 +82,7 @@ def _findings(records: list[ClassResult]) -> str:
     texts = []
     for record in records:
         text = f"{change(record.relative_difference)}, {interval(record.ci_low, record.ci_high)}"
-        if record.area_claim == "no evidence":
+        if record.area_claim == "no evidence" or record.one_class:
             text = images_words(record)
         elif lost_by_presence(record):
             before, now, where = images_lost(record)
@@ -125,6 +127,8 @@ def _headline(results: Results, classes: list[ClassResult]) -> str:
         )
     rate = f"false discovery rate of {level(results.level)}"
     half = "half of its area" + (" or of its images" if tested_presence(results) else "")
+    if any(record.one_class for record in shown):
+        half = "half of its images"
     if not omitted:
         nothing = "Nothing is found to be left out"
         if results.power and min(results.n_real, results.n_generated) < FEW_IMAGES:
@@ -149,17 +153,22 @@ def _other_changes(classes: list[ClassResult]) -> Iterable[str]:
     reduced = [r for r in classes if r.verdict == "reduced" and not r.composition]
     excess = [r for r in classes if r.verdict == "excess" and r.relative_difference is not None]
     new = [r for r in classes if r.verdict == "excess" and r.relative_difference is None]
+    one_class = any(record.one_class for record in classes)
     if reduced:
         further = " further" if any(r.omitted for r in classes) else ""
         start = f"{len(reduced):,}{further} classes have"
         if len(reduced) == 1:
             start = f"{'A' if further else 'One'}{further} class has"
-        yield f"{start} less area, by less than half: {named(reduced)}."
+        less = "fewer images" if one_class else "less area"
+        yield f"{start} {less}, by less than half: {named(reduced)}."
     own = [r for r in excess if not r.composition and r.area_claim != "no evidence"]
     by_images = [r for r in excess if r.area_claim == "no evidence"]
     if own:
-        start = "One class takes" if len(own) == 1 else f"{len(own):,} classes take"
-        yield f"{start} more room than in the real images: {named(own)}."
+        one, many, more = "takes", "take", "more room than in the real images"
+        if one_class:
+            one, many, more = "is read", "are read", "more often than in the real images"
+        start = f"One class {one}" if len(own) == 1 else f"{len(own):,} classes {many}"
+        yield f"{start} {more}: {named(own)}."
     if by_images:
         names = listing([f"{r.label} ({images_words(r)})" for r in by_images], limit=6)
         yield f"At least twice as many images show {names}; of the area there is no evidence."

@@ -206,7 +206,10 @@ def apply_classes(tally: Tally, classes: ClassMap) -> Tally:
         segmenter = {**identity.segmenter, "classes": steps}
         identity = identity.model_copy(update={"segmenter": segmenter})
     record = tally.record.model_copy(
-        update={"class_list": {**classes.identity(), "absent": list(merge.absent)}}
+        update={
+            "class_list": {**classes.identity(), "absent": list(merge.absent)},
+            "confusion": None,  # it is about the labels before
+        }
     )
     return replace(tally, counts=counts, vocabulary=merge.coarse, identity=identity, record=record)
 

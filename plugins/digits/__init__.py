@@ -1,0 +1,1 @@
+"""Real handwritten digits, a network that reads them, and small generators that draw them."""

@@ -1,0 +1,1 @@
+"""Recipes that made the shipped weights. Nothing in the library imports this package."""
