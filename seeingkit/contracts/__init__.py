@@ -1,7 +1,7 @@
 """Contracts of generators, annotators, encoders, features, image sources and inverters.
 
 Every analysis runs on any implementation of these contracts. One module each: ``generators`` (with
-``states``, ``sites``, ``latents``, ``given``), ``annotators`` (segmenters, classifiers), ``features``,
+``states``, ``sites``, ``latents``, ``given``), ``annotators`` (with classifiers), ``features``,
 ``encoders``, ``images``, ``inverters``.
 
 Guarantees that hold for every implementation (``seeingkit.testing`` checks them):
