@@ -64,32 +64,36 @@ class StarGANOptions(SourceOptions):
 
 def register(register: Register) -> None:
     """Register the families."""
-    families = (
-        (
-            "cyclegan",
-            "CycleGAN (Zhu et al. 2017) and other residual translators of its repository",
-            CycleGANOptions,
-        ),
-        (
-            "pix2pix",
-            "pix2pix (Isola et al. 2017): U-Net translators of its repository",
-            Pix2PixOptions,
-        ),
-        (
-            "stargan",
-            "StarGAN (Choi et al. 2018): translators to domains given by attributes",
-            StarGANOptions,
-        ),
-    )
-    for name, summary, options in families:
-        register(
-            GanSpec(
-                name=name,
-                summary=summary,
-                licence="own code, MIT",
-                target=f"seeingkit_adapters.{name}:load",
-                recognise=f"seeingkit_adapters.{name}:recognise",
-                explain=f"seeingkit_adapters.{name}:explain",
-                options=options,
-            )
+    register(
+        GanSpec(
+            name="cyclegan",
+            summary="CycleGAN (Zhu et al. 2017) and other residual translators of its repository",
+            licence="own code, MIT",
+            target="seeingkit_adapters.cyclegan:load",
+            recognise="seeingkit_adapters.cyclegan:recognise",
+            explain="seeingkit_adapters.cyclegan:explain",
+            options=CycleGANOptions,
         )
+    )
+    register(
+        GanSpec(
+            name="pix2pix",
+            summary="pix2pix (Isola et al. 2017): U-Net translators of its repository",
+            licence="own code, MIT",
+            target="seeingkit_adapters.pix2pix:load",
+            recognise="seeingkit_adapters.pix2pix:recognise",
+            explain="seeingkit_adapters.pix2pix:explain",
+            options=Pix2PixOptions,
+        )
+    )
+    register(
+        GanSpec(
+            name="stargan",
+            summary="StarGAN (Choi et al. 2018): translators to domains given by attributes",
+            licence="own code, MIT",
+            target="seeingkit_adapters.stargan:load",
+            recognise="seeingkit_adapters.stargan:recognise",
+            explain="seeingkit_adapters.stargan:explain",
+            options=StarGANOptions,
+        )
+    )

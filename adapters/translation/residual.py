@@ -79,9 +79,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, seeds: Tensor | None, place: int) -> Tensor:
         """The same shape; ``seeds`` of dropout, None where there is none."""
-        y = drop(torch.relu(self.norm0(self.conv0(x))), seeds, place)
-        y = self.norm1(self.conv1(y))
-        return x + y
+        inner = drop(torch.relu(self.norm0(self.conv0(x))), seeds, place)
+        y: Tensor = x + self.norm1(self.conv1(inner))
+        return y
 
 
 class ResidualNetwork(nn.Module):

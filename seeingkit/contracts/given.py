@@ -35,6 +35,10 @@ class GivenImages(Protocol):
         name: for people.
         ids: one stable name an image.
         fingerprint: hash of everything that changes the pixels.
+
+    >>> images: GivenImages = seeingkit.open_images("minichurches", n=4)
+    >>> images.read([0]).shape
+    torch.Size([1, 3, 64, 64])
     """
 
     name: str
@@ -60,7 +64,7 @@ def series_length(count: int, seed: int) -> int:
         count: images that there are.
         seed: of the run, or of a further series.
 
-    >>> series_length(100, 0), series_length(100, further_seed(0, Series.LEVELS))
+    >>> series_length(100, 0), series_length(100, SERIES * Series.LEVELS)
     (100, 50)
     """
     if seed < SERIES:
@@ -78,7 +82,7 @@ def given_numbers(count: int, indices: Sequence[int], seed: int = 0) -> list[int
         indices: k, not negative.
         seed: of the run, or of a further series.
 
-    >>> given_numbers(10, [0, 1, 9]), given_numbers(10, [0, 1], further_seed(0, Series.LEVELS))
+    >>> given_numbers(10, [0, 1, 9]), given_numbers(10, [0, 1], SERIES * Series.LEVELS)
     ([0, 1, 9], [5, 6])
     """
     half, start = _half(count), seed % SERIES

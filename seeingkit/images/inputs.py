@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seeingkit.contracts import Sampler
 from seeingkit.contracts.ranges import ValueRange
+from seeingkit.errors import UsageError
 from seeingkit.specs import Preset
 
 from .sampler import QUANTISE, SamplerSource
@@ -28,9 +29,13 @@ class InputImages(SamplerSource):
     Args:
         sampler, n, seed, labels, preset, batch: as of the ``SamplerSource`` of the translations.
 
-    ::
+    Raises:
+        UsageError: a generator that translates nothing.
 
-        InputImages(generator, len(translations), preset=translations.preset)
+    >>> generator = seeingkit.load_generator("progan:minichurches")
+    >>> InputImages(generator, 4)
+    Traceback (most recent call last):
+    seeingkit.errors.UsageError: progan draws its images, it translates none
     """
 
     kind = "images that were translated"
@@ -44,6 +49,8 @@ class InputImages(SamplerSource):
         preset: Preset | None = None,
         batch: int = 8,
     ) -> None:
+        if not sampler.translates:
+            raise UsageError(f"{sampler.info.family} draws its images, it translates none")
         super().__init__(sampler, n, seed, labels, preset, batch)
         if sampler.given is not None:
             self.name = sampler.given.name
