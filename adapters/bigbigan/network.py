@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from seeingkit.contracts import Posterior
 
-from ..biggan.network import untrained_embedding
+from ..class_tables import untrained_embedding
 from ..dcgan.network import Normalisation
 from .config import BOTTOM, BigBiGANConfig, BigBiGANEncoderConfig
 

@@ -40,7 +40,7 @@ class ConfusionTable(Record):
     @property
     def labels(self) -> int:
         """Number of labels that it is about: classes to the power of readings."""
-        return len(self.counts) ** self.readings
+        return int(len(self.counts) ** self.readings)
 
     @property
     def right(self) -> float:

@@ -60,7 +60,7 @@ def train(epochs: int, seed: int = 0) -> tuple[DigitNetwork, list[dict[str, floa
         for group in optimiser.param_groups:
             group["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         total += float(loss.detach())
         if (step + 1) % 200 == 0:
