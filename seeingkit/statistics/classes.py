@@ -78,15 +78,11 @@ def compare_classes(
     adjusted = adjusted or adjust([tests], level, questions=questions)[0]
     real, generated = (side_areas(side, confidence) for side in sides)
     numbers = _numbers(*sides, real, generated, tests)
-    numbers["p_value"] = np.minimum(1.0, questions * np.minimum(tests.area, tests.images))
-    numbers |= {"q_area": adjusted.q_area, "q_images": adjusted.q_images}
-    numbers["q_value"] = np.minimum(adjusted.q_area, adjusted.q_images)
-    numbers["speck_area"] = pool.area_threshold
+    numbers |= _corrected(tests, adjusted, questions) | {"speck_area": pool.area_threshold}
     if transport is not None:
         numbers |= {"fsd_mean_term": transport.mean_terms, "fsd_cov_term": transport.cov_terms}
     changes, images = _claim_intervals(pool, sides, tests, adjusted)
-    if questions == 1:
-        changes = images
+    changes = images if questions == 1 else changes
     intervals: dict[str, Ends] = {"images_ci": images}
     if not pool.grouped:
         intervals |= _describing(pool, sides, real, generated, tests, confidence)
@@ -124,6 +120,16 @@ def compare_classes(
             )
         )
     return sorted(records, key=lambda r: (-r.real_area, -r.generated_area, r.index))
+
+
+def _corrected(tests: Tests, adjusted: Adjusted, questions: int) -> dict[str, Floats]:
+    """p and q of each class, after the correction for its questions and for many classes."""
+    return {
+        "p_value": np.minimum(1.0, questions * np.minimum(tests.area, tests.images)),
+        "q_area": adjusted.q_area,
+        "q_images": adjusted.q_images,
+        "q_value": np.minimum(adjusted.q_area, adjusted.q_images),
+    }
 
 
 def _numbers(

@@ -16,9 +16,18 @@ import numpy as np
 
 from seeingkit.contracts import Vocabulary
 from seeingkit.errors import TallyError, UsageError, printable
-from seeingkit.results import Frame, FSDResult, ModelRecord, Results, SkippedItem, SourceRecord
+from seeingkit.results import (
+    ClassResult,
+    Frame,
+    FSDResult,
+    ModelRecord,
+    Results,
+    SkippedItem,
+    SourceRecord,
+)
 from seeingkit.statistics import FSD, Pool, compare_classes, fsd_of_rows, measure_distance
 from seeingkit.statistics.claims import QUESTIONS
+from seeingkit.statistics.distance import Distance
 from seeingkit.statistics.neighbourhoods import Neighbourhoods, neighbourhoods
 from seeingkit.statistics.pairs import compare_pairs
 from seeingkit.statistics.power import power
@@ -196,10 +205,7 @@ def compare(
     >>> compare(real, generated, permutations=0).omitted
     ['tree']
     """
-    if seed < 0 or permutations < 0:
-        raise UsageError(f"seed {seed} and {permutations} permutations: neither can be negative")
-    if not 0 < level < 1:
-        raise UsageError(f"a level lies between 0 and 1, not at {level}")
+    _check_settings(seed, permutations, level)
     notes: list[str] = []
     one_segmenter = classes is None or real.vocabulary == generated.vocabulary
     if classes is not None:
@@ -216,18 +222,10 @@ def compare(
         distance = measure_distance(
             pool, permutations=permutations, seed=seed, progress=lambda _: bar.advance(1)
         )
-    labels = [(label.name, label.category) for label in real.vocabulary]
     one_class = real.vocabulary.unit == "class"
-    questions = 1 if one_class else QUESTIONS
-    classes_found = compare_classes(
-        pool,
-        labels,
-        permuted=distance.permuted,
-        transport=distance.transport,
-        level=level,
-        questions=questions,
-    )
+    classes_found = _classes(pool, real, distance, level, one_class)
     sizes, tested = (len(real), len(generated)), len(classes_found)
+    able = evidence and tested and not grouped
     together = evidence and not grouped and not one_class  # several classes in one image
     around = neighbourhoods(real, generated, seed=seed) if together else None
     conditions, matched, few = (
@@ -242,8 +240,8 @@ def compare(
         groups=grouped,
         classes=classes_found,
         pairs=compare_pairs(real, generated, level=level) if together else None,
-        power=power(*sizes, classes_tested=tested, level=level, tests=questions)
-        if evidence and tested and not grouped
+        power=power(*sizes, classes_tested=tested, level=level, tests=1 if one_class else QUESTIONS)
+        if able
         else None,
         scenes=scenes(real, generated, seed=seed, around=around) if around else None,
         conditions=conditions,
@@ -251,6 +249,26 @@ def compare(
         modes=compare_modes(real, generated, seed=seed, level=level),
     )
     return Comparison(real, generated, results, around)
+
+
+def _classes(
+    pool: Pool, real: Tally, distance: Distance, level: float, one_class: bool
+) -> list[ClassResult]:
+    return compare_classes(
+        pool,
+        [(label.name, label.category) for label in real.vocabulary],
+        permuted=distance.permuted,
+        transport=distance.transport,
+        level=level,
+        questions=1 if one_class else QUESTIONS,
+    )
+
+
+def _check_settings(seed: int, permutations: int, level: float) -> None:
+    if seed < 0 or permutations < 0:
+        raise UsageError(f"seed {seed} and {permutations} permutations: neither can be negative")
+    if not 0 < level < 1:
+        raise UsageError(f"a level lies between 0 and 1, not at {level}")
 
 
 def _within(
