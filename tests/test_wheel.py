@@ -97,6 +97,7 @@ def test_the_metadata_names_the_command_and_modules_that_are_there(
     assert entries["console_scripts"]["seeingkit"] == "seeingkit.__main__:main"
     assert set(entries["seeingkit"]) == {
         "adapters",
+        "digits",
         "executors",
         "fidelity",
         "huggingface",
