@@ -20,7 +20,8 @@ PROMISED = {
         AddEdit Analysis ArtifactSearch Assessment AutoStaged Comparison Dissection FSD
         GeneratorsComparison Interventions Inversion RewrittenGenerator StagedAdapter Tally
         UnitContrasts UnitEdit WeightEdit analyze artifacts assess compare compare_generators
-        compare_units dissect fsd intervene invert load_annotator load_encoder load_features load_generator
+        compare_units dissect fsd intervene invert load_annotator load_encoder
+        load_features load_generator
         load_inverter load_segmenter open_images repair rewrite run sweep tally trace
     """,
     "seeingkit.contracts": """
