@@ -29,6 +29,7 @@ from seeingkit.weights import (
     Near,
     fill,
     nearest,
+    networks,
     portable_config,
     portable_family,
     read_checkpoint,
@@ -139,7 +140,9 @@ def recognise(checkpoint: Checkpoint) -> str | None:
 
 def explain(checkpoint: Checkpoint) -> Near | None:
     """How near a file of another kind comes to this family, and why it is not of it."""
-    return nearest(checkpoint, [LAYOUT])
+    # ``main.N`` is what every other stack is called; blocks inside are StarGAN's.
+    blocks = (".main." in str(key) for network in networks(checkpoint) for key in network.tree)
+    return nearest(checkpoint, [LAYOUT]) if any(blocks) else None
 
 
 def load(weights: Path | None, options: StarGANOptions) -> StarGAN:
