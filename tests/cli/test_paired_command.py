@@ -12,6 +12,8 @@ from PIL import Image
 
 from seeingkit.errors import UsageError
 from seeingkit.runs.analyze import analysis_config, comparison_config
+from seeingkit.runs.config import make_config
+from seeingkit.runs.plan import resolve
 from tests.helpers import commands
 
 PAIRS = 8
@@ -124,8 +126,10 @@ def test_a_gate_judges_the_pairs(command: Any) -> None:
     assert failed == "gate failed: paired.pairs < 10: it is 8"
 
 
-def test_only_compare_has_pairs() -> None:
+def test_only_compare_and_translations_have_pairs() -> None:
     assert comparison_config("a", "b", segmenter="s", paired=True).paired
     assert not comparison_config("a", "b", segmenter="s").paired
     with pytest.raises(UsageError, match="--paired: it is for the command compare"):
-        analysis_config("progan", "minichurches", paired=True)
+        make_config(command="dissect", generated="progan", paired=True)
+    with pytest.raises(UsageError, match="--paired: progan:minichurches translates no images"):
+        resolve(analysis_config("progan:minichurches", "minichurches", paired=True))
