@@ -18,7 +18,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch import device as torch_device
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, OwnEncoder, State
@@ -42,6 +42,7 @@ from ..class_names import class_names
 from ..configs import resolved_options
 from ..encoders import beside, encoders_in
 from ..labels import checked_labels
+from ..residual_blocks import Map, alone, map_boundaries, residual
 from ..truncation import CutOffAdapter
 from .config import BOTTOM, BigBiGANConfig
 from .files import ENCODER, GENERATOR, read_generator
@@ -108,14 +109,6 @@ def _first(network: BigBiGANNetwork, z: Tensor, carry: Carry) -> tuple[Tensor, C
     return network.first_map(x), conditions
 
 
-def _block(block: nn.Module, key: str, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    return block(x, carry[key]), {k: v for k, v in carry.items() if k != key}
-
-
-def _alone(part: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    return part(x), carry
-
-
 def _image(network: BigBiGANNetwork, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
     return network.image(x), carry
 
@@ -123,28 +116,19 @@ def _image(network: BigBiGANNetwork, x: Tensor, carry: Carry) -> tuple[Tensor, C
 def _way(network: BigBiGANNetwork) -> tuple[list[Boundary], list[StageFunction]]:
     """Boundaries, and the stages between them."""
     config, size = network.config, BOTTOM
-    places: list[tuple[str, int, int, str]] = [
-        (f"r{size}.linear", config.widths[0], size, "linear")
-    ]
+    maps = [Map(f"r{size}.linear", config.widths[0], size, "linear")]
     stages: list[StageFunction] = [partial(_first, network)]
     for k, block in enumerate(network.blocks):
         size *= 2
         group, number = ("pre", k) if k < config.attention else ("post", k - config.attention)
         native = f"{group}_up_blocks.{number}"
-        places.append((f"r{size}.b0", config.widths[k + 1], size, native))
-        stages.append(partial(_block, block, f"y{k}"))
+        maps.append(Map(f"r{size}.b0", config.widths[k + 1], size, native))
+        stages.append(partial(residual, block, f"y{k}"))
         if k + 1 == config.attention:
-            places.append((f"r{size}.attention", config.widths[k + 1], size, "non_loc"))
-            stages.append(partial(_alone, network.attention))
-    last = {size: name for name, _, size, _ in places}
-    places.append(("output.norm", config.widths[-1], size, "bn"))
-    stages += [partial(_alone, network.output_norm), partial(_image, network)]
-    cuts = [Boundary("input", 0, (config.z_dim,), "latent", aliases=("z",))]
-    for index, (name, channels, r, native) in enumerate(places, start=1):
-        aliases = (native, *((f"r{r}",) if last[r] == name else ()))
-        cuts.append(Boundary(name, index, (channels, r, r), "feature", (r, r), aliases))
-    cuts.append(Boundary("image", len(cuts), (3, size, size), "image", (size, size)))
-    return cuts, stages
+            maps.append(Map(f"r{size}.attention", config.widths[k + 1], size, "non_loc"))
+            stages.append(partial(alone, network.attention))
+    stages += [partial(alone, network.output_norm), partial(_image, network)]
+    return map_boundaries(config.z_dim, maps, "bn"), stages
 
 
 # ----------------------------------------------------------------------------------------- loading

@@ -29,13 +29,12 @@ then the condition ``y`` of all blocks, or ``y0``, ``y1``, … where each block 
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
@@ -53,11 +52,11 @@ from seeingkit.weights import (
     state_dict,
 )
 
-from ..attention import Attention
 from ..catalog.biggan import BigGANOptions
 from ..class_names import class_names
 from ..configs import resolved_options
 from ..labels import checked_labels, checked_vectors
+from ..residual_blocks import alone, block_maps, block_stages, map_boundaries
 from ..spectral import divide
 from ..truncation import CutOffAdapter
 from .config import BigGANConfig
@@ -155,55 +154,25 @@ def _first(network: BigGANNetwork, scale: float, z: Tensor, carry: Carry) -> tup
     return network.first_map(x), conditions
 
 
-def _residual(block: nn.Module, key: str, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    x = block(x, carry[key])
-    return x, {k: v for k, v in carry.items() if k != key or key == "y"}
-
-
-def _alone(block: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    return block(x), carry
-
-
 def _image(network: BigGANNetwork, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
     return network.image(x), carry
 
 
 def _stages(network: BigGANNetwork, scale: float) -> list[StageFunction]:
-    stages: list[StageFunction] = [partial(_first, network, scale)]
-    residual = 0
-    for block in network.blocks:
-        if isinstance(block, Attention):
-            stages.append(partial(_alone, block))
-            continue
-        key = f"y{residual}" if network.config.condition == "chunks" else "y"
-        stages.append(partial(_residual, block, key))
-        residual += 1
-    return [*stages, partial(_alone, network.output_norm), partial(_image, network)]
+    chunks = network.config.condition == "chunks"
+    return [
+        partial(_first, network, scale),
+        *block_stages(network.blocks, chunks=chunks),
+        partial(alone, network.output_norm),
+        partial(_image, network),
+    ]
 
 
 def _boundaries(config: BigGANConfig) -> list[Boundary]:
-    """The cuts; the last map of each size but the first gets the alias ``rN``."""
+    """The cuts; the last map of each size gets the alias ``rN``."""
     theirs = config.layout == "huggingface"
-    size, channels = config.bottom, config.blocks[0].channels_in
-    first = "generator.gen_z" if theirs else "linear"
-    maps = [(f"r{size}.linear", channels, size, first)]
-    numbers: Counter[str] = Counter()
-    for block in config.blocks:
-        size <<= block.upsample
-        attends = block.kind == "attention"
-        stem = f"r{size}.{'attention' if attends else 'b'}"
-        number = numbers[stem]
-        numbers[stem] += 1
-        name = stem if attends and not number else f"{stem}{number}"
-        maps.append((name, block.channels_out, size, block.native))
-    last = {size: name for name, _, size, _ in maps}
-    maps.append(("output.norm", maps[-1][1], size, "generator.bn" if theirs else "output_layer.0"))
-    cuts = [Boundary("input", 0, (config.z_dim,), "latent", aliases=("z",))]
-    for index, (name, channels, r, native) in enumerate(maps, start=1):
-        aliases = (native, *((f"r{r}",) if last[r] == name else ()))
-        cuts.append(Boundary(name, index, (channels, r, r), "feature", (r, r), aliases))
-    cuts.append(Boundary("image", len(cuts), (3, size, size), "image", (size, size)))
-    return cuts
+    first, norm = ("generator.gen_z", "generator.bn") if theirs else ("linear", "output_layer.0")
+    return map_boundaries(config.z_dim, block_maps(config.bottom, config.blocks, first), norm)
 
 
 # ----------------------------------------------------------------------------------------- loading

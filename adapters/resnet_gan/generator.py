@@ -14,12 +14,11 @@ the condition ``y`` of all blocks, or ``y0``, ``y1``, … where each block has i
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seeingkit.contracts import Boundary, GeneratorInfo, Latent, LatentSpec, State
 from seeingkit.errors import MissingWeightsError
@@ -34,11 +33,11 @@ from seeingkit.weights import (
     read_checkpoint,
 )
 
-from ..attention import Attention
 from ..catalog.resnet_gan import ResNetGANOptions
 from ..class_names import class_names
 from ..configs import resolved_options
 from ..labels import checked_class
+from ..residual_blocks import alone, block_maps, block_stages, map_boundaries
 from ..spectral import divide
 from .config import ResNetGANConfig
 from .files import FAMILY, LAYOUTS, read
@@ -116,54 +115,25 @@ def _first(network: ResNetGANNetwork, z: Tensor, carry: Carry) -> tuple[Tensor, 
     return network.first_map(x), conditions
 
 
-def _residual(block: nn.Module, key: str, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    x = block(x, carry.get(key))
-    return x, {k: v for k, v in carry.items() if k != key or key == "y"}
-
-
-def _alone(block: nn.Module, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-    return block(x), carry
-
-
 def _image(network: ResNetGANNetwork, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
     return network.image(x), {}
 
 
 def _stages(network: ResNetGANNetwork) -> list[StageFunction]:
-    stages: list[StageFunction] = [partial(_first, network)]
-    residual = 0
-    for block in network.blocks:
-        if isinstance(block, Attention):
-            stages.append(partial(_alone, block))
-            continue
-        key = f"y{residual}" if network.config.condition == "chunks" else "y"
-        stages.append(partial(_residual, block, key))
-        residual += 1
-    return [*stages, partial(_alone, network.output_norm), partial(_image, network)]
+    chunks = network.config.condition == "chunks"
+    return [
+        partial(_first, network),
+        *block_stages(network.blocks, chunks=chunks),
+        partial(alone, network.output_norm),
+        partial(_image, network),
+    ]
 
 
 def _boundaries(config: ResNetGANConfig) -> list[Boundary]:
     """The cuts; the last map of each size gets the alias ``rN``."""
-    first, last_norm = _HEADS[config.layout]
-    number = 2 + config.residual_blocks
-    size, channels = config.bottom, config.blocks[0].channels_in
-    maps = [(f"r{size}.linear", channels, size, first)]
-    numbers: Counter[str] = Counter()
-    for block in config.blocks:
-        size <<= block.upsample
-        attends = block.kind == "attention"
-        stem = f"r{size}.{'attention' if attends else 'b'}"
-        name = stem if attends and not numbers[stem] else f"{stem}{numbers[stem]}"
-        numbers[stem] += 1
-        maps.append((name, block.channels_out, size, block.native))
-    last = {r: name for name, _, r, _ in maps}
-    maps.append(("output.norm", maps[-1][1], size, last_norm.format(last=number)))
-    cuts = [Boundary("input", 0, (config.z_dim,), "latent", aliases=("z",))]
-    for index, (name, channels, r, native) in enumerate(maps, start=1):
-        aliases = (native, *((f"r{r}",) if last[r] == name else ()))
-        cuts.append(Boundary(name, index, (channels, r, r), "feature", (r, r), aliases))
-    cuts.append(Boundary("image", len(cuts), (3, size, size), "image", (size, size)))
-    return cuts
+    first, norm = _HEADS[config.layout]
+    norm = norm.format(last=2 + config.residual_blocks)
+    return map_boundaries(config.z_dim, block_maps(config.bottom, config.blocks, first), norm)
 
 
 # ----------------------------------------------------------------------------------------- loading
