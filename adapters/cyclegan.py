@@ -34,7 +34,7 @@ from seeingkit.weights import (
 
 from .catalog.translation import CycleGANOptions
 from .configs import check_colours
-from .translation.adapter import Translator, said
+from .translation.adapter import Translator, check_told, said
 from .translation.numbered import (
     Names,
     Numbered,
@@ -173,10 +173,7 @@ def _told(path: Path, config: CycleGANConfig, options: CycleGANOptions) -> Cycle
     Raises:
         UsageError: they do not fit the network.
     """
-    if options.statistics == "stored" and not config.tracked:
-        raise UsageError(f"{path}: statistics=stored, but the norms of this file have none")
-    if options.dropout == "drawn" and not config.dropout:
-        raise UsageError(f"{path}: dropout=drawn, but this network has no dropout")
+    check_told(path, options, tracked=config.tracked, drops=config.dropout)
     if options.padding is None:
         return config
     if config.padding == "zeros":

@@ -39,7 +39,7 @@ from seeingkit.weights import (
 from .catalog.translation import StarGANOptions
 from .class_names import class_names
 from .labels import checked_labels, checked_vectors
-from .translation.adapter import Translator, said
+from .translation.adapter import Translator, check_told, said
 from .translation.numbered import (
     Names,
     Numbered,
@@ -170,8 +170,7 @@ def load(weights: Path | None, options: StarGANOptions) -> StarGAN:
         config = _config(modules)
         tensors, native = renamed(modules, _INSIDE, keep_statistics=config.tracked)
         options = options.model_copy(update={"key": where or None})
-    if options.statistics == "stored" and not config.tracked:
-        raise UsageError(f"{weights}: statistics=stored, but the norms of this file have none")
+    check_told(checkpoint.path, options, tracked=config.tracked, drops=False)
     attributes = class_names(config.conditions, options.classes)
     domains, names = read_domains(options.domains, attributes)
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked

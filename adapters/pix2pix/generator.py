@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
+from seeingkit.errors import MissingWeightsError, StateMismatchError
 from seeingkit.models.recognition import weights_file
 from seeingkit.weights import (
     Checkpoint,
@@ -30,7 +30,7 @@ from seeingkit.weights import (
 )
 
 from ..catalog.translation import Pix2PixOptions
-from ..translation.adapter import Translator, said
+from ..translation.adapter import Translator, check_told, said
 from .files import KIND, LAYOUT, candidates, read
 from .network import UNet, UNetConfig, unet_boundaries, unet_stages
 
@@ -105,10 +105,7 @@ def load(weights: Path | None, options: Pix2PixOptions) -> Pix2Pix:
         tree = state_dict(checkpoint, network.tree, network.where)
         config, tensors, layers = read(checkpoint.path, tree)
         options = options.model_copy(update={"key": network.where or None})
-    if options.statistics == "stored" and not config.tracked:
-        raise UsageError(f"{weights}: statistics=stored, but the norms of this file have none")
-    if options.dropout == "drawn" and not config.drops:
-        raise UsageError(f"{weights}: dropout=drawn, but so shallow a U-Net has no dropout")
+    check_told(checkpoint.path, options, tracked=config.tracked, drops=config.drops)
     least = options.resolution >> config.depth
     native = {f"r{least << k + 1}.dec": name for k, name in layers.items() if k < config.depth - 1}
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked

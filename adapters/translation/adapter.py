@@ -8,6 +8,7 @@ are statistics and dropout. An image of one channel is shown as grey in three.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -141,6 +142,22 @@ def _prepared(given: ImageSource | None) -> tuple[str, ...]:
     return (
         "images to translate are resized to their shorter side and cropped to the middle square",
     )
+
+
+def check_told(path: Path, options: Any, *, tracked: bool, drops: bool) -> None:
+    """Refuse statistics or dropout that a network does not have.
+
+    Args:
+        path: of its file, for the message.
+        options, tracked, drops: as of ``said``.
+
+    Raises:
+        UsageError: ``statistics=stored`` or ``dropout=drawn`` without any.
+    """
+    if options.statistics == "stored" and not tracked:
+        raise UsageError(f"{path}: statistics=stored, but the norms of this file have none")
+    if getattr(options, "dropout", "off") == "drawn" and not drops:
+        raise UsageError(f"{path}: dropout=drawn, but this network has no dropout")
 
 
 def said(options: Any, *, tracked: bool, drops: bool) -> list[str]:

@@ -293,10 +293,8 @@ def _candidates(
     """
     found = known.weights_for(family, domain) if domain else []
     every = known.weights_for(family)
-    if kind in (
-        "segmenter",
-        "annotator",
-    ):  # one that was made for a drawn data set is never a guess
+    # A segmenter or classifier that was made for one data set alone is never a guess.
+    if kind in ("segmenter", "annotator"):
         every = [weights for weights in every if not _for_its_data_alone(weights)]
     if not found and kind != "gan":
         found = [weights for weights in every if not weights.domains]

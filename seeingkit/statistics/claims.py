@@ -39,6 +39,12 @@ from .welch import area_given, mean_area, p_values, studentised, unskewed
 QUESTIONS = 2
 """Tests of each class that the level is shared by."""
 
+
+def questions(one_class: bool) -> int:
+    """Tests of each class that the level is shared by; one where every image has one class."""
+    return 1 if one_class else QUESTIONS
+
+
 EFFECTIVE = 10
 """Effective images that both sides need before the area of a class is tested.
 
@@ -138,7 +144,7 @@ class Adjusted(NamedTuple):
     cut_images: float
 
 
-def adjust(tests: Sequence[Tests], level: float, *, questions: int = QUESTIONS) -> list[Adjusted]:
+def adjust(tests: Sequence[Tests], level: float, *, one_class: bool = False) -> list[Adjusted]:
     """Correct the tests of one or several comparisons together.
 
     q is ``questions`` times Benjamini and Hochberg's adjusted p, at most 1. Where R of M labels are
@@ -149,14 +155,15 @@ def adjust(tests: Sequence[Tests], level: float, *, questions: int = QUESTIONS) 
     Args:
         tests: of each comparison, over its own labels.
         level: false discovery rate of both questions together.
-        questions: tests of each class that the level is shared by; 1 where both are the same.
+        one_class: as of ``class_tests``.
     """
+    shared = questions(one_class)
     sizes = np.cumsum([len(each.area) for each in tests])[:-1]
     columns, cuts = [], []
     for p in (
         np.concatenate([getattr(each, name) for each in tests]) for name in ("area", "images")
     ):
-        q = np.minimum(1.0, questions * stats.false_discovery_control(p)) if len(p) else p
-        cuts.append(level / questions * max(1, int((q <= level).sum())) / max(1, len(p)))
+        q = np.minimum(1.0, shared * stats.false_discovery_control(p)) if len(p) else p
+        cuts.append(level / shared * max(1, int((q <= level).sum())) / max(1, len(p)))
         columns.append(np.split(q, sizes))
     return [Adjusted(area, images, *cuts) for area, images in zip(*columns, strict=True)]

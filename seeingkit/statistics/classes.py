@@ -28,7 +28,7 @@ from seeingkit.results import OMITTED_BELOW, AreaClaim, ClassResult, ImagesClaim
 
 from .areas import SideAreas, area_change, given_change, grouped_change, side_areas
 from .arrays import Ends, Floats, defined
-from .claims import QUESTIONS, Adjusted, Tests, adjust, class_tests, seen_counts
+from .claims import Adjusted, Tests, adjust, class_tests, questions, seen_counts
 from .composition import Composition, composition
 from .frechet import Transport
 from .presence import presence_change_interval
@@ -52,7 +52,7 @@ def compare_classes(
     confidence: float = 0.95,
     tests: Tests | None = None,
     adjusted: Adjusted | None = None,
-    questions: int = QUESTIONS,
+    one_class: bool = False,
 ) -> list[ClassResult]:
     """One record per label that occurs on either side, by real area, largest first.
 
@@ -65,7 +65,7 @@ def compare_classes(
         level: false discovery rate at which claims are made.
         confidence: of the intervals that no claim rests on.
         tests: of this pool, where they were made before (``class_tests``).
-        questions: 1 where every image has one class, whose area and images are the same question.
+        one_class: every image has one class, whose area and images are the same question.
         adjusted: their correction together with other comparisons (``adjust``).
 
     >>> pool = Pool(np.array([[70.0, 30.0]] * 9), np.array([[100.0, 0.0]] * 9))
@@ -74,15 +74,15 @@ def compare_classes(
     """
     mask = pool.real_mask()
     sides = pool.side(mask), pool.side(1 - mask)
-    tests = tests or class_tests(*sides, permuted, one_class=questions == 1)
-    adjusted = adjusted or adjust([tests], level, questions=questions)[0]
+    tests = tests or class_tests(*sides, permuted, one_class=one_class)
+    adjusted = adjusted or adjust([tests], level, one_class=one_class)[0]
     real, generated = (side_areas(side, confidence) for side in sides)
     numbers = _numbers(*sides, real, generated, tests)
-    numbers |= _corrected(tests, adjusted, questions) | {"speck_area": pool.area_threshold}
+    numbers |= _corrected(tests, adjusted, one_class) | {"speck_area": pool.area_threshold}
     if transport is not None:
         numbers |= {"fsd_mean_term": transport.mean_terms, "fsd_cov_term": transport.cov_terms}
     changes, images = _claim_intervals(pool, sides, tests, adjusted)
-    changes = images if questions == 1 else changes
+    changes = images if one_class else changes
     intervals: dict[str, Ends] = {"images_ci": images}
     if not pool.grouped:
         intervals |= _describing(pool, sides, real, generated, tests, confidence)
@@ -90,7 +90,7 @@ def compare_classes(
     changes_of = zip(numbers["relative_difference"], numbers["images_change"], strict=True)
     verdicts = [sum_up(*two, *map(float, by)) for two, by in zip(claims, changes_of, strict=True)]
     marked = np.zeros(len(pool.live), bool)
-    if questions > 1:  # the rest of an image of one class is nothing
+    if not one_class:  # the rest of an image of one class is nothing
         rest = _composition(pool, numbers, verdicts, level, adjusted.cut_area)
         numbers |= {"rest_change": rest.change, "p_rest": rest.p}
         intervals["rest_ci"] = rest.low, rest.high
@@ -114,7 +114,7 @@ def compare_classes(
                 area_claim=claims[k][0],
                 images_claim=claims[k][1],
                 composition=bool(marked[k]),
-                one_class=questions == 1,
+                one_class=one_class,
                 **{name: defined(column[k]) for name, column in numbers.items()},
                 **{name: _interval(each, k) for name, each in intervals.items()},
             )
@@ -122,10 +122,10 @@ def compare_classes(
     return sorted(records, key=lambda r: (-r.real_area, -r.generated_area, r.index))
 
 
-def _corrected(tests: Tests, adjusted: Adjusted, questions: int) -> dict[str, Floats]:
+def _corrected(tests: Tests, adjusted: Adjusted, one_class: bool) -> dict[str, Floats]:
     """p and q of each class, after the correction for its questions and for many classes."""
     return {
-        "p_value": np.minimum(1.0, questions * np.minimum(tests.area, tests.images)),
+        "p_value": np.minimum(1.0, questions(one_class) * np.minimum(tests.area, tests.images)),
         "q_area": adjusted.q_area,
         "q_images": adjusted.q_images,
         "q_value": np.minimum(adjusted.q_area, adjusted.q_images),

@@ -28,6 +28,7 @@ on the labelled ones; blurred images are read worse.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from scipy import stats
@@ -108,22 +109,7 @@ def divergence(generated: Integers, real: Integers) -> float:
     >>> divergence(np.array([10, 10]), np.array([10, 10]))
     0.0
     """
-    p, q = generated / generated.sum(), (real + 0.5) / (real + 0.5).sum()
-    kept = p > 0
-    return float(max(0.0, (p[kept] * np.log(p[kept] / q[kept])).sum()))
-
-
-def rates_of(counts: Floats, readings: int) -> Floats:
-    """(L, L) rates at which a label (row) is read as another, of words of ``readings`` readings.
-
-    >>> rates_of(np.array([[9.0, 1.0], [0.0, 10.0]]), 2)[0]
-    array([0.81, 0.09, 0.09, 0.01])
-    """
-    single = counts / counts.sum(axis=1, keepdims=True)
-    found = np.ones((1, 1))
-    for _ in range(readings):
-        found = np.kron(found, single)
-    return found
+    return max(0.0, float(stats.entropy(generated, real + 0.5)))
 
 
 def mistaken_shares(shares: Floats, counts: Floats, readings: int) -> Floats:
@@ -138,9 +124,7 @@ def mistaken_shares(shares: Floats, counts: Floats, readings: int) -> Floats:
     """
     single = counts / counts.sum(axis=1, keepdims=True)
     size = len(single)
-    right = np.ones(1)
-    for _ in range(readings):
-        right = np.kron(right, single.diagonal())
+    right = reduce(np.kron, [single.diagonal()] * readings)
     drawn = np.divide(shares, right, out=np.zeros_like(shares), where=right > 0)
     # A product with the Kronecker power, one reading at a time.
     found = drawn.reshape((size,) * readings)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seeingkit.errors import TallyError
 from seeingkit.results import ConfusionTable, ModesResult
-from seeingkit.statistics.modes import count_modes, divergence, mistaken_shares, rates_of
+from seeingkit.statistics.modes import count_modes, divergence, mistaken_shares
 
 Counts = NDArray[np.int64]
 
@@ -23,6 +23,14 @@ def names(size: int) -> list[str]:
 
 def table(counts: NDArray[np.generic], readings: int = 1) -> ConfusionTable:
     return ConfusionTable(counts=tuple(map(tuple, counts.tolist())), readings=readings)
+
+
+def rates_of(counts: NDArray[np.float64], readings: int) -> NDArray[np.float64]:
+    """(L, L) rates at which a word of so many readings (row) is read as another, written out."""
+    single, found = counts / counts.sum(axis=1, keepdims=True), np.ones((1, 1))
+    for _ in range(readings):
+        found = np.kron(found, single)
+    return found
 
 
 def test_the_divergence_of_known_shares() -> None:

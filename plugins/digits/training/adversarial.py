@@ -39,8 +39,9 @@ from torch import Tensor, nn
 
 from seeingkit.system.writing import atomic_write, write_text
 
-from ..pictures import digits, framed
-from .networks import CLASSES, SIDE, Auxiliary, Conditional, Judge, Plain
+from ..network import CLASSES
+from .classifier import pictures
+from .networks import Auxiliary, Conditional, Judge, Plain
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,8 @@ class Run:
         betas = (0.5, 0.99)
         self.optimiser = torch.optim.Adam(self.generator.parameters(), recipe.rate, betas)
         self.judge_optimiser = torch.optim.Adam(self.judge.parameters(), recipe.judge_rate, betas)
-        pictures = digits("train")
-        self.pixels = torch.from_numpy(framed(pictures.pixels, SIDE)).float() / 127.5 - 1
-        self.labels = torch.from_numpy(pictures.digits.copy())
+        images, self.labels = pictures("train")
+        self.pixels = images[:, 0]
         self.step, self.seconds = 0, 0.0
         if self.checkpoint.exists():
             self._resume()

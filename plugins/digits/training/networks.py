@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-SIDE = 32
-CLASSES = 10
+from ..network import CLASSES, SIDE
+
 SECOND_EPS = 0.8  # of all norms but the first in PyTorch-GAN's files
 
 

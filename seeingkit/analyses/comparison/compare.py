@@ -17,7 +17,6 @@ import numpy as np
 from seeingkit.contracts import Vocabulary
 from seeingkit.errors import TallyError, UsageError, printable
 from seeingkit.results import (
-    ClassResult,
     Frame,
     FSDResult,
     ModelRecord,
@@ -26,7 +25,7 @@ from seeingkit.results import (
     SourceRecord,
 )
 from seeingkit.statistics import FSD, Pool, compare_classes, fsd_of_rows, measure_distance
-from seeingkit.statistics.claims import QUESTIONS
+from seeingkit.statistics.claims import questions
 from seeingkit.statistics.distance import Distance
 from seeingkit.statistics.neighbourhoods import Neighbourhoods, neighbourhoods
 from seeingkit.statistics.pairs import compare_pairs
@@ -218,12 +217,16 @@ def compare(
     check_comparable(real, generated, one_segmenter=one_segmenter, force=force)
     members, grouped = groups_of(real, generated, groups) if groups else (None, None)
     pool = Pool(real.sparse_percent(0), generated.sparse_percent(0), members)
-    with progress_bar("permutation test", permutations, "permutations") as bar:
-        distance = measure_distance(
-            pool, permutations=permutations, seed=seed, progress=lambda _: bar.advance(1)
-        )
+    distance = _distance(pool, permutations, seed)
     one_class = real.vocabulary.unit == "class"
-    classes_found = _classes(pool, real, distance, level, one_class)
+    classes_found = compare_classes(
+        pool,
+        [(label.name, label.category) for label in real.vocabulary],
+        permuted=distance.permuted,
+        transport=distance.transport,
+        level=level,
+        one_class=one_class,
+    )
     sizes, tested = (len(real), len(generated)), len(classes_found)
     able = evidence and tested and not grouped
     together = evidence and not grouped and not one_class  # several classes in one image
@@ -240,7 +243,7 @@ def compare(
         groups=grouped,
         classes=classes_found,
         pairs=compare_pairs(real, generated, level=level) if together else None,
-        power=power(*sizes, classes_tested=tested, level=level, tests=1 if one_class else QUESTIONS)
+        power=power(*sizes, classes_tested=tested, level=level, tests=questions(one_class))
         if able
         else None,
         scenes=scenes(real, generated, seed=seed, around=around) if around else None,
@@ -251,17 +254,11 @@ def compare(
     return Comparison(real, generated, results, around)
 
 
-def _classes(
-    pool: Pool, real: Tally, distance: Distance, level: float, one_class: bool
-) -> list[ClassResult]:
-    return compare_classes(
-        pool,
-        [(label.name, label.category) for label in real.vocabulary],
-        permuted=distance.permuted,
-        transport=distance.transport,
-        level=level,
-        questions=1 if one_class else QUESTIONS,
-    )
+def _distance(pool: Pool, permutations: int, seed: int) -> Distance:
+    with progress_bar("permutation test", permutations, "permutations") as bar:
+        return measure_distance(
+            pool, permutations=permutations, seed=seed, progress=lambda _: bar.advance(1)
+        )
 
 
 def _check_settings(seed: int, permutations: int, level: float) -> None:
