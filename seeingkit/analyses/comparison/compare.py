@@ -228,7 +228,6 @@ def compare(
         one_class=one_class,
     )
     sizes, tested = (len(real), len(generated)), len(classes_found)
-    able = evidence and tested and not grouped
     together = evidence and not grouped and not one_class  # several classes in one image
     around = neighbourhoods(real, generated, seed=seed) if together else None
     conditions, matched, few = (
@@ -244,7 +243,7 @@ def compare(
         classes=classes_found,
         pairs=compare_pairs(real, generated, level=level) if together else None,
         power=power(*sizes, classes_tested=tested, level=level, tests=questions(one_class))
-        if able
+        if evidence and tested and not grouped
         else None,
         scenes=scenes(real, generated, seed=seed, around=around) if around else None,
         conditions=conditions,

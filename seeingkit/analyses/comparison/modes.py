@@ -63,7 +63,7 @@ def _asked(generated: Tally) -> tuple[list[AskedClass], str]:
     by_name = {k: labels.index(names[k]) for k in classes if k < len(names) and names[k] in labels}
     if len(by_name) == len(classes):
         places, by = by_name, "name"
-    elif max(classes) < len(labels) and len(names) in (0, len(labels)):
+    elif not by_name and max(classes) < len(labels) and len(names) in (0, len(labels)):
         places, by = {k: k for k in classes}, "number"
     else:
         return [], ""

@@ -25,7 +25,8 @@ def mode_sentences(found: ModesResult | None) -> list[str]:
     said = [modes_sentence(found), missing_sentence(found), divergence_sentence(found)]
     if found.asked:
         right, of = (sum(getattr(a, name) for a in found.asked) for name in ("right", "images"))
-        said.append(f"Of {of:,} images {right:,} are read as the class that was asked for.")
+        guess = ", classes matched by their numbers" if found.asked_by == "number" else ""
+        said.append(f"Of {of:,} images {right:,} are read as the class that was asked for{guess}.")
     return [sentence for sentence in said if sentence]
 
 
