@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
 from typing import Literal
 
 from pydantic import Field
@@ -13,10 +11,10 @@ from seeingkit.specs import (
     DataSpec,
     Options,
     Register,
-    WeightFile,
-    WeightsSpec,
     hookimpl,
 )
+
+from ..shipped import shipped_weights
 
 PACKAGE = "seeingkit_plugins.digits"
 UNSEEN = 2_500
@@ -83,24 +81,5 @@ def seeingkit_register(register: Register) -> None:
             options=ReaderOptions,
         )
     )
-    shipped = json.loads(files(PACKAGE).joinpath("weights/shipped.json").read_text("utf-8"))
-    for entry in shipped:
-        register(
-            WeightsSpec(
-                name=entry["name"],
-                family=entry["family"],
-                kind=entry["kind"],
-                summary=entry["summary"],
-                licence="MIT",
-                domains=tuple(entry["domains"]),
-                options=entry["options"],
-                files=(
-                    WeightFile(
-                        name=entry["file"],
-                        resource=f"{PACKAGE}:weights/{entry['file']}",
-                        sha256=entry["sha256"],
-                        size=entry["size"],
-                    ),
-                ),
-            )
-        )
+    for spec in shipped_weights(PACKAGE):
+        register(spec)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
 from typing import Literal
 
 from pydantic import Field
 
-from seeingkit.specs import DataSpec, Options, Register, WeightFile, WeightsSpec, hookimpl
+from seeingkit.specs import DataSpec, Options, Register, hookimpl
+
+from ..shipped import shipped_weights
 
 PACKAGE = "seeingkit_plugins.minichurches"
 REAL_SEED = 2
@@ -42,24 +42,5 @@ def seeingkit_register(register: Register) -> None:
             n=2000,
         )
     )
-    shipped = json.loads(files(PACKAGE).joinpath("weights/shipped.json").read_text("utf-8"))
-    for entry in shipped:
-        register(
-            WeightsSpec(
-                name="minichurches",
-                family=entry["family"],
-                kind=entry["kind"],
-                summary=entry["summary"],
-                licence="MIT",
-                domains=("minichurches",),
-                options=entry["options"],
-                files=(
-                    WeightFile(
-                        name=entry["file"],
-                        resource=f"{PACKAGE}:weights/{entry['file']}",
-                        sha256=entry["sha256"],
-                        size=entry["size"],
-                    ),
-                ),
-            )
-        )
+    for spec in shipped_weights(PACKAGE, name="minichurches", domains=("minichurches",)):
+        register(spec)

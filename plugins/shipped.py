@@ -1,0 +1,28 @@
+"""Weights that ship inside a plugin: ``weights/shipped.json`` lists them. Never imports torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+from seeingkit.specs import WeightFile, WeightsSpec
+
+
+def shipped_weights(package: str, **usual: Any) -> Iterator[WeightsSpec]:
+    """The specs of all networks that a plugin ships.
+
+    Args:
+        package: import name of the plugin, with the folder ``weights``.
+        usual: fields of ``WeightsSpec`` that entries of the list do not have.
+
+    >>> sorted(spec.full_name for spec in shipped_weights("seeingkit_plugins.digits"))[0]
+    'dcgan:digits'
+    """
+    text = files(package).joinpath("weights/shipped.json").read_text("utf-8")
+    for entry in json.loads(text):
+        file, sha256, size = (entry.pop(key) for key in ("file", "sha256", "size"))
+        resource = f"{package}:weights/{file}"
+        weights = WeightFile(name=file, resource=resource, sha256=sha256, size=size)
+        yield WeightsSpec(**{"licence": "MIT", **usual, **entry}, files=(weights,))
