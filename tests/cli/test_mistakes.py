@@ -19,7 +19,11 @@ SEGMENTERS = (
 QUOTES = "put a pattern such as '*.png' in quotes, or the shell replaces it by its files"
 
 MISTAKES = [
-    ("analyze --gan progn", 2, "no gan named 'progn'; did you mean 'progan' or 'mlp-gan'?"),
+    (
+        "analyze --gan progn",
+        2,
+        "no gan named 'progn'; did you mean 'progan' or 'stargan' or 'mlp-gan'?",
+    ),
     (
         "analyze --num-images 100",
         2,
@@ -89,8 +93,8 @@ MISTAKES = [
         "analyze --gan progn --segmenter upernett --preset paper256 --n 1",
         2,
         "4 faults: (1) --n: input should be greater than or equal to 2; (2) no gan named 'progn'; "
-        "did you mean 'progan' or 'mlp-gan'?; (3) no segmenter named 'upernett'; did you mean "
-        "'upernet' or 'espnet' or 'espnetv2'?; (4) no preset named 'paper256'; did you mean "
+        "did you mean 'progan' or 'stargan' or 'mlp-gan'?; (3) no segmenter named 'upernett'; did "
+        "you mean 'upernet' or 'espnet' or 'espnetv2'?; (4) no preset named 'paper256'; did you mean "
         "'paper'?",
     ),
     (
