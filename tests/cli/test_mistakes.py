@@ -94,8 +94,8 @@ MISTAKES = [
         2,
         "4 faults: (1) --n: input should be greater than or equal to 2; (2) no gan named 'progn'; "
         "did you mean 'progan' or 'stargan' or 'mlp-gan'?; (3) no segmenter named 'upernett'; did "
-        "you mean 'upernet' or 'espnet' or 'espnetv2'?; (4) no preset named 'paper256'; did you mean "
-        "'paper'?",
+        "you mean 'upernet' or 'espnet' or 'espnetv2'?; (4) no preset named 'paper256'; did you "
+        "mean 'paper'?",
     ),
     (
         "analyze --device cuda:99",
