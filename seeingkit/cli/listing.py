@@ -11,7 +11,7 @@ import typer
 
 from seeingkit.errors import ExitCode
 
-from .options import Json
+from .options import Device, Json
 from .output import print_json, print_listing, print_table, say
 from .pages import one_of
 
@@ -124,8 +124,16 @@ def plugins(json: Json = False) -> int:
     return 0
 
 
-def doctor(json: Json = False) -> int:
-    """Check versions, devices, plugins, embedded weights and cache."""
+Bench = Annotated[
+    bool,
+    typer.Option("--bench", help="Measure instead how fast this machine does each stage."),
+]
+
+
+def doctor(bench: Bench = False, device: Device = "auto", json: Json = False) -> int:
+    """Check versions, devices, plugins, embedded weights and cache; or measure rates."""
+    if bench:
+        return _rates(device, json)
     from .doctor import examine
 
     def row(check: dict[str, Any]) -> tuple[str, ...]:
@@ -134,3 +142,13 @@ def doctor(json: Json = False) -> int:
     checks = examine()
     print_listing(json, [vars(check) for check in checks], ("check", "state", "found"), row)
     return ExitCode.DONE if all(check.ok for check in checks) else ExitCode.FAILED
+
+
+def _rates(device: str, json: bool) -> int:
+    from .rates import measure
+
+    def row(rate: dict[str, Any]) -> tuple[str, ...]:
+        return rate["stage"], f"{rate['rate']:,.{0 if rate['rate'] >= 100 else 1}f}", rate["unit"]
+
+    print_listing(json, [vars(rate) for rate in measure(device)], ("stage", "rate", ""), row)
+    return ExitCode.DONE
