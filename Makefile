@@ -4,21 +4,30 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.installed-demo
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TYPES := build/typing
 
 .PHONY: demo suite test slow lint types check install clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml setup.py constraints.txt
+$(BIN)/python:
 	$(PYTHON) -c "import sys; assert (3, 11) <= sys.version_info < (3, 14), 'Python 3.11 to 3.13 is needed'"
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-# Without what it asks for: torchvision does not import beside a CPU torch, and is not needed here.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps torch-fidelity
-	touch $(STAMP)
+	$(PYTHON) -m venv $(VENV)
 
-demo: $(STAMP)
+$(STAMP): pyproject.toml setup.py constraints.txt | $(BIN)/python
+	$(PIP) -e ".[dev]"
+# Without what it asks for: torchvision does not import beside a CPU torch, and is not needed here.
+	$(PIP) --no-deps torch-fidelity
+	touch $(STAMP) $(DEMO_STAMP)
+
+# What the demo needs and no more: the library, and the features by which photos are compared.
+$(DEMO_STAMP): pyproject.toml setup.py constraints.txt | $(BIN)/python
+	$(PIP) -e ".[perceptual]"
+	touch $(DEMO_STAMP)
+
+demo: $(DEMO_STAMP)
 	$(BIN)/seeingkit analyze --gan progan --data minichurches --out runs/demo
 
 # A process a core, each with one thread: several teams of threads would wait for each other. Tests of
