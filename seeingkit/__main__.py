@@ -20,6 +20,9 @@ def main() -> None:
     _prepare_streams()
     try:
         from .cli import app
+        from .system.allocation import keep_memory
+
+        keep_memory()
         from .cli.messages import messages_on_stderr
 
         with messages_on_stderr(quiet="--json" in sys.argv):
