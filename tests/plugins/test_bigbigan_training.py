@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,15 +40,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def pictures(rows: int = 8) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (rows, 32, 32, 3), dtype=np.uint8)
+def pictures(rows: int = 8, side: int = 32) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (rows, side, side, 3), dtype=np.uint8)
 
 
 def stepped(plan: Plan, steps: int = 2) -> Run:
     run = Run(plan)
-    batch = torch.from_numpy(pictures(plan.batch))
     for _ in range(steps):
-        run.step([batch] * (1 + plan.critic_steps))
+        run.train_step(pictures())
     return run
 
 
@@ -92,48 +93,104 @@ def test_a_deterministic_encoder_gives_its_mean() -> None:
 
 
 def test_critic_and_pair_pull_at_opposite_ends() -> None:
-    """The critic's update leaves the pair alone, and the pair's the critic."""
-    run = Run(PLAN)
-    batch = torch.from_numpy(pictures(4))
-    before = {k: v.clone() for k, v in run.critic.named_parameters()}
-    run.step([batch])  # no step of the critic
-    assert all(torch.equal(v, before[k]) for k, v in run.critic.named_parameters())
-    assert all(value.requires_grad for value in run.critic.parameters())
+    """Without a rate of the one the other's update leaves it alone."""
+    for still, moved, rates in (
+        ("critic", "generator", {"critic_rate": 0.0}),
+        ("generator", "critic", {"rate": 0.0}),
+    ):
+        run = Run(replace(PLAN, **rates))
+        before = {n: copy.deepcopy(getattr(run, n)) for n in (still, moved)}
+        run.train_step(pictures())
+        alike = {
+            name: all(
+                torch.equal(a, b)
+                for a, b in zip(getattr(run, name).parameters(), network.parameters(), strict=True)
+            )
+            for name, network in before.items()
+        }
+        assert alike == {still: True, moved: False}
+        assert all(value.requires_grad for value in run.critic.parameters())
+
+
+def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    plan = replace(PLAN, steps=4, critic_steps=2)
+    whole, first = stepped(plan, 4), stepped(plan, 2)
+    first.save(tmp_path / "state.pt")
+    torch.manual_seed(99)
+    second = Run(plan)
+    second.resume(tmp_path / "state.pt")
+    for _ in range(2):
+        second.train_step(pictures())
+    assert all(torch.equal(v, second.published()[k]) for k, v in whole.published().items())
+
+
+def test_averages_lag_behind_the_networks() -> None:
+    run = Run(replace(PLAN, keep=0.5))
+    before = run.generator.conv.layer.weight_orig.detach().clone()
+    run.train_step(pictures())
+    now = run.generator.conv.layer.weight_orig.detach()
+    assert not torch.equal(before, now)
+    half = run.average["generator"].conv.layer.weight_orig
+    torch.testing.assert_close(half, (before + now) / 2)
+    assert torch.equal(
+        run.average["generator"].conv.layer.weight_u, run.generator.conv.layer.weight_u
+    )
+
+
+def test_a_run_of_another_plan_is_not_gone_on_with(tmp_path: Path) -> None:
+    stepped(PLAN).save(tmp_path / "state.pt")
+    (tmp_path / "plan.json").write_text("{}", encoding="utf-8")
+    words = "--pictures 8 --batch 4 --pre 8 8 --post 6 --piece 2 --critic 4 6 --width 4 --hidden 8"
+    with pytest.raises(SystemExit, match="another plan"):
+        main(["--out", str(tmp_path), *words.split(), "--stages", "2"])
 
 
 def test_a_run_is_a_function_of_its_seed() -> None:
     first, again, other = stepped(PLAN), stepped(PLAN), stepped(Plan(**{**vars(PLAN), "seed": 1}))
-    assert all(torch.equal(value, again.state()[name]) for name, value in first.state().items())
-    assert not torch.equal(*(r.state()["generator.bn.running_mean"] for r in (first, other)))
+    assert all(torch.equal(value, again.published()[k]) for k, value in first.published().items())
+    assert not torch.equal(*(r.published()["generator.bn.running_mean"] for r in (first, other)))
 
 
 def test_what_is_published_is_what_was_trained(tmp_path: Path) -> None:
     """The family reads the run's file, and draws and encodes as the run does."""
     run = stepped(PLAN, steps=3)
-    torch.save(run.state(), tmp_path / "checkpoint.pth")
+    torch.save(run.published(), tmp_path / "checkpoint.pth")
     generator = seeingkit.load_generator(weights=tmp_path / "checkpoint.pth")
     assert isinstance(generator, Generator) and generator.info.family == "bigbigan"
     encoder = load_encoder(generator=generator)
     z = generator.latents([0, 1, 2])["z"]
-    for network in (run.generator, run.encoder):
-        network.eval()
+    made, found_by = run.average.eval().values()
     with torch.no_grad():
-        images = run.generator(z)
+        images = made(z)
         torch.testing.assert_close(generator({"z": z}), images, atol=1e-5, rtol=0)
-        mean, std = run.encoder(images)
+        mean, std = found_by(images)
     found = encoder.encode(images)
     torch.testing.assert_close(found.mean, mean, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(found.std, std, atol=1e-4, rtol=1e-4)
 
 
 def test_the_command_writes_its_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    np.save(tmp_path / "scenes.npy", pictures(8))
-    np.save(tmp_path / "held.npy", pictures(64))
-    words = "--minutes 0 --pictures 8 --batch 4 --critic-steps 1 --pre 8 8 --post 6 --piece 2"
+    np.save(tmp_path / "scenes.npy", pictures(8, 64))
+    np.save(tmp_path / "held.npy", pictures(64, 64))
+    words = "--steps 2 --pictures 8 --batch 4 --pre 8 8 --post 6 --piece 2"
     words += " --critic 4 6 --width 4 --hidden 8 --no-z --deterministic"
     main(["--out", str(tmp_path), *words.split()])
     line = json.loads(capsys.readouterr().out)
-    assert line["images"] == 8 and {"critic", "pair", "psnr", "z_correlation"} <= line.keys()
+    assert (
+        line["images"] == 16
+        and {"critic", "pair", "psnr", "pixel_correlation", "z_correlation"} <= line.keys()
+    )
     plan = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
     assert (plan["x"], plan["z"], plan["deterministic"]) == (True, False, True)
-    assert {"log.jsonl", "samples.png", "checkpoint.pth"} <= {p.name for p in tmp_path.iterdir()}
+    assert {"log.jsonl", "samples.png", "checkpoint.pth", "state.pt"} <= {
+        p.name for p in tmp_path.iterdir()
+    }
+    main(["--out", str(tmp_path), *words.split(), "--publish", str(tmp_path / "shipped")])
+    generator = seeingkit.load_generator(
+        weights=tmp_path / "shipped" / "bigbigan-minichurches-32.safetensors"
+    )
+    whole = seeingkit.load_generator(weights=tmp_path / "checkpoint.pth")
+    assert isinstance(generator, Generator) and isinstance(whole, Generator)
+    latents = generator.latents([0])
+    torch.testing.assert_close(generator(latents), whole(latents), atol=0.02, rtol=0)
+    assert load_encoder(generator=generator).info.family == "bigbigan"
