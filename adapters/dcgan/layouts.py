@@ -1,7 +1,8 @@
 """Networks whose code is published and whose keys are their own, so that little need be asked.
 
 Guarantees that a network is taken for one of these only if every layer has the place and every
-width that the code fixes, and that what a file's own record says is followed.
+width that the code fixes (other widths where the option ``condition`` names the code), and that
+what a file's own record says is followed.
 
 Sources: facebookresearch/pytorch_GAN_zoo (torch.hub ``DCGAN``), see ``gan_zoo``; and
 eriklindernoren/PyTorch-GAN. ``gan``, ``wgan``, ``wgan_gp``, ``wgan_div``, ``bgan`` and
@@ -134,18 +135,22 @@ def _of_pytorch_gan(path: Path, layers: Sequence[FoundLayer], options: Options) 
     numbers = tuple(place[1] for place in places if place)
     norms = [[m.place[1] if m.place else -1 for m in layer.others] for layer in layers]
     outputs = tuple(layer.outputs for layer in layers)
+    told = options.condition is not None  # whoever says how the class meets z may have other widths
     if {layer.kind for layer in layers} == {"linear"}:
         fits = numbers == (0, 2, 5, 8, 11) and norms == [[], [3], [6], [9], []]
-        if fits and outputs[:-1] == _WIDTHS:
+        if fits and (told or outputs[:-1] == _WIDTHS):
             return _conditioned(path, Layout(_LINEAR, _SETTINGS), layers, options)
         return None
     convolutions = numbers[1:]
-    if numbers[0] or convolutions not in _NUMBERS or layers[0].channels != _FIRST:
+    if numbers[0] or convolutions not in _NUMBERS:
+        return None
+    widths = (layers[0].channels, *outputs[1:3])
+    if widths != (_FIRST, _FIRST, _FIRST // 2) and not told:
         return None
     normed = convolutions == _NUMBERS[0]
     expected = [[0] if normed else [], [convolutions[0] + 1], [convolutions[1] + 1], []]
     kernels = {layer.main.shape[2:] for layer in layers[1:]}
-    if norms != expected or outputs[1:3] != (_FIRST, _FIRST // 2) or kernels != {(3, 3)}:
+    if norms != expected or kernels != {(3, 3)}:
         return None
     doubled = {"kind": "conv", "stride": 1, "padding": 1, "upsample": 2, "active": True}
     first = {"active": False, "first": "norm", "native": None, "eps": 1e-5 if normed else None}

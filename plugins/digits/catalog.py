@@ -69,6 +69,7 @@ def seeingkit_register(register: Register) -> None:
             options=StackedOptions,
             preset="native",
             segmenter="digit-reader:stacked-digits",
+            gan="dcgan:stacked-digits",
             n=26_000,
         )
     )

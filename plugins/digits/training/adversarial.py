@@ -14,6 +14,8 @@ recipe           what it shows
 ``conditional``  cGAN (Mirza and Osindero 2014): both networks are told the class
 ``stacked``      three digits as the colours of one picture, 1,000 modes (Metz et al. 2017,
                  section 3.3.1)
+``packed``       the same generator, whose discriminator sees two pictures at once (PacGAN, Lin et
+                 al. 2018, section 3)
 ===============  ==================================================================================
 
 Losses are the logistic ones (Goodfellow et al. 2014) with the generator's -log D(G(z)). The file
@@ -29,7 +31,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -55,6 +57,7 @@ class Recipe:
         width: of the generator.
         judge: width of the discriminator.
         steady: whether the discriminator is spectrally normalised.
+        pack: pictures that it sees at once.
         rate, judge_rate: learning rates (Adam, betas 0.5 and 0.99).
         judge_every: the discriminator learns in every so many steps.
         steps: of the generator.
@@ -69,6 +72,7 @@ class Recipe:
     width: int = 24
     judge: int = 24
     steady: bool = True
+    pack: int = 1
     rate: float = 5e-4
     judge_rate: float = 5e-4
     judge_every: int = 1
@@ -81,9 +85,10 @@ class Recipe:
 RECIPES = {
     "healthy": Recipe(),
     "collapsed": Recipe(judge=8, steady=False, rate=1e-3, judge_rate=3e-4, keep=0.9, steps=600),
-    "auxiliary": Recipe("auxiliary", width=12),
-    "conditional": Recipe("conditional", width=64),
+    "auxiliary": Recipe("auxiliary", width=12, steps=5_000),
+    "conditional": Recipe("conditional", width=64, steps=4_000),
     "stacked": Recipe(colours=3, steps=3_000),
+    "packed": Recipe(colours=3, pack=2, judge=32, batch=128, steps=3_000),
 }
 
 
@@ -96,7 +101,9 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.generator, self.average = _generator(recipe), _generator(recipe)
         classes = {"plain": "none", "auxiliary": "read", "conditional": "told"}[recipe.kind]
-        self.judge = Judge(recipe.judge, recipe.colours, classes, steady=recipe.steady)
+        self.judge = Judge(
+            recipe.judge, recipe.pack * recipe.colours, classes, steady=recipe.steady
+        )
         self.average.load_state_dict(self.generator.state_dict())
         betas = (0.5, 0.99)
         self.optimiser = torch.optim.Adam(self.generator.parameters(), recipe.rate, betas)
@@ -170,7 +177,7 @@ class Run:
             judged = _step(self.judge_optimiser, loss)
         for parameter in self.judge.parameters():
             parameter.requires_grad_(False)
-        score, named = self.judge(made, drawn)
+        score, named = self._judged(made, drawn)
         loss = F.softplus(-score).mean()
         if named is not None:
             loss = loss + F.cross_entropy(named, drawn)
@@ -185,12 +192,19 @@ class Run:
         return found, judged
 
     def _judge_loss(self, images: Tensor, labels: Tensor, made: Tensor, drawn: Tensor) -> Tensor:
-        real, read = self.judge(images, labels)
-        fake, read_of_made = self.judge(made, drawn)
+        real, read = self._judged(images, labels)
+        fake, read_of_made = self._judged(made, drawn)
         loss = F.softplus(-real).mean() + F.softplus(fake).mean()
         if read is not None and read_of_made is not None:
             loss = loss + F.cross_entropy(read, labels) + F.cross_entropy(read_of_made, drawn)
         return loss
+
+    def _judged(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the discriminator says of images (N, …), ``pack`` of them at once."""
+        if self.recipe.pack == 1:
+            return cast("tuple[Tensor, Tensor | None]", self.judge(images, labels))
+        packed = images.unflatten(0, (-1, self.recipe.pack)).flatten(1, 2)
+        return cast("tuple[Tensor, Tensor | None]", self.judge(packed))
 
     def _real(self, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """A batch of training digits (N, colours, 32, 32), and the class of the first colour."""

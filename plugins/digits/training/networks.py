@@ -101,7 +101,7 @@ class Judge(nn.Module):
         width: channels of the first of three convolutions.
         colours: of the images.
         classes: how it uses the class: ``none``, ``read`` (it also names the class: ACGAN), or
-            ``told`` (the class is put beside the features: cGAN).
+            ``told`` (the class is ten more planes of the image, one of them 1: cGAN).
         steady: whether its weights are spectrally normalised.
     """
 
@@ -109,28 +109,22 @@ class Judge(nn.Module):
         super().__init__()
         wrap = spectral_norm if steady else (lambda module: module)
         layers: list[nn.Module] = []
-        before = colours
+        before = colours + (CLASSES if classes == "told" else 0)
         for channels in (width, 2 * width, 4 * width):
             layers += [wrap(nn.Conv2d(before, channels, 4, 2, 1)), nn.LeakyReLU(0.2, True)]
             before = channels
         self.features = nn.Sequential(*layers, nn.Flatten())
         size = before * (SIDE // 8) ** 2
         self.classes = classes
-        hidden = 64 if classes == "told" else 0
-        self.joint = (
-            nn.Sequential(wrap(nn.Linear(size + CLASSES, hidden)), nn.LeakyReLU(0.2, True))
-            if hidden
-            else None
-        )
-        self.real = wrap(nn.Linear(hidden or size, 1))
+        self.real = wrap(nn.Linear(size, 1))
         self.named = wrap(nn.Linear(size, CLASSES)) if classes == "read" else None
 
     def forward(self, images: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Scores of being real (N,), and logits of the class (N, 10) where it reads it."""
+        if self.classes == "told":
+            assert label is not None
+            told = nn.functional.one_hot(label, CLASSES).float()[:, :, None, None]
+            images = torch.cat((images, told.expand(-1, -1, *images.shape[2:])), 1)
         features = self.features(images)
         named = None if self.named is None else self.named(features)
-        if self.joint is not None:
-            assert label is not None
-            told = nn.functional.one_hot(label, CLASSES).float()
-            features = self.joint(torch.cat((features, told), 1))
         return self.real(features)[:, 0], named
