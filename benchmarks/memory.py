@@ -122,9 +122,7 @@ class Fabricated(ImageSource):
             rows = ChunkRows()
             for k, row in zip(range(start, stop), self.areas(start, stop), strict=True):
                 rows.add(k, self.ids[k], PIXELS, row)
-            write_chunk(
-                Chunk(identity, start, stop, path), rows, segmenter.vocabulary, record
-            )
+            write_chunk(Chunk(identity, start, stop, path), rows, segmenter.vocabulary, record)
 
 
 def read_side(side: str, asked: argparse.Namespace, n: int) -> Tally:
