@@ -13,7 +13,12 @@ images. Blocks take the places of blocks of their own size only.
   and the observed sides are one of its elements; that is all a permutation test asks for (Hemerik &
   Goeman 2018, theorem 1).
 - *Enough.* The sums of a block stand for those of its images, so a division costs the same for a
-  million images as for ``BLOCKS``. Half of the blocks are a random half of the images.
+  million images as for ``BLOCKS``. Half of the blocks are a random half of the images; but how they
+  vary is known from as many blocks as there are, so of K blocks a side the floor and the spread of
+  the permutations have a relative error of up to √(2 / K), 2 % for 4,000.
+- *Not narrower.* Where the sides differ, divisions of blocks vary more than those of single images:
+  the mean term is δ² / K larger for a difference of the means of δ. So intervals far from 0 are
+  hardly, and never falsely, wider.
 
 With groups, whole groups make the blocks.
 """
@@ -32,10 +37,10 @@ from .products import WIDE, Pool, Side, Sums, one_side
 MOST_SINGLE = 100_000
 """Images (or groups) of both sides up to which each changes sides by itself."""
 
-BLOCKS = 2000
+BLOCKS = 8000
 """Blocks of both sides of more images, about; fewer where there are very many labels."""
 
-FEWEST = 400
+FEWEST = 600
 """Blocks at least, whatever the number of labels."""
 
 MOST_SUMS = 1 << 25
@@ -239,5 +244,5 @@ def units_of(pool: Pool, seed: int) -> Units:
     most = max(FEWEST, min(BLOCKS, 2 * MOST_SUMS // max(1, labels * (labels + 1))))
     smaller = min(pool.real_groups, pool.groups - pool.real_groups)
     # Of sides of very different size the smaller one has blocks enough, within what memory holds.
-    size = min(ceil(pool.groups / most), max(smaller // (FEWEST // 4), 1))
+    size = min(ceil(pool.groups / most), max(4 * smaller // FEWEST, 1))
     return Blocks(pool, seed=seed, size=max(size, ceil(pool.groups / (4 * most))))

@@ -150,6 +150,7 @@ def _statistics(results: Results) -> Entries:
     entries = [
         ("false discovery rate", f"{results.level:g}"),
         ("permutations", f"{fsd.permutations:,}"),
+        ("random blocks that change sides", f"{fsd.block:,} images" if fsd.block > 1 else ""),
         ("floor measured on halves of", plain_text(fsd.floor_halves)),
         ("interval of the FSD", "" if fsd.ci_high is None else f"{fsd.confidence:g}"),
         ("its standard error", "" if error is None else f"{number(error)} percent²"),
