@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from seeingkit.statistics import Pool, blocks, fsd_of_rows, labelsums, measure_distance
+from seeingkit.statistics import (
+    Pool,
+    blocks,
+    fsd_of_rows,
+    labelsums,
+    measure_distance,
+    resampling,
+)
 from seeingkit.statistics.blocks import Blocks, Units, units_of
 from seeingkit.statistics.claims import class_tests
 from seeingkit.statistics.resampling import disjoint_half_floor, floor_of_units, permute
@@ -40,8 +47,8 @@ def images_of(pool: Pool, members: list[np.ndarray]) -> np.ndarray:
 # which images
 
 
-@settings(max_examples=60)
-@given(st.integers(2, 300), st.integers(2, 300), st.integers(1, 60), st.integers(0, 9))
+@settings(max_examples=25)
+@given(st.integers(2, 90), st.integers(2, 90), st.integers(1, 40), st.integers(0, 9))
 def test_every_image_is_in_one_block_that_has_partners_of_its_size(
     n: int, m: int, size: int, seed: int
 ) -> None:
@@ -70,10 +77,7 @@ def test_few_images_change_sides_by_themselves_and_many_in_as_many_blocks_as_fit
 ) -> None:
     monkeypatch.setattr(blocks, "MOST_SINGLE", 500)
     monkeypatch.setattr(blocks, "FEWEST", 20)
-    few, many = (
-        Pool(np.ones((250, 1)), np.ones((250, 1))),
-        Pool(np.ones((251, 1)), np.ones((250, 1))),
-    )
+    few, many = (Pool(np.ones((n, 1)), np.ones((250, 1))) for n in (250, 251))
     assert type(units_of(few, 0)) is Units
     monkeypatch.setattr(blocks, "BLOCKS", 50)
     found = units_of(many, 0)
@@ -118,9 +122,8 @@ def test_divisions_of_blocks_equal_direct_ones(grouped: bool) -> None:
     found = Blocks(pool, seed=3, size=4)
     real, generated = found.sums(found.of_sides())
     mask = pool.real_mask()
-    for one, direct in zip(
-        (real, generated), pool.sums(np.stack([mask, 1 - mask], 1)), strict=True
-    ):
+    direct_sums = pool.sums(np.stack([mask, 1 - mask], 1))
+    for one, direct in zip((real, generated), direct_sums, strict=True):
         assert one.n == direct.n
         assert one.products == pytest.approx(direct.products)
     ours, theirs = found.sides(found.of_sides()), pool.sides(np.stack([mask, 1 - mask], 1))
@@ -172,17 +175,23 @@ def test_the_distance_is_the_same_and_says_how_large_its_blocks_are() -> None:
 
 @pytest.mark.usefixtures("few_single")
 @pytest.mark.parametrize("grouped", [False, True])
-def test_floor_and_permutations_of_blocks_are_like_those_of_single_images(grouped: bool) -> None:
+def test_floor_and_permutations_of_blocks_are_like_those_of_single_images(
+    grouped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = long_tailed(600, 6, 1), long_tailed(600, 6, 2)
     pool = Pool(*rows, tuple([k // 2 for k in range(600)] for _ in rows) if grouped else None)
+    for module, name, value in ((blocks, "BLOCKS", 400), (resampling, "DIVISIONS", 0)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(resampling, "MOST_HALVED", 0)
     single, blocked = Units(pool), units_of(pool, 0)
-    floors = [floor_of_units(blocked, seed=k) for k in range(6)]
+    assert blocked.size == 2 + (not grouped)
+    floors = [floor_of_units(units_of(pool, k), seed=k) for k in range(6)]
     values = [
         disjoint_half_floor(pool.rows[:600], 600, 600, seed=k, group=pool.group[:600])
         for k in range(6)
     ]
     means = [np.mean([f.value for f in each if f]) for each in (floors, values)]
-    assert means[0] == pytest.approx(means[1], rel=0.1)
+    assert means[0] == pytest.approx(means[1], rel=0.3)  # one of them varies by a third
     drawn = [permute(units, permutations=300, seed=2) for units in (single, blocked)]
     means = [found.distances.mean() for found in drawn]
     assert means[1] == pytest.approx(means[0], rel=0.1)
@@ -191,9 +200,13 @@ def test_floor_and_permutations_of_blocks_are_like_those_of_single_images(groupe
 
 
 @pytest.mark.usefixtures("few_single")
-@repeats(120, 600)
-def test_tests_stay_exact_where_both_sides_have_one_distribution(times: int) -> None:
+@repeats(80, 600)
+def test_tests_stay_exact_where_both_sides_have_one_distribution(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Sides of different sizes, with images left over by the largest blocks.
+    monkeypatch.setattr(resampling, "MOST_HALVED", 0)
+    monkeypatch.setattr(resampling, "DIVISIONS", 39)
     by_distance, by_class = [], []
     for k in range(times):
         pool = Pool(long_tailed(170, 4, 2 * k), long_tailed(130, 4, 2 * k + 1))
