@@ -4,12 +4,16 @@
 ``scenes`` (11 labels an image) or ``dense`` (all 40). ``merge`` reads the chunks of one side,
 ``compare`` those of both. ``tally`` runs the whole loop with a generator and a segmenter of a few
 operations. Each runs in a process of its own, which has done the same with few images before;
-memory is the peak of what is resident (Linux) beyond that.
+memory is the peak of what is resident (Linux) beyond that. ``null`` counts how often tests by random
+blocks of images find something where nothing is, beside those by single images: both sides have one
+distribution, or all but one class have, which one side shows twice as often at half the size, so
+that its mean area alone is the same.
 
     python -m benchmarks.memory write --n 1000000
     python -m benchmarks.memory merge --n 1000000
     python -m benchmarks.memory compare --n 1000000
     python -m benchmarks.memory tally --n 1000000
+    python -m benchmarks.memory null --n 2000 --runs 200
 """
 
 from __future__ import annotations
@@ -37,6 +41,10 @@ from seeingkit.images import SamplerSource
 from seeingkit.models.code import identity_of
 from seeingkit.models.registry import find_preset
 from seeingkit.specs import Preset
+from seeingkit.statistics import Pool, fsd_of_rows
+from seeingkit.statistics.blocks import Blocks, Units
+from seeingkit.statistics.claims import class_tests
+from seeingkit.statistics.resampling import floor_of_units, permute
 from seeingkit.tallies import ChunkStore, TallyIdentity
 from seeingkit.tallies.chunks import CHUNK, Chunk, ChunkRows, write_chunk
 from seeingkit.tallies.record import TallyRecord
@@ -47,6 +55,8 @@ LABELS = 40
 PIXELS = 256 * 256
 FEW = 600
 """Images of the same work before memory is measured."""
+DOUBLED, IN_A_BLOCK = 7, 10
+"""Of ``null``: the class that may be drawn twice as often, and the images in a block."""
 
 
 class Shades(Segmenter):
@@ -175,11 +185,53 @@ def counted(asked: argparse.Namespace, n: int) -> dict[str, Any]:
     return {"labels an image": round(found.counts.nnz / len(found), 1)}
 
 
+def null(asked: argparse.Namespace, n: int) -> dict[str, Any]:
+    """Shares of runs, and of classes, with p of at most 0.05, and the floor: mean, deviation."""
+    found: dict[str, Any] = {}
+    for kind in ("one distribution", "one mean"):
+        runs = [_null_run(kind, n, k) for k in range(asked.runs if n > FEW else 1)]
+        for way, each in zip(("blocks", "single images"), zip(*runs, strict=True), strict=True):
+            fsd, others, doubled, floors = np.array(each).T
+            found[f"{kind}, {way}"] = {
+                "FSD": float(np.mean(fsd <= 0.05)),
+                "area of the 39 other classes": float(np.mean(others)),
+                "area of the class drawn twice as often": float(np.mean(doubled <= 0.05)),
+                "floor": [float(floors.mean()), float(floors.std())],
+            }
+    return {"runs": asked.runs, "images in a block": IN_A_BLOCK, "p <= 0.05": found}
+
+
+def _null_run(kind: str, n: int, seed: int) -> list[tuple[float, float, float, float]]:
+    """By blocks and by single images: p of FSD, share of small p of the areas, p of one, floor."""
+    rng = np.random.default_rng([n, seed])
+    presence = np.minimum(0.98, 1.6 / np.arange(1, LABELS + 1) ** 0.75)
+    rows = []
+    for side in (0, 1):
+        areas = np.exp(0.8 * rng.standard_normal((n, LABELS)))
+        shown, doubled = presence.copy(), side and kind == "one mean"
+        if doubled:
+            shown[DOUBLED] *= 2
+            areas[:, DOUBLED] /= 2
+        rows.append(areas * (rng.random(areas.shape) < shown))
+    pool = Pool(*rows)
+    mask, observed = pool.real_mask(), fsd_of_rows(*rows)
+    found = []
+    for units in (Blocks(pool, seed=seed, size=IN_A_BLOCK), Units(pool)):
+        permuted = permute(units, permutations=199, seed=seed)
+        p = class_tests(pool.side(mask), pool.side(1 - mask), permuted).area
+        floor, p_fsd = floor_of_units(units, seed=seed), permuted.p_value(observed)
+        assert floor is not None and p_fsd is not None
+        others = float(np.mean(np.delete(p, DOUBLED) <= 0.05))
+        found.append((p_fsd, others, float(p[DOUBLED]), floor.value))
+    return found
+
+
 WORK: dict[str, Callable[[argparse.Namespace, int], dict[str, Any]]] = {
     "write": write,
     "merge": merge,
     "compare": compared,
     "tally": counted,
+    "null": null,
 }
 
 
@@ -203,6 +255,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=20_000)
     parser.add_argument("--rows", choices=("scenes", "dense"), default="scenes")
     parser.add_argument("--permutations", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=200, help="of null")
     parser.add_argument("--store", type=Path, default=Path(tempfile.gettempdir(), "tallies-memory"))
     parser.add_argument("--json", type=Path, help="append the measurement to this list")
     asked = parser.parse_args()

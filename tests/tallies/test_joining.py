@@ -1,4 +1,4 @@
-"""Files of a tally are joined where their numbers lie, and areas of some images are those of all."""
+"""Files of a tally are joined where they lie; areas of some images are those of all."""
 
 from __future__ import annotations
 
@@ -48,8 +48,7 @@ def test_areas_of_some_images_are_those_of_all() -> None:
         for rows in ([2, 0], slice(1, 3), np.array([1]), slice(3, 9)):
             assert (tally.sparse_percent(plane, rows).toarray() == whole.toarray()[rows]).all()
     assert tally.sparse_percent(0).indptr.tolist() == [0, 2, 3, 4]
+    again = tally.sparse_percent(0)
     for name in ("data", "indices", "indptr"):
         assert (getattr(tally.counts, name) == getattr(before, name)).all()
-        assert not np.shares_memory(
-            getattr(tally.sparse_percent(0), name), getattr(tally.counts, name)
-        )
+        assert not np.shares_memory(getattr(again, name), getattr(tally.counts, name))
