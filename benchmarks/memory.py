@@ -4,10 +4,11 @@
 ``scenes`` (11 labels an image) or ``dense`` (all 40). ``merge`` reads the chunks of one side,
 ``compare`` those of both. ``tally`` runs the whole loop with a generator and a segmenter of a few
 operations. Each runs in a process of its own, which has done the same with few images before;
-memory is the peak of what is resident (Linux) beyond that. ``null`` counts how often tests by random
-blocks of images find something where nothing is, beside those by single images: both sides have one
-distribution, or all but one class have, which one side shows twice as often at half the size, so
-that its mean area alone is the same.
+memory is the peak of what is resident (Linux) beyond that.
+
+``null`` counts how often tests by random blocks of images find something where nothing is, beside
+those by single images: both sides have one distribution, or all but one class have, which one side
+shows twice as often at half the size, so that its mean area alone is the same.
 
     python -m benchmarks.memory write --n 1000000
     python -m benchmarks.memory merge --n 1000000

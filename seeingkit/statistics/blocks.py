@@ -161,10 +161,11 @@ class Blocks(Units):
         masks = np.ascontiguousarray(chosen)
         found = np.ascontiguousarray((self._powers @ masks).T)
         areas, shown, squares, cross, cubes, seen = found.reshape(len(found), 6, -1).swapaxes(0, 1)
-        n, groups, sizes = (self._counts @ masks)[:, :, None]
-        if not self.pool.grouped:
-            n = groups = sizes = int(n[0, 0])
-        return Side(n, groups, sizes, areas, shown, squares, cross, cubes, seen)
+        counts = (self._counts @ masks)[:, :, None]
+        if self.pool.grouped:
+            return Side(*counts, areas, shown, squares, cross, cubes, seen)
+        n = int(counts[0, 0, 0])
+        return Side(n, n, n, areas, shown, squares, cross, cubes, seen)
 
 
 class _BlockSums:

@@ -23,7 +23,10 @@ BLOCK = 16
 """Subsets at a time: wide enough for the processor's vectors, small beside the pair matrix."""
 
 WIDE = 128
-"""Subsets at a time where products are formed anew for each call."""
+"""Subsets at a time, at most, where products are formed anew for each call."""
+
+MOST_CHOICES = 1 << 24
+"""Images times subsets at a time (8 bytes each), about."""
 
 
 class Side(NamedTuple):
@@ -132,7 +135,9 @@ class Pool:
         self.group = np.concatenate([first, self.real_groups + second])
         self.area_threshold = area_thresholds(self.rows)
         self._sums = LabelSums(self.rows, self.area_threshold)
-        self.at_once = BLOCK if self._sums.kept else WIDE
+        self.at_once = BLOCK
+        if not self._sums.kept:
+            self.at_once = max(BLOCK, min(WIDE, MOST_CHOICES // max(1, len(self))))
         if self.grouped:
             images = np.arange(len(self))
             shape = (self.groups, len(self))

@@ -247,7 +247,8 @@ def permute(
     halved = MOST_HALVED if fewest >= ENOUGH and permutations else 0
     measured = max(permutations, halved)
     everything = np.ones((units.count, 1))
-    total, distances = units.sums(everything)[0], []
+    total = units.sums(everything)[0]
+    distances: list[float] = []
     residuals = _Residuals(total)
     parts: list[Side] = []
 
