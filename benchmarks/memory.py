@@ -38,6 +38,7 @@ from torch import Tensor
 
 from seeingkit import Tally, compare, tally
 from seeingkit.contracts import ImageSource, Label, Segmenter, SegmenterInfo, Vocabulary
+from seeingkit.errors import ImageError
 from seeingkit.images import SamplerSource
 from seeingkit.models.code import identity_of
 from seeingkit.models.registry import find_preset
@@ -99,8 +100,12 @@ class Fabricated(ImageSource):
         self.ids = _Ids(side, n)
 
     def read(self, indices: Sequence[int]) -> Tensor:
-        """Never asked for."""
-        raise NotImplementedError
+        """There are no pictures.
+
+        Raises:
+            ImageError: always.
+        """
+        raise ImageError(self.ids[indices[0]], "only its areas are made up")
 
     def areas(self, start: int, stop: int) -> np.ndarray:
         """(stop - start, 40) pixels of each label, of one chunk."""

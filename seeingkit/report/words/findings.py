@@ -238,7 +238,8 @@ def _distance(results: Results) -> str:
             times = count(fsd.permutations, "permutation")
             text += f", the smallest that {times} can give"
         if fsd.block > 1:
-            text += f" (random blocks of {count(fsd.block, 'image')} change sides)"
+            what = "group" if results.groups else "image"
+            text += f" (random blocks of {count(fsd.block, what)} change sides)"
     bounds = ""
     if fsd.ci_low is not None or fsd.ci_high is not None:
         bounds = f"{level(fsd.confidence)} interval {between((fsd.ci_low, fsd.ci_high))}"
