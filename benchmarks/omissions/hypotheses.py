@@ -182,11 +182,12 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
 def claims(real: Rows, generated: Rows, groups: object, seed: int) -> list[tuple[int, set[str]]]:
     """Of each class: its number and the kinds of claims that are made about it."""
     from seeingkit.statistics import Pool, compare_classes
+    from seeingkit.statistics.blocks import Units
     from seeingkit.statistics.resampling import permute
 
     pool = Pool(100 * real, 100 * generated, groups)  # type: ignore[arg-type]
     labels = [(str(k), "object") for k in range(real.shape[1])]
-    permuted = permute(pool, permutations=0, seed=seed)
+    permuted = permute(Units(pool), permutations=0, seed=seed)
     found = []
     for record in compare_classes(pool, labels, permuted=permuted):
         kinds = set()

@@ -36,6 +36,9 @@ class FSDResult(Record):
             (``statistics.distance``); can be slightly negative.
         p_value: permutation test of "real and generated are the same distribution".
         permutations: how many permutations that p-value rests on.
+        block: images (or groups of images) that changed sides together in permutations, halves and
+            splits: 1, each by itself; more: random blocks of so many, of very many images
+            (``statistics.blocks``).
         floor_halves: n of each disjoint half from which the floor was measured.
         ci_low, ci_high: interval of the distance of the two distributions (the quantity that
             ``bias_reduced`` estimates), at ``confidence``; never below 0.
@@ -56,6 +59,7 @@ class FSDResult(Record):
     bias_reduced: float | None = None
     p_value: float | None = None
     permutations: int = 0
+    block: int = 1
     floor_halves: int | None = None
     ci_low: float | None = None
     ci_high: float | None = None

@@ -29,7 +29,11 @@ CLOSE = 0.01
 BY_CHANCE = 1 - (1 - CLOSE) ** 7
 """Share of independent images that have one: 7 %."""
 
-_ROWS = 32  # at a time: each is compared with every image
+_CELLS = 1 << 22
+"""Distances held at once: 32 MB."""
+
+_ROWS = 1 << 16
+"""Images whose square roots are held at once, where each is looked at alone."""
 
 NOTED = 0.35
 """Share from which on it is said. Of independent images of the made-up families of
@@ -73,13 +77,13 @@ def near_copies(percent: Rows | sparse.csr_array, *, seed: int = 0) -> NearCopie
     >>> near_copies(rows).share < 0.2, near_copies(np.repeat(rows, 2, axis=0)).share
     (True, 1.0)
     """
-    points = roots(percent)
-    several = np.flatnonzero(np.diff(points.indptr) >= SEVERAL)
+    percent = sparse.csr_array(percent)
+    several = np.flatnonzero(np.diff(percent.indptr) >= SEVERAL)
     if len(several) < ENOUGH:
         return None
     if len(several) > LOOKED_AT:
         several = np.sort(np.random.default_rng([seed, 5]).permutation(several)[:LOOKED_AT])
-    squares, nearest = _neighbours(points, several)
+    squares, nearest = _neighbours(percent, several)
     near, far = squares[:, NEAR - 1], squares[:, FAR - 1]
     apart = near > 0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -94,20 +98,34 @@ def near_copies(percent: Rows | sparse.csr_array, *, seed: int = 0) -> NearCopie
     return NearCopies(float(copied.mean()), len(several), pairs[:, 0], pairs[:, 1])
 
 
-def _neighbours(points: sparse.csr_array, chosen: Integers) -> tuple[Floats, Integers]:
+def _neighbours(percent: sparse.csr_array, chosen: Integers) -> tuple[Floats, Integers]:
     """Squared distances (k, ``FAR``) to the nearest other points, in order, and the nearest row."""
-    lengths = np.asarray(points.multiply(points).sum(axis=1)).ravel()
-    every = points.T.tocsr()
-    squares, nearest = np.empty((len(chosen), FAR)), np.empty(len(chosen), dtype=np.intp)
-    for start in range(0, len(chosen), _ROWS):
-        rows = chosen[start : start + _ROWS]
-        part = lengths[rows][:, None] + lengths - 2 * (points[rows] @ every).toarray()
-        part[np.arange(len(rows)), rows] = np.inf
-        part[part < 1e-13] = 0.0  # float64's rounding, far below one pixel
-        nearest[start : start + _ROWS] = part.argmin(axis=1)
-        part.partition(FAR - 1, axis=1)
-        squares[start : start + _ROWS] = np.sort(part[:, :FAR], axis=1)
+    own = roots(percent[chosen])
+    labels = np.unique(own.indices)
+    points, lengths = own[:, labels].toarray(), _lengths(own)
+    squares, nearest = np.full((len(chosen), FAR), np.inf), np.zeros(len(chosen), dtype=np.intp)
+    step = max(FAR, _CELLS // len(chosen))
+    for start in range(0, percent.shape[0], step):
+        others = roots(percent[start : start + step])
+        found = points @ others[:, labels].toarray().T
+        found *= -2
+        found += lengths[:, None]
+        found += _lengths(others)
+        inside = np.flatnonzero((chosen >= start) & (chosen < start + step))
+        found[inside, chosen[inside] - start] = np.inf
+        found[found < 1e-13] = 0.0  # float64's rounding, far below one pixel
+        place = found.argmin(axis=1)
+        nearer = found[np.arange(len(found)), place] < squares[:, 0]
+        nearest[nearer] = start + place[nearer]
+        if found.shape[1] > FAR:
+            found.partition(FAR - 1, axis=1)
+        squares = np.sort(np.hstack([squares, found[:, :FAR]]), axis=1)[:, :FAR]
     return squares, nearest
+
+
+def _lengths(points: sparse.csr_array) -> Floats:
+    """(N,) squared lengths."""
+    return np.asarray(points.multiply(points).sum(axis=1)).ravel()
 
 
 ORDERED = 0.8
@@ -118,7 +136,9 @@ SURE = 4.0
 
 
 def likeness_in_order(
-    percent: Rows | sparse.csr_array, folders: Sequence[object] | None = None
+    percent: Rows | sparse.csr_array,
+    folders: Sequence[object] | Integers | None = None,
+    order: Integers | None = None,
 ) -> float | None:
     """Squared distance of images that follow each other ÷ that of images of one folder, on average.
 
@@ -127,21 +147,27 @@ def likeness_in_order(
     or where the ratio is not ``SURE`` standard errors below 1.
 
     Args:
-        percent: (N, L) areas in percent, in the order of their names.
-        folders: of each image; only images of one folder are compared.
+        percent: (N, L) areas in percent.
+        folders: of each image, in the order of their names, or its number (``numbered``); only
+            images of one folder are compared.
+        order: (N,) the rows in the order of their names, where they are not so.
 
     >>> rows = np.random.default_rng(0).dirichlet(np.ones(5), 400) * 100
     >>> likeness_in_order(rows), round(likeness_in_order(np.repeat(rows, 5, axis=0)), 1)
     (None, 0.2)
     """
-    points = roots(percent)
-    place = _numbered(folders if folders is not None else [None] * points.shape[0])
+    percent = sparse.csr_array(percent)
+    order = np.arange(percent.shape[0]) if order is None else order
+    place = numbered(folders if folders is not None else [None] * len(order))
     together = np.flatnonzero(place[1:] == place[:-1])
     if len(together) < ENOUGH:
         return None
-    difference = points[together] - points[together + 1]
-    squares = np.asarray(difference.multiply(difference).sum(axis=1)).ravel()
-    expected = _any_two(points, place)[place[together]]
+    squares = np.empty(len(together))
+    for start in range(0, len(together), _ROWS):
+        part = together[start : start + _ROWS]
+        difference = roots(percent[order[part]]) - roots(percent[order[part + 1]])
+        squares[start : start + _ROWS] = _lengths(difference)
+    expected = _any_two(percent, place, order)[place[together]]
     if not expected.sum() > 0:
         return None
     ratio = float(squares.sum() / expected.sum())
@@ -155,40 +181,60 @@ ALIKE = 0.5
 
 
 def likeness_in_folders(
-    percent: Rows | sparse.csr_array, folders: Sequence[object]
+    percent: Rows | sparse.csr_array,
+    folders: Sequence[object] | Integers,
+    order: Integers | None = None,
 ) -> float | None:
     """Mean squared distance of two images of one folder ÷ that of any two images.
 
     None with one folder, with fewer than ``ENOUGH`` images that share theirs, or from ``ALIKE`` on.
     Films in a folder each are alike, and so are kinds of scene: the ratio does not tell them apart.
+    Arguments as of ``likeness_in_order``.
 
     >>> rows = np.random.default_rng(0).dirichlet(np.ones(5), 40) * 100
     >>> likeness_in_folders(np.repeat(rows, 5, axis=0), np.repeat(range(40), 5).tolist())
     0.0
     """
-    points = roots(percent)
-    place = _numbered(folders)
+    percent, place = sparse.csr_array(percent), numbered(folders)
+    order = np.arange(percent.shape[0]) if order is None else order
     sizes = np.bincount(place)
     shared = sizes > 1
     if len(sizes) < 2 or sizes[shared].sum() < ENOUGH:
         return None
-    together = np.average(_any_two(points, place)[shared], weights=sizes[shared])
-    everywhere = _any_two(points, np.zeros_like(place))[0]
+    together = np.average(_any_two(percent, place, order)[shared], weights=sizes[shared])
+    everywhere = _any_two(percent, np.zeros_like(place), order)[0]
     ratio = float(together / everywhere) if everywhere > 0 else 1.0
     return round(ratio, 12) if ratio < ALIKE else None
 
 
-def _numbered(folders: Sequence[object]) -> Integers:
-    """(N,) the number of each image's folder."""
-    return np.unique([str(each) for each in folders], return_inverse=True)[1].astype(np.intp)
+def numbered(folders: Sequence[object] | Integers) -> Integers:
+    """(N,) the number of each image's folder, in the order of their names.
+
+    >>> numbered(["b", "a", "b"])
+    array([1, 0, 1])
+    """
+    if isinstance(folders, np.ndarray):
+        return folders
+    names = [str(each) for each in folders]
+    places = {name: k for k, name in enumerate(sorted(set(names)))}
+    return np.fromiter((places[name] for name in names), np.intp, len(names))
 
 
-def _any_two(points: sparse.csr_array, place: Integers) -> Floats:
-    """(F,) mean squared distance of any two images of each folder; 0 for a single one."""
+def _any_two(percent: sparse.csr_array, place: Integers, order: Integers) -> Floats:
+    """(F,) mean squared distance of any two images of each folder; 0 for a single one.
+
+    Args:
+        place: (N,) folders of the rows in this order.
+    """
     sizes = np.bincount(place)
-    within = sparse.csr_array((np.ones(len(place)), (place, np.arange(len(place)))))
-    lengths, of_sums = (
-        np.asarray(x.multiply(x).sum(axis=1)).ravel() for x in (points, within @ points)
-    )
-    about_mean = np.maximum(np.bincount(place, lengths) - of_sums / sizes, 0.0)
+    shape = (len(sizes), percent.shape[1])
+    lengths, sums = np.zeros(len(sizes)), sparse.csr_array(shape)
+    for start in range(0, len(order), _ROWS):
+        points = roots(percent[order[start : start + _ROWS]])
+        folders = place[start : start + _ROWS]
+        lengths += np.bincount(folders, _lengths(points), minlength=len(sizes))
+        ones, images = np.ones(len(folders)), np.arange(len(folders))
+        within = sparse.csr_array((ones, (folders, images)), shape=(len(sizes), len(folders)))
+        sums = sums + within @ points
+    about_mean = np.maximum(lengths - _lengths(sums) / sizes, 0.0)
     return np.asarray(2 * about_mean / np.maximum(sizes - 1, 1))

@@ -27,9 +27,10 @@ from scipy import sparse, special, stats
 
 from .arrays import Booleans, Floats, Integers
 from .claims import EFFECTIVE, QUESTIONS
+from .labelsums import area_threshold
 from .letters import closure
 from .presence import presence_interval, presence_p_values
-from .products import Side, area_threshold
+from .products import Side
 from .welch import Mean, mean_area, p_values, studentised, unskewed
 
 WORTH_A_TEST = 0.05

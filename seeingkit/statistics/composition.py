@@ -114,15 +114,17 @@ def _side_means(pool: Pool) -> tuple[Floats, Floats]:
 
 def _in_rest(pool: Pool, excluded: Booleans) -> _InRest:
     """Of each label's share of the rest, by Student's distribution with Welch's freedom."""
-    rest = 100 - np.asarray(pool.rows @ excluded.astype(np.float64))
-    sums, rest = pool.group_sums(rest)
+    rest = pool.group_sums(100 - np.asarray(pool.rows @ excluded.astype(np.float64)))
+    real = np.arange(len(rest)) < pool.real_groups
+    mask = pool.real_mask()
     logs, variances, groups = [], [], []
-    for columns in (slice(0, pool.real_groups), slice(pool.real_groups, None)):
-        x, r = sums[:, columns], rest[columns]
-        total, whole, k = np.asarray(x.sum(axis=1)).ravel(), r.sum(), len(r)
+    for chosen, of_side in ((real, mask), (~real, 1 - mask)):
+        side, r = pool.side(of_side), rest[chosen]
+        total, whole, k = side.areas, r.sum(), len(r)
         with np.errstate(divide="ignore", invalid="ignore"):
-            squares = np.asarray(x.power(2).sum(axis=1)).ravel() / total**2
-            spread = squares - 2 * (x @ r) / (total * whole) + (r @ r) / whole**2
+            cross = pool.crossed(np.where(chosen, rest, 0.0))
+            squares = side.squares / total**2
+            spread = squares - 2 * cross / (total * whole) + (r @ r) / whole**2
             logs.append(np.log(total / whole))
         variances.append(np.maximum(spread, 0.0) * k / max(k - 1, 1))
         groups.append(k)

@@ -39,7 +39,7 @@ from seeingkit.errors import TallyError
 
 from .arrays import Floats, Integers
 from .frechet import Moments, Rows, distance_value, influence, transport
-from .products import BLOCK, Pool, Sums
+from .products import Pool, Sums
 from .resampling import ENOUGH, Progress
 
 SPLITS = 16
@@ -215,8 +215,8 @@ class SharedPool:
         members, size = np.concatenate([a.members, b.members]), len(a.members)
         total = self.pool.sums(masks_of(len(self.pool), [members]))[0]
         drawn = np.empty(permutations)
-        for start in range(0, permutations, BLOCK):
-            count = min(BLOCK, permutations - start)
+        for start in range(0, permutations, self.pool.at_once):
+            count = min(self.pool.at_once, permutations - start)
             parts = [members[rng.permutation(len(members))[:size]] for _ in range(count)]
             for k, found in enumerate(self.pool.sums(masks_of(len(self.pool), parts))):
                 other = total.without(found)

@@ -21,15 +21,18 @@ import numpy as np
 from seeingkit.results import FSDResult
 
 from .arrays import Floats
+from .blocks import Units, units_of
 from .frechet import FSD, Moments, Transport, frechet, influence, transport
 from .interval import distance_interval
 from .products import Pool
 from .resampling import (
     ENOUGH,
     SPLITS,
+    Floor,
     Permuted,
     Progress,
     disjoint_half_floor,
+    floor_of_units,
     half_sample_mean,
     overlap,
     permute,
@@ -67,17 +70,14 @@ def measure_distance(
     >>> measure_distance(pool, permutations=0).result.value
     9.0
     """
-    mask = pool.real_mask()
-    sides = pool.sums(np.column_stack([mask, 1 - mask]))
+    units = units_of(pool, seed)
+    sides = units.sums(units.of_sides())
     real, generated = (found.moments() for found in sides)
     full = frechet(real, generated)
-    real_rows = pool.rows[: pool.n]
-    floor = disjoint_half_floor(
-        real_rows, pool.n, pool.m, seed=seed, group=pool.group[: pool.n] if pool.grouped else None
-    )
+    floor = _floor(units, seed)
     ways = transport(real, generated)
-    permuted = permute(pool, permutations=permutations, seed=seed, progress=progress)
-    reduced, quadratic, extra = _bias_reduced(pool, full, permuted, overlap(*sides), seed)
+    permuted = permute(units, permutations=permutations, seed=seed, progress=progress)
+    reduced, quadratic, extra = _bias_reduced(units, full, permuted, overlap(*sides), seed)
     p_value = permuted.p_value(full)
     found = {}
     if reduced is not None and p_value is not None and permutations >= ENOUGH_PERMUTATIONS:
@@ -100,19 +100,30 @@ def measure_distance(
         bias_reduced=reduced,
         p_value=p_value,
         permutations=permutations if p_value is not None else 0,
+        block=units.size,
         confidence=confidence,
         **found,
     )
     return Distance(result, permuted, ways)
 
 
+def _floor(units: Units, seed: int) -> Floor | None:
+    """Of halves of single images or groups, or of blocks where there are very many."""
+    if units.size > 1:
+        return floor_of_units(units, seed=seed)
+    pool = units.pool
+    group = pool.group[: pool.n] if pool.grouped else None
+    return disjoint_half_floor(pool.rows[: pool.n], pool.n, pool.m, seed=seed, group=group)
+
+
 def _bias_reduced(
-    pool: Pool, full: FSD, permuted: Permuted, overlaps: Floats, seed: int
+    units: Units, full: FSD, permuted: Permuted, overlaps: Floats, seed: int
 ) -> tuple[float | None, float, float]:
     """The value, its variance where there is no difference, and that of the choice of halves."""
+    pool = units.pool
     if min(pool.n, pool.m, pool.real_groups, pool.groups - pool.real_groups) < ENOUGH:
         return None, 0.0, 0.0
-    halved, error = half_sample_mean(pool, seed=seed, splits=SPLITS)
+    halved, error = half_sample_mean(units, seed=seed, splits=SPLITS)
     value, extra = 2 * full.value - halved, error**2
     residual = permuted.residual
     if residual is None:
@@ -126,8 +137,9 @@ def _bias_reduced(
 
 
 def _linear_variance(pool: Pool, real: Moments, generated: Moments, ways: Transport) -> float:
-    first = influence(pool.rows[: pool.n], real, generated, ways.forth)
-    second = influence(pool.rows[pool.n :], generated, real, ways.back)
+    sides = slice(0, pool.n), slice(pool.n, len(pool))
+    first = influence(pool.rows, real, generated, ways.forth, sides[0])
+    second = influence(pool.rows, generated, real, ways.back, sides[1])
     if not pool.grouped:
         return float(first.var() / pool.n + second.var() / pool.m)
     # Images of one group pull together: the variance is of the sums over groups.

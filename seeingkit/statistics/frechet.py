@@ -183,18 +183,29 @@ def transport(a: Moments, b: Moments) -> Transport:
     )
 
 
-def influence(rows: Rows | sparse.csr_array, own: Moments, other: Moments, way: Floats) -> Floats:
+def influence(
+    rows: Rows | sparse.csr_array,
+    own: Moments,
+    other: Moments,
+    way: Floats,
+    images: slice = slice(None),
+) -> Floats:
     """(N,) how much each image of one side pulls on the distance (its influence function).
 
     The derivative of the distance with respect to S₁ is 1 − T, T the map from S₁ to S₂, and with
     respect to m₁ it is 2 (m₁ − m₂); so an image x at y = x − m₁ has 2 y·(m₁ − m₂) + yᵀ(1 − T)y,
     less the mean of that. Its variance over N is the squared standard error far from the null.
+
+    Args:
+        rows: (N, L) areas in percent, or of more images, of which the side's are ``images``.
+        own, other: moments of the side and of the other one; way: map from the first to the second.
     """
+    first, stop, _ = images.indices(rows.shape[0])
     gradient = np.eye(len(own.mean)) - way
     slope = 2 * (own.mean - other.mean)
-    found = np.empty(rows.shape[0])
+    found = np.empty(stop - first)
     for start in range(0, len(found), 8192):
-        part = rows[start : start + 8192]
+        part = rows[first + start : min(first + start + 8192, stop)]
         dense = sparse.csr_array(part).toarray()  # only a part at a time
         centred = dense - own.mean
         found[start : start + 8192] = centred @ slope + np.einsum(

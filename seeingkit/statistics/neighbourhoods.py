@@ -100,7 +100,7 @@ def neighbourhoods(
     if n <= k or not m:
         return None
     x, y = (
-        roots(side.sparse_percent(0)[rows])
+        roots(side.sparse_percent(0, rows))
         for side, rows in ((real, rows_real), (generated, rows_generated))
     )
     live = np.union1d(x.indices, y.indices)

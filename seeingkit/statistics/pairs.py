@@ -21,7 +21,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse, special, stats
+from scipy import special, stats
 
 from seeingkit.errors import TallyError, UsageError
 from seeingkit.results import PairResult, PairsResult, PairVerdict
@@ -36,6 +36,8 @@ TOGETHER_ABOVE = 2.0
 """Together in at least this multiple of the images expected, and significantly so: ``together``."""
 ENOUGH = 5
 """Images to be expected in each cell of both 2 x 2 tables for a pair to be tested."""
+ROWS = 1 << 16
+"""Images whose pairs are counted at a time."""
 
 
 class Tables(NamedTuple):
@@ -146,8 +148,12 @@ def _tables(real: Tally, generated: Tally) -> tuple[Integers, Integers, Tables, 
     skipped = 1 if real.vocabulary.has_background else 0
     counts = []
     for tally in (real, generated):
-        shows = sparse.csr_array(tally.sparse_percent(0)[:, skipped:] > 0, dtype=np.float64)
-        counts.append((shows.T @ shows).toarray())
+        shared = np.zeros((len(real.vocabulary) - skipped,) * 2)
+        for start in range(0, len(tally), ROWS):
+            shows = tally.sparse_percent(0, slice(start, start + ROWS))[:, skipped:]
+            shows.data = np.ones_like(shows.data)
+            shared += (shows.T @ shows).toarray()  # whole numbers
+        counts.append(shared)
     i, j = np.nonzero(np.triu(counts[0] + counts[1], 1))
     before, after = (
         Tables(c[i, j], c[i, i], c[j, j], len(tally))

@@ -2,20 +2,22 @@
 
 A bare FSD of n images per side is biased upwards by roughly c (1/n + 1/m) (shared evidence: two
 samples of one distribution give 27 at n = 5,000 and 13.6 at n = 10,000). All functions take a seed;
-the same seed gives the same numbers, whatever the order in which other functions were called.
+the same seed gives the same numbers, whatever the order in which other functions were called. What
+changes sides is an image, or a random block of very many (``blocks``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from .arrays import Booleans, Floats, Integers
+from .blocks import Units
 from .frechet import FSD, Rows, distance_value, moments
-from .products import BLOCK, Pool, Side, Sums
+from .products import Side, Sums
 
 Progress = Callable[[int], None]
 ENOUGH = 50
@@ -87,7 +89,41 @@ def disjoint_half_floor(
             [_distance(real, part == k, part == k + 1) for k in (0, 2)] if enough else [0.0]
         )
         quarters.append(float(np.mean(of_quarters)))
-    images = n * half // size
+    return _floor(halves, quarters, n * half // size, n_real, n_generated)
+
+
+def floor_of_units(units: Units, *, seed: int = 0) -> Floor | None:
+    """``disjoint_half_floor`` of the real side of a pool, whose halves are of whole units.
+
+    Args:
+        units: at least four of the real images in one stratum, else None.
+        seed: of the splits.
+    """
+    real = [stratum.real for stratum in units.strata]
+    if max(len(members) for members in real) < 4:
+        return None
+    rng = np.random.default_rng([seed, 1])
+    halves, quarters, images = [], [], 0
+    for _ in range(SPLITS):
+        chosen = np.zeros((units.count, 6))
+        for members in real:
+            order = rng.permutation(members)
+            for first, parts in ((0, 2), (2, 4)):
+                size = len(order) // parts
+                for k in range(parts):
+                    chosen[order[k * size : (k + 1) * size], first + k] = 1
+        a, b, *of_quarters = units.sums(chosen)
+        halves.append(_value(a, b))
+        pairs = (of_quarters[:2], of_quarters[2:])
+        quarters.append(float(np.mean([_value(*pair) for pair in pairs])))
+        images = min(a.n, b.n)
+    return _floor(halves, quarters, images, units.pool.n, units.pool.m)
+
+
+def _floor(
+    halves: Sequence[float], quarters: Sequence[float], images: int, n_real: int, n_generated: int
+) -> Floor:
+    """From the distances of halves of so many images, and of quarters, of each split."""
     shares = images / n_real, images / n_generated
     at_half = float(np.mean(halves))
     value = at_half * _carried(at_half, float(np.mean(quarters)), shares)
@@ -107,27 +143,32 @@ def _distance(rows: Rows | sparse.csr_array, first: Booleans, second: Booleans) 
     return distance_value(moments(rows[first]), moments(rows[second]))
 
 
-def half_sample_mean(pool: Pool, *, seed: int, splits: int) -> tuple[float, float]:
+def half_sample_mean(units: Units, *, seed: int, splits: int) -> tuple[float, float]:
     """Mean FSD of halves of both sides, and the standard error that the choice of halves leaves.
 
     Args:
-        pool: all images.
+        units: of all images.
         splits: random halvings; both pairs of halves of each are used.
     """
     rng = np.random.default_rng([seed, 2])
-    first, second = np.arange(pool.real_groups), np.arange(pool.real_groups, pool.groups)
     values = []
     for _ in range(splits):
-        chosen = np.zeros((pool.groups, 4))
-        for side, members in enumerate((first, second)):
-            order = rng.permutation(members)
-            half = len(members) // 2
-            chosen[order[:half], side] = 1
-            chosen[order[half : 2 * half], side + 2] = 1
-        a, b, c, d = pool.sums(pool.images_of(chosen))
+        chosen = np.zeros((units.count, 4))
+        for side in (0, 1):
+            for stratum in units.strata:
+                first, second = _halves(rng.permutation(stratum[side]))
+                chosen[first, side] = 1
+                chosen[second, side + 2] = 1
+        a, b, c, d = units.sums(chosen)
         values.append((_value(a, b) + _value(c, d)) / 2)
     error = float(np.std(values, ddof=1)) / np.sqrt(splits) if splits > 1 else 0.0
     return float(np.mean(values)), float(error)
+
+
+def _halves(order: Integers) -> tuple[Integers, Integers]:
+    """The first half, and as many after it."""
+    half = len(order) // 2
+    return order[:half], order[half : 2 * half]
 
 
 class Residual(NamedTuple):
@@ -190,72 +231,110 @@ class Permuted(NamedTuple):
 
 
 def permute(
-    pool: Pool, *, permutations: int, seed: int = 0, progress: Progress | None = None
+    units: Units, *, permutations: int, seed: int = 0, progress: Progress | None = None
 ) -> Permuted:
     """Divide all images at random: the basis of p-values and intervals.
 
     Args:
+        units: what changes sides as a whole.
         permutations: divisions whose distance is measured; sums of labels are of ``DIVISIONS``.
 
     Whole groups change sides, as many as each side has; so its number of images may vary.
     """
     rng = np.random.default_rng([seed, 3])
-    size, real, other = pool.groups, pool.real_groups, pool.groups - pool.real_groups
-    total = pool.sums(np.ones((len(pool), 1)))[0]
-    halved = MOST_HALVED if min(pool.n, pool.m, real, other) >= ENOUGH else 0
-    measured = max(permutations, halved) if permutations else 0
-    distances = np.empty(measured)
-    residuals, by_label, overlaps = [], [], []
+    pool = units.pool
+    fewest = min(pool.n, pool.m, pool.real_groups, pool.groups - pool.real_groups)
+    halved = MOST_HALVED if fewest >= ENOUGH and permutations else 0
+    measured = max(permutations, halved)
+    everything = np.ones((units.count, 1))
+    total = units.sums(everything)[0]
+    distances: list[float] = []
+    residuals = _Residuals(total)
     parts: list[Side] = []
-    for start in range(0, measured, 4):
-        count = min(4, measured - start)
-        masks = np.zeros((size, 4 * count))
-        for k in range(count):
-            order = rng.permutation(size)
-            a, b = order[:real], order[real:]
-            masks[a, 4 * k] = 1
-            masks[a[: real // 2], 4 * k + 1] = 1
-            masks[b[: other // 2], 4 * k + 2] = 1
-            masks[b[other // 2 : 2 * (other // 2)], 4 * k + 3] = 1
-        masks = pool.images_of(masks)
-        wanted = [j for j in range(4 * count) if j % 4 == 0 or start + j // 4 < halved]
-        found = dict(zip(wanted, pool.sums(masks[:, wanted]), strict=True))
-        parts.append(pool.sides(masks[:, ::4]))
-        for k in range(count):
-            first = found[4 * k]
-            second = total.without(first)
-            value = _value(first, second)
-            distances[start + k] = value
-            if start + k < halved:
-                half, second_half, second_rest = (found[4 * k + j] for j in (1, 2, 3))
-                rest = first.without(half)  # one image more than the half where n is odd
-                pairs = ((half, second_half), (rest, second_rest))
-                residuals.append(2 * value - sum(_value(*pair) for pair in pairs) / 2)
-                apart = np.mean([_apart(*pair) for pair in pairs], axis=0)
-                by_label.append(2 * _apart(first, second) - apart)
-                overlaps.append(overlap(first, second))
-            if progress and start + k < permutations:
-                progress(start + k + 1)
-    for start in range(measured, DIVISIONS, BLOCK):
-        masks = np.zeros((size, min(BLOCK, DIVISIONS - start)))
-        for column in masks.T:
-            column[rng.permutation(size)[:real]] = 1
-        parts.append(pool.sides(pool.images_of(masks)))
-    residual = None
-    if residuals:
-        residual = Residual(
-            float(np.mean(residuals)),
-            float(np.var(residuals, ddof=1)),
-            len(residuals),
-            np.clip(np.mean(by_label, axis=0), 0.0, None),
-            np.mean(overlaps, axis=0),
-        )
+
+    def add(value: float) -> None:
+        distances.append(value)
+        if progress and len(distances) <= permutations:
+            progress(len(distances))
+
+    for count in _batches(0, halved, max(1, units.at_once // 4)):
+        masks = _halved_divisions(units, rng, count)
+        parts.append(units.sides(masks[:, ::4]))
+        found = units.sums(masks)
+        for k in range(0, len(found), 4):
+            add(residuals.add(*found[k : k + 4]))
+    for count in _batches(halved, measured, units.at_once):
+        masks = _divisions(units, rng, count)
+        parts.append(units.sides(masks))
+        for first in units.sums(masks):
+            add(_value(first, total.without(first)))
+    for count in _batches(measured, DIVISIONS, units.at_once):
+        parts.append(units.sides(_divisions(units, rng, count)))
     return Permuted(
-        distances[:permutations],
-        residual,
+        np.array(distances[:permutations]),
+        residuals.found(),
         Side.stacked(parts),
-        pool.side(np.ones(len(pool))),
+        units.side(everything),
     )
+
+
+def _batches(start: int, stop: int, most: int) -> Iterator[int]:
+    """Numbers of divisions that are made at once, in all from ``start`` to ``stop``."""
+    return (min(most, stop - k) for k in range(start, stop, most))
+
+
+def _divisions(units: Units, rng: np.random.Generator, count: int) -> Floats:
+    """(units, count) 1 for the units of the real side of each random division."""
+    masks = np.zeros((units.count, count))
+    for column in masks.T:
+        for part in units.divided(rng)[0]:
+            column[part] = 1
+    return masks
+
+
+def _halved_divisions(units: Units, rng: np.random.Generator, count: int) -> Floats:
+    """(units, 4 count) of each division the real side, its half, and both halves of the other."""
+    masks = np.zeros((units.count, 4 * count))
+    for k in range(0, 4 * count, 4):
+        for a, b in zip(*units.divided(rng), strict=True):
+            chosen = a, _halves(a)[0], *_halves(b)
+            for column, members in enumerate(chosen, k):
+                masks[members, column] = 1
+    return masks
+
+
+class _Residuals:
+    """What 2 FSD(n) − FSD(n/2) is of random divisions."""
+
+    def __init__(self, total: Sums) -> None:
+        self.total = total
+        self.values: list[float] = []
+        self.by_label: list[Floats] = []
+        self.overlaps: list[Floats] = []
+
+    def add(self, first: Sums, half: Sums, second_half: Sums, second_rest: Sums) -> float:
+        """One division, its real side first; returns its distance."""
+        second = self.total.without(first)
+        value = _value(first, second)
+        rest = first.without(half)  # one image more than the half where n is odd
+        pairs = ((half, second_half), (rest, second_rest))
+        self.values.append(2 * value - sum(_value(*pair) for pair in pairs) / 2)
+        apart = np.mean([_apart(*pair) for pair in pairs], axis=0)
+        self.by_label.append(2 * _apart(first, second) - apart)
+        self.overlaps.append(overlap(first, second))
+        return value
+
+    def found(self) -> Residual | None:
+        """Over all divisions; None of none."""
+        if not self.values:
+            return None
+        return Residual(
+            float(np.mean(self.values)),
+            float(np.var(self.values, ddof=1)),
+            len(self.values),
+            np.clip(np.mean(self.by_label, axis=0), 0.0, None),
+            np.mean(self.overlaps, axis=0),
+        )
 
 
 def _value(a: Sums, b: Sums) -> float:

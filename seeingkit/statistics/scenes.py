@@ -81,8 +81,8 @@ def scenes(
     coverage = float(around.covered.mean())
     return ScenesResult(
         test=composition_test(
-            real.sparse_percent(0)[around.rows_real[:MOST]],
-            generated.sparse_percent(0)[around.rows_generated[:MOST]],
+            real.sparse_percent(0, around.rows_real[:MOST]),
+            generated.sparse_percent(0, around.rows_generated[:MOST]),
             seed=seed,
         ),
         k=around.k,
@@ -162,7 +162,7 @@ def _least_covered(
         open_, key=lambda i: (-round(float(around.ratio[i]), 9), real.ids[around.rows_real[i]])
     )[:show]
     nothing = 0 if real.vocabulary.has_background else None
-    areas = real.sparse_percent(0)[around.rows_real[ranked]].toarray()
+    areas = real.sparse_percent(0, around.rows_real[ranked]).toarray()
     found = []
     for i, row in zip(ranked, areas, strict=True):
         named = sorted(

@@ -17,7 +17,7 @@ import numpy as np
 
 from .arrays import Booleans, Floats
 from .frechet import FSD, distance_value
-from .products import BLOCK, Pool
+from .products import Pool
 from .resampling import Progress
 
 
@@ -63,8 +63,8 @@ def swap_test(
     swaps = all_swaps(n) if exact else _random_swaps(n, permutations, seed)
     total = pool.sums(np.ones((2 * n, 1)))[0]
     values = np.empty(len(swaps))
-    for start in range(0, len(swaps), BLOCK):
-        part = swaps[start : start + BLOCK]
+    for start in range(0, len(swaps), pool.at_once):
+        part = swaps[start : start + pool.at_once]
         masks = np.concatenate([~part, part], axis=1).T.astype(np.float64)
         for k, first in enumerate(pool.sums(masks), start):
             values[k] = distance_value(first.moments(), total.without(first).moments())

@@ -2,8 +2,8 @@
 
 Guarantees: a file whose content is not what was written is refused before it is parsed; a chunk has
 the identity, the range and the rows that its place promises; labels are in the vocabulary, and the
-pixels of an image sum up to its pixels. Reading many chunks takes the memory of their numbers and
-of one chunk.
+pixels of an image sum up to its pixels. Many chunks take the memory of their numbers, once, and of
+one chunk.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def joined(parts: Iterable[StoredRows]) -> dict[str, Any]:
     first: StoredRows | None = None
     ids: list[str] = []
     skipped: list[Skipped] = []
-    columns: dict[str, list[NDArray[Any]]] = {}
+    columns: dict[str, _Column] = {}
     last = -1
     for part in parts:
         first = first or part
@@ -199,14 +199,12 @@ def joined(parts: Iterable[StoredRows]) -> dict[str, Any]:
         ids += part.ids
         skipped += part.skipped
         for name in ("pixels", "lengths", "labels", "counts", "conditions"):
-            columns.setdefault(name, []).append(getattr(part, name))
+            columns.setdefault(name, _Column()).add(getattr(part, name))
     if first is None:
         raise TallyError("a tally needs at least one image")
-    pixels, lengths, labels, counts = (
-        np.concatenate(columns.pop(name)) for name in ("pixels", "lengths", "labels", "counts")
-    )
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    conditions = np.concatenate(columns.pop("conditions"))
+    pixels, lengths, labels, counts, conditions = (each.whole() for each in columns.values())
+    ends = np.zeros(len(lengths) + 1, np.int32 if len(labels) < 2**31 else np.int64)
+    np.cumsum(lengths, out=ends[1:])
     return {
         "ids": tuple(ids),
         "counts": sparse.csr_array((counts, labels, ends), shape=(len(ids), first.columns)),
@@ -217,3 +215,33 @@ def joined(parts: Iterable[StoredRows]) -> dict[str, Any]:
         "record": first.record,
         "conditions": conditions if (conditions >= 0).any() else None,
     }
+
+
+class _Column:
+    """Numbers of many files, one after the other, in memory that grows where it lies.
+
+    Lists of parts that are joined at last would need the memory of all numbers twice.
+    """
+
+    def __init__(self) -> None:
+        self._held: NDArray[Any] = np.empty(0)
+        self._size = 0
+
+    def add(self, part: NDArray[Any]) -> None:
+        """Append the numbers of one file."""
+        end = self._size + len(part)
+        if not self._size:
+            self._held = np.array(part)
+        else:
+            kind = np.result_type(self._held, part)
+            if kind != self._held.dtype:
+                self._held = self._held.astype(kind)
+            if end > len(self._held):
+                self._held.resize(end + end // 2, refcheck=False)
+            self._held[self._size : end] = part
+        self._size = end
+
+    def whole(self) -> NDArray[Any]:
+        """All numbers; nothing may be added after."""
+        self._held.resize(self._size, refcheck=False)
+        return self._held

@@ -2,7 +2,7 @@
 
 Guarantees: rows are in the order of the source, ids are unique, an image that could not be read has
 no row (it is listed in ``skipped``), and areas are exact integers over exact pixel totals. A tally
-of a million images with fifteen labels each takes about 150 MB.
+of a million images with ten labels each is read in 240 MB (``benchmarks/memory.py``).
 """
 
 from __future__ import annotations
@@ -112,12 +112,31 @@ class Tally:
         source = self.record.source
         return () if source is None else tuple(Skipped(*one) for one in source.left_out)
 
-    def sparse_percent(self, plane: int = 0) -> sparse.csr_array:
-        """(N, L) areas or probabilities of one plane in percent, or counts: sparse float64."""
-        size = len(self.vocabulary)
-        part = sparse.csr_array(self.counts[:, plane * size : (plane + 1) * size], dtype=np.float64)
+    def sparse_percent(
+        self, plane: int = 0, rows: slice | Sequence[int] | NDArray[np.intp] | None = None
+    ) -> sparse.csr_array:
+        """(N, L) areas or probabilities of one plane in percent, or counts: sparse float64.
+
+        Args:
+            plane: of labels.
+            rows: only of these images.
+
+        >>> tally = Tally.from_fractions([[0.7, 0.3], [1.0, 0.0]], ["sky", "tree"])
+        >>> tally.sparse_percent(rows=[1]).toarray()
+        array([[100.,   0.]])
+        """
+        size, counts, pixels = len(self.vocabulary), self.counts, self.pixels
+        if rows is not None:
+            counts, pixels = counts[rows], pixels[rows]
+        if len(self.vocabulary.planes) > 1:
+            counts = counts[:, plane * size : (plane + 1) * size]
         whole = 1.0 if self.vocabulary.unit == "count" else 100.0
-        return sparse.csr_array(sparse.diags_array(whole / self.pixels) @ part)
+        data = counts.data * np.repeat(whole / pixels, np.diff(counts.indptr))
+        places = counts.indices.copy(), counts.indptr.copy()
+        found = sparse.csr_array((data, *places), shape=counts.shape)
+        found.sum_duplicates()
+        found.eliminate_zeros()
+        return found
 
     def percent(self, plane: int = 0) -> NDArray[np.float64]:
         """As ``sparse_percent``, dense."""

@@ -751,6 +751,16 @@ def test_definitions_follow_what_is_shown() -> None:
     assert set(before) < set(terms) and "coverage" not in before
 
 
+def test_blocks_that_change_sides_are_named_where_there_are_any() -> None:
+    single = rich_results()
+    blocked = rich_results(fsd=single.fsd.model_copy(update={"block": 250}))
+    assert "random blocks" not in plain(summarise(single).text)
+    assert "random blocks of 250 images change sides" in plain(summarise(blocked).text)
+    assert "random blocks" in [term for term, _, _ in definitions(blocked)]
+    entries = dict(dict(method_card(blocked, church_manifest()))["Statistics"])
+    assert entries["random blocks that change sides"] == "of 250 images"
+
+
 def test_method_card() -> None:
     card = dict(method_card(rich_results(), church_manifest()))
     entries = dict(card["Statistics"])

@@ -16,6 +16,7 @@ from seeingkit.statistics.areas import (
     given_change,
     side_areas,
 )
+from seeingkit.statistics.blocks import Units
 from seeingkit.statistics.claims import seen_counts
 from seeingkit.statistics.presence import (
     beside_zero,
@@ -60,7 +61,7 @@ def rare(n: int, repeats: int, share: float, spread: float, seed: int) -> np.nda
 
 def permuted_t(x: np.ndarray, y: np.ndarray, permutations: int = 199, seed: int = 0) -> Welch:
     """Statistics of the mean area of each permutation."""
-    found = permute(Pool(x, y), permutations=permutations, seed=seed)
+    found = permute(Units(Pool(x, y)), permutations=permutations, seed=seed)
     return area_statistics(found.first, found.total.without(found.first))
 
 
@@ -195,7 +196,7 @@ def test_equal_means_of_which_one_is_skew_are_seldom_called_different() -> None:
     rejected = np.zeros(2)
     for k in range(12):
         x, y = rare(200, 30, 1, 0.3, 100 + 2 * k), rare(200, 30, 1, 1.2, 101 + 2 * k)
-        found = permute(Pool(x, y), permutations=0, seed=k)
+        found = permute(Units(Pool(x, y)), permutations=0, seed=k)
         sides = found.first, found.total.without(found.first)
         for which, statistic in enumerate((studentised, unskewed)):
             drawn = statistic(*map(mean_area, sides))

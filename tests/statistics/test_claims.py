@@ -9,6 +9,7 @@ from scipy import stats
 from seeingkit.results import ClassResult, only_composition
 from seeingkit.statistics import Pool, compare_classes
 from seeingkit.statistics import claims as questions
+from seeingkit.statistics.blocks import Units
 from seeingkit.statistics.claims import EFFECTIVE, adjust, class_tests, effective
 from seeingkit.statistics.resampling import permute
 
@@ -16,7 +17,7 @@ from seeingkit.statistics.resampling import permute
 def records(pool: Pool, seed: int = 0) -> list[ClassResult]:
     """Of each label, in the order of the labels."""
     labels = [(f"label {k}", "object") for k in range(int(pool.live.max()) + 1)]
-    found = compare_classes(pool, labels, permuted=permute(pool, permutations=0, seed=seed))
+    found = compare_classes(pool, labels, permuted=permute(Units(pool), permutations=0, seed=seed))
     return sorted(found, key=lambda record: record.index)
 
 
@@ -161,7 +162,7 @@ def test_permutations_keep_groups_whole() -> None:
     rows = np.eye(12)
     pool = Pool(rows[:6], rows[6:], ("aaabbb", "aabbcc"))
     assert (pool.real_groups, pool.groups) == (2, 5)
-    drawn = permute(pool, permutations=0).first
+    drawn = permute(Units(pool), permutations=0).first
     pairs = drawn.areas[:, [0, 3, 6, 8, 10]]
     assert (drawn.areas[:, [1, 4, 7, 9, 11]] == pairs).all()
     assert set(np.unique(drawn.n)) <= {4, 5, 6}

@@ -16,6 +16,7 @@ from seeingkit.contracts import Label, Skipped, Vocabulary
 from seeingkit.errors import TallyError
 from seeingkit.results import ClassResult
 from seeingkit.statistics import Pool, compare_classes, measure_distance, resampling
+from seeingkit.statistics.blocks import Units
 from seeingkit.tallies.table import TallyIdentity
 from tests.helpers.area_rows import PIXEL, RELATIONS, hard_case, hard_pair, scenes
 from tests.helpers.simulations import repeats
@@ -226,7 +227,7 @@ def no_halves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def classes_alone(real: np.ndarray, generated: np.ndarray, seed: int) -> dict[int, ClassResult]:
     pool = Pool(real, generated)
-    permuted = resampling.permute(pool, permutations=99, seed=seed)
+    permuted = resampling.permute(Units(pool), permutations=99, seed=seed)
     labels = [(f"label {k}", "object") for k in range(real.shape[1])]
     return {r.index: r for r in compare_classes(pool, labels, permuted=permuted)}
 

@@ -13,6 +13,7 @@ from scipy import special
 from seeingkit.results import FSDResult
 from seeingkit.statistics import Pool, disjoint_half_floor, fsd_of_rows, measure_distance, moments
 from seeingkit.statistics import interval as intervals
+from seeingkit.statistics.blocks import Units
 from seeingkit.statistics.frechet import distance_value
 from seeingkit.statistics.interval import distance_interval
 from seeingkit.statistics.resampling import permute
@@ -116,7 +117,7 @@ def test_few_images_or_permutations_leave_numbers_out() -> None:
 def test_permuted_sides_equal_direct_ones() -> None:
     a, b = long_tailed(12, 5, 5), long_tailed(9, 5, 6)
     pooled = np.vstack([a, b])
-    found = permute(Pool(a, b), permutations=50, seed=7)
+    found = permute(Units(Pool(a, b)), permutations=50, seed=7)
     rng = np.random.default_rng([7, 3])
     for k in range(50):
         order = rng.permutation(21)
@@ -130,7 +131,7 @@ def test_permuted_sides_equal_direct_ones() -> None:
     count = int((found.distances >= observed.value * (1 - 1e-7)).sum())
     assert found.p_value(observed) == (1 + count) / 51
     seen: list[int] = []
-    permute(Pool(a, b), permutations=6, progress=seen.append)
+    permute(Units(Pool(a, b)), permutations=6, progress=seen.append)
     assert seen == [1, 2, 3, 4, 5, 6]
 
 

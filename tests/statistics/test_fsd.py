@@ -13,7 +13,7 @@ from scipy import sparse
 
 from seeingkit import Tally, fsd
 from seeingkit.errors import TallyError
-from seeingkit.statistics import Pool, fsd_of_rows, moments, products
+from seeingkit.statistics import Pool, fsd_of_rows, labelsums, moments
 from seeingkit.statistics.frechet import (
     Moments,
     distance_value,
@@ -193,10 +193,10 @@ def test_influence_predicts_the_spread_far_from_the_null() -> None:
     assert np.sqrt(np.mean(predicted)) == pytest.approx(np.std(values), rel=0.12)
 
 
-@pytest.mark.parametrize("most", [products.MOST_PRODUCTS, 0])
+@pytest.mark.parametrize("most", [labelsums.MOST_PRODUCTS, 0])
 @pytest.mark.parametrize("kind", range(6))
 def test_pool_sums_equal_direct_sums(kind: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "MOST_PRODUCTS", most)
+    monkeypatch.setattr(labelsums, "MOST_PRODUCTS", most)
     rng = np.random.default_rng(kind)
     a, b = hard_case(23, 9, kind, rng), hard_case(40, 9, kind, rng)
     a[:, 4] = b[:, 4] = 0

@@ -13,6 +13,7 @@ from scipy import sparse
 from seeingkit import Tally
 from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import TallyError, UsageError
+from seeingkit.statistics import pairs
 from seeingkit.statistics.pairs import (
     Tables,
     compare_pairs,
@@ -102,6 +103,13 @@ def test_plackett_gives_the_odds_ratio_back(first: float, second: float, odds: f
 def test_plackett_of_independent_classes_is_their_product() -> None:
     p, q = np.array([0.2, 0.9]), np.array([0.5, 0.7])
     np.testing.assert_allclose(plackett(p, q, np.ones(2)), p * q, rtol=1e-15)
+
+
+def test_pairs_counted_in_parts_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = tally(scenes(500, 1)), tally(scenes(400, 2))
+    whole = compare_pairs(*sides)
+    monkeypatch.setattr(pairs, "ROWS", 33)
+    assert compare_pairs(*sides) == whole
 
 
 def test_boats_on_grass_are_found() -> None:

@@ -8,6 +8,7 @@ tallies and the seed.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ import numpy as np
 from seeingkit.contracts import Vocabulary
 from seeingkit.errors import TallyError, UsageError, printable
 from seeingkit.results import (
+    ClassResult,
     Frame,
     FSDResult,
     ModelRecord,
@@ -216,16 +218,9 @@ def compare(
         return _within(real, generated, notes, checks, seed, level, permutations)
     check_comparable(real, generated, one_segmenter=one_segmenter, force=force)
     members, grouped = groups_of(real, generated, groups) if groups else (None, None)
-    pool = Pool(real.sparse_percent(0), generated.sparse_percent(0), members)
-    distance = _distance(pool, permutations, seed)
     one_class = real.vocabulary.unit == "class"
-    classes_found = compare_classes(
-        pool,
-        [(label.name, label.category) for label in real.vocabulary],
-        permuted=distance.permuted,
-        transport=distance.transport,
-        level=level,
-        one_class=one_class,
+    fsd, classes_found = _between(
+        real, generated, members, seed=seed, level=level, permutations=permutations
     )
     sizes, tested = (len(real), len(generated)), len(classes_found)
     together = evidence and not grouped and not one_class  # several classes in one image
@@ -238,7 +233,7 @@ def compare(
         generated,
         level,
         [*notes, *comparison_warnings(real, generated, grouped is not None, seed), *few],
-        fsd=distance.result,
+        fsd=fsd,
         groups=grouped,
         classes=classes_found,
         pairs=compare_pairs(real, generated, level=level) if together else None,
@@ -251,6 +246,29 @@ def compare(
         modes=compare_modes(real, generated, seed=seed, level=level),
     )
     return Comparison(real, generated, results, around)
+
+
+def _between(
+    real: Tally,
+    generated: Tally,
+    members: tuple[Sequence[str], Sequence[str]] | None,
+    *,
+    seed: int,
+    level: float,
+    permutations: int,
+) -> tuple[FSDResult, list[ClassResult]]:
+    """The distance, and each class; the rows of both sides together are held in here alone."""
+    pool = Pool(real.sparse_percent(0), generated.sparse_percent(0), members)
+    distance = _distance(pool, permutations, seed)
+    classes = compare_classes(
+        pool,
+        [(label.name, label.category) for label in real.vocabulary],
+        permuted=distance.permuted,
+        transport=distance.transport,
+        level=level,
+        one_class=real.vocabulary.unit == "class",
+    )
+    return distance.result, classes
 
 
 def _distance(pool: Pool, permutations: int, seed: int) -> Distance:

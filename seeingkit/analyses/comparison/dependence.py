@@ -20,7 +20,13 @@ import numpy as np
 from seeingkit.errors import UsageError
 from seeingkit.images.containers import without_container
 from seeingkit.results import GroupsResult
-from seeingkit.statistics.bursts import NOTED, likeness_in_folders, likeness_in_order, near_copies
+from seeingkit.statistics.bursts import (
+    NOTED,
+    likeness_in_folders,
+    likeness_in_order,
+    near_copies,
+    numbered,
+)
 from seeingkit.tallies import Tally
 
 Rule = Callable[[str], str | None]
@@ -124,17 +130,16 @@ def dependence_warnings(side: str, tally: Tally, *, seed: int) -> list[str]:
             + advice
         )
     if tally.record.generator is None and not found:
-        order = sorted(range(len(tally)), key=lambda k: _natural(tally.ids[k]))
-        folders = [_folder(tally.ids[k]) for k in order]
-        ordered = rows[np.array(order, dtype=np.intp)]
-        alike = likeness_in_folders(ordered, folders)
+        order = np.array(sorted(range(len(tally)), key=[*map(_natural, tally.ids)].__getitem__))
+        folders = numbered([_folder(tally.ids[k]) for k in order.tolist()])
+        alike = likeness_in_folders(rows, folders, order)
         if alike is not None:
             found.append(
                 f"{side.capitalize()} images of one folder are alike (squared distance {alike:.2g} "
                 "of the usual one): films or series, or kinds of scene. If they are series: "
                 f"{advice[:1].lower()}{advice[1:]}"
             )
-        ratio = None if found else likeness_in_order(ordered, folders)
+        ratio = None if found else likeness_in_order(rows, folders, order)
         if ratio is not None:
             found.append(
                 f"{side.capitalize()} images that follow each other by name are alike (squared "
@@ -144,7 +149,16 @@ def dependence_warnings(side: str, tally: Tally, *, seed: int) -> list[str]:
     return found
 
 
-def _natural(item: str) -> list[tuple[bool, int | str]]:
-    """Sorts frame 2 before frame 10."""
-    parts = re.split(r"(\d+)", item)
-    return [(part.isdigit(), int(part) if part.isdigit() else part) for part in parts]
+def _natural(item: str) -> str:
+    """A key that sorts frame 2 before frame 10.
+
+    Each number has its length before it, and each text an end that sorts before all characters.
+    """
+    key = []
+    for place, part in enumerate(re.split(r"(\d+)", item)):
+        if place % 2:
+            digits = str(int(part))
+            key.append(chr(len(digits)) + digits)
+        else:
+            key.append(part + "\0")
+    return "".join(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import pairwise
 from typing import Literal
 
@@ -12,6 +13,8 @@ from .dependence import dependence_warnings
 
 COPIES = 0.01
 """Share of images that may have the areas of another one before it is said."""
+
+_ROWS = 1 << 16
 
 
 def named_sides(real: Tally, generated: Tally) -> list[tuple[Literal["real", "generated"], Tally]]:
@@ -76,7 +79,12 @@ def comparison_warnings(real: Tally, generated: Tally, grouped: bool, seed: int)
 
 def _copies(tally: Tally) -> int:
     """Images of several labels whose areas another image of the side has to the pixel."""
-    rows = tally.sparse_percent(0)
-    parts = [slice(start, stop) for start, stop in pairwise(rows.indptr) if stop - start >= SEVERAL]
-    seen = {rows.indices[part].tobytes() + rows.data[part].tobytes() for part in parts}
-    return len(parts) - len(seen)
+    several, seen = 0, set()
+    for start in range(0, len(tally), _ROWS):
+        rows = tally.sparse_percent(0, slice(start, start + _ROWS))
+        for first, stop in pairwise(rows.indptr.tolist()):
+            if stop - first >= SEVERAL:
+                several += 1
+                areas = rows.indices[first:stop].tobytes() + rows.data[first:stop].tobytes()
+                seen.add(hashlib.blake2b(areas, digest_size=16).digest())
+    return several - len(seen)

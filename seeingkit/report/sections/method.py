@@ -146,10 +146,12 @@ def _assessment(results: AssessmentResults) -> Entries:
 def _statistics(results: Results) -> Entries:
     fsd, power, check = results.fsd, results.power, results.segmenter_share
     pairs, scenes, error = results.pairs, results.scenes, fsd.standard_error
+    blocks = f"of {count(fsd.block, 'group' if results.groups else 'image')}"
     checked = f"{against(results)}, {count(check.images, 'image')}" if check else ""
     entries = [
         ("false discovery rate", f"{results.level:g}"),
         ("permutations", f"{fsd.permutations:,}"),
+        ("random blocks that change sides", blocks if fsd.block > 1 else ""),
         ("floor measured on halves of", plain_text(fsd.floor_halves)),
         ("interval of the FSD", "" if fsd.ci_high is None else f"{fsd.confidence:g}"),
         ("its standard error", "" if error is None else f"{number(error)} percent²"),

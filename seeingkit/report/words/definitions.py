@@ -23,6 +23,7 @@ _BETWEEN_SIDES = (
     "reduced_before",
     "interval",
     "permutation",
+    "blocks",
 )
 """Groups of terms that a paired comparison does not have."""
 
@@ -62,6 +63,7 @@ def definitions(results: Results) -> list[Definition]:
         "reduced_before": not combined and not claims,
         "interval": results.fsd.ci_high is not None,
         "permutation": True,
+        "blocks": results.fsd.block > 1,
         "contribution": any(record.fsd_mean_term is not None for record in results.classes),
         "pairs": results.pairs,
         "scenes": results.scenes,

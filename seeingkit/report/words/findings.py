@@ -237,6 +237,9 @@ def _distance(results: Results) -> str:
         if fsd.permutations and fsd.p_value <= 1.000001 / (fsd.permutations + 1):
             times = count(fsd.permutations, "permutation")
             text += f", the smallest that {times} can give"
+        if fsd.block > 1:
+            what = "group" if results.groups else "image"
+            text += f" (random blocks of {count(fsd.block, what)} change sides)"
     bounds = ""
     if fsd.ci_low is not None or fsd.ci_high is not None:
         bounds = f"{level(fsd.confidence)} interval {between((fsd.ci_low, fsd.ci_high))}"

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seeingkit import Tally, compare
-from seeingkit.analyses.comparison.dependence import dependence_warnings, groups_of, read_rule
+from seeingkit.analyses.comparison import notes
+from seeingkit.analyses.comparison.dependence import (
+    _natural,
+    dependence_warnings,
+    groups_of,
+    read_rule,
+)
 from seeingkit.errors import UsageError
 from seeingkit.results import ModelRecord
+from seeingkit.statistics import bursts
 from seeingkit.statistics.bursts import likeness_in_folders, likeness_in_order, near_copies
 from seeingkit.tallies.table import TallyRecord
 
@@ -146,3 +156,45 @@ def test_archives_are_no_folders_of_images_that_belong_together() -> None:
     rule = read_rule("folder")
     assert rule("train-00.tar/holiday/1.jpg") == "holiday"
     assert rule("train.parquet/000012/1.jpg") is None
+
+
+def test_signs_of_dependence_are_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    areas = 100 * np.repeat(rows(60, 0), 4, axis=0) + np.linspace(0, 0.1, 240)[:, None]
+    order = np.random.default_rng(0).permutation(240)
+    shuffled, folders = areas[np.argsort(order)], [f"film {k // 40}" for k in range(240)]
+
+    def signs() -> list[object]:
+        found = near_copies(shuffled)
+        assert found is not None
+        return [
+            found.share,
+            found.first.tolist(),
+            found.second.tolist(),
+            likeness_in_order(shuffled, folders, order),
+            likeness_in_folders(shuffled, folders, order),
+        ]
+
+    whole = signs()
+    assert whole[3] == pytest.approx(likeness_in_order(areas, folders))
+    monkeypatch.setattr(bursts, "_CELLS", 0)  # 32 images at a time
+    monkeypatch.setattr(bursts, "_ROWS", 7)
+    parts = signs()
+    assert parts[:3] == whole[:3]
+    assert parts[3:] == pytest.approx(whole[3:])
+
+
+def test_copies_are_counted_across_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    areas = rows(40, 3)
+    tally = Tally.from_fractions(np.vstack([areas, areas[:9]]))
+    assert notes._copies(tally) == 9
+    monkeypatch.setattr(notes, "_ROWS", 6)
+    assert notes._copies(tally) == 9
+
+
+@given(st.lists(st.text("ab019/.-é", max_size=8), max_size=8))
+def test_names_are_in_the_order_of_their_numbers(names: list[str]) -> None:
+    def listed(name: str) -> list[object]:
+        parts = re.split(r"(\d+)", name)
+        return [int(part) if place % 2 else part for place, part in enumerate(parts)]
+
+    assert sorted(names, key=_natural) == sorted(names, key=listed)
