@@ -75,9 +75,13 @@ def _there(subject: OnDevice, images: Tensor) -> list[Transfer]:
             if subject.device.type == "cpu":  # it has no tensors, and says so
                 return []
             given = {name: sent(value, DEVICE) for name, value in inputs.items()}
-            device.transfers.clear()
-            results = list(work(subject, given))
-            transfers = device.unnamed()
+            results, transfers = list[Tensor](), list[Transfer]()
+            for _ in range(2):  # constants that are kept may come with the first pass
+                device.transfers.clear()
+                results = list(work(subject, given))
+                transfers = device.unnamed()
+                if not transfers:
+                    break
             places = {str(result.device) for result in results}
             found = [fetched(result) for result in results]
         finally:
@@ -106,9 +110,7 @@ def _work(subject: OnDevice) -> Work:
     raise UsageError(f"a {type(subject).__name__} is no model that runs on a device")
 
 
-def _image_and_gradient(
-    generator: Generator, latent: Mapping[str, Tensor]
-) -> Sequence[Tensor]:
+def _image_and_gradient(generator: Generator, latent: Mapping[str, Tensor]) -> Sequence[Tensor]:
     """Images, and the gradient of their squares at the usual cut."""
     plain = generator(latent)
     state = generator.advance(generator.begin(latent), generator.default_cut).detach()
@@ -131,7 +133,7 @@ def _segmented(segmenter: Segmenter, inputs: Mapping[str, Tensor]) -> Sequence[T
         wanted = images.detach().requires_grad_()
         scores = segmenter.scores(wanted, labels)
         (gradient,) = torch.autograd.grad(scores.square().sum(), [wanted])
-    with torch.inference_mode():
+    with torch.no_grad():
         return segmenter.segment(images), scores.detach(), gradient
 
 

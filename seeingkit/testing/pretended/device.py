@@ -170,7 +170,7 @@ def pretended_device() -> Iterator[PretendedDevice]:
     ...     x = torch.ones(3, device="cuda") * 2
     ...     seen = x.sum().item(), str(x.device), len(device.transfers)
     >>> seen
-    (6.0, 'cuda:0', 1)
+    (6.0, 'cuda:127', 1)
     """
     device = PretendedDevice()
     swapping = torch.__future__.get_swap_module_params_on_conversion()

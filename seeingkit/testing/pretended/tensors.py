@@ -14,8 +14,8 @@ from torch import Tensor
 
 from seeingkit.system.devices import fetched, sent
 
-DEVICE = torch.device("cuda:0")
-"""The device of pretended tensors."""
+DEVICE = torch.device("cuda:127")
+"""The device of pretended tensors; no machine has it, so what is kept by device is never mixed up."""
 
 Kind = Literal["read", "upload"]
 _NAMED: frozenset[CodeType] = frozenset({fetched.__code__, sent.__code__})
@@ -78,7 +78,7 @@ class PretendedTensor(Tensor):
     """A tensor of the pretended device; ``held`` is the tensor on the CPU that computes.
 
     >>> PretendedTensor(torch.ones(3)).device
-    device(type='cuda', index=0)
+    device(type='cuda', index=127)
     """
 
     held: Tensor
