@@ -15,7 +15,8 @@ from torch import Tensor
 from seeingkit.system.devices import fetched, sent
 
 DEVICE = torch.device("cuda:127")
-"""The device of pretended tensors; no machine has it, so what is kept by device is never mixed up."""
+"""The device of pretended tensors. No machine has one of that number, so that what is kept for each
+device is never mixed up."""
 
 Kind = Literal["read", "upload"]
 _NAMED: frozenset[CodeType] = frozenset({fetched.__code__, sent.__code__})
