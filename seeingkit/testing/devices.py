@@ -65,9 +65,10 @@ def transfers_of(subject: OnDevice, images: Tensor | None = None) -> list[Transf
 
 def _there(subject: OnDevice, images: Tensor) -> list[Transfer]:
     """Transfers of a pass there, whose numbers must be those of the pass here."""
+    work = _work(subject)
     if subject.device.type != "cpu":
         raise UsageError(f"it is on {subject.device}; the pretended device is for models on a CPU")
-    work, inputs = _work(subject), _inputs(subject, images[:ROWS].cpu())
+    inputs = _inputs(subject, images[:ROWS].cpu())
     wanted = work(subject, inputs)
     with pretended_device() as device:
         try:
