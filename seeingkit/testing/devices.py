@@ -1,7 +1,7 @@
 """Checks that a model runs on any device, on a pretended one (``seeingkit.testing.pretended``).
 
 Guarantee: a model that passes makes nothing on the CPU when its tensors and inputs are on a GPU,
-gives the same numbers there (those of the pretended device are the CPU's, so: to the last bit),
+gives the same numbers there (within ``BATCH_TOLERANCE``; the pretended device computes as the CPU),
 gives gradients, and neither makes the host wait nor sends data in the middle of a pass.
 """
 
@@ -25,8 +25,9 @@ from seeingkit.contracts import (
 from seeingkit.errors import UsageError
 from seeingkit.system.devices import fetched, sent
 
-from .checks import Check, draw, named, noise_images, require, require_same
+from .checks import BATCH_TOLERANCE, Check, draw, named, noise_images, require, require_same
 from .pretended import DEVICE, Transfer, pretended_device
+from .segmenters import FLIPPED_PIXELS
 
 ROWS = 2
 Work = Callable[[Any, Mapping[str, Tensor]], Sequence[Tensor]]
@@ -91,7 +92,13 @@ def _there(subject: OnDevice, images: Tensor) -> list[Transfer]:
         where = ", ".join(sorted(places))
         require(places == {str(DEVICE)}, f"results are on {where}, not on {DEVICE}")
     for k, (there, here) in enumerate(zip(found, wanted, strict=True)):
-        require_same(there, here, f"result {k} on another device")
+        if here.is_floating_point():  # batches of a GPU may be other ones, and round otherwise
+            require_same(there, here, f"result {k} on another device", BATCH_TOLERANCE)
+            continue
+        differing = float((there != here).double().mean())
+        require(
+            differing <= FLIPPED_PIXELS, f"result {k} on another device: {differing:.2%} differ"
+        )
     return transfers
 
 

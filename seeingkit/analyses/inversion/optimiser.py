@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.errors import ModelError
-from seeingkit.system.devices import fetched
+from seeingkit.system.devices import fetched, sent
 
 from .rows import Rows, Schedule, Values
 
@@ -184,7 +184,7 @@ class _Minimiser:
             return None
         if leaving:
             kept = batch.take(staying)
-            index = torch.as_tensor(staying, device=image.device)
+            index = sent(torch.as_tensor(staying), image.device)
             batch, gradients = kept, {n: g[index] for n, g in gradients.items()}
         batch.step(gradients, self.schedule, self.scales, self.delays)
         return batch

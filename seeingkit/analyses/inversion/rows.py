@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from seeingkit.system.devices import sent
+
 Values = Mapping[str, Tensor]
 """Variables by name, each (B, …)."""
 
@@ -113,10 +115,10 @@ class Rows:
     def take(self, places: Sequence[int]) -> Rows:
         """The rows at these places."""
         index = torch.as_tensor(places, dtype=torch.int64)
-        values, first, second = (
-            {n: t[index.to(t.device)] for n, t in d.items()} for d in self._tensors()
-        )
-        counters = (counter[index.to(counter.device)] for counter in self._counters())
+        there = sent(index, next(iter(self.values.values())).device)
+        values, first, second = ({n: t[there] for n, t in d.items()} for d in self._tensors())
+        index = there if self.steps.device == there.device else index
+        counters = (counter[index] for counter in self._counters())
         numbers, done = ([known[k] for k in places] for known in (self.numbers, self.done))
         return Rows(numbers, done, values, first, second, *counters)
 

@@ -118,7 +118,10 @@ class PretendedDevice:
         found = func(*tree_map(held, tuple(args)), **tree_map(held, dict(kwargs)))
         if away:
             return args[0]
-        found = tree_map(wrapped, found)
+        # In inference mode a view of an ordinary tensor is an ordinary one.
+        ordinary = not all(tensor.is_inference() for tensor in tensors)
+        with torch.inference_mode(not ordinary and torch.is_inference_mode_enabled()):
+            found = tree_map(wrapped, found)
         return return_and_correct_aliasing(func, tuple(args), dict(kwargs), found)
 
     def _crossing(self, name: str, args: Sequence[Any], tensors: list[Tensor]) -> bool:
