@@ -45,7 +45,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedDevice]:
 
 
 def segmenter() -> Segmenter:
-    return load_segmenter("upernet:minichurches")
+    return load_segmenter("upernet:minichurches", segsizes=(64,))
 
 
 def photos() -> ImageSource:
