@@ -36,7 +36,7 @@ FULL336 = "golden/upernet_upp/full336-syncbn-legacyfile-multiscale"
 
 def rates(device: str, quick: bool, shared: Path) -> dict[str, Callable[[], dict[str, Any]]]:
     """What is measured, by name."""
-    n, batch, rounds = (4, 2, 1) if quick else (128, 32, 3) if "cuda" in device else (16, 8, 3)
+    n, batch, rounds = (2, 2, 1) if quick else (128, 32, 3) if "cuda" in device else (16, 8, 3)
     folder = shared / "real/camvid/images"
     preset = "paper@64" if quick else "paper"
 
