@@ -29,7 +29,7 @@ def moved(computer: Computer, x: Tensor, device: object | None, *more: Any, **ho
     unpinned = pretended(x) or not getattr(x, "_pretends_pinned", False)
     if unpinned or not how.get("non_blocking"):
         computer.note("read" if pretended(x) else "upload", "to")
-    return _Move.apply(copied)  # type: ignore[no-any-return, no-untyped-call]
+    return _Move.apply(copied)  # type: ignore[no-any-return]
 
 
 class _Move(torch.autograd.Function):
@@ -40,7 +40,7 @@ class _Move(torch.autograd.Function):
         return held(x).clone() if pretended(x) else wrapped(x.clone())  # type: ignore[no-any-return]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return _Move.forward(ctx, gradient)
 
 

@@ -86,7 +86,7 @@ class PretendedTensor(Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> PretendedTensor:
-        found = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        found = Tensor._make_wrapper_subclass(
             cls,
             held.shape,
             strides=held.stride(),
@@ -96,14 +96,14 @@ class PretendedTensor(Tensor):
             device=held.device,  # for the engine of gradients; Python asks the properties below
         )
         found.held = held
-        return found  # type: ignore[no-any-return]
+        return found
 
     def __init__(self, held: Tensor) -> None:
         super().__init__()
 
-    device = property(lambda self: DEVICE)  # type: ignore[assignment]
-    is_cuda = property(lambda self: True)  # type: ignore[assignment]
-    is_cpu = property(lambda self: False)  # type: ignore[assignment]
+    device = property(lambda self: DEVICE)
+    is_cuda = property(lambda self: True)
+    is_cpu = property(lambda self: False)
 
     def __tensor_flatten__(self) -> tuple[list[str], None]:
         return ["held"], None
@@ -119,7 +119,7 @@ class PretendedTensor(Tensor):
         return computer().function(func, args, kwargs or {})
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         return computer().operation(func, args, kwargs or {})
 
 
@@ -138,9 +138,9 @@ def wrapped(x: Any) -> Any:
     return PretendedTensor(x) if isinstance(x, Tensor) and not pretended(x) else x
 
 
-def names_it(device: object) -> bool:
+def names_it(device: Any) -> bool:
     """Whether a device, or the name of one, is the pretended one."""
-    return torch.device(device).type == DEVICE.type  # type: ignore[arg-type]
+    return bool(torch.device(device).type == DEVICE.type)
 
 
 def place() -> tuple[str, bool]:
