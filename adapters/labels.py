@@ -100,7 +100,8 @@ def checked_labels(family: str, label: Tensor, classes: int, rows: int) -> Tenso
     """Labels as int64 (N,).
 
     Raises:
-        UsageError: not whole numbers, not one a row, or out of range.
+        UsageError: not whole numbers, not one a row, or out of range (of labels that lie on a
+            CUDA device, the device raises it, as an error of its own).
     """
     fractional = label.is_floating_point() or label.is_complex() or label.dtype == torch.bool
     if tuple(label.shape) != (rows,) or fractional:
@@ -108,10 +109,14 @@ def checked_labels(family: str, label: Tensor, classes: int, rows: int) -> Tenso
             f"{family}: label is {label.dtype} of shape {tuple(label.shape)}, expected whole "
             f"numbers of shape ({rows},)"
         )
-    if not bool(((label >= 0) & (label < classes)).all()):
-        raise UsageError(
-            f"{family}: labels are whole numbers from 0 to {classes - 1}, not {label.tolist()[:8]}"
-        )
+    known, promised = (
+        ((label >= 0) & (label < classes)).all(),
+        f"{family}: labels are whole numbers from 0 to {classes - 1}",
+    )
+    if label.device.type == "cuda":  # the device looks at them, and nobody waits for it
+        torch._assert_async(known, promised)
+    elif not bool(known):
+        raise UsageError(f"{promised}, not {label.tolist()[:8]}")
     return label.to(torch.int64)
 
 

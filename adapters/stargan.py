@@ -118,7 +118,8 @@ class StarGAN(Translator):
             shape = rows, self.domains.shape[1]
             return {"c": checked_vectors(FAMILY, "c", latent["c"], shape)}
         label = checked_labels(FAMILY, latent["label"], len(self.domains), rows)
-        return {"c": self.domains[label.cpu()]}
+        self.domains = self.domains.to(self.device)  # once
+        return {"c": self.domains[label.to(self.device)]}
 
 
 def _with_planes(x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:

@@ -47,9 +47,10 @@ PROMISED = {
         write_portable
     """,
     "seeingkit.testing": """
-        Check check_encoder check_features check_generator check_sampler check_segmenter check_sites
-        check_source checks_for encoder_checks failures features_checks generator_checks
-        parametrize_with_checks sampler_checks segmenter_checks site_checks source_checks
+        Check check_device check_encoder check_features check_generator check_sampler
+        check_segmenter check_sites check_source checks_for device_checks encoder_checks failures
+        features_checks generator_checks parametrize_with_checks sampler_checks segmenter_checks
+        site_checks source_checks transfers_of
     """,
     "seeingkit.images": """
         DECODE PRESETS SUFFIXES ArrayImages FileImages Limits LmdbImages ParquetImages SamplerSource

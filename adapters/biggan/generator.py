@@ -120,7 +120,7 @@ class BigGAN(CutOffAdapter):
         """
         given = [key for key in CLASS_KEYS if key in latent]
         if not given and "z" in latent and not _conditions(self.module.config):
-            latent = {**latent, "label": torch.zeros(len(latent["z"]), dtype=torch.int64)}
+            latent = {**latent, "label": latent["z"].new_zeros(len(latent["z"]), dtype=torch.int64)}
             given = ["label"]
         if len(given) != 1:
             raise UsageError(

@@ -31,6 +31,7 @@ from seeingkit.errors import MissingWeightsError, ModelError, UsageError
 from seeingkit.weights import Checkpoint, WeightsFile, networks_with, read_state_dict
 
 from ..catalog.segmenters import ESPNetOptions, ESPNetV2Options
+from ..constants import check_finite, constant, numbers
 from ..networks import NetworkSegmenter
 from .labels import choose_vocabulary
 from .network import MARK, STRIDE, ESPNet, build, read_layout
@@ -111,8 +112,8 @@ class Preparation:
             images = F.interpolate(
                 images, grid, mode="bilinear", align_corners=False, antialias=shrinks
             )
-        mean = images.new_tensor(self.mean).view(3, 1, 1)
-        std = images.new_tensor(self.std).view(3, 1, 1)
+        mean = constant(self.mean, images.device, images.dtype).view(3, 1, 1)
+        std = constant(self.std, images.device, images.dtype).view(3, 1, 1)
         # ((x + 1) 127.5 - mean) / std / divisor, as one product and one sum.
         scaled = images * (127.5 / (std * self.divisor)) + (127.5 - mean) / (std * self.divisor)
         ordered = scaled.flip(1) if self.reverse else scaled
@@ -167,8 +168,8 @@ class PixelClassifier(NetworkSegmenter):
 
     def _logits(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(self.preparation(images))[:, : len(self.vocabulary)]
-        if not bool(torch.isfinite(logits.detach().sum())):
-            raise ModelError(f"{self.info.family} gave NaN or Inf; are the images finite?")
+        fault = f"{self.info.family} gave NaN or Inf; are the images finite?"
+        check_finite(logits.detach().sum(), fault)
         if logits.shape[-2:] != images.shape[-2:]:
             logits = F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
         return logits
@@ -202,7 +203,7 @@ class PixelClassifier(NetworkSegmenter):
             raise UsageError(f"{self.info.family}: no labels to score")
         for label in labels:
             self.check_label(label)
-        return self.logits(images).softmax(dim=1)[:, list(labels)]
+        return self.logits(images).softmax(dim=1)[:, numbers(tuple(labels), self.device)]
 
 
 def recognise(checkpoint: Checkpoint) -> str | None:

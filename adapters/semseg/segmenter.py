@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.contracts import SegmenterInfo
-from seeingkit.errors import MissingWeightsError, ModelError
+from seeingkit.errors import MissingWeightsError
 
+from ..constants import check_finite, constant, numbers
 from ..logits import best_channels, mean_probabilities
 from ..networks import NetworkSegmenter
 from ..resnet import fold_norms
@@ -42,7 +43,7 @@ def normalised(images: Tensor, preparation: Preparation) -> Tensor:
     if preparation.order == "BGR":
         x = x.flip(1)
     mean, std = (
-        torch.tensor(values, dtype=x.dtype, device=x.device).reshape(1, 3, 1, 1)
+        constant(tuple(values), x.device, x.dtype).reshape(1, 3, 1, 1)
         for values in (preparation.mean, preparation.std)
     )
     return (x - mean) / std
@@ -140,7 +141,7 @@ class SemsegSegmenter(NetworkSegmenter):
             logits = self._logits(images)
             best = [best_channels(_of(group, logits), grid) for group in groups]
         for plane, group in enumerate(groups):
-            labels = torch.tensor(group.labels, device=self.device)[best[plane]]
+            labels = numbers(tuple(group.labels), self.device)[best[plane]]
             if group.mask is not None:
                 owner, output = group.mask
                 labels = torch.where(best[owner] == output, labels, 0)
@@ -163,10 +164,10 @@ class SemsegSegmenter(NetworkSegmenter):
         logits = self._logits(images)
         total = (logits[0][:, 0, :1, :1] * 0).expand(-1, *grid)  # zero, yet with a gradient
         for group in self.config.naming.groups:
-            places = [k for k, number in enumerate(group.labels) if number == label]
+            places = tuple(k for k, number in enumerate(group.labels) if number == label)
             if places and (label or group is self.config.naming.groups[0]):
                 probabilities = mean_probabilities(_of(group, logits), grid)
-                total = total + probabilities[:, places].sum(dim=1)
+                total = total + probabilities[:, numbers(places, probabilities.device)].sum(dim=1)
         return total.clamp(max=1.0)
 
     def probabilities(self, images: Tensor) -> list[Tensor]:
@@ -180,8 +181,7 @@ class SemsegSegmenter(NetworkSegmenter):
         found = []
         for x in network_inputs(images, self.preparation):
             logits = self.network(x.contiguous(memory_format=torch.channels_last))
-            if not bool(torch.isfinite(logits).all()):
-                raise ModelError("semseg: the network gave NaN or Inf; is an image NaN?")
+            check_finite(logits, "semseg: the network gave NaN or Inf; is an image NaN?")
             found.append(logits)
         return found
 
@@ -190,7 +190,7 @@ def _of(group: Group, logits: Sequence[Tensor]) -> list[Tensor]:
     outputs = logits[0].shape[1]
     if group.channels == tuple(range(outputs)):
         return list(logits)
-    return [x[:, list(group.channels)] for x in logits]
+    return [x[:, numbers(tuple(group.channels), x.device)] for x in logits]
 
 
 def load(weights: Path | None, options: SemsegOptions) -> SemsegSegmenter:

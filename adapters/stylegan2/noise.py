@@ -108,5 +108,11 @@ def rewriting_like(x: Tensor) -> Tensor:
     gets other noise than the same place of the whole, which its goals have.
     """
     height, width = x.shape[2:]
-    values = torch.from_numpy(_first_row(height, width).copy())
-    return values.reshape(1, 1, height, width).to(x.device)
+    return _first_row_there(height, width, x.device)
+
+
+@functools.lru_cache(maxsize=32)
+def _first_row_there(height: int, width: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # a cached tensor must be usable in training too
+        values = torch.from_numpy(_first_row(height, width).copy())
+        return values.reshape(1, 1, height, width).to(device)

@@ -25,6 +25,7 @@ from seeingkit.errors import (
     UsageError,
 )
 
+from ..constants import check_finite, constant, numbers
 from ..logits import best_channels, resized
 from ..networks import NetworkSegmenter
 from ..nothing import number_outputs
@@ -79,7 +80,8 @@ class TransformersSegmenter(NetworkSegmenter):
         self.downsample = downsample
         numbering = number_outputs(unique_names(model.config.id2label))
         self.vocabulary = numbering.vocabulary
-        self.numbers = torch.tensor(numbering.numbers)
+        self.labels = tuple(numbering.numbers)
+        self.numbers = torch.tensor(self.labels)
         self.info = SegmenterInfo(
             family=FAMILY,
             weights_sha256=weights_sha256,
@@ -110,7 +112,10 @@ class TransformersSegmenter(NetworkSegmenter):
         if self.size is not None and x.shape[-2:] != self.size:
             x = F.interpolate(x, self.size, mode="bilinear", antialias=True, align_corners=False)
         x = x.flip(1) if form.bgr else x
-        mean, std = (x.new_tensor(values).reshape(1, 3, 1, 1) for values in (form.mean, form.std))
+        mean, std = (
+            constant(tuple(values), x.device, x.dtype).reshape(1, 3, 1, 1)
+            for values in (form.mean, form.std)
+        )
         return (x * (255 * form.scale) - mean) / std
 
     def segment(self, images: Tensor) -> Tensor:
@@ -140,7 +145,9 @@ class TransformersSegmenter(NetworkSegmenter):
         if not len(images):
             return images.new_zeros((0, *grid))
         maps = resized(self._maps(images), grid)
-        outputs = self.numbers == label
+        outputs = numbers(
+            tuple(k for k, number in enumerate(self.labels) if number == label), maps.device
+        )
         if not self.universal:
             return maps.softmax(dim=1)[:, outputs].sum(dim=1)
         whole = maps.sum(dim=1).clamp(min=torch.finfo(maps.dtype).tiny)
@@ -168,8 +175,7 @@ class TransformersSegmenter(NetworkSegmenter):
                 f"transformers: the network gives {maps.shape[1]} classes, its config names "
                 f"{len(self.numbers)}"
             )
-        if not bool(torch.isfinite(maps).all()):
-            raise ModelError("transformers: the network gave NaN or Inf; is an image NaN?")
+        check_finite(maps, "transformers: the network gave NaN or Inf; is an image NaN?")
         found: Tensor = maps
         return found
 

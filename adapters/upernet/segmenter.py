@@ -22,8 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seeingkit.contracts import SegmenterInfo
-from seeingkit.errors import MissingWeightsError, ModelError, UsageError
+from seeingkit.errors import MissingWeightsError, UsageError
 
+from ..constants import check_finite, constant, numbers
 from ..logits import best_channels, mean_probabilities
 from ..networks import NetworkSegmenter
 from .files import DEFAULT_SEGSIZES, read_file, read_folder
@@ -40,7 +41,7 @@ MINIMUM_SEGSIZE = 32  # the coarsest feature map is at 1/32
 def prepare(images: Tensor, segsize: int) -> Tensor:
     """Network input of images in [-1, 1] RGB: (N, 3, segsize, segsize) BGR, mean subtracted."""
     x = ((images + 1) / 2 * 255).flip(1)
-    x = x - torch.tensor(MEAN_BGR, dtype=x.dtype, device=x.device).reshape(1, 3, 1, 1)
+    x = x - constant(MEAN_BGR, x.device, x.dtype).reshape(1, 3, 1, 1)
     if x.shape[-2:] != (segsize, segsize):
         x = F.adaptive_avg_pool2d(x, (segsize, segsize))
     return x.contiguous(memory_format=torch.channels_last)
@@ -208,8 +209,7 @@ class UPerNetSegmenter(NetworkSegmenter):
         found: dict[str, list[Tensor]] = {head: [] for head in heads}
         for segsize in self.segsizes:
             for head, logits in self.network(prepare(images, segsize), heads).items():
-                if not bool(torch.isfinite(logits).all()):
-                    raise ModelError(f"upernet: {head} head gave NaN or Inf; is an image NaN?")
+                check_finite(logits, f"upernet: {head} head gave NaN or Inf; is an image NaN?")
                 found[head].append(logits)
         return found
 
@@ -217,12 +217,14 @@ class UPerNetSegmenter(NetworkSegmenter):
         parts = torch.zeros_like(objects)
         for group in self.hierarchy.groups:
             owned = objects == group.owner
-            rows = owned.flatten(1).any(dim=1).nonzero().flatten()
-            if not len(rows):
-                continue
+            rows: Tensor | slice = slice(None)
+            if owned.device.type == "cpu":  # elsewhere, to ask which rows are meant is to wait
+                rows = owned.flatten(1).any(dim=1).nonzero().flatten()
+                if not len(rows):
+                    continue
             best = best_channels([x[rows][:, group.channels] for x in logits], objects.shape[-2:])
-            numbers = torch.tensor(group.labels, device=best.device)[best]
-            parts[rows] = torch.where(owned[rows], numbers, parts[rows])
+            labels = numbers(tuple(group.labels), best.device)[best]
+            parts[rows] = torch.where(owned[rows], labels, parts[rows])
         return parts
 
 

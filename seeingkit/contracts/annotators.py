@@ -16,6 +16,7 @@ from torch import Tensor
 
 from seeingkit.errors import ModelError, UnknownNameError, UsageError, one_line
 from seeingkit.results import ConfusionTable
+from seeingkit.system.devices import fetched
 
 from .base import ModelInfo, OnDevice
 
@@ -139,7 +140,8 @@ class Annotator(OnDevice, ABC):
 
         Returns:
             (N, planes x labels), plane-major: int64 where the unit is ``pixels``, else floating
-            point or whole numbers, finite and not negative; row k depends on image k only.
+            point or whole numbers, finite and not negative; row k depends on image k only. They lie
+            on the device of the images, or on the CPU.
         """
 
 
@@ -153,14 +155,17 @@ class Classifier(Annotator):
         """(N, 3, H, W) in [-1, 1] to (N,) int64, the number of each image's class, there."""
 
     def statistics(self, images: Tensor) -> Tensor:
-        """(N, labels) int64: 1 for the class of each image, else 0.
+        """(N, labels) int64, on the CPU: 1 for the class of each image, else 0.
 
         Raises:
             ModelError: other axes, kind or device than promised, or a class that is not in the
                 vocabulary.
         """
         found, labels = self.classify(images), len(self.vocabulary)
-        fault = _fault_of_classes(found, images, labels)
+        fault = _form_of_classes(found, images)
+        if fault is None:
+            found = fetched(found)
+            fault = _wrong_class(found, labels)
         if fault is not None:
             raise ModelError(f"{self.info.family}: {fault}")
         return torch.nn.functional.one_hot(found, labels)
@@ -200,18 +205,32 @@ class Segmenter(Annotator):
                 vocabulary.
         """
         maps = self.segment(images)
-        fault = _fault_of_maps(maps, images, self.vocabulary)
-        if fault is not None:
-            raise ModelError(f"{self.info.family}: {fault}")
+        self._check(_form_of_maps(maps, images, self.vocabulary))
+        self._check(_wrong_label(maps, self.vocabulary))
         return maps
 
     def statistics(self, images: Tensor) -> Tensor:
-        """Pixels of each label in each plane: (N, planes x labels) int64, plane-major.
+        """Pixels of each label in each plane: (N, planes x labels) int64, plane-major, on the CPU.
+
+        Labels are looked at where they are counted, so the counts are all that is read of a device.
 
         Raises:
             ModelError: as ``label_maps``.
         """
-        return label_counts(self.label_maps(images), len(self.vocabulary))
+        if self.device.type == "cpu":
+            return label_counts(self.label_maps(images), len(self.vocabulary))
+        maps, labels = self.segment(images), len(self.vocabulary)
+        self._check(_form_of_maps(maps, images, self.vocabulary))
+        known = (maps >= 0) & (maps < labels)
+        counts = fetched(label_counts(torch.where(known, maps, labels), labels + 1))
+        counts = counts.reshape(len(images), -1, labels + 1)
+        if bool(counts[..., labels].any()):
+            self._check(_wrong_label(maps, self.vocabulary))
+        return counts[..., :labels].flatten(1)
+
+    def _check(self, fault: str | None) -> None:
+        if fault is not None:
+            raise ModelError(f"{self.info.family}: {fault}")
 
 
 def label_counts(maps: Tensor, labels: int) -> Tensor:
@@ -229,12 +248,16 @@ def label_counts(maps: Tensor, labels: int) -> Tensor:
     """
     n, planes = maps.shape[:2]
     offsets = torch.arange(n * planes, device=maps.device).reshape(n, planes, 1, 1) * labels
-    flat = torch.bincount((maps + offsets).flatten(), minlength=n * planes * labels)
-    return flat.reshape(n, planes * labels)
+    places, size = (maps + offsets).flatten(), n * planes * labels
+    if maps.device.type == "cpu":
+        return torch.bincount(places, minlength=size).reshape(n, planes * labels)
+    # Elsewhere the host would wait: ``bincount`` asks the device for the greatest value.
+    flat = torch.zeros(size, dtype=torch.int64, device=maps.device)
+    return flat.scatter_add_(0, places, torch.ones_like(places)).reshape(n, planes * labels)
 
 
-def _fault_of_classes(found: object, images: Tensor, labels: int) -> str | None:
-    """What is wrong with the classes of these images, or None."""
+def _form_of_classes(found: object, images: Tensor) -> str | None:
+    """What is wrong with kind, axes or device of the classes of these images, or None."""
     if not isinstance(found, Tensor):
         return f"classify gave a {type(found).__name__}, not a tensor"
     if found.dtype != torch.int64 or tuple(found.shape) != (len(images),):
@@ -244,6 +267,11 @@ def _fault_of_classes(found: object, images: Tensor, labels: int) -> str | None:
         )
     if found.device != images.device:
         return f"classes are on {found.device}, the images on {images.device}"
+    return None
+
+
+def _wrong_class(found: Tensor, labels: int) -> str | None:
+    """A class that is not in the vocabulary, or None."""
     wrong = found[(found < 0) | (found >= labels)]
     if len(wrong):
         return (
@@ -252,8 +280,8 @@ def _fault_of_classes(found: object, images: Tensor, labels: int) -> str | None:
     return None
 
 
-def _fault_of_maps(maps: object, images: Tensor, vocabulary: Vocabulary) -> str | None:
-    """What is wrong with label maps of these images, or None."""
+def _form_of_maps(maps: object, images: Tensor, vocabulary: Vocabulary) -> str | None:
+    """What is wrong with kind, axes or device of label maps of these images, or None."""
     if not isinstance(maps, Tensor):
         return f"segment gave a {type(maps).__name__}, not a tensor"
     if maps.dtype != torch.int64:
@@ -263,6 +291,11 @@ def _fault_of_maps(maps: object, images: Tensor, vocabulary: Vocabulary) -> str 
         return f"labels of {rows} images are {shape}, expected ({rows}, {planes}, H, W)"
     if maps.device != images.device:
         return f"labels are on {maps.device}, the images on {images.device}"
+    return None
+
+
+def _wrong_label(maps: Tensor, vocabulary: Vocabulary) -> str | None:
+    """A label that is not in the vocabulary, or None."""
     low, high = (int(end) for end in torch.aminmax(maps))
     size = len(vocabulary)
     if low < 0 or high >= size:

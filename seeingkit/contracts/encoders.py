@@ -8,6 +8,7 @@ representation learning"): a model with images of its own size and range, perhap
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from abc import ABC, abstractmethod
 from typing import Any, Literal, NamedTuple
@@ -168,7 +169,7 @@ class ModelEncoder(Encoder):
                 x, size=(size, size), mode="bilinear", align_corners=False, antialias=True
             )
         if self.info.channels == 1:
-            x = (x * x.new_tensor(LUMA).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
+            x = (x * _luma(x.device)).sum(1, keepdim=True)
         low, high = self.info.value_range
         return x if (low, high) == (-1.0, 1.0) else low + (x + 1) * ((high - low) / 2)
 
@@ -210,6 +211,12 @@ class ModelEncoder(Encoder):
             "options": dict(info.options),
             "assumptions": list(info.assumptions),
         }
+
+
+@functools.lru_cache(maxsize=8)
+def _luma(device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # a cached tensor must be usable in training too
+        return torch.tensor(LUMA).reshape(1, 3, 1, 1).to(device)
 
 
 def _noise(image: Tensor, seed: int, shape: torch.Size) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.errors import ModelError
+from seeingkit.system.devices import fetched
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class ValueRange:
         """
         if self.images >= ENOUGH:
             return
-        flat = images.detach().flatten(1)
+        flat = fetched(images.detach()).flatten(1)
         flat = flat[torch.isfinite(flat).all(1)]
         if not flat.numel():
             return

@@ -27,6 +27,7 @@ from seeingkit.contracts.ranges import ENOUGH, ValueRange
 from seeingkit.errors import ImageError, UsageError
 from seeingkit.models.code import identity_of
 from seeingkit.specs import PRESETS, Preset
+from seeingkit.system.devices import fetched, sent
 
 from .given import check_enough
 from .preprocess import apply, quantise
@@ -133,7 +134,7 @@ class SamplerSource(PreparedImages):
         """The latents of these images, with their classes, on the generator's device."""
         labels = [self.labels[i % len(self.labels)] for i in indices] if self.labels else None
         latent = self.sampler.latents(indices, seed=self.seed, labels=labels)
-        return {key: value.to(self.sampler.device) for key, value in latent.items()}
+        return {key: sent(value, self.sampler.device) for key, value in latent.items()}
 
     def generate(self, indices: Sequence[int]) -> Tensor:
         """Images of one batch as the generator gives them: (N, 3, H, W) float32.
@@ -188,13 +189,15 @@ class SamplerSource(PreparedImages):
         self, images: Tensor, indices: Sequence[int]
     ) -> Iterator[NDArray[np.uint8] | ImageError]:
         """As ``quantised``, of images that are there."""
-        flat = images.flatten(1)
-        nan, inf = flat.isnan().any(1).tolist(), flat.isinf().any(1).tolist()
-        levels = quantise(images.nan_to_num()).cpu().numpy()
+        flat, levels = images.flatten(1), quantise(images.nan_to_num())
+        faults = torch.stack([flat.isnan().any(1), flat.isinf().any(1)], 1).to(torch.uint8)
+        read = fetched(torch.cat([faults, levels.flatten(1)], 1)).numpy()
+        nan, inf = read[:, 0], read[:, 1]
+        pictures = read[:, 2:].reshape(levels.shape)
         for row, index in enumerate(indices):
             fault = "NaN" if nan[row] else "Inf" if inf[row] else None
             item = self.ids[index]
-            yield ImageError(item, f"generator gave {fault}") if fault else levels[row]
+            yield ImageError(item, f"generator gave {fault}") if fault else pictures[row]
 
     def load(self, indices: Sequence[int]) -> Loaded:
         """Images of these indices; those with NaN or Inf are named instead.

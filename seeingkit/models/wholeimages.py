@@ -45,7 +45,7 @@ class WholeImages(Segmenter):
     def segment(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to (N, 1, H, W) int64: the class of each image, everywhere."""
         n, _, height, width = images.shape
-        classes = self.classifier.statistics(images).argmax(1)
+        classes = self.classifier.statistics(images).argmax(1).to(images.device)
         return classes.reshape(n, 1, 1, 1).repeat(1, 1, height, width)
 
     def score(self, images: Tensor, label: int) -> Tensor:

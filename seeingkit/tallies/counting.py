@@ -26,7 +26,7 @@ from seeingkit.images.opening import with_preset
 from seeingkit.models.code import identity_of
 from seeingkit.system.addresses import Place
 from seeingkit.system.cache import cache_folder
-from seeingkit.system.devices import in_batches
+from seeingkit.system.devices import fetched, in_batches, sent
 from seeingkit.system.progress import Bar, progress_bar
 from seeingkit.system.seals import set_aside
 from seeingkit.system.sharing import Piece, own_part, shared
@@ -291,7 +291,7 @@ class _Counter:
 
     def _statistics(self, images: Tensor) -> Tensor:
         """(N, planes x labels) on the CPU: int64 for pixels, else float64."""
-        found = self.annotator.statistics(images.to(self.annotator.device))
+        found = self.annotator.statistics(sent(images, self.annotator.device))
         name, vocabulary = self.annotator.info.family, self.annotator.vocabulary
         unit, expected = vocabulary.unit, (len(images), len(vocabulary) * len(vocabulary.planes))
         if not isinstance(found, Tensor):
@@ -299,7 +299,7 @@ class _Counter:
         if found.shape != expected:
             shape = tuple(found.shape)
             raise ModelError(f"{name}: statistics have shape {shape}, expected {expected}")
-        found = found.cpu()
+        found = fetched(found)
         if unit == "pixels":
             return _checked_pixels(found, vocabulary, name)
         if unit == "class" and not _one_class(found):

@@ -30,6 +30,7 @@ from seeingkit.contracts import (
     ImageSource,
     Inverter,
     ModelEncoder,
+    OnDevice,
     RewritableGenerator,
     Sampler,
     Segmenter,
@@ -39,6 +40,7 @@ from seeingkit.errors import UsageError
 from .annotators import annotator_checks
 from .checks import Check
 from .classifiers import classifier_checks
+from .devices import device_checks, transfers_of
 from .encoders import encoder_checks
 from .features import features_checks
 from .generators import generator_checks
@@ -53,6 +55,7 @@ __all__ = [
     "annotator_checks",
     "check_annotator",
     "check_classifier",
+    "check_device",
     "check_encoder",
     "check_features",
     "check_generator",
@@ -63,6 +66,7 @@ __all__ = [
     "check_source",
     "checks_for",
     "classifier_checks",
+    "device_checks",
     "encoder_checks",
     "failures",
     "features_checks",
@@ -73,6 +77,7 @@ __all__ = [
     "segmenter_checks",
     "site_checks",
     "source_checks",
+    "transfers_of",
 ]
 
 
@@ -172,6 +177,22 @@ def check_encoder(encoder: ModelEncoder, images: Tensor | None = None) -> None:
     >>> check_encoder(Middle())
     """
     _run(encoder, encoder_checks(images))
+
+
+def check_device(subject: OnDevice, images: Tensor | None = None) -> None:
+    """Check that a model runs on any device, without one: on a pretended GPU (``pretended``).
+
+    It must compute from tensors of that device alone, give the CPU's numbers, and neither wait for
+    the device nor send data there in a pass. Errors as ``check_sampler``.
+
+    Args:
+        subject: a generator, sampler, annotator, encoder or features, on the CPU.
+        images: (N, 3, H, W) float32 in [-1, 1] with N at least 2 for a model of images, or None for
+            smooth noise of 64 x 64 pixels.
+
+    >>> check_device(seeingkit.load_generator("progan:minichurches"))
+    """
+    _run(subject, device_checks(images))
 
 
 def check_source(source: ImageSource) -> None:

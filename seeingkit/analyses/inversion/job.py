@@ -16,6 +16,7 @@ from seeingkit.contracts import Inversion, State
 from seeingkit.contracts.features import check_features
 from seeingkit.errors import UsageError
 from seeingkit.models.edits import AddEdit, run
+from seeingkit.system.devices import fetched
 
 from .objectives import features_difference, mean_absolute, mean_square, psnr
 from .optimiser import Outcome, minimise
@@ -27,6 +28,10 @@ ON_CPU = 4
 """Images of every pass on a CPU: where there are fewer, one is repeated, for kernels for few rows
 round otherwise. Eight are no faster, and all of a batch end at about the same time, so the fewer
 there are, the less is lost when a run is interrupted."""
+
+LOOK = 20
+"""Steps on a GPU between two questions which photos are finished: the host waits for the device
+once for all of them, and a photo that is finished costs at most as many steps more."""
 
 
 @dataclass(eq=False)
@@ -83,6 +88,7 @@ class Job:
             delays=delays,
             batch_size=min(batch_size, ON_CPU) if on_cpu else batch_size,
             least=ON_CPU if on_cpu else 2,
+            look=LOOK if self.generator.device.type == "cuda" else 1,
             frames=_frame_steps(schedule.steps, self.prepared.options.frames),
             done=done,
         )
@@ -98,7 +104,7 @@ class Job:
         features = self.prepared.features
         with torch.no_grad():
             if features is not None:
-                photo.truth = check_features(features(self.inputs.images[[row]]), 1, features.name)
+                photo.truth = check_features(features(self.inputs.photos([row])), 1, features.name)
             if not self.inputs.from_latent:
                 return self._residuals(photo, self.inputs.state_guess(row).detach())
             photo.first = z = self.inputs.latent_guess(row)
@@ -110,8 +116,7 @@ class Job:
             return self._residuals(photo, state)
 
     def _enter(self, z: Tensor, rows: Sequence[int]) -> State:
-        labels = None if self.inputs.labels is None else self.inputs.labels[list(rows)]
-        return latent_state(self.generator, z, labels)
+        return latent_state(self.generator, z, self.inputs.classes(rows))
 
     def _residuals(self, photo: _Photo, state: State) -> Values:
         """Residuals of zero at each place, and of each carried tensor that is optimised."""
@@ -151,7 +156,7 @@ class Job:
     def _objective(self, values: Values, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Losses (B,) and images of some rows."""
         _, image, penalty = self._forward(values, rows)
-        loss = mean_absolute(image, self.inputs.images[list(rows)])
+        loss = mean_absolute(image, self.inputs.photos(rows))
         loss = loss + self.preset.residual_weight * penalty
         features, weight = self.prepared.features, self.preset.perceptual_weight
         if features is not None and weight:
@@ -175,19 +180,19 @@ class Job:
             image = torch.full_like(photo, torch.nan) if outcome.failed else outcome.image
             perceptual = None
             if features is not None:
-                perceptual = features_difference(features(image), self._truth([row])).cpu()
+                perceptual = fetched(features_difference(features(image), self._truth([row])))
         z, begun = outcome.values.get("z", self.photos[row].first), self.photos[row].begun
         assert begun is not None  # the objective was evaluated at least once
         return Inversion(
             method=self.prepared.method,
             cut=self.prepared.cut,
-            images=photo.cpu(),
-            reconstruction=image.cpu(),
-            state=State(r.at, r.x.cpu(), {k: v.cpu() for k, v in r.carry.items()}),
-            z=None if z is None else z.cpu(),
-            initial=begun.cpu(),
+            images=fetched(photo),
+            reconstruction=fetched(image),
+            state=State(r.at, fetched(r.x), {k: fetched(v) for k, v in r.carry.items()}),
+            z=None if z is None else fetched(z),
+            initial=fetched(begun),
             loss=torch.tensor([outcome.loss], dtype=torch.float64),
-            psnr=psnr(image, photo).cpu(),
+            psnr=fetched(psnr(image, photo)),
             perceptual=perceptual,
             steps=torch.tensor([outcome.steps]),
             converged=torch.tensor([outcome.converged]),
@@ -203,8 +208,8 @@ class Job:
         if wanted and (not kept or kept[-1][0] != outcome.steps):
             kept.append((outcome.steps, outcome.image))
         if not kept:
-            return (), self.inputs.images[:0].cpu()
-        return tuple(step for step, _ in kept), torch.cat([image.cpu() for _, image in kept])
+            return (), fetched(self.inputs.images[:0])
+        return tuple(step for step, _ in kept), fetched(torch.cat([image for _, image in kept]))
 
 
 def _frame_steps(steps: int, count: int) -> list[int]:

@@ -4,7 +4,9 @@ Guarantees: rows share the passes through the network and nothing else. A row th
 leaves and the next one takes its place; a row whose loss is not finite leaves with the reason, and
 the others go on; when memory runs out the batch is halved and the rows put back keep their state.
 So the result of a row is the one it would get alone, but for the rounding of kernels that depends
-on the batch size; where every pass has as many rows (``least``), to the bit.
+on the batch size; where every pass has as many rows (``least``), to the bit. Losses and counters
+are read only now and then (``look``), so that the host does not wait for the device at every step;
+a row that has stopped meanwhile stays as it was.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from seeingkit.errors import ModelError
+from seeingkit.system.devices import fetched, sent
 
 from .rows import Rows, Schedule, Values
 
@@ -55,6 +59,7 @@ def minimise(
     delays: Mapping[str, int] | None = None,
     batch_size: int = 8,
     least: int = 2,
+    look: int = 1,
     frames: Sequence[int] = (),
     done: Callable[[int, Outcome], None],
     stepped: Callable[[int], None] = lambda _: None,
@@ -68,6 +73,8 @@ def minimise(
         delays: variables that rest for that many of a row's steps.
         batch_size: rows in work at a time; halved when memory runs out.
         least: rows of each pass at least; where there are fewer, the first is repeated.
+        look: after how many steps at most it is asked which rows have stopped; 1 where asking costs
+            nothing (on a CPU).
         frames: steps at which the image is kept (0 = before the first step).
         done: called with each row when it is finished.
         stepped: called with the number of row-steps done.
@@ -77,7 +84,7 @@ def minimise(
     """
     steps = set(frames)
     minimiser = _Minimiser(
-        start, objective, schedule, scales, delays or {}, steps, least, done, stepped
+        start, objective, schedule, scales, delays or {}, steps, least, look, done, stepped
     )
     minimiser.run(rows, batch_size)
 
@@ -93,11 +100,13 @@ class _Minimiser:
     delays: Mapping[str, int]
     frames: set[int]
     least: int
+    look: int
     done: Callable[[int, Outcome], None]
     stepped: Callable[[int], None]
     kept: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
     history: dict[int, list[float]] = field(default_factory=dict)
     parked: list[Rows] = field(default_factory=list)  # rows put back when memory ran out
+    unread: list[tuple[list[int], Tensor]] = field(default_factory=list)  # rows and their losses
 
     def run(self, rows: Sequence[int], size: int) -> None:
         queue = deque(rows)
@@ -141,9 +150,12 @@ class _Minimiser:
             n = len(batch)
             # Kernels for few rows round otherwise than those for several (on a CPU convolutions for
             # one, matrix products for up to three), and hundreds of steps blow that up.
-            places = list(range(n)) + [0] * (self.least - n)
-            values = {k: v[places].detach().requires_grad_(True) for k, v in batch.values.items()}
-            loss, image = self.objective(values, [batch.numbers[k] for k in places])
+            more = max(0, self.least - n)
+            values = {
+                k: torch.cat([v, *[v[:1]] * more]).detach().requires_grad_(True)
+                for k, v in batch.values.items()
+            }
+            loss, image = self.objective(values, batch.numbers + batch.numbers[:1] * more)
             # The sum: each row's gradient is that of its own loss, whatever the others are.
             gradients = torch.autograd.grad(loss.sum(), list(values.values()))
         rows = {k: g[:n] for k, g in zip(values, gradients, strict=True)}
@@ -152,48 +164,73 @@ class _Minimiser:
     def _step(
         self, batch: Rows, loss: Tensor, image: Tensor, gradients: dict[str, Tensor]
     ) -> Rows | None:
-        losses = loss.cpu().double()
+        losses = loss.to(batch.steps.device).double()
         finite = torch.isfinite(losses)
         for found in (*gradients.values(), image):
-            finite &= torch.isfinite(found.flatten(1)).all(1).cpu()
-        for k, row in enumerate(batch.numbers):
-            step = int(batch.steps[k])
-            self.history[row].append(float(losses[k]))
+            finite &= torch.isfinite(found.flatten(1)).all(1).to(finite.device)
+        self.unread.append((batch.numbers, losses))
+        for k, (row, step) in enumerate(zip(batch.numbers, batch.done, strict=True)):
             if step in self.frames:
                 self.kept[row].append((step, image[k : k + 1].clone()))
         batch.judge(losses, self.schedule)
-        stop, early = batch.stopping(self.schedule)
-        leaving = (stop | ~finite).nonzero().flatten().tolist()
-        for k in leaving:
-            self._finish(batch, k, image, losses, bool(finite[k]), bool(early[k]))
+        batch.stop(finite, self.schedule)
+        used_up = max(batch.done) >= self.schedule.steps
+        leaving = self._read(batch) if used_up or len(self.unread) >= self.look else {}
+        for k, counters in leaving.items():
+            self._finish(batch, k, image, counters)
         staying = [k for k in range(len(batch)) if k not in leaving]
         self.stepped(len(staying))
         if not staying:
             return None
         if leaving:
-            batch = batch.take(staying)
-            gradients = {n: g[staying] for n, g in gradients.items()}
+            kept = batch.take(staying)
+            index = sent(torch.as_tensor(staying), image.device)
+            batch, gradients = kept, {n: g[index] for n, g in gradients.items()}
         batch.step(gradients, self.schedule, self.scales, self.delays)
         return batch
 
-    def _finish(
-        self, batch: Rows, k: int, image: Tensor, losses: Tensor, finite: bool, early: bool
-    ) -> None:
-        row = batch.numbers[k]
-        history = self.history.pop(row)
+    def _read(self, batch: Rows) -> dict[int, _Counters]:
+        """Read counters and losses: which rows of the batch have stopped, by their places."""
+        counters = torch.stack([batch.stopped, batch.steps, batch.early, batch.failed], 1)
+        numbers = fetched(
+            torch.cat([counters.flatten(), *(losses for _, losses in self.unread)])
+        ).tolist()
+        first, rest = numbers[: counters.numel()], iter(numbers[counters.numel() :])
+        for rows, _ in self.unread:
+            for row in rows:
+                self.history[row].append(next(rest))
+        self.unread.clear()
+        leaving: dict[int, _Counters] = {}
+        for k in range(len(batch)):
+            stopped, steps, early, failed = first[4 * k : 4 * k + 4]
+            if stopped:
+                leaving[k] = _Counters(int(steps), bool(early), bool(failed))
+        return leaving
+
+    def _finish(self, batch: Rows, k: int, image: Tensor, counters: _Counters) -> None:
+        row, steps, finite = batch.numbers[k], counters.steps, not counters.failed
+        history = self.history.pop(row)[: steps + 1]  # it may have stood still for a while
         tail = max(1, len(history) // 10)
         still = len(history) > tail and history[-1 - tail] - history[-1] > 0.01 * history[-1]
         outcome = Outcome(
             {name: value[k : k + 1].clone() for name, value in batch.values.items()},
             image[k : k + 1].clone(),
-            float(losses[k]),
-            int(batch.steps[k]),
-            finite and (early or not still),
-            None if finite else f"NaN or Inf at step {int(batch.steps[k])} of the optimisation",
-            self.kept.pop(row),
+            history[-1],
+            steps,
+            finite and (counters.early or not still),
+            None if finite else f"NaN or Inf at step {steps} of the optimisation",
+            [(step, frame) for step, frame in self.kept.pop(row) if step <= steps],
             history,
         )
         self.done(row, outcome)
+
+
+class _Counters(NamedTuple):
+    """Steps of a row that has stopped, whether before they were used up, and whether in NaN."""
+
+    steps: int
+    early: bool
+    failed: bool
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor
 from seeingkit.contracts import Generator, Latent, Prepared, State
 from seeingkit.errors import ModelError, UsageError
 from seeingkit.images.preprocess import quantise
+from seeingkit.system.devices import fetched
 
 from .catalog import InverterOptions
 from .presets import InversionPreset
@@ -104,6 +105,16 @@ class Inputs:
             self.labels = torch.tensor(list(labels), dtype=torch.int64, device=generator.device)
         self.init = None if init is None else _checked_start(prepared, init, len(images))
 
+    def photos(self, rows: Sequence[int]) -> Tensor:
+        """Some photos (B, 3, R, R); taken by slices, for an index would be sent to the device."""
+        return torch.cat([self.images[row : row + 1] for row in rows])
+
+    def classes(self, rows: Sequence[int]) -> Tensor | None:
+        """Their labels (B,), or None of an unconditional generator."""
+        if self.labels is None:
+            return None
+        return torch.cat([self.labels[row : row + 1] for row in rows])
+
     @property
     def from_latent(self) -> bool:
         """Whether inversion starts from a latent; otherwise from a state at the cut."""
@@ -119,9 +130,9 @@ class Inputs:
             assert not isinstance(self.init, State)
             return self.init[name][[row]]
         if encoder is not None:
-            return _checked_estimate(encoder.estimate(self.images[[row]]), generator)
+            return _checked_estimate(encoder.estimate(self.photos([row])), generator)
         # The number of a random start comes from the photo's pixels, so neighbours do not matter.
-        pixels = quantise(self.images[[row]]).cpu().numpy().tobytes()
+        pixels = fetched(quantise(self.photos([row]))).numpy().tobytes()
         number = int.from_bytes(hashlib.sha256(pixels).digest()[:4], "big") // 2
         return draw(generator, 1, number + self.seed)[name]
 

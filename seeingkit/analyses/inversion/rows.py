@@ -1,7 +1,8 @@
 """``Rows`` of an optimisation that are in work together, and the ``Schedule`` they all follow.
 
-Guarantee: no operation mixes rows. Each has its own moments, step count, learning rate and
-stopping rule.
+Guarantees: no operation mixes rows. Each has its own moments, step count, learning rate and
+stopping rule. Counters lie where the values are, and a row that has stopped stays as it is, so that
+nobody needs to read them at every step.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from seeingkit.system.devices import sent
 
 Values = Mapping[str, Tensor]
 """Variables by name, each (B, …)."""
@@ -75,6 +78,7 @@ class Rows:
     """Variables, moments of gradients and counters (B,) float64 of B rows, all batch-first."""
 
     numbers: list[int]  # which rows they are
+    done: list[int]  # steps done, as far as is known without asking the device: at least ``steps``
     values: dict[str, Tensor]
     first: dict[str, Tensor]
     second: dict[str, Tensor]
@@ -82,6 +86,9 @@ class Rows:
     best: Tensor  # least loss so far
     since: Tensor  # steps since the loss last improved
     halved: Tensor  # how often the rate was
+    stopped: Tensor  # 1 where a row is finished, and stays as it is
+    early: Tensor  # 1 where it was before its steps were used up
+    failed: Tensor  # 1 where a loss, gradient or image was not finite
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -89,9 +96,10 @@ class Rows:
     @staticmethod
     def start(numbers: list[int], values: Values) -> Rows:
         """Rows before their first step."""
-        number = torch.zeros(len(numbers), dtype=torch.float64)
+        number = torch.zeros(len(numbers), dtype=torch.float64, device=_home(values))
         return Rows(
             numbers,
+            [0] * len(numbers),
             {name: value.detach().clone() for name, value in values.items()},
             {name: torch.zeros_like(value) for name, value in values.items()},
             {name: torch.zeros_like(value) for name, value in values.items()},
@@ -99,17 +107,20 @@ class Rows:
             best=torch.full_like(number, math.inf),
             since=number.clone(),
             halved=number.clone(),
+            stopped=number.clone(),
+            early=number.clone(),
+            failed=number.clone(),
         )
 
     def take(self, places: Sequence[int]) -> Rows:
         """The rows at these places."""
         index = torch.as_tensor(places, dtype=torch.int64)
-        values, first, second = (
-            {n: t[index.to(t.device)] for n, t in d.items()} for d in self._tensors()
-        )
-        steps, best, since, halved = (counter[index] for counter in self._counters())
-        numbers = [self.numbers[k] for k in places]
-        return Rows(numbers, values, first, second, steps, best, since, halved)
+        there = sent(index, next(iter(self.values.values())).device)
+        values, first, second = ({n: t[there] for n, t in d.items()} for d in self._tensors())
+        index = there if self.steps.device == there.device else index
+        counters = (counter[index] for counter in self._counters())
+        numbers, done = ([known[k] for k in places] for known in (self.numbers, self.done))
+        return Rows(numbers, done, values, first, second, *counters)
 
     @staticmethod
     def join(parts: Sequence[Rows]) -> Rows:
@@ -121,15 +132,16 @@ class Rows:
             for several in zip(*(part._tensors() for part in parts), strict=True)
         )
         counters = zip(*(part._counters() for part in parts), strict=True)
-        steps, best, since, halved = map(torch.cat, counters)
         numbers = [k for part in parts for k in part.numbers]
-        return Rows(numbers, values, first, second, steps, best, since, halved)
+        done = [k for part in parts for k in part.done]
+        return Rows(numbers, done, values, first, second, *map(torch.cat, counters))
 
     def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         return self.values, self.first, self.second
 
-    def _counters(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.steps, self.best, self.since, self.halved
+    def _counters(self) -> tuple[Tensor, ...]:
+        counted = self.steps, self.best, self.since, self.halved
+        return *counted, self.stopped, self.early, self.failed
 
     def judge(self, losses: Tensor, schedule: Schedule) -> None:
         """Count improvements of the losses (B,); halve the rates of rows that are stuck."""
@@ -141,16 +153,23 @@ class Rows:
             self.halved = self.halved + stuck
             self.since = torch.where(stuck, 0.0, self.since)
 
-    def stopping(self, schedule: Schedule) -> tuple[Tensor, Tensor]:
-        """(B,) bool: which rows stop now, and which of them before their steps are used up."""
+    def stop(self, finite: Tensor, schedule: Schedule) -> None:
+        """Stop rows whose time has come, and those that are not ``finite`` (B,) bool."""
+        early = self._early(schedule)
+        stops = early | (self.steps >= schedule.steps) | ~finite
+        now = stops & (self.stopped == 0)
+        self.early = torch.where(now, early.to(self.early), self.early)
+        self.failed = torch.where(now, (~finite).to(self.failed), self.failed)
+        self.stopped = torch.maximum(self.stopped, now.to(self.stopped))
+
+    def _early(self, schedule: Schedule) -> Tensor:
+        """(B,) bool: which rows stop before their steps are used up."""
         if schedule.plateau:
-            early = self.halved > schedule.halvings
-        elif schedule.patience is not None:
+            return self.halved > schedule.halvings
+        if schedule.patience is not None:
             late = self.steps >= schedule.quiet * schedule.steps
-            early = (self.since >= schedule.patience) & late
-        else:
-            early = torch.zeros_like(self.steps, dtype=torch.bool)
-        return early | (self.steps >= schedule.steps), early
+            return (self.since >= schedule.patience) & late
+        return torch.zeros_like(self.steps, dtype=torch.bool)
 
     def step(
         self,
@@ -159,18 +178,24 @@ class Rows:
         scales: Mapping[str, float],
         delays: Mapping[str, int],
     ) -> None:
-        """One step of Adam (Kingma and Ba 2015, algorithm 1) with a count and rate per row."""
-        rate = schedule.rates(self.steps, self.halved)
-        self.steps = self.steps + 1
+        """One step of Adam (Kingma and Ba 2015, algorithm 1) with a count and rate per row.
+
+        Rows that have stopped do not move.
+        """
+        rate, going = schedule.rates(self.steps, self.halved), self.stopped == 0
+        self.steps = self.steps + going
+        self.done = [count + 1 for count in self.done]
         for name, gradient in gradients.items():
             # A variable counts its own steps, from when it was let go; before, nothing moves.
-            count = self.steps - delays.get(name, 0)
-            moving = count > 0
-            if not bool(moving.any()):
+            delay = delays.get(name, 0)
+            if max(self.done) <= delay:
                 continue
+            count = self.steps - delay
+            moving = (count > 0) & going
             count = count.clamp_min(1)
-            if not bool(moving.all()):
-                gradient = gradient * _by_row(moving, gradient)
+            if min(self.done) <= delay or self.stopped.device.type != "cpu":
+                still = _by_row(moving, gradient) == 0
+                gradient = gradient.masked_fill(still, 0.0)
             step_size = torch.where(moving, rate / (1 - _BETA1**count), 0.0) * scales[name]
             root = (1 - _BETA2**count).sqrt()
             first = self.first[name].lerp_(gradient, 1 - _BETA1)
@@ -178,6 +203,12 @@ class Rows:
             denominator = (second.sqrt() / _by_row(root, gradient)).add_(_EPSILON)
             change = _by_row(step_size, gradient) * (first / denominator)
             self.values[name] = self.values[name] - change
+
+
+def _home(values: Values) -> torch.device:
+    """Where counters lie: with the values; on the CPU where their device has no float64 (mps)."""
+    device = next(iter(values.values())).device
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def _by_row(values: Tensor, like: Tensor) -> Tensor:

@@ -652,3 +652,43 @@ def test_correlation_is_pearsons() -> None:
     assert correlation(ta, -tb) == pytest.approx(-want)
     assert correlation(ta, 2 * ta + 1) == pytest.approx(1)
     assert math.isnan(correlation(ta, torch.ones(4, 7)))
+
+
+@pytest.mark.parametrize("look", [3, 50])
+def test_asking_less_often_which_rows_have_stopped_changes_no_result(look: int) -> None:
+    """Rows that stopped, early or in NaN, stay as they are until they are asked for."""
+    schedule = Schedule(20, 0.3, milestones=(10,), patience=3, tolerance=0.05, quiet=0.0)
+    steps: dict[int, int] = dict.fromkeys(range(7), 0)
+
+    def some_fail(values: Mapping[str, Tensor], rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        loss, image = valley(values, rows)
+        wrong = torch.tensor([row == 5 for row in rows]) & (loss < 4)
+        return loss.where(~wrong, torch.nan), image
+
+    def run(look: int) -> dict[int, Outcome]:
+        found: dict[int, Outcome] = {}
+        minimise(
+            list(steps),
+            begin,
+            some_fail,
+            schedule,
+            scales=SCALES,
+            delays={"v": 2},
+            batch_size=3,
+            look=look,
+            frames=(0, 4, 9, 20),
+            done=found.__setitem__,
+        )
+        return found
+
+    each, seldom = run(1), run(look)
+    assert len({outcome.steps for outcome in each.values()}) > 1 and each[5].failed
+    for row, outcome in each.items():
+        nan = outcome.failed is not None
+        assert outcome.history[:-1] == seldom[row].history[:-1]
+        if not nan:
+            same(outcome, seldom[row])
+        assert (outcome.steps, outcome.failed) == (seldom[row].steps, seldom[row].failed)
+        assert all(
+            torch.equal(outcome.values[name], seldom[row].values[name]) for name in outcome.values
+        )
