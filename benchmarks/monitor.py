@@ -21,6 +21,7 @@ from pathlib import Path
 
 import altair as alt
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from seeingkit import Monitor, Tally, compare
@@ -81,7 +82,12 @@ def training(out: Path, *, steps: int, every: int, n: int, permutations: int) ->
     """Train with checks; writes ``checks.json`` into ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     plan = Plan(
-        phases=(0.5, 0.5, 0.75, 0.75), fade=0.75, batch=16, pictures=2048, ema_half_life=500
+        phases=(0.3, 0.3, 0.5, 0.5),
+        fade=0.5,
+        batch=16,
+        pictures=2048,
+        ema_half_life=500,
+        half=torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported(),
     )
     size = resolutions(plan.sizes)[-1]
     pictures = picture_cache(out / "scenes.npy", plan.pictures, seed=TRAIN_SEED, size=size)
@@ -176,7 +182,7 @@ def main() -> None:
     parser.add_argument("what", choices=("train", "draw", "looks", "costs"))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figure", type=Path)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--every", type=int, default=25)
     parser.add_argument("--n", type=int, default=300)
     parser.add_argument("--permutations", type=int, default=199)

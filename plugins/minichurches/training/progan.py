@@ -111,6 +111,12 @@ def main(argv: list[str] | None = None) -> None:
         default=defaults.phases,
         help="thousands of images at each resolution but the last",
     )
+    parser.add_argument(
+        "--no-half",
+        dest="half",
+        action="store_false",
+        help="compute in float32: faster on processors without bfloat16",
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     args = parser.parse_args(argv)
     if args.publish:
