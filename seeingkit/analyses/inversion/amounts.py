@@ -29,9 +29,10 @@ def bounded(
     >>> bounded(InversionConfig(own=20), seeingkit.load_generator("progan:minichurches"), 0)[1]
     ()
     """
-    own, patched = generator.images_at_most(seed), generator.images_at_most(seed + SERIES)
-    if own is None or patched is None:
+    own, *both = (generator.images_at_most(seed + step * SERIES) for step in (0, 1, 2))
+    if own is None:
         return config, ()
+    patched = min(most or 0 for most in both)
     if patched < FEWEST_PATCHED:
         patched = 0
     found = {"own": min(config.own, own), "patched": min(config.patched, patched)}
