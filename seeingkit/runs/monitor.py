@@ -8,7 +8,7 @@ real images are counted, before the training begins.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from seeingkit.tallies.counting import narrowed
 
 from .analyze import comparison_config
 from .plan import Plan, resolve_source
-from .sides import DEFAULT_N, all_equally_many, open_side
+from .sides import DEFAULT_N, all_equally_many, located, open_side
 
 Real = str | Path | ImageSource | Tally
 """Real images: the name of a data set, a path or pattern, opened images, or their tally."""
@@ -101,7 +101,8 @@ class Monitor:
         if isinstance(source, Tally):
             self.real = _fitting(source, annotator, found)
         else:
-            with closing(source):
+            own = nullcontext() if isinstance(real, ImageSource) else closing(source)
+            with own:  # images that the user opened stay open
                 self.real = tally(source, annotator, store=store, batch_size=batch_size)
         self.number = 0
         self.reset()
@@ -126,11 +127,13 @@ class Monitor:
             SourceError, ModelError: images of another shape, kind or range.
             UsageError: ids once given and once not.
         """
-        self._number(ids is not None)
-        if ids is None:
+        given = ids is not None
+        self._check_numbered(given)
+        if not given:
             start = len(self.batches)
             ids = np.arange(start, start + len(images))
         self.batches.add(self.batches.count(images, ids))
+        self._numbered = given
 
     def merge(self, other: Monitor) -> None:
         """Take over the images of another monitor: then this one has seen both's.
@@ -146,10 +149,12 @@ class Monitor:
             raise TallyError("the monitors count with different segmenters or presets")
         rows = other.batches.rows()
         if len(rows):
-            self._number(bool(other._numbered))
-            if not self._numbered:
+            given = bool(other._numbered)
+            self._check_numbered(given)
+            if not given:
                 rows[:, 0] += len(self.batches)
             self.batches.add(rows)
+            self._numbered = given
 
     def compare(self) -> Comparison:
         """The comparison with the real images, whose classes have all numbers (no new check).
@@ -191,10 +196,8 @@ class Monitor:
             warnings=found.results.warnings,
         )
 
-    def _number(self, given: bool) -> None:
-        if self._numbered is None:
-            self._numbered = given
-        if self._numbered != given:
+    def _check_numbered(self, given: bool) -> None:
+        if self._numbered not in (None, given):
             raise UsageError("give ids for all images since reset(), or for none")
 
 
@@ -212,17 +215,22 @@ def _opened(
         own = real.record.preset if isinstance(real, Tally) else real.preset
         if own is not None and preset is not None and own.identity() != preset.identity():
             raise UsageError(f"preset {preset.name}: the real images have preset {own.name}")
+        preset = own or preset
+        if preset is None:
+            raise UsageError("say how the real images were prepared: Monitor(…, preset=…)")
+        if isinstance(real, Tally) and named["n"] is not None:
+            raise UsageError("n is for images that are yet to be counted; use tally.take(rows)")
         annotator = (
             load_annotator(segmenter, device=named["device"])
             if isinstance(segmenter, str)
             else segmenter
         )
         source = real if isinstance(real, Tally) else narrowed(real, named["n"], named["seed"])
-        return source, annotator, own or preset or PRESETS["paper"]
+        return source, annotator, preset
     name = str(real)
     if segmenter is None or isinstance(segmenter, str):
-        plan = _plan(name, segmenter, preset, named)
-        assert plan.segmenter is not None
+        plan = located(_plan(name, segmenter, preset, named))
+        assert plan.segmenter is not None  # located names what is missing
         source = open_side(plan.generated, plan)
         return source, plan.segmenter.load(plan.device), plan.preset
     opened = open_images(name, preset=preset)

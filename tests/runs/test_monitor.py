@@ -193,6 +193,13 @@ def test_a_tally_of_the_same_segmenter_is_taken(folder: Path, tmp_path: Path) ->
         Monitor(stored, LevelSegmenter("other"))
     with pytest.raises(TallyError, match="labels"):
         Monitor(stored, Digits())
+    assert source.read([0]).shape == (1, 3, 8, 8)  # still open
+    bare = Tally.from_fractions(stored.fractions(), stored.vocabulary)
+    with pytest.raises(UsageError, match="say how the real images were prepared"):
+        Monitor(bare, LevelSegmenter())
+    assert len(Monitor(bare, LevelSegmenter(), preset="native").real) == REAL
+    with pytest.raises(UsageError, match="n is for images that are yet to be counted"):
+        Monitor(stored, LevelSegmenter(), n=5)
     with pytest.raises(UsageError, match="preset paper: the real images have preset native"):
         Monitor(stored, LevelSegmenter(), preset="paper")
     ours, other = Monitor(stored, LevelSegmenter()), monitor(folder, segmenter=LevelSegmenter("b"))
@@ -205,6 +212,7 @@ def test_a_tally_of_the_same_segmenter_is_taken(folder: Path, tmp_path: Path) ->
     [
         ({"segmenter": None}, "segmenter"),
         ({"segmenter": "nothing-like-it"}, "nothing-like-it"),
+        ({"segmenter": "upernet:nothing.pth"}, "nothing"),
         ({"checks": 0}, "0 checks"),
         ({"n": 1}, "n = 1"),
         ({"level": 2.0}, "a level lies"),
