@@ -122,7 +122,7 @@ def draw(out: Path, figure: Path) -> None:
     """The curve of FSD with its interval and floor, and of missing classes."""
     rows = json.loads((out / FILE).read_text())["checks"]
     x = alt.X("images:Q", title="training images seen")
-    distance = alt.Y("fsd:Q", title="FSD, percent²").scale(type="symlog", domainMin=0)
+    distance = alt.Y("fsd:Q", title="FSD, percent²").scale(type="log", domainMin=5)
     base = alt.Chart(alt.Data(values=rows))
     around = base.mark_area(opacity=0.25).encode(x, alt.Y("fsd_low:Q").title(""), y2="fsd_high:Q")
     floor = base.mark_line(strokeDash=[4, 3], color="grey").encode(x, y="fsd_floor:Q")
