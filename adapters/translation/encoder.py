@@ -45,7 +45,7 @@ class TranslationEncoder(ModelEncoder):
 
     def __init__(self, translator: Translator, options: Any) -> None:
         self.translator = translator
-        config, theirs = translator.config, translator.info
+        config, theirs = translator.config or {}, translator.info
         channels, size = config["colours_out"], theirs.resolution
         self.info = EncoderInfo(
             family=theirs.family,

@@ -184,7 +184,7 @@ class BatchTally:
             )
 
 
-def _checked_ids(ids: Sequence[int]) -> NDArray[np.int64]:
+def _checked_ids(ids: Any) -> NDArray[np.int64]:
     found = np.asarray(ids.cpu() if isinstance(ids, Tensor) else list(ids))
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
         raise UsageError("ids are whole numbers, one for each image")
