@@ -111,8 +111,7 @@ def rewrite(
     generator, models = _models(gan, n, settings)
     labels = tuple(labels_for(settings.get("labels"), generator) or ())
     asked = labels if settings.get("labels") is not None else None
-    files = (request, *protect)
-    requests = [read_request(Path(file), image_seed, asked) for file in files]
+    requests = [read_request(Path(file), image_seed, asked) for file in (request, *protect)]
     check_request_images(generator, requests, n, int(settings.get("seed") or 0))
     chosen = generator.site(site)
     published = PublishedSettings() if steps is None else PublishedSettings(steps=steps)
@@ -121,7 +120,7 @@ def rewrite(
     folder, seed = place(cache_folder() / "rewriting"), int(settings.get("seed") or 0)
     wanted, *earlier = [
         with_photos(each, [Path(file).parent], generator, [chosen.name])
-        for each, file in zip(requests, files, strict=True)
+        for each, file in zip(requests, (request, *protect), strict=True)
     ]
     photos = told_nearness(generator, wanted)
     keys: dict[str, Any] = {"images": key_images, "labels": wanted.labels, "folder": folder}
