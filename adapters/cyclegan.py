@@ -32,9 +32,10 @@ from seeingkit.weights import (
     state_dict,
 )
 
-from .catalog.translation import CycleGANOptions
+from .catalog.translation import CycleGANEncoderOptions, CycleGANOptions
 from .configs import check_colours
 from .translation.adapter import Translator, check_told, said
+from .translation.encoder import TranslationEncoder, other_generator
 from .translation.numbered import (
     Names,
     Numbered,
@@ -106,6 +107,7 @@ def load(weights: Path | None, options: CycleGANOptions) -> Translator:
     checkpoint = read_checkpoint(weights_file(weights))
     stored = portable_config(checkpoint, FAMILY)
     native: dict[str, str] = {}
+    own = None
     if stored is not None:
         config = CycleGANConfig.validated(checkpoint.path, stored)
         tensors = state_dict(checkpoint, checkpoint.content)
@@ -114,12 +116,13 @@ def load(weights: Path | None, options: CycleGANOptions) -> Translator:
         config, inside = _config(modules)
         tensors, native = renamed(modules, inside, keep_statistics=config.tracked)
         options = options.model_copy(update={"key": where or None})
+        own = other_generator(checkpoint.path, where, candidates(checkpoint, NAMES), FAMILY)
     config = _told(checkpoint.path, config, options)
     with torch.device("meta"):  # shapes only: nothing is allocated before the file was checked
         module = ResidualNetwork(config, options.statistics)
     fill(module, tensors, checkpoint.path)
     smallest = 2 ** (len(config.down) - 1)
-    return Translator(
+    found = Translator(
         FAMILY,
         module,
         config,
@@ -133,6 +136,24 @@ def load(weights: Path | None, options: CycleGANOptions) -> Translator:
         weights_sha256=checkpoint.sha256,
         licence=checkpoint.metadata.get("licence", "unknown"),
     )
+    found.own_encoder = own
+    return found
+
+
+def load_encoder(weights: Path | None, options: CycleGANEncoderOptions) -> TranslationEncoder:
+    """Load the generator of the other direction as an encoder.
+
+    Args:
+        weights: as of ``load``.
+        options: see ``CycleGANEncoderOptions``.
+
+    Raises:
+        WeightsError, UsageError: as ``load``.
+    """
+    shared = options.model_dump(include={"statistics", "padding", "key"})
+    back = load(weights, CycleGANOptions(**shared, resolution=options.size))
+    chosen = options.model_copy(update={"key": back.info.options.get("key")})
+    return TranslationEncoder(back, chosen)
 
 
 def _config(found: Numbered) -> tuple[CycleGANConfig, tuple[int, ...]]:

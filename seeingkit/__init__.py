@@ -20,6 +20,8 @@ _MODULES = {
     "Comparison": "analyses.comparison.compare",
     "compare_generators": "analyses.comparison.generators",
     "GeneratorsComparison": "analyses.comparison.generators",
+    "Monitor": "runs.monitor",
+    "TrainingCheck": "results.monitoring",
     "compare_units": "runs.compare_units",
     "UnitContrasts": "runs.compare_units",
     "artifacts": "runs.artifacts",
@@ -67,12 +69,14 @@ if TYPE_CHECKING:
     from .models.loading import load_annotator, load_features, load_generator, load_segmenter
     from .models.staged import StagedAdapter
     from .models.weightedits import RewrittenGenerator, WeightEdit
+    from .results.monitoring import TrainingCheck
     from .runs.analyze import Analysis, analyze
     from .runs.artifacts import ArtifactSearch, artifacts
     from .runs.assess import Assessment, assess
     from .runs.compare_units import UnitContrasts, compare_units
     from .runs.dissect import Dissection, dissect
     from .runs.interventions import Interventions, intervene
+    from .runs.monitor import Monitor
     from .runs.repair import repair
     from .runs.rewrite import rewrite
     from .runs.sweep import sweep
@@ -92,9 +96,11 @@ __all__ = [
     "GeneratorsComparison",
     "Interventions",
     "Inversion",
+    "Monitor",
     "RewrittenGenerator",
     "StagedAdapter",
     "Tally",
+    "TrainingCheck",
     "UnitContrasts",
     "UnitEdit",
     "WeightEdit",

@@ -18,9 +18,9 @@ from seeingkit.testing import check_sampler
 PROMISED = {
     "seeingkit": """
         AddEdit Analysis ArtifactSearch Assessment AutoStaged Comparison Dissection FSD
-        GeneratorsComparison Interventions Inversion RewrittenGenerator StagedAdapter Tally
-        UnitContrasts UnitEdit WeightEdit analyze artifacts assess compare compare_generators
-        compare_units dissect fsd intervene invert load_annotator load_encoder
+        GeneratorsComparison Interventions Inversion Monitor RewrittenGenerator StagedAdapter Tally
+        TrainingCheck UnitContrasts UnitEdit WeightEdit analyze artifacts assess compare
+        compare_generators compare_units dissect fsd intervene invert load_annotator load_encoder
         load_features load_generator
         load_inverter load_segmenter open_images repair rewrite run sweep tally trace
     """,

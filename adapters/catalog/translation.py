@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from seeingkit.specs import GanSpec, Register, SourceOptions
+from seeingkit.specs import EncoderOptions, EncoderSpec, GanSpec, Register, SourceOptions
 
 from .common import ClassNames, Key
 
@@ -36,6 +36,22 @@ class CycleGANOptions(SourceOptions):
     dropout: Dropout = "off"
     padding: Literal["reflect", "replicate"] | None = Field(
         None, description="in the residual blocks, where the file leaves it open; None: reflect"
+    )
+    key: Key = None
+
+
+class CycleGANEncoderOptions(EncoderOptions):
+    """Options of the encoder ``cyclegan``: the generator of the other direction."""
+
+    statistics: Statistics = "image"
+    padding: Literal["reflect", "replicate"] | None = Field(
+        None, description="in the residual blocks, where the file leaves it open; None: reflect"
+    )
+    size: int = Field(
+        256,
+        ge=4,
+        le=4096,
+        description="height and width of its images; where the generator is known, the generator's",
     )
     key: Key = None
 
@@ -73,6 +89,17 @@ def register(register: Register) -> None:
             recognise="seeingkit_adapters.cyclegan:recognise",
             explain="seeingkit_adapters.cyclegan:explain",
             options=CycleGANOptions,
+        )
+    )
+    register(
+        EncoderSpec(
+            name="cyclegan",
+            summary="the generator of the other direction, which takes translations back",
+            licence="own code, MIT",
+            target="seeingkit_adapters.cyclegan:load_encoder",
+            recognise="seeingkit_adapters.cyclegan:recognise",
+            generators=("cyclegan",),
+            options=CycleGANEncoderOptions,
         )
     )
     register(

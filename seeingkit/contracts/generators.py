@@ -17,7 +17,7 @@ from torch import Tensor
 from seeingkit.errors import ModelError, UnknownNameError, UsageError, one_line
 
 from .base import ModelInfo, OnDevice
-from .given import GivenImages, given_numbers, read_given, series_length
+from .given import GivenImages, check_number, given_numbers, read_given, series_length
 from .latents import Latent, LatentSpec, draw_latents
 from .states import Boundary, State
 
@@ -182,6 +182,14 @@ class Sampler(OnDevice, ABC):
         if not self.translates:
             return None
         return 0 if self.given is None else series_length(len(self.given), seed)
+
+    def check_number(self, index: int, seed: int = 0) -> None:
+        """Image ``index`` of a series is another one than those before it.
+
+        Raises:
+            UsageError: a model that translates images was given fewer.
+        """
+        check_number(self.info.family, self.given, index, seed, translates=self.translates)
 
     def given_ids(self, indices: Sequence[int], seed: int = 0) -> list[str] | None:
         """Names of the images that image numbers are translations of; None where none are given."""

@@ -98,6 +98,34 @@ def given_numbers(count: int, indices: Sequence[int], seed: int = 0) -> list[int
     return found
 
 
+def check_number(
+    family: str, given: GivenImages | None, index: int, seed: int, *, translates: bool
+) -> None:
+    """Refuse image numbers beyond the images that are given: they would name an image again.
+
+    Args:
+        family: of the generator, for the message.
+        given: what there is to translate; None: whoever reads it says so.
+        index: of the image in its series.
+        seed: of the series.
+        translates: whether the generator's latent is an image; others have images without end.
+
+    Raises:
+        UsageError: says how many there are.
+
+    >>> check_number("mygan", None, 10**9, 0, translates=False)
+    """
+    if not translates or given is None or not len(given):
+        return
+    most = series_length(len(given), seed)
+    if index >= most:
+        half = f" of {len(given):,}" if most < len(given) else ""
+        raise UsageError(
+            f"image {index}: {family} can translate {most:,}{half} images of {given.name} here, "
+            f"numbers 0 to {most - 1}"
+        )
+
+
 def _half(count: int) -> int:
     return max(1, count // 2) if count > 1 else 0
 

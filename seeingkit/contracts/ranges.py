@@ -24,6 +24,10 @@ _DARK, _DARKEST = -0.1, -0.5  # below the first is darker than the middle grey; 
 _STRAY = 1e-3  # share of values that may overshoot a range
 _FAR, _OUTSIDE = 16.0, 1.5
 _DOUBTFUL = 0.05  # share of values beyond ±1.5 from which it is said
+_MEND = (
+    "scale them in its adapter (the family 'module' does it: --gan-option range=0..1 or "
+    "range=0..255)"
+)
 _BYTES = 8.0  # from here on the brightest value speaks of 0..255
 
 
@@ -32,6 +36,7 @@ class ValueRange:
 
     Args:
         name: of the generator, for messages.
+        mend: how its images can be mended, for messages.
 
     >>> seen = ValueRange("mygan")
     >>> seen.add(torch.rand(16, 3, 8, 8) * 2 - 1)
@@ -39,8 +44,8 @@ class ValueRange:
     True
     """
 
-    def __init__(self, name: str) -> None:
-        self.name, self.images, self.values = name, 0, 0
+    def __init__(self, name: str, mend: str = _MEND) -> None:
+        self.name, self.mend, self.images, self.values = name, mend, 0, 0
         self.low, self.high = float("inf"), float("-inf")
         self._dark = self._outside = self._far = 0
         self._said = False
@@ -69,8 +74,7 @@ class ValueRange:
         if fault is not None:
             raise ModelError(
                 f"{self.name}: its images go from {self.low:.3g} to {self.high:.3g}, which is "
-                f"{fault}; images of a generator are in [-1, 1]: scale them in its adapter "
-                "(the family 'module' does it: --gan-option range=0..1 or range=0..255)"
+                f"{fault}; images of a generator are in [-1, 1]: {self.mend}"
             )
 
     @property

@@ -20,6 +20,7 @@ from seeingkit.models.weightedits import rewritable
 from seeingkit.report.runfiles import read_run
 from seeingkit.results import DissectionResults
 from seeingkit.runs.painted_units import units_of_run
+from seeingkit.runs.plan import check_seed
 from seeingkit.system.addresses import place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.devices import resolve_device
@@ -64,6 +65,7 @@ def open_desk(
         raise UsageError(f"--out {out}: it is a file; name a folder")
     name = gan or usual_generator(None, own_weights=weights is not None)
     found = resolve("gan", name, weights=weights, options=gan_options)
+    check_seed(found, seed)
     generator = rewritable(found.load(resolve_device(device)))
     session = Session(
         generator,

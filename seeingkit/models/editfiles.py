@@ -163,7 +163,8 @@ def start_state(start: LatentStart | PhotoStart, generator: Generator) -> State:
     """Where edits begin: an image of the generator at ``input``, or an inverted photo at a layer.
 
     Raises:
-        UsageError: a label missing or too many, or a state that does not fit the generator.
+        UsageError: a label missing or too many, a number beyond the images that a generator was
+            given, or a state that does not fit it.
         RunError: a state that is no safetensors.
 
     >>> generator = seeingkit.load_generator("progan:minichurches")
@@ -175,6 +176,7 @@ def start_state(start: LatentStart | PhotoStart, generator: Generator) -> State:
         raise UsageError(f"{generator.info.family} is not conditional; the start has a label")
     with torch.no_grad():
         if isinstance(start, LatentStart):
+            generator.check_number(start.index, start.seed)
             latent = generator.latents([start.index], seed=start.seed, labels=labels)
             return generator.begin(latent)
         usual = generator.begin(generator.latents([0], labels=labels))

@@ -121,8 +121,16 @@ def claims_of(checkpoint: Checkpoint, specs: Iterable[ModelFamily]) -> list[Reco
 
     specs = list(specs)
     ours = portable_family(checkpoint)
-    if ours is not None:  # which holds a network, and no encoder that came with one
-        mine = [s for s in specs if s.name == ours and not isinstance(s, EncoderSpec)]
+    if ours is not None:  # which holds a network, and an encoder only where that is one, too
+        mine = [
+            s
+            for s in specs
+            if s.name == ours
+            and (
+                not isinstance(s, EncoderSpec)
+                or import_named(s, cast("str", s.recognise))(checkpoint) is not None
+            )
+        ]
         return [Recognised(spec, "seeingkit safetensors") for spec in mine]
     layouts = [(s, import_named(s, cast("str", s.recognise))(checkpoint)) for s in specs]
     return [Recognised(spec, layout) for spec, layout in layouts if layout is not None]

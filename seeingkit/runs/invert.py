@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from seeingkit.analyses.inversion.amounts import bounded
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.analyses.inversion.cuts import cuts_of
 from seeingkit.analyses.inversion.distance_to_data import DistanceToData
@@ -128,6 +129,7 @@ def execute_inversion(
     check_photos(source, plan.config.on_bad)
     segmenter, segmenter_record, warnings = _segmenter(plan)
     distance = _distance(plan, generator)
+    chosen, _ = bounded(chosen, generator, seed)
     samples = SamplerSource(generator, max(chosen.own, 1), seed, preset=size)
     if not rank():
         log.info("%s", intent(plan, len(source), out))
@@ -251,7 +253,9 @@ def _distance(plan: Plan, generator: Generator) -> DistanceToData | None:
         source = open_whole(plan.real, preset)
         name = f"images of {source.name}"
     else:
-        source = SamplerSource(generator, _REFERENCES, seed + 1, preset=preset)
+        most = generator.images_at_most(seed + 1)
+        n = _REFERENCES if most is None else min(_REFERENCES, most)
+        source = SamplerSource(generator, max(n, 1), seed + 1, preset=preset)
         name = f"images that {generator.info.family} made"
     count = min(_REFERENCES, len(source))
     rows = np.sort(np.random.default_rng(seed).permutation(len(source))[:count])

@@ -371,12 +371,26 @@ def _model(
         options=config.gan_options if gan else config.segmenter_options,
         locate=False,
     )
-    if gan and issubclass(found.spec.options, SourceOptions) and config.seed >= SERIES:
+    if gan:
+        check_seed(found, config.seed)
+    return found
+
+
+def check_seed(model: ResolvedModel, seed: int) -> None:
+    """Seeds of runs of a generator that translates images are below ``SERIES``.
+
+    Raises:
+        UsageError: this one is not.
+
+    ::
+
+        check_seed(resolve("gan", "cyclegan", weights="latest_net_G.pth"), 0)
+    """
+    if issubclass(model.spec.options, SourceOptions) and seed >= SERIES:
         raise UsageError(
-            f"--seed {config.seed}: of a generator that translates images take one below "
+            f"--seed {seed}: of a generator that translates images take one below "
             f"{SERIES:,}; from there on seeds tell apart what is chosen and what is measured"
         )
-    return found
 
 
 def _segmenter(config: Config, data: DataSpec | None) -> ResolvedModel:

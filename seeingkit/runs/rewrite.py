@@ -28,7 +28,8 @@ from seeingkit.system.cache import cache_folder
 from seeingkit.system.writing import refuse_special
 
 from .dissect import dissection_run_config
-from .plan import Plan, resolve
+from .plan import Plan, check_seed, resolve
+from .request_images import check_request_images
 from .request_photos import noting, told_nearness, with_photos
 from .sides import located, shown_segmenter
 
@@ -110,8 +111,8 @@ def rewrite(
     generator, models = _models(gan, n, settings)
     labels = tuple(labels_for(settings.get("labels"), generator) or ())
     asked = labels if settings.get("labels") is not None else None
-    files = (request, *protect)
-    requests = [read_request(Path(file), image_seed, asked) for file in files]
+    requests = [read_request(Path(file), image_seed, asked) for file in (request, *protect)]
+    check_request_images(generator, requests, n, int(settings.get("seed") or 0))
     chosen = generator.site(site)
     published = PublishedSettings() if steps is None else PublishedSettings(steps=steps)
     checked = (solver, rank, keep, erase, published)
@@ -119,7 +120,7 @@ def rewrite(
     folder, seed = place(cache_folder() / "rewriting"), int(settings.get("seed") or 0)
     wanted, *earlier = [
         with_photos(each, [Path(file).parent], generator, [chosen.name])
-        for each, file in zip(requests, files, strict=True)
+        for each, file in zip(requests, (request, *protect), strict=True)
     ]
     photos = told_nearness(generator, wanted)
     keys: dict[str, Any] = {"images": key_images, "labels": wanted.labels, "folder": folder}
@@ -158,4 +159,5 @@ def _models(
     weights, options = settings.get("weights"), settings.get("gan_options")
     name = gan or usual_generator(None, own_weights=weights is not None)
     found = resolve_model("gan", name, weights=weights, options=options)
+    check_seed(found, int(settings.get("seed") or 0))
     return rewritable(found.load(settings.get("device") or "cpu")), None

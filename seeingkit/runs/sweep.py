@@ -25,6 +25,7 @@ from seeingkit.system.addresses import place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.writing import refuse_special
 
+from .request_images import check_request_images
 from .request_photos import noting, told_nearness, with_photos
 from .rewrite import _models
 from .sides import shown_segmenter
@@ -89,6 +90,7 @@ def sweep(
     asked = settings.get("labels")
     labels = tuple(labels_for(asked, generator) or ()) if asked is not None else None
     task = read_request(Path(request), image_seed, labels)
+    check_request_images(generator, [task], n, int(settings.get("seed") or 0))
     fitting_sites(generator, task, given.sites)
     named = () if given.sites == "all" else tuple(given.sites)
     task = with_photos(task, [Path(request).parent], generator, named)

@@ -19,6 +19,7 @@ from seeingkit.analyses.tracing.stage import Traced, claimed_classes, named_clas
 from seeingkit.contracts import Generator
 from seeingkit.errors import RunError, UsageError
 from seeingkit.images import SamplerSource
+from seeingkit.images.given import check_enough
 from seeingkit.report import rebuild_report
 from seeingkit.results import Results, TracingResult
 from seeingkit.system.processes import rank
@@ -134,6 +135,7 @@ def _traced(
     subject.check_classes(
         source.labels, n=settings.n, search=settings.search, dissected=settings.dissected
     )
+    _check_images(generator, settings)
     check_same(path, sides, results)
     for record in (*chosen.missing, *chosen.excess):
         subject.label(record.label)
@@ -160,3 +162,20 @@ def _traced(
         store=beside_tallies(store, "dissections"),
         draw=TracedPictures(path).draw,
     )
+
+
+def _check_images(generator: Generator, settings: TracingSettings) -> None:
+    """A generator that translates images was given as many as each step takes.
+
+    Raises:
+        UsageError: names the option.
+    """
+    for name, images, seed in (
+        ("n", settings.n, settings.effect_seed),
+        ("search", settings.search, settings.strength_seed),
+        ("dissected", settings.dissected, settings.effect_seed),
+    ):
+        try:
+            check_enough(generator, images, seed)
+        except UsageError as error:
+            raise UsageError(f"--{name}: {error}") from error

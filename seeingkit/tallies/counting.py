@@ -117,6 +117,28 @@ def tally(
     return replace(found, identity=identity, record=record)
 
 
+def count_rows(source: ImageSource, annotator: Annotator, *, batch_size: int = 16) -> ChunkRows:
+    """The rows of all images of a source, as a tally would have them, and stored nowhere.
+
+    Args:
+        source: images that are at hand, such as one batch of a training.
+        annotator: a segmenter or another annotator.
+        batch_size: images segmented at once; halved when memory runs out.
+
+    Raises:
+        SourceError: no pictures in [-1, 1].
+        ModelError: the annotator's numbers do not fit its vocabulary.
+
+    >>> segmenter = seeingkit.load_segmenter("upernet:minichurches")
+    >>> len(count_rows(seeingkit.open_images("minichurches", n=2), segmenter).rows)
+    2
+    """
+    rows = ChunkRows()
+    for _ in _Counter(source, annotator, batch_size, "skip").rows(range(len(source)), rows):
+        pass
+    return rows
+
+
 def narrowed(source: ImageSource | Sampler, n: int | None, seed: int) -> ImageSource:
     """The first n images of an endless source, n drawn ones of a finite one, or all.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -42,10 +43,27 @@ def _minutes_until(clock: str) -> float:
     return (then - now).total_seconds() / 60
 
 
-def train(run: Run, pictures: np.ndarray, out: Path, *, minutes: float, every: float) -> None:
+def train(
+    run: Run,
+    pictures: np.ndarray,
+    out: Path,
+    *,
+    minutes: float,
+    every: float,
+    watch: Callable[[Run], None] | None = None,
+) -> None:
     """Train until ``minutes`` of training in all, with a checkpoint every ``every`` minutes.
 
     Writes the files of a run (see ``session``) and ``progan.safetensors`` into ``out``.
+
+    Args:
+        run: of this process.
+        pictures: (N, H, W, 3) uint8.
+        out: the run's folder.
+        minutes: of training in all.
+        every: minutes from one checkpoint to the next.
+        watch: called after each step, such as to check what the generator draws by now
+            (``docs/monitor.md``).
     """
     end = minutes * 60
     stream = batches(pictures, run.plan.batch, np.random.default_rng((run.plan.seed, run.images)))
@@ -64,6 +82,8 @@ def train(run: Run, pictures: np.ndarray, out: Path, *, minutes: float, every: f
         if done:
             return
         recorder.add(run.step(next(stream)[run.rank :: run.workers], rate))
+        if watch is not None:
+            watch(run)
 
 
 def publish(run: Path, folder: Path) -> None:
@@ -90,6 +110,12 @@ def main(argv: list[str] | None = None) -> None:
         nargs="+",
         default=defaults.phases,
         help="thousands of images at each resolution but the last",
+    )
+    parser.add_argument(
+        "--no-half",
+        dest="half",
+        action="store_false",
+        help="compute in float32: faster on processors without bfloat16",
     )
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     args = parser.parse_args(argv)

@@ -32,6 +32,7 @@ class Plan(GrowingPlan):
     """The settings of a ProGAN run: ``sizes`` begins with the channels of z.
 
     Half of each phase but the first fades its resolution in; ``fade`` is that of the last.
+    ``half``: convolutions are computed in bfloat16, which is slow on processors without it.
     """
 
     sizes: tuple[int, ...] = (128, 128, 128, 96, 48, 24)
@@ -39,6 +40,7 @@ class Plan(GrowingPlan):
     fade: float = 60
     batch: int = 32
     r1: float = 0.5
+    half: bool = True
 
     def stage(self, images: int) -> tuple[int, float]:
         """(resolution, alpha) after so many images."""
@@ -91,7 +93,7 @@ class Run(AdversarialRun[GrowingGenerator]):
         plan = self.plan
         resolution, alpha = plan.stage(self.images)
         z = torch.randn(plan.batch // self.workers, plan.sizes[0])
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=plan.half):
             fake = self.generator(z, resolution, alpha)
         losses = self._update(
             at_resolution(pictures, resolution, alpha),
@@ -99,6 +101,7 @@ class Run(AdversarialRun[GrowingGenerator]):
             alpha,
             rate,
             penalised=self.steps % plan.r1_every == 0,
+            half=plan.half,
         )
         self.images += plan.batch
         self.steps += 1

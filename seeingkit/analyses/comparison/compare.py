@@ -206,7 +206,7 @@ def compare(
     >>> compare(real, generated, permutations=0).omitted
     ['tree']
     """
-    _check_settings(seed, permutations, level)
+    check_settings(seed, permutations, level)
     notes: list[str] = []
     one_segmenter = classes is None or real.vocabulary == generated.vocabulary
     if classes is not None:
@@ -278,7 +278,12 @@ def _distance(pool: Pool, permutations: int, seed: int) -> Distance:
         )
 
 
-def _check_settings(seed: int, permutations: int, level: float) -> None:
+def check_settings(seed: int, permutations: int, level: float) -> None:
+    """Settings of a comparison lie in their ranges: ``check_settings(0, 999, 0.05)``.
+
+    Raises:
+        UsageError: one does not.
+    """
     if seed < 0 or permutations < 0:
         raise UsageError(f"seed {seed} and {permutations} permutations: neither can be negative")
     if not 0 < level < 1:

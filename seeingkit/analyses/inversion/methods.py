@@ -140,8 +140,7 @@ class LayerInverter(Inverter):
             return None
         wanted, kind = self.options.encoder, self.guess
         if generator.translates:
-            self._check_without_encoder(generator)
-            return None
+            return self._of_translator(generator)
         if wanted == "none":
             if self.target == "r":
                 return None
@@ -202,17 +201,26 @@ class LayerInverter(Inverter):
                 "the generator, and there is none"
             )
 
-    def _check_without_encoder(self, generator: Generator) -> None:
-        """No encoder is asked for: none here estimates a latent that is an image.
+    def _of_translator(self, generator: Generator) -> Encoder | None:
+        """The encoder of a generator whose latent is an image: one that came with it, or none.
 
-        They give latents that are N(0, 1), and are trained on samples without end.
+        Those that are trained here give latents that are N(0, 1), from samples without end.
         """
-        family, wanted = generator.info.family, self.options.encoder
-        if self.target == "r" and wanted in ("auto", "found", "none"):
-            return
+        wanted, kind = self.options.encoder, self.guess
+        assert kind != "random"
+        if wanted not in ("auto", "found", "train", "none"):
+            return self._of_file(generator, wanted, kind)
+        if wanted in ("auto", "found") and self._takes_direct:
+            came = encoder_in("found", generator, self.options.encoder_options)
+            if came is not None:
+                return came
+        self._refuse_encoder_options()
+        if self.target == "r" and wanted != "train":
+            return None
         raise UsageError(
-            f"{family} translates images, and no encoder here estimates an image that was "
-            "translated; take method z, or layered+r with --encoder none"
+            f"{generator.info.family} translates images, and no encoder here estimates an image "
+            "that was translated; give one that came with it with --encoder FILE, or take method "
+            "z, or layered+r with --encoder none"
         )
 
     def invert(

@@ -26,6 +26,7 @@ from seeingkit.specs import Preset
 
 from . import ResolvedInverter
 from .album import Album
+from .amounts import bounded
 from .calibration import calibrate, class_labels, losses_in
 from .config import InversionConfig
 from .cuts import PreparedMethod, cuts_of, methods_at, prepare
@@ -108,6 +109,7 @@ def run_stage(
         UsageError: a conditional generator without labels.
         ModelError: an image that cannot be used, with ``on_bad="fail"``.
     """
+    config, said = bounded(config, generator, seed)
     album = None
     if run_dir is not None:
         album = Album(run_dir, segmenter, preset, distance, photos.picked_for)
@@ -137,7 +139,7 @@ def run_stage(
         },
     )
     skipped = list(stage.skipped.values())
-    warnings = stage.warnings()
+    warnings = [*said, *stage.warnings()]
     records, vanishing = stage.ranked(cuts_of(generator, config)), stage.vanishing
     return StageResult(settings, stage.calibrations, records, vanishing, skipped, warnings)
 

@@ -158,9 +158,13 @@ def latent_of(
 ) -> Latent:
     """The latent of one image; seed and labels as of ``Bench``.
 
+    Raises:
+        UsageError: a number beyond the images that a generator was given to translate.
+
     >>> latent_of(seeingkit.load_generator("progan:minichurches"), 3)["z"].shape
     torch.Size([1, 128])
     """
+    generator.check_number(index, seed)
     turn = labels or range(len(generator.info.class_names))
     chosen = [turn[index % len(turn)]] if turn else None
     return generator.latents([index], seed=seed, labels=chosen)

@@ -22,6 +22,7 @@ from seeingkit.analyses.dissection.config import DissectionConfig
 from seeingkit.analyses.dissection.stage import LayerDissection, dissect_layers
 from seeingkit.analyses.interventions.differences import column_of, effect, random_units
 from seeingkit.analyses.interventions.subjects import Subject, search_seeds
+from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.results import ClassResult, is_background
@@ -125,6 +126,9 @@ def trace_classes(
     """
     labels = tuple(source.labels)
     level_images = max(DissectionConfig().level_images, source.every_class)
+    most = subject.generator.images_at_most(further_seed(source.seed, Series.LEVELS))
+    if most is not None:  # images that are given, and not drawn without end
+        level_images = min(level_images, most)
     config = DissectionConfig(layers=(settings.layer,), level_images=level_images)
     (dissected,) = dissect_layers(source, subject.segmenter, config, store=store)
     # The smallest p of a swap test must pass the correction even if it alone does.

@@ -1,0 +1,1 @@
+"""Monitors of trainings for other libraries: torchmetrics, and Lightning."""
