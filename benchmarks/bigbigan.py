@@ -1,7 +1,7 @@
 """An encoder trained by the BigBiGAN losses beside direct and layered ones of the same generator.
 
-    python -m benchmarks.bigbigan encoders --seconds 300 --out encoders/
-    python -m benchmarks.bigbigan probe
+    python -m benchmarks.bigbigan encoders --weights RUN/checkpoint.pth --seconds 150 --out encoders/
+    python -m benchmarks.bigbigan probe --weights RUN/checkpoint.pth
 
 ``encoders``: a direct and a layered encoder are trained on the generator's samples (recipe
 ``fast``, each ``--seconds`` of one core), and all three are asked for z of
@@ -50,11 +50,9 @@ from seeingkit_plugins.minichurches.training import TRAIN_SEED as SCENES_SEED
 from seeingkit_plugins.minichurches.training.bigbigan import Plan
 from seeingkit_plugins.minichurches.training.bigbigan_networks import TrainedEncoder
 from seeingkit_plugins.minichurches.training.labelled import scenes
-from seeingkit_plugins.minichurches.training.ship import WEIGHTS
 
 from .encoders import budgeted
 
-NAME, FILE = "bigbigan:minichurches", "bigbigan-minichurches-32.safetensors"
 Floats = NDArray[np.float64]
 Estimate = Callable[[Tensor], Tensor]
 """Images (N, 3, R, R) in [-1, 1] to z."""
@@ -63,8 +61,7 @@ Estimate = Callable[[Tensor], Tensor]
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("what", choices=("encoders", "probe"))
-    parser.add_argument("--gan", default=NAME)
-    parser.add_argument("--weights", type=Path, help="file of a run; default: the shipped one")
+    parser.add_argument("--weights", type=Path, required=True, help="checkpoint.pth of a run")
     parser.add_argument("--seconds", type=float, default=300, help="CPU seconds of each training")
     parser.add_argument("--out", type=Path, default=Path("encoders"), help="folder of encoders")
     parser.add_argument("--at", help="boundary of r; default: the generator's default cut")
@@ -73,13 +70,12 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=2_000, help="scenes that test it")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    generator = load_generator(None if args.weights else args.gan, weights=args.weights)
+    generator = load_generator(weights=args.weights)
     assert isinstance(generator, Generator)
     if args.what == "encoders":
         compare_encoders(generator, args)
     else:
-        path = args.weights or WEIGHTS / FILE
-        probe(path, generator.info.resolution, args.train, args.test)
+        probe(args.weights, generator.info.resolution, args.train, args.test)
 
 
 # ------------------------------------------------------------------------------- encoders compared

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ def measure(device: str = "auto") -> Iterator[Rate]:
     both = _best(IMAGES, lambda: _tallied(generator, annotator))
     yield Rate("tally of generated images, both at once", both)
     photos = images[:PHOTOS].clone()
-    options = {"perceptual": "none", "encoder": "none", "steps": STEPS, "frames": 0}
+    options: dict[str, Any] = {"perceptual": "none", "encoder": "none", "steps": STEPS, "frames": 0}
     steps = _best(PHOTOS * STEPS, lambda: invert(generator, photos, **options), place)
     yield Rate("invert, by pixels alone", steps, "steps of one image a second")
 

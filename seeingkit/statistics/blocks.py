@@ -163,9 +163,10 @@ class Blocks(Units):
         areas, shown, squares, cross, cubes, seen = found.reshape(len(found), 6, -1).swapaxes(0, 1)
         counts = (self._counts @ masks)[:, :, None]
         if self.pool.grouped:
-            return Side(*counts, areas, shown, squares, cross, cubes, seen)
-        n = int(counts[0, 0, 0])
-        return Side(n, n, n, areas, shown, squares, cross, cubes, seen)
+            n, groups, sizes = counts
+            return Side(n, groups, sizes, areas, shown, squares, cross, cubes, seen)
+        images = int(counts[0, 0, 0])
+        return Side(images, images, images, areas, shown, squares, cross, cubes, seen)
 
 
 class _BlockSums:

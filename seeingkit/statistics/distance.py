@@ -144,5 +144,5 @@ def _linear_variance(pool: Pool, real: Moments, generated: Moments, ways: Transp
         return float(first.var() / pool.n + second.var() / pool.m)
     # Images of one group pull together: the variance is of the sums over groups.
     sums = np.bincount(pool.group, np.concatenate([first / pool.n, second / pool.m]))
-    sides = sums[: pool.real_groups], sums[pool.real_groups :]
-    return float(sum(len(side) * side.var(ddof=1) for side in sides))
+    groups = sums[: pool.real_groups], sums[pool.real_groups :]
+    return float(sum(len(side) * side.var(ddof=1) for side in groups))

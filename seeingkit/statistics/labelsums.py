@@ -94,7 +94,8 @@ class LabelSums:
 
     def areas(self, masks: Floats) -> Floats:
         """(d, b) sums of the areas; masks (N, b) of 0 and 1, or other weights."""
-        return self._summed(masks, ("areas",))[0]
+        found: Floats = self._summed(masks, ("areas",))[0]
+        return found
 
     def powers(self, masks: Floats) -> list[Floats]:
         """(b, d) sums of areas, squares, cubes, and numbers of images that show and that see."""

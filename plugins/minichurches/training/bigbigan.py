@@ -308,7 +308,8 @@ def main(argv: list[str] | None = None) -> None:
     given: dict[str, Any] = vars(parser.parse_args(argv))
     out, every, folder = (given.pop(name) for name in ("out", "every", "publish"))
     torch.set_num_threads(1)
-    plan = Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    plan = Plan(**settings)
     out.mkdir(parents=True, exist_ok=True)
     told = json.dumps(asdict(plan), indent=1)
     run = Run(plan)
