@@ -1,6 +1,6 @@
 """An encoder trained by the BigBiGAN losses beside direct and layered ones of the same generator.
 
-    python -m benchmarks.bigbigan encoders --weights RUN/checkpoint.pth --seconds 150 --out encoders/
+    python -m benchmarks.bigbigan encoders --weights RUN/checkpoint.pth --seconds 150
     python -m benchmarks.bigbigan probe --weights RUN/checkpoint.pth
 
 ``encoders``: a direct and a layered encoder are trained on the generator's samples (recipe

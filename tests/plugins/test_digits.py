@@ -10,7 +10,13 @@ import torch
 
 import seeingkit
 from seeingkit.contracts import Classifier
-from seeingkit.errors import DuplicateNameError, ModelError, UnknownNameError, UsageError
+from seeingkit.errors import (
+    DuplicateNameError,
+    ModelError,
+    StateMismatchError,
+    UnknownNameError,
+    UsageError,
+)
 from seeingkit.models.registry import PluginRecord, Registry
 from seeingkit.models.wholeimages import WholeImages
 from seeingkit.specs import AnnotatorSpec, Options, Register, SegmenterSpec, hookimpl
@@ -19,6 +25,7 @@ from seeingkit_plugins.digits.catalog import ReaderOptions
 from seeingkit_plugins.digits.dataset import StackedDigits
 from seeingkit_plugins.digits.pictures import digits, framed
 from seeingkit_plugins.digits.reader import DigitReader, load
+from seeingkit_plugins.digits.training import ship
 from seeingkit_plugins.digits.training.adversarial import RECIPES, Run
 
 
@@ -162,7 +169,7 @@ def test_commands_that_need_masks_refuse_a_reader() -> None:
         seeingkit.dissect("dcgan:digits-collapsed", segmenter="digit-reader:digits", n=160)
 
 
-@pytest.mark.parametrize("name", ["healthy", "auxiliary", "conditional", "stacked"])
+@pytest.mark.parametrize("name", ["healthy", "auxiliary", "conditional", "stacked", "packed"])
 def test_a_training_goes_on_where_it_stopped(name: str, tmp_path: Path) -> None:
     from dataclasses import replace
 
@@ -175,3 +182,40 @@ def test_a_training_goes_on_where_it_stopped(name: str, tmp_path: Path) -> None:
     again.train()
     ours, theirs = whole.generator.state_dict(), again.generator.state_dict()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_packed_discriminator_judges_pictures_in_pairs(tmp_path: Path) -> None:
+    run = Run("packed", RECIPES["packed"], tmp_path)
+    images = torch.rand(6, 3, 32, 32)
+    run.judge.eval()
+    scores, _ = run._judged(images, torch.zeros(6, dtype=torch.int64))
+    assert scores.shape == (3,)
+    pair, _ = run.judge(images[2:4].reshape(1, 6, 32, 32))
+    assert torch.allclose(scores[1:2], pair, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dcgan:digits-acgan", "mlp-gan:digits-cgan"])
+def test_shipped_conditional_generators_draw_what_is_asked(name: str, reader: DigitReader) -> None:
+    generator = seeingkit.load_generator(name)
+    asked = torch.arange(100) % 10
+    images = generator(generator.latents(range(100), labels=asked.tolist()))
+    assert float((reader.classify(images) == asked).float().mean()) > 0.85
+
+
+@pytest.mark.parametrize(
+    ("family", "file", "condition"),
+    [("dcgan", "auxiliary", "product"), ("mlp-gan", "conditional", "before")],
+)
+def test_tables_beside_other_widths_are_read_when_told(
+    family: str, file: str, condition: str
+) -> None:
+    """The file alone leaves open how the class meets z: of PyTorch-GAN's widths it is known."""
+    path = Path(ship.__file__).parents[1] / "weights" / f"{file}.safetensors"
+    with pytest.raises(StateMismatchError, match="how it meets z is not in the file"):
+        seeingkit.load_generator(family, weights=path)
+    told = seeingkit.load_generator(family, weights=path, condition=condition)
+    shipped = seeingkit.load_generator(
+        f"{family}:digits-{'acgan' if file == 'auxiliary' else 'cgan'}"
+    )
+    latents = told.latents([0, 1], labels=[3, 4])
+    assert torch.equal(told(latents), shipped(latents))
