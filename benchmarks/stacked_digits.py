@@ -15,6 +15,7 @@ from statistics import mean, stdev
 
 from seeingkit import load_annotator, load_generator, open_images, tally
 from seeingkit.analyses.comparison.modes import compare_modes
+from seeingkit.images import SamplerSource
 
 
 def main() -> None:
@@ -26,10 +27,12 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=26_000)
     args = parser.parse_args()
     reader, generator = load_annotator(args.reader), load_generator(args.gan)
-    real = tally(open_images(args.data, n=args.n), reader, batch_size=100)
+    images = open_images(args.data, n=args.n)
+    real = tally(images, reader, batch_size=100)
     seen, drawn, nats = [], [], []
     for k in range(args.seeds):
-        made = tally(generator, reader, n=args.n, seed=k * args.n, batch_size=100)
+        source = SamplerSource(generator, args.n, k * args.n, preset=images.preset, batch=100)
+        made = tally(source, reader, batch_size=100)
         found = compare_modes(real, made, seed=k, level=0.05)
         assert found is not None
         seen.append(found.generated_seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 import seeingkit
 import seeingkit_adapters
 import seeingkit_plugins
+from seeingkit.errors import PluginError
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.errors import (
     MissingWeightsError,
@@ -54,7 +56,8 @@ def everywhere(
     for package in (seeingkit, seeingkit_adapters, seeingkit_plugins):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if "__main__" not in found.name and ".training" not in found.name:
-                importlib.import_module(found.name)
+                with contextlib.suppress(PluginError):  # of an extra that is not installed
+                    importlib.import_module(found.name)
     for module in [m for name, m in sys.modules.items() if name.startswith("seeingkit")]:
         for name, value in list(vars(module).items()):
             if value is function:
