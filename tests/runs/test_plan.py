@@ -19,10 +19,10 @@ import pytest
 import seeingkit
 import seeingkit_adapters
 import seeingkit_plugins
-from seeingkit.errors import PluginError
 from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.errors import (
     MissingWeightsError,
+    PluginError,
     RunError,
     SourceError,
     UnknownNameError,
