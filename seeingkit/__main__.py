@@ -20,10 +20,10 @@ def main() -> None:
     _prepare_streams()
     try:
         from .cli import app
+        from .cli.messages import messages_on_stderr
         from .system.allocation import keep_memory
 
         keep_memory()
-        from .cli.messages import messages_on_stderr
 
         with messages_on_stderr(quiet="--json" in sys.argv):
             code = app(prog_name="seeingkit", standalone_mode=False)

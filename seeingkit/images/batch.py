@@ -36,6 +36,9 @@ _SCALES: dict[Range, tuple[float, float]] = {
 _STRAY = 1e-3  # share of values that a network without an output function may have far outside
 _FEW = (0, 1, 255)  # levels of floats in [0, 1] or [-1, 1] that became whole numbers too early
 
+NOT_FINITE = "it has NaN or Inf in it"
+"""Why an image of a batch cannot be used."""
+
 
 class PixelRange:
     """The range of images that come in batches: said by the user, and checked on the first ones.
@@ -185,7 +188,7 @@ class BatchImages(PreparedImages):
             whole = self._whole.cpu().numpy()
             bad = [k for k in indices if not whole[k]]
             good = [k for k in indices if whole[k]]
-        skipped = [Skipped(self.ids[k], "it has NaN or Inf in it") for k in bad]
+        skipped = [Skipped(self.ids[k], NOT_FINITE) for k in bad]
         if not good:
             return None, [], skipped
         chosen = self.pictures[good] if len(good) < len(self.ids) else self.pictures

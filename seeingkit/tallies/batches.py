@@ -19,7 +19,7 @@ from torch import Tensor
 
 from seeingkit.contracts import Annotator, Skipped
 from seeingkit.errors import TallyError, UsageError
-from seeingkit.images.batch import BatchImages, PixelRange, Range
+from seeingkit.images.batch import NOT_FINITE, BatchImages, PixelRange, Range
 from seeingkit.models.code import identity_of
 from seeingkit.results import SourceRecord
 from seeingkit.specs import Preset
@@ -32,7 +32,6 @@ from .table import Tally
 ABOUT = 2
 """Columns of a row before its numbers: the image's number, and its pixels (0: not usable)."""
 
-_REASON = "it has NaN or Inf in it"
 _WHOLE = ("pixels", "class")  # units of whole numbers
 
 
@@ -145,10 +144,11 @@ class BatchTally:
         names = [f"{int(number):06d}" for number in _column(rows, 0)]
         pixels = _column(rows, 1)
         good = np.flatnonzero(pixels > 0)
-        skipped = tuple(Skipped(names[k], _REASON) for k in np.flatnonzero(pixels == 0))
+        skipped = tuple(Skipped(names[k], NOT_FINITE) for k in np.flatnonzero(pixels == 0))
         if not len(good):
             raise TallyError(
-                f"{self.name}: none of {len(names)} can be used; the first: {names[0]}: {_REASON}"
+                f"{self.name}: none of {len(names)} can be used; the first: {names[0]}: "
+                f"{NOT_FINITE}"
             )
         counts = sparse.csr_array(rows[good][:, ABOUT:])
         counts.eliminate_zeros()
