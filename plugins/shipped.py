@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
 from seeingkit.specs import WeightFile, WeightsSpec
+
+
+def halved(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors as they ship: matrices and kernels as float16, vectors as float32, no counters.
+
+    Args:
+        state: a ``state_dict``.
+
+    >>> halved({"weight": torch.zeros(2, 2), "bias": torch.zeros(2)})["weight"].dtype
+    torch.float16
+    """
+    return {
+        name: (value.half() if value.ndim >= 2 else value.float()).contiguous()
+        for name, value in state.items()
+        if value.is_floating_point()
+    }
 
 
 def shipped_weights(package: str, **usual: Any) -> Iterator[WeightsSpec]:

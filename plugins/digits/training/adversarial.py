@@ -41,6 +41,7 @@ from torch import Tensor, nn
 
 from seeingkit.system.writing import atomic_write, write_text
 
+from ...shipped import halved
 from ..network import CLASSES
 from .classifier import pictures
 from .networks import Auxiliary, Conditional, Judge, Plain
@@ -230,11 +231,7 @@ class Run:
 
     def export(self, path: Path) -> None:
         """Write the generator's state as safetensors, weights as float16."""
-        tensors = {
-            key: (value.half() if value.ndim >= 2 else value.float()).contiguous()
-            for key, value in self.settled().state_dict().items()
-            if not key.endswith("num_batches_tracked")
-        }
+        tensors = halved(self.settled().state_dict())
         about = {"recipe": self.name, **asdict(self.recipe), "steps_done": self.step}
         metadata = {"licence": "MIT", "training": json.dumps(about)}
         with atomic_write(path) as stream:

@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from seeingkit.system.writing import atomic_write, write_text
 from seeingkit_adapters.truncation import cut_off
 
+from ...shipped import halved
 from . import HELDOUT_SEED, TRAIN_SEED
 from .bigbigan_networks import JointCritic, Scores, TrainedEncoder, TrainedGenerator
 from .logs import thinned
@@ -277,11 +278,7 @@ def train(run: Run, out: Path, pictures: np.ndarray, held: np.ndarray, *, every:
 
 def publish(run: Run, out: Path, folder: Path) -> None:
     """Copy a run's result, matrices as float16, and its log, thinned, to a folder."""
-    tensors = {
-        name: (value.half() if value.ndim >= 2 else value.float()).contiguous()
-        for name, value in run.published().items()
-        if value.is_floating_point()
-    }
+    tensors = halved(run.published())
     about = json.dumps(asdict(run.plan) | {"steps_done": run.step})
     name = f"bigbigan-minichurches-{run.plan.resolution}"
     folder.mkdir(parents=True, exist_ok=True)
