@@ -32,9 +32,9 @@ def mean_probabilities(logits: Sequence[Tensor], grid: Sequence[int]) -> Tensor:
     Returns:
         (N, C, *grid), in [0, 1].
     """
-    total = resized(logits[0], grid).softmax(dim=1)
+    total = resized(logits[0].float(), grid).softmax(dim=1)
     for other in logits[1:]:
-        total = total + resized(other, grid).softmax(dim=1)
+        total = total + resized(other.float(), grid).softmax(dim=1)
     return total / len(logits)
 
 
@@ -43,6 +43,7 @@ def best_channels(logits: Sequence[Tensor], grid: Sequence[int]) -> Tensor:
 
     The same as ``mean_probabilities(logits, grid).argmax(1)``, for less: with one input size there
     is no softmax, which is monotonic, and on the CPU channels that cannot win are not resized.
+    Resized in float32 whatever the logits are: in half of the bits many points would be ties.
     """
     count, channels, height, width = logits[0].shape
     if len(logits) == 1 and (height, width) == tuple(grid):
@@ -52,7 +53,7 @@ def best_channels(logits: Sequence[Tensor], grid: Sequence[int]) -> Tensor:
         return torch.cat([_best_candidates(logits[0][i : i + 1], grid) for i in range(count)])
     pieces = []
     for i in range(0, count, step):
-        rows = [x[i : i + step] for x in logits]
+        rows = [x[i : i + step].float() for x in logits]
         votes = resized(rows[0], grid) if len(rows) == 1 else mean_probabilities(rows, grid)
         pieces.append(votes.argmax(dim=1))
     return torch.cat(pieces)
@@ -64,6 +65,7 @@ def _best_candidates(logits: Tensor, grid: Sequence[int]) -> Tensor:
     In the cell between four pixels a channel lies between the least and the greatest of its four
     values; it cannot win where its greatest is below another's least. The margin covers rounding.
     """
+    logits = logits.float()
     window = (min(2, logits.shape[-2]), min(2, logits.shape[-1]))
     upper = F.max_pool2d(logits, window, stride=1)
     lower = -F.max_pool2d(-logits, window, stride=1)

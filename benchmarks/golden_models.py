@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from seeingkit import load_generator, load_segmenter
 from seeingkit.contracts import Sampler, Segmenter
 from seeingkit.errors import SeeingkitError, one_line
+from seeingkit.models.computing import Computing
 from seeingkit.models.probe import trial_latents
 from seeingkit.testing import failures
 from seeingkit.testing.checks import noise_images
@@ -67,7 +66,7 @@ def tried(load: Callable[[], Model], device: str, kit: bool = True) -> dict[str,
         return {**found, "not_loaded": one_line(str(error))[:200]}
     wanted = _numbers(model)
     model.to(device)
-    with _all_bits():
+    with Computing(precision="float32").switched():
         found |= _differences(_numbers(model), wanted)
     found["difference_by_default"] = _differences(_numbers(model), wanted)["difference"]
     found["family"] = model.info.family
@@ -98,16 +97,3 @@ def _differences(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str,
         else:
             labels = max(labels, float((a != b).double().mean()))
     return {"difference": numbers, "labels_differ": labels}
-
-
-@contextmanager
-def _all_bits() -> Iterator[None]:
-    """Convolutions and products in float32, as on a CPU."""
-    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
-    torch.backends.cudnn.allow_tf32 = False
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before[0]
-        torch.set_float32_matmul_precision(before[1])

@@ -171,7 +171,10 @@ class PixelClassifier(NetworkSegmenter):
         fault = f"{self.info.family} gave NaN or Inf; are the images finite?"
         check_finite(logits.detach().sum(), fault)
         if logits.shape[-2:] != images.shape[-2:]:
-            logits = F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
+            # In float32 whatever the precision: in half of the bits many pixels would be ties.
+            logits = F.interpolate(
+                logits.float(), images.shape[-2:], mode="bilinear", align_corners=False
+            )
         return logits
 
     def segment(self, images: Tensor) -> Tensor:

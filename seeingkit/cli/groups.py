@@ -17,7 +17,7 @@ import typer
 from seeingkit.errors import Faults, UsageError, all_faults
 
 from . import options as o
-from .options import generator_options, parse_options
+from .options import generator_options, parse_options, segmenter_options
 
 if TYPE_CHECKING:
     from seeingkit.analyses.inversion.config import InversionConfig
@@ -77,6 +77,8 @@ def image_settings(
     gan_option: o.GanOption = None,
     edit: o.Edit = None,
     segmenter_option: o.SegmenterOption = None,
+    precision: o.Precision = None,
+    compiled: o.Compile = False,
     data_option: o.DataOption = None,
 ) -> Settings:
     """The images, the models that draw and segment them, and the machine."""
@@ -90,7 +92,7 @@ def image_settings(
         "batch_size": batch_size,
         "on_bad": on_bad,
         "gan_options": generator_options(gan_option, edit),
-        "segmenter_options": parse_options(segmenter_option),
+        "segmenter_options": segmenter_options(segmenter_option, precision, compiled),
         "data_options": parse_options(data_option),
     }
 

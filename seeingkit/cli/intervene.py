@@ -12,7 +12,7 @@ from seeingkit.errors import ExitCode, UsageError
 from . import options as o
 from .groups import Settings, checked, repeated, report_settings, takes
 from .interventions import print_intervention
-from .options import EDIT, EFFECT, generator_options, option, parse_options, unit_numbers
+from .options import EDIT, EFFECT, generator_options, option, segmenter_options, unit_numbers
 from .output import print_json, say
 
 edited = partial(option, panel=EDIT)
@@ -117,6 +117,8 @@ def model_settings(
     gan_option: o.GanOption = None,
     edit: o.Edit = None,
     segmenter_option: o.SegmenterOption = None,
+    precision: o.Precision = None,
+    compiled: o.Compile = False,
     preset: o.PresetName = None,
     labels: o.Labels = None,
     classes: o.Classes = None,
@@ -130,7 +132,7 @@ def model_settings(
         "device": device,
         "batch_size": batch_size,
         "gan_options": generator_options(gan_option, edit),
-        "segmenter_options": parse_options(segmenter_option),
+        "segmenter_options": segmenter_options(segmenter_option, precision, compiled),
         "preset": preset,
         "labels": labels,
         "classes": classes,

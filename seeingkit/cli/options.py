@@ -97,6 +97,24 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
     return found
 
 
+def segmenter_options(
+    pairs: Sequence[str] | None, precision: str | None = None, compiled: bool = False
+) -> dict[str, Any]:
+    """The options of a segmenter, with how it computes among them.
+
+    >>> segmenter_options(["size=224"], "bf16")
+    {'size': 224, 'precision': 'bf16'}
+
+    Raises:
+        UsageError: as ``parse_options``, or one given both ways.
+    """
+    found, own = parse_options(pairs), {"precision": precision, "compile": compiled or None}
+    for name, value in own.items():
+        if value is not None and name in found:
+            raise UsageError(f"{name} is given with --{name} and with --segmenter-option; take one")
+    return found | {name: value for name, value in own.items() if value is not None}
+
+
 def generator_options(
     pairs: Sequence[str] | None, edits: Sequence[Path] | None = None
 ) -> dict[str, Any]:
@@ -162,6 +180,14 @@ Segmenter = Annotated[Text, segmentation("Segmenter: family or family:weights.")
 SegmenterOrNone = Annotated[Text, segmentation("Segmenter: family or family:weights, or none.")]
 SegmenterWeights = Annotated[File, segmentation("Weights file or folder of the segmenter.")]
 SegmenterOption = Annotated[Texts, segmentation("key=value for the segmenter; may be repeated.")]
+Precision = Annotated[
+    Text,
+    segmentation(
+        "Precision of the segmenter: float32, tf32 (GPU) or bf16; how many labels it changes is "
+        "measured on the first batch and said."
+    ),
+]
+Compile = Annotated[bool, segmentation("Compile the segmenter (torch.compile).", "--compile")]
 RealImages = Annotated[Text, images("Real images: name, path or glob.")]
 TrainingData = Annotated[Text, images("Training data of the generator.")]
 DataOption = Annotated[Texts, images("key=value for the data set; may be repeated.")]

@@ -13,7 +13,7 @@ from seeingkit.errors import ExitCode, UsageError
 
 from . import options as o
 from .groups import Settings, names, takes
-from .options import EDIT, generator_options, option, parse_options, unit_numbers
+from .options import EDIT, generator_options, option, parse_options, segmenter_options, unit_numbers
 from .output import print_json, say
 from .view import Open, Port, _has_screen
 
@@ -54,6 +54,8 @@ def model_settings(
     segmenter: o.Segmenter = None,
     segmenter_weights: o.SegmenterWeights = None,
     segmenter_option: o.SegmenterOption = None,
+    precision: o.Precision = None,
+    compiled: o.Compile = False,
     preset: o.PresetName = None,
     seed: o.Seed = None,
     device: o.Device = "auto",
@@ -64,7 +66,7 @@ def model_settings(
         "gan_options": generator_options(gan_option, edit),
         "segmenter": segmenter,
         "segmenter_weights": segmenter_weights and str(segmenter_weights),
-        "segmenter_options": parse_options(segmenter_option),
+        "segmenter_options": segmenter_options(segmenter_option, precision, compiled),
         "preset": preset,
         "seed": seed,
         "device": device,

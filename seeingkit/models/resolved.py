@@ -13,7 +13,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import BaseModel
 
@@ -41,10 +41,14 @@ from seeingkit.specs import (
     _WithLibrary,
 )
 
+from .choosing import for_its_data_alone
 from .hub import weights_path
-from .hub.consent import readable_size
 from .recognition import claims_of, other_reader, recognise, weights_file
 from .registry import Registry, check_options, import_target, registry
+from .reserved import taken_computing, taken_edits
+
+if TYPE_CHECKING:
+    from .computing import Computing
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +78,7 @@ class ResolvedModel:
     weights: Path | None = None  # None for models without weights, and until ``located``
     weights_spec: WeightsSpec | None = None  # None for a user's own file
     edits: tuple[Path, ...] = ()  # files of edits of a generator's weights, in order
+    computing: Computing | None = None  # of a segmenter: precision and compilation, if chosen
 
     def located(self, *, fetch: bool = True) -> ResolvedModel:
         """The same with the place of its weights on this machine; errors as ``hub.weights_path``.
@@ -144,6 +149,10 @@ class ResolvedModel:
         if isinstance(model.info, ModelInfo):
             put_info(model, model.info.model_copy(update={"code": code_of(self.spec)}))
         model = model.to(resolved)
+        if self.computing is not None:
+            from .computing import tune
+
+            return tune(model, self.computing, self.name)
         if not self.edits:
             return model
         from .weightedits import RewrittenGenerator, WeightEdit, rewritable
@@ -170,7 +179,8 @@ def resolve(
 
     Args:
         kind, name, weights, domain, options: as of ``seeingkit.models.loading.load_generator``;
-            ``edits`` among the options of any generator are files of edits.
+            ``edits`` among the options of any generator are files of edits, ``precision`` and
+            ``compile`` among those of any segmenter say how it computes.
         known: default: the registry of this process.
         fetch: whether published weights that are not on this machine are downloaded.
         locate: whether the files must be here; else ``ResolvedModel.located`` finds them later.
@@ -188,7 +198,7 @@ def resolve(
         raise MissingWeightsError(missing)
     if kind == "gan":
         name = _single_family(name, weights, domain, known)
-    edits = _edits(given.pop("edits", None)) if kind == "gan" else ()
+    edits = taken_edits(given.pop("edits", None)) if kind == "gan" else ()
     family, _, tag = name.partition(":")
     found_spec = known.annotator(family) if kind == "annotator" else known.resolve(kind, family)
     spec = cast("ModelSpec", found_spec)
@@ -204,24 +214,9 @@ def resolve(
         raise UsageError(f"{name} already names weights; give {spec.name} with {_FLAGS[kind]} FILE")
     if chosen is not None:
         given, shown = {**chosen.options, **given}, chosen.full_name
-    found = ResolvedModel(shown, spec, check_options(spec, given), own, chosen, edits)
+    computing = taken_computing(spec, given) if kind in ("segmenter", "annotator") else None
+    found = ResolvedModel(shown, spec, check_options(spec, given), own, chosen, edits, computing)
     return found.located(fetch=fetch) if locate else found
-
-
-def _edits(given: object) -> tuple[Path, ...]:
-    """Files of edits: one, or several in order.
-
-    Raises:
-        UsageError: something else, or a file that is not there.
-    """
-    names = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
-    paths = []
-    for name in names:
-        path = Path(name) if isinstance(name, (str, Path)) else None
-        if path is None or not path.is_file():
-            raise UsageError(f"{name}: no such file of an edit; check --edit")
-        paths.append(path)
-    return tuple(paths)
 
 
 def resolve_features(
@@ -295,7 +290,7 @@ def _candidates(
     every = known.weights_for(family)
     # A segmenter or classifier that was made for one data set alone is never a guess.
     if kind in ("segmenter", "annotator"):
-        every = [weights for weights in every if not _for_its_data_alone(weights)]
+        every = [weights for weights in every if not for_its_data_alone(weights)]
     if not found and kind != "gan":
         found = [weights for weights in every if not weights.domains]
     if found or domain:
@@ -307,42 +302,6 @@ def _candidates(
             f"({names}; see 'seeingkit weights ls {family}') or give {_FLAGS[kind]} FILE"
         )
     return every
-
-
-def _for_its_data_alone(weights: WeightsSpec) -> bool:
-    """Whether weights ship with a data set, so that they know the classes of nothing else."""
-    return bool(weights.domains) and all(file.resource for file in weights.files)
-
-
-def which_segmenter(known: Registry | None = None) -> str:
-    """The answer to own images without a segmenter: those there are, the default family first.
-
-    Segmenters that ship with a data set are named as what they are: for nothing else.
-    """
-    known = known or registry()
-    usual = known.default("segmenter")
-    every = [w for s in known.specs("segmenter") for w in known.weights_for(s.name)]
-    general = [w for w in every if not _for_its_data_alone(w)]
-    own = [w for w in every if _for_its_data_alone(w)]
-    first = [w for w in general if w.family == usual] or general[:1]
-    others = [w for w in general if w not in first]
-    free = [s.name for s in known.specs("segmenter") if not known.weights_for(s.name)]
-    said = ["which segmenter? Own images have no default, for it must know the classes in them"]
-    named = [_described(weights) for weights in (*first, *others[:1])]
-    if named:
-        more = f", {len(others) - 1} more of its kind" if len(others) > 1 else ""
-        said.append(f"published ones: --segmenter {' or '.join(named)}{more}")
-    if free:
-        said.append(f"with --segmenter-weights FILE or FOLDER of your own: {', '.join(free)}")
-    said += [f"{weights.full_name} knows {weights.domains[0]} alone" for weights in own]
-    return "; ".join([*said, "see 'seeingkit ls segmenters'"])
-
-
-def _described(weights: WeightsSpec) -> str:
-    """Name, summary and size of the download."""
-    sizes = [file.size for file in weights.files]
-    total = None if None in sizes else sum(size for size in sizes if size is not None)
-    return f"{weights.full_name} ({weights.summary}; download: {readable_size(total)})"
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

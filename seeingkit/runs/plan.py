@@ -23,6 +23,7 @@ from seeingkit.analyses.inversion import ResolvedInverter
 from seeingkit.contracts.latents import SERIES
 from seeingkit.errors import MissingWeightsError, UsageError
 from seeingkit.images.opening import check_there
+from seeingkit.models.choosing import which_segmenter
 from seeingkit.models.loading import (
     data_spec,
     is_generator_name,
@@ -31,7 +32,7 @@ from seeingkit.models.loading import (
     with_reference,
 )
 from seeingkit.models.registry import check_options, registry
-from seeingkit.models.resolved import ResolvedModel, which_segmenter
+from seeingkit.models.resolved import ResolvedModel
 from seeingkit.models.resolved import resolve as resolve_model
 from seeingkit.specs import DataSpec, Preset, SourceOptions
 

@@ -38,6 +38,8 @@ class SideIdentities:
         options = model.options.model_dump(mode="json")
         about: dict[str, Any] = {"family": model.spec.name, "code": code_of(model.spec)}
         about["options"] = options
+        if model.computing is not None:
+            about["computing"] = model.computing.options()
         if model.weights_spec is not None:
             hashes = {"name", "sha256", "sha256_prefix", "md5"}
             about["weights"] = [f.model_dump(include=hashes) for f in model.weights_spec.files]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -24,6 +25,8 @@ from seeingkit.errors import ImageError, ModelError, SourceError, TallyError, Us
 from seeingkit.images import SamplerSource, select
 from seeingkit.images.opening import with_preset
 from seeingkit.models.code import identity_of
+from seeingkit.models.computing import tuned
+from seeingkit.results import LabelAgreement
 from seeingkit.system.addresses import Place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.devices import fetched, in_batches, sent
@@ -37,6 +40,9 @@ from .identity import TallyIdentity
 from .reading import StoredRows, joined, read_chunk
 from .record import TallyRecord
 from .table import Tally
+
+LESS = "use a smaller preset or --device cpu"
+"""The way out when memory ends with one image."""
 
 _ROUNDING = 1e-4  # of floats, beyond the ends of a range
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -114,6 +120,7 @@ def tally(
         first = f"the first: {found.skipped[0].item}: {found.skipped[0].reason}"
         raise TallyError(f"{source.name}: none of {len(source)} images can be used; {first}")
     # A chunk may have been written under another run's description of the same images.
+    record = record.model_copy(update={"agreement": found.record.agreement})
     return replace(found, identity=identity, record=record)
 
 
@@ -220,7 +227,10 @@ class _Work:
         """Count a chunk and write its file; yields how many images were done at each step."""
         rows = ChunkRows()
         yield from self.counter.rows(range(chunk.start, chunk.stop), rows)
-        write_chunk(chunk, rows, self.counter.annotator.vocabulary, self.record)
+        # Of the first chunk, so that those who find it stored are told, too.
+        update = {"agreement": self.counter.agreement if chunk.start == 0 else None}
+        record = self.record.model_copy(update=update)
+        write_chunk(chunk, rows, self.counter.annotator.vocabulary, record)
         self.counted.add(chunk.path)
 
     def rows(self, chunk: Chunk) -> StoredRows:
@@ -253,12 +263,17 @@ def _unread(rows: StoredRows) -> bool:
 
 @dataclass
 class _Counter:
-    """Segments batches while the next one is being read."""
+    """Segments batches while the next one is being read.
+
+    Attributes:
+        agreement: of the first batch of the source, if the segmenter computes in another precision.
+    """
 
     source: ImageSource
     annotator: Annotator
     batch_size: int
     on_bad: Literal["skip", "fail"]
+    agreement: LabelAgreement | None = None
 
     def rows(self, indices: Sequence[int], rows: ChunkRows) -> Iterator[int]:
         """Fill ``rows`` with the images of one chunk; yields how many were done at each step."""
@@ -269,10 +284,17 @@ class _Counter:
         # A second thread that computes with torch gets its own team of OpenMP workers, and two
         # teams on the same cores wait for each other (measured: half the speed). Hence one thread.
         reader = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+        other = tuned(self.annotator)
+        switches = ExitStack()
         try:
+            # Around both threads: TF32 is a switch of the process, and images must not depend on
+            # when it is thrown.
+            switches.enter_context(nullcontext() if other is None else other.computing.switched())
             ahead = reader.submit(self.source.load, batches[0])
             for k, batch in enumerate(batches):
                 images, good, skipped = ahead.result()
+                if images is not None and indices[0] == 0 and self.agreement is None:
+                    self.agreement = self._agreement(images)
                 if k + 1 < len(batches):
                     ahead = reader.submit(self.source.load, batches[k + 1])
                 self._skip(batch, good, skipped, rows)
@@ -282,7 +304,20 @@ class _Counter:
                 yield len(batch)
         finally:
             reader.shutdown(cancel_futures=True)
+            switches.close()
             torch.set_num_threads(threads)
+
+    def _agreement(self, images: Tensor) -> LabelAgreement | None:
+        """How many pixels have the label of float32; None of a segmenter that is as usual."""
+        other = tuned(self.annotator)
+        if other is None or not other.computing.differs:
+            return None
+        found, _ = in_batches(
+            lambda part: other.equal_pixels(sent(part, other.device)), images, self.batch_size, LESS
+        )
+        equal, pixels = (sum(one) for one in zip(*found, strict=True))
+        words, share = other.computing.words, equal / pixels
+        return LabelAgreement(computing=words, images=len(images), share=share)
 
     def _skip(
         self, batch: list[int], good: list[int], skipped: list[Skipped], rows: ChunkRows
@@ -298,9 +333,7 @@ class _Counter:
             rows.skip(index, item)
 
     def _count(self, images: Tensor, good: list[int], rows: ChunkRows) -> None:
-        parts, self.batch_size = in_batches(
-            self._statistics, images, self.batch_size, "use a smaller preset or --device cpu"
-        )
+        parts, self.batch_size = in_batches(self._statistics, images, self.batch_size, LESS)
         numbers = torch.cat(parts).numpy()
         vocabulary = self.annotator.vocabulary
         if vocabulary.unit == "pixels":

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from seeingkit.contracts import Annotator, ClassifierInfo, ImageSource, ModelInfo
-from seeingkit.results import ConfusionTable, ModelRecord, SourceRecord
+from seeingkit.results import ConfusionTable, LabelAgreement, ModelRecord, SourceRecord
 from seeingkit.specs import Preset
 
 
@@ -24,6 +24,7 @@ class TallyRecord(BaseModel):
         counted: the areas were counted elsewhere, and no picture was seen here.
         confusion: of a classifier that counted, on labelled images.
         class_list: the class list that labels were merged by, if any.
+        agreement: of a segmenter in another precision, or compiled, with itself in float32.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +38,7 @@ class TallyRecord(BaseModel):
     counted: bool = False
     confusion: ConfusionTable | None = None
     class_list: dict[str, Any] | None = None
+    agreement: LabelAgreement | None = None
 
     @classmethod
     def of(cls, source: ImageSource, annotator: Annotator | None = None) -> TallyRecord:

@@ -6,6 +6,7 @@ import hashlib
 from itertools import pairwise
 from typing import Literal
 
+from seeingkit.results import LabelAgreement
 from seeingkit.statistics.bursts import SEVERAL
 from seeingkit.tallies import Tally
 
@@ -45,6 +46,8 @@ def comparison_warnings(real: Tally, generated: Tally, grouped: bool, seed: int)
                 f"{copies:,} of the {len(tally):,} {side} images have exactly the areas of another "
                 "one. Tests and intervals take images as independent; copies make them too sure."
             )
+        if tally.record.agreement is not None:
+            found.append(agreement_words(side, tally.record.agreement))
         if tally.record.counted:
             found.append(
                 f"The {side} areas were counted elsewhere: that this segmenter counted them is "
@@ -75,6 +78,19 @@ def comparison_warnings(real: Tally, generated: Tally, grouped: bool, seed: int)
             "FSD depends on both."
         )
     return found
+
+
+def agreement_words(side: str, found: LabelAgreement) -> str:
+    """How far the labels of another precision are those of float32.
+
+    >>> agreement_words("real", LabelAgreement(computing="bf16", images=16, share=0.99812))
+    'The segmenter computes in bf16: ... 99.81 % of the pixels of the first 16 real images, ...'
+    """
+    return (
+        f"The segmenter computes in {found.computing}: of the pixels of the first "
+        f"{found.images} {side} images, {100 * found.share:.2f} % have the label that they have in "
+        "float32."
+    )
 
 
 def _copies(tally: Tally) -> int:
