@@ -50,6 +50,7 @@ class MiniChurches(ImageSource):
         }  # not n: more scenes do not change the first ones
         text = json.dumps(["minichurches", drawn], sort_keys=True)
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        self.labels_fingerprint = self.fingerprint  # drawn with the pictures
 
     def first(self, n: int) -> MiniChurches:
         """The same series with another number of scenes."""

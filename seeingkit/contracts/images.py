@@ -61,6 +61,8 @@ class ImageSource(ABC):
         generator: the info of the generator that made the images, or None.
         label_names: names of the true labels that ``read_labels`` gives, by number; empty where
             the source has none.
+        labels_fingerprint: changes when these labels do, where ``fingerprint`` stays; None: nobody
+            knows, and nothing that was counted from them is kept for the next time.
         class_names: names of the classes that ``condition`` gives, by number; empty where they
             have none.
         classes_by: what gives these classes, for people (``dataset.json``).
@@ -78,6 +80,7 @@ class ImageSource(ABC):
     code: str = ""
     generator: GeneratorInfo | None = None
     label_names: tuple[str, ...] = ()
+    labels_fingerprint: str | None = None
     class_names: tuple[str, ...] = ()
     classes_by: str = ""
     left_out: tuple[Skipped, ...] = ()

@@ -12,6 +12,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +25,8 @@ from torch import Tensor
 from seeingkit.contracts import ImageSource
 from seeingkit.errors import ImageError, SourceError
 from seeingkit.specs import Preset
+from seeingkit.system.cache import file_sha256
+from seeingkit.system.digests import DigestStore, file_stamp, key_of
 
 from .decode import Limits, quiet, read_file
 from .files import stable_id, walk
@@ -95,6 +98,19 @@ class LabelFolder:
                 differ = f"{self._paths[index]}: another size than {self._paths[indices[0]]}"
                 raise SourceError(f"{differ}; use a preset that resizes and crops")
         return torch.from_numpy(np.stack(maps))
+
+    def fingerprint(self, indices: Sequence[int]) -> str | None:
+        """Hash of what ``read`` reads: the maps of these images, and names; None: unreadable."""
+        store, paths = DigestStore(self.name), [self._paths[index] for index in indices]
+        try:
+            hashes = [
+                store.remembered(p, partial(file_stamp, p), partial(file_sha256, Path(p)))
+                for p in paths
+            ]
+        except OSError:
+            return None  # whoever reads it says which
+        store.save()
+        return key_of(paths, hashes, self.names, self.beyond)
 
     def _numbers(self, index: int) -> NDArray[np.int64]:
         path = self._paths[index]

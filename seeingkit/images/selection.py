@@ -45,6 +45,7 @@ class Selection(DigestedSource):
         self.ids = tuple(source.ids[i] for i in self.indices)
         self.name, self.kind, self.generator = source.name, source.kind, source.generator
         self.preset, self.seed, self.label_names = source.preset, source.seed, source.label_names
+        self.labels_fingerprint = source.labels_fingerprint
         self.left_out, self.notes = source.left_out, source.notes
         self.class_names, self.classes_by = source.class_names, source.classes_by
         self.code = source.code

@@ -46,6 +46,8 @@ class SeveralSources(ImageSource):
         self.ids = tuple(ids)
         names = {tuple(source.label_names) for source in self.sources}
         self.label_names = names.pop() if len(names) == 1 else ()
+        prints = [source.labels_fingerprint for source in self.sources]
+        self.labels_fingerprint = None if None in prints else json.dumps(prints)
         first = self.sources[0].preset
         self.preset = first if all(source.preset == first for source in self.sources) else None
         self.left_out = tuple(one for source in self.sources for one in source.left_out)

@@ -20,6 +20,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from seeingkit.analyses.comparison.checks.labelled_pixels import (
+    CONFUSION_SCHEMA,
+    check_confusion_file,
+)
+from seeingkit.analyses.comparison.checks.labelled_pixels import KEY as CONFUSION_KEY
 from seeingkit.analyses.dissection.bases import GIVEN
 from seeingkit.analyses.dissection.files import KEYS as DISSECTION_KEYS
 from seeingkit.analyses.dissection.files import check_dissection_file, is_of_this_version
@@ -55,8 +60,8 @@ class StoredFile:
 
     Attributes:
         kind: ``tally``, ``inversion``, ``dissection``, ``directions`` (given from Python),
-            ``intervention``, ``encoder``, ``hashes``, ``weights``, ``data``, ``claim``,
-            ``leftover``; ``tally file``: one that a user saved.
+            ``intervention``, ``rewriting``, ``confusion``, ``encoder``, ``hashes``, ``weights``,
+            ``data``, ``claim``, ``leftover``; ``tally file``: one that a user saved.
         about: what it belongs to.
         unneeded: why nothing will ever read it, or empty.
         size: in bytes.
@@ -223,6 +228,8 @@ def _tensors(path: Place) -> tuple[str, str, str]:
             return _dissection(json.loads(header[own[0]]))
         if INTERVENTION_KEY in header:
             return _intervention(json.loads(header[INTERVENTION_KEY]))
+        if CONFUSION_KEY in header:
+            return _confusion(json.loads(header[CONFUSION_KEY]))
         if own := [key for key in REWRITING_SCHEMAS if key in header]:
             return _rewriting(json.loads(header[own[0]]), REWRITING_SCHEMAS[own[0]])
         key = INVERSION_KEY if INVERSION_KEY in header else ENCODER_KEY
@@ -305,6 +312,17 @@ def _rewriting(about: dict[str, Any], schema: int) -> tuple[str, str, str]:
     return "rewriting", name, "" if current else "of an older version"
 
 
+def _confusion(about: dict[str, Any]) -> tuple[str, str, str]:
+    """Pixels of labelled images by true and predicted label."""
+    made = about.get("made_by", {})
+    family = made.get("segmenter", "unknown")
+    current = about.get("schema") == CONFUSION_SCHEMA and _is_current(
+        "segmenter", family, made.get("segmenter_code")
+    )
+    name = f"{about.get('of', 'images')} by {family}"
+    return "confusion", name, "" if current else "of an older version"
+
+
 def _is_current(kind: Kind, name: str | None, code: str | None) -> bool:
     """Whether the code of a registered model is the one there is now; true where nobody knows."""
     now = _current_code(kind, name or "")
@@ -349,6 +367,7 @@ _CHECKS: dict[str, Callable[[Place], None]] = {
     "directions": check_dissection_file,
     "intervention": check_counts_file,
     "rewriting": check_rewriting_file,
+    "confusion": check_confusion_file,
     "encoder": check_encoder_file,
     "hashes": _check_hashes,
 }

@@ -39,6 +39,16 @@ def file_stamp(path: str | os.PathLike[str]) -> Stamp | None:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
+def key_of(*identity: object) -> str:
+    """Hash of an identity, 32 hex digits.
+
+    >>> len(key_of({"n": 1}, "part"))
+    32
+    """
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 class DigestStore:
     """The remembered hashes of one place (a folder, an archive)."""
 

@@ -84,7 +84,7 @@ def agreement_words(side: str, found: LabelAgreement) -> str:
     """How far the labels of another precision are those of float32.
 
     >>> agreement_words("real", LabelAgreement(computing="bf16", images=16, share=0.99812))
-    'The segmenter computes in bf16: ... 99.81 % of the pixels of the first 16 real images, ...'
+    'The segmenter computes in bf16: ... 99.81 % have the label that they have in float32.'
     """
     return (
         f"The segmenter computes in {found.computing}: of the pixels of the first "

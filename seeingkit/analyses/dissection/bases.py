@@ -23,6 +23,7 @@ from seeingkit.images import SamplerSource
 from seeingkit.system.addresses import Place
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
+from seeingkit.system.digests import key_of
 from seeingkit.system.seals import read_whole
 from seeingkit.system.sharing import Piece, shared
 from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors, write_tensors
@@ -30,7 +31,6 @@ from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors, wr
 from .config import BASES
 from .grouping import GROUP
 from .observation import Basis, Layer, layer_maps
-from .parts import key_of
 
 KEY = "seeingkit_basis"
 PCA_IMAGES = 64

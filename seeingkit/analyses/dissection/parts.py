@@ -12,8 +12,6 @@ damaged is named, set aside and made again. Any number of processes may share th
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -27,6 +25,7 @@ from seeingkit.system.addresses import Place, place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
+from seeingkit.system.digests import key_of
 from seeingkit.system.progress import Bar, progress_bar
 from seeingkit.system.sharing import Piece, shared
 from seeingkit.system.tensors import read_or_set_aside, tensor_digest, write_sealed_tensors
@@ -72,16 +71,6 @@ def _layer_identity(layer: Layer) -> list[Any]:
         return found
     spread = tensor_digest(response.spread)
     return [*found, RESPONSES, layer.boundary.extent, response.units, spread]
-
-
-def key_of(*identity: object) -> str:
-    """Hash of an identity, 32 hex digits.
-
-    >>> len(key_of({"n": 1}, "part"))
-    32
-    """
-    text = json.dumps(identity, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, eq=False)

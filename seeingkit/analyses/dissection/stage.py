@@ -13,6 +13,7 @@ from seeingkit.errors import UsageError
 from seeingkit.images import SamplerSource
 from seeingkit.images.given import check_enough
 from seeingkit.system.addresses import Place
+from seeingkit.system.digests import key_of
 
 from .agreement import Floats, information_quality
 from .bases import basis_of, check_basis
@@ -22,7 +23,7 @@ from .config import DissectionConfig
 from .grouping import check_groups
 from .moments import Moments
 from .observation import Layer, Observer, layers_of
-from .parts import Parts, dissection_folder, key_of, observer_identity
+from .parts import Parts, dissection_folder, observer_identity
 from .presets import PRESETS, published_labels
 from .responses import check_responses, response_of
 from .series import GroupSeries

@@ -25,6 +25,7 @@ from seeingkit.system.addresses import Place, place
 from seeingkit.system.cache import cache_folder
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
+from seeingkit.system.digests import key_of
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.sharing import Piece, shared
 from seeingkit.system.tensors import (
@@ -33,7 +34,6 @@ from seeingkit.system.tensors import (
     write_sealed_tensors,
 )
 
-from ..dissection.parts import key_of
 from .subjects import Integers, Sample, Subject
 
 GROUP = 16

@@ -27,11 +27,11 @@ from seeingkit.models.code import identity_of
 from seeingkit.system.addresses import Place
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
+from seeingkit.system.digests import key_of
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.sharing import Piece, shared
 from seeingkit.system.tensors import read_or_set_aside, write_sealed_tensors
 
-from ..dissection.parts import key_of
 from ..interventions.subjects import Sample
 
 PART, BATCH = 64, 16

@@ -24,11 +24,11 @@ from seeingkit.images.preprocess import quantise
 from seeingkit.system.addresses import Place
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
+from seeingkit.system.digests import key_of
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.sharing import Piece, shared
 from seeingkit.system.tensors import read_or_set_aside, read_sealed_tensors, write_sealed_tensors
 
-from ..dissection.parts import key_of
 from ..interventions.parts import GROUP, made_by, subject_identity
 from ..interventions.subjects import Integers, Sample
 from .effects import WeightChange, WholeSubject

@@ -17,50 +17,26 @@ names, the number just beyond the segmenter's last.
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from seeingkit.contracts import ImageSource, Segmenter, Vocabulary
 from seeingkit.errors import SourceError, UsageError
 from seeingkit.images.labelmaps import UNKNOWN, LabelFolder
 from seeingkit.results import Results, SegmenterShare
-from seeingkit.statistics.accuracy import confusion
 from seeingkit.statistics.confusion import Confusion, segmenter_share_by_labels
-from seeingkit.statistics.renumbering import Counts, folded
-from seeingkit.system.devices import in_batches
-from seeingkit.system.progress import progress_bar
+from seeingkit.statistics.renumbering import folded
+from seeingkit.system.addresses import Place
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counted import CountedSource
 from seeingkit.tallies.vocabularies.merging import MappedSegmenter
 
-from .label_numbers import check_numbers, check_range, numbering
+from .label_numbers import numbering
+from .labelled_pixels import KeptPixels, TrueLabels, drawn_images, labelled_pixels
 
 _PROBED = 16
 """Images that are looked at before long work."""
-
-
-@dataclass(frozen=True)
-class TrueLabels:
-    """True labels of some images of a source (``indices``).
-
-    Attributes:
-        names: of the labels, by number.
-        against: in words: whose labels.
-        read: indices to (N, H, W) int64, ``UNKNOWN`` where a pixel has no known label.
-        beyond: the number just beyond the last name is used, and means unlabelled too.
-    """
-
-    names: tuple[str, ...]
-    indices: tuple[int, ...]
-    against: str
-    read: Callable[[Sequence[int]], Tensor]
-    beyond: bool = False
 
 
 def own_labels(source: ImageSource) -> TrueLabels | None:
@@ -72,6 +48,7 @@ def own_labels(source: ImageSource) -> TrueLabels | None:
         tuple(range(len(source))),
         f"the labels that {source.name} has itself",
         source.read_labels,
+        fingerprint=lambda _: source.labels_fingerprint,
     )
 
 
@@ -92,7 +69,14 @@ def folder_labels(
     """
     folder = LabelFolder(path, source, vocabulary.names)
     against = f"the label maps in {folder.name}"
-    return TrueLabels(folder.names, folder.indices, against, folder.read, folder.beyond)
+    return TrueLabels(
+        folder.names,
+        folder.indices,
+        against,
+        folder.read,
+        beyond=folder.beyond,
+        fingerprint=folder.fingerprint,
+    )
 
 
 def confusion_of(
@@ -103,6 +87,7 @@ def confusion_of(
     images: int = 1000,
     seed: int = 0,
     batch_size: int = 16,
+    kept: KeptPixels | None = None,
 ) -> Confusion:
     """What the segmenter calls the pixels of each true label.
 
@@ -112,6 +97,7 @@ def confusion_of(
             merged by it too.
         images: at most so many, drawn with ``seed`` from those with labels.
         batch_size: halved when memory runs out.
+        kept: where counts are kept for the next time; None: nowhere.
 
     Raises:
         UsageError: no true label has the name of one of the segmenter's.
@@ -122,7 +108,8 @@ def confusion_of(
     if images < 1 or batch_size < 1:
         raise UsageError(f"ask for at least one image and one a batch, not {images}, {batch_size}")
     numbers, unmatched = numbering(labels.names, segmenter)
-    pixels = _count(labels, source, segmenter, numbers, images, seed, batch_size)
+    chosen = drawn_images(labels, images, seed)
+    pixels = labelled_pixels(labels, source, segmenter, numbers, chosen, batch_size, kept)
     counts = folded(pixels.counts, (*numbers, UNKNOWN))
     if not counts.sum():
         raise SourceError(
@@ -146,64 +133,8 @@ def probe_labels(
     """
     labels = find_labels(real, segmenter, truth)
     numbers, _ = numbering(labels.names, segmenter)
-    _count(labels, real, segmenter, numbers, _PROBED, seed, batch_size)
-
-
-@dataclass(frozen=True)
-class _Pixels:
-    """Counts (T + 1, L) by number and predicted label, images that show each label, and images."""
-
-    counts: Counts
-    shown: NDArray[np.int64]
-    images: int
-
-
-def _count(
-    labels: TrueLabels,
-    source: ImageSource,
-    segmenter: Segmenter,
-    numbers: Sequence[int],
-    images: int,
-    seed: int,
-    batch_size: int,
-) -> _Pixels:
-    """Segment images and count their pixels by number; refuses numbers that seem to be others."""
-    table = torch.tensor([*numbers, UNKNOWN, UNKNOWN])  # -1 points at the last entry
-    order = list(labels.indices)
-    random.Random(seed).shuffle(order)
-    chosen = sorted(order[:images])
-    size, rows, whose = len(segmenter.vocabulary), len(numbers) + 1, labels.against
-    counts = torch.zeros(rows, size, dtype=torch.int64)
-    shown = np.zeros(size, dtype=np.int64)
-    used = 0
-
-    def segmented(pictures: Tensor) -> Tensor:  # plane 0
-        return segmenter.label_maps(pictures.to(segmenter.device))[:, 0].cpu()
-
-    with progress_bar("true labels", len(chosen), "images") as bar:
-        for start in range(0, len(chosen), batch_size):
-            batch = chosen[start : start + batch_size]
-            pictures, good, _ = source.load(batch)
-            if pictures is not None:
-                truth = labels.read(good)
-                _check_size(truth, pictures, whose)
-                check_range(
-                    truth, labels.names, labels.beyond, [source.ids[k] for k in good], whose
-                )
-                parts, _ = in_batches(segmented, pictures, len(pictures), "use a smaller preset")
-                predicted = torch.cat(parts)
-                truth = _resampled(truth, predicted.shape[-2:])
-                counts += confusion(predicted, truth, max(rows, size), UNKNOWN)[:rows, :size]
-                for row in table[truth]:
-                    present = row.unique()
-                    shown[present[present >= 0].numpy()] += 1
-                used += len(good)
-            bar.advance(len(batch))
-    found = _Pixels(counts.numpy(), shown, used)
-    of = (*numbers, UNKNOWN)
-    vocabulary = segmenter.vocabulary
-    check_numbers(counts.numpy(), of, shown, names=labels.names, vocabulary=vocabulary, whose=whose)
-    return found
+    chosen = drawn_images(labels, _PROBED, seed)
+    labelled_pixels(labels, real, segmenter, numbers, chosen, batch_size)
 
 
 def share_by_labels(
@@ -217,6 +148,7 @@ def share_by_labels(
     images: int = 1000,
     seed: int = 0,
     batch_size: int = 16,
+    store: Place | None = None,
 ) -> SegmenterShare | None:
     """How far the segmenter's errors on labelled real images could make the differences.
 
@@ -226,6 +158,8 @@ def share_by_labels(
         truth: folder of label maps (``./data`` for one of that name); ``data``: the source's own
             labels; ``none``: no labels; None: the source's own, if it has any that fit.
         images, seed, batch_size: as ``confusion_of``.
+        store: folder of counts of labelled pixels, found again where images, segmenter and labels
+            are the same; None: nothing is kept.
 
     Returns:
         None where no labels are wanted, or none were asked for and the source has none that the
@@ -245,8 +179,12 @@ def share_by_labels(
     if segmenter.vocabulary.names != real_tally.vocabulary.names:
         raise UsageError("the tallies have other labels than the segmenter; merge both alike")
     labels = find_labels(real, segmenter, truth or "data")
+    identity = real_tally.identity
+    kept = None
+    if store is not None and identity is not None:
+        kept = KeptPixels(store, {"source": identity.source, "preset": identity.preset})
     confusion = confusion_of(
-        labels, real, segmenter, images=images, seed=seed, batch_size=batch_size
+        labels, real, segmenter, images=images, seed=seed, batch_size=batch_size, kept=kept
     )
     areas = (_mean_areas(tally) for tally in (real_tally, generated_tally))
     return segmenter_share_by_labels(confusion, results.classes, *areas)
@@ -272,24 +210,6 @@ def find_labels(
     while isinstance(inner, MappedSegmenter):
         inner = inner.segmenter
     return folder_labels(truth, real, inner.vocabulary)
-
-
-def _check_size(truth: Tensor, pictures: Tensor, against: str) -> None:
-    (rows, columns), (height, width) = truth.shape[-2:], pictures.shape[-2:]
-    if (rows, columns) != (height, width):
-        raise SourceError(
-            f"{against}: {columns}x{rows} pixels after the preset, but the "
-            f"images have {width}x{height}; label maps have the pictures' size"
-        )
-
-
-def _resampled(truth: Tensor, size: Sequence[int]) -> Tensor:
-    """Nearest neighbour, for segmenters whose label maps have another size than the image."""
-    rows, columns = (
-        ((torch.arange(new) + 0.5) * (old / new)).floor().long()
-        for new, old in zip(size, truth.shape[-2:], strict=True)
-    )
-    return truth[:, rows][:, :, columns]
 
 
 def _mean_areas(tally: Tally) -> NDArray[np.float64]:
