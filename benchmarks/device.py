@@ -31,6 +31,8 @@ TARGETS = {
     "tally ÷ bare, espnetv2": {"cpu": 0.95, "cuda": 0.95},
     "tally ÷ bare, upernet-336": {"cpu": 0.95, "cuda": 0.95},
     "tally ÷ loop of 2019, upernet-336": {"cpu": 2.5, "cuda": 10.0},
+    "tally in bf16 ÷ loop of 2019, upernet-336": {"cuda": 20.0},
+    "second analysis ÷ generating and segmenting": {"cpu": 0.9, "cuda": 0.9},
     "inversion, batched ÷ one at a time": {"cpu": 1.6, "cuda": 8.0},
 }
 

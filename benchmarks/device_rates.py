@@ -4,13 +4,18 @@
 * A tally by UPerNet of published widths (336 objects) against the loop of 2019: all heads, softmax
   at full size, batches of 10, float32 (what ``fsd.py`` and ``segmenter.py`` of the paper's code
   do). The weights are random; the speed is the same.
+* The same in bfloat16, on a GPU.
+* ``analyze`` of a second generator, whose data set was analysed before, ÷ generating and segmenting
+  its images and nothing else.
 * Inversion, all photos at once against one at a time by ``torch.optim.Adam``.
 """
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +26,20 @@ from interleaved import interleave, ratio
 from inversion import alone
 from torch import Tensor
 
-from seeingkit import Tally, load_generator, load_inverter, load_segmenter, open_images, tally
+from seeingkit import (
+    Tally,
+    analyze,
+    load_generator,
+    load_inverter,
+    load_segmenter,
+    open_images,
+    tally,
+)
+from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.analyses.inversion.prepared import LayerPrepared
 from seeingkit.contracts import Generator, ImageSource, Segmenter
+from seeingkit.images.preprocess import quantise, to_tensor
+from seeingkit.models.computing import Computing, TunedSegmenter
 from seeingkit_adapters.logits import mean_probabilities
 from seeingkit_adapters.resnet import DeepStemResNet, EncoderLayout
 from seeingkit_adapters.upernet.labels import Hierarchy
@@ -68,6 +84,11 @@ def rates(device: str, quick: bool, shared: Path) -> dict[str, Callable[[], dict
         found["tally ÷ loop of 2019, upernet-336"] = lambda: tally_against_2019(
             full(), photos(), batch, rounds
         )
+        if "cuda" in device:  # without such instructions bfloat16 is slower
+            found["tally in bf16 ÷ loop of 2019, upernet-336"] = lambda: tally_against_2019(
+                full(), photos(), batch, rounds, Computing(precision="bf16")
+            )
+    found["second analysis ÷ generating and segmenting"] = lambda: second_analysis(device, quick)
     found["inversion, batched ÷ one at a time"] = lambda: inversion(device, quick, rounds)
     return found
 
@@ -103,13 +124,18 @@ def tally_against_bare(
 
 
 def tally_against_2019(
-    segmenter: UPerNetSegmenter, source: ImageSource, batch: int, rounds: int
+    segmenter: UPerNetSegmenter,
+    source: ImageSource,
+    batch: int,
+    rounds: int,
+    computing: Computing | None = None,
 ) -> dict[str, Any]:
-    """A tally against the loop of 2019, both from the same images on disk."""
+    """A tally, in some precision, against the loop of 2019 in float32, from the same files."""
     counts: dict[str, np.ndarray] = {}
+    tuned = segmenter if computing is None else TunedSegmenter(segmenter, computing)
 
     def ours() -> None:
-        found = tallied(source, segmenter, batch)
+        found = tallied(source, tuned, batch)
         counts["tally"] = np.asarray(found.counts.todense())
 
     def theirs() -> None:
@@ -148,6 +174,44 @@ def loop_of_2019(segmenter: UPerNetSegmenter, source: ImageSource) -> np.ndarray
             part.argmax(1)
         rows += [torch.bincount(row.flatten(), minlength=objects).cpu() for row in labels]
     return torch.stack(rows).numpy()
+
+
+def second_analysis(device: str, quick: bool) -> dict[str, Any]:
+    """``analyze`` of a generator where another was analysed, with its report, without inversion.
+
+    One round on a CPU, where it takes minutes, and no warming up: the first analysis was that.
+    """
+    n, rounds = (8, 1) if quick else (10_000, 2) if "cuda" in device else (1_000, 1)
+    first, second = "stylegan2:minichurches", "progan:minichurches"
+    settings: dict[str, Any] = {"data": "minichurches", "n": n, "device": device}
+    settings["inversion"] = InversionConfig()
+    generator = load_generator(second, device=device)
+    segmenter = load_segmenter("upernet:minichurches", device=device)
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for start in range(0, n, 16):
+                latent = generator.latents(range(start, min(start + 16, n)))
+                sent = {name: value.to(device) for name, value in latent.items()}
+                images = generator(sent)
+                segmenter.segment(to_tensor(quantise(images)).to(device))
+        wait(images)
+
+    with tempfile.TemporaryDirectory() as work:
+        analyze(first, store=f"{work}/store", out=f"{work}/first", **settings)
+
+        def whole() -> None:
+            with tempfile.TemporaryDirectory() as copy:
+                shutil.copytree(f"{work}/store", f"{copy}/store")
+                analyze(second, store=f"{copy}/store", out=f"{copy}/second", **settings)
+
+        seconds: dict[str, list[float]] = {"bare": [], "analyze": []}
+        for _ in range(rounds):
+            for name, case in (("bare", bare), ("analyze", whole)):
+                started = time.perf_counter()
+                case()
+                seconds[name].append(time.perf_counter() - started)
+    return {"ratio": ratio(seconds, "analyze", "bare"), "images": n, "seconds": seconds}
 
 
 def inversion(device: str, quick: bool, rounds: int) -> dict[str, Any]:

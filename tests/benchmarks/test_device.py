@@ -23,7 +23,7 @@ def test_the_quick_form_measures_and_writes_one_json(shared: Path, tmp_path: Pat
     for model in record["models"]:
         assert model["right"] and model["difference"] == model["labels_differ"] == 0
     rates = record["rates"]
-    assert len(rates) == 3 and all(rate["ratio"] > 0 for rate in rates.values()), rates
+    assert len(rates) == 4 and all(rate["ratio"] > 0 for rate in rates.values()), rates
     assert rates["tally ÷ loop of 2019, upernet-336"]["pixels_differ"] == 0
     losses = rates["inversion, batched ÷ one at a time"]["loss"]
     assert abs(losses["batched"] - losses["alone"]) < 1e-4
