@@ -18,7 +18,7 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 SUMMARIES = {
     "progan": ("gan", "ProGAN grown to 64x64 on 40,000 minichurches scenes (series 0)"),
     "stylegan2": ("gan", "StyleGAN2 grown to 64x64 on 40,000 minichurches scenes (series 0)"),
-    "bigbigan": ("gan", "small BigBiGAN of 32x32 whose encoder has not learnt to invert; 10,000 scenes"),
+    "bigbigan": ("gan", "small BigBiGAN of 32x32; its encoder has not learnt to invert"),
     "upernet": ("segmenter", "UPerNet for 64x64 minichurches scenes, objects and parts"),
     "layered": ("inverter", "layered encoder E = e_1 ∘ e_2 ∘ e_f of the ProGAN"),
     "direct": ("inverter", "direct encoder of the ProGAN, image to z"),
