@@ -29,7 +29,7 @@ _SEGMENTERS = {"upernet_upp": "upernet", "semseg": "semseg"}
 _OPTIONS: dict[str, dict[str, Any]] = {
     "stylegan1_rosinality/bare-step3": {"step": 3},
     "stylegan1_rosinality/training-step5-fused": {"step": 5},
-    "progan_pth/ablation-equallr-r128": {"ablation": "equal-lr"},
+    "progan_pth/ablation-equallr-r128": {"variant": "equallr"},
     "cyclegan_junyanz/resnet9-instance-old-r32-legacyfile": {"resolution": 32},
     "cyclegan_junyanz/resnet9-instance-r64": {"resolution": 64},
     "stargan_yunjey/celeba5-r32": {"resolution": 32},

@@ -18,6 +18,7 @@ from seeingkit.errors import UsageError
 from seeingkit.models.edits import AddEdit, run
 from seeingkit.system.devices import fetched
 
+from .lanes import check_halted
 from .objectives import features_difference, mean_absolute, mean_square, psnr
 from .optimiser import Outcome, minimise
 from .prepared import Inputs
@@ -91,6 +92,7 @@ class Job:
             look=LOOK if self.generator.device.type == "cuda" else 1,
             frames=_frame_steps(schedule.steps, self.prepared.options.frames),
             done=done,
+            stepped=lambda _: check_halted(),
         )
         return found
 

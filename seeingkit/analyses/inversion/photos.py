@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Pre
 from seeingkit.contracts.inverters import check_inversion
 from seeingkit.errors import ModelError, RunError
 from seeingkit.models.code import class_code
+from seeingkit.models.staged import StagedAdapter
 from seeingkit.system.addresses import Place
 from seeingkit.system.processes import world
 from seeingkit.system.progress import progress_bar
@@ -27,6 +29,8 @@ from seeingkit.system.seals import set_aside
 from seeingkit.system.sharing import Piece, own_part, shared
 
 from .job import ON_CPU
+from .lanes import lanes_here, side_by_side
+from .prepared import LayerPrepared
 from .store import InversionStore, note_seconds, read_inversion, seconds_of, write_inversion
 
 
@@ -98,7 +102,10 @@ def invert_source(
     )
     about = {"gan": generator.info.family, "gan_code": generator.info.code}
     about |= {"inverter": inverter.name, "code": known or code}
-    work = _Work(invert, images, chosen, paths, about, prepared.cut)
+    # Networks that are run again from records of their calls keep state between them.
+    apart = generator.device.type == "cpu" and isinstance(generator, StagedAdapter)
+    lanes = lanes_here() if apart and isinstance(prepared, LayerPrepared) else 1
+    work = _Work(invert, images, chosen, paths, about, prepared.cut, lanes)
     size = _piece_size(generator, batch_size, len(paths))
     work.make_absent(title or f"invert by {inverter.name}", store, size)
     found = work.results()
@@ -137,6 +144,7 @@ class _Work:
         images, labels, paths: of each image.
         made_by: as of ``write_inversion``.
         cut: where the inversions must be.
+        lanes: how many optimisations run side by side.
     """
 
     invert: Callable[..., Inversion]
@@ -145,6 +153,7 @@ class _Work:
     paths: Sequence[Place]
     made_by: Mapping[str, str]
     cut: str
+    lanes: int = 1
 
     def make_absent(self, title: str, store: InversionStore, size: int) -> None:
         """Make the inversions that are not there, or damaged, and that no other process makes.
@@ -187,10 +196,27 @@ class _Work:
         ]
 
     def _make(self, numbers: list[int], step: Callable[[int], None] = lambda k: None) -> None:
+        """Make some, in lanes where these are free of each other; ``step`` is told of each."""
         if not numbers:
             return
+        started, lock = time.perf_counter(), Lock()
+
+        def told(number: int) -> None:
+            with lock:  # of a progress bar
+                step(number)
+
+        if self.lanes == 1:
+            self._make_in_turn(numbers, step)
+        else:
+            size = -(-len(numbers) // self.lanes)
+            parts = [numbers[k : k + size] for k in range(0, len(numbers), size)]
+            side_by_side([partial(self._make_in_turn, part, told) for part in parts])
+        # Images share the passes, so each is given an equal part of the time.
+        seconds = (time.perf_counter() - started) / len(numbers)
+        note_seconds([self.paths[k] for k in numbers], seconds)
+
+    def _make_in_turn(self, numbers: list[int], step: Callable[[int], None]) -> None:
         name, written = f"inverter {self.made_by['inverter']}", set[int]()
-        started = time.perf_counter()
 
         def done(row: int, inversion: Inversion) -> None:
             check_inversion(inversion, self.images[[numbers[row]]], self.cut, name)
@@ -203,9 +229,6 @@ class _Work:
         untold = len(numbers) - len(written)
         if untold:  # which nobody would ever write
             raise ModelError(f"{name} did not tell of {untold} of {len(numbers)} images (done)")
-        # Images share the passes, so each is given an equal part of the time.
-        seconds = (time.perf_counter() - started) / len(numbers)
-        note_seconds([self.paths[k] for k in numbers], seconds)
 
     def _read(self, number: int) -> Inversion | None:
         path = self.paths[number]

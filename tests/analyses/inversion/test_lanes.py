@@ -1,0 +1,116 @@
+"""Two optimisations side by side: same numbers, same errors, and threads as before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import seeingkit
+from seeingkit.analyses.inversion import photos
+from seeingkit.analyses.inversion.lanes import LANES, Halted, check_halted, lanes_here, side_by_side
+from seeingkit.analyses.inversion.photos import invert_source
+from seeingkit.analyses.inversion.store import InversionStore
+from seeingkit.contracts import Generator
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_each_lane_has_its_part_of_the_threads(two_threads: None) -> None:
+    seen: list[int] = []
+    side_by_side([lambda: seen.append(torch.get_num_threads())] * 2)
+    assert seen == [1, 1] and torch.get_num_threads() == 2
+
+
+def test_lanes_follow_from_the_threads_alone(two_threads: None) -> None:
+    assert lanes_here() == LANES
+    torch.set_num_threads(1)
+    assert lanes_here() == 1
+
+
+def test_an_error_ends_the_other_lane_and_is_the_one_that_is_raised(two_threads: None) -> None:
+    ended: list[str] = []
+
+    def endless() -> None:
+        try:
+            while True:
+                check_halted()
+                time.sleep(0.01)
+        except Halted:
+            ended.append("halted")
+            raise
+
+    def broken() -> None:
+        raise ValueError("broken on purpose")
+
+    for works in ([endless, broken], [broken, endless]):
+        with pytest.raises(ValueError, match="on purpose"):
+            side_by_side(works)
+    assert ended == ["halted", "halted"] and torch.get_num_threads() == 2
+
+
+def test_outside_of_lanes_nothing_halts() -> None:
+    check_halted()
+
+
+def test_numbers_are_those_of_one_lane_with_its_threads(
+    tmp_path: Path, two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = seeingkit.load_generator("progan:minichurches")
+    assert isinstance(generator, Generator)
+    source = seeingkit.open_images("minichurches", n=6)
+    inverter = seeingkit.load_inverter("layered+r", encoder="none", perceptual="none", steps=3)
+    prepared = inverter.prepare(generator)
+    lanes = []
+
+    def counted(works: list[object]) -> None:
+        lanes.append(len(works))
+        side_by_side(works)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(photos, "side_by_side", counted)
+    both = []
+    for threads in (2, 1):
+        torch.set_num_threads(threads)
+        store = InversionStore(tmp_path / str(threads))
+        both.append(invert_source(generator, source, inverter, prepared=prepared, store=store))
+    assert lanes == [2]
+    for a, b in zip(both[0].inversions, both[1].inversions, strict=True):
+        assert torch.equal(a.reconstruction, b.reconstruction) and torch.equal(a.loss, b.loss)
+    assert both[0].rows == both[1].rows == tuple(range(6))
+    # What is left after a run that was stopped is in one lane or two, and the same.
+    torch.set_num_threads(2)
+    again = InversionStore(tmp_path / "2")
+    files = both[0].files
+    for path in files[1:3]:
+        path.unlink()
+    found = invert_source(generator, source, inverter, prepared=prepared, store=again)
+    assert torch.equal(found.inversions[1].reconstruction, both[0].inversions[1].reconstruction)
+    assert torch.equal(found.inversions[4].reconstruction, both[0].inversions[4].reconstruction)
+
+
+def test_a_module_run_from_records_has_one_lane(
+    tmp_path: Path, two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records are one, whoever runs it: two threads would mix them."""
+
+    def never(works: object) -> None:
+        raise AssertionError("side by side")
+
+    monkeypatch.setattr(photos, "side_by_side", never)
+    network = torch.nn.Sequential(
+        torch.nn.Linear(4, 3 * 64 * 64), torch.nn.Tanh(), torch.nn.Unflatten(1, (3, 64, 64))
+    )
+    generator = seeingkit.AutoStaged(network, stages={"mid": "0"}, latent=(4,))
+    source = seeingkit.open_images("minichurches", n=2)
+    inverter = seeingkit.load_inverter("z", perceptual="none", steps=2)
+    found = invert_source(generator, source, inverter, store=InversionStore(tmp_path))
+    assert len(found.inversions) == 2
