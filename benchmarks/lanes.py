@@ -1,7 +1,7 @@
-"""Inversion of eight photos on a CPU: in one lane with all threads, with one thread, and in two lanes.
+"""Inversion of eight photos on a CPU: one lane with all threads, or with one, and two lanes.
 
-Two lanes have half of the threads each (``seeingkit.analyses.inversion.lanes``). Target: faster than
-one lane, and the same losses as one lane with a lane's threads.
+Two lanes have half of the threads each (``seeingkit.analyses.inversion.lanes``). Target: faster
+than one lane, and the same losses as one lane with a lane's threads.
 """
 
 from __future__ import annotations
