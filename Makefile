@@ -27,7 +27,7 @@ $(DEMO_STAMP): pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(PIP) -e ".[perceptual]"
 	touch $(DEMO_STAMP)
 
-# Few images and few photos, for a first look within a minute or two; without them all is as usual.
+# Few images and few photos, for a first look within two minutes; without them all is as usual.
 DEMO := -n 400 --cut default --per-class 2 --own 6 --patched 0
 
 demo: $(DEMO_STAMP)
