@@ -59,6 +59,9 @@ def rates(device: str, quick: bool, shared: Path) -> dict[str, Callable[[], dict
     def photos() -> ImageSource:
         if folder.is_dir() and not quick:
             return open_images(str(folder), preset=preset, n=n)
+        return scenes(preset, n)
+
+    def scenes(preset: str, n: int) -> ImageSource:
         return open_images("minichurches", preset=preset, n=n)
 
     def churches() -> Segmenter:
@@ -75,7 +78,11 @@ def rates(device: str, quick: bool, shared: Path) -> dict[str, Callable[[], dict
     def full() -> UPerNetSegmenter:
         return upernet336(shared, device, small=quick)
 
-    found = {"tally ÷ bare, minichurches": lambda: bare(churches)}
+    # Of this small network enough images that seconds are measured, at their own size.
+    own = scenes("paper@64" if quick else "native", n if quick or "cuda" in device else 96)
+    found = {
+        "tally ÷ bare, minichurches": lambda: tally_against_bare(churches(), own, batch, rounds)
+    }
     if not quick and (shared / "real/weights/espnetv2").is_dir():
         found["tally ÷ bare, espnetv2"] = lambda: bare(espnetv2)
     if (shared / FULL336).is_dir():

@@ -8,6 +8,7 @@ process, which TF32 needs, are as before when the work is done.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
@@ -164,7 +165,10 @@ class TunedSegmenter(WrappedSegmenter):
             from torch._dynamo.exc import TorchDynamoException  # slow to import; no public name
 
             try:
-                return self._segment(images)
+                with warnings.catch_warnings():
+                    # Constants that adapters cache are the same ones whenever they are made.
+                    warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools")
+                    return self._segment(images)
             except TorchDynamoException as error:
                 raise ModelError(
                     f"{self.info.family} cannot be compiled here, run it without --compile: "

@@ -226,9 +226,9 @@ class _Work:
     def count(self, chunk: Chunk) -> Iterator[int]:
         """Count a chunk and write its file; yields how many images were done at each step."""
         rows = ChunkRows()
-        yield from self.counter.rows(range(chunk.start, chunk.stop), rows)
-        # Of the first chunk, so that those who find it stored are told, too.
-        update = {"agreement": self.counter.agreement if chunk.start == 0 else None}
+        first = chunk.start == 0  # of the first chunk, so that those who find it are told, too
+        yield from self.counter.rows(range(chunk.start, chunk.stop), rows, measured=first)
+        update = {"agreement": self.counter.agreement if first else None}
         record = self.record.model_copy(update=update)
         write_chunk(chunk, rows, self.counter.annotator.vocabulary, record)
         self.counted.add(chunk.path)
@@ -275,8 +275,13 @@ class _Counter:
     on_bad: Literal["skip", "fail"]
     agreement: LabelAgreement | None = None
 
-    def rows(self, indices: Sequence[int], rows: ChunkRows) -> Iterator[int]:
-        """Fill ``rows`` with the images of one chunk; yields how many were done at each step."""
+    def rows(
+        self, indices: Sequence[int], rows: ChunkRows, *, measured: bool = False
+    ) -> Iterator[int]:
+        """Fill ``rows`` with the images of one chunk; yields how many were done at each step.
+
+        ``measured``: whether the first batch also shows how far labels agree with float32.
+        """
         batches = [
             list(indices[k : k + self.batch_size]) for k in range(0, len(indices), self.batch_size)
         ]
@@ -293,7 +298,7 @@ class _Counter:
             ahead = reader.submit(self.source.load, batches[0])
             for k, batch in enumerate(batches):
                 images, good, skipped = ahead.result()
-                if images is not None and indices[0] == 0 and self.agreement is None:
+                if images is not None and measured and self.agreement is None:
                     self.agreement = self._agreement(images)
                 if k + 1 < len(batches):
                     ahead = reader.submit(self.source.load, batches[k + 1])

@@ -207,6 +207,7 @@ def test_what_cannot_be_compiled_is_said_in_one_line(monkeypatch: pytest.MonkeyP
         fast.segment(torch.zeros(1, 3, 4, 4))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of its own parts
 @pytest.mark.slow  # the compiler takes half a minute
 def test_compiled_labels_are_those_of_the_network() -> None:
     segmenter = seeingkit.load_segmenter("upernet:minichurches", compile=True)
