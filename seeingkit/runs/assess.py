@@ -36,8 +36,7 @@ from seeingkit.models.weightedits import RewrittenGenerator
 from seeingkit.report import assessment_html, rebuild_report, with_cautions
 from seeingkit.results import AssessmentResults, Frame, SkippedItem
 from seeingkit.results.gates import check_gate_names
-from seeingkit.system.addresses import Place, place
-from seeingkit.system.cache import cache_folder
+from seeingkit.system.addresses import Place
 from seeingkit.system.processes import rank
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counting import narrowed
@@ -48,7 +47,7 @@ from .assessment_pictures import draw_assessment
 from .config import Config, make_config
 from .directory import RunDirectory
 from .intent import intent
-from .inversions import Store, beside_tallies
+from .inversions import Store, kept_in
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
 from .request_photos import photo_hashes, target_with_photos
@@ -244,7 +243,7 @@ def rewriting_folder(store: Store = None) -> Place:
     >>> rewriting_folder("/data/store").name
     'rewriting'
     """
-    return beside_tallies(store, "rewriting") or place(cache_folder() / "rewriting")
+    return kept_in(store, "rewriting")
 
 
 def _results(

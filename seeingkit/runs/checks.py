@@ -17,11 +17,9 @@ from seeingkit.analyses.comparison.checks.sensitivity import check_sensitivity
 from seeingkit.analyses.comparison.compare import Comparison
 from seeingkit.contracts import Segmenter
 from seeingkit.errors import SeeingkitError, UsageError
-from seeingkit.system.addresses import place
-from seeingkit.system.cache import cache_folder
 from seeingkit.tallies.counted import CountedSource
 
-from .inversions import Store, beside_tallies
+from .inversions import Store, kept_in
 from .plan import Plan
 from .sides import Sides
 
@@ -111,7 +109,7 @@ def _segmenter_share(
             truth=config.truth,
             seed=config.seed,
             batch_size=config.batch_size,
-            store=beside_tallies(store, "confusions") or place(cache_folder() / "confusions"),
+            store=kept_in(store, "confusions"),
         )
         if share is not None:
             return share

@@ -29,6 +29,7 @@ from seeingkit.models.registry import find_preset
 from seeingkit.results import InversionSettings
 from seeingkit.specs import Preset
 from seeingkit.system.addresses import Place, place
+from seeingkit.system.cache import cache_folder
 from seeingkit.system.processes import rank
 from seeingkit.tallies import ChunkStore
 
@@ -49,6 +50,15 @@ def beside_tallies(store: Store, name: str) -> Place | None:
     if store is None:
         return None
     return (store.folder if isinstance(store, ChunkStore) else place(store)) / name
+
+
+def kept_in(store: Store, name: str) -> Place:
+    """The folder of this name in a store of tallies, or in the cache.
+
+    >>> kept_in("memory://work", "rewriting").name
+    'rewriting'
+    """
+    return beside_tallies(store, name) or place(cache_folder() / name)
 
 
 """Where finished work is kept; None: the cache folder."""

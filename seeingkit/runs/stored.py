@@ -273,10 +273,7 @@ def _dissection(about: dict[str, Any]) -> tuple[str, str, str]:
     """Parts, which know images, or levels and components, which every part of their run needs."""
     made = about.get("made_by", {})
     known = is_of_this_version(about) if "span" in about else True
-    models: tuple[Kind, ...] = ("gan", "segmenter")
-    current = known and all(
-        _is_current(kind, made.get(kind), made.get(f"{kind}_code")) for kind in models
-    )
+    current = known and _are_current(made, "gan", "segmenter")
     what = "levels"
     if "span" in about:
         start, stop = about["span"]
@@ -290,10 +287,7 @@ def _dissection(about: dict[str, Any]) -> tuple[str, str, str]:
 def _intervention(about: dict[str, Any]) -> tuple[str, str, str]:
     """Counts of edited pictures, or units and values that were searched once."""
     made = about.get("made_by", {})
-    models: tuple[Kind, ...] = ("gan", "segmenter")
-    current = about.get("schema") == INTERVENTION_SCHEMA and all(
-        _is_current(kind, made.get(kind), made.get(f"{kind}_code")) for kind in models
-    )
+    current = about.get("schema") == INTERVENTION_SCHEMA and _are_current(made, "gan", "segmenter")
     what = about.get("what", "counts")
     name = f"{what} of {made.get('of', 'unknown')} by {made.get('segmenter', 'unknown')}"
     return "intervention", name, "" if current else "of an older version"
@@ -302,10 +296,7 @@ def _intervention(about: dict[str, Any]) -> tuple[str, str, str]:
 def _rewriting(about: dict[str, Any], schema: int) -> tuple[str, str, str]:
     """Counts of images with an edit of a weight, or moments of keys."""
     made = about.get("made_by", {})
-    models: tuple[Kind, ...] = ("gan", "segmenter")
-    current = about.get("schema") == schema and all(
-        _is_current(kind, made.get(kind), made.get(f"{kind}_code")) for kind in models
-    )
+    current = about.get("schema") == schema and _are_current(made, "gan", "segmenter")
     name = "moments of keys"
     if "span" in about:
         name = f"edits of {made.get('of', 'unknown')} by {made.get('segmenter', 'unknown')}"
@@ -315,12 +306,14 @@ def _rewriting(about: dict[str, Any], schema: int) -> tuple[str, str, str]:
 def _confusion(about: dict[str, Any]) -> tuple[str, str, str]:
     """Pixels of labelled images by true and predicted label."""
     made = about.get("made_by", {})
-    family = made.get("segmenter", "unknown")
-    current = about.get("schema") == CONFUSION_SCHEMA and _is_current(
-        "segmenter", family, made.get("segmenter_code")
-    )
-    name = f"{about.get('of', 'images')} by {family}"
+    current = about.get("schema") == CONFUSION_SCHEMA and _are_current(made, "segmenter")
+    name = f"{about.get('of', 'images')} by {made.get('segmenter', 'unknown')}"
     return "confusion", name, "" if current else "of an older version"
+
+
+def _are_current(made: dict[str, Any], *kinds: Kind) -> bool:
+    """Whether the code of all models of these kinds that made a file is the one there is now."""
+    return all(_is_current(kind, made.get(kind), made.get(f"{kind}_code")) for kind in kinds)
 
 
 def _is_current(kind: Kind, name: str | None, code: str | None) -> bool:

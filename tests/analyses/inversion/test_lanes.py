@@ -10,11 +10,13 @@ import pytest
 import torch
 
 import seeingkit
-from seeingkit.analyses.inversion import photos
+from seeingkit.analyses.inversion import lanes, photos
 from seeingkit.analyses.inversion.lanes import LANES, Halted, check_halted, lanes_here, side_by_side
 from seeingkit.analyses.inversion.photos import invert_source
 from seeingkit.analyses.inversion.store import InversionStore
 from seeingkit.contracts import Generator
+from seeingkit.models.staged import StagedAdapter
+from seeingkit.models.weightedits import RewrittenGenerator
 
 
 @pytest.fixture
@@ -58,6 +60,32 @@ def test_an_error_ends_the_other_lane_and_is_the_one_that_is_raised(two_threads:
     assert ended == ["halted", "halted"] and torch.get_num_threads() == 2
 
 
+def test_the_user_ends_both_lanes(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+
+    def endless() -> None:
+        while True:
+            time.sleep(0.01)
+            try:
+                check_halted()
+            except Halted:
+                ended.append(1)
+                raise
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lanes, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side([endless, endless])
+    assert ended == [1, 1] and torch.get_num_threads() == 2
+
+
+def test_edited_generators_are_not_run_side_by_side() -> None:
+    """Their tensors are exchanged for the time of a pass, in the one network that there is."""
+    assert not issubclass(RewrittenGenerator, StagedAdapter)
+
+
 def test_outside_of_lanes_nothing_halts() -> None:
     check_halted()
 
@@ -70,10 +98,10 @@ def test_numbers_are_those_of_one_lane_with_its_threads(
     source = seeingkit.open_images("minichurches", n=6)
     inverter = seeingkit.load_inverter("layered+r", encoder="none", perceptual="none", steps=3)
     prepared = inverter.prepare(generator)
-    lanes = []
+    begun = []
 
     def counted(works: list[object]) -> None:
-        lanes.append(len(works))
+        begun.append(len(works))
         side_by_side(works)  # type: ignore[arg-type]
 
     monkeypatch.setattr(photos, "side_by_side", counted)
@@ -82,7 +110,7 @@ def test_numbers_are_those_of_one_lane_with_its_threads(
         torch.set_num_threads(threads)
         store = InversionStore(tmp_path / str(threads))
         both.append(invert_source(generator, source, inverter, prepared=prepared, store=store))
-    assert lanes == [2]
+    assert begun == [2]
     for a, b in zip(both[0].inversions, both[1].inversions, strict=True):
         assert torch.equal(a.reconstruction, b.reconstruction) and torch.equal(a.loss, b.loss)
     assert both[0].rows == both[1].rows == tuple(range(6))
