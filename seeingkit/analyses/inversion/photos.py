@@ -1,37 +1,30 @@
-"""Resumable inversion of the photos of a source.
+"""Resumable inversion of the images of one source, or of several together.
 
-Guarantees: a finished image is on disk at once and never done again; interrupting loses at most the
-images in work, few on a CPU; a damaged file is set aside and made again; any number of processes
-share the images without talking to each other (``system.sharing``); an image that cannot be read,
-or whose inversion gives NaN, is named and the others go on.
+Guarantees: what is found is the same alone and together; an image that cannot be read, or whose
+inversion gives NaN, is named and the others go on; finished work is kept (``session``).
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
 
 import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Prepared, Skipped
-from seeingkit.contracts.inverters import check_inversion
-from seeingkit.errors import ModelError, RunError
+from seeingkit.errors import UsageError
 from seeingkit.models.code import class_code
 from seeingkit.models.staged import StagedAdapter
 from seeingkit.system.addresses import Place
 from seeingkit.system.processes import world
-from seeingkit.system.progress import progress_bar
-from seeingkit.system.seals import set_aside
-from seeingkit.system.sharing import Piece, own_part, shared
 
 from .job import ON_CPU
-from .lanes import lanes_here, side_by_side
+from .lanes import lanes_here
 from .prepared import LayerPrepared
-from .store import InversionStore, note_seconds, read_inversion, seconds_of, write_inversion
+from .session import Session
+from .store import InversionStore, seconds_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +48,21 @@ class Inverted:
     files: tuple[Place, ...] = ()
     seconds: float = 0.0
     images: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Images of a source that are to be inverted.
+
+    Attributes:
+        source: pictures of the generator's size.
+        rows: numbers of the images; None: all.
+        labels: class of each of them, for a conditional generator.
+    """
+
+    source: ImageSource
+    rows: Sequence[int] | None = None
+    labels: Sequence[int] | None = None
 
 
 def invert_source(
@@ -82,50 +90,139 @@ def invert_source(
         store: where finished ones are kept; default: the cache.
         title: of the progress bar.
     """
-    rows = list(range(len(source)) if rows is None else rows)
+    (found,) = invert_sources(
+        generator,
+        [Chosen(source, rows, labels)],
+        inverter,
+        prepared=prepared,
+        seed=seed,
+        batch_size=batch_size,
+        store=store,
+        title=title,
+    )
+    return found
+
+
+def invert_sources(
+    generator: Generator,
+    chosen: Sequence[Chosen],
+    inverter: Inverter,
+    *,
+    prepared: Prepared | None = None,
+    seed: int = 0,
+    batch_size: int = 8,
+    store: InversionStore | None = None,
+    title: str | None = None,
+) -> list[Inverted]:
+    """Invert images of several sources together, so that few of each share a pass.
+
+    ``invert_sources(generator, [Chosen(photos), Chosen(samples)], load_inverter("z"))``.
+
+    Args:
+        chosen: the images, of the generator's size.
+        prepared, seed, batch_size, store, title: as ``invert_source``.
+
+    Returns:
+        the inversions of each source; the same as of each one alone.
+    """
     store = store or InversionStore()
-    images, good, skipped = source.load(rows)
-    if images is None:
-        return Inverted((), (), (), tuple(skipped))
-    label_of = {} if labels is None else dict(zip(rows, labels, strict=True))
-    chosen = [label_of[row] for row in good] if label_of else None
     if prepared is None:
         prepared = inverter.prepare(generator)
     known = str(prepared.settings.get("code", ""))
     code = "" if known else inverter.code or class_code(type(inverter))
-    paths = [
-        store.path(generator, prepared, image, label=label_of.get(row), seed=seed, code=code)
-        for row, image in zip(good, images, strict=True)
-    ]
-    invert = partial(
-        inverter.invert, generator, prepared=prepared, seed=seed, batch_size=batch_size
-    )
-    about = {"gan": generator.info.family, "gan_code": generator.info.code}
-    about |= {"inverter": inverter.name, "code": known or code}
-    # Networks that are run again from records of their calls keep state between them.
-    apart = generator.device.type == "cpu" and isinstance(generator, StagedAdapter)
-    lanes = lanes_here() if apart and isinstance(prepared, LayerPrepared) else 1
-    work = _Work(invert, images, chosen, paths, about, prepared.cut, lanes)
-    size = _piece_size(generator, batch_size, len(paths))
-    work.make_absent(title or f"invert by {inverter.name}", store, size)
-    found = work.results()
-    ids = [str(source.ids[row]) for row in good]
-    fine = [k for k, inversion in enumerate(found) if not inversion.failed]
-    failed = [
-        Skipped(item, f"inversion by {inverter.name} gave {inversion.failed[0]}")
-        for item, inversion in zip(ids, found, strict=True)
-        if inversion.failed
-    ]
-    files = tuple(paths[k] for k in fine)
-    return Inverted(
-        tuple(good[k] for k in fine),
-        tuple(ids[k] for k in fine),
-        tuple(found[k] for k in fine),
-        (*skipped, *failed),
-        files,
-        seconds_of(files),
-        images[fine],
-    )
+    place = partial(store.path, generator, prepared, seed=seed, code=code)
+    sets = [_Loaded.of(each, place) for each in chosen]
+    good = [each for each in sets if each.paths]
+    if good:
+        invert = partial(
+            inverter.invert, generator, prepared=prepared, seed=seed, batch_size=batch_size
+        )
+        about = {"gan": generator.info.family, "gan_code": generator.info.code}
+        about |= {"inverter": inverter.name, "code": known or code}
+        # Networks that are run again from records of their calls keep state between them.
+        apart = generator.device.type == "cpu" and isinstance(generator, StagedAdapter)
+        lanes = lanes_here() if apart and isinstance(prepared, LayerPrepared) else 1
+        paths = [path for each in good for path in each.paths]
+        session = Session(invert, _together(good), _labels(good), paths, about, prepared.cut, lanes)
+        size = _piece_size(generator, batch_size, len(paths))
+        session.make_absent(title or f"invert by {inverter.name}", store, size)
+        inversions = iter(session.results())
+        for each in good:
+            each.inversions = [next(inversions) for _ in each.paths]
+    return [each.inverted(inverter.name) for each in sets]
+
+
+@dataclass(eq=False)
+class _Loaded:
+    """The images of a source that could be read, and the file of the inversion of each.
+
+    Attributes:
+        rows, ids, labels, images, paths: of each image; a label is None without classes.
+        skipped: images that could not be read, and why.
+        inversions: of each image, once they are made.
+    """
+
+    rows: Sequence[int]
+    ids: Sequence[str]
+    labels: Sequence[int | None]
+    images: Tensor
+    paths: Sequence[Place]
+    skipped: Sequence[Skipped]
+    inversions: Sequence[Inversion] = ()
+
+    @classmethod
+    def of(cls, chosen: Chosen, place: Callable[..., Place]) -> _Loaded:
+        """Read the images; ``place`` gives the file of an image and its label."""
+        source = chosen.source
+        rows = list(range(len(source)) if chosen.rows is None else chosen.rows)
+        images, good, skipped = source.load(rows)
+        if images is None:
+            return cls((), (), (), torch.empty(0), (), skipped)
+        given = chosen.labels
+        label_of = {} if given is None else dict(zip(rows, given, strict=True))
+        labels = [label_of.get(row) for row in good]
+        paths = [place(image, label=label) for image, label in zip(images, labels, strict=True)]
+        ids = [str(source.ids[row]) for row in good]
+        return cls(good, ids, labels, images, paths, skipped)
+
+    def inverted(self, name: str) -> Inverted:
+        """The result, without inversions that failed; ``name``: of the inverter."""
+        if not self.paths:
+            return Inverted((), (), (), tuple(self.skipped))
+        fine = [k for k, inversion in enumerate(self.inversions) if not inversion.failed]
+        failed = [
+            Skipped(item, f"inversion by {name} gave {inversion.failed[0]}")
+            for item, inversion in zip(self.ids, self.inversions, strict=True)
+            if inversion.failed
+        ]
+        files = tuple(self.paths[k] for k in fine)
+        return Inverted(
+            tuple(self.rows[k] for k in fine),
+            tuple(self.ids[k] for k in fine),
+            tuple(self.inversions[k] for k in fine),
+            (*self.skipped, *failed),
+            files,
+            seconds_of(files),
+            self.images[fine],
+        )
+
+
+def _together(sets: Sequence[_Loaded]) -> Tensor:
+    """All images (M, 3, R, R)."""
+    sizes = {tuple(each.images.shape[-2:]): None for each in sets}
+    if len(sizes) > 1:
+        shown = " and ".join(f"{width} x {height}" for height, width in sizes)
+        raise UsageError(f"images of {shown} pixels cannot be inverted together")
+    return torch.cat([each.images for each in sets])
+
+
+def _labels(sets: Sequence[_Loaded]) -> list[int] | None:
+    """The class of every image; None where there are no classes."""
+    labels = [label for each in sets for label in each.labels]
+    known = [label for label in labels if label is not None]
+    if known and len(known) < len(labels):
+        raise UsageError("some images have a class and others have none")
+    return known or None
 
 
 def _piece_size(generator: Generator, batch_size: int, images: int) -> int:
@@ -133,109 +230,3 @@ def _piece_size(generator: Generator, batch_size: int, images: int) -> int:
     if generator.device.type == "cpu":  # where a pass costs as much with fewer
         return min(batch_size, ON_CPU)
     return max(1, min(batch_size, -(-images // world())))
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """The inversions of some images, and their files.
-
-    Attributes:
-        invert: ``Inverter.invert`` with all but images, labels and ``done``.
-        images, labels, paths: of each image.
-        made_by: as of ``write_inversion``.
-        cut: where the inversions must be.
-        lanes: how many optimisations run side by side.
-    """
-
-    invert: Callable[..., Inversion]
-    images: Tensor
-    labels: Sequence[int] | None
-    paths: Sequence[Place]
-    made_by: Mapping[str, str]
-    cut: str
-    lanes: int = 1
-
-    def make_absent(self, title: str, store: InversionStore, size: int) -> None:
-        """Make the inversions that are not there, or damaged, and that no other process makes.
-
-        Args:
-            size: images that are optimised together; of so many are the pieces of work.
-        """
-        parts = [range(k, min(k + size, len(self.paths))) for k in range(0, len(self.paths), size)]
-        pieces = [self._piece(part, title) for part in parts]
-        mine = {k for number in own_part(parts) for k in parts[number]}
-        absent = {k for k in mine if self._read(k) is None}
-        # Alone, a process makes many at once: a place that is free is filled by the next image.
-        most = size * (1 if world() > 1 else 16)
-
-        def undone(number: int) -> list[int]:
-            return [k for k in parts[number] if not self.paths[k].exists()]
-
-        def enough(numbers: Sequence[int]) -> bool:
-            return sum(len(undone(number)) for number in numbers) >= most
-
-        with progress_bar(title, len(self.paths), "images") as bar:
-            bar.advance(len(self.paths) - len(absent), resumed=True)
-            for numbers in shared(pieces, store.claims, lambda n: not undone(n), enough=enough):
-                todo = [k for number in numbers for k in undone(number)]
-                self._make(todo, lambda k: bar.advance(k in mine))
-
-    def _piece(self, part: range, title: str) -> Piece:
-        key = " ".join(self.paths[k].stem for k in part)
-        shown = f"{part.start + 1:,} to {part.stop:,} of {len(self.paths):,}"
-        return Piece(key, f"inverting {title}: images {shown}")
-
-    def results(self) -> list[Inversion]:
-        """All of them, from the files; one that turns out to be damaged is made again."""
-        found = [self._read(k) for k in range(len(self.paths))]
-        again = [k for k, inversion in enumerate(found) if inversion is None]
-        self._make(again)
-        return [
-            read_inversion(path) if inversion is None else inversion
-            for path, inversion in zip(self.paths, found, strict=True)
-        ]
-
-    def _make(self, numbers: list[int], step: Callable[[int], None] = lambda k: None) -> None:
-        """Make some, in lanes where these are free of each other; ``step`` is told of each."""
-        if not numbers:
-            return
-        started, lock = time.perf_counter(), Lock()
-
-        def told(number: int) -> None:
-            with lock:  # of a progress bar
-                step(number)
-
-        if self.lanes == 1:
-            self._make_in_turn(numbers, step)
-        else:
-            size = -(-len(numbers) // self.lanes)
-            parts = [numbers[k : k + size] for k in range(0, len(numbers), size)]
-            side_by_side([partial(self._make_in_turn, part, told) for part in parts])
-        # Images share the passes, so each is given an equal part of the time.
-        seconds = (time.perf_counter() - started) / len(numbers)
-        note_seconds([self.paths[k] for k in numbers], seconds)
-
-    def _make_in_turn(self, numbers: list[int], step: Callable[[int], None]) -> None:
-        name, written = f"inverter {self.made_by['inverter']}", set[int]()
-
-        def done(row: int, inversion: Inversion) -> None:
-            check_inversion(inversion, self.images[[numbers[row]]], self.cut, name)
-            write_inversion(self.paths[numbers[row]], inversion, self.made_by)
-            written.add(row)
-            step(numbers[row])
-
-        chosen = None if self.labels is None else [self.labels[k] for k in numbers]
-        self.invert(self.images[numbers], labels=chosen, done=done)
-        untold = len(numbers) - len(written)
-        if untold:  # which nobody would ever write
-            raise ModelError(f"{name} did not tell of {untold} of {len(numbers)} images (done)")
-
-    def _read(self, number: int) -> Inversion | None:
-        path = self.paths[number]
-        if not path.exists():
-            return None
-        try:
-            return read_inversion(path)
-        except RunError as error:
-            set_aside(path, error.__cause__ or error)
-            return None

@@ -32,10 +32,13 @@ from .config import InversionConfig
 from .cuts import PreparedMethod, cuts_of, methods_at, prepare
 from .distance_to_data import DistanceToData
 from .patches import PatchedSamples
-from .photos import Inverted, invert_source
+from .photos import Chosen, Inverted, invert_sources
 from .store import InversionStore
 from .vanishing import Losses
 from .verdicts import LEVEL, classes_seen, judge_classes, losses_of, with_usual
+
+Kind = Literal["own", "patched", "photo"]
+"""What is inverted: a sample as it is, a sample with a foreign patch, or a photo."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +103,7 @@ def run_stage(
         ready: of ``prepare_first_cut``.
         segmenter: None: no class areas.
         preset: how the segmenter sees photo and reconstruction.
-        seed, batch_size, store: as ``invert_source``.
+        seed, batch_size, store: as ``invert_sources``.
         distance: marks photos outside the reference images.
         on_bad: whether a photo that cannot be used is skipped or ends the run.
 
@@ -113,7 +116,7 @@ def run_stage(
     album = None
     if run_dir is not None:
         album = Album(run_dir, segmenter, preset, distance, photos.picked_for)
-    invert = partial(invert_source, generator, seed=seed, batch_size=batch_size, store=store)
+    invert = partial(invert_sources, generator, seed=seed, batch_size=batch_size, store=store)
     stage = _Stage(generator, photos, config, album, segmenter is not None, on_bad, invert)
     for cut, resolved in methods_at(generator, inverters, config):
         one = (ready or {}).get((resolved.spec.name, cut))
@@ -170,7 +173,7 @@ class _Stage:
     Attributes:
         album: None: inversions are made, and no records.
         judged: there is a segmenter, so classes get verdicts.
-        invert_source: ``photos.invert_source`` for the generator.
+        invert_sources: ``photos.invert_sources`` for the generator.
         perceptual: name of the perceptual features that were used last.
         encoders: records of the encoders that were used, by hash.
         unaided: methods and cuts that started from the average image for lack of an encoder.
@@ -184,7 +187,7 @@ class _Stage:
     album: Album | None
     judged: bool
     on_bad: Literal["skip", "fail"]
-    invert_source: Callable[..., Inverted]
+    invert_sources: Callable[..., list[Inverted]]
     calibrations: list[CalibrationRecord] = field(default_factory=list)
     records: list[InversionRecord] = field(default_factory=list)
     vanishing: list[ClassVanishing] = field(default_factory=list)
@@ -196,10 +199,10 @@ class _Stage:
     perceptual: str = "none"
 
     def invert(self, method: PreparedMethod) -> None:
-        """One method at one cut: generator samples first, then photos."""
-        prepared, photos = method.prepared, self.photos
-        patched = self._calibrate(method)
-        found = self._inverted(method, "photo", photos.source, photos.rows, self._labels())
+        """One method at one cut: generator samples and photos together."""
+        prepared = method.prepared
+        found = self._inverted(method)
+        patched = self._calibrate(method, found.get("own"), found.get("patched"))
         if prepared.encoder is not None:
             key = prepared.encoder.sha256 or prepared.encoder.kind
             self.encoders[key] = prepared.encoder.about()
@@ -208,7 +211,7 @@ class _Stage:
         self.said |= dict.fromkeys(prepared.warnings)
         self.perceptual = "none" if prepared.features is None else prepared.features.name
         if self.album is not None:
-            records = self.album.records(found)
+            records = self.album.records(found["photo"])
             self.records += self._judge(method, records, patched)
 
     def _judge(
@@ -228,56 +231,57 @@ class _Stage:
         )
         return with_usual(records, losses, drawn)
 
-    def _calibrate(self, method: PreparedMethod) -> Losses | None:
-        """Invert generator samples; the losses of classes in those with a foreign patch."""
-        own, rows, album = self.photos.own, self.photos.own_rows, self.album
-        found = self._inverted(method, "own", own, rows, class_labels(own, rows)) if rows else None
-        patched = None
-        if self.config.patched and self.judged:
-            source = PatchedSamples(own.first(self.config.patched))
-            many = range(self.config.patched)
-            patched = self._inverted(method, "patched", source, many, class_labels(source, many))
-        if album is None or found is None or not found.inversions:
-            return (
-                None
-                if album is None or patched is None
-                else losses_in(patched, album.segmenter, album.preset)
-            )
+    def _calibrate(
+        self, method: PreparedMethod, found: Inverted | None, patched: Inverted | None
+    ) -> Losses | None:
+        """Sum up inverted samples; the losses of classes in those with a foreign patch."""
+        album = self.album
+        if album is None:
+            return None
+        if found is None or not found.inversions:
+            return None if patched is None else losses_in(patched, album.segmenter, album.preset)
         inverter, cut = method.inverter, method.prepared.cut
         record, losses = calibrate(
-            self.generator, own, found, inverter, cut, album.segmenter, album.preset, patched
+            self.generator,
+            self.photos.own,
+            found,
+            inverter,
+            cut,
+            album.segmenter,
+            album.preset,
+            patched,
         )
         self.calibrations.append(record)
         return losses
 
-    def _inverted(
-        self,
-        method: PreparedMethod,
-        kind: Literal["photo", "own", "patched"],
-        source: ImageSource,
-        rows: Sequence[int],
-        labels: Sequence[int] | None,
-    ) -> Inverted:
-        """Invert images by one method at one cut; those that are skipped are kept, each once."""
-        shown = {
-            "photo": "photos",
-            "own": "generator samples",
-            "patched": "generator samples with a patch",
-        }[kind]
-        found = self.invert_source(
-            source,
-            method.inverter,
-            prepared=method.prepared,
-            rows=rows,
-            labels=labels,
-            title=f"{shown}, {method.inverter.name} at {method.prepared.cut}",
+    def _chosen(self) -> dict[Kind, Chosen]:
+        """What is inverted: samples as they are, samples with a foreign patch, and photos."""
+        photos, own = self.photos, self.photos.own
+        found: dict[Kind, Chosen] = {}
+        if photos.own_rows:
+            found["own"] = Chosen(own, photos.own_rows, class_labels(own, photos.own_rows))
+        if self.config.patched and self.judged:
+            source, many = PatchedSamples(own.first(self.config.patched)), self.config.patched
+            found["patched"] = Chosen(source, range(many), class_labels(source, range(many)))
+        found["photo"] = Chosen(photos.source, photos.rows, self._labels())
+        return found
+
+    def _inverted(self, method: PreparedMethod) -> dict[Kind, Inverted]:
+        """Invert everything by one method at one cut; what is skipped is kept, each once."""
+        chosen = self._chosen()
+        what = "photos" if len(chosen) == 1 else "photos and generator samples"
+        title = f"{what}, {method.inverter.name} at {method.prepared.cut}"
+        made = self.invert_sources(
+            list(chosen.values()), method.inverter, prepared=method.prepared, title=title
         )
-        for skip in found.skipped:
-            if self.on_bad == "fail":
-                raise ModelError(f"{skip.item}: {skip.reason}")
-            side: Literal["photo", "own"] = "photo" if kind == "photo" else "own"
-            item = SkippedItem(source=side, item=skip.item, reason=skip.reason)
-            self.skipped[kind, skip.item] = item
+        found = dict(zip(chosen, made, strict=True))
+        for kind, inverted in found.items():
+            for skip in inverted.skipped:
+                if self.on_bad == "fail":
+                    raise ModelError(f"{skip.item}: {skip.reason}")
+                side: Literal["photo", "own"] = "photo" if kind == "photo" else "own"
+                item = SkippedItem(source=side, item=skip.item, reason=skip.reason)
+                self.skipped[kind, skip.item] = item
         return found
 
     def _labels(self) -> list[int] | None:

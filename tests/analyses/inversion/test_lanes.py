@@ -10,11 +10,13 @@ import pytest
 import torch
 
 import seeingkit
-from seeingkit.analyses.inversion import lanes, photos
+from seeingkit.analyses.inversion import lanes, session
 from seeingkit.analyses.inversion.lanes import LANES, Halted, check_halted, lanes_here, side_by_side
-from seeingkit.analyses.inversion.photos import invert_source
+from seeingkit.analyses.inversion.photos import Chosen, invert_source, invert_sources
 from seeingkit.analyses.inversion.store import InversionStore
 from seeingkit.contracts import Generator
+from seeingkit.images import SamplerSource
+from seeingkit.models.registry import find_preset
 from seeingkit.models.staged import StagedAdapter
 from seeingkit.models.weightedits import RewrittenGenerator
 
@@ -104,7 +106,7 @@ def test_numbers_are_those_of_one_lane_with_its_threads(
         begun.append(len(works))
         side_by_side(works)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(photos, "side_by_side", counted)
+    monkeypatch.setattr(session, "side_by_side", counted)
     both = []
     for threads in (2, 1):
         torch.set_num_threads(threads)
@@ -133,7 +135,7 @@ def test_a_module_run_from_records_has_one_lane(
     def never(works: object) -> None:
         raise AssertionError("side by side")
 
-    monkeypatch.setattr(photos, "side_by_side", never)
+    monkeypatch.setattr(session, "side_by_side", never)
     network = torch.nn.Sequential(
         torch.nn.Linear(4, 3 * 64 * 64), torch.nn.Tanh(), torch.nn.Unflatten(1, (3, 64, 64))
     )
@@ -142,3 +144,39 @@ def test_a_module_run_from_records_has_one_lane(
     inverter = seeingkit.load_inverter("z", perceptual="none", steps=2)
     found = invert_source(generator, source, inverter, store=InversionStore(tmp_path))
     assert len(found.inversions) == 2
+
+
+def test_sources_together_give_what_each_gives_alone(tmp_path: Path, two_threads: None) -> None:
+    generator = seeingkit.load_generator("progan:minichurches")
+    scenes = seeingkit.open_images("minichurches", n=5)
+    samples = SamplerSource(generator, 3, 7, preset=find_preset("paper", 64))
+    inverter = seeingkit.load_inverter("layered+r", encoder="none", perceptual="none", steps=3)
+    chosen = [Chosen(scenes, [4, 1, 2]), Chosen(samples), Chosen(scenes, [])]
+    store = InversionStore(tmp_path / "together")
+    together = invert_sources(generator, chosen, inverter, store=store)
+    assert [found.ids for found in together] == [
+        tuple(scenes.ids[k] for k in (4, 1, 2)),
+        samples.ids,
+        (),
+    ]
+    for each, found in zip(chosen[:2], together[:2], strict=True):
+        alone = invert_source(
+            generator, each.source, inverter, rows=each.rows, store=InversionStore(tmp_path / "one")
+        )
+        assert found.rows == alone.rows and torch.equal(found.images, alone.images)
+        assert [path.name for path in found.files] == [path.name for path in alone.files]
+        for a, b in zip(found.inversions, alone.inversions, strict=True):
+            assert torch.equal(a.reconstruction, b.reconstruction) and torch.equal(a.loss, b.loss)
+
+
+def test_sources_that_cannot_share_a_pass_are_refused(tmp_path: Path) -> None:
+    generator = seeingkit.load_generator("progan:minichurches")
+    scenes = seeingkit.open_images("minichurches", n=2)
+    small = seeingkit.open_images("minichurches", n=2, preset="paper@32")
+    inverter = seeingkit.load_inverter("z", perceptual="none", steps=1)
+    store = InversionStore(tmp_path)
+    with pytest.raises(seeingkit.errors.UsageError, match="64 x 64 and 32 x 32 pixels"):
+        invert_sources(generator, [Chosen(scenes), Chosen(small)], inverter, store=store)
+    both = [Chosen(scenes, labels=[0, 1]), Chosen(scenes)]
+    with pytest.raises(seeingkit.errors.UsageError, match="have a class and others have none"):
+        invert_sources(generator, both, inverter, store=store)
