@@ -28,7 +28,7 @@ $(DEMO_STAMP): pyproject.toml setup.py constraints.txt | $(BIN)/python
 	touch $(DEMO_STAMP)
 
 # Few images and few photos, for a first look within two minutes; without them all is as usual.
-DEMO := -n 400 --cut default --per-class 2 --own 6 --patched 0
+DEMO := -n 300 --cut default --per-class 2 --own 2 --patched 0
 
 demo: $(DEMO_STAMP)
 	$(BIN)/seeingkit analyze --gan progan --data minichurches --out runs/demo $(DEMO)

@@ -40,7 +40,8 @@ from .sections.modes import modes_section, sample_sheets
 from .sections.repair import repair_section
 from .sections.tracing import tracing_section
 from .selection import LABELS, judged
-from .templates import Section, asset, chart_library, json_data, policy, render
+from .templates import Section, asset, embedded_script, json_data, policy, render
+from .templates.library import chart_library
 from .unitpages import unit_page, write_unit_figures
 from .words.answer import answer_of
 from .words.definitions import definitions, terms
@@ -166,7 +167,7 @@ def render_page(
     if isinstance(results, GeneratorsResults):
         values = {**generators_values(results), "sections": sections}
     elif isinstance(results, Results):
-        template, vega = "comparison.html.j2", chart_library()
+        template, vega = "comparison.html.j2", embedded_script(chart_library())
         further = (
             modes_section(results, run_dir),
             tracing_section(results, run_dir),
@@ -217,7 +218,10 @@ def _terms(results: AnyResults, inversion: bool) -> list[tuple[str, str]]:
 def _specs() -> dict[str, Any]:
     """The interactive figure in both layouts, without rows."""
     layouts: tuple[Layout, ...] = get_args(Layout)
-    return {name: build_chart([], layout=name, legends=False).to_dict() for name in layouts}
+    return {
+        name: build_chart([], layout=name, legends=False).to_dict(validate=False)
+        for name in layouts
+    }
 
 
 def _generated_name(results: Results) -> str:

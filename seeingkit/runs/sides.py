@@ -23,6 +23,7 @@ from seeingkit.contracts import Annotator, Classifier, ImageSource, Sampler, Seg
 from seeingkit.errors import UsageError
 from seeingkit.images import InputImages, SamplerSource, Selection, open_images
 from seeingkit.images.opening import open_data_set
+from seeingkit.models.remembered import remembered
 from seeingkit.models.resolved import ResolvedModel
 from seeingkit.models.wholeimages import WholeImages
 from seeingkit.report.words.conditions import matching
@@ -94,7 +95,7 @@ def open_sides(plan: Plan) -> Sides:
         plan = located(plan, missing)
         real, generated = found
         assert plan.segmenter is not None
-        segmenter = plan.segmenter.load(plan.device)
+        segmenter = remembered(plan.segmenter.load(plan.device))
         shown = in_classes(pictured_by(segmenter, plan.segmenter.name), plan.config.classes)
         if plan.second is not None and plan.second.weights_spec is None:
             plan.second.build()  # the user's own file, which may not be what it should

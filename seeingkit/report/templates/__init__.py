@@ -121,13 +121,9 @@ def asset(name: str) -> str:
     return _checked((FOLDER / name).read_text(encoding="utf-8"), element)
 
 
-@functools.lru_cache(maxsize=1)
-def chart_library() -> str:
-    """Vega, Vega-Lite and vega-embed as one classic script that needs no network."""
-    import vl_convert
-
-    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
-    return _checked("(function () {\n" + bundle + "\n})();", "script")
+def embedded_script(text: str) -> str:
+    """A script as it may stand in a ``script`` element."""
+    return _checked(text, "script")
 
 
 def _checked(text: str, element: str) -> str:
