@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -37,6 +36,7 @@ from seeingkit.system.sharing import Piece, own_part, shared
 from .chunks import CHUNK, Chunk, ChunkRows, ChunkStore, write_chunk
 from .counted import CountedSource
 from .identity import TallyIdentity
+from .readahead import batches_of
 from .reading import StoredRows, joined, read_chunk
 from .record import TallyRecord
 from .table import Tally
@@ -263,7 +263,7 @@ def _unread(rows: StoredRows) -> bool:
 
 @dataclass
 class _Counter:
-    """Segments batches while the next one is being read.
+    """Segments batches while the next one is being read (``readahead``).
 
     Attributes:
         agreement: of the first batch of the source, if the segmenter computes in another precision.
@@ -285,32 +285,19 @@ class _Counter:
         batches = [
             list(indices[k : k + self.batch_size]) for k in range(0, len(indices), self.batch_size)
         ]
-        threads = torch.get_num_threads()
-        # A second thread that computes with torch gets its own team of OpenMP workers, and two
-        # teams on the same cores wait for each other (measured: half the speed). Hence one thread.
-        reader = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
         other = tuned(self.annotator)
-        switches = ExitStack()
-        try:
-            # Around both threads: TF32 is a switch of the process, and images must not depend on
-            # when it is thrown.
-            switches.enter_context(nullcontext() if other is None else other.computing.switched())
-            ahead = reader.submit(self.source.load, batches[0])
-            for k, batch in enumerate(batches):
-                images, good, skipped = ahead.result()
+        # Around reading, too: TF32 is a switch of the process, and images must not depend on when
+        # it is thrown.
+        switched = nullcontext() if other is None else other.computing.switched()
+        with switched, closing(batches_of(self.source, batches, self.annotator.device)) as loaded:
+            for batch, (images, good, skipped) in zip(batches, loaded, strict=True):
                 if images is not None and measured and self.agreement is None:
                     self.agreement = self._agreement(images)
-                if k + 1 < len(batches):
-                    ahead = reader.submit(self.source.load, batches[k + 1])
                 self._skip(batch, good, skipped, rows)
                 if images is not None:
                     check_pictures(images, len(good), self.source.name)
                     self._count(images, good, rows)
                 yield len(batch)
-        finally:
-            reader.shutdown(cancel_futures=True)
-            switches.close()
-            torch.set_num_threads(threads)
 
     def _agreement(self, images: Tensor) -> LabelAgreement | None:
         """How many pixels have the label of float32; None of a segmenter that is as usual."""

@@ -18,7 +18,7 @@ from seeingkit.contracts import Generator, ImageSource, Inversion, Segmenter
 from seeingkit.images import SamplerSource
 from seeingkit.models.autostaged import AutoStaged
 from seeingkit.models.registry import find_preset
-from seeingkit.tallies import counting
+from seeingkit.tallies import readahead
 from seeingkit.testing.pretended import PretendedDevice, pretended_device
 
 N, BATCH = 4, 2
@@ -40,7 +40,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedDevice]:
                 self.submit(self.pretence.__exit__, None, None, None).result()
                 super().shutdown(wait, cancel_futures=cancel_futures)
 
-        monkeypatch.setattr(counting, "ThreadPoolExecutor", Pretending)
+        monkeypatch.setattr(readahead, "ThreadPoolExecutor", Pretending)
         yield found
 
 
