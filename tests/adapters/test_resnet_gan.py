@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -113,6 +113,18 @@ def test_every_kind_of_network(recipe: Recipe, tmp_path: Path) -> None:
     assert again.info.options == generator.info.options
 
 
+def rounding(recipe: Recipe) -> float:
+    """How far images by hand are in float32 from those in float64.
+
+    Random weights divided by random spectral norms can magnify it without bound.
+    """
+    state = by_hand.state(recipe)
+    z, label = latent_of(recipe)
+    double = {k: v.double() if v.is_floating_point() else v for k, v in state.items()}
+    exact = by_hand.images(recipe, double, z.double(), label)
+    return float((by_hand.images(recipe, state, z, label) - exact).abs().max())
+
+
 WIDTHS = st.lists(st.integers(1, 6), min_size=2, max_size=4).map(tuple)
 
 
@@ -142,6 +154,7 @@ WIDTHS = st.lists(st.integers(1, 6), min_size=2, max_size=4).map(tuple)
     )
 )
 def test_any_network(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assume(rounding(recipe) < 1e-5)
     check_by_hand(recipe, tmp_path_factory.mktemp("any") / "g.pth")
 
 

@@ -202,7 +202,7 @@ def _image(recipe: Recipe, found: State, z: Tensor, label: int | None) -> Tensor
         elif recipe.layout == "mimicry":
             scale, shift = found[f"{name}.embed.weight"][label].chunk(2)
         else:
-            y = torch.zeros(max(recipe.classes, 1))
+            y = torch.zeros(max(recipe.classes, 1), dtype=piece.dtype)
             y[label or 0] = 1.0
             if recipe.chunk:
                 y = piece[0]
