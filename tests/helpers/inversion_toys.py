@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
+from seeingkit.analyses.inversion import methods
 from seeingkit.analyses.inversion.catalog import InverterOptions
 from seeingkit.analyses.inversion.encoders.recipes import Recipe
 from seeingkit.analyses.inversion.methods import LayerInverter
@@ -193,6 +196,12 @@ def tiny_progan(seed: int = 0, **options: object) -> ProGAN:
                 nn.init.normal_(tensor, std=0.2)
     chosen = ProGANOptions.model_validate({"variant": "progan", **options})
     return ProGAN(module, sizes, chosen, weights_sha256=f"{seed:064x}")
+
+
+def exchange_features(monkeypatch: pytest.MonkeyPatch, features: Features) -> None:
+    """Make these the perceptual features, also where others are still held by an earlier test."""
+    monkeypatch.setattr(methods, "_SHARED", WeakValueDictionary())
+    monkeypatch.setattr(methods, "load_features", lambda *_, **__: features)
 
 
 class Mirror(Features):

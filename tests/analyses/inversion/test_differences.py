@@ -22,6 +22,7 @@ from tests.helpers.inversion_toys import (
     RECIPE,
     SIDE,
     Mirror,
+    exchange_features,
     linear_generator,
     noise,
     styled_generator,
@@ -41,8 +42,7 @@ def layer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     """Makes ``Mirror`` of that layer the perceptual features."""
     mirror = Mirror()
     mirror.info = FeaturesInfo(family="mirror", layer=request.param)
-    target = "seeingkit.analyses.inversion.methods.load_features"
-    monkeypatch.setattr(target, lambda *_, **__: mirror)
+    exchange_features(monkeypatch, mirror)
     return str(request.param)
 
 
@@ -112,8 +112,7 @@ def test_nothing_is_named_where_nothing_but_the_training_differs(
     """VGG-16, the paper's cut and recipe: what is left is how its encoder was trained."""
     mirror = Mirror()
     mirror.info = FeaturesInfo(family="mirror", layer="relu4_2")
-    target = "seeingkit.analyses.inversion.methods.load_features"
-    monkeypatch.setattr(target, lambda *_, **__: mirror)
+    exchange_features(monkeypatch, mirror)
     one = with_encoder(prepared(tiny_progan(), cut="r8.conv1"), PAPER.record(), tmp_path)
     assert len(said(one)) == 1 and "cosine over channels" in said(one)[0]
 

@@ -43,6 +43,7 @@ from tests.helpers.inversion_toys import (
     blocks,
     changed,
     conditional_generator,
+    exchange_features,
     fragile_generator,
     inverter,
     linear_generator,
@@ -246,9 +247,7 @@ def test_a_free_latent_costs_nothing() -> None:
 
 
 def test_perceptual_features_join_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "seeingkit.analyses.inversion.methods.load_features", lambda *_, **__: Mirror()
-    )
+    exchange_features(monkeypatch, Mirror())
     generator, images = linear_generator(), noise(2)
     still = changed(EXACT, residual=Schedule(0, 0.1), perceptual_weight=1.0)
     init = State("b", torch.zeros(2, 3, SIDE, SIDE))
