@@ -44,6 +44,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--shared", type=Path, default=SHARED)
     parser.add_argument("--out", type=Path, help="the JSON; default: by hardware and versions")
+    parser.add_argument("--only", help="rates with this in their names, and no models")
+    parser.add_argument("--n", type=int, help="images of the second analysis")
     args = parser.parse_args()
     started, device = time.perf_counter(), resolve_device(args.device)
     record = {**hardware(device), "quick": args.quick, "models": [], "rates": {}, "left_out": []}
@@ -55,13 +57,13 @@ def main() -> None:
         return False
 
     # Rates first: of the many small models, the last ones may be left out.
-    for name, measure in rates(device, args.quick, args.shared).items():
-        if fits(name):
+    for name, measure in rates(device, args.quick, args.shared, args.n).items():
+        if (args.only or "") in name and fits(name):
             rate = attempt(measure)  # of a few images, no rate means anything
             record["rates"][name] = rate if args.quick else with_target(name, device, rate)
             print(name, record["rates"][name], flush=True)
     for name, load in cases(args.shared / "golden", QUICK if args.quick else ()):
-        if fits(name):
+        if args.only is None and fits(name):
             found = attempt(lambda load=load: tried(load, device, kit=not args.quick))
             record["models"].append({"case": name, **found})
             print(record["models"][-1], flush=True)

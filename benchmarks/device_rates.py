@@ -50,8 +50,10 @@ RESNET50 = EncoderLayout((64, 64, 128), "bottleneck", (64, 128, 256, 512), (3, 4
 FULL336 = "golden/upernet_upp/full336-syncbn-legacyfile-multiscale"
 
 
-def rates(device: str, quick: bool, shared: Path) -> dict[str, Callable[[], dict[str, Any]]]:
-    """What is measured, by name."""
+def rates(
+    device: str, quick: bool, shared: Path, second: int | None = None
+) -> dict[str, Callable[[], dict[str, Any]]]:
+    """What is measured, by name; ``second``: images of the second analysis."""
     n, batch, rounds = (2, 2, 1) if quick else (128, 32, 3) if "cuda" in device else (16, 8, 3)
     folder = shared / "real/camvid/images"
     preset = "paper@64" if quick else "paper"
@@ -95,7 +97,9 @@ def rates(device: str, quick: bool, shared: Path) -> dict[str, Callable[[], dict
             found["tally in bf16 ÷ loop of 2019, upernet-336"] = lambda: tally_against_2019(
                 full(), photos(), batch, rounds, Computing(precision="bf16")
             )
-    found["second analysis ÷ generating and segmenting"] = lambda: second_analysis(device, quick)
+    found["second analysis ÷ generating and segmenting"] = lambda: second_analysis(
+        device, quick, second
+    )
     found["inversion, batched ÷ one at a time"] = lambda: inversion(device, quick, rounds)
     return found
 
@@ -183,12 +187,13 @@ def loop_of_2019(segmenter: UPerNetSegmenter, source: ImageSource) -> np.ndarray
     return torch.stack(rows).numpy()
 
 
-def second_analysis(device: str, quick: bool) -> dict[str, Any]:
+def second_analysis(device: str, quick: bool, wanted: int | None = None) -> dict[str, Any]:
     """``analyze`` of a generator where another was analysed, with its report, without inversion.
 
     One round on a CPU, where it takes minutes, and no warming up: the first analysis was that.
     """
     n, rounds = (8, 1) if quick else (10_000, 2) if "cuda" in device else (1_000, 1)
+    n = wanted or n
     first, second = "stylegan2:minichurches", "progan:minichurches"
     settings: dict[str, Any] = {"data": "minichurches", "n": n, "device": device}
     settings["inversion"] = InversionConfig()
