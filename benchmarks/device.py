@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--shared", type=Path, default=SHARED)
     parser.add_argument("--out", type=Path, help="the JSON; default: by hardware and versions")
-    parser.add_argument("--only", help="rates with this in their names, and no models")
+    parser.add_argument("--only", help="rates with this in their names; no JSON without --out")
     parser.add_argument("--n", type=int, help="images of the second analysis")
     args = parser.parse_args()
     started, device = time.perf_counter(), resolve_device(args.device)
@@ -68,6 +68,9 @@ def main() -> None:
             record["models"].append({"case": name, **found})
             print(record["models"][-1], flush=True)
     record["seconds"] = round(time.perf_counter() - started, 1)
+    if args.only is not None and args.out is None:  # part of it must not replace the whole
+        print(summary(record))
+        return
     path = args.out or RESULTS / f"device-{slug(record)}{'-quick' * args.quick}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -21,7 +21,9 @@ from seeingkit.contracts import Annotator, Segmenter
 from .wrapped import WrappedSegmenter
 
 MOST_BYTES = 256 * 2**20
-"""Of compressed label maps: those of 64 x 64 pixels take some hundred bytes each."""
+"""Of packed label maps and of what keeps them: those of 64 x 64 pixels take some hundred bytes."""
+ENTRY_BYTES = 384
+"""What a map takes beside its packed labels: key, place in the table, shape (measured: 320)."""
 
 
 class RememberedSegmenter(WrappedSegmenter):
@@ -69,8 +71,9 @@ class RememberedSegmenter(WrappedSegmenter):
         self.segmented += len(keys)
         for key, labels in zip(keys, maps, strict=True):
             kept = _KeptMap(labels, len(self.vocabulary))
-            if len(kept.packed) <= self._room and key not in self._maps:
-                self._room -= len(kept.packed)
+            size = len(kept.packed) + ENTRY_BYTES
+            if size <= self._room and key not in self._maps:
+                self._room -= size
                 self._maps[key] = kept
         return maps
 
@@ -81,6 +84,8 @@ class RememberedSegmenter(WrappedSegmenter):
 
 class _KeptMap:
     """One label map (planes, H, W), packed."""
+
+    __slots__ = ("kind", "packed", "shape")
 
     def __init__(self, labels: Tensor, size: int) -> None:
         self.shape = tuple(labels.shape)

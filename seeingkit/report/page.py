@@ -218,10 +218,7 @@ def _terms(results: AnyResults, inversion: bool) -> list[tuple[str, str]]:
 def _specs() -> dict[str, Any]:
     """The interactive figure in both layouts, without rows."""
     layouts: tuple[Layout, ...] = get_args(Layout)
-    return {
-        name: build_chart([], layout=name, legends=False).to_dict(validate=False)
-        for name in layouts
-    }
+    return {name: build_chart([], layout=name, legends=False).to_dict() for name in layouts}
 
 
 def _generated_name(results: Results) -> str:

@@ -39,6 +39,9 @@ from .sides import Sides, open_side
 
 log = logging.getLogger(__name__)
 Store = ChunkStore | str | Place | None
+"""Where finished work is kept; None: the cache folder."""
+Ready = dict[tuple[str, str], PreparedMethod]
+"""Prepared methods by (method, cut)."""
 
 
 def beside_tallies(store: Store, name: str) -> Place | None:
@@ -59,11 +62,6 @@ def kept_in(store: Store, name: str) -> Place:
     'rewriting'
     """
     return beside_tallies(store, name) or place(cache_folder() / name)
-
-
-"""Where finished work is kept; None: the cache folder."""
-Ready = dict[tuple[str, str], PreparedMethod]
-"""Prepared methods by (method, cut)."""
 
 
 def prepare_inverters(plan: Plan, generated: ImageSource) -> Ready:

@@ -1,6 +1,6 @@
 """The batches of a source, each read while the one before it is being counted.
 
-Guarantee: batches come in order, whole, and nothing is read after the last one was asked for.
+Guarantee: batches come in order, whole; at most one is read beyond those that were asked for.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.contracts import Label, Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import ModelError
 from seeingkit.models.code import identity_of
-from seeingkit.models.remembered import RememberedSegmenter, remembered
+from seeingkit.models.remembered import ENTRY_BYTES, RememberedSegmenter, remembered
 from seeingkit.testing import check_segmenter
 
 
@@ -69,12 +70,27 @@ def test_other_pixels_and_other_shapes_are_other_pictures(pictures: Tensor) -> N
 def test_nothing_is_kept_beyond_the_room(pictures: Tensor) -> None:
     one = RememberedSegmenter(Bright())
     one.label_maps(pictures[:1])
-    size = len(next(iter(one._maps.values())).packed)
+    size = len(next(iter(one._maps.values())).packed) + ENTRY_BYTES
     segmenter = RememberedSegmenter(Bright(), most_bytes=size)
     for _ in range(2):
         segmenter.label_maps(pictures[:1])
         assert torch.equal(segmenter.label_maps(pictures), Bright().label_maps(pictures))
     assert segmenter.segmented == 1 + 5 + 5
+
+
+def test_memory_stays_below_the_room_also_where_maps_are_tiny() -> None:
+    """Then keys and entries take many times what labels take."""
+    segmenter, draw = RememberedSegmenter(Bright(), most_bytes=2**20), torch.Generator()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(400):
+            segmenter.segment(torch.rand(16, 3, 2, 2, generator=draw) * 2 - 1)
+        used = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert segmenter.segmented == 6400 > len(segmenter._maps) > 1000
+    assert used < 2**20
 
 
 def test_its_identity_is_the_segmenters() -> None:

@@ -153,7 +153,7 @@ def vega_lite_version() -> str:
 
 def chart_svg(chart: alt.TopLevelMixin) -> str:
     """An Altair chart as SVG text; one that a file and the page both show is converted once."""
-    return _converted(json.dumps(with_printable_names(chart.to_dict(validate=False))))
+    return _converted(json.dumps(with_printable_names(chart.to_dict())))
 
 
 @functools.lru_cache(maxsize=8)
