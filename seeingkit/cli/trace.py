@@ -26,7 +26,9 @@ Classes = Annotated[
     o.Texts, traced("This class; may be repeated. Default: all that are claimed.", "--class")
 ]
 Most = Annotated[o.Number, traced("Classes of each kind, largest difference first. Default: 6.")]
-Units = Annotated[int, traced("Units chosen for each class.")]
+Units = Annotated[
+    o.Number, traced("Units chosen for each class. Default: 20, or half of a layer with few.")
+]
 Search = Annotated[int, traced("Images of each other series searched for units and strengths.")]
 Dissected = Annotated[int, traced("Images in which units are compared with classes.")]
 Many = Annotated[int, measured("Images that effects are measured on.", "-n", "--n")]
@@ -39,7 +41,7 @@ def trace(
     layer: Layer = None,
     name: Classes = None,
     most: Most = None,
-    units: Units = 20,
+    units: Units = None,
     search: Search = 100,
     dissected: Dissected = 480,
     n: Many = 200,

@@ -20,6 +20,7 @@ from seeingkit.analyses.interventions.artifacts.real import RealRows
 from seeingkit.analyses.interventions.artifacts.spaces import Space
 from seeingkit.analyses.interventions.artifacts.stage import Artifacts, find_artifacts
 from seeingkit.analyses.interventions.artifacts.tables import ranking_table, tests_table
+from seeingkit.analyses.interventions.parts import interventions_folder
 from seeingkit.errors import UsageError, printable
 from seeingkit.images import Selection
 from seeingkit.models.resolved import resolve_features
@@ -42,7 +43,7 @@ from .artifact_pictures import draw_artifacts
 from .config import Config, make_config
 from .directory import RunDirectory
 from .intent import intent
-from .inversions import Store
+from .inversions import Store, beside_tallies
 from .manifest import Clock, begin_run, end_run
 from .plan import Plan, resolve
 
@@ -125,7 +126,7 @@ def artifacts(
         n: images of the tests; default 300.
         segmenter: default: the data set's own.
         out: the run directory; default ``runs/<gan>-<data>-<key>``.
-        store: where tallies are kept; default: the cache.
+        store: where tallies and finished parts of the search are kept; default: the cache.
         settings: the other fields of ``seeingkit.runs.config.Config`` (seed, weights, level, …).
 
     Raises:
@@ -194,6 +195,7 @@ def execute_artifacts(
                 plan.config.artifacts,
                 marks=marks,
                 level=plan.config.level,
+                store=interventions_folder(beside_tallies(store, "interventions")),
             )
         results = with_cautions(_results(plan, opened, counted, space, real, found))
         run.write_json("results.json", results.model_dump(mode="json"))  # kept, should a step fail

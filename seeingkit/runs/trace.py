@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from seeingkit.analyses.interventions.parts import interventions_folder
 from seeingkit.analyses.interventions.subjects import Subject
 from seeingkit.analyses.tracing.settings import TracingSettings
 from seeingkit.analyses.tracing.stage import Traced, claimed_classes, named_classes, trace_classes
@@ -44,7 +45,7 @@ def trace(
     layer: str | None = None,
     *,
     classes: Sequence[str] = (),
-    units: int = 20,
+    units: int | None = None,
     n: int = 200,
     search: int = 100,
     dissected: int = 480,
@@ -64,7 +65,7 @@ def trace(
         run: the directory of a run of ``analyze``.
         layer: a boundary with a feature map; default: the generator's usual cut.
         classes: these alone; default: those that the analysis claims.
-        units: chosen for each class.
+        units: chosen for each class; default: 20, or half of the layer's where it has few.
         n: images that effects are measured on, of a series of their own.
         search: images of each series in which units and strengths are searched.
         dissected: images in which the agreement of units and classes is looked at.
@@ -72,7 +73,7 @@ def trace(
         most: classes of each kind, largest difference first.
         level: false discovery rate of all claims.
         device: where models compute; default: as the run.
-        store: where tallies and dissections are kept; default: the cache.
+        store: where tallies, dissections and finished classes are kept; default: the cache.
 
     Raises:
         RunError: no finished run of ``analyze`` with a generator.
@@ -129,9 +130,7 @@ def _traced(
     settings = replace(settings, layer=settings.layer or generator.default_cut)
     subject = Subject(generator, sides.shown, settings.layer, plan.preset, BATCH)
     _ = subject.extent
-    if settings.units > subject.units:
-        last = f"{settings.layer!r} has {subject.units} units"
-        raise UsageError(f"--units {settings.units}: {last}; choose fewer")
+    settings.units_of(subject.units)
     subject.check_classes(
         source.labels, n=settings.n, search=settings.search, dissected=settings.dissected
     )
@@ -160,6 +159,7 @@ def _traced(
         settings,
         dissected,
         store=beside_tallies(store, "dissections"),
+        counts=interventions_folder(beside_tallies(store, "interventions")),
         draw=TracedPictures(path).draw,
     )
 

@@ -17,9 +17,10 @@ from seeingkit.results.interventions import UnitChoice
 from seeingkit.system.addresses import Place
 
 from .candidates import candidate_cells, present_cells
+from .kept import stored_once
 from .objective import ALPHA_PRESETS, AlphaSettings, Places
 from .optimise import optimise
-from .parts import made_by, stored_once, subject_identity
+from .parts import made_by, subject_identity
 from .subjects import Sample, Subject, search_seeds
 
 TRAINED = 100

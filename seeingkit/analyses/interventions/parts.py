@@ -9,7 +9,7 @@ the work, and equal edits of other runs are met again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -108,43 +108,6 @@ def made_by(subject: Subject) -> dict[str, str]:
         "segmenter": segmenter.family,
         "segmenter_code": segmenter.code,
     }
-
-
-def stored_once(
-    folder: Place | None,
-    identity: Sequence[object],
-    words: str,
-    models: dict[str, str],
-    make: Callable[[], tuple[dict[str, Tensor], dict[str, Any]]],
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and JSON that are made once for all processes and runs that share a folder::
-
-        stored_once(folder, ["means", 3], "means", made_by(subject), lambda: ({"k": mean}, {}))
-
-    Args:
-        folder: where they are stored; None: nowhere.
-        identity: everything that changes them.
-        words: for people who wait.
-        models: of ``made_by``.
-        make: gives them.
-    """
-    if folder is None:
-        return make()
-    key = key_of(*identity)
-    path = folder / key[:2] / f"{key}.safetensors"
-    found: list[tuple[dict[str, Tensor], dict[str, Any]]] = []
-
-    def is_done(_: int) -> bool:
-        there = read_or_set_aside(path, KEY, lambda tensors, about: (tensors, about["content"]))
-        found[:] = found or ([] if there is None else [there])
-        return bool(found)
-
-    for _ in shared([Piece(key, words)], Claims(folder / CLAIMS), is_done):
-        tensors, content = make()
-        about = {"name": key, "schema": INTERVENTION_SCHEMA, "content": content, "what": words}
-        write_sealed_tensors(path, tensors, KEY, {**about, "made_by": models})
-        found[:] = [(tensors, content)]
-    return found[0]
 
 
 def check_counts_file(path: Place) -> None:

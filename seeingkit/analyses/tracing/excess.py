@@ -22,6 +22,7 @@ from seeingkit.results.tracing import DistanceChange, StrengthPoint
 from seeingkit.statistics.arrays import Floats
 from seeingkit.statistics.frechet import frechet, moments
 from seeingkit.statistics.gains import SWAPS, PairedDistances
+from seeingkit.system.addresses import Place
 
 from .missing import drawing_p, other_units
 from .settings import TracingSettings
@@ -54,6 +55,8 @@ def scale_excess(
     real_area: float,
     settings: TracingSettings,
     labels: tuple[int, ...] = (),
+    *,
+    store: Place | None = None,
 ) -> Scaled:
     """Choose the units of a class, and the strength at which it has its real area::
 
@@ -64,16 +67,23 @@ def scale_excess(
         label: the class; real_area: its mean area in real images, percent.
         settings: numbers of units and images.
         labels: classes of a conditional generator, in turn.
+        store: folder of counts and choices (``interventions.parts``); None: nothing is kept.
 
     Raises:
         UsageError: more units than there are, or no searched image shows the class.
     """
     choice = choose_units(
-        subject, label, settings.units, images=settings.search, seed=settings.seed, labels=labels
+        subject,
+        label,
+        settings.units_of(subject.units),
+        images=settings.search,
+        seed=settings.seed,
+        labels=labels,
+        store=store,
     )
     trial = Sample(range(settings.search), settings.strength_seed, labels)
     edits = [Intervention.ablation(choice.units, alpha=each) for each in STRENGTHS]
-    tried = measure(subject, trial, edits, "strengths")
+    tried = measure(subject, trial, edits, "strengths", store=store)
     column = column_of(subject.segmenter.vocabulary, label)
     scale = 100 / tried.pixels
     areas = [tried.before[:, column].mean(), *tried.after[:, :, column].mean(1)]
@@ -85,7 +95,7 @@ def scale_excess(
     sample = Sample(range(settings.n), settings.effect_seed, labels)
     sets = other_units(choice.units, subject.units, settings.random, settings.effect_seed)
     edits = [Intervention.ablation(units, alpha=strength) for units in (choice.units, *sets)]
-    measured = measure(subject, sample, edits, "scaled units")
+    measured = measure(subject, sample, edits, "scaled units", store=store)
     return Scaled(choice.units, strength, points, sample, measured, sets)
 
 

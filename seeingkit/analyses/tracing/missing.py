@@ -13,7 +13,7 @@ unit, as GANPaint inserts; of both the one that adds more in the searched images
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,11 +28,14 @@ from seeingkit.analyses.interventions.candidates import (
 from seeingkit.analyses.interventions.choice import TRAINED
 from seeingkit.analyses.interventions.differences import by_image, column_of, flip_test
 from seeingkit.analyses.interventions.effects import Intervention, Measured, measure
+from seeingkit.analyses.interventions.kept import stored_once
 from seeingkit.analyses.interventions.objective import AlphaSettings, Places
 from seeingkit.analyses.interventions.optimise import optimise
+from seeingkit.analyses.interventions.parts import made_by, subject_identity
 from seeingkit.analyses.interventions.subjects import Integers, Sample, Subject, search_seeds
 from seeingkit.errors import UsageError
 from seeingkit.statistics.arrays import Floats
+from seeingkit.system.addresses import Place
 
 from .settings import TracingSettings
 
@@ -117,7 +120,12 @@ def other_units(
 
 
 def draw_missing(
-    subject: Subject, label: int, settings: TracingSettings, labels: tuple[int, ...] = ()
+    subject: Subject,
+    label: int,
+    settings: TracingSettings,
+    labels: tuple[int, ...] = (),
+    *,
+    store: Place | None = None,
 ) -> Drawn:
     """Search units that draw a class, and insert them in other images::
 
@@ -128,23 +136,21 @@ def draw_missing(
         label: the class.
         settings: numbers of units and images.
         labels: classes of a conditional generator, in turn.
+        store: folder of counts and choices (``interventions.parts``); None: nothing is kept.
 
     Raises:
         UsageError: a layer without a map, or more units than it has.
     """
-    if settings.units > subject.units:
-        last = f"{subject.layer!r} has {subject.units} units"
-        raise UsageError(f"--units {settings.units}: {last}; choose fewer")
-    found = _searched(subject, label, settings, labels)
+    found = _candidates(subject, label, settings, labels, store)
     trial, mask = _places(subject, settings, labels, settings.strength_seed, settings.search // 2)
     edits = [Intervention.insertion(one.units, one.k, mask) for one in found]
-    tried = measure(subject, trial, edits, "insertions tried")
+    tried = measure(subject, trial, edits, "insertions tried", store=store)
     column = column_of(subject.segmenter.vocabulary, label)
     best = found[int(tried.after[:, :, column].sum(1).argmax())]
     sample, mask = _places(subject, settings, labels, settings.effect_seed, settings.n)
     sets = other_units(best.units, subject.units, settings.random, settings.effect_seed)
     edits = [Intervention.insertion(units, best.k, mask) for units in (best.units, *sets)]
-    measured = measure(subject, sample, edits, "insertions")
+    measured = measure(subject, sample, edits, "insertions", store=store)
     return Drawn(best.units, best.values, best.k, best.seen, sample, mask, measured, sets)
 
 
@@ -155,14 +161,43 @@ class _Candidate(NamedTuple):
     seen: int
 
 
-def _searched(
-    subject: Subject, label: int, settings: TracingSettings, labels: tuple[int, ...]
+def _candidates(
+    subject: Subject,
+    label: int,
+    settings: TracingSettings,
+    labels: tuple[int, ...],
+    store: Place | None,
 ) -> list[_Candidate]:
-    """Units for each kind of value."""
+    """Units for each kind of value, searched once for all runs that share a store."""
+    many = settings.units_of(subject.units)
     first, second = (
         Sample(range(settings.search), seed, labels) for seed in search_seeds(settings.seed)
     )
-    budget = AlphaSettings(budget=settings.units)
+
+    def make() -> tuple[dict[str, Tensor], dict[str, Any]]:
+        found = _searched(subject, label, many, first, second, settings)
+        rest = [[list(one.units), one.values, one.seen] for one in found]
+        return {"k": torch.stack([one.k for one in found])}, {"found": rest}
+
+    identity = ["units that draw", *(subject_identity(subject, each) for each in (first, second))]
+    identity += [label, many, settings.seed, settings.search, TRAINED, LEAST_SEEN, QUANTILE]
+    words = f"units that draw {subject.segmenter.vocabulary.names[label]}"
+    tensors, content = stored_once(store, identity, words, made_by(subject), make)
+    return [
+        _Candidate(tuple(units), values, k, seen)
+        for (units, values, seen), k in zip(content["found"], tensors["k"], strict=True)
+    ]
+
+
+def _searched(
+    subject: Subject,
+    label: int,
+    units: int,
+    first: Sample,
+    second: Sample,
+    settings: TracingSettings,
+) -> list[_Candidate]:
+    budget = AlphaSettings(budget=units)
     found = []
     seen = 0
     try:
@@ -174,7 +209,7 @@ def _searched(
         cells, _ = candidate_cells(subject, second, label, present, TRAINED)
         places = Places(first, present.train, second, cells, present.mean)
         best = optimise(subject, label, places, budget, seed=settings.seed)
-        found.append(_Candidate(best.ranking[: settings.units], "mean", present.mean, seen))
+        found.append(_Candidate(best.ranking[:units], "mean", present.mean, seen))
     k = unit_quantiles(subject, first, (QUANTILE,))[0]
     many = min(TRAINED, settings.search)
     cells_of = random_places(range(many), 1, subject.extent, settings.seed)[:, 0]
@@ -182,7 +217,7 @@ def _searched(
     nowhere = Cells(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     places = Places(first, nowhere, second, anywhere, k)
     best = optimise(subject, label, places, budget, seed=settings.seed)
-    found.append(_Candidate(best.ranking[: settings.units], "0.99", k, seen))
+    found.append(_Candidate(best.ranking[:units], "0.99", k, seen))
     return found
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from seeingkit.contracts.latents import Series, further_seed
 from seeingkit.errors import UsageError
 
+UNITS = 20
+"""Chosen for each class where nothing is said, as in GAN Dissection (Bau et al., ICLR 2019)."""
+
 
 @dataclass(frozen=True)
 class TracingSettings:
@@ -14,7 +17,7 @@ class TracingSettings:
 
     Attributes:
         layer: name or alias of a boundary with a feature map.
-        units: chosen for each class.
+        units: chosen for each class; None: ``UNITS``, or half of the layer's where it has few.
         n: images that effects are measured on.
         search: images of each series in which units and strengths are searched.
         dissected: images of the agreement of units and classes.
@@ -27,12 +30,12 @@ class TracingSettings:
     Raises:
         UsageError: a number that cannot be right.
 
-    >>> TracingSettings("r8.conv1", n=50).units
+    >>> TracingSettings("r8.conv1", n=50).units_of(128)
     20
     """
 
     layer: str
-    units: int = 20
+    units: int | None = None
     n: int = 200
     search: int = 100
     dissected: int = 480
@@ -46,11 +49,32 @@ class TracingSettings:
         least = {"units": 1, "n": 50, "search": 20, "dissected": 160, "random": 2}
         least |= {"places": 1, "most": 1}
         for name, smallest in least.items():
-            if getattr(self, name) < smallest:
+            given = getattr(self, name)
+            if given is not None and given < smallest:
                 option = f"--{name}"
-                raise UsageError(f"{option} {getattr(self, name)}: take {smallest} or more")
+                raise UsageError(f"{option} {given}: take {smallest} or more")
         if not 0 < self.level < 1:
             raise UsageError(f"--level {self.level:g}: take a number between 0 and 1")
+
+    def units_of(self, available: int) -> int:
+        """How many units of a layer are chosen.
+
+        Args:
+            available: units of the layer.
+
+        Raises:
+            UsageError: more than it has.
+
+        >>> TracingSettings("layer2").units_of(16)
+        8
+        """
+        if self.units is None:
+            return min(UNITS, max(1, available // 2))
+        if self.units > available:
+            raise UsageError(
+                f"--units {self.units}: {self.layer!r} has {available} units; choose fewer"
+            )
+        return self.units
 
     @property
     def effect_seed(self) -> int:

@@ -103,6 +103,7 @@ def trace_classes(
     source: SamplerSource,
     *,
     store: str | Place | None = None,
+    counts: Place | None = None,
     draw: Shown | None = None,
 ) -> TracingResult:
     """Trace classes to units of a layer.
@@ -114,6 +115,7 @@ def trace_classes(
         settings: numbers of units and images.
         source: images of the generator, of which units are dissected.
         store: of finished parts of dissections; default: the cache.
+        counts: folder of counts and choices (``interventions.parts``); None: nothing is kept.
         draw: makes the pictures; default: none.
 
     Raises:
@@ -138,14 +140,14 @@ def trace_classes(
     missing, excess = list[MissingClass](), list[ExcessClass]()
     for record in chosen.missing:
         label = subject.label(record.label)
-        found = draw_missing(subject, label, settings, labels)
+        found = draw_missing(subject, label, settings, labels, store=counts)
         pictures = None if draw is None else draw(subject, found, label)
         agreement = agreement_of(dissected, record.label)
         missing.append(_missing(subject, record, agreement, found, settings, pictures))
     for record in chosen.excess:
         label = subject.label(record.label)
         try:
-            scaled = scale_excess(subject, label, record.real_area, settings, labels)
+            scaled = scale_excess(subject, label, record.real_area, settings, labels, store=counts)
         except UsageError as error:  # no searched image shows it: rare, and in excess by presence
             untraced.append((record.label, str(error)))
             continue
@@ -155,7 +157,7 @@ def trace_classes(
     return _corrected(
         TracingResult(
             layer=subject.boundary.name,
-            units=settings.units,
+            units=settings.units_of(subject.units),
             n=settings.n,
             seed=settings.effect_seed,
             searched=settings.search,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from seeingkit.analyses.comparison.checks.metrics import resolve_metric
+from seeingkit.analyses.interventions import parts
+from seeingkit.analyses.interventions.artifacts import scores
 from seeingkit.analyses.interventions.artifacts.config import ArtifactsConfig
 from seeingkit.analyses.interventions.artifacts.measures import measure_ablation
 from seeingkit.analyses.interventions.artifacts.real import (
@@ -18,7 +22,7 @@ from seeingkit.analyses.interventions.artifacts.real import (
     split_real,
 )
 from seeingkit.analyses.interventions.artifacts.scores import by_ablation, by_images, strongest
-from seeingkit.analyses.interventions.artifacts.spaces import AreaSpace, FeatureSpace
+from seeingkit.analyses.interventions.artifacts.spaces import AreaSpace, FeatureSpace, edited_rows
 from seeingkit.analyses.interventions.artifacts.stage import (
     Artifacts,
     check_search,
@@ -47,11 +51,16 @@ def pool() -> np.ndarray:
 
 
 def found(
-    chosen: Subject, config: ArtifactsConfig = CONFIG, seed: int = 7, n: int = 150
+    chosen: Subject,
+    config: ArtifactsConfig = CONFIG,
+    seed: int = 7,
+    n: int = 150,
+    store: Path | None = None,
 ) -> Artifacts:
     order = np.random.default_rng(seed).permutation(len(pool()))
     real = RealRows(pool()[order[:100]], pool()[order[100 : 100 + n]])
-    return find_artifacts(chosen, Sample(range(n), seed), AreaSpace(chosen.segmenter), real, config)
+    sample, space = Sample(range(n), seed), AreaSpace(chosen.segmenter)
+    return find_artifacts(chosen, sample, space, real, config, store=store)
 
 
 @pytest.mark.parametrize(("ranking", "shift"), [("ablation", 0.0), ("images", 0.15)])
@@ -96,6 +105,37 @@ def test_results_do_not_depend_on_the_batch() -> None:
     one, other = (found(subject(1.2, batch=batch), config, n=60) for batch in (64, 31))
     assert one.tests == other.tests
     assert one.ranking.order == other.ranking.order and one.effect == other.effect
+
+
+def test_a_search_that_was_killed_goes_on_and_ends_as_one_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = ArtifactsConfig(units=(1,), search=100, random=2)
+    made: list[tuple[int, object]] = []
+
+    def killed(*given: Any) -> np.ndarray:
+        if len(given) > 4:
+            made.append((len(given[2]), given[4].units))
+        if len(made) == 6:
+            raise KeyboardInterrupt
+        return edited_rows(*given)
+
+    monkeypatch.setattr(scores, "edited_rows", killed)
+    with pytest.raises(KeyboardInterrupt):
+        found(subject(1.2), config, n=50, store=tmp_path)
+    before, _ = made[:5], made.append((0, "went on"))
+    resumed = found(subject(1.2), config, n=50, store=tmp_path)
+    assert len(before) == 5 and not set(before) & set(made[7:])
+    at_once = found(subject(1.2), config, n=50)
+    assert resumed.tests == at_once.tests and resumed.effect == at_once.effect
+    assert resumed.ranking.order == at_once.ranking.order
+    assert np.array_equal(resumed.ranking.scores, at_once.ranking.scores)
+    monkeypatch.setattr(scores, "edited_rows", edited_rows)
+    monkeypatch.setattr(parts, "_made", lambda *_: pytest.fail("counted again"))
+    assert found(subject(1.2), config, n=50, store=tmp_path).tests == at_once.tests
+    # Another strength, or other images, is other work.
+    with pytest.raises(pytest.fail.Exception, match="counted again"):
+        found(subject(1.2), config.model_copy(update={"alpha": 0.5}), n=50, store=tmp_path)
 
 
 def test_searched_and_tested_images_are_others() -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from seeingkit.analyses.interventions import parts
 from seeingkit.analyses.interventions.subjects import Sample, Subject
+from seeingkit.analyses.tracing import missing as missing_module
 from seeingkit.analyses.tracing.excess import (
+    Scaled,
     difference_to_real,
     lowering_p,
     meeting,
     scale_excess,
 )
 from seeingkit.analyses.tracing.missing import (
+    Drawn,
     areas_of,
     draw_missing,
     drawing_p,
@@ -143,6 +149,33 @@ def test_numbers_that_cannot_be_right_are_named(given: dict[str, float], fault: 
 def test_more_units_than_the_layer_has_are_refused() -> None:
     with pytest.raises(UsageError, match="'r4' has 4 units; choose fewer"):
         draw_missing(subject(), HELD, TracingSettings("r4", units=5))
+
+
+def test_few_units_of_a_layer_are_half_of_it() -> None:
+    found = TracingSettings("r4")
+    assert [found.units_of(many) for many in (1, 4, 39, 40, 512)] == [1, 2, 19, 20, 20]
+    assert TracingSettings("r4", units=30).units_of(30) == 30
+
+
+def test_a_class_that_was_traced_is_met_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def traced(store: Path | None) -> tuple[Drawn, Scaled]:
+        missing = draw_missing(subject(), SKY, SETTINGS, store=store)
+        return missing, scale_excess(subject(), HELD, 4.0, SETTINGS, store=store)
+
+    kept, plain = traced(tmp_path), traced(None)
+    monkeypatch.setattr(parts, "_made", lambda *_: pytest.fail("counted again"))
+    for name in ("_searched", "unit_quantiles"):
+        monkeypatch.setattr(missing_module, name, lambda *_: pytest.fail("searched again"))
+    for one in (kept, traced(tmp_path)):
+        for here, there in zip(one, plain, strict=True):
+            assert here.units == there.units and here.sets == there.sets
+            for a, b in zip(here.measured, there.measured, strict=True):
+                assert np.array_equal(a, b)
+    assert torch.equal(traced(tmp_path)[0].k, plain[0].k)
+    with pytest.raises(pytest.fail.Exception, match="again"):
+        draw_missing(subject(), HELD, SETTINGS, store=tmp_path)
 
 
 def test_dark_is_drawn_by_its_own_unit() -> None:

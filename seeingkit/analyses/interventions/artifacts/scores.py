@@ -14,15 +14,20 @@ largest of many, so their own scores flatter them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from seeingkit.statistics.frechet import frechet, moments
+from seeingkit.system.addresses import Place
 from seeingkit.system.progress import progress_bar
 
 from ..effects import Floats, Intervention
+from ..kept import Part, stored_each
+from ..parts import made_by, subject_identity
 from ..subjects import Starts, Subject
 from .spaces import Space, edited_rows
 
@@ -61,6 +66,7 @@ def by_ablation(
     *,
     alpha: float = 1.0,
     most: int = 1,
+    store: Place | None = None,
 ) -> Ranking:
     """Rank units by the gain of ablating each alone.
 
@@ -70,6 +76,7 @@ def by_ablation(
         real: (N, D) rows of real images of the search.
         alpha: strength of the ablation.
         most: largest number of units that will be tested.
+        store: folder in which the rows of each unit are kept and met again; None: nowhere.
 
     ::
 
@@ -85,20 +92,42 @@ def by_ablation(
     if len(plan) == 1:
         plan = [(1, n, kept)]
     for number, many, left in plan:
-        rows = range(many)
-        own = edited_rows(subject, starts, rows, space)
-        base = frechet(moments(own), goal).value
+        found = _ablated_rows(subject, starts, range(many), space, chosen, alpha, store)
+        base = frechet(moments(edited_rows(subject, starts, range(many), space)), goal).value
         with progress_bar(f"units, round {number}", len(chosen), "units") as bar:
-            for unit in chosen:
-                change = Intervention.ablation([unit], alpha=alpha)
-                found = edited_rows(subject, starts, rows, space, change)
-                scores[unit] = base - frechet(moments(found), goal).value
+            for part in found:
+                unit = chosen[part.number]
+                scores[unit] = base - frechet(moments(part.tensors["rows"].numpy()), goal).value
                 rounds[unit] = number
-                bar.advance(1)
+                bar.advance(1, resumed=not part.made)
         passes += many * (1 + len(chosen))
         chosen = sorted(chosen, key=lambda unit: (-scores[unit], unit))[:left]
     order = sorted(range(units), key=lambda unit: (-rounds[unit], -scores[unit], unit))
     return Ranking(tuple(order), scores, tuple(rounds.tolist()), passes)
+
+
+def _ablated_rows(
+    subject: Subject,
+    starts: Starts,
+    rows: range,
+    space: Space,
+    units: Sequence[int],
+    alpha: float,
+    store: Place | None,
+) -> Iterator[Part]:
+    """Rows of some images without each unit, one unit a file."""
+    # Rounding in the networks may follow the batch, and a search that goes on ends as one at once.
+    whole = [subject_identity(subject, starts.sample), space.identity(), subject.batch, alpha]
+    images = [int(starts.sample.indices[row]) for row in rows]
+
+    def make(number: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        change = Intervention.ablation([units[number]], alpha=alpha)
+        found = edited_rows(subject, starts, rows, space, change)
+        return {"rows": torch.from_numpy(found)}, {}
+
+    identities = [["rows without a unit", *whole, images, unit] for unit in units]
+    words = [f"images without unit {unit}" for unit in units]
+    return stored_each(store, identities, words, made_by(subject), make)
 
 
 def peaks(subject: Subject, starts: Starts) -> Floats:

@@ -19,7 +19,9 @@ from seeingkit.contracts import Features, ImageSource, Segmenter
 from seeingkit.contracts.annotators import label_counts
 from seeingkit.contracts.features import check_features
 from seeingkit.errors import TallyError
+from seeingkit.models.code import identity_of
 from seeingkit.system.progress import progress_bar
+from seeingkit.system.tensors import tensor_digest
 
 from ..effects import Floats, Intervention
 from ..subjects import Sample, Starts, Subject
@@ -40,6 +42,9 @@ class Space(Protocol):
     @property
     def unit(self) -> str: ...
 
+    def identity(self) -> list[object]:
+        """Everything that changes rows, as JSON."""
+
     def rows(self, pictures: Tensor) -> Floats:
         """(N, 3, H, W) in [-1, 1] to (N, D)."""
 
@@ -55,6 +60,10 @@ class AreaSpace:
     segmenter: Segmenter
     name: str = "areas of classes"
     unit: str = "percent²"
+
+    def identity(self) -> list[object]:
+        """The segmenter."""
+        return ["areas", identity_of(self.segmenter)]
 
     def rows(self, pictures: Tensor) -> Floats:
         """Areas of the labels of the object plane, (N, labels)."""
@@ -98,6 +107,11 @@ class FeatureSpace:
         found = directions[: max(kept, 1)].T
         signs = np.sign(found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])])
         return cls(features, mean, found * signs)
+
+    def identity(self) -> list[object]:
+        """The network and the directions."""
+        given = (torch.from_numpy(each) for each in (self.mean, self.directions))
+        return ["features", identity_of(self.features), *(tensor_digest(each) for each in given)]
 
     def rows(self, pictures: Tensor) -> Floats:
         """(N, K) along the directions."""

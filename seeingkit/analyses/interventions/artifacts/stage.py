@@ -22,6 +22,7 @@ from seeingkit.results.interventions import Effect
 from seeingkit.results.marks import Marks
 from seeingkit.statistics.gains import Gain, PairedDistances
 from seeingkit.statistics.resampling import ENOUGH
+from seeingkit.system.addresses import Place
 
 from ..curves import check_fresh
 from ..differences import effect
@@ -100,6 +101,7 @@ def find_artifacts(
     *,
     marks: Marks | None = None,
     level: float = 0.05,
+    store: Place | None = None,
 ) -> Artifacts:
     """Rank the units of a layer, and test whether ablating the first ones brings images nearer.
 
@@ -111,6 +113,7 @@ def find_artifacts(
         config: ranking, numbers of units, strength.
         marks: painted regions, for that ranking.
         level: error rate of all tests together.
+        store: folder of counts (``parts``); None: nothing is kept.
 
     Raises:
         UsageError: settings that do not fit, or marks of images of the test.
@@ -120,12 +123,12 @@ def find_artifacts(
         find_artifacts(subject, Sample(range(300)), AreaSpace(segmenter), real, ArtifactsConfig())
     """
     check_search(subject, sample, config)
-    searched, ranking, values = _ranked(subject, sample, space, real, config, marks)
+    searched, ranking, values = _ranked(subject, sample, space, real, config, marks, store)
     chosen = [ranking.order[:many] for many in config.units]
     sets = [random_sets(units, subject.units, config.random, sample.seed) for units in chosen]
     edits = [*chosen, *(units for some in sets for units in some)]
     changes = [Intervention.ablation(units, alpha=config.alpha) for units in edits]
-    measured = measure(subject, sample, changes, "tests")
+    measured = measure(subject, sample, changes, "tests", store=store)
     rows = _rows(subject, sample, space, changes, measured)
     paired = PairedDistances(real.test, rows[0], rows[1:], seed=sample.seed)
     tests = []
@@ -147,6 +150,7 @@ def _ranked(
     real: RealRows,
     config: ArtifactsConfig,
     marks: Marks | None,
+    store: Place | None,
 ) -> tuple[Sample, Ranking, Floats]:
     """The images of the search, the ranking, and the peaks of each unit in the images."""
     if config.ranking == "marks":
@@ -162,8 +166,9 @@ def _ranked(
         ranking = by_images(subject, starts, space, real.search, seed=sample.seed)
     else:
         most = max(config.units)
-        given = {"alpha": config.alpha, "most": most}
-        ranking = by_ablation(subject, starts, space, real.search, **given)  # type: ignore[arg-type]
+        ranking = by_ablation(
+            subject, starts, space, real.search, alpha=config.alpha, most=most, store=store
+        )
     return searched, ranking, peaks(subject, starts)
 
 
