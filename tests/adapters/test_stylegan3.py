@@ -21,6 +21,7 @@ from torch import Tensor
 
 from seeingkit.errors import MissingWeightsError, StateMismatchError, UsageError
 from seeingkit.testing import check_generator
+from seeingkit.testing.generators import IMPULSES, _begin, _window_fault, maps_lie_in_their_window
 from seeingkit.weights import Opaque, read_checkpoint, write_portable
 from seeingkit_adapters.catalog.stylegan3 import StyleGAN3Options
 from seeingkit_adapters.stylegan3.config import StyleGAN3Config
@@ -359,6 +360,19 @@ def test_contract(tmp_path: Path) -> None:
     check_generator(opened(saved(tmp_path, design(**small, img_channels=1))))
     root = design(**small, c_dim=3, conv_kernel=1, use_radial_filters=True)
     check_generator(opened(saved(tmp_path, root), truncation=0.6, cutoff=3))
+
+
+def test_one_impulse_that_random_weights_smear_does_not_speak_against_the_window(
+    shared: Path,
+) -> None:
+    subject = opened(golden(shared, "stylegan3_pkl", "t-r32").file())
+    first = subject.boundary("r36.fourier")
+    with torch.no_grad():
+        state = subject.advance(_begin(subject), first.name)
+        before = subject.advance(state).x
+        one, many = (_window_fault(subject, first, state, before, k) for k in (1, IMPULSES))
+        maps_lie_in_their_window(subject)
+    assert "-1.06 cells further down" in one and not many
 
 
 def test_boundaries(shared: Path) -> None:
