@@ -765,9 +765,8 @@ def test_a_stage_names_what_it_skipped_or_fails(tmp_path: Path) -> None:
     fragile = painter(limit=0.2)
 
     def run(**more: Any) -> StageResult:
-        return stage(
-            fragile, folder, tmp_path / "run", tmp_path / "store", own=0, steps=40, rate=0.3, **more
-        )
+        given = {"own": 0, "steps": 40, "rate": 0.3, **more}
+        return stage(fragile, folder, tmp_path / "run", tmp_path / "store", **given)
 
     found = run()
     assert [r.image for r in found.records] == ["0.png"]
@@ -775,6 +774,10 @@ def test_a_stage_names_what_it_skipped_or_fails(tmp_path: Path) -> None:
     assert found.calibrations == []
     with pytest.raises(ModelError, match=r"^1\.png: "):
         run(on_bad="fail")
+    # A photo that cannot be read ends a run before the others are inverted.
+    with pytest.raises(ModelError, match=r"^1\.png: "):
+        run(on_bad="fail", steps=41)
+    assert len(files(tmp_path / "store")) == len(found.records) + 1  # the one that gave NaN
 
 
 def test_a_stage_prepares_each_method_at_each_cut_once(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Prepared, Skipped
-from seeingkit.errors import UsageError
+from seeingkit.errors import ModelError, UsageError
 from seeingkit.models.code import class_code
 from seeingkit.models.staged import StagedAdapter
 from seeingkit.system.addresses import Place
@@ -113,6 +113,7 @@ def invert_sources(
     batch_size: int = 8,
     store: InversionStore | None = None,
     title: str | None = None,
+    all_readable: bool = False,
 ) -> list[Inverted]:
     """Invert images of several sources together, so that few of each share a pass.
 
@@ -121,9 +122,13 @@ def invert_sources(
     Args:
         chosen: the images, of the generator's size.
         prepared, seed, batch_size, store, title: as ``invert_source``.
+        all_readable: refuse images of which one cannot be read, before any is inverted.
 
     Returns:
         the inversions of each source; the same as of each one alone.
+
+    Raises:
+        ModelError: an image that cannot be read, with ``all_readable``.
     """
     store = store or InversionStore()
     if prepared is None:
@@ -132,6 +137,8 @@ def invert_sources(
     code = "" if known else inverter.code or class_code(type(inverter))
     place = partial(store.path, generator, prepared, seed=seed, code=code)
     sets = [_Loaded.of(each, place) for each in chosen]
+    for skip in (skip for each in sets if all_readable for skip in each.skipped):
+        raise ModelError(f"{skip.item}: {skip.reason}")
     good = [each for each in sets if each.paths]
     if good:
         invert = partial(

@@ -117,6 +117,7 @@ def run_stage(
     if run_dir is not None:
         album = Album(run_dir, segmenter, preset, distance, photos.picked_for)
     invert = partial(invert_sources, generator, seed=seed, batch_size=batch_size, store=store)
+    invert = partial(invert, all_readable=on_bad == "fail")
     stage = _Stage(generator, photos, config, album, segmenter is not None, on_bad, invert)
     for cut, resolved in methods_at(generator, inverters, config):
         one = (ready or {}).get((resolved.spec.name, cut))
