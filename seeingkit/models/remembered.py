@@ -9,7 +9,10 @@ the segmenter's; memory stays below ``MOST_BYTES``, beyond which nothing more is
 from __future__ import annotations
 
 import hashlib
+import math
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,15 +39,26 @@ class RememberedSegmenter(WrappedSegmenter):
     >>> segmenter.segmented
     1
 
+    Args:
+        segmenter: whose labels they are.
+        most_bytes: that are kept.
+        maps: that are known, by ``picture_key``; all are kept.
+
     Attributes:
         segmented: how many pictures the segmenter was given.
+        maps: what is known now.
     """
 
-    def __init__(self, segmenter: Segmenter, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        most_bytes: int = MOST_BYTES,
+        maps: Mapping[bytes, KeptMap] | None = None,
+    ) -> None:
         super().__init__(segmenter)
         self.segmented = 0
-        self._room = most_bytes
-        self._maps: dict[bytes, _KeptMap] = {}
+        self.maps: dict[bytes, KeptMap] = dict(maps or {})
+        self._room = most_bytes - sum(each.size for each in self.maps.values())
 
     def added_options(self) -> dict[str, Any]:
         """None: labels are the segmenter's."""
@@ -54,11 +68,12 @@ class RememberedSegmenter(WrappedSegmenter):
         """As the segmenter's, or as it was for the same pixels."""
         if images.device.type != "cpu":
             return self.segmenter.label_maps(images)
-        keys = [_key(image) for image in images]
-        new = [row for row, key in enumerate(keys) if key not in self._maps]
+        keys = [picture_key(image) for image in images]
+        new = [row for row, key in enumerate(keys) if key not in self.maps]
         if len(new) == len(keys):
             return self._segmented(images, keys)
-        found = [None if key not in self._maps else self._maps[key].labels() for key in keys]
+        size = len(self.vocabulary)
+        found = [None if key not in self.maps else self.maps[key].labels(size) for key in keys]
         if new:
             maps = self._segmented(images[new], [keys[row] for row in new])
             for row, labels in zip(new, maps, strict=True):
@@ -70,11 +85,10 @@ class RememberedSegmenter(WrappedSegmenter):
         maps = self.segmenter.label_maps(images)
         self.segmented += len(keys)
         for key, labels in zip(keys, maps, strict=True):
-            kept = _KeptMap(labels, len(self.vocabulary))
-            size = len(kept.packed) + ENTRY_BYTES
-            if size <= self._room and key not in self._maps:
-                self._room -= size
-                self._maps[key] = kept
+            kept = KeptMap.of(labels, len(self.vocabulary))
+            if kept.size <= self._room and key not in self.maps:
+                self._room -= kept.size
+                self.maps[key] = kept
         return maps
 
     def score(self, images: Tensor, label: int) -> Tensor:
@@ -82,23 +96,60 @@ class RememberedSegmenter(WrappedSegmenter):
         return self.segmenter.score(images, label)
 
 
-class _KeptMap:
-    """One label map (planes, H, W), packed."""
+@dataclass(frozen=True, slots=True)
+class KeptMap:
+    """One label map, packed.
 
-    __slots__ = ("kind", "packed", "shape")
+    Attributes:
+        packed: zlib of its numbers, as small as the vocabulary allows.
+        shape: (planes, H, W).
 
-    def __init__(self, labels: Tensor, size: int) -> None:
-        self.shape = tuple(labels.shape)
-        self.kind = np.min_scalar_type(max(size - 1, 0))
-        self.packed = zlib.compress(labels.cpu().numpy().astype(self.kind).tobytes(), 1)
+    >>> KeptMap.of(torch.tensor([[[3, 5]]]), 6).labels(6)
+    tensor([[[3, 5]]])
+    """
 
-    def labels(self) -> Tensor:
-        """As they were given: int64."""
-        flat = np.frombuffer(zlib.decompress(self.packed), self.kind)
+    packed: bytes
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, labels: Tensor, size: int) -> KeptMap:
+        """Of labels (planes, H, W) int64, of so many."""
+        numbers = labels.cpu().numpy().astype(_kind(size))
+        return cls(zlib.compress(numbers.tobytes(), 1), tuple(labels.shape))
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return len(self.packed) + ENTRY_BYTES
+
+    def labels(self, size: int) -> Tensor:
+        """As they were given: int64.
+
+        Args:
+            size: of the vocabulary.
+
+        Raises:
+            ValueError: not a label map of this shape and vocabulary.
+        """
+        try:
+            flat = np.frombuffer(zlib.decompress(self.packed), _kind(size))
+        except zlib.error as error:
+            raise ValueError(f"labels are damaged: {error}") from error
+        if flat.size != math.prod(self.shape) or (flat.size and int(flat.max()) >= size):
+            raise ValueError("labels are of another picture or vocabulary")
         return torch.from_numpy(flat.astype(np.int64)).reshape(self.shape)
 
 
-def _key(image: Tensor) -> bytes:
+def _kind(size: int) -> np.dtype[Any]:
+    return np.min_scalar_type(max(size - 1, 0))
+
+
+def picture_key(image: Tensor) -> bytes:
+    """SHA-256 of the pixels of a picture on the CPU, and of their type and shape.
+
+    >>> len(picture_key(torch.zeros(3, 4, 4)))
+    32
+    """
     pixels = image.detach().contiguous().numpy()
     found = hashlib.sha256(f"{pixels.dtype} {pixels.shape}".encode())
     found.update(pixels.data)

@@ -25,6 +25,7 @@ from seeingkit.models.registry import registry
 from seeingkit.report import rebuild_report, with_cautions
 from seeingkit.results import Frame, FSDResult, Results
 from seeingkit.results.gates import check_gate_names
+from seeingkit.system.addresses import Place
 from seeingkit.system.processes import rank
 from seeingkit.system.progress import progress_bar
 from seeingkit.tallies import Tally, tally
@@ -36,7 +37,7 @@ from .config import Config, make_config
 from .directory import RunDirectory
 from .examples import fill_gallery
 from .intent import intent
-from .inversions import Store, invert_omitted, prepare_inverters, with_inversions
+from .inversions import Store, invert_omitted, kept_in, prepare_inverters, with_inversions
 from .manifest import Clock, begin_run, end_run
 from .photographs import InvertedPhotos
 from .plan import Plan, resolve, resolve_source
@@ -216,7 +217,7 @@ def _take_steps(
         return None
     comparison = replace(comparison, results=with_cautions(comparison.results))
     with clock.time("report"):
-        write_results(run, comparison, sides, plan)
+        write_results(run, comparison, sides, plan, kept_in(store, "shown_labels"))
     end_run(run, clock, content_hashes(comparison))
     with progress_bar("report", 1, "pages") as bar:
         rebuild_report(run.path)
@@ -281,12 +282,18 @@ def compare_sides(
     return replace(comparison, results=results.model_copy(update=update))
 
 
-def write_results(run: RunDirectory, comparison: Comparison, sides: Sides, plan: Plan) -> None:
+def write_results(
+    run: RunDirectory, comparison: Comparison, sides: Sides, plan: Plan, kept: Place
+) -> None:
+    """The findings and the pictures of a page; ``kept``: folder of their label maps."""
     write_findings(run, comparison)
     if comparison.results.modes is not None:
         write_samples(run.path, sides)
-    batch_size = plan.config.batch_size
-    fill_gallery(comparison, sides, seed=plan.config.seed, batch_size=batch_size).save(run.path)
+    config = plan.config
+    gallery = fill_gallery(
+        comparison, sides, seed=config.seed, batch_size=config.batch_size, kept=kept
+    )
+    gallery.save(run.path)
 
 
 def write_findings(run: RunDirectory, comparison: Comparison) -> None:

@@ -28,11 +28,13 @@ from seeingkit.report.selection import (
     pick_mapped,
 )
 from seeingkit.statistics.compositions import roots
+from seeingkit.system.addresses import Place
 from seeingkit.system.progress import Bar, progress_bar
 from seeingkit.tallies import Tally
 from seeingkit.tallies.counted import CountedSource
 
 from .labelling import Labelled, Wanted, label_images
+from .shown_labels import keeping_labels
 from .sides import Sides
 
 COMPARED = 128
@@ -46,7 +48,12 @@ _ROWS = 8192
 
 
 def fill_gallery(
-    comparison: Comparison, opened: Sides, *, seed: int = 0, batch_size: int = 16
+    comparison: Comparison,
+    opened: Sides,
+    *,
+    seed: int = 0,
+    batch_size: int = 16,
+    kept: Place | None = None,
 ) -> Gallery:
     """Examples of the classes worth a look, real beside generated, and of uncovered scenes.
 
@@ -57,6 +64,7 @@ def fill_gallery(
         opened: the images, and the segmenter.
         seed: of what is drawn at random.
         batch_size: images segmented at once.
+        kept: folder of label maps of real pictures (``shown_labels``); None: nothing is kept.
     """
     vocabulary = opened.shown.vocabulary
     located = isinstance(opened.segmenter, Segmenter)  # a classifier says nothing of places
@@ -73,8 +81,9 @@ def fill_gallery(
     real.choose(chosen.values(), [item for item, _ in beside], seed)
     generated.choose(chosen.values(), [item for _, item in beside], seed, distances)
     with progress_bar("examples", len(real) + len(generated), "images") as bar:
-        for side in (real, generated):
-            side.read(opened.shown, batch_size, bar)
+        with keeping_labels(opened.shown, opened.real, kept if real.shown else None) as labelling:
+            real.read(labelling, batch_size, bar)
+        generated.read(opened.shown, batch_size, bar)
     return Gallery(
         vocabulary.names,
         classes=tuple(

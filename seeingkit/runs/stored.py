@@ -48,6 +48,9 @@ from seeingkit.system.writing import is_abandoned, is_temporary
 from seeingkit.tallies.identity import TALLY_SCHEMA
 from seeingkit.tallies.reading import read_tally_file
 
+from .shown_labels import KEY as SHOWN_KEY
+from .shown_labels import SHOWN_LABELS_SCHEMA, check_shown_labels_file
+
 _NAMED = re.compile(r"[0-9a-f]{32}")  # files that are named by the hash of their identity
 _GIVEN = re.compile(r"given-[0-9a-f]{16}")  # directions of Python, by the hash of their numbers
 _CODE = re.compile(r"-(\d+-[0-9a-f]{12})-")  # version of the generator's code in an encoder's name
@@ -60,7 +63,8 @@ class StoredFile:
 
     Attributes:
         kind: ``tally``, ``inversion``, ``dissection``, ``directions`` (given from Python),
-            ``intervention``, ``rewriting``, ``confusion``, ``encoder``, ``hashes``, ``weights``,
+            ``intervention``, ``rewriting``, ``confusion``, ``shown labels``,
+            ``encoder``, ``hashes``, ``weights``,
             ``data``, ``claim``, ``leftover``; ``tally file``: one that a user saved.
         about: what it belongs to.
         unneeded: why nothing will ever read it, or empty.
@@ -229,7 +233,10 @@ def _tensors(path: Place) -> tuple[str, str, str]:
         if INTERVENTION_KEY in header:
             return _intervention(json.loads(header[INTERVENTION_KEY]))
         if CONFUSION_KEY in header:
-            return _confusion(json.loads(header[CONFUSION_KEY]))
+            return _of_images("confusion", json.loads(header[CONFUSION_KEY]), CONFUSION_SCHEMA)
+        if SHOWN_KEY in header:
+            about = json.loads(header[SHOWN_KEY])
+            return _of_images("shown labels", about, SHOWN_LABELS_SCHEMA)
         if own := [key for key in REWRITING_SCHEMAS if key in header]:
             return _rewriting(json.loads(header[own[0]]), REWRITING_SCHEMAS[own[0]])
         key = INVERSION_KEY if INVERSION_KEY in header else ENCODER_KEY
@@ -303,12 +310,12 @@ def _rewriting(about: dict[str, Any], schema: int) -> tuple[str, str, str]:
     return "rewriting", name, "" if current else "of an older version"
 
 
-def _confusion(about: dict[str, Any]) -> tuple[str, str, str]:
-    """Pixels of labelled images by true and predicted label."""
+def _of_images(kind: str, about: dict[str, Any], schema: int) -> tuple[str, str, str]:
+    """What a segmenter gave for images: pixels by true and predicted label, or label maps."""
     made = about.get("made_by", {})
-    current = about.get("schema") == CONFUSION_SCHEMA and _are_current(made, "segmenter")
+    current = about.get("schema") == schema and _are_current(made, "segmenter")
     name = f"{about.get('of', 'images')} by {made.get('segmenter', 'unknown')}"
-    return "confusion", name, "" if current else "of an older version"
+    return kind, name, "" if current else "of an older version"
 
 
 def _are_current(made: dict[str, Any], *kinds: Kind) -> bool:
@@ -361,6 +368,7 @@ _CHECKS: dict[str, Callable[[Place], None]] = {
     "intervention": check_counts_file,
     "rewriting": check_rewriting_file,
     "confusion": check_confusion_file,
+    "shown labels": check_shown_labels_file,
     "encoder": check_encoder_file,
     "hashes": _check_hashes,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from seeingkit.analyses.inversion.config import InversionConfig
 from seeingkit.contracts import Label, Segmenter, SegmenterInfo, Vocabulary
 from seeingkit.errors import ModelError
 from seeingkit.models.code import identity_of
-from seeingkit.models.remembered import ENTRY_BYTES, RememberedSegmenter, remembered
+from seeingkit.models.remembered import RememberedSegmenter, remembered
 from seeingkit.testing import check_segmenter
 
 
@@ -70,7 +71,7 @@ def test_other_pixels_and_other_shapes_are_other_pictures(pictures: Tensor) -> N
 def test_nothing_is_kept_beyond_the_room(pictures: Tensor) -> None:
     one = RememberedSegmenter(Bright())
     one.label_maps(pictures[:1])
-    size = len(next(iter(one._maps.values())).packed) + ENTRY_BYTES
+    size = next(iter(one.maps.values())).size
     segmenter = RememberedSegmenter(Bright(), most_bytes=size)
     for _ in range(2):
         segmenter.label_maps(pictures[:1])
@@ -89,7 +90,7 @@ def test_memory_stays_below_the_room_also_where_maps_are_tiny() -> None:
         used = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert segmenter.segmented == 6400 > len(segmenter._maps) > 1000
+    assert segmenter.segmented == 6400 > len(segmenter.maps) > 1000
     assert used < 2**20
 
 
@@ -118,16 +119,19 @@ def test_annotators_without_masks_stay_as_they_are() -> None:
 
 
 def test_a_run_segments_each_picture_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted, held against true labels, and shown."""
+    """Counted, held against true labels, and shown; of a second generator only its own images."""
     seen: list[RememberedSegmenter] = []
     built = RememberedSegmenter.__init__
 
-    def watched(self: RememberedSegmenter, segmenter: Segmenter) -> None:
-        built(self, segmenter)
-        seen.append(self)
+    def watched(self: RememberedSegmenter, segmenter: Segmenter, *given: Any) -> None:
+        built(self, segmenter, *given)
+        if not isinstance(segmenter, RememberedSegmenter):  # that one is for the page's pictures
+            seen.append(self)
 
     monkeypatch.setattr(RememberedSegmenter, "__init__", watched)
-    words = {"n": 12, "permutations": 0, "out": tmp_path / "run", "store": str(tmp_path / "store")}
+    words = {"n": 12, "permutations": 0, "store": str(tmp_path / "store")}
     method = InversionConfig()
-    seeingkit.analyze("progan", "minichurches", inversion=method, **words)
-    assert [one.segmented for one in seen] == [24]
+    for gan in ("progan", "stylegan2"):
+        seeingkit.analyze(gan, "minichurches", inversion=method, out=tmp_path / gan, **words)
+    first, second = (one.segmented for one in seen)
+    assert first == 24 and 12 <= second <= 15  # the second page shows a real picture or two more

@@ -179,7 +179,8 @@ def _candidates(
         rest = [[list(one.units), one.values, one.seen] for one in found]
         return {"k": torch.stack([one.k for one in found])}, {"found": rest}
 
-    identity = ["units that draw", *(subject_identity(subject, each) for each in (first, second))]
+    of_both = [subject_identity(subject, each) for each in (first, second)]
+    identity: list[object] = ["units that draw", *of_both]
     identity += [label, many, settings.seed, settings.search, TRAINED, LEAST_SEEN, QUANTILE]
     words = f"units that draw {subject.segmenter.vocabulary.names[label]}"
     tensors, content = stored_once(store, identity, words, made_by(subject), make)
