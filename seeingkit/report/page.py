@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,7 +23,7 @@ from seeingkit.results import (
 from seeingkit.system.writing import write_text
 
 from .cautions import page_cautions
-from .figures.charts import Layout, write_figure
+from .figures.charts import Layout, validated_whole, write_figure
 from .figures.classes import build_chart, figure_rows
 from .figures.contributions import build_contribution_chart, contributions
 from .figures.generators import build_generators_chart, generator_rows
@@ -103,11 +104,14 @@ def write_report(
     if not run_dir.is_dir():
         raise RunError(f"no run directory {run_dir}: give the folder that a run has written")
     try:
-        svg = _write_figures(run_dir / "figures", results)
-        inversions = _inversions(results, run_dir)
-        if inversions is not None:
-            inversions.write_figures(run_dir / "figures")
-        text = render_page(results, manifest, gallery, sections=sections, svg=svg, run_dir=run_dir)
+        with nullcontext() if isinstance(results, InversionResults) else validated_whole():
+            svg = _write_figures(run_dir / "figures", results)
+            inversions = _inversions(results, run_dir)
+            if inversions is not None:
+                inversions.write_figures(run_dir / "figures")
+            text = render_page(
+                results, manifest, gallery, sections=sections, svg=svg, run_dir=run_dir
+            )
         return write_text(run_dir / PAGE, text)
     except StorageError as error:
         again = f"the results are kept, and seeingkit report {run_dir} makes the page of them"

@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -57,6 +58,21 @@ NARROW_LABEL = 96
 """Pixels that the label of a class takes at most in a narrow chart."""
 PIXELS_PER_POINT = 2
 """Resolution of PNG files."""
+
+
+@contextmanager
+def validated_whole() -> Iterator[None]:
+    """Charts made inside are validated when they are written, and not each part as it is made.
+
+    Parts take as long as the whole::
+
+        with validated_whole():
+            write_figure(build_chart(rows), folder, "classes")
+    """
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(False):
+        yield
 
 
 def colour_scale(values: Sequence[str], names: Sequence[str]) -> alt.Scale:

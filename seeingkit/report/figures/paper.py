@@ -30,7 +30,7 @@ from ..words.generators import summarise_generators
 from ..words.inversions import describe_inversions
 from ..words.losses import group_photos, key_order, method_rows, sweep_rows
 from ..words.numbers import count, listing
-from .charts import Layout
+from .charts import Layout, validated_whole
 from .classes import rows_of
 from .depth import build_depth_chart, depth_rows
 from .facets import build_facets
@@ -156,11 +156,12 @@ def write_paper_figure(
     for path in paths:
         refuse_other_figure(path)
     request = _Request(found, size, tuple(classes), limit, tuple(names), [])
-    drawing = KINDS[kind](request)
-    if any(path.suffix.lower() == ".png" for path in paths):
-        check_pixels(drawing, size)
-    for path in paths:
-        write_drawing(drawing, size, path)
+    with validated_whole():
+        drawing = KINDS[kind](request)
+        if any(path.suffix.lower() == ".png" for path in paths):
+            check_pixels(drawing, size)
+        for path in paths:
+            write_drawing(drawing, size, path)
     return PaperFigure(tuple(paths), drawing.caption, tuple(request.notes))
 
 
