@@ -4,11 +4,13 @@ An analysis of a data set that was counted before has its tally, and no label ma
 its page would be segmented again, an eighth of the data set for each generator.
 
 Guarantees: a map is found by the pixels and the segmenter; a damaged file is set aside and its maps
-are made again; a file is never larger than ``MOST_BYTES``; where several runs write, one wins.
+are made again; a file is never larger than ``MOST_BYTES``; where several runs write, one wins; a
+folder that cannot be written costs time and nothing else.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +26,8 @@ from seeingkit.models.remembered import KeptMap, RememberedSegmenter
 from seeingkit.system.addresses import Place
 from seeingkit.system.digests import key_of
 from seeingkit.system.tensors import read_or_set_aside, read_sealed_tensors, write_sealed_tensors
+
+log = logging.getLogger(__name__)
 
 SHOWN_LABELS_SCHEMA = 1
 """Version of the files."""
@@ -55,7 +59,10 @@ def keeping_labels(
     labelling = RememberedSegmenter(segmenter, MOST_BYTES, known)
     yield labelling
     if len(labelling.maps) > len(known):
-        _write(path, labelling.maps, source, segmenter)
+        try:
+            _write(path, labelling.maps, source, segmenter)
+        except StorageError as error:  # the page is there without them
+            log.warning("label maps for the next page were not kept: %s", error)
 
 
 def check_shown_labels_file(path: Place) -> None:

@@ -86,6 +86,15 @@ def test_work_of_another_version_is_removed(
     assert len(list(remove_unneeded(tmp_path))) == 1 and not files(tmp_path)
 
 
+def test_a_folder_that_cannot_be_written_is_told_and_costs_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "folder").write_text("a file")
+    found, seen = labelled(tmp_path / "folder")
+    assert all(map(torch.equal, found, labelled(None)[0])) and seen == 6
+    assert "label maps for the next page were not kept" in caplog.text
+
+
 def test_a_file_stays_below_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shown_labels, "MOST_BYTES", 3 * 500)
     labelled(tmp_path)

@@ -98,9 +98,9 @@ def stored_once(
     models: dict[str, str],
     make: Callable[[], Content],
 ) -> Content:
-    """``stored_each`` of one piece::
+    """The content of one piece of work, as ``stored_each`` keeps it.
 
-    stored_once(folder, ["means", 3], "means", made_by(subject), lambda: ({"k": mean}, {}))
+    ``stored_once(folder, ["means", 3], "means", made_by(subject), lambda: ({"k": mean}, {}))``.
     """
     (part,) = stored_each(folder, [identity], [words], models, lambda _: make())
     return part.tensors, part.content
