@@ -12,9 +12,10 @@ from seeingkit.errors import ExitCode, UsageError
 
 from . import groups
 from . import options as o
+from .findings import print_failed_gates
 from .groups import Settings, takes
 from .options import REWRITING, option
-from .output import print_failed_gates, print_json, print_sentence, print_table, say
+from .output import print_json, print_sentence, print_table, say
 
 if TYPE_CHECKING:
     from seeingkit.results import AssessmentResults

@@ -29,17 +29,16 @@ from . import (
     weights,
 )
 from . import options as o
-from .groups import Settings, image_settings, takes, tally_settings
-from .output import (
+from .findings import (
     print_dissection,
     print_failed_gates,
     print_generators,
     print_inversions,
-    print_json,
     print_summary,
     print_tally,
-    say,
 )
+from .groups import Settings, image_settings, takes, tally_settings
+from .output import print_json, say
 from .pages import CONTEXT, WELCOME, Command, Commands
 from .view import view
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seeingkit.cli.output import print_tally
+from seeingkit.cli.findings import print_tally
 from seeingkit.contracts import GeneratorInfo, LatentSpec
 from seeingkit.report import summarise
 from seeingkit.report.sections.method import method_card

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seeingkit import Tally, compare
-from seeingkit.cli.output import print_summary
+from seeingkit.cli.findings import print_summary
 from seeingkit.report import summarise, write_report
 from seeingkit.report.pictures.gallery import Gallery, GalleryImage, GalleryScene
 from seeingkit.report.sections.paired import paired_section

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seeingkit.cli.output import print_failed_gates, print_summary
+from seeingkit.cli.findings import print_failed_gates, print_summary
 from seeingkit.contracts import Label, Vocabulary
 from seeingkit.errors import RunError, UnknownNameError, UsageError
 from seeingkit.results import (
