@@ -13,6 +13,7 @@ unit, as GANPaint inserts; of both the one that adds more in the searched images
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,19 +170,20 @@ def _candidates(
     store: Place | None,
 ) -> list[_Candidate]:
     """Units for each kind of value, searched once for all runs that share a store."""
-    many = settings.units_of(subject.units)
+    budget = AlphaSettings(budget=settings.units_of(subject.units))
     first, second = (
         Sample(range(settings.search), seed, labels) for seed in search_seeds(settings.seed)
     )
 
     def make() -> tuple[dict[str, Tensor], dict[str, Any]]:
-        found = _searched(subject, label, many, first, second, settings)
+        found = _searched(subject, label, budget, first, second, settings)
         rest = [[list(one.units), one.values, one.seen] for one in found]
         return {"k": torch.stack([one.k for one in found])}, {"found": rest}
 
     of_both = [subject_identity(subject, each) for each in (first, second)]
     identity: list[object] = ["units that draw", *of_both]
-    identity += [label, many, settings.seed, settings.search, TRAINED, LEAST_SEEN, QUANTILE]
+    identity += [label, asdict(budget), settings.seed, settings.search]
+    identity += [TRAINED, LEAST_SEEN, QUANTILE]
     words = f"units that draw {subject.segmenter.vocabulary.names[label]}"
     tensors, content = stored_once(store, identity, words, made_by(subject), make)
     return [
@@ -193,12 +195,11 @@ def _candidates(
 def _searched(
     subject: Subject,
     label: int,
-    units: int,
+    budget: AlphaSettings,
     first: Sample,
     second: Sample,
     settings: TracingSettings,
 ) -> list[_Candidate]:
-    budget = AlphaSettings(budget=units)
     found = []
     seen = 0
     try:
@@ -210,7 +211,7 @@ def _searched(
         cells, _ = candidate_cells(subject, second, label, present, TRAINED)
         places = Places(first, present.train, second, cells, present.mean)
         best = optimise(subject, label, places, budget, seed=settings.seed)
-        found.append(_Candidate(best.ranking[:units], "mean", present.mean, seen))
+        found.append(_Candidate(best.ranking[: budget.budget], "mean", present.mean, seen))
     k = unit_quantiles(subject, first, (QUANTILE,))[0]
     many = min(TRAINED, settings.search)
     cells_of = random_places(range(many), 1, subject.extent, settings.seed)[:, 0]
@@ -218,7 +219,7 @@ def _searched(
     nowhere = Cells(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     places = Places(first, nowhere, second, anywhere, k)
     best = optimise(subject, label, places, budget, seed=settings.seed)
-    found.append(_Candidate(best.ranking[:units], "0.99", k, seen))
+    found.append(_Candidate(best.ranking[: budget.budget], "0.99", k, seen))
     return found
 
 
