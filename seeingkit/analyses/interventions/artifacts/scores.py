@@ -126,7 +126,7 @@ def _ablated_rows(
         return {"rows": torch.from_numpy(found)}, {}
 
     identities = [["rows without a unit", *whole, images, unit] for unit in units]
-    words = [f"images without unit {unit}" for unit in units]
+    words = ["images without a unit"] * len(units)  # one row of ``store ls``
     return stored_each(store, identities, words, made_by(subject), make)
 
 
