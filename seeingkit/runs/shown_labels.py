@@ -1,7 +1,7 @@
 """Label maps of the real pictures of a page, kept for the page of the next generator.
 
 An analysis of a data set that was counted before has its tally, and no label maps: the pictures of
-its page would be segmented again, an eighth of the data set for each generator.
+its page, some two hundred, would be segmented again for each generator.
 
 Guarantees: a map is found by the pixels and the segmenter; a damaged file is set aside and its maps
 are made again; a file is never larger than ``MOST_BYTES``; where several runs write, one wins; a

@@ -137,8 +137,9 @@ def invert_sources(
     code = "" if known else inverter.code or class_code(type(inverter))
     place = partial(store.path, generator, prepared, seed=seed, code=code)
     sets = [_Loaded.of(each, place) for each in chosen]
-    for skip in (skip for each in sets if all_readable for skip in each.skipped):
-        raise ModelError(f"{skip.item}: {skip.reason}")
+    unread = [skip for each in sets for skip in each.skipped]
+    if all_readable and unread:
+        raise ModelError(f"{unread[0].item}: {unread[0].reason}")
     good = [each for each in sets if each.paths]
     if good:
         invert = partial(
