@@ -38,6 +38,7 @@ from seeingkit.images import SamplerSource
 from seeingkit.models.edits import UnitEdit
 from seeingkit.results import FidelityResult
 from seeingkit.specs import PRESETS, MetricSpec
+from seeingkit.system.digests import key_of
 from tests.helpers.artifact_toys import ARTIFACT, UNITS, real_rows, subject
 from tests.helpers.plugins import registry_of
 
@@ -220,6 +221,25 @@ def test_distances_may_be_of_features_and_see_the_artifact() -> None:
     assert made.ranking.order[0] == ARTIFACT and made.tests[0].claim == "gain"
     with pytest.raises(TallyError, match="2 real images"):
         FeatureSpace.of(features, raw[:1])
+    # Rows that are kept are of this network and these directions; a search met again is equal.
+    again, other = (FeatureSpace.of(features, raw[rows]) for rows in (slice(100), slice(100, 200)))
+    spaces = (space, again, other, AreaSpace(chosen.segmenter))
+    keys = [key_of(*each.identity()) for each in spaces]
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+
+
+def test_a_ranking_by_features_does_not_meet_rows_of_areas(tmp_path: Path) -> None:
+    chosen = subject(1.2)
+    starts = Starts(chosen, Sample(range(50), 7))
+    areas, rows = AreaSpace(chosen.segmenter), pool()[:100]
+    pictures = chosen.pictures(chosen.images(chosen.start(starts.sample, range(50))))
+    raw = pooled_means(Means(), pictures)
+    features = FeatureSpace.of(Means(), raw)
+    for space, real in ((areas, rows), (features, features.along(raw))):
+        plain, kept = (
+            by_ablation(chosen, starts, space, real, store=store) for store in (None, tmp_path)
+        )
+        assert np.array_equal(plain.scores, kept.scores) and plain.order == kept.order
 
 
 def pooled_means(features: Means, pictures: torch.Tensor) -> np.ndarray:
