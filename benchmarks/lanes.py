@@ -1,6 +1,6 @@
 """Inversion of eight photos on a CPU: one lane with all threads, or with one, and two lanes.
 
-Two lanes have half of the threads each (``seeingkit.analyses.inversion.lanes``). Target: faster
+Two lanes have half of the threads each (``seeingkit.system.lanes``). Target: faster
 than one lane, and the same losses as one lane with a lane's threads.
 """
 

@@ -130,6 +130,8 @@ class PixelClassifier(NetworkSegmenter):
         info: description of the loaded weights.
     """
 
+    thread_safe = True
+
     def __init__(
         self,
         network: nn.Module,

@@ -87,6 +87,7 @@ class SemsegSegmenter(NetworkSegmenter):
     """
 
     network: EncoderDecoder
+    thread_safe = True
 
     def __init__(
         self,

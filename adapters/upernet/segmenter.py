@@ -60,6 +60,7 @@ class UPerNetSegmenter(NetworkSegmenter):
     """
 
     network: UPerNet
+    thread_safe = True
 
     def __init__(
         self,

@@ -43,6 +43,7 @@ class DigitReader(NetworkModel, Classifier):
 
     network: DigitNetwork
     info: ClassifierInfo
+    thread_safe = True
 
     def __init__(self, network: DigitNetwork, info: ClassifierInfo, stacked: bool) -> None:
         self.network = network.eval().requires_grad_(False)

@@ -126,10 +126,14 @@ class Annotator(OnDevice, ABC):
     Attributes:
         vocabulary: the labels, and the unit of the numbers.
         info: family, weights and options.
+        thread_safe: whether two threads may ask for ``statistics`` at once: nothing that a pass
+            leaves behind (a hook's feature map, a buffer) is read by another. On a CPU batches are
+            then counted two at once, which is faster; the conformance kit tries it.
     """
 
     vocabulary: Vocabulary
     info: AnnotatorInfo
+    thread_safe: bool = False
 
     @abstractmethod
     def statistics(self, images: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class ValueRange:
         Raises:
             ModelError: their values are of another range than [-1, 1].
         """
-        if self.images >= ENOUGH:
+        if self.known:
             return
         flat = fetched(images.detach()).flatten(1)
         flat = flat[torch.isfinite(flat).all(1)]
@@ -78,6 +78,11 @@ class ValueRange:
             )
 
     @property
+    def known(self) -> bool:
+        """Whether enough images were seen; more change nothing."""
+        return self.images >= ENOUGH
+
+    @property
     def never_dark(self) -> bool:
         """Whether next to no value lies in the darker half of [-1, 1]."""
         return self._dark <= _STRAY * self.values and self.low > _DARKEST
@@ -88,7 +93,7 @@ class ValueRange:
         if self._far > self.values / 2:
             return "a range of whole levels of grey"
         # A range ends where images have pixels: near 0, and near 1.
-        if self.images >= ENOUGH and self.never_dark and self.low < -_DARK and self.high > 0.8:
+        if self.known and self.never_dark and self.low < -_DARK and self.high > 0.8:
             return f"the range 0..1: none of {self.images} images has a dark pixel"
         return None
 

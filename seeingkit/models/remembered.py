@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,6 +60,12 @@ class RememberedSegmenter(WrappedSegmenter):
         self.segmented = 0
         self.maps: dict[bytes, KeptMap] = dict(maps or {})
         self._room = most_bytes - sum(each.size for each in self.maps.values())
+        self._keeping = threading.Lock()
+
+    @property
+    def thread_safe(self) -> bool:  # type: ignore[override]
+        """As the segmenter."""
+        return self.segmenter.thread_safe
 
     def added_options(self) -> dict[str, Any]:
         """None: labels are the segmenter's."""
@@ -83,12 +90,13 @@ class RememberedSegmenter(WrappedSegmenter):
     def _segmented(self, images: Tensor, keys: list[bytes]) -> Tensor:
         """The segmenter's labels, kept while there is room."""
         maps = self.segmenter.label_maps(images)
-        self.segmented += len(keys)
-        for key, labels in zip(keys, maps, strict=True):
-            kept = KeptMap.of(labels, len(self.vocabulary))
-            if kept.size <= self._room and key not in self.maps:
-                self._room -= kept.size
-                self.maps[key] = kept
+        kept = [KeptMap.of(labels, len(self.vocabulary)) for labels in maps]
+        with self._keeping:  # two threads may have segmented at once
+            self.segmented += len(keys)
+            for key, each in zip(keys, kept, strict=True):
+                if each.size <= self._room and key not in self.maps:
+                    self._room -= each.size
+                    self.maps[key] = each
         return maps
 
     def score(self, images: Tensor, label: int) -> Tensor:

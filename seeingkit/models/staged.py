@@ -167,6 +167,7 @@ class StagedAdapter(ModuleGenerator):
         info: its description.
         boundaries: the n + 1 cuts, ``input`` first and ``image`` last, indices 0..n.
         stages: the n functions ``(x, carry) -> (x, carry)``; stage k goes from cut k to cut k + 1.
+            They keep nothing: two threads may run them at once (else say ``thread_safe = False``).
 
     Attributes:
         config: JSON-able; with the module's tensors, all that rebuilds the model (user's options
@@ -180,6 +181,7 @@ class StagedAdapter(ModuleGenerator):
     """
 
     config: Mapping[str, Any] | None = None
+    thread_safe = True
 
     def __init__(
         self,

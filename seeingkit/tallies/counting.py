@@ -13,14 +13,15 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seeingkit.contracts import Annotator, ImageSource, Sampler, Skipped, Vocabulary
-from seeingkit.errors import ImageError, ModelError, SourceError, TallyError, UsageError
+from seeingkit.contracts import Annotator, ImageSource, Sampler, Vocabulary
+from seeingkit.errors import ImageError, ModelError, TallyError, UsageError
 from seeingkit.images import SamplerSource, select
 from seeingkit.images.opening import with_preset
 from seeingkit.models.code import identity_of
@@ -36,7 +37,7 @@ from seeingkit.system.sharing import Piece, own_part, shared
 from .chunks import CHUNK, Chunk, ChunkRows, ChunkStore, write_chunk
 from .counted import CountedSource
 from .identity import TallyIdentity
-from .readahead import batches_of
+from .passes import Pass, passes_of
 from .reading import StoredRows, joined, read_chunk
 from .record import TallyRecord
 from .table import Tally
@@ -44,7 +45,6 @@ from .table import Tally
 LESS = "use a smaller preset or --device cpu"
 """The way out when memory ends with one image."""
 
-_ROUNDING = 1e-4  # of floats, beyond the ends of a range
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
@@ -263,7 +263,7 @@ def _unread(rows: StoredRows) -> bool:
 
 @dataclass
 class _Counter:
-    """Segments batches while the next one is being read (``readahead``).
+    """The rows of images, from the passes that count them.
 
     Attributes:
         agreement: of the first batch of the source, if the segmenter computes in another precision.
@@ -282,22 +282,18 @@ class _Counter:
 
         ``measured``: whether the first batch also shows how far labels agree with float32.
         """
-        batches = [
-            list(indices[k : k + self.batch_size]) for k in range(0, len(indices), self.batch_size)
-        ]
         other = tuned(self.annotator)
         # Around reading, too: TF32 is a switch of the process, and images must not depend on when
         # it is thrown.
         switched = nullcontext() if other is None else other.computing.switched()
-        with switched, closing(batches_of(self.source, batches, self.annotator.device)) as loaded:
-            for batch, (images, good, skipped) in zip(batches, loaded, strict=True):
-                if images is not None and measured and self.agreement is None:
-                    self.agreement = self._agreement(images)
-                self._skip(batch, good, skipped, rows)
-                if images is not None:
-                    check_pictures(images, len(good), self.source.name)
-                    self._count(images, good, rows)
-                yield len(batch)
+        work = partial(self._numbers, measured=measured)
+        passes = passes_of(self.source, indices, self.batch_size, work, self.annotator)
+        with switched, closing(passes) as done:
+            for one in done:
+                self._skip(one, rows)
+                if one.numbers is not None:
+                    self._add(one.numbers, one.good, rows)
+                yield len(one.batch)
 
     def _agreement(self, images: Tensor) -> LabelAgreement | None:
         """How many pixels have the label of float32; None of a segmenter that is as usual."""
@@ -311,23 +307,27 @@ class _Counter:
         words, share = other.computing.words, equal / pixels
         return LabelAgreement(computing=words, images=len(images), share=share)
 
-    def _skip(
-        self, batch: list[int], good: list[int], skipped: list[Skipped], rows: ChunkRows
-    ) -> None:
-        bad = [k for k in batch if k not in set(good)]
-        if len(bad) != len(skipped):
+    def _skip(self, one: Pass, rows: ChunkRows) -> None:
+        bad = [k for k in one.batch if k not in set(one.good)]
+        if len(bad) != len(one.skipped):
             raise TallyError(
-                f"{self.source.name}: {len(bad)} images are missing but {len(skipped)} are named"
+                f"{self.source.name}: {len(bad)} images are missing but {len(one.skipped)} are "
+                "named"
             )
-        if skipped and self.on_bad == "fail":
-            raise ImageError(*skipped[0])
-        for index, item in zip(bad, skipped, strict=True):
+        if one.skipped and self.on_bad == "fail":
+            raise ImageError(*one.skipped[0])
+        for index, item in zip(bad, one.skipped, strict=True):
             rows.skip(index, item)
 
-    def _count(self, images: Tensor, good: list[int], rows: ChunkRows) -> None:
+    def _numbers(self, images: Tensor, *, measured: bool) -> Tensor:
+        """Of images of one batch: (N, planes x labels) on the CPU."""
+        if measured and self.agreement is None:
+            self.agreement = self._agreement(images)
         parts, self.batch_size = in_batches(self._statistics, images, self.batch_size, LESS)
-        numbers = torch.cat(parts).numpy()
-        vocabulary = self.annotator.vocabulary
+        return torch.cat(parts)
+
+    def _add(self, found: Tensor, good: list[int], rows: ChunkRows) -> None:
+        numbers, vocabulary = found.numpy(), self.annotator.vocabulary
         if vocabulary.unit == "pixels":
             pixels = numbers.sum(axis=1) // len(vocabulary.planes)
         else:
@@ -369,32 +369,6 @@ class _Counter:
 def _one_class(found: Tensor) -> bool:
     """Whether each row is 1 at one place and 0 elsewhere."""
     return bool(((found == 0) | (found == 1)).all()) and bool((found.sum(1) == 1).all())
-
-
-def check_pictures(images: object, rows: int, name: str) -> None:
-    """Refuse pictures of a source that are not float32 RGB in [-1, 1].
-
-    Args:
-        images: of the source.
-        rows: how many it said that it gives.
-        name: of the source, for messages.
-
-    Raises:
-        SourceError: names the source and the fault.
-
-    >>> check_pictures(torch.zeros(2, 3, 8, 8), 2, "photos")
-    """
-    if not isinstance(images, Tensor):
-        raise SourceError(f"{name} gave a {type(images).__name__} instead of images")
-    shape, promised = tuple(images.shape), f"({rows}, 3, H, W)"
-    if images.ndim != 4 or shape[:2] != (rows, 3) or not images.numel():
-        raise SourceError(f"{name} gave images of shape {shape}; expected {promised}")
-    if images.dtype != torch.float32:
-        raise SourceError(f"{name} gave images of {images.dtype}; expected torch.float32")
-    low, high = (float(end) for end in torch.aminmax(images))
-    if not (low >= -1 - _ROUNDING and high <= 1 + _ROUNDING):  # NaN is not
-        what = "NaN" if low != low else f"values from {low:.3g} to {high:.3g}"
-        raise SourceError(f"{name} gave images with {what}; pictures of a source are in [-1, 1]")
 
 
 def _checked_pixels(found: Tensor, vocabulary: Vocabulary, name: str) -> Tensor:

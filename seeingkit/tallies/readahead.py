@@ -1,62 +1,47 @@
-"""The batches of a source, each read while the one before it is being counted.
+"""What is loaded while what came before it is being counted.
 
-Guarantee: batches come in order, whole; at most one is read beyond those that were asked for.
+Guarantee: results come in order; at most one is loaded beyond those that were asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
-from torch import Tensor
 
-from seeingkit import contracts
-from seeingkit.contracts import ImageSource, Skipped
-from seeingkit.images import SamplerSource
-
-Loaded = tuple[Tensor | None, list[int], list[Skipped]]
-"""What ``ImageSource.load`` gives."""
+Batch = TypeVar("Batch")
+Loaded = TypeVar("Loaded")
 
 
-def batches_of(
-    source: ImageSource, batches: Sequence[list[int]], device: torch.device
+def one_ahead(
+    load: Callable[[Batch], Loaded], batches: Sequence[Batch]
 ) -> Generator[Loaded, None, None]:
-    """Load batches of images, the next one ahead where that gains time.
+    """``map(load, batches)``, the next one ahead.
 
     Args:
-        batches: numbers of images.
-        device: where they are counted.
+        load: gives the images of a batch; called by another thread.
+        batches: such as numbers of images.
 
     ::
 
-        for images, good, skipped in batches_of(source, [[0, 1], [2]], segmenter.device):
+        for images, good, skipped in one_ahead(source.load, [[0, 1], [2]]):
             ...
     """
-    if not batches or _computed_here(source, device):
-        yield from map(source.load, batches)
+    if not batches:
         return
     threads = torch.get_num_threads()
     # A second thread that computes with torch gets its own team of OpenMP workers, and two
     # teams on the same cores wait for each other (measured: half the speed). Hence one thread.
     reader = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        ahead = reader.submit(source.load, batches[0])
-        for following in (*batches[1:], None):
+        ahead = reader.submit(load, batches[0])
+        for batch in batches[1:]:
             loaded = ahead.result()
-            if following is not None:
-                ahead = reader.submit(source.load, following)
+            ahead = reader.submit(load, batch)
             yield loaded
+        yield ahead.result()
     finally:
         reader.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
-
-
-def _computed_here(source: ImageSource, device: torch.device) -> bool:
-    """Whether images are made by the cores that count them.
-
-    A generator uses all of them by itself, so one after the other is faster (measured on two cores:
-    by an eighth) than both at once.
-    """
-    sampler = source.sampler if isinstance(source, SamplerSource) else None
-    return isinstance(sampler, contracts.Generator) and sampler.device.type == device.type == "cpu"

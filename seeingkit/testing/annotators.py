@@ -22,6 +22,7 @@ from .checks import (
     require_again,
     require_json,
     require_same,
+    side_by_side,
 )
 
 
@@ -74,6 +75,15 @@ def statistics_by_image(annotator: Annotator, images: Tensor) -> None:
     for i in range(len(images)):
         alone = annotator.statistics(images[i : i + 1])
         require_same(alone, together[i : i + 1], f"image {i} alone", BATCH_TOLERANCE)
+
+
+def statistics_side_by_side(annotator: Annotator, images: Tensor) -> None:
+    """An annotator that is ``thread_safe`` gives two threads at once what it gives each alone."""
+    if not annotator.thread_safe or annotator.device.type != "cpu":
+        return
+    alone, found = side_by_side(annotator.statistics, images, images.flip(0, 3).contiguous())
+    for again in found:
+        require_same(again, alone, "statistics while another thread asks", BATCH_TOLERANCE)
 
 
 def annotator_checks(images: Tensor | None = None) -> list[tuple[str, Check[Annotator]]]:

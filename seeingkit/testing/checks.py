@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from seeingkit.contracts import Latent, Sampler
 from seeingkit.errors import one_line
 from seeingkit.models.probe import trial_latents
+from seeingkit.system.lanes import in_lanes
 
 T = TypeVar("T")
 Check = Callable[[T], None]
@@ -30,6 +31,9 @@ BATCH_TOLERANCE = 1e-4
 Float32 kernels sum in another order for another batch size; the golden fixtures allow as much.
 """
 
+
+AT_ONCE = 8
+"""How often two threads ask a model at once."""
 
 ROWS = 3
 """Rows of the latents that checks of samplers and generators draw."""
@@ -148,6 +152,34 @@ def require_same(got: Tensor, want: Tensor, what: str, tolerance: float = 0.0) -
 def require_again(got: Tensor, want: Tensor, what: str) -> None:
     """As ``require_same``; off the CPU kernels need not repeat themselves to the last bit."""
     require_same(got, want, what, 0.0 if want.device.type == "cpu" else BATCH_TOLERANCE)
+
+
+def side_by_side(ask: Callable[[T], Tensor], first: T, second: T) -> tuple[Tensor, list[Tensor]]:
+    """What a model gives when two threads ask it at once.
+
+    Args:
+        ask: of the model.
+        first, second: two different questions.
+
+    Returns:
+        what it gives to ``first`` alone, and what it gave to it each time.
+
+    >>> alone, found = side_by_side(torch.tanh, torch.zeros(2), torch.ones(2))
+    >>> all(torch.equal(each, alone) for each in found)
+    True
+    """
+    (alone,) = in_lanes([first], _itself, ask)  # by as many threads as a lane has
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that threads meet in passes that are short, too
+    try:
+        found = list(in_lanes([first, second] * AT_ONCE, _itself, ask))
+    finally:
+        sys.setswitchinterval(usual)
+    return alone, found[::2]
+
+
+def _itself(given: T) -> T:
+    return given
 
 
 def require_json(value: object, what: str) -> None:

@@ -16,6 +16,7 @@ from .annotators import (
     statistics_by_image,
     statistics_fit_the_unit,
     statistics_repeat,
+    statistics_side_by_side,
     vocabulary_unique,
 )
 from .checks import Check, checks_in, named, noise_images, require
@@ -67,5 +68,6 @@ def classifier_checks(images: Tensor | None = None) -> list[tuple[str, Check[Cla
         statistics_fit_the_unit,
         statistics_repeat,
         statistics_by_image,
+        statistics_side_by_side,
     )
     return [*(named(function, given) for function in shared), *checks_in(__name__, given)]

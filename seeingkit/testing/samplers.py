@@ -25,6 +25,7 @@ from .checks import (
     require_again,
     require_json,
     require_same,
+    side_by_side,
 )
 
 
@@ -183,6 +184,16 @@ def batch_invariance(sampler: Sampler) -> None:
     for i in range(ROWS):
         alone = sampler(draw(sampler, [i]))
         require_same(alone, together[i : i + 1], f"row {i} alone", BATCH_TOLERANCE)
+
+
+def images_side_by_side(sampler: Sampler) -> None:
+    """A sampler that is ``thread_safe`` gives two threads at once what it gives each alone."""
+    if not sampler.thread_safe or sampler.device.type != "cpu":
+        return
+    first, second = draw(sampler), draw(sampler, range(ROWS, 2 * ROWS))
+    alone, found = side_by_side(sampler, first, second)
+    for again in found:
+        require_same(again, alone, "images while another thread asks", BATCH_TOLERANCE)
 
 
 def sampler_checks() -> list[tuple[str, Check[Sampler]]]:

@@ -13,7 +13,12 @@ from torch import Tensor
 
 from seeingkit.contracts import Segmenter
 
-from .annotators import identity_is_json, statistics_fit_the_unit, vocabulary_unique
+from .annotators import (
+    identity_is_json,
+    statistics_fit_the_unit,
+    statistics_side_by_side,
+    vocabulary_unique,
+)
 from .checks import Check, checks_in, named, noise_images, require, require_same
 
 FLIPPED_PIXELS = 1e-3
@@ -140,5 +145,10 @@ def segmenter_checks(images: Tensor | None = None) -> list[tuple[str, Check[Segm
     ['identity_is_json', 'vocabulary_unique']
     """
     given = noise_images() if images is None else images
-    shared = (identity_is_json, vocabulary_unique, statistics_fit_the_unit)
+    shared = (
+        identity_is_json,
+        vocabulary_unique,
+        statistics_fit_the_unit,
+        statistics_side_by_side,
+    )
     return [*(named(function, given) for function in shared), *checks_in(__name__, given)]

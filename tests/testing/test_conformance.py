@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -418,6 +419,15 @@ class KeepsParams(Toy):
         return end
 
 
+class LeavesLatent(Toy):
+    """Leaves what it is given where another pass finds it."""
+
+    def begin(self, latent: Latent) -> State:
+        self.latent = latent
+        time.sleep(0.002)
+        return super().begin(self.latent)
+
+
 BROKEN: list[tuple[str, type[Generator], str]] = [
     ("identity_is_json", BadIdentity, "resolution is 0"),
     ("latents_by_index", LatentsByPlace, "'z' drawn reversed: differs"),
@@ -434,6 +444,7 @@ BROKEN: list[tuple[str, type[Generator], str]] = [
     ("images_in_range", ImagesFromZero, "the range 0..1: none of 16 images has a dark pixel"),
     ("images_repeat", Noisy, "the same latents again: differs by"),
     ("batch_invariance", BatchMean, "row 0 alone: differs by"),
+    ("images_side_by_side", LeavesLatent, "images while another thread asks: differs by"),
     ("boundary_order", BadOrder, "indices are [0, 1, 7]"),
     ("boundary_order", BadStart, "the first boundary is 'z'"),
     ("boundary_shapes", BadShape, "at 'r4': x is (3, 6, 4, 4), declared (N, 6, 16)"),
@@ -499,6 +510,17 @@ class ToySegmenter(Segmenter):
         if label == 3:
             return torch.sigmoid(F.avg_pool2d(images[:, 0], 2) - 0.3)
         return self.logits(images).softmax(1)[:, label]
+
+
+class LeavesMap(ToySegmenter):
+    """Leaves a feature map as a hook does, and reads that of another pass."""
+
+    thread_safe = True
+
+    def segment(self, images: Tensor) -> Tensor:
+        self.features = images * 1
+        time.sleep(0.002)
+        return super().segment(self.features)
 
 
 class SetInfo(SegmenterInfo):
@@ -593,6 +615,7 @@ BROKEN_SEGMENTERS: list[tuple[str, type[Segmenter], str]] = [
     ("vocabulary_unique", DoubleLabel, "object 'dark' twice"),
     ("statistics_fit_the_unit", FloatCounts, "pixels are torch.float32, not int64"),
     ("labels_in_range", ByteLabels, "labels are torch.uint8"),
+    ("statistics_side_by_side", LeavesMap, "statistics while another thread asks: differs by"),
     ("labels_in_range", BeyondLabels, "labels go from 1 to 4, there are 4"),
     ("planes_as_declared", OnePlane, "a segmentation is (3, 1, 64, 64), declared (3, 2, H, W)"),
     ("labels_repeat", Wavering, "labels of the same images: differs"),
@@ -795,6 +818,15 @@ class TwinLabels(ToyClassifier):
     vocabulary = replace(ToyClassifier.vocabulary, labels=(Label("dark"), Label("dark")))
 
 
+class LeavesImages(ToyClassifier):
+    thread_safe = True
+
+    def statistics(self, images: Tensor) -> Tensor:
+        self.images = images
+        time.sleep(0.002)
+        return super().statistics(self.images)
+
+
 BROKEN_ANNOTATORS: list[tuple[str, type[Annotator], str]] = [
     ("identity_is_json", SetClassifier, "info.identity() cannot be written as JSON"),
     ("vocabulary_unique", TwinLabels, "object 'dark' twice"),
@@ -803,6 +835,7 @@ BROKEN_ANNOTATORS: list[tuple[str, type[Annotator], str]] = [
     ("statistics_fit_the_unit", OneColumn, "statistics are (3, 1), expected (3, 2)"),
     ("statistics_fit_the_unit", Counts, "a count is not negative"),
     ("statistics_repeat", Drifts, "statistics of the same images: differs"),
+    ("statistics_side_by_side", LeavesImages, "statistics while another thread asks: differs by"),
     ("statistics_by_image", ByRank, "image 0 alone: differs"),
 ]
 
@@ -889,6 +922,15 @@ class ContraryReader(ToyReader):
         return 1 - super().statistics(images)
 
 
+class LeavesPicture(ToyReader):
+    thread_safe = True
+
+    def classify(self, images: Tensor) -> Tensor:
+        self.images = images
+        time.sleep(0.002)
+        return (self.images[:, 0, 0, 0] > self.images[:, 0, 0, -1]).long()
+
+
 class OtherTable(ToyReader):
     info = ClassifierInfo(family="reader", confusion=ConfusionTable(counts=((1,),)))
 
@@ -898,6 +940,7 @@ BROKEN_CLASSIFIERS: list[tuple[str, type[Classifier], str]] = [
     ("vocabulary_unique", TwinReader, "object 'dark' twice"),
     ("statistics_fit_the_unit", BothReader, "an image of a classifier has one class"),
     ("statistics_repeat", DriftingReader, "statistics of the same images: differs"),
+    ("statistics_side_by_side", LeavesPicture, "while another thread asks: differs by"),
     ("statistics_by_image", RankReader, "image 1 alone: differs"),
     ("classes_are_numbers", FloatReader, "classes are torch.float32, not int64"),
     ("classes_are_numbers", ColumnReader, "classes are (3, 1), expected (3,)"),

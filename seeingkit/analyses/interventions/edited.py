@@ -38,6 +38,7 @@ class EditedSampler(Sampler):
         options = {**generator.info.options, "edits": told}
         self.info = generator.info.model_copy(update={"options": options})
         self.given, self.weighted = generator.given, generator.weighted
+        self.thread_safe = generator.thread_safe
 
     @property
     def device(self) -> torch.device:

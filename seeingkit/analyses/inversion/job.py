@@ -17,8 +17,8 @@ from seeingkit.contracts.features import check_features
 from seeingkit.errors import UsageError
 from seeingkit.models.edits import AddEdit, run
 from seeingkit.system.devices import fetched
+from seeingkit.system.lanes import check_halted
 
-from .lanes import check_halted
 from .objectives import features_difference, mean_absolute, mean_square, psnr
 from .optimiser import Outcome, minimise
 from .prepared import Inputs

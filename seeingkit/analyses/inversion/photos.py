@@ -16,12 +16,11 @@ from torch import Tensor
 from seeingkit.contracts import Generator, ImageSource, Inversion, Inverter, Prepared, Skipped
 from seeingkit.errors import ModelError, UsageError
 from seeingkit.models.code import class_code
-from seeingkit.models.staged import StagedAdapter
 from seeingkit.system.addresses import Place
+from seeingkit.system.lanes import lanes_here
 from seeingkit.system.processes import world
 
 from .job import ON_CPU
-from .lanes import lanes_here
 from .prepared import LayerPrepared
 from .session import Session
 from .store import InversionStore, seconds_of
@@ -147,8 +146,7 @@ def invert_sources(
         )
         about = {"gan": generator.info.family, "gan_code": generator.info.code}
         about |= {"inverter": inverter.name, "code": known or code}
-        # Networks that are run again from records of their calls keep state between them.
-        apart = generator.device.type == "cpu" and isinstance(generator, StagedAdapter)
+        apart = generator.device.type == "cpu" and generator.thread_safe
         lanes = lanes_here() if apart and isinstance(prepared, LayerPrepared) else 1
         paths = [path for each in good for path in each.paths]
         session = Session(invert, _together(good), _labels(good), paths, about, prepared.cut, lanes)

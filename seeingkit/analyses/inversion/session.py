@@ -19,12 +19,12 @@ from seeingkit.contracts import Inversion
 from seeingkit.contracts.inverters import check_inversion
 from seeingkit.errors import ModelError, RunError
 from seeingkit.system.addresses import Place
+from seeingkit.system.lanes import side_by_side
 from seeingkit.system.processes import world
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.seals import set_aside
 from seeingkit.system.sharing import Piece, own_part, shared
 
-from .lanes import side_by_side
 from .store import InversionStore, note_seconds, read_inversion, write_inversion
 
 

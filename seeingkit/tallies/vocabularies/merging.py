@@ -261,6 +261,11 @@ class MappedSegmenter(WrappedSegmenter):
         self.merge = merge_into(classes, segmenter.vocabulary)
         self.vocabulary = self.merge.coarse
 
+    @property
+    def thread_safe(self) -> bool:  # type: ignore[override]
+        """As the other segmenter."""
+        return self.segmenter.thread_safe
+
     def added_options(self) -> dict[str, Any]:
         """The class list."""
         return {"classes": self.merge.classes.identity()}

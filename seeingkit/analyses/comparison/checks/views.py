@@ -36,6 +36,11 @@ class SoftenedSegmenter(WrappedSegmenter):
         super().__init__(segmenter)
         self.scale = float(scale)
 
+    @property
+    def thread_safe(self) -> bool:  # type: ignore[override]
+        """As the other segmenter."""
+        return self.segmenter.thread_safe
+
     def added_options(self) -> dict[str, Any]:
         """The scale."""
         return {"softened": self.scale}

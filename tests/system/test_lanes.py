@@ -1,7 +1,8 @@
-"""Two optimisations side by side: same numbers, same errors, and threads as before."""
+"""Work side by side: same numbers, same errors, and threads as before."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,7 @@ import pytest
 import torch
 
 import seeingkit
-from seeingkit.analyses.inversion import lanes, session
-from seeingkit.analyses.inversion.lanes import LANES, Halted, check_halted, lanes_here, side_by_side
+from seeingkit.analyses.inversion import session
 from seeingkit.analyses.inversion.photos import Chosen, invert_source, invert_sources
 from seeingkit.analyses.inversion.store import InversionStore
 from seeingkit.contracts import Generator
@@ -19,6 +19,15 @@ from seeingkit.images import SamplerSource
 from seeingkit.models.registry import find_preset
 from seeingkit.models.staged import StagedAdapter
 from seeingkit.models.weightedits import RewrittenGenerator
+from seeingkit.system import lanes
+from seeingkit.system.lanes import (
+    LANES,
+    Halted,
+    check_halted,
+    in_lanes,
+    lanes_here,
+    side_by_side,
+)
 
 
 @pytest.fixture
@@ -62,6 +71,75 @@ def test_an_error_ends_the_other_lane_and_is_the_one_that_is_raised(two_threads:
     assert ended == ["halted", "halted"] and torch.get_num_threads() == 2
 
 
+def test_items_are_taken_in_order_and_worked_on_side_by_side(two_threads: None) -> None:
+    taken: list[int] = []
+    both = threading.Barrier(2, timeout=30)
+    threads: set[int] = set()
+
+    def work(item: int) -> int:
+        both.wait()  # passes only when two are at work
+        threads.add(torch.get_num_threads())
+        time.sleep(0.01 * (item % 3))
+        return item * item
+
+    def take(item: int) -> int:
+        taken.append(item)
+        return item
+
+    assert list(in_lanes(range(8), take, work)) == [k * k for k in range(8)]
+    assert taken == list(range(8)) and threads == {1} and torch.get_num_threads() == 2
+
+
+def test_an_error_comes_where_its_result_would(two_threads: None) -> None:
+    def take(item: int) -> int:
+        if item == 4:
+            raise ValueError("cannot be read")
+        return item
+
+    def work(item: int) -> int:
+        if item == 2:
+            time.sleep(0.05)
+            raise ValueError("cannot be counted")
+        return item
+
+    found, results = in_lanes(range(9), take, work), []
+    with pytest.raises(ValueError, match="counted"):
+        results.extend(found)
+    assert results == [0, 1] and list(found) == []
+    found = in_lanes([0, 1, 4, 5], take, work)
+    assert next(found) == 0 and next(found) == 1
+    with pytest.raises(ValueError, match="read"):
+        next(found)
+    assert torch.get_num_threads() == 2
+
+
+def test_no_lane_outlives_a_caller_that_stops(two_threads: None) -> None:
+    done: list[int] = []
+
+    def work(item: int) -> int:
+        time.sleep(0.01)
+        done.append(item)
+        return item
+
+    found = in_lanes(range(1000), int, work)
+    next(found)
+    found.close()
+    ended = len(done)
+    time.sleep(0.05)
+    assert len(done) == ended < 20 and torch.get_num_threads() == 2
+
+
+def test_lanes_follow_gradients_as_their_caller_does(two_threads: None) -> None:
+    def work(_: int) -> tuple[bool, bool]:
+        return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    assert list(in_lanes([0], int, work)) == [(True, False)]
+    with torch.no_grad():
+        assert list(in_lanes([0], int, work)) == [(False, False)]
+    with torch.inference_mode():
+        assert list(in_lanes([0], int, work)) == [(False, True)]
+
+
 def test_the_user_ends_both_lanes(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
 
@@ -85,7 +163,7 @@ def test_the_user_ends_both_lanes(two_threads: None, monkeypatch: pytest.MonkeyP
 
 def test_edited_generators_are_not_run_side_by_side() -> None:
     """Their tensors are exchanged for the time of a pass, in the one network that there is."""
-    assert not issubclass(RewrittenGenerator, StagedAdapter)
+    assert StagedAdapter.thread_safe and not RewrittenGenerator.thread_safe
 
 
 def test_outside_of_lanes_nothing_halts() -> None:

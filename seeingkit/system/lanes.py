@@ -1,0 +1,146 @@
+"""Work in two lanes on a CPU: one pass seldom keeps all cores busy, two side by side do.
+
+Guarantees: how many threads a pass has follows from the threads of the process alone, not from the
+number of images, so that numbers stay the same whatever is left to do; results come in order; an
+error in one lane ends the other, and so does the user.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION as FIRST
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Taken = TypeVar("Taken")
+Found = TypeVar("Found")
+
+LANES = 2
+"""A pass of four images of 64 x 64 takes as long with two threads as with one (measured on two
+cores), so twice as many are done in two lanes."""
+
+_lane = threading.local()
+
+
+class Halted(Exception):  # noqa: N818, of no interest to users
+    """The other lane failed, or the user has stopped the run."""
+
+
+def check_halted() -> None:
+    """Called at each step of an optimisation.
+
+    Raises:
+        Halted: this lane is to end.
+
+    >>> check_halted()
+    """
+    stop: threading.Event | None = getattr(_lane, "stop", None)
+    if stop is not None and stop.is_set():
+        raise Halted
+
+
+def lanes_here() -> int:
+    """How many lanes a process with its threads has.
+
+    >>> lanes_here() in (1, LANES)
+    True
+    """
+    return LANES if torch.get_num_threads() >= LANES else 1
+
+
+def side_by_side(works: Sequence[Callable[[], None]]) -> None:
+    """Do some work in as many lanes, each with its part of the threads.
+
+    >>> done = []
+    >>> side_by_side([lambda: done.append(1), lambda: done.append(2)])
+    >>> sorted(done)
+    [1, 2]
+
+    Raises:
+        Exception: the first one that any of them raised.
+    """
+    with _lanes(len(works)) as pool:
+        running = [pool.submit(work) for work in works]
+        ended, _ = wait(running, return_when=FIRST)
+        failed = next((one for one in running if one in ended and one.exception()), None)
+        if failed is not None:
+            failed.result()
+
+
+def in_lanes(
+    items: Sequence[Item], take: Callable[[Item], Taken], work: Callable[[Taken], Found]
+) -> Generator[Found, None, None]:
+    """Take one item after the other, and work on two of them at once.
+
+    Args:
+        items: what there is to do.
+        take: called in the order of the items, never twice at once, such as reading from a file.
+        work: on what was taken; called by both lanes at once. Whether it follows gradients is as in
+            the caller.
+
+    Returns:
+        the results, in the order of the items.
+
+    Raises:
+        Exception: what ``take`` or ``work`` raised, where the result of its item would come.
+
+    >>> list(in_lanes("abc", str.upper, ord))
+    [65, 66, 67]
+    """
+    outcomes: list[Future[Found]] = [Future() for _ in items]
+    turns, turn = iter(zip(items, outcomes, strict=True)), threading.Lock()
+    gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    def one() -> bool:
+        """Whether there was an item, and all went well."""
+        with turn:
+            found = next(turns, None)
+            if found is None:
+                return False
+            item, outcome = found
+            try:
+                taken = take(item)
+            except BaseException as error:
+                outcome.set_exception(error)
+                return False
+        try:
+            outcome.set_result(work(taken))
+        except BaseException as error:
+            outcome.set_exception(error)
+            return False
+        return True
+
+    def lane() -> None:
+        # Both modes belong to a thread.
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
+            while not _lane.stop.is_set() and one():
+                pass
+
+    with _lanes(LANES) as pool:
+        for _ in range(LANES):
+            pool.submit(lane)
+        for outcome in outcomes:
+            yield outcome.result()
+
+
+@contextmanager
+def _lanes(number: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool whose threads share those of the process; none outlives the block."""
+    threads, stop = torch.get_num_threads(), threading.Event()
+
+    def begin() -> None:
+        _lane.stop = stop
+        torch.set_num_threads(max(1, threads // LANES))
+
+    pool = ThreadPoolExecutor(max(1, number), "lane", initializer=begin)
+    try:
+        yield pool
+    finally:  # also when the user stops
+        stop.set()
+        pool.shutdown()
+        torch.set_num_threads(threads)
