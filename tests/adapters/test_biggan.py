@@ -99,6 +99,7 @@ def test_hugging_face_soft_classes_and_activations_are_the_originals(shared: Pat
     assert len(recorded) == len(generator.boundaries) - 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*AJBROCK, "deep-r32"])
 def test_conformance(shared: Path, name: str) -> None:
     case = ajbrock(shared, name) if name in AJBROCK else huggingface(shared)

@@ -71,6 +71,7 @@ def test_images_are_what_the_description_says(tmp_path: Path, name: str) -> None
         assert generator.boundary(layer.name).shape[0] == layer.after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deep-32", "plain-64-unshared-attention", "cross-replica"])
 def test_conformance_and_conversion(tmp_path: Path, name: str) -> None:
     recipe = RECIPES[name]
@@ -195,6 +196,7 @@ BAD: list[tuple[str, Change, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "change", "reason"), BAD)
 def test_bad_files_are_refused_by_key(
     tmp_path: Path, name: str, change: Change, reason: str

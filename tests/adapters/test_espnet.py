@@ -152,6 +152,7 @@ def test_shrinking_counts_the_zeros_around_the_edge() -> None:
     torch.testing.assert_close(halved[0, 0, 1:, 1:], torch.ones(2, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", V1_LAYOUTS, ids=str)
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_espnet_of_any_layout_loads(layout: ESPNetLayout, suffix: str, tmp_path: Path) -> None:
@@ -164,6 +165,7 @@ def test_espnet_of_any_layout_loads(layout: ESPNetLayout, suffix: str, tmp_path:
     torch.testing.assert_close(segmenter.logits(images), expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", V2_LAYOUTS, ids=str)
 def test_espnetv2_of_any_layout_loads(layout: ESPNetV2Layout, tmp_path: Path) -> None:
     network = randomised(ESPNetV2(layout))
@@ -498,6 +500,7 @@ def test_camvid_accuracy_on_0001tp(camvid_espnet: PixelClassifier, shared: Path)
     assert mean_iou(matrix) == pytest.approx(0.568, abs=0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trap", "highest"),
     [({"reverse": False}, 0.55), ({"divisor": 1.0}, 0.25)],
@@ -544,6 +547,7 @@ def church_shares(segmenter: PixelClassifier, shared: Path, kind: str, side: int
     return shares
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", [0, 1], ids=["target", "reconst"])
 def test_churches_lose_people_cars_and_signs(
     column: int, city512: PixelClassifier, shared: Path

@@ -282,6 +282,7 @@ def exported(module: nn.Module, path: Path, example: Tensor, batch: int | None) 
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traced", [False, True])
 def test_torchscript(network: Network, tmp_path: Path, traced: bool) -> None:
     path = script(network, tmp_path / "g.pt", torch.randn(2, 6) if traced else None)
@@ -302,6 +303,7 @@ def test_a_scripted_sequential_is_staged(network: Network, tmp_path: Path) -> No
         check(generator)
 
 
+@pytest.mark.slow
 def test_exported_programs_are_staged(network: Network, tmp_path: Path) -> None:
     path = exported(network, tmp_path / "g.pt2", torch.randn(3, 6), None)
     generator = open_module(path)
@@ -315,6 +317,7 @@ def test_exported_programs_are_staged(network: Network, tmp_path: Path) -> None:
     assert names(open_module(path, stages="r4=main.2")) == ["input", "r4", "image"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2, 4])
 def test_programs_of_one_batch_size(network: Network, tmp_path: Path, batch: int) -> None:
     """Called in batches of that size; the last is padded."""

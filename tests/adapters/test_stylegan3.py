@@ -222,6 +222,7 @@ def literal_layers(root: Module, x: Tensor, w: Tensor, t: dict[str, Tensor]) -> 
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_other_networks(tmp_path: Path, name: str) -> None:
     root = design(seed=len(name), **VARIANTS[name])
@@ -362,6 +363,7 @@ def test_contract(tmp_path: Path) -> None:
     check_generator(opened(saved(tmp_path, root), truncation=0.6, cutoff=3))
 
 
+@pytest.mark.slow
 def test_one_impulse_that_random_weights_smear_does_not_speak_against_the_window(
     shared: Path,
 ) -> None:

@@ -270,6 +270,7 @@ def test_labels_are_the_librarys_own(name: str, folders: dict[str, Path]) -> Non
     assert float((found[:, 0] != expected).float().mean()) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["segformer", "maskformer", "oneformer"])
 def test_conformance(name: str, folders: dict[str, Path]) -> None:
     check_segmenter(load(folders[name], TransformersOptions()))
@@ -588,6 +589,7 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
         load(Path("."), TransformersOptions())
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_and_torchvision_is_not_imported(folders: dict[str, Path]) -> None:
     program = (
         "import sys, torch, warnings; warnings.simplefilter('error')\n"

@@ -367,6 +367,7 @@ def test_boundaries_are_named_by_meaning(tmp_path: Path) -> None:
     assert not deep.advance(state, "r32.dec").carry.keys() - {"skip0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", MADE)
 def test_conformance(family: str, tmp_path: Path) -> None:
     made = {"cyclegan": cyclegan(blocks=1), "pix2pix": unet(depth=6), "stargan": stargan(blocks=1)}

@@ -98,6 +98,7 @@ def test_grey_images_are_taken_back(place: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["encoder", "encoder+z", "layered+r"])
 def test_inversion_starts_from_it(place: Path, method: str) -> None:
     there = translator(place / "latest_net_G_A.pth")

@@ -30,6 +30,7 @@ def test_claims_of_the_earlier_rule() -> None:
     assert known.images == 0  # samples lose as much
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_verdicts_over_runs(known: bool) -> None:
     patched = images(CALIBRATING, None, 4.0)

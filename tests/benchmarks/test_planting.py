@@ -250,6 +250,7 @@ def test_street_labels(shared: Path) -> None:
     assert rows[:, source.classes.index("road")].mean() > 0.1
 
 
+@pytest.mark.slow
 def test_from_cells_to_the_page(tmp_path: Path) -> None:
     source = pool(some_rows(2_000))
     effort = replace(
@@ -283,6 +284,7 @@ def test_a_family_is_drawn_anew_for_each_sample() -> None:
     assert sum(map(len, source.population(25_000))) == 25_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", hypotheses.HYPOTHESES, ids=lambda which: which.name)
 def test_families_of_a_claim_have_its_null(which: hypotheses.Hypothesis) -> None:
     real, generated, groups = which.draw(40_000, np.random.default_rng(0))

@@ -199,6 +199,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "said"), MISTAKES)
 def test_mistakes_are_one_line(call: Call, words: str, said: str) -> None:
     code, out, err = call("artifacts", *MODELS, *SMALL, *words.split(), "--out", "no")
@@ -261,6 +262,7 @@ def load_recorder(weights: object, options: object) -> Recorder:
     return Recorder()
 
 
+@pytest.mark.slow
 def test_other_metrics_see_no_image_that_units_were_chosen_with(
     call: Call, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,6 +333,7 @@ def test_the_page_is_made_of_files_alone(run: Path, tmp_path: Path) -> None:
     (tmp_path / "aside.png").rename(run / str(results.units[0].strip))
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_asks_nothing_fits_and_is_accessible(

@@ -271,6 +271,7 @@ def test_the_viewer_lists_and_shows_the_run(run: Path, folder: Path) -> None:
     assert status == 404 and "an assessment of edits has no distance" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_asks_nothing_fits_and_is_accessible(
     run: Path, browser: Chromium, width: int

@@ -119,6 +119,7 @@ def test_few_classes_need_few_images(seeingkit: Command) -> None:
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_a_tracing_sees_every_class_and_so_do_its_levels(seeingkit: Command) -> None:
     """330 classes are more than the 320 images of the levels that are usual."""
     code, _, err = seeingkit(f"{ANALYZE} --gan manyclasses --segmenter shades -n 60")

@@ -47,6 +47,7 @@ def seeingkit(
     return run
 
 
+@pytest.mark.slow
 def test_analyze_the_embedded_default(place: Path, seeingkit: Seeingkit) -> None:
     words = ["analyze", "--gan", "progan", "--data", "minichurches", "--n", "40", "--json"]
     words += ["--steps", "8", "--own", "4", "--patched", "4", "--per-class", "1"]
@@ -93,6 +94,7 @@ def test_words_name_the_report(place: Path, seeingkit: Seeingkit) -> None:
     assert (place / report).is_file()
 
 
+@pytest.mark.slow
 def test_folders_of_different_sizes_are_narrowed_unless_forced_and_it_is_said(
     place: Path, seeingkit: Seeingkit
 ) -> None:

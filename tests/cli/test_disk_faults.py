@@ -77,6 +77,7 @@ def test_a_cache_that_is_a_file_is_one_line(
     assert f"{place / 'file'} is a file and not a folder: set SEEINGKIT_CACHE" in line
 
 
+@pytest.mark.slow
 def test_no_room_for_the_report_keeps_the_results(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +129,7 @@ def run(*words: str, **streams: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_output_is_one_line(unbuffered: str) -> None:
     env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
@@ -138,6 +140,7 @@ def test_a_full_output_is_one_line(unbuffered: str) -> None:
     assert done.stderr.count("\n") == 1 and "free space" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error() -> None:
     for unbuffered in ("", "1"):
         env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}

@@ -150,6 +150,7 @@ def test_the_mask_that_is_shown_is_the_mask_that_was_counted(run: Path) -> None:
                 assert photo.size == (64, 64)
 
 
+@pytest.mark.slow
 def test_the_manifest_repeats_the_run_without_making_a_part_twice(
     place: Path, run: Path, dissect: Dissect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +174,7 @@ def test_the_manifest_repeats_the_run_without_making_a_part_twice(
     monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_part_of_the_work_is_used_by_more_images(
     place: Path, run: Path, dissect: Dissect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +231,7 @@ def test_stored_parts_are_listed_checked_and_removed(run: Path, dissect: Dissect
 # ------------------------------------------------------------------------------ other settings
 
 
+@pytest.mark.slow
 def test_python_gives_results_and_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEEINGKIT_CACHE", str(tmp_path / "cache"))
     found = seeingkit.dissect(
@@ -254,6 +257,7 @@ def test_python_gives_results_and_tables(tmp_path: Path, monkeypatch: pytest.Mon
     assert not (tmp_path / "cache/dissections").exists()
 
 
+@pytest.mark.slow
 def test_directions_of_python_and_of_a_file_are_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +325,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "said"), MISTAKES)
 def test_mistakes_are_one_line(
     dissect: Dissect, words: str, said: str, monkeypatch: pytest.MonkeyPatch

@@ -77,6 +77,7 @@ def test_a_named_encoder_is_used_and_a_stranger_is_refused(run: Run) -> None:
     assert not Path("d").exists()
 
 
+@pytest.mark.slow
 def test_lists_and_inspection_name_them(run: Run) -> None:
     assert {"ali", "bigbigan"} <= {one["name"] for one in results_of_list(run)}
     code, out, _ = run("weights", "inspect", "checkpoint_50.pth")

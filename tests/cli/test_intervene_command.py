@@ -59,6 +59,7 @@ def test_it_prints_a_table_and_makes_a_run(
     assert rebuild_report(out).read_bytes() == page
 
 
+@pytest.mark.slow
 def test_an_insertion_with_a_map_as_json(intervene: Ran, tmp_path: Path) -> None:
     end = ("--json", "--store", str(tmp_path / "store"), "--out")
     words = ("--units", "13", "--insert", "--class", "sky", "-n", "2", "--random", "0")
@@ -112,6 +113,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "message"), MISTAKES)
 def test_mistakes_are_told_in_one_line(intervene: Ran, words: str, message: str) -> None:
     code, out, err = intervene("--gan", "progan:minichurches", *words.split())

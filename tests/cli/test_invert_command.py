@@ -169,6 +169,7 @@ def test_preset_paper_names_its_differences_in_print_results_and_report(
     assert not any("Preset paper" in warning for warning in quick["warnings"])
 
 
+@pytest.mark.slow
 def test_methods_and_cuts(place: Path, invert: Invert) -> None:
     words = ["invert", "photos", *TINY, "--method", "layered+r,z,z", "--cut", "r4.conv1,r8.conv1"]
     found = done(invert(*words, "--json", "--out", "several"))
@@ -181,6 +182,7 @@ def test_methods_and_cuts(place: Path, invert: Invert) -> None:
     assert z == [False, True, False, True]
 
 
+@pytest.mark.slow
 def test_every_cut(place: Path, invert: Invert) -> None:
     words = ["invert", "photos/scene 0.png", *TINY, "--cut", "all", "--own", "0", "--json"]
     found = done(invert(*words, "--out", "all"))
@@ -231,6 +233,7 @@ def test_options_of_any_kind_survive_the_command_of_a_manifest(options: dict[str
         assert parse_options(pairs) == options
 
 
+@pytest.mark.slow
 def test_n_photos_and_the_numbers_of_a_seed(place: Path, invert: Invert) -> None:
     words = ["invert", "many", *TINY, "--n", "4", "--own", "0", "--json"]
     found = done(invert(*words, "--out", "four"))
@@ -304,6 +307,7 @@ def test_files_that_are_no_photos_are_named_and_the_others_go_on(
     assert alone[0] == 1 and "no photo could be inverted" in alone[2] and "broken.png" in alone[2]
 
 
+@pytest.mark.slow
 def test_an_encoder_is_for_its_own_generator(place: Path, invert: Invert) -> None:
     base = ["invert", "photos", "--gan", "progan", *TINY[4:], "--method", "layered", "--json"]
     base[base.index("none", base.index("--encoder"))] = "train"
@@ -380,6 +384,7 @@ def undisturbed(place: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     return json.loads(out), inversions(place / "whole-store")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_and_resumed(
     place: Path,
@@ -416,6 +421,7 @@ def test_stopped_and_resumed(
         assert (place / how.name / name).read_bytes() == (place / "whole" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_photos(
     place: Path,
     invert: Invert,
@@ -440,6 +446,7 @@ def test_two_processes_share_the_photos(
 # ------------------------------------------------------------------------------------------ analyze
 
 
+@pytest.mark.slow
 def test_analyze_ends_with_inversions(place: Path, invert: Invert) -> None:
     words = ["analyze", "--n", "40", "--permutations", "0", "--seed", "1", *QUICK]
     found = done(invert(*words, "--per-class", "1", "--json", "--out", "analysis"))

@@ -83,12 +83,14 @@ def test_pairs_from_pictures_to_report(place: Path, command: Any) -> None:
     assert json.loads(again) == found
 
 
+@pytest.mark.slow
 def test_the_same_choice_of_images_on_both_sides(command: Any) -> None:
     code, out, err = command(*PAIRED, "--n", "5", "--seed", "3", "--json", "--out", "five")
     assert code == 0, err
     assert json.loads(out)["paired"]["pairs"] == 5
 
 
+@pytest.mark.slow
 def test_a_broken_image_drops_its_pair(place: Path, command: Any) -> None:
     pixels = np.zeros((64, 64, 3), np.uint8)
     Image.fromarray(pixels).save(place / "photos" / "9_photo.png")
@@ -104,6 +106,7 @@ def test_a_broken_image_drops_its_pair(place: Path, command: Any) -> None:
     assert "1 image was left out because the partner was skipped" in out
 
 
+@pytest.mark.slow
 def test_an_image_without_a_partner_is_named(place: Path, command: Any) -> None:
     lonely = place / "photos" / "12_photo.png"
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(lonely)
@@ -118,6 +121,7 @@ def test_an_image_without_a_partner_is_named(place: Path, command: Any) -> None:
     assert "1 image has no partner of the same name and took no part" in forced[1]
 
 
+@pytest.mark.slow
 def test_a_gate_judges_the_pairs(command: Any) -> None:
     code, _, err = command(*PAIRED, "--out", "run", "--fail-if", "paired.pairs < 10")
     assert code == 4

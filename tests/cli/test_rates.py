@@ -12,6 +12,7 @@ from seeingkit.models.registry import registry
 from tests.helpers.commands import command
 
 
+@pytest.mark.slow
 def test_each_stage_has_a_rate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,6 +86,7 @@ def run(real: Path, tmp_path: Path, seeingkit: Command) -> Path:
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_a_repair_stands_in_the_report(run: Path, seeingkit: Command) -> None:
     code, out, err = seeingkit("repair", str(run), *NUMBERS)
     assert code == 0, err

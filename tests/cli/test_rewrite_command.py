@@ -71,6 +71,7 @@ def test_an_edit_is_planned_measured_and_used(place: Path, call: Call) -> None:
     assert (place / "own.safetensors").read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 def test_a_sweep_prints_a_table_and_says_whether_a_layer_does_it(place: Path, call: Call) -> None:
     words = ("request.json", *GAN, "--sweep", "--site", "r16.conv1,r32.conv0", "--ranks", "1")
     more = ("--keeps", "20,2", "--sweep-images", "8", "-n", "8", "--key-images", "40")
@@ -105,6 +106,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "message"), MISTAKES)
 def test_mistakes_are_answered_by_one_line(
     call: Call, words: tuple[str, ...], message: str

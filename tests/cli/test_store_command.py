@@ -197,6 +197,7 @@ def state(path: Path) -> tuple[object, ...]:
     return os.lstat(path).st_mode, os.lstat(path).st_ino, content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MAKERS)
 def test_tally_replaces_nothing_of_others(run: Run, tmp_path: Path, make: object) -> None:
     target = make(tmp_path)  # type: ignore[operator]

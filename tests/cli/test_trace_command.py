@@ -117,6 +117,7 @@ def test_classes_are_traced_to_the_units_that_draw_them(run: Path, seeingkit: Co
         assert strip.size == (6 * 192, 192)
 
 
+@pytest.mark.slow
 def test_a_tracing_is_repeated_to_the_bit_and_the_page_made_again(
     run: Path, seeingkit: Command
 ) -> None:

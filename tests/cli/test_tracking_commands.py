@@ -68,6 +68,7 @@ def test_a_folder_that_is_no_run_is_named_and_the_others_are_read(run: Ran, two:
     assert (code, out) == (1, "") and "empty: not a run" in err and "nowhere: no such" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -173,6 +174,7 @@ def commands_of(document: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines.splitlines()]
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_document_run(
     run: Ran, two: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

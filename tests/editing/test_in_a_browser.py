@@ -157,6 +157,7 @@ def test_a_rule_is_rewritten_undone_and_saved(
     assert all(asked.startswith((start, "data:", "blob:")) for asked in browser.requests)
 
 
+@pytest.mark.slow
 def test_units_are_changed_where_it_is_painted(
     browser: Chromium, address: str, tmp_path: Path
 ) -> None:

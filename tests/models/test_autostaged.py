@@ -739,6 +739,7 @@ def digiface(shared: Path) -> AutoStaged:
     return AutoStaged(network, stages, latent=(100, 1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "check", [pytest.param(check, id=name) for name, check in generator_checks()]
 )

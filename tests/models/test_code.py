@@ -158,6 +158,7 @@ def test_versions_of_presets() -> None:
     assert Preset(name="a").identity() != Preset(name="a", version=2).identity()
 
 
+@pytest.mark.slow
 def test_the_class_of_a_script_is_told_by_itself(tmp_path: Path) -> None:
     import subprocess
 

@@ -60,6 +60,7 @@ def test_minichurches_first_scenes_do_not_depend_on_how_many_there_are() -> None
     assert torch.equal(many.read([7])[0], many.read([2, 7])[1])
 
 
+@pytest.mark.slow
 def test_batch_size_changes_labels_only_where_two_scores_tie() -> None:
     segmenter = load_segmenter("upernet:minichurches")
     images = open_images("minichurches").read(range(32))
@@ -69,6 +70,7 @@ def test_batch_size_changes_labels_only_where_two_scores_tie() -> None:
         assert (parts != whole).float().mean() < 1e-5
 
 
+@pytest.mark.slow
 def test_shipped_segmenter_reads_scenes_it_never_saw() -> None:
     segmenter = load_segmenter("upernet:minichurches")
     scenes = open_images("minichurches", seed=1, n=None)
@@ -81,6 +83,7 @@ def test_shipped_segmenter_reads_scenes_it_never_saw() -> None:
     assert mean_iou(table) > 0.6
 
 
+@pytest.mark.slow
 def test_shipped_generator_draws_varied_churches() -> None:
     generator = load_generator("progan:minichurches")
     with torch.no_grad():

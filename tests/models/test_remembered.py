@@ -94,6 +94,7 @@ def test_memory_stays_below_the_room_also_where_maps_are_tiny() -> None:
     assert used < 2**20
 
 
+@pytest.mark.slow
 def test_its_identity_is_the_segmenters() -> None:
     base = seeingkit.load_segmenter("upernet:minichurches")
     assert identity_of(RememberedSegmenter(base)) == identity_of(base)
@@ -118,6 +119,7 @@ def test_annotators_without_masks_stay_as_they_are() -> None:
     assert remembered(classifier) is classifier
 
 
+@pytest.mark.slow
 def test_a_run_segments_each_picture_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted, held against true labels, and shown; of a second generator only its own images."""
     seen: list[RememberedSegmenter] = []

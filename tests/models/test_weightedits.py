@@ -46,6 +46,7 @@ def edit(
     return edit_of(generator, site, factors, torch.randn(2, inputs, generator=source))
 
 
+@pytest.mark.slow
 def test_an_edited_generator_is_a_generator(progan: RewritableGenerator) -> None:
     edited = RewrittenGenerator(progan, [edit(progan)])
     check_generator(edited)
@@ -183,6 +184,7 @@ def test_layers_between_the_same_boundaries_see_each_others_edits(shared: Path) 
             assert torch.allclose(edited.finish(state, site, linear).x, whole, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_edits_of_demodulated_layers_and_of_edited_generators() -> None:
     stylegan2 = cast("RewritableGenerator", load_generator("stylegan2:minichurches"))
     one, two = edit(stylegan2), edit(stylegan2, seed=1)

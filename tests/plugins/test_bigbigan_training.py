@@ -112,6 +112,7 @@ def test_critic_and_pair_pull_at_opposite_ends() -> None:
         assert all(value.requires_grad for value in run.critic.parameters())
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
     plan = replace(PLAN, steps=4, critic_steps=2)
     whole, first = stepped(plan, 4), stepped(plan, 2)
@@ -145,6 +146,7 @@ def test_a_run_of_another_plan_is_not_gone_on_with(tmp_path: Path) -> None:
         main(["--out", str(tmp_path), *words.split(), "--stages", "2"])
 
 
+@pytest.mark.slow
 def test_a_run_is_a_function_of_its_seed() -> None:
     first, again, other = stepped(PLAN), stepped(PLAN), stepped(Plan(**{**vars(PLAN), "seed": 1}))
     assert all(torch.equal(value, again.published()[k]) for k, value in first.published().items())
@@ -169,6 +171,7 @@ def test_what_is_published_is_what_was_trained(tmp_path: Path) -> None:
     torch.testing.assert_close(found.std, std, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_command_writes_its_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "scenes.npy", pictures(8, 64))
     np.save(tmp_path / "held.npy", pictures(64, 64))

@@ -272,12 +272,14 @@ def test_a_shape_is_as_large_as_its_geometry() -> None:
 # -- the world
 
 
+@pytest.mark.slow
 def test_every_class_is_there() -> None:
     seen = counts(64, 1000).sum(axis=0)
     missing = [name for name, n in zip(OBJECTS, seen, strict=True) if n == 0]
     assert missing == ["-"]
 
 
+@pytest.mark.slow
 def test_areas_agree_between_resolutions() -> None:
     fine, coarse = percent(128, 200), percent(64, 200)
     for name in OBJECTS:

@@ -200,6 +200,7 @@ def test_a_resumed_run_is_an_uninterrupted_one(pictures: np.ndarray, tmp_path: P
         Run(replace(PLAN, rate=1e-4)).restore(first.state())
 
 
+@pytest.mark.slow
 def test_mean_w_is_tracked(pictures: np.ndarray) -> None:
     run = Run(replace(PLAN, images=4, rate=1e-5, ema_half_life=200))
     train(run, pictures, 100)
@@ -210,6 +211,7 @@ def test_mean_w_is_tracked(pictures: np.ndarray) -> None:
     assert error < 0.2 and mapping.w_avg.norm() > 0
 
 
+@pytest.mark.slow
 def test_training_moves_generated_colour_to_the_data() -> None:
     """Against one flat colour, a minute network must learn that colour."""
     plan = Plan(

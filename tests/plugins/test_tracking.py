@@ -176,6 +176,7 @@ def biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracker:
     return open_tracker("wandb", {"logdir": str(tmp_path / "logs"), "project": "churches"})
 
 
+@pytest.mark.slow
 def test_wandb_has_every_number_of_the_runs(
     runs: list[RunNumbers], biases: Tracker, tmp_path: Path
 ) -> None:

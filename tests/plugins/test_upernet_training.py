@@ -79,6 +79,7 @@ def test_class_weights_average_to_one_over_the_pixels() -> None:
     assert float(objects[share.argmax()]) == float(objects[seen].min())
 
 
+@pytest.mark.slow
 def test_objective_is_least_for_the_right_answer() -> None:
     hierarchy = recipe.read_hierarchy(recipe.labels_text(), Path("labels.json"))
     objective = recipe.Objective(hierarchy, 0.1)
@@ -106,6 +107,7 @@ def test_learning_rate_rises_and_falls() -> None:
     assert rates[-1] <= plan.rate * 1e-3
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
     plan = recipe.Plan(images=4, batch=2)
     unbroken = recipe.Run(plan, tmp_path / "a", "unbroken")

@@ -21,6 +21,7 @@ def box(browser: Chromium, selector: str) -> dict[str, float]:
     return dict(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_the_first_screen_has_the_answer_a_pair_and_the_figure(
     browser: Chromium,
@@ -36,6 +37,7 @@ def test_the_first_screen_has_the_answer_a_pair_and_the_figure(
     assert "persons" in sentence and not re.search(r"\d", sentence.replace("<script>", ""))
 
 
+@pytest.mark.slow
 def test_the_findings_are_six_screens_long_at_most(
     browser: Chromium,
     compared: Path,  # noqa: F811
@@ -80,6 +82,7 @@ def test_a_bar_opens_its_class_by_mouse(browser: Chromium, compared: Path) -> No
     assert browser.problems == []
 
 
+@pytest.mark.slow
 def test_names_of_the_answer_lead_to_their_classes_by_keyboard(
     browser: Chromium,
     compared: Path,  # noqa: F811
@@ -93,6 +96,7 @@ def test_names_of_the_answer_lead_to_their_classes_by_keyboard(
     assert page.locator("details.class[data-label=person]").get_attribute("open") is None
 
 
+@pytest.mark.slow
 def test_print_shows_everything_and_folds_again(
     browser: Chromium,
     compared: Path,  # noqa: F811
@@ -115,6 +119,7 @@ def test_print_shows_everything_and_folds_again(
     assert page.locator("details:not([open])").count() == closed
 
 
+@pytest.mark.slow
 def test_without_scripts_the_page_is_whole(browser: Chromium, compared: Path) -> None:  # noqa: F811
     page = browser.open(compared / "report.html", scripts=False)
     assert page.locator("#static").is_visible()

@@ -69,6 +69,7 @@ def saved(browser: Chromium, button: str, path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_painted_tree_is_replayed_within_one_level(
     browser: Chromium, page: Path, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_painted_tree_is_replayed_within_one_level(
     assert browser.problems == [] and browser.violations() == []
 
 
+@pytest.mark.slow
 def test_cells_are_those_under_the_brush(
     browser: Chromium, page: Path, easel: Easel, tmp_path: Path
 ) -> None:
@@ -126,6 +128,7 @@ def test_undo_reset_original_and_keys(browser: Chromium, page: Path) -> None:
     assert browser.problems == []
 
 
+@pytest.mark.slow
 def test_marks_are_kept_by_image_and_change_nothing(
     browser: Chromium, page: Path, easel: Easel, models: PaintingModels, tmp_path: Path
 ) -> None:
@@ -154,6 +157,7 @@ def test_marks_are_kept_by_image_and_change_nothing(
     assert mask[16, 24] == 255 and mask[40, 24] == 0
 
 
+@pytest.mark.slow
 def test_it_fits_a_phone_and_the_dark(browser: Chromium, page: Path) -> None:
     for given in ({"width": 390, "height": 844}, {"dark": True}):
         browser.open(page, **given)  # type: ignore[arg-type]
@@ -173,6 +177,7 @@ def altered(change: Callable[[dict[str, Any]], None], page: Path, path: Path) ->
     return path
 
 
+@pytest.mark.slow
 def test_a_page_that_draws_otherwise_says_so(browser: Chromium, page: Path, tmp_path: Path) -> None:
     def change(content: dict[str, Any]) -> None:
         content["starts"][0]["inputs"] = content["starts"][1]["inputs"]

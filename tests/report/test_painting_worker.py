@@ -102,6 +102,7 @@ TOYS: dict[str, Rest] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TOYS)
 def test_operations_are_those_of_torch(bench: Chromium, name: str) -> None:
     generator = toy_generator(TOYS[name], PARTS)
@@ -133,6 +134,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", NETWORKS)
 def test_trained_networks_draw_the_same_picture(bench: Chromium, shared: Path, family: str) -> None:
     given, layer = NETWORKS[family]
@@ -152,6 +154,7 @@ def test_a_program_of_unknown_operations_is_refused_in_the_page(bench: Chromium)
         bench.page.evaluate(RUN, [program, ["AAAAAA=="]])
 
 
+@pytest.mark.slow
 def test_masks_and_pictures_are_png_files_that_others_read(
     browser: Chromium, tmp_path: Path
 ) -> None:

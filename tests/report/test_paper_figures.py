@@ -68,6 +68,7 @@ def bar(svg: ET.Element, **fields: str) -> tuple[float, float, float]:
 # ---------------------------------------------------------------------------------- size on paper
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "points", "dpi"), [(174.0, 8.0, 300), (84.0, 6.5, 150)])
 @pytest.mark.parametrize("kind", ["pair", "overview"])
 def test_files_have_the_size_that_is_asked_for(
@@ -128,6 +129,7 @@ def test_a_png_of_too_many_pixels_is_refused_before_anything_is_written(
     assert figure.files[0].stat().st_size < 100_000
 
 
+@pytest.mark.slow
 def test_a_page_too_narrow_for_its_labels_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give a larger --width"):
         write_paper_figure(run, "classes", tmp_path, width=25)
@@ -165,6 +167,7 @@ def test_bars_stand_by_decades(run: Path, tmp_path: Path) -> None:
     assert "+300 %" in words and "area, % of image" in words
 
 
+@pytest.mark.slow
 def test_classes_are_chosen_by_name_or_number(run: Path, tmp_path: Path) -> None:
     few = texts(drawn(run, "classes", tmp_path, limit=2))
     assert "tree" in few and "person" not in few
@@ -178,6 +181,7 @@ def test_classes_are_chosen_by_name_or_number(run: Path, tmp_path: Path) -> None
         write_paper_figure(run, "classes", tmp_path, limit=0)
 
 
+@pytest.mark.slow
 def test_as_many_classes_as_have_room(tmp_path: Path) -> None:
     many = [class_result(f"class {k}", k + 1, 10.0 / (k + 1), -0.1) for k in range(40)]
     wide = comparison(tmp_path / "run", classes=many)
@@ -191,6 +195,7 @@ def test_as_many_classes_as_have_room(tmp_path: Path) -> None:
         write_paper_figure(wide, "classes", tmp_path / "a.svg", width=84, limit=30)
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text(tmp_path: Path) -> None:
     names = [HOSTILE, "wall\x1b[31m", "a\u202eb", "]]>", "seeingkit-sha256:" + "0" * 64]
     classes = [class_result(name, k + 1, 1.0, -0.9) for k, name in enumerate(names)]
@@ -209,6 +214,7 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------ several generators
 
 
+@pytest.mark.slow
 def test_each_run_is_a_facet_or_a_series(run: Path, tmp_path: Path) -> None:
     other = comparison(tmp_path / "other", "progan:church2")
     facets = drawn([run, other], "classes", tmp_path)
@@ -230,6 +236,7 @@ def test_two_runs_of_one_generator_are_told_apart(run: Path, tmp_path: Path) -> 
     )
 
 
+@pytest.mark.slow
 def test_a_run_of_several_generators_is_one_figure(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     real, *made = (
@@ -518,6 +525,7 @@ def test_depth_needs_several_cuts(run: Path, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ files
 
 
+@pytest.mark.slow
 def test_files_of_others_stay_and_ours_are_replaced(run: Path, tmp_path: Path) -> None:
     figure = write_paper_figure(run, "classes", tmp_path, limit=2)
     before = [path.read_bytes() for path in figure.files]

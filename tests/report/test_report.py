@@ -587,6 +587,7 @@ def test_page_in_a_browser(browser: Chromium, run_dir: Path, width: int) -> None
     assert [r for r in browser.requests if not r.startswith(("file:", "data:"))] == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_choices_from_the_address(browser: Chromium, run_dir: Path) -> None:
     query = "?sort=relative&only=omitted&theme=dark&overlay=all"
@@ -603,6 +604,7 @@ def test_choices_from_the_address(browser: Chromium, run_dir: Path) -> None:
     assert browser.problems == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_controls(browser: Chromium, run_dir: Path) -> None:
     browser.open(run_dir / "report.html", width=1280)
@@ -644,6 +646,7 @@ def test_controls(browser: Chromium, run_dir: Path) -> None:
     assert browser.problems == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_examples_and_tooltips(browser: Chromium, run_dir: Path) -> None:
     browser.open(run_dir / "report.html", "?q=script", width=1280)

@@ -41,6 +41,7 @@ def test_words_name_the_layer_its_classes_and_what_was_not_tested() -> None:
     assert "Take at least 160 images" in words.cautions[0]
 
 
+@pytest.mark.slow
 def test_the_page_is_made_of_files_alone_and_the_same_again(run: Path) -> None:
     before = (run / "report.html").read_bytes()
     program = (
@@ -55,6 +56,7 @@ def test_the_page_is_made_of_files_alone_and_the_same_again(run: Path) -> None:
     assert "All 40 units with a label have pictures." in text
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_gone_or_outside_is_named(tmp_path: Path) -> None:
     results = write_dissection(tmp_path)
     gone = next(unit.masks for unit in results.units if unit.masks)
@@ -76,6 +78,7 @@ def test_it_asks_nothing_fits_and_is_accessible(run: Path, browser: Chromium, wi
     assert browser.evaluate(wide) and browser.violations() == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_units_are_filtered_sorted_and_shown_a_part_at_a_time(run: Path, browser: Chromium) -> None:
     page = browser.open(run / "report.html")

@@ -833,6 +833,7 @@ def test_scenes_with_pictures(page: PageReader) -> None:
     assert '"scene.0.real":[[' in page.scripts[0]
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_unfolded_page_fits_the_window(browser: Chromium, run_dir: Path, width: int) -> None:

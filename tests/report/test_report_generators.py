@@ -147,6 +147,7 @@ def test_the_matrix_begins_with_what_is_omitted(planted: GeneratorsResults) -> N
     assert rows[0].differences[0].area.closer == "good"
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_cell_of_the_matrix_opens_its_class(
     browser: Chromium, planted: GeneratorsResults, tmp_path: Path

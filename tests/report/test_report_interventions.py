@@ -46,6 +46,7 @@ def test_words_say_what_is_lost_beside_chance_and_what_was_not_used(run: Path) -
     assert "No random units were measured" in summarise_intervention(alone).cautions[1]
 
 
+@pytest.mark.slow
 def test_words_of_other_edits(tmp_path: Path) -> None:
     grown = write_intervention(tmp_path / "a", **{**ABLATED, "insert": True, "units": (0, 1)})
     assert "makes bright grow from" in summarise_intervention(grown).headline
@@ -61,6 +62,7 @@ def test_words_of_other_edits(tmp_path: Path) -> None:
         assert rebuild_report(tmp_path / name).is_file()
 
 
+@pytest.mark.slow
 def test_the_page_is_made_of_files_alone_and_the_same_again(run: Path) -> None:
     before = (run / "report.html").read_bytes()
     program = (
@@ -99,6 +101,7 @@ def test_a_picture_that_is_gone_is_named_and_the_viewer_knows_the_run(tmp_path: 
         rebuild_report(tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_it_asks_nothing_fits_and_is_accessible(run: Path, browser: Chromium, width: int) -> None:
@@ -108,6 +111,7 @@ def test_it_asks_nothing_fits_and_is_accessible(run: Path, browser: Chromium, wi
     assert browser.evaluate(wide) and browser.violations() == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_marks_can_be_left_out(run: Path, browser: Chromium) -> None:
     page = browser.open(run / "report.html")

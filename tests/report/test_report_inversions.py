@@ -738,6 +738,7 @@ def test_pages_without_photos_segmenter_or_settings(tmp_path: Path) -> None:
         render_page(bare, church_manifest(), None)
 
 
+@pytest.mark.slow
 def test_everything_fits_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = alone(tmp_path, photos=8, calibrations=[])
     whole = len(render_page(results, church_manifest(), None, run_dir=tmp_path))
@@ -754,6 +755,7 @@ def test_everything_fits_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 # --------------------------------------------------------------------------------------- browser
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 800, 400])
 def test_pages_in_a_browser(browser: Chromium, compared: Path, inverted: Path, width: int) -> None:
@@ -796,6 +798,7 @@ def test_slider_by_mouse_and_keyboard(browser: Chromium, inverted: Path) -> None
     assert browser.problems == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_tabs_differences_and_film(browser: Chromium, compared: Path) -> None:
     browser.open(compared / "report.html", width=1280)
@@ -844,6 +847,7 @@ def test_tabs_differences_and_film(browser: Chromium, compared: Path) -> None:
     assert browser.problems == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_photos_stand_under_their_classes(browser: Chromium, compared: Path) -> None:
     page = browser.open(compared / "report.html", width=1280)
@@ -860,6 +864,7 @@ def test_photos_stand_under_their_classes(browser: Chromium, compared: Path) -> 
     assert browser.problems == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_pair_on_the_first_screen_leads_to_its_card(browser: Chromium, compared: Path) -> None:
     page = browser.open(compared / "report.html", width=1280, height=800)

@@ -47,6 +47,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_site(folder, folder.parent / "site").parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("look", ["desktop", "phone", "dark"])
 def test_pages_fit_and_can_be_used_by_all(
@@ -94,6 +95,7 @@ def test_the_matrix_sorts(browser: Chromium, site: Path) -> None:
     assert browser.evaluate(LABELS) == sorted(labels, key=lambda label: lost[label])
 
 
+@pytest.mark.slow
 def test_the_matrix_filters(browser: Chromium, site: Path) -> None:
     page = browser.open(site / "index.html")
     page.fill("#search", "BO")
@@ -114,6 +116,7 @@ def test_the_matrix_filters(browser: Chromium, site: Path) -> None:
     assert page.inner_text("#listed") == "1 of 6 classes, 1 of 10 generators."
 
 
+@pytest.mark.slow
 def test_keys_move_through_the_matrix(browser: Chromium, site: Path) -> None:
     page = browser.open(site / "index.html")
     stops = "document.querySelectorAll('#matrix-table [tabindex=\"0\"]').length"
@@ -144,6 +147,7 @@ def test_a_pointer_and_a_finger_show_the_numbers(browser: Chromium, site: Path) 
     assert said.endswith(browser.evaluate("page.data.matrix.words[0][1]"))
 
 
+@pytest.mark.slow
 def test_the_ranking_sorts(browser: Chromium, site: Path) -> None:
     page = browser.open(site / "index.html")
     names = "[...document.querySelectorAll('#ranking tbody th')].map(h => h.firstChild.textContent)"
@@ -159,6 +163,7 @@ def test_the_ranking_sorts(browser: Chromium, site: Path) -> None:
     assert browser.evaluate(names)[-2:] == first[-2:]  # what has no place stays last
 
 
+@pytest.mark.slow
 def test_pages_can_be_read_without_scripts(browser: Chromium, site: Path) -> None:
     page = browser.open(site / "index.html", scripts=False)
     text = page.inner_text("body")

@@ -388,6 +388,7 @@ COMPARE = (
 )
 
 
+@pytest.mark.slow
 def test_a_failed_gate_ends_with_4_after_everything_is_done(place: Path, command: Any) -> None:
     gates = ["--fail-if", "fsd.value >= 0", "--fail-if", "fsd.value < 0"]
     gates += ["--fail-if", "fsd.bias_reduced > 5"]
@@ -412,6 +413,7 @@ def test_a_failed_gate_ends_with_4_after_everything_is_done(place: Path, command
     assert recorded == ["fsd.value >= 0", "fsd.value < 0", "fsd.bias_reduced > 5", "omitted: *"]
 
 
+@pytest.mark.slow
 def test_skipped_images_are_3_and_a_failed_gate_beside_them_4(command: Any) -> None:
     words = ["compare", "real", "bad", *COMPARE[3:], "--out", "skipping"]
     code, out, err = command(*words, "--fail-if", "fsd.value < 0")

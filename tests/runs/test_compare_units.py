@@ -45,6 +45,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_runs_are_compared_at_the_layers_they_share(runs: Path) -> None:
     found = compare_units("a", "b", out="ab")
     assert [panel.title for panel in found.results.panels] == ["r8", "r16"]
@@ -76,6 +77,7 @@ def test_runs_are_compared_at_the_layers_they_share(runs: Path) -> None:
         compare_units("a", "bare", out="ab")
 
 
+@pytest.mark.slow
 def test_a_network_without_tree_units_has_surely_fewer(
     runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def test_the_command_in_the_manifest_names_all_generators(run: Path) -> None:
     assert command_line(read_config(run)) == manifest["command"]
 
 
+@pytest.mark.slow
 def test_the_page_names_differences_and_makes_no_request(run: Path) -> None:
     page = rebuild_report(run).read_text(encoding="utf-8")
     for words in ("swap test p", "surely nearer", "one half against the other", *TWO):
@@ -75,6 +76,7 @@ def test_the_page_names_differences_and_makes_no_request(run: Path) -> None:
     assert "progan:minichurches" in single.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_folders_of_other_sizes_give_as_many_images_of_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +93,7 @@ def test_folders_of_other_sizes_give_as_many_images_of_each(
     assert any("5 images of every side" in warning for warning in results.warnings)
 
 
+@pytest.mark.slow
 def test_gates_ask_every_generator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

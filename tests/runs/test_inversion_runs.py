@@ -189,6 +189,7 @@ def test_finished_images_are_on_disk_at_once_and_never_done_again(
     assert set(more.files) <= set(files(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "within"),
     [
@@ -675,6 +676,7 @@ def test_records_tell_of_the_pictures_they_name(
     assert record.r_correlation is not None and -1 <= record.r_correlation <= 1
 
 
+@pytest.mark.slow
 def test_own_images_calibrate_with_the_latents_they_were_made_of(
     generator: AutoStaged, folder: Path, tmp_path: Path
 ) -> None:

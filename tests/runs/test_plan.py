@@ -226,6 +226,7 @@ def test_a_tally_needs_no_second_side() -> None:
     assert generated.generated.generator is not None
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_without_data_it_is_pairs_with_what_is_translated() -> None:
     found = execute(analysis_config(None, None, **settings()), out="pairs")
     assert found is not None
@@ -67,6 +68,7 @@ def test_without_data_it_is_pairs_with_what_is_translated() -> None:
     assert manifest["config"]["paired"] is True and manifest["config"]["real"] == "photos"
 
 
+@pytest.mark.slow
 def test_with_data_it_is_two_sets() -> None:
     plan = resolve(analysis_config(None, "zebras", **settings()))
     assert not plan.config.paired and plan.inverters and plan.real.name == "zebras"
@@ -102,6 +104,7 @@ def test_settings_that_cannot_be() -> None:
         resolve(analysis_config(None, None, **nowhere))
 
 
+@pytest.mark.slow
 def test_the_command_names_the_question_first(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def test_units_are_ranked_by_iou_ties_by_their_number(tmp_path: Path) -> None:
     assert (found.seed, found.images, found.level_seed) == (0, 1000, 1_000_000)
 
 
+@pytest.mark.slow
 def test_runs_that_do_not_fit_are_named(tmp_path: Path) -> None:
     run = dissection(tmp_path / "a")
     with pytest.raises(UnknownNameError, match="no dissected class named 'sky'"):
@@ -68,6 +69,7 @@ def test_runs_that_do_not_fit_are_named(tmp_path: Path) -> None:
         agreement_ranking(run, planted(), "r4", "bright")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("units", "ious", "fault"),
     [

@@ -114,6 +114,7 @@ def test_what_is_crowded_out_by_one_class_is_marked() -> None:
     assert [r.composition for r in found] == [True] * 2 + [False] + [True] * 2
 
 
+@pytest.mark.slow
 def test_the_mark_is_given_to_nearly_all_that_only_fill_the_room() -> None:
     # The hypothesis of each unmarked excess is false here: at most 2.5 % of runs make one.
     unmarked = 0
@@ -134,6 +135,7 @@ def bursts(n: int, size: int, seed: int) -> np.ndarray:
     return np.asarray(100 * areas / areas.sum(1, keepdims=True))
 
 
+@pytest.mark.slow
 def test_bursts_make_false_claims_and_groups_do_not() -> None:
     groups = [np.repeat(range(80), 5)] * 2
     claims = np.zeros(2)

@@ -203,6 +203,7 @@ def test_a_class_in_every_image_has_no_test_of_presence() -> None:
     assert found[1].real_presence_ci is not None and found[1].real_presence_ci[1] == 1
 
 
+@pytest.mark.slow
 def test_single_pixels_beside_a_label_that_fills_the_rest_are_no_evidence() -> None:
     # The rest varies by a hundred-thousandth of itself, which is not "not at all".
     named = 0
@@ -246,6 +247,7 @@ def test_p_values_under_the_null_are_uniform_and_verdicts_rare(times: int) -> No
     assert named / times <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / times)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_halves")
 def test_rare_heavy_tailed_classes_are_not_named_under_the_null() -> None:
     share = np.full(12, 0.06)
@@ -339,6 +341,7 @@ def check_record(record: ClassResult) -> None:
     assert not record.composition or record.p_rest is not None
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(cases)
 def test_properties(case: tuple[int, int, int, int, int, int, str, int]) -> None:
@@ -392,6 +395,7 @@ def _numbers(record: ClassResult) -> dict[str, object]:
 # the whole comparison
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 13])
 def test_few_images_give_a_whole_and_valid_result(n: int) -> None:
     for kind in range(6):

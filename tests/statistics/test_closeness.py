@@ -71,6 +71,7 @@ def test_p_of_the_middle_is_that_of_the_normal_contrast() -> None:
     assert area.p_closer[0] == pytest.approx(2 * stats.norm.sf(abs(middle / error)), abs=0.04)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("means", [(22.0, 22.0), (17.0, 23.0), (20.0, 20.0)])
 @repeats(75, 150)
 def test_false_claims_where_both_are_equally_far(means: tuple[float, float], times: int) -> None:

@@ -59,6 +59,7 @@ def test_floor_of_few_images() -> None:
 # bias
 
 
+@pytest.mark.slow
 @repeats(30, 60)
 def test_null_mean_of_bias_reduced_is_zero(times: int) -> None:
     found = [
@@ -70,6 +71,7 @@ def test_null_mean_of_bias_reduced_is_zero(times: int) -> None:
     assert np.mean([f.value for f in found]) > 5 * error  # the plug-in is far from 0
 
 
+@pytest.mark.slow
 @repeats(25, 40)
 def test_bias_reduced_is_close_to_a_known_distance(times: int) -> None:
     truth = fsd_of_rows(dirichlet(400_000, 1), dirichlet(400_000, 2, tilt=0.4)).value
@@ -149,6 +151,7 @@ def test_p_is_that_of_all_divisions(kind: int) -> None:
     assert p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 999) + 2e-3)
 
 
+@pytest.mark.slow
 @repeats(80, 150)
 def test_p_is_valid_under_the_null_and_small_otherwise(times: int) -> None:
     null = []
@@ -206,6 +209,7 @@ def test_unified_interval_of_a_normal_estimate(
     assert (found.low, found.high) == (pytest.approx(low, abs=0.02), pytest.approx(high, abs=0.02))
 
 
+@pytest.mark.slow
 def test_interval_is_monotone_continuous_and_agrees_with_the_test() -> None:
     null = np.random.default_rng(0).gamma(4, 0.5, 999)
     for p_value in (0.001, 0.05, 0.0501, 1.0):
@@ -243,6 +247,7 @@ cases = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(cases)
 @example((3, 61, 2, 5, 3, 5, "sampled"))  # divisions that tie

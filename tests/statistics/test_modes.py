@@ -160,6 +160,7 @@ def false_share(labels: int, kept: int, readings: int, n: int, runs: int) -> tup
     return float(np.mean(shares_of_false)), any_false
 
 
+@pytest.mark.slow
 def test_classes_that_are_never_drawn_are_seldom_claimed() -> None:
     mean, _ = false_share(10, 4, 1, 2_500, runs=40)
     assert mean <= 0.05
@@ -186,6 +187,7 @@ def test_false_claims_stay_below_the_level(
     assert mean <= 0.05
 
 
+@pytest.mark.slow
 def test_equal_shares_are_called_unequal_at_the_stated_rate() -> None:
     random, even, rejected = np.random.default_rng(5), np.full(10, 0.1), 0
     for seed in range(60):

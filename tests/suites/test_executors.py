@@ -109,6 +109,7 @@ class Nobody(Executor):
         return self.local.run([sys.executable, "-c", "raise SystemExit(7)"], processes, folder)
 
 
+@pytest.mark.slow
 def test_workers_that_end_early_are_an_error_that_keeps_what_is_done(
     suite: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

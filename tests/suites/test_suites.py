@@ -89,6 +89,7 @@ def test_a_suite_runs_each_step_once_and_goes_on_where_something_is_new(suite: P
     assert run(suite)[1] == steps
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_is_marked_and_the_rest_completes(
     suite: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +143,7 @@ def test_two_rankings_and_two_suites_share_their_tallies(suite: Path) -> None:
     assert other.items() <= {step.name: step.key for step in graph.steps}.items()
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_checked(suite: Path, caplog: pytest.LogCaptureFixture) -> None:
     shutil.rmtree(suite.parent / "run")  # one generator is enough
     run(suite)
@@ -220,6 +222,7 @@ def test_the_folder_of_something_else_is_refused(suite: Path) -> None:
         run(suite)
 
 
+@pytest.mark.slow
 def test_plan_says_what_is_left_and_how_long_it_takes(
     suite: Path,
     capsys: pytest.CaptureFixture[str],

@@ -108,6 +108,7 @@ def test_pages_fit_and_ask_for_nothing_else(
         assert all(asked.startswith(place.start) for asked in browser.requests)
 
 
+@pytest.mark.slow
 def test_pages_work_without_scripts(browser: Chromium, place: Place) -> None:
     page = browser.open(place.address, scripts=False, dark=True)
     for title in ("church", "other"):
@@ -140,6 +141,7 @@ def test_choosing_and_comparing(browser: Chromium, place: Place) -> None:
     assert browser.problems == []
 
 
+@pytest.mark.slow
 def test_a_run_is_chosen_by_keys_alone(browser: Chromium, place: Place) -> None:
     page = browser.open(place.address)
     page.focus("#compare")  # disabled: focus stays where it was
@@ -152,6 +154,7 @@ def test_a_run_is_chosen_by_keys_alone(browser: Chromium, place: Place) -> None:
     assert page.locator(".bars li").count() == 2
 
 
+@pytest.mark.slow
 def test_the_theme_is_kept_and_told_to_reports(browser: Chromium, place: Place) -> None:
     page = browser.open(place.address)
     page.click("#theme")
@@ -165,6 +168,7 @@ def test_the_theme_is_kept_and_told_to_reports(browser: Chromium, place: Place) 
     assert browser.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+@pytest.mark.slow
 def test_a_report_works_at_an_origin_of_its_own(browser: Chromium, place: Place) -> None:
     page = browser.open(place.address)
     page.click(f"a.report[href*='{place.keys['church']}']")

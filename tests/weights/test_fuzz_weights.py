@@ -383,6 +383,7 @@ def fuzz(
     return outcomes
 
 
+@pytest.mark.slow
 def test_damaged_files(shared: Path, tmp_path: Path) -> None:
     """One seed for each smaller golden file and every third kind of change."""
     files = [f for f in golden_files(shared, tmp_path) if f.stat().st_size < 1 << 20]
@@ -412,6 +413,7 @@ def shared_structures() -> dict[str, bytes]:
     return {name: pickle.dumps(tree, protocol=4) for name, tree in made.items()}
 
 
+@pytest.mark.slow
 def test_shared_structures_are_walked_once(tmp_path: Path) -> None:
     """By the reader, by every recogniser, and by every family that is named."""
     for name, content in shared_structures().items():

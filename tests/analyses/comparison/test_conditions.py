@@ -205,6 +205,7 @@ def test_unconditional_runs_say_nothing_of_classes(tmp_path: Path) -> None:
     assert not (tmp_path / "none.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_conditional_biggan_is_analysed_class_by_class(shared: Path, tmp_path: Path) -> None:
     found = analyze(
         "auto",

@@ -49,6 +49,7 @@ def test_who_is_surely_nearer_and_in_what() -> None:
     assert any(": right in " in line and "person" in line for line in words.details)
 
 
+@pytest.mark.slow
 def test_each_generator_has_the_numbers_of_its_own_comparison() -> None:
     found = three()
     own = compare(images(0), images(1), permutations=199, evidence=False).results
@@ -57,6 +58,7 @@ def test_each_generator_has_the_numbers_of_its_own_comparison() -> None:
     assert found.comparisons[0].results == own
 
 
+@pytest.mark.slow
 def test_intervals_and_claims_count_all_pairs_and_classes() -> None:
     results = three().results
     assert [d.confidence for d in results.differences] == pytest.approx([1 - 0.05 / 3] * 3)
@@ -83,6 +85,7 @@ def test_one_distribution_three_times_gives_no_claim() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_control_compares_halves_of_the_real_images() -> None:
     control = three().results.control
     assert control is not None
@@ -133,6 +136,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
         contrast_comparisons(pair)
 
 
+@pytest.mark.slow
 def test_of_many_generators_all_pairs_are_compared_at_once() -> None:
     """With 21 pairs, 19 permutations of each could never claim anything."""
     made = {f"good {k}": images(k) for k in range(1, 7)} | {"wrong": images(9, (1, 3, 6))}

@@ -95,6 +95,7 @@ def test_classes_that_do_not_fit_are_not_guessed(classes: tuple[str, ...]) -> No
     assert (found.asked, found.asked_by) == ([], "")
 
 
+@pytest.mark.slow
 def test_the_command_ends_in_a_page_of_missing_digits(tmp_path: Path) -> None:
     """Few images, no inversion: sheets as they come, the missing digits, and what is claimed."""
     run = analyze(

@@ -216,6 +216,7 @@ def photographs(source: Path, target: Path, side: int | None = None, *, keep: bo
     return target
 
 
+@pytest.mark.slow
 def test_church_photographs(shared: Path, tmp_path: Path) -> None:
     pairs = shared / "real" / "ganseeing-church-pairs"
     torch.manual_seed(0)

@@ -101,6 +101,7 @@ def test_pairs_of_classes(either: None) -> None:
     assert pair["verdict"] == "apart"
 
 
+@pytest.mark.slow
 def test_the_chart_has_its_data_and_can_be_saved(tmp_path: Path) -> None:
     found = compare(REAL, DRAWN, permutations=0)
     for layout in ("wide", "narrow"):
@@ -140,6 +141,7 @@ def test_hostile_names_are_shown_escaped() -> None:
     assert all("script" in text for text in (*shown, *plain[:-1], *charts, *cells))
 
 
+@pytest.mark.slow
 def test_several_generators(either: None) -> None:
     found = compare_generators(REAL, {"near": REAL, "far": DRAWN}, permutations=0)
     assert {name: float(fsd) for name, fsd in found.fsd.items()} == {
@@ -169,6 +171,7 @@ def test_several_generators(either: None) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_finished_run_answers_as_its_comparison(tmp_path: Path) -> None:
     found = compare(REAL, DRAWN, permutations=0)
     analysis = Analysis(RunDirectory(tmp_path / "run<1>"), found)
@@ -197,6 +200,7 @@ def test_a_tally_has_a_table_of_its_classes(either: None) -> None:
     assert REAL.classes.attrs["mean"] == "mean area over all images, percent"
 
 
+@pytest.mark.slow
 def test_importing_seeingkit_and_its_results_imports_no_pandas() -> None:
     import subprocess
 

@@ -274,6 +274,7 @@ def judged(
     return by_name(judge(comparison, (r1, r2), (g1, g2), view, known))["thing"]
 
 
+@pytest.mark.slow
 def test_reversed_gone_and_kept() -> None:
     r1, g1 = areas(10, 400, 0), areas(5, 400, 1)
     r2 = areas(10, 400, 2, r1)
@@ -305,6 +306,7 @@ def test_softness_explains_or_does_not() -> None:
     assert not judged((g1, r1), (areas(3, 300, 2, g1), areas(8, 300, 3, r1)), SCALE).flagged
 
 
+@pytest.mark.slow
 def test_a_known_mismatch_needs_no_claim() -> None:
     r1, g1 = areas(10, 300, 0), areas(10, 300, 1)
     r2, g2 = areas(7, 300, 2, r1), areas(9.5, 300, 3, g1)
@@ -340,6 +342,7 @@ def test_a_verdict_by_presence_is_checked_by_presence() -> None:
     assert by_area.explained != found.explained
 
 
+@pytest.mark.slow
 def test_sampling_noise_flags_nothing() -> None:
     """Null comparisons, views that see alike but for noise: at most one flag in 100 classes."""
     classes, flags = 12, 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from seeingkit.analyses.interventions.differences import Areas, class_effects, effect
@@ -17,6 +18,7 @@ SLACK = 2 * np.sqrt(0.05 * 0.95 / RUNS)
 """Two standard errors of a rate of 5 % in so many runs: 3.1 %."""
 
 
+@pytest.mark.slow
 def test_an_edit_that_is_nothing_but_noise_claims_an_effect_in_at_most_5_percent() -> None:
     """Unit 2 gets another draw of what it had: both images of a pair have one distribution."""
     subject = Subject(planted(0.5), levels(), "r4", batch=30)
@@ -32,6 +34,7 @@ def test_an_edit_that_is_nothing_but_noise_claims_an_effect_in_at_most_5_percent
     assert false / RUNS <= 0.05 + SLACK, f"{false} of {RUNS} runs"
 
 
+@pytest.mark.slow
 def test_skewed_noise_over_many_classes_keeps_the_rate() -> None:
     """20 classes, areas with long tails and zeros; the edit swaps some pairs."""
     rng = np.random.default_rng(0)

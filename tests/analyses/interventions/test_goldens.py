@@ -70,6 +70,7 @@ def test_areas_after_ablations(open_case: Callable[[str], Case], name: str, most
         assert far(found.after[k], stored[f"areas_{which}"][:n]) <= PIXELS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", some_slow(CASES))
 def test_pixels_left_by_number_of_units(open_case: Callable[[str], Case], name: str) -> None:
     golden = open_case(name)
@@ -142,6 +143,7 @@ def test_the_table_of_contexts(open_case: Callable[[str], Case], name: str) -> N
         assert row.effect * found.pixels / 100 == pytest.approx(mean, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_cells_where_the_class_is(open_case: Callable[[str], Case], name: str) -> None:
     golden = open_case(name)
@@ -163,6 +165,7 @@ def test_cells_where_the_class_is(open_case: Callable[[str], Case], name: str) -
     assert far(found.mean.numpy(), stored["weighted_mean_present_feature"]) <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", some_slow(COLOURS))
 def test_cells_where_the_class_could_grow(open_case: Callable[[str], Case], name: str) -> None:
     golden = open_case(name)

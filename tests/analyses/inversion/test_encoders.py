@@ -585,6 +585,7 @@ def test_training_learns_and_says_how(tmp_path: Path) -> None:
     assert correlation(r, again) == pytest.approx(check["r_correlation"], abs=2e-4)
 
 
+@pytest.mark.slow
 def test_a_direct_encoder_learns() -> None:
     generator = linear_generator()
     recipe = replace(RECIPE, image_steps=100, tune_steps=100)
@@ -595,6 +596,7 @@ def test_a_direct_encoder_learns() -> None:
     assert record["check"]["z_correlation"] > 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["layered", "direct"])
 def test_training_is_a_function_of_its_seed_and_touches_no_other(tmp_path: Path, kind: Any) -> None:
     generator = tiny_progan()

@@ -284,6 +284,7 @@ def efficientnet(*stages: int) -> Features:
     return features
 
 
+@pytest.mark.slow
 @needs_extra
 def test_efficientnet_sees_churches(shared: Path) -> None:
     """Its own classifier on our features names the real churches: weights and input are right."""
@@ -328,6 +329,7 @@ def test_efficientnet_stages_are_those_of_the_table() -> None:
     assert torch.equal(some[0], found[1]) and torch.equal(some[1], found[6])
 
 
+@pytest.mark.slow
 @needs_extra
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (33, 57), (64, 40)])
 def test_efficientnet_takes_any_size(height: int, width: int) -> None:

@@ -121,6 +121,7 @@ def row_of(inversion: Inversion, k: int) -> Inversion:
 # ------------------------------------------------------------------------------- known optima
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residuals", ["before", "all"])
 def test_r_reaches_the_medians_of_the_blocks(residuals: str) -> None:
     """Where each number fills nine pixels, L1 is least at their median."""
@@ -161,6 +162,7 @@ def test_z_cannot_reach_what_is_not_in_the_range() -> None:
     torch.testing.assert_close(found.loss, least, atol=2e-3, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("residuals", "share"), [("before", 0.25), ("all", 0.2)])
 def test_the_price_of_residuals_before_the_cut_and_at_it(residuals: str, share: float) -> None:
     """b = 2 (a + δ_a) + δ_b must move by v: v²/4 with δ_a alone, v²/5 with both."""
@@ -225,6 +227,7 @@ def test_penalties_in_units_of_the_layer() -> None:
     assert units[1] == pytest.approx(0.1 * 0.4, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_free_latent_costs_nothing() -> None:
     """The residuals alone pay v²/5 for what a free z explains without a price."""
     generator, z = linear_generator(), latents(2)
@@ -273,6 +276,7 @@ def test_perceptual_features_join_the_loss(monkeypatch: pytest.MonkeyPatch) -> N
 # ------------------------------------------------------------------------------------ the carry
 
 
+@pytest.mark.slow
 def test_the_carry_stays_unless_it_is_named() -> None:
     generator = styled_generator()
     z = torch.tensor([[0.1, -0.2, 0.3, 0.0, 0.0, 0.0, 0.0]])
@@ -292,6 +296,7 @@ def test_the_carry_stays_unless_it_is_named() -> None:
     torch.testing.assert_close(generator.advance(freed.state).x, freed.reconstruction)
 
 
+@pytest.mark.slow
 def test_what_belongs_to_r_is_optimised_unasked() -> None:
     generator = styled_generator()
     photo = generator({"z": torch.tensor([[0.2, -0.1, 0.1, 0.3, -0.4, 0.2, 0.1]])})
@@ -347,6 +352,7 @@ def test_a_state_may_be_the_start() -> None:
         inverter("layered+r", still).invert(generator, noise(3), init=early)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["z", "encoder+z", "layered"])
 def test_a_state_is_no_start_for_methods_that_look_for_z(method: str) -> None:
     generator = linear_generator()
@@ -391,6 +397,7 @@ def test_random_starts_depend_on_picture_and_seed_alone() -> None:
 # ------------------------------------------------------------------------------------- encoders
 
 
+@pytest.mark.slow
 def test_encoders_are_found_in_the_cache_and_by_path(tmp_path: Path) -> None:
     generator, images = linear_generator(), noise(2)
     paths = {kind: encode(generator, kind, "b") for kind in ("direct", "layered")}
@@ -528,6 +535,7 @@ def test_unknown_methods_and_options() -> None:
 # ----------------------------------------------------------------------------------- conditional
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["z", "layered+r"])
 def test_labels_reach_the_generator(method: str) -> None:
     generator = conditional_generator()
@@ -558,6 +566,7 @@ def assert_untouched(generator: StagedAdapter, before: Any) -> None:
     assert not generator.module.training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_an_image_alone_is_what_it_is_among_eight(method: str) -> None:
     generator = tiny_progan()
@@ -858,6 +867,7 @@ def test_prepared_once_or_each_time_gives_the_same_bits() -> None:
     same(chosen.invert(generator, images, prepared=prepared), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "encoder", "start"),
     [

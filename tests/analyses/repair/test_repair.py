@@ -102,6 +102,7 @@ def test_a_class_whose_keys_are_drawn_is_brought_back() -> None:
     assert "of the wanted values in photos left out" in reach_words(reach)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", ["lost", "everywhere"])
 def test_a_class_whose_keys_say_nothing_is_not(keys: Keys) -> None:
     """The keys of spots are those of all places, so no edit tells them apart."""
@@ -115,6 +116,7 @@ def test_a_class_whose_keys_say_nothing_is_not(keys: Keys) -> None:
     assert "keys do not say where spot is to be" in reach_sentence(one)
 
 
+@pytest.mark.slow
 def test_the_network_stays_as_it_is_and_repeats_are_equal() -> None:
     generator = spotted()
     before = {name: tensor.clone() for name, tensor in generator.module.state_dict().items()}
@@ -219,6 +221,7 @@ def test_an_edit_that_exchanges_images_of_one_rate_is_seldom_claimed() -> None:
     assert 0 < wrong < 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("after", "real", "direction", "verdict"),
     [(0.4, 0.5, -3.0, "back"), (0.2, 0.5, -3.0, "partly"), (0.4, 0.5, 3.0, "partly")],
@@ -277,6 +280,7 @@ def test_settings_that_cannot_be_right() -> None:
             RepairSettings(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_site_of_the_toy() -> None:
     generator = spotted()
     assert isinstance(generator, AutoStaged)

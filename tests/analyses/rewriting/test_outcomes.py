@@ -230,6 +230,7 @@ def claimed(images: int, runs: int, strong: bool = False) -> float:
     return sum(p is not None and p <= 0.05 for p in found) / runs
 
 
+@pytest.mark.slow
 def test_an_edit_that_exchanges_images_has_no_success() -> None:
     for strong in (False, True):
         assert claimed(40, 200, strong) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)

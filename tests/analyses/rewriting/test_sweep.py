@@ -86,6 +86,7 @@ def test_the_chosen_edit_is_planned_on_all_contexts_and_measured_apart(found: Sw
     assert len(found.controls) == given.controls == 3
 
 
+@pytest.mark.slow
 def test_no_layer_does_what_none_can() -> None:
     # what is copied is dark, so nothing becomes bright
     wanted = replace(blocks_request(), copy=blocks_request(dark=True).contexts[0])
@@ -114,6 +115,7 @@ def test_the_sentence_and_the_table_of_a_sweep(found: Sweep) -> None:
     assert [row[-1] for row in rows].count("chosen") == 1
 
 
+@pytest.mark.slow
 def test_a_budget_takes_the_most_within_it(found: Sweep) -> None:
     cheap = swept(budget=0.3, fresh=20)
     (row,) = (row for row in cheap.results.edits if row.chosen)
