@@ -40,6 +40,17 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Torch computes with two threads, as where a user has two cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chromium]:
     """A browser for the pages of one module."""

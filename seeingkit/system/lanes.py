@@ -8,7 +8,8 @@ error in one lane ends the other, and so does the user.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION as FIRST
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from typing import TypeVar
 import torch
 
 Item = TypeVar("Item")
-Taken = TypeVar("Taken")
 Found = TypeVar("Found")
 
 LANES = 2
@@ -72,60 +72,43 @@ def side_by_side(works: Sequence[Callable[[], None]]) -> None:
             failed.result()
 
 
-def in_lanes(
-    items: Sequence[Item], take: Callable[[Item], Taken], work: Callable[[Taken], Found]
-) -> Generator[Found, None, None]:
-    """Take one item after the other, and work on two of them at once.
+def in_lanes(items: Iterable[Item], work: Callable[[Item], Found]) -> Generator[Found, None, None]:
+    """``map(work, items)``, two of them at once.
+
+    At most one result waits to be asked for, so that large ones are not gathered.
 
     Args:
-        items: what there is to do.
-        take: called in the order of the items, never twice at once, such as reading from a file.
-        work: on what was taken; called by both lanes at once. Whether it follows gradients is as in
-            the caller.
+        items: what there is to do; asked for by the caller's thread.
+        work: called by both lanes at once; whether it follows gradients is as in the caller.
 
     Returns:
         the results, in the order of the items.
 
     Raises:
-        Exception: what ``take`` or ``work`` raised, where the result of its item would come.
+        Exception: what ``work`` raised, where the result of its item would come.
 
-    >>> list(in_lanes("abc", str.upper, ord))
-    [65, 66, 67]
+    >>> list(in_lanes("abc", ord))
+    [97, 98, 99]
     """
-    outcomes: list[Future[Found]] = [Future() for _ in items]
-    turns, turn = iter(zip(items, outcomes, strict=True)), threading.Lock()
     gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
-    def one() -> bool:
-        """Whether there was an item, and all went well."""
-        with turn:
-            found = next(turns, None)
-            if found is None:
-                return False
-            item, outcome = found
-            try:
-                taken = take(item)
-            except BaseException as error:
-                outcome.set_exception(error)
-                return False
-        try:
-            outcome.set_result(work(taken))
-        except BaseException as error:
-            outcome.set_exception(error)
-            return False
-        return True
-
-    def lane() -> None:
+    def one(item: Item) -> Found:
         # Both modes belong to a thread.
         with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
-            while not _lane.stop.is_set() and one():
-                pass
+            return work(item)
 
     with _lanes(LANES) as pool:
-        for _ in range(LANES):
-            pool.submit(lane)
-        for outcome in outcomes:
-            yield outcome.result()
+        running = deque[Future[Found]]()
+        try:
+            for item in items:
+                running.append(pool.submit(one, item))
+                if len(running) > LANES:  # one waits, so that no lane does
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for left in running:
+                left.cancel()
 
 
 @contextmanager

@@ -7,8 +7,7 @@ checked before anything is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -81,21 +80,21 @@ def passes_of(
     """
     way = _Way(source, work)
     drawn = _drawn_here(source, annotator.device)
-    lanes = annotator.thread_safe and annotator.device.type == "cpu" and lanes_here() > 1
-    if lanes and size > 1 and (drawn is None or _apart(drawn)):
-        batches = _batches(indices, size // LANES)
-        if drawn is None:
-            yield from in_lanes(batches, way.load, way.count)
-        else:
-            yield from in_lanes(batches, way.load_first, way.count)
-    elif drawn is not None:
+    lanes = annotator.thread_safe and annotator.device.type == "cpu" and lanes_here() > 1 < size
+    apart = lanes and (drawn is None or _apart(drawn))
+    batches = _batches(indices, size // LANES if apart else size)
+    if drawn is None:
+        with one_ahead(way.load, batches) as loaded:
+            yield from in_lanes(loaded, way.count) if apart else map(way.count, loaded)
+    elif apart:
+        while not drawn.range.known and (batch := next(batches, None)):
+            yield from in_lanes([batch], way.make)  # in order, for its range is told by the first
+        yield from in_lanes(batches, way.make)
+    else:
         # A generator uses all threads by itself, so one after the other is faster (measured on two
         # cores: by an eighth) than both at once.
-        for batch in _batches(indices, size):
+        for batch in batches:
             yield (way.split if lanes else way.count)(way.load(batch))
-    else:
-        with closing(one_ahead(way.load, _batches(indices, size))) as loaded:
-            yield from map(way.count, loaded)
 
 
 @dataclass(frozen=True)
@@ -111,15 +110,12 @@ class _Way:
             _check_pictures(images, len(good), self.source.name)
         return Loaded(batch, images, good, skipped)
 
-    def load_first(self, batch: list[int]) -> Loaded | list[int]:
-        """The first images of a generator come in order, for its range is told by them."""
-        known = isinstance(self.source, SamplerSource) and self.source.range.known
-        return batch if known else self.load(batch)
-
-    def count(self, given: Loaded | list[int]) -> Pass:
-        """``given``: a batch, or its images."""
-        batch, images, good, skipped = given if isinstance(given, Loaded) else self.load(given)
+    def count(self, loaded: Loaded) -> Pass:
+        batch, images, good, skipped = loaded
         return Pass(batch, good, skipped, None if images is None else self.work(images))
+
+    def make(self, batch: list[int]) -> Pass:
+        return self.count(self.load(batch))
 
     def split(self, loaded: Loaded) -> Pass:
         """As ``count``, in lanes."""
@@ -127,12 +123,11 @@ class _Way:
         if images is None or len(images) < LANES:
             return self.count(loaded)
         parts = images.split(-(-len(images) // LANES))
-        numbers = torch.cat(list(in_lanes(parts, lambda part: part, self.work)))
-        return Pass(batch, good, skipped, numbers)
+        return Pass(batch, good, skipped, torch.cat(list(in_lanes(parts, self.work))))
 
 
-def _batches(indices: Sequence[int], size: int) -> list[list[int]]:
-    return [list(indices[k : k + size]) for k in range(0, len(indices), size)]
+def _batches(indices: Sequence[int], size: int) -> Iterator[list[int]]:
+    return (list(indices[k : k + size]) for k in range(0, len(indices), size))
 
 
 def _drawn_here(source: ImageSource, device: torch.device) -> SamplerSource | None:

@@ -5,8 +5,9 @@ Guarantee: results come in order; at most one is loaded beyond those that were a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -15,10 +16,11 @@ Batch = TypeVar("Batch")
 Loaded = TypeVar("Loaded")
 
 
+@contextmanager
 def one_ahead(
-    load: Callable[[Batch], Loaded], batches: Sequence[Batch]
-) -> Generator[Loaded, None, None]:
-    """``map(load, batches)``, the next one ahead.
+    load: Callable[[Batch], Loaded], batches: Iterable[Batch]
+) -> Iterator[Iterator[Loaded]]:
+    """``map(load, batches)``, the next one ahead, until the end of the block.
 
     Args:
         load: gives the images of a batch; called by another thread.
@@ -26,22 +28,27 @@ def one_ahead(
 
     ::
 
-        for images, good, skipped in one_ahead(source.load, [[0, 1], [2]]):
-            ...
+        with one_ahead(source.load, [[0, 1], [2]]) as loaded:
+            for images, good, skipped in loaded:
+                ...
     """
-    if not batches:
-        return
     threads = torch.get_num_threads()
     # A second thread that computes with torch gets its own team of OpenMP workers, and two
     # teams on the same cores wait for each other (measured: half the speed). Hence one thread.
     reader = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+
+    def results() -> Iterator[Loaded]:
+        ahead: Future[Loaded] | None = None
+        for batch in batches:
+            following = reader.submit(load, batch)
+            if ahead is not None:
+                yield ahead.result()
+            ahead = following
+        if ahead is not None:
+            yield ahead.result()
+
     try:
-        ahead = reader.submit(load, batches[0])
-        for batch in batches[1:]:
-            loaded = ahead.result()
-            ahead = reader.submit(load, batch)
-            yield loaded
-        yield ahead.result()
+        yield results()
     finally:
         reader.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

@@ -168,18 +168,14 @@ def side_by_side(ask: Callable[[T], Tensor], first: T, second: T) -> tuple[Tenso
     >>> all(torch.equal(each, alone) for each in found)
     True
     """
-    (alone,) = in_lanes([first], _itself, ask)  # by as many threads as a lane has
+    (alone,) = in_lanes([first], ask)  # by as many threads as a lane has
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # so that threads meet in passes that are short, too
     try:
-        found = list(in_lanes([first, second] * AT_ONCE, _itself, ask))
+        found = list(in_lanes([first, second] * AT_ONCE, ask))
     finally:
         sys.setswitchinterval(usual)
     return alone, found[::2]
-
-
-def _itself(given: T) -> T:
-    return given
 
 
 def require_json(value: object, what: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,14 +67,6 @@ class Asked(ImageSource):
             self.door.release()
         values = [self.value if k == self.wrong else (k % 5) / 2.5 - 1 for k in indices]
         return torch.tensor(values).reshape(-1, 1, 1, 1).expand(-1, 3, 4, 4)
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def counted(source: ImageSource, segmenter: LevelSegmenter, folder: Path) -> Tally:

@@ -32,7 +32,8 @@ class Told(ImageSource):
 
 def test_the_next_batch_is_read_by_another_thread_and_all_come_in_order() -> None:
     source, before = Told(), torch.get_num_threads()
-    found = list(one_ahead(source.load, [[0, 1], [4], [2, 3]]))
+    with one_ahead(source.load, [[0, 1], [4], [2, 3]]) as loaded:
+        found = list(loaded)
     assert [good for _, good, _ in found] == [[0, 1], [4], [2, 3]]
     values = torch.cat([images[:, 0, 0, 0] for images, _, _ in found if images is not None])
     assert torch.equal(values, torch.tensor([0.0, 0.1, 0.4, 0.2, 0.3]))
@@ -42,18 +43,18 @@ def test_the_next_batch_is_read_by_another_thread_and_all_come_in_order() -> Non
 
 def test_one_batch_ahead_and_no_more() -> None:
     source = Told()
-    batches = one_ahead(source.load, [[0], [1], [2], [3]])
-    next(batches)
-    batches.close()  # waits for what has begun
-    assert [k for k, _ in source.read_by] in ([0], [0, 1])
+    with one_ahead(source.load, [[0], [1], [2], [3]]) as loaded:
+        next(loaded)
+    assert [k for k, _ in source.read_by] in ([0], [0, 1])  # what has begun is waited for
 
 
 def test_an_error_of_the_source_comes_where_its_batch_would() -> None:
-    batches = one_ahead(Told().load, [[0], [5]])
-    next(batches)
-    with pytest.raises(ValueError, match="that breaks"):
-        next(batches)
+    with one_ahead(Told().load, [[0], [5]]) as loaded:
+        next(loaded)
+        with pytest.raises(ValueError, match="that breaks"):
+            next(loaded)
 
 
 def test_nothing_is_read_of_nothing() -> None:
-    assert list(one_ahead(Told().load, [])) == []
+    with one_ahead(Told().load, []) as loaded:
+        assert list(loaded) == []
