@@ -123,6 +123,7 @@ def test_a_run_has_its_records_tables_and_words(place: Path, run: Path) -> None:
     assert out.strip().splitlines()[-1] == "report: run/report.html"
 
 
+@pytest.mark.slow
 def test_the_mask_that_is_shown_is_the_mask_that_was_counted(run: Path) -> None:
     found = results_of(run)
     generator = seeingkit.load_generator("progan:minichurches")

@@ -60,6 +60,7 @@ def test_the_encoder_beside_the_generator_is_used(run: Run) -> None:
     assert "encoder that came with ali" in Path("a/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_named_encoder_is_used_and_a_stranger_is_refused(run: Run) -> None:
     words = ("invert", "photo.png", "--method", "encoder", *QUICK)
     ali = (*words, "--weights", "netG.pth")

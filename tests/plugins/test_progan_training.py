@@ -121,6 +121,7 @@ def test_a_restored_run_takes_the_same_steps(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 def test_training_moves_generated_colour_to_the_data() -> None:
     """Against one flat colour, a minute network must learn that colour."""
     torch.manual_seed(0)

@@ -194,6 +194,7 @@ def test_wandb_has_every_number_of_the_runs(
     assert [p["training_step"] for p in points] == sorted(VALUES)
 
 
+@pytest.mark.slow
 def test_wandb_has_classes_figures_and_settings(
     runs: list[RunNumbers], biases: Tracker, tmp_path: Path
 ) -> None:

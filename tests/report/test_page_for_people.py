@@ -46,6 +46,7 @@ def test_the_findings_are_six_screens_long_at_most(
     assert box(browser, "#appendix")["y"] <= 6 * 800
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "dark"), [(390, True), pytest.param(1280, False, marks=pytest.mark.slow)]
 )

@@ -69,6 +69,7 @@ def test_a_picture_that_is_gone_or_outside_is_named(tmp_path: Path) -> None:
         rebuild_report(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow)])
 def test_it_asks_nothing_fits_and_is_accessible(run: Path, browser: Chromium, width: int) -> None:

@@ -46,6 +46,7 @@ def test_each_generator_has_a_run_of_its_own_with_the_same_real_images(run: Path
     assert singles[0].data.fingerprint == singles[1].data.fingerprint == results.data.fingerprint
 
 
+@pytest.mark.slow
 def test_a_generator_alone_gives_the_same_numbers(run: Path, tmp_path: Path) -> None:
     config = comparison_config("minichurches", TWO[1], n=12, permutations=19)
     alone = execute(config, out=tmp_path / "alone", store=run.parent / "store")

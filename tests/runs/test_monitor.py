@@ -80,6 +80,7 @@ def test_as_many_real_images_are_compared(folder: Path) -> None:
     assert any("as many as the smallest" in text for text in check.warnings)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     order=st.permutations(range(12)),

@@ -64,13 +64,8 @@ def everywhere(
                 monkeypatch.setattr(module, name, told)
 
 
-@pytest.mark.parametrize(
-    "own_file",
-    [
-        pytest.param(False, id="registered"),
-        pytest.param(True, id="own file", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("own_file", [False, True], ids=["registered", "own file"])
 def test_one_analysis_resolves_each_name_once_and_reads_each_file_once(
     own_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

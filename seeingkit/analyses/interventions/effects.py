@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -50,7 +50,6 @@ class Intervention:
     value: float | Tensor = 0.0
     alpha: float | Tensor = 1.0
     mask: Tensor | None = None
-    thread_safe: ClassVar[bool] = True
 
     @classmethod
     def ablation(

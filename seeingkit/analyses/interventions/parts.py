@@ -10,7 +10,7 @@ the work, and equal edits of other runs are met again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import safetensors
@@ -26,7 +26,6 @@ from seeingkit.system.cache import cache_folder
 from seeingkit.system.claims import FOLDER as CLAIMS
 from seeingkit.system.claims import Claims
 from seeingkit.system.digests import key_of
-from seeingkit.system.lanes import in_lanes, lanes_here
 from seeingkit.system.progress import progress_bar
 from seeingkit.system.sharing import Piece, shared
 from seeingkit.system.tensors import (
@@ -47,13 +46,7 @@ KEY = "seeingkit_intervention"
 
 
 class Change(Protocol):
-    """A change of the images of a sample, such as ``effects.Intervention``.
-
-    Attributes:
-        thread_safe: whether two may be made at once by a generator that is itself thread-safe.
-    """
-
-    thread_safe: ClassVar[bool]
+    """A change of the images of a sample, such as ``effects.Intervention``."""
 
     def images(self, subject: Subject, state: State, rows: range) -> Tensor:
         """The changed images of some rows, whose state at the layer is given."""
@@ -210,27 +203,16 @@ def _made(
 ) -> Iterator[tuple[int, EditCounts]]:
     """Make a group of images with some of the edits."""
     labels, names = subject.labels, [sample.named(row) for row in rows]
-
-    @torch.no_grad()
-    def start() -> tuple[State, Tensor]:
+    with torch.no_grad():
         state = subject.start(sample, rows)
-        return state, subject.label_maps(subject.images(state), names)
-
-    @torch.no_grad()
-    def make(number: int) -> tuple[int, EditCounts]:
-        change, maps = edits[number], plain
-        if change is not None:
-            maps = subject.label_maps(change.images(subject, state, rows), names)
-        return number, counts_of(plain, maps, labels)
-
-    changes = [change for number in numbers if (change := edits[number]) is not None]
-    if subject.thread_safe and lanes_here() > 1 and all(one.thread_safe for one in changes):
-        # The images as they are with as many threads as each edit, so that these alone differ.
-        ((state, plain),) = in_lanes([start], lambda begin: begin())
-        yield from in_lanes(numbers, make)
-    else:
-        state, plain = start()
-        yield from map(make, numbers)
+        plain = subject.label_maps(subject.images(state), names)
+    for number in numbers:
+        change = edits[number]
+        with torch.no_grad():
+            maps = plain
+            if change is not None:
+                maps = subject.label_maps(change.images(subject, state, rows), names)
+        yield number, counts_of(plain, maps, labels)
 
 
 @torch.no_grad()

@@ -146,12 +146,6 @@ class Subject:
         return found
 
     @property
-    def thread_safe(self) -> bool:
-        """Whether two threads of a CPU may make and count images at once."""
-        both = self.generator.thread_safe and self.segmenter.thread_safe
-        return both and self.generator.device.type == self.segmenter.device.type == "cpu"
-
-    @property
     def labels(self) -> int:
         """Labels of the segmenter's vocabulary."""
         return len(self.segmenter.vocabulary)

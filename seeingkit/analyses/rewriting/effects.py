@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -45,7 +44,6 @@ class WeightChange:
     """
 
     params: Mapping[str, Tensor]
-    thread_safe: ClassVar[bool] = False  # they stand in the one network while it computes
 
     def images(self, subject: Subject, state: State, rows: range) -> Tensor:
         """The images of some rows with these weights."""

@@ -49,6 +49,7 @@ def test_skewed_noise_over_many_classes_keeps_the_rate() -> None:
     assert false / RUNS <= 0.05 + SLACK, f"{false} of {RUNS} runs"
 
 
+@pytest.mark.slow
 def test_intervals_of_a_planted_effect_cover_it() -> None:
     """Unit 0 at half strength removes skewed areas; 95 % intervals of 30 images."""
     subject = Subject(planted(0.3), levels(), "r4", batch=250)

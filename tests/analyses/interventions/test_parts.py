@@ -5,15 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from seeingkit.analyses.interventions import parts
 from seeingkit.analyses.interventions.effects import Intervention, Measured, measure
@@ -22,7 +19,6 @@ from seeingkit.analyses.interventions.subjects import Sample, Subject
 from seeingkit.errors import StorageError
 from seeingkit.runs.stored import check_stored, stored_files
 from tests.helpers.planted import BRIGHT, DARK, NOISE, levels, planted
-from tests.helpers.toys import LevelSegmenter
 
 SAMPLE = Sample(range(40))
 EDITS = [Intervention.ablation([unit]) for unit in (BRIGHT, DARK)]
@@ -150,59 +146,3 @@ def test_processes_share_the_work(tmp_path: Path) -> None:
         assert worker.exitcode == 0
     measure(subject(), SAMPLE, EDITS, store=tmp_path / "alone")
     assert files(tmp_path / "all") == files(tmp_path / "alone")
-
-
-class AtOnce(LevelSegmenter):
-    """Tells how many threads were in it at once."""
-
-    thread_safe = True
-    inside = most = 0
-
-    def segment(self, images: Tensor) -> Tensor:
-        with self.door:
-            self.inside += 1
-            self.most = max(self.most, self.inside)
-        time.sleep(0.01)
-        found = super().segment(images)
-        with self.door:
-            self.inside -= 1
-        return found
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.door = threading.Lock()
-
-
-class Alone(Intervention):
-    thread_safe = False
-
-
-def test_two_edits_are_made_at_once_and_counts_are_those_of_one_thread(two_threads: None) -> None:
-    found = []
-    for threads, edits, most in ((2, EDITS, 2), (1, EDITS, 1), (2, [Alone((DARK,)), *EDITS], 1)):
-        torch.set_num_threads(threads)
-        segmenter = AtOnce()
-        found.append(measure(Subject(planted(0.4), segmenter, "r4"), SAMPLE, edits))
-        assert segmenter.most == most
-        assert torch.get_num_threads() == threads
-    assert same(found[0], found[1])
-    generator = planted(0.4)
-    generator.thread_safe = False
-    segmenter = AtOnce()
-    assert same(measure(Subject(generator, segmenter, "r4"), SAMPLE, EDITS), found[0])
-    assert segmenter.most == 1
-
-
-def test_images_with_and_without_an_edit_have_as_many_threads(
-    two_threads: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[int] = []
-    plain = Subject.images
-
-    def told(*args: Any, **how: Any) -> Tensor:
-        seen.append(torch.get_num_threads())
-        return plain(*args, **how)
-
-    monkeypatch.setattr(Subject, "images", told)
-    measure(Subject(planted(), AtOnce(), "r4"), SAMPLE, EDITS[:1])
-    assert seen and set(seen) == {1}

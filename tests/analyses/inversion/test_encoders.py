@@ -540,6 +540,7 @@ def equal_encoders(a: TrainedEncoder, b: TrainedEncoder) -> None:
     assert untimed(a.record) == untimed(b.record)
 
 
+@pytest.mark.slow
 def test_training_learns_and_says_how(tmp_path: Path) -> None:
     generator = linear_generator()
     before = tensors_of(generator)
