@@ -115,9 +115,9 @@ class Sampler(OnDevice, ABC):
             where none were named, and of a model that draws its latents.
         weighted: whether the model takes ``c`` (N, classes) in place of ``label``: one weight a
             class, as of attributes of which several may hold at once.
-        thread_safe: whether two threads may ask for images at once: nothing that a pass leaves
-            behind is read by another. On a CPU two batches are then made at once, which is faster;
-            the conformance kit tries it.
+        thread_safe: whether two threads may ask for images at once, without ``params``: nothing
+            that a pass leaves behind is read by another. On a CPU two batches may then be made at
+            once, which is faster; the conformance kit tries it.
     """
 
     info: GeneratorInfo

@@ -1,8 +1,8 @@
 """Work in two lanes on a CPU: one pass seldom keeps all cores busy, two side by side do.
 
 Guarantees: how many threads a pass has follows from the threads of the process alone, not from the
-number of images, so that numbers stay the same whatever is left to do; results come in order; an
-error in one lane ends the other, and so does the user.
+number of images, so that numbers stay the same whatever is left to do; results and errors come in
+order; after an error, or when the user stops, no lane begins anything more.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def in_lanes(items: Iterable[Item], work: Callable[[Item], Found]) -> Generator[
         the results, in the order of the items.
 
     Raises:
-        Exception: what ``work`` raised, where the result of its item would come.
+        Exception: what ``work`` or the items raised, where the result would come.
 
     >>> list(in_lanes("abc", ord))
     [97, 98, 99]
@@ -100,12 +100,19 @@ def in_lanes(items: Iterable[Item], work: Callable[[Item], Found]) -> Generator[
     with _lanes(LANES) as pool:
         running = deque[Future[Found]]()
         try:
-            for item in items:
-                running.append(pool.submit(one, item))
+            # An error of the items waits until what came before it is done.
+            more, fault = iter(items), None
+            while fault is None:
+                try:
+                    running.append(pool.submit(one, next(more)))
+                except Exception as error:  # StopIteration, too
+                    fault = error
                 if len(running) > LANES:  # one waits, so that no lane does
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+            if not isinstance(fault, StopIteration):
+                raise fault
         finally:
             for left in running:
                 left.cancel()
@@ -123,7 +130,9 @@ def _lanes(number: int) -> Iterator[ThreadPoolExecutor]:
     pool = ThreadPoolExecutor(max(1, number), "lane", initializer=begin)
     try:
         yield pool
-    finally:  # also when the user stops
+    finally:  # also when the user stops, and while the lanes end
         stop.set()
-        pool.shutdown()
-        torch.set_num_threads(threads)
+        try:
+            pool.shutdown()
+        finally:
+            torch.set_num_threads(threads)

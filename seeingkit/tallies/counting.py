@@ -37,7 +37,7 @@ from seeingkit.system.sharing import Piece, own_part, shared
 from .chunks import CHUNK, Chunk, ChunkRows, ChunkStore, write_chunk
 from .counted import CountedSource
 from .identity import TallyIdentity
-from .passes import Pass, passes_of
+from .passes import Loaded, check_pictures, passes_of
 from .reading import StoredRows, joined, read_chunk
 from .record import TallyRecord
 from .table import Tally
@@ -287,13 +287,29 @@ class _Counter:
         # it is thrown.
         switched = nullcontext() if other is None else other.computing.switched()
         work = partial(self._numbers, measured=measured)
-        passes = passes_of(self.source, indices, self.batch_size, work, self.annotator)
+        passes = passes_of(self.source, indices, self.batch_size, self._load, work, self.annotator)
         with switched, closing(passes) as done:
             for one in done:
-                self._skip(one, rows)
+                bad = [k for k in one.batch if k not in set(one.good)]
+                for index, item in zip(bad, one.skipped, strict=True):
+                    rows.skip(index, item)
                 if one.numbers is not None:
                     self._add(one.numbers, one.good, rows)
                 yield len(one.batch)
+
+    def _load(self, batch: list[int]) -> Loaded:
+        """The images of a batch, checked before anything is counted."""
+        images, good, skipped = self.source.load(batch)
+        bad = len(set(batch) - set(good))
+        if bad != len(skipped):
+            raise TallyError(
+                f"{self.source.name}: {bad} images are missing but {len(skipped)} are named"
+            )
+        if skipped and self.on_bad == "fail":
+            raise ImageError(*skipped[0])
+        if images is not None:
+            check_pictures(images, len(good), self.source.name)
+        return Loaded(batch, images, good, skipped)
 
     def _agreement(self, images: Tensor) -> LabelAgreement | None:
         """How many pixels have the label of float32; None of a segmenter that is as usual."""
@@ -307,23 +323,17 @@ class _Counter:
         words, share = other.computing.words, equal / pixels
         return LabelAgreement(computing=words, images=len(images), share=share)
 
-    def _skip(self, one: Pass, rows: ChunkRows) -> None:
-        bad = [k for k in one.batch if k not in set(one.good)]
-        if len(bad) != len(one.skipped):
-            raise TallyError(
-                f"{self.source.name}: {len(bad)} images are missing but {len(one.skipped)} are "
-                "named"
-            )
-        if one.skipped and self.on_bad == "fail":
-            raise ImageError(*one.skipped[0])
-        for index, item in zip(bad, one.skipped, strict=True):
-            rows.skip(index, item)
-
     def _numbers(self, images: Tensor, *, measured: bool) -> Tensor:
-        """Of images of one batch: (N, planes x labels) on the CPU."""
-        if measured and self.agreement is None:
-            self.agreement = self._agreement(images)
-        parts, self.batch_size = in_batches(self._statistics, images, self.batch_size, LESS)
+        """Of images of one batch: (N, planes x labels) on the CPU.
+
+        In the precision that the annotator's identity says, whatever surrounds a training.
+        """
+        kind = self.annotator.device.type
+        plain = torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else None
+        with plain or nullcontext():
+            if measured and self.agreement is None:
+                self.agreement = self._agreement(images)
+            parts, self.batch_size = in_batches(self._statistics, images, self.batch_size, LESS)
         return torch.cat(parts)
 
     def _add(self, found: Tensor, good: list[int], rows: ChunkRows) -> None:

@@ -81,9 +81,9 @@ def statistics_side_by_side(annotator: Annotator, images: Tensor) -> None:
     """An annotator that is ``thread_safe`` gives two threads at once what it gives each alone."""
     if not annotator.thread_safe or annotator.device.type != "cpu":
         return
-    alone, found = side_by_side(annotator.statistics, images, images.flip(0, 3).contiguous())
-    for again in found:
-        require_same(again, alone, "statistics while another thread asks", BATCH_TOLERANCE)
+    other = images.flip(0, 3).contiguous()
+    for alone, again in side_by_side(annotator.statistics, images, other):
+        require_again(again, alone, "statistics while another thread asks")
 
 
 def annotator_checks(images: Tensor | None = None) -> list[tuple[str, Check[Annotator]]]:

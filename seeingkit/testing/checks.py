@@ -154,7 +154,9 @@ def require_again(got: Tensor, want: Tensor, what: str) -> None:
     require_same(got, want, what, 0.0 if want.device.type == "cpu" else BATCH_TOLERANCE)
 
 
-def side_by_side(ask: Callable[[T], Tensor], first: T, second: T) -> tuple[Tensor, list[Tensor]]:
+def side_by_side(
+    ask: Callable[[T], Tensor], first: T, second: T
+) -> Iterator[tuple[Tensor, Tensor]]:
     """What a model gives when two threads ask it at once.
 
     Args:
@@ -162,20 +164,20 @@ def side_by_side(ask: Callable[[T], Tensor], first: T, second: T) -> tuple[Tenso
         first, second: two different questions.
 
     Returns:
-        what it gives to ``first`` alone, and what it gave to it each time.
+        for each of many times: what it gives to a question alone, and what it gave meanwhile.
 
-    >>> alone, found = side_by_side(torch.tanh, torch.zeros(2), torch.ones(2))
-    >>> all(torch.equal(each, alone) for each in found)
+    >>> all(torch.equal(*both) for both in side_by_side(torch.tanh, torch.zeros(2), torch.ones(2)))
     True
     """
-    (alone,) = in_lanes([first], ask)  # by as many threads as a lane has
+    # Alone, too, by as many threads as a lane has.
+    alone = [next(in_lanes([question], ask)) for question in (first, second)]
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # so that threads meet in passes that are short, too
     try:
         found = list(in_lanes([first, second] * AT_ONCE, ask))
     finally:
         sys.setswitchinterval(usual)
-    return alone, found[::2]
+    yield from zip(alone * AT_ONCE, found, strict=True)
 
 
 def require_json(value: object, what: str) -> None:

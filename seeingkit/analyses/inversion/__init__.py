@@ -2,8 +2,8 @@
 
 In the order of a run: ``encoders`` are trained on generator samples; ``methods`` prepare
 (``prepared``) and start from them, and a ``job`` minimises with the ``optimiser``; ``photos``
-inverts the images of sources, resumably (``session``, ``store``), in ``lanes`` side by side;
-``vanishing`` gives the losses of classes;
+inverts the images of sources, resumably (``session``, ``store``), two batches at once on a CPU
+(``system.lanes``); ``vanishing`` gives the losses of classes;
 ``calibration`` sums up generator samples, some of them with foreign ``patches``; ``verdicts``
 compares the rates at which classes vanish; ``differences`` names those of preset ``paper`` from the
 published method; ``stage`` does all of it for a run, and ``album`` writes its pictures. ``catalog``
