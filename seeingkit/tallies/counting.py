@@ -290,7 +290,8 @@ class _Counter:
         passes = passes_of(self.source, indices, self.batch_size, self._load, work, self.annotator)
         with switched, closing(passes) as done:
             for one in done:
-                bad = [k for k in one.batch if k not in set(one.good)]
+                good = set(one.good)
+                bad = [k for k in one.batch if k not in good]
                 for index, item in zip(bad, one.skipped, strict=True):
                     rows.skip(index, item)
                 if one.numbers is not None:

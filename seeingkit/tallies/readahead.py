@@ -13,13 +13,11 @@ from typing import TypeVar
 import torch
 
 Batch = TypeVar("Batch")
-Loaded = TypeVar("Loaded")
+Made = TypeVar("Made")
 
 
 @contextmanager
-def one_ahead(
-    load: Callable[[Batch], Loaded], batches: Iterable[Batch]
-) -> Iterator[Iterator[Loaded]]:
+def one_ahead(load: Callable[[Batch], Made], batches: Iterable[Batch]) -> Iterator[Iterator[Made]]:
     """``map(load, batches)``, the next one ahead, until the end of the block.
 
     Args:
@@ -37,8 +35,8 @@ def one_ahead(
     # teams on the same cores wait for each other (measured: half the speed). Hence one thread.
     reader = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
 
-    def results() -> Iterator[Loaded]:
-        ahead: Future[Loaded] | None = None
+    def results() -> Iterator[Made]:
+        ahead: Future[Made] | None = None
         for batch in batches:
             following = reader.submit(load, batch)
             if ahead is not None:
